@@ -1,5 +1,6 @@
-"""What of the parent's work with keys goes into the audit log: what is served by, what signed how
-often, what became of tokens.
+"""Writes the parent's work with keys to the audit log.
+
+The log has the keys that serve, how often each key signed, and the conditions of tokens.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ class AuditedWorker(SlotHolder, Hashable, Protocol):
 
     @property
     def last(self) -> WorkerFigures | None:
-        """What it said last of its figures."""
+        """The latest figures of the worker."""
 
 
 class Auditing:
@@ -33,10 +34,10 @@ class Auditing:
     def __init__(
         self, tell: Callable[[Entry], None], scrape: Callable[[float], Awaitable[Iterable[AuditedWorker]]]
     ) -> None:
-        """Begins with `follow`.
+        """The work begins with `follow`.
 
-        `tell` writes to the audit log; `scrape` asks workers for their figures, for so many
-        seconds.
+        `tell` writes to the audit log. `scrape` asks workers for their figures, for so many seconds
+        at most.
         """
         self._tell = tell
         self._scrape = scrape
@@ -44,7 +45,7 @@ class Auditing:
         self._served: dict[tuple[str, str], str] = {}
 
     def follow(self, edition: Edition) -> None:
-        """Tell which keys come into service and which leave it; none without a change."""
+        """Write which keys come into service and which leave it."""
         served = {(key, one.fingerprint): _described(one) for one in edition.certificates for key in one.keys}
         for (key, print_), detail in served.items():
             if (key, print_) not in self._served:
@@ -59,26 +60,24 @@ class Auditing:
         self._operation(Action.ROTATE, "session tickets", Outcome.DONE)
 
     def breaker_changed(self, worker: SlotHolder, name: str, state: BreakerState) -> None:
-        """A worker trusts a token no more, or again."""
+        """A worker stops trusting a token, or trusts it again."""
         actor, token = f"worker {worker.slot}", f"token {name}"
         if state is BreakerState.STOPPED:
             self._tell(KeyOperation(actor, Action.LOGIN, token, Outcome.REFUSED, "the token does not take the PIN"))
         self._tell(KeyOperation(actor, Action.BREAKER, token, Outcome.DONE, str(state)))
 
     def pin_tried(self, token: str, finding: ProbeFinding) -> None:
-        """The parent has tried a PIN, or was kept from it by what is remembered of one that was
-        refused.
-        """
+        """The parent has tried a PIN, or a latch of a refused PIN kept it from trying."""
         outcome = Outcome.DONE if finding.condition is Condition.WELL else Outcome.FAILED
         self._operation(Action.LOGIN, f"token {token}", outcome, finding.detail)
 
     def worker_gone(self, worker: AuditedWorker) -> None:
-        """Tell what it had counted last."""
+        """Write the last signatures of a worker that ended."""
         self._count(worker)
         self._totals.forget(worker)
 
     async def run(self, seconds: float) -> None:
-        """Tell every so many seconds how often each key signed."""
+        """Write every so many seconds how often each key signed."""
         while True:
             await asyncio.sleep(seconds)
             for worker in await self._scrape(_SCRAPE_SECONDS):

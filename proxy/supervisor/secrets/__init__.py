@@ -1,3 +1,1 @@
-"""What the parent keeps between editions: keys that rest sealed, ticket and payload secrets, the
-audit log.
-"""
+"""What the parent keeps between editions: sealed keys, secrets of tickets and rings, audit log."""

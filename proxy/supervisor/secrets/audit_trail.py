@@ -1,10 +1,9 @@
 """The audit log as the parent writes it: code that uses a key reports it here and goes on at once.
 
-Theory of operation. One thread writes, in the order in which it was told, and signs checkpoints,
-however long the disk and the token take; it is told through a bounded queue. A full disk stops no
-work: what could not be written is tried again while the queue fills, and what the queue does not
-take is lost, counted, said in the log of the process, and said in this log as soon as it can be
-written again.
+Theory of operation. Entries go through a bounded queue to one thread. It writes them in order and
+signs checkpoints, and may wait for the disk and the token. A full disk stops no other work: the
+thread tries again while the queue fills. Entries that find the queue full are lost and counted. The
+log of the process says so, and this log too as soon as it can be written again.
 """
 
 import queue
@@ -41,14 +40,14 @@ Report = Callable[[Event], object]
 
 _RETRY_SECONDS: Final = 1.0
 _FAILURES: Final = (OSError, StillLocked, LogDamaged, ValueError)
-# What is told before the configuration is read: the opening of sealed keys.
+# For entries before the configuration is read: the opening of sealed keys.
 _QUEUE_BEFORE: Final = 1_000
 _MOST_UNREPORTED: Final = 100
 
 
 @dataclass(slots=True)
 class AuditFigures:
-    """What became of lines, for the metrics."""
+    """Counts of lines, for the metrics."""
 
     written: int = 0
     lost: int = 0
@@ -59,9 +58,7 @@ class AuditFigures:
 
 
 class AuditTrail:
-    """One for the life of the process; without `[audit] file` it takes what it is told and keeps
-    nothing.
-    """
+    """The only audit trail of the process. Without `[audit] file` it drops all entries."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         """Entries wait in the queue until `open`."""
@@ -80,7 +77,7 @@ class AuditTrail:
     # -- any thread
 
     def report(self, event: Event) -> None:
-        """Log an event: as soon as there is a log of the process."""
+        """Log an event, as soon as the process has a log."""
         with self._reporting:
             if self._report is None:
                 self._unreported.append(event)
@@ -88,14 +85,14 @@ class AuditTrail:
                 self._report(event)
 
     def report_to(self, report: Report) -> None:
-        """The log of the process is there from now on; it hears what was said before."""
+        """The process has a log from now on. Earlier events go to it now."""
         with self._reporting:
             self._report = report
             while self._unreported:
                 report(self._unreported.popleft())
 
     def tell(self, entry: Entry) -> None:
-        """Queue an entry to be written; never waits."""
+        """Queue an entry. Never waits."""
         if not self._is_keeping:
             return
         if self._queue.qsize() >= self._room:
@@ -108,13 +105,13 @@ class AuditTrail:
         self.tell(KeyOperation(PARENT, action, key, outcome, detail))
 
     def as_row(self) -> dict[str, int]:
-        """The figures, for the metrics; nothing where no log is kept."""
+        """The figures, for the metrics. Empty without an audit log."""
         return {} if self._thread is None else asdict(self.figures)
 
     # -- the life of the process
 
     def open(self, file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> None:
-        """Begin to write. Raises `ConfigError` for a log that cannot be written or that is none."""
+        """Begin to write. Raises `ConfigError` for a file that cannot be written or is no log."""
         self._log = audit_log_of(file, audit, hsm, _Journals(self))
         if self._log is None:
             self._is_keeping = False
@@ -134,9 +131,7 @@ class AuditTrail:
         self._thread.start()
 
     def close(self, seconds: float) -> bool:
-        """Write what is queued and a last checkpoint, for `seconds` at most; whether that was
-        enough.
-        """
+        """Write the queue and a last checkpoint. Tells whether `seconds` were enough."""
         if self._thread is None:
             return True
         self._queue.put(None)
@@ -152,7 +147,7 @@ class AuditTrail:
             self._write(log, *told)
             if log.is_checkpoint_due:
                 self._checkpoint(log)
-        self._checkpoint(log)  # also over what commands have written
+        self._checkpoint(log)  # also over entries of commands
         log.close()
 
     def _write(self, log: AuditLog, entry: Entry, now: datetime) -> None:
@@ -167,7 +162,7 @@ class AuditTrail:
                     self._say_failure(error)
                 has_failed = True
                 if isinstance(error, ValueError) or self._hurry.wait(_RETRY_SECONDS):
-                    self.figures.lost += 1  # it will never fit, or the process ends
+                    self.figures.lost += 1  # the entry can never be written, or the process ends
                     return
             else:
                 self.figures.written += 1
@@ -197,8 +192,9 @@ class AuditTrail:
 
 
 class _Journals:
-    """A checkpoint, and that a log begins, goes to the log of the process, and to the system's
-    journal where there is one.
+    """Copies checkpoints and the beginning of a log to the log of the process.
+
+    They also go to the journal of the system, if there is one.
     """
 
     def __init__(self, trail: AuditTrail) -> None:
@@ -214,7 +210,7 @@ class _Journals:
 
 
 class _Nowhere:
-    """The log of the process has it already."""
+    """Copies nowhere else: the log of the process is enough."""
 
     def send(self, text: str) -> None:
         del text

@@ -1,7 +1,6 @@
-"""Where the rings of payload encryption rest: one sealed file for each, in a directory of their
-own. Only the parent reads them.
+"""The store of the rings of payload encryption: a directory with one sealed file for each ring.
 
-Every method blocks: not for the event loop.
+Only the parent reads the files. Every method blocks: call it in a thread.
 """
 
 import json
@@ -31,9 +30,7 @@ _IDENTITY: Final = "identity"
 
 
 class PayloadStoreUnusable(Exception):
-    """Rings that cannot be read or written; `found` is a sentence with the file in it and nothing
-    of a key.
-    """
+    """Rings cannot be read or written. `found` names the file and shows no part of a key."""
 
     def __init__(self, found: str) -> None:
         """Remember the sentence."""
@@ -54,11 +51,10 @@ class PayloadStore:
 
     @classmethod
     def open(cls, directory: Path, vault: Vault | None, *, makes: bool = True) -> Self:
-        """The store in a directory (`payload_directory`); `makes` the directory when it is not
-        there.
+        """The store in a directory (`payload_directory`).
 
-        Without a `vault` a key in that directory seals, and is made in the same way. Raises
-        `PayloadStoreUnusable`.
+        Without a `vault` a key in that directory seals. If `makes`, a missing directory and a
+        missing key are made. Raises `PayloadStoreUnusable`.
         """
         try:
             if makes:
@@ -74,7 +70,7 @@ class PayloadStore:
         return cls(directory, AeadSealer(key))
 
     def read(self, ring: str) -> Keyring | None:
-        """A ring; None if it was never written. Raises `PayloadStoreUnusable`."""
+        """Read a ring. None if it was never written. Raises `PayloadStoreUnusable`."""
         document = self._read(_stem(ring), ring)
         if document is None:
             return None
@@ -86,12 +82,12 @@ class PayloadStore:
     def write(self, ring: Keyring) -> None:
         """Replace a ring as a whole.
 
-        Raises `PayloadStoreUnusable`; the old one is then as it was.
+        Raises `PayloadStoreUnusable`. The old file is then unchanged.
         """
         self._write(_stem(ring.name), ring.name, ring.as_json())
 
     def identity(self) -> Identity:
-        """Who signs the keys of sessions, made when it is not there.
+        """The identity that signs the keys of sessions. It is made if it is missing.
 
         Raises `PayloadStoreUnusable`.
         """
@@ -106,7 +102,7 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(_IDENTITY)}" holds no identity') from None
 
     def keys(self, config: Config, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
-        """Every ring that a configuration needs: as it is `known`, or a new one, which is written.
+        """Every ring that a configuration needs: a `known` one, or a new one, which is written.
 
         Raises `PayloadStoreUnusable`.
         """
@@ -117,8 +113,7 @@ class PayloadStore:
         return self.signed(config, complete, now)
 
     def known(self, config: Config, rings: Mapping[str, Keyring]) -> dict[str, Keyring]:
-        """The rings that a configuration needs, without those that were never made: as in `rings`,
-        or as they rest here.
+        """The rings that a configuration needs, if they were made: from `rings` or from the store.
 
         Raises `PayloadStoreUnusable`.
         """
@@ -178,7 +173,7 @@ def _directory_of(loaded: LoadedConfig) -> Path:
 def payload_keys(
     loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float, vault: Vault | None
 ) -> tuple[PayloadKeys, list[Problem]]:
-    """The keys that a configuration runs by, with warnings; touches no file if it needs none.
+    """The keys for a configuration, with warnings. Touches no file if it needs no key.
 
     Raises `ConfigError`.
     """
@@ -196,7 +191,7 @@ def payload_keys(
 
 
 def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
-    """What stands against reading the rings, and what their owner should know; makes nothing."""
+    """Errors that keep the rings from being read, and warnings about them. Only reads."""
     if not policies(loaded.config):
         return []
     problems = []

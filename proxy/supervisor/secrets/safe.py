@@ -1,8 +1,7 @@
-"""What the parent keeps on disk under the sealing key: private keys, and the secret of session
-tickets.
+"""What the parent keeps sealed on disk: private keys, and the secret of session tickets.
 
-All methods that open or seal take as long as the token of the sealing key takes, up to its
-deadlines: in a thread, or before the loop begins.
+Methods that open or seal wait for the token of the sealing key, up to its deadlines. Call them in a
+thread, or before the loop begins.
 """
 
 from collections.abc import Callable
@@ -28,13 +27,13 @@ _HOUR: Final = timedelta(hours=1)
 
 
 class Safe:
-    """One for the life of the process.
+    """The only safe of the process.
 
     `since` is when the present secret of tickets began to seal.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        """Files are opened by the other methods; `trail` hears of every use of the sealing key."""
+        """The other methods open files. `trail` gets every use of the sealing key."""
         self._clock = clock
         self.trail: Final = AuditTrail(clock)
         self._place: Place | None = None
@@ -42,12 +41,13 @@ class Safe:
         self.since = clock()
 
     def open_keys(self, loaded: LoadedConfig) -> dict[Path, bytes]:
-        """The content of each private key that rests sealed, by its path. Raises `ConfigError`."""
+        """The content of each sealed private key, by its path. Raises `ConfigError`."""
         return opened_keys(loaded, self.vault(loaded))
 
     def vault(self, loaded: LoadedConfig) -> Vault | None:
-        """The vault of this configuration; the same object as before unless the sealing key is
-        another. Raises `ConfigError`.
+        """The vault of this configuration. Raises `ConfigError`.
+
+        It is the same object as before while the sealing key is the same.
         """
         place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
         if place != self._place:
@@ -55,7 +55,7 @@ class Safe:
         return self._vault
 
     def look(self, loaded: LoadedConfig) -> None:
-        """Find out whether keys of credentials could be opened.
+        """Check that keys of credentials could be opened.
 
         Raises `SealingError` or `ConfigError`.
         """
@@ -64,8 +64,9 @@ class Safe:
             _ = vault.sealer(Purpose.CREDENTIAL_KEY).key_id
 
     def tickets(self, loaded: LoadedConfig) -> tuple[TicketSecrets, list[Problem]]:
-        """The ticket secrets to begin with: those of the previous process, if they may live on; and
-        why they could not be used.
+        """The ticket secrets to begin with, and why the kept ones could not be used.
+
+        They are those of the previous process if these may live on.
         """
         now, age = self._clock(), loaded.config.limits.tls_ticket_rotation_hours * _HOUR
         vault = self.vault(loaded)
@@ -91,7 +92,7 @@ class Safe:
         return self._begin(new), []
 
     def keep(self, loaded: LoadedConfig, secrets: TicketSecrets, since: datetime) -> None:
-        """Write the secrets to disk, sealed; does nothing without a sealing key.
+        """Write the secrets to disk, sealed. Skip this without a sealing key.
 
         Raises `SealedFileUnusable` and `OSError`.
         """

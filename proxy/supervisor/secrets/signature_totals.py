@@ -1,7 +1,4 @@
-"""How often each key signed handshakes since the audit log last said so, from what workers count.
-
-Pure.
-"""
+"""How often each key signed handshakes since the last entry in the audit log. Pure."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
@@ -10,16 +7,14 @@ from certs.audit.entries import HandshakeTotal
 
 
 class SignatureTotals:
-    """Remembers what was said of each worker."""
+    """Remembers the counts of each worker that are in the log already."""
 
     def __init__(self) -> None:
         """All counts are new at first."""
         self._said: dict[Hashable, dict[str, tuple[int, int]]] = {}
 
     def take(self, worker: Hashable, actor: str, snapshot: Mapping[str, Any]) -> tuple[HandshakeTotal, ...]:
-        """What is new in a worker's snapshot, one total for each key that was used, in the order of
-        the keys.
-        """
+        """The new signatures in a worker's snapshot: one total for each used key, sorted by key."""
         said = self._said.setdefault(worker, {})
         found = []
         for key, (done, failed) in sorted(_counts(snapshot)):
@@ -30,13 +25,14 @@ class SignatureTotals:
         return tuple(found)
 
     def forget(self, worker: Hashable) -> None:
-        """The worker is gone."""
+        """The worker has ended."""
         self._said.pop(worker, None)
 
 
 def _counts(snapshot: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """By key for those in tokens; by identity, of which OpenSSL chooses the key by itself, for
-    handshakes that were signed.
+    """Signatures by key for keys in tokens, and by identity for the others.
+
+    OpenSSL itself chooses among the file keys of an identity.
     """
     for row in snapshot.get("key_signatures", ()):
         yield row["key"], (row["done"], row["failed"])

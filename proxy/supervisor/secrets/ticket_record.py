@@ -1,7 +1,4 @@
-"""The secret of session tickets as it rests on disk, and what of it a new process takes over.
-
-Pure.
-"""
+"""The secret of session tickets on disk, and how a new process takes it over. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +11,7 @@ _VERSION: Final = 1
 
 
 class NoTicketRecord(Exception):
-    """Content that is no such record of a version that is known."""
+    """The content is not a record of the known version."""
 
     def __str__(self) -> str:
         return "the kept secret of session tickets is none of this version"
@@ -22,20 +19,20 @@ class NoTicketRecord(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TicketRecord:
-    """`since` is when the current secret began to seal."""
+    """The secrets, and the time (`since`) at which the current one began to seal."""
 
     secrets: TicketSecrets
     since: datetime
 
     def encode(self) -> bytes:
-        """As bytes, to be sealed."""
+        """The record as bytes. The caller seals them."""
         previous = None if self.secrets.previous is None else self.secrets.previous.hex()
         document = {"version": _VERSION, "current": self.secrets.current.hex(), "previous": previous}
         return json.dumps({**document, "since": self.since.isoformat()}).encode()
 
     @classmethod
     def parse(cls, content: bytes) -> "TicketRecord":
-        """Read what `encode` wrote; raises `NoTicketRecord`, which shows nothing of it."""
+        """Read what `encode` wrote. Raises `NoTicketRecord`, which shows no part of it."""
         try:
             document = json.loads(content)
             previous = None if document["previous"] is None else bytes.fromhex(document["previous"])
@@ -50,15 +47,14 @@ class TicketRecord:
 
 
 def resumed(kept: TicketRecord | None, new: bytes, now: datetime, age: timedelta) -> TicketRecord:
-    """What a process begins with that finds `kept`: it, or its successor `new` where it has sealed
-    for `age` already.
+    """The record that a new process begins with, if it finds `kept`.
 
-    As long as the process had been away, rotations were missed: a secret of twice that age opens
-    nothing any more, as it would in a process that ran on.
+    If the kept secret has sealed for `age`, `new` seals, and the kept one only opens. If it has
+    sealed for twice `age`, it opens no ticket any more, as in a process that had run on.
     """
     if kept is None or now - kept.since >= 2 * age:
         return TicketRecord(TicketSecrets(new), now)
     if now - kept.since >= age:
         return TicketRecord(kept.secrets.rotated(new), now)
-    # a clock that was set back must not let it seal for longer
+    # if the clock was set back, the secret must not seal for longer
     return TicketRecord(kept.secrets, min(kept.since, now))

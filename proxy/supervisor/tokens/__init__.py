@@ -1,1 +1,1 @@
-"""What the parent knows of PKCS#11 tokens and tells workers."""
+"""What the parent knows about PKCS#11 tokens and tells workers."""

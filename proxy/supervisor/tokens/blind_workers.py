@@ -1,9 +1,8 @@
-"""Workers that cannot use a token which is well: told of, and replaced one after the other where an
-identity depends on that.
+"""Blind workers: they cannot use a token that the parent finds well.
 
-A worker that is replaced closes its connections, WebSockets among them, within the time to drain.
-That is no price for a token that only stands in for others; it is one for an identity that is
-refused in that worker.
+The log names them. If an identity depends on the token, they are replaced, one after the other. A
+worker that is replaced closes its connections and WebSockets within the time to drain. That is
+worth it if the worker refuses an identity, but not if another token signs instead.
 """
 
 import asyncio
@@ -18,18 +17,18 @@ from proxy.supervisor.workers.blindness import Blindness
 
 
 class Need(Enum):
-    """What a worker that cannot use a token lacks by that."""
+    """What a blind worker lacks."""
 
     NONE = auto()
-    """It can use it again."""
+    """The worker can use the token again."""
     SPARE = auto()
-    """A key that stands in for others, which sign."""
+    """A spare key: other keys sign."""
     IDENTITY = auto()
-    """An identity, which has no other key that signs there."""
+    """An identity: it has no other key that can sign in this worker."""
 
 
 class BlindWorkers:
-    """Those of one fleet."""
+    """The blind workers of one fleet."""
 
     def __init__(
         self,
@@ -41,7 +40,7 @@ class BlindWorkers:
     ) -> None:
         """Every worker counts as able at first.
 
-        `need` is asked just before a worker would be replaced for a token.
+        `need` is asked just before a worker is replaced because of a token.
         """
         self._loop = loop
         self._tasks = tasks
@@ -52,10 +51,10 @@ class BlindWorkers:
         self._replacing = asyncio.Lock()
 
     def found_well(self, token: str, troubled: Sequence[TokenUser]) -> None:
-        """The parent has found a token well, which these workers do not."""
+        """The parent has found a token well that these workers cannot use."""
         pids = self._blindness.found_well(token, [one.pid for one in troubled])
         blind = [one for one in troubled if one.pid in pids]
-        if blind and not self._replacing.locked():  # else it is found again in half a second
+        if blind and not self._replacing.locked():  # else the next probe comes in half a second
             self._tasks.start(self._replace(token, blind))
 
     async def _replace(self, token: str, blind: Sequence[TokenUser]) -> None:
@@ -73,9 +72,9 @@ class BlindWorkers:
                             await self._replace_one(worker)
 
     def forget_worker(self, process: int, token: str) -> None:
-        """The token works there, or the worker is gone."""
+        """The token works in this worker, or the worker has ended."""
         self._blindness.forget_worker(process, token)
 
     def forget(self, token: str) -> None:
-        """It was away: each worker that could not use it had a reason."""
+        """The token was away: each worker that could not use it had a reason."""
         self._blindness.forget(token)

@@ -1,4 +1,4 @@
-"""What the parent's tokens ask of workers and of the fleet."""
+"""The parts of workers and of the fleet that the parent's tokens use."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ class TokenUser(SlotHolder, Protocol):
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
 
     @property
     def is_alive(self) -> bool:
@@ -29,7 +29,7 @@ class TokenUsers(Protocol):
 
     @property
     def workers(self) -> Sequence[TokenUser]:
-        """Those that serve, by slot."""
+        """The workers that serve, by slot."""
 
     async def tell_all(self, order: Question[Done]) -> None:
         """Tell every worker the same."""

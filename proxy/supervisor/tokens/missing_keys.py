@@ -1,8 +1,7 @@
-"""Which keys tokens do not have any more, as workers tell and as the parent finds: said once in the
-log for all of them. Pure.
+"""The keys that workers or the parent miss in tokens. The log says each once for all. Pure.
 
-A token that has lost one of its keys is well for those that it still has, so neither breakers nor
-the parent's finding tell of it.
+A token that has lost one of its keys still works with the others. So neither the breakers nor the
+finding of the parent show the loss.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,22 +12,22 @@ from proxy.observe.events.event import Tell
 from proxy.observe.events.tokens import TokenKeyChanged
 
 PARENT: Final = 0
-"""In the place of the process id of a worker."""
+"""Stands for the parent instead of a worker's process id."""
 
 
 class MissingKeys:
-    """Of the tokens of what is served."""
+    """The missing keys in the tokens of the served edition."""
 
     def __init__(self, tell: Tell) -> None:
         """Every key counts as present at first."""
         self._tell = tell
         self._keys: dict[KeyPlace, NamedKey] = {}
         self._said: dict[tuple[int, str], frozenset[str]] = {}
-        """By process and token; a process without an entry has reported nothing."""
+        """Missing keys by process and token. A process without an entry has not reported."""
         self._told: set[KeyPlace] = set()
 
     def follow(self, uses: Sequence[TokenUse]) -> None:
-        """Know exactly the keys of these from now on; of others nothing is told any more."""
+        """Follow exactly the keys of these tokens from now on."""
         self._keys = {KeyPlace(use.name, one.location): one for use in uses for one in use.named}
         tokens = {use.name for use in uses}
         self._said = {(pid, token): keys for (pid, token), keys in self._said.items() if token in tokens}
@@ -36,12 +35,12 @@ class MissingKeys:
         self._tell_changes()
 
     def says(self, pid: int, token: str, missing: Collection[str]) -> None:
-        """A process misses exactly these keys, by their URIs, in a token."""
+        """A process misses exactly these keys (URIs) in a token."""
         self._said[pid, token] = frozenset(missing)
         self._tell_changes()
 
     def forget(self, pid: int, token: str) -> None:
-        """A process does not know any more."""
+        """Forget which keys a process misses in a token."""
         self._said.pop((pid, token), None)
         self._tell_changes()
 
@@ -51,19 +50,17 @@ class MissingKeys:
         self._tell_changes()
 
     def is_missing(self, pid: int, key: KeyPlace) -> bool:
-        """Whether a worker misses it."""
+        """Whether a worker misses a key."""
         return key.location in self._said.get((pid, key.token), ())
 
     def of_token(self, token: str) -> dict[str, tuple[str, ...]]:
-        """The keys that any process misses in a token: URIs, and the identities that sign with
-        them.
-        """
+        """The keys (URIs) that any process misses in a token, with the identities that use them."""
         return {key.location: self._keys[key].identities for key in sorted(self._told) if key.token == token}
 
     def _tell_changes(self) -> None:
         said = {KeyPlace(token, location) for (_, token), keys in self._said.items() for location in keys}
         missing = said & self._keys.keys()
-        # without a worker that could have found the key, it counts as missing still
+        # the key stays missing until a worker could have found it
         known = {token for pid, token in self._said if pid != PARENT}
         found = {key for key in self._told - missing if key.token in known}
         for key in sorted(missing - self._told):

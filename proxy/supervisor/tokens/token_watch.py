@@ -1,19 +1,20 @@
-"""One token as the parent sees it: what its latest probe has found, when the next one is due, and
-what workers are told of it.
+"""One token as the parent sees it: the finding of its latest probe, and when the next one is due.
 
-Theory of operation. The PIN was tried once before the workers were told of the token. From then on
-the parent asks the token nothing while every worker finds it well. Once a breaker is open anywhere,
-the parent probes by signatures of its own, with the breaker's back-off for what needs a login and
-twice a second in a session that lives, and tells all workers what comes of it: none of their
-breakers closes before that. Where a worker looks at the token, the parent does, too, at most once a
-second; and at once where a worker has found it well. So both look every second while clients are
-refused. A call that hangs is said to be a failure soon, but awaited for longer: it is the first
-that is back.
+Theory of operation. The PIN is tried once before workers are told of the token. While every worker
+finds the token well, the parent does not use it.
 
-A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by
-another PIN that worked; then the parent tries once more, and the workers after it. A worker sees
-only a failure and a flag of the token, which another program's mistake may have set. When it says
-that the PIN was refused, all logins stop, and the parent tries the PIN once to find out.
+Once a breaker is open in any worker, the parent probes the token by signatures of its own. In a
+living session it probes twice a second. If it must log in, it probes with the back-off of the
+breaker. It tells all workers the finding, and no breaker closes before that. When a worker probes,
+the parent probes too, at most once a second. When a worker has found the token well, the parent
+probes at once. So both probe every second while clients are refused. A call that hangs soon counts
+as a failure, but the parent waits for it longer: it is the first to return when the token is back.
+
+If a token has refused its PIN, it is left alone until its latch on disk is gone. An operator
+removes the latch, or another PIN that works does. Then the parent tries the PIN once more, and
+the workers after it. A worker sees only a failed login and a flag of the token, which a mistake of
+another program may have set. So when a worker says that the PIN was refused, all logins stop, and
+the parent tries the PIN once to find out.
 """
 
 import asyncio
@@ -30,29 +31,28 @@ from proxy.signing.breaker import BACK_OFF_SECONDS
 
 # After that a call under way counts as failed.
 _HANGING_SECONDS: Final = 3.0
-# Between two looks that need no login.
+# Between two probes that need no login.
 _LIVING_SECONDS: Final = 0.5
-# Between two looks because a worker looks.
+# Between two probes that follow probes of workers.
 _ACCOMPANYING_SECONDS: Final = 1.0
-# A session is kept for so long after the trouble: it often comes back soon, and costs no login
-# then.
+# A session is kept for so long after the trouble. If the trouble comes back, this saves a login.
 _KEPT_SECONDS: Final = 30.0
-# A call that hangs is given up then, and its process ended: the module may be what hangs, not the
-# token.
+# A call that hangs is given up then, and its process is killed: the fault may be the module's and
+# not the token's.
 _HOPELESS_SECONDS: Final = 30.0
-# Between two looks at the latches: a person who has released one waits.
+# Between two looks at the latches: an operator who has removed one waits for this.
 _LATCH_SECONDS: Final = 1.0
 _LOGIN_SECONDS: Final = 15.0
 
 
 class TokenObserver(Protocol):
-    """Hears what a watch finds, and tells the workers and the log."""
+    """Takes the findings of a watch, and tells the workers and the log."""
 
     def found(self, token: "TokenWatch", finding: ProbeFinding, before: Condition) -> None:
-        """A look is over, or late; `before` is what was known."""
+        """A probe has ended, or is late. `before` is the condition that was known before."""
 
     def may_log_in(self, token: "TokenWatch") -> None:
-        """The PIN that was refused works now."""
+        """The token accepts the PIN again, which it had refused."""
 
 
 class TokenWatch:
@@ -61,26 +61,27 @@ class TokenWatch:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, use: TokenUse, finding: ProbeFinding, herald: TokenObserver
     ) -> None:
-        """`finding` is that of the first try of the PIN."""
+        """`finding` is the result of the first try of the PIN."""
         self.finding = finding
         self.errors: Counter[str] = Counter()
-        """By CKR_ name, or by what went wrong instead."""
+        """Errors by CKR_ name, or by another short name."""
         self.probes = 0
         self.good_at: float | None = None
-        """When a probe was good last, by the clock of the loop."""
+        """The time of the last good probe, by the clock of the loop."""
         self._loop = loop
         self._herald = herald
         self._prober = Prober(loop, use)
         self._prober.facts = finding.facts
         self._troubled: set[int] = set()
-        """Slots and processes of workers whose breaker is not closed."""
+        """Process ids of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()
         self._wanted_after = math.inf
-        """How long after the beginning of the last look the next one is due; it goes before the
-        back-off.
+        """How long after the start of the last probe a worker wants the next one.
+
+        A shorter back-off still holds.
         """
         self._is_doubted = False
-        """Whether a worker has said that the PIN was refused, and no login of ours has told yet."""
+        """Whether a worker said that the PIN was refused, and the parent has not tried it since."""
         self._latches = _stamps(use.access.latch_directory)
         self._is_free = asyncio.Event()
         self._is_free.set()
@@ -88,52 +89,48 @@ class TokenWatch:
 
     @property
     def use(self) -> TokenUse:
-        """What is used of it."""
+        """How this configuration uses the token."""
         return self._prober.use
 
     def follow(self, use: TokenUse) -> None:
-        """Use it so from now on; the login is the same."""
+        """Use the token like this from now on, with the same login."""
         self._prober.use = use
 
     @property
     def is_refused(self) -> bool:
-        """Whether all logins stop, as the PIN was refused."""
+        """Whether the PIN was refused, so that no process logs in."""
         return self.finding.condition is Condition.REFUSED
 
     @property
     def sessions(self) -> int:
-        """Those that the parent has open."""
+        """How many sessions the parent has open."""
         return int(self._prober.is_logged_in)
 
     @property
     def pid(self) -> int | None:
-        """The process that talks to the token; None while there is none."""
+        """The id of the process that talks to the token, or None."""
         return self._prober.pid
 
     def hold(self) -> None:
-        """Try no PIN until `release`: another one is being tried, which lets go of the latch when
-        it works.
-        """
+        """Try no PIN until `release`: another PIN is tried, and removes the latch if it works."""
         self._is_free.clear()
 
     def release(self) -> None:
-        """Try PINs again. What became of the latch meanwhile says nothing about this PIN."""
+        """Try PINs again. A change of the latch since `hold` says nothing about this PIN."""
         self._latches = _stamps(self.use.access.latch_directory)
         self._is_free.set()
 
     def trouble(self, worker: int, *, is_there: bool) -> None:
-        """A worker (by its process id) has an open breaker, or none any more."""
+        """The breaker of a worker (a process id) is open, or is closed again."""
         (self._troubled.add if is_there else self._troubled.discard)(worker)
         self._stirred.set()
 
     def accompany(self) -> None:
-        """A worker looks at the token: it is time for the parent, too."""
+        """A worker probes the token: the parent probes, too."""
         self._want(_ACCOMPANYING_SECONDS)
 
     def hurry(self) -> None:
-        """A worker has found the token well, and waits for a word: what was found before that is
-        out of date.
-        """
+        """A worker has found the token well and waits for the parent's finding: probe at once."""
         self._want(0.0)
 
     def _want(self, after: float) -> None:
@@ -143,7 +140,7 @@ class TokenWatch:
     def doubt(self) -> bool:
         """A worker says that the PIN was refused: try it.
 
-        False where that is known, or under way.
+        Returns False if that is known already, or if the try is under way.
         """
         if self.is_refused or self._is_doubted:
             return False
@@ -177,9 +174,7 @@ class TokenWatch:
     # -- probes
 
     async def _probe(self, failures: int) -> bool:
-        """Probe, say what came of it, and wait until the next probe is due; answers whether it was
-        good.
-        """
+        """Probe, tell the finding, and wait until the next probe is due. Tells if it was good."""
         began, self._wanted_after = self._loop.time(), math.inf
         looking = self._loop.create_task(self._prober.probe())
         try:
@@ -206,11 +201,11 @@ class TokenWatch:
         return is_well
 
     async def _stirring(self, began: float, pause: float) -> None:
-        """Wait until so long after a look began, or until a worker has another state or wants one
-        sooner, or a PIN was refused.
+        """Wait for `pause` seconds from `began` on.
 
-        What is due soon comes in time all the same: `run` looks at once at a token that has just
-        become a trouble only.
+        It ends sooner if a worker's state changes, if a worker wants a probe sooner, or if the PIN
+        was refused. A probe that is due soon is not missed: `run` probes at once only when the
+        trouble has just begun.
         """
         had = bool(self._troubled), self._is_doubted
         self._stirred.clear()
@@ -240,12 +235,10 @@ class TokenWatch:
     # -- PINs
 
     async def _try_doubted(self, failures: int) -> bool:
-        """Log in once, which writes a latch where the PIN is wrong; answers whether the token said
-        anything about it.
-        """
+        """Log in once. A wrong PIN writes a latch. Tells whether the token judged the PIN."""
         await self._is_free.wait()
         began, self._wanted_after = self._loop.time(), math.inf
-        await self._prober.close()  # a session that lives says nothing of the PIN
+        await self._prober.close()  # a living session says nothing about the PIN
         finding = await self._prober.try_pin(_LOGIN_SECONDS)
         self._is_doubted = finding.condition not in (Condition.WELL, Condition.REFUSED)
         self._found(finding)
@@ -258,8 +251,7 @@ class TokenWatch:
 
     async def _until_latches_change(self) -> None:
         directory = self.use.access.latch_directory
-        # without a latch it is the token's own flag that counts, or the directory that cannot be
-        # written
+        # Without a latch the cause is the token's own flag, or a directory that cannot be written.
         is_latched = is_about_pin(self.finding.error)
         ends = math.inf if is_latched else self._loop.time() + BACK_OFF_SECONDS[-1]
         while True:
@@ -279,9 +271,7 @@ class TokenWatch:
 
 
 def _stamps(directory: Path) -> frozenset[tuple[str, int]]:
-    """What tells one state of the latches from another; the files are few and small, and on a local
-    disk.
-    """
+    """Identifies a state of the latches. The files are few and small, and on a local disk."""
     try:
         return frozenset((one.name, one.stat().st_mtime_ns) for one in directory.glob("*.json"))
     except OSError:
