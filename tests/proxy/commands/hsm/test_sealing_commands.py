@@ -116,7 +116,7 @@ def test_a_look_at_keys_that_are_not_there_makes_none(scene: Scene, tmp_path: Pa
     for options in ((), ("--json",), ("--rotate",), ("--destroy", "1", "--yes")):
         done = scene.run("keys", *options)
         assert (done.exit_code, done.stdout) == (1, "")
-        assert "there are no keys in" in done.stderr
+        assert "has no keys yet" in done.stderr
     assert not (tmp_path / "sealed").exists()
 
 
