@@ -1,13 +1,12 @@
-"""The ClientHello of RFC 8446 section 4.1.2, decoded as far as a server must know it to choose
-identity and policy.
+"""The ClientHello (RFC 8446 section 4.1.2), decoded as far as the choice of identity and policy
+needs.
 
-OpenSSL decodes the same bytes again and has the last word, so extensions that decide nothing here
-are skipped unseen: unknown ones, GREASE (RFC 8701) and the outer hello of Encrypted ClientHello
-among them. What is read is read strictly.
+OpenSSL decodes the same bytes again and has the last word. So extensions that decide nothing here
+are skipped: unknown ones, GREASE (RFC 8701) and the outer hello of Encrypted ClientHello among
+them. What is read is read strictly.
 
 Lists of code points become tuples, or, beyond `_LONGEST_TUPLE` entries, an `array` of two bytes per
-entry: Python's integers would make a hello of 64 KB cost a megabyte for as long as its handshake
-lasts.
+entry: Python's integers would make a hello of 64 KB cost a megabyte during its handshake.
 """
 
 import re
@@ -86,8 +85,8 @@ class ClientHello(NamedTuple):
     """
     signature_algorithms: Sequence[int]
     server_name: str | None
-    """The DNS name asked for, in lower case (IDNs as A-labels); the text of an IPv4 address if a
-    client sends one.
+    """The DNS name that the client asks for, in lower case (IDNs as A-labels), or an IPv4 address
+    as text.
 
     Other values (`host:443`) stand in quotes, and no identity has such a name.
     """
@@ -244,9 +243,7 @@ def _signature_algorithms(extension: bytes) -> Sequence[int]:
 
 
 def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[int]:
-    """Decode the groups of the shares, RFC 8446 section 4.2.8; the list may be empty, which asks
-    for a retry.
-    """
+    """Decode the groups of the shares (RFC 8446 section 4.2.8); an empty list asks for a retry."""
     shares = _only_vector(extension, "key_share")
     groups: dict[int, None] = {}
     position, size = 0, len(shares)
@@ -270,9 +267,7 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
 
 @_kept
 def _server_name(extension: bytes) -> str:
-    """Decode the one host name, RFC 6066 section 3; as in OpenSSL, exactly one host_name is
-    accepted.
-    """
+    """Decode the one host name (RFC 6066 section 3); like OpenSSL, accept exactly one."""
     name_list = _only_vector(extension, "server_name")
     sent = name_list[_SERVER_NAME_HEADER_BYTES:].lower()
     if not sent or name_list[:_SERVER_NAME_HEADER_BYTES] != _HOST_NAME_TYPE + len(sent).to_bytes(2):
@@ -294,9 +289,7 @@ def _alpn(extension: bytes) -> tuple[bytes, ...]:
 
 
 def _psk_identities(extension: bytes) -> tuple[bytes, ...]:
-    """Decode identities and binders, RFC 8446 section 4.2.11; whether a binder is right is
-    OpenSSL's to say.
-    """
+    """Decode identities and binders (RFC 8446 section 4.2.11); OpenSSL checks the binders."""
     identities_end = _vector_end(extension, 0, 2, "pre_shared_key")
     identities = tuple(_vectors(extension[2:identities_end], 2, "pre_shared_key", after=_OBFUSCATED_TICKET_AGE_BYTES))
     binders = tuple(_vectors(_only_vector(extension[identities_end:], "pre_shared_key"), 1, "pre_shared_key"))
@@ -314,9 +307,7 @@ def _has_early_data(extension: bytes) -> bool:
 
 
 def _vectors(data: bytes, prefix_bytes: int, where: str, *, after: int = 0) -> Iterator[bytes]:
-    """Split `data` into vectors, none of them empty, each with `after` bytes behind it that are
-    skipped.
-    """
+    """Split `data` into vectors, none of them empty; skip `after` bytes behind each."""
     position, size = 0, len(data)
     while position < size:
         content = position + prefix_bytes

@@ -1,8 +1,7 @@
-"""Key exchange groups: what they are called, their code points, and which of them withstand a
-quantum computer.
+"""Key exchange groups: their names, their code points, and which ones withstand a quantum computer.
 
-Code points are IANA's "TLS Supported Groups"; names are OpenSSL's, which takes them in any case. A
-group that OpenSSL lacks comes from a provider and is sorted by its name, with `classify`.
+Code points are IANA's "TLS Supported Groups". Names are OpenSSL's, which takes them in any case. A
+group that OpenSSL lacks comes from a provider, and `classify` sorts it by its name.
 """
 
 import re
@@ -82,11 +81,10 @@ _CURVE: Final = re.compile(r"x25519|x448|p256|p384|p521|bp\d|brainpool|curve", r
 
 
 def classify(name: str, code_point: int) -> NamedGroup:
-    """Sort a provider's group by its name: `x25519_frodo640aes` is a hybrid, `hqc1` is post-quantum
-    alone.
+    """Sort a provider's group by its name.
 
-    A name that tells nothing is taken for classical, so that an unknown group never counts as
-    protection.
+    `x25519_frodo640aes` is a hybrid, `hqc1` is post-quantum alone. A name that tells nothing counts
+    as classical, so that an unknown group never counts as protection.
     """
     if not _POST_QUANTUM_FAMILY.search(name):
         kind = GroupKind.CLASSICAL
@@ -112,8 +110,9 @@ class GroupPreference:
     names: Mapping[int, str] = field(init=False, repr=False, compare=False)
     """Code point -> name, of every group that is known."""
     quantum_safe_anywhere: frozenset[int] = field(init=False, repr=False, compare=False)
-    """Code points that tell that a client can do post-quantum key exchange, whether or not one of
-    them is accepted here.
+    """Code points by which a client shows that it can do post-quantum key exchange.
+
+    Some of them may not be accepted here.
     """
     by_code_point: Mapping[int, NamedGroup] = field(init=False, repr=False, compare=False)
     quantum_safe_code_points: frozenset[int] = field(init=False, repr=False, compare=False)

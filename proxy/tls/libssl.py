@@ -1,10 +1,9 @@
-"""What CPython's `ssl` lacks before 3.15, on the very libssl that this interpreter's `_ssl` is
-linked to.
+"""What CPython's `ssl` lacks before 3.15, on the same libssl that its `_ssl` is linked to.
 
-Everything here reaches into OpenSSL's objects through ctypes, so it stands in one module, is
+Everything here reaches into OpenSSL's objects through ctypes. So it stands in one module, is
 guarded by version, and checks itself at start-up (`self_check`) before a context that matters is
-touched. Symbols are looked up through `_ssl`'s own shared object: `dlsym` then searches exactly the
-libraries that it depends on, never another OpenSSL that happens to be in the process.
+touched. Symbols are looked up through the shared object of `_ssl`: `dlsym` then searches exactly
+the libraries that it depends on, never another OpenSSL in the process.
 """
 
 import ctypes
@@ -218,8 +217,7 @@ def set_ciphersuites(context: ssl.SSLContext, suites: str) -> None:
 
 
 def share_credential(certificate: Path, source: ssl.SSLContext, target: ssl.SSLContext) -> None:
-    """Have `target` use the private key that `source` has loaded, and the chain in a PEM file that
-    belongs to it.
+    """Have `target` use the private key that `source` has loaded, and its chain from a PEM file.
 
     A key in a token costs a round trip for each of its attributes when it is loaded, and none when
     it is shared. Raises `LibsslError`.
@@ -249,25 +247,20 @@ def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
 
 
 def withhold_tickets(tls: ssl.SSLObject) -> None:
-    """Have a server's object give out no tickets by itself when its handshake ends.
-
-    Before the handshake.
-    """
+    """Keep a server's object from giving out tickets by itself; call it before the handshake."""
     _library().SSL_set_num_tickets(_connection(tls), 0)
 
 
 def request_ticket(tls: ssl.SSLObject) -> None:
-    """Have a ticket go out with what is written next.
+    """Have a ticket go out with the next data that is written.
 
-    After the handshake, and just before that: reading would send it too.
+    Call it after the handshake, just before the write: reading would send the ticket too.
     """
     _library().SSL_new_session_ticket(_connection(tls))
 
 
 def take_bios(tls: ssl.SSLObject) -> None:
-    """Leave an object without BIOs, in which nothing is left for it; it can do nothing until
-    `set_bios`.
-    """
+    """Take the BIOs, which are empty, from an object; it can do nothing until `set_bios`."""
     _library().SSL_set_bio(_connection(tls), None, None)
 
 
@@ -280,15 +273,16 @@ def set_bios(tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBI
 
 
 def disable_session_cache(context: ssl.SSLContext) -> None:
-    """Keep no sessions in memory: tickets carry them, and a cache would grow with every handshake
-    (CVE-2024-2511).
+    """Turn off the session cache: it would grow with every handshake (CVE-2024-2511).
+
+    Tickets carry the sessions.
     """
     _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
 
 
 def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
-    """Names of all groups that the loaded providers implement for TLS 1.3, in OpenSSL's spelling;
-    empty before 3.5.
+    """Names of all groups for TLS 1.3 in the loaded providers, in OpenSSL's spelling; empty before
+    3.5.
     """
     library = _library()
     stack = library.OPENSSL_sk_new_null()
@@ -303,21 +297,21 @@ def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
 
 
 def load_configuration(path: Path) -> None:
-    """Load an `openssl.cnf` into the default library context; must come before the first
-    `SSLContext` that relies on it.
+    """Load an `openssl.cnf` into the default library context, before any `SSLContext` that relies
+    on it.
 
-    OpenSSL reports success even where a provider in it was not found: ask `provider_is_available`
-    for each. Raises `LibsslError` when the file itself cannot be used.
+    OpenSSL reports success even if it did not find a provider: ask `provider_is_available` for
+    each. Raises `LibsslError` if the file itself cannot be used.
     """
     if _library().OSSL_LIB_CTX_load_config(None, os.fsencode(path)) != 1:
         raise LibsslError("the configuration file", str(path))
 
 
 def new_library_context(path: Path) -> int:
-    """Make a library context (an `OSSL_LIB_CTX *`, never freed) by an `openssl.cnf`; the providers
-    in it are not in the default one.
+    """Make a library context (an `OSSL_LIB_CTX *`, never freed) by an `openssl.cnf`.
 
-    Ask `provider_is_available` for each. Raises `LibsslError`.
+    The providers in it are not in the default context. Ask `provider_is_available` for each. Raises
+    `LibsslError`.
     """
     library = _library()
     context: int | None = library.OSSL_LIB_CTX_new()
@@ -327,10 +321,10 @@ def new_library_context(path: Path) -> int:
 
 
 def never_prompt() -> None:
-    """Let nothing in this process ask a person for a PIN or passphrase: not on a terminal, and not
-    on standard input.
+    """Keep everything in this process from asking a person for a PIN or passphrase.
 
-    A provider that has lost its login would ask, and wait for ever, in the middle of a handshake.
+    A provider that has lost its login would ask on the terminal or standard input, and wait for
+    ever, in the middle of a handshake.
     """
     _library().UI_set_default_method(_library().UI_null())
 

@@ -12,31 +12,32 @@ from typing import Final
 PKCS11: Final = "pkcs11"
 """The name of pkcs11-provider."""
 
-# Sessions that it keeps open for the next signature: more than any [hsm.token.NAME] may have, so
-# that none is opened for a signature and closed after it. It keeps as many as were used at one
-# time, which the number of threads that sign decides.
+# The most sessions that it keeps open for the next signature. It keeps as many as were used at one
+# time, which the number of signing threads decides. The limit is above every [hsm.token.NAME], so
+# no session is opened for one signature and closed after it.
 _CACHED_SESSIONS: Final = 1_024
 
 _PKCS11_SETTINGS: Final = (
-    # else it unloads the module at exit, when the OpenSSL that the module may use itself is half
-    # gone: a crash with SoftHSM
+    # else it unloads the module at exit, when the OpenSSL that the module may use is half gone:
+    # SoftHSM then crashes
     "pkcs11-module-quirks = no-deinit",
-    # else the provider's algorithms come up with the first key in a token, and keys of files travel
-    # into the token from then on
+    # else the first key in a token brings the provider's algorithms up, and from then on keys of
+    # files travel into the token
     "pkcs11-module-load-behavior = early",
-    # else a copy of each key is made for the session, and signs on when the key is destroyed
+    # else the session gets a copy of each key, which signs on when the key is destroyed
     "pkcs11-module-cache-keys = never",
     f"pkcs11-module-cache-sessions = {_CACHED_SESSIONS}",
 )
 
-# What the configuration language of OpenSSL takes for something else than itself (config(5)).
+# The characters that the configuration language of OpenSSL does not take as they are (config(5)).
 _SPECIAL: Final = frozenset("\\\"'`#$")
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderModule:
-    """A provider by its `name`, with its own settings; `path` None lets OpenSSL look in its own
-    directory.
+    """A provider by its `name`, with its own settings.
+
+    `path` None lets OpenSSL look in its own directory.
     """
 
     name: str

@@ -1,11 +1,10 @@
-"""From the bytes of a new connection to the ClientHello: plaintext TLS records, RFC 8446 section
-5.1.
+"""From the bytes of a new connection to the ClientHello: plaintext records, RFC 8446 section 5.1.
 
 Theory of operation. Everything received is kept, in order, as `wire`: OpenSSL gets these very bytes
 afterwards, also when we reject them, since its alert is the better one. A record is looked at when
-it is complete, and the reader remembers how many bytes that takes, so a byte that completes nothing
-costs one comparison. Each byte is copied into `wire` once and into the message once: the work is
-linear however the hello was cut into records and segments, and memory is bounded by the two limits.
+it is complete. The reader remembers how many bytes that takes, so a byte that completes nothing
+costs one comparison. Each byte is copied into `wire` once and into the message once. So the work is
+linear however the hello was cut into records and segments, and the two limits bound the memory.
 """
 
 from enum import Enum, StrEnum, auto
@@ -218,8 +217,8 @@ class ClientHelloReader:
             self._take_records()
 
     def _is_whole(self, wire: bytes) -> bool:
-        """Whether the first segment is the usual one: a whole hello in one record, and nothing
-        else. Others take the long way.
+        """Whether the first segment is a whole hello in one record, as usual. Others take the long
+        way.
         """
         size = len(wire)
         if size < RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES or size > self._wire_limit:
@@ -257,9 +256,7 @@ class ClientHelloReader:
         self._record_start = start
 
     def _check_beginning(self, start: int) -> None:
-        """Recognise a client that speaks another protocol by its first two bytes: it may be waiting
-        for us now.
-        """
+        """Recognise another protocol by its first two bytes: its client may be waiting for us."""
         if start == 0 and (self._wire[0] not in _CONTENT_TYPES or self._wire[1:2] not in (b"", b"\x03")):
             raise self._foreign_bytes(start)
 

@@ -30,7 +30,8 @@ from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
 from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
 
-# The longest record and its header (RFC 8446 section 5.2): it also ends a partial record before it.
+# Zeros are no record. There are as many as the longest record has with its header (RFC 8446 section
+# 5.2), so they also fill up one that has begun.
 _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 _MINUTE: Final = 60.0
 # Record header 5, handshake header 4, request 1, content type 1, tag 16.
