@@ -1,16 +1,16 @@
 """The states of a handshake, each with what it holds.
 
-state       what it waits for                                  what follows
-----------  -------------------------------------------------  ------------------------------------
-Reading     the client: its ClientHello                        Choosing, Over
-Choosing    nothing: it decides at once                        Answering, Signing, Challenged, Over
-Answering   OpenSSL (`server_step`): the flight;               Finishing, Over
-            after a HelloRetryRequest the client
-Signing     a token, or OpenSSL (`signed_flight`): the flight; Finishing, Over
-            after a HelloRetryRequest the client
-Finishing   the client: its Finished; then OpenSSL             Over: the connection is established
-Challenged  OpenSSL and the client in turn                     Over: the CA has seen its challenge
-Over        nothing                                            -
+    state       what it waits for                       what follows
+    ----------  --------------------------------------  ------------------------------------
+    Reading     the client: its ClientHello             Choosing, Over
+    Choosing    nothing: it decides at once             Answering, Signing, Challenged, Over
+    Answering   OpenSSL (`server_step`): the flight;    Finishing, Over
+                after a HelloRetryRequest the client
+    Signing     a token, or OpenSSL (`signed_flight`);  Finishing, Over
+                after a HelloRetryRequest the client
+    Finishing   the client: its Finished; then OpenSSL  Over: the connection is established
+    Challenged  OpenSSL and the client in turn          Over: the CA has seen its challenge
+    Over        nothing                                 -
 
 From every state a handshake may go to Over: by a refusal, by its deadline, or because the client
 leaves. The observer is told exactly once how it ended, and not at all if the observer itself has
