@@ -1,3 +1,1 @@
-"""The parent process and what it shares with its workers: sockets, a channel to each, key material,
-two-phase reload.
-"""
+"""The parent process: its sockets, its channels to the workers, key material, two-phase reloads."""

@@ -1,9 +1,8 @@
-"""What CAs may be shown now: the parent keeps the list, every worker has a copy, those that join
-later too.
+"""The challenges that the proxy shows to CAs. The parent keeps the list, each worker has a copy.
 
-Those of http-01 are tokens, each with what it is answered with. A name can be shown one challenge
-of tls-alpn-01 at a time, because a hello has nothing but the name in it (RFC 8737 section 3). So an
-order waits until another one for the same name has taken its own back.
+Challenges of http-01 are tokens, each with its answer. For tls-alpn-01 a name can have only one
+challenge at a time, because the ClientHello names only the server (RFC 8737 section 3). So an order
+waits until another order for the same name has withdrawn its challenge.
 """
 
 import asyncio
@@ -16,14 +15,14 @@ from proxy.tls.challenge import TlsChallenge
 
 
 class Telling(Protocol):
-    """The part of a `Fleet` that is needed here."""
+    """The part of a `Fleet` that this module uses."""
 
     async def tell_all(self, order: Question[Done], descriptors: Sequence[int] = ()) -> None:
         """Tell every worker the same, and wait until all that are not stuck have heard."""
 
 
 class Challenges:
-    """Those that are pending."""
+    """The pending challenges."""
 
     def __init__(self, fleet: Telling) -> None:
         """The set is empty at first."""
@@ -34,21 +33,21 @@ class Challenges:
 
     @property
     def pending(self) -> Collection[TlsChallenge]:
-        """All of tls-alpn-01."""
+        """The challenges of tls-alpn-01."""
         return tuple(self._pending.values())
 
     @property
     def tokens(self) -> Mapping[str, str]:
-        """All of http-01: token -> key authorization."""
+        """The challenges of http-01: token -> key authorization."""
         return self._tokens
 
     @property
     def shown(self) -> ShowChallenges:
-        """All of them, for a worker."""
+        """All challenges, for a worker."""
         return ShowChallenges(tuple(self._pending.values()), dict(self._tokens))
 
     async def present(self, challenge: TlsChallenge) -> None:
-        """Answers when every worker shows it; waits for its turn before."""
+        """Wait until the name is free, and then until every worker shows the challenge."""
         async with self._changed:
             await self._changed.wait_for(lambda: challenge.name not in self._pending)
             self._pending[challenge.name] = challenge
@@ -59,7 +58,7 @@ class Challenges:
             raise
 
     async def withdraw(self, challenge: TlsChallenge) -> None:
-        """Answers when no worker shows it any more; the next one for the name may come."""
+        """Wait until no worker shows the challenge any more. The name is then free."""
         async with self._changed:
             if self._pending.get(challenge.name) == challenge:
                 del self._pending[challenge.name]
@@ -67,7 +66,7 @@ class Challenges:
         await self._tell()
 
     async def present_token(self, token: str, key_authorization: str) -> None:
-        """Answers when every worker answers for a token, which a CA has made for one order."""
+        """Wait until every worker answers for a token. A CA makes a token for one order."""
         self._tokens[token] = key_authorization
         try:
             await self._tell()
@@ -76,7 +75,7 @@ class Challenges:
             raise
 
     async def withdraw_token(self, token: str) -> None:
-        """Answers when no worker answers for it any more."""
+        """Wait until no worker answers for the token any more."""
         self._tokens.pop(token, None)
         await self._tell()
 

@@ -1,5 +1,6 @@
-"""Where the log of all processes goes: opened by the parent, which may write where workers may not,
-and handed on.
+"""Where the log of all processes goes.
+
+The parent opens it and passes it to the workers: it may write where workers may not.
 """
 
 import os
@@ -22,7 +23,7 @@ class LogTarget:
     """An open file or standard output, and the parent's own log on it."""
 
     def __init__(self, file: ConfigFile, log: LogConfig, queue_lines: int, form: LogFormat | None) -> None:
-        """`form` of the command line, which wins over the configuration.
+        """`form` is of the command line and overrides the configuration.
 
         Raises `ConfigError` for a file that cannot be written.
         """
@@ -32,23 +33,23 @@ class LogTarget:
         self._path = _path(file, log)
         self._form = form or log.format
         self.descriptor = _open(file, log, self._path)
-        """For new workers; stays open here."""
+        """For new workers. It stays open here."""
         self._failed_to_reopen = 0
         writer = LogWriter(os.dup(self.descriptor), self._queue_lines)
         self.log = Log(writer, self._form, has_colours=self._has_colours)
 
     @property
     def settings(self) -> LogSettings:
-        """What a worker has to know beside the descriptor."""
+        """What a worker must know beside the descriptor."""
         return LogSettings(self._form, self._has_colours, self._queue_lines)
 
     def prepare(self, file: ConfigFile, log: LogConfig) -> "NextPlace":
-        """Open where another configuration says; nothing changes yet. Raises `ConfigError`."""
+        """Open the log of another configuration, without using it yet. Raises `ConfigError`."""
         path, form = _path(file, log), self._form_of_command or log.format
         return NextPlace(path, form, None if path == self._path else _open(file, log, path))
 
     def use(self, place: "NextPlace") -> bool:
-        """Write there from now on; whether that is another place or form."""
+        """Write to `place` from now on. Tells whether the place or the form has changed."""
         if place.descriptor is None and place.form == self._form:
             return False
         self._path = place.path
@@ -57,9 +58,9 @@ class LogTarget:
         return True
 
     def reopen(self) -> None:
-        """Open the file of that name anew, as it was renamed.
+        """Open the log file again by its name, because the old file was renamed.
 
-        Raises `OSError`, and then the old one is kept.
+        Raises `OSError`. The old file then stays in use.
         """
         if self._path is None:
             return
@@ -71,12 +72,12 @@ class LogTarget:
         self._use(descriptor, self._form)
 
     def losses(self) -> tuple[int, int]:
-        """Lines of this process that were lost, and attempts to write or to reopen that failed."""
+        """How many lines of this process were lost, and how many writes and reopens failed."""
         lost, errors = self.log.losses()
         return lost, errors + self._failed_to_reopen
 
     def close(self, seconds: float) -> None:
-        """Write what is queued, for `seconds` at most, and end."""
+        """Write the queue, for `seconds` at most, and end."""
         self.log.close(seconds)
         os.close(self.descriptor)
 
@@ -88,8 +89,9 @@ class LogTarget:
 
 @dataclass(slots=True)
 class NextPlace:
-    """Where the log of another configuration goes: `descriptor` is None where that is no other
-    place, or it is in use.
+    """Where the log of another configuration goes.
+
+    `descriptor` is None if the place is the same as before, or if it has come into use.
     """
 
     path: Path | None
@@ -97,7 +99,7 @@ class NextPlace:
     descriptor: int | None
 
     def close(self) -> None:
-        """Drop it, if it did not come into use."""
+        """Close the descriptor, unless it has come into use."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None

@@ -1,7 +1,8 @@
-"""Show proofs to CAs by what the workers serve: their listeners (tls-alpn-01), and the plain one
-beside them (http-01).
+"""Shows proofs to CAs through the workers: tls-alpn-01 and http-01.
 
-An issuer works in a thread of its own, and the parent's loop does the showing.
+The TLS listeners show tls-alpn-01, and the listener without TLS shows http-01.
+
+An issuer works in a thread of its own. The parent's loop talks to the workers for it.
 """
 
 import asyncio
@@ -15,12 +16,12 @@ from proxy.observe.events.event import Tell
 from proxy.supervisor.challenges import Challenges, Telling
 from proxy.tls.challenge import TlsChallenge
 
-# Workers hear within milliseconds; an order for the same name takes seconds, mostly.
+# Workers answer within milliseconds. Another order for the same name mostly takes seconds.
 _SHOWN_WITHIN_SECONDS: Final = 60.0
 
 
 class Proofs:
-    """What CAs may be shown, by the workers: the `challenges`."""
+    """The `challenges` that the workers show to CAs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Telling, tell: Tell) -> None:
         """The workers show proofs from the first challenge on. `tell` is called in the loop."""
@@ -29,7 +30,7 @@ class Proofs:
         self.challenges: Final = Challenges(fleet)
         solver = ListenerSolver(loop, self.challenges, _SHOWN_WITHIN_SECONDS)
         self.showing: Final = Showing(solver, self._told)
-        """For issuers, which work in other threads."""
+        """Shows proofs for issuers, which work in other threads."""
 
     def _told(self, line: str) -> None:
         self._loop.call_soon_threadsafe(self._tell, AcmeProgress(line))
@@ -39,15 +40,13 @@ class ListenerSolver:
     """A `certs.acme.challenges.Solver` of tls-alpn-01 and http-01."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, challenges: Challenges, seconds: float) -> None:
-        """`seconds`: how long to wait until all workers have heard, or until an order for the same
-        name is out of the way.
-        """
+        """`seconds` limits the wait for all workers, and for another order of the same name."""
         self._loop = loop
         self._challenges = challenges
         self._seconds = seconds
 
     def present(self, proof: Proof) -> None:
-        """Answers when every worker would answer. Raises `PresentingFailed`."""
+        """Wait until every worker shows the proof. Raises `PresentingFailed`."""
         match proof.kind:
             case ChallengeKind.TLS_ALPN_01:
                 self._in_loop(self._challenges.present(TlsChallenge(proof.name, proof.digest)), proof)
@@ -57,7 +56,7 @@ class ListenerSolver:
                 raise PresentingFailed("dns-01 without a hook")
 
     def withdraw(self, proof: Proof) -> None:
-        """Take it back. Raises `PresentingFailed`."""
+        """Wait until no worker shows the proof any more. Raises `PresentingFailed`."""
         match proof.kind:
             case ChallengeKind.TLS_ALPN_01:
                 self._in_loop(self._challenges.withdraw(TlsChallenge(proof.name, proof.digest)), proof)
@@ -73,6 +72,6 @@ class ListenerSolver:
         try:
             future.result(self._seconds)
         except TimeoutError:
-            future.cancel()  # what it has done already, it undoes
+            future.cancel()  # this undoes what was done already
             reason = f"the workers did not all hear of it within {self._seconds:g} s, or another order for {proof.name} goes on"
             raise PresentingFailed(reason) from None

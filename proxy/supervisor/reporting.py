@@ -13,7 +13,7 @@ class Reporting:
     """Writes to the parent's own log."""
 
     def __init__(self, target: LogTarget) -> None:
-        """`target` stays open for as long as anything is reported."""
+        """`target` stays open while this is in use."""
         self._target = target
 
     def tell(self, event: Event) -> None:
@@ -21,12 +21,12 @@ class Reporting:
         self._target.log.event(wall_clock(), event)
 
     def warn(self, problems: Iterable[Problem]) -> None:
-        """Log each problem once, as a warning: the parent and a worker may find the same."""
+        """Log each problem once, as a warning: the parent and a worker may both find it."""
         for one in {(one.key, one.found): one for one in problems}.values():
             self.tell(ConfigurationWarning.of(one))
 
     def unexpected(self, error: BaseException) -> None:
-        """Log an error that no code handles; the process goes on."""
+        """Log an error that no code handles. The process goes on."""
         self.tell(UnexpectedError.of(error))
 
 

@@ -8,10 +8,10 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopping:
-    """Which of the two signals have come."""
+    """Counts the signals that have come."""
 
     def __init__(self) -> None:
-        """Neither has."""
+        """The signals are handled from `listen` on."""
         self._first, self._second = asyncio.Event(), asyncio.Event()
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:

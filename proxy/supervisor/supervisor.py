@@ -1,9 +1,9 @@
-"""The parent process: it holds the sockets, leads the workers and obeys signals. No byte of a
-client passes through it.
+"""The parent process: it holds the sockets, leads the workers and obeys signals.
 
-Here is its life: it starts, serves, drains and closes. What an edition's change does is in
-`reloads/`, what the workers share is in `crew`, what the admin server asks is in `control/`. Each
-of these gets what it uses, and none of them knows the `Supervisor`.
+The data of clients goes only through the workers. This module is the life of the parent: it starts,
+serves, drains and closes. `reloads/` changes editions, `crew` has what the workers share, and
+`control/` answers the admin server. Each of these gets what it uses. None of them knows the
+`Supervisor`.
 """
 
 import asyncio
@@ -49,13 +49,12 @@ from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.stopping import Stopping
 from proxy.supervisor.workers.sockets import ListeningSockets
 
-# How long "ready" waits for certificates that are not there yet: an internal CA takes a moment,
-# others minutes.
+# How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
 _FIRST_ROUND_SECONDS: Final = 10.0
 
 
 class Supervisor:
-    """Puts the parts of the parent together, and runs them until a signal ends it."""
+    """Puts the parts of the parent together, and runs them until a signal comes."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class Supervisor:
     ) -> None:
         """The proxy serves from `start` on.
 
-        `safe` is where `edition` has its tickets from; its audit log is open.
+        `safe` has given `edition` its ticket secrets. Its audit log is open.
         """
         safe = safe or Safe(now_in_utc)
         self._loop = loop
@@ -144,7 +143,7 @@ class Supervisor:
         )
 
     def check_servers_unless(self, why_not: Callable[[], str | None]) -> None:
-        """Make no health check while `why_not` gives a reason, as too few descriptors are left."""
+        """Make no health checks while `why_not` returns a reason, such as too few descriptors."""
         self.crew.servers.why_not_ask = why_not
 
     # -- the life of the process
@@ -152,8 +151,8 @@ class Supervisor:
     async def start(self, metrics: Sequence[str]) -> None:
         """Serve.
 
-        `metrics` are the addresses where figures are read, for the report. Raises `ConfigError`; no
-        worker is left then.
+        `metrics` are the addresses for metrics, for the report. Raises `ConfigError` after it has
+        ended all workers.
         """
         await self.reloads.start()
         self._tasks.start(self.rotating.run())
@@ -167,9 +166,9 @@ class Supervisor:
         self.announcements.started()
 
     async def run(self, watchdog_seconds: float | None) -> None:
-        """Serve until SIGTERM or SIGINT, then drain; a second one ends the drain.
+        """Serve until SIGTERM or SIGINT, then drain. A second signal ends the drain.
 
-        SIGHUP reloads, SIGUSR1 reopens the log.
+        SIGHUP reloads. SIGUSR1 reopens the log.
         """
         self._stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reloads.reload_by("SIGHUP")))
@@ -186,8 +185,8 @@ class Supervisor:
         self.reporting.tell(Stopped(**totals(self.crew.retained.total([]))))
 
     async def _drain(self) -> None:
-        # a client that comes now is refused at once and goes elsewhere: the workers empty their
-        # queues and close them too
+        # A client that comes now is refused at once and goes elsewhere. The workers empty the
+        # queues of their sockets and close them too.
         self.crew.sockets.close()
         ending = self._loop.create_task(self.crew.fleet.end())
         impatience = self._loop.create_task(self._stopping.wait_for_second())

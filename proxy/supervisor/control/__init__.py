@@ -1,1 +1,1 @@
-"""What the admin socket may ask of the parent."""
+"""The parent's answers to the admin socket."""

@@ -1,5 +1,6 @@
-"""Whether the proxy is ready: what the parent knows, and how the workers see servers, for
-`observe.readiness` to judge.
+"""Whether the proxy is ready.
+
+`observe.readiness` judges it by what the parent knows, and by how the workers see servers.
 """
 
 from collections import defaultdict
@@ -18,8 +19,7 @@ from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
 from proxy.supervisor.workers.fleet import Fleet
 
-# A worker that is well answers within milliseconds; a probe of readiness waits about a second
-# itself.
+# A healthy worker answers within milliseconds. A readiness probe itself waits about a second.
 _STANDING_SECONDS: Final = 1.0
 _MLDSA: Final = str(KeyFamily.MLDSA)
 
@@ -27,7 +27,7 @@ ServerName = tuple[str, str]
 
 
 class Ability:
-    """Judges what is served now."""
+    """Judges the served edition."""
 
     def __init__(
         self,
@@ -37,9 +37,7 @@ class Ability:
         tokens: ParentTokens,
         phase: Callable[[], str | None],
     ) -> None:
-        """`phase` says why the whole proxy does not serve, as it starts or ends; None while it
-        serves.
-        """
+        """`phase` says that the whole proxy starts or ends. It returns None while it serves."""
         self._served = served
         self._fleet = fleet
         self._servers = servers
@@ -47,7 +45,7 @@ class Ability:
         self._phase = phase
 
     async def readiness(self) -> Readiness:
-        """Whether all that is to serve can serve, and what cannot."""
+        """Whether the proxy is ready, and what keeps it from serving."""
         answers = await self._fleet.ask_all(TellServers(), _STANDING_SECONDS)
         views: defaultdict[ServerName, list[ServerView]] = defaultdict(list)
         silent = []
@@ -115,7 +113,7 @@ class Ability:
 
 
 def _fault_of_certificates(identity: IdentityConfig, certificates: list[CertificateFacts], now: float) -> str:
-    # ML-DSA beside others does not count, see `identities_in_tokens`
+    # ML-DSA beside other credentials does not count, see `identities_in_tokens`
     usual = [one for one in certificates if not one.algorithm.startswith(_MLDSA)]
     is_one_awaited = any(
         isinstance(one, IssuedCredentialConfig) and not one.key.algorithm.startswith(_MLDSA)

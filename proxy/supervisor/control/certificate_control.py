@@ -1,4 +1,4 @@
-"""What the admin server asks about certificates, answered by the rotation."""
+"""Answers the admin server's questions about certificates, by the rotation."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
@@ -13,30 +13,28 @@ from proxy.rotation.steps import last_word
 
 
 class CertificateInspection(Protocol):
-    """What workers show to clients: an `Inspection`."""
+    """Finds what workers show to clients: an `Inspection`."""
 
     async def of(self, identity: str) -> list[dict[str, Any]] | None:
-        """A row for each worker, listener and credential; None for an unknown identity."""
+        """A row for each worker, listener and credential. None for an unknown identity."""
 
 
 class RotationControl:
     """Implements `admin.certificates.CertificateControl`."""
 
     def __init__(self, rotating: Rotating, inspection: CertificateInspection) -> None:
-        """Ask these."""
+        """`rotating` and `inspection` do the work."""
         self._rotating = rotating
         self._inspection = inspection
 
     def certificates(self) -> list[dict[str, Any]]:
-        """Every issued credential."""
+        """All issued credentials."""
         return self._rotating.listing()
 
     async def rotate_certificate(
         self, identity: str, slot: str | None, wish: RotationWish
     ) -> AsyncIterator[dict[str, Any]]:
-        """Rotate, and tell the steps of one after the other, each with its credential; the last one
-        has `ok`.
-        """
+        """Rotate, and tell each step with its credential. The last step has `ok`."""
         keys = self._idle(identity, slot)
         outcomes: list[bool] = []
         if wish.is_dry_run:
@@ -54,13 +52,13 @@ class RotationControl:
         yield {"ok": all(outcomes)}
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
-        """Roll back all of them, or none."""
+        """Roll back all of these credentials, or none."""
         keys = self._idle(identity, slot)
         outcomes = await self._rotating.roll_back(keys)
         return [{**_about(key), **last_word(outcome)} for key, outcome in zip(keys, outcomes, strict=True)]
 
     def urgency(self) -> str:
-        """How urgent the most urgent rotation is, in a word."""
+        """The urgency of the most urgent rotation."""
         return worst(self._rotating.standings)
 
     async def shown(self, identity: str) -> list[dict[str, Any]]:

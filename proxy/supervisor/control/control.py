@@ -1,4 +1,4 @@
-"""What the admin server asks of the parent: each question goes to the part that can answer it."""
+"""Passes each question of the admin server to the part of the parent that can answer it."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -16,12 +16,10 @@ from proxy.supervisor.control.server_control import ServerControl
 
 
 class Reload(Protocol):
-    """Reads the configuration again and serves by it, or only reports what would change
-    (`Reloads.reload`).
-    """
+    """Reloads the configuration (`Reloads.reload`)."""
 
     async def __call__(self, *, dry_run: bool) -> ReloadReport:
-        """The report has the problems; `ConfigError` is not raised."""
+        """Reload, or only report what would change. The report has the problems of the files."""
 
 
 class SupervisorControl:
@@ -36,7 +34,7 @@ class SupervisorControl:
         rotation: RotationControl,
         payload: SupervisorPayload,
     ) -> None:
-        """`rotation` and `payload` answer for themselves."""
+        """The admin server asks `rotation` and `payload` directly."""
         self._scraping = scraping
         self._reload = reload
         self._servers = servers
@@ -45,7 +43,7 @@ class SupervisorControl:
         self.payload: Final = payload
 
     async def scrape(self) -> Scrape:
-        """Ask all workers for what they count."""
+        """Ask all workers for their counts."""
         return await self._scraping.scrape()
 
     async def status(self) -> dict[str, Any]:
@@ -53,17 +51,18 @@ class SupervisorControl:
         return status(await self.scrape())
 
     async def signatures(self) -> Mapping[str, int]:
-        """How often the keys of each identity have signed since the start: handshakes that were not
-        resumed.
+        """How often the keys of each identity have signed since the start.
+
+        Handshakes that resume a session need no signature.
         """
         return signatures(await self.scrape())
 
     async def readiness(self) -> Readiness:
-        """Whether all that is to serve can serve, and what cannot."""
+        """Whether the proxy is ready, and what keeps it from serving."""
         return await self._scraping.ability.readiness()
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
-        """Read the configuration again and serve by it, or only report what would change."""
+        """Read the configuration again and serve by it, or only report changes (`dry_run`)."""
         return await self._reload(dry_run=dry_run)
 
     async def drain_server(self, upstream: str, server: str, seconds: float | None) -> str | None:
@@ -71,15 +70,13 @@ class SupervisorControl:
         return await self._servers.drain(upstream, server, seconds)
 
     async def undrain_server(self, upstream: str, server: str) -> None:
-        """Let a server have requests again. Raises `UnknownServer`."""
+        """Send requests to a server again. Raises `UnknownServer`."""
         await self._servers.undrain(upstream, server)
 
     async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
-        """What this configuration uses a key of a token for, and whether each worker can sign with
-        it.
-        """
+        """What the configuration uses a key of a token for, and which workers can sign with it."""
         return await self._keys.of(key)
 
     def urgency(self) -> str:
-        """How urgent the most urgent rotation is."""
+        """The urgency of the most urgent rotation."""
         return self.rotation.urgency()

@@ -1,8 +1,7 @@
 """A handshake with each worker, on each listener, for each credential of an identity.
 
-The kernel chooses the worker of a connection, so the parent makes connections of its own, over the
-loopback device, and hands their far ends to the workers, which take them as if they had accepted
-them.
+The kernel chooses the worker of a connection. So the parent makes connections over the loopback
+device and sends one end of each to a worker, which serves it as if it had accepted it.
 """
 
 import asyncio
@@ -25,7 +24,7 @@ from proxy.tls.libssl import LibsslError
 
 
 class Inspection:
-    """Looks at what workers show."""
+    """Checks the certificates that workers show."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, served: ServedEdition) -> None:
         """`served` says what should be shown."""
@@ -34,8 +33,9 @@ class Inspection:
         self._served = served
 
     async def of(self, identity: str) -> list[dict[str, Any]] | None:
-        """A row for each worker, listener and credential; `fault` is None where all is well. None
-        for an unknown identity.
+        """A row for each worker, listener and credential. None for an unknown identity.
+
+        The `fault` of a row is None if the handshake was good.
         """
         async with self._fleet.editing:  # no change of edition while the workers are looked at
             edition = self._served.edition
@@ -85,4 +85,4 @@ def connected_pair() -> tuple[socket.socket, socket.socket]:
             accepted, address = listening.accept()
             if address == client.getsockname():
                 return client, accepted
-            accepted.close()  # a connection of another process
+            accepted.close()  # another process has connected

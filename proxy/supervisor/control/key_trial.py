@@ -1,6 +1,4 @@
-"""What the admin server asks about a key in a token: what uses it, and whether each worker can sign
-with it.
-"""
+"""Tries a key in a token for the admin server: what uses it, and which workers can sign with it."""
 
 import asyncio
 from typing import Any, Final
@@ -11,13 +9,12 @@ from proxy.processes.messages.questions import TryKey
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 
-# For a signature, or a look into the token; a worker whose token hangs counts as one that gave no
-# answer.
+# For a signature, or for finding the key. A worker whose token hangs counts as one without answer.
 _KEY_SECONDS: Final = 10.0
 
 
 class WorkerKeyTrial:
-    """Has the workers try keys."""
+    """Lets the workers try keys."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, served: ServedEdition, fleet: Fleet) -> None:
         """`served` says what uses a key."""
@@ -28,8 +25,7 @@ class WorkerKeyTrial:
     async def of(self, key: Pkcs11Uri) -> dict[str, Any]:
         """See `admin.contracts.Control.try_key`.
 
-        Workers do not know what the parent itself does with keys, as with that of `[sealing]`;
-        `uses` has that too.
+        `uses` also has the uses by the parent, such as `[sealing]`. Workers do not know these.
         """
         edition = self._served.edition
         uses = await in_thread(self._loop, edition.used_keys)

@@ -1,4 +1,4 @@
-"""What the admin server asks about rings, answered by the supervisor."""
+"""Answers the admin server's questions about rings."""
 
 import asyncio
 import base64
@@ -33,14 +33,14 @@ class SupervisorPayload:
         self._tell = tell
 
     async def listed(self) -> dict[str, Any]:
-        """Every ring with its keys, and nothing secret; counts as of now."""
+        """Every ring with its keys and present counts, without secrets."""
         if self._served.edition.payload.rings:
             await self._rotation.count()
         rings = self._served.edition.payload.rings
         return {"rings": [{"name": name, "keys": ring.facts()} for name, ring in rings.items()]}
 
     async def rotate(self, ring: str) -> int:
-        """Encrypt with a new key; its version."""
+        """Encrypt with a new key from now on. Returns its version."""
         return await _translated(lambda: self._rotation.rotate(ring))
 
     async def retire(self, ring: str, version: int) -> None:
@@ -52,7 +52,7 @@ class SupervisorPayload:
         await _translated(lambda: self._rotation.revoke(ring, version))
 
     async def exported(self, ring: str) -> dict[str, Any]:
-        """What a client needs to use a ring: secrets."""
+        """The secrets that a client needs to use a ring."""
         config = self._served.edition.loaded.config.payload
         settings = config.ring.get(ring)
         if settings is None:
@@ -77,7 +77,7 @@ class SupervisorPayload:
         }
 
     async def identity(self) -> dict[str, str]:
-        """The public keys that sign those of sessions."""
+        """The public keys that sign the keys of sessions."""
         edition = self._served.edition
         if not any(suite_of(ring) for ring in edition.payload.rings):
             raise PayloadRefused(404, "this configuration has no [payload.sessions]")

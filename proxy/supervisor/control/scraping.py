@@ -1,4 +1,4 @@
-"""A scrape: what all workers count, and what the parent knows itself, at one moment."""
+"""A scrape: the counts of all workers and the figures of the parent at one moment."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import ListeningSockets
 
-# A worker that is stuck is left out of a scrape: monitoring must not hang with it.
+# A scrape leaves out stuck workers, so that monitoring does not hang with them.
 _SCRAPE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scraping:
-    """The places that a scrape is collected from."""
+    """Collects scrapes from these parts."""
 
     ticks: Callable[[], float]
     """The clock that `WorkerProcess.started` is read from."""
@@ -46,7 +46,7 @@ class Scraping:
     ability: Ability
 
     async def scrape(self) -> Scrape:
-        """Ask all workers for what they count."""
+        """Ask all workers for their counts."""
         workers = await self.fleet.scrape(_SCRAPE_SECONDS)
         return Scrape(
             now=wall_clock(),
@@ -94,7 +94,7 @@ class Scraping:
 
 
 def _resident_bytes(pid: int) -> int:
-    """The memory of a process; 0 when it is gone."""
+    """The memory of a process. 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     except OSError:

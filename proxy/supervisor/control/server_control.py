@@ -1,4 +1,4 @@
-"""What the admin server asks about servers of upstreams: to drain them, and to use them again."""
+"""Drains servers of upstreams and uses them again, for the admin server."""
 
 from proxy.admin.contracts import UnknownServer
 from proxy.supervisor.editions.served_edition import ServedEdition
@@ -22,7 +22,7 @@ class ServerControl:
         return await self._servers.drain(upstream, server, limit, others)
 
     async def undrain(self, upstream: str, server: str) -> None:
-        """Let a server have requests again. Raises `UnknownServer`."""
+        """Send requests to a server again. Raises `UnknownServer`."""
         self._require(upstream, server)
         await self._servers.undrain(upstream, server)
 

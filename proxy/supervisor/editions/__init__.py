@@ -1,1 +1,1 @@
-"""What is served: a configuration with all its files, read and judged once."""
+"""Editions: a configuration with all its files, read and judged once."""

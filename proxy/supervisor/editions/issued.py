@@ -1,6 +1,4 @@
-"""The material of credentials that the rotation looks after, beside that of the files that a
-configuration names.
-"""
+"""The material of issued credentials. They are not among the files that a configuration names."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,10 +20,9 @@ from proxy.rotation.clocks import CLOCKS
 
 
 def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[Material, list[Problem]]:
-    """What serves of all issued credentials, and what is wrong with them; may take as long as a
-    token takes. `vault`: see `parts_of`.
+    """The files of issued credentials that serve, and the problems of all. `vault`: see `parts_of`.
 
-    Raises `ConfigError` without the PIN of the sealing key.
+    May wait for a token. Raises `ConfigError` without the PIN of the sealing key.
     """
     parts = parts_of(loaded, CLOCKS.wall, vault=vault)
     if parts is None:
@@ -49,9 +46,7 @@ def _read(parts: Parts) -> tuple[Material, list[Problem]]:
 
 
 def shut_identities(loaded: LoadedConfig, material: Material) -> frozenset[str]:
-    """Identities with a key that rests sealed and has not opened: it is missing in the material, or
-    sealed there.
-    """
+    """Identities with a key that is still sealed: the material has it sealed, or not at all."""
     shut = set()
     for identity, settings in loaded.config.identity.items():
         keys = [one.key[0] for one in settings.credentials if isinstance(one, CredentialConfig)]
@@ -70,15 +65,15 @@ def _rests_sealed(shelf: Shelf) -> bool:
     try:
         version = shelf.current()
     except (ShelfDamaged, OSError):
-        return False  # that opens by no key
+        return False  # unsealing does not repair this
     return version is not None and version.spec.place == SEALED
 
 
 def as_material(files: Mapping[Path, ServedFile]) -> Material:
-    """Files of the store as material."""
+    """Convert files of the store to material."""
     return Material({str(path): FileContent(one.mode, one.content) for path, one in files.items()})
 
 
 def with_files(loaded: LoadedConfig, files: Mapping[Path, Path]) -> LoadedConfig:
-    """A configuration that finds issued credentials where their content is now."""
+    """The configuration, with the present paths of its files."""
     return replace(loaded, file=replace(loaded.file, files={**loaded.file.files, **files}))

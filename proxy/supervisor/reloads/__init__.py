@@ -1,1 +1,1 @@
-"""How one edition follows another in all workers or in none."""
+"""How a new edition comes into service: in all workers, or in none."""

@@ -1,6 +1,4 @@
-"""What the log and the service manager hear of the start and of each reload, and how many reloads
-succeeded or failed.
-"""
+"""Tells the log and the service manager of the start and of each reload, and counts reloads."""
 
 import contextlib
 import time
@@ -20,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class ServiceManager(Protocol):
-    """What systemd is told: a `Notifier`."""
+    """The messages to systemd: a `Notifier`."""
 
     def ready(self, status: str) -> None:
-        """The proxy serves; `status` is the line of `systemctl status`."""
+        """The proxy serves. `status` is the line of `systemctl status`."""
 
     def reloading(self, monotonic_usec: int) -> None:
         """A reload begins at this time of CLOCK_MONOTONIC, in microseconds."""
@@ -40,11 +38,11 @@ class ServingWorkers(Protocol):
 
     @property
     def workers(self) -> Sequence[object]:
-        """One for each worker, by slot."""
+        """One entry for each worker, by slot."""
 
 
 class Announcements:
-    """Announces each step of the life of the proxy that an operator waits for."""
+    """Announces each step of the proxy's life that an operator waits for."""
 
     def __init__(self, notifier: ServiceManager, served: ServedEdition, fleet: ServingWorkers, tell: Tell) -> None:
         """The counts begin at zero."""
@@ -68,15 +66,15 @@ class Announcements:
         self._notifier.stopping()
 
     def begun(self, cause: str) -> None:
-        """A reload begins without a command: by a signal, or because a file has changed."""
+        """A reload begins by a signal, or because a file has changed."""
         self._tell(ReloadBegun(cause))
 
     @contextlib.contextmanager
     def to_service_manager(self) -> Iterator[None]:
-        """Tell the service manager that a reload begins, and how it ended (sd_notify(3):
-        RELOADING=1, then always READY=1).
+        """Tell the service manager that a reload begins, and how it ended.
 
-        `systemctl reload` cannot fail by that, so the line of `systemctl status` says it.
+        sd_notify(3): RELOADING=1, then READY=1 even after a failure. So `systemctl reload` cannot
+        fail, and the line of `systemctl status` tells of a failure.
         """
         failed = self.counts["failed"]
         self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
@@ -88,7 +86,7 @@ class Announcements:
             self._notifier.ready(f"{verdict}serving with {self._workers}, generation {number}")
 
     def failed(self, error: ConfigError) -> None:
-        """A reload has changed nothing."""
+        """A reload has failed. The old edition goes on serving."""
         self.counts["failed"] += 1
         self._tell(ReloadFailed([problem for problem in error.problems if problem.is_error]))
 

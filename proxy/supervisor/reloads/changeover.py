@@ -1,4 +1,4 @@
-"""An edition comes into service: who has to follow it, and in which order."""
+"""How an edition comes into service: which parts follow it, and in which order."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,7 +11,7 @@ from proxy.supervisor.tokens.tokens import ParentTokens
 
 
 class Changeover:
-    """Commits what all workers have prepared. The caller holds `Reloading.editing`."""
+    """Commits an edition that all workers have prepared. The caller holds `Reloading.editing`."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class Changeover:
         auditing: Auditing,
         warn: Callable[[Iterable[Problem]], None],
     ) -> None:
-        """`warn` logs what is doubtful about an edition."""
+        """`warn` logs the warnings about an edition."""
         self._reloading = reloading
         self._served = served
         self._servers = servers
@@ -31,7 +31,7 @@ class Changeover:
         self._warn = warn
 
     async def commit(self, prepared: Prepared) -> None:
-        """Serve by another configuration."""
+        """Serve by a new configuration."""
         edition = prepared.edition
         # before the workers change over: see `Servers.follow`
         self._servers.follow(edition.servers, edition.checks)
@@ -41,9 +41,7 @@ class Changeover:
         self._warn([*edition.warnings, *prepared.answers[0].warnings])
 
     async def renew(self, prepared: Prepared) -> None:
-        """Serve by the same configuration with other secrets: its servers, and its warnings, are
-        known.
-        """
+        """Serve by the same configuration with other secrets. Its servers are unchanged."""
         await self._reloading.commit(prepared)
         self._is_served(prepared)
         self._tokens.follow(prepared.edition.tokens, prepared.edition.identities_in_tokens)

@@ -1,10 +1,9 @@
-"""The rings of payload encryption in a running proxy: counts, rotation by age and use, and what an
-operator asks for.
+"""The rings of payload encryption in a running proxy: counts, rotations, and commands.
 
-Theory of operation. A new key comes in two editions: in the first all workers learn to read it, in
-the second they encrypt with it. So no message ever meets a worker that does not know its key. Each
-change is on disk before a worker serves by it: a proxy that is started again reads everything that
-was encrypted before. An edition that some worker cannot prepare leaves the ring as it was.
+Theory of operation. A new key comes in two editions. With the first, all workers can decrypt with
+it. With the second, they encrypt with it. So each worker knows the key of every message that it
+receives. Each change is on disk before a worker serves by it, so that a proxy that starts again can
+decrypt all earlier messages. If a worker cannot prepare an edition, the ring stays as it was.
 """
 
 import asyncio
@@ -27,19 +26,19 @@ from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnu
 from proxy.supervisor.secrets.safe import Safe
 from proxy.supervisor.workers.fleet import Fleet
 
-# How often uses are counted and ages looked at: a quota is exceeded by what so many seconds bring.
+# How often uses are counted and ages are checked. A quota may be exceeded by the uses of that time.
 POLL_SECONDS: Final = 5.0
 _COLLECT_SECONDS: Final = 2.0
-# Counts are written so often; what came since is lost in a crash, and a quota reached that much
-# later.
+# How often counts are written. A crash loses the counts since then, and so a quota is reached later
+# by them.
 _POLLS_BETWEEN_WRITES: Final = 12
 
 
 class NoSuchRing(Exception):
-    """A ring that the configuration does not have."""
+    """The configuration does not have this ring."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        """`known` are those that it has."""
+        """`known` are the rings that it has."""
         super().__init__(name, known)
         self.name = name
         self.known = known
@@ -50,13 +49,11 @@ class NoSuchRing(Exception):
 
 
 Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]], Awaitable[None]]
-"""`Renewal`: brings what the first makes of the edition to all workers, after the second has
-written it.
-"""
+"""`Renewal`: brings the edition that the first makes to all workers, after the second wrote it."""
 
 
 class PayloadRotation:
-    """Keeps the rings of the edition that is served."""
+    """Keeps the rings of the served edition."""
 
     def __init__(  # noqa: PLR0913 - what a ring is made of, kept in, and told to
         self,
@@ -68,7 +65,7 @@ class PayloadRotation:
         tell: Tell,
         wall_clock: Callable[[], float],
     ) -> None:
-        """The work begins with `run`. `safe` seals, and has the audit log."""
+        """The work begins with `run`. `safe` seals and has the audit log."""
         self._loop = loop
         self._served = served
         self._fleet = fleet
@@ -91,19 +88,19 @@ class PayloadRotation:
         return self._served.edition.payload.rings
 
     async def poll(self) -> None:
-        """Collect uses, and rotate what is due."""
+        """Collect uses, and rotate the rings that are due."""
         await self.count()
         rules = policies(self._served.edition.loaded.config)
         for name in [name for name, ring in self._rings.items() if ring.is_due(rules[name], self._now())]:
             try:
                 await self.rotate(name)
-            except NoSuchRing:  # gone with a reload while another one was rotated
+            except NoSuchRing:  # a reload removed it while another ring was rotated
                 continue
             except (ConfigError, PayloadStoreUnusable) as error:
                 self._tell(PayloadRotationFailed(name, str(error)))
 
     async def count(self) -> None:
-        """Add what the workers have encrypted since the last time."""
+        """Add the uses in the workers since the last time."""
         answers = await self._fleet.ask_all(TakeRingUses(), _COLLECT_SECONDS)
         uses: dict[str, dict[int, int]] = {}
         for answer in answers.values():
@@ -121,7 +118,7 @@ class PayloadRotation:
     # -- what changes a ring
 
     async def rotate(self, name: str) -> int:
-        """Encrypt with a new key; its version. Raises `NoSuchRing`, `ConfigError`."""
+        """Encrypt with a new key. Returns its version. Raises `NoSuchRing`, `ConfigError`."""
         async with self._changing:
             return await self._rotate(name)
 
@@ -131,7 +128,7 @@ class PayloadRotation:
             secret = await in_thread(self._loop, lambda: SuiteRings().secret(name))
             await self._change(name, lambda ring, now: ring.with_pending(secret, now))
         policy = policies(self._served.edition.loaded.config).get(name)
-        if policy is None:  # gone with a reload that came between
+        if policy is None:  # a reload in between removed the ring
             raise NoSuchRing(name, list(self._rings))
         await self._change(name, lambda ring, now: ring.activated(policy, now))
         version = self.ring(name).active.version
@@ -148,7 +145,7 @@ class PayloadRotation:
         self._told(Action.RETIRE, "retired", PayloadKeyRetired(name, version))
 
     async def revoke(self, name: str, version: int) -> None:
-        """End a key at once; the active one is replaced first.
+        """End a key at once. The active key is replaced first.
 
         Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`.
         """
@@ -163,7 +160,7 @@ class PayloadRotation:
 
         def changed(edition: Edition, number: int) -> Edition:
             rings = dict(edition.payload.rings)
-            if name not in rings:  # gone with a reload that came between
+            if name not in rings:  # a reload in between removed the ring
                 raise NoSuchRing(name, list(rings))
             rings[name] = change(rings[name], now)
             keys = PayloadKeys(rings, edition.payload.document)
@@ -189,7 +186,7 @@ class PayloadRotation:
         return ring
 
     def store(self, edition: Edition) -> PayloadStore:
-        """Where rings rest: in a thread. Raises `PayloadStoreUnusable`, `ConfigError`."""
+        """The store of rings. Call it in a thread. Raises `PayloadStoreUnusable`, `ConfigError`."""
         loaded = edition.loaded
         directory = payload_directory(loaded.file, loaded.config.payload, loaded.config.sealing)
         return PayloadStore.open(directory, self._safe.vault(loaded))
@@ -202,5 +199,5 @@ class PayloadRotation:
                 store.write(ring)
 
     def audit(self, action: Action, name: str, detail: str) -> None:
-        """Have a step in the audit log."""
+        """Write a step to the audit log."""
         self._safe.trail.operation(action, f"payload ring {name}", Outcome.DONE, detail)

@@ -22,7 +22,7 @@ Reread = Callable[[], Awaitable[Edition]]
 
 
 class Reloads:
-    """Brings what the files say to the workers: first at the start, then with each reload."""
+    """Brings the configuration to the workers at the start and with each reload."""
 
     def __init__(  # noqa: PLR0913 - the steps of a reload
         self,
@@ -35,7 +35,7 @@ class Reloads:
         reread: Reread,
         followed: Callable[[Edition], Awaitable[None]],
     ) -> None:
-        """`followed` is called after an edition of other files has come into service."""
+        """`followed` is called after an edition with changed files has come into service."""
         self._served = served
         self._tokens = tokens
         self._reloading = reloading
@@ -46,7 +46,7 @@ class Reloads:
         self._followed = followed
 
     async def start(self) -> None:
-        """Serve by the first edition. Raises `ConfigError`; no worker is left then."""
+        """Serve by the first edition. Raises `ConfigError` after it has ended all workers."""
         async with self._reloading.editing:
             edition = self._served.edition
             await self._tokens.begin(edition)
@@ -55,14 +55,14 @@ class Reloads:
         await self._followed(edition)
 
     async def reload_by(self, cause: str) -> None:
-        """Reload without a command; the log tells its `cause` and its result."""
+        """Reload without a command. The log has the `cause` and the result."""
         self._announcements.begun(cause)
         await self.reload(dry_run=False)
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
-        """Read the configuration again and serve by it, or only report what would change.
+        """Read the configuration again and serve by it. A dry run only reports what would change.
 
-        A failure changes nothing.
+        If the reload fails, the old edition goes on serving.
         """
         changes: Sequence[Change] = ()
         announced = contextlib.nullcontext() if dry_run else self._announcements.to_service_manager()

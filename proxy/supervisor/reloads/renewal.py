@@ -10,7 +10,7 @@ from proxy.supervisor.reloads.reloading import Prepared, Reloading
 
 
 class Renewal:
-    """Lets workers prepare, writes to disk what must not be lost, and commits."""
+    """Lets workers prepare, writes the new secrets to disk, and commits."""
 
     def __init__(
         self,
@@ -19,17 +19,17 @@ class Renewal:
         served: ServedEdition,
         commit: Callable[[Prepared], Awaitable[None]],
     ) -> None:
-        """`commit` brings into service what all workers have prepared (`Changeover.renew`)."""
+        """`commit` brings a prepared edition into service (`Changeover.renew`)."""
         self._loop = loop
         self._reloading = reloading
         self._served = served
         self._commit = commit
 
     async def __call__(self, change: Callable[[Edition, int], Edition], keep: Callable[[Edition], None]) -> None:
-        """Serve by the edition that `change` makes, after `keep` has written what must not be lost.
-        Both run in a thread.
+        """Serve by the edition that `change` makes, after `keep` has written its secrets to disk.
 
-        Raises `ConfigError`, or what `change` and `keep` raise: nothing has changed then.
+        Both run in a thread. Raises `ConfigError`, or what `change` and `keep` raise. The old
+        edition then goes on serving.
         """
         async with self._reloading.editing:
             before, number = self._served.edition, self._served.next_number()

@@ -11,6 +11,6 @@ from proxy.supervisor.reloads.renewal import Renewal
 async def swap_issued(renew: Renewal, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
     """Serve by another version of an issued credential; see `rotation.running.Swap`."""
     material = as_material(files)
-    # between the phases: a process that ends before this point starts again with the old version,
-    # one that ends after it with the new one
+    # `decide` runs between the phases. A process that ends before it starts again with the old
+    # version. A process that ends after it starts again with the new one.
     await renew(lambda edition, number: edition.with_issued(number, material), lambda _: decide())

@@ -1,4 +1,4 @@
-"""The secret of session tickets is replaced at regular times, in all workers and on disk."""
+"""Replaces the secret of session tickets at regular times, in all workers and on disk."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.tls.tickets import TicketSecrets
 
 _HOUR: Final = 3_600.0
-# After a rotation that failed: soon enough that tickets do not outlive their secret by much.
+# After a failed rotation: short enough that a secret is used only a little too long.
 _RETRY_SECONDS: Final = 300.0
 
 
@@ -27,7 +27,7 @@ class TicketRotation:
     ) -> None:
         """Rotations begin with `run`.
 
-        `safe` keeps the secrets; `rotated` is called after each rotation.
+        `safe` keeps the secrets. `rotated` is called after each rotation.
         """
         self._renew = renew
         self._safe = safe
@@ -36,10 +36,7 @@ class TicketRotation:
         self._rotated = rotated
 
     async def run(self) -> None:
-        """Rotate when it is time.
-
-        A secret that an earlier process began with serves for the rest of its time.
-        """
+        """Rotate when it is time. A secret of an earlier process serves the rest of its time."""
         has_succeeded = True
         while True:
             hours = self._served.edition.loaded.config.limits.tls_ticket_rotation_hours
@@ -48,8 +45,9 @@ class TicketRotation:
             has_succeeded = await self.rotate()
 
     async def rotate(self) -> bool:
-        """Seal session tickets with a new secret in all workers, and accept those that the previous
-        one sealed.
+        """Seal session tickets with a new secret in all workers.
+
+        They still accept the tickets that the previous secret has sealed.
         """
         new, since = TicketSecrets.fresh().current, now_in_utc()
         losses: list[Exception] = []

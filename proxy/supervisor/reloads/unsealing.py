@@ -1,5 +1,6 @@
-"""Private keys that stayed sealed because the token of the sealing key was away: they serve once it
-is back.
+"""Private keys that are still sealed because the token of the sealing key was away.
+
+They are unsealed and serve once the token is back.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.renewal import Renewal
 from proxy.supervisor.secrets.safe import Safe
 
-# Between two looks whether anything is shut: a reload alone could bring that about later.
+# Between two checks for sealed keys when all keys are open: only a reload can bring new ones.
 _IDLE_SECONDS: Final = 30.0
 
 
@@ -26,7 +27,7 @@ class Unsealing:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, renew: Renewal, safe: Safe, served: ServedEdition, tell: Tell
     ) -> None:
-        """The first try is that of `run` or `open`."""
+        """`run` or `open` makes the first try."""
         self._loop = loop
         self._renew = renew
         self._safe = safe
@@ -35,8 +36,9 @@ class Unsealing:
         self._said = ""
 
     async def run(self) -> None:
-        """Try to open the keys, with the back-off of tokens, until all are open; look again now and
-        then.
+        """Try to open the keys, with the back-off of tokens, until all are open.
+
+        Then look now and then for new sealed keys.
         """
         tries = 0
         while True:
@@ -49,7 +51,7 @@ class Unsealing:
             await self.open()
 
     async def open(self) -> bool:
-        """Try once to open the keys; answers whether one more serves."""
+        """Try once to open the keys. Tells whether a further key serves."""
         shut = self._served.edition.shut
         try:
             # wait for the token before `editing` is taken: a reload must not wait for it

@@ -1,4 +1,4 @@
-"""Reloads by themselves: the files of the configuration are watched while it says so (`watch`)."""
+"""Automatic reloads: with `watch`, the files of the configuration are watched for changes."""
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 class Watching:
-    """Watches while the edition that is served wants it."""
+    """Watches the files if the served edition says so."""
 
     def __init__(self, tasks: Tasks, file: Path, reload: Callable[[str], Coroutine[None, None, None]]) -> None:
-        """Take the state of the files now as what is served. `reload` is called with the cause."""
+        """Take the present files as those that are served. `reload` is called with the cause."""
         self._tasks = tasks
         self._reload = reload
         self._watcher = FileWatcher(file, self._changed)
         self._running: asyncio.Task[None] | None = None
 
     def follow(self, edition: Edition) -> None:
-        """Watch from now on, or no longer, as the edition says."""
+        """Begin or stop watching, as the edition says."""
         is_wanted = edition.loaded.config.watch
         if is_wanted and self._running is None:
             self._running = self._tasks.start_to_cancel(self._watcher.run())
@@ -32,7 +32,7 @@ class Watching:
             self._running = None
 
     def settle(self) -> None:
-        """Take the state of the files now as what a reload reads. It may take long: in a thread."""
+        """Take the present files as those that a reload reads. May take long: call in a thread."""
         self._watcher.reloading()
 
     async def _changed(self) -> None:
