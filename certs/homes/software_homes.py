@@ -24,7 +24,7 @@ class FileHome:
     is_software: Final = True
 
     def makes(self, algorithm: KeyAlgorithm) -> bool:
-        """Whatever software can make."""
+        """Whether software can make keys of this algorithm."""
         return algorithm in _MADE
 
     def make(self, name: KeyName) -> bytes:
@@ -56,7 +56,7 @@ class SealedHome:
         self._sealer = sealer
 
     def makes(self, algorithm: KeyAlgorithm) -> bool:
-        """Whatever software can make."""
+        """Whether software can make keys of this algorithm."""
         return algorithm in _MADE
 
     def make(self, name: KeyName) -> bytes:

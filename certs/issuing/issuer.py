@@ -93,7 +93,7 @@ class RenewalWindow:
 
 
 class Issuer(Protocol):
-    """Whoever signs certificates."""
+    """Signs certificates: a CA, or the CA of our own."""
 
     @property
     def name(self) -> str:

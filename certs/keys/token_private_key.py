@@ -34,9 +34,7 @@ _DIGEST_INFO: Final = {
 
 
 class KeyStaysInside(TypeError):
-    """Somebody asked a key in a token for its private half, or to do something other than
-    signing.
-    """
+    """A key in a token was asked for its private half, or for something other than signing."""
 
     def __str__(self) -> str:
         return "this private key stays in its token; it can only sign"
