@@ -1,1 +1,1 @@
-"""From a configuration to the parts of a generation, and the problems of each."""
+"""Builds the parts of a generation from a configuration, and finds the problems of each."""

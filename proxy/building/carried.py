@@ -1,8 +1,8 @@
-"""What one generation hands to the next: credentials that were examined, contexts that were built.
+"""What one generation hands to the next: examined credentials, and contexts that were built.
 
-A context costs 0.13 ms and 28 KB for a file key, and more for a key in a token; one whose content
-did not change goes on as the same object. What the next generation does not use is dropped with
-this one.
+A context costs 0.13 ms and 28 KB for a key in a file, and more for a key in a token. So the next
+generation uses the same context if its content did not change. The other contexts are dropped with
+their generation.
 """
 
 from collections.abc import Mapping
@@ -28,32 +28,31 @@ class ContextKey:
     settings: TlsSettings
     tickets: TicketSecrets
     spread: tuple[bool, ...] = ()
-    """Of each credential: whether its keys in several tokens are used in turn."""
+    """For each credential: whether its keys in several tokens are used in turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What is there to be used again."""
+    """The parts of a generation that the next one may use again."""
 
     credentials: Mapping[bytes, Credential] = field(default_factory=dict)
     contexts: Mapping[ContextKey, ServerContext] = field(default_factory=dict)
     client_tls: Mapping[str, ClientTls] = field(default_factory=dict)
-    """By the name of the upstream."""
+    """TLS settings by the name of the upstream."""
     plans: Mapping[ContextKey, SigningPlan] = field(default_factory=dict)
-    """Of identities with a key in a token."""
+    """The plans of identities with a key in a token."""
     token_keys: Mapping[tuple[bytes, str], TokenKey] = field(default_factory=dict)
-    """What was loaded of tokens, by the digest of the credential and the place of the key."""
+    """The keys of tokens that were loaded, by the digest of the credential and the key's place."""
     payload_uses: PayloadUses | None = None
-    """Where messages under payload keys are counted; None before the first generation."""
+    """The counts of messages under payload keys. None before the first generation."""
     judged_at: datetime | None = None
-    """When its files were read.
+    """When the files of the generation were read.
 
-    What comes next has another time only if everything was read anew: a reload, and no change of
-    secrets.
+    A reload reads the files again and changes this time. A change of secrets does not.
     """
 
     is_replacement: bool = False
-    """Whether nothing was before, but in another process, whose place this one takes."""
+    """Whether this process replaces another one that has served, and has no generation yet."""
 
     @property
     def is_nothing(self) -> bool:

@@ -1,5 +1,6 @@
-"""What the parent has told of tokens: those that do not answer or refuse the PIN are left alone
-while a worker builds. Pure.
+"""The closed tokens: they do not answer or refuse the PIN, as the parent has found. Pure.
+
+A worker that builds a generation leaves them alone.
 """
 
 from collections.abc import Mapping
@@ -17,49 +18,44 @@ _REFUSED: Final = "pin_refused"
 
 @dataclass(frozen=True, slots=True)
 class ClosedTokens:
-    """By the NAME of the token: the condition that the parent has found it in, and a sentence about
-    it.
-    """
+    """The conditions that the parent has found, with details. Both are by the NAME of the token."""
 
     conditions: Mapping[str, str]
     details: Mapping[str, str]
     seen: frozenset[str] = frozenset()
-    """Those that the parent finds well: when they are missing here, it is the fault of this
-    process.
-    """
+    """Tokens that the parent finds well. If this process misses one, the fault is its own."""
     is_waited_for: bool = True
-    """Whether identities that depend on them begin without them: a process that serves does that,
-    one that only checks does not.
+    """Whether identities begin without the tokens that they need.
+
+    They do in a process that serves, and not in one that only checks.
     """
     is_module_left_out: bool = False
-    """Whether the module did not even load in the parent: it would hang or fail in this process
-    too.
-    """
+    """Whether the module did not load in the parent. It would hang or fail in this process too."""
 
     @classmethod
     def told(cls, tokens: Mapping[str, ToldToken]) -> "ClosedTokens":
-        """Take what the parent says of each token, by its NAME."""
+        """Take the parent's finding about each token, by its NAME."""
         well = [name for name, one in tokens.items() if one.condition == _WELL]
         conditions = {name: one.condition for name, one in tokens.items() if name not in well}
         details = {name: one.detail for name, one in tokens.items() if name not in well}
         down = next((name for name, one in tokens.items() if one.module_is_down), None)
         if down is None:
             return cls(conditions, details, frozenset(well))
-        # of the same module, which this process is not to load
+        # the others are tokens of the same module, which this process must not load
         conditions |= dict.fromkeys(well, _UNWELL)
         details |= dict.fromkeys(well, f"its module is left alone as the token {down} hangs each process that loads it")
         return cls(conditions, details, frozenset(), is_module_left_out=True)
 
     def __contains__(self, token: object) -> bool:
-        """Whether it is left alone."""
+        """Whether a token is left alone."""
         return token in self.conditions
 
     def is_refused(self, token: str) -> bool:
-        """Whether no login is to be tried, later either."""
+        """Whether the PIN was refused, so that this process must not log in later either."""
         return self.conditions.get(token) == _REFUSED
 
     def fault(self, token: str) -> Unusable | None:
-        """Why its keys are not looked at."""
+        """Why the keys of a token are not used."""
         if token not in self.conditions:
             return None
         if self.is_refused(token):

@@ -1,4 +1,4 @@
-"""What all parts of one building have in common."""
+"""What the builders of all parts of a generation share."""
 
 from dataclasses import dataclass, field
 
@@ -18,9 +18,7 @@ from proxy.tls.token_key import TokenKey
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """A configuration, the list that collects what is wrong with it, and the contexts: of the
-    building before, and of this one.
-    """
+    """A configuration, the list of its problems, and the contexts that are built or used again."""
 
     loaded: LoadedConfig
     problems: list[Problem]
@@ -28,16 +26,17 @@ class Foundation:
     linger: Linger
     before: Carried
     closed: ClosedTokens = NONE_CLOSED
-    """Left alone."""
+    """The tokens that are left alone."""
     turns: LoginTurns | None = None
-    """By which workers log in; None: in a process that is alone."""
+    """The turns in which workers log in. None if no other process logs in."""
     contexts: dict[ContextKey, ServerContext] = field(default_factory=dict)
     client_tls: dict[str, ClientTls] = field(default_factory=dict)
     plans: dict[ContextKey, SigningPlan] = field(default_factory=dict)
     token_keys: dict[tuple[bytes, str], TokenKey] = field(default_factory=dict)
     absent: set[tuple[bytes, str]] = field(default_factory=set)
-    """Keys that are not found now and are used once they are, by the digest of the credential and
-    the place of the key.
+    """Keys that are missing now and are used once they are found.
+
+    They are named by the digest of the credential and the place of the key.
     """
 
     @classmethod
@@ -48,8 +47,9 @@ class Foundation:
         closed: ClosedTokens = NONE_CLOSED,
         turns: LoginTurns | None = None,
     ) -> "Foundation":
-        """Begin with what reading the file has found: with an error among it nothing is built, and
-        the rest is judged all the same.
+        """Begin with the problems that reading the file has found.
+
+        After an error nothing is built, but the other parts are judged all the same.
         """
         limits = loaded.config.limits
         return cls(
@@ -67,22 +67,20 @@ class Foundation:
         self.problems.append(self.loaded.file.error(location, found, allowed))
 
     def is_faulty(self, *location: str) -> bool:
-        """Whether an error inside of a table is known already: what follows from it needs no
-        saying.
-        """
+        """Whether a table has an error already. Errors that follow from it are not reported."""
         inside = self.loaded.file.key(*location) + "."
         return any(problem.is_error and problem.key.startswith(inside) for problem in self.problems)
 
     def waits_for(self, credential: Credential) -> bool:
-        """Whether to begin with a credential although its key is not found in its token.
+        """Whether to begin with a credential although its token does not have its key.
 
-        One that was issued stops no process from beginning, as nothing but a rotation could mend
-        it, which runs afterwards. None stops a process that takes the place of another one: a key
-        that was lost meanwhile would take down those who can do without it. But in a process that
-        serves, none takes the place of another one before its key is found.
+        A new process does this in two cases. If the credential was issued: only a rotation can
+        replace the key, and rotations run after the start. If the process replaces another one: a
+        key that was lost meanwhile must not stop the identities that do not need it. A process that
+        serves does not do this: it keeps the credential before until the new key is found.
         """
         return self.before.is_nothing and (credential.is_issued or self.before.is_replacement)
 
     def known_context(self, key: ContextKey) -> ServerContext | None:
-        """A context that was made of exactly this."""
+        """The context that was made of exactly this content, or None."""
         return self.contexts.get(key) or self.before.contexts.get(key)

@@ -9,10 +9,10 @@ from proxy.upstream.health import HealthCheck
 
 
 def health_checks(file: ConfigFile, upstreams: Mapping[str, UpstreamConfig]) -> tuple[HealthCheck, ...]:
-    """One check for each server of each upstream that asks for them.
+    """One check for each server of each upstream with health checks.
 
-    Servers are verified, and the proxy proves itself, as for requests. Raises `ssl.SSLError`,
-    `OSError` or `LibsslError` for files that a generation cannot be built with either.
+    The checks use the same TLS settings as requests. Raises `ssl.SSLError`, `OSError` or
+    `LibsslError` for files with which a generation cannot be built either.
     """
     return tuple(check for name, upstream in upstreams.items() for check in _checks(file, name, upstream))
 

@@ -1,6 +1,4 @@
-"""Build what each `[listener.NAME]` runs by: its policy, its identities and their contexts, its
-limits.
-"""
+"""Build the parts of each `[listener.NAME]`: policy, identities with their contexts, and limits."""
 
 import ssl
 from collections.abc import Iterator, Mapping
@@ -30,7 +28,7 @@ def listener_runtimes(
     capabilities: Capabilities,
     tickets: TicketSecrets,
 ) -> dict[str, ListenerRuntime]:
-    """Build those listeners that can be built."""
+    """Build all listeners that can be built."""
     return dict(_Listeners(foundation, credentials, capabilities, tickets).build())
 
 

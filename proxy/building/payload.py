@@ -1,4 +1,4 @@
-"""Build what payload encryption runs by: the rules of each route, and the endpoints of sessions."""
+"""Build the parts of payload encryption: the rules of each route, and the endpoints of sessions."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from proxy.payload.uses import PayloadUses
 
 @dataclass(frozen=True, slots=True)
 class PayloadRules:
-    """What a configuration says about payload encryption, with the keys as they are."""
+    """The configuration of payload encryption, with the present keys."""
 
     channels: Mapping[str, MessageCipher]
     sessions: Sessions | None
@@ -48,7 +48,7 @@ class PayloadRules:
         return cls(channels, sessions, keys.document, replay_seconds)
 
     def route(self, route: RouteConfig) -> PayloadRoute | None:
-        """The rules of one route; None if the proxy does not encrypt bodies there."""
+        """The rules of one route. None if the proxy does not encrypt bodies there."""
         if route.payload is PayloadMode.OFF:
             return None
         requirement = Requirement.REQUIRE if route.payload is PayloadMode.REQUIRE else Requirement.ACCEPT
@@ -61,8 +61,9 @@ class PayloadRules:
         return PayloadRoute(requirement, rings, default, sessions, websockets, replay_seconds, origins)
 
     def endpoints(self, config: Config) -> Iterator[Route[RouteTarget]]:
-        """The routes of sessions, on each host that has them; a route of the configuration goes
-        before.
+        """The routes of sessions, on each host that has them.
+
+        A configured route with the same host and path takes precedence.
         """
         if self.sessions is None or config.payload.sessions is None:
             return
@@ -83,9 +84,7 @@ class PayloadRules:
 
 
 def _rate(name: str, rate: RateConfig) -> RequestRate:
-    """One rate for all hosts: a client that asks several hosts must not get the processor time of
-    each.
-    """
+    """One rate for all hosts together: it limits the processor time that a client can use."""
     return RequestRate.of(name, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
 
 
@@ -94,5 +93,5 @@ def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> Route
 
 
 def throwaway_keys(config: Config) -> PayloadKeys:
-    """Keys that are not kept, to judge a configuration with."""
+    """Keys for judging a configuration. They are not kept."""
     return PayloadKeys(completed(config, {}, SuiteRings(), 0.0))

@@ -1,8 +1,7 @@
-"""Whether a process can write where its configuration says, found out without writing or making
-anything.
+"""Whether this process can write the files that its configuration names. Only reads.
 
-One rule for a check, a start and a reload. It is judged by the rights of this process: the parent
-writes, no worker does.
+A check, a start and a reload use the same rule. It counts the rights of this process: only the
+parent writes these files.
 """
 
 import os
@@ -19,8 +18,9 @@ _DIRECTORY: Final = "a directory that the user who starts the proxy may write to
 
 
 def place_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """Places that cannot be written: an error where a start would be refused, a warning where the
-    proxy starts without the file.
+    """Files that cannot be written. An error stops the start.
+
+    A warning means that the proxy starts without the file.
     """
     config = loaded.config
     if config.log.file is not None:
@@ -53,10 +53,9 @@ def _directory_problems(file: ConfigFile, place: Location, written: str) -> Iter
 
 
 def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
-    """What keeps a file from being appended to or from being made, beside what `config.places`
-    says; None if nothing does.
+    """Why a file cannot be appended to or made, in addition to `config.places`, or None.
 
-    A log may go to a pipe or a terminal as well; one that is read again has to be a regular file
+    A log may go to a pipe or a terminal. A log that is read again must be a regular file
     (`is_regular`).
     """
     try:
@@ -71,7 +70,7 @@ def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
 
 
 def directory_fault(path: Path) -> str | None:
-    """What keeps a directory from being written to, or from being made; None if nothing does."""
+    """Why a directory cannot be written to or made, or None."""
     try:
         there = next(one for one in (path, *path.parents) if _mode(one) is not None or one == one.parent)
     except OSError as error:
@@ -83,9 +82,7 @@ def directory_fault(path: Path) -> str | None:
 
 
 def _mode(path: Path) -> int | None:
-    """The mode of what is there, behind links; None where nothing is. Raises `OSError` if that
-    cannot be found out.
-    """
+    """The mode of the file behind links. None if there is no file. Raises other `OSError`s."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

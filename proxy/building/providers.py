@@ -1,6 +1,4 @@
-"""What is wrong with the providers that a configuration asks for, as this process's OpenSSL has
-found them.
-"""
+"""Problems of the providers that a configuration asks for, in the OpenSSL of this process."""
 
 import ctypes
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from proxy.tls.openssl_setup import configured_directory
 def provider_problems(
     file: ConfigFile, hsm: HsmConfig | None, openssl: OpensslConfig, capabilities: Capabilities
 ) -> Iterator[Problem]:
-    """Errors of missing providers, and a warning of groups that no client can use."""
+    """Errors for missing providers, and a warning for groups that no client can use."""
     if hsm is not None and PKCS11 in capabilities.missing_providers:
         yield file.error(
             ("hsm", "module"),
@@ -39,8 +37,9 @@ def provider_problems(
 
 
 def _missing(file: ConfigFile, openssl: OpensslConfig, index: int, name: str) -> Problem:
-    """A provider that OpenSSL did not load, which says nothing of why: the loader of the system
-    does.
+    """The problem of a provider that OpenSSL did not load.
+
+    OpenSSL does not tell the reason, so the system's loader is asked.
     """
     directory = configured_directory(file, openssl) or modules_directory()
     module = directory / f"{name}.so"
@@ -63,7 +62,7 @@ def _missing(file: ConfigFile, openssl: OpensslConfig, index: int, name: str) ->
 
 
 def _loading_fault(module: Path) -> str | None:
-    """What the system's loader says against a module; None if it loads."""
+    """The system loader's error for a module. None if it loads."""
     try:
         ctypes.CDLL(str(module))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Build what requests are held to: routes and limits."""
+"""Build the rules for requests: routes and limits."""
 
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
 from proxy.building.payload import PayloadRules
@@ -50,20 +50,21 @@ def _request_rate(route: RouteConfig) -> RequestRate | None:
 
 
 def plain_rules(config: Config) -> PlainRules:
-    """What the listener without TLS sends to https: every name of an identity, also of one that has
-    no certificate yet.
+    """The names that the listener without TLS redirects to https.
+
+    They are the names of all identities, also of those without a certificate so far.
     """
     names = frozenset(name for identity in config.identity.values() for name in identity.names)
     return PlainRules(names, config.acme.https_port)
 
 
 def chunk_limits(limits: LimitsConfig) -> ChunkLimits:
-    """The limits of chunked bodies, of requests and of responses."""
+    """The limits for chunked bodies of requests and responses."""
     return ChunkLimits(limits.chunk_line_bytes, limits.chunk_overhead_bytes, limits.trailer_bytes, limits.trailer_count)
 
 
 def http_limits(limits: LimitsConfig) -> HttpLimits:
-    """What clients may send and how long they may take."""
+    """The limits for the size and the time of what clients send."""
     return HttpLimits(
         head_bytes=limits.head_bytes,
         head=HeadLimits(limits.target_bytes, limits.header_count, limits.header_bytes),

@@ -1,4 +1,4 @@
-"""Build what a process may use of the machine."""
+"""Build the limits for what a process may use of the machine."""
 
 import os
 
@@ -11,15 +11,14 @@ _OUR_PART = 2
 
 
 def worker_count(config: Config) -> int:
-    """How many workers serve: the configured number, or one for each core that this process may
-    use.
-    """
+    """How many workers serve: the configured number, or one for each usable core."""
     return config.workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) -> None:
-    """Add a warning where processes with so many descriptors (None: any number) can never have the
-    connections that are configured.
+    """Warn if the workers have too few descriptors for the configured connections.
+
+    `descriptors` is the limit of each worker, or None without a limit.
     """
     config = foundation.loaded.config
     workers = worker_count(config)
@@ -38,7 +37,7 @@ def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) ->
 
 
 def resource_limits(limits: LimitsConfig, machine_bytes: int, workers: int) -> ResourceLimits:
-    """What each of so many workers may use on a machine with this memory."""
+    """What each of `workers` processes may use on a machine with this memory."""
     memory_bytes = limits.memory_bytes
     if memory_bytes is None:
         memory_bytes = machine_bytes // _OUR_PART // workers

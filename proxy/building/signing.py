@@ -1,4 +1,4 @@
-"""Build what signs for identities whose keys are in tokens, and by what these tokens are tried."""
+"""Build the signing plans of identities with keys in tokens, and the probes of these tokens."""
 
 from collections.abc import Sequence
 
@@ -22,18 +22,16 @@ from proxy.tls.token_login import TokenLogin
 
 
 def without_tokens(credentials: Sequence[Credential]) -> list[ContextCredential]:
-    """The same kinds of credentials, with throw-away ones in the place of those whose key is in a
-    token.
-    """
+    """The credentials, with throw-away ones of the same kind instead of those in tokens."""
     return [stand_in(one.algorithm) if one.key.custody is Custody.TOKEN else one for one in credentials]
 
 
 def signing_plan(
     foundation: Foundation, made_of: ContextKey, credentials: Sequence[Credential], prefer: CredentialPreference
 ) -> SigningPlan | None:
-    """Plan who signs for an identity; None if no key of it is in a token.
+    """Plan which keys sign for an identity. None if it has no key in a token.
 
-    Keys that were loaded before are shared. Raises as `build_server_context` does.
+    Loaded keys are used again. Raises the errors of `build_server_context`.
     """
     files = [one for one in credentials if one.key.custody is Custody.FILE]
     if len(files) == len(credentials):
@@ -84,9 +82,7 @@ def _in_tokens(foundation: Foundation, made_of: ContextKey, credential: Credenti
 
 
 def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -> TokenKey:
-    """The key as it was loaded before, or loaded now; one whose token is away is looked for by the
-    probes.
-    """
+    """The key that was loaded before, or load it now. If its token is away, probes look for it."""
     place = (credential.digest, key.location)
     known = foundation.token_keys.get(place) or foundation.before.token_keys.get(place)
     if known is None:
@@ -95,14 +91,14 @@ def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -
             try:
                 known.adopt(instances_of(foundation.loaded).of(key.token).load(known))
             except OSError:
-                if len(credential.keys) == 1:  # it was found a moment ago
+                if len(credential.keys) == 1:  # the key was found a moment ago
                     raise
     foundation.token_keys[place] = known
     return known
 
 
 def token_plans(foundation: Foundation) -> dict[str, TokenPlan]:
-    """Plan the use of each token that has a key which is used."""
+    """Plan the use of each token with a used key."""
     config = foundation.loaded.config
     if config.hsm is None:
         return {}

@@ -28,19 +28,20 @@ def usable_credentials(
     *,
     looks_again: bool = False,
 ) -> dict[str, tuple[Credential, ...]]:
-    """The credentials of each identity, without keys that are others than those that are meant; see
-    `token_fault` for what is refused.
+    """The credentials of each identity, without wrong keys. `token_fault` says what is refused.
 
-    A key that may come by itself stays, and is passed over until it is found; so does an issued key
-    in a process that begins (`Foundation.waits_for`), even with a fault. A credential of the
-    generation before is taken without asking its tokens again, unless `looks_again`: then what a
-    start would say of it is said here as well. No token that is away is asked for that, nor one for
-    an issued key, whose rotation is to mend it.
+    A key that may come back stays in its credential and is skipped until it is found. In a new
+    process a key with a fault may stay too (`Foundation.waits_for`).
+
+    Credentials of the generation before are used again without asking their tokens. If
+    `looks_again`, the tokens are asked, so that a reload reports what a start would report. Even
+    then a token that is away is not asked, and neither is the token of an issued key: its rotation
+    will replace it.
     """
     hsm = foundation.loaded.config.hsm
     if hsm is None:
         return dict(identities)
-    if PKCS11 in capabilities.missing_providers:  # which is said already
+    if PKCS11 in capabilities.missing_providers:  # another check reports this
         return {
             name: tuple(one for one in several if one.key.custody is Custody.FILE)
             for name, several in identities.items()
@@ -53,7 +54,7 @@ def usable_credentials(
 
 
 _Faults = tuple[Unusable | None, ...]
-"""Of each key of a credential."""
+"""The fault of each key of a credential."""
 
 
 def _usable(
@@ -85,8 +86,9 @@ def _faults(foundation: Foundation, keys: TokenKeys, credential: Credential, *, 
 
 
 def _without(credential: Credential, faults: _Faults, foundation: Foundation) -> Credential | None:
-    """The credential without keys that are not meant, None if there is no other; those that may
-    come are noted as not there.
+    """The credential without wrong keys, or None if it has no other key.
+
+    Keys that may come back are noted as absent.
     """
     if all(fault is None for fault in faults):
         return credential
@@ -98,7 +100,7 @@ def _without(credential: Credential, faults: _Faults, foundation: Foundation) ->
     if len(kept) == len(faults):
         return credential
     first, *spares = (key for key, _ in kept)
-    # another one than that with all keys, so that neither takes the place of the other
+    # a digest of its own, so that this credential and the complete one are not confused
     digest = sha256(b"\0".join([credential.digest, *(key.location.encode() for key, _ in kept)])).digest()
     foundation.absent.update((digest, key.location) for key, fault in kept if fault is not None)
     return replace(credential, key=first, spares=tuple(spares), digest=digest)
@@ -111,8 +113,8 @@ def _stays(fault: Unusable | None, *, waits: bool) -> bool:
 def _note(
     foundation: Foundation, identity: str, credential: Credential, faults: _Faults, of_identity: Severity
 ) -> None:
-    # no credential takes the place of an issued one before a key of it is found: a rotation can
-    # wait
+    # An issued credential must have a key that works, even if other credentials of the identity
+    # can serve. The former one goes on until then: a rotation can wait.
     severity = severity_of(faults) if credential.is_issued else of_identity
     if foundation.waits_for(credential):
         severity = Severity.WARNING
@@ -135,7 +137,7 @@ def _place(foundation: Foundation, identity: str, credential: Credential) -> Loc
         for one in settings.credential
     ]
     if credential.certificate_path not in paths:
-        return ("identity", identity)  # it stands in for one that was not issued yet
+        return ("identity", identity)  # it stands in for a credential that is not issued yet
     return ("identity", identity, "credential", paths.index(credential.certificate_path))
 
 

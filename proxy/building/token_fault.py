@@ -1,10 +1,10 @@
-"""What is wrong with keys in tokens, and what that means for an identity: one rule for `check`, a
-start and a reload. Pure.
+"""Faults of keys in tokens, and how severe they are for an identity. Pure.
 
-What can serve serves, and says what it lacks: a key that is lost, locked up or wrong is a warning
-while another key of its identity signs. Only an identity that no key could serve is refused. Where
-its tokens are away for the moment, a proxy that starts goes on without them, as the parent has
-found out and waits for them; a person who checks or reloads is told that it would not serve.
+`check`, a start and a reload use the same rule. If a key is lost, locked or wrong, this is a
+warning while another key of its identity signs. If no key of an identity can sign, this is an
+error. One case differs: if the tokens of an identity are away for the moment, a start goes on
+without them, because the parent knows this and waits for them. A check or a reload reports an
+error.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from config.problems import Severity
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """What is wrong with a key: a clause that begins with "which" or "whose", and how to mend it.
+    """The fault of a key: a clause that begins with "which" or "whose", and what is allowed.
 
-    `may_pass`: the token does not answer, or is not there, which says nothing about the
-    configuration. `is_expected`: the parent knows, and serves all the same. `may_return`: the token
-    works and does not have the key, which is looked for again and again.
+    `may_pass`: the token is away or does not answer. The configuration may be right.
+    `is_expected`: the parent knows of the fault and serves all the same. `may_return`: the token
+    works and does not have the key. The key is looked for again and again.
     """
 
     found: str
@@ -30,15 +30,14 @@ class Unusable:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the key is used as soon as it is found; otherwise it is left out, as it is
-        another key than the one that is meant.
-        """
+        """Whether the key is used as soon as it is found. If not, it is a wrong key: left out."""
         return self.may_pass or self.is_expected or self.may_return
 
 
 def severity_of(faults: Iterable[Unusable | None]) -> Severity:
-    """How bad it is that keys of an identity cannot be used: `faults` are those of all keys that
-    usual clients could do with.
+    """How severe the faults of an identity's keys are.
+
+    `faults` has an entry for each key that usual clients accept.
     """
     is_served = any(fault is None or fault.is_expected for fault in faults)
     return Severity.WARNING if is_served else Severity.ERROR

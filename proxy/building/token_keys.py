@@ -1,8 +1,8 @@
-"""Whether keys in tokens can be used: in one token, one key, which fits its certificate.
+"""Whether keys in tokens can be used: one token fits, it has one such key, the certificate fits.
 
-Asked in this order, so that no PIN is ever sent to a token that was not meant, and that a PIN which
-a token has refused once is not tried again: it would be locked. An answer stands for the whole
-building, in which the same key may serve several listeners.
+The checks are in this order, so that a PIN is never sent to a wrong token. A PIN that a token has
+refused is not tried again, because this could lock the token. An answer holds until the whole
+generation is built: several listeners may use the same key.
 """
 
 from collections.abc import Sequence
@@ -21,27 +21,24 @@ from proxy.tls.module_instances import ModuleInstance, ModuleInstances
 from proxy.tls.token_key import TokenKey
 from proxy.tls.tokens import PresentToken, is_logged_in
 
-# OpenSSL's reasons for a key of another certificate: of the same type, and of another one.
+# OpenSSL's reasons if the key belongs to another certificate, of the same or of another type.
 _OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH"})
 
 
 @dataclass(slots=True)
 class TokenKeys:
-    """The answers of one building. `instances` are those of the PKCS#11 module in this process."""
+    """The answers for one generation. `instances` are of the PKCS#11 module in this process."""
 
     instances: ModuleInstances
     closed: ClosedTokens = NONE_CLOSED
-    """Those that are not asked at all."""
+    """Tokens that are not asked at all."""
     _verdicts: dict[tuple[str, Path], Unusable | None] = field(default_factory=dict)
     _closed: dict[str, Unusable] = field(default_factory=dict)
-    """By token: why logins to it have stopped."""
+    """Why logins to a token have stopped, by token."""
     _tokens: dict[ModuleInstance, Sequence[PresentToken]] = field(default_factory=dict)
 
     def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
-        """What keeps a key from being used with this certificate, None if nothing does.
-
-        Takes as long as the token does.
-        """
+        """Why a key cannot be used with this certificate, or None. May wait for the token."""
         if (fault := self.closed.fault(key.token)) is not None:
             return fault
         asked = (key.openssl_uri, certificate)
@@ -50,11 +47,10 @@ class TokenKeys:
         return self._verdicts[asked]
 
     def loss(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
-        """What has come between a certificate and its key since it was loaded, None if nothing has,
-        or nothing is told of it.
+        """Why a loaded key cannot be used with this certificate any more. None if it can.
 
-        Only a token is asked that answers and in which this process is logged in: one that is away
-        says nothing of its keys, and no process tries a PIN for this.
+        A token is asked only if it answers and if this process is logged in. Otherwise the answer
+        is None too: this check tries no PIN.
         """
         try:
             if key.token in self.closed or not self._is_open(key):
@@ -110,7 +106,7 @@ class TokenKeys:
             )
         if count:
             return None
-        # asked again: the flags of before do not know of this login
+        # the flags are read again: the old ones are from before the login
         now = next((token for token in instance.tokens() if token.fits(key.uri)), None)
         if now is None:
             is_expected = key.token in self.closed.seen
@@ -134,7 +130,7 @@ class TokenKeys:
         if token.was_refused:
             allowed = f"the PIN of the token {key.token}; each wrong one brings it nearer to being locked"
             return self._close(key, "whose token refuses the PIN", allowed)
-        # not every token says why a login failed: one try cannot lock it
+        # Some tokens do not say why a login failed. One try cannot lock the token.
         fault = Unusable(
             "whose token refuses every login",
             f"the PIN of the token {key.token}, and a token that answers",
@@ -156,7 +152,7 @@ class TokenKeys:
     def _fit_fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         try:
             self.instances.of(key.token).load(TokenKey(key, certificate.read_bytes()))
-        except OSError as error:  # of OpenSSL, mostly, with its `reason`
+        except OSError as error:  # mostly of OpenSSL, with its `reason`
             if getattr(error, "reason", None) in _OTHER_KEY:
                 return Unusable(
                     "which does not fit the certificate", f"the key that the certificate was made for ({key.algorithm})"

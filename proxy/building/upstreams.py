@@ -1,4 +1,4 @@
-"""Build what each `[upstream.NAME]` runs by, as far as that needs no loop."""
+"""Build the parts of each `[upstream.NAME]` that need no event loop."""
 
 import os
 import ssl
@@ -24,17 +24,16 @@ from proxy.upstream.server import ServerRules
 from proxy.upstream.sticky import CookieSettings
 from proxy.upstream.upstream import UpstreamRules
 
-# As much as the signature has: less would be its weakest part.
+# As many as the signature has: a shorter key would be its weakest part.
 _SECRET_BYTES: Final = 32
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
 _EVERYBODY_ELSE: Final = 0o077
 
 
 def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]) -> Iterator[UpstreamPlan]:
-    """Plan every upstream; `credentials` are those that the proxy proves itself with, by the name
-    of the upstream.
+    """Plan every upstream. `credentials` are the proxy's own, by the name of the upstream.
 
-    Contexts whose files are the same still are taken over, and with them connections can be.
+    If the files did not change, the context is used again, and so its connections can be.
     """
     for name, settings in foundation.loaded.config.upstream.items():
         context = None
@@ -84,15 +83,16 @@ def _recovery_seconds(health: HealthConfig) -> float:
 
 
 def _cookie(foundation: Foundation, upstream: str, settings: CookieConfig) -> CookieSettings:
-    # RFC 6265bis section 4.1.3.2: no other host and no plain connection can set a cookie whose name
-    # begins like this
+    # RFC 6265bis section 4.1.3.2: a cookie with this prefix can be set only by its own host, and
+    # only over TLS
     name = settings.name or f"__Host-{upstream}"
     return CookieSettings(name, _secret(foundation, upstream, settings.secret), settings.seconds, settings.same_site)
 
 
 def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
-    """Read the key material of a cookie; an error is noted, and something answered that nothing is
-    ever signed with.
+    """Read the key material of a cookie.
+
+    After an error it returns a substitute, which is never used: the error stops the build.
     """
     place = ("upstream", upstream, "cookie", "secret")
     path = foundation.loaded.file.resolve(file)
