@@ -11,7 +11,7 @@ from proxy.admin.problems import json_answer
 from proxy.admin.rotation_wish import RotationWish
 
 STEPS_TYPE = "application/x-ndjson"
-"""One JSON object on each line; the last one has `ok`."""
+"""One JSON object on each line. The last one has `ok`."""
 
 
 class UnknownCertificate(Exception):

@@ -27,7 +27,7 @@ from proxy.observe.exposition import CONTENT_TYPE, exposition
 
 # No request of ours has a body.
 _BODY_BYTES: Final = 1_024
-# A client that asks over and over keeps its connection; the end waits only for an answer under way.
+# A client that asks again and again keeps its connection. The end waits only for one answer.
 _SHUTDOWN_SECONDS: Final = 1.0
 _LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
 

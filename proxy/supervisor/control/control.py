@@ -19,7 +19,7 @@ class Reload(Protocol):
     """Reloads the configuration (`Reloads.reload`)."""
 
     async def __call__(self, *, dry_run: bool) -> ReloadReport:
-        """Reload, or only report what would change. The report has the problems of the files."""
+        """Reload, or only report what would change. Problems are in the report, not raised."""
 
 
 class SupervisorControl:

@@ -1,4 +1,4 @@
-"""Which edition all workers serve by now, and what they offer by it."""
+"""The edition that all workers serve by now, and what they offer by it."""
 
 from typing import TYPE_CHECKING
 
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
 
 
 class ServedEdition:
-    """The one place that says what is served; it numbers the editions too."""
+    """Keeps the served edition, and numbers new editions."""
 
     def __init__(self, first: Edition) -> None:
-        """Until the first commit `edition` is the one that the start has read."""
+        """Until the first commit, `edition` is the one that the start has read."""
         self.edition = first
-        """What is served."""
+        """The edition that serves."""
         self.offers: Offers | None = None
-        """What a worker says of its listeners and libraries; None before the first commit."""
+        """The listeners and libraries that a worker has reported. None before the first commit."""
         self._number = first.number
 
     def next_number(self) -> int:
-        """A number that no edition of this process has had, whether it came to be served or not."""
+        """A new number for an edition. Each number is used once, even if the edition never serves."""
         self._number += 1
         return self._number

@@ -9,7 +9,7 @@ from proxy.supervisor.reloads.renewal import Renewal
 
 
 async def swap_issued(renew: Renewal, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
-    """Serve by another version of an issued credential; see `rotation.running.Swap`."""
+    """Serve by another version of an issued credential, see `rotation.running.Swap`."""
     material = as_material(files)
     # `decide` runs between the phases. A process that ends before it starts again with the old
     # version. A process that ends after it starts again with the new one.

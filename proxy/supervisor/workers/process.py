@@ -117,7 +117,7 @@ class WorkerProcess:
             self._process.send_signal(signal.SIGKILL)
 
     def let_go(self) -> None:
-        """Expect the worker to end by itself; `ended` is not called then."""
+        """Let the worker end by itself, without a call of `ended`."""
         self._ended = None
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
