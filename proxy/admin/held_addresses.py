@@ -94,7 +94,7 @@ def running_proxy(socket: Path) -> RunningAddresses:
             return RunningAddresses(frozenset())
     except PermissionError:
         return RunningAddresses(None)
-    except OSError:  # no path that a socket could be at
+    except OSError:  # no socket exists there
         return RunningAddresses(frozenset())
     try:
         status, answer = UnixAdminClient(socket).get("/status", _ANSWER_SECONDS)
@@ -102,7 +102,7 @@ def running_proxy(socket: Path) -> RunningAddresses:
         return RunningAddresses({parse_bind(one) for one in listed}) if status == 200 else RunningAddresses(None)
     except AdminAbsent:
         return RunningAddresses(frozenset())
-    except (AdminUnreachable, KeyError, TypeError, Refused):  # it may not be asked, or is of another version
+    except (AdminUnreachable, KeyError, TypeError, Refused):  # this user may not ask it, or it has another version
         return RunningAddresses(None)
 
 

@@ -78,7 +78,7 @@ def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:
     about = f"{subject.about} at {address}"
     try:
         served = _served(_context(subject), subject.names, address)
-    except (OSError, LibsslError) as error:  # ssl.SSLError is one
+    except (OSError, LibsslError) as error:  # also ssl.SSLError
         return LiveFinding(about, f"the handshake failed: {said(error)}", is_fault=True)
     expected = f"{subject.chain[0].serial_number:x}"
     if served != expected:

@@ -163,7 +163,7 @@ class Run:
         except IssueFailed as error:
             failure = NotRenewed(step, error.kind, error.detail, of_issuer=True, retry_after=error.retry_after)
         except ChainUnusable as error:
-            # asking again gets another one like it: seldom, and with an alarm
+            # The issuer would send the same again. So ask again seldom, and alarm.
             failure = NotRenewed(step, FailureKind.PERMANENT, str(error), of_issuer=False)
         except (HomeFailed, ShelfDamaged, OSError) as error:
             failure = NotRenewed(step, FailureKind.TEMPORARY, str(error), of_issuer=False)

@@ -159,7 +159,7 @@ class Supervisor:
         await self.rotating.first_round(_FIRST_ROUND_SECONDS)
         self.phase = None
         offers, addresses, workers = self.served.offers, self.crew.sockets.by_listener, len(self.crew.fleet.workers)
-        assert offers is not None  # of the commit
+        assert offers is not None  # the commit has set them
         self.reporting.tell(ProxyReady.of(offers, addresses, metrics, workers))
         for name, address in self.crew.sockets.unused:
             self.reporting.tell(SocketUnused(name, address))

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from proxy.tls.capabilities import Capabilities
 
 
-# For the handshakes under way, also of distant clients; a client that stalls is not waited for.
+# For the handshakes under way, also of distant clients. A client that stalls is not waited for.
 _LAST_HANDSHAKES_SECONDS: Final = 0.3
 
 

@@ -28,7 +28,7 @@ from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.worker.control import WorkerControl
 
-# A log that takes longer is stuck; the process ends without its last lines.
+# A log that takes longer is stuck. The process then ends without its last lines.
 _LAST_LINES_SECONDS: Final = 2.0
 _ORPHANED: Final = 70
 # After the time to drain: to close what is left and to write the last lines of the log.

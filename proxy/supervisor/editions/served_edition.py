@@ -20,6 +20,6 @@ class ServedEdition:
         self._number = first.number
 
     def next_number(self) -> int:
-        """A new number for an edition. Each number is used once, even if the edition never serves."""
+        """A new number for an edition. A number is used once, even if its edition never serves."""
         self._number += 1
         return self._number

@@ -233,7 +233,7 @@ class Fleet:
     def _ended(self, worker: WorkerProcess) -> None:
         self._pulse.stuck.discard(worker)
         self._acceptance.forget(worker)
-        if worker not in self._leaving:  # its last words may still be on their way to who drains it
+        if worker not in self._leaving:  # `_drain` may still wait for its last figures
             self._owner.worker_gone(worker)
         if worker.slot >= len(self._slots) or self._slots[worker.slot] is not worker:
             return
@@ -300,7 +300,7 @@ class Fleet:
 
     async def _drain(self, worker: WorkerProcess, times: int = 1) -> None:
         assert self._edition is not None  # it has served by one
-        seconds = times * self._edition.loaded.config.limits.drain_seconds  # several leave: not all come back at once
+        seconds = times * self._edition.loaded.config.limits.drain_seconds  # clients of several come back in turn
         try:
             with contextlib.suppress(ChannelLost, QuestionRefused, TimeoutError):
                 async with asyncio.timeout(seconds + self._patience.goodbye):
@@ -310,7 +310,7 @@ class Fleet:
             await worker.gone.wait()
             self._owner.worker_gone(worker)
         finally:
-            self._leaving.pop(worker, asyncio.Event()).set()  # not there where it was let go meanwhile
+            self._leaving.pop(worker, asyncio.Event()).set()  # missing if `let_go` has cleared it
 
     async def end(self) -> None:
         """Drain all workers and wait until they are gone."""
