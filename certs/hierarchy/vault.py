@@ -1,11 +1,11 @@
 """Seals by purpose: what the rest of the program uses of the sealing key and of the hierarchy below
 it.
 
-Theory of operation. The sealing key (in a token, or a file) opens the hierarchy, once; from the top
-key comes a key for each purpose, and these seal, in this process. So a token that is slow or away
-stands in nobody's way after the start, each purpose has a key that cannot open what another one has
-sealed, and a rotation changes them all without a change for the callers. Uses are counted, as
-random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store writes that down ahead.
+Theory of operation. The sealing key (in a token, or a file) opens the hierarchy once. From the top
+key comes a key for each purpose, and these seal, in this process. So a slow or absent token delays
+nothing after the start. The key of one purpose cannot open what the key of another has sealed. A
+rotation replaces them all, and the callers do not notice. Uses are counted, as random nonces allow
+2^32 of them (NIST SP 800-38D 8.3); the store writes the count ahead.
 """
 
 import threading

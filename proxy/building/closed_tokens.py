@@ -59,7 +59,7 @@ class ClosedTokens:
         if token not in self.conditions:
             return None
         if self.is_refused(token):
-            allowed = f"the PIN of the token {token}, or `plexigate hsm unlatch`; until then others serve, or nobody"
+            allowed = f"the PIN of the token {token}, or `plexigate hsm unlatch`; until then only keys elsewhere serve"
         else:
             allowed = "a token that answers: it is used as soon as it does"
         return Unusable(
