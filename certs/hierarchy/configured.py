@@ -82,7 +82,7 @@ def key_in_file_warnings(file: ConfigFile, sealing: SealingConfig) -> tuple[Prob
     key = sealing.key
     if not isinstance(key, str):
         return ()
-    found = f"{shown(key)}, a file: it protects backups that do not contain it, not against anybody who can read the files of this machine"
+    found = f"{shown(key)}, a file: it protects only backups that do not contain it; a person who can read the files of this machine can use it"
     return (file.warning(("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'),)
 
 

@@ -43,8 +43,8 @@ class KeyFile:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a key; raises `KeyFileUnusable`, also where anybody but the owner may do anything
-        with the file.
+        """Read a key; raises `KeyFileUnusable`, also if a user other than the owner has any
+        right to the file.
         """
         try:
             with path.open("rb") as file:
@@ -93,8 +93,8 @@ class KeyFile:
     def warning(self) -> str:
         """What its owner should know."""
         return (
-            f'the sealing key is the file "{self.path}": it protects backups that do not contain it, but not against anybody who can read '
-            "the files of this machine; a key in a token does"
+            f'the sealing key is the file "{self.path}": it protects only backups that do not contain it; a person who can '
+            "read the files of this machine can use it, but not a key in a token"
         )
 
     @property

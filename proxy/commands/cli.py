@@ -87,7 +87,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Write the problems as JSON.")] = False,  # noqa: FBT002 - as above
 ) -> None:
     """Check a configuration: the file, its certificates, keys, groups and
-    providers. Lists all problems.
+    providers. Lists the problems with file and line.
 
     Exits with 0 when the configuration can be used (it may have warnings), with 1
     when it cannot.

@@ -77,8 +77,8 @@ def verify(
     """Find every line that was removed, changed, reordered or duplicated, and a
     missing end of the log.
 
-    A line is proven when a later checkpoint is signed by a given key. Without
-    --public-key it is proven when a later checkpoint is known from --checkpoints.
+    With --public-key, a checkpoint with a valid signature proves all lines before
+    it. Without it, each checkpoint in the file of --checkpoints does.
     An attacker who can write the file could have rewritten unproven lines.
     Missing lines at the end, and missing first files, are found only with
     checkpoints kept outside the log.

@@ -61,7 +61,7 @@ def trust(
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files that have another content.")] = False,
 ) -> None:
     """Write the root certificate of an internal CA, and explain how to trust it
-    in Debian, browsers, curl and Python.
+    in Debian, browsers, curl, Python and Java.
     """
     try:
         offline, authority = _authority(issuer, config)

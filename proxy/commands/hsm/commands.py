@@ -164,8 +164,8 @@ def destroy(  # noqa: PLR0913 - the options of a command
     are gone. This cannot be undone.
 
     Refused if the configuration (--config) or the running proxy uses the key: for
-    an identity, sealing, audit checkpoints or an issuer. Refused also if the
-    proxy does not answer, unless the proxy of --config is stopped. Afterwards
+    an identity, sealing, audit checkpoints or an issuer. Also refused if the
+    proxy runs but does not answer. Afterwards
     each worker tries to sign with the key; exits with 1 if one still can.
     """
     source = SourceOptions(config, module, token, pin_file)
@@ -233,11 +233,12 @@ def unlatch(
     config: Config = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Allow one more login with a PIN that the token refused, to every process of
-    this machine.
+    """Let Plexigate try a refused PIN once more, in all its processes on this
+    machine.
 
-    After a refusal Plexigate latches the PIN, so that repeated logins cannot lock
-    the token. Exits with 1 when no PIN of that token is latched.
+    When a token refuses a PIN, Plexigate stops using that PIN (it latches it), so
+    that more logins cannot lock the token. Exits with 1 if no PIN of that token is
+    latched.
     """
     with said_errors(), recorded(config) as record, record.operation("unlatch", f"token {token}"):
         released = release_by_name(default_latch_directory(), token)

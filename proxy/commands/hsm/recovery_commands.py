@@ -59,7 +59,7 @@ def init(  # noqa: PLR0913 - the options of a command
         bool,
         typer.Option(
             "--recovery/--no-recovery",
-            help="Make the key in memory and split it into shares, or make it inside its place without shares.",
+            help="Make the key in memory and split it into shares; or make it in the token or file, without shares.",
         ),
     ] = True,
     is_sure: Annotated[bool, typer.Option("--yes", help="Ask no questions, and write all shares at once.")] = False,  # noqa: FBT002
@@ -68,8 +68,8 @@ def init(  # noqa: PLR0913 - the options of a command
     """Make the sealing key, which encrypts secrets on disk, and split it into
     recovery shares for several people.
 
-    With recovery the key is made in the memory of this process, which is locked
-    and excluded from core dumps; then it is imported. Each share (SLIP-39, 33
+    By default this process makes the key in locked memory, which is not part of
+    core dumps. Then it imports the key. Each share (SLIP-39, 33
     words) is shown once and stored nowhere. With --no-recovery the key is made
     inside the token or file, and cannot be recovered if that is lost.
     """

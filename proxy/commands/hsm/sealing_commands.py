@@ -75,8 +75,8 @@ def seal(
 
     Name the sealed file in a credential: `key = "FILE"`. With --from a PEM file
     is sealed; destroy the original afterwards (shred -u). With --make a new key
-    is made, which is never on disk in the clear, and a certificate request for
-    its names is written to standard output.
+    is made. It is never on disk in the clear. Standard output gets a certificate
+    request for its names.
     """
     from certs.audit.entries import Action
     from certs.hierarchy.configured import KEY_LABEL
@@ -115,7 +115,7 @@ def keys(
         ),
     ] = None,
     reseal: Annotated[  # noqa: FBT002
-        bool, typer.Option("--reseal", help="Seal again, with the active keys, the files that retired keys sealed.")
+        bool, typer.Option("--reseal", help="Seal the files of retired keys again, with the active keys.")
     ] = False,
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
@@ -123,9 +123,10 @@ def keys(
     """Show the keys below the sealing key: purpose, state, dates and number of
     uses.
 
-    A version is not destroyed while a file needs it: one that the configuration
-    names, or one in its state directories. --reseal removes this need while the
-    proxy is stopped. Without rotation.state it reseals only private keys.
+    --destroy refuses a version that a file still needs. It looks at the files
+    that the configuration names and at those in the state directories. Stop the
+    proxy and use --reseal first: it seals these files with the active version.
+    Without rotation.state, --reseal handles only private keys.
     """
     if [rotate, reseal, destroy is not None].count(True) > 1:
         raise typer.BadParameter("found several; allowed: one of --rotate, --reseal and --destroy VERSION")

@@ -73,7 +73,7 @@ def test_id_and_representation_tell_nothing_of_the_key() -> None:
     assert key.key_id == key_id_of(SECRET) != key_id_of(bytes(32))
     assert len(key.key_id) == 16
     assert repr(key) == f"KeyFile(path={Path('sealing.key')!r})"
-    assert "a key in a token does" in key.warning
+    assert "not a key in a token" in key.warning
 
 
 def test_encryption_is_authenticated() -> None:

@@ -1491,7 +1491,7 @@ class TestTunnel:
 
 
 class TestLog:
-    """One record per request, with everything that section 5 of the issue names."""
+    """One record per request, with every field."""
 
     def test_record_has_every_field(self) -> None:
         talk = Conversation()
