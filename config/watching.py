@@ -39,10 +39,6 @@ class Signature:
         """Look at the files, through symbolic links."""
         return cls(tuple((file, _stamp(file)) for file in files))
 
-    def stamp(self, file: Path) -> Stamp:
-        """The state of one of the files."""
-        return dict(self.stamps).get(file)
-
 
 def _stamp(file: Path) -> Stamp:
     try:

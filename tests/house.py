@@ -18,7 +18,10 @@ import grimp
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("proxy", "certs", "config")
 DOES_IO: Final = frozenset(
-    {"asyncio", "ctypes", "logging", "os", "random", "socket", "subprocess", "threading", "time", "uvloop"}
+    {
+        *("asyncio", "ctypes", "fcntl", "logging", "mmap", "os", "random", "requests", "resource", "select"),
+        *("selectors", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time", "uvloop"),
+    }
 )
 """Modules that a pure module never reaches, through whatever modules of ours."""
 COMPUTES: Final = frozenset({("proxy.limits.networks", "socket")})

@@ -2,16 +2,12 @@
 needs.
 """
 
-import os
 from pathlib import Path
 from typing import Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
     load_pem_private_key,
     load_pem_public_key,
 )
@@ -48,18 +44,6 @@ class FileSigner:
             key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA65PrivateKey
         ):
             raise KeyUnsupported(path, "a key of another kind")
-        return cls(key)
-
-    @classmethod
-    def create(cls, path: Path) -> Self:
-        """Make an Ed25519 key and write it to a new file with mode 0600; raises `OSError`, also
-        where there is one already.
-        """
-        key = ed25519.Ed25519PrivateKey.generate()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            file.flush()
-            os.fsync(file.fileno())
         return cls(key)
 
     @property

@@ -5,7 +5,6 @@ import itertools
 from typing import Self
 
 from certs.hsm import calls, frames
-from certs.hsm.access import TokenAccess
 from certs.hsm.calls import Answer, Call
 from certs.hsm.errors import HsmError
 from certs.hsm.spawning import Spawned, UserIds, request
@@ -29,18 +28,6 @@ class AsyncTokenProcess:
         self._spawned.socket.settimeout(0)
         self._numbers = itertools.count(1)
         self._turn = asyncio.Lock()
-
-    @classmethod
-    async def logged_in(cls, loop: asyncio.AbstractEventLoop, access: TokenAccess) -> Self:
-        """Start one, load the module and log in to the token. Raises an HsmError."""
-        process = cls(loop)
-        try:
-            await process.perform(calls.load(access.module))
-            await process.perform(calls.log_in(access))
-        except BaseException:
-            process.kill()
-            raise
-        return process
 
     @property
     def pid(self) -> int:

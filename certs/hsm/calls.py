@@ -43,10 +43,6 @@ class Call(Generic[Answer]):
     read: Callable[[Any], Answer]
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    def within(self, seconds: float) -> "Call[Answer]":
-        """The same with another deadline."""
-        return Call(self.name, self.operation, seconds, self.read, self.arguments)
-
 
 @dataclass(frozen=True, slots=True)
 class Sealed:

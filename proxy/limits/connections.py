@@ -71,11 +71,6 @@ class ConnectionCounts:
         self.open = 0
         self.in_flight = 0
 
-    @property
-    def clients(self) -> int:
-        """How many client networks have connections here."""
-        return len(self._clients)
-
     def client(self, network: bytes) -> ClientCounts:
         """The counts of a network."""
         return self._clients.get(network) or ClientCounts(network, *self._shared.places(self._prefix + network))

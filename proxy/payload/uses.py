@@ -1,6 +1,7 @@
 """Counters of messages; the uses and revocations that the generations of a process share. Pure."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 
 class PayloadUses:
@@ -16,6 +17,10 @@ class PayloadUses:
         self._counts: Counter[tuple[str, int]] = Counter()
         self.revoked: set[tuple[str, int]] = set()
         """Rings and versions."""
+
+    def revoke(self, versions: Iterable[tuple[str, int]]) -> None:
+        """Accept nothing under these rings and versions any more."""
+        self.revoked.update(versions)
 
     def count(self, ring: str, version: int) -> None:
         """Count a message."""

@@ -180,6 +180,8 @@ class Handshake:
 
     def give_way(self) -> None:
         """Close at once. The observer is not told, because it asks for this."""
+        if isinstance(self._state, Over):
+            return
         self._leave()
         self._stream.drop()
 

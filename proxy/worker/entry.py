@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import uvloop
 
@@ -27,6 +28,8 @@ from proxy.processes.privileges import die_with_parent, keep_memory_private, out
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.worker.control import WorkerControl
+
+Read = TypeVar("Read")
 
 # A log that takes longer is stuck. The process then ends without its last lines.
 _LAST_LINES_SECONDS: Final = 2.0
@@ -68,8 +71,8 @@ class _Entry:
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
         if self._control is None:
-            return encode(self._begin(decode_beginning(kind, body), descriptors))
-        return encode(await self._control.answer(decode_question(kind, body), descriptors))
+            return encode(self._begin(_read(decode_beginning, kind, body, descriptors), descriptors))
+        return encode(await self._control.answer(_read(decode_question, kind, body, descriptors), descriptors))
 
     def _begin(self, told: Begin, descriptors: list[int]) -> Begun:
         log_file, table, turns = descriptors
@@ -123,6 +126,16 @@ class _Entry:
     def _unexpected(self, error: BaseException) -> None:
         if self.log is not None:
             self.log.event(_now(), UnexpectedError.of(error))
+
+
+def _read(decode: Callable[[str, Body], Read], kind: str, body: Body, descriptors: list[int]) -> Read:
+    """Read a question; close the descriptors that came with it if it cannot be read."""
+    try:
+        return decode(kind, body)
+    except BaseException:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
 
 
 def _now() -> float:

@@ -79,6 +79,7 @@ class Worker:
         """`shared`: the counts of all workers. Accepts nothing before `accept_on`."""
         self._loop = loop
         self._generation = generation
+        generation.payload_uses.revoke(generation.payload_revoked)
         self._log = log
         self.counters = Counters(log.losses)
         self._lag = LoopLag(loop, time.perf_counter, self.counters.loop_lag)
@@ -160,7 +161,7 @@ class Worker:
         # thousands of objects are freed with these two: in another turn of the loop
         self._loop.call_later(_LET_GO_SECONDS, past.clear)
         self._generation = generation
-        generation.payload_uses.revoked |= generation.payload_revoked
+        generation.payload_uses.revoke(generation.payload_revoked)
         self._tokens.use(generation.tokens)
         self.counters.swaps += 1
         for name, listener in self._listeners.items():

@@ -65,8 +65,9 @@ class TestSignature:
         present, missing = tmp_path / "a", tmp_path / "b"
         present.write_text("a")
         signature = Signature.of([present, missing, present / "below a file"])
-        assert signature.stamp(present) is not None
-        assert (signature.stamp(missing), signature.stamp(present / "below a file")) == (None, None)
+        stamps = dict(signature.stamps)
+        assert stamps[present] is not None
+        assert (stamps[missing], stamps[present / "below a file"]) == (None, None)
 
     @pytest.mark.parametrize(
         "change",

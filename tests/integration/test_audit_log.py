@@ -10,10 +10,10 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from certs.audit.signing import FileSigner
 from certs.keys.token_public_key import pem_of
 from proxy.commands.cli import app
 from tests.certificates import Authority, CertificateFiles
+from tests.certs.audit.logs import signer_in
 from tests.hsm.faults import SIGNATURES
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
@@ -130,7 +130,7 @@ def test_everything_about_keys_is_in_the_log_and_no_change_of_it_escapes(hsm_sit
 def test_a_full_disk_stops_nobody_and_a_crash_leaves_a_log_that_is_whole(
     tmp_path: Path, authority: Authority, localhost: CertificateFiles
 ) -> None:
-    signer = FileSigner.create(tmp_path / "audit.key")
+    signer = signer_in(tmp_path / "audit.key")
     public, log = tmp_path / "audit.pub", tmp_path / "audit.jsonl"
     public.write_text(pem_of(signer.public_key))
     tables = f'[audit]\nfile = "{log}"\ncheckpoint_key = "{tmp_path}/audit.key"\ntotals_seconds = 0.1\n'

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
@@ -63,3 +65,11 @@ def judged(
 ) -> LogVerdict:
     sources = [LogSource(f"{index}.jsonl", lines) for index, lines in enumerate(files)]
     return verify(sources, by_fingerprint([key] if key else []), known)
+
+
+def signer_in(path: Path) -> FileSigner:
+    """A new Ed25519 key in a file that only its owner may read."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
+    return FileSigner(key)

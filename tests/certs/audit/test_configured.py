@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from certs.audit.configured import audit_log_of, checkpoint_key_problems
-from certs.audit.signing import FileSigner
 from config.loaded import ConfigFile, LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
-from tests.certs.audit.logs import NOW, SIGNED, Journal
+from tests.certs.audit.logs import NOW, SIGNED, Journal, signer_in
 
 
 def loaded(directory: Path, **tables: object) -> LoadedConfig:
@@ -21,7 +20,7 @@ def test_without_a_file_there_is_none(tmp_path: Path) -> None:
 
 
 def test_a_key_in_a_file_signs_after_so_many_lines(tmp_path: Path) -> None:
-    FileSigner.create(tmp_path / "audit.key")
+    signer_in(tmp_path / "audit.key")
     table = {"file": "audit.jsonl", "checkpoint_key": "audit.key", "checkpoint_lines": 2, "rotate_bytes": 0}
     journal = Journal()
     log = audit_log_of((given := loaded(tmp_path, audit=table)).file, given.config.audit, given.config.hsm, journal)
@@ -47,7 +46,7 @@ def test_the_file_is_renamed_where_it_is_large(tmp_path: Path) -> None:
 
 
 def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    FileSigner.create(tmp_path / "audit.key")
+    signer_in(tmp_path / "audit.key")
     (tmp_path / "audit.key").chmod(0o644)
     with pytest.raises(ConfigError, match=r"audit\.checkpoint_key"):
         audit_log_of(
@@ -66,7 +65,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_wrong_with_a_key_that_signs_or_that_nobody_needs(tmp_path: Path) -> None:
-    FileSigner.create(tmp_path / "audit.key")
+    signer_in(tmp_path / "audit.key")
     for table in ({"file": "a", "checkpoint_key": "audit.key"}, {"file": "a"}, {}):
         assert (
             checkpoint_key_problems((given := loaded(tmp_path, audit=table)).file, given.config.audit, given.config.hsm)

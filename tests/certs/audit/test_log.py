@@ -14,13 +14,12 @@ from certs.audit.checkpoint import checkpoints_in
 from certs.audit.entries import HandshakeTotal
 from certs.audit.log import AuditLog, AuditRules, files_of
 from certs.audit.signatures import CheckpointKey, SignerUnavailable, by_fingerprint
-from certs.audit.signing import FileSigner
 from certs.audit.tail import LogDamaged
 from certs.audit.verdict import Fault, LogVerdict
 from certs.audit.verification import LogSource, verify
 from certs.files.file_lock import StillLocked, locked
 from certs.keys.signing_key import PublicKey
-from tests.certs.audit.logs import NOW, SIGNED, SIGNER, Journal
+from tests.certs.audit.logs import NOW, SIGNED, SIGNER, Journal, signer_in
 
 RULES = AuditRules(checkpoint_lines=5, rotate_bytes=None, lock_seconds=5)
 
@@ -380,7 +379,7 @@ for number in range(60):
 
 def test_processes_do_not_interleave(path: Path, tmp_path: Path) -> None:
     key = tmp_path / "signer.key"
-    signer = FileSigner.create(key)
+    signer = signer_in(key)
     arguments = [sys.executable, "-c", WRITER, str(path), str(key)]
     writers = [subprocess.Popen([*arguments, f"process {number}"]) for number in range(3)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]

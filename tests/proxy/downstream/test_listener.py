@@ -616,7 +616,7 @@ class TestLimits:
             assert world.is_refused(silent)
             world.leave(silent)
         assert (world.listener.counts.open, world.listener.counts.in_flight) == (0, 0)
-        assert world.listener.counts.clients == 0
+        assert world.listener.counts._clients == {}
         assert world.failures == {"not_tls": 3, "client_left": 3, "timeout": 3}
         gc.collect()
         assert not [one for one in gc.get_objects() if type(one).__name__ == "_Arrival"]

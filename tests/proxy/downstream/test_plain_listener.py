@@ -90,7 +90,7 @@ class World:
         """Whether nothing is left of any connection."""
         tally = self.http.counters.listener(PLAIN_LISTENER)
         counts = self.listener.counts
-        left = (tally.open, counts.open, counts.in_flight, counts.clients, self.http.count)
+        left = (tally.open, counts.open, counts.in_flight, len(counts._clients), self.http.count)
         return left == (0, 0, 0, 0, 0) and len(self.listener.room._waiting) == 0
 
 

@@ -71,7 +71,7 @@ def test_connections_and_handshakes_are_those_of_all_workers(here: ConnectionCou
     assert here.surplus(limit) == (0, 0)
     there.closed(client)
     assert here.surplus(limit) == (-1, 0)
-    assert (here.open, here.in_flight, here.clients) == (1, 1, 1)
+    assert (here.open, here.in_flight, len(here._clients)) == (1, 1, 1)
 
 
 def test_a_client_has_its_own_counts(here: ConnectionCounts, there: ConnectionCounts) -> None:
@@ -111,7 +111,7 @@ def test_nothing_is_left_when_all_are_gone(here: ConnectionCounts, there: Connec
         here.hello_shown(client)
         here.handshake_over(client, has_shown=True)
         here.closed(client)
-    assert (here.open, here.in_flight, here.clients) == (0, 0, 0)
+    assert (here.open, here.in_flight, len(here._clients)) == (0, 0, 0)
     assert there.surplus(limits()) == (-99, -99)
     assert there.surplus_of(there.client(ONE), limits()) == -49
 

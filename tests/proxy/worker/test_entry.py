@@ -16,11 +16,14 @@ from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.processes.messages.answers import Begun, Done
+from proxy.processes.messages.codec import MessageMalformed
 from proxy.processes.messages.questions import Begin, Drain, Leave, LogSettings, Ping, TellFigures
 from proxy.processes.messages.refusals import OtherVersion, QuestionRefused
 from proxy.processes.messages.version import VERSION
+from proxy.processes.messages.wire import decode_question
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess
+from proxy.worker.entry import _read
 from tests.configurations import Site
 from tests.fleets import edition_of, is_alive
 from tests.programs import plexigate_listeners, program
@@ -30,6 +33,14 @@ from tests.waiting import until_seen
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site.make(tmp_path_factory.mktemp("site"))
+
+
+def test_descriptors_of_a_question_that_cannot_be_read_are_closed() -> None:
+    ours, theirs = os.pipe()
+    with pytest.raises(MessageMalformed):
+        _read(decode_question, "Guess", {}, [theirs])
+    assert os.read(ours, 1) == b"", "the other end is closed"
+    os.close(ours)
 
 
 class Led:

@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -118,6 +118,12 @@ async def running(site: Site, generation: Generation, tmp_path: Path) -> AsyncIt
         await worker.drain(0.0)
         loop.set_exception_handler(None)
         log.close(10)
+
+
+async def test_the_first_generation_of_a_process_heeds_what_was_revoked(site: Site, made: Made, tmp_path: Path) -> None:
+    generation = replace(made(site.minimal), payload_revoked=frozenset({(":kem:x", 1)}))
+    async with running(site, generation, tmp_path):
+        assert generation.payload_uses.revoked == {(":kem:x", 1)}
 
 
 class TestAcceptOn:
