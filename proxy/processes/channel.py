@@ -120,7 +120,7 @@ class Channel:
         self._loop.remove_writer(self._sock)
         self._sock.close()
         for several in (*self._descriptors, *(copies for _, copies in self._unsent), self._brought or []):
-            _close_all(several)
+            close_all(several)
         self._descriptors.clear()
         self._brought = []
         self._unsent.clear()
@@ -138,7 +138,7 @@ class Channel:
             for one in descriptors:
                 copies.append(os.dup(one))  # the caller may close its own first  # noqa: PERF401
         except OSError:
-            _close_all(copies)
+            close_all(copies)
             raise
         while len(copies) > _DESCRIPTORS_AT_ONCE:
             self._queue(_BRINGS, copies[:_DESCRIPTORS_AT_ONCE])
@@ -162,7 +162,7 @@ class Channel:
                 return
             except OSError:
                 return  # the reader sees the end too, and tells
-            _close_all(descriptors)
+            close_all(descriptors)
             if sent == len(data):
                 self._unsent.popleft()
             else:
@@ -224,7 +224,7 @@ class Channel:
         if len(descriptors) == count and self._brought is not None:
             self._brought += descriptors
         else:
-            _close_all([*descriptors, *(self._brought or [])])
+            close_all([*descriptors, *(self._brought or [])])
             self._brought = None
         return frame
 
@@ -266,6 +266,7 @@ def _failure(sentence: str) -> Body:
     return {"failure": encode_refusal(QuestionFailed(sentence))}
 
 
-def _close_all(descriptors: Sequence[int]) -> None:
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close the descriptors that came with a question, or were to go with one."""
     for descriptor in descriptors:
         os.close(descriptor)

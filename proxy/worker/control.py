@@ -23,6 +23,7 @@ from proxy.limits.shared import SharedTable
 from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
 from proxy.observe.startup import Offers
+from proxy.processes.channel import close_all
 from proxy.processes.material import Material
 from proxy.processes.messages.answers import (
     Done,
@@ -206,8 +207,7 @@ class WorkerControl:
     def _commit(self, asked: Commit, descriptors: Sequence[int]) -> None:
         prepared, self._prepared = self._prepared, None
         if prepared is None or prepared[0] != asked.number:
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
             raise QuestionRefused(QuestionFailed("a commit of what was not prepared"))
         self._number, generation = prepared
         if self._worker is None:

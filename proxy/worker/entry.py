@@ -16,7 +16,7 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.process import UnexpectedError
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
-from proxy.processes.channel import Body, Channel, ChannelLost
+from proxy.processes.channel import Body, Channel, ChannelLost, close_all
 from proxy.processes.messages.answers import Begun
 from proxy.processes.messages.codec import encode
 from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
@@ -133,8 +133,7 @@ def _read(decode: Callable[[str, Body], Read], kind: str, body: Body, descriptor
     try:
         return decode(kind, body)
     except BaseException:
-        for descriptor in descriptors:
-            os.close(descriptor)
+        close_all(descriptors)
         raise
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Body, Channel
+from proxy.processes.channel import Body, Channel, close_all
 from proxy.processes.messages.answers import Done, WorkerFigures
 from proxy.processes.messages.codec import MessageMalformed, encode
 from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
@@ -121,8 +121,7 @@ class WorkerProcess:
         self._ended = None
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
-        for descriptor in descriptors:
-            os.close(descriptor)  # workers send no descriptors
+        close_all(descriptors)  # workers send none
         self._hear(decode_news(kind, body))
         return encode(Done())
 
