@@ -28,9 +28,9 @@ from proxy.supervisor.reloads.reloading import Reloading
 from proxy.supervisor.verdicts import Verdicts
 from proxy.supervisor.workers.columns import Columns
 from proxy.supervisor.workers.fleet import Fleet
-from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from proxy.tls.tickets import TicketSecrets
 from tests.configurations import Site
 from tests.hsm.site import HsmSite

@@ -22,13 +22,13 @@ from certs.acme.accounts import AccountDamaged, AccountStore
 from certs.acme.challenges import ChallengeKind, NotOffered, PresentingFailed, Solver
 from certs.acme.messages import AcmeDocumentUnreadable
 from certs.acme.ordering import NameRefused, OrderFailed, Ordering, OrderOverdue
-from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.problems import AcmeProblem
 from certs.acme.renewal_info import NoWindow, certificate_id, window_of
 from certs.acme.sealed_accounts import AccountOutOfReach
 from certs.acme.session import AcmeOrder, Session
 from certs.acme.sign_in import BindingMissing, Membership, SignIn
 from certs.acme.silences import Silences
+from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 from certs.acme.wire import CaUnreachable, Wire, WireSettings
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily

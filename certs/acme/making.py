@@ -10,10 +10,10 @@ from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof, Solver
 from certs.acme.dns_hook import DnsHook
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.patience import AcmeTimeouts
 from certs.acme.session import Binding
 from certs.acme.sign_in import Membership
 from certs.acme.silences import Silences
+from certs.acme.timeouts import AcmeTimeouts
 from certs.issuing.issuer import Issuer
 from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.loaded import ConfigFile

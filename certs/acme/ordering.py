@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof, Solver, proof_of
-from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.problems import AcmeProblem
 from certs.acme.session import AcmeOrder, Authorization, Session
+from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 
 
 class NameRefused(Exception):

@@ -9,11 +9,11 @@ from typing import Final
 
 from proxy.downstream.choosing import take_up
 from proxy.downstream.client import ClientFacts
+from proxy.downstream.client_deadlines import ClientDeadlines
 from proxy.downstream.contracts import ClientStream, Responder
 from proxy.downstream.ending import ClientEnding
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.own_answers import OwnAnswers
-from proxy.downstream.patience import ClientDeadlines
 from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body, late_head, too_many_requests
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request

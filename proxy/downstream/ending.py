@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from proxy.downstream.client import ClientFacts
+from proxy.downstream.client_deadlines import for_last_request
 from proxy.downstream.contracts import ClientStream
-from proxy.downstream.patience import for_last_request
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.limits.idleness import Idle

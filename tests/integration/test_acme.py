@@ -18,9 +18,9 @@ from certs.acme.accounts import AcmeAccount, FileAccountStore
 from certs.acme.challenges import ChallengeKind, Proof, Solver
 from certs.acme.dns_hook import DnsHook
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.sign_in import Membership
+from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 from certs.acme.wire import Wire, WireSettings
 from certs.identities.chain import alternative_names
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest

@@ -31,10 +31,10 @@ from proxy.supervisor.workers.acceptance import Acceptance
 from proxy.supervisor.workers.asking import Asked, Preparation, QuestionOf, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
 from proxy.supervisor.workers.contracts import FleetOwner, SlotHolder
-from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
 from proxy.supervisor.workers.pulse import Pulse
 from proxy.supervisor.workers.restarts import Restarts
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 
 
 class Fleet:

@@ -14,8 +14,8 @@ from proxy.observe.events.workers import WorkerAnswers, WorkerHopeless, WorkerSt
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.questions import Ping
 from proxy.processes.messages.refusals import QuestionRefused
-from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 
 
 class Pulse:

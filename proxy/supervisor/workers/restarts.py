@@ -11,7 +11,7 @@ again once the old files are back.
 from proxy.observe.events.event import Tell
 from proxy.observe.events.workers import WorkerFailed
 from proxy.processes.messages.refusals import OtherVersion, QuestionRefused
-from proxy.supervisor.workers.patience import WorkerTimeouts
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 
 
 class Restarts:

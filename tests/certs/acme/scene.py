@@ -10,10 +10,10 @@ from typing import Any
 from certs.acme.accounts import FileAccountStore
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.session import Binding
 from certs.acme.sign_in import Membership
 from certs.acme.silences import Silences
+from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 from tests.acme_directory import NOW, AcmeDirectory, acme_directory
 
 PATIENCE = AcmeTimeouts(call=20.0, validation=60.0, issuance=60.0, least_pause=1.0, longest_pause=30.0)

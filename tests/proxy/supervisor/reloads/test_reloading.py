@@ -13,7 +13,7 @@ import pytest
 from config.problems import ConfigError
 from proxy.processes.messages.questions import Abort
 from proxy.supervisor.reloads.reloading import NotReady, changes_between, restart_problems
-from proxy.supervisor.workers.patience import WorkerTimeouts
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.fleets import RunningFleet, edition_of, fleet, is_alive, refuses

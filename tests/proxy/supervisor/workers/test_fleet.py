@@ -18,7 +18,7 @@ from proxy.processes.messages.questions import ToldToken
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionRefused
 from proxy.processes.messages.version import VERSION
 from proxy.supervisor.editions.edition import Edition, read_edition
-from proxy.supervisor.workers.patience import WorkerTimeouts
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from tests.configurations import Site, limits
 from tests.fleets import NOW, SECRETS, NoTokens, edition_of, fleet, is_alive
 from tests.hsm.shim import build_shim

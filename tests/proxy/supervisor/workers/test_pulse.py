@@ -13,9 +13,9 @@ import pytest
 from proxy.net.tasks import Tasks
 from proxy.processes.messages.questions import Ping
 from proxy.processes.messages.refusals import QuestionRefused
-from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.pulse import Pulse
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from tests.waiting import until_seen
 
 NEVER = 3_600.0

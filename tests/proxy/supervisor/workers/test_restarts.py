@@ -6,8 +6,8 @@ import pytest
 
 from proxy.observe.events.event import Event
 from proxy.processes.messages.refusals import OtherVersion, QuestionFailed, QuestionRefused
-from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.restarts import Restarts
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 
 OTHER = QuestionRefused(OtherVersion("2-b", "1-a"))
 FAULT = OSError(11, "Resource temporarily unavailable")

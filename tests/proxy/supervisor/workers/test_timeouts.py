@@ -1,6 +1,6 @@
 """How long the parent waits: longer each time, up to an end."""
 
-from proxy.supervisor.workers.patience import WorkerTimeouts
+from proxy.supervisor.workers.timeouts import WorkerTimeouts
 
 
 def test_the_first_restart_comes_at_once_and_the_last_pause_is_kept() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC
 
 import pytest
 
-from certs.acme.patience import AcmeClocks, AcmeTimeouts
+from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 
 PATIENCE = AcmeTimeouts(least_pause=1.0, longest_pause=30.0)
 

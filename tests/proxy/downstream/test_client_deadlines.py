@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from proxy.downstream.patience import ClientDeadlines, for_last_request
+from proxy.downstream.client_deadlines import ClientDeadlines, for_last_request
 from proxy.downstream.response_buffer import BufferLimits
 from proxy.net.deadlines import NEVER
 from tests.fakes_http import LIMITS, Conversation, changed
