@@ -67,7 +67,17 @@ def test_the_top_level_is_what_it_is_said_to_be() -> None:
         "SECURITY.md",
         "CONTRIBUTING.md",
     }
-    ours = {"ARCHITECTURE.md", "CHANGELOG.md", "NOTICE", "mkdocs.yml", "constraints.txt", "dev", ".ci", ".gitignore"}
+    ours = {
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "NOTICE",
+        "hatch_build.py",
+        "mkdocs.yml",
+        "constraints.txt",
+        "dev",
+        ".ci",
+        ".gitignore",
+    }
     left_by_tools = re.compile(r"\.(git|venv|dev|coverage.*|.*_cache|hypothesis)|dist|__pycache__|.*\.egg-info")
     found = {path.name for path in ROOT.iterdir() if not left_by_tools.fullmatch(path.name)}
     assert found == asked_for | ours

@@ -56,7 +56,7 @@ class SlowWork:
         self._loop = loop
         self._queue: FairQueue[_Job] = FairQueue(_LIMITS)
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._runner: threading.Thread | None = None
 
     def begin(
         self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: WorkOutcome
@@ -66,10 +66,10 @@ class SlowWork:
             room = self._queue.push_fairly(network, _Job(is_wanted, compute, outcome), self._crowd_out)
             if room is not None:
                 return room
-            if self._thread is None:
+            if self._runner is None:
                 # a daemon: it does not keep a process from ending
-                self._thread = threading.Thread(target=self._run, name="slow work", daemon=True)
-                self._thread.start()
+                self._runner = threading.Thread(target=self._run, name="slow work", daemon=True)
+                self._runner.start()
             self._changed.notify()
         return None
 

@@ -15,7 +15,7 @@ certificate that proves nothing else, and its connection closes as soon as the h
 """
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
@@ -65,6 +65,7 @@ class Handshake:
         "deadline",
     )
 
+    __deletable__: ClassVar = ("_observer",)  # for mypyc
     _observer: HandshakeObserver
     _stream: SocketStream
 

@@ -28,15 +28,19 @@ from proxy.tls.server_step import ServerSteps
 from proxy.tls.signed_flight import SignedFlight
 
 # The states are not frozen: that would make each three times as dear, and a connection needs four.
+# Reading and Challenged are no dataclasses: mypyc takes a ClassVar of one for a field.
 
 
-@dataclass(slots=True, eq=False)
 class Reading:
     """The ClientHello is not complete."""
 
+    __slots__ = ("reader",)
     hello: ClassVar[None] = None
     identity: ClassVar[None] = None
-    reader: ClientHelloReader
+
+    def __init__(self, reader: ClientHelloReader) -> None:
+        """Begin with the first byte."""
+        self.reader = reader
 
 
 @dataclass(slots=True, eq=False)
@@ -82,14 +86,17 @@ class Finishing:
     """What the step took that made the flight."""
 
 
-@dataclass(slots=True, eq=False)
 class Challenged:
     """A CA is shown the certificate of a challenge."""
 
+    __slots__ = ("hello", "server_name", "steps")
     identity: ClassVar[None] = None
-    hello: ClientHello
-    server_name: str
-    steps: ServerSteps
+
+    def __init__(self, hello: ClientHello, server_name: str, steps: ServerSteps) -> None:
+        """Answer `hello`, which names `server_name`, by `steps`."""
+        self.hello = hello
+        self.server_name = server_name
+        self.steps = steps
 
 
 class Over:

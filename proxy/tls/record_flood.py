@@ -12,6 +12,8 @@ the count goes down with time, and with data.
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 # All at once: 6 ms of KeyUpdates, after which the connection ends.
 RECORDS_WITHOUT_DATA: Final = 512
 # Cover traffic is some records in a second. As KeyUpdates they cost a five-thousandth of a core.
@@ -22,6 +24,7 @@ DATA_BYTES_PER_RECORD: Final = 1_024
 _HEADER_BYTES: Final = 5
 
 
+@mypyc_attr(native_class=False)
 class RecordFlood(OSError):
     """The peer kept the connection busy with records that carry no data."""
 
