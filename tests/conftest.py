@@ -12,9 +12,19 @@ import uvloop
 # Here and not in the folder: tests of the browser import them as well.
 pytest.register_assert_rewrite("tests.integration.gateway", "tests.integration.stage", "tests.integration.upstreams")
 
+from proxy.processes.hot_path import hot_path  # noqa: E402 - rewritten only from here on
 from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on
 
-__all__ = ["hsm_site", "public_site", "pytest_asyncio_loop_factories", "pytest_collection_finish", "shim_module"]
+__all__ = [
+    "hsm_site",
+    "public_site",
+    "pytest_addoption",
+    "pytest_asyncio_loop_factories",
+    "pytest_collection_finish",
+    "pytest_configure",
+    "pytest_report_header",
+    "shim_module",
+]
 
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
 hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples=200, deadline=None, database=None)
@@ -25,6 +35,22 @@ hypothesis.settings.load_profile("plexigate")
 # which press Ctrl-C would wait for ever. A handler of ours becomes the default in a new program.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `./dev test` say which code it means to test."""
+    parser.addoption("--hot-path", choices=["compiled", "interpreted"], help="refuse to test other code than this")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End at once where the tests would pass on the wrong code."""
+    if (wanted := config.getoption("--hot-path")) not in {None, hot_path()}:
+        raise pytest.UsageError(f"the hot path is {hot_path()}; --hot-path asks for {wanted} code")
+
+
+def pytest_report_header() -> str:
+    """Say which code is tested."""
+    return f"hot path: {hot_path()}"
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -55,6 +55,7 @@ _ADDRESSES = {"public": ["0.0.0.0:443"], "http": ["0.0.0.0:80"]}
 _PROBLEM = Problem("plexigate.toml", "log.file", "a directory", "a file", line=3, column=1)
 
 OFFERS = Offers(
+    hot_path="compiled",
     openssl="3.5.6",
     libssl="/usr/lib/libssl.so.3",
     providers=("default 3.5.6",),
@@ -89,6 +90,7 @@ EXAMPLES = (
         {
             "event": "ready",
             "workers": 2,
+            "hot_path": "compiled",
             "openssl": "3.5.6",
             "libssl": "/usr/lib/libssl.so.3",
             "providers": ["default 3.5.6"],
@@ -103,7 +105,7 @@ EXAMPLES = (
                 }
             },
         },
-        "ready: OpenSSL 3.5.6 (/usr/lib/libssl.so.3), providers: default 3.5.6; workers: 2",
+        "ready: hot path compiled; OpenSSL 3.5.6 (/usr/lib/libssl.so.3), providers: default 3.5.6; workers: 2",
     ),
     Example(
         process.Stopped(

@@ -21,6 +21,7 @@ from proxy.commands.certs.commands import certs_app
 from proxy.commands.hsm import commands as hsm_commands
 from proxy.commands.reload import reload_command
 from proxy.commands.terminal.problem_table import print_problems
+from proxy.processes.hot_path import hot_path
 from proxy.processes.systemd import InheritedSocketUnusable
 from proxy.tls.libssl import InterpreterUnsuitable
 
@@ -38,7 +39,7 @@ _File = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, 
 
 def _show_version(is_asked: bool | None) -> None:  # noqa: FBT001 - the signature of a typer callback
     if is_asked:
-        typer.echo(f"plexigate {version('plexigate')}")
+        typer.echo(f"plexigate {version('plexigate')} (hot path {hot_path()})")
         raise typer.Exit
 
 
@@ -47,7 +48,11 @@ def _options(
     _version: Annotated[
         bool | None,
         typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Show the version and exit.", show_default=False
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version, and whether the hot path is compiled.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:

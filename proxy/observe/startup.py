@@ -20,6 +20,8 @@ class ListenerOffer:
 class Offers:
     """What a worker offers, and the OpenSSL that it uses."""
 
+    hot_path: str
+    """`compiled` or `interpreted`."""
     openssl: str
     libssl: str
     providers: Sequence[str]

@@ -24,6 +24,7 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
 from proxy.observe.startup import Offers
 from proxy.processes.channel import close_all
+from proxy.processes.hot_path import hot_path
 from proxy.processes.material import Material
 from proxy.processes.messages.answers import (
     Done,
@@ -202,7 +203,11 @@ class WorkerControl:
             )
         found = self._capabilities
         blind = sorted(name for name, plan in generation.tokens.items() if plan.is_closed and name in closed.seen)
-        return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation)), blind
+        return (
+            generation,
+            Offers(hot_path(), found.version, found.libssl, found.providers, offers_of(generation)),
+            blind,
+        )
 
     def _commit(self, asked: Commit, descriptors: Sequence[int]) -> None:
         prepared, self._prepared = self._prepared, None

@@ -21,6 +21,8 @@ class ProxyReady(Event):
 
     workers: int
     """Number of worker processes."""
+    hot_path: str
+    """`compiled`, or `interpreted`: what runs for each request and each byte."""
     openssl: str
     """Version of OpenSSL."""
     libssl: str
@@ -40,6 +42,7 @@ class ProxyReady(Event):
         """Put together what the workers offer, and the addresses that the parent has bound."""
         return cls(
             workers=workers,
+            hot_path=offers.hot_path,
             openssl=offers.openssl,
             libssl=offers.libssl,
             providers=list(offers.providers),
@@ -62,9 +65,12 @@ class ProxyReady(Event):
         return {**Event.as_json(self), "offers": offers}
 
     def sentence(self) -> str:
-        """Say that the proxy is ready; name OpenSSL and the number of workers."""
+        """Say that the proxy is ready; name the code, OpenSSL and the number of workers."""
         providers = ", ".join(self.providers)
-        return f"ready: OpenSSL {self.openssl} ({self.libssl}), providers: {providers}; workers: {self.workers}"
+        return (
+            f"ready: hot path {self.hot_path}; OpenSSL {self.openssl} ({self.libssl}), providers: {providers}; "
+            f"workers: {self.workers}"
+        )
 
     def lines(self) -> list[str]:
         """Also show every listener, on lines of its own."""

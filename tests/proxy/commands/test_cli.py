@@ -3,11 +3,13 @@
 import json
 import re
 import socket
+from importlib.metadata import version
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.commands.cli import app
+from proxy.processes.hot_path import hot_path
 from proxy.tls.libssl import InterpreterUnsuitable
 from tests.configurations import MINIMAL_REST, Site, listener
 
@@ -145,7 +147,7 @@ def test_unsuitable_interpreter_is_one_sentence(site: Site, command: str, monkey
 def test_version() -> None:
     result = plexigate("--version")
     assert result.exit_code == 0
-    assert result.stdout.startswith("plexigate ")
+    assert result.stdout == f"plexigate {version('plexigate')} (hot path {hot_path()})\n"
 
 
 def test_help_says_how_to_begin() -> None:

@@ -13,7 +13,7 @@ PUBLIC = ListenerOffer(
     identities={"chat": ("ecdsa-p256", "mldsa-65"), "files": ("rsa-3072",)},
 )
 INTERNAL = ListenerOffer("internal", "require", "X25519MLKEM768", "TLS_AES_256_GCM_SHA384", {})
-OFFERS = Offers("3.5.9", "/usr/lib/libssl.so.3", ["default", "oqsprovider"], [PUBLIC, INTERNAL])
+OFFERS = Offers("compiled", "3.5.9", "/usr/lib/libssl.so.3", ["default", "oqsprovider"], [PUBLIC, INTERNAL])
 
 
 def test_offers_arrive_as_they_were_sent() -> None:

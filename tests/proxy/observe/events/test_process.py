@@ -18,7 +18,7 @@ PUBLIC = ListenerOffer(
     identities={"chat": ("ecdsa-p256", "mldsa-65"), "files": ("rsa-3072",)},
 )
 INTERNAL = ListenerOffer("internal", "require", "X25519MLKEM768", "TLS_AES_256_GCM_SHA384", {})
-OFFERS = Offers("3.5.9", "/usr/lib/libssl.so.3", ["default", "oqsprovider"], [PUBLIC, INTERNAL])
+OFFERS = Offers("compiled", "3.5.9", "/usr/lib/libssl.so.3", ["default", "oqsprovider"], [PUBLIC, INTERNAL])
 METRICS = ["127.0.0.1:9464"]
 ADDRESSES = {"public": ["0.0.0.0:443", "[::]:443"], "internal": ["127.0.0.1:8443"]}
 
@@ -36,6 +36,7 @@ def test_event_says_what_is_really_offered() -> None:
         "event": "ready",
         "workers": 4,
         "metrics": ["127.0.0.1:9464"],
+        "hot_path": "compiled",
         "openssl": "3.5.9",
         "libssl": "/usr/lib/libssl.so.3",
         "providers": ["default", "oqsprovider"],
@@ -59,7 +60,7 @@ def test_event_says_what_is_really_offered() -> None:
 
 def test_lines_say_the_same() -> None:
     assert ProxyReady.of(OFFERS, ADDRESSES, METRICS, 4).lines() == [
-        "ready: OpenSSL 3.5.9 (/usr/lib/libssl.so.3), providers: default, oqsprovider; workers: 4",
+        "ready: hot path compiled; OpenSSL 3.5.9 (/usr/lib/libssl.so.3), providers: default, oqsprovider; workers: 4",
         "listener public: 0.0.0.0:443, [::]:443  pq = prefer",
         "  groups  X25519MLKEM768 / X25519",
         "  suites  TLS_AES_256_GCM_SHA384",

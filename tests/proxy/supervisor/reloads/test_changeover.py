@@ -15,7 +15,7 @@ from tests.configurations import Site
 from tests.fleets import edition_of
 
 WARNING = Problem("f", "listener.public", "x", "y", Severity.WARNING)
-OFFERS = Offers("OpenSSL 3.5", "libssl", [], [])
+OFFERS = Offers("compiled", "OpenSSL 3.5", "libssl", [], [])
 
 
 class Part:

@@ -18,7 +18,7 @@ from proxy.supervisor.workers.asking import answers, prepared, refusals
 from proxy.tls.tickets import TicketSecrets
 
 FIGURES = WorkerFigures(1, {}, ())
-READY, READY_TOO = (PreparedToServe(Offers(name, "libssl", (), ()), (), ()) for name in ("3.5.0", "3.5.1"))
+READY, READY_TOO = (PreparedToServe(Offers("compiled", name, "libssl", (), ()), (), ()) for name in ("3.5.0", "3.5.1"))
 PREPARE = Prepare(
     1,
     "a.toml",
