@@ -1,12 +1,13 @@
-"""Compiles the hot path with mypyc: a build hook of hatch, and what `./dev` runs with compiled code.
+"""Compiles the hot path with mypyc: a build hook of hatch, and the compiled code that `./dev` runs.
 
-One source, two ways to run it. `[tool.plexigate]` in pyproject.toml lists the modules. A wheel has them
-compiled if a C compiler is there; otherwise it has the sources alone, and the build says so.
+One source, two ways to run it. `[tool.plexigate]` in pyproject.toml lists the modules. A wheel has
+them compiled if a C compiler is there; otherwise it has the sources alone, and the build says so
+(pip shows that with -v; `plexigate --version` tells it later).
 
     python hatch_build.py            prints a directory that has all packages, their hot path compiled
 
-That directory stands before the sources in PYTHONPATH. It is named by the digest of everything that
-went into it, and is made when it is missing. Objects are kept by the digest of their C source, so that
+That directory comes before the sources in PYTHONPATH. Its name is the digest of everything that went
+into it, and it is made when it is missing. Objects are kept by the digest of their C source, so that
 a changed module costs the compiler one file.
 """
 
@@ -57,7 +58,7 @@ class CompiledHotPath(BuildHookInterface[Any]):
             return
         self._built = tempfile.TemporaryDirectory(prefix="plexigate-compiled-")
         place = Path(self._built.name)
-        reason = "PLEXIGATE_PURE is set" if _is_refused() else _why_not(place)
+        reason = "PLEXIGATE_PURE=1 is set" if _is_refused() else _why_not(place)
         if reason:
             self.app.display_warning(f"Plexigate is built without compiled code, and slower so: {reason}")
             return
@@ -75,7 +76,7 @@ class CompiledHotPath(BuildHookInterface[Any]):
 def _why_not(place: Path) -> str:
     """Compile into `place`; returns why that was not possible, or an empty text."""
     try:
-        compile_into(place, place / "objects")
+        compile_into(place)
     except NotCompiled as error:
         return str(error)
     return ""
@@ -94,18 +95,15 @@ def compiled_packages() -> Path:
                 place = Path(scratch) / "packages"
                 for package in _PACKAGES:
                     shutil.copytree(_ROOT / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
-                compile_into(place, _CACHE / "objects")
+                compile_into(place)
                 place.rename(built)
         os.utime(built)
         _forget_old(built)
     return built
 
 
-def compile_into(place: Path, objects: Path) -> None:
-    """Compile the listed modules, and put their libraries below `place`.
-
-    `objects` keeps what the C compiler made. Raises `NotCompiled`.
-    """
+def compile_into(place: Path) -> None:
+    """Compile the listed modules, and put their libraries below `place`. Raises `NotCompiled`."""
     try:
         from mypyc.build import mypycify
         from setuptools import Distribution
@@ -116,6 +114,7 @@ def compile_into(place: Path, objects: Path) -> None:
         raise NotCompiled(f"there is no C compiler ({_c_compiler()})")
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         raise NotCompiled("the headers of Python are missing (on Debian: python3-dev)")
+    objects = _CACHE / "objects"
     objects.mkdir(parents=True, exist_ok=True)
     said = io.StringIO()  # of mypyc, which also says much that is not wrong
     with tempfile.TemporaryDirectory(prefix="plexigate-c-") as scratch, chdir(_ROOT):
@@ -162,7 +161,7 @@ def compiled_modules() -> list[str]:
 
 
 def _cached(objects: Path, scratch: Path) -> Any:
-    """Lets `compile` of setuptools work on two files at a time, and only on those that are new."""
+    """Let `compile` of setuptools use all processors, and work on those files alone that are new."""
     headers = _digest(sorted(scratch.rglob("*.h")), root=scratch)
 
     def wrap(compile_sources: Any) -> Any:
@@ -171,10 +170,14 @@ def _cached(objects: Path, scratch: Path) -> Any:
             flags = repr(options.get("extra_postargs")).encode()
             key = hashlib.sha256(b"\0".join([headers.encode(), flags, _environment(), text])).hexdigest()
             kept = objects / f"{key}.o"
-            (made,) = compile_sources([source], **options) if not kept.exists() else (str(kept),)
-            if made != str(kept):
-                shutil.copyfile(made, objects / f"{key}.new{os.getpid()}")
-                (objects / f"{key}.new{os.getpid()}").rename(kept)
+            if kept.exists():
+                os.utime(kept)
+                return str(kept)
+            made: str
+            (made,) = compile_sources([source], **options)
+            whole = objects / f"{key}.{os.getpid()}"
+            shutil.copyfile(made, whole)
+            whole.rename(kept)
             return made
 
         def compile_all(sources: list[str], **options: Any) -> list[str]:
@@ -213,12 +216,16 @@ def _environment() -> bytes:
 
 
 def _forget_old(newest: Path) -> None:
-    """Keep the builds that were used last, and the objects of the last weeks' builds."""
+    """Keep the builds that were used last, and the objects that were used in the last week."""
     builds = sorted(
         (path for path in _CACHE.iterdir() if len(path.name) == len(newest.name)), key=lambda path: path.stat().st_mtime
     )
     for old in builds[:-_KEPT_BUILDS]:
         shutil.rmtree(old)
+    week_before = newest.stat().st_mtime - 7 * 86_400
+    for kept in (_CACHE / "objects").iterdir():
+        if kept.stat().st_mtime < week_before:
+            kept.unlink(missing_ok=True)
 
 
 @contextmanager

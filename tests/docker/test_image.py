@@ -31,7 +31,7 @@ def test_everything_that_the_package_is_built_from_is_copied() -> None:
     readme = re.search(r'^readme = "(.+)"$', project, re.MULTILINE)
     assert packages is not None
     assert readme is not None
-    assert {"pyproject.toml", readme[1], *re.findall(r'"(\w+)"', packages[1])} <= set(COPIED)
+    assert {"pyproject.toml", "hatch_build.py", readme[1], *re.findall(r'"(\w+)"', packages[1])} <= set(COPIED)
 
 
 def test_stage_that_is_built_by_default_is_the_proxy_without_root() -> None:

@@ -1,0 +1,103 @@
+"""What is compiled, and what comes out where that is not possible."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def hatch_build() -> ModuleType:
+    spec = spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_listed_place_has_modules_and_each_exception_is_one(hatch_build: ModuleType) -> None:
+    compiled = hatch_build.compiled_modules()
+    settings = hatch_build._settings()["tool"]["plexigate"]
+    assert len(compiled) > 100
+    assert all((ROOT / path).is_file() for path in compiled)
+    for listed in settings["compiled"]:
+        assert [path for path in compiled if path == listed or path.startswith(f"{listed}/")], listed
+    for path in settings["interpreted"]:
+        assert (ROOT / path).is_file(), path
+        assert path not in compiled
+        assert any(path.startswith(f"{listed}/") for listed in settings["compiled"]), path
+
+
+def test_without_a_compiler_it_says_so(
+    hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler -O1")
+    with pytest.raises(hatch_build.NotCompiled, match=r"^there is no C compiler \(no-such-compiler\)$"):
+        hatch_build.compile_into(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def wheel(place: Path, **environment: str) -> tuple[Path, str]:
+    """A wheel built from the sources: where it was unpacked, and what the build said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=True,
+    )
+    (archive,) = place.glob("*.whl")
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(place / archive.name.removesuffix(".whl"))
+    return place / archive.name.removesuffix(".whl"), done.stdout + done.stderr
+
+
+def said_of(packages: Path) -> str:
+    """What `plexigate --version` says with these packages."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PLEXIGATE_", "PYTHON"))}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "proxy.commands.start", "--version"],
+        env={**environment, "PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+def test_wheel_has_compiled_modules_for_this_python_alone(tmp_path: Path, hatch_build: ModuleType) -> None:
+    packages, said = wheel(tmp_path)
+    assert "without compiled code" not in said
+    assert packages.name.startswith(f"plexigate-{version('plexigate')}-cp{sys.version_info[0]}{sys.version_info[1]}-")
+    suffix = hatch_build._suffix()
+    compiled = {str(path.relative_to(packages)).replace(suffix, ".py") for path in packages.glob(f"*/**/*{suffix}")}
+    assert compiled == set(hatch_build.compiled_modules())
+    assert said_of(packages) == f"plexigate {version('plexigate')} (hot path compiled)\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"PLEXIGATE_PURE": "1"}, "PLEXIGATE_PURE=1 is set"),
+        ({"CC": "no-such-compiler"}, "there is no C compiler (no-such-compiler)"),
+    ],
+)
+def test_wheel_without_a_compiler_has_the_sources_and_says_so(
+    tmp_path: Path, environment: dict[str, str], reason: str
+) -> None:
+    packages, said = wheel(tmp_path, **environment)
+    assert f"Plexigate is built without compiled code, and slower so: {reason}" in said
+    assert packages.name == f"plexigate-{version('plexigate')}-py3-none-any"
+    assert list(packages.rglob("*.so")) == []
+    assert said_of(packages) == f"plexigate {version('plexigate')} (hot path interpreted)\n"
