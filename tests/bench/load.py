@@ -41,22 +41,25 @@ def requests(server: Server, *, seconds: int, connections: int = 64) -> int:
     return int(done[1])
 
 
-def handshakes(server: Server, count: int, authority: Path, *, request: bytes = b"") -> int:
-    """Full handshakes, none resumed, each on its own connection that both sides close; many at a time, as in a busy hour.
+def handshakes(server: Server, count: int, authority: Path, *, request: bytes = b"", is_resumed: bool = False) -> int:
+    """Full handshakes, or resumed ones, each on its own connection that both sides close; many at a time, as in a busy hour.
 
     A `request` goes out behind each, after whose answer the server closes. Answers how many: `count` rounded up to whole batches.
     """
     context = _context(authority)
+    session = _session(server, context) if is_resumed else None
     done = 0
     while done < count:
         with ExitStack() as stack:
-            clients = [_Handshake(stack.enter_context(_tcp(server)), context) for _ in range(BATCH)]
+            clients = [_Handshake(stack.enter_context(_tcp(server)), context, session) for _ in range(BATCH)]
             for client in clients:
                 client.send_hello()
             for client in clients:
                 client.finish(request)
             for client in clients:
                 client.read_to_end()
+            if any(client.is_resumed != is_resumed for client in clients):
+                raise LoadError(server, "resumed a handshake that should be full, or did not resume")
         done += BATCH
     return done
 
@@ -99,10 +102,14 @@ def handshakes_at_once(server: Server, program: Path, *, clients: int, seconds: 
 class _Handshake:
     """A TLS client that can be left waiting between its steps."""
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext, session: ssl.SSLSession | None) -> None:
         self._connection = connection
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost", session=session)
+
+    @property
+    def is_resumed(self) -> bool:
+        return bool(self._tls.session_reused)
 
     def send_hello(self) -> None:
         with suppress(ssl.SSLWantReadError):
@@ -156,6 +163,16 @@ def negotiated_group(server: Server, authority: Path) -> str:
     if group is None:
         raise LoadError(server, f"no TLS 1.3 handshake:\n{run.stderr}")
     return group[1]
+
+
+def _session(server: Server, context: ssl.SSLContext) -> ssl.SSLSession:
+    """What a connection with one answer was given to resume by."""
+    with _connection(server, context) as connection:
+        _fetch(server, connection, SMALL)
+        session = connection.session
+    if session is None or not session.has_ticket:
+        raise LoadError(server, "gave no ticket")
+    return session
 
 
 def _context(authority: Path) -> ssl.SSLContext:
