@@ -276,9 +276,10 @@ class TlsStream:
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
-        while waiting and not self._raw.is_blocked:
+        # len() is asked: mypyc takes each "X | None" that is not None for true, unless X has a __bool__
+        while waiting is not None and len(waiting) and not self._raw.is_blocked:
             self._send_record(waiting.take())
-        if not waiting:
+        if waiting is not None and not len(waiting):
             self._waiting = None
 
     def pause_writing(self) -> None:
@@ -310,7 +311,7 @@ class TlsStream:
         self._ending = ending
         # all that was kept goes first: then only the socket has to limit the time for the rest
         waiting, self._waiting = self._waiting, None
-        while waiting:
+        while waiting is not None and len(waiting):
             self._send_record(waiting.take())
         if ending is _Ending.CLEAN:
             # it always wants the peer's close_notify or sees unread data; ours is in the BIO then
