@@ -40,6 +40,13 @@ def test_stage_that_is_built_by_default_is_the_proxy_without_root() -> None:
     assert last.index("\nUSER plexigate\n") < last.index("\nENTRYPOINT ")
 
 
+def test_hot_path_is_compiled_in_a_stage_of_its_own() -> None:
+    stages = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL))
+    assert "hot path compiled" in stages["built"]
+    assert [name for name, lines in stages.items() if "gcc" in lines] == ["built"]
+    assert "\nCOPY --from=built /opt/plexigate/venv venv\n" in stages["installed"]
+
+
 def test_user_has_the_same_number_in_every_version_and_it_is_documented() -> None:
     """Keys on the host and state in volumes belong to it."""
     assert "groupadd --system --gid 999 plexigate" in DOCKERFILE
