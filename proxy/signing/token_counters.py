@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from proxy.figures.histogram import SIGNING_SECONDS, Histogram
+from proxy.figures.histogram import SIGNING_SECONDS, Bounds, Histogram
 
 # From a free thread to a queue that only deadlines empty.
-WAIT_SECONDS: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+WAIT_SECONDS: Final[Bounds] = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class TokenCounters:
