@@ -12,20 +12,20 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from hatch_build import compiled_modules
-from tests.bench import load, usage
-from tests.bench.__main__ import VISIT
+from tests.bench import exchanges, load, usage
 from tests.bench.servers import Bench, Server
 from tests.bench.stages import Frame, Stages, function_shares, samples
 
 _ROUNDS: Final = 3
-_REQUEST_SECONDS: Final = 2
+_CONNECTIONS: Final = 64
+_REQUEST_SECONDS: Final = 2.0
 _HANDSHAKES: Final = 640
 _SAMPLES_PER_SECOND: Final = 3_000
 _FUNCTIONS: Final = 40
@@ -65,16 +65,29 @@ def main() -> int:
 def measure(bench: Bench) -> dict[str, tuple[Cost, Cost]]:
     """The cost of each operation for nginx and for Plexigate."""
     bench.lay_out()
-    authority = bench.directory / "ca.pem"
-    operations: dict[str, Callable[[Server], int]] = {
-        "request": lambda server: load.requests(server, seconds=_REQUEST_SECONDS),
-        "full handshake": lambda server: load.handshakes(server, _HANDSHAKES, authority, request=VISIT),
-        "resumed": lambda server: load.handshakes(server, _HANDSHAKES, authority, request=VISIT, is_resumed=True),
-    }
     stages = Stages(compiled_modules())
-    with bench.backend() as backend, bench.nginx(backend) as nginx, bench.plexigate(backend) as plexigate:
+    with ExitStack() as stack:
+        backend = stack.enter_context(bench.backend())
+        nginx = stack.enter_context(bench.nginx(backend))
+        plexigate = stack.enter_context(bench.plexigate(backend))
+        clients = {
+            server.name: stack.enter_context(exchanges.clients(server, bench.directory, exchanges.GET, _CONNECTIONS))
+            for server in (nginx, plexigate)
+        }
+        returning = {
+            server.name: load.Resumptions.of(server, bench.authority, load.VISIT) for server in (nginx, plexigate)
+        }
+
+        def request(server: Server, seconds: float = _REQUEST_SECONDS) -> int:
+            return clients[server.name].run(seconds, in_flight=_CONNECTIONS).exchanges
+
+        operations: dict[str, Callable[[Server], int]] = {
+            "request": request,
+            "full handshake": lambda server: load.handshakes(server, _HANDSHAKES, bench.authority, request=load.VISIT),
+            "resumed": lambda server: returning[server.name].visit(_HANDSHAKES),
+        }
         for server in (nginx, plexigate):
-            load.requests(server, seconds=1)
+            request(server, 1.0)
         return {
             title: (_cost(stages, nginx, operate), _cost(stages, plexigate, operate))
             for title, operate in operations.items()

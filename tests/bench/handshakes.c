@@ -4,8 +4,6 @@
  *
  * Usage: handshakes PORT CLIENTS SECONDS, with an even number of clients. Prints how many were finished and how many failed; ends
  * with 1 and a reason when there is nobody to shake hands with.
- *
- * What is used of OpenSSL is declared here: its headers are a package of their own.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -18,21 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef struct ssl_st SSL;
-typedef struct ssl_ctx_st SSL_CTX;
-typedef struct ssl_method_st SSL_METHOD;
-const SSL_METHOD *TLS_client_method(void);
-SSL_CTX *SSL_CTX_new(const SSL_METHOD *);
-long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
-SSL *SSL_new(SSL_CTX *);
-int SSL_set_fd(SSL *, int);
-int SSL_connect(SSL *);
-int SSL_shutdown(SSL *);
-int SSL_get_error(const SSL *, int);
-void SSL_free(SSL *);
+#include "libssl.h"
 
-#define SET_GROUPS_LIST 92 /* SSL_CTX_set1_groups_list is a macro */
-#define WANT_READ 2
 #define THREADS 2
 #define MOST_FAILED 100
 

@@ -1,21 +1,20 @@
-"""The load: bounded in count or time, always against a port on this machine. Raises LoadError when a server misbehaves."""
+"""The load, always against a port on this machine. Raises LoadError when a server misbehaves."""
 
 import os
 import re
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.servers import SIZES, SMALL, Server
+from tests.bench.servers import MESSAGE, SIZES, Server
 
+VISIT = f"GET {MESSAGE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 SECONDS = 10.0  # for any one answer
 BATCH = 32  # handshakes under way at the same time
-_SCRIPT = Path(__file__).with_name("browser.lua")
-_CLIENTS = Path(__file__).with_name("handshakes.c")
 
 
 class LoadError(Exception):
@@ -30,51 +29,122 @@ class LoadError(Exception):
         return f"{self.server.name}: {self.found}"
 
 
-def requests(server: Server, *, seconds: int, connections: int = 64) -> int:
-    """Browser-like requests on keep-alive connections for some seconds; answers how many."""
-    url = f"https://localhost:{server.port}{SMALL}"
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(_SCRIPT), url]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + SECONDS).stdout
-    done = re.search(r"(\d+) requests in", printed)
-    if done is None or "Non-2xx" in printed or "Socket errors" in printed:
-        raise LoadError(server, f"wrk says\n{printed}")
-    return int(done[1])
+def handshakes(
+    server: Server,
+    count: int,
+    authority: Path,
+    *,
+    request: bytes = b"",
+    names: Sequence[str] = ("localhost",),
+) -> int:
+    """Full handshakes, none resumed, each on its own connection that both sides close; many at a time, as in a busy hour.
 
-
-def handshakes(server: Server, count: int, authority: Path, *, request: bytes = b"", is_resumed: bool = False) -> int:
-    """Full handshakes, or resumed ones, each on its own connection that both sides close; many at a time, as in a busy hour.
-
-    A `request` goes out behind each, after whose answer the server closes. Answers how many: `count` rounded up to whole batches.
+    A `request` goes out behind each, after whose answer the server closes. The names are asked for in turn. Answers how many:
+    `count` rounded up to whole batches.
     """
-    context = _context(authority)
-    session = _session(server, context) if is_resumed else None
+    context = client_context(authority)
     done = 0
     while done < count:
-        with ExitStack() as stack:
-            clients = [_Handshake(stack.enter_context(_tcp(server)), context, session) for _ in range(BATCH)]
-            for client in clients:
-                client.send_hello()
-            for client in clients:
-                client.finish(request)
-            for client in clients:
-                client.read_to_end()
-            if any(client.is_resumed != is_resumed for client in clients):
-                raise LoadError(server, "resumed a handshake that should be full, or did not resume")
+        _batch(server, context, request, [(names[(done + one) % len(names)], None) for one in range(BATCH)])
         done += BATCH
     return done
 
 
-def build_clients(directory: Path) -> Path:
-    """Compile the clients of `handshakes_at_once`. Fails aloud where a tool is missing."""
-    program = directory / "handshakes"
-    flags = ["-Wall", "-Wextra", "-Werror", "-O2", "-pthread", "-o", str(program)]
-    # by their whole names: the short ones are of a package with headers
-    libraries = ["-l:libssl.so.3", "-l:libcrypto.so.3"]
-    done = subprocess.run(["gcc", *flags, str(_CLIENTS), *libraries], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (
-        f"the clients cannot be built (apt-get install gcc libc6-dev libssl3t64): {done.stderr}"
-    )
-    return program
+@dataclass(frozen=True, slots=True)
+class Resumptions:
+    """Clients that have been there before: each has the ticket of its last visit."""
+
+    server: Server
+    context: ssl.SSLContext
+    request: bytes
+    sessions: list[ssl.SSLSession]
+
+    @classmethod
+    def of(cls, server: Server, authority: Path, request: bytes) -> "Resumptions":
+        """Visit once, for a ticket each. The server closes after its answer to `request`."""
+        context = client_context(authority)
+        first = _batch(server, context, request, [("localhost", None)] * BATCH)
+        return cls(server, context, request, [_session(server, one) for one in first])
+
+    def visit(self, count: int) -> int:
+        """Resume, ask, and close; a ticket is used once, as browsers do. Answers how many: `count` rounded up to whole batches."""
+        done = 0
+        while done < count:
+            visits = [("localhost", session) for session in self.sessions]
+            for place, one in enumerate(_batch(self.server, self.context, self.request, visits)):
+                if not one.session_reused:
+                    raise LoadError(self.server, "did not take up a session by its ticket")
+                self.sessions[place] = _session(self.server, one)
+            done += BATCH
+        return done
+
+
+def _session(server: Server, tls: ssl.SSLObject) -> ssl.SSLSession:
+    if tls.session is None or not tls.session.has_ticket:
+        raise LoadError(server, "gave no ticket with its answer")
+    return tls.session
+
+
+def _batch(
+    server: Server, context: ssl.SSLContext, request: bytes, visits: Sequence[tuple[str, ssl.SSLSession | None]]
+) -> list[ssl.SSLObject]:
+    """Visits at the same time: the names that they ask for, and what they resume. Answers their ended TLS connections."""
+    with ExitStack() as stack:
+        clients = [_Handshake(stack.enter_context(_tcp(server)), context, *visit) for visit in visits]
+        for client in clients:
+            client.send_hello()
+        for client in clients:
+            client.finish(request)
+        for client in clients:
+            answer = client.read_to_end()
+            if request and not answer.startswith(b"HTTP/1.1 200 "):
+                raise LoadError(server, f"answered {answer[:60]!r}")
+        return [client.tls for client in clients]
+
+
+class _Handshake:
+    """A TLS client that can be left waiting between its steps."""
+
+    def __init__(
+        self, connection: socket.socket, context: ssl.SSLContext, name: str, session: ssl.SSLSession | None
+    ) -> None:
+        self._connection = connection
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
+
+    def send_hello(self) -> None:
+        with suppress(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        self._connection.sendall(self._outgoing.read())
+
+    def finish(self, request: bytes) -> None:
+        """Read the server's flight, answer it, and ask, or say goodbye at once."""
+        while True:
+            data = self._connection.recv(65_536)
+            if not data:
+                raise ConnectionError("the server ended a handshake")
+            self._incoming.write(data)
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            break
+        if request:
+            self.tls.write(request)
+            self._connection.sendall(self._outgoing.read())
+            return
+        with suppress(ssl.SSLWantReadError):  # it waits for the server's goodbye
+            self.tls.unwrap()
+        self._connection.sendall(self._outgoing.read())
+        self._connection.shutdown(socket.SHUT_WR)
+
+    def read_to_end(self) -> bytes:
+        """Read until the server closes; answers the first of what it sent."""
+        while data := self._connection.recv(65_536):
+            self._incoming.write(data)
+        with suppress(ssl.SSLError):  # a goodbye of its own, when ours came first
+            return self.tls.read(16_384)
+        return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,57 +169,27 @@ def handshakes_at_once(server: Server, program: Path, *, clients: int, seconds: 
     return Handshakes(finished, failed, cpu)
 
 
-class _Handshake:
-    """A TLS client that can be left waiting between its steps."""
-
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext, session: ssl.SSLSession | None) -> None:
-        self._connection = connection
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost", session=session)
-
-    @property
-    def is_resumed(self) -> bool:
-        return bool(self._tls.session_reused)
-
-    def send_hello(self) -> None:
-        with suppress(ssl.SSLWantReadError):
-            self._tls.do_handshake()
-        self._connection.sendall(self._outgoing.read())
-
-    def finish(self, request: bytes) -> None:
-        """Read the server's flight, answer it, and ask, or say goodbye at once."""
-        while True:
-            data = self._connection.recv(65_536)
-            if not data:
-                raise ConnectionError("the server ended a handshake")
-            self._incoming.write(data)
-            try:
-                self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-            break
-        if request:
-            self._tls.write(request)
-            self._connection.sendall(self._outgoing.read())
-            return
-        with suppress(ssl.SSLWantReadError):  # it waits for the server's goodbye
-            self._tls.unwrap()
-        self._connection.sendall(self._outgoing.read())
-        self._connection.shutdown(socket.SHUT_WR)
-
-    def read_to_end(self) -> None:
-        while self._connection.recv(65_536):
-            pass
-
-
 @contextmanager
 def idle_connections(server: Server, count: int, path: str, authority: Path) -> Iterator[None]:
     """Connections that got one answer each and stay open until the block ends."""
-    context = _context(authority)
+    context = client_context(authority)
     with ExitStack() as stack:
         for _ in range(count):
-            _fetch(server, stack.enter_context(_connection(server, context)), path)
+            fetch(server, stack.enter_context(connection(server, context)), path)
         yield
+
+
+def fetch(server: Server, client: ssl.SSLSocket, path: str) -> None:
+    """Ask for a file of the backend, and read it whole."""
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
+    received = bytearray()
+    while (end := received.find(b"\r\n\r\n")) < 0 or len(received) < end + 4 + SIZES[path]:
+        data = client.recv(65_536)
+        if not data:
+            raise LoadError(server, f"ended the connection in the middle of {path}")
+        received += data
+    if not received.startswith(b"HTTP/1.1 200 "):
+        raise LoadError(server, f"answered {received[:60]!r}")
 
 
 def negotiated_group(server: Server, authority: Path) -> str:
@@ -165,41 +205,21 @@ def negotiated_group(server: Server, authority: Path) -> str:
     return group[1]
 
 
-def _session(server: Server, context: ssl.SSLContext) -> ssl.SSLSession:
-    """What a connection with one answer was given to resume by."""
-    with _connection(server, context) as connection:
-        _fetch(server, connection, SMALL)
-        session = connection.session
-    if session is None or not session.has_ticket:
-        raise LoadError(server, "gave no ticket")
-    return session
-
-
-def _context(authority: Path) -> ssl.SSLContext:
+def client_context(authority: Path) -> ssl.SSLContext:
+    """For clients that verify the server."""
     context = ssl.create_default_context(cafile=str(authority))
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
 
 
 @contextmanager
-def _connection(server: Server, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
-    with _tcp(server) as plain, context.wrap_socket(plain, server_hostname="localhost") as connection:
-        yield connection
+def connection(server: Server, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+    """A TLS connection."""
+    with _tcp(server) as plain, context.wrap_socket(plain, server_hostname="localhost") as client:
+        yield client
 
 
 def _tcp(server: Server) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a goodbye waits 40 ms for a delayed ACK
-    return connection
-
-
-def _fetch(server: Server, connection: ssl.SSLSocket, path: str) -> None:
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost:{server.port}\r\n\r\n".encode())
-    received = bytearray()
-    while (end := received.find(b"\r\n\r\n")) < 0 or len(received) < end + 4 + SIZES[path]:
-        data = connection.recv(65_536)
-        if not data:
-            raise LoadError(server, f"ended the connection in the middle of {path}")
-        received += data
-    if not received.startswith(b"HTTP/1.1 200 "):
-        raise LoadError(server, f"answered {received[:60]!r}")
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=SECONDS)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a goodbye waits 40 ms for a delayed ACK
+    return client

@@ -1,105 +1,26 @@
-"""The programs that are compared, set up for the same job: TLS in front of one static backend.
-
-Each keeps upstream connections alive, adds the same headers and logs a JSON line per request to a file.
-"""
+"""The programs that are compared, set up for the same job (see `configurations`), and what they stand in front of."""
 
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench import configurations
 from tests.programs import START_SECONDS, NotReadyError, end, plexigate_listeners, program
 
-SMALL, LARGE = "/small", "/large"
-SIZES = {SMALL: 1_024, LARGE: 1_048_576}
+MESSAGE, PICTURE, LARGE = "/message", "/picture", "/large"
+SIZES = {MESSAGE: 126, PICTURE: 65_536, LARGE: 100_000_000}
+"""The paths of the files, and their octets."""
+SINK, ECHO, LARGE_SINK = "/up/sink", "/up/echo", "/up/large"
+"""Where bodies are taken, where WebSocket messages come back, and where a body may be large."""
 
+_SOURCES = Path(__file__).parent
+_PROGRAMS = ("exchanges", "handshakes", "upstream")
 _CERTIFICATES = Path(__file__).parents[2] / "docker" / "demo" / "certificates.sh"
-
-_NGINX = """
-daemon off;
-pid {directory}/{name}.pid;
-error_log stderr notice;
-worker_processes 1;
-worker_rlimit_nofile 8192;
-{user}
-events {{ worker_connections 4096; }}
-http {{
-    keepalive_requests 100000000;
-    keepalive_timeout 600;
-    client_body_temp_path {directory}/{name}-body;
-    proxy_temp_path {directory}/{name}-proxy;
-    fastcgi_temp_path {directory}/{name}-fastcgi;
-    uwsgi_temp_path {directory}/{name}-uwsgi;
-    scgi_temp_path {directory}/{name}-scgi;
-{http}
-}}
-"""
-
-_BACKEND = """
-    access_log off;
-    sendfile on;
-    server {{
-        listen 127.0.0.1:{port} backlog=4096;
-        root {directory}/files;
-        default_type application/octet-stream;
-    }}
-"""
-
-_PROXY = """
-    log_format json escape=json '{{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method","path":"$uri",'
-        '"host":"$host","status":$status,"sent":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr",'
-        '"group":"$ssl_curve","request_id":"$request_id"}}';
-    access_log {directory}/nginx.log json buffer=64k flush=1s;
-    upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 100000000; }}
-    server {{
-        listen 127.0.0.1:{port} ssl backlog=4096;
-        server_name localhost;
-        ssl_certificate {directory}/server.pem;
-        ssl_certificate_key {directory}/server.key;
-        ssl_protocols TLSv1.3;
-        ssl_ecdh_curve X25519MLKEM768:X25519;
-        location / {{
-            proxy_pass http://backend;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto https;
-            proxy_set_header X-Forwarded-Host $http_host;
-            proxy_set_header Forwarded "for=$remote_addr;host=\\"$http_host\\";proto=https";
-            proxy_set_header Via "1.1 nginx";
-            proxy_set_header X-Request-Id $request_id;
-            proxy_set_header X-TLS-Group $ssl_curve;
-        }}
-    }}
-"""
-
-_PLEXIGATE = """
-workers = 1
-admin.socket = "plexigate.sock"
-[listener.public]
-bind = "127.0.0.1:0"
-groups = [["X25519MLKEM768"], ["X25519"]]
-[identity.bench]
-names = ["localhost"]
-certificate = "server.pem"
-key = "server.key"
-[upstream.backend]
-servers = ["http://127.0.0.1:{backend}"]
-[[route]]
-host = "localhost"
-upstream = "backend"
-[limits]
-# all of its clients have one address
-handshakes_per_second_per_address = 1_000_000.0
-handshake_burst_per_address = 1_000_000
-[log]
-file = "plexigate.log"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +33,14 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Backend:
+    """What answers behind the proxies: the ports of the files, and of what takes bodies and WebSockets."""
+
+    files: int
+    up: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """A directory with certificate and files, and the cores: one for the proxy, the other for everything else."""
 
@@ -119,49 +48,103 @@ class Bench:
     proxy_core: int
     other_core: int
 
+    @property
+    def authority(self) -> Path:
+        """What vouches for the servers' certificate."""
+        return self.directory / "ca.pem"
+
     def lay_out(self) -> None:
-        """Make the certificate and the files that the backend serves."""
+        """Make the certificate, the files that the backend serves, and the programs that make the load."""
         subprocess.run(["sh", _CERTIFICATES, self.directory], check=True, timeout=30)
+        both = [(self.directory / name).read_text() for name in ("server.pem", "server.key")]
+        (self.directory / "haproxy.pem").write_text("".join(both))
         (self.directory / "files").mkdir()
         for path, size in SIZES.items():
-            (self.directory / "files" / path[1:]).write_bytes(b"x" * size)
+            (self.directory / "files" / path[1:]).write_bytes(b'{"text":"' + b"x" * (size - 11) + b'"}')
+        for name in _PROGRAMS:
+            compiled(name, self.directory)
 
     @contextmanager
-    def backend(self) -> Iterator[Server]:
-        """Serves the files over plain HTTP/1.1."""
-        with self._nginx("backend", self.other_core, _BACKEND) as server:
+    def backend(self) -> Iterator[Backend]:
+        """Serves the files over plain HTTP/1.1, takes bodies, and sends WebSocket messages back."""
+        command = _pinned(self.other_core, str(self.directory / "upstream"))
+        with (
+            self._nginx("backend", self.other_core, configurations.BACKEND) as files,
+            program(command, upstream_port) as up,
+        ):
+            yield Backend(files.port, up.ready)
+
+    @contextmanager
+    def nginx(self, backend: Backend) -> Iterator[Server]:
+        """A yardstick."""
+        with self._nginx("nginx", self.proxy_core, configurations.PROXY, backend) as server:
             yield server
 
     @contextmanager
-    def nginx(self, backend: Server) -> Iterator[Server]:
-        """The yardstick."""
-        with self._nginx("nginx", self.proxy_core, _PROXY, backend.port) as server:
-            yield server
-
-    @contextmanager
-    def plexigate(self, backend: Server) -> Iterator[Server]:
-        """What is measured."""
-        configuration = self.directory / "plexigate.toml"
-        configuration.write_text(_PLEXIGATE.format(backend=backend.port))
-        command = _pinned(self.proxy_core, str(Path(sys.executable).with_name("plexigate")), "run", str(configuration))
-        log = self.directory / "plexigate.log"
-        log.unlink(missing_ok=True)
-        with subprocess.Popen(command) as process:
+    def haproxy(self, backend: Backend) -> Iterator[Server]:
+        """The other yardstick."""
+        port = free_port()
+        configuration = self.directory / "haproxy.cfg"
+        text = configurations.HAPROXY.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
+        configuration.write_text(text)
+        command = _pinned(self.proxy_core, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
+        with (self.directory / "haproxy.log").open("wb") as log, subprocess.Popen(command, stdout=log) as process:
             try:
-                yield Server("plexigate", process.pid, _logged_port(process, log))
+                _wait(process, lambda: _listens(port) or None)
+                yield Server("haproxy", process.pid, port)
             finally:
                 end(process)
 
     @contextmanager
-    def _nginx(self, name: str, core: int, http: str, backend: int = 0) -> Iterator[Server]:
+    def plexigate(self, backend: Backend, name: str = "plexigate", further: str = "") -> Iterator[Server]:
+        """What is measured; `further` tables of its configuration come last."""
+        configuration = self.directory / f"{name}.toml"
+        text = configurations.PLEXIGATE.format(name=name, files=backend.files, up=backend.up, further=further)
+        configuration.write_text(text)
+        command = _pinned(self.proxy_core, str(Path(sys.executable).with_name("plexigate")), "run", str(configuration))
+        log = self.directory / f"{name}.log"
+        log.unlink(missing_ok=True)
+        with subprocess.Popen(command) as process:
+            try:
+                yield Server(name, process.pid, _wait(process, lambda: _logged_port(log)))
+            finally:
+                end(process)
+
+    @contextmanager
+    def all_three(self, backend: Backend) -> Iterator[tuple[Server, Server, Server]]:
+        """The yardsticks, then what is measured."""
+        with ExitStack() as stack:
+            nginx = stack.enter_context(self.nginx(backend))
+            haproxy = stack.enter_context(self.haproxy(backend))
+            yield nginx, haproxy, stack.enter_context(self.plexigate(backend))
+
+    @contextmanager
+    def _nginx(self, name: str, core: int, http: str, backend: Backend = Backend(0, 0)) -> Iterator[Server]:
         port = free_port()
         configuration = self.directory / f"{name}.conf"
-        part = http.format(directory=self.directory, port=port, backend=backend)
-        configuration.write_text(_NGINX.format(directory=self.directory, name=name, user=nginx_user(), http=part))
+        part = http.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
+        text = configurations.NGINX.format(directory=self.directory, name=name, user=nginx_user(), http=part)
+        configuration.write_text(text)
         # The error log of the moment before nginx has read its configuration has to go somewhere writable too.
         command = _pinned(core, "/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration))
         with program(command, lambda line: "start worker process" in line or None) as running:
             yield Server(name, running.pid, port)
+
+
+def compiled(name: str, directory: Path) -> Path:
+    """Compile a C program of this package. Fails aloud where a tool is missing."""
+    made = directory / name
+    flags = ["-Wall", "-Wextra", "-Werror", "-O2", "-pthread", "-o", str(made), str(_SOURCES / f"{name}.c")]
+    # by their whole names: the short ones are of a package with headers
+    libraries = ["-l:libssl.so.3", "-l:libcrypto.so.3"]
+    done = subprocess.run(["gcc", *flags, *libraries], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{name}.c cannot be built (apt-get install gcc libc6-dev libssl3t64): {done.stderr}"
+    return made
+
+
+def upstream_port(line: str) -> int | None:
+    """The port in the readiness line of upstream.c."""
+    return int(line.rpartition(" ")[2]) if line.startswith("upstream: ready on ") else None
 
 
 def _pinned(core: int, *command: str) -> list[str]:
@@ -174,18 +157,30 @@ def nginx_user() -> str:
 
 
 def free_port() -> int:
-    """A port for nginx, which cannot say which one it got: nobody else takes ports on this machine meanwhile."""
+    """A port for a program that cannot say which one it got: nothing else takes ports on this machine meanwhile."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
-def _logged_port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+def _listens(port: int) -> bool:
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _logged_port(log: Path) -> int | None:
     """The port of Plexigate, whose readiness line is in its log file."""
+    for line in log.read_text().split("\n")[:-1] if log.exists() else []:
+        if (listeners := plexigate_listeners(line)) is not None:
+            return int(listeners["public"][0].rpartition(":")[2])
+    return None
+
+
+def _wait(process: "subprocess.Popen[bytes]", found: Callable[[], int | None]) -> int:
+    """What `found` finds as soon as the process is ready."""
     give_up = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
-        for line in log.read_text().split("\n")[:-1] if log.exists() else []:
-            if (listeners := plexigate_listeners(line)) is not None:
-                return int(listeners["public"][0].rpartition(":")[2])
+        if (answer := found()) is not None:
+            return answer
         time.sleep(0.05)
-    raise NotReadyError(["plexigate"], ["(see above)"])
+    raise NotReadyError(process.args if isinstance(process.args, list) else [], ["(see above)"])

@@ -7,63 +7,99 @@ import pytest
 from tests.bench.report import Round, Row, as_json, table
 
 
+def row(*rounds: Round, wanted: float | None = None, most: float | None = None, note: str = "") -> Row:
+    return Row("get", "request", "µs CPU", rounds, wanted, most=most, note=note)
+
+
+def rounds(*pairs: tuple[float, float]) -> list[Round]:
+    return [{"nginx": nginx, "plexigate": plexigate} for nginx, plexigate in pairs]
+
+
 def test_ratio_is_the_median_of_the_rounds_ratios_not_the_ratio_of_the_medians() -> None:
-    row = Row.of("request", "µs CPU", 2.0, [Round(10, 20), Round(10, 10), Round(40, 60)])
-    assert (row.nginx, row.plexigate, row.ratio) == (10, 20, 1.5)
+    one = row(*rounds((10, 20), (10, 10), (40, 60)))
+    assert (one.figure("nginx"), one.figure("plexigate"), one.ratio) == (10, 20, 1.5)
+
+
+def test_yardstick_is_the_better_of_the_others_whichever_that_is() -> None:
+    one = row({"nginx": 10, "haproxy": 8, "plexigate": 8}, {"nginx": 10, "haproxy": 20, "plexigate": 8})
+    assert (one.yardstick, one.ratio) == ("nginx", 0.8)
+    assert row({"nginx": 10, "haproxy": 8, "plexigate": 16}).ratios == [2.0]
 
 
 @pytest.mark.parametrize(("plexigate", "verdict"), [(10.0, "ok"), (10.1, "OVER")])
-def test_row_may_have_a_bound_of_its_own_whatever_nginx_needs(plexigate: float, verdict: str) -> None:
-    row = Row.of("echo", "ms", None, [Round(800, plexigate)], most=10.0, note="in a storm")
-    assert table([row]).splitlines()[1].split()[-5:] == ["10.0", verdict, "(in", "a", "storm)"]
+def test_row_may_have_a_bound_of_its_own_whatever_others_need(plexigate: float, verdict: str) -> None:
+    one = row(*rounds((800, plexigate)), most=10.0, note="in a storm")
+    assert table([one]).splitlines()[1].split()[-2:] == ["10.0", verdict]
+    assert table([one]).splitlines()[-1] == "request: in a storm"
 
 
 def test_row_without_a_bound_only_tells() -> None:
-    row = Row.of("visit", "µs CPU", None, [Round(10, 1_000)])
-    assert row.is_within_limit
-    assert table([row]).splitlines()[1].split() == ["visit", "µs", "CPU", "10.0", "1000.0", "100.00x"]
-
-
-@pytest.mark.parametrize(("plexigate", "verdict"), [(15.0, "ok"), (15.1, "OVER")])
-def test_row_is_over_when_its_ratio_exceeds_the_limit(plexigate: float, verdict: str) -> None:
-    row = Row.of("request", "µs CPU", 1.5, [Round(10, plexigate)])
-    assert row.is_within_limit == (verdict == "ok")
-    assert table([row]).splitlines()[1].split() == [
+    one = row(*rounds((10, 1_000)))
+    assert one.is_within_limit
+    assert table([one]).splitlines()[1].split() == [
         "request",
         "µs",
         "CPU",
         "10.0",
-        str(plexigate),
-        "1.50x" if verdict == "ok" else "1.51x",
-        "1.50x",
-        verdict,
+        "1000.0",
+        "100.00x",
+        "100.00-100.00",
     ]
+
+
+@pytest.mark.parametrize(("plexigate", "verdict"), [(15.0, "ok"), (15.1, "OVER")])
+def test_row_is_over_when_its_ratio_exceeds_what_is_wanted(plexigate: float, verdict: str) -> None:
+    one = row({"nginx": 10, "haproxy": 12, "plexigate": plexigate}, wanted=1.5)
+    assert one.is_within_limit == (verdict == "ok")
+    ratio = "1.50x 1.50-1.50" if verdict == "ok" else "1.51x 1.51-1.51"
+    assert (
+        table([one]).splitlines()[1].split() == f"request µs CPU 10.0 12.0 {plexigate} {ratio} 1.50x {verdict}".split()
+    )
+
+
+@pytest.mark.parametrize(("each", "is_within"), [(False, True), (True, False)])
+def test_every_round_is_judged_where_that_is_wanted(each: bool, is_within: bool) -> None:  # noqa: FBT001
+    measured = rounds((10, 1), (10, 1), (10, 2))
+    one = Row("token", "handshake", "ms", measured, 1 / 6, is_wanted_each_time=each)
+    assert one.is_within_limit is is_within
+    assert one.bound == "0.167x"
+
+
+def test_yardstick_without_a_column_stands_below_the_table() -> None:
+    one = row({"MultiFernet": 10, "plexigate": 11}, wanted=1.3)
+    assert table([one]).splitlines()[1].split() == ["request", "µs", "CPU", "11.0", "1.10x", "1.10-1.10", "1.30x", "ok"]
+    assert table([one]).splitlines()[-1] == "request: MultiFernet 10.0"
 
 
 def test_columns_of_the_table_are_aligned() -> None:
-    rows = [
-        Row.of("request", "µs CPU", 2.0, [Round(9, 9)]),
-        Row.of("full handshake", "KB RSS", 1.15, [Round(999, 1_200)]),
-    ]
-    lines = table(rows).splitlines()
-    assert len({line.index("x") for line in lines[1:]}) == 1
-    assert max(map(len, lines)) <= 100
+    lines = table(
+        [
+            row(*rounds((9, 9)), wanted=2.0),
+            Row("handshake", "full handshake", "KB RSS", [{"nginx": 999, "haproxy": 1_500, "plexigate": 1_200}], 1.15),
+        ]
+    ).splitlines()
+    assert len({line.index("x") for line in lines[1:3]}) == 1
+    assert max(map(len, lines[:3])) <= 120
 
 
 def test_json_holds_every_number_and_the_verdict() -> None:
-    document = json.loads(as_json([Row.of("request", "µs CPU", 2.0, [Round(10, 30)])]))
+    document = json.loads(as_json({"python": "3.13"}, [row(*rounds((10, 30), (10, 20)), wanted=2.0)]))
     assert document == {
+        "measured": {"python": "3.13"},
         "rows": [
             {
+                "key": "get",
                 "title": "request",
                 "unit": "µs CPU",
-                "nginx": 10,
-                "plexigate": 30,
-                "ratio": 3,
-                "limit": 2,
+                "medians": {"nginx": 10, "plexigate": 25},
+                "spread": {"nginx": [10, 10], "plexigate": [20, 30]},
+                "yardstick": "nginx",
+                "ratio": 2.5,
+                "ratio_spread": [2, 3],
+                "wanted": 2,
                 "most": None,
                 "note": "",
                 "ok": False,
             }
-        ]
+        ],
     }

@@ -1,0 +1,124 @@
+"""The rows of the table, by the names that `--only` takes: how each is measured, and what is wanted of it."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from tests.bench import bulk, exchanges, load, payload, signing
+from tests.bench.measuring import Scene, cpu_rounds, exchange_rounds
+from tests.bench.report import Row
+from tests.bench.servers import Server
+
+HANDSHAKES = 400
+SOCKETS = 200
+
+Measure = Callable[[Scene], list[Row]]
+
+
+def get(scene: Scene) -> list[Row]:
+    """A small answer to a browser."""
+    title = "GET, 13 fields, kept alive, 126-byte JSON"
+    return [Row("get", title, "µs CPU", exchange_rounds(scene, exchanges.GET), 1.0)]
+
+
+def post(scene: Scene) -> list[Row]:
+    """A message that is sent."""
+    return [Row("post", "POST of 1 KiB", "µs CPU", exchange_rounds(scene, exchanges.POST), 1.0)]
+
+
+def picture(scene: Scene) -> list[Row]:
+    """An answer of several records."""
+    rounds = exchange_rounds(scene, exchanges.GET_PICTURE, connections=16, in_flight=16)
+    return [Row("picture", "64 KiB response", "µs CPU", rounds, 1.1)]
+
+
+def down(scene: Scene) -> list[Row]:
+    """A large answer."""
+    return [_transfer(scene, "down", "100 MB down", bulk.Bulk.down, 1.0)]
+
+
+def up(scene: Scene) -> list[Row]:
+    """A large body."""
+    return [_transfer(scene, "up", "100 MB up", bulk.Bulk.up, 1.1)]
+
+
+def _transfer(scene: Scene, key: str, title: str, operate: Callable[[bulk.Bulk], int], wanted: float) -> Row:
+    with ExitStack() as stack:
+        open_ones = {
+            server.name: stack.enter_context(bulk.bulk(server, scene.bench.authority)) for server in scene.servers
+        }
+        for one in open_ones.values():
+            operate(one)
+        rounds = cpu_rounds(scene.servers, lambda server: operate(open_ones[server.name]))
+    return Row(key, title, "µs/MB", rounds, wanted)
+
+
+def websocket(scene: Scene) -> list[Row]:
+    """Messages of a chat."""
+    title = f"WebSocket, {exchanges.MESSAGE_BYTES} bytes each way, {SOCKETS} sockets"
+    rounds = exchange_rounds(scene, exchanges.ECHOED, connections=SOCKETS, in_flight=SOCKETS)
+    return [Row("websocket", title, "µs CPU", rounds, 1.0)]
+
+
+def handshake(scene: Scene) -> list[Row]:
+    """A client that comes for the first time."""
+
+    def operate(server: Server) -> int:
+        return load.handshakes(server, HANDSHAKES, scene.bench.authority, request=load.VISIT)
+
+    title = "full handshake X25519MLKEM768, request, close"
+    return [Row("handshake", title, "µs CPU", cpu_rounds(scene.servers, operate), 1.05)]
+
+
+def resumed(scene: Scene) -> list[Row]:
+    """A client that comes back."""
+    clients = {server.name: load.Resumptions.of(server, scene.bench.authority, load.VISIT) for server in scene.servers}
+    rounds = cpu_rounds(scene.servers, lambda server: clients[server.name].visit(HANDSHAKES))
+    return [Row("resumed", "resumed handshake, request, close", "µs CPU", rounds, 1.05)]
+
+
+def token(_: Scene) -> list[Row]:
+    """A key in a token that takes 5 ms for a signature, two workers, all cores."""
+    return _on_all_cores(signing.rate)
+
+
+def storm(_: Scene) -> list[Row]:
+    """The wait of a WebSocket while a token takes 200 ms for a signature."""
+    return _on_all_cores(signing.wait)
+
+
+def _on_all_cores(measure: Callable[[], list[Row]]) -> list[Row]:
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    try:
+        return measure()
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def payloads(_: Scene) -> list[Row]:
+    """Payload encryption, beside MultiFernet."""
+    both = payload.rings()
+
+    def rounds(measure: Callable[..., tuple[float, float]]) -> list[dict[str, float]]:
+        return [dict(zip(("MultiFernet", "plexigate"), measure(*both), strict=True)) for _ in range(5)]
+
+    return [
+        Row("payload", "payload: 1 KiB opened, sealed", "µs CPU", rounds(payload.message_microseconds), 1.3),
+        Row("payload", "payload: 1 MiB of a stream", "ms CPU", rounds(payload.stream_milliseconds), 1.3),
+    ]
+
+
+ROWS: Mapping[str, Measure] = {
+    "get": get,
+    "post": post,
+    "picture": picture,
+    "down": down,
+    "up": up,
+    "websocket": websocket,
+    "handshake": handshake,
+    "resumed": resumed,
+    "token": token,
+    "storm": storm,
+    "payload": payloads,
+}

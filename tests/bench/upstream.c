@@ -1,0 +1,184 @@
+/* The server behind the proxies for what nginx does not do: it takes bodies of any length, and sends WebSocket messages back.
+ *
+ * Usage: upstream. Prints "upstream: ready on PORT" and serves until a signal ends it. A request is answered when its body has come,
+ * with how many octets that were; an upgrade is agreed to. Bodies need a Content-Length, and messages have at most 65,535 octets.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "libssl.h"
+
+#define BUFFER 16384
+#define PIECE 262144
+
+enum state { HEAD, BODY, FRAMES };
+
+struct connection {
+    int descriptor;
+    enum state state;
+    unsigned long body, left; /* octets of the body, and those that have not come */
+    size_t held;              /* of a head or a frame */
+    char buffer[BUFFER + 1];
+};
+
+static void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void say(struct connection *one, const char *data, size_t count)
+{
+    if (send(one->descriptor, data, count, MSG_NOSIGNAL) != (ssize_t)count)
+        shutdown(one->descriptor, SHUT_RDWR); /* its peer is gone, or reads nothing: the next read ends it */
+}
+
+static void answer(struct connection *one)
+{
+    char text[256], body[64];
+    int length = sprintf(body, "{\"octets\":%lu}", one->body);
+    int count = sprintf(text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
+    say(one, text, (size_t)count);
+    one->state = HEAD;
+}
+
+static void agree(struct connection *one, const char *key)
+{
+    static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    unsigned char digest[20], text[64];
+    char asked[128], answer[256];
+    while (*key == ' ')
+        key++;
+    int length = (int)strcspn(key, " \r\n");
+    int count = snprintf(asked, sizeof asked, "%.*s%s", length < 64 ? length : 64, key, magic);
+    SHA1((unsigned char *)asked, (size_t)count, digest);
+    EVP_EncodeBlock(text, digest, 20);
+    count = sprintf(answer,
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    "Sec-WebSocket-Accept: %s\r\n\r\n",
+                    text);
+    say(one, answer, (size_t)count);
+    one->state = FRAMES;
+}
+
+/* Take a head from the buffer, if a whole one is there. */
+static size_t take_head(struct connection *one)
+{
+    char *end = strstr(one->buffer, "\r\n\r\n"), *found;
+    if (end == NULL)
+        return 0;
+    end[2] = 0; /* so that what is searched ends here */
+    if ((found = strcasestr(one->buffer, "\r\nsec-websocket-key:")) != NULL) {
+        agree(one, found + 20);
+    } else {
+        found = strcasestr(one->buffer, "\r\ncontent-length:");
+        one->body = one->left = found ? strtoul(found + 17, NULL, 10) : 0;
+        one->state = BODY;
+    }
+    return (size_t)(end + 4 - one->buffer);
+}
+
+static void take_body(struct connection *one, size_t count)
+{
+    one->left -= count;
+    if (one->left == 0)
+        answer(one);
+}
+
+/* Send a frame back without its mask, if a whole one is there. */
+static size_t take_frame(struct connection *one)
+{
+    unsigned char *data = (unsigned char *)one->buffer;
+    size_t head = 2, length;
+    if (one->held < 4)
+        return 0;
+    length = data[1] & 0x7f;
+    if (length == 126) {
+        length = (size_t)data[2] << 8 | data[3];
+        head = 4;
+    }
+    if (length > BUFFER - 8)
+        fail("a message is too long");
+    if (one->held < head + 4 + length)
+        return 0;
+    unsigned char mask[4], *payload = data + head + 4;
+    memcpy(mask, data + head, 4);
+    for (size_t i = 0; i < length; i++)
+        payload[i] ^= mask[i & 3];
+    data[1] &= 0x7f;
+    memmove(data + 4, data, head); /* the mask's place */
+    say(one, (char *)data + 4, head + length);
+    return head + 4 + length;
+}
+
+static void drop(struct connection *one, size_t count)
+{
+    memmove(one->buffer, one->buffer + count, one->held - count);
+    one->held -= count;
+    one->buffer[one->held] = 0;
+}
+
+/* Read what has come; say whether the connection lives. */
+static int go_on(struct connection *one)
+{
+    static char piece[PIECE];
+    if (one->state == BODY) {
+        ssize_t count = recv(one->descriptor, piece, one->left < PIECE ? one->left : PIECE, 0);
+        if (count > 0)
+            take_body(one, (size_t)count);
+        return count > 0 || (count < 0 && errno == EAGAIN);
+    }
+    ssize_t count = recv(one->descriptor, one->buffer + one->held, BUFFER - one->held, 0);
+    if (count <= 0)
+        return count < 0 && errno == EAGAIN;
+    one->held += (size_t)count;
+    one->buffer[one->held] = 0;
+    for (size_t taken = 1; taken != 0;) {
+        if (one->state == BODY) {
+            taken = one->held < one->left ? one->held : one->left;
+            take_body(one, taken);
+        } else
+            taken = one->held == 0 ? 0 : one->state == HEAD ? take_head(one) : take_frame(one);
+        drop(one, taken);
+    }
+    return one->held < BUFFER;
+}
+
+int main(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0), poll = epoll_create1(0), on = 1;
+    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = NULL}, events[256];
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 4096) != 0)
+        fail("listen");
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    epoll_ctl(poll, EPOLL_CTL_ADD, listener, &wanted);
+    printf("upstream: ready on %d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    for (;;) {
+        int count = epoll_wait(poll, events, 256, -1);
+        for (int i = 0; i < count; i++) {
+            struct connection *one = events[i].data.ptr;
+            if (one == NULL) {
+                one = calloc(1, sizeof *one);
+                one->descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+                setsockopt(one->descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+                wanted.data.ptr = one;
+                epoll_ctl(poll, EPOLL_CTL_ADD, one->descriptor, &wanted);
+            } else if (!go_on(one)) {
+                close(one->descriptor);
+                free(one);
+            }
+        }
+    }
+}
