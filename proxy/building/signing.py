@@ -10,7 +10,7 @@ from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
 from proxy.signing.tokens import TokenPlan
-from proxy.tls.context import TICKETS_PER_HANDSHAKE, ContextCredential, build_server_context
+from proxy.tls.context import ContextCredential, build_server_context
 from proxy.tls.openssl_setup import instances_of
 from proxy.tls.probe import KeyProbe
 from proxy.tls.signature_schemes import ranking
@@ -73,7 +73,6 @@ def _in_tokens(foundation: Foundation, made_of: ContextKey, credential: Credenti
             made_of.settings,
             made_of.signature_algorithms,
             secret,
-            TICKETS_PER_HANDSHAKE,
         )
         for key in credential.keys
         if isinstance(key, Pkcs11Key)

@@ -17,6 +17,7 @@ from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_in
 from proxy.tls.server_step import server_step
 from proxy.tls.stream import BioPair
+from proxy.tls.tls_object import TlsObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Transcript:
 class Flight:
     """The result of a step: bytes for the client, and the object of the further handshake."""
 
-    tls: ssl.SSLObject
+    tls: TlsObject
     data: bytes
     seconds: float
     """The step that brought it: key exchange and signature."""
@@ -103,7 +104,7 @@ def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios:
     return flight
 
 
-def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
+def step(tls: TlsObject, bios: BioPair, data: bytes) -> Flight:
     """Give bytes of the client to an object that wants more of them afterwards.
 
     The bytes are whole hellos: an attempt has failed if OpenSSL does not answer them. Raises

@@ -4,7 +4,6 @@ A context is made when a CA asks for the first time, with a key of its own: a wo
 thousand challenges at once must not make a thousand keys before its loop goes on.
 """
 
-import contextlib
 import os
 import ssl
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from typing import Final
 from certs.acme.challenge_certificate import ALPN, challenge_certificate, server_name_of
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.stream import BioPair
+from proxy.tls.tls_object import TlsObject, say_goodbye
 
 CHALLENGE_ALPN: Final = ALPN.encode()
 
@@ -44,14 +44,13 @@ class PendingChallenges:
         return context
 
 
-def goodbye(tls: ssl.SSLObject, bios: BioPair) -> bytes:
+def goodbye(tls: TlsObject, bios: BioPair) -> bytes:
     """The record that ends a connection after a challenge was shown. `bios` are empty after it.
 
     RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be
     immediately closed".
     """
-    with contextlib.suppress(ssl.SSLError):  # it wants to read the close_notify of the peer; ours is written
-        tls.unwrap()
+    say_goodbye(tls)
     data = bios.outgoing.read()
     bios.clear()
     return data

@@ -71,6 +71,16 @@ class ServerContext:
             return self.previous
         return self.current
 
+    def tickets(self, context: ssl.SSLContext, *, is_resumed: bool) -> int:
+        """How many tickets a client gets whose handshake `context` has made.
+
+        One for a resumption: the client has used up one. None by the previous context, as it seals
+        tickets by the key that opens them: they would all die at the next rotation.
+        """
+        if context is self.previous:
+            return 0
+        return 1 if is_resumed else TICKETS_PER_HANDSHAKE
+
     def opens(self, psk_identities: Sequence[bytes]) -> bool:
         """Whether a ticket of a ClientHello was sealed by one of our keys."""
         ours = (self.key_name, self.previous_key_name)
@@ -90,22 +100,19 @@ def build_server_context(
     `libssl.LibsslError` for a setting.
     """
 
-    def context(secret: bytes, tickets_per_handshake: int) -> tuple[ssl.SSLContext, bytes]:
+    def context(secret: bytes) -> tuple[ssl.SSLContext, bytes]:
         built = bare_context(settings)
         for credential in credentials:
             built.load_cert_chain(credential.certificate_path, credential.key_pem_path, _no_passphrase)
         libssl.set_signature_algorithms(built, signature_algorithms)
         key = ticket_key(secret, identity, settings.fingerprint)
         libssl.set_ticket_key(built, key)
-        built.num_tickets = tickets_per_handshake
         return built, key[:KEY_NAME_BYTES]
 
-    current, current_name = context(tickets.current, TICKETS_PER_HANDSHAKE)
+    current, current_name = context(tickets.current)
     if tickets.previous is None:
         return ServerContext(current, key_name=current_name)
-    # A context seals tickets by the key that opens them. So this one gives out none: they would all
-    # die at the next rotation.
-    previous, name = context(tickets.previous, 0)
+    previous, name = context(tickets.previous)
     return ServerContext(current, previous, name, current_name)
 
 
@@ -123,6 +130,7 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     libssl.set_groups(context, settings.groups)
     libssl.set_ciphersuites(context, settings.cipher_suites)
     libssl.disable_session_cache(context)
+    context.num_tickets = 0  # `stream.TlsStream` gives them out; OpenSSL would at the end of each handshake
     return context
 
 

@@ -42,6 +42,7 @@ from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.server_step import ServerStep, ServerSteps
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
 from proxy.tls.stream import TlsStream
+from proxy.tls.tls_object import TlsObject
 
 if TYPE_CHECKING:
     from proxy.tls.identities import ServerIdentity
@@ -226,7 +227,7 @@ class Handshake:
             self._state = Answering(hello, identity, steps)
             steps.receive_data(reader.wire)
 
-    def _steps(self, source: ssl.SSLContext | ssl.SSLObject) -> ServerSteps:
+    def _steps(self, source: ssl.SSLContext | TlsObject) -> ServerSteps:
         return ServerSteps(source, self._services.bios, self._services.steps, self)
 
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
@@ -296,8 +297,7 @@ class Handshake:
         signing_seconds = None if server_hello.psk_selected else state.seconds
         result = policy.settled(state.hello, state.identity, server_hello, signing_seconds, retried=state.is_retried)
         observer = self._leave()
-        # one for a resumption: the client has used up one
-        tickets = min(tls.context.num_tickets, 1) if result.is_resumed else tls.context.num_tickets
+        tickets = state.identity.context.tickets(tls.context, is_resumed=result.is_resumed)
         clock = self._services.signing.clock
         stream = TlsStream(self._stream, tls, self._services.bios, policy.tls_limits, clock, tickets=tickets)
         observer.handshake_established(result, stream)
@@ -306,7 +306,7 @@ class Handshake:
         else:
             self._stream.acknowledge()  # no tickets go out that would
 
-    def _close_answered(self, state: Challenged, tls: ssl.SSLObject) -> None:
+    def _close_answered(self, state: Challenged, tls: TlsObject) -> None:
         self._stream.write(goodbye(tls, self._services.bios))
         self._leave().challenge_answered(state.server_name)
         self._stream.end()
@@ -337,13 +337,11 @@ class Handshake:
     def _leave(self) -> HandshakeObserver:
         """End all that is under way; returns the observer, which is told once."""
         state, self._state = self._state, OVER
-        match state:
-            case Answering(steps=steps) | Finishing(steps=steps) | Challenged(steps=steps):
-                steps.abandon()
-            case Signing(flight=flight):
-                flight.abandon()
-            case Reading() | Choosing() | Over():
-                pass
+        # each handshake comes here: a pattern with an attribute would take a look-up by name
+        if isinstance(state, Answering | Finishing | Challenged):
+            state.steps.abandon()
+        elif isinstance(state, Signing):
+            state.flight.abandon()
         observer = self._observer
         del self._observer
         return observer

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from proxy.tls.tls_object import TlsObject, server_object
+
 # openssl/ssl.h, OpenSSL 3.5
 _CTRL_SET_SESSION_CACHE_MODE: Final = 44
 _CTRL_SET_TICKET_KEYS: Final = 59
@@ -106,7 +108,6 @@ def _library() -> ctypes.CDLL:
         library.SSL_CTX_get_num_tickets.restype = ctypes.c_size_t
         library.SSL_get_SSL_CTX.argtypes = [ctypes.c_void_p]
         library.SSL_get_SSL_CTX.restype = ctypes.c_void_p
-        library.SSL_set_num_tickets.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         library.SSL_new_session_ticket.argtypes = [ctypes.c_void_p]
         library.BIO_up_ref.argtypes = [ctypes.c_void_p]
         library.SSL_set_bio.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
@@ -151,8 +152,8 @@ def modules_directory() -> Path:
 def self_check() -> None:
     """Prove that the pointers we take are what we take them for.
 
-    That of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C. That of an
-    `SSLObject` is its `SSL`: C knows its context. That of a `MemoryBIO` is its `BIO`: C knows where
+    That of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C. That of a
+    `TlsObject` is its `SSL`: C knows its context. That of a `MemoryBIO` is its `BIO`: C knows where
     an object reads. Raises `InterpreterUnsuitable`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -161,9 +162,9 @@ def self_check() -> None:
         if _library().SSL_CTX_get_num_tickets(_pointer(context)) != tickets:
             raise InterpreterUnsuitable("this Python lays out SSLContext in an unknown way", _USE_DEBIAN)
     incoming = ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
+    tls = server_object(context, incoming, ssl.MemoryBIO())
     if _library().SSL_get_SSL_CTX(_connection(tls)) != _pointer(context):
-        raise InterpreterUnsuitable("this Python lays out SSLObject in an unknown way", _USE_DEBIAN)
+        raise InterpreterUnsuitable("this Python lays out its TLS objects in an unknown way", _USE_DEBIAN)
     if _library().SSL_get_rbio(_connection(tls)) != _bio(incoming):
         raise InterpreterUnsuitable("this Python lays out MemoryBIO in an unknown way", _USE_DEBIAN)
     libssl_path()
@@ -175,9 +176,8 @@ def _pointer(context: ssl.SSLContext) -> int:
     return pointer
 
 
-def _connection(tls: ssl.SSLObject) -> int | None:
-    ssl_object = tls._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - what it stands for
-    pointer: int | None = _SslObjectHead.from_address(id(ssl_object)).ssl
+def _connection(tls: TlsObject) -> int | None:
+    pointer: int | None = _SslObjectHead.from_address(id(tls)).ssl
     return pointer
 
 
@@ -246,25 +246,22 @@ def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
         raise LibsslError("a session ticket key of", f"{len(key)} bytes")
 
 
-def withhold_tickets(tls: ssl.SSLObject) -> None:
-    """Keep a server's object from giving out tickets by itself; call it before the handshake."""
-    _library().SSL_set_num_tickets(_connection(tls), 0)
+def request_tickets(tls: TlsObject, count: int) -> None:
+    """Have so many tickets go out with the next data that is written.
 
-
-def request_ticket(tls: ssl.SSLObject) -> None:
-    """Have a ticket go out with the next data that is written.
-
-    Call it after the handshake, just before the write: reading would send the ticket too.
+    Call it after the handshake, just before the write: reading would send the tickets too.
     """
-    _library().SSL_new_session_ticket(_connection(tls))
+    request, connection = _library().SSL_new_session_ticket, _connection(tls)
+    for _ in range(count):
+        request(connection)
 
 
-def take_bios(tls: ssl.SSLObject) -> None:
+def take_bios(tls: TlsObject) -> None:
     """Take the BIOs, which are empty, from an object; it can do nothing until `set_bios`."""
     _library().SSL_set_bio(_connection(tls), None, None)
 
 
-def set_bios(tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+def set_bios(tls: TlsObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
     """Have an object that has no BIOs go on with these."""
     library, pair = _library(), (_bio(incoming), _bio(outgoing))
     for bio in pair:

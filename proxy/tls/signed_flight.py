@@ -32,9 +32,9 @@ from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair
+from proxy.tls.tls_object import TlsObject
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
 
     from proxy.tls.context import ServerContext
@@ -100,7 +100,7 @@ class _Asking:
     """A HelloRetryRequest was sent."""
 
     reader: ClientHelloReader
-    stand_in: "ssl.SSLObject | None"
+    stand_in: TlsObject | None
     """The object that made it, if the second hello may resume a session with it."""
 
 
@@ -281,7 +281,7 @@ class SignedFlight:
         else:
             self._sign()
 
-    def _made(self, flight: Flight, server_hello: ServerHello, stand_in: "ssl.SSLObject | None" = None) -> None:
+    def _made(self, flight: Flight, server_hello: ServerHello, stand_in: TlsObject | None = None) -> None:
         held, self._held = self._held, b""
         if not server_hello.is_retry:
             self._state = _RESTING

@@ -28,6 +28,7 @@ from proxy.net.byte_stream import ByteOwner, PlaintextOwner
 from proxy.net.sockets import NO_OWNER, SocketStream
 from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
+from proxy.tls.tls_object import TlsObject, say_goodbye, server_object
 from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
 
 # Zeros are no record. There are as many as the longest record has with its header (RFC 8446 section
@@ -48,13 +49,11 @@ class BioPair:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
 
-    def server_side(self, context: ssl.SSLContext) -> ssl.SSLObject:
+    def server_side(self, context: ssl.SSLContext) -> TlsObject:
         """Make the object of a client's connection on this pair. `TlsStream` gives its tickets."""
-        tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
-        libssl.withhold_tickets(tls)
-        return tls
+        return server_object(context, self.incoming, self.outgoing)
 
-    def adopt(self, tls: ssl.SSLObject) -> None:
+    def adopt(self, tls: TlsObject) -> None:
         """Give this pair to an object that has none."""
         libssl.set_bios(tls, self.incoming, self.outgoing)
 
@@ -105,7 +104,7 @@ class TlsStream:
     def __init__(
         self,
         raw: SocketStream,
-        tls: ssl.SSLObject,
+        tls: TlsObject,
         bios: BioPair,
         limits: TlsLimits,
         clock: Callable[[], float],
@@ -262,9 +261,9 @@ class TlsStream:
         self._send_waiting()
 
     def _send_record(self, data: bytes | memoryview) -> None:
-        while self._tickets:
-            self._tickets -= 1
-            libssl.request_ticket(self._tls)
+        if self._tickets:
+            libssl.request_tickets(self._tls, self._tickets)
+            self._tickets = 0
         try:
             self._tls.write(data)
         except ssl.SSLError as error:
@@ -314,11 +313,7 @@ class TlsStream:
         while waiting is not None and len(waiting):
             self._send_record(waiting.take())
         if ending is _Ending.CLEAN:
-            # it always wants the peer's close_notify or sees unread data; ours is in the BIO then
-            try:  # noqa: SIM105 - `suppress` costs every connection half a microsecond
-                self._tls.unwrap()
-            except ssl.SSLError:
-                pass
+            say_goodbye(self._tls)
             self._raw.write(self._bios.outgoing.read())
         if self._close_notify_seen:
             self._raw.end_at_once()

@@ -109,7 +109,6 @@ class KeyContext:
     settings: TlsSettings
     signature_algorithms: str
     ticket_key: bytes = field(repr=False)
-    tickets_per_handshake: int
     _made: tuple[ssl.SSLContext, ssl.SSLContext] | None = field(default=None, repr=False)
     """What is loaded of the key, and the context that shares it."""
 
@@ -129,7 +128,6 @@ class KeyContext:
         libssl.share_credential(self.key.certificate_path, loaded, context)
         libssl.set_signature_algorithms(context, self.signature_algorithms)
         libssl.set_ticket_key(context, self.ticket_key)
-        context.num_tickets = self.tickets_per_handshake
         return context
 
 

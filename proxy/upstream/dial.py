@@ -15,6 +15,7 @@ from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
 from proxy.net.tcp_options import tune
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.tls_object import TlsObject, inner_object, shake_hands
 from proxy.tls.waiting_data import RECORD_BYTES
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
@@ -111,25 +112,21 @@ async def _connect_to(
 
 async def _handshake(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext, server_name: str
-) -> tuple[ssl.SSLObject, BioPair, bytes]:
+) -> tuple[TlsObject, BioPair, bytes]:
     """Drive the client's handshake. Also returns what came behind it, perhaps half a record.
 
     Bytes in the clear that the server sent before it are not TLS: they make the handshake fail
     (CVE-2026-1642).
     """
     bios = BioPair()
-    tls = context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=server_name)
+    tls = inner_object(context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=server_name))
     while True:
         try:
-            tls.do_handshake()
-        except ssl.SSLWantReadError:
-            is_finished = False
+            is_finished = shake_hands(tls)
         except ssl.SSLError:
             with contextlib.suppress(OSError):
                 await loop.sock_sendall(sock, bios.outgoing.read())  # our alert, if OpenSSL has one
             raise
-        else:
-            is_finished = True
         if bios.outgoing.pending:
             await loop.sock_sendall(sock, bios.outgoing.read())
         if is_finished:
@@ -142,7 +139,7 @@ async def _handshake(
         bios.incoming.write(received)
 
 
-def _refuse_early_data(tls: ssl.SSLObject, bios: BioPair, leftover: bytes) -> None:
+def _refuse_early_data(tls: TlsObject, bios: BioPair, leftover: bytes) -> None:
     """Take what came with the last handshake message.
 
     Data in it is refused: the proxy would take it for the answer to its first request.

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 from config.schema import CredentialPreference
 from proxy.tls.client_hello import parse_client_hello
-from proxy.tls.context import ServerContext, TlsSettings, build_server_context
+from proxy.tls.context import TICKETS_PER_HANDSHAKE, ServerContext, TlsSettings, build_server_context
 from proxy.tls.records import ClientHelloReader
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.tickets import TicketSecrets
@@ -43,6 +43,7 @@ def psk_identities(sock: socket.socket) -> "tuple[bytes, ...]":
 def main() -> None:
     """Serve until the process is ended."""
     built = context(json.loads(sys.argv[1]))
+    built.current.num_tickets = TICKETS_PER_HANDSHAKE  # of OpenSSL: there is no `TlsStream` here
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)  # noqa: T201 - its interface
         while True:

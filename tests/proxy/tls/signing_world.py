@@ -8,7 +8,6 @@ from config.schema import CredentialPreference, PqPolicy, SecurityLevel
 from proxy.tls import libssl
 from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import (
-    TICKETS_PER_HANDSHAKE,
     ContextCredential,
     TlsSettings,
     build_alert_context,
@@ -120,7 +119,7 @@ class World:
         secret = ticket_key(self.tickets.current, "chat", settings.fingerprint)
         if not self.opens_tickets:
             secret = secret[:KEY_NAME_BYTES] + bytes(TICKET_KEY_BYTES - KEY_NAME_BYTES)
-        contexts = tuple(KeyContext(key, settings, ALGORITHMS, secret, TICKETS_PER_HANDSHAKE) for key in self.keys)
+        contexts = tuple(KeyContext(key, settings, ALGORITHMS, secret) for key in self.keys)
         credential = TokenCredential(contexts)
         kinds = [P256]
         signers: list[Signer] = [credential]

@@ -8,6 +8,7 @@ from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, attempt_in_thread, step
 from proxy.tls.server_hello import parse_server_flight
 from proxy.tls.stream import BioPair
+from proxy.tls.tls_object import TlsObject
 from tests.proxy.tls import hellos
 
 RETRIED = "X25519MLKEM768:*X25519"
@@ -61,7 +62,7 @@ def test_what_breaks_in_the_middle_leaves_nothing_for_the_next_one(monkeypatch: 
     client = hellos.peer(hellos.client_context("X25519MLKEM768"))
     hello, context = client.answer(b""), server()
 
-    def broken(_tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
+    def broken(_tls: TlsObject, bios: BioPair, data: bytes) -> Flight:
         bios.incoming.write(data[:7])
         raise MemoryError
 
@@ -118,7 +119,7 @@ def test_hello_that_nothing_comes_of_is_a_failure() -> None:
 def test_step_leaves_both_bios_empty() -> None:
     client = hellos.peer(hellos.client_context("X25519MLKEM768"))
     bios = BioPair()
-    tls = server().wrap_bio(bios.incoming, bios.outgoing, server_side=True)
+    tls = bios.server_side(server())
     assert step(tls, bios, client.answer(b"")).data
     assert not bios.incoming.pending
     assert not bios.outgoing.pending

@@ -11,6 +11,7 @@ from config.schema import CredentialPreference
 from proxy.tls import libssl
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.context import (
+    TICKETS_PER_HANDSHAKE,
     ServerContext,
     TlsSettings,
     UpstreamTls,
@@ -72,7 +73,9 @@ def built(
     tickets: TicketSecrets = SECRETS,
     algorithms: str = CLASSICAL_FIRST,
 ) -> ServerContext:
-    return build_server_context(identity, credentials, algorithms, settings, tickets)
+    context = build_server_context(identity, credentials, algorithms, settings, tickets)
+    context.current.num_tickets = TICKETS_PER_HANDSHAKE  # of OpenSSL: there is no `TlsStream` here
+    return context
 
 
 def client_of(authority: Authority, groups: str = "X25519", algorithms: str | None = None) -> ssl.SSLContext:
@@ -244,8 +247,13 @@ class TestTickets:
         """They would all die at the next rotation; the client keeps its old one meanwhile."""
         rotated = built([ecdsa], tickets=SECRETS.rotated(b"2" * 32))
         assert rotated.previous is not None
-        assert rotated.previous.num_tickets == 0
-        assert rotated.current.num_tickets == 2
+        assert [rotated.tickets(rotated.previous, is_resumed=is_resumed) for is_resumed in (False, True)] == [0, 0]
+        assert [rotated.tickets(rotated.current, is_resumed=is_resumed) for is_resumed in (False, True)] == [2, 1]
+
+    def test_openssl_gives_none_by_itself(self, ecdsa: Files) -> None:
+        rotated = build_server_context("chat", [ecdsa], CLASSICAL_FIRST, STANDARD, SECRETS.rotated(b"2" * 32))
+        assert rotated.previous is not None
+        assert (rotated.current.num_tickets, rotated.previous.num_tickets) == (0, 0)
 
     def test_second_rotation_ends_it(self, ecdsa: Files, authority: Authority) -> None:
         client = client_of(authority)

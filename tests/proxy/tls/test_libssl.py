@@ -12,6 +12,7 @@ from proxy.tls import libssl
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.libssl import InterpreterUnsuitable, LibsslError
 from proxy.tls.server_hello import parse_server_flight
+from proxy.tls.tls_object import server_object
 from tests.proxy.tls import hellos
 
 RECORD_HEADER = 5
@@ -66,10 +67,10 @@ class TestSelfCheck:
 
     def test_another_layout_of_connections_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        other = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+        other = server_object(context, ssl.MemoryBIO(), ssl.MemoryBIO())
         pointer = libssl._connection(other)
         monkeypatch.setattr(libssl, "_connection", lambda _: pointer)
-        with pytest.raises(InterpreterUnsuitable, match="lays out SSLObject in an unknown way"):
+        with pytest.raises(InterpreterUnsuitable, match="lays out its TLS objects in an unknown way"):
             libssl.self_check()
 
     def test_another_layout_of_memory_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:

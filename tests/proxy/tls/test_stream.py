@@ -1,6 +1,5 @@
 """Established TLS connections: one pair of BIOs for all of them, which is empty whenever anybody else is called."""
 
-import contextlib
 import random
 import socket
 import ssl
@@ -11,6 +10,7 @@ import pytest
 
 from proxy.tls.record_flood import FORGIVEN_PER_SECOND, RECORDS_WITHOUT_DATA, RecordFlood
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.tls_object import say_goodbye
 from proxy.tls.waiting_data import RECORD_BYTES
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire
 from tests.proxy.tls import hellos
@@ -70,7 +70,7 @@ class World:
         wire = Wire(self.loop, read_bytes=RECORD_BYTES)
         self.wires.append(wire)
         client = TlsClient(wire.peer, CLIENT)
-        tls = SERVER.wrap_bio(self.bios.incoming, self.bios.outgoing, server_side=True)
+        tls = self.bios.server_side(SERVER)
         while True:
             self.bios.incoming.write(client.handshake_step())
             try:
@@ -400,8 +400,7 @@ class TestWriting:
         assert world.is_clean
 
     def test_tls_that_cannot_write_ends_the_connection(self, connection: Connection, world: World) -> None:
-        with contextlib.suppress(ssl.SSLWantReadError):
-            connection.stream._tls.unwrap()  # it writes nothing from now on
+        say_goodbye(connection.stream._tls)  # it writes nothing from now on
         world.bios.clear()
         world.bios.outgoing.write(b"half of a record, as OpenSSL may leave it when it is out of memory")
         connection.stream.write(b"x")
