@@ -233,7 +233,7 @@ class _PlainConnection:
             error,
             None,
         )
-        http.log(record)
+        http.request_over(record)
 
     def deadline_passed(self, now: float) -> None:
         """The request did not arrive in time.

@@ -34,7 +34,7 @@ class RequestLog:
         """A request that was understood and answered; `messages` are those of a WebSocket."""
         service = self._service
         first_byte, duration = tally.seconds(service.stopwatch())
-        service.log(
+        service.request_over(
             RequestRecord(
                 self._facts.record,
                 None if request is None else request.record(with_query=service.runtime.logs_query),
@@ -68,7 +68,7 @@ class RequestLog:
         now, status, reason, target = service.wall_clock(), refusal.status, refusal.reason, refusal.target
         if target is not None and not service.runtime.logs_query:
             target.query = None
-        service.log(
+        service.request_over(
             RequestRecord(facts, target, now, status, 0, answered_bytes, 0.0, 0.0, None, None, shown_id, reason, None)
         )
 

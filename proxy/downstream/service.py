@@ -71,6 +71,7 @@ class RequestLedger:
     """Where requests are written down: the log, the figures, and the rates of all workers."""
 
     log: Callable[[RequestRecord], None]
+    """Writes a line about a request, which is counted already."""
     counters: Counters
     shared: SharedTable
     log_cut: Callable[[ConnectionCut], None] = _unwritten
@@ -126,7 +127,7 @@ class HttpService:
         self.stopwatch = perf_counter
         self.deadlines = deadlines
         self.runtime = runtime
-        self.log = ledger.log
+        self._log: Final = ledger.log
         self.log_cut = ledger.log_cut
         self.wall_clock = wall_clock
         self.counters = ledger.counters
@@ -253,6 +254,11 @@ class HttpService:
         for _, one in chosen:
             one.shed()
         return [idle for idle, _ in chosen]
+
+    def request_over(self, record: RequestRecord) -> None:
+        """Count a request that was answered or given up, and log it."""
+        self.counters.request(record)
+        self._log(record)
 
     def new_request_id(self) -> bytes:
         """Make an `X-Request-Id`."""

@@ -7,21 +7,18 @@ counters of a route or listener are an object with plain attributes, so a reques
 by name and some additions. The parent merges the counts of the workers (`merging`).
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
 from proxy.limits.reasons import RequestReason, request_reason
+from proxy.observe.access_log import RequestRecord
 from proxy.observe.breaking import BreakingClients
 from proxy.payload.causes import Cause
 from proxy.payload.uses import MessageCounts
 from proxy.signing.token_counters import TokenCounters
-
-if TYPE_CHECKING:
-    from proxy.observe.access_log import RequestRecord
-    from proxy.tls.results import Established
+from proxy.tls.results import Established
 
 NOWHERE: Final = "-"
 """The label for requests without a route and handshakes without an identity."""
@@ -31,7 +28,8 @@ _TLS_VERSION: Final = "TLSv1.3"
 # A status has three digits. 501 and 505 for malformed requests are not faults of a server, and are
 # not counted as 5xx.
 _CLASSES: Final = 10
-_MALFORMED, _SERVER_ERRORS = 0, 5
+_MALFORMED: Final = 0
+_SERVER_ERRORS: Final = 5
 # By the reason in the log line of a request that payload encryption refused.
 _CAUSES: Final = {cause.reason: cause for cause in Cause}
 
@@ -152,7 +150,7 @@ class Counters:
             found = self._tokens[name] = TokenCounters()
         return found
 
-    def established(self, listener: str, result: "Established", seconds: float) -> None:
+    def established(self, listener: str, result: Established, seconds: float) -> None:
         """Count a finished handshake; `seconds` from the accept of its connection."""
         identity = result.identity.name
         self._handshakes[listener, identity, result.outcome, result.group_name, result.is_resumed] += 1
@@ -172,7 +170,7 @@ class Counters:
         """Count a connection or a request that failed; `reason` is a name in the code."""
         self._failures[listener, reason] += 1
 
-    def request(self, record: "RequestRecord") -> None:
+    def request(self, record: RequestRecord) -> None:
         """Count a request that was answered or given up. It runs for every request: keep it
         cheap."""
         route = self._routes.get(record.route) or self.route(record.route)
@@ -190,16 +188,10 @@ class Counters:
                 route.payload_refusals[cause] += 1
         route.statuses[hundreds] += 1
         listener.statuses[hundreds] += 1
-        first_byte = record.first_byte
-        histogram = route.first_byte_seconds
-        histogram.counts[bisect_left(REQUEST_SECONDS, first_byte)] += 1
-        histogram.sum += first_byte
+        route.first_byte_seconds.observe(record.first_byte)
         if record.messages is not None:
             return  # a WebSocket: its bytes are counted already, and its client decides how long it lasts
-        duration = record.duration
-        histogram = route.seconds
-        histogram.counts[bisect_left(REQUEST_SECONDS, duration)] += 1
-        histogram.sum += duration
+        route.seconds.observe(record.duration)
         route.request_bytes += record.request_bytes
         route.response_bytes += record.response_bytes
 

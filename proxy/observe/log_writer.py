@@ -33,11 +33,12 @@ _ROOM_MILLISECONDS: Final = 100
 class LogWriter:
     """A queue, a thread, a file descriptor."""
 
-    def __init__(self, descriptor: int, queue_lines: int) -> None:
+    def __init__(self, descriptor: int, queue_lines: int, *, collect_seconds: float = _COLLECT_SECONDS) -> None:
         """Write to a descriptor. The writer closes it at its end."""
         self._descriptor = descriptor
         self._piece_bytes = _piece_bytes(self._descriptor)
         self._queue_lines = queue_lines
+        self._collect_seconds = collect_seconds
         self._queue: deque[bytes] = deque()
         self._has_lines = threading.Event()
         self._is_urgent = threading.Event()
@@ -52,8 +53,8 @@ class LogWriter:
         """Lines that the file did not take."""
         self.errors = 0
         """Attempts to write that failed."""
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+        self._writing = threading.Thread(target=self._run, name="log", daemon=True)
+        self._writing.start()
 
     # -- called by the loop
 
@@ -81,8 +82,8 @@ class LogWriter:
         afterwards."""
         self._is_closing = True
         self._wake()
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        self._writing.join(seconds)
+        return not self._writing.is_alive()
 
     def _wake(self) -> None:
         self._is_urgent.set()
@@ -94,7 +95,7 @@ class LogWriter:
         is_last = False
         while not is_last:
             self._has_lines.wait()
-            self._is_urgent.wait(_COLLECT_SECONDS)
+            self._is_urgent.wait(self._collect_seconds)
             # Clear both before reading the queue: a later line sets them again.
             self._has_lines.clear()
             self._is_urgent.clear()

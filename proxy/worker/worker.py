@@ -22,7 +22,6 @@ from proxy.net.deadlines import Deadlines
 from proxy.net.in_thread import in_thread
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
-from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.events.event import Event, Tell
 from proxy.observe.events.process import Drained, UnexpectedError
@@ -92,7 +91,7 @@ class Worker:
             loop,
             self._deadlines,
             generation.http(self._resources),
-            RequestLedger(self._request_over, self.counters, shared, self._event),
+            RequestLedger(log.request, self.counters, shared, self._event),
             time.time,  # noqa: TID251 - a driver
         )
         self._figures = ProcessFigures()
@@ -225,10 +224,6 @@ class Worker:
     def end_now(self) -> None:
         """End a drain under way at once."""
         self._ends_now.set()
-
-    def _request_over(self, record: RequestRecord) -> None:
-        self.counters.request(record)
-        self._log.request(record)
 
     def token_says(self, token: str, *, ok: bool) -> None:
         """Act on the parent's probe of a token; ignore one that is not used here."""

@@ -513,7 +513,6 @@ class TestCounts:
         of.receive(data)
         (record,) = of.records
         assert (record.route, record.error) == ("chat.test/", cause.reason)
-        of.service.counters.request(record)  # which a worker's log does
         assert self.refusals(of) == {cause: 1}
         assert self.counted(of) == (0, 0)
 

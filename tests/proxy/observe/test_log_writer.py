@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.observe import log_writer
 from proxy.observe.log_writer import LogWriter, open_log
 from tests.descriptors import open_descriptors
 
 SECONDS = 20.0
+PATIENT = 3_600.0
+"""A writer collects lines for as long as nothing is urgent."""
 
 
 def line(number: int, size: int = 20) -> bytes:
@@ -66,12 +67,6 @@ def reported(data: bytes) -> int:
 def numbers(data: bytes) -> list[int]:
     """Return the numbers of the lines in the data, without those of the writer's own."""
     return [int(one.split()[0]) for one in data.splitlines() if not one.startswith(b"{")]
-
-
-@pytest.fixture
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the writer collect lines for as long as nothing is urgent."""
-    monkeypatch.setattr(log_writer, "_COLLECT_SECONDS", 3_600.0)
 
 
 @pytest.fixture
@@ -147,18 +142,16 @@ class TestFile:
         assert writer.close(SECONDS)
         assert path.read_bytes() == b"".join(line(number, 200_000) for number in range(3))
 
-    @pytest.mark.usefixtures("_patient")
     def test_half_a_queue_is_urgent(self) -> None:
         with pipe() as (reading, writing):
-            writer = LogWriter(os.dup(writing), 10)
+            writer = LogWriter(os.dup(writing), 10, collect_seconds=PATIENT)
             for number in range(5):
                 writer.write(line(number))
             read_until(reading, line(4))
             assert writer.close(SECONDS)
 
-    @pytest.mark.usefixtures("_patient")
     def test_many_lines_go_out_in_few_pieces(self, tmp_path: Path, sizes: list[int]) -> None:
-        writer = LogWriter(open_log(tmp_path / "access.log"), 100_000)
+        writer = LogWriter(open_log(tmp_path / "access.log"), 100_000, collect_seconds=PATIENT)
         for number in range(2_000):
             writer.write(line(number, 100))
         assert writer.close(SECONDS)
@@ -166,11 +159,10 @@ class TestFile:
         assert len(sizes) == sum(sizes) // 65_536 + 1
         assert max(sizes) <= 65_536
 
-    @pytest.mark.usefixtures("_patient")
     def test_into_a_pipe_goes_no_more_than_stays_in_one_piece(self, sizes: list[int]) -> None:
         """Other workers may write to the same pipe."""
         with pipe() as (reading, writing):
-            writer = LogWriter(os.dup(writing), 10_000)
+            writer = LogWriter(os.dup(writing), 10_000, collect_seconds=PATIENT)
             for number in range(300):
                 writer.write(line(number, 100))
             assert writer.close(SECONDS)
@@ -192,10 +184,9 @@ class TestSwitch:
         assert path.read_bytes().endswith(line(2))
         assert old.read_bytes() + path.read_bytes() == line(1) + line(2)
 
-    @pytest.mark.usefixtures("_patient")
     def test_the_old_one_is_closed_at_once(self, tmp_path: Path) -> None:
         path, old = tmp_path / "access.log", tmp_path / "access.log.1"
-        writer = LogWriter(open_log(path), 10)
+        writer = LogWriter(open_log(path), 10, collect_seconds=PATIENT)
         path.rename(old)
         writer.switch(open_log(path))
         while any(link.resolve() == old for link in Path("/proc/self/fd").iterdir()):
