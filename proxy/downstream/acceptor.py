@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.scarcity import Scarcity
+from proxy.net.tcp_options import queued_connections
 
 # Connections taken per turn of the loop: enough to empty a queue quickly, and few enough that the
 # loop serves established ones in between.
@@ -85,7 +86,12 @@ class Acceptor:
         self._scarcity.forget(self)
 
     def _acceptable(self, listening: socket.socket) -> None:
-        self._accept_some(listening, _ACCEPTS_WHEN_BEHIND if self._is_behind() else _ACCEPTS_PER_TURN)
+        if self._is_behind():
+            most = _ACCEPTS_WHEN_BEHIND
+        else:
+            # An `accept` that finds nothing makes a socket for nothing: 6.5 µs. To ask first takes 1 µs.
+            most = min(max(queued_connections(listening), 1), _ACCEPTS_PER_TURN)
+        self._accept_some(listening, most)
 
     def _accept_some(self, listening: socket.socket, most: int) -> bool:
         """Accept up to `most` waiting connections. Returns whether there may be more."""

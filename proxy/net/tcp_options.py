@@ -11,6 +11,9 @@ from typing import Final
 KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 _ACKNOWLEDGE_NOW: Final = 2  # tcp(7); being even, it has later acknowledgements travel with data again
 _INT: Final = struct.Struct("i")
+# struct tcp_info (linux/tcp.h) as far as tcpi_unacked. For a listening socket that is the length of
+# its queue.
+_TCP_INFO: Final = struct.Struct("=24xI")
 
 
 def tune(sock: socket.socket) -> None:
@@ -28,6 +31,12 @@ def acknowledge_now(sock: socket.socket) -> None:
     """Say now what was read."""
     with contextlib.suppress(OSError):  # the peer has reset it, of which reading tells
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, _ACKNOWLEDGE_NOW)
+
+
+def queued_connections(listening: socket.socket) -> int:
+    """Connections that can be accepted. A system call."""
+    count: int = _TCP_INFO.unpack(listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size))[0]
+    return count
 
 
 def unsent_bytes(sock: socket.socket) -> int:

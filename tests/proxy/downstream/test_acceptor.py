@@ -29,9 +29,11 @@ class Failing(socket.socket):
     """A listening socket whose `accept` fails with what the test puts there."""
 
     error: OSError | None = None
+    tries = 0
 
     def _accept(self) -> tuple[int, object]:
         """Fail, or accept."""
+        self.tries += 1
         if self.error is not None:
             raise self.error
         accepted: tuple[int, object] = super()._accept()  # type: ignore[misc]
@@ -106,6 +108,12 @@ def test_a_crowd_is_accepted_in_several_turns_and_slower_while_others_wait(door:
     door.is_behind = True
     door.loop.turn()
     assert len(door.accepted) == 17
+
+
+def test_accept_is_called_once_for_each_connection_that_waits(door: Door) -> None:
+    door.connect(3)
+    door.loop.turn()
+    assert len(door.accepted) == door.sock.tries == 3
 
 
 def test_socket_that_is_left_out_is_emptied_and_closed(door: Door) -> None:

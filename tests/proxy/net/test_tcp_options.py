@@ -2,7 +2,7 @@
 
 import socket
 
-from proxy.net.tcp_options import KEEP_ALIVE, tune
+from proxy.net.tcp_options import KEEP_ALIVE, queued_connections, tune
 
 
 def test_peer_that_went_away_is_found_by_the_kernel() -> None:
@@ -15,3 +15,12 @@ def test_peer_that_went_away_is_found_by_the_kernel() -> None:
     values = dict(KEEP_ALIVE)
     idle, interval, count = (values[name] for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT))
     assert idle + interval * count <= 120
+
+
+def test_the_queue_of_a_listening_socket_is_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert queued_connections(listening) == 0
+        with socket.create_connection(listening.getsockname()), socket.create_connection(listening.getsockname()):
+            assert queued_connections(listening) == 2
+            listening.accept()[0].close()
+            assert queued_connections(listening) == 1
