@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_in
@@ -66,14 +67,9 @@ class RetryDiffers(Exception):
     """The HelloRetryRequest is not the one that was sent: the contexts of an identity differ."""
 
 
-class _Own(threading.local):
-    """The pair of BIOs of a thread."""
-
-    def __init__(self) -> None:
-        self.bios = BioPair()
-
-
-_own = _Own()
+# Not a subclass with a field: a native class would lay its fields over those of `threading.local`.
+_own: Final = threading.local()
+"""The pair of BIOs of each thread."""
 
 
 def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcript) -> Flight:
@@ -81,7 +77,9 @@ def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcr
 
     The object in the flight needs another one (`BioPair.adopt`).
     """
-    bios = _own.bios
+    bios: BioPair | None = getattr(_own, "bios", None)
+    if bios is None:
+        bios = _own.bios = BioPair()
     try:
         flight = attempt(context, transcript, bios)
     finally:
