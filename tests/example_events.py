@@ -185,9 +185,10 @@ EXAMPLES = (
         "worker 1 could not be started: it was not ready in time (reload_seconds)",
     ),
     Example(
-        workers.WorkerRefused(**_WORKER),
-        {"event": "worker_refused", **_WORKER},
-        "worker 1 (process 4242) could not serve with the configuration that it had prepared: it is replaced",
+        workers.WorkerRefused(**_WORKER, detail="MemoryError"),
+        {"event": "worker_refused", **_WORKER, "detail": "MemoryError"},
+        "worker 1 (process 4242) is replaced, because it could not serve with the configuration that it had prepared: "
+        "MemoryError",
     ),
     Example(
         workers.WorkerGivenUp(**_WORKER),

@@ -82,12 +82,14 @@ class WorkerRefused(Event):
     """Number of the worker, from 0."""
     pid: int
     """Process ID."""
+    detail: str
+    """Reason, as the worker gave it."""
 
     def sentence(self) -> str:
-        """Name the worker and what is done."""
+        """Name the worker, the reason and what is done."""
         return (
-            f"worker {self.slot} (process {self.pid}) could not serve with the configuration that it had prepared: "
-            "it is replaced"
+            f"worker {self.slot} (process {self.pid}) is replaced, because it could not serve with the configuration "
+            f"that it had prepared: {self.detail}"
         )
 
 

@@ -25,6 +25,8 @@ QuestionOf = Callable[[AskedT], Asked]
 """Makes the question for a worker."""
 Preparation = tuple[list[PreparedToServe], list[AskedT]]
 """The answers of workers, and the workers that were given up."""
+Refusals = dict[AskedT, str]
+"""The workers that said no, each with its reason."""
 
 
 async def answers(
@@ -45,18 +47,20 @@ async def answers(
 
 async def refusals(
     loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: QuestionOf[AskedT], seconds: float
-) -> list[AskedT]:
+) -> Refusals[AskedT]:
     """Ask each worker its question. Returns those that said no or could not get descriptors.
 
     A worker that is late, or that has ended, did not say no.
     """
     asked = {loop.create_task(one.ask(*question(one))): one for one in workers}
     if not asked:
-        return []
+        return {}
     answered, late = await asyncio.wait(asked, timeout=seconds)
     for task in late:
         task.cancel()
-    return [asked[task] for task in answered if isinstance(task.exception(), QuestionRefused | OSError)]
+    return {
+        asked[task]: str(error) for task in answered if isinstance(error := task.exception(), QuestionRefused | OSError)
+    }
 
 
 async def prepared(

@@ -28,7 +28,7 @@ from proxy.processes.messages.refusals import QuestionRefused
 from proxy.processes.messages.wire import AnswerT
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.acceptance import Acceptance
-from proxy.supervisor.workers.asking import Asked, Preparation, QuestionOf, answers, prepared, refusals
+from proxy.supervisor.workers.asking import Asked, Preparation, QuestionOf, Refusals, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
 from proxy.supervisor.workers.contracts import FleetOwner, SlotHolder
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
@@ -165,8 +165,8 @@ class Fleet:
             self._tasks.start(self._drain(worker))
 
     async def _serve_by(self, edition: Edition, workers: Sequence[WorkerProcess]) -> None:
-        for worker in await self._tell(workers, lambda one: self._commitment(one, edition)):
-            self._owner.tell(WorkerRefused(worker.slot, worker.pid))
+        for worker, reason in (await self._tell(workers, lambda one: self._commitment(one, edition))).items():
+            self._owner.tell(WorkerRefused(worker.slot, worker.pid, reason))
             worker.kill()
         await self.assign()
 
@@ -220,11 +220,12 @@ class Fleet:
         able = [one for one in everyone if one not in self._pulse.stuck]
         return {**dict.fromkeys(everyone), **await answers(self._loop, able, question, seconds)}
 
-    async def _tell(self, workers: Sequence[WorkerProcess], question: QuestionOf[WorkerProcess]) -> list[WorkerProcess]:
-        """Ask several workers at once. Returns those that said no.
+    async def _tell(
+        self, workers: Sequence[WorkerProcess], question: QuestionOf[WorkerProcess]
+    ) -> Refusals[WorkerProcess]:
+        """Ask several workers at once. Returns those that said no, and why.
 
-        A stuck worker is not waited for: it reads the question when it goes on. A worker that has
-        ended is being replaced.
+        A stuck worker is not waited for: it reads the question when it goes on.
         """
         return await refusals(self._loop, workers, question, self._patience.stuck)
 

@@ -67,13 +67,13 @@ async def test_who_said_no_is_told_apart_from_who_is_late_or_gone() -> None:
         Worker(Done()),
     )
     loop, asked = asyncio.get_running_loop(), [no, gone, late, yes]
-    assert await refusals(loop, asked, lambda _: (EndNow(), []), 0.01) == [asked[0]]
-    assert await refusals(loop, [], lambda _: (EndNow(), []), 0.01) == []
+    assert await refusals(loop, asked, lambda _: (EndNow(), []), 0.01) == {asked[0]: "no"}
+    assert await refusals(loop, [], lambda _: (EndNow(), []), 0.01) == {}
 
 
 async def test_one_that_could_not_be_told_counts_as_a_no() -> None:
     loop, asked = asyncio.get_running_loop(), [Worker(OSError(24, "Too many open files")), Worker(Done())]
-    assert await refusals(loop, asked, lambda _: (EndNow(), [3]), 0.01) == [asked[0]]
+    assert await refusals(loop, asked, lambda _: (EndNow(), [3]), 0.01) == {asked[0]: "[Errno 24] Too many open files"}
 
 
 class TestPreparing:
