@@ -59,20 +59,21 @@ class _Direction:
         """Changes the messages; its output always ends at a frame border."""
 
     def data_received(self, data: bytes | memoryview) -> None:
-        data = bytes(data)
-        received = len(data)
+        piece = data if isinstance(data, bytes) else bytes(data)
+        received = len(piece)
         self.bytes += received
-        messages = self.tracker.messages
+        tracker = self.tracker
+        messages = tracker.messages
         try:
-            border = self.tracker.receive_data(data)
-            if self.tracker.excess:
-                data = data[: -self.tracker.excess]
+            border = tracker.receive_data(piece)
+            if tracker.excess:
+                piece = piece[: -tracker.excess]
             if self.filter is not None:
-                data = self.filter.receive_data(data)
-                border = len(data)
+                piece = self.filter.receive_data(piece)
+                border = len(piece)
         except WebSocketViolation as violation:
             if not self.is_closed and self.filter is None:
-                self.sink.write(data[: violation.border or 0])
+                self.sink.write(piece[: violation.border or 0])
             self._tunnel.violated(self, violation)
             return
         except PayloadFault as fault:
@@ -81,13 +82,13 @@ class _Direction:
         finally:
             traffic = self.traffic
             traffic.bytes += received
-            traffic.messages += self.tracker.messages - messages
+            traffic.messages += tracker.messages - messages
         if self.waiting_close and border is not None:
-            data = data[:border] + self.waiting_close
+            piece = piece[:border] + self.waiting_close
             self.waiting_close, self.is_closed = b"", True
-            self.sink.write(data)
-        elif data and not self.is_closed:
-            self.sink.write(data)
+            self.sink.write(piece)
+        elif piece and not self.is_closed:
+            self.sink.write(piece)
         self._tunnel.moved(self)
 
     def close_sink(self, code: CloseCode, reason: str) -> None:
@@ -202,12 +203,12 @@ class Tunnel:
             if direction is self._from_client and direction.tracker.close_sent:
                 self.end(self._close_reason and f"{CLOSED}: {self._close_reason}")  # it has answered our close frame
             return
-        closes = self._from_client.tracker.close_sent, self._from_upstream.tracker.close_sent
-        if all(closes):
+        client_closes, upstream_closes = self._from_client.tracker.close_sent, self._from_upstream.tracker.close_sent
+        if client_closes and upstream_closes:
             # section 7.1.1: the server ends the connection now; we do not wait if it does not
             self._is_closing = True
             self.deadline = self._service.clock() + self._limits.websocket_close_seconds
-        elif any(closes):
+        elif client_closes or upstream_closes:
             # section 5.5.1: the other side answers as soon as it can; nothing long comes first
             if not self._awaits_close:
                 self._awaits_close = True

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from typing import Final
 
+from mypy_extensions import i64
+
 _FIN, _RSV, _OPCODE, _CONTROL = 0x80, 0x70, 0x0F, 0x08
 _MASK: Final = 0x80
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -20,7 +22,8 @@ _OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG
 # RFC 6455 5.2: the second octet holds a length up to 125. 126 and 127 there mean that 2 or
 # 8 octets with the length follow. Such a length is at least 126, or 65,536.
 _SHORT: Final = 125
-_EXTENDED: Final = {126: (2, 126), 127: (8, 65_536)}
+_TWO_OCTETS: Final = 126
+_EXTENDED: Final = {_TWO_OCTETS: (2, 126), 127: (8, 65_536)}
 _MASK_KEY: Final = 4
 # The most that is kept of an incomplete frame: a close frame without its last octet.
 _KEPT: Final = 2 + _MASK_KEY + _SHORT
@@ -102,8 +105,8 @@ class FrameTracker:
         "_limits",
         "_mask",
         "_message_bytes",
+        "_most",
         "_rest",
-        "_short",
         "_single",
         "close_code",
         "close_sent",
@@ -125,7 +128,7 @@ class FrameTracker:
         self._limits = limits
         self._mask = _MASK if sender is FrameSender.CLIENT else 0
         self._header = 2 + _MASK_KEY if sender is FrameSender.CLIENT else 2
-        self._short = min(_SHORT, limits.message_bytes)
+        self._most = limits.message_bytes
         self._faults = _FAULTS[extensions]
         self._single = _SINGLE[extensions]
         self._kept = b""
@@ -148,26 +151,21 @@ class FrameTracker:
         first frame that ends there. The relay can insert a frame at that place. None if no frame
         ends in `data`.
         """
-        size = len(data)
+        size: i64 = len(data)
         if self.close_sent:
             self.excess = size
             return None
-        position = self._end_of_begun(data)
-        if position is None:
-            return None
+        position: i64 = self._rest
+        if self._kept:
+            end = self._end_of_begun(data)
+            if end is None:
+                return None
+            position = end
         border = position
-        header, mask, short = self._header, self._mask, self._short
         while position < size:
-            # Nearly all frames are short messages in one piece. Other frames, and wrong ones, are
-            # checked step by step.
-            if (
-                not self._fragments
-                and position + 1 < size
-                and data[position] in self._single
-                and (length := data[position + 1] ^ mask) <= short
-            ):
+            length = self._single_frame(data, position, size)
+            if length:
                 self.messages += 1
-                position += header + length
             elif self.close_sent:
                 self.excess = size - position
                 self._rest = 0
@@ -177,19 +175,38 @@ class FrameTracker:
                 if not length:
                     self._kept = data[position:]
                     return border or None
-                position += length
+            position += length
             self.frames += 1
             border = border or position
         self._rest = position - size
         return border if 0 < border <= size else None
 
+    def _single_frame(self, data: bytes, start: i64, size: i64) -> i64:
+        """Return the length of the frame at `start` if it is a whole message of up to 64 KB.
+
+        Nearly all frames are. 0 for all other frames, and for wrong ones: `_frame` checks those
+        step by step. Here are no integers but machine words, which cost the compiled code least.
+        """
+        if self._fragments or start + 3 >= size or not self._single[data[start]]:
+            return 0
+        length: i64 = data[start + 1] ^ self._mask
+        header: i64 = self._header
+        if length == _TWO_OCTETS:
+            length = data[start + 2] << 8 | data[start + 3]
+            header += 2
+            if length <= _SHORT:
+                return 0
+        elif length > _SHORT:
+            return 0
+        if length > self._most:
+            return 0
+        return header + length
+
     def _end_of_begun(self, data: bytes) -> int | None:
-        """Return where the frame ends that earlier data left unfinished; None if that is not known.
+        """Return where the frame ends whose header came in part; None if that is not known yet.
 
         The end may lie behind `data`.
         """
-        if not self._kept:
-            return self._rest
         begun = self._kept + data[:_KEPT]
         try:
             length = self._frame(begun, 0)
@@ -258,7 +275,7 @@ class FrameTracker:
 
     def _close(self, mask_and_payload: bytes) -> None:
         self.close_sent = True
-        self._single = frozenset()
+        self._single = _NONE
         key, payload = mask_and_payload[: self._header - 2], mask_and_payload[self._header - 2 :]
         if payload:
             self.close_code = int.from_bytes(_masked(payload[:2], key) if key else payload[:2], "big")
@@ -309,11 +326,11 @@ def _fault(first: int, extensions: Extensions) -> str | None:
 
 
 _FAULTS: Final = {extensions: tuple(_fault(first, extensions) for first in range(256)) for extensions in Extensions}
+# For each first octet: whether it begins a message in one piece.
 _SINGLE: Final = {
-    extensions: frozenset(
-        first
-        for first, fault in enumerate(faults)
-        if not fault and first & _FIN and first & _OPCODE in {_TEXT, _BINARY}
+    extensions: bytes(
+        not fault and bool(first & _FIN) and first & _OPCODE in {_TEXT, _BINARY} for first, fault in enumerate(faults)
     )
     for extensions, faults in _FAULTS.items()
 }
+_NONE: Final = bytes(256)
