@@ -23,6 +23,7 @@ _OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG
 # 8 octets with the length follow. Such a length is at least 126, or 65,536.
 _SHORT: Final = 125
 _TWO_OCTETS: Final = 126
+_TWO_OCTETS_MOST: Final = 65_535
 _EXTENDED: Final = {_TWO_OCTETS: (2, 126), 127: (8, 65_536)}
 _MASK_KEY: Final = 4
 # The most that is kept of an incomplete frame: a close frame without its last octet.
@@ -128,7 +129,7 @@ class FrameTracker:
         self._limits = limits
         self._mask = _MASK if sender is FrameSender.CLIENT else 0
         self._header = 2 + _MASK_KEY if sender is FrameSender.CLIENT else 2
-        self._most = limits.message_bytes
+        self._most = min(_TWO_OCTETS_MOST, limits.message_bytes)
         self._faults = _FAULTS[extensions]
         self._single = _SINGLE[extensions]
         self._kept = b""
@@ -151,11 +152,11 @@ class FrameTracker:
         first frame that ends there. The relay can insert a frame at that place. None if no frame
         ends in `data`.
         """
-        size: i64 = len(data)
+        size = len(data)
         if self.close_sent:
             self.excess = size
             return None
-        position: i64 = self._rest
+        position = self._rest
         if self._kept:
             end = self._end_of_begun(data)
             if end is None:
@@ -163,7 +164,7 @@ class FrameTracker:
             position = end
         border = position
         while position < size:
-            length = self._single_frame(data, position, size)
+            length: int = self._single_frame(data, position, size)
             if length:
                 self.messages += 1
             elif self.close_sent:

@@ -12,7 +12,7 @@ the count goes down with time, and with data.
 
 from typing import Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 # All at once: 6 ms of KeyUpdates, after which the connection ends.
 RECORDS_WITHOUT_DATA: Final = 512
@@ -52,15 +52,18 @@ class RecordTally:
 
     def receive_data(self, data: bytes | memoryview) -> int:
         """Answer how many records end in `data`."""
-        size = len(data)
-        if (
-            not self._rest
-            and not self._header
-            and size > _HEADER_BYTES
-            and size == _HEADER_BYTES + (data[3] << 8 | data[4])
-        ):
-            return 1  # one that came alone and whole, as nearly all do
+        if self.is_one(data):
+            return 1
         return self._walk(self._header + bytes(data) if self._header else data)
+
+    def is_one(self, data: bytes | memoryview) -> bool:
+        """Whether `data` is one record that came alone and whole, as nearly all do."""
+        size: i64 = len(data)
+        if self._rest or self._header or size <= _HEADER_BYTES:
+            return False
+        high: i64 = data[3]
+        low: i64 = data[4]
+        return size == _HEADER_BYTES + (high << 8 | low)
 
     def _walk(self, data: bytes | memoryview) -> int:
         size, position = len(data), self._rest
