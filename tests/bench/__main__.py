@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import load, report
+from tests.bench import load, machine, report
 from tests.bench.measuring import Scene
 from tests.bench.report import Row
 from tests.bench.rows import ROWS
@@ -40,6 +40,7 @@ def main() -> int:
     if len(cores) < 2:
         sys.stderr.write("bench: two cores are needed, one for the server and one for the load\n")
         return 2
+    head = machine.described()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without ending the servers
     try:
         with tempfile.TemporaryDirectory(prefix="plexigate-bench-") as directory:
@@ -47,7 +48,7 @@ def main() -> int:
     except (load.LoadError, NotReadyError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 2
-    sys.stdout.write((report.as_json({}, rows) if arguments.json else report.table(rows)) + "\n")
+    sys.stdout.write((report.as_json(head, rows) if arguments.json else report.table(head, rows)) + "\n")
     return 0 if all(row.is_within_limit for row in rows) else 1
 
 

@@ -73,11 +73,14 @@ class Row:
         return "ok" if self.is_within_limit else "OVER"
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows in columns, for a terminal of 120 columns, and their notes below it."""
+def table(head: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """Where and what was measured, the rows in columns for a terminal of 120, and their notes below them."""
     width = max(len(row.title) for row in rows)
     names = "".join(f"  {name:>9}" for name in COLUMNS)
-    lines = [f"{'':{width}}  {'':6}{names}  {'ratio':>6}  {'min-max':>9}  {'wanted':>6}"]
+    said = ", ".join(
+        value if name in {"date", "code", "machine"} else f"{name} {value}" for name, value in head.items()
+    )
+    lines = [said, "", f"{'':{width}}  {'':6}{names}  {'ratio':>6}  {'min-max':>9}  {'wanted':>6}"]
     for row in rows:
         figures = "".join(f"  {row.figure(one):>9.1f}" if one in row.contenders else f"  {'':9}" for one in COLUMNS)
         spread = f"{min(row.ratios):.2f}-{max(row.ratios):.2f}"

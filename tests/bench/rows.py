@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from tests.bench import bulk, exchanges, load, payload, signing
-from tests.bench.measuring import Scene, cpu_rounds, exchange_rounds
+from tests.bench import bulk, exchanges, growth, load, memory, payload, signing
+from tests.bench.measuring import Scene, cpu_rounds, exchange_rounds, late_rounds
 from tests.bench.report import Row
 from tests.bench.servers import Server
 
@@ -28,7 +28,7 @@ def post(scene: Scene) -> list[Row]:
 
 def picture(scene: Scene) -> list[Row]:
     """An answer of several records."""
-    rounds = exchange_rounds(scene, exchanges.GET_PICTURE, connections=16, in_flight=16)
+    rounds = exchange_rounds(scene, exchanges.GET_PICTURE, connections=16)
     return [Row("picture", "64 KiB response", "µs CPU", rounds, 1.1)]
 
 
@@ -56,7 +56,7 @@ def _transfer(scene: Scene, key: str, title: str, operate: Callable[[bulk.Bulk],
 def websocket(scene: Scene) -> list[Row]:
     """Messages of a chat."""
     title = f"WebSocket, {exchanges.MESSAGE_BYTES} bytes each way, {SOCKETS} sockets"
-    rounds = exchange_rounds(scene, exchanges.ECHOED, connections=SOCKETS, in_flight=SOCKETS)
+    rounds = exchange_rounds(scene, exchanges.ECHOED, connections=SOCKETS)
     return [Row("websocket", title, "µs CPU", rounds, 1.0)]
 
 
@@ -75,6 +75,43 @@ def resumed(scene: Scene) -> list[Row]:
     clients = {server.name: load.Resumptions.of(server, scene.bench.authority, load.VISIT) for server in scene.servers}
     rounds = cpu_rounds(scene.servers, lambda server: clients[server.name].visit(HANDSHAKES))
     return [Row("resumed", "resumed handshake, request, close", "µs CPU", rounds, 1.05)]
+
+
+def idle(scene: Scene) -> list[Row]:
+    """Memory of a connection at rest."""
+    rounds = [memory.kilobytes(scene.bench, scene.backend, memory.connections(scene.bench)) for _ in range(2)]
+    return [Row("idle", "RSS per idle connection", "KB", rounds, 1.0)]
+
+
+def idle_websocket(scene: Scene) -> list[Row]:
+    """Memory of a WebSocket at rest."""
+    rounds = [memory.kilobytes(scene.bench, scene.backend, memory.websockets(scene.bench)) for _ in range(2)]
+    return [Row("idle-websocket", "RSS per idle WebSocket", "KB", rounds, 1.0)]
+
+
+def p99(scene: Scene) -> list[Row]:
+    """How long the slowest of a hundred requests take at half of saturation."""
+    rate, rounds = late_rounds(scene, exchanges.GET)
+    note = f"{rate:,.0f} requests/s for each, half of what the slowest can"
+    return [Row("p99", "GET, p99 at half of saturation", "µs", rounds, 1.2, note=note)]
+
+
+def connections(scene: Scene) -> list[Row]:
+    """Whether a request costs more with many connections."""
+    title = f"GET, with {growth.FEW:,} -> {growth.MANY:,} connections"
+    return [Row("connections", title, "µs CPU", growth.connections(scene), growth.FLAT)]
+
+
+def names(scene: Scene) -> list[Row]:
+    """Whether a handshake costs more with many names."""
+    title = f"full handshake, with 1 -> {growth.NAMES:,} names"
+    return [Row("names", title, "µs CPU", growth.names(scene), growth.FLAT)]
+
+
+def routes(scene: Scene) -> list[Row]:
+    """Whether a request costs more with many routes."""
+    title = f"GET, with 1 -> {growth.ROUTES:,} routes"
+    return [Row("routes", title, "µs CPU", growth.routes(scene), growth.FLAT)]
 
 
 def token(_: Scene) -> list[Row]:
@@ -118,6 +155,12 @@ ROWS: Mapping[str, Measure] = {
     "websocket": websocket,
     "handshake": handshake,
     "resumed": resumed,
+    "idle": idle,
+    "idle-websocket": idle_websocket,
+    "p99": p99,
+    "connections": connections,
+    "names": names,
+    "routes": routes,
     "token": token,
     "storm": storm,
     "payload": payloads,

@@ -88,7 +88,7 @@ class Bench:
         text = configurations.HAPROXY.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
         configuration.write_text(text)
         command = _pinned(self.proxy_core, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
-        with (self.directory / "haproxy.log").open("wb") as log, subprocess.Popen(command, stdout=log) as process:
+        with (self.directory / "haproxy.log").open("ab") as log, subprocess.Popen(command, stdout=log) as process:
             try:
                 _wait(process, lambda: _listens(port) or None)
                 yield Server("haproxy", process.pid, port)

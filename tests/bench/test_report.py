@@ -6,6 +6,8 @@ import pytest
 
 from tests.bench.report import Round, Row, as_json, table
 
+HEAD = {"date": "2026-11-27", "code": "compiled", "nginx": "1.26.3"}
+
 
 def row(*rounds: Round, wanted: float | None = None, most: float | None = None, note: str = "") -> Row:
     return Row("get", "request", "µs CPU", rounds, wanted, most=most, note=note)
@@ -29,14 +31,14 @@ def test_yardstick_is_the_better_of_the_others_whichever_that_is() -> None:
 @pytest.mark.parametrize(("plexigate", "verdict"), [(10.0, "ok"), (10.1, "OVER")])
 def test_row_may_have_a_bound_of_its_own_whatever_others_need(plexigate: float, verdict: str) -> None:
     one = row(*rounds((800, plexigate)), most=10.0, note="in a storm")
-    assert table([one]).splitlines()[1].split()[-2:] == ["10.0", verdict]
-    assert table([one]).splitlines()[-1] == "request: in a storm"
+    assert table(HEAD, [one]).splitlines()[3].split()[-2:] == ["10.0", verdict]
+    assert table(HEAD, [one]).splitlines()[-1] == "request: in a storm"
 
 
 def test_row_without_a_bound_only_tells() -> None:
     one = row(*rounds((10, 1_000)))
     assert one.is_within_limit
-    assert table([one]).splitlines()[1].split() == [
+    assert table(HEAD, [one]).splitlines()[3].split() == [
         "request",
         "µs",
         "CPU",
@@ -53,7 +55,8 @@ def test_row_is_over_when_its_ratio_exceeds_what_is_wanted(plexigate: float, ver
     assert one.is_within_limit == (verdict == "ok")
     ratio = "1.50x 1.50-1.50" if verdict == "ok" else "1.51x 1.51-1.51"
     assert (
-        table([one]).splitlines()[1].split() == f"request µs CPU 10.0 12.0 {plexigate} {ratio} 1.50x {verdict}".split()
+        table(HEAD, [one]).splitlines()[3].split()
+        == f"request µs CPU 10.0 12.0 {plexigate} {ratio} 1.50x {verdict}".split()
     )
 
 
@@ -67,25 +70,39 @@ def test_every_round_is_judged_where_that_is_wanted(each: bool, is_within: bool)
 
 def test_yardstick_without_a_column_stands_below_the_table() -> None:
     one = row({"MultiFernet": 10, "plexigate": 11}, wanted=1.3)
-    assert table([one]).splitlines()[1].split() == ["request", "µs", "CPU", "11.0", "1.10x", "1.10-1.10", "1.30x", "ok"]
-    assert table([one]).splitlines()[-1] == "request: MultiFernet 10.0"
+    assert table(HEAD, [one]).splitlines()[3].split() == [
+        "request",
+        "µs",
+        "CPU",
+        "11.0",
+        "1.10x",
+        "1.10-1.10",
+        "1.30x",
+        "ok",
+    ]
+    assert table(HEAD, [one]).splitlines()[-1] == "request: MultiFernet 10.0"
 
 
 def test_columns_of_the_table_are_aligned() -> None:
     lines = table(
+        HEAD,
         [
             row(*rounds((9, 9)), wanted=2.0),
             Row("handshake", "full handshake", "KB RSS", [{"nginx": 999, "haproxy": 1_500, "plexigate": 1_200}], 1.15),
-        ]
+        ],
     ).splitlines()
-    assert len({line.index("x") for line in lines[1:3]}) == 1
-    assert max(map(len, lines[:3])) <= 120
+    assert len({line.index("x") for line in lines[3:5]}) == 1
+    assert max(map(len, lines[:5])) <= 120
+
+
+def test_head_says_when_and_what() -> None:
+    assert table(HEAD, [row(*rounds((9, 9)))]).splitlines()[0] == "2026-11-27, compiled, nginx 1.26.3"
 
 
 def test_json_holds_every_number_and_the_verdict() -> None:
-    document = json.loads(as_json({"python": "3.13"}, [row(*rounds((10, 30), (10, 20)), wanted=2.0)]))
+    document = json.loads(as_json(HEAD, [row(*rounds((10, 30), (10, 20)), wanted=2.0)]))
     assert document == {
-        "measured": {"python": "3.13"},
+        "measured": HEAD,
         "rows": [
             {
                 "key": "get",

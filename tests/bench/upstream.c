@@ -141,13 +141,17 @@ static int go_on(struct connection *one)
         return count < 0 && errno == EAGAIN;
     one->held += (size_t)count;
     one->buffer[one->held] = 0;
-    for (size_t taken = 1; taken != 0;) {
-        if (one->state == BODY) {
+    for (;;) {
+        enum state before = one->state;
+        size_t taken = 0;
+        if (before == BODY) {
             taken = one->held < one->left ? one->held : one->left;
             take_body(one, taken);
-        } else
-            taken = one->held == 0 ? 0 : one->state == HEAD ? take_head(one) : take_frame(one);
+        } else if (one->held != 0)
+            taken = before == HEAD ? take_head(one) : take_frame(one);
         drop(one, taken);
+        if (taken == 0 && one->state == before)
+            break;
     }
     return one->held < BUFFER;
 }

@@ -1,0 +1,55 @@
+"""What a connection costs that does nothing: resident memory, of servers that were just started."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from tests.bench import exchanges, load, usage
+from tests.bench.report import OURS, Round
+from tests.bench.servers import MESSAGE, Backend, Bench, Server
+
+CONNECTIONS = 1_000
+_WARM_UP_CONNECTIONS = 50
+
+Open = Callable[[Server, int], AbstractContextManager[None]]
+
+
+def connections(bench: Bench) -> Open:
+    """Opens connections that have got one answer."""
+
+    def opened(server: Server, count: int) -> AbstractContextManager[None]:
+        return load.idle_connections(server, count, MESSAGE, bench.authority)
+
+    return opened
+
+
+def websockets(bench: Bench) -> Open:
+    """Opens WebSockets that have each carried one message both ways."""
+
+    @contextmanager
+    def opened(server: Server, count: int) -> Iterator[None]:
+        with exchanges.clients(server, bench.directory, exchanges.ECHOED, count) as clients:
+            done = 0
+            while done < count:  # each message goes over the socket that has rested longest
+                done += clients.run(0.05, in_flight=1).exchanges
+            yield
+
+    return opened
+
+
+def kilobytes(bench: Bench, backend: Backend, opened: Open) -> Round:
+    """What each connection adds to each of the servers; what they set up once is not counted."""
+    starts = {
+        "nginx": bench.nginx(backend),
+        "haproxy": bench.haproxy(backend),
+        OURS: bench.plexigate(backend, "idle"),
+    }
+    return {name: _added(start, opened) for name, start in starts.items()}
+
+
+def _added(start: AbstractContextManager[Server], opened: Open) -> float:
+    with start as server:
+        with opened(server, _WARM_UP_CONNECTIONS):
+            pass
+        before = usage.resident_bytes(server.pid)
+        with opened(server, CONNECTIONS):
+            return (usage.resident_bytes(server.pid) - before) / CONNECTIONS / 1_024
