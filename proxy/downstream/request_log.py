@@ -11,6 +11,7 @@ from proxy.limits.reasons import ConnectionReason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.events.clients import ConnectionCut
 from proxy.tls.record_flood import RecordFlood
+from proxy.tls.results import openssl_code
 
 
 class RequestLog:
@@ -77,7 +78,7 @@ class RequestLog:
         if isinstance(error, RecordFlood):
             reason, detail = ConnectionReason.RECORD_FLOOD, str(error)
         elif isinstance(error, ssl.SSLError):
-            reason, detail = ConnectionReason.TLS_BROKEN, error.reason or str(error)
+            reason, detail = ConnectionReason.TLS_BROKEN, openssl_code(error) or str(error)
         else:
             return
         service, facts = self._service, self._facts

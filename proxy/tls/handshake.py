@@ -37,7 +37,7 @@ from proxy.tls.handshake_states import (
 )
 from proxy.tls.malformed_hello import answer_to, reason_of
 from proxy.tls.records import ClientHelloReader, HelloError
-from proxy.tls.results import Failed, FailureReason, HandshakeObserver, openssl_reason
+from proxy.tls.results import Failed, FailureReason, HandshakeObserver, openssl_code, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.server_step import ServerStep, ServerSteps
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
@@ -239,7 +239,7 @@ class Handshake:
     def stepped(self, made: ServerStep) -> None:
         """Send what OpenSSL has for the client, and go on or end (`server_step.StepOwner`)."""
         if made.error is not None:
-            code = made.error.reason
+            code = openssl_code(made.error)
             self._end(made.output, openssl_reason(code), code or str(made.error), alert_in(made.output))
             return
         self._stream.resume_reading()

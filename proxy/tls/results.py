@@ -58,6 +58,16 @@ _REFUSALS: Final = {
 }
 
 
+def openssl_code(error: OSError) -> str | None:
+    """OpenSSL's name of an `ssl.SSLError`, if it has one.
+
+    Compiled code would refuse a None in `error.reason`, which typeshed declares to be a str; an
+    error that Python made has no such attribute.
+    """
+    code: str | None = getattr(error, "reason", None)
+    return code
+
+
 def openssl_reason(code: str | None) -> FailureReason:
     """The reason that an error of OpenSSL in a handshake is counted under."""
     return _REFUSALS.get(code or "", FailureReason.TLS_ERROR)

@@ -27,7 +27,7 @@ from proxy.tls.groups import GroupPreference
 from proxy.tls.policy import predicts_retry
 from proxy.tls.race import SigningRace, SigningServices
 from proxy.tls.records import ClientFlight, ClientHelloReader, HelloError
-from proxy.tls.results import FailureReason, openssl_reason
+from proxy.tls.results import FailureReason, openssl_code, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.step_queue import StepQueue
@@ -238,7 +238,7 @@ class SignedFlight:
         self._owner.refuse(reason, alert, detail)
 
     def _refuse_failed(self, failure: AttemptFailed) -> None:
-        code = failure.error.reason
+        code = openssl_code(failure.error)
         alert = failure.alert or AlertDescription.INTERNAL_ERROR
         self._refuse(openssl_reason(code), alert, code or str(failure.error))
 

@@ -1,10 +1,14 @@
 """Results of a handshake: what follows from what is in them."""
 
+import ssl
+
+import pytest
+
 from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
-from proxy.tls.results import Established, Failed, FailureReason, openssl_reason
+from proxy.tls.results import Established, Failed, FailureReason, openssl_code, openssl_reason
 
 CHAT = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_alert_context()))
 
@@ -31,3 +35,16 @@ def test_error_of_openssl_is_an_error_unless_it_means_a_refusal() -> None:
     assert openssl_reason("NO_SUITABLE_SIGNATURE_ALGORITHM") is FailureReason.NO_COMMON_SIGNATURE
     assert openssl_reason("RECORD_LAYER_FAILURE") is FailureReason.TLS_ERROR
     assert openssl_reason(None) is FailureReason.TLS_ERROR
+
+
+def test_an_error_may_have_no_code_of_openssl() -> None:
+    incoming = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="chat.test")
+    with pytest.raises(ssl.SSLWantReadError) as waits:
+        client.do_handshake()
+    assert openssl_code(waits.value) is None
+    incoming.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(ssl.SSLError) as broken:
+        client.do_handshake()
+    assert openssl_code(broken.value) == "WRONG_VERSION_NUMBER"
+    assert openssl_code(ssl.SSLError(ssl.SSL_ERROR_WANT_READ, "made by Python")) is None
