@@ -279,7 +279,8 @@ class TlsStream:
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
-        # len() is asked: mypyc takes each "X | None" that is not None for true, unless X has a __bool__
+        # len() is asked: mypyc takes each "X | None" that is not None for true, unless X has a
+        # __bool__
         while waiting is not None and len(waiting) and not self._raw.is_blocked:
             self._send_record(waiting.take())
         if waiting is not None and not len(waiting):
