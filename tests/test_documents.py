@@ -140,7 +140,7 @@ def test_commands_are_those_of_the_program(document: Document, block: Block) -> 
             if called is not None:
                 parse(called)
             if words[0] == "./dev":
-                assert f"\ndev_{words[1]}() {{" in script, f"{document.path.name}: {line}"
+                assert f"\n    {words[1]}) dev_" in script, f"{document.path.name}: {line}"
 
 
 def drained(document: Document) -> list[tuple[str, str]]:
