@@ -5,16 +5,18 @@ OpenSSL decodes the same bytes again and has the last word. So extensions that d
 are skipped: unknown ones, GREASE (RFC 8701) and the outer hello of Encrypted ClientHello among
 them. What is read is read strictly.
 
+Numbers are put together from single bytes: compiled, that takes a tenth of `struct` and of
+`int.from_bytes`.
+
 Lists of code points become tuples, or, beyond `_LONGEST_TUPLE` entries, an `array` of two bytes per
 entry: Python's integers would make a hello of 64 KB cost a megabyte during its handshake.
 """
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from struct import Struct, unpack
-from struct import error as struct_error
+from struct import unpack
 from typing import Final, NamedTuple, TypeVar
 
 from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure
@@ -64,8 +66,6 @@ _KEPT_BYTES: Final = 132
 _KEPT: Final = 256
 
 _Decoded = TypeVar("_Decoded")
-
-_type_and_length: Final = Struct(">HH").unpack_from
 
 
 class ClientHello(NamedTuple):
@@ -146,14 +146,16 @@ def parse_client_hello(message: bytes) -> ClientHello:
 
 
 def _vector_end(data: bytes, start: int, prefix_bytes: int, where: str) -> int:
-    """Find the end of the vector whose length stands in the `prefix_bytes` at `start`; it must lie
-    within `data`.
+    """Find the end of the vector whose length stands in the `prefix_bytes` at `start`, 1 or 2.
+
+    It must lie within `data`.
     """
-    content = start + prefix_bytes
-    end = content + int.from_bytes(data[start:content])
-    if end > len(data):
-        raise HelloError(HelloFailure.MALFORMED, where)
-    return end
+    content, size = start + prefix_bytes, len(data)
+    if content <= size:
+        end = content + (data[start] if prefix_bytes == 1 else data[start] << 8 | data[start + 1])
+        if end <= size:
+            return end
+    raise HelloError(HelloFailure.MALFORMED, where)
 
 
 def _extensions(message: bytes, start: int) -> dict[int, bytes]:
@@ -165,12 +167,11 @@ def _extensions(message: bytes, start: int) -> dict[int, bytes]:
         raise HelloError(HelloFailure.MALFORMED, "bytes after the extensions")
     position, extension_type = start + 2, -1
     while position < size:
-        try:
-            extension_type, length = _type_and_length(message, position)
-        except struct_error as error:  # fewer than four bytes are left
-            raise HelloError(HelloFailure.MALFORMED, "extensions") from error
         content = position + _EXTENSION_HEADER_BYTES
-        position = content + length
+        if content > size:
+            raise HelloError(HelloFailure.MALFORMED, "extensions")
+        extension_type = message[position] << 8 | message[position + 1]
+        position = content + (message[position + 2] << 8 | message[position + 3])
         if position > size:
             raise HelloError(HelloFailure.MALFORMED, f"extension {extension_type}")
         if extension_type in extensions:  # section 4.2: "There MUST NOT be more than one extension of the same type"
@@ -207,7 +208,8 @@ def _kept(decode: Callable[[bytes], _Decoded]) -> Callable[[bytes], _Decoded]:
 
 def _only_vector(extension: bytes, where: str) -> bytes:
     """Take the content of an extension that is one vector with a length of 16 bits."""
-    if int.from_bytes(extension[:2]) != len(extension) - 2:
+    size = len(extension)
+    if size < 2 or extension[0] << 8 | extension[1] != size - 2:
         raise HelloError(HelloFailure.MALFORMED, where)
     return extension[2:]
 
@@ -248,12 +250,12 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
     groups: dict[int, None] = {}
     position, size = 0, len(shares)
     while position < size:
-        try:
-            group, length = _type_and_length(shares, position)
-        except struct_error as error:  # fewer than four bytes are left
-            raise HelloError(HelloFailure.MALFORMED, "key_share") from error
-        position += _KEY_SHARE_HEADER_BYTES + length
-        if not length or position > size:
+        content = position + _KEY_SHARE_HEADER_BYTES
+        if content > size:
+            raise HelloError(HelloFailure.MALFORMED, "key_share")
+        group = shares[position] << 8 | shares[position + 1]
+        position = content + (shares[position + 2] << 8 | shares[position + 3])
+        if position == content or position > size:
             raise HelloError(HelloFailure.MALFORMED, "key_share")
         if group in groups:  # "Clients MUST NOT offer multiple KeyShareEntry values for the same group"
             raise HelloError(HelloFailure.KEY_SHARE, f"group 0x{group:04x}")
@@ -306,13 +308,15 @@ def _has_early_data(extension: bytes) -> bool:
     return True
 
 
-def _vectors(data: bytes, prefix_bytes: int, where: str, *, after: int = 0) -> Iterator[bytes]:
+def _vectors(data: bytes, prefix_bytes: int, where: str, *, after: int = 0) -> list[bytes]:
     """Split `data` into vectors, none of them empty; skip `after` bytes behind each."""
+    vectors: list[bytes] = []  # no generator: mypyc makes a slow one
     position, size = 0, len(data)
     while position < size:
         content = position + prefix_bytes
-        end = content + int.from_bytes(data[position:content])
+        end = _vector_end(data, position, prefix_bytes, where)
         position = end + after
         if end == content or position > size:
             raise HelloError(HelloFailure.MALFORMED, where)
-        yield data[content:end]
+        vectors.append(data[content:end])
+    return vectors
