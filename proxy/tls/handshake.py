@@ -249,9 +249,7 @@ class Handshake:
             if server_hello.is_retry:
                 state.is_retried = True
             else:
-                self._state = Finishing(
-                    state.hello, state.identity, state.steps, state.is_retried, server_hello, made.seconds
-                )
+                self._state = Finishing(state, state.steps, server_hello, made.seconds)
         if made.output:
             self._stream.write(made.output)
         if made.is_finished:
@@ -285,7 +283,7 @@ class Handshake:
             state.is_retried = True
         else:
             steps = self._steps(flight.tls)
-            self._state = Finishing(state.hello, state.identity, steps, state.is_retried, server_hello, flight.seconds)
+            self._state = Finishing(state, steps, server_hello, flight.seconds)
             if held:
                 steps.receive_data(held)
         self._stream.write(flight.data)

@@ -17,7 +17,6 @@ leaves. The observer is told exactly once how it ended, and not at all if the ob
 ended it (`give_way`).
 """
 
-from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
 from proxy.tls.client_hello import ClientHello
@@ -27,8 +26,8 @@ from proxy.tls.server_hello import ServerHello
 from proxy.tls.server_step import ServerSteps
 from proxy.tls.signed_flight import SignedFlight
 
-# The states are not frozen: that would make each three times as dear, and a connection needs four.
-# Reading and Challenged are no dataclasses: mypyc takes a ClassVar of one for a field.
+# The states are no dataclasses: mypyc leaves the `__init__` of those to the interpreter, and a
+# connection needs four.
 
 
 class Reading:
@@ -43,47 +42,60 @@ class Reading:
         self.reader = reader
 
 
-@dataclass(slots=True, eq=False)
 class Choosing:
     """The ClientHello is read; it decides how the handshake goes on."""
 
-    hello: ClientHello
-    identity: ServerIdentity | None = None
+    __slots__ = ("hello", "identity")
+
+    def __init__(self, hello: ClientHello) -> None:
+        """Begin without an identity."""
+        self.hello = hello
+        self.identity: ServerIdentity | None = None
 
 
-@dataclass(slots=True, eq=False)
 class Answering:
     """OpenSSL makes the server's flight, with a key in a file."""
 
-    hello: ClientHello
-    identity: ServerIdentity
-    steps: ServerSteps
-    is_retried: bool = False
-    """Whether a HelloRetryRequest was sent."""
+    __slots__ = ("hello", "identity", "is_retried", "steps")
+
+    def __init__(self, hello: ClientHello, identity: ServerIdentity, steps: ServerSteps) -> None:
+        """Answer `hello` by `steps`."""
+        self.hello = hello
+        self.identity = identity
+        self.steps = steps
+        self.is_retried = False
+        """Whether a HelloRetryRequest was sent."""
 
 
-@dataclass(slots=True, eq=False)
 class Signing:
     """The server's flight is made with a key in a token."""
 
-    hello: ClientHello
-    identity: ServerIdentity
-    flight: SignedFlight
-    is_retried: bool = False
-    """Whether a HelloRetryRequest was sent."""
+    __slots__ = ("flight", "hello", "identity", "is_retried")
+
+    def __init__(self, hello: ClientHello, identity: ServerIdentity, flight: SignedFlight) -> None:
+        """Answer `hello` by `flight`."""
+        self.hello = hello
+        self.identity = identity
+        self.flight = flight
+        self.is_retried = False
+        """Whether a HelloRetryRequest was sent."""
 
 
-@dataclass(slots=True, eq=False)
 class Finishing:
     """The server's flight is sent."""
 
-    hello: ClientHello
-    identity: ServerIdentity
-    steps: ServerSteps
-    is_retried: bool
-    server_hello: ServerHello
-    seconds: float
-    """What the step took that made the flight."""
+    __slots__ = ("hello", "identity", "is_retried", "seconds", "server_hello", "steps")
+
+    def __init__(
+        self, before: Answering | Signing, steps: ServerSteps, server_hello: ServerHello, seconds: float
+    ) -> None:
+        """Await the client's Finished for `steps`. `seconds` is what the step of the flight took."""
+        self.hello = before.hello
+        self.identity = before.identity
+        self.is_retried = before.is_retried
+        self.steps = steps
+        self.server_hello = server_hello
+        self.seconds = seconds
 
 
 class Challenged:
