@@ -1,6 +1,6 @@
 """The facts about a client for the life of its connection, for upstreams and the log."""
 
-from ipaddress import ip_address
+from ipaddress import IPv6Address
 
 from proxy.http.fields import Fields
 from proxy.http.head import RequestHead
@@ -52,8 +52,12 @@ class ClientFacts:
     def peer(self) -> ForwardedPeer:
         """What upstreams are told."""
         if self._peer is None:
-            address = ip_address(self.address)
-            self._peer = ForwardedPeer.of(address, self.tls.group_name, is_trusted=self.is_trusted)
+            group, address = self.tls.group_name, self.address
+            self._peer = (
+                ForwardedPeer.of(IPv6Address(address), group, is_trusted=self.is_trusted)
+                if ":" in address
+                else ForwardedPeer.of_ipv4(address, group, is_trusted=self.is_trusted)
+            )
         return self._peer
 
     def counts_as(self, fields: Fields) -> bytes:

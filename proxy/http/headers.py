@@ -55,6 +55,16 @@ class ForwardedPeer:
         text = str(shown).encode("ascii")
         # RFC 7239 section 6: an IPv6 address is bracketed, and then quoted for its colons.
         node = text if shown.version == 4 else b'"[%b]"' % text
+        return cls._told(text, node, group, is_trusted=is_trusted)
+
+    @classmethod
+    def of_ipv4(cls, address: str, group: str, *, is_trusted: bool) -> "ForwardedPeer":
+        """The same for an IPv4 address as the kernel writes it: `ip_address` would take 4 µs."""
+        text = address.encode("ascii")
+        return cls._told(text, text, group, is_trusted=is_trusted)
+
+    @classmethod
+    def _told(cls, text: bytes, node: bytes, group: str, *, is_trusted: bool) -> "ForwardedPeer":
         element = b'for=%b;proto=https;host="' % node
         group_line = b"X-TLS-Group: %b\r\n" % group.encode("ascii")
         lines = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: https\r\nForwarded: %b" % (group_line, text, element)

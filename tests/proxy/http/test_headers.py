@@ -217,6 +217,11 @@ def test_peer_is_shown_by_its_address(address: str, shown: bytes, node: bytes) -
     assert b"X-TLS-Group: X25519" in head
 
 
+def test_ipv4_address_needs_no_parser() -> None:
+    shown = ForwardedPeer.of_ipv4("192.0.2.7", "X25519", is_trusted=True)
+    assert shown == ForwardedPeer.of(ip_address("192.0.2.7"), "X25519", is_trusted=True)
+
+
 def test_host_that_is_an_address_is_quoted() -> None:
     head = lines(sent_upstream(host=b"[::1]:443"))
     assert b'Forwarded: for=192.0.2.7;proto=https;host="[::1]:443"' in head
