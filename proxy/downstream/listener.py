@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
+from socket import SocketType
 from typing import Final
 
 from proxy.downstream.acceptor import Acceptor
@@ -120,7 +121,7 @@ class Listener:
         """Take a connection that another process has accepted."""
         self._accepted(sock, sock.getpeername()[0])
 
-    def _accepted(self, sock: socket.socket, address: str) -> None:
+    def _accepted(self, sock: SocketType, address: str) -> None:
         runtime = self.runtime
         is_exempt = bool(runtime.exempt) and is_in(address, runtime.exempt)
         network = network_of(address)
@@ -183,7 +184,7 @@ class _Arrival:
         policy, deadline = self._runtime.policy, self.since + self._runtime.limits.handshake_seconds
         self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, self.client)
 
-    def begin(self, sock: socket.socket) -> None:
+    def begin(self, sock: SocketType) -> None:
         services = self._services
         services.deadlines.watch(self._handshake)
         services.http.opened(self, self)

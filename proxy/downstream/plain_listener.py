@@ -8,7 +8,7 @@ until their client has it. Then those end that still wait for a request (`limits
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
-from socket import socket
+from socket import SocketType, socket
 from typing import Final
 
 from config.issuers import PLAIN_LISTENER
@@ -86,7 +86,7 @@ class PlainListener:
         """Accept no more connections; see `Acceptor.leave`."""
         self._acceptor.leave()
 
-    def _accepted(self, sock: socket, address: str) -> None:
+    def _accepted(self, sock: SocketType, address: str) -> None:
         counters, network = self._services.http.counters, network_of(address)
         limits = self._limits()
         self._end_answered(network, limits)
@@ -155,7 +155,7 @@ class _PlainConnection:
         self.since = http.clock()
         self.deadline = self.since + http.runtime.limits.head_seconds
 
-    def begin(self, sock: socket) -> None:
+    def begin(self, sock: SocketType) -> None:
         services = self._services
         self._stream = SocketStream(services.io, sock, self, _LINGER, read_bytes=_READ_BYTES, closed=self._counted_out)
         services.http.deadlines.watch(self)

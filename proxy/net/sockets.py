@@ -10,6 +10,7 @@ They send small pieces together, at the end of the loop's turn (see `shared_io`)
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
 from proxy.net.byte_stream import ByteOwner, StreamOwner
@@ -95,7 +96,7 @@ class SocketStream:
     def __init__(
         self,
         io: SharedIo,
-        sock: socket.socket,
+        sock: SocketType,
         owner: StreamOwner,
         linger: Linger,
         *,
@@ -111,7 +112,7 @@ class SocketStream:
         self._closed = closed
         self._io: Final = io
         self._loop: Final = io.loop
-        self._sock: socket.socket | None = sock
+        self._sock: SocketType | None = sock
         self._view: Final = io.view[:read_bytes]
         self.owner: StreamOwner = owner
         self._watched = 0
@@ -157,7 +158,7 @@ class SocketStream:
         if self._sock is not None and self._watched & EPOLLIN:
             self._watch(self._sock, self._watched & ~EPOLLIN)
 
-    def _watch(self, sock: socket.socket, events: int) -> None:
+    def _watch(self, sock: SocketType, events: int) -> None:
         self._io.readiness.change(sock.fileno(), self._watched, events, self)
         self._watched = events
 

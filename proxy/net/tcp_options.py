@@ -5,6 +5,7 @@ import fcntl
 import socket
 import struct
 import termios
+from socket import SocketType
 from typing import Final
 
 # A keep-alive probe after a minute without traffic finds half-open peers within two.
@@ -27,7 +28,7 @@ def tune(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def acknowledge_now(sock: socket.socket) -> None:
+def acknowledge_now(sock: SocketType) -> None:
     """Say now what was read."""
     with contextlib.suppress(OSError):  # the peer has reset it, of which reading tells
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, _ACKNOWLEDGE_NOW)
@@ -39,16 +40,16 @@ def queued_connections(listening: socket.socket) -> int:
     return count
 
 
-def unsent_bytes(sock: socket.socket) -> int:
+def unsent_bytes(sock: SocketType) -> int:
     """What the peer has not acknowledged. A system call."""
     return _asked(sock, termios.TIOCOUTQ)
 
 
-def unread_bytes(sock: socket.socket) -> int:
+def unread_bytes(sock: SocketType) -> int:
     """What has come and was not read. A system call."""
     return _asked(sock, termios.FIONREAD)
 
 
-def _asked(sock: socket.socket, question: int) -> int:
+def _asked(sock: SocketType, question: int) -> int:
     count: int = _INT.unpack(fcntl.ioctl(sock, question, bytes(_INT.size)))[0]
     return count

@@ -45,7 +45,7 @@ class Door:
     """An acceptor with one socket, and what it took."""
 
     loop: FakeLoop = field(default_factory=FakeLoop)
-    accepted: list[tuple[socket.socket, str]] = field(default_factory=list)
+    accepted: list[tuple[socket.SocketType, str]] = field(default_factory=list)
     counted: list[tuple[str, ConnectionReason]] = field(default_factory=list)
     clients: list[socket.socket] = field(default_factory=list)
     is_behind: bool = False
@@ -68,7 +68,7 @@ class Door:
         sock.settimeout(0)
         return sock
 
-    def take(self, sock: socket.socket, address: str) -> None:
+    def take(self, sock: socket.SocketType, address: str) -> None:
         """Keep what was accepted."""
         self.accepted.append((sock, address))
 
