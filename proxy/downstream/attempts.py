@@ -71,4 +71,4 @@ class Attempts:
     def bound(self, response: Response) -> Response:
         """The response with the cookie that binds its client to the server, if there is one."""
         binding = self._binding
-        return response._replace(forwarded=[*response.forwarded, binding]) if binding else response
+        return response.with_lines([*response.forwarded, binding]) if binding else response

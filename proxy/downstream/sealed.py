@@ -253,7 +253,7 @@ class SealedResponse:
         """Write the head for the client, or hold it back until the length of the token is known."""
         key = self._bodies.answer_key()
         if key is None:
-            self._writer.response_started(response._replace(forwarded=plain_lines(response.forwarded)))
+            self._writer.response_started(response.with_lines(plain_lines(response.forwarded)))
             return
         self._answer = SealedAnswer(key)
         head = self._answer.begin(response, self._method)
@@ -309,7 +309,8 @@ class SealedResponse:
             if protocol and b"sec-websocket-protocol" not in special:
                 # RFC 6455 section 4.1: a browser that has offered subprotocols wants one of them
                 special = {**special, b"sec-websocket-protocol": [protocol]}
-                response = response._replace(framing=replace(response.framing, special=special))
+                framing = replace(response.framing, special=special)
+                response = Response(framing, response.forwarded, response.noted)
         self._writer.switched(response, stream, rest, messages)
 
     # -- what has nothing to encrypt

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, NamedTuple, assert_never
+from typing import Final, assert_never
 
 from proxy.http.fields import Fields, may_be_trailer
 from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
@@ -185,12 +185,16 @@ def _offer_lines(offer: WebSocketOffer) -> bytes:
     return _lines(lines)
 
 
-class DeliveryFrame(NamedTuple):
+class DeliveryFrame:
     """How a response is sent on, and the first and last lines of its head, which say so."""
 
-    delivery: Delivery
-    start: bytes
-    end: bytes
+    __slots__ = ("delivery", "end", "start")
+
+    def __init__(self, delivery: Delivery, start: bytes, end: bytes) -> None:
+        """`start` is the status line."""
+        self.delivery: Final = delivery
+        self.start: Final = start
+        self.end: Final = end
 
 
 # Cached, because most responses of a server have the same arguments. The arguments are positional,
@@ -222,12 +226,9 @@ def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, reque
 
     `date` is used if the upstream sent none (RFC 9110 6.6.1).
     """
-    added = b""
-    if b"date" not in response.noted:
-        added = b"Date: %b\r\n" % date
-    if b"x-request-id" not in response.noted:
-        added += b"X-Request-Id: %b\r\n" % request_id
-    return b"".join((frame.start, *response.forwarded, added, frame.end))
+    own_date = b"" if b"date" in response.noted else b"Date: %b\r\n" % date
+    own_id = b"" if b"x-request-id" in response.noted else b"X-Request-Id: %b\r\n" % request_id
+    return b"%b%b%b%b%b" % (frame.start, response.lines, own_date, own_id, frame.end)
 
 
 def _status_line(head: ResponseHead) -> bytes:
@@ -240,7 +241,7 @@ def informational_head(response: Response) -> bytes:
 
     An HTTP/1.0 client must not get one (RFC 9110 15.2).
     """
-    return b"".join((_status_line(response.framing.head), *response.forwarded, b"\r\n"))
+    return b"%b%b\r\n" % (_status_line(response.framing.head), response.lines)
 
 
 def switching_head(response: Response, request_id: bytes) -> bytes:
@@ -255,7 +256,7 @@ def switching_head(response: Response, request_id: bytes) -> bytes:
     if b"x-request-id" not in response.noted:
         lines.append((b"X-Request-Id", request_id))
     via = _VIA[framing.head.minor_version]
-    return b"".join((_status_line(framing.head), *response.forwarded, _lines(lines), via, b"\r\n"))
+    return b"%b%b%b%b\r\n" % (_status_line(framing.head), response.lines, _lines(lines), via)
 
 
 def forwardable_trailers(trailers: Iterable[Header], delivery: Delivery) -> list[Header]:

@@ -4,11 +4,11 @@ A server repeats itself: most of its lines (Server, Content-Type, Date within a 
 those of an earlier response, byte for byte. The meaning of a line does not depend on the lines
 around it, so llhttp parses only lines that are new. What a response means to its connection follows
 from its status line and its few special fields. So this is not judged again either if both are
-known.
+known. A head that is equal to the one before it is not even split into lines.
 """
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from proxy.http.fields import ResponseField, Treatment, classify_in_response
 from proxy.http.framing import ResponseFraming, response_framing
@@ -37,41 +37,70 @@ _NOTE: Final = Treatment.NOTE
 _SPECIAL: Final = Treatment.SPECIAL
 
 
-class Response(NamedTuple):
-    """A response head that was read."""
+class Response:
+    """A response head that was read. Several responses of a server may share it: nothing changes it."""
 
-    framing: ResponseFraming
-    forwarded: list[bytes]
-    """The lines that are sent on, each with its CRLF, in their order."""
-    noted: list[bytes]
-    """Fields among them that we would add otherwise, in lower case: Date, X-Request-Id."""
+    __slots__ = ("forwarded", "framing", "lines", "noted")
+
+    def __init__(self, framing: ResponseFraming, forwarded: list[bytes], noted: list[bytes]) -> None:
+        """`noted` are fields that we would add otherwise, in lower case: Date, X-Request-Id."""
+        self.framing: Final = framing
+        self.forwarded: Final = forwarded
+        """The lines that are sent on, each with its CRLF, in their order."""
+        self.noted: Final = noted
+        self.lines: Final = b"".join(forwarded)
+
+    def with_lines(self, forwarded: list[bytes]) -> "Response":
+        """The same response, with these lines to be sent on."""
+        return Response(self.framing, forwarded, self.noted)
 
 
 class ResponseReader:
     """Reads complete response heads of one server."""
 
-    __slots__ = ("_framings", "_known")
+    __slots__ = ("_framings", "_known", "_last", "_last_limits", "_last_method", "_last_raw")
 
     def __init__(self) -> None:
         """Start without remembered heads."""
         self._known: dict[bytes, ResponseField] = {}
         self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
+        self._last: Response | None = None
+        self._last_raw = self._last_method = b""
+        self._last_limits: HeadLimits | None = None
 
     def read(self, raw: bytes, limits: HeadLimits, method: bytes, offer: WebSocketOffer | None = None) -> Response:
         """Parse a head, from its first byte to its CRLF CRLF, and judge it.
 
         `method` and `offer` are those of the request. Raises `MalformedMessage` (502).
         """
+        last = self._last
+        if (
+            last is not None
+            and raw == self._last_raw
+            and method == self._last_method
+            and offer is None
+            and limits is self._last_limits
+        ):
+            return last
         known = self._known
         status_line, *lines = raw[:-4].split(b"\r\n")
-        try:
-            fields = [known[line] for line in lines]
-        except KeyError:
+        fields: list[ResponseField] = []
+        for line in lines:
+            field = known.get(line)
+            if field is None:
+                break
+            fields.append(field)
+        is_known = len(fields) == len(lines)
+        if not is_known:
             parse_status_line(status_line)  # first: its error explains the others
             fields = self._learn(raw, lines, limits)
         if len(lines) > limits.header_count:
             raise MalformedMessage(502, "too many header fields in the response")
-        return self._understood((status_line, method), offer, fields)
+        response = self._understood((status_line, method), offer, fields)
+        if is_known and offer is None:  # so none of its lines is a secret of one client, or a long one
+            self._last, self._last_raw = response, raw
+            self._last_method, self._last_limits = method, limits
+        return response
 
     def _understood(
         self, start: tuple[bytes, bytes], offer: WebSocketOffer | None, fields: list[ResponseField]

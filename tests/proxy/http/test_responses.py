@@ -1,5 +1,7 @@
 """The memory of a server's field lines: it never changes what a response means."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +130,28 @@ def test_known_lines_are_counted_as_well() -> None:
     assert read(b"X: 1", reader=reader).forwarded == [b"X: 1\r\n"]
     with pytest.raises(MalformedMessage):
         read(*[b"X: 1"] * 7, reader=reader)
+
+
+def test_a_head_that_is_equal_to_the_last_one_is_not_read_again() -> None:
+    reader = ResponseReader()
+    read(b"Content-Length: 1", reader=reader)  # its lines become known
+    first = read(b"Content-Length: 1", reader=reader)
+    assert read(b"Content-Length: 1", reader=reader) is first
+    assert read(b"Content-Length: 1", method=b"HEAD", reader=reader) is not first
+    assert read(b"Content-Length: 2", reader=reader).framing.length == 2
+
+
+def test_an_equal_head_is_read_again_under_other_limits() -> None:
+    reader = ResponseReader()
+    for _ in range(2):
+        read(b"Server: chat", b"Content-Length: 1", reader=reader)
+    raw = b"HTTP/1.1 200 OK\r\nServer: chat\r\nContent-Length: 1\r\n\r\n"
+    with pytest.raises(MalformedMessage, match="too many"):
+        reader.read(raw, dataclasses.replace(LIMITS, header_count=1), b"GET")
+
+
+def test_a_head_with_a_line_that_is_not_remembered_is_read_each_time() -> None:
+    reader = ResponseReader()
+    lines = (b"Set-Cookie: a=b", b"Content-Length: 1")
+    responses = [read(*lines, reader=reader) for _ in range(3)]
+    assert len({id(response) for response in responses}) == 3
