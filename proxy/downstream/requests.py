@@ -9,7 +9,6 @@ Each connection remembers one section. A shared cache would keep one client's fi
 among those of others, and clients could flush it.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from proxy.downstream.admission import RouteTarget, admit
@@ -28,25 +27,39 @@ _REMEMBERED_BYTES: Final = 4_096
 _LINE_END: Final = b"\r\n"
 
 
-@dataclass(slots=True)
 class Request:
     """A request as it was understood. It holds the field lines for its upstream after first use."""
 
-    line: bytes
-    section: bytes
-    """Everything behind the request line."""
-    head: RequestHead
-    framing: RequestFraming
-    fields: bytes | None = None
-    target: TargetRecord | None = None
-    admission: tuple[RouteTable[RouteTarget], RouteTarget | RequestRefusal] | None = None
-    """The result on this connection, and for which routes: the same request is not routed twice."""
+    __slots__ = ("_admission", "_line_end", "_raw", "_routes", "_target", "fields", "framing", "head")
+
+    def __init__(
+        self, raw: bytes, line_end: int, head: RequestHead, framing: RequestFraming, fields: bytes | None = None
+    ) -> None:
+        """`raw` is its head, and `line_end` the length of the request line."""
+        self._raw: Final = raw
+        self._line_end: Final = line_end
+        self.head: Final = head
+        self.framing: Final = framing
+        self.fields = fields
+        self._target: TargetRecord | None = None
+        # the same request is not routed twice: the result on this connection, and by which routes
+        self._routes: RouteTable[RouteTarget] | None = None
+        self._admission: RouteTarget | RequestRefusal
+
+    def is_head(self, raw: bytes) -> bool:
+        """Whether this was its head, byte for byte."""
+        return self._raw == raw
+
+    def has_section(self, section: bytes) -> bool:
+        """Whether this was everything behind the request line, byte for byte."""
+        return len(section) == len(self._raw) - self._line_end and self._raw.endswith(section)
 
     def admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
         """Where the request may go, see `admission.admit`."""
-        if self.admission is None or self.admission[0] is not routes:
-            self.admission = (routes, admit(self.framing, tls, routes))
-        return self.admission[1]
+        if self._routes is not routes:
+            self._admission = admit(self.framing, tls, routes)
+            self._routes = routes
+        return self._admission
 
     @property
     def may_be_followed(self) -> bool:
@@ -58,15 +71,15 @@ class Request:
 
     def record(self, *, with_query: bool) -> TargetRecord:
         """What the log says about where the request goes."""
-        if self.target is None:
+        if self._target is None:
             path, _, query = self.framing.target.partition(b"?")
-            self.target = TargetRecord(
+            self._target = TargetRecord(
                 self.framing.host.decode("ascii"),
                 self.head.method.decode("ascii"),
                 path.decode("latin-1"),
                 query.decode("latin-1") if with_query else None,
             )
-        return self.target
+        return self._target
 
     def upstream_fields(self, peer: ForwardedPeer) -> bytes:
         """The field lines for the upstream. `peer` is always that of the connection."""
@@ -86,26 +99,27 @@ class RequestReader:
 
     def read(self, raw: bytes, limits: HeadLimits) -> Request:
         """Parse and judge a head, from first byte to CRLF CRLF. Raises `MalformedMessage`."""
-        end = raw.index(_LINE_END)
-        line, section = raw[:end], raw[end:]
         last = self._last
-        if last is not None and last.section == section:
-            request = last if last.line == line else _with_line(last, line, limits)
+        if last is not None and last.is_head(raw):
+            return last
+        end = raw.index(_LINE_END)
+        if last is not None and last.has_section(raw[end:]):
+            request = _with_line(last, raw, end, limits)
             if request is not None:
                 self._last = request
                 return request
         head = parse_request_head(raw, limits)
-        request = Request(line, section, head, request_framing(head))
-        self._last = request if len(section) <= _REMEMBERED_BYTES else None
+        request = Request(raw, end, head, request_framing(head))
+        self._last = request if len(raw) - end <= _REMEMBERED_BYTES else None
         return request
 
 
-def _with_line(last: Request, line: bytes, limits: HeadLimits) -> Request | None:
+def _with_line(last: Request, raw: bytes, line_end: int, limits: HeadLimits) -> Request | None:
     """The request with the same fields and another target; None if more than the target differs."""
-    method, target, minor_version = parse_request_line(line, limits)
+    method, target, minor_version = parse_request_line(raw[:line_end], limits)
     if method != last.head.method or minor_version != last.head.minor_version:
         return None
     framing = last.framing
     path = origin_form(method, target, parse_authority(framing.host_field))
     head = RequestHead(method, target, minor_version, last.head.headers)
-    return Request(line, last.section, head, framing._replace(target=path), last.fields)
+    return Request(raw, line_end, head, framing._replace(target=path), last.fields)

@@ -1,7 +1,6 @@
 """What all HTTP connections of a loop share, and what follows from one configuration."""
 
 import asyncio
-import itertools
 import secrets
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from proxy.observe.events.clients import ConnectionCut
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
 
+_BYTES_IN_HEX: Final = tuple(b"%02x" % number for number in range(256))
 # Looking at one takes a few microseconds: a turn of a millisecond.
 _REVIEWS_PER_TURN: Final = 200
 
@@ -143,7 +143,8 @@ class HttpService:
         self._drains_gently = False
         # the prefix makes them unique over processes and restarts, the number within one process
         self._id_prefix = secrets.token_hex(8).encode()
-        self._ids = itertools.count(1)
+        self._ids = 0
+        self._id_start = b""
         self._date = b""
         self._date_second = 0
 
@@ -262,7 +263,11 @@ class HttpService:
 
     def new_request_id(self) -> bytes:
         """Make an `X-Request-Id`."""
-        return b"%s-%x" % (self._id_prefix, next(self._ids))
+        number = self._ids % 256
+        if not number:
+            self._id_start = b"%b-%x" % (self._id_prefix, self._ids // 256)
+        self._ids += 1
+        return self._id_start + _BYTES_IN_HEX[number]  # formatting all of it takes 0.3 microseconds
 
     def date(self) -> bytes:
         """The value of a `Date` field now (RFC 9110 section 5.6.7)."""
