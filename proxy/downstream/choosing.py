@@ -1,8 +1,10 @@
 """Chooses by the route what answers a request: a server, a server behind a codec, or the proxy."""
 
+from typing import TypeAlias
+
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.contracts import Client, Responder
+from proxy.downstream.contracts import Client
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.local import LocalResponder
 from proxy.downstream.refusals import RequestRefusal
@@ -11,10 +13,13 @@ from proxy.downstream.sealed import SealedBodies
 from proxy.downstream.service import HttpService
 from proxy.http.headers import trusted_request_id
 
+Chosen: TypeAlias = Exchange | LocalResponder
+"""All that are a `Responder`. Compiled code calls these two directly, and a protocol by name."""
+
 
 def take_up(
     request: Request, client: Client, service: HttpService, facts: ClientFacts
-) -> tuple[Responder, RouteTarget | RequestRefusal]:
+) -> tuple[Chosen, RouteTarget | RequestRefusal]:
     """Return the responder of a request, bounded by the route, and its target or its refusal."""
     if facts.is_unreported:
         facts.report(request.head, service.counters.breaking)
@@ -23,7 +28,7 @@ def take_up(
     target = request.admitted(facts.tls, service.runtime.routes)
     if isinstance(target, RequestRefusal):
         return Exchange(client, service, request, request_id), target
-    responder: Responder
+    responder: Chosen
     if target.payload is not None:
         bodies = SealedBodies(service, request, target.payload, target.label)
         responder = Exchange(client, service, request, request_id, bodies)

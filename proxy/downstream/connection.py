@@ -7,7 +7,7 @@ full.
 from enum import Enum, auto
 from typing import Final
 
-from proxy.downstream.choosing import take_up
+from proxy.downstream.choosing import Chosen, take_up
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.client_deadlines import ClientDeadlines
 from proxy.downstream.contracts import ClientStream, Responder
@@ -74,7 +74,7 @@ class Downstream:
         self._state = _ConnectionState.IDLE
         self._inbox = Inbox(stream)
         self.is_new = True
-        self._exchange: Responder | None = None
+        self._exchange: Chosen | None = None
         self._request: Request | None = None
         self._is_write_paused = self._peer_ended = self.wants_end = False
         self.deadline = service.clock() + service.runtime.limits.keep_alive_seconds
