@@ -9,7 +9,7 @@ from config.schema import Config
 from proxy.payload import liboqs
 from proxy.payload.keyring import Keyring
 from proxy.payload.keys import kem_ring
-from proxy.payload.liboqs import LiboqsUnusable, suites_of
+from proxy.payload.liboqs import LiboqsUnusable
 from proxy.payload.suite_table import SuiteRings, suite, suite_problems, variant_warnings
 from proxy.payload.suites import BUILT_IN
 from tests.payloads import NOW
@@ -29,18 +29,17 @@ def installed(monkeypatch: pytest.MonkeyPatch, version: str = "0.16.0") -> None:
     """A liboqs with every KEM, and its package of release 0.16.0.1."""
     oqs = package()
     oqs.oqs_version, oqs.oqs_python_version = lambda: version, lambda: "0.16.0.1"
+    oqs.get_enabled_kem_mechanisms = lambda: ("FrodoKEM-976-AES", "HQC-5", "Classic-McEliece-460896")
     monkeypatch.setattr(liboqs, "_package", lambda: oqs)
-    kems = ("FrodoKEM-976-AES", "HQC-5", "Classic-McEliece-460896")
-    monkeypatch.setattr("proxy.payload.suite_table.liboqs_suite", lambda name: suites_of(oqs, kems)[name])
 
 
 def missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """No liboqs."""
 
-    def refuse(_name: str) -> None:
+    def refuse() -> None:
         raise LiboqsUnusable("liboqs cannot be loaded: why")
 
-    monkeypatch.setattr("proxy.payload.suite_table.liboqs_suite", refuse)
+    monkeypatch.setattr(liboqs, "_package", refuse)
 
 
 def test_built_in_suites_need_no_liboqs(monkeypatch: pytest.MonkeyPatch) -> None:
