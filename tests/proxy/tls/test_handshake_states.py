@@ -1,10 +1,11 @@
 """The states of a handshake: the table names each of them, and each says what a report of its failure may name."""
 
+import ast
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from proxy.tls import handshake_states
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.handshake_states import OVER, Choosing, HandshakeState, Reading
@@ -17,8 +18,12 @@ STATES = [state.__name__ for state in get_args(HandshakeState)]
 
 def table() -> dict[str, str]:
     """What follows each state, as the docstring of the module has it."""
-    assert handshake_states.__doc__
-    rows = [line[4:] for line in handshake_states.__doc__.splitlines() if line.startswith("    ")]
+    # from the source: a compiled module has no docstring
+    text = ast.get_docstring(
+        ast.parse(Path(__file__).parents[3].joinpath("proxy/tls/handshake_states.py").read_text(encoding="utf-8"))
+    )
+    assert text
+    rows = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     start = rows[0].index("what follows")
     return {row.split()[0]: row[start:] for row in rows[2:] if not row.startswith(" ")}
 
