@@ -13,10 +13,15 @@ socket any more, and a socket from another worker may be open there for a moment
 """
 
 from asyncio import AbstractEventLoop
-from select import EPOLLIN, EPOLLOUT, epoll
+from collections.abc import Callable
+from select import epoll
 from typing import Final, Protocol
 
 __all__ = ["EPOLLIN", "EPOLLOUT", "Ready", "SocketReadiness"]
+
+# linux/eventpoll.h. As constants of ours they are numbers in the compiled code, not look-ups by name.
+EPOLLIN: Final = 0x1
+EPOLLOUT: Final = 0x4
 
 # Timers, signals and new connections wait while the reports of a turn are handled.
 _MOST_REPORTS: Final = 64
@@ -32,12 +37,15 @@ class Ready(Protocol):
 class SocketReadiness:
     """One per loop."""
 
-    __slots__ = ("_epoll", "_waiting")
+    __slots__ = ("_epoll", "_reported", "_waiting", "is_reporting")
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        """Start without sockets."""
+    def __init__(self, loop: AbstractEventLoop, reported: Callable[[], None]) -> None:
+        """Start without sockets. `reported` is called when the reports of a turn are handled."""
         self._epoll: Final = epoll()
+        self._reported: Final = reported
         self._waiting: Final[dict[int, Ready]] = {}
+        self.is_reporting = False
+        """Whether `reported` is about to be called."""
         loop.add_reader(self._epoll, self._report)
 
     def __len__(self) -> int:
@@ -57,7 +65,12 @@ class SocketReadiness:
 
     def _report(self) -> None:
         waiting = self._waiting
-        for descriptor, events in self._epoll.poll(0, _MOST_REPORTS):
-            one = waiting.get(descriptor)
-            if one is not None:  # an earlier report of this batch closed it
-                one.ready(events)
+        self.is_reporting = True
+        try:
+            for descriptor, events in self._epoll.poll(0, _MOST_REPORTS):
+                one = waiting.get(descriptor)
+                if one is not None:  # an earlier report of this batch closed it
+                    one.ready(events)
+        finally:
+            self.is_reporting = False
+            self._reported()

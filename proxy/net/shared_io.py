@@ -35,14 +35,15 @@ class SharedIo:
     def __init__(self, loop: AbstractEventLoop) -> None:
         """Start without senders."""
         self.loop: Final = loop
-        self.readiness: Final = SocketReadiness(loop)
+        self.readiness: Final = SocketReadiness(loop, self.flush)
         self.view: Final = memoryview(bytearray(READ_BUFFER_BYTES))
         self._senders: list[Sender] = []
 
     def enlist(self, sender: Sender) -> None:
         """Flush `sender` when this turn of the loop ends, or at once if many wait already."""
         senders = self._senders
-        if not senders:
+        # after reports `flush` comes by itself: a callback of the loop costs a microsecond
+        if not senders and not self.readiness.is_reporting:
             self.loop.call_soon(self.flush)
         senders.append(sender)
         if len(senders) >= _MOST_STREAMS:
@@ -50,6 +51,8 @@ class SharedIo:
 
     def flush(self) -> None:
         """Flush all senders."""
+        if not self._senders:
+            return
         senders, self._senders = self._senders, []
         waiting = iter(senders)
         try:

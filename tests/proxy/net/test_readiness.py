@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from select import EPOLLERR, EPOLLHUP
 
 import pytest
@@ -45,7 +46,7 @@ def loop() -> FakeLoop:
 
 @pytest.fixture
 def readiness(loop: FakeLoop) -> SocketReadiness:
-    return SocketReadiness(loop)
+    return SocketReadiness(loop, lambda: None)
 
 
 @pytest.fixture
@@ -167,3 +168,25 @@ def test_one_that_fails_strands_nobody(loop: FakeLoop, make: Make) -> None:
     loop.turn()
     assert failing.told == [EPOLLIN]
     assert EPOLLIN in other.told
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_end_of_the_reports_is_told_after_all_of_them_even_if_one_fails(loop: FakeLoop, *, fails: bool) -> None:
+    order: list[str] = []
+    epoll = SocketReadiness(loop, lambda: order.append(f"end, reporting: {epoll.is_reporting}"))
+    streams = [Stream(epoll) for _ in range(2)]
+
+    def note() -> None:
+        order.append(f"report, reporting: {epoll.is_reporting}")
+        if fails:
+            raise LookupError("a flaw")
+
+    for stream in streams:
+        stream.when_ready = note
+        stream.wait_for(EPOLLIN)
+        stream.peer.send(b"x")
+    with pytest.raises(LookupError, match="a flaw") if fails else nullcontext():
+        loop.turn()
+    assert order == ["report, reporting: True"] * (1 if fails else 2) + ["end, reporting: False"]
+    for stream in streams:
+        stream.close()

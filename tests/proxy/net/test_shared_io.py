@@ -1,7 +1,10 @@
 """Small sends of a turn go out together when it ends."""
 
+import socket
+
 import pytest
 
+from proxy.net.readiness import EPOLLIN
 from proxy.net.shared_io import SharedIo
 from tests.fakes import FakeLoop
 
@@ -74,3 +77,35 @@ def test_one_that_fails_strands_no_other() -> None:
         loop.settle()
     loop.settle()
     assert flushed == others
+
+
+class Reader:
+    """Has a small piece to send whenever it can read."""
+
+    def __init__(self, io: SharedIo, flushed: list[Stream]) -> None:
+        self.io, self.flushed = io, flushed
+        self.sock, self.peer = socket.socketpair()
+        io.readiness.change(self.sock.fileno(), 0, EPOLLIN, self)
+        self.peer.send(b"x")
+
+    def ready(self, events: int) -> None:
+        assert events == EPOLLIN
+        assert self.flushed == []
+        self.io.enlist(Stream(self.flushed))
+
+    def close(self) -> None:
+        self.io.readiness.change(self.sock.fileno(), EPOLLIN, 0, self)
+        self.sock.close()
+        self.peer.close()
+
+
+def test_what_reports_lead_to_is_flushed_right_behind_the_last_one() -> None:
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    readers = [Reader(io, flushed) for _ in range(3)]
+    loop.turn()
+    assert len(flushed) == 3
+    assert not loop.ready  # without a callback of the loop
+    for reader in readers:
+        reader.close()
