@@ -14,6 +14,7 @@ from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
 from proxy.net.tcp_options import tune
+from proxy.tls.results import openssl_code
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tls_object import TlsObject, inner_object, shake_hands
 from proxy.tls.waiting_data import RECORD_BYTES
@@ -57,7 +58,7 @@ async def dial(
             raise UpstreamFailure(UpstreamFault.NO_ROOM, detail) from error
         raise UpstreamFailure(UpstreamFault.CONNECT_TIMEOUT, str(settings.address)) from error
     except ssl.SSLError as error:
-        raise UpstreamFailure(UpstreamFault.TLS, f"{settings.address}: {error.reason or error}") from error
+        raise UpstreamFailure(UpstreamFault.TLS, f"{settings.address}: {openssl_code(error) or error}") from error
     except OSError as error:
         is_ours = is_own_shortage(error, settings.address.host)
         fault = UpstreamFault.NO_ROOM if is_ours else UpstreamFault.UNREACHABLE
