@@ -90,7 +90,8 @@ class Acceptor:
         if self._is_behind():
             most = _ACCEPTS_WHEN_BEHIND
         else:
-            # An `accept` that finds nothing makes a socket for nothing: 6.5 µs. To ask first takes 1 µs.
+            # An `accept` that finds nothing makes a socket for nothing: 6.5 µs. To ask first takes
+            # 1 µs.
             most = min(max(queued_connections(listening), 1), _ACCEPTS_PER_TURN)
         self._accept_some(listening, most)
 
