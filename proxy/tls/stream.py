@@ -29,7 +29,7 @@ from proxy.net.sockets import NO_OWNER, SocketStream
 from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
 from proxy.tls.tls_object import TlsObject, say_goodbye, server_object
-from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
+from proxy.tls.waiting_data import RECORD_BYTES, SEND_BYTES, WaitingData
 
 # Zeros are no record. There are as many as the longest record has with its header (RFC 8446 section
 # 5.2), so they also fill up one that has begun.
@@ -248,7 +248,7 @@ class TlsStream:
     # -- writing
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send. What the kernel does not take is kept, at most a record of it
+        """Encrypt and send. What the kernel does not take is kept, `SEND_BYTES` of it at most
         encrypted.
 
         Nothing is sent after an error: OpenSSL's alert was the last record, and another try would
@@ -256,15 +256,15 @@ class TlsStream:
         """
         if self._ending is not None or self._failure is not None:
             return
-        if len(data) <= RECORD_BYTES and not self._raw.is_blocked:
-            self._send_record(data)
+        if len(data) <= SEND_BYTES and not self._raw.is_blocked:
+            self._encrypt(data)
             return
         if self._waiting is None:
             self._waiting = WaitingData()
         self._waiting.add(data)
         self._send_waiting()
 
-    def _send_record(self, data: bytes | memoryview) -> None:
+    def _encrypt(self, data: bytes | memoryview) -> None:
         if self._tickets:
             libssl.request_tickets(self._tls, self._tickets)
             self._tickets = 0
@@ -282,7 +282,7 @@ class TlsStream:
         # len() is asked: mypyc takes each "X | None" that is not None for true, unless X has a
         # __bool__
         while waiting is not None and len(waiting) and not self._raw.is_blocked:
-            self._send_record(waiting.take())
+            self._encrypt(waiting.take())
         if waiting is not None and not len(waiting):
             self._waiting = None
 
@@ -316,7 +316,7 @@ class TlsStream:
         # all that was kept goes first: then only the socket has to limit the time for the rest
         waiting, self._waiting = self._waiting, None
         while waiting is not None and len(waiting):
-            self._send_record(waiting.take())
+            self._encrypt(waiting.take())
         if ending is _Ending.CLEAN:
             say_goodbye(self._tls)
             self._raw.write(self._bios.outgoing.read())

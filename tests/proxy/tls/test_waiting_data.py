@@ -1,11 +1,11 @@
-"""Bytes that wait for a slow peer: in order, a record at a time, and at the price of what they are."""
+"""Bytes that wait for a slow peer: in order, some records at a time, and at the price of what they are."""
 
 import sys
 import time
 
 import pytest
 
-from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
+from proxy.tls.waiting_data import RECORD_BYTES, SEND_BYTES, WaitingData
 from tests.fakes_http import octets
 
 
@@ -16,16 +16,16 @@ def taken(waiting: WaitingData) -> list[bytes]:
     return records
 
 
-@pytest.mark.parametrize("size", [1, 100, 5_000, RECORD_BYTES, RECORD_BYTES + 1, 70_000])
-def test_comes_out_in_order_in_records_that_are_not_too_long(size: int) -> None:
-    data = bytes(number % 251 for number in range(140_000))
+@pytest.mark.parametrize("size", [1, 100, 5_000, RECORD_BYTES, RECORD_BYTES + 1, SEND_BYTES, SEND_BYTES + 1])
+def test_comes_out_in_order_in_pieces_that_are_not_too_long(size: int) -> None:
+    data = bytes(number % 251 for number in range(3 * SEND_BYTES))
     waiting = WaitingData()
     for start in range(0, len(data), size):
         waiting.add(data[start : start + size])
     assert len(waiting) == len(data)
-    records = taken(waiting)
-    assert b"".join(records) == data
-    assert max(map(len, records)) <= RECORD_BYTES
+    pieces = taken(waiting)
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= SEND_BYTES
     assert len(waiting) == 0
     assert not waiting
 
@@ -39,12 +39,12 @@ def test_small_pieces_make_full_records() -> None:
 
 def test_more_may_come_behind_what_was_taken_in_part() -> None:
     waiting = WaitingData()
-    waiting.add(b"a" * 20_000)
-    assert bytes(waiting.take()) == b"a" * RECORD_BYTES
+    waiting.add(b"a" * 90_000)
+    assert bytes(waiting.take()) == b"a" * SEND_BYTES
     waiting.add(b"b" * 10)
     waiting.add(b"c" * 10)
-    assert len(waiting) == 20_000 - RECORD_BYTES + 20
-    assert taken(waiting) == [b"a" * (20_000 - RECORD_BYTES), b"b" * 10 + b"c" * 10]
+    assert len(waiting) == 90_000 - SEND_BYTES + 20
+    assert taken(waiting) == [b"a" * (90_000 - SEND_BYTES), b"b" * 10 + b"c" * 10]
     waiting.add(b"d")
     assert taken(waiting) == [b"d"]
 
