@@ -34,13 +34,14 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.results import Established, Failed
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.stream import TlsStream
+from proxy.tls.waiting_data import RECORD_WIRE_BYTES
 
 # The time that a handshake under way gets in a drain: a few round trips. A client that stalls must
 # not delay the end.
 _LAST_HANDSHAKE_SECONDS: Final = 2.0
 # One TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate
 # floods).
-_READ_BYTES: Final = 16_384
+_READ_BYTES: Final = RECORD_WIRE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

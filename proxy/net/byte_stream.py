@@ -1,6 +1,6 @@
 """The stream of bytes of one connection, encrypted or not, and what its owner is told."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class StreamOwner(Protocol):
@@ -94,3 +94,25 @@ class ByteStream(Protocol):
 
     def abort(self) -> None:
         """Close at once; the owner is told in the next turn of the loop."""
+
+
+class _NoOwner:
+    """Owner of a closed stream, which drops its last owner: reference counts then free both."""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Ignored: the stream is closed."""
+
+    def eof_received(self) -> None:
+        """Ignored: the stream is closed."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """Ignored: the last owner was told."""
+
+    def pause_writing(self) -> None:
+        """Ignored: the stream is closed."""
+
+    def resume_writing(self) -> None:
+        """Ignored: the stream is closed."""
+
+
+NO_OWNER: Final = _NoOwner()

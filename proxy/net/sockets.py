@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
-from proxy.net.byte_stream import ByteOwner, StreamOwner
+from proxy.net.byte_stream import NO_OWNER, ByteOwner, StreamOwner
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
 from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
@@ -28,28 +28,6 @@ _SMALL_BYTES: Final = 16_384
 _READS_AFTER_FAILED_SEND: Final = 16
 # The last bytes and the end of the stream go out as one segment, and wake the peer once.
 _FIN_FOLLOWS: Final = socket.MSG_MORE
-
-
-class _NoOwner:
-    """Owner of a closed stream, which drops its last owner: reference counts then free both."""
-
-    def data_received(self, data: bytes | memoryview) -> None:
-        """Ignored: the stream is closed."""
-
-    def eof_received(self) -> None:
-        """Ignored: the stream is closed."""
-
-    def connection_lost(self, error: OSError | None) -> None:
-        """Ignored: the last owner was told."""
-
-    def pause_writing(self) -> None:
-        """Ignored: the stream is closed."""
-
-    def resume_writing(self) -> None:
-        """Ignored: the stream is closed."""
-
-
-NO_OWNER: Final = _NoOwner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +115,14 @@ class SocketStream:
         return bool(self._backlog)
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes that wait here for the kernel."""
+        return len(self._backlog) + len(self._outbox)
+
+    @property
     def waiting_bytes(self) -> int:
         """Bytes that the peer has not acknowledged, here and in the kernel. A system call."""
-        return 0 if self._sock is None else len(self._backlog) + len(self._outbox) + unsent_bytes(self._sock)
+        return 0 if self._sock is None else self.held_bytes + unsent_bytes(self._sock)
 
     @property
     def unread_bytes(self) -> int:
@@ -186,6 +169,22 @@ class SocketStream:
         else:
             self.pause_reading()
             self.owner.eof_received()
+
+    def read_on(self) -> memoryview:
+        """Read more within `data_received`, for an owner that is done with its view. May be empty.
+
+        The end of the stream is reported in the next turn, and so is a reset.
+        """
+        count = 0
+        if self._sock is not None:
+            try:
+                count = self._sock.recv_into(self._view)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:
+                self.pause_reading()  # the kernel has told it, and would report the end of the stream next
+                self._fail_soon(error)
+        return self._view[:count]
 
     def _discard(self, count: int) -> None:
         """Forget bytes while we linger: unread ones would make the kernel send a reset."""

@@ -5,6 +5,8 @@ from typing import Final
 
 RECORD_BYTES: Final = 16_384
 """What one record holds (RFC 8446 section 5.1)."""
+RECORD_WIRE_BYTES: Final = 5 + RECORD_BYTES + 1 + 16
+"""A full record that is not padded: header, data, content type, tag."""
 SEND_BYTES: Final = 5 * RECORD_BYTES
 """What is encrypted in one call and sent in one: a read of 64 KiB from a server, with a head.
 

@@ -17,7 +17,7 @@ from proxy.net.tcp_options import tune
 from proxy.tls.results import openssl_code
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tls_object import TlsObject, inner_object, shake_hands
-from proxy.tls.waiting_data import RECORD_BYTES
+from proxy.tls.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 
@@ -63,7 +63,7 @@ async def dial(
         is_ours = is_own_shortage(error, settings.address.host)
         fault = UpstreamFault.NO_ROOM if is_ours else UpstreamFault.UNREACHABLE
         raise UpstreamFailure(fault, f"{settings.address}: {error}") from error
-    raw = SocketStream(io, sock, owner, settings.linger, read_bytes=RECORD_BYTES)
+    raw = SocketStream(io, sock, owner, settings.linger, read_bytes=RECORD_WIRE_BYTES)
     stream = TlsStream(raw, tls, bios, settings.tls_limits, loop.time)
     stream.owner = owner
     stream.records.receive_data(leftover)

@@ -11,7 +11,7 @@ import pytest
 from proxy.tls.record_flood import FORGIVEN_PER_SECOND, RECORDS_WITHOUT_DATA, RecordFlood
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tls_object import say_goodbye
-from proxy.tls.waiting_data import RECORD_BYTES, SEND_BYTES
+from proxy.tls.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import KEY_UPDATE_NOT_REQUESTED, TlsClient
@@ -67,7 +67,7 @@ class World:
 
     def connect(self, limits: TlsLimits = LIMITS) -> Connection:
         """One more established connection, which is reading."""
-        wire = Wire(self.loop, read_bytes=RECORD_BYTES)
+        wire = Wire(self.loop, read_bytes=RECORD_WIRE_BYTES)
         self.wires.append(wire)
         client = TlsClient(wire.peer, CLIENT)
         tls = self.bios.server_side(SERVER)
@@ -329,6 +329,39 @@ class TestKeyUpdates:
         assert len(connection.owner.data) == 200_000
 
 
+class TestUploads:
+    """Several reads in one turn, each of one record."""
+
+    def test_four_records_are_delivered_as_one_piece(self, connection: Connection) -> None:
+        connection.wire.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MEGABYTE)
+        sizes: list[int] = []
+        connection.owner.when_data = lambda data: sizes.append(len(data))
+        connection.feed(connection.client.sealed(bytes(6 * RECORD_BYTES + 1)))
+        assert sizes == [4 * RECORD_BYTES, 2 * RECORD_BYTES + 1]
+
+    def test_flood_behind_data_is_read_no_faster_than_alone(self, connection: Connection) -> None:
+        connection.wire.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MEGABYTE)
+        data = connection.client.sealed(bytes(RECORD_BYTES))
+        flood = connection.client.key_updates(2_000, KEY_UPDATE_NOT_REQUESTED)
+        connection.wire.peer.sendall(data + flood)
+        connection.loop.turn()
+        assert connection.wire.stream.unread_bytes == len(flood) - RECORD_WIRE_BYTES
+        connection.wire.peer.close()
+        connection.loop.settle()
+        assert connection.owner.kinds == ["data", "lost"]
+
+    @pytest.mark.parametrize("spoiled", [3, -1], ids=["header", "tag"])
+    def test_nothing_is_read_behind_a_bad_record(self, connection: Connection, spoiled: int) -> None:
+        connection.wire.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MEGABYTE)
+        data = connection.client.sealed(bytes(RECORD_BYTES))
+        bad = bytearray(connection.client.sealed(bytes(RECORD_BYTES)))
+        bad[spoiled] ^= 0xFF
+        connection.wire.peer.sendall(data + bytes(bad) + b"." * 40_000)
+        connection.loop.turn()
+        assert connection.wire.stream.unread_bytes == 40_000
+        assert connection.owner.data == bytes(RECORD_BYTES)
+
+
 class TestWriting:
     def test_records_hold_at_most_16_kib(self, connection: Connection, world: World) -> None:
         connection.stream.write(b"x" * 50_000)
@@ -349,7 +382,8 @@ class TestWriting:
         connection.stream.write(b"x" * MEGABYTE)
         assert connection.owner.kinds == ["pause"]
         assert 0 < len(connection.wire.stream._backlog) <= SEND_BYTES + 5 * RECORD_OVERHEAD
-        assert 0 < connection.stream.held_bytes < MEGABYTE
+        plain = MEGABYTE - connection.stream.held_bytes + len(connection.wire.stream._backlog)
+        assert plain % SEND_BYTES == 0, "what is encrypted waits as well"
         connection.stream.write(b"y" * 10)
         assert connection.owner.kinds == ["pause"]
 
