@@ -99,7 +99,9 @@ class ChunkedDecoder:
         position = 0
         while position < len(data):
             if self._part is _Part.DATA:
-                piece = data[position : position + self._remaining]
+                # compiled code copies also for a slice that is the whole
+                is_whole = position == 0 and len(data) <= self._remaining
+                piece = data if is_whole else data[position : position + self._remaining]
                 position += len(piece)
                 pieces.append(piece)
                 self._receive_body(len(piece))
