@@ -18,7 +18,6 @@ another route.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -58,15 +57,19 @@ class AmbiguousPath(MalformedMessage):
         super().__init__(400, "ambiguous path")
 
 
-@dataclass(frozen=True, slots=True)
 class Route(Generic[PayloadT]):
-    """A host, a path prefix, and the payload that a request gets if it matches both."""
+    """A host, a path prefix, and the payload that a request gets if it matches both.
 
-    host: str
-    """A name, or `*.suffix` for one or more labels before the suffix; lower-case A-labels."""
-    path: str
-    """Begins with `/`. `/api` is `/api` and everything below, `/api/` only what is below."""
-    payload: PayloadT
+    It is no dataclass: mypyc cannot compile one that is generic.
+    """
+
+    def __init__(self, host: str, path: str, payload: PayloadT) -> None:
+        """Take the parts as they are; `RouteTable` checks the path."""
+        self.host: Final = host
+        """A name, or `*.suffix` for one or more labels before the suffix; lower-case A-labels."""
+        self.path: Final = path
+        """Begins with `/`. `/api` is `/api` and everything below, `/api/` only what is below."""
+        self.payload: Final = payload
 
 
 class RouteTable(Generic[PayloadT]):
