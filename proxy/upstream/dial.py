@@ -1,4 +1,8 @@
-"""Open one connection to one server: resolve, connect, and for https verify it by TLS."""
+"""Open one connection to one server: resolve, connect, and for https verify it by TLS.
+
+This module is interpreted, as all that has coroutines: a compiled coroutine hands an exception to what
+it awaits by the signature of `throw` that Python 3.12 deprecated.
+"""
 
 import asyncio
 import contextlib
@@ -7,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
+from typing import Protocol
 
 from config.schema import ServerAddress
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
@@ -31,6 +36,29 @@ class DialSettings:
     server_name: str
     tls_limits: TlsLimits
     linger: Linger
+
+
+class DialOutcome(Protocol):
+    """Learns, once, how a dial ended."""
+
+    def dial_succeeded(self, stream: ByteStream) -> None:
+        """The stream is the caller's. Reading has not started."""
+
+    def dial_failed(self, error: BaseException) -> None:
+        """An `UpstreamFailure`, the end of the process, or an error that was not expected."""
+
+
+async def dial_for(io: SharedIo, settings: DialSettings, owner: ByteOwner, outcome: DialOutcome) -> None:
+    """Connect for `owner`, and tell `outcome`. Raises what is no `UpstreamFailure`, after it was told."""
+    try:
+        stream = await dial(io, settings, owner)
+    except UpstreamFailure as failure:
+        outcome.dial_failed(failure)
+        return
+    except BaseException as error:
+        outcome.dial_failed(error)
+        raise
+    outcome.dial_succeeded(stream)
 
 
 async def dial(

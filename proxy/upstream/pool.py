@@ -9,11 +9,12 @@ from typing import Final, Protocol
 
 from proxy.http.responses import ResponseReader
 from proxy.limits.fair_queue import FairQueue, QueueLimits
+from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER, Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
-from proxy.upstream.dial import DialSettings, dial
+from proxy.upstream.dial import DialSettings, dial_for
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.shares import Shares
 
@@ -98,6 +99,24 @@ class _Waiting:
         del now
         self.deadline = NEVER
         self.server.give_up(self)
+
+
+class _Dial:
+    """A dial under way, for a borrower."""
+
+    __slots__ = ("borrower", "connection", "holder", "pool")
+
+    def __init__(self, pool: "Pool", connection: UpstreamConnection, borrower: Borrower, holder: bytes) -> None:
+        self.pool = pool
+        self.connection = connection
+        self.borrower = borrower
+        self.holder = holder
+
+    def dial_succeeded(self, stream: ByteStream) -> None:
+        self.pool.dialled(self, stream)
+
+    def dial_failed(self, error: BaseException) -> None:
+        self.pool.not_dialled(self, error)
 
 
 class PoolOwner(Protocol):
@@ -245,43 +264,38 @@ class Pool:
 
     def _start_dial(self, borrower: Borrower, holder: bytes) -> None:
         self._dials += 1
-        self._resources.tasks.start(self._dial(borrower, holder))
-
-    async def _dial(self, borrower: Borrower, holder: bytes) -> None:
-        resources = self._resources
         connection = UpstreamConnection(self, self.settings.responses, self._reader, self._clock)
         connection.holder = holder
-        try:
-            connection.stream = await dial(resources.io, self.settings.dialling, connection)
-        except UpstreamFailure as failure:
-            self._not_dialled(holder)
-            self.owner.dialled(failure.fault)
-            if borrower.is_waiting:
-                borrower.upstream_unavailable(failure)
-            self._serve_queue()
-            return
-        except BaseException as error:
-            # an unexpected error, which the owner of the task reports: it must not cost a place,
-            # nor the client its time
-            self._not_dialled(holder)
-            if borrower.is_waiting:
-                borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.UNREACHABLE, self.name))
-            if isinstance(error, Exception):  # at the end of the process, when all dials are cancelled, none is begun
-                self._serve_queue()
-            raise
+        made = _Dial(self, connection, borrower, holder)
+        self._resources.tasks.start(dial_for(self._resources.io, self.settings.dialling, connection, made))
+
+    def dialled(self, made: "_Dial", stream: ByteStream) -> None:
+        """Lend the new connection, or keep it for a later request."""
+        connection = made.connection
+        connection.stream = stream
         self._dials -= 1
         self.owner.dialled(None)
         self._open.add(connection)
-        resources.deadlines.watch(connection)
-        connection.stream.resume_reading()
-        if borrower.is_waiting:
-            borrower.upstream_acquired(connection)
+        self._resources.deadlines.watch(connection)
+        stream.resume_reading()
+        if made.borrower.is_waiting:
+            made.borrower.upstream_acquired(connection)
         else:
             connection.keep_unused()
 
-    def _not_dialled(self, holder: bytes) -> None:
+    def not_dialled(self, made: "_Dial", error: BaseException) -> None:
+        """Tell the borrower. An unexpected error costs no place, and the client no time."""
         self._dials -= 1
-        self._shares.give_back(holder)
+        self._shares.give_back(made.holder)
+        if isinstance(error, UpstreamFailure):
+            self.owner.dialled(error.fault)
+            failure = error
+        else:
+            failure = UpstreamFailure(UpstreamFault.UNREACHABLE, self.name)
+        if made.borrower.is_waiting:
+            made.borrower.upstream_unavailable(failure)
+        if isinstance(error, Exception):  # at the end of the process, when all dials are cancelled, none is begun
+            self._serve_queue()
 
     # -- the connections' side
 
