@@ -1,15 +1,19 @@
 """What is compiled, and what comes out where that is not possible."""
 
+import ast
 import os
 import subprocess
 import sys
 import zipfile
+from importlib.machinery import ExtensionFileLoader, SourceFileLoader
 from importlib.metadata import version
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from proxy.processes.hot_path import hot_path
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +39,26 @@ def test_each_listed_place_has_modules_and_each_exception_is_one(hatch_build: Mo
         assert (ROOT / path).is_file(), path
         assert path not in compiled
         assert any(path.startswith(f"{listed}/") for listed in settings["compiled"]), path
+
+
+def test_all_of_the_hot_path_runs_as_this_process_says(hatch_build: ModuleType) -> None:
+    """One compiled module could stand beside others that are not."""
+    is_compiled = hot_path() == "compiled"
+    for path in hatch_build.compiled_modules():
+        spec = find_spec(path.removesuffix(".py").replace("/", "."))
+        assert spec is not None
+        assert isinstance(spec.loader, ExtensionFileLoader) is is_compiled, path
+    for path in hatch_build._settings()["tool"]["plexigate"]["interpreted"]:
+        spec = find_spec(path.removesuffix(".py").replace("/", "."))
+        assert spec is not None
+        assert isinstance(spec.loader, SourceFileLoader), path
+
+
+def test_no_compiled_module_has_a_coroutine(hatch_build: ModuleType) -> None:
+    """mypyc 2.4 hands an exception to what a coroutine awaits by the signature of throw() that Python deprecated."""
+    for path in hatch_build.compiled_modules():
+        tree = ast.parse((ROOT / path).read_bytes())
+        assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)], path
 
 
 def test_without_a_compiler_it_says_so(
