@@ -45,7 +45,7 @@ class ClientDeadlines:
         that they take at the least rate, so a client that sends too slowly uses its time up.
         """
         now, body = self._service.clock(), self._body
-        if body is not None and received and deadline is not NEVER:
+        if body is not None and received and deadline != NEVER:
             return body.proceed(deadline, received, now)
         limits = self._service.runtime.limits
         self._body = body = BodyPace(limits.body_bytes_per_second, limits.body_idle_seconds)
