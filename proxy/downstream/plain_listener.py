@@ -30,13 +30,6 @@ from proxy.net.sockets import Linger, SocketStream
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.observe.turned_away import TurnedAway
 
-# Of each worker. A request takes a round trip, so these serve thousands a second. CAs check from
-# about five places.
-_MOST_CONNECTIONS: Final = 512
-# Of one address, or of one /64: many people behind one NAT may follow http links at the same time.
-_MOST_OF_A_CLIENT: Final = 64
-# A CA that checks a thousand names at once asks for each of them from one address.
-_RATE: Final = Rate.of(100.0, 1_000)
 # A segment or two; a head may take several reads.
 _READ_BYTES: Final = 16_384
 # What is read after the answer, so that the client sees the answer instead of a reset: for example
@@ -47,6 +40,28 @@ _LAST_HEAD_SECONDS: Final = 2.0
 _HEAD_END: Final = b"\r\n\r\n"
 _TIMEOUT: Final = RequestRefusal(408, "the request head did not arrive in time", RequestReason.HEAD_TIMEOUT)
 _TOO_LARGE: Final = RequestRefusal(431, "the request head is too large", RequestReason.HEAD_TOO_LARGE)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainLimits:
+    """How many connections a worker takes without TLS."""
+
+    connections: int
+    of_a_client: int
+    """Of one address, or of one /64."""
+    rate: Rate
+    """Of a client, in connections."""
+
+
+_LIMITS: Final = PlainLimits(
+    # A request takes a round trip, so these serve thousands a second. CAs check from about five
+    # places.
+    connections=512,
+    # Many people behind one NAT may follow http links at the same time.
+    of_a_client=64,
+    # A CA that checks a thousand names at once asks for each of them from one address.
+    rate=Rate.of(100.0, 1_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +78,12 @@ class PlainServices:
 class PlainListener:
     """All addresses of `acme.http_bind`."""
 
-    def __init__(self, rules: PlainRules, services: PlainServices) -> None:
+    def __init__(self, rules: PlainRules, services: PlainServices, limits: PlainLimits = _LIMITS) -> None:
         """Accepting begins with `accept_on`."""
         self.rules = rules
         """The rules for new requests."""
         self._services = services
+        self._most = limits
         io = services.io
         self._acceptor = Acceptor(PLAIN_LISTENER, io.loop, services.scarcity, self._accepted)
         # of this worker alone: it can end only its own connections, not those of other workers
@@ -114,12 +130,13 @@ class PlainListener:
             one.shed()
 
     def _limits(self) -> ListenerLimits:
+        most = self._most
         return ListenerLimits(
-            connections=_MOST_CONNECTIONS,
-            connections_per_address=_MOST_OF_A_CLIENT,
-            handshakes_in_flight=_MOST_CONNECTIONS,
-            handshakes_per_address=_MOST_OF_A_CLIENT,
-            handshake_rate=_RATE,
+            connections=most.connections,
+            connections_per_address=most.of_a_client,
+            handshakes_in_flight=most.connections,
+            handshakes_per_address=most.of_a_client,
+            handshake_rate=most.rate,
             handshake_seconds=self._services.http.runtime.limits.head_seconds,
         )
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from config.issuers import PLAIN_LISTENER
-from proxy.downstream import plain_listener
 from proxy.downstream.plain_answers import PlainRules
-from proxy.downstream.plain_listener import PlainListener, PlainServices
+from proxy.downstream.plain_listener import PlainLimits, PlainListener, PlainServices
 from proxy.limits.rates import Rate
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.net.shared_io import SharedIo
@@ -27,6 +26,7 @@ class World:
 
     conversation: Conversation = field(default_factory=Conversation)
     clients: list[socket.socket] = field(default_factory=list)
+    limits: PlainLimits | None = None
 
     def __post_init__(self) -> None:
         """Accept."""
@@ -38,7 +38,8 @@ class World:
         scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
         self.scarcity = scarcity
         services = PlainServices(SharedIo(self.loop), self.http, scarcity, turned_away, {"token": "token.thumbprint"})
-        self.listener = PlainListener(PlainRules(frozenset({"chat.test"}), 443), services)
+        rules = PlainRules(frozenset({"chat.test"}), 443)
+        self.listener = PlainListener(rules, services, *([] if self.limits is None else [self.limits]))
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.listening.settimeout(0)
         self.listener.accept_on([self.listening])
@@ -95,8 +96,14 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
+def limits() -> PlainLimits | None:
+    """None: those of the product."""
+    return None
+
+
+@pytest.fixture
+def world(limits: PlainLimits | None) -> Iterator[World]:
+    made = World(limits=limits)
     yield made
     made.listener.accept_on(())
     for client in made.clients:
@@ -205,10 +212,9 @@ def test_client_that_leaves_is_counted_out(world: World) -> None:
 class TestFull:
     """Nobody is locked out by those who are silent."""
 
-    @pytest.fixture(autouse=True)
-    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(plain_listener, "_MOST_CONNECTIONS", 4)
-        monkeypatch.setattr(plain_listener, "_MOST_OF_A_CLIENT", 3)
+    @pytest.fixture
+    def limits(self) -> PlainLimits:
+        return PlainLimits(4, 3, Rate.of(100.0, 1_000))
 
     def test_oldest_silent_one_of_the_largest_network_makes_room(self, world: World) -> None:
         waiting = world.connect("127.0.0.2")
@@ -251,8 +257,8 @@ class TestFull:
         assert world.received(dripping[0]) == b""
 
 
-def test_rate_of_an_address_is_limited(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain_listener, "_RATE", Rate.of(1.0, 1))
+@pytest.mark.parametrize("limits", [PlainLimits(512, 64, Rate.of(1.0, 1))])
+def test_rate_of_an_address_is_limited(world: World) -> None:
     assert world.ask(REQUEST) != b""
     assert world.ask(REQUEST) == b""
     assert world.failures == {"handshakes_per_second_per_address": 1}
