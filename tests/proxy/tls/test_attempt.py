@@ -1,6 +1,7 @@
 """One attempt: recorded bytes in, a flight out, and whose fault it is if not."""
 
 import ssl
+import threading
 
 import pytest
 
@@ -8,7 +9,6 @@ from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, attempt_in_thread, step
 from proxy.tls.server_hello import parse_server_flight
 from proxy.tls.stream import BioPair
-from proxy.tls.tls_object import TlsObject
 from tests.proxy.tls import hellos
 
 RETRIED = "X25519MLKEM768:*X25519"
@@ -16,6 +16,33 @@ RETRIED = "X25519MLKEM768:*X25519"
 
 def server(groups: str = "X25519MLKEM768 / X25519") -> ssl.SSLContext:
     return hellos.server_context(groups)
+
+
+class BrokenStep:
+    """A TLS object that breaks when it has written a part of its flight, and has read nothing."""
+
+    def __init__(self, outgoing: ssl.MemoryBIO) -> None:
+        self.outgoing = outgoing
+
+    def do_handshake(self) -> None:
+        self.outgoing.write(b"\x16\3\3\0\x7a\2\0")
+        raise MemoryError
+
+
+class BrokenContext(ssl.SSLContext):
+    """A context whose objects break in their first step."""
+
+    def _wrap_bio(self, _incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_side: bool) -> BrokenStep:
+        assert server_side
+        return BrokenStep(outgoing)
+
+
+def finish(client: hellos.Peer, flight: Flight) -> None:
+    """The client takes a flight that was made in a thread."""
+    bios = BioPair()
+    bios.adopt(flight.tls)
+    bios.incoming.write(client.answer(flight.data))
+    flight.tls.do_handshake()
 
 
 def test_flight_of_a_first_hello_is_taken_by_its_client() -> None:
@@ -58,19 +85,32 @@ def test_flights_of_one_thread_go_on_elsewhere() -> None:
         assert client.tls.read() == b"hello"
 
 
-def test_what_breaks_in_the_middle_leaves_nothing_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_breaks_in_the_middle_leaves_nothing_for_the_next_one() -> None:
     client = hellos.peer(hellos.client_context("X25519MLKEM768"))
-    hello, context = client.answer(b""), server()
+    hello, context, broken = client.answer(b""), server(), BrokenContext(ssl.PROTOCOL_TLS_SERVER)
+    with pytest.raises(MemoryError):
+        attempt_in_thread(lambda: broken, Transcript(hello))
+    finish(client, attempt_in_thread(lambda: context, Transcript(hello)))
 
-    def broken(_tls: TlsObject, bios: BioPair, data: bytes) -> Flight:
-        bios.incoming.write(data[:7])
-        raise MemoryError
 
-    with monkeypatch.context() as patched:
-        patched.setattr("proxy.tls.attempt.step", broken)
-        with pytest.raises(MemoryError):
-            attempt_in_thread(lambda: context, Transcript(hello))
-    assert attempt_in_thread(lambda: context, Transcript(hello)).data
+def test_threads_do_not_share_their_bios() -> None:
+    """A thread makes its whole attempt while half the hello of another attempt is in the other BIOs."""
+    clients = [hellos.peer(hellos.client_context("X25519MLKEM768")) for _ in range(2)]
+    first, second = (client.answer(b"") for client in clients)
+    in_halves = hellos.records(first[5:], len(first) // 2)
+    context, interrupted = server(), server()
+    flights: list[Flight] = []
+    thread = threading.Thread(target=lambda: flights.append(attempt_in_thread(lambda: context, Transcript(second))))
+
+    def interrupt(*_: object) -> None:
+        if not flights:
+            thread.start()
+            thread.join()
+
+    interrupted._msg_callback = interrupt  # type: ignore[attr-defined]  # called for each record that is read
+    flight = attempt_in_thread(lambda: interrupted, Transcript(in_halves))
+    for client, made in zip(clients, (flight, *flights), strict=True):
+        finish(client, made)
 
 
 def test_other_retry_than_the_one_that_was_sent() -> None:

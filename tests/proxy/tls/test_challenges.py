@@ -4,7 +4,6 @@ import ssl
 
 import pytest
 
-from proxy.tls import challenges
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges
 
@@ -54,26 +53,29 @@ def test_address_is_asked_for_by_its_reverse_name() -> None:
 def test_context_is_made_when_it_is_asked_for_and_kept_as_long_as_its_challenge(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    made: list[TlsChallenge] = []
-    original = challenges._context
+    made: list[ssl.SSLContext] = []
+    original = ssl.SSLContext.load_cert_chain
 
-    def counted(challenge: TlsChallenge) -> ssl.SSLContext:
-        made.append(challenge)
-        return original(challenge)
+    def counted(context: ssl.SSLContext, certfile: str) -> None:
+        made.append(context)
+        original(context, certfile)
 
-    monkeypatch.setattr(challenges, "_context", counted)
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", counted)
     pending = PendingChallenges()
     pending.follow([CHAT, FILES])
     assert made == []
     context = pending.context_for("chat.test")
     pending.follow([CHAT])
     assert pending.context_for("chat.test") is context
-    assert made == [CHAT]
+    assert made == [context]
+    assert context is not None
+    assert CHAT.digest in shown(context, "chat.test")
     again = TlsChallenge("chat.test", bytes(reversed(range(32))))
     pending.follow([again])
+    assert made == [context]
     other = pending.context_for("chat.test")
     assert other is not context
-    assert made == [CHAT, again]
+    assert made == [context, other]
     assert other is not None
     assert again.digest in shown(other, "chat.test")
 

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from config.schema import PqPolicy, SecurityLevel
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.groups import KNOWN
 from proxy.tls.identities import IdentityTable
-from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.policy import HandshakeOutcome, group_preference
 from proxy.tls.results import FailureReason
 from proxy.tls.signing_plan import SigningPlan
 from proxy.tls.tickets import TicketSecrets
@@ -52,6 +54,16 @@ def asked(world: World, groups: str = "X25519MLKEM768:X25519") -> Conversation:
         assert not world.plexi.executor.running  # who asks for another hello needs no token
         assert one.hear()
         one.say()
+    assert len(world.plexi.executor.running) == 1
+    assert one.hear() == b""
+    return one
+
+
+def asked_without_prediction(world: World) -> Conversation:
+    """A token is asked at once: the policy takes any of these groups, but the token's context prefers one."""
+    one_tuple = group_preference(SecurityLevel.STANDARD, PqPolicy.PREFER, (("X25519MLKEM768", "X25519"),), KNOWN)
+    one = world.conversation(RETRIED_GROUPS, policy=replace(world.policy(), preference=one_tuple))
+    one.say()
     assert len(world.plexi.executor.running) == 1
     assert one.hear() == b""
     return one
@@ -415,10 +427,8 @@ class TestWhileATokenSigns:
         one.loop.settle()
         assert [failure.reason for failure in one.observer.failures] == [R.TLS_ERROR]
 
-    def test_it_waits_for_a_retry_that_nobody_foresaw(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("proxy.tls.signed_flight.predicts_retry", lambda *_: False)
-        one = world.conversation(RETRIED_GROUPS)
-        one.say()
+    def test_it_waits_for_a_retry_that_was_not_predicted(self, world: World) -> None:
+        one = asked_without_prediction(world)
         one.say(CHANGE_CIPHER_SPEC)
         world.plexi.executor.finish()
         assert one.hear()  # the token's context asks for another hello
@@ -426,12 +436,8 @@ class TestWhileATokenSigns:
         world.plexi.executor.finish()
         one.finish()
 
-    def test_what_no_second_hello_may_be_is_refused_as_soon_as_one_is_asked_for(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("proxy.tls.signed_flight.predicts_retry", lambda *_: False)
-        one = world.conversation(RETRIED_GROUPS)
-        one.say()
+    def test_what_no_second_hello_may_be_is_refused_as_soon_as_one_is_asked_for(self, world: World) -> None:
+        one = asked_without_prediction(world)
         one.say(b"\x16\3\3\0\5\xff\0\0\1x")
         world.plexi.executor.finish()
         assert [failure.reason for failure in one.observer.failures] == [R.TLS_ERROR]
