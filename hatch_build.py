@@ -130,6 +130,7 @@ def compile_into(place: Path) -> None:
                 )
         except SystemExit as error:
             raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}") from error
+        _refuse_inverted_checks(Path(scratch))
         command = build_ext(Distribution({"name": _GROUP, "ext_modules": extensions}))
         command.build_lib, command.build_temp = str(place), scratch
         command.ensure_finalized()
@@ -145,6 +146,21 @@ def compile_into(place: Path) -> None:
             command.run()
         except Exception as error:
             raise NotCompiled(f"the C compiler failed: {error}") from error
+
+
+def _refuse_inverted_checks(scratch: Path) -> None:
+    """Raise `NotCompiled` for C of mypyc 2.4 that fails at run time.
+
+    It takes a Final tuple that begins with a float for one that was never set. The type
+    `tuple[float, ...]` at the constant avoids it.
+    """
+    for source in sorted(scratch.rglob("__native_*.c")):
+        for number, line in enumerate(source.read_text().splitlines(), 1):
+            if "!= -113.0 && PyErr_Occurred()" in line:
+                name = source.name.removeprefix("__native_").rpartition("___")[2]
+                raise NotCompiled(
+                    f"{name}, line {number}: mypyc takes a constant that is set for a missing one: {line}"
+                )
 
 
 def compiled_modules() -> list[str]:

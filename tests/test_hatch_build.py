@@ -61,6 +61,33 @@ def test_no_compiled_module_has_a_coroutine(hatch_build: ModuleType) -> None:
         assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)], path
 
 
+def test_native_classes_inherit_from_what_mypyc_can_lay_out(hatch_build: ModuleType) -> None:
+    """Fields of a native class lie over those of a base in C: on `threading.local` they were shared by all threads."""
+    ours, bases = set(), []
+    for path in hatch_build.compiled_modules():
+        for node in ast.walk(ast.parse((ROOT / path).read_bytes())):
+            if isinstance(node, ast.ClassDef):
+                ours.add(node.name)
+                if "mypyc_attr(native_class=False)" not in map(ast.unparse, node.decorator_list):
+                    bases += [(path, node.name, ast.unparse(base).partition("[")[0]) for base in node.bases]
+    known = {"Enum", "Exception", "Generic", "IntEnum", "Mapping", "NamedTuple", "Protocol", "StrEnum"}
+    assert [one for one in bases if one[2] not in known | ours] == []
+
+
+def test_c_that_takes_a_set_constant_for_a_missing_one_is_refused(
+    hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Such as mypyc 2.4 writes for a Final tuple that begins with a float."""
+    (tmp_path / "bounds.py").write_text("from typing import Final\n\nBOUNDS: Final = (0.5, 1.0)\n")
+    (tmp_path / "user.py").write_text("from bounds import BOUNDS\n\n\ndef last() -> float:\n    return BOUNDS[1]\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.mypy]\n")
+    monkeypatch.setattr(hatch_build, "_ROOT", tmp_path)
+    monkeypatch.setattr(hatch_build, "_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(hatch_build, "compiled_modules", lambda: ["bounds.py", "user.py"])
+    with pytest.raises(hatch_build.NotCompiled, match=r"^user\.c, line \d+: mypyc takes a constant that is set for"):
+        hatch_build.compile_into(tmp_path / "out")
+
+
 def test_without_a_compiler_it_says_so(
     hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

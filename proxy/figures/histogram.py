@@ -6,7 +6,8 @@ from typing import Any, Final, TypeAlias
 Bounds: TypeAlias = tuple[float, ...]
 """The inclusive upper bounds of the buckets, ascending.
 
-Constants name this type: mypyc 2.4 takes a Final tuple that begins with a float for one that was never set.
+Constants name this type: mypyc 2.4 takes a Final tuple that begins with a float for one that was
+never set.
 """
 
 # From a handshake on the same machine to the deadline of handshakes.
@@ -35,7 +36,7 @@ class Histogram:
     def observe(self, value: float) -> None:
         """Count a value."""
         bounds, bucket = self.bounds, 0
-        # a loop, which is compiled: most values are in the first buckets, and `bisect` is a call from outside
+        # A loop, as it is compiled: most values are in the first buckets. `bisect` is slow to call.
         while bucket < len(bounds) and value > bounds[bucket]:
             bucket += 1
         self.counts[bucket] += 1

@@ -38,7 +38,10 @@ _SPECIAL: Final = Treatment.SPECIAL
 
 
 class Response:
-    """A response head that was read. Several responses of a server may share it: nothing changes it."""
+    """A response head that was read.
+
+    Several responses of a server may share it, so it never changes.
+    """
 
     __slots__ = ("forwarded", "framing", "lines", "noted")
 

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 __all__ = ["EPOLLIN", "EPOLLOUT", "Ready", "SocketReadiness"]
 
-# linux/eventpoll.h. As constants of ours they are numbers in the compiled code, not look-ups by name.
+# linux/eventpoll.h. Constants of ours are numbers in compiled code; others are looked up by name.
 EPOLLIN: Final = 0x1
 EPOLLOUT: Final = 0x4
 

@@ -89,7 +89,7 @@ class Finishing:
     def __init__(
         self, before: Answering | Signing, steps: ServerSteps, server_hello: ServerHello, seconds: float
     ) -> None:
-        """Await the client's Finished for `steps`. `seconds` is what the step of the flight took."""
+        """Await the client's Finished for `steps`. The step of the flight took `seconds`."""
         self.hello = before.hello
         self.identity = before.identity
         self.is_retried = before.is_retried

@@ -1,4 +1,7 @@
-"""Plain bytes that wait until a peer takes more: encrypted only then, some records at a time. Pure."""
+"""Plain bytes that wait until a peer takes more. Pure.
+
+They are encrypted only then, some records at a time.
+"""
 
 from collections import deque
 from typing import Final
@@ -10,7 +13,8 @@ RECORD_WIRE_BYTES: Final = 5 + RECORD_BYTES + 1 + 16
 SEND_BYTES: Final = 5 * RECORD_BYTES
 """What is encrypted in one call and sent in one: a read of 64 KiB from a server, with a head.
 
-Four records in one send cost half of what they cost in four. More would make the outgoing BIO larger.
+Four records in one send cost half of what they cost in four. More would make the outgoing BIO
+larger.
 """
 
 

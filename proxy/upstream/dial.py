@@ -1,7 +1,7 @@
 """Open one connection to one server: resolve, connect, and for https verify it by TLS.
 
-This module is interpreted, as all that has coroutines: a compiled coroutine hands an exception to what
-it awaits by the signature of `throw` that Python 3.12 deprecated.
+This module is interpreted, as all that has coroutines: a compiled coroutine hands an exception to
+what it awaits by the signature of `throw` that Python 3.12 deprecated.
 """
 
 import asyncio
@@ -49,7 +49,10 @@ class DialOutcome(Protocol):
 
 
 async def dial_for(io: SharedIo, settings: DialSettings, owner: ByteOwner, outcome: DialOutcome) -> None:
-    """Connect for `owner`, and tell `outcome`. Raises what is no `UpstreamFailure`, after it was told."""
+    """Connect for `owner`, and tell `outcome`.
+
+    Raises an error that is no `UpstreamFailure` as well, after `outcome` was told.
+    """
     try:
         stream = await dial(io, settings, owner)
     except UpstreamFailure as failure:
