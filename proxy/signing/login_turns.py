@@ -41,13 +41,14 @@ _LOOK_SECONDS: Final = 0.002
 class LoginTurns:
     """The turns as one process sees them. The methods may wait, so they are for threads."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Use what `create` made; the descriptor is kept.
+    def __init__(self, descriptor: int, patience: float = _PATIENCE_SECONDS) -> None:
+        """Use what `create` made; the descriptor is kept. `patience` is in seconds.
 
         This process may not close another descriptor of the same memory: that would release its
         locks (fcntl(2)).
         """
         self.fd: Final = descriptor
+        self._patience: Final = patience
 
     @classmethod
     def create(cls) -> "LoginTurns":
@@ -98,7 +99,7 @@ class LoginTurns:
         It does not if another one logged in meanwhile or takes too long.
         """
         _, good = self._read(place)
-        until = monotonic() + _PATIENCE_SECONDS
+        until = monotonic() + self._patience
         while monotonic() < until and self._read(place)[1] == good:
             try:
                 fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)

@@ -34,8 +34,9 @@ except TokenPinRefused:
 
 @pytest.fixture
 def turns() -> Iterator[LoginTurns]:
+    """Turns that are waited for longer than any test takes."""
     made = LoginTurns.create()
-    yield made
+    yield LoginTurns(made.fd, patience=60.0)
     made.close()
 
 
@@ -108,10 +109,7 @@ def test_what_the_block_raises_says_nothing_of_the_pin(turns: LoginTurns) -> Non
 
 
 @pytest.mark.parametrize(("told", "outcome"), [("good", "in"), ("refused", "refused")])
-def test_others_wait_for_what_comes_of_it(
-    turns: LoginTurns, monkeypatch: pytest.MonkeyPatch, told: str, outcome: str
-) -> None:
-    monkeypatch.setattr(login_turns, "_PATIENCE_SECONDS", 60.0)
+def test_others_wait_for_what_comes_of_it(turns: LoginTurns, told: str, outcome: str) -> None:
     with other(turns) as process:
         waiters = [Waiter(turns) for _ in range(3)]
         assert Waiter(turns, "spare").ended() == "in", "of another token"
@@ -121,7 +119,6 @@ def test_others_wait_for_what_comes_of_it(
 
 
 def test_a_good_login_lets_all_in_while_one_has_the_lock(turns: LoginTurns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_turns, "_PATIENCE_SECONDS", 60.0)
     is_waiting = threading.Event()
     monkeypatch.setattr(login_turns, "sleep", lambda _: is_waiting.set())
     with other(turns) as process:
@@ -132,18 +129,16 @@ def test_a_good_login_lets_all_in_while_one_has_the_lock(turns: LoginTurns, monk
         assert process.poll() is None
 
 
-def test_one_that_dies_in_its_turn_lets_go(turns: LoginTurns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_turns, "_PATIENCE_SECONDS", 60.0)
+def test_one_that_dies_in_its_turn_lets_go(turns: LoginTurns) -> None:
     with other(turns) as process:
         waiter = Waiter(turns)
         process.kill()
         assert waiter.ended() == "in"
 
 
-def test_one_that_hangs_is_not_waited_for_for_ever(turns: LoginTurns, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login_turns, "_PATIENCE_SECONDS", 0.05)
+def test_one_that_hangs_is_not_waited_for_for_ever(turns: LoginTurns) -> None:
     with other(turns) as process:
-        assert Waiter(turns).ended() == "in"
+        assert Waiter(LoginTurns(turns.fd, patience=0.05)).ended() == "in"
         assert process.poll() is None
 
 
