@@ -16,6 +16,7 @@ import hashlib
 import io
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -23,6 +24,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager, redirect_stdout
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -49,8 +51,10 @@ class CompiledHotPath(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """What the compiler needs: itself, and what the sources import, for their types."""
-        project = _settings()["project"]
-        return [] if _is_refused() else ["mypy[mypyc]>=2.4", *project["dependencies"]]
+        if self.target_name != "wheel" or _is_refused() or _what_is_missing():
+            return []
+        # another version of mypyc may compile other code wrongly
+        return ["mypy[mypyc]>=2.4,<2.5", *_settings()["project"]["dependencies"]]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless the install is editable: that one runs the sources."""
@@ -76,7 +80,10 @@ class CompiledHotPath(BuildHookInterface[Any]):
 def _why_not(place: Path) -> str:
     """Compile into `place`; returns why that was not possible, or an empty text."""
     try:
-        compile_into(place)
+        # A checkout that `./dev` has compiled has them; elsewhere the sources may be read-only.
+        kept = _CACHE / "objects"
+        objects = kept if os.access(kept, os.W_OK) else place / "objects"
+        compile_into(place, objects)
     except NotCompiled as error:
         return str(error)
     return ""
@@ -89,39 +96,39 @@ def compiled_packages() -> Path:
     """
     _CACHE.mkdir(parents=True, exist_ok=True)
     with _only_one(_CACHE / "lock"):
-        built = _CACHE / _digest(_everything())
-        if not built.is_dir():
+        while not (built := _CACHE / _digest(_everything())).is_dir():
             with tempfile.TemporaryDirectory(dir=_CACHE) as scratch:
                 place = Path(scratch) / "packages"
                 for package in _PACKAGES:
                     shutil.copytree(_ROOT / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
-                compile_into(place)
-                place.rename(built)
+                compile_into(place, _CACHE / "objects")
+                if built.name == _digest(_everything()):  # no source has changed meanwhile
+                    place.rename(built)
         os.utime(built)
         _forget_old(built)
     return built
 
 
-def compile_into(place: Path) -> None:
-    """Compile the listed modules, and put their libraries below `place`. Raises `NotCompiled`."""
+def compile_into(place: Path, objects: Path) -> None:
+    """Compile the listed modules, and put their libraries below `place`.
+
+    `objects` keeps what the C compiler made. Raises `NotCompiled`.
+    """
     try:
         from mypyc.build import mypycify
         from setuptools import Distribution
         from setuptools.command.build_ext import build_ext
     except ImportError as error:
         raise NotCompiled(f"mypyc or setuptools is missing ({error})") from error
-    if shutil.which(_c_compiler()) is None:
-        raise NotCompiled(f"there is no C compiler ({_c_compiler()})")
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        raise NotCompiled("the headers of Python are missing (on Debian: python3-dev)")
-    objects = _CACHE / "objects"
+    if missing := _what_is_missing():
+        raise NotCompiled(missing)
     objects.mkdir(parents=True, exist_ok=True)
     said = io.StringIO()  # of mypyc, which also says much that is not wrong
     with tempfile.TemporaryDirectory(prefix="plexigate-c-") as scratch, chdir(_ROOT):
         try:
             with redirect_stdout(said):
                 extensions = mypycify(
-                    ["--config-file", "pyproject.toml", *compiled_modules()],
+                    ["--config-file", "pyproject.toml", "--cache-dir", os.devnull, *compiled_modules()],
                     opt_level=_OPTIMISATION,
                     debug_level="0",
                     multi_file=True,
@@ -129,7 +136,7 @@ def compile_into(place: Path) -> None:
                     target_dir=scratch,
                 )
         except SystemExit as error:
-            raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}") from error
+            raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
         _refuse_inverted_checks(Path(scratch))
         command = build_ext(Distribution({"name": _GROUP, "ext_modules": extensions}))
         command.build_lib, command.build_temp = str(place), scratch
@@ -146,6 +153,15 @@ def compile_into(place: Path) -> None:
             command.run()
         except Exception as error:
             raise NotCompiled(f"the C compiler failed: {error}") from error
+
+
+def _what_is_missing() -> str:
+    """What the C compiler lacks, as a sentence; an empty text if nothing is missing."""
+    if shutil.which(_c_compiler()) is None:
+        return f"there is no C compiler ({_c_compiler()})"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return "the headers of Python are missing (on Debian: python3-dev)"
+    return ""
 
 
 def _refuse_inverted_checks(scratch: Path) -> None:
@@ -211,7 +227,8 @@ def _everything() -> Iterator[Path]:
         yield from sorted(
             path for path in (_ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts
         )
-    yield from (_ROOT / "pyproject.toml", _ROOT / "hatch_build.py")
+    # with constraints.txt, as the types of other packages decide what is compiled
+    yield from (_ROOT / "pyproject.toml", _ROOT / "constraints.txt", _ROOT / "hatch_build.py")
 
 
 def _digest(paths: Iterable[Path], root: Path = _ROOT) -> str:
@@ -222,26 +239,43 @@ def _digest(paths: Iterable[Path], root: Path = _ROOT) -> str:
     return found.hexdigest()[:32]
 
 
+@cache
 def _environment() -> bytes:
-    """What compiles: the interpreter, mypyc, the C compiler."""
+    """What compiles: the interpreter, mypyc, the C compiler and its flags."""
     try:
         mypyc = version("mypy")
     except PackageNotFoundError:
         mypyc = "none"
-    return f"{sys.version} {sysconfig.get_platform()} {mypyc} {sysconfig.get_config_var('CC')} {_OPTIMISATION}".encode()
+    flags = [f"{name}={os.environ.get(name)}" for name in ("CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")]
+    compiler = "none"
+    if shutil.which(_c_compiler()) is not None:
+        command = [_c_compiler(), "--version"]
+        compiler = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - of CC
+    said = [sys.version, sysconfig.get_platform(), mypyc, compiler, str(sysconfig.get_config_var("CC"))]
+    return "\0".join([*said, *flags, _OPTIMISATION]).encode()
 
 
 def _forget_old(newest: Path) -> None:
-    """Keep the builds that were used last, and the objects that were used in the last week."""
-    builds = sorted(
-        (path for path in _CACHE.iterdir() if len(path.name) == len(newest.name)), key=lambda path: path.stat().st_mtime
-    )
-    for old in builds[:-_KEPT_BUILDS]:
+    """Keep the builds that were used last or in the last day, as programs may run from them.
+
+    Objects are kept for a week. What an interrupted build has left is removed.
+    """
+    now = newest.stat().st_mtime
+
+    def is_older(path: Path, days: int) -> bool:
+        return path.stat().st_mtime < now - days * 86_400
+
+    builds = sorted((path for path in _CACHE.iterdir() if len(path.name) == len(newest.name)), key=_used_at)
+    left = [path for path in _CACHE.iterdir() if path.name.startswith("tmp")]
+    for old in [path for path in builds[:-_KEPT_BUILDS] if is_older(path, 1)] + left:
         shutil.rmtree(old)
-    week_before = newest.stat().st_mtime - 7 * 86_400
     for kept in (_CACHE / "objects").iterdir():
-        if kept.stat().st_mtime < week_before:
+        if is_older(kept, 7):
             kept.unlink(missing_ok=True)
+
+
+def _used_at(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 @contextmanager

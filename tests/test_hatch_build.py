@@ -85,7 +85,7 @@ def test_c_that_takes_a_set_constant_for_a_missing_one_is_refused(
     monkeypatch.setattr(hatch_build, "_CACHE", tmp_path / "cache")
     monkeypatch.setattr(hatch_build, "compiled_modules", lambda: ["bounds.py", "user.py"])
     with pytest.raises(hatch_build.NotCompiled, match=r"^user\.c, line \d+: mypyc takes a constant that is set for"):
-        hatch_build.compile_into(tmp_path / "out")
+        hatch_build.compile_into(tmp_path / "out", tmp_path / "objects")
 
 
 def test_without_a_compiler_it_says_so(
@@ -93,7 +93,7 @@ def test_without_a_compiler_it_says_so(
 ) -> None:
     monkeypatch.setenv("CC", "no-such-compiler -O1")
     with pytest.raises(hatch_build.NotCompiled, match=r"^there is no C compiler \(no-such-compiler\)$"):
-        hatch_build.compile_into(tmp_path)
+        hatch_build.compile_into(tmp_path, tmp_path / "objects")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError
 
+from proxy.processes.hot_path import hot_path
 from tests.configurations import listener
 from tests.hostile.client import Address, Client, End
 from tests.integration.gateway import PLEXIGATE, Gateway, Trust, complaints, events, gateway
@@ -192,7 +193,7 @@ def test_people_are_told_what_is_offered_and_what_happened(
     with program(command, lambda line: line.startswith("  modern") or None) as running:
         pass
     lines = [line for line in running.output if ": user: " not in line]
-    assert lines[0].startswith("ready: hot path ")
+    assert lines[0].startswith(f"ready: hot path {hot_path()}; OpenSSL 3.")
     assert lines[1].startswith("listener standard: 127.0.0.1:")
     assert "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024 / X25519" in lines[2]
     assert "  dual  ecdsa-p256, mldsa-65" in lines
