@@ -39,8 +39,8 @@ from proxy.tls.waiting_data import RECORD_WIRE_BYTES
 # The time that a handshake under way gets in a drain: a few round trips. A client that stalls must
 # not delay the end.
 _LAST_HANDSHAKE_SECONDS: Final = 2.0
-# One TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate
-# floods).
+# One TLS record in a read: more would let one connection hold the loop for longer (KeyUpdate
+# floods). An upload gets more reads in a turn (`tls.stream`).
 _READ_BYTES: Final = RECORD_WIRE_BYTES
 
 

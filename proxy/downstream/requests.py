@@ -30,7 +30,7 @@ _LINE_END: Final = b"\r\n"
 class Request:
     """A request as it was understood. It holds the field lines for its upstream after first use."""
 
-    __slots__ = ("_admission", "_line_end", "_raw", "_routes", "_target", "fields", "framing", "head")
+    __slots__ = ("_admission", "_line_end", "_raw", "_routes", "_target", "_with_query", "fields", "framing", "head")
 
     def __init__(
         self, raw: bytes, line_end: int, head: RequestHead, framing: RequestFraming, fields: bytes | None = None
@@ -42,6 +42,7 @@ class Request:
         self.framing: Final = framing
         self.fields = fields
         self._target: TargetRecord | None = None
+        self._with_query = False
         # the same request is not routed twice: the result on this connection, and by which routes
         self._routes: RouteTable[RouteTarget] | None = None
         self._admission: RouteTarget | RequestRefusal
@@ -71,7 +72,8 @@ class Request:
 
     def record(self, *, with_query: bool) -> TargetRecord:
         """What the log says about where the request goes."""
-        if self._target is None:
+        if self._target is None or self._with_query != with_query:  # a reload may have changed it
+            self._with_query = with_query
             path, _, query = self.framing.target.partition(b"?")
             self._target = TargetRecord(
                 self.framing.host.decode("ascii"),

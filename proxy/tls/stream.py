@@ -4,7 +4,7 @@ Theory of operation. OpenSSL works on two memory BIOs. In TLS 1.3 `SSL_read` tak
 its incoming BIO before it asks for more: the SSL object keeps a partial record and asks for exactly
 the rest. What OpenSSL writes is taken out of the outgoing BIO at once. So between two callbacks
 both BIOs are empty, and all connections of a loop share *one* pair. A memory BIO never shrinks:
-with a pair of its own, each connection that ever moved a full record would keep up to 44 KiB.
+with a pair of its own (a connection to a server has one), each would keep up to 131 KiB.
 
 One rule makes this safe: no owner is called while either BIO holds bytes. So reading has two
 phases, decrypt everything, then deliver. A step in a thread uses a pair of its own there. At its
@@ -158,13 +158,14 @@ class TlsStream:
     def data_received(self, data: memoryview) -> None:
         """Decrypt wire bytes and deliver what they hold. The read view has room for one record.
 
-        An upload is read on. A turn has one read of a flood, because that costs up to 9 ms.
+        An upload is read on. A turn has one read of a flood, which costs up to 9 ms: of records
+        without data, or so short that they are header and tag for the most part.
         """
         if self._close_notify_seen or self._ending is not None:
             return
         pieces = [self._decrypt(data)]
         # a close_notify and a bad record are records without data, too
-        while len(data) >= RECORD_BYTES and len(pieces) < _READS and not self._silent and self._failure is None:
+        while min(len(data), 2 * len(pieces[-1])) >= RECORD_BYTES and len(pieces) < _READS and not self._silent:
             data = self._raw.read_on()
             pieces.append(self._decrypt(data))
         self._deliver(b"".join(pieces), len(pieces[-1]))
