@@ -40,7 +40,7 @@ from proxy.tls.waiting_data import RECORD_WIRE_BYTES
 # not delay the end.
 _LAST_HANDSHAKE_SECONDS: Final = 2.0
 # One TLS record in a read: more would let one connection hold the loop for longer (KeyUpdate
-# floods). An upload gets more reads in a turn (`tls.stream`).
+# floods).
 _READ_BYTES: Final = RECORD_WIRE_BYTES
 
 

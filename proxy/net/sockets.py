@@ -170,22 +170,6 @@ class SocketStream:
             self.pause_reading()
             self.owner.eof_received()
 
-    def read_on(self) -> memoryview:
-        """Read more within `data_received`, for an owner that is done with its view. May be empty.
-
-        The end of the stream is reported in the next turn, and so is a reset.
-        """
-        count = 0
-        if self._sock is not None:
-            try:
-                count = self._sock.recv_into(self._view)
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError as error:
-                self.pause_reading()  # the kernel has told it, and would report the end of the stream next
-                self._fail_soon(error)
-        return self._view[:count]
-
     def _discard(self, count: int) -> None:
         """Forget bytes while we linger: unread ones would make the kernel send a reset."""
         self._discard_left -= count

@@ -34,8 +34,6 @@ from proxy.tls.waiting_data import RECORD_BYTES, SEND_BYTES, WaitingData
 # Zeros are no record. There are as many as the longest record has with its header (RFC 8446 section
 # 5.2), so they also fill up one that has begun.
 _NO_RECORD: Final = bytes(5 + 16_384 + 256)
-# 64 KiB go to a server in one send: 0.7 of the cost of an upload in sends of one record.
-_READS: Final = 4
 _MINUTE: Final = 60.0
 # Record header 5, handshake header 4, request 1, content type 1, tag 16.
 _KEY_UPDATE_WIRE_BYTES: Final = 27
@@ -156,19 +154,10 @@ class TlsStream:
     # -- reading
 
     def data_received(self, data: memoryview) -> None:
-        """Decrypt wire bytes and deliver what they hold. The read view has room for one record.
-
-        An upload is read on. A turn has one read of a flood, which costs up to 9 ms: of records
-        without data, or so short that they are header and tag for the most part.
-        """
+        """Decrypt wire bytes and deliver what they hold. The read view has room for one record."""
         if self._close_notify_seen or self._ending is not None:
             return
-        pieces = [self._decrypt(data)]
-        # a close_notify and a bad record are records without data, too
-        while min(len(data), 2 * len(pieces[-1])) >= RECORD_BYTES and len(pieces) < _READS and not self._silent:
-            data = self._raw.read_on()
-            pieces.append(self._decrypt(data))
-        self._deliver(b"".join(pieces), len(pieces[-1]))
+        self._deliver(self._decrypt(data))
 
     def _decrypt(self, wire: memoryview) -> bytes:
         """Read all that the peer sent. No owner may be called in here.
@@ -209,14 +198,14 @@ class TlsStream:
             self._key_updates += max(1, len(answer) // _KEY_UPDATE_WIRE_BYTES)
         self._raw.write(answer)
 
-    def _deliver(self, data: bytes, read_last: int) -> None:
+    def _deliver(self, data: bytes) -> None:
         if data:
             self.owner.data_received(data)
         if self._failure is not None:
             self._fail(self._failure)
         elif self._key_updates > self._limits.key_updates_per_minute:
             self._refuse(RecordFlood("TLS key updates"))
-        elif self._silent > 0 and self.records.is_flood(self._silent, read_last, self._clock()):
+        elif self._silent > 0 and self.records.is_flood(self._silent, len(data), self._clock()):
             self._refuse(RecordFlood("TLS records without data"))
         elif self._close_notify_seen:
             self.owner.eof_received()
