@@ -357,7 +357,7 @@ class TestEstablished:
         attempt.loop.settle()
         assert attempt.observer.failures == []
         assert attempt.observer.owners[0].data == body
-        assert max(pieces) <= 5 * RECORD_BYTES
+        assert max(pieces) <= 2 * RECORD_BYTES
 
     @pytest.mark.parametrize("turns", [0, 1, 5])
     def test_half_closed_client_that_waits_for_its_turn_is_served(self, world: World, turns: int) -> None:
