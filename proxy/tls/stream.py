@@ -144,12 +144,16 @@ class TlsStream:
     @property
     def waiting_bytes(self) -> int:
         """What the peer has not acknowledged. A system call."""
-        return self.held_bytes - self._raw.held_bytes + self._raw.waiting_bytes
+        return self._raw.waiting_bytes + self._plain_bytes
 
     @property
     def held_bytes(self) -> int:
         """What waits here until the peer takes more, encrypted or not."""
-        return self._raw.held_bytes + (0 if self._waiting is None else len(self._waiting))
+        return self._raw.held_bytes + self._plain_bytes
+
+    @property
+    def _plain_bytes(self) -> int:
+        return 0 if self._waiting is None else len(self._waiting)
 
     # -- reading
 
@@ -276,11 +280,9 @@ class TlsStream:
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
-        # len() is asked: mypyc takes each "X | None" that is not None for true, unless X has a
-        # __bool__
-        while waiting is not None and len(waiting) and not self._raw.is_blocked:
+        while waiting and not self._raw.is_blocked:
             self._encrypt(waiting.take())
-        if waiting is not None and not len(waiting):
+        if not waiting:
             self._waiting = None
 
     def pause_writing(self) -> None:
@@ -310,7 +312,7 @@ class TlsStream:
         self._ending = ending
         # all that was kept goes first: then only the socket has to limit the time for the rest
         waiting, self._waiting = self._waiting, None
-        while waiting is not None and len(waiting):
+        while waiting:
             self._encrypt(waiting.take())
         if ending is _Ending.CLEAN:
             say_goodbye(self._tls)

@@ -37,6 +37,10 @@ class WaitingData:
         """The number of bytes that wait."""
         return self._length
 
+    def __bool__(self) -> bool:
+        """Whether bytes wait. mypyc takes an `X | None` for true if X has no `__bool__`."""
+        return self._length > 0
+
     def add(self, data: bytes) -> None:
         """Keep more.
 
