@@ -5,9 +5,6 @@ OpenSSL decodes the same bytes again and has the last word. So extensions that d
 are skipped: unknown ones, GREASE (RFC 8701) and the outer hello of Encrypted ClientHello among
 them. What is read is read strictly.
 
-Numbers are put together from single bytes: compiled, that takes a tenth of `struct` and of
-`int.from_bytes`.
-
 Lists of code points become tuples, or, beyond `_LONGEST_TUPLE` entries, an `array` of two bytes per
 entry: Python's integers would make a hello of 64 KB cost a megabyte during its handshake.
 """
@@ -19,7 +16,7 @@ from functools import lru_cache
 from struct import unpack
 from typing import Final, NamedTuple, TypeVar
 
-from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure
+from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure, number_at
 
 TLS_1_3: Final = 0x0304
 _SSL_3: Final = 0x0300
@@ -152,7 +149,7 @@ def _vector_end(data: bytes, start: int, prefix_bytes: int, where: str) -> int:
     """
     content, size = start + prefix_bytes, len(data)
     if content <= size:
-        end = content + (data[start] if prefix_bytes == 1 else data[start] << 8 | data[start + 1])
+        end = content + (data[start] if prefix_bytes == 1 else number_at(data, start))
         if end <= size:
             return end
     raise HelloError(HelloFailure.MALFORMED, where)
@@ -170,8 +167,8 @@ def _extensions(message: bytes, start: int) -> dict[int, bytes]:
         content = position + _EXTENSION_HEADER_BYTES
         if content > size:
             raise HelloError(HelloFailure.MALFORMED, "extensions")
-        extension_type = message[position] << 8 | message[position + 1]
-        position = content + (message[position + 2] << 8 | message[position + 3])
+        extension_type = number_at(message, position)
+        position = content + number_at(message, position + 2)
         if position > size:
             raise HelloError(HelloFailure.MALFORMED, f"extension {extension_type}")
         if extension_type in extensions:  # section 4.2: "There MUST NOT be more than one extension of the same type"
@@ -209,7 +206,7 @@ def _kept(decode: Callable[[bytes], _Decoded]) -> Callable[[bytes], _Decoded]:
 def _only_vector(extension: bytes, where: str) -> bytes:
     """Take the content of an extension that is one vector with a length of 16 bits."""
     size = len(extension)
-    if size < 2 or extension[0] << 8 | extension[1] != size - 2:
+    if size < 2 or number_at(extension, 0) != size - 2:
         raise HelloError(HelloFailure.MALFORMED, where)
     return extension[2:]
 
@@ -253,8 +250,8 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
         content = position + _KEY_SHARE_HEADER_BYTES
         if content > size:
             raise HelloError(HelloFailure.MALFORMED, "key_share")
-        group = shares[position] << 8 | shares[position + 1]
-        position = content + (shares[position + 2] << 8 | shares[position + 3])
+        group = number_at(shares, position)
+        position = content + number_at(shares, position + 2)
         if position == content or position > size:
             raise HelloError(HelloFailure.MALFORMED, "key_share")
         if group in groups:  # "Clients MUST NOT offer multiple KeyShareEntry values for the same group"

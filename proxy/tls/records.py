@@ -57,6 +57,14 @@ class HelloFailure(StrEnum):
     PRE_SHARED_KEY = "pre_shared_key"
 
 
+def number_at(data: bytes, position: int) -> int:
+    """The two bytes at a position. Raises `IndexError`.
+
+    Compiled, this takes a tenth of `struct` and of `int.from_bytes`.
+    """
+    return data[position] << 8 | data[position + 1]
+
+
 _A = AlertDescription
 _ALERTS: Final = {
     HelloFailure.NOT_TLS: _A.UNEXPECTED_MESSAGE,

@@ -6,7 +6,7 @@ comes from our own OpenSSL, so a flight that does not decode is our defect, not 
 
 from typing import Final, NamedTuple
 
-from proxy.tls.records import HANDSHAKE, MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES
+from proxy.tls.records import HANDSHAKE, MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES, number_at
 
 _SERVER_HELLO: Final = 2
 # Section 4.1.3: SHA-256 of "HelloRetryRequest" as random makes a ServerHello a HelloRetryRequest.
@@ -59,18 +59,18 @@ def parse_server_flight(flight: bytes) -> ServerHello:
     try:
         message, start, wire_length = _message(flight)
         session_id_end = start + _SESSION_ID + 1 + message[start + _SESSION_ID]
-        cipher_suite = _number(message, session_id_end)
+        cipher_suite = number_at(message, session_id_end)
         position = session_id_end + _SUITE_COMPRESSION_LENGTH_BYTES
-        end = position + _number(message, position - 2)
+        end = position + number_at(message, position - 2)
         group: int | None = None
         psk_selected = False
         while position < end:
-            extension_type, length = _number(message, position), _number(message, position + 2)
+            extension_type, length = number_at(message, position), number_at(message, position + 2)
             position += _EXTENSION_HEADER_BYTES
             if extension_type == _KEY_SHARE:
                 # Section 4.2.8: the group comes first, alone in a HelloRetryRequest, before its key
                 # in a ServerHello.
-                group = _number(message, position)
+                group = number_at(message, position)
             elif extension_type == _PRE_SHARED_KEY:
                 psk_selected = True
             position += length
@@ -84,8 +84,8 @@ def _message(flight: bytes) -> tuple[bytes, int, int]:
     """Find the ServerHello: the bytes that hold it, its start in them, and the length of its
     records.
     """
-    wire_length, start = RECORD_HEADER_BYTES + _number(flight, 3), RECORD_HEADER_BYTES
-    message_end = start + MESSAGE_HEADER_BYTES + (flight[start + 1] << 16 | _number(flight, start + 2))
+    wire_length, start = RECORD_HEADER_BYTES + number_at(flight, 3), RECORD_HEADER_BYTES
+    message_end = start + MESSAGE_HEADER_BYTES + (flight[start + 1] << 16 | number_at(flight, start + 2))
     message = flight
     if flight[0] != HANDSHAKE or message_end != wire_length or wire_length > len(flight):
         message, wire_length = _first_message(flight)  # in records of another kind than the usual one
@@ -103,15 +103,10 @@ def _first_message(flight: bytes) -> tuple[bytes, int]:
     message, position, needed = b"", 0, MESSAGE_HEADER_BYTES
     while len(message) < needed:
         content_type, start = flight[position], position + RECORD_HEADER_BYTES
-        position = start + _number(flight, position + 3)
+        position = start + number_at(flight, position + 3)
         if content_type != HANDSHAKE or position > len(flight):
             raise ServerFlightError(flight)
         message += flight[start:position]
         if len(message) >= MESSAGE_HEADER_BYTES:
             needed = MESSAGE_HEADER_BYTES + int.from_bytes(message[1:MESSAGE_HEADER_BYTES])
     return message[:needed], position
-
-
-def _number(data: bytes, position: int) -> int:
-    """The two bytes at a position. Raises `IndexError`. Compiled, it takes a tenth of `struct`."""
-    return data[position] << 8 | data[position + 1]
