@@ -53,8 +53,9 @@ class CompiledHotPath(BuildHookInterface[Any]):
         """What the compiler needs: itself, and what the sources import, for their types."""
         if self.target_name != "wheel" or _is_refused() or _what_is_missing():
             return []
-        # another version of mypyc may compile other code wrongly
-        return ["mypy[mypyc]>=2.4,<2.5", *_settings()["project"]["dependencies"]]
+        project = _settings()["project"]
+        compilers = [one for one in project["optional-dependencies"]["dev"] if one.startswith("mypy[mypyc]")]
+        return [*compilers, *project["dependencies"]]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless the install is editable: that one runs the sources."""
