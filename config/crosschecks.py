@@ -29,6 +29,8 @@ _ORDERED_LIMITS = (
     ("header_bytes", "head_bytes"),
     ("target_bytes", "head_bytes"),
     ("chunk_line_bytes", "chunk_overhead_bytes"),
+    ("http2_stream_window_bytes", "http2_stream_window_most_bytes"),
+    ("http2_stream_window_most_bytes", "http2_connection_window_bytes"),
 )
 
 

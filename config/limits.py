@@ -14,6 +14,9 @@ _KIB = 1_024
 _MIB = 1_024 * _KIB
 _GIB = 1_024 * _MIB
 _DAY = 86_400.0
+# RFC 9113 section 6.9.2: both windows begin with this, and a client may use it before it has read
+# our SETTINGS. So a smaller window would bound nothing.
+_LEAST_WINDOW = 65_535
 
 
 def _whole(default: int | None, *, least: int, most: int) -> Any:
@@ -109,6 +112,17 @@ class LimitsConfig(Table):
     trailer_bytes: int = _whole(8_192, least=0, most=_MIB)
     trailer_count: int = _whole(32, least=0, most=10_000)
     pipelined_bytes: int = _whole(65_536, least=0, most=16 * _MIB)
+
+    # HTTP/2
+    http2_streams: int = _whole(128, least=1, most=10_000)
+    http2_stream_window_bytes: int = _whole(65_536, least=_LEAST_WINDOW, most=_GIB)
+    http2_stream_window_most_bytes: int = _whole(_MIB, least=_LEAST_WINDOW, most=_GIB)
+    http2_connection_window_bytes: int = _whole(_MIB, least=_LEAST_WINDOW, most=_GIB)
+    http2_resets: int = _whole(256, least=1, most=1_000_000)
+    http2_resets_per_second: float = _rate(20.0)
+    http2_control_frames: int = _whole(1_000, least=16, most=1_000_000)
+    http2_control_frames_per_second: float = _rate(100.0)
+    http2_settings_seconds: float = _seconds(10.0, most=600.0)
 
     # Responses
     response_head_bytes: int = _whole(65_536, least=_KIB, most=16 * _MIB)

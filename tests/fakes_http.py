@@ -25,6 +25,7 @@ from proxy.http.headers import ForwardedPeer
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import WebSocketLimits
+from proxy.http2.limits import SessionLimits
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.net.byte_stream import ByteOwner, ByteStream
@@ -80,6 +81,20 @@ LIMITS = HttpLimits(
     websocket=WebSocketLimits(message_bytes=1_000_000, fragments=100),
     websocket_idle_seconds=3_600.0,
     websocket_close_seconds=5.0,
+    http2=SessionLimits(
+        streams=8,
+        stream_window_bytes=65_536,
+        stream_window_most_bytes=131_072,
+        connection_window_bytes=131_072,
+        resets=16,
+        resets_per_second=1.0,
+        control_frames=100,
+        control_frames_per_second=10.0,
+        settings_seconds=10.0,
+        header_list_bytes=2_000,
+        header_count=20,
+        header_bytes=1_000,
+    ),
 )
 RESPONSES = ResponseLimits(
     head_bytes=4_000,

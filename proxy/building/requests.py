@@ -11,6 +11,7 @@ from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import WebSocketLimits
+from proxy.http2.limits import SessionLimits
 from proxy.limits.requests import RequestRate
 from proxy.payload.judgement import PayloadRoute
 
@@ -80,4 +81,23 @@ def http_limits(limits: LimitsConfig) -> HttpLimits:
         websocket=WebSocketLimits(limits.websocket_message_bytes, limits.websocket_fragments),
         websocket_idle_seconds=limits.websocket_idle_seconds,
         websocket_close_seconds=limits.websocket_close_seconds,
+        http2=_session_limits(limits),
+    )
+
+
+def _session_limits(limits: LimitsConfig) -> SessionLimits:
+    """A request has the same limits in each version of HTTP, so its head needs no keys of its own."""
+    return SessionLimits(
+        streams=limits.http2_streams,
+        stream_window_bytes=limits.http2_stream_window_bytes,
+        stream_window_most_bytes=limits.http2_stream_window_most_bytes,
+        connection_window_bytes=limits.http2_connection_window_bytes,
+        resets=limits.http2_resets,
+        resets_per_second=limits.http2_resets_per_second,
+        control_frames=limits.http2_control_frames,
+        control_frames_per_second=limits.http2_control_frames_per_second,
+        settings_seconds=limits.http2_settings_seconds,
+        header_list_bytes=limits.head_bytes,
+        header_count=limits.header_count,
+        header_bytes=limits.header_bytes,
     )

@@ -16,6 +16,7 @@ from proxy.downstream.slow_work import Computing, SlowWork
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.websocket import WebSocketLimits
+from proxy.http2.limits import SessionLimits
 from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
@@ -48,6 +49,7 @@ class HttpLimits:
     websocket: WebSocketLimits
     websocket_idle_seconds: float
     websocket_close_seconds: float
+    http2: SessionLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ def test_the_unit_is_in_the_name() -> None:
         "handshake_burst_per_address",
         "descriptor_reserve",
         "early_responses",
+        "http2_streams",
+        "http2_resets",
+        "http2_resets_per_second",
+        "http2_control_frames",
+        "http2_control_frames_per_second",
     }
     assert {name for name in LimitsConfig.model_fields if not name.endswith(units)} == counted
 

@@ -30,6 +30,9 @@ def test_every_limit_of_http_reaches_its_place(site: Site, capabilities: Capabil
         "early_responses",
         "body_bytes_per_second",
         "response_bytes_per_second",
+        "http2_streams",
+        "http2_resets",
+        "http2_control_frames",
     ]
     times = [
         "keep_alive_seconds",
@@ -38,9 +41,14 @@ def test_every_limit_of_http_reaches_its_place(site: Site, capabilities: Capabil
         "body_idle_seconds",
         "websocket_idle_seconds",
         "websocket_close_seconds",
+        "http2_resets_per_second",
+        "http2_control_frames_per_second",
+        "http2_settings_seconds",
     ]
+    windows = ["http2_stream_window_bytes", "http2_stream_window_most_bytes", "http2_connection_window_bytes"]
     values: dict[str, float] = {name: 1_100 + number for number, name in enumerate(numbers)}
     values |= {name: 0.5 + number for number, name in enumerate(times)}
+    values |= {name: 100_000 + number for number, name in enumerate(windows)}
     values |= {"early_responses": 999}
     generation = built(site, capabilities, MINIMAL_LISTENER + site.identity + MINIMAL_REST + limits(values))
     found = _leaves(dataclasses.asdict(generation.limits)) | _leaves(
