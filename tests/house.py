@@ -31,6 +31,9 @@ CALLED_FROM_OUTSIDE: Final = frozenset(
     {"handle_error", "log_exception", "log_debug", "on_header", "on_headers_complete", "SessionOffer"}
 )
 
+# A package whose modules come before what calls them; its names need callers when its door is in use outside.
+OPENING: Final = {"proxy.http2": "proxy.http2.session"}
+
 Graph = Mapping[str, frozenset[str]]
 
 
@@ -191,15 +194,18 @@ def uncalled(modules: Mapping[str, ast.Module]) -> list[str]:
     """Public names of the product that the product itself never reads."""
     read = Counter(name for tree in modules.values() for name in _reads(tree))
     imported: dict[str, set[str]] = defaultdict(set)
-    for tree in modules.values():
+    doors: set[str] = set()
+    for module, tree in modules.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
                 imported[node.module] |= {one.name for one in node.names}
+                doors |= {node.module} - {door for name, door in OPENING.items() if module.startswith(f"{name}.")}
+    closed = tuple(f"{name}." for name, door in OPENING.items() if door not in doors)
     return [
         f"{module}:{line} {name}"
         for module, tree in modules.items()
         for name, line in _definitions(tree.body, in_class=False)
-        if not name.startswith("_") and name not in CALLED_FROM_OUTSIDE
+        if not name.startswith("_") and name not in CALLED_FROM_OUTSIDE and not module.startswith(closed)
         if not read[name] and name not in imported[module]
     ]
 

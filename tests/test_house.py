@@ -58,6 +58,15 @@ class TestMeasuring:
         }
         assert house.uncalled(product) == ["one:2 dead", "one:4 gone"]
 
+    def test_names_of_a_package_need_callers_when_its_door_is_in_use_outside(self) -> None:
+        parts = {
+            "proxy.http2.session": ast.parse("class Session: ..."),
+            "proxy.http2.errors": ast.parse("from proxy.http2.session import Session\nclass Fault: ..."),
+        }
+        assert house.uncalled(parts) == []
+        outside = {"proxy.downstream.driver": ast.parse("from proxy.http2.session import Session")}
+        assert house.uncalled(parts | outside) == ["proxy.http2.errors:2 Fault"]
+
     def test_twins_are_found(self) -> None:
         product = {"one": ast.parse("class A: ...\nclass B: ..."), "two": ast.parse("class A: ...")}
         assert house.twins(product) == {"A": ["one:1", "two:1"]}
