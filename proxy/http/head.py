@@ -85,7 +85,9 @@ class RequestHead(NamedTuple):
     method: bytes
     target: bytes
     minor_version: int
+    """Of HTTP/1; a request of HTTP/2 has 1, because it may do what one of HTTP/1.1 may."""
     headers: list[Header]
+    major_version: int = 1
 
 
 class ResponseHead(NamedTuple):
@@ -105,11 +107,19 @@ def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     """
     line_count = _count_lines(raw, 400)
     method, target, minor_version = parse_request_line(raw[: raw.index(b"\r\n")], limits)
-    if line_count - 2 > limits.header_count:
-        raise MalformedMessage(431, "too many header fields")
-    if len(raw) > limits.header_bytes and _longest_field(raw) > limits.header_bytes:
-        raise MalformedMessage(431, "header field too long")
+    check_fields(line_count - 2, _longest_field(raw) if len(raw) > limits.header_bytes else 0, limits)
     return RequestHead(method, target, minor_version, _fields(HttpRequestParser, raw, line_count, 400))
+
+
+def check_fields(count: int, longest: int, limits: HeadLimits) -> None:
+    """Bound the fields of a request: their number, and the bytes of the longest.
+
+    Raises MalformedMessage (431).
+    """
+    if count > limits.header_count:
+        raise MalformedMessage(431, "too many header fields")
+    if longest > limits.header_bytes:
+        raise MalformedMessage(431, "header field too long")
 
 
 def parse_response_head(raw: bytes, limits: HeadLimits) -> ResponseHead:
@@ -185,13 +195,21 @@ def parse_request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, i
         if _ANY_VERSION.fullmatch(version):
             raise MalformedMessage(505, "only HTTP/1.0 and HTTP/1.1 are served")
         raise MalformedMessage(400, "not an HTTP version")
+    check_request(method, target, limits)
+    return method, target, minor_version
+
+
+def check_request(method: bytes, target: bytes, limits: HeadLimits) -> None:
+    """Refuse a method that is not served, and a target that is too long.
+
+    Raises MalformedMessage (400, 414, 501).
+    """
     if method not in METHODS:
         if is_token(method):
             raise MalformedMessage(501, "method not supported")
         raise MalformedMessage(400, "not a method")
     if len(target) > limits.target_bytes:
         raise MalformedMessage(414, "request target too long")
-    return method, target, minor_version
 
 
 # An upstream has a few dozen different status lines. Parsing one costs as much as three fields.

@@ -122,18 +122,29 @@ def _without_authority(method: bytes, target: bytes, authority: Authority) -> by
     if match is None:
         raise MalformedMessage(400, "invalid request target")
     scheme, named, rest = match.groups()
+    check_scheme(scheme)
+    check_agreement(authority, parse_authority(named))
+    if not rest and method == b"OPTIONS":
+        raise MalformedMessage(501, "OPTIONS * is not served")
+    return rest if rest.startswith(b"/") else b"/" + rest
+
+
+def check_scheme(scheme: bytes) -> None:
+    """Refuse a request for another scheme than https. Raises MalformedMessage (400, 421)."""
     if scheme.lower() == b"http":
         # RFC 9110 7.4: the request is for another scheme than that of this origin.
         raise MalformedMessage(421, "http URI over TLS")
     if scheme.lower() != b"https":
         raise MalformedMessage(400, "scheme of the request target is not https")
-    # RFC 9112 3.2.2 lets the target override Host. Readers route by the one or by the other, so
-    # both must agree.
-    if _with_port(parse_authority(named)) != _with_port(authority):
+
+
+def check_agreement(host: Authority, named: Authority) -> None:
+    """Refuse a request whose Host and whose target name two servers. Raises MalformedMessage (400).
+
+    RFC 9112 3.2.2 lets the target override Host. Readers route by the one or by the other.
+    """
+    if _with_port(named) != _with_port(host):
         raise MalformedMessage(400, "request target and Host differ")
-    if not rest and method == b"OPTIONS":
-        raise MalformedMessage(501, "OPTIONS * is not served")
-    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def _with_port(authority: Authority) -> tuple[bytes, int]:
