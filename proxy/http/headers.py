@@ -19,7 +19,9 @@ from proxy.http.responses import Response
 from proxy.http.upgrade import WebSocketOffer
 
 # RFC 9110 7.6.3: the version in which the message was received, by its minor number.
-_VIA: Final = (b"Via: 1.0 plexigate\r\n", b"Via: 1.1 plexigate\r\n")
+VIA: Final = (b"1.0 plexigate", b"1.1 plexigate")
+_VIA_LINES: Final = tuple(b"Via: %b\r\n" % value for value in VIA)
+_VIA_HTTP_2: Final = b"Via: 2.0 plexigate\r\n"
 
 _PERSISTENCE_LINES: Final = {
     Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
@@ -116,7 +118,7 @@ def upstream_fields(head: RequestHead, framing: RequestFraming, peer: ForwardedP
             b"Host: %b\r\n" % framing.host_field,
             _lines(framing.fields.forwarded),
             forwarding,
-            _VIA[head.minor_version],
+            _VIA_LINES[head.minor_version] if head.major_version == 1 else _VIA_HTTP_2,
             _request_body_line(framing),
             _connection_lines(framing),
         )
@@ -208,7 +210,7 @@ def delivery_frame(
 ) -> DeliveryFrame:
     """Decide how a response is sent on (see `framing.delivery`), and write the lines for it."""
     sent = delivery(response, minor_version, accepts_trailers=accepts_trailers, keep_alive=keep_alive)
-    lines = [_VIA[response.head.minor_version]]
+    lines = [_VIA_LINES[response.head.minor_version]]
     if sent.body is BodyKind.CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
     elif sent.length is not None:  # also what a response to HEAD or a 304 only announces
@@ -255,7 +257,7 @@ def switching_head(response: Response, request_id: bytes) -> bytes:
     ]
     if b"x-request-id" not in response.noted:
         lines.append((b"X-Request-Id", request_id))
-    via = _VIA[framing.head.minor_version]
+    via = _VIA_LINES[framing.head.minor_version]
     return b"%b%b%b%b\r\n" % (_status_line(framing.head), response.lines, _lines(lines), via)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from proxy.http.fields import ResponseField, Treatment, classify_in_response
 from proxy.http.framing import ResponseFraming, response_framing
 from proxy.http.head import (
+    Header,
     HeadLimits,
     MalformedMessage,
     ResponseHead,
@@ -43,7 +44,7 @@ class Response:
     Several responses of a server may share it, so it never changes.
     """
 
-    __slots__ = ("forwarded", "framing", "lines", "noted")
+    __slots__ = ("_fields", "forwarded", "framing", "lines", "noted")
 
     def __init__(self, framing: ResponseFraming, forwarded: list[bytes], noted: list[bytes]) -> None:
         """`noted` are fields that we would add otherwise, in lower case: Date, X-Request-Id."""
@@ -52,10 +53,24 @@ class Response:
         """The lines that are sent on, each with its CRLF, in their order."""
         self.noted: Final = noted
         self.lines: Final = b"".join(forwarded)
+        self._fields: list[Header] | None = None
+
+    @property
+    def fields(self) -> list[Header]:
+        """The same as the lines, with lower-case names, for a client of HTTP/2."""
+        if self._fields is None:
+            self._fields = [as_field(line) for line in self.forwarded]
+        return self._fields
 
     def with_lines(self, forwarded: list[bytes]) -> "Response":
         """The same response, with these lines to be sent on."""
         return Response(self.framing, forwarded, self.noted)
+
+
+def as_field(line: bytes) -> Header:
+    """Take apart a field line that we wrote, with its CRLF. The name becomes lower-case."""
+    name, _, value = line.partition(b": ")
+    return name.lower(), value[:-2]
 
 
 class ResponseReader:

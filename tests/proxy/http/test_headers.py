@@ -85,6 +85,14 @@ def test_version_that_was_received_is_named() -> None:
     assert head[-2] == b"Via: 1.0 plexigate"
 
 
+def test_http_2_is_named_as_the_version_that_was_received() -> None:
+    head = RequestHead(b"GET", b"/", 1, [(b"host", b"example.org")], major_version=2)
+    framing = request_framing(head)
+    written = lines(upstream_head(head, framing, upstream_fields(head, framing, STRANGER), b"id-1"))
+    assert written[0] == b"GET / HTTP/1.1"
+    assert written[-2] == b"Via: 2.0 plexigate"
+
+
 def test_absolute_form_is_sent_as_origin_form_and_host_with_its_port() -> None:
     head = lines(sent_upstream(target=b"https://example.org:8443/x", host=b"example.org:8443"))
     assert head[:2] == [b"GET /x HTTP/1.1", b"Host: example.org:8443"]

@@ -155,3 +155,13 @@ def test_a_head_with_a_line_that_is_not_remembered_is_read_each_time() -> None:
     lines = (b"Set-Cookie: a=b", b"Content-Length: 1")
     responses = [read(*lines, reader=reader) for _ in range(3)]
     assert len({id(response) for response in responses}) == 3
+
+
+def test_fields_are_the_lines_with_lower_case_names() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nX-Odd:  a: b \r\nSERVER: chat\r\nX-Empty:\r\nContent-Length: 0\r\n\r\n"
+    response = ResponseReader().read(raw, LIMITS, b"GET")
+    expected = [(b"x-odd", b"a: b"), (b"server", b"chat"), (b"x-empty", b"")]
+    assert response.fields == expected
+    assert response.fields is response.fields, "they are made once"
+    bound = response.with_lines([*response.forwarded, b"Set-Cookie: a=b\r\n"])
+    assert bound.fields == [*expected, (b"set-cookie", b"a=b")]
