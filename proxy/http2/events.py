@@ -1,0 +1,98 @@
+"""What a client's frames mean: the events of an HTTP/2 session, for its driver. Pure."""
+
+from typing import Final, Protocol
+
+from proxy.http.head import Header
+from proxy.http2.streams import SessionStream
+
+
+class FieldBlock(Protocol):
+    """A decoded list of fields; it is empty if it `is_too_large`."""
+
+    fields: list[Header]
+    is_too_large: bool
+
+
+class SessionEvent:
+    """One event; `isinstance` tells which."""
+
+    __slots__ = ()
+
+
+class RequestReceived(SessionEvent):
+    """A new stream: the fields of a request, not judged yet. Without a body it `is_ended`.
+
+    A list that is too large is for the driver to answer (431); the session goes on.
+    If a later event of the same call closed the stream, `stream.is_closed` says so already: then no
+    work should begin. The driver owes a call of `work_ended` all the same.
+    """
+
+    __slots__ = ("decoded", "is_ended", "stream")
+
+    def __init__(self, stream: SessionStream, decoded: FieldBlock, *, is_ended: bool) -> None:
+        self.stream: Final = stream
+        self.decoded: Final = decoded
+        self.is_ended: Final = is_ended
+
+
+class BodyReceived(SessionEvent):
+    """Bytes of the request's body; empty ones only together with its end.
+
+    The driver calls `ServerSession.consumed` when it has handed them on. A client may send a byte
+    in each frame: what keeps them should keep them as one piece.
+    """
+
+    __slots__ = ("data", "is_ended", "stream")
+
+    def __init__(self, stream: SessionStream, data: bytes, *, is_ended: bool) -> None:
+        self.stream: Final = stream
+        self.data: Final = data
+        self.is_ended: Final = is_ended
+
+
+class TrailersReceived(SessionEvent):
+    """Fields behind the body: the request has ended."""
+
+    __slots__ = ("decoded", "stream")
+
+    def __init__(self, stream: SessionStream, decoded: FieldBlock) -> None:
+        self.stream: Final = stream
+        self.decoded: Final = decoded
+
+
+class StreamReset(SessionEvent):
+    """The stream is closed, and what waited to be sent is dropped. The work for it should end now.
+
+    `reason` is empty if the client did it. Otherwise it is a short fixed sentence for the log: the
+    client broke a rule that ends a stream (RFC 9113 5.4.2).
+    """
+
+    __slots__ = ("code", "reason", "stream")
+
+    def __init__(self, stream: SessionStream, code: int, reason: str) -> None:
+        self.stream: Final = stream
+        self.code: Final = code
+        self.reason: Final = reason
+
+
+class ConnectionFailed(SessionEvent):
+    """The session has ended, as the last event of all; every stream is closed.
+
+    GOAWAY with `code` waits in `data_to_send`. Then the connection should be closed. `reason` is a
+    short fixed sentence for the log; a flood begins with its name (`FloodReason`) and a colon.
+    """
+
+    __slots__ = ("code", "reason")
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code: Final = code
+        self.reason: Final = reason
+
+
+class PeerLeaves(SessionEvent):
+    """The client sent GOAWAY: it opens no more streams, those that are open go on."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        self.code: Final = code

@@ -1,0 +1,89 @@
+"""One stream of an HTTP/2 connection: a request and its answer (RFC 9113 section 5). Pure.
+
+The session makes and changes streams. The driver reads them, and sets `owner`.
+"""
+
+from typing import Final
+
+DEFAULT_URGENCY: Final = 3
+"""RFC 9218 section 4.1: 0 is the most urgent, 7 the least."""
+
+
+class StreamSide:
+    """What the driver keeps for a stream: its own class inherits from this one."""
+
+    __slots__ = ()
+
+
+class SessionStream:
+    """The state of one stream.
+
+    `id` is odd, and rises from stream to stream. The session never looks at `owner`.
+
+    The request: `is_request_ended` once END_STREAM came. `received_bytes` counts its body without
+    padding. For `unconsumed_bytes` of them the client has no credit yet.
+
+    The answer: `is_head_sent` once a final head was given (not 1xx). `is_answer_ended` once its end
+    was given; bytes of it may still wait. `queued` bytes of body wait for windows or for
+    `data_to_send`, which has handed out `sent_bytes` of body so far: the progress of the client.
+    `is_blocked` while too many bytes wait: then the driver gives no more.
+
+    `is_closed` once both sides have ended, or one of them reset the stream. Calls of the session
+    for a closed stream do nothing.
+
+    `has_work` until the end of the answer was given. If the stream was reset before, until
+    `ServerSession.work_ended` was called. A stream with work counts for
+    SETTINGS_MAX_CONCURRENT_STREAMS, though it may be closed.
+    """
+
+    __slots__ = (
+        "expected_bytes",
+        "has_work",
+        "id",
+        "is_answer_ended",
+        "is_blocked",
+        "is_closed",
+        "is_end_sent",
+        "is_head_sent",
+        "is_incremental",
+        "is_prioritized_by_frame",
+        "is_request_ended",
+        "is_scheduled",
+        "is_stopped",
+        "owner",
+        "pieces",
+        "queued",
+        "receive_window",
+        "received_bytes",
+        "send_window",
+        "sent_bytes",
+        "trailers",
+        "unconsumed_bytes",
+        "urgency",
+    )
+
+    def __init__(self, number: int, send_window: int, receive_window: int) -> None:
+        """A stream that its client has just opened; the windows are bytes."""
+        self.id: Final = number
+        self.owner: StreamSide | None = None
+        self.is_request_ended = False
+        self.is_stopped = False
+        self.received_bytes = 0
+        self.unconsumed_bytes = 0
+        self.expected_bytes = -1
+        self.receive_window = receive_window
+        self.is_head_sent = False
+        self.is_answer_ended = False
+        self.is_end_sent = False
+        self.pieces: list[bytes] = []
+        self.trailers: bytes | None = None
+        self.queued = 0
+        self.sent_bytes = 0
+        self.send_window = send_window
+        self.is_blocked = False
+        self.is_scheduled = False
+        self.urgency = DEFAULT_URGENCY
+        self.is_incremental = False
+        self.is_prioritized_by_frame = False
+        self.is_closed = False
+        self.has_work = True
