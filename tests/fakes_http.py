@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from config.schema import PqPolicy, ServerAddress
 from config.upstream import Balance
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.ending import ClientEnding
+from proxy.downstream.http1_writer import Http1Writer
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_body import BodyLimits
+from proxy.downstream.requests import Request
 from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, RequestLedger
 from proxy.downstream.switched import SwitchedStream
@@ -352,6 +355,10 @@ class FakeClient:
     exchange: Any = None
     room: int = 0
     """How much more may be written while it is blocked."""
+
+    def writer_for(self, request: Request | None) -> AnswerWriter:
+        """Writes HTTP/1.1 to this client."""
+        return Http1Writer(self, lambda: DATE, request)
 
     def send(self, data: bytes) -> None:
         """Note the bytes, joined to those before; block if that is asked for."""

@@ -1,17 +1,18 @@
 """One client connection after its handshake: reads heads, answers them in order, ends cleanly.
 
-One exchange runs at a time. Pipelined requests wait in a bounded buffer; reading pauses when it is
-full.
+One exchange runs at a time. Pipelined requests wait in a bounded buffer.
 """
 
 from enum import Enum, auto
 from typing import Final
 
+from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.choosing import Chosen, take_up
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.client_deadlines import ClientDeadlines
 from proxy.downstream.contracts import ClientStream, Responder
 from proxy.downstream.ending import ClientEnding
+from proxy.downstream.http1_writer import Http1Writer
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.own_answers import OwnAnswers
 from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body, late_head, too_many_requests
@@ -67,7 +68,7 @@ class Downstream:
         self.send: Final = stream.write  # bound once, as each response is sent by it
         self.facts = facts
         self._log = RequestLog(service, facts)
-        self._refuse: Final = OwnAnswers(service, stream, self._log).refuse
+        self._refuse: Final = OwnAnswers(service, self._log).refuse
         self._patience = ClientDeadlines(service, stream)
         self.has_room: Final = self._patience.has_room
         self._persistence: Persistence | None = None  # of a complete answer that the client has not taken yet
@@ -93,7 +94,7 @@ class Downstream:
                 self._feed_body(exchange, data)
             case _ConnectionState.IDLE | _ConnectionState.HEAD | _ConnectionState.EXCHANGE:
                 self._inbox.hold(data, self._service.runtime.limits.pipelined_bytes)
-            case _ConnectionState.TUNNEL | _ConnectionState.ENDING:
+            case _:
                 pass  # a tunnel owns the stream by then; what comes at the end means nothing
 
     def eof_received(self) -> None:
@@ -107,8 +108,6 @@ class Downstream:
             case _ConnectionState.EXCHANGE if self._persistence is None and one and not one.is_request_complete:
                 self.abandon("the client ended the connection in the middle of its request")
                 self.stream.cut()
-            case _ConnectionState.EXCHANGE | _ConnectionState.TUNNEL | _ConnectionState.ENDING:
-                pass
 
     def connection_lost(self, error: OSError | None) -> None:
         """The connection is gone."""
@@ -174,8 +173,7 @@ class Downstream:
 
     def _refuse_head(self, refusal: RequestRefusal) -> None:
         """Answer a head that is late or not understood, and trust no byte behind it."""
-        self._state = _ConnectionState.EXCHANGE
-        self.wants_end = True
+        self._state, self.wants_end = _ConnectionState.EXCHANGE, True
         self.refuse(refusal)
 
     # -- bodies
@@ -217,6 +215,10 @@ class Downstream:
         """Who is at the other end of the connection."""
         return self.facts.peer
 
+    def writer_for(self, request: Request | None) -> AnswerWriter:
+        """What writes the answer to a request; None for one that was not understood."""
+        return Http1Writer(self, self._service.date, request)
+
     @property
     def may_stay(self) -> bool:
         """Whether another request may follow. A client that ended may have pipelined one."""
@@ -234,7 +236,8 @@ class Downstream:
 
     def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with our error. The connection stays only after a complete, clear request."""
-        self._close_exchange(stays=self._refuse(refusal, self._request, self._exchange, may_stay=self.may_stay))
+        request, writer = self._request, self.writer_for(self._request)
+        self._close_exchange(stays=self._refuse(refusal, request, self._exchange, writer, may_stay=self.may_stay))
 
     def finished(self, persistence: Persistence) -> None:
         """The response is complete; the request is over when the client has taken it."""
@@ -256,16 +259,13 @@ class Downstream:
         """Hand both streams to a tunnel, with the bytes that either side sent early."""
         self._state = _ConnectionState.TUNNEL
         exchange, self._exchange = self._exchange, None
-        assert exchange is not None  # its caller
-        assert self._request is not None  # the exchange's
+        assert exchange is not None is not self._request  # its caller, and what that answers
         if self._is_write_paused:
             switched.stream.pause_reading()  # the tunnel resumes it once the client takes more
         upgraded = Upgraded(self._service, self.facts, self._request, exchange.tally)
         self._inbox.resume()  # first: the tunnel may pause it at once
         upgraded.begin(self.stream, switched, self._inbox.take())
         self._forget()  # last: a drain must not find the process empty in between
-
-    # -- ends
 
     def _close_exchange(self, *, stays: bool) -> None:
         self._exchange = self._request = None
@@ -302,8 +302,7 @@ class Downstream:
 
     def end(self) -> None:
         """Close after what was written, and read no further request."""
-        self._state = _ConnectionState.ENDING
-        self.deadline = NEVER
+        self._state, self.deadline = _ConnectionState.ENDING, NEVER
         self._inbox.take()
         self._inbox.resume()
         self.stream.end()

@@ -3,7 +3,9 @@
 from typing import Protocol
 
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.requests import Request
 from proxy.downstream.response_buffer import Stream
 from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.tally import RequestTally
@@ -28,8 +30,8 @@ class ClientStream(ByteStream, Stream, Protocol):
 class Client(Protocol):
     """The downstream connection, as the responder of its request sees it."""
 
-    def send(self, data: bytes) -> None:
-        """Send response bytes."""
+    def writer_for(self, request: Request | None) -> AnswerWriter:
+        """What writes the answer to a request; None for one that was not understood."""
 
     def pause_request(self) -> None:
         """Take no more of the request body for now."""

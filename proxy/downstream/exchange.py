@@ -16,23 +16,14 @@ from proxy.downstream.admission import RouteTarget
 from proxy.downstream.attempts import Attempts
 from proxy.downstream.contracts import BodyCodec, Client
 from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long, upstream_failure
-from proxy.downstream.request_body import CONTINUE, RequestBody, framed, is_repeatable
+from proxy.downstream.request_body import RequestBody, framed, is_repeatable
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.tally import RequestTally
-from proxy.http.chunked import encode_chunk, encode_trailers
-from proxy.http.framing import BodyKind, Delivery
+from proxy.http.framing import BodyKind
 from proxy.http.head import Header
-from proxy.http.headers import (
-    delivery_frame,
-    downstream_head,
-    forwardable_trailers,
-    informational_head,
-    switching_head,
-    upstream_fields,
-    upstream_head,
-)
+from proxy.http.headers import upstream_fields, upstream_head
 from proxy.http.responses import Response
 from proxy.limits.networks import EXEMPT
 from proxy.net.byte_stream import ByteStream
@@ -62,14 +53,13 @@ class Exchange:
         "_client",
         "_codec",
         "_connection",
-        "_delivery",
         "_framing",
         "_is_client_paused",
-        "_out",
         "_request",
         "_sent",
         "_service",
         "_state",
+        "_writer",
         "holder",
         "is_request_complete",
         "tally",
@@ -80,6 +70,7 @@ class Exchange:
     ) -> None:
         """A request whose head was read. `refused_by` comes next, then `start`."""
         self._client = client
+        self._writer = client.writer_for(request)
         self._service = service
         self._request = request
         self._codec = codec
@@ -90,9 +81,7 @@ class Exchange:
         self.is_request_complete = not request.framing.length and request.framing.body is not BodyKind.CHUNKED
         if not self.is_request_complete:
             self._body = RequestBody(request.framing, self._framing, service.runtime.limits.bodies, service.clock)
-        self._out = b""
         self._connection: UpstreamConnection | None = None
-        self._delivery: Delivery | None = None
         self._is_client_paused = False
         self._state = _ExchangeState.NEW
         self._attempts: Attempts
@@ -109,7 +98,7 @@ class Exchange:
         self._attempts = Attempts(upstream, self._request, self._client, self._service.wall_clock)
         is_coded = self._codec is not None and self._codec.is_coded
         if body is not None and body.begin(streams=target.streams_requests, is_coded=is_coded):
-            self._client.send(CONTINUE)
+            self._writer.invite()
         self._sent = fields
         self._state = _ExchangeState.GATHERING
         self.proceed()
@@ -217,7 +206,7 @@ class Exchange:
         body, is_continue = self._body, response.framing.head.status == _CONTINUE
         # only a client that waits for a 100 gets it: others would take it for their next answer
         if self._request.head.minor_version and (not is_continue or (body is not None and body.awaits_continue)):
-            self._client.send(informational_head(response))
+            self._writer.informational(response)
             if body is not None and is_continue:
                 body.was_invited = True
                 self._client.resume_request()  # its time for the body begins now
@@ -232,7 +221,7 @@ class Exchange:
         self._state = _ExchangeState.OVER
         self._connection = None
         self.tally.status, self.tally.first_byte = response.framing.head.status, self._service.stopwatch()
-        self._client.send(switching_head(self._attempts.bound(response), self.tally.request_id))
+        self._writer.switch(self._attempts.bound(response), self.tally.request_id)
         self._client.tunnel(SwitchedStream(response.framing, stream, rest, self._attempts.server, messages))
 
     def response_started(self, response: Response) -> None:
@@ -242,38 +231,27 @@ class Exchange:
         tally.first_byte, tally.status = self._service.stopwatch(), response.framing.head.status
         if tally.status >= _SERVER_ERROR:
             self._attempts.server.answered_badly()
-        request, client = self._framing, self._client
-        # the rest of a body, or early bytes of a refused WebSocket, must not become a request
-        keep_alive = request.keep_alive and self.is_request_complete and request.websocket is None and client.may_stay
-        frame = delivery_frame(response.framing, self._request.head.minor_version, request.accepts_trailers, keep_alive)
-        self._delivery = frame.delivery
-        self._out = downstream_head(self._attempts.bound(response), frame, self._service.date(), tally.request_id)
+        bound = self._attempts.bound(response)
+        self._writer.start(bound, tally.request_id, is_request_complete=self.is_request_complete)
 
     def response_data(self, data: bytes) -> None:
-        """Frame a piece of the body for the client."""
-        assert self._delivery is not None  # the head came first
+        """Write a piece of the body for the client."""
         self.tally.response_bytes += len(data)
-        if self._delivery.body is BodyKind.CHUNKED:
-            data = encode_chunk(data)
-        self._out = self._out + data if self._out else data
+        self._writer.data(data)
 
     def response_ended(self, trailers: list[Header]) -> None:
         """Finish the response."""
-        assert self._delivery is not None  # the head came first
-        if self._delivery.body is BodyKind.CHUNKED:
-            self._out += encode_trailers(forwardable_trailers(trailers, self._delivery))
+        self._writer.end(trailers)
         self._connection = None
         self._state = _ExchangeState.OVER
         self.response_flushed()
-        self._client.finished(self._delivery.persistence)
+        self._client.finished(self._writer.persistence)
 
     def response_flushed(self) -> None:
         """Send what one read of the upstream brought, as one piece."""
-        if self._out:
-            data, self._out = self._out, b""
-            self._client.send(data)
-            if self._is_client_paused:
-                self._hold_server_back(len(data))
+        sent = self._writer.flush()
+        if sent and self._is_client_paused:
+            self._hold_server_back(sent)
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
         """Try once more if that is safe, else answer for the upstream, or cut the response."""

@@ -4,14 +4,15 @@ from functools import partial
 from typing import Final
 
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.answer_writer import OwnAnswer
 from proxy.downstream.contracts import Client
 from proxy.downstream.refusals import RequestRefusal, body_too_long, payload_refused, too_many_requests
-from proxy.downstream.request_body import CONTINUE, RequestBody
+from proxy.downstream.request_body import RequestBody
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.slow_work import WorkCrowdedOut
 from proxy.downstream.tally import RequestTally
-from proxy.http.framing import BodyKind, Persistence
+from proxy.http.framing import BodyKind
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import RequestReason
@@ -44,6 +45,7 @@ class LocalResponder:
         "_is_started",
         "_request",
         "_service",
+        "_writer",
         "holder",
         "is_request_complete",
         "tally",
@@ -60,6 +62,7 @@ class LocalResponder:
     ) -> None:
         """A request whose head was read."""
         self._client = client
+        self._writer = client.writer_for(request)
         self._service = service
         self._request = request
         self._endpoint = endpoint
@@ -90,7 +93,7 @@ class LocalResponder:
         del target, fields
         self._is_started = True
         if self._request.framing.expects_continue and not self.is_request_complete:
-            self._client.send(CONTINUE)
+            self._writer.invite()
         self.proceed()
 
     def proceed(self) -> None:
@@ -163,30 +166,10 @@ class LocalResponder:
         tally.status, tally.first_byte = answer.status, self._service.stopwatch()
         # what a WebSocket client sends ahead must not become the next request
         stays = framing.keep_alive and framing.websocket is None and self._client.may_stay
-        persistence = Persistence.CLOSE
-        if stays:
-            persistence = Persistence.IMPLICIT if head.minor_version else Persistence.KEEP_ALIVE
         length = b"" if answer.status == 204 else b"Content-Length: %d\r\n" % len(answer.body)
         body = b"" if head.method == b"HEAD" else answer.body
         tally.response_bytes = len(body)
-        self._client.send(
-            b"".join(
-                (
-                    b"HTTP/1.1 %d %b\r\n" % (answer.status, _REASONS[answer.status]),
-                    answer.fields,
-                    length,
-                    b"Date: %b\r\nX-Request-Id: %b\r\n" % (self._service.date(), tally.request_id),
-                    _CONNECTION[persistence],
-                    b"\r\n",
-                    body,
-                )
-            )
-        )
-        self._client.finished(persistence)
-
-
-_CONNECTION = {
-    Persistence.IMPLICIT: b"",
-    Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
-    Persistence.CLOSE: b"Connection: close\r\n",
-}
+        own = b"Date: %b\r\nX-Request-Id: %b\r\n" % (self._service.date(), tally.request_id)
+        lines = b"".join((answer.fields, length, own))
+        self._writer.answer(OwnAnswer(answer.status, _REASONS[answer.status], lines, body), stays=stays)
+        self._client.finished(self._writer.persistence)

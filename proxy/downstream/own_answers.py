@@ -1,7 +1,8 @@
 """Errors that the proxy answers a client's request with."""
 
-from proxy.downstream.contracts import ClientStream, Responder
-from proxy.downstream.refusals import RequestRefusal, refusal_response
+from proxy.downstream.answer_writer import AnswerWriter
+from proxy.downstream.contracts import Responder
+from proxy.downstream.refusals import RequestRefusal, refusal_answer
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
@@ -10,18 +11,23 @@ from proxy.downstream.service import HttpService
 class OwnAnswers:
     """Writes an error to one client, and to the log."""
 
-    __slots__ = ("_log", "_service", "_stream")
+    __slots__ = ("_log", "_service")
 
-    def __init__(self, service: HttpService, stream: ClientStream, log: RequestLog) -> None:
-        """`stream` leads to the client."""
+    def __init__(self, service: HttpService, log: RequestLog) -> None:
+        """`log` is that of the connection. The connection is not known here: it owns this."""
         self._service = service
-        self._stream = stream
         self._log = log
 
     def refuse(
-        self, refusal: RequestRefusal, request: Request | None, responder: Responder | None, *, may_stay: bool
+        self,
+        refusal: RequestRefusal,
+        request: Request | None,
+        responder: Responder | None,
+        writer: AnswerWriter,
+        *,
+        may_stay: bool,
     ) -> bool:
-        """Answer a request and abandon its responder.
+        """Answer a request by its writer, and abandon its responder.
 
         A request without a responder was not understood. Returns whether the connection stays:
         it must be allowed to, and the request must be understood to its end.
@@ -32,10 +38,10 @@ class OwnAnswers:
         request_id = service.new_request_id() if tally is None else tally.request_id
         stays = may_stay and is_complete and request is not None and request.may_be_followed
         head = None if request is None else request.head
-        answer = refusal_response(refusal, head, stays=stays, date=service.date(), request_id=request_id, mark=mark)
+        answer = refusal_answer(refusal, head, date=service.date(), request_id=request_id, mark=mark)
         if responder is not None:
             responder.abandon()
-            responder.tally.response_bytes = answer.body_bytes
-        self._stream.write(answer.data)
-        self._log.refused(request, tally, refusal, request_id, answer.body_bytes)
+            responder.tally.response_bytes = len(answer.body)
+        writer.answer(answer, stays=stays)
+        self._log.refused(request, tally, refusal, request_id, len(answer.body))
         return stays

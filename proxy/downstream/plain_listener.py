@@ -13,9 +13,11 @@ from typing import Final
 
 from config.issuers import PLAIN_LISTENER
 from proxy.downstream.acceptor import Acceptor
+from proxy.downstream.http1_writer import whole_answer
 from proxy.downstream.plain_answers import PlainAnswer, PlainDecision, PlainRules, judgement
-from proxy.downstream.refusals import RequestRefusal, refusal_response
+from proxy.downstream.refusals import RequestRefusal, refusal_answer
 from proxy.downstream.service import HttpService
+from proxy.http.framing import Persistence
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
 from proxy.limits.crowd import Crowd
 from proxy.limits.idleness import Idle, Shown
@@ -216,8 +218,8 @@ class _PlainConnection:
         request_id = http.new_request_id()
         answer = judged.answer
         if isinstance(answer, RequestRefusal):
-            made = refusal_response(answer, judged.head, stays=False, date=http.date(), request_id=request_id)
-            data, body_bytes, error = made.data, made.body_bytes, answer.reason
+            made = refusal_answer(answer, judged.head, date=http.date(), request_id=request_id)
+            data, body_bytes, error = whole_answer(made, Persistence.CLOSE), len(made.body), answer.reason
         else:
             data, body_bytes = _written(answer, http.date(), is_head=target is not None and target.method == "HEAD")
             error = None

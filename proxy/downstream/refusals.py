@@ -1,10 +1,11 @@
-"""The bytes of an answer that the proxy gives itself. Pure."""
+"""The errors that the proxy answers requests with. Pure."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from proxy.downstream.answer_writer import OwnAnswer
 from proxy.downstream.glimpse import glimpse
 from proxy.http.head import MalformedMessage, RequestHead
 from proxy.http.problems import TITLES, problem_response
@@ -13,7 +14,6 @@ from proxy.observe.access_log import TargetRecord
 from proxy.payload.causes import Cause
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
-_UPGRADE_REQUIRED: Final = 426
 # Fields that a status must or should bring with it.
 _EXTRA_FIELDS: Final = {
     # RFC 9110 section 15.5.2: a challenge about which browsers do not ask their users
@@ -21,7 +21,7 @@ _EXTRA_FIELDS: Final = {
     # RFC 9110 section 12.5.3: what the route would take
     415: b"Accept-Encoding: fernet, fernet-stream\r\n",
     # RFC 6455 section 4.4, RFC 9110 section 15.5.22
-    _UPGRADE_REQUIRED: b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    426: b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
     # RFC 9110 section 15.6.4: soon, as the cause is usually a restart or a burst
     503: b"Retry-After: 1\r\n",
 }
@@ -112,17 +112,9 @@ def too_many_requests(wait: float) -> RequestRefusal:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete response, and how much of it is body."""
-
-    data: bytes
-    body_bytes: int
-
-
-def refusal_response(
-    refusal: RequestRefusal, head: RequestHead | None, *, stays: bool, date: bytes, request_id: bytes, mark: bytes = b""
-) -> Answer:
+def refusal_answer(
+    refusal: RequestRefusal, head: RequestHead | None, *, date: bytes, request_id: bytes, mark: bytes = b""
+) -> OwnAnswer:
     """Write the answer. `head` is None for a request that was not understood.
 
     `mark` are further field lines.
@@ -134,17 +126,14 @@ def refusal_response(
     sent = b"" if head is not None and head.method == b"HEAD" else body
     lines = b"".join(
         (
-            b"HTTP/1.1 %d %b\r\n" % (refusal.status, TITLES[refusal.status].encode()),
             b"Content-Type: %b\r\n" % content_type.encode(),
             b"Content-Length: %d\r\nDate: %b\r\nCache-Control: no-store\r\n" % (len(body), date),
             b"X-Request-Id: %b\r\n" % request_id,
             _extra_fields(refusal),
             mark,
-            _connection(head, stays=stays, upgrades=refusal.status == _UPGRADE_REQUIRED),
-            b"\r\n",
         )
     )
-    return Answer(lines + sent, len(sent))
+    return OwnAnswer(refusal.status, TITLES[refusal.status].encode(), lines, sent)
 
 
 def _extra_fields(refusal: RequestRefusal) -> bytes:
@@ -153,15 +142,6 @@ def _extra_fields(refusal: RequestRefusal) -> bytes:
     if refusal.allow is not None:
         return b"Allow: %b\r\n" % refusal.allow
     return _EXTRA_FIELDS.get(refusal.status, b"")
-
-
-def _connection(head: RequestHead | None, *, stays: bool, upgrades: bool) -> bytes:
-    options = [] if stays else [b"close"]
-    if stays and head is not None and head.minor_version == 0:
-        options.append(b"keep-alive")
-    if upgrades:
-        options.append(b"Upgrade")
-    return b"Connection: %b\r\n" % b", ".join(options) if options else b""
 
 
 def _accept(head: RequestHead) -> bytes | None:

@@ -7,7 +7,7 @@ from proxy.downstream.own_answers import OwnAnswers
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request, RequestReader
-from tests.fakes_http import LIMITS, Conversation, FakeClient, FakeStream, request
+from tests.fakes_http import LIMITS, Conversation, FakeClient, request
 
 REFUSAL = RequestRefusal(404, "nothing is served here", "no_route")
 WEBSOCKET = (
@@ -24,10 +24,11 @@ class Case:
     def __init__(self, *lines: bytes) -> None:
         self.talk = Conversation()
         service = self.talk.service
-        self.client = FakeStream(self.talk.loop)
-        self.answers = OwnAnswers(service, self.client, RequestLog(service, self.talk.downstream.facts))
+        self.client = FakeClient()
+        self.answers = OwnAnswers(service, RequestLog(service, self.talk.downstream.facts))
         self.request: Request = RequestReader().read(request(*lines), LIMITS.head)
-        self.exchange = Exchange(FakeClient(), service, self.request, b"f00-1")
+        self.writer = self.client.writer_for(self.request)
+        self.exchange = Exchange(self.client, service, self.request, b"f00-1")
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,8 @@ def test_connection_stays_only_if_the_request_was_understood_to_its_end(
     lines: tuple[bytes, ...], *, may_stay: bool, stays: bool
 ) -> None:
     case = Case(*lines)
-    assert case.answers.refuse(REFUSAL, case.request, case.exchange, may_stay=may_stay) is stays
-    data = case.client.sent()
+    assert case.answers.refuse(REFUSAL, case.request, case.exchange, case.writer, may_stay=may_stay) is stays
+    data = b"".join(case.client.writes)
     assert data.startswith(b"HTTP/1.1 404 Not Found\r\n")
     assert b"X-Request-Id: f00-1\r\n" in data
     assert (b"Connection: close" in data) is not stays
@@ -57,8 +58,8 @@ def test_connection_stays_only_if_the_request_was_understood_to_its_end(
 
 def test_what_was_not_understood_has_an_id_of_ours_and_no_target() -> None:
     case = Case()
-    assert not case.answers.refuse(REFUSAL, None, None, may_stay=True)
+    assert not case.answers.refuse(REFUSAL, None, None, case.client.writer_for(None), may_stay=True)
     (record,) = case.talk.records
     assert (record.target, record.status) == (None, 404)
     assert record.request_id is not None
-    assert record.request_id.encode() in case.client.sent()
+    assert record.request_id.encode() in b"".join(case.client.writes)
