@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
+from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_in, alert_record
 from proxy.tls.attempt import Flight
 from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
@@ -294,6 +295,8 @@ class Handshake:
         tls, server_hello, policy = made.tls, state.server_hello, self._policy
         signing_seconds = None if server_hello.psk_selected else state.seconds
         result = policy.settled(state.hello, state.identity, server_hello, signing_seconds, retried=state.is_retried)
+        if result.group is not None and result.group.is_quantum_safe:  # else its key is small
+            libssl.forget_key_share(tls)
         observer = self._leave()
         tickets = state.identity.context.tickets(tls.context, is_resumed=result.is_resumed)
         clock = self._services.signing.clock

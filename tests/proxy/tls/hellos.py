@@ -15,7 +15,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from proxy.tls import libssl
+from proxy.tls.tls_object import TlsObject
+
 SET_GROUPS_LIST = 92
+GET_PEER_TMP_KEY = 109
 SET_SIGALGS_LIST = 98
 """Commands of `SSL_CTX_ctrl`, openssl/ssl.h."""
 
@@ -253,3 +257,16 @@ def converse(client: Peer, server: Peer) -> None:
     data = client.answer(b"")
     while data:
         data = client.answer(server.answer(data))
+
+
+def key_share_bytes(tls: TlsObject) -> int:
+    """How long the peer's key of the key exchange is that OpenSSL keeps; 0 if it keeps none."""
+    library, key, size = libssl._library(), ctypes.c_void_p(), ctypes.c_size_t()
+    assert library.SSL_ctrl(libssl._connection(tls), GET_PEER_TMP_KEY, 0, ctypes.byref(key)) == 1
+    try:
+        public = ctypes.create_string_buffer(4_096)
+        size.value = len(public)
+        is_there = library.EVP_PKEY_get_raw_public_key(key, public, ctypes.byref(size)) == 1
+        return size.value if is_there else 0
+    finally:
+        library.EVP_PKEY_free(key)

@@ -392,6 +392,10 @@ class TestEstablished:
         assert attempt.observer.owners[0].data == b"request"
         assert attempt.client.read() == b"response"
 
+    def test_a_large_key_of_the_client_is_not_kept(self, world: World) -> None:
+        stream = world.attempt("X25519MLKEM768").establish()
+        assert hellos.key_share_bytes(stream._tls) == 0
+
     def test_many_handshakes_share_the_bios(self, world: World) -> None:
         """Their steps mixed, one of them wrong."""
         policy = world.policy()

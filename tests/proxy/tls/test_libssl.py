@@ -12,7 +12,7 @@ from proxy.tls import libssl
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.libssl import InterpreterUnsuitable, LibsslError
 from proxy.tls.server_hello import parse_server_flight
-from proxy.tls.tls_object import server_object
+from proxy.tls.tls_object import inner_object, server_object
 from tests.proxy.tls import hellos
 
 RECORD_HEADER = 5
@@ -231,6 +231,27 @@ class TestSharing:
         empty, target = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with pytest.raises(LibsslError, match="key for the certificate"):
             libssl.share_credential(chain, empty, target)
+
+
+class TestKeyShare:
+    """What is kept of the peer's key after a handshake, and that the connection does not need it."""
+
+    @pytest.mark.parametrize(("group", "size"), [("X25519MLKEM768", 1216), ("MLKEM1024", 1568), ("X25519", 32)])
+    def test_key_is_gone_and_the_connection_goes_on(self, group: str, size: int) -> None:
+        context = server()
+        libssl.set_groups(context, group)
+        one, two = hellos.peer(hellos.client_context(group)), hellos.peer(context)
+        hellos.converse(one, two)
+        assert hellos.key_share_bytes(inner_object(two.tls)) == size
+        for _ in range(2):
+            libssl.forget_key_share(inner_object(two.tls))
+            assert hellos.key_share_bytes(inner_object(two.tls)) == 0
+        two.tls.write(b"hello")
+        one.incoming.write(two.outgoing.read())
+        assert one.tls.read() == b"hello"
+
+    def test_there_is_none_before_a_handshake(self) -> None:
+        libssl.forget_key_share(server_object(server(), ssl.MemoryBIO(), ssl.MemoryBIO()))
 
 
 def test_no_sessions_are_kept_in_memory() -> None:
