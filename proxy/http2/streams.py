@@ -3,7 +3,12 @@
 The session makes and changes streams. The driver reads them, and sets `owner`.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.http.head import Header
 
 DEFAULT_URGENCY: Final = 3
 """RFC 9218 section 4.1: 0 is the most urgent, 7 the least."""
@@ -23,9 +28,9 @@ class SessionStream:
     The request: `is_request_ended` once END_STREAM came. `received_bytes` counts its body without
     padding. For `unconsumed_bytes` of them the client has no credit yet.
 
-    The answer: `is_head_sent` once a final head was given (not 1xx). `is_answer_ended` once its end
-    was given; bytes of it may still wait. `queued` bytes of body wait for windows or for
-    `data_to_send`, which has handed out `sent_bytes` of body so far: the progress of the client.
+    The answer: `is_answer_ended` once its end was given; bytes of it may still wait. `queued` bytes
+    of body wait for windows or for `data_to_send`. It has handed out `sent_bytes` of body so far:
+    the progress of the client.
     `is_blocked` while too many bytes wait: then the driver gives no more.
 
     `is_closed` once both sides have ended, or one of them reset the stream. Calls of the session
@@ -37,6 +42,7 @@ class SessionStream:
     """
 
     __slots__ = (
+        "credited_at",
         "expected_bytes",
         "has_work",
         "id",
@@ -44,12 +50,12 @@ class SessionStream:
         "is_blocked",
         "is_closed",
         "is_end_sent",
-        "is_head_sent",
         "is_incremental",
         "is_prioritized_by_frame",
         "is_request_ended",
-        "is_scheduled",
         "is_stopped",
+        "lane",
+        "offset",
         "owner",
         "pieces",
         "queued",
@@ -59,31 +65,45 @@ class SessionStream:
         "sent_bytes",
         "trailers",
         "unconsumed_bytes",
+        "uncredited_bytes",
         "urgency",
+        "window_size",
     )
 
     def __init__(self, number: int, send_window: int, receive_window: int) -> None:
         """A stream that its client has just opened; the windows are bytes."""
         self.id: Final = number
         self.owner: StreamSide | None = None
+        self.is_closed = False
+        self.has_work = True
+
         self.is_request_ended = False
         self.is_stopped = False
+        """The rest of the body is not wanted."""
         self.received_bytes = 0
-        self.unconsumed_bytes = 0
         self.expected_bytes = -1
+        """The content-length, or -1."""
+        self.unconsumed_bytes = 0
+        self.uncredited_bytes = 0
+        """Consumed, but not yet told to the client."""
         self.receive_window = receive_window
-        self.is_head_sent = False
+        """What the client may send."""
+        self.window_size = receive_window
+        self.credited_at = 0.0
+
         self.is_answer_ended = False
         self.is_end_sent = False
+        self.trailers: Sequence[Header] = ()
         self.pieces: list[bytes] = []
-        self.trailers: bytes | None = None
+        self.offset = 0
+        """Bytes of the first piece that are sent."""
         self.queued = 0
         self.sent_bytes = 0
         self.send_window = send_window
         self.is_blocked = False
-        self.is_scheduled = False
+
         self.urgency = DEFAULT_URGENCY
         self.is_incremental = False
         self.is_prioritized_by_frame = False
-        self.is_closed = False
-        self.has_work = True
+        self.lane = -1
+        """Where the stream waits for its turn to send; -1 if it does not."""

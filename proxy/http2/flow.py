@@ -1,0 +1,90 @@
+"""Flow control of what we receive (RFC 9113 5.2, 6.9). Pure.
+
+Theory of operation. A client may send as much as its two windows allow: that of the stream and that
+of the connection. Credit follows consumption: bytes that the application has not handed on get
+none. So the window of the connection bounds the memory that bodies take.
+
+A WINDOW_UPDATE goes out when half of a window was consumed. The window of a stream grows if it
+holds up its client: if half of it was sent and consumed within two round trips, the client could
+send faster. Then it is doubled (QUIC implementations do the same). A slow application makes that
+time longer, so it never makes a window grow.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
+from proxy.http2.limits import SessionLimits
+from proxy.http2.settings import DEFAULT_WINDOW
+from proxy.http2.streams import SessionStream
+
+_ROUND_TRIPS: Final = 2.0
+
+
+class ReceiveWindow:
+    """What a client may send on all streams together."""
+
+    __slots__ = ("_consumed", "_left", "_size")
+
+    def __init__(self, size: int) -> None:
+        """The client learns of `size` by a WINDOW_UPDATE for what it exceeds the default."""
+        self._size: Final = size
+        self._left = size
+        self._consumed = 0
+
+    @property
+    def first_credit(self) -> int:
+        """What the first WINDOW_UPDATE has to add to the default."""
+        return self._size - DEFAULT_WINDOW
+
+    def receive(self, size: int) -> None:
+        """DATA of `size` bytes, with padding; raises ConnectionFault if that is too much."""
+        self._left -= size
+        if self._left < 0:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
+
+    def consume(self, size: int) -> int:
+        """The credit to send now; often 0."""
+        self._consumed += size
+        if 2 * self._consumed < self._size:
+            return 0
+        credit = self._consumed
+        self._consumed = 0
+        self._left += credit
+        return credit
+
+
+class StreamWindows:
+    """How the receive windows of streams are used and grow."""
+
+    __slots__ = ("_clock", "_most", "round_trip")
+
+    def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
+        self._clock: Final = clock
+        self._most: Final = max(limits.stream_window_bytes, limits.stream_window_most_bytes)
+        self.round_trip = 0.0
+        """Seconds from our SETTINGS to their acknowledgement; 0 while it is unknown: nothing grows."""
+
+    def receive(self, stream: SessionStream, size: int) -> None:
+        """DATA of `size` bytes, with padding; raises StreamFault if that is too much."""
+        stream.receive_window -= size
+        if stream.receive_window < 0:
+            raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more data than the stream's window")
+
+    def is_due(self, stream: SessionStream, size: int) -> bool:
+        """Note that `size` bytes were consumed; whether the client should get credit now."""
+        stream.uncredited_bytes += size
+        return 2 * stream.uncredited_bytes >= stream.window_size and not stream.is_request_ended
+
+    def credit(self, stream: SessionStream) -> int:
+        """The credit for what was consumed, and for what the window grows by."""
+        now = self._clock()
+        increment = stream.uncredited_bytes
+        stream.uncredited_bytes = 0
+        if now - stream.credited_at < _ROUND_TRIPS * self.round_trip and stream.window_size < self._most:
+            growth = min(stream.window_size, self._most - stream.window_size)
+            stream.window_size += growth
+            increment += growth
+        stream.credited_at = now
+        stream.receive_window += increment
+        return increment

@@ -1,0 +1,95 @@
+"""Which stream sends next (RFC 9218). Pure.
+
+Theory of operation. A more urgent stream sends before a less urgent one. Streams of the same
+urgency share: short answers go first, since they delay the others little. Long ones take turns. An
+endless sequence of short answers leaves each fifth turn to the long ones, so that nothing starves.
+Without `incremental` a client can use an answer only when it is complete: such a stream has longer
+turns.
+"""
+
+from typing import Final
+
+from proxy.http2.frames import FRAME_BYTES
+from proxy.http2.streams import DEFAULT_URGENCY, SessionStream
+
+_LEVELS: Final = 8
+_LONGEST_FIELD: Final = 256
+_SHORT_TURNS: Final = 4
+# An answer is short while it has sent less than this, or while no more than one frame of it waits.
+_SHORT_BYTES: Final = 65_536
+_TURN: Final = FRAME_BYTES
+_LONG_TURN: Final = 4 * FRAME_BYTES
+_URGENCIES: Final = {b"u=%d" % urgency: urgency for urgency in range(_LEVELS)}
+_SWITCHES: Final = {b"i": True, b"i=?1": True, b"i=?0": False}
+
+
+def parsed_priority(field: bytes) -> tuple[int, bool] | None:
+    """Urgency and `incremental` of a `priority` field or of a PRIORITY_UPDATE; None to ignore it.
+
+    Members with other names and parameters are for extensions, and are ignored. A member with
+    another value than the RFC allows is ignored too: the default stands (RFC 9218 section 4).
+    """
+    if len(field) > _LONGEST_FIELD:
+        return None
+    urgency, is_incremental = DEFAULT_URGENCY, False
+    for member in field.split(b","):
+        bare = member.split(b";", 1)[0].strip(b" \t")
+        urgency = _URGENCIES.get(bare, urgency)
+        is_incremental = _SWITCHES.get(bare, is_incremental)
+    return urgency, is_incremental
+
+
+class Schedule:
+    """The streams that have something to send and a window for it."""
+
+    __slots__ = ("_count", "_lanes", "_turns")
+
+    def __init__(self) -> None:
+        # for each urgency a lane of short answers and one of long ones
+        self._lanes: Final[list[list[SessionStream]]] = [[] for _ in range(2 * _LEVELS)]
+        self._turns = 0
+        """Of short answers, since a long one had its turn."""
+        self._count = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no stream waits."""
+        return self._count == 0
+
+    def add(self, stream: SessionStream) -> None:
+        """Let a stream that is in no lane wait for its turn."""
+        is_short = stream.queued <= FRAME_BYTES or stream.sent_bytes < _SHORT_BYTES
+        stream.lane = 2 * stream.urgency + (0 if is_short else 1)
+        self._lanes[stream.lane].append(stream)
+        self._count += 1
+
+    def remove(self, stream: SessionStream) -> None:
+        """Let a stream wait no more, if it does."""
+        if stream.lane >= 0:
+            self._lanes[stream.lane].remove(stream)
+            stream.lane = -1
+            self._count -= 1
+
+    def take(self) -> SessionStream | None:
+        """The stream whose turn it is; it is in no lane afterwards."""
+        for urgency in range(_LEVELS):
+            short = self._lanes[2 * urgency]
+            long = self._lanes[2 * urgency + 1]
+            if short and (not long or self._turns < _SHORT_TURNS):
+                self._turns += 1
+                return self._taken(short)
+            if long:
+                self._turns = 0
+                return self._taken(long)
+        return None
+
+    def _taken(self, lane: list[SessionStream]) -> SessionStream:
+        stream = lane.pop(0)
+        stream.lane = -1
+        self._count -= 1
+        return stream
+
+
+def turn_bytes(stream: SessionStream) -> int:
+    """How much a stream may send in one turn."""
+    return _TURN if stream.is_incremental else _LONG_TURN
