@@ -8,19 +8,15 @@ import re
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
-from config.addresses import (
-    Bind,
-    Refused,
-    ServerAddress,
-    parse_bind,
-)
+from config.addresses import Bind, Refused, ServerAddress
 from config.admin import AdminConfig
 from config.audit import AuditConfig
 from config.hsm import HsmConfig, Keys, TokenConfig
 from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
+from config.listener import REJECT, ListenerConfig, PqPolicy, SecurityLevel
 from config.payload import (
     Origin,
     PayloadConfig,
@@ -33,7 +29,7 @@ from config.payload import (
 from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
 from config.sealing import SealingConfig
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
-from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
+from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table, WrittenPath
 
 __all__ = [
     "MOST_WORKERS",
@@ -78,43 +74,15 @@ __all__ = [
     "UpstreamConfig",
 ]
 
-REJECT = "reject"
-"""`ListenerConfig.default`: refuse an unknown or missing server name (`unrecognized_name`)."""
-
 MOST_WORKERS = 64
 """More processes than that share too little: a machine with more cores gets this many."""
 
 # What useradd(8) takes.
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 
-Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
-
 # What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
 # same prefix in it.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
-
-
-class PqPolicy(StrEnum):
-    """Whether clients must agree a key with a post-quantum group."""
-
-    OFF = "off"
-    PREFER = "prefer"
-    REPORT = "report"
-    REQUIRE = "require"
-
-
-class SecurityLevel(StrEnum):
-    """Groups and cipher suites of a listener; `CRITICAL` and `QUANTUM_SAFE` imply `REQUIRE`."""
-
-    STANDARD = "standard"
-    HIGH = "high"
-    CRITICAL = "critical"
-    QUANTUM_SAFE = "quantum-safe"
-
-    @property
-    def requires_pq(self) -> bool:
-        """Whether no classical group is negotiable at this level."""
-        return self in {SecurityLevel.CRITICAL, SecurityLevel.QUANTUM_SAFE}
 
 
 class CredentialPreference(StrEnum):
@@ -129,21 +97,6 @@ class LogFormat(StrEnum):
 
     JSON = "json"
     PRETTY = "pretty"
-
-
-def _parse_groups(value: object) -> Groups | None:
-    if value is None:
-        return None
-    allowed = 'a list of group names such as ["X25519MLKEM768", "X25519"], or a list of such lists, none of them empty'
-    if not isinstance(value, list | tuple) or not value:
-        raise Refused(allowed)
-    if all(isinstance(entry, str) and entry for entry in value):
-        return tuple(value)
-    if not all(isinstance(entry, list | tuple) and entry for entry in value):
-        raise Refused(allowed)
-    if not all(isinstance(name, str) and name for entry in value for name in entry):
-        raise Refused(allowed)
-    return tuple(tuple(entry) for entry in value)
 
 
 def _parse_route_path(value: str) -> str:
@@ -164,34 +117,6 @@ def _parse_provider(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
         raise Refused('the name of an OpenSSL provider, such as "oqsprovider", without directory or ending')
     return value
-
-
-def _listed(value: object) -> object:
-    if not isinstance(value, str | Bind | list | tuple):
-        raise Refused('an address and a port such as "0.0.0.0:443", or a list of such')
-    return [value] if isinstance(value, str | Bind) else value
-
-
-class ListenerConfig(Table):
-    """`[listener.NAME]`: addresses that share one TLS policy.
-
-    `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of
-    `level`. `weaker_signatures` takes credentials below a level that asks for more. `default` is
-    `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
-    Limits on single clients do not hold for those in `exempt`.
-    """
-
-    bind: Annotated[
-        tuple[Annotated[Bind, PlainValidator(parse_bind)], ...], BeforeValidator(_listed), Field(min_length=1)
-    ]
-    pq: PqPolicy = PqPolicy.PREFER
-    level: SecurityLevel = SecurityLevel.STANDARD
-    groups: Annotated[Groups | None, PlainValidator(_parse_groups)] = None
-    weaker_signatures: bool = Field(default=False, strict=True)
-    default: str = REJECT
-    trusted_peers: tuple[Network, ...] = ()
-    exempt: tuple[Network, ...] = ()
-    limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
 
 
 class CredentialConfig(Table):

@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from config.addresses import parse_bind
 from config.schema import (
     MOST_WORKERS,
-    REJECT,
     Config,
     CredentialConfig,
     CredentialPreference,
@@ -20,7 +18,6 @@ from config.schema import (
     OpensslConfig,
     PqPolicy,
     RouteConfig,
-    SecurityLevel,
     UpstreamConfig,
 )
 
@@ -36,9 +33,6 @@ def refused(model: type[BaseModel], document: Mapping[str, Any]) -> str:
 
 
 def test_the_smallest_tables_have_the_defaults_of_the_contract() -> None:
-    listener = ListenerConfig.model_validate({"bind": "0.0.0.0:443"})
-    assert (listener.pq, listener.level) == (PqPolicy.PREFER, SecurityLevel.STANDARD)
-    assert (listener.groups, listener.default, listener.trusted_peers) == (None, REJECT, ())
     identity = IdentityConfig.model_validate(IDENTITY)
     assert identity.prefer is CredentialPreference.CLASSICAL
     upstream = UpstreamConfig.model_validate(UPSTREAM)
@@ -57,37 +51,6 @@ def test_a_configuration_without_tables_has_defaults() -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         Config().route = ()
-
-
-@pytest.mark.parametrize("bind", ["127.0.0.1:1", ["127.0.0.1:1"], parse_bind("127.0.0.1:1")])
-def test_bind_may_be_one_address_or_a_list(bind: object) -> None:
-    assert [str(one) for one in ListenerConfig.model_validate({"bind": bind}).bind] == ["127.0.0.1:1"]
-
-
-@pytest.mark.parametrize("bind", [[], 443, {"a": 1}, [443]])
-def test_other_binds_are_refused(bind: object) -> None:
-    refused(ListenerConfig, {"bind": bind})
-
-
-def test_groups_keep_the_form_of_the_file() -> None:
-    def groups(value: object) -> object:
-        return ListenerConfig.model_validate({"bind": "127.0.0.1:1", "groups": value}).groups
-
-    assert groups(["A", "B"]) == ("A", "B")
-    assert groups([["A", "B"], ["C"]]) == (("A", "B"), ("C",))
-    assert groups(None) is None
-
-
-@pytest.mark.parametrize("groups", ["A", [], [[]], [["A"], []], ["A", ["B"]], [1], [["A", 1]], [["A", ""]], [""], 5])
-def test_other_groups_are_refused(groups: object) -> None:
-    refused(ListenerConfig, {"bind": "127.0.0.1:1", "groups": groups})
-
-
-def test_critical_levels_require_post_quantum_groups() -> None:
-    assert [level for level in SecurityLevel if level.requires_pq] == [
-        SecurityLevel.CRITICAL,
-        SecurityLevel.QUANTUM_SAFE,
-    ]
 
 
 def test_an_identity_has_one_credential_in_its_table_or_several_in_tables_of_their_own() -> None:

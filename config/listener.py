@@ -1,0 +1,81 @@
+"""The shape of `[listener.NAME]`. Pure."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainValidator
+
+from config.addresses import Bind, Refused, parse_bind
+from config.limits import ListenerLimitsConfig
+from config.values import Network, Table
+
+REJECT = "reject"
+"""`ListenerConfig.default`: refuse an unknown or missing server name (`unrecognized_name`)."""
+
+Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
+
+
+class PqPolicy(StrEnum):
+    """Whether clients must agree a key with a post-quantum group."""
+
+    OFF = "off"
+    PREFER = "prefer"
+    REPORT = "report"
+    REQUIRE = "require"
+
+
+class SecurityLevel(StrEnum):
+    """Groups and cipher suites of a listener; `CRITICAL` and `QUANTUM_SAFE` imply `REQUIRE`."""
+
+    STANDARD = "standard"
+    HIGH = "high"
+    CRITICAL = "critical"
+    QUANTUM_SAFE = "quantum-safe"
+
+    @property
+    def requires_pq(self) -> bool:
+        """Whether no classical group is negotiable at this level."""
+        return self in {SecurityLevel.CRITICAL, SecurityLevel.QUANTUM_SAFE}
+
+
+def _parse_groups(value: object) -> Groups | None:
+    if value is None:
+        return None
+    allowed = 'a list of group names such as ["X25519MLKEM768", "X25519"], or a list of such lists, none of them empty'
+    if not isinstance(value, list | tuple) or not value:
+        raise Refused(allowed)
+    if all(isinstance(entry, str) and entry for entry in value):
+        return tuple(value)
+    if not all(isinstance(entry, list | tuple) and entry for entry in value):
+        raise Refused(allowed)
+    if not all(isinstance(name, str) and name for entry in value for name in entry):
+        raise Refused(allowed)
+    return tuple(tuple(entry) for entry in value)
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, str | Bind | list | tuple):
+        raise Refused('an address and a port such as "0.0.0.0:443", or a list of such')
+    return [value] if isinstance(value, str | Bind) else value
+
+
+class ListenerConfig(Table):
+    """`[listener.NAME]`: addresses that share one TLS policy.
+
+    `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of
+    `level`. `weaker_signatures` takes credentials below a level that asks for more. `default` is
+    `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
+    Limits on single clients do not hold for those in `exempt`.
+    """
+
+    bind: Annotated[
+        tuple[Annotated[Bind, PlainValidator(parse_bind)], ...], BeforeValidator(_listed), Field(min_length=1)
+    ]
+    pq: PqPolicy = PqPolicy.PREFER
+    level: SecurityLevel = SecurityLevel.STANDARD
+    groups: Annotated[Groups | None, PlainValidator(_parse_groups)] = None
+    weaker_signatures: bool = Field(default=False, strict=True)
+    default: str = REJECT
+    trusted_peers: tuple[Network, ...] = ()
+    exempt: tuple[Network, ...] = ()
+    limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
