@@ -123,6 +123,13 @@ def _groups(difference: Difference, _old: Config, _new: Config) -> Effect:
             return _drained(f"connections whose key exchange is not in the new list {_END}")
 
 
+def _http(difference: Difference, old: Config, new: Config) -> Effect:
+    name = str(difference.location[1])
+    if set(old.listener[name].http) - set(new.listener[name].http):
+        return _drained(f"connections that speak a version of HTTP that is gone {_END}")
+    return _live(f"for new handshakes; {_UNTOUCHED}")
+
+
 def _names(difference: Difference, old: Config, new: Config) -> Effect:
     name = str(difference.location[1])
     if set(old.identity[name].names) - set(new.identity[name].names):
@@ -193,6 +200,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("listener", "*", "pq"): _pq,
     ("listener", "*", "level"): _level,
     ("listener", "*", "groups"): _groups,
+    ("listener", "*", "http"): _http,
     ("listener", "*", "weaker_signatures"): _live("for new connections, as certificates are checked at each reload"),
     ("listener", "*", "default"): _drained(
         f"connections without a server name, which were those of the old one, {_END}"

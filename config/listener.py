@@ -1,7 +1,7 @@
 """The shape of `[listener.NAME]`. Pure."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
@@ -38,6 +38,28 @@ class SecurityLevel(StrEnum):
         return self in {SecurityLevel.CRITICAL, SecurityLevel.QUANTUM_SAFE}
 
 
+class HttpProtocol(StrEnum):
+    """A version of HTTP, by its name in ALPN (RFC 7301 section 6, RFC 9113 section 3.1)."""
+
+    HTTP_2 = "h2"
+    HTTP_1 = "http/1.1"
+
+
+HTTP_BY_DEFAULT: Final = (HttpProtocol.HTTP_1,)
+"""`ListenerConfig.http` where the file says nothing."""
+
+
+def _parse_http(value: object) -> tuple[HttpProtocol, ...]:
+    allowed = 'a list of "h2" and "http/1.1", the preferred one first, or of one of them'
+    if not isinstance(value, list | tuple) or not value:
+        raise Refused(allowed)
+    if not all(isinstance(one, str) and one in set(HttpProtocol) for one in value):
+        raise Refused(allowed)
+    if len(set(value)) < len(value):
+        raise Refused("each protocol once")
+    return tuple(HttpProtocol(one) for one in value)
+
+
 def _parse_groups(value: object) -> Groups | None:
     if value is None:
         return None
@@ -63,7 +85,7 @@ class ListenerConfig(Table):
     """`[listener.NAME]`: addresses that share one TLS policy.
 
     `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of
-    `level`. `weaker_signatures` takes credentials below a level that asks for more. `default` is
+    `level`. `http` are the offered versions of HTTP, the preferred one first. `weaker_signatures` takes credentials below a level that asks for more. `default` is
     `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
     Limits on single clients do not hold for those in `exempt`.
     """
@@ -74,6 +96,7 @@ class ListenerConfig(Table):
     pq: PqPolicy = PqPolicy.PREFER
     level: SecurityLevel = SecurityLevel.STANDARD
     groups: Annotated[Groups | None, PlainValidator(_parse_groups)] = None
+    http: Annotated[tuple[HttpProtocol, ...], PlainValidator(_parse_http)] = HTTP_BY_DEFAULT
     weaker_signatures: bool = Field(default=False, strict=True)
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()

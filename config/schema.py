@@ -16,7 +16,7 @@ from config.audit import AuditConfig
 from config.hsm import HsmConfig, Keys, TokenConfig
 from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
-from config.listener import REJECT, ListenerConfig, PqPolicy, SecurityLevel
+from config.listener import REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
 from config.payload import (
     Origin,
     PayloadConfig,
@@ -46,6 +46,7 @@ __all__ = [
     "EjectionConfig",
     "HealthConfig",
     "HsmConfig",
+    "HttpProtocol",
     "IdentityConfig",
     "InternalIssuerConfig",
     "IssuedCredentialConfig",

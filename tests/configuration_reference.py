@@ -280,6 +280,7 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
     (Config, "workers"): '`"auto"`, or integer, 1 to 64',
     (HealthConfig, "statuses"): "list of two integers, 100 to 599",
     (ListenerConfig, "groups"): "list of group names, or list of such lists",
+    (ListenerConfig, "http"): 'list of `"h2"` and `"http/1.1"`',
     (RouteConfig, "pq"): '`"require"`',
     (ServerConfig, "address"): '`"http://host:port"`, `"https://host:port"` or `"unix:/path"`',
 }
@@ -405,6 +406,10 @@ _EXAMPLES: Final[Mapping[tuple[str, ...], list[tuple[dict[str, Any], dict[str, A
     ("listener", "*", "groups"): [
         (_with(_LISTENER, groups=["a"]), _with(_LISTENER, groups=["a", "b"])),
         (_with(_LISTENER, groups=["a", "b"]), _with(_LISTENER, groups=["a"])),
+    ],
+    ("listener", "*", "http"): [
+        (_with(_LISTENER, http=["http/1.1"]), _with(_LISTENER, http=["h2", "http/1.1"])),
+        (_with(_LISTENER, http=["h2", "http/1.1"]), _with(_LISTENER, http=["http/1.1"])),
     ],
     ("identity", "*", "names"): [
         (_with(_IDENTITY, names=["a.example"]), _with(_IDENTITY)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
-from config.schema import PqPolicy, ServerAddress
+from config.schema import HttpProtocol, PqPolicy, ServerAddress
 from config.upstream import Balance
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.answer_writer import AnswerWriter
@@ -41,6 +41,7 @@ from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.results import Established
 from proxy.tls.stream import TlsLimits
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
@@ -328,7 +329,10 @@ def established(host: str = "chat.test", group: NamedGroup | None = HYBRID) -> E
 
 
 def handshake_policy(
-    *groups: NamedGroup, identities: "Sequence[ServerIdentity]" = (), default: ServerIdentity | None = None
+    *groups: NamedGroup,
+    identities: "Sequence[ServerIdentity]" = (),
+    default: ServerIdentity | None = None,
+    protocols: "Sequence[HttpProtocol]" = (HttpProtocol.HTTP_2, HttpProtocol.HTTP_1),
 ) -> HandshakePolicy:
     """What a listener demands: these groups (both, where none is named), and one of these identities (chat.test)."""
     return HandshakePolicy(
@@ -339,6 +343,7 @@ def handshake_policy(
         wire_bytes=65_536,
         alert_context=NO_CREDENTIAL,
         tls_limits=TlsLimits(100),
+        protocols=ProtocolOffer(protocols),
     )
 
 

@@ -18,6 +18,7 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.libssl import LibsslError
 from proxy.tls.policy import PolicyError, UnknownGroupError, cipher_suites, effective_pq, group_preference
+from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.signature_schemes import preference_at, sigalgs_list
 from proxy.tls.tickets import TicketSecrets
 
@@ -55,7 +56,7 @@ class _Listeners:
                 yield name, self._listener(name, settings, preference)
 
     def _listener(self, name: str, settings: ListenerConfig, preference: GroupPreference) -> ListenerRuntime:
-        tls = TlsSettings(self._groups_for_openssl(preference), cipher_suites(settings.level))
+        tls = TlsSettings(self._groups_for_openssl(preference), cipher_suites(settings.level), settings.http)
         identities = [
             server_identity
             for identity, of_identity in self._credentials.items()
@@ -73,6 +74,7 @@ class _Listeners:
             wire_bytes=limits.client_hello_wire_bytes,
             alert_context=build_alert_context(),
             tls_limits=self._foundation.tls_limits,
+            protocols=ProtocolOffer(settings.http),
         )
         return ListenerRuntime(
             name=name,

@@ -33,4 +33,6 @@ def standing(tls: Established, listener: str, policies: Mapping[str, HandshakePo
         raise NoLongerWelcome("a reload gave its server name to another identity or to none")
     if tls.group is not None and tls.group.code_point not in policy.preference.by_code_point:
         raise NoLongerWelcome(f"a reload forbids its key exchange group {tls.group_name}")
+    if not policy.protocols.has(tls.protocol):
+        raise NoLongerWelcome(f"a reload forbids its protocol {tls.protocol}")
     return tls if identity is tls.identity else tls._replace(identity=identity)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from config.schema import HttpProtocol
 from proxy.tls import libssl
-from proxy.tls.policy import ALPN_PROTOCOLS
 from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 
 # What we offer an upstream: hybrids first. The rest is for servers that know none of them; they are
@@ -27,10 +27,15 @@ class TlsSettings:
 
     groups: str
     cipher_suites: str
+    protocols: tuple[HttpProtocol, ...]
+    """The preferred one first."""
 
     @property
     def fingerprint(self) -> str:
-        """What separates the tickets of one policy from those of another."""
+        """What separates the tickets of one policy from those of another.
+
+        The protocols do not: a resumption negotiates them anew (RFC 8446 section 4.6.1).
+        """
         return f"{self.groups}|{self.cipher_suites}"
 
 
@@ -126,7 +131,8 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     # Server preference comes with CPython's defaults; ChaCha20 first for a client that put it
     # first.
     context.options |= libssl.PRIORITIZE_CHACHA
-    context.set_alpn_protocols(list(ALPN_PROTOCOLS))
+    # of these OpenSSL takes the first that the client offers
+    context.set_alpn_protocols([one.value for one in settings.protocols])
     libssl.set_groups(context, settings.groups)
     libssl.set_ciphersuites(context, settings.cipher_suites)
     libssl.disable_session_cache(context)
@@ -165,7 +171,7 @@ def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
         context.load_verify_locations(settings.ca)
     if settings.certificate is not None:
         context.load_cert_chain(settings.certificate, settings.key, _no_passphrase)
-    context.set_alpn_protocols(list(ALPN_PROTOCOLS))
+    context.set_alpn_protocols([HttpProtocol.HTTP_1.value])
     libssl.set_groups(context, settings.groups)
     return context
 

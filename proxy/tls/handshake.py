@@ -253,14 +253,11 @@ class Handshake:
                 self._state = Finishing(state, state.steps, server_hello, made.seconds)
         if made.output:
             self._stream.write(made.output)
-        if made.is_finished:
-            match state:
-                case Finishing():
-                    self._finish(state, made)
-                case Challenged():
-                    self._close_answered(state, made.tls)
-                case _:
-                    pass  # OpenSSL finishes nothing before the server's flight
+        if made.is_finished:  # OpenSSL finishes nothing before the server's flight
+            if isinstance(state, Finishing):
+                self._finish(state, made)
+            elif isinstance(state, Challenged):
+                self._close_answered(state, made.tls)
 
     # -- Signing
 
@@ -293,8 +290,12 @@ class Handshake:
 
     def _finish(self, state: Finishing, made: ServerStep) -> None:
         tls, server_hello, policy = made.tls, state.server_hello, self._policy
-        signing_seconds = None if server_hello.psk_selected else state.seconds
-        result = policy.settled(state.hello, state.identity, server_hello, signing_seconds, retried=state.is_retried)
+        protocol = policy.protocols.spoken(tls.selected_alpn_protocol())
+        if protocol is None:
+            self._end(b"", FailureReason.NO_APPLICATION_PROTOCOL, "the second ClientHello offers less", None)
+            return
+        seconds = None if server_hello.psk_selected else state.seconds
+        result = policy.settled(state.hello, state.identity, server_hello, seconds, protocol, retried=state.is_retried)
         if result.group is not None and result.group.is_quantum_safe:  # else its key is small
             libssl.forget_key_share(tls)
         observer = self._leave()

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from config.schema import PqPolicy
+from config.schema import HttpProtocol, PqPolicy
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import ALPN_PROTOCOLS, breaks_under_require, has_no_common_group, outcome, refuses
+from proxy.tls.policy import breaks_under_require, has_no_common_group, outcome, refuses
+from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.results import Established, FailureReason
 from proxy.tls.server_hello import ServerHello
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from proxy.tls.stream import TlsLimits
 
-_OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
 _LISTED_PROTOCOLS: Final = 4
 
 
@@ -40,17 +40,19 @@ class HandshakePolicy:
     wire_bytes: int
     alert_context: "ssl.SSLContext"
     tls_limits: "TlsLimits"
+    protocols: ProtocolOffer
 
     def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ServerIdentity | ConnectionRefusal:
         """The identity that answers the client, or why it gets none.
 
         `identity` is None if no identity has the name it asks for.
         """
-        if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
-            # RFC 7301 section 3.2; the standard library would complete without a protocol
+        if self.protocols.refuses(hello.alpn):
+            # RFC 7301 section 3.2
             offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:_LISTED_PROTOCOLS])
+            detail = f"offered {offered}" if offered else "offered no protocol, and the listener has HTTP/2 only"
             alert = AlertDescription.NO_APPLICATION_PROTOCOL
-            return ConnectionRefusal(FailureReason.NO_APPLICATION_PROTOCOL, alert, f"offered {offered}")
+            return ConnectionRefusal(FailureReason.NO_APPLICATION_PROTOCOL, alert, detail)
         if identity is None:
             # RFC 6066 section 3
             named = "no server name" if hello.server_name is None else f"server name {hello.server_name}"
@@ -70,6 +72,7 @@ class HandshakePolicy:
         identity: ServerIdentity,
         server_hello: ServerHello,
         signing_seconds: float | None,
+        protocol: HttpProtocol,
         *,
         retried: bool,
     ) -> Established:
@@ -83,4 +86,5 @@ class HandshakePolicy:
             is_resumed=server_hello.psk_selected,
             signing_seconds=signing_seconds,
             breaks_under_require=breaks_under_require(self.preference, hello),
+            protocol=protocol,
         )

@@ -20,7 +20,6 @@ from config.schema import PqPolicy, SecurityLevel
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
 
-ALPN_PROTOCOLS: Final = ("http/1.1",)
 _HYBRIDS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
 # CNSA 2.0 allows ML-KEM-1024 alone, P-384 being tolerated beside it.
 _CNSA: Final = ("SecP384r1MLKEM1024", "MLKEM1024")

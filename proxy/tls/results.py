@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+from config.schema import HttpProtocol
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.groups import NamedGroup
 from proxy.tls.identities import ServerIdentity
@@ -87,6 +88,8 @@ class Established(NamedTuple):
     """
     breaks_under_require: bool = False
     """Whether the policy `require` would have refused this client."""
+    protocol: HttpProtocol = HttpProtocol.HTTP_1
+    """What the client speaks: ALPN settles it."""
 
     @property
     def group_name(self) -> str:

@@ -31,6 +31,9 @@ class TlsObject(Protocol):
     do_handshake: Callable[[], None]
     """Go on with the handshake. Raises `ssl.SSLError`, also when bytes are missing."""
 
+    selected_alpn_protocol: Callable[[], str | None]
+    """The protocol that its handshake chose, None if none."""
+
     def read(self, size: int, /) -> bytes:
         """Decrypt; empty after the peer's close_notify. Raises `ssl.SSLError`."""
 

@@ -28,7 +28,7 @@ def only(old: dict[str, Any], new: dict[str, Any]) -> Change:
     return change
 
 
-def listener(**settings: str) -> dict[str, Any]:
+def listener(**settings: object) -> dict[str, Any]:
     return document(listener={"public": {"bind": "127.0.0.1:443", **settings}})
 
 
@@ -79,6 +79,14 @@ def test_a_removed_name_ends_its_connections_and_a_new_one_none() -> None:
     fewer = document(identity={"chat": {**IDENTITY, "names": ["a.test"]}})
     assert only(document(), fewer).kind is EffectKind.DRAINED
     assert only(fewer, document()).kind is EffectKind.LIVE
+
+
+def test_a_version_of_http_that_goes_ends_its_connections_and_a_new_one_none() -> None:
+    both, one, other = (listener(http=http) for http in (["h2", "http/1.1"], ["http/1.1"], ["h2"]))
+    assert only(both, one).kind is EffectKind.DRAINED
+    assert only(one, both).kind is EffectKind.LIVE
+    assert only(both, listener(http=["http/1.1", "h2"])).kind is EffectKind.LIVE
+    assert only(other, one).kind is EffectKind.DRAINED
 
 
 def test_routes() -> None:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from config.addresses import parse_bind
-from config.listener import REJECT, ListenerConfig, PqPolicy, SecurityLevel
+from config.listener import HTTP_BY_DEFAULT, REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
 
 
 def refused(key: str, value: object) -> str:
@@ -17,6 +17,7 @@ def test_the_smallest_table_has_the_defaults_of_the_contract() -> None:
     listener = ListenerConfig.model_validate({"bind": "0.0.0.0:443"})
     assert (listener.pq, listener.level) == (PqPolicy.PREFER, SecurityLevel.STANDARD)
     assert (listener.groups, listener.default, listener.trusted_peers) == (None, REJECT, ())
+    assert listener.http == HTTP_BY_DEFAULT
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:1", ["127.0.0.1:1"], parse_bind("127.0.0.1:1")])
@@ -48,3 +49,19 @@ def test_critical_levels_require_post_quantum_groups() -> None:
         SecurityLevel.CRITICAL,
         SecurityLevel.QUANTUM_SAFE,
     ]
+
+
+@pytest.mark.parametrize("http", [["h2"], ["http/1.1"], ["h2", "http/1.1"], ["http/1.1", "h2"], (HttpProtocol.HTTP_2,)])
+def test_versions_of_http_keep_the_order_of_the_file(http: list[str]) -> None:
+    made = ListenerConfig.model_validate({"bind": "127.0.0.1:1", "http": http}).http
+    assert list(made) == list(http)
+    assert {type(one) for one in made} == {HttpProtocol}
+
+
+@pytest.mark.parametrize("http", [[], "h2", ["h3"], ["H2"], ["h2", "h2c"], ["h2", 2], [["h2"]], None, True, {"h2": 1}])
+def test_other_versions_of_http_are_refused(http: object) -> None:
+    assert 'a list of "h2" and "http/1.1", the preferred one first, or of one of them' in refused("http", http)
+
+
+def test_a_version_of_http_stands_once() -> None:
+    assert "each protocol once" in refused("http", ["h2", "http/1.1", "h2"])

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from config.schema import CredentialPreference
+from config.schema import CredentialPreference, HttpProtocol
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.context import TICKETS_PER_HANDSHAKE, ServerContext, TlsSettings, build_server_context
 from proxy.tls.records import ClientHelloReader
@@ -26,7 +26,7 @@ def context(given: dict[str, str | None]) -> ServerContext:
         str(given["identity"]),
         [credential],
         sigalgs_list(CredentialPreference.CLASSICAL),
-        TlsSettings(str(given["groups"]), str(given["suites"])),
+        TlsSettings(str(given["groups"]), str(given["suites"]), (HttpProtocol.HTTP_1,)),
         TicketSecrets(bytes.fromhex(str(given["current"])), None if previous is None else bytes.fromhex(previous)),
     )
 

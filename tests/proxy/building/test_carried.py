@@ -8,7 +8,7 @@ import pytest
 
 from config.loader import accepted, parsed, read_file
 from config.problems import ConfigError
-from config.schema import CredentialConfig
+from config.schema import CredentialConfig, HttpProtocol
 from proxy.building.carried import Carried, ContextKey
 from proxy.processes.material import Material
 from proxy.tls.capabilities import Capabilities
@@ -165,5 +165,7 @@ class TestUpstreams:
 
 def test_no_secret_is_shown() -> None:
     secret = b"\x5a" * 32
-    server = ContextKey("chat", (b"digest",), "ecdsa", TlsSettings("X25519", "suite"), TicketSecrets(secret))
+    server = ContextKey(
+        "chat", (b"digest",), "ecdsa", TlsSettings("X25519", "suite", (HttpProtocol.HTTP_1,)), TicketSecrets(secret)
+    )
     assert repr(secret)[2:-1] not in repr(server)

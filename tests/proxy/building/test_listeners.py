@@ -5,7 +5,8 @@ import ssl
 
 import pytest
 
-from config.schema import PqPolicy
+from config.listener import HTTP_BY_DEFAULT
+from config.schema import HttpProtocol, PqPolicy
 from proxy.limits.rates import Rate
 from proxy.tls import libssl
 from proxy.tls.capabilities import Capabilities
@@ -183,3 +184,25 @@ def test_credential_that_only_openssl_refuses(
     monkeypatch.setattr(libssl, "set_signature_algorithms", refuse)
     found = problems(site, capabilities, site.minimal)
     assert "credentials that OpenSSL does not take on listener public" in found["identity.chat"].found
+
+
+def test_each_listener_offers_its_versions_of_http(site: Site, capabilities: Capabilities) -> None:
+    offers: dict[str, tuple[HttpProtocol, ...]] = {
+        "both": (HttpProtocol.HTTP_2, HttpProtocol.HTTP_1),
+        "turned": (HttpProtocol.HTTP_1, HttpProtocol.HTTP_2),
+        "one": (HttpProtocol.HTTP_2,),
+    }
+    text = "".join(listener(name, http=offer) for name, offer in offers.items()) + listener("usual")
+    generation = built(site, capabilities, text + site.identity + MINIMAL_REST)
+    client = hellos.client_context("X25519")
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    for name, offer in (offers | {"usual": HTTP_BY_DEFAULT}).items():
+        policy = generation.listeners[name].policy
+        assert [one for one in HttpProtocol if policy.protocols.has(one)] == [
+            one for one in HttpProtocol if one in offer
+        ]
+        identity = policy.identities.resolve("chat.test")
+        assert identity is not None
+        one, other = hellos.peer(client), hellos.peer(identity.context.current)
+        hellos.converse(one, other)
+        assert one.tls.selected_alpn_protocol() == offer[0]

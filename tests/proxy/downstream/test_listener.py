@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from config.schema import CredentialPreference, PqPolicy, SecurityLevel
+from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
 from proxy.downstream.connection import Downstream
 from proxy.downstream.listener import Listener, ListenerRuntime, ListenerServices
 from proxy.downstream.service import HttpService
@@ -34,6 +34,7 @@ from proxy.tls.handshake import Handshake
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import cipher_suites, group_preference
+from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.signed_flight import FlightServices
@@ -77,12 +78,19 @@ def runtime(credential: Credential, pq: PqPolicy = PqPolicy.PREFER, name: str = 
         "chat",
         [credential],
         sigalgs_list(CredentialPreference.CLASSICAL),
-        TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD)),
+        TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD), (HttpProtocol.HTTP_1,)),
         TicketSecrets(bytes(32)),
     )
     identity = ServerIdentity("chat", frozenset({"chat.test"}), context)
     policy = HandshakePolicy(
-        pq, preference, IdentityTable([identity], None), 65_536, 400_000, build_alert_context(), TlsLimits(32)
+        pq,
+        preference,
+        IdentityTable([identity], None),
+        65_536,
+        400_000,
+        build_alert_context(),
+        TlsLimits(32),
+        ProtocolOffer([HttpProtocol.HTTP_1]),
     )
     return ListenerRuntime(name, policy, cipher_suites(SecurityLevel.STANDARD), LIMITS, (), LINGER)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from config.schema import HttpProtocol
 from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.tls.groups import NamedGroup
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -37,6 +38,18 @@ def test_unknown_group_is_no_reason() -> None:
     unknown = established(group=None)
     policy = handshake_policy(HYBRID, identities=[unknown.identity])
     assert standing(unknown, "public", {"public": policy}) is unknown
+
+
+@pytest.mark.parametrize("protocol", list(HttpProtocol))
+def test_protocol_that_a_reload_takes_away_is_a_reason(protocol: HttpProtocol) -> None:
+    present = PRESENT._replace(protocol=protocol)
+    (other,) = set(HttpProtocol) - {protocol}
+    same = handshake_policy(identities=[PRESENT.identity], protocols=[protocol])
+    assert standing(present, "public", {"public": same}) is present
+    without = handshake_policy(identities=[PRESENT.identity], protocols=[other])
+    with pytest.raises(NoLongerWelcome) as caught:
+        standing(present, "public", {"public": without})
+    assert caught.value.reason == f"a reload forbids its protocol {protocol}"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ class TlsClient:
             pass
         return self.outgoing.read()
 
+    def offer_protocols(self, names: bytes) -> None:
+        """Have the next ClientHello offer these by ALPN: their lengths and names in a row; none if there are none."""
+        libssl = ctypes.CDLL("libssl.so.3")
+        libssl.SSL_set_alpn_protos.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint]
+        assert libssl.SSL_set_alpn_protos(_pointer(self.tls), names or None, len(names)) == 0
+
     def sealed(self, data: bytes) -> bytes:
         """Records with `data`."""
         self.tls.write(data)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
-from config.schema import CredentialPreference, PqPolicy, SecurityLevel
+from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
 from proxy.tls import libssl
 from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import (
@@ -18,6 +18,7 @@ from proxy.tls.handshake import Handshake
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import cipher_suites, group_preference
+from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import ranking, sigalgs_list
 from proxy.tls.signed_flight import FlightServices
@@ -97,6 +98,7 @@ class World:
     wires: list[Wire] = field(default_factory=list)
     rsa: CertificateFiles | None = None
     """An RSA key in a file beside the one in tokens."""
+    protocols: tuple[HttpProtocol, ...] = (HttpProtocol.HTTP_1,)
     opens_tickets: bool = True
     """Whether tickets can be opened whose key name is ours."""
 
@@ -115,7 +117,7 @@ class World:
     def policy(self) -> HandshakePolicy:
         """What the listener demands."""
         preference = group_preference(SecurityLevel.STANDARD, PqPolicy.PREFER, self.groups, KNOWN)
-        settings = TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD))
+        settings = TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD), self.protocols)
         secret = ticket_key(self.tickets.current, "chat", settings.fingerprint)
         if not self.opens_tickets:
             secret = secret[:KEY_NAME_BYTES] + bytes(TICKET_KEY_BYTES - KEY_NAME_BYTES)
@@ -143,6 +145,7 @@ class World:
             wire_bytes=200_000,
             alert_context=build_alert_context(),
             tls_limits=TlsLimits(32),
+            protocols=ProtocolOffer(self.protocols),
         )
 
     def services(self) -> FlightServices:

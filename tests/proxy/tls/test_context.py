@@ -2,12 +2,12 @@
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from config.schema import CredentialPreference
+from config.schema import CredentialPreference, HttpProtocol
 from proxy.tls import libssl
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.context import (
@@ -24,7 +24,8 @@ from proxy.tls.tickets import TicketSecrets
 from tests.certificates import Authority, CertificateFiles
 from tests.proxy.tls import hellos
 
-STANDARD = TlsSettings("X25519MLKEM768 / X25519", "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256")
+H2, H1 = HttpProtocol.HTTP_2, HttpProtocol.HTTP_1
+STANDARD = TlsSettings("X25519MLKEM768 / X25519", "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", (H1,))
 SECRETS = TicketSecrets(b"1" * 32)
 CLASSICAL_FIRST = sigalgs_list(CredentialPreference.CLASSICAL)
 
@@ -123,7 +124,7 @@ class TestSettings:
         assert cipher[0] == "TLS_AES_256_GCM_SHA384"
 
     def test_chacha_comes_first_for_a_client_that_puts_it_first(self, ecdsa: Files, authority: Authority) -> None:
-        settings = TlsSettings(STANDARD.groups, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256")
+        settings = replace(STANDARD, cipher_suites="TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256")
         client = client_of(authority)
         libssl.set_ciphersuites(client, "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384")
         cipher = visit(built([ecdsa], settings=settings), client)[0].tls.cipher()
@@ -137,21 +138,38 @@ class TestSettings:
         assert server.current.session_stats()["number"] == 0
 
     @pytest.mark.parametrize(
-        ("offered", "chosen"),
-        [(["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), ([], None), (["h2"], None)],
+        ("ours", "offered", "chosen"),
+        [
+            ((H1,), ["http/1.1"], H1),
+            ((H1,), ["h2", "http/1.1"], H1),
+            ((H1,), [], None),
+            ((H1,), ["h2"], None),
+            ((H2, H1), ["http/1.1", "h2"], H2),
+            ((H2, H1), ["spdy/1", "http/1.1"], H1),
+            ((H2, H1), [], None),
+            ((H1, H2), ["h2", "http/1.1"], H1),
+            ((H2,), ["http/1.1", "h2"], H2),
+            ((H2, H1), [*(f"x/{number}" for number in range(300)), "h2"], H2),
+        ],
     )
-    def test_http_1_1_is_all_that_is_spoken(
-        self, ecdsa: Files, authority: Authority, offered: list[str], chosen: str | None
+    def test_openssl_takes_the_first_of_ours_that_the_client_offers(
+        self,
+        ecdsa: Files,
+        authority: Authority,
+        ours: tuple[HttpProtocol, ...],
+        offered: list[str],
+        chosen: HttpProtocol | None,
     ) -> None:
-        """For h2 alone OpenSSL completes without a protocol: `handshake` refuses it before."""
+        """If there is none, OpenSSL completes without a protocol: `handshake` refuses it before."""
         client = client_of(authority)
         if offered:
             client.set_alpn_protocols(offered)
-        assert visit(built([ecdsa]), client)[0].tls.selected_alpn_protocol() == chosen
+        server = built([ecdsa], settings=replace(STANDARD, protocols=ours))
+        assert visit(server, client)[0].tls.selected_alpn_protocol() == chosen
 
     def test_unusable_group_list_is_an_error_of_ours(self, ecdsa: Files) -> None:
         with pytest.raises(libssl.LibsslError, match="group list 'nonsense'"):
-            built([ecdsa], settings=TlsSettings("nonsense", STANDARD.cipher_suites))
+            built([ecdsa], settings=replace(STANDARD, groups="nonsense"))
 
     def test_key_of_another_certificate_is_refused(self, ecdsa: Files, mldsa: Files) -> None:
         with pytest.raises(ssl.SSLError):
@@ -210,6 +228,17 @@ class TestTickets:
         assert not one.tls.session_reused
         assert resumes(server, client, session)
 
+    def test_they_resume_under_other_protocols_and_alpn_is_negotiated_anew(
+        self, ecdsa: Files, authority: Authority
+    ) -> None:
+        client = client_of(authority)
+        client.set_alpn_protocols(["h2", "http/1.1"])
+        session = None
+        for ours in ((H1,), (H2, H1), (H2,), (H1, H2)):
+            one, session = visit(built([ecdsa], settings=replace(STANDARD, protocols=ours)), client, session)
+            assert one.tls.session_reused is (ours != (H1,))
+            assert one.tls.selected_alpn_protocol() == ours[0]
+
     def test_another_process_with_the_same_secret_takes_them(self, ecdsa: Files, authority: Authority) -> None:
         client = client_of(authority)
         _, session = visit(built([ecdsa]), client)
@@ -219,8 +248,8 @@ class TestTickets:
         "other",
         [
             {"identity": "files"},
-            {"settings": TlsSettings("X25519MLKEM768:X25519", STANDARD.cipher_suites)},
-            {"settings": TlsSettings(STANDARD.groups, "TLS_AES_256_GCM_SHA384")},
+            {"settings": replace(STANDARD, groups="X25519MLKEM768:X25519")},
+            {"settings": replace(STANDARD, cipher_suites="TLS_AES_256_GCM_SHA384")},
             {"tickets": TicketSecrets(b"2" * 32)},
             {"tickets": TicketSecrets(b"3" * 32, b"2" * 32)},
         ],

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from certs.identities.chain import alternative_names
-from config.schema import CredentialPreference, PqPolicy, SecurityLevel
+from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
 from proxy.net.deadlines import NEVER
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
@@ -23,6 +23,7 @@ from proxy.tls.handshake import Handshake
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome, cipher_suites, group_preference
+from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.race import SigningServices
 from proxy.tls.records import HelloFailure
 from proxy.tls.results import FailureReason
@@ -38,6 +39,7 @@ from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient, allow_early_data
 
 A = AlertDescription
+H2, H1 = HttpProtocol.HTTP_2, HttpProtocol.HTTP_1
 SECRET = bytes(32)
 SHARE_OF_X25519_ONLY = "X25519MLKEM768:*X25519"
 RECORD_HEADER = 5
@@ -128,6 +130,7 @@ class World:
     level: SecurityLevel = SecurityLevel.STANDARD
     groups: tuple[tuple[str, ...], ...] | None = None
     default: str | None = None
+    protocols: tuple[HttpProtocol, ...] = (H1,)
     hello_bytes: int = 65_536
     wire_bytes: int = 400_000
     tickets: TicketSecrets = field(default_factory=lambda: TicketSecrets(SECRET))
@@ -145,7 +148,7 @@ class World:
 
     @property
     def settings(self) -> TlsSettings:
-        return TlsSettings(self.preference.openssl_list(), cipher_suites(self.level))
+        return TlsSettings(self.preference.openssl_list(), cipher_suites(self.level), self.protocols)
 
     def policy(self) -> HandshakePolicy:
         algorithms = sigalgs_list(CredentialPreference.CLASSICAL)
@@ -165,6 +168,7 @@ class World:
             wire_bytes=self.wire_bytes,
             alert_context=build_alert_context(),
             tls_limits=TlsLimits(32),
+            protocols=ProtocolOffer(self.protocols),
         )
 
     def attempt(
@@ -320,6 +324,64 @@ class TestEstablished:
         attempt = world.attempt(context)
         attempt.establish()
         assert attempt.client.tls.selected_alpn_protocol() == ("http/1.1" if protocols else None)
+
+    @pytest.mark.parametrize("ours", [(H2, H1), (H1, H2), (H1,), (H2,)])
+    @pytest.mark.parametrize("offered", [["h2", "http/1.1"], ["http/1.1", "h2"], ["h2"], ["http/1.1"], []])
+    @pytest.mark.parametrize("groups", ["X25519MLKEM768:X25519", "*X25519:X25519MLKEM768"], ids=["direct", "retried"])
+    def test_protocol_is_what_openssl_chose_or_http_1_1(
+        self, world: World, ours: tuple[HttpProtocol, ...], offered: list[str], groups: str
+    ) -> None:
+        world.protocols = ours
+        context = hellos.client_context(groups)
+        if offered:
+            context.set_alpn_protocols(offered)
+        attempt = world.attempt(context)
+        expected = next((one for one in ours if one in offered or (not offered and one is H1)), None)
+        if expected is None:
+            attempt.feed(attempt.client.handshake_step())
+            attempt.refused(A.NO_APPLICATION_PROTOCOL, FailureReason.NO_APPLICATION_PROTOCOL)
+            return
+        attempt.establish()
+        assert attempt.client.tls.selected_alpn_protocol() == (expected if offered else None)
+        assert attempt.observer.results[0].protocol is expected
+
+    def test_resumed_session_may_speak_another_protocol(self, world: World) -> None:
+        context = hellos.client_context("X25519")
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        first = world.attempt(context)
+        first.establish().write(b"tickets go out with it")
+        first.client.read()
+        world.protocols = (H2, H1)
+        second = world.attempt(context, session=first.client.tls.session)
+        second.establish()
+        results = [*first.observer.results, *second.observer.results]
+        assert [(one.is_resumed, one.protocol) for one in results] == [(False, H1), (True, H2)]
+
+    @pytest.mark.parametrize(
+        ("ours", "second", "spoken"),
+        [((H2, H1), b"\x08http/1.1", H1), ((H2, H1), b"", H1), ((H2,), b"", None), ((H2,), b"\x08http/1.1", None)],
+    )
+    def test_what_the_second_hello_offers_counts(
+        self, world: World, ours: tuple[HttpProtocol, ...], second: bytes, spoken: HttpProtocol | None
+    ) -> None:
+        """RFC 8446 section 4.1.2 forbids the change, OpenSSL takes it, and then both sides have signed it."""
+        world.protocols = ours
+        context = hellos.client_context("*X25519:X25519MLKEM768")
+        context.set_alpn_protocols(["h2"])
+        attempt = world.attempt(context)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        attempt.client.offer_protocols(second)
+        if spoken is not None:
+            attempt.establish()
+            assert attempt.observer.results[0].protocol is spoken
+            return
+        for _ in range(2):
+            attempt.feed(attempt.client.handshake_step())
+            attempt.client.receive()
+        assert attempt.observer.failures[0].reason is FailureReason.NO_APPLICATION_PROTOCOL
+        assert attempt.observer.calls == 1
+        assert attempt.wire.peer_sees_end
 
     def test_data_in_the_segment_of_the_finished_is_delivered_when_there_is_an_owner(self, world: World) -> None:
         attempt = world.attempt()

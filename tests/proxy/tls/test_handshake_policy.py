@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.schema import PqPolicy, SecurityLevel
+from config.schema import HttpProtocol, PqPolicy, SecurityLevel
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.context import ServerContext, build_alert_context
@@ -10,6 +10,7 @@ from proxy.tls.groups import KNOWN
 from proxy.tls.handshake_policy import ConnectionRefusal, HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome, group_preference
+from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.results import Established, FailureReason
 from proxy.tls.server_hello import ServerHello
 from proxy.tls.stream import TlsLimits
@@ -17,12 +18,17 @@ from tests.proxy.tls import hellos
 from tests.proxy.tls.hellos import Hello, alpn, server_name, supported_groups
 
 A, F = AlertDescription, FailureReason
+H2, H1 = HttpProtocol.HTTP_2, HttpProtocol.HTTP_1
 
 
 IDENTITY = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_alert_context()))
 
 
-def policy_of(pq: PqPolicy, level: SecurityLevel = SecurityLevel.STANDARD) -> HandshakePolicy:
+def policy_of(
+    pq: PqPolicy,
+    level: SecurityLevel = SecurityLevel.STANDARD,
+    protocols: tuple[HttpProtocol, ...] = (HttpProtocol.HTTP_1,),
+) -> HandshakePolicy:
     """The policy of a listener at a level."""
     return HandshakePolicy(
         pq=pq,
@@ -32,6 +38,7 @@ def policy_of(pq: PqPolicy, level: SecurityLevel = SecurityLevel.STANDARD) -> Ha
         wire_bytes=400_000,
         alert_context=build_alert_context(),
         tls_limits=TlsLimits(32),
+        protocols=ProtocolOffer(protocols),
     )
 
 
@@ -52,6 +59,16 @@ def test_other_protocols_only_are_refused_and_the_first_four_named() -> None:
     hello = Hello().with_extensions(alpn(b"h2", b"\x1b[1m", b"three", b"four", b"five"))
     assert judged(hello, PqPolicy.PREFER) == ConnectionRefusal(
         F.NO_APPLICATION_PROTOCOL, A.NO_APPLICATION_PROTOCOL, r"offered 'h2', '\x1b[1m', 'three', 'four'"
+    )
+
+
+def test_client_without_alpn_finds_nothing_where_there_is_only_http_2() -> None:
+    hello = parse_client_hello(Hello().message)
+    assert policy_of(PqPolicy.PREFER, protocols=(H2, H1)).judge(hello, IDENTITY) is IDENTITY
+    assert policy_of(PqPolicy.PREFER, protocols=(H2,)).judge(hello, IDENTITY) == ConnectionRefusal(
+        F.NO_APPLICATION_PROTOCOL,
+        A.NO_APPLICATION_PROTOCOL,
+        "offered no protocol, and the listener has HTTP/2 only",
     )
 
 
@@ -104,7 +121,7 @@ def test_hello_without_any_group_is_left_to_openssl() -> None:
 def test_a_completed_handshake_has_the_group_of_the_server_hello() -> None:
     hello = parse_client_hello(offering((0x11EC,)).with_extensions(server_name(b"chat.test")).message)
     retried = ServerHello(is_retry=False, group=0x11EC, cipher_suite=0x1302, psk_selected=False, wire_length=90)
-    assert policy_of(PqPolicy.PREFER).settled(hello, IDENTITY, retried, 0.001, retried=True) == Established(
+    assert policy_of(PqPolicy.PREFER).settled(hello, IDENTITY, retried, 0.001, H2, retried=True) == Established(
         server_name="chat.test",
         identity=IDENTITY,
         group=KNOWN["x25519mlkem768"],
@@ -112,11 +129,12 @@ def test_a_completed_handshake_has_the_group_of_the_server_hello() -> None:
         is_resumed=False,
         signing_seconds=0.001,
         breaks_under_require=False,
+        protocol=H2,
     )
 
 
 def test_a_resumption_without_a_key_exchange_has_no_group() -> None:
     hello = parse_client_hello(offering((29,)).message)
     resumed = ServerHello(is_retry=False, group=None, cipher_suite=0x1302, psk_selected=True, wire_length=90)
-    result = policy_of(PqPolicy.PREFER).settled(hello, IDENTITY, resumed, None, retried=False)
+    result = policy_of(PqPolicy.PREFER).settled(hello, IDENTITY, resumed, None, H1, retried=False)
     assert (result.group, result.is_resumed, result.breaks_under_require) == (None, True, True)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from config.schema import HttpProtocol
 from proxy.tls.context import TlsSettings
 from proxy.tls.token_key import KeyContext, NotLoaded, TokenKey
 from tests.certificates import Authority, CertificateFiles
 from tests.fakes_signing import KeyInFile, token_key
 from tests.proxy.tls import hellos
 
-SETTINGS = TlsSettings("X25519MLKEM768 / X25519", "TLS_AES_256_GCM_SHA384")
+SETTINGS = TlsSettings("X25519MLKEM768 / X25519", "TLS_AES_256_GCM_SHA384", (HttpProtocol.HTTP_1,))
 TICKET_KEY = b"name-of-the-key." + bytes(64)
 
 
