@@ -38,8 +38,6 @@ class ClientRecord:
     group: str
     outcome: str
     resumed: bool
-    protocol: str
-    """`h2` or `http/1.1`."""
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line: `JsonLines` writes it once for each connection."""
 
@@ -145,8 +143,7 @@ class JsonLines:
     def _connection(self, record: ClientRecord) -> str:
         record.json = (
             f'"client":{quoted(record.client)},"listener":{quoted(record.listener)},"name":{_text(record.name)},'
-            f'"group":{quoted(record.group)},"outcome":{quoted(record.outcome)},"resumed":{str(record.resumed).lower()},'
-            f'"protocol":{quoted(record.protocol)}'
+            f'"group":{quoted(record.group)},"outcome":{quoted(record.outcome)},"resumed":{str(record.resumed).lower()}'
         )
         return record.json
 
@@ -182,7 +179,6 @@ class PrettyLines:
             f"  {_printable(target.method):7} {path:{_TERMINAL_PATH}} ",
             (f"{record.duration * 1000:9.1f} ms {_size(record.response_bytes):>9}  ", "cyan"),
             (record.connection.group, "green" if record.connection.outcome.startswith("hybrid") else "yellow"),
-            (f"  {record.connection.protocol}", "dim"),
             ("  resumed" if record.connection.resumed else "", "dim"),
             f"  {record.connection.client}",
         )

@@ -11,9 +11,7 @@ from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 
 REQUEST = RequestRecord(
-    connection=ClientRecord(
-        "203.0.113.5", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False, protocol="http/1.1"
-    ),
+    connection=ClientRecord("203.0.113.5", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False),
     target=TargetRecord("chat.test", "GET", "/hello", None),
     time=1_790_000_000.25,
     status=200,
@@ -35,7 +33,6 @@ CUT = ConnectionCut(
     "X25519MLKEM768",
     "hybrid",
     resumed=False,
-    protocol="http/1.1",
     reason="tls_record_flood",
     detail="too many TLS records without data",
 )
