@@ -36,6 +36,7 @@ FIELDS = {
     "group",
     "outcome",
     "resumed",
+    "protocol",
     "request_id",
 }
 
@@ -82,6 +83,7 @@ def test_line_has_every_field(proxy: Site, directory: Path) -> None:
     assert record["upstream"] == f"unix:{directory / 'raw.sock'}"
     assert record["route"] == "localhost/"
     assert (record["group"], record["outcome"], record["resumed"]) == ("X25519MLKEM768", "hybrid", False)
+    assert record["protocol"] == "http/1.1"
     assert record["request_id"]
 
 

@@ -164,8 +164,10 @@ def drives(reason: StrEnum, listener: str = "public") -> Callable[[Driver], Driv
 OF_TOKENS: Final = {FailureReason.SIGNING_UNAVAILABLE, FailureReason.SIGNING_BUSY, FailureReason.SIGNING_TIMEOUT}
 # Only handshakes that wait for us are refused for the sake of others: test_room, test_listener.
 OF_WAITING: Final = {ConnectionReason.HANDSHAKES_IN_FLIGHT, FailureReason.HANDSHAKES_PER_ADDRESS}
+# Only a client of HTTP/2 drives them, and no listener serves it yet: tests/proxy/http2/test_causes.
+OF_HTTP_2: Final = {one for one in ConnectionReason if one.startswith("http2_")}
 REASONS: Final = [
-    one for one in (*ConnectionReason, *RequestReason, *FailureReason) if one not in OF_TOKENS | OF_WAITING
+    one for one in (*ConnectionReason, *RequestReason, *FailureReason) if one not in OF_TOKENS | OF_WAITING | OF_HTTP_2
 ]
 
 
