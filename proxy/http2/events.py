@@ -1,16 +1,9 @@
 """What a client's frames mean: the events of an HTTP/2 session, for its driver. Pure."""
 
-from typing import Final, Protocol
+from typing import Final
 
-from proxy.http.head import Header
+from proxy.http2.header_decoder import DecodedFields
 from proxy.http2.streams import SessionStream
-
-
-class FieldBlock(Protocol):
-    """A decoded list of fields; it is empty if it `is_too_large`."""
-
-    fields: list[Header]
-    is_too_large: bool
 
 
 class SessionEvent:
@@ -29,7 +22,7 @@ class RequestReceived(SessionEvent):
 
     __slots__ = ("decoded", "is_ended", "stream")
 
-    def __init__(self, stream: SessionStream, decoded: FieldBlock, *, is_ended: bool) -> None:
+    def __init__(self, stream: SessionStream, decoded: DecodedFields, *, is_ended: bool) -> None:
         self.stream: Final = stream
         self.decoded: Final = decoded
         self.is_ended: Final = is_ended
@@ -55,7 +48,7 @@ class TrailersReceived(SessionEvent):
 
     __slots__ = ("decoded", "stream")
 
-    def __init__(self, stream: SessionStream, decoded: FieldBlock) -> None:
+    def __init__(self, stream: SessionStream, decoded: DecodedFields) -> None:
         self.stream: Final = stream
         self.decoded: Final = decoded
 

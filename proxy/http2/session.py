@@ -9,36 +9,73 @@ budgets.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from proxy.http.head import Header
-from proxy.http2.events import SessionEvent
+from proxy.http2 import frames, settings
+from proxy.http2.connection_frames import ConnectionFrames
+from proxy.http2.errors import ConnectionFault, ErrorCode
+from proxy.http2.events import ConnectionFailed, SessionEvent
+from proxy.http2.floods import FloodBudgets
+from proxy.http2.flow import ReceiveWindow, StreamWindows
 from proxy.http2.limits import SessionLimits
+from proxy.http2.outbox import Outbox
+from proxy.http2.priorities import parsed_priority
+from proxy.http2.reading import FrameReader
+from proxy.http2.stream_frames import StreamFrames
+from proxy.http2.stream_table import StreamTable
 from proxy.http2.streams import SessionStream
+
+# Resets with these codes say that the client did something wrong.
+_PROVOKED: Final = frozenset(
+    {
+        ErrorCode.PROTOCOL_ERROR,
+        ErrorCode.FLOW_CONTROL_ERROR,
+        ErrorCode.STREAM_CLOSED,
+        ErrorCode.FRAME_SIZE_ERROR,
+        ErrorCode.ENHANCE_YOUR_CALM,
+    }
+)
 
 
 class ServerSession:
     """One connection whose client has chosen `h2`.
 
-    `settings_acked` is False until the client has acknowledged our SETTINGS: the driver ends a
-    connection that takes longer than `SessionLimits.settings_seconds` by `fail`.
-    `open_streams` counts streams that are open or have work. `last_stream_id` is the highest that
-    was taken up. `is_going_away` from `go_away` or the client's GOAWAY on. `has_failed` once the
-    session has ended for a fault. `sent_bytes` counts body bytes of all streams that were handed
-    out.
-    `unblocked` lists streams whose `is_blocked` has ended; the driver empties it.
+    `is_going_away` from `go_away` or the client's GOAWAY on. `has_failed` once the session has
+    ended for a fault.
     """
+
+    __slots__ = (
+        "_budgets",
+        "_connection",
+        "_fault",
+        "_is_leaving",
+        "_outbox",
+        "_reader",
+        "_streams",
+        "_table",
+        "has_failed",
+    )
 
     def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
         """`data_to_send` has our SETTINGS at once; `clock` gives seconds and never goes back."""
-        self._limits = limits
-        self._clock = clock
-        self.open_streams = 0
-        self.last_stream_id = 0
-        self.is_going_away = False
+        budgets = FloodBudgets(limits, clock)
+        table = StreamTable(limits)
+        received = ReceiveWindow(limits.connection_window_bytes)
+        windows = StreamWindows(limits, clock)
+        outbox = Outbox(table, budgets, received, windows)
+        self._budgets: Final = budgets
+        self._table: Final = table
+        self._outbox: Final = outbox
+        self._streams: Final = StreamFrames(limits, table, budgets, received, windows, outbox)
+        self._connection: Final = ConnectionFrames(table, budgets, windows, outbox, clock)
+        self._reader: Final = FrameReader(self._streams, self._connection)
+        self._is_leaving = False
+        self._fault: ConnectionFault | None = None
         self.has_failed = False
-        self.settings_acked = False
-        self.sent_bytes = 0
-        self.unblocked: list[SessionStream] = []
+        outbox.add_frame(settings.announcement(limits))
+        if received.first_credit > 0:
+            outbox.add_frame(frames.window_update(0, received.first_credit))
 
     def receive_data(self, data: bytes) -> list[SessionEvent]:
         """Read what the client sent; never raises.
@@ -46,7 +83,18 @@ class ServerSession:
         After a fault of the connection the last event is ConnectionFailed, GOAWAY waits to be sent,
         and further input is ignored.
         """
-        raise NotImplementedError
+        events: list[SessionEvent] = []
+        if self.has_failed:
+            return events
+        self._streams.events = events
+        try:
+            if self._fault is not None:
+                raise self._fault
+            self._reader.receive_data(data)
+        except ConnectionFault as fault:
+            self.fail(fault.code)
+            events.append(ConnectionFailed(fault.code, fault.reason))
+        return events
 
     def expects(self, stream: SessionStream, length: int) -> bool:
         """The request announced a body of `length` bytes (its content-length).
@@ -55,36 +103,53 @@ class ServerSession:
         refuses it (RFC 9113 8.1.1). From now on the session watches: a body that becomes longer or
         ends shorter resets the stream with PROTOCOL_ERROR.
         """
-        raise NotImplementedError
+        stream.expected_bytes = length
+        received = stream.received_bytes
+        return received == length if stream.is_request_ended else received <= length
 
     def consumed(self, stream: SessionStream, count: int) -> None:
         """`count` bytes of the body were handed on: the client may send as many more."""
-        raise NotImplementedError
+        self._outbox.consumed(stream, count)
 
     def prioritize(self, stream: SessionStream, field: bytes) -> None:
         """Obey the `priority` field of the request, unless a PRIORITY_UPDATE came (RFC 9218).
 
-        A field that does not parse is ignored.
+        What does not parse is ignored.
         """
-        raise NotImplementedError
+        priority = parsed_priority(field)
+        if priority is not None and not stream.is_prioritized_by_frame and not stream.is_closed:
+            self._outbox.prioritize(stream, priority)
 
     def send_head(self, stream: SessionStream, fields: Iterable[Header], *, ends: bool) -> None:
         """Send `:status` and the fields of a head, also of 1xx; `ends` if no body follows."""
-        raise NotImplementedError
+        if stream.is_closed or stream.is_answer_ended:
+            return
+        if ends:
+            self._end_answer(stream)
+        self._outbox.add_head(stream, fields, ends=ends)
 
     def send_data(self, stream: SessionStream, data: bytes) -> None:
         """Queue bytes of the body, cut into frames when they are fetched.
 
         If `stream.is_blocked` afterwards, wait until the stream is in `unblocked`.
         """
-        raise NotImplementedError
+        if not (stream.is_closed or stream.is_answer_ended):
+            self._outbox.add_data(stream, data)
 
     def send_end(self, stream: SessionStream, trailers: Sequence[Header] = ()) -> None:
         """The answer is complete, and the work for it; trailers follow its body.
 
         A request whose body still arrives may go on, unless `stop_request` is called.
         """
-        raise NotImplementedError
+        if stream.is_closed or stream.is_answer_ended:
+            return
+        self._end_answer(stream)
+        stream.trailers = trailers
+        self._outbox.add_end(stream)
+
+    def _end_answer(self, stream: SessionStream) -> None:
+        stream.is_answer_ended = True
+        self._table.work_ended(stream)
 
     def stop_request(self, stream: SessionStream) -> None:
         """The rest of the request's body is of no use: say so behind the end of the answer.
@@ -92,7 +157,12 @@ class ServerSession:
         That is RST_STREAM with NO_ERROR (RFC 9113 8.1), after `send_end` and all that waits. Body
         that still comes is dropped. Does nothing if the request has ended.
         """
-        raise NotImplementedError
+        if stream.is_closed or stream.is_request_ended:
+            return
+        stream.is_stopped = True
+        self._outbox.consumed(stream, stream.unconsumed_bytes)
+        if stream.is_end_sent:
+            self._outbox.reset(stream, ErrorCode.NO_ERROR)
 
     def reset(self, stream: SessionStream, code: int) -> None:
         """End the stream at once; what waits for it is dropped.
@@ -100,7 +170,14 @@ class ServerSession:
         A `code` that names a fault of the client counts towards its budget of provoked resets
         (CVE-2025-8671). A call of `work_ended` has to follow when the work has ended.
         """
-        raise NotImplementedError
+        if stream.is_closed:
+            return
+        self._outbox.reset(stream, code)
+        if code in _PROVOKED:
+            try:
+                self._budgets.provoked.spend(1)
+            except ConnectionFault as fault:
+                self._fault = fault  # its event needs a call that gives events
 
     def work_ended(self, stream: SessionStream) -> None:
         """The work for a stream that was reset has ended: another one may take its place.
@@ -108,7 +185,7 @@ class ServerSession:
         Due once for each StreamReset event, each `reset`, and each stream that was open at
         ConnectionFailed; more calls do no harm.
         """
-        raise NotImplementedError
+        self._table.work_ended(stream)
 
     def go_away(self, *, is_final: bool) -> None:
         """Take up no more streams (RFC 9113 6.8).
@@ -117,19 +194,70 @@ class ServerSession:
         still served. After about a round trip with `is_final=True`: later streams are refused
         (REFUSED_STREAM), so that the client may send them again elsewhere. Open streams go on.
         """
-        raise NotImplementedError
+        if self.has_failed or self._streams.last_served >= 0:
+            return
+        if is_final:
+            self._streams.last_served = self._table.last_taken
+            self._outbox.add_frame(frames.go_away(self._table.last_taken, ErrorCode.NO_ERROR))
+        elif not self._is_leaving:
+            self._outbox.add_frame(frames.go_away(frames.LAST_STREAM, ErrorCode.NO_ERROR))
+        self._is_leaving = True
 
-    def fail(self, code: int, reason: str) -> None:
+    def fail(self, code: int) -> None:
         """End the session for a fault that the driver found; GOAWAY waits to be sent.
 
         No event follows: every stream is closed.
         """
-        raise NotImplementedError
+        if self.has_failed:
+            return
+        self.has_failed = True
+        for stream in list(self._table.streams.values()):
+            self._outbox.close(stream)
+        self._outbox.add_frame(frames.go_away(self._table.last_taken, code))
+
+    @property
+    def settings_acked(self) -> bool:
+        """Whether the client has acknowledged our SETTINGS.
+
+        The driver ends a connection that takes longer than `SessionLimits.settings_seconds` by
+        `fail` with SETTINGS_TIMEOUT.
+        """
+        return self._connection.settings_acked
+
+    @property
+    def is_going_away(self) -> bool:
+        """Whether one of both sides takes up no more streams: from `go_away` or PeerLeaves on."""
+        return self._is_leaving or self._connection.is_peer_leaving
+
+    @property
+    def is_head_incomplete(self) -> bool:
+        """Whether CONTINUATION frames have to come: the time for a head runs."""
+        return self._streams.block_stream != 0
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams are open or have work."""
+        return self._table.open
+
+    @property
+    def last_stream_id(self) -> int:
+        """The highest stream that was taken up; 0 if none."""
+        return self._table.last_taken
+
+    @property
+    def sent_bytes(self) -> int:
+        """Body bytes of all streams that `data_to_send` has handed out."""
+        return self._outbox.sent_bytes
+
+    @property
+    def unblocked(self) -> list[SessionStream]:
+        """Streams whose `is_blocked` ended while data was fetched; the driver empties the list."""
+        return self._outbox.unblocked
 
     @property
     def has_data_to_send(self) -> bool:
         """Whether `data_to_send` would give bytes now."""
-        raise NotImplementedError
+        return self._outbox.has_data
 
     def data_to_send(self, room: int) -> bytes:
         """What to write now: about `room` bytes at most, empty if there is nothing.
@@ -137,4 +265,4 @@ class ServerSession:
         Frames without body come first, all of them, whatever the room. Then bodies, the most urgent
         streams first, and those with the same urgency in turns, as far as windows allow.
         """
-        raise NotImplementedError
+        return self._outbox.data_to_send(room)

@@ -1,0 +1,246 @@
+"""What waits to be sent on one connection: whole frames, and bodies that are cut into frames. Pure.
+
+Frames without body keep their order, since header blocks depend on each other (RFC 7541 2.2). For
+the same reason trailers are encoded when their turn comes. Bodies wait with their streams. A body is
+copied once, into the bytes that `data_to_send` returns.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from proxy.http.head import Header
+from proxy.http2 import frames
+from proxy.http2.errors import ErrorCode
+from proxy.http2.floods import FloodBudgets
+from proxy.http2.flow import ReceiveWindow, StreamWindows
+from proxy.http2.frames import FRAME_BYTES, Flag, FrameType
+from proxy.http2.header_encoder import HeaderEncoder
+from proxy.http2.priorities import Schedule, turn_bytes
+from proxy.http2.settings import DEFAULT_WINDOW
+from proxy.http2.stream_table import StreamTable
+from proxy.http2.streams import SessionStream
+
+# A stream is blocked above this. If all bodies together take more than `_CROWDED_BYTES`, it is
+# blocked above the lower number: 128 streams that their client does not read then hold 3 MB.
+_FULL_BYTES: Final = 65_536
+_CROWDED_BYTES: Final = 1_048_576
+_CROWDED_FULL_BYTES: Final = 16_384
+# Smaller pieces are joined, so that a list of them takes little more memory than their bytes.
+_CRUMB_BYTES: Final = 512
+
+
+class Outbox:
+    """Everything that one connection has to send; it ends streams, since that sends frames too."""
+
+    __slots__ = (
+        "_budgets",
+        "_frame_bytes",
+        "_frames",
+        "_queued",
+        "_received",
+        "_schedule",
+        "_table",
+        "_uncut_frames",
+        "_windows",
+        "encoder",
+        "sent_bytes",
+        "unblocked",
+        "window",
+    )
+
+    def __init__(
+        self, table: StreamTable, budgets: FloodBudgets, received: ReceiveWindow, windows: StreamWindows
+    ) -> None:
+        self._table: Final = table
+        self._budgets: Final = budgets
+        self._received: Final = received
+        self._windows: Final = windows
+        self.encoder: Final = HeaderEncoder()
+        self._schedule: Final = Schedule()
+        self._frames: list[bytes | memoryview] = []
+        self._frame_bytes = 0
+        self._queued = 0
+        """Bytes of all bodies."""
+        self._uncut_frames = 0
+        self.window = DEFAULT_WINDOW
+        """What the client takes on all streams together."""
+        self.sent_bytes = 0
+        self.unblocked: list[SessionStream] = []
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are bytes to send, and windows for them."""
+        return bool(self._frames) or (self.window > 0 and not self._schedule.is_empty)
+
+    def add_frame(self, frame: bytes) -> None:
+        """Send a frame without body."""
+        self._frames.append(frame)
+        self._frame_bytes += len(frame)
+
+    def add_head(self, stream: SessionStream, fields: Iterable[Header], *, ends: bool) -> None:
+        """Send fields now."""
+        flags = Flag.END_STREAM if ends else 0
+        self.add_frame(frames.header_frames(stream.id, self.encoder.encode(fields), flags))
+        if ends:
+            self._end_sent(stream)
+
+    def add_data(self, stream: SessionStream, data: bytes) -> None:
+        """Queue a part of a body."""
+        pieces, size = stream.pieces, len(data)
+        if size == 0:
+            return
+        if stream.queued and size < _CRUMB_BYTES and len(pieces[-1]) < _CRUMB_BYTES:
+            pieces[-1] += data
+        else:
+            pieces.append(data)
+        stream.queued += size
+        self._queued += size
+        if stream.queued > _FULL_BYTES or (stream.queued > _CROWDED_FULL_BYTES and self._queued > _CROWDED_BYTES):
+            stream.is_blocked = True
+        self.awaken(stream)
+
+    def add_end(self, stream: SessionStream) -> None:
+        """The answer is complete: end the stream behind what waits."""
+        if stream.queued == 0:
+            self._end_without_body(stream)
+
+    def awaken(self, stream: SessionStream) -> None:
+        """The stream has got bytes, or a window for them."""
+        if stream.lane < 0 and stream.queued > 0 and stream.send_window > 0:
+            self._schedule.add(stream)
+
+    def prioritize(self, stream: SessionStream, priority: tuple[int, bool]) -> None:
+        """Change urgency and `incremental` of a stream, also while it waits."""
+        self._schedule.remove(stream)
+        stream.urgency, stream.is_incremental = priority
+        self.awaken(stream)
+
+    def widen(self, stream: SessionStream, difference: int) -> None:
+        """Change the window of a stream; it may become negative (RFC 9113 6.9.2)."""
+        stream.send_window += difference
+        if stream.send_window <= 0:
+            self._schedule.remove(stream)
+        else:
+            self.awaken(stream)
+
+    def credit(self, size: int) -> None:
+        """So many bytes of bodies were consumed or dropped: credit for the connection."""
+        increment = self._received.consume(size)
+        if increment > 0:
+            self.add_frame(frames.window_update(0, increment))
+
+    def consumed(self, stream: SessionStream, size: int) -> None:
+        """So many bytes of one body were consumed: credit for the stream, too."""
+        size = min(size, stream.unconsumed_bytes)
+        if size <= 0:
+            return
+        stream.unconsumed_bytes -= size
+        self.credit(size)
+        if self._windows.is_due(stream, size):
+            self.add_frame(frames.window_update(stream.id, self._windows.credit(stream)))
+
+    def close(self, stream: SessionStream) -> None:
+        """The stream is closed: drop what waits for it, and credit what was not consumed."""
+        self._schedule.remove(stream)
+        self._queued -= stream.queued
+        stream.queued = 0
+        stream.offset = 0
+        stream.pieces = []
+        if stream.unconsumed_bytes > 0:
+            self.credit(stream.unconsumed_bytes)
+            stream.unconsumed_bytes = 0
+        self._table.close(stream)
+
+    def reset(self, stream: SessionStream, code: int) -> None:
+        """End the stream at once, and tell the client."""
+        self.add_frame(frames.rst_stream(stream.id, code))
+        if not stream.is_request_ended:
+            self._table.remember(stream.id, max(0, stream.receive_window))
+        self.close(stream)
+
+    def data_to_send(self, room: int) -> bytes:
+        """All frames without body; then bodies as far as windows, and about `room` bytes, allow."""
+        left = room - self._frame_bytes
+        before = self.sent_bytes
+        while left > 0 and self.window > 0:
+            stream = self._schedule.take()
+            if stream is None:
+                break
+            left -= self._send_turn(stream)
+            self.awaken(stream)
+        if self.sent_bytes > before:
+            self._budgets.data_sent(self._uncut_frames, self.sent_bytes - before)
+            self._uncut_frames = 0
+        self._budgets.unread = 0
+        sent = self._frames
+        self._frames = []
+        self._frame_bytes = 0
+        return b"".join(sent)
+
+    def _send_turn(self, stream: SessionStream) -> int:
+        left = turn_bytes(stream)
+        sent = 0
+        while sent < left and stream.queued > 0 and stream.send_window > 0 and self.window > 0:
+            size = min(FRAME_BYTES, stream.queued, stream.send_window, self.window)
+            self._send_frame(stream, size)
+            sent += size
+        stream.sent_bytes += sent
+        self.sent_bytes += sent
+        if stream.is_blocked and 2 * stream.queued <= (
+            _FULL_BYTES if self._queued <= _CROWDED_BYTES else _CROWDED_FULL_BYTES
+        ):
+            stream.is_blocked = False
+            self.unblocked.append(stream)
+        if stream.queued == 0 and stream.is_answer_ended:
+            if stream.trailers:
+                self._end_without_body(stream)
+            else:
+                self._end_sent(stream)
+        return sent
+
+    def _send_frame(self, stream: SessionStream, size: int) -> None:
+        stream.queued -= size
+        stream.send_window -= size
+        self.window -= size
+        self._queued -= size
+        ends = stream.is_answer_ended and stream.queued == 0 and not stream.trailers
+        self._frames.append(frames.frame_head(size, FrameType.DATA, Flag.END_STREAM if ends else 0, stream.id))
+        if size == FRAME_BYTES or stream.queued == 0:
+            self._uncut_frames += 1
+        if stream.queued == 0 and stream.offset == 0 and len(stream.pieces) == 1:
+            self._frames.append(stream.pieces.pop())  # as nearly every small answer
+        else:
+            self._cut(stream, size)
+
+    def _cut(self, stream: SessionStream, size: int) -> None:
+        """Move `size` bytes from the pieces of a stream to the frames."""
+        pieces, offset, used = stream.pieces, stream.offset, 0
+        while size > 0:
+            piece = pieces[used]
+            rest = len(piece) - offset
+            if rest > size:
+                self._frames.append(memoryview(piece)[offset : offset + size])
+                offset += size
+                size = 0
+            else:
+                self._frames.append(memoryview(piece)[offset:] if offset > 0 else piece)
+                offset = 0
+                used += 1
+                size -= rest
+        del pieces[:used]
+        stream.offset = offset
+
+    def _end_without_body(self, stream: SessionStream) -> None:
+        if stream.trailers:
+            self.add_head(stream, stream.trailers, ends=True)
+        else:
+            self.add_frame(frames.frame_head(0, FrameType.DATA, Flag.END_STREAM, stream.id))
+            self._end_sent(stream)
+
+    def _end_sent(self, stream: SessionStream) -> None:
+        stream.is_end_sent = True
+        if stream.is_request_ended:
+            self.close(stream)
+            self._budgets.stream_completed()
+        elif stream.is_stopped:
+            self.reset(stream, ErrorCode.NO_ERROR)

@@ -1,0 +1,257 @@
+"""The frames of a client that belong to a stream: HEADERS, CONTINUATION, DATA, RST_STREAM. Pure.
+
+RFC 9113 5.1 says what a frame means in each state of its stream, 6 what it has to look like.
+"""
+
+from typing import Final
+
+from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
+from proxy.http2.events import (
+    BodyReceived,
+    RequestReceived,
+    SessionEvent,
+    StreamReset,
+    TrailersReceived,
+)
+from proxy.http2.floods import FloodBudgets, FloodReason, flood
+from proxy.http2.flow import ReceiveWindow, StreamWindows
+from proxy.http2.frames import FRAME_BYTES, Flag, rst_stream
+from proxy.http2.header_decoder import BlockLimits, DecodedFields, HeaderDecoder
+from proxy.http2.limits import SessionLimits
+from proxy.http2.outbox import Outbox
+from proxy.http2.settings import HEADER_TABLE_BYTES
+from proxy.http2.stream_table import StreamTable
+from proxy.http2.streams import SessionStream
+
+# What a list of the announced size needs, and some: Node and Go fill frames, others cut at 4 KiB.
+_CONTINUATIONS: Final = 8
+# RFC 9113 6.2: dependency and weight. They are ignored (5.3.2), the stream itself as dependency too.
+_PRIORITY_BYTES: Final = 5
+
+
+class StreamFrames:
+    """Reads frames of streams into `events`.
+
+    Every method raises ConnectionFault. StreamFault is for `fault`.
+    """
+
+    __slots__ = (
+        "_block",
+        "_block_bytes",
+        "_block_ends",
+        "_block_limits",
+        "_budgets",
+        "_decoder",
+        "_most_block_bytes",
+        "_outbox",
+        "_received",
+        "_table",
+        "_windows",
+        "block_stream",
+        "events",
+        "last_served",
+    )
+
+    def __init__(
+        self,
+        limits: SessionLimits,
+        table: StreamTable,
+        budgets: FloodBudgets,
+        received: ReceiveWindow,
+        windows: StreamWindows,
+        outbox: Outbox,
+    ) -> None:
+        self._table: Final = table
+        self._budgets: Final = budgets
+        self._received: Final = received
+        self._windows: Final = windows
+        self._outbox: Final = outbox
+        self._decoder: Final = HeaderDecoder(HEADER_TABLE_BYTES)
+        self._block_limits: Final = BlockLimits(limits.header_count, limits.header_list_bytes, limits.header_bytes)
+        self._most_block_bytes: Final = max(limits.header_list_bytes, FRAME_BYTES)
+        self.block_stream = 0
+        """The stream whose header block is not complete yet; 0 if none."""
+        self._block: list[bytes] = []
+        self._block_bytes = 0
+        self._block_ends = False
+        self.last_served = -1
+        """Streams above it are refused, from the final GOAWAY on; -1 before."""
+        self.events: list[SessionEvent] = []
+
+    def headers(self, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        """RFC 9113 6.2."""
+        if number == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS for stream 0")
+        if flags & Flag.PADDED:
+            end -= padding(data, start, end)
+            start += 1
+        if flags & Flag.PRIORITY:
+            start += _PRIORITY_BYTES
+        if start > end:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short for its flags")
+        ends = flags & Flag.END_STREAM != 0
+        if flags & Flag.END_HEADERS:
+            self._complete(number, data[start:end], ends=ends)
+            return
+        self.block_stream = number
+        self._block = [data[start:end]]
+        self._block_bytes = end - start
+        self._block_ends = ends
+
+    def continuation(self, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        """RFC 9113 6.10: the rest of a header block."""
+        if self.block_stream == 0 or self.block_stream != number:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS before it")
+        if start == end:
+            raise flood(FloodReason.CONTINUATIONS, "CONTINUATION is empty")
+        self._block.append(data[start:end])
+        self._block_bytes += end - start
+        if self._block_bytes > self._most_block_bytes or len(self._block) > _CONTINUATIONS + 1:
+            raise flood(FloodReason.CONTINUATIONS, "header block without end")
+        if flags & Flag.END_HEADERS:
+            self.block_stream = 0
+            block = b"".join(self._block)
+            self._block = []
+            self._complete(number, block, ends=self._block_ends)
+
+    def _complete(self, number: int, block: bytes, *, ends: bool) -> None:
+        # whatever comes of it: the next block depends on the table after this one (RFC 9113 4.3)
+        decoded = self._decoder.decode(block, self._block_limits)
+        stream = self._table.streams.get(number)
+        if stream is not None:
+            self._trailers(stream, decoded, ends=ends)
+        elif number > self._table.last_seen:
+            self._request(number, decoded, ends=ends)
+        else:
+            self._late_headers(number, ends=ends)
+
+    def _request(self, number: int, decoded: DecodedFields, *, ends: bool) -> None:
+        if number & 1 == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "client opened an even stream")
+        self._table.see(number)
+        if self._table.is_full or 0 <= self.last_served < number:
+            self._refuse(number, ends=ends)
+            return
+        stream = self._table.take_up(number)
+        stream.is_request_ended = ends
+        self._budgets.stream_opened()
+        self.events.append(RequestReceived(stream, decoded, is_ended=ends))
+
+    def _refuse(self, number: int, *, ends: bool) -> None:
+        """RFC 9113 5.1.2, 8.7: the client may send the request again."""
+        self._budgets.refused.spend(1)
+        self._budgets.answer_frame()
+        self._outbox.add_frame(rst_stream(number, ErrorCode.REFUSED_STREAM))
+        if not ends:
+            self._table.remember(number, self._table.first_window)
+
+    def _trailers(self, stream: SessionStream, decoded: DecodedFields, *, ends: bool) -> None:
+        if stream.is_request_ended:
+            raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS behind the end of a request")
+        if not ends:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers do not end the request")
+        self._end_request(stream)
+        if not stream.is_stopped:
+            self.events.append(TrailersReceived(stream, decoded))
+
+    def _late_headers(self, number: int, *, ends: bool) -> None:
+        window = self._table.late_window(number)
+        if window < 0 and self._table.was_left_out(number):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "identifier of a stream is too low")
+        if window < 0:
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "HEADERS for a closed stream")
+        self._budgets.late_frames.spend(1)
+        self._table.use_late_window(number, window, ends=ends)
+
+    def data(self, flags: int, number: int, data: bytes, start: int, end: int) -> None:
+        """RFC 9113 6.1."""
+        if number == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA for stream 0")
+        length = end - start
+        self._received.receive(length)
+        ends = flags & Flag.END_STREAM != 0
+        if flags & Flag.PADDED:
+            end -= padding(data, start, end)
+            start += 1
+        stream = self._table.streams.get(number)
+        if stream is None:
+            self._late_data(number, length, ends=ends)
+        else:
+            self._body(stream, data[start:end], length, ends=ends)
+
+    def _body(self, stream: SessionStream, body: bytes, length: int, *, ends: bool) -> None:
+        size = len(body)
+        stream.unconsumed_bytes += length
+        if stream.is_request_ended:
+            raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA behind the end of a request")
+        self._windows.receive(stream, length)
+        stream.received_bytes += size
+        if ends:
+            self._end_request(stream)
+        elif 0 <= stream.expected_bytes < stream.received_bytes:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "body is longer than its content-length")
+        elif size == 0:
+            self._budgets.empty_data_frame()
+        if stream.is_stopped:
+            # nothing consumes a body that is not wanted, nor padding
+            self._outbox.consumed(stream, length)
+            return
+        if size > 0 or ends:
+            self.events.append(BodyReceived(stream, body, is_ended=ends))
+        if length > size:
+            self._outbox.consumed(stream, length - size)
+
+    def _late_data(self, number: int, length: int, *, ends: bool) -> None:
+        if self._table.is_idle(number):
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "DATA for an idle stream")
+        window = self._table.late_window(number)
+        if window < 0:
+            raise ConnectionFault(ErrorCode.STREAM_CLOSED, "DATA for a closed stream")
+        if length > window:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window of a closed stream")
+        if length == 0:  # the window bounds the others
+            self._budgets.late_frames.spend(1)
+        self._table.use_late_window(number, window - length, ends=ends)
+        self._outbox.credit(length)
+
+    def _end_request(self, stream: SessionStream) -> None:
+        if stream.expected_bytes >= 0 and stream.expected_bytes != stream.received_bytes:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "body differs from its content-length")
+        stream.is_request_ended = True
+        if stream.is_end_sent:
+            self._outbox.close(stream)
+            self._budgets.stream_completed()
+
+    def rst_stream(self, number: int, data: bytes, start: int, end: int) -> None:
+        """RFC 9113 6.4."""
+        if end - start != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not 4 bytes long")
+        stream = self._table.streams.get(number)
+        if stream is None:
+            if self._table.is_idle(number):
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "RST_STREAM for an idle stream")
+            self._budgets.late_frames.spend(1)
+            self._table.use_late_window(number, -1, ends=True)
+            return
+        code = int.from_bytes(data[start:end], "big")
+        self._outbox.close(stream)
+        self.events.append(StreamReset(stream, code, ""))
+        self._budgets.resets.spend(1)
+
+    def fault(self, number: int, fault: StreamFault) -> None:
+        """A frame broke a rule that ends its stream (RFC 9113 5.4.2)."""
+        stream = self._table.streams[number]
+        self._outbox.reset(stream, fault.code)
+        self.events.append(StreamReset(stream, fault.code, fault.reason))
+        self._budgets.answer_frame()
+        self._budgets.provoked.spend(1)
+
+
+def padding(data: bytes, start: int, end: int) -> int:
+    """How many bytes of padding a payload ends with; its first byte says it (RFC 9113 6.1)."""
+    if start == end:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame has no room for the length of its padding")
+    size = data[start]
+    if size >= end - start:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "frame is shorter than its padding")
+    return size
