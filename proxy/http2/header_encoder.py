@@ -87,7 +87,7 @@ class HeaderEncoder:
     def peer_table_bytes(self, count: int) -> None:
         """The peer's SETTINGS_HEADER_TABLE_SIZE: we use no more; the next block says how much."""
         size = min(count, _TABLE_BYTES)
-        if size == self._table.capacity and not self._updates:
+        if size == self._table.capacity:
             return
         self._forget(self._table.resize(size))
         # RFC 7541 4.2: the smallest of all sizes since the last block, and the last one

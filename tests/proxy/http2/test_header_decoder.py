@@ -242,6 +242,21 @@ class TestLimits:
                     tracemalloc.stop()
                 assert most < 10 * count + 2_000
 
+    @pytest.mark.parametrize("fields_before", [0, 101])
+    def test_a_string_over_a_limit_is_not_built(self, fields_before: int) -> None:
+        """Over its own limit, or behind a list over its limit."""
+        length = 100_000 if fields_before == 0 else USUAL.field_bytes
+        block = b"\x82" * fields_before + b"\x00\x00" + coded(b"0" * length)
+        limits = BlockLimits(count=100, list_bytes=32_768, field_bytes=100 if fields_before == 0 else USUAL.field_bytes)
+        decoder = HeaderDecoder(TABLE)
+        tracemalloc.start()
+        try:
+            assert decoder.decode(block, limits).is_too_large
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < 5_000
+
     def test_a_list_that_fits_takes_a_few_times_its_size(self) -> None:
         """The 32 octets that each field counts are for that (RFC 9113 6.5.2)."""
         block = b"\x0f\x11\x02ab" * 819
