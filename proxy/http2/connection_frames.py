@@ -92,6 +92,7 @@ class ConnectionFrames:
         if identifier == Setting.HEADER_TABLE_SIZE:
             self._outbox.encoder.peer_table_bytes(value)
         elif identifier == Setting.INITIAL_WINDOW_SIZE:
+            self._budgets.settings_frame()  # it walks over all streams, as often as it is in one frame
             difference = value - self._table.peer_window
             self._table.peer_window = value
             for stream in self._table.streams.values():

@@ -11,6 +11,8 @@ FRAME_BYTES: Final = 16_384
 
 A larger one would hold up the frames of other streams.
 """
+BODY_BYTES: Final = FRAME_BYTES - HEAD_BYTES
+"""The body in one frame of ours: with its head it fills one TLS record."""
 LAST_STREAM: Final = 0x7FFF_FFFF
 """The highest identifier, and the mask for the reserved bit in front of it."""
 

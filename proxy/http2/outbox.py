@@ -13,7 +13,7 @@ from proxy.http2 import frames
 from proxy.http2.errors import ErrorCode
 from proxy.http2.floods import FloodBudgets
 from proxy.http2.flow import ReceiveWindow, StreamWindows
-from proxy.http2.frames import FRAME_BYTES, Flag, FrameType
+from proxy.http2.frames import BODY_BYTES, HEAD_BYTES, Flag, FrameType
 from proxy.http2.header_encoder import HeaderEncoder
 from proxy.http2.priorities import Schedule, turn_bytes
 from proxy.http2.settings import DEFAULT_WINDOW
@@ -166,7 +166,7 @@ class Outbox:
             stream = self._schedule.take()
             if stream is None:
                 break
-            left -= self._send_turn(stream)
+            left -= self._send_turn(stream, left)
             self.awaken(stream)
         if self.sent_bytes > before:
             self._budgets.data_sent(self._uncut_frames, self.sent_bytes - before)
@@ -177,13 +177,15 @@ class Outbox:
         self._frame_bytes = 0
         return b"".join(sent)
 
-    def _send_turn(self, stream: SessionStream) -> int:
-        left = turn_bytes(stream)
-        sent = 0
-        while sent < left and stream.queued > 0 and stream.send_window > 0 and self.window > 0:
-            size = min(FRAME_BYTES, stream.queued, stream.send_window, self.window)
+    def _send_turn(self, stream: SessionStream, room: int) -> int:
+        """Send what the turn of a stream allows, and about `room` bytes at most; gives their number."""
+        most = min(turn_bytes(stream), room)
+        sent = frame_count = 0
+        while sent < most and stream.queued > 0 and stream.send_window > 0 and self.window > 0:
+            size = min(BODY_BYTES, stream.queued, stream.send_window, self.window)
             self._send_frame(stream, size)
             sent += size
+            frame_count += 1
         stream.sent_bytes += sent
         self.sent_bytes += sent
         if stream.is_blocked and 2 * stream.queued <= (
@@ -196,7 +198,7 @@ class Outbox:
                 self._end_without_body(stream)
             else:
                 self._end_sent(stream)
-        return sent
+        return sent + frame_count * HEAD_BYTES
 
     def _send_frame(self, stream: SessionStream, size: int) -> None:
         stream.queued -= size
@@ -205,7 +207,7 @@ class Outbox:
         self._queued -= size
         ends = stream.is_answer_ended and stream.queued == 0 and not stream.trailers
         self._frames.append(frames.frame_head(size, FrameType.DATA, Flag.END_STREAM if ends else 0, stream.id))
-        if size == FRAME_BYTES or stream.queued == 0:
+        if size == BODY_BYTES or stream.queued == 0:
             self._uncut_frames += 1
         if stream.queued == 0 and stream.offset == 0 and len(stream.pieces) == 1:
             self._frames.append(stream.pieces.pop())  # as nearly every small answer

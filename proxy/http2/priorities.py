@@ -9,7 +9,7 @@ turns.
 
 from typing import Final
 
-from proxy.http2.frames import FRAME_BYTES
+from proxy.http2.frames import BODY_BYTES
 from proxy.http2.streams import DEFAULT_URGENCY, SessionStream
 
 _LEVELS: Final = 8
@@ -17,8 +17,8 @@ _LONGEST_FIELD: Final = 256
 _SHORT_TURNS: Final = 4
 # An answer is short while it has sent less than this, or while no more than one frame of it waits.
 _SHORT_BYTES: Final = 65_536
-_TURN: Final = FRAME_BYTES
-_LONG_TURN: Final = 4 * FRAME_BYTES
+_TURN: Final = BODY_BYTES
+_LONG_TURN: Final = 4 * BODY_BYTES
 _URGENCIES: Final = {b"u=%d" % urgency: urgency for urgency in range(_LEVELS)}
 _SWITCHES: Final = {b"i": True, b"i=?1": True, b"i=?0": False}
 
@@ -48,7 +48,7 @@ class Schedule:
         # for each urgency a lane of short answers and one of long ones
         self._lanes: Final[list[list[SessionStream]]] = [[] for _ in range(2 * _LEVELS)]
         self._turns = 0
-        """Of short answers, since a long one had its turn."""
+        """Of short answers, while a long one waits."""
         self._count = 0
 
     @property
@@ -58,7 +58,7 @@ class Schedule:
 
     def add(self, stream: SessionStream) -> None:
         """Let a stream that is in no lane wait for its turn."""
-        is_short = stream.queued <= FRAME_BYTES or stream.sent_bytes < _SHORT_BYTES
+        is_short = stream.queued <= BODY_BYTES or stream.sent_bytes < _SHORT_BYTES
         stream.lane = 2 * stream.urgency + (0 if is_short else 1)
         self._lanes[stream.lane].append(stream)
         self._count += 1
@@ -76,7 +76,7 @@ class Schedule:
             short = self._lanes[2 * urgency]
             long = self._lanes[2 * urgency + 1]
             if short and (not long or self._turns < _SHORT_TURNS):
-                self._turns += 1
+                self._turns = self._turns + 1 if long else 0
                 return self._taken(short)
             if long:
                 self._turns = 0

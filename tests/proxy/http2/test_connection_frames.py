@@ -186,6 +186,7 @@ class TestFloods:
             (PING, "ping_flood"),
             (frame(FrameType.PING, Flag.ACK, 0, bytes(8)), "ping_flood"),
             (SETTINGS, "settings_flood"),
+            (frame(FrameType.SETTINGS, 0, 0, (b"\0\x04" + number(100)) * 32), "settings_flood"),
             (frame(FrameType.PRIORITY, 0, 1, bytes(5)), "priority_flood"),
             (priority_update(1, b"u=1"), "priority_flood"),
             (window_update(0, 1), "window_update_flood"),

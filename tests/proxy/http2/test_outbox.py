@@ -3,7 +3,7 @@
 import hpack
 import pytest
 
-from proxy.http2.frames import FRAME_BYTES, Flag, FrameType, Setting
+from proxy.http2.frames import BODY_BYTES, Flag, FrameType, Setting
 from proxy.http2.streams import SessionStream
 from tests.http2_frames import OK, Sent, Wire, body, fields_of, rst, setting, window_update
 
@@ -99,7 +99,7 @@ class TestFrames:
         wire.session.send_end(stream)
         sent = wire.sent(10_000_000)
         assert content(sent, 1) == given
-        assert max(len(one.payload) for one in sent) <= FRAME_BYTES
+        assert max(len(one.payload) for one in sent) <= BODY_BYTES
         assert [one.ends for one in sent] == [False] * (len(sent) - 1) + [True]
 
     def test_small_pieces_are_kept_as_few(self, wire: Wire) -> None:
@@ -116,7 +116,12 @@ class TestRoom:
         wire.session.send_data(stream, bytes(1_000_000))
         for room in (1, 20_000, 65_536):
             got = len(wire.session.data_to_send(room))
-            assert 0 < got <= room + 4 * (FRAME_BYTES + 9)
+            assert 0 < got <= room + BODY_BYTES + 9
+
+    def test_a_full_frame_fills_one_tls_record(self, wire: Wire) -> None:
+        stream = begun(wire, 1)
+        wire.session.send_data(stream, bytes(1_000_000))
+        assert len(wire.session.data_to_send(65_536)) == 4 * 16_384
 
     def test_frames_without_body_are_not_held_back(self, wire: Wire) -> None:
         stream = begun(wire, 1)
@@ -195,7 +200,7 @@ class TestOrder:
             for stream in streams:
                 wire.session.prioritize(stream, field)
                 wire.session.send_data(stream, bytes(300_000 - stream.queued))
-            order = [one.stream for one in wire.sent(8 * FRAME_BYTES)]
+            order = [one.stream for one in wire.sent(8 * 16_384)]
             assert [len(set(order[start : start + size])) for start in range(0, 8, size)] == [1] * (8 // size)
             assert order[0] != order[size]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.http2.frames import FRAME_BYTES
+from proxy.http2.frames import BODY_BYTES
 from proxy.http2.priorities import Schedule, parsed_priority, turn_bytes
 from proxy.http2.streams import SessionStream
 
@@ -97,6 +97,6 @@ def test_a_stream_that_is_removed_has_no_turn() -> None:
 
 def test_an_incremental_stream_has_shorter_turns() -> None:
     one = stream(1, MEGABYTE)
-    assert turn_bytes(one) == 4 * FRAME_BYTES
+    assert turn_bytes(one) == 4 * BODY_BYTES
     one.is_incremental = True
-    assert turn_bytes(one) == FRAME_BYTES
+    assert turn_bytes(one) == BODY_BYTES
