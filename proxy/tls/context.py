@@ -136,6 +136,7 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     libssl.set_groups(context, settings.groups)
     libssl.set_ciphersuites(context, settings.cipher_suites)
     libssl.disable_session_cache(context)
+    libssl.send_chain_as_loaded(context)
     context.num_tickets = 0  # `stream.TlsStream` gives them out; OpenSSL would at the end of each handshake
     return context
 

@@ -13,6 +13,8 @@ from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.libssl import InterpreterUnsuitable, LibsslError
 from proxy.tls.server_hello import parse_server_flight
 from proxy.tls.tls_object import inner_object, server_object
+from proxy.tls.tls_object import server_object
+from tests.certificates import Authority
 from tests.proxy.tls import hellos
 
 RECORD_HEADER = 5
@@ -252,6 +254,19 @@ class TestKeyShare:
 
     def test_there_is_none_before_a_handshake(self) -> None:
         libssl.forget_key_share(server_object(server(), ssl.MemoryBIO(), ssl.MemoryBIO()))
+def test_chain_is_sent_as_it_was_loaded(tmp_path: Path) -> None:
+    """A context that knows the authority as well would send it, too."""
+    authority = Authority(tmp_path)
+    sent = []
+    for is_told in (False, True):
+        context = authority.issue("localhost").server_context()
+        context.load_verify_locations(authority.path)
+        if is_told:
+            libssl.send_chain_as_loaded(context)
+        one = hellos.peer(hellos.client_context("X25519MLKEM768"))
+        hellos.converse(one, hellos.peer(context))
+        sent.append(len(one.tls._sslobj.get_unverified_chain()))  # type: ignore[attr-defined]
+    assert sent == [2, 1]
 
 
 def test_no_sessions_are_kept_in_memory() -> None:
