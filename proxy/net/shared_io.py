@@ -14,6 +14,7 @@ from asyncio import AbstractEventLoop
 from typing import Final, Protocol
 
 from proxy.net.readiness import SocketReadiness
+from proxy.net.time_limit import TimeLimit
 
 READ_BUFFER_BYTES: Final = 65_536
 # More streams save no more, and the first would wait for the others: 2 ms, at 30 µs each.
@@ -30,7 +31,7 @@ class Sender(Protocol):
 class SharedIo:
     """One per loop."""
 
-    __slots__ = ("_senders", "loop", "readiness", "view")
+    __slots__ = ("_limits", "_senders", "loop", "readiness", "view")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         """Start without senders."""
@@ -38,6 +39,14 @@ class SharedIo:
         self.readiness: Final = SocketReadiness(loop, self.flush)
         self.view: Final = memoryview(bytearray(READ_BUFFER_BYTES))
         self._senders: list[Sender] = []
+        self._limits: dict[float, TimeLimit] = {}
+
+    def time_limit(self, seconds: float) -> TimeLimit:
+        """The limit of so many seconds: there is one for each number."""
+        limit = self._limits.get(seconds)
+        if limit is None:
+            limit = self._limits[seconds] = TimeLimit(self.loop, seconds)
+        return limit
 
     def enlist(self, sender: Sender) -> None:
         """Flush `sender` when this turn of the loop ends, or at once if many wait already."""

@@ -19,7 +19,7 @@ from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
 
 if TYPE_CHECKING:
-    from asyncio import TimerHandle
+    from proxy.net.time_limit import TimeLimit
 
 # Up to so many bytes wait for the end of the turn. More than a TLS record gets a send of its own,
 # which also shows at once whether the kernel takes more.
@@ -98,7 +98,7 @@ class SocketStream:
         self._backlog = b""
         self._wants_end = False
         self._discard_left = 0
-        self._linger: TimerHandle | None = None
+        self._linger: TimeLimit | None = None
 
     def hand_over(self, owner: ByteOwner) -> None:
         """Tell this owner everything from now on."""
@@ -273,21 +273,30 @@ class SocketStream:
         self._wants_end = True
         self._discard_left = self._linger_limits.discard_bytes
         if self._backlog:
-            self._linger = self._loop.call_later(self._linger_limits.flush_seconds, self._lose, None)
+            self._begin_time(self._linger_limits.flush_seconds)
         else:
             self._end()
 
     def _end(self) -> None:
         assert self._sock is not None  # only reached with a live socket
-        if self._linger is not None:
-            self._linger.cancel()
-        self._linger = self._loop.call_later(self._linger_limits.seconds, self._lose, None)
+        self._begin_time(self._linger_limits.seconds)
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             self._fail_soon(error)
             return
         self.resume_reading()
+
+    def _begin_time(self, seconds: float) -> None:
+        if self._linger is not None:
+            self._linger.forget(self)
+        self._linger = self._io.time_limit(seconds)
+        self._linger.begin(self)
+
+    def time_over(self) -> None:
+        """Close: the peer took too long (`time_limit.Limited`)."""
+        self._linger = None
+        self._lose(None)
 
     def end_at_once(self) -> None:
         """Flush, then close without lingering: for a peer that has said that it sends no more."""
@@ -316,7 +325,7 @@ class SocketStream:
         if sock is None:
             return
         if self._linger is not None:
-            self._linger.cancel()
+            self._linger.forget(self)
             self._linger = None
         if self._watched:
             self._watch(sock, 0)
