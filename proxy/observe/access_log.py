@@ -28,7 +28,7 @@ _THOUSANDTHS: Final = tuple(f"{number:03}" for number in range(1_000))
 _STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class ClientRecord:
     """The facts that all requests of a connection share."""
 
@@ -41,8 +41,21 @@ class ClientRecord:
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line: `JsonLines` writes it once for each connection."""
 
+    # written out, as those below: the interpreter runs that of a dataclass, 1 µs each
+    def __init__(
+        self, client: str, listener: str, name: str | None, group: str, outcome: str, *, resumed: bool
+    ) -> None:
+        """Keep all."""
+        self.client = client
+        self.listener = listener
+        self.name = name
+        self.group = group
+        self.outcome = outcome
+        self.resumed = resumed
+        self.json = ""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class TargetRecord:
     """The target of a request. `query` is None if it is not logged."""
 
@@ -52,6 +65,14 @@ class TargetRecord:
     query: str | None
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line, kept because the next request often has the same target."""
+
+    def __init__(self, host: str | None, method: str, path: str, query: str | None) -> None:
+        """Keep all."""
+        self.host = host
+        self.method = method
+        self.path = path
+        self.query = query
+        self.json = ""
 
 
 @dataclass(slots=True, init=False)
