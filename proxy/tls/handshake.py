@@ -250,7 +250,7 @@ class Handshake:
             if server_hello.is_retry:
                 state.is_retried = True
             else:
-                self._state = Finishing(state, state.steps, server_hello, made.seconds)
+                self._await_finished(state, state.steps, server_hello, made)
         if made.output:
             self._stream.write(made.output)
         if made.is_finished:  # OpenSSL finishes nothing before the server's flight
@@ -258,6 +258,12 @@ class Handshake:
                 self._finish(state, made)
             elif isinstance(state, Challenged):
                 self._close_answered(state, made.tls)
+
+    def _await_finished(
+        self, state: Answering | Signing, steps: ServerSteps, hello: ServerHello, made: ServerStep | Flight
+    ) -> None:
+        steps.tickets = state.identity.context.tickets(made.tls.context, is_resumed=hello.psk_selected)
+        self._state = Finishing(state, steps, hello, made.seconds)
 
     # -- Signing
 
@@ -281,7 +287,7 @@ class Handshake:
             state.is_retried = True
         else:
             steps = self._steps(flight.tls)
-            self._state = Finishing(state, steps, server_hello, flight.seconds)
+            self._await_finished(state, steps, server_hello, flight)
             if held:
                 steps.receive_data(held)
         self._stream.write(flight.data)
@@ -299,8 +305,7 @@ class Handshake:
         if result.group is not None and result.group.is_quantum_safe:  # else its key is small
             libssl.forget_key_share(tls)
         observer = self._leave()
-        tickets = state.identity.context.tickets(tls.context, is_resumed=result.is_resumed)
-        clock = self._services.signing.clock
+        clock, tickets = self._services.signing.clock, made.tickets or state.steps.tickets
         stream = TlsStream(self._stream, tls, self._services.bios, policy.tls_limits, clock, tickets=tickets)
         observer.handshake_established(result, stream)
         if made.rest:

@@ -14,7 +14,8 @@ The end of the TCP stream needs no `write_eof`, as the BIOs are empty: either a 
 been seen by then (`SSL_read` returned nothing), or the stream was truncated.
 
 Session tickets go out with the first data that is written, in one segment, and not right behind the
-handshake: they are a ninth of its cost, and a client that asks for nothing gets none.
+handshake: they are a ninth of its cost, and a client that asks for nothing gets none. Tickets that
+are made already are records like others: they go out before any other record.
 """
 
 import contextlib
@@ -90,6 +91,7 @@ class TlsStream:
         "_limits",
         "_minute_ends",
         "_raw",
+        "_sealed_tickets",
         "_silent",
         "_tickets",
         "_tls",
@@ -109,11 +111,11 @@ class TlsStream:
         limits: TlsLimits,
         clock: Callable[[], float],
         *,
-        tickets: int = 0,
+        tickets: int | bytes = 0,
     ) -> None:
         """Take over `raw` after a finished handshake of `tls`, with both BIOs empty.
 
-        Set `owner` before the loop turns. `tickets` is how many the peer gets.
+        Set `owner` before the loop turns. `tickets` is how many the peer gets, or their records.
         """
         self._raw = raw
         self._tls = tls
@@ -126,7 +128,8 @@ class TlsStream:
         self._waiting: WaitingData | None = None
         self.records: Final = RecordTally()  # public for the one who gave `tls` more than the handshake
         self._silent = 0  # of the records that were read last, those without data
-        self._tickets = tickets
+        self._tickets = tickets if isinstance(tickets, int) else 0
+        self._sealed_tickets = tickets if isinstance(tickets, bytes) else b""
         self._key_updates = 0
         self._minute_ends = 0.0
         self._failure: OSError | None = None
@@ -200,7 +203,13 @@ class TlsStream:
             if now >= self._minute_ends:
                 self._minute_ends, self._key_updates = now + _MINUTE, 0
             self._key_updates += max(1, len(answer) // _KEY_UPDATE_WIRE_BYTES)
-        self._raw.write(answer)
+        self._raw.write(self._behind_tickets(answer))
+
+    def _behind_tickets(self, output: bytes) -> bytes:
+        """Put records behind the tickets that are made already."""
+        if self._sealed_tickets:
+            output, self._sealed_tickets = self._sealed_tickets + output, b""
+        return output
 
     def _deliver(self, data: bytes) -> None:
         if data:
@@ -220,7 +229,7 @@ class TlsStream:
         bios.incoming.write(_NO_RECORD)
         with contextlib.suppress(ssl.SSLError):
             self._tls.read(RECORD_BYTES)
-        self._raw.write(bios.outgoing.read())
+        self._raw.write(self._behind_tickets(bios.outgoing.read()))
         bios.clear()
         self._fail(error)
 
@@ -276,7 +285,7 @@ class TlsStream:
             self._failure = error
             self._raw.abort()
             return
-        self._raw.write(self._bios.outgoing.read())
+        self._raw.write(self._behind_tickets(self._bios.outgoing.read()))
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
@@ -316,7 +325,7 @@ class TlsStream:
             self._encrypt(waiting.take())
         if ending is _Ending.CLEAN:
             say_goodbye(self._tls)
-            self._raw.write(self._bios.outgoing.read())
+            self._raw.write(self._behind_tickets(self._bios.outgoing.read()))
         if self._close_notify_seen:
             self._raw.end_at_once()
         else:
