@@ -41,9 +41,9 @@ FILES = ServerIdentity("files", frozenset({"files.test"}), _CONTEXT)
 HYBRID = Established(
     "chat.test", CHAT, KNOWN["x25519mlkem768"], HandshakeOutcome.HYBRID, is_resumed=False, signing_seconds=0.0003
 )
-RESUMED = HYBRID._replace(is_resumed=True, signing_seconds=None)
-RETRIED = HYBRID._replace(outcome=HandshakeOutcome.HYBRID_AFTER_RETRY, identity=FILES)
-CLASSICAL = HYBRID._replace(group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT, breaks_under_require=True)
+RESUMED = replace(HYBRID, is_resumed=True, signing_seconds=None)
+RETRIED = replace(HYBRID, outcome=HandshakeOutcome.HYBRID_AFTER_RETRY, identity=FILES)
+CLASSICAL = replace(HYBRID, group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT, breaks_under_require=True)
 CLIENT = ClientRecord("192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False)
 REQUEST = RequestRecord(
     CLIENT, None, NOW, 200, 100, 2_000, 0.004, 0.02, "http://10.0.0.1:8000", "chat.test/", "id", None, None

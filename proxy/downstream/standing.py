@@ -1,6 +1,7 @@
 """Whether an established connection may go on under another configuration. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.results import Established
@@ -35,4 +36,4 @@ def standing(tls: Established, listener: str, policies: Mapping[str, HandshakePo
         raise NoLongerWelcome(f"a reload forbids its key exchange group {tls.group_name}")
     if not policy.protocols.has(tls.protocol):
         raise NoLongerWelcome(f"a reload forbids its protocol {tls.protocol}")
-    return tls if identity is tls.identity else tls._replace(identity=identity)
+    return tls if identity is tls.identity else replace(tls, identity=identity)

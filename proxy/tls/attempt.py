@@ -11,7 +11,6 @@ byte, what was sent.
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from proxy.tls import libssl
@@ -20,24 +19,31 @@ from proxy.tls.server_step import server_step
 from proxy.tls.stream import BioPair
 from proxy.tls.tls_object import TlsObject
 
+# No dataclasses: mypyc leaves the `__init__` of those to the interpreter, and a signature needs both.
 
-@dataclass(frozen=True, slots=True)
+
 class Transcript:
     """The first hello of a client, the HelloRetryRequest that it got, and its second hello."""
 
-    first: bytes
-    retry: bytes = b""
-    second: bytes = b""
+    __slots__ = ("first", "retry", "second")
+
+    def __init__(self, first: bytes, retry: bytes = b"", second: bytes = b"") -> None:
+        """The last two are empty without a HelloRetryRequest."""
+        self.first: Final = first
+        self.retry: Final = retry
+        self.second: Final = second
 
 
-@dataclass(frozen=True, slots=True)
 class Flight:
     """The result of a step: bytes for the client, and the object of the further handshake."""
 
-    tls: TlsObject
-    data: bytes
-    seconds: float
-    """The step that brought it: key exchange and signature."""
+    __slots__ = ("data", "seconds", "tls")
+
+    def __init__(self, tls: TlsObject, data: bytes, seconds: float) -> None:
+        """`seconds` is what the step took that brought it: key exchange and signature."""
+        self.tls: Final = tls
+        self.data: Final = data
+        self.seconds: Final = seconds
 
 
 class AttemptFailed(Exception):

@@ -12,9 +12,10 @@ entry: Python's integers would make a hello of 64 KB cost a megabyte during its 
 import re
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from struct import unpack
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure, number_at
 
@@ -65,7 +66,8 @@ _KEPT: Final = 256
 _Decoded = TypeVar("_Decoded")
 
 
-class ClientHello(NamedTuple):
+@dataclass(slots=True, init=False)
+class ClientHello:
     """What a client offers.
 
     Code points are kept as they came, in the client's order, GREASE included.
@@ -92,6 +94,35 @@ class ClientHello(NamedTuple):
     psk_identities: tuple[bytes, ...]
     """The session tickets or names of pre-shared keys, at most the first 16."""
     has_early_data: bool
+
+    def __init__(  # noqa: PLR0913 - its fields; the interpreter would run that of a dataclass or NamedTuple
+        self,
+        legacy_version: int,
+        random: bytes,
+        session_id: bytes,
+        cipher_suites: Sequence[int],
+        supported_versions: Sequence[int],
+        supported_groups: Sequence[int],
+        key_shares: Sequence[int],
+        signature_algorithms: Sequence[int],
+        server_name: str | None,
+        alpn: tuple[bytes, ...],
+        psk_identities: tuple[bytes, ...],
+        has_early_data: bool,  # noqa: FBT001 - a fact
+    ) -> None:
+        """Keep all."""
+        self.legacy_version = legacy_version
+        self.random = random
+        self.session_id = session_id
+        self.cipher_suites = cipher_suites
+        self.supported_versions = supported_versions
+        self.supported_groups = supported_groups
+        self.key_shares = key_shares
+        self.signature_algorithms = signature_algorithms
+        self.server_name = server_name
+        self.alpn = alpn
+        self.psk_identities = psk_identities
+        self.has_early_data = has_early_data
 
 
 def parse_client_hello(message: bytes) -> ClientHello:

@@ -1,7 +1,8 @@
 """What one listener demands of a handshake, and what follows for a ClientHello."""
 
+import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from config.schema import HttpProtocol, PqPolicy
 from proxy.tls.alerts import AlertDescription
@@ -12,11 +13,7 @@ from proxy.tls.policy import breaks_under_require, has_no_common_group, outcome,
 from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.results import Established, FailureReason
 from proxy.tls.server_hello import ServerHello
-
-if TYPE_CHECKING:
-    import ssl
-
-    from proxy.tls.stream import TlsLimits
+from proxy.tls.stream import TlsLimits
 
 _LISTED_PROTOCOLS: Final = 4
 
@@ -38,8 +35,8 @@ class HandshakePolicy:
     identities: IdentityTable
     hello_bytes: int
     wire_bytes: int
-    alert_context: "ssl.SSLContext"
-    tls_limits: "TlsLimits"
+    alert_context: ssl.SSLContext
+    tls_limits: TlsLimits
     protocols: ProtocolOffer
 
     def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ServerIdentity | ConnectionRefusal:

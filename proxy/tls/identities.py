@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from config.addresses import is_covered, wildcard_of
-
-if TYPE_CHECKING:
-    from proxy.tls.context import ServerContext
-    from proxy.tls.signing_plan import SigningPlan
+from proxy.tls.context import ServerContext
+from proxy.tls.signing_plan import SigningPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +18,8 @@ class ServerIdentity:
 
     name: str
     names: frozenset[str]
-    context: "ServerContext"
-    plan: "SigningPlan | None" = None
+    context: ServerContext
+    plan: SigningPlan | None = None
 
     def covers(self, host: str) -> bool:
         """Whether `host` (lower case, without port) is one of the names; a wildcard is exactly one

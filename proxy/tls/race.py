@@ -18,9 +18,9 @@ client cannot shut a token down by what it sends.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from proxy.signing.candidates import candidates
 from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal
@@ -28,9 +28,7 @@ from proxy.signing.token import SigningToken
 from proxy.tls.attempt import AttemptFailed, Flight, Transcript, attempt_in_thread
 from proxy.tls.results import FailureReason
 from proxy.tls.signing_plan import TokenCredential
-
-if TYPE_CHECKING:
-    from proxy.tls.token_key import KeyContext
+from proxy.tls.token_key import KeyContext
 
 # A token that needs longer is as good as gone, and the client should hear it while it is still
 # there.
@@ -70,18 +68,23 @@ class SigningServices:
     tokens: Mapping[str, SigningToken]
 
 
-@dataclass(slots=True, eq=False)
 class _Runner:
-    """One token that was asked."""
+    """One token that was asked.
 
-    token: SigningToken
-    key: "KeyContext"
-    hedges: "_Runner | None"
-    """The one that was late, if this one is its hedge."""
-    limit: float
-    """After so many seconds this one is late."""
-    job: Job[Flight] = field(init=False)
+    `hedges` is the one that was late, if this one is its hedge. After `limit` seconds this one is
+    late itself.
+    """
+
+    __slots__ = ("hedges", "job", "key", "limit", "token")
+
+    job: Job[Flight]
     """Set when the token has taken the job; only then is this one in `_running`."""
+
+    def __init__(self, token: SigningToken, key: KeyContext, hedges: "_Runner | None", limit: float) -> None:
+        self.token: Final = token
+        self.key: Final = key
+        self.hedges: Final = hedges
+        self.limit: Final = limit
 
     def succeeded(self, seconds: float) -> None:
         """Its flight came in time."""
@@ -168,7 +171,7 @@ class SigningRace:
         self._left += by_now
         self._passed_over = [key for key in self._passed_over if key not in by_now]
 
-    def _ask(self, key: "KeyContext", late: _Runner | None = None) -> bool:
+    def _ask(self, key: KeyContext, late: _Runner | None = None) -> bool:
         token = self._services.tokens.get(key.key.token)
         if token is None:
             return False  # a reload has taken it away meanwhile
@@ -273,7 +276,7 @@ class SigningRace:
 
     # -- the end
 
-    def _await_recovery(self, keys: Sequence["KeyContext"]) -> bool:
+    def _await_recovery(self, keys: Sequence[KeyContext]) -> bool:
         until = self._services.clock() + _RECOVERY_SECONDS
         for key in keys:
             token = self._services.tokens.get(key.key.token)
@@ -283,7 +286,7 @@ class SigningRace:
             self._recovery_timer = self._services.loop.call_later(_RECOVERY_SECONDS, self._unrecovered)
         return self._awaited > 0
 
-    def _recovered(self, key: "KeyContext", token: SigningToken) -> None:
+    def _recovered(self, key: KeyContext, token: SigningToken) -> None:
         if self._is_over:
             return
         self._awaited -= 1

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from config.schema import HttpProtocol
 from proxy.tls.alerts import AlertDescription
@@ -74,7 +74,8 @@ def openssl_reason(code: str | None) -> FailureReason:
     return _REFUSALS.get(code or "", FailureReason.TLS_ERROR)
 
 
-class Established(NamedTuple):
+@dataclass(slots=True, init=False)
+class Established:
     """What a finished handshake settled."""
 
     server_name: str | None
@@ -82,14 +83,37 @@ class Established(NamedTuple):
     group: NamedGroup | None
     outcome: HandshakeOutcome
     is_resumed: bool
-    signing_seconds: float | None = None
+    signing_seconds: float | None
     """How long the step took that signs (and computes the key exchange); None if nothing was
     signed.
     """
-    breaks_under_require: bool = False
+    breaks_under_require: bool
     """Whether the policy `require` would have refused this client."""
-    protocol: HttpProtocol = HttpProtocol.HTTP_1
+    protocol: HttpProtocol
     """What the client speaks: ALPN settles it."""
+
+    # written out: the interpreter runs that of a dataclass and that of a NamedTuple
+    def __init__(  # noqa: PLR0913 - its fields
+        self,
+        server_name: str | None,
+        identity: ServerIdentity,
+        group: NamedGroup | None,
+        outcome: HandshakeOutcome,
+        *,
+        is_resumed: bool,
+        signing_seconds: float | None = None,
+        breaks_under_require: bool = False,
+        protocol: HttpProtocol = HttpProtocol.HTTP_1,
+    ) -> None:
+        """Keep all."""
+        self.server_name = server_name
+        self.identity = identity
+        self.group = group
+        self.outcome = outcome
+        self.is_resumed = is_resumed
+        self.signing_seconds = signing_seconds
+        self.breaks_under_require = breaks_under_require
+        self.protocol = protocol
 
     @property
     def group_name(self) -> str:

@@ -4,7 +4,8 @@ This is where the negotiated group is learnt: it is never inferred from what was
 comes from our own OpenSSL, so a flight that does not decode is our defect, not a peer's.
 """
 
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from proxy.tls.records import HANDSHAKE, MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES, number_at
 
@@ -37,7 +38,8 @@ class ServerFlightError(Exception):
         return f"the server's flight does not begin with a ServerHello but with {self.flight.hex(' ') or 'nothing'}"
 
 
-class ServerHello(NamedTuple):
+@dataclass(slots=True, init=False)
+class ServerHello:
     """What the server settled."""
 
     is_retry: bool
@@ -49,6 +51,23 @@ class ServerHello(NamedTuple):
     """Whether the handshake resumes a session: one of the client's pre-shared keys was taken."""
     wire_length: int
     """How many bytes of the flight it takes, record headers included."""
+
+    # written out: the interpreter runs that of a dataclass and that of a NamedTuple
+    def __init__(
+        self,
+        *,
+        is_retry: bool,
+        group: int | None,
+        cipher_suite: int,
+        psk_selected: bool,
+        wire_length: int,
+    ) -> None:
+        """Keep all."""
+        self.is_retry = is_retry
+        self.group = group
+        self.cipher_suite = cipher_suite
+        self.psk_selected = psk_selected
+        self.wire_length = wire_length
 
 
 def parse_server_flight(flight: bytes) -> ServerHello:
@@ -77,7 +96,13 @@ def parse_server_flight(flight: bytes) -> ServerHello:
     except IndexError as error:
         raise ServerFlightError(flight) from error
     is_retry = message.startswith(_RETRY_RANDOM, start + _RANDOM)
-    return ServerHello(is_retry, group, cipher_suite, psk_selected, wire_length)
+    return ServerHello(
+        is_retry=is_retry,
+        group=group,
+        cipher_suite=cipher_suite,
+        psk_selected=psk_selected,
+        wire_length=wire_length,
+    )
 
 
 def _message(flight: bytes) -> tuple[bytes, int, int]:

@@ -72,36 +72,40 @@ class FlightServices:
     signing: SigningServices
 
 
-@dataclass(slots=True, eq=False)
+# The states are no dataclasses: mypyc leaves the `__init__` of those to the interpreter.
+
+
 class _Enlisted:
     """`work` makes a step on the loop; `then` gets its flight."""
 
-    work: Callable[[], Flight]
-    then: Callable[[Flight, ServerHello], None]
+    def __init__(self, work: Callable[[], Flight], then: Callable[[Flight, ServerHello], None]) -> None:
+        self.work: Final = work
+        self.then: Final = then
 
 
-@dataclass(slots=True, eq=False)
 class _Stepped:
     """The step of an `_Enlisted` was made in this turn; `then` is next."""
 
-    result: Flight | AttemptFailed | RetryDiffers
-    then: Callable[[Flight, ServerHello], None]
+    def __init__(
+        self, result: Flight | AttemptFailed | RetryDiffers, then: Callable[[Flight, ServerHello], None]
+    ) -> None:
+        self.result: Final = result
+        self.then: Final = then
 
 
-@dataclass(slots=True, eq=False)
 class _Racing:
     """A token is asked."""
 
-    race: SigningRace
+    def __init__(self, race: SigningRace) -> None:
+        self.race: Final = race
 
 
-@dataclass(slots=True, eq=False)
 class _Asking:
-    """A HelloRetryRequest was sent."""
+    """A HelloRetryRequest was sent, by `stand_in` if the second hello may resume a session with it."""
 
-    reader: ClientHelloReader
-    stand_in: TlsObject | None
-    """The object that made it, if the second hello may resume a session with it."""
+    def __init__(self, reader: ClientHelloReader, stand_in: TlsObject | None) -> None:
+        self.reader: Final = reader
+        self.stand_in: Final = stand_in
 
 
 class _Resting:

@@ -1,6 +1,7 @@
 """Whether a connection may go on under another configuration."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -22,11 +23,11 @@ def test_identity_of_the_same_name_brings_its_names_of_now() -> None:
     identity = server_identity("chat", "chat.test", "new.test")
     now = standing(PRESENT, "public", {"public": handshake_policy(identities=[identity])})
     assert now.identity is identity
-    assert now == PRESENT._replace(identity=identity)
+    assert now == replace(PRESENT, identity=identity)
 
 
 def test_default_identity_still_answers_for_who_named_none() -> None:
-    nameless = PRESENT._replace(server_name=None)
+    nameless = replace(PRESENT, server_name=None)
     policy = handshake_policy(identities=[PRESENT.identity], default=PRESENT.identity)
     assert standing(nameless, "public", {"public": policy}) is nameless
     with pytest.raises(NoLongerWelcome):

@@ -54,7 +54,7 @@ class Case:
         self.service = self.talk.service
         present = established(group=group)
         self.facts = ClientFacts(
-            "192.0.2.7", "public", present._replace(identity=server_identity("chat", *names)), is_trusted=False
+            "192.0.2.7", "public", replace(present, identity=server_identity("chat", *names)), is_trusted=False
         )
         route = self.service.runtime.routes.match(b"chat.test", b"/")
         assert route is not None

@@ -1,5 +1,7 @@
 """The figures of the last line: sums over what the workers counted, in the words of the counters."""
 
+from dataclasses import replace
+
 from proxy.figures.totals import how_many, totals
 from proxy.observe.counters import Counters
 from proxy.observe.events.process import Stopped
@@ -9,7 +11,7 @@ from tests.proxy.observe.counting import CLASSICAL, HANDSHAKE, counters_of
 
 def worker() -> Counters:
     """What one worker counted."""
-    return counters_of((HANDSHAKE, HANDSHAKE._replace(is_resumed=True), CLASSICAL))
+    return counters_of((HANDSHAKE, replace(HANDSHAKE, is_resumed=True), CLASSICAL))
 
 
 def test_totals_are_those_of_all_workers_without_the_details_of_handshakes() -> None:

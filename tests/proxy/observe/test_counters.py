@@ -17,7 +17,7 @@ def counted() -> Counters:
 
 def test_handshakes_are_counted_under_everything_that_was_settled() -> None:
     counters = counted()
-    counters.established("public", HANDSHAKE._replace(is_resumed=True), 0.5)
+    counters.established("public", replace(HANDSHAKE, is_resumed=True), 0.5)
     common = {"listener": "public", "identity": "chat", "version": "TLSv1.3"}
     hybrid = {"outcome": "hybrid", "group": "X25519MLKEM768"}
     assert counters.snapshot()["handshakes"] == [
@@ -41,7 +41,7 @@ def test_handshakes_are_counted_under_everything_that_was_settled() -> None:
 
 def test_unknown_groups_share_one_label() -> None:
     counters = Counters()
-    counters.established("public", HANDSHAKE._replace(group=None), 0.001)
+    counters.established("public", replace(HANDSHAKE, group=None), 0.001)
     assert [row["group"] for row in counters.snapshot()["handshakes"]] == ["unknown"]
 
 
@@ -50,7 +50,7 @@ def test_signing_is_timed_where_something_was_signed() -> None:
     counters.established("public", HANDSHAKE, 0.001)
     assert counters.snapshot()["signing_seconds"] == []
     for seconds in (0.00009, 0.0002):
-        counters.established("public", HANDSHAKE._replace(signing_seconds=seconds), 0.001)
+        counters.established("public", replace(HANDSHAKE, signing_seconds=seconds), 0.001)
     (row,) = counters.snapshot()["signing_seconds"]
     assert (row["identity"], row["counts"][:3], row["sum"]) == ("chat", [1, 1, 0], pytest.approx(0.00029))
 

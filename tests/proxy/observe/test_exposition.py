@@ -160,7 +160,7 @@ def warm() -> Counters:
     """Each kind of row is there once."""
     counters = fed()
     counters.request(replace(REQUEST, route=None, status=400))
-    counters.established("public", HYBRID._replace(group=None), 0.01)
+    counters.established("public", replace(HYBRID, group=None), 0.01)
     with_every_reason(counters)
     return counters
 
@@ -178,7 +178,7 @@ def test_thousands_of_made_up_names_and_paths_make_no_series(warm: Counters) -> 
             target = TargetRecord(name, name, f"/{name}", name)
             client = replace(CLIENT, name=name, client="198.51.100.7", group="X25519")
             warm.request(replace(REQUEST, connection=client, target=target, route=None, status=400, error=name))
-            warm.established("public", CLASSICAL._replace(server_name=name), 0.001)
+            warm.established("public", replace(CLASSICAL, server_name=name), 0.001)
             warm.refused("strict", None)
             warm.breaking.add(f"10.{number % 256}.{number // 256}.1", [(b"User-Agent", name.encode("utf-8"))])
     after = scrape(worker(0, warm))
@@ -195,6 +195,6 @@ def test_no_name_makes_a_series(name: str, agent: bytes, status: int) -> None:
     with_every_reason(counters)
     before = series(scrape(worker(0, counters)))
     counters.request(replace(REQUEST, connection=replace(CLIENT, name=name), route=None, status=status, error=name))
-    counters.established("public", HYBRID._replace(server_name=name), 0.001)
+    counters.established("public", replace(HYBRID, server_name=name), 0.001)
     counters.breaking.add("192.0.2.1", [(b"User-Agent", agent)])
     assert series(scrape(worker(0, counters))) == before

@@ -4,7 +4,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.challenges import PendingChallenges
-from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.context import TICKETS_PER_HANDSHAKE, TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN, GroupPreference
 from proxy.tls.handshake import Handshake
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -527,6 +527,47 @@ class TestResumption:
         attempt = world.attempt()
         stream = attempt.establish()
         assert attempt.wire.received() == b""
+        stream.end()
+        attempt.loop.settle()
+        assert len(records_in(attempt.wire.received())) == 1, "the goodbye"
+
+    @pytest.mark.parametrize("first", ["an answer", "a goodbye", "a KeyUpdate", "an alert"])
+    def test_tickets_that_were_made_with_the_last_step_go_out_first(self, world: World, first: str) -> None:
+        """They are made when a request comes with the client's Finished. In another order it could decrypt nothing."""
+        attempt = world.attempt()
+        client, request = attempt.client, b"GET / HTTP/1.1\r\nHost: chat.example.org\r\n\r\n"
+        attempt.feed(client.handshake_step())
+        client.receive()
+        attempt.feed(client.handshake_step() + client.sealed(request))
+        (stream,) = attempt.observer.streams
+        assert attempt.observer.owners[0].data == request
+        assert attempt.wire.received() == b"", "nothing goes out before the first answer"
+        match first:
+            case "an answer":
+                stream.write(b"here")
+            case "a goodbye":
+                stream.end()
+            case "a KeyUpdate":
+                attempt.feed(client.key_updates(2))  # the second waits for the next thing that OpenSSL does
+            case _:
+                attempt.feed(client.sealed(b"broken")[:-1] + b"?")
+        attempt.loop.settle()
+        assert len(records_in(client.receive())) == TICKETS_PER_HANDSHAKE + 1
+        try:
+            client.read()
+        except ssl.SSLError as error:
+            assert (first, error.reason) == ("an alert", "SSLV3_ALERT_BAD_RECORD_MAC")  # noqa: PT017 - only for one
+        assert client.tls.session is not None
+        assert client.tls.session.has_ticket
+
+    @pytest.mark.parametrize("last", ["nothing", "a goodbye"])
+    def test_no_tickets_are_made_for_who_asks_for_nothing(self, world: World, last: str) -> None:
+        attempt = world.attempt()
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        finished = attempt.client.handshake_step()
+        attempt.feed(finished + (attempt.client.close_notify() if last == "a goodbye" else b""))
+        (stream,) = attempt.observer.streams
         stream.end()
         attempt.loop.settle()
         assert len(records_in(attempt.wire.received())) == 1, "the goodbye"
@@ -1104,4 +1145,4 @@ def test_result_without_a_known_group_says_so(world: World) -> None:
     """A provider's group would be known; this is for what nobody foresaw."""
     attempt = world.attempt()
     attempt.establish()
-    assert attempt.observer.results[0]._replace(group=None).group_name == "unknown"
+    assert replace(attempt.observer.results[0], group=None).group_name == "unknown"

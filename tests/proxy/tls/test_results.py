@@ -1,6 +1,7 @@
 """Results of a handshake: what follows from what is in them."""
 
 import ssl
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ CHAT = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_aler
 def test_a_group_is_shown_by_its_name_and_one_that_nobody_knows_as_unknown() -> None:
     result = Established("chat.test", CHAT, KNOWN["x25519mlkem768"], HandshakeOutcome.HYBRID, is_resumed=False)
     assert result.group_name == "X25519MLKEM768"
-    assert result._replace(group=None).group_name == "unknown"
+    assert replace(result, group=None).group_name == "unknown"
     assert (result.signing_seconds, result.breaks_under_require) == (None, False)
 
 
