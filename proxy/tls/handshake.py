@@ -345,7 +345,7 @@ class Handshake:
         """End all that is under way; returns the observer, which is told once."""
         state, self._state = self._state, OVER
         # each handshake comes here: a pattern with an attribute would take a look-up by name
-        if isinstance(state, Answering | Finishing | Challenged):
+        if isinstance(state, (Answering, Finishing, Challenged)):  # `|` would make an object each time
             state.steps.abandon()
         elif isinstance(state, Signing):
             state.flight.abandon()
