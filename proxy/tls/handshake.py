@@ -250,7 +250,7 @@ class Handshake:
             if server_hello.is_retry:
                 state.is_retried = True
             else:
-                self._await_finished(state, state.steps, server_hello, made)
+                self._state = Finishing(state, state.steps, server_hello, made)
         if made.output:
             self._stream.write(made.output)
         if made.is_finished:  # OpenSSL finishes nothing before the server's flight
@@ -258,12 +258,6 @@ class Handshake:
                 self._finish(state, made)
             elif isinstance(state, Challenged):
                 self._close_answered(state, made.tls)
-
-    def _await_finished(
-        self, state: Answering | Signing, steps: ServerSteps, hello: ServerHello, made: ServerStep | Flight
-    ) -> None:
-        steps.tickets = state.identity.context.tickets(made.tls.context, is_resumed=hello.psk_selected)
-        self._state = Finishing(state, steps, hello, made.seconds)
 
     # -- Signing
 
@@ -287,7 +281,7 @@ class Handshake:
             state.is_retried = True
         else:
             steps = self._steps(flight.tls)
-            self._await_finished(state, steps, server_hello, flight)
+            self._state = Finishing(state, steps, server_hello, flight)
             if held:
                 steps.receive_data(held)
         self._stream.write(flight.data)

@@ -1,8 +1,7 @@
 """What one listener demands of a handshake, and what follows for a ClientHello."""
 
-import ssl
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from config.schema import HttpProtocol, PqPolicy
 from proxy.tls.alerts import AlertDescription
@@ -13,7 +12,11 @@ from proxy.tls.policy import breaks_under_require, has_no_common_group, outcome,
 from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.results import Established, FailureReason
 from proxy.tls.server_hello import ServerHello
-from proxy.tls.stream import TlsLimits
+
+if TYPE_CHECKING:
+    import ssl
+
+    from proxy.tls.stream import TlsLimits
 
 _LISTED_PROTOCOLS: Final = 4
 
@@ -35,8 +38,8 @@ class HandshakePolicy:
     identities: IdentityTable
     hello_bytes: int
     wire_bytes: int
-    alert_context: ssl.SSLContext
-    tls_limits: TlsLimits
+    alert_context: "ssl.SSLContext"
+    tls_limits: "TlsLimits"
     protocols: ProtocolOffer
 
     def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ServerIdentity | ConnectionRefusal:

@@ -19,11 +19,12 @@ ended it (`give_way`).
 
 from typing import ClassVar, Final, TypeAlias
 
+from proxy.tls.attempt import Flight
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.records import ClientHelloReader
 from proxy.tls.server_hello import ServerHello
-from proxy.tls.server_step import ServerSteps
+from proxy.tls.server_step import ServerStep, ServerSteps
 from proxy.tls.signed_flight import SignedFlight
 
 # The states are no dataclasses: mypyc leaves the `__init__` of those to the interpreter, and a
@@ -87,15 +88,16 @@ class Finishing:
     __slots__ = ("hello", "identity", "is_retried", "seconds", "server_hello", "steps")
 
     def __init__(
-        self, before: Answering | Signing, steps: ServerSteps, server_hello: ServerHello, seconds: float
+        self, before: Answering | Signing, steps: ServerSteps, server_hello: ServerHello, made: ServerStep | Flight
     ) -> None:
-        """Await the client's Finished for `steps`. The step of the flight took `seconds`."""
+        """Await the client's Finished for `steps`, which get the tickets to make. `made` has the flight."""
         self.hello = before.hello
         self.identity = before.identity
         self.is_retried = before.is_retried
         self.steps = steps
         self.server_hello = server_hello
-        self.seconds = seconds
+        self.seconds = made.seconds
+        steps.tickets = self.identity.context.tickets(made.tls.context, is_resumed=server_hello.psk_selected)
 
 
 class Challenged:

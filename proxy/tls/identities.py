@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from config.addresses import is_covered, wildcard_of
-from proxy.tls.context import ServerContext
-from proxy.tls.signing_plan import SigningPlan
+
+if TYPE_CHECKING:
+    from proxy.tls.context import ServerContext
+    from proxy.tls.signing_plan import SigningPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +21,14 @@ class ServerIdentity:
 
     name: str
     names: frozenset[str]
-    context: ServerContext
-    plan: SigningPlan | None = None
+    context: "ServerContext"
+    plan: "SigningPlan | None" = None
 
     def covers(self, host: str) -> bool:
         """Whether `host` (lower case, without port) is one of the names; a wildcard is exactly one
         label.
         """
-        return host in self.names or is_covered(host, self.names)  # the interpreter runs the second
+        return host in self.names or is_covered(host, self.names)
 
 
 class IdentityTable:

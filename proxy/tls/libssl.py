@@ -62,28 +62,34 @@ class InterpreterUnsuitable(Exception):
         return f"{self.found}; {self.remedy}"
 
 
-class _SslContextHead(ctypes.Structure):
-    """Head of CPython's `PySSLContext`: PyObject_HEAD, then the `SSL_CTX *`."""
-
-    _fields_ = [("head", ctypes.c_byte * object.__basicsize__), ("ssl_ctx", ctypes.c_void_p)]  # type: ignore[mutable-override]  # a list, as ctypes documents
-
-
-class _SslObjectHead(ctypes.Structure):
-    """Head of CPython's `PySSLSocket`: PyObject_HEAD, the Python socket, then the `SSL *`."""
-
-    _fields_ = [  # type: ignore[mutable-override]  # a list, as ctypes documents
-        ("head", ctypes.c_byte * object.__basicsize__),
-        ("socket", ctypes.c_void_p),
-        ("ssl", ctypes.c_void_p),
-    ]
-
-
-class _MemoryBioHead(ctypes.Structure):
-    """Head of CPython's `PySSLMemoryBIO`: PyObject_HEAD, then the `BIO *`."""
-
-    _fields_ = [("head", ctypes.c_byte * object.__basicsize__), ("bio", ctypes.c_void_p)]  # type: ignore[mutable-override]  # a list, as ctypes documents
-
-
+_POINTER, _TEXT, _INT, _LONG, _SIZE = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_long, ctypes.c_size_t
+# What a function returns, and what it takes.
+_FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
+    "SSL_CTX_ctrl": (_LONG, _POINTER, _INT, _LONG, _TEXT),
+    "SSL_CTX_set_ciphersuites": (_INT, _POINTER, _TEXT),
+    "SSL_CTX_get0_privatekey": (_POINTER, _POINTER),
+    "SSL_CTX_use_PrivateKey": (_INT, _POINTER, _POINTER),
+    "SSL_CTX_use_certificate_chain_file": (_INT, _POINTER, _TEXT),
+    "SSL_CTX_get_num_tickets": (_SIZE, _POINTER),
+    "SSL_get_SSL_CTX": (_POINTER, _POINTER),
+    "SSL_new_session_ticket": (_INT, _POINTER),
+    "SSL_ctrl": (_INT, _POINTER, _INT, _LONG, _POINTER),
+    "EVP_PKEY_set_type": (_INT, _POINTER, _INT),
+    "EVP_PKEY_free": (_INT, _POINTER),
+    "BIO_up_ref": (_INT, _POINTER),
+    "SSL_set_bio": (None, _POINTER, _POINTER, _POINTER),
+    "SSL_get_rbio": (_POINTER, _POINTER),
+    "OSSL_LIB_CTX_new": (_POINTER,),
+    "OSSL_LIB_CTX_load_config": (_INT, _POINTER, _TEXT),
+    "OSSL_PROVIDER_available": (_INT, _POINTER, _TEXT),
+    "OpenSSL_version": (_TEXT, _INT),
+    "UI_null": (_POINTER,),
+    "UI_set_default_method": (_INT, _POINTER),
+    "OPENSSL_sk_new_null": (_POINTER,),
+    "OPENSSL_sk_num": (_INT, _POINTER),
+    "OPENSSL_sk_value": (_TEXT, _POINTER, _INT),
+    "OPENSSL_sk_free": (_INT, _POINTER),
+}
 _USE_DEBIAN: Final = (
     "run Plexigate with an interpreter that uses the system's OpenSSL, such as Debian's /usr/bin/python3"
 )
@@ -102,38 +108,9 @@ def _library() -> ctypes.CDLL:
         raise InterpreterUnsuitable("the ssl module is built into this Python, not linked to a libssl", _USE_DEBIAN)
     library = ctypes.CDLL(file)
     try:
-        library.SSL_CTX_ctrl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p]
-        library.SSL_CTX_ctrl.restype = ctypes.c_long
-        library.SSL_CTX_set_ciphersuites.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-        library.SSL_CTX_get0_privatekey.argtypes = [ctypes.c_void_p]
-        library.SSL_CTX_get0_privatekey.restype = ctypes.c_void_p
-        library.SSL_CTX_use_PrivateKey.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        library.SSL_CTX_use_certificate_chain_file.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-        library.SSL_CTX_get_num_tickets.argtypes = [ctypes.c_void_p]
-        library.SSL_CTX_get_num_tickets.restype = ctypes.c_size_t
-        library.SSL_get_SSL_CTX.argtypes = [ctypes.c_void_p]
-        library.SSL_get_SSL_CTX.restype = ctypes.c_void_p
-        library.SSL_new_session_ticket.argtypes = [ctypes.c_void_p]
-        library.SSL_ctrl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_void_p]
-        library.EVP_PKEY_set_type.argtypes = [ctypes.c_void_p, ctypes.c_int]
-        library.EVP_PKEY_free.argtypes = [ctypes.c_void_p]
-        library.BIO_up_ref.argtypes = [ctypes.c_void_p]
-        library.SSL_set_bio.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-        library.SSL_set_bio.restype = None
-        library.SSL_get_rbio.argtypes = [ctypes.c_void_p]
-        library.SSL_get_rbio.restype = ctypes.c_void_p
-        library.OSSL_LIB_CTX_new.restype = ctypes.c_void_p
-        library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-        library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-        library.OpenSSL_version.argtypes = [ctypes.c_int]
-        library.OpenSSL_version.restype = ctypes.c_char_p
-        library.UI_null.restype = ctypes.c_void_p
-        library.UI_set_default_method.argtypes = [ctypes.c_void_p]
-        library.OPENSSL_sk_new_null.restype = ctypes.c_void_p
-        library.OPENSSL_sk_num.argtypes = [ctypes.c_void_p]
-        library.OPENSSL_sk_value.argtypes = [ctypes.c_void_p, ctypes.c_int]
-        library.OPENSSL_sk_value.restype = ctypes.c_char_p
-        library.OPENSSL_sk_free.argtypes = [ctypes.c_void_p]
+        for name, (result, *arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.argtypes, function.restype = arguments, result
     except AttributeError as error:
         raise InterpreterUnsuitable(
             f"the ssl module of this Python ({file}) is not linked dynamically to a libssl of OpenSSL 3", _USE_DEBIAN
@@ -178,20 +155,28 @@ def self_check() -> None:
     libssl_path()
 
 
+def _word(thing: object, number: int) -> int | None:
+    """One of the pointers behind the head of a Python object."""
+    address = id(thing) + object.__basicsize__ + number * ctypes.sizeof(_POINTER)
+    pointer: int | None = _POINTER.from_address(address).value
+    return pointer
+
+
 def _pointer(context: ssl.SSLContext) -> int:
-    pointer: int | None = _SslContextHead.from_address(id(context)).ssl_ctx
+    """The `SSL_CTX *`, the first field of CPython's `PySSLContext`."""
+    pointer = _word(context, 0)
     assert pointer is not None  # every SSLContext has its SSL_CTX
     return pointer
 
 
 def _connection(tls: TlsObject) -> int | None:
-    pointer: int | None = _SslObjectHead.from_address(id(tls)).ssl
-    return pointer
+    """The `SSL *` of CPython's `PySSLSocket`, behind the Python socket."""
+    return _word(tls, 1)
 
 
 def _bio(memory: ssl.MemoryBIO) -> int | None:
-    pointer: int | None = _MemoryBioHead.from_address(id(memory)).bio
-    return pointer
+    """The `BIO *`, the first field of CPython's `PySSLMemoryBIO`."""
+    return _word(memory, 0)
 
 
 def _control(context: ssl.SSLContext, command: int, value: str, setting: str) -> None:

@@ -1,19 +1,21 @@
 """How an identity signs that has a key in a token. Pure."""
 
-import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from proxy.tls.token_key import KeyContext
+if TYPE_CHECKING:
+    import ssl
+
+    from proxy.tls.token_key import KeyContext
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCredential:
     """One certificate and its key, in one token or in several that stand in for each other."""
 
-    keys: tuple[KeyContext, ...]
+    keys: "tuple[KeyContext, ...]"
     """In the order of preference."""
     is_spread: bool = False
     """Whether they are used in turn."""
@@ -24,7 +26,7 @@ class TokenCredential:
         return next(self._turns) if self.is_spread else 0
 
 
-Signer: TypeAlias = TokenCredential | ssl.SSLContext
+Signer: TypeAlias = "TokenCredential | ssl.SSLContext"
 """The signer: keys in tokens, or a context whose key is in a file."""
 
 

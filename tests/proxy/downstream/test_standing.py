@@ -43,7 +43,7 @@ def test_unknown_group_is_no_reason() -> None:
 
 @pytest.mark.parametrize("protocol", list(HttpProtocol))
 def test_protocol_that_a_reload_takes_away_is_a_reason(protocol: HttpProtocol) -> None:
-    present = PRESENT._replace(protocol=protocol)
+    present = replace(PRESENT, protocol=protocol)
     (other,) = set(HttpProtocol) - {protocol}
     same = handshake_policy(identities=[PRESENT.identity], protocols=[protocol])
     assert standing(present, "public", {"public": same}) is present

@@ -13,7 +13,6 @@ from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.libssl import InterpreterUnsuitable, LibsslError
 from proxy.tls.server_hello import parse_server_flight
 from proxy.tls.tls_object import inner_object, server_object
-from proxy.tls.tls_object import server_object
 from tests.certificates import Authority
 from tests.proxy.tls import hellos
 
@@ -254,6 +253,8 @@ class TestKeyShare:
 
     def test_there_is_none_before_a_handshake(self) -> None:
         libssl.forget_key_share(server_object(server(), ssl.MemoryBIO(), ssl.MemoryBIO()))
+
+
 def test_chain_is_sent_as_it_was_loaded(tmp_path: Path) -> None:
     """A context that knows the authority as well would send it, too."""
     authority = Authority(tmp_path)
