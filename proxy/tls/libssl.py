@@ -63,6 +63,7 @@ class InterpreterUnsuitable(Exception):
 
 
 _POINTER, _TEXT, _INT, _LONG, _SIZE = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_long, ctypes.c_size_t
+_POINTER_BYTES: Final = ctypes.sizeof(_POINTER)
 # What a function returns, and what it takes.
 _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "SSL_CTX_ctrl": (_LONG, _POINTER, _INT, _LONG, _TEXT),
@@ -157,8 +158,7 @@ def self_check() -> None:
 
 def _word(thing: object, number: int) -> int | None:
     """One of the pointers behind the head of a Python object."""
-    address = id(thing) + object.__basicsize__ + number * ctypes.sizeof(_POINTER)
-    pointer: int | None = _POINTER.from_address(address).value
+    pointer: int | None = _POINTER.from_address(id(thing) + object.__basicsize__ + number * _POINTER_BYTES).value
     return pointer
 
 
