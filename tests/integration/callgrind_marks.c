@@ -3,12 +3,16 @@
 #include <valgrind/callgrind.h>
 
 void begin(void);
+void turn(void);
 void end(void);
 
 void begin(void) {
     CALLGRIND_START_INSTRUMENTATION;
     CALLGRIND_ZERO_STATS;
 }
+
+/* What follows is counted no more, or again. */
+void turn(void) { CALLGRIND_TOGGLE_COLLECT; }
 
 void end(void) {
     CALLGRIND_DUMP_STATS;

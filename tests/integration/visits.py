@@ -1,0 +1,144 @@
+"""A program that counts the work for a connection: its handshake, one request, its end.
+
+The connections are real, on a loop that waits for nothing; their clients are in the same process,
+and are not counted. It runs under callgrind, with the library of `callgrind_marks.c` as its argument
+and a directory for certificates. It prints which code ran.
+"""
+
+import ctypes
+import gc
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
+from proxy.downstream.listener import Listener, ListenerRuntime, ListenerServices
+from proxy.limits.connections import ListenerLimits
+from proxy.limits.rates import Rate
+from proxy.limits.scarcity import ResourceLimits, Scarcity
+from proxy.limits.shared import SharedTable
+from proxy.net.shared_io import SharedIo
+from proxy.observe.turned_away import TurnedAway
+from proxy.processes.hot_path import hot_path
+from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.groups import KNOWN
+from proxy.tls.handshake_policy import HandshakePolicy
+from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.policy import cipher_suites, group_preference
+from proxy.tls.protocols import ProtocolOffer
+from proxy.tls.race import SigningServices
+from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.signed_flight import FlightServices
+from proxy.tls.step_queue import StepQueue
+from proxy.tls.stream import BioPair, TlsLimits
+from proxy.tls.tickets import TicketSecrets
+from tests.certificates import Authority
+from tests.fakes import LINGER, FakeFigures
+from tests.fakes_http import Conversation, request
+from tests.proxy.tls.clients import TlsClient
+
+VISITS: Final = 16
+
+_LEVEL: Final = SecurityLevel.STANDARD
+_LIMITS: Final = ListenerLimits(100, 50, 20, 20, Rate.of(1_000.0, 1_000), 10.0)
+_COLUMNS: Final = 3
+_PROTOCOLS: Final = (HttpProtocol.HTTP_1,)
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A credential as contexts ask for one."""
+
+    certificate_path: Path
+    key_pem_path: Path
+
+
+def visits(directory: Path, mark: Callable[[], object]) -> Callable[[], None]:
+    """Listen; returns a function that makes `VISITS` visits, with a mark where our work begins and ends."""
+    authority = Authority(directory)
+    files = authority.issue("chat", ("chat.test",))
+    talk = Conversation()
+    loop, http = talk.loop, talk.service
+    preference = group_preference(_LEVEL, PqPolicy.PREFER, None, KNOWN)
+    context = build_server_context(
+        "chat",
+        [Credential(files.certificate, files.key)],
+        sigalgs_list(CredentialPreference.CLASSICAL),
+        TlsSettings(preference.openssl_list(), cipher_suites(_LEVEL), _PROTOCOLS),
+        TicketSecrets.fresh(),
+    )
+    identities = IdentityTable([ServerIdentity("chat", frozenset({"chat.test"}), context)], None)
+    policy = HandshakePolicy(
+        PqPolicy.PREFER,
+        preference,
+        identities,
+        65_536,
+        400_000,
+        build_alert_context(),
+        TlsLimits(32),
+        ProtocolOffer(_PROTOCOLS),
+    )
+    turned_away = TurnedAway(loop, http.counters.failure, lambda *_: None)
+    scarcity = Scarcity(loop, FakeFigures(), http, turned_away.add)
+    scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
+    services = ListenerServices(
+        SharedIo(loop),
+        talk.deadlines,
+        http,
+        http.counters,
+        FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
+        lambda *_: None,
+        scarcity,
+        turned_away,
+        SharedTable.create(_COLUMNS),
+    )
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.settimeout(0)
+    Listener(ListenerRuntime("public", policy, "", _LIMITS, (), LINGER), services).accept_on([listening])
+    trusting = authority.client_context()
+
+    def settle() -> None:
+        mark()
+        loop.settle()
+        mark()
+
+    def visit() -> None:
+        with socket.create_connection(listening.getsockname()) as sock:
+            sock.settimeout(0)
+            client = TlsClient(sock, trusting, "chat.test")
+            settle()
+            sock.sendall(client.handshake_step())
+            settle()
+            client.receive()
+            sock.sendall(
+                client.handshake_step()
+                + client.sealed(request(b"Connection: close", start=b"GET /none HTTP/1.1", host=b"no.test"))
+            )
+            settle()
+            answer = client.read()
+            assert answer.startswith(b"HTTP/1.1 421 "), answer
+            assert client.tls.session is not None
+            assert client.sees_end
+        settle()
+        talk.records.clear()
+
+    def run() -> None:
+        for _ in range(VISITS):
+            visit()
+
+    return run
+
+
+if __name__ == "__main__":
+    library = ctypes.CDLL(sys.argv[1])
+    one = visits(Path(sys.argv[2]), library.turn)
+    one()  # the interpreter specialises what runs often
+    gc.collect()
+    gc.disable()  # it would come now and then
+    library.begin()
+    one()
+    library.end()
+    print(hot_path())  # noqa: T201 - its answer
