@@ -358,6 +358,8 @@ class FakeClient:
     peer: ForwardedPeer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)  # noqa: RUF009 - frozen
     is_full: bool = False
     exchange: Any = None
+    taken: int = 0
+    """How often a server got what was kept of the body."""
     room: int = 0
     """How much more may be written while it is blocked."""
 
@@ -388,6 +390,10 @@ class FakeClient:
     def resume_request(self) -> None:
         """Note it."""
         self.events.append(("resume", None))
+
+    def body_taken(self) -> None:
+        """Count it."""
+        self.taken += 1
 
     def refuse(self, refusal: RequestRefusal) -> None:
         """Note it."""
@@ -514,7 +520,10 @@ class Conversation:
         self.service.stopwatch = self.loop.time
         self.client = FakeStream(self.loop)
         tls = established(group=group)
-        facts = ClientFacts("192.0.2.7", "public", tls, is_trusted, rates)
+        self.connect(ClientFacts("192.0.2.7", "public", tls, is_trusted, rates))
+
+    def connect(self, facts: ClientFacts) -> None:
+        """Take the connection up."""
         self.downstream = Downstream(self.service, self.client, facts)
         self.client.owner = self.downstream
         self.ending = ClientEnding(self.service, self.downstream)

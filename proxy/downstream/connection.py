@@ -234,6 +234,9 @@ class Downstream:
         self._inbox.resume()
         self._await_body()
 
+    def body_taken(self) -> None:
+        """Ignored: the kernel's window is the only limit on what a client sends ahead."""
+
     def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with our error. The connection stays only after a complete, clear request."""
         request, writer = self._request, self.writer_for(self._request)

@@ -39,6 +39,9 @@ class Client(Protocol):
     def resume_request(self) -> None:
         """Take the request body again."""
 
+    def body_taken(self) -> None:
+        """A server has what was kept of the request body."""
+
     def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with an error of ours: no response has begun."""
 
@@ -100,6 +103,19 @@ class Responder(Protocol):
         `proceed` comes next. Raises `MalformedMessage` for a body that breaks the rules (400) or
         the limit (413).
         """
+
+    def end_request(self) -> None:
+        """The body is complete, because its stream has ended (HTTP/2). `proceed` comes next.
+
+        Raises `MalformedMessage` as `receive` does.
+        """
+
+    def hurry(self) -> None:
+        """Gather no more of the body before a server is asked. `proceed` comes next."""
+
+    @property
+    def keeps_body(self) -> bool:
+        """Whether it keeps what it receives now."""
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Answer, once enough of the request was received. `fields` are its lines for a server."""

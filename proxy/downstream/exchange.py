@@ -80,7 +80,8 @@ class Exchange:
         self._body: RequestBody | None = None
         self.is_request_complete = not request.framing.length and request.framing.body is not BodyKind.CHUNKED
         if not self.is_request_complete:
-            self._body = RequestBody(request.framing, self._framing, service.runtime.limits.bodies, service.clock)
+            bodies, ends_itself = service.runtime.limits.bodies, request.head.major_version == 1
+            self._body = RequestBody(request.framing, self._framing, bodies, service.clock, ends_itself=ends_itself)
         self._connection: UpstreamConnection | None = None
         self._is_client_paused = False
         self._state = _ExchangeState.NEW
@@ -146,21 +147,42 @@ class Exchange:
         if self._state is _ExchangeState.OVER:
             return b""  # the request is answered: further bytes of it mean nothing
         assert self._body is not None  # it is not complete
-        body, excess = self._body.receive_data(data)
-        self.is_request_complete = is_complete = self._body.is_complete
-        self.tally.request_bytes = self._body.received
+        piece, excess = self._body.receive_data(data)
+        self._take(self._body, piece)
+        return excess
+
+    def end_request(self) -> None:
+        """As `Responder` says. Raises `MalformedMessage`."""
+        if self._state is not _ExchangeState.OVER and not self.is_request_complete:
+            assert self._body is not None  # it is not complete
+            self._body.end()
+            self._take(self._body, b"")
+
+    def _take(self, received: RequestBody, body: bytes) -> None:
+        """Gather a piece of the body, or hand it on to the server."""
+        self.is_request_complete = is_complete = received.is_complete
+        self.tally.request_bytes = received.received
         if self._codec is not None:
             body = self._codec.receive_data(body, is_complete=is_complete)
         connection = self._connection
         if connection is None:
-            self._body.gather(body)
-            return excess
+            received.gather(body)
+            return
         connection.is_request_complete = is_complete
-        body = framed(self._body.framing, body, is_complete=is_complete)
+        body = framed(received.framing, body, is_complete=is_complete)
         if body:
             connection.write(body)
             self._await_request()
-        return excess
+
+    def hurry(self) -> None:
+        """As `Responder` says."""
+        if self._body is not None:
+            self._body.hurry()
+
+    @property
+    def keeps_body(self) -> bool:
+        """Whether it keeps what it receives, until a server has it."""
+        return self._connection is None and self._state is not _ExchangeState.OVER
 
     def _await_request(self) -> None:
         """Give the server no deadline while the client owes the next piece."""
@@ -180,6 +202,7 @@ class Exchange:
         request, body = self._sent, self._body
         if body is not None:
             request, self._sent = request + body.take(), b""
+            self._client.body_taken()
             if not body.is_complete:
                 self._client.resume_request()  # first: a blocked server pauses it again
             elif is_repeatable(self._request.head.method, self._framing):

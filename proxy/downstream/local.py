@@ -52,6 +52,8 @@ class LocalResponder:
     )
 
     mark: Final = FOR_EVERY_ORIGIN
+    keeps_body: Final = True
+    """Until it answers."""
     holds_client_back: Final = False
     """The client was told to continue if it waits for that."""
     has_responded: Final = False
@@ -69,7 +71,8 @@ class LocalResponder:
         self.tally = RequestTally(request_id, service.stopwatch())
         self.holder = EXEMPT
         framing, limits = request.framing, service.runtime.limits.bodies
-        self._body = RequestBody(framing, framing, limits, service.clock)
+        ends_itself = request.head.major_version == 1
+        self._body = RequestBody(framing, framing, limits, service.clock, ends_itself=ends_itself)
         self.is_request_complete = not framing.length and framing.body is not BodyKind.CHUNKED
         self._data = bytearray()
         self._is_started = self._is_abandoned = False
@@ -87,6 +90,14 @@ class LocalResponder:
         self.tally.request_bytes = self._body.received
         self._data += body
         return excess
+
+    def end_request(self) -> None:
+        """All of the body is here."""
+        self._body.end()
+        self.is_request_complete = True
+
+    def hurry(self) -> None:
+        """Ignored: it needs all of the body."""
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Answer as soon as the request is complete."""

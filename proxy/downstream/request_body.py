@@ -32,6 +32,7 @@ class RequestBody:
     __slots__ = (
         "_decoder",
         "_gathered",
+        "_is_open_ended",
         "_least",
         "_left",
         "_limit",
@@ -42,12 +43,24 @@ class RequestBody:
     )
 
     def __init__(
-        self, framing: RequestFraming, for_server: RequestFraming, limits: BodyLimits, clock: Callable[[], float]
+        self,
+        framing: RequestFraming,
+        for_server: RequestFraming,
+        limits: BodyLimits,
+        clock: Callable[[], float],
+        *,
+        ends_itself: bool = True,
     ) -> None:
-        """`bound` comes next. `for_server` differs only if the body is decoded on its way."""
+        """`bound` comes next. `for_server` differs only if the body is decoded on its way.
+
+        A body of HTTP/2 that has no length does not end by itself: `end` says that its stream has
+        ended.
+        """
         self.framing = for_server
         """What the server is told. Length and 100 may change while the body is gathered."""
-        self._decoder = ChunkedDecoder(limits.chunks, clock) if framing.body is BodyKind.CHUNKED else None
+        is_chunked = framing.body is BodyKind.CHUNKED
+        self._decoder = ChunkedDecoder(limits.chunks, clock) if is_chunked and ends_itself else None
+        self._is_open_ended = is_chunked and not ends_itself
         self._left = framing.length
         self._limit = self.received = 0
         """`received`: bytes of the body as its client sent it, without the chunked coding."""
@@ -68,6 +81,9 @@ class RequestBody:
         Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
         """
         decoder = self._decoder
+        if self._is_open_ended:
+            self._count(len(data))
+            return data, b""
         if decoder is None:
             body, excess = data[: self._left], data[self._left :]
             self._left -= len(body)
@@ -75,11 +91,18 @@ class RequestBody:
             self.is_complete = self._left == 0
             return body, excess
         body = decoder.receive_data(data)
-        self.received += len(body)
-        if self.received > self._limit:
-            raise MalformedMessage(413, "the body is longer than this route allows")
+        self._count(len(body))
         self.is_complete = decoder.finished
         return body, decoder.excess if decoder.finished else b""
+
+    def _count(self, received: int) -> None:
+        self.received += received
+        if self.received > self._limit:
+            raise MalformedMessage(413, "the body is longer than this route allows")
+
+    def end(self) -> None:
+        """Its stream has ended."""
+        self.is_complete = True
 
     # -- until a server is asked
 
@@ -113,6 +136,10 @@ class RequestBody:
     def is_enough(self) -> bool:
         """Whether a server may be asked."""
         return self.is_complete or len(self._gathered) >= self._least
+
+    def hurry(self) -> None:
+        """Wait for no more of it before a server is asked."""
+        self._least = 0
 
     @property
     def has_more(self) -> bool:

@@ -1,0 +1,319 @@
+"""One client connection that speaks HTTP/2: drives its session, and gives each stream its events.
+
+Theory of operation. The session is pure: bytes in, events out, bytes out. What is to be sent waits
+in it until the end of the turn of the loop, so the answers of many streams leave as one piece. While
+the transport is blocked nothing is fetched, so what waits is bounded by what bounds each stream.
+"""
+
+from typing import Final
+
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.client_deadlines import ClientDeadlines
+from proxy.downstream.contracts import ClientStream
+from proxy.downstream.h2_credit import Held
+from proxy.downstream.h2_ending import Http2Ending
+from proxy.downstream.h2_requests import StreamRequests, trailer_fault
+from proxy.downstream.h2_stream import Http2Stream
+from proxy.downstream.own_answers import OwnAnswers
+from proxy.downstream.request_log import RequestLog
+from proxy.downstream.service import HttpService
+from proxy.http2.errors import ErrorCode
+from proxy.http2.events import (
+    BodyReceived,
+    ConnectionFailed,
+    PeerLeaves,
+    RequestReceived,
+    SessionEvent,
+    StreamReset,
+    TrailersReceived,
+)
+from proxy.http2.session import ServerSession
+from proxy.http2.streams import SessionStream, StreamSide
+from proxy.limits.reasons import ConnectionReason
+from proxy.net.deadlines import NEVER
+from proxy.tls.waiting_data import SEND_BYTES
+
+# About a round trip of the slowest client. Streams that it opened before it saw our first GOAWAY
+# arrive within this time.
+_LEAVING_SECONDS: Final = 1.0
+
+
+class Http2Connection:
+    """Owner of a client's `TlsStream`, and host of its streams."""
+
+    __slots__ = (
+        "_began",
+        "_finishing",
+        "_has_ended",
+        "_has_left",
+        "_idle_since",
+        "_is_flush_due",
+        "_is_write_paused",
+        "_patience",
+        "_streams",
+        "answers",
+        "deadline",
+        "facts",
+        "held",
+        "log",
+        "requests",
+        "service",
+        "session",
+        "stream",
+        "wants_end",
+    )
+
+    def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
+        """Take over an established stream, which is reading already."""
+        limits = service.runtime.limits
+        self.service: Final = service
+        self.stream: Final = stream
+        self.facts: Final = facts
+        self.session: Final = ServerSession(limits.http2, service.clock)
+        self.log: Final = RequestLog(service, facts)
+        self.answers: Final = OwnAnswers(service, self.log)
+        self.requests: Final = StreamRequests()
+        self.held: Final = Held(limits.http2.connection_window_bytes)
+        self._patience: Final = ClientDeadlines(service, stream)
+        self._streams: set[Http2Stream] = set()
+        self._finishing: list[Http2Stream] = []  # their answers wait to be sent
+        self._is_flush_due = self._is_write_paused = self._has_ended = False
+        self.wants_end = self._has_left = False
+        self._began = self._idle_since = service.clock()
+        self.deadline = self._due
+        service.deadlines.watch(self)
+        service.opened(self, Http2Ending(service, self))
+        self.flush_soon()  # our SETTINGS
+
+    # -- the stream's side
+
+    def data_received(self, data: bytes) -> None:
+        """Take decrypted bytes."""
+        if self._has_ended:
+            return
+        for event in self.session.receive_data(data):
+            self._act(event)
+        self._flush()
+
+    def _act(self, event: SessionEvent) -> None:
+        if isinstance(event, RequestReceived):
+            self._begin(event)
+        elif isinstance(event, BodyReceived):
+            if (one := self._of(event.stream)) is not None:
+                one.body_received(event.data, is_ended=event.is_ended)
+        elif isinstance(event, StreamReset):
+            self._reset(event)
+        elif isinstance(event, TrailersReceived):
+            if (one := self._of(event.stream)) is not None:
+                one.trailers_received(trailer_fault(event.decoded))
+        else:
+            self._act_on_connection(event)
+
+    def _act_on_connection(self, event: SessionEvent) -> None:
+        if isinstance(event, ConnectionFailed):
+            self._failed(event.reason)
+        elif isinstance(event, PeerLeaves):
+            self.wants_end = self._has_left = True
+            self._end_if_empty()
+
+    def _of(self, stream: SessionStream) -> Http2Stream | None:
+        owner = stream.owner
+        return owner if isinstance(owner, Http2Stream) else None
+
+    def _begin(self, event: RequestReceived) -> None:
+        stream = event.stream
+        if stream.is_closed:  # its client gave it up in the same breath
+            self.session.work_ended(stream)
+            return
+        one = Http2Stream(self, stream)
+        stream.owner = one
+        self._streams.add(one)
+        one.begin(event.decoded, is_ended=event.is_ended)
+
+    def _reset(self, event: StreamReset) -> None:
+        one = self._of(event.stream)
+        if one is None:
+            self.session.work_ended(event.stream)
+        else:
+            one.lost(event.reason or f"the client reset the stream (error {event.code})")
+
+    def eof_received(self) -> None:
+        """The client sends no more, so it opens no stream and gives no credit."""
+        self._abandon("the client ended the connection")
+        self.end()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The connection is gone."""
+        self._has_ended = True
+        self.log.lost(error)
+        self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
+        self._patience.reader_took_all()
+        self.service.deadlines.forget(self)
+        self.service.closed(self)
+
+    def pause_writing(self) -> None:
+        """The client takes no more. Sweeps of the deadlines measure its pace."""
+        self._is_write_paused = True
+        self.deadline = self.service.clock()
+
+    def resume_writing(self) -> None:
+        """The client took everything."""
+        self._is_write_paused = False
+        self._patience.reader_took_all()
+        self.deadline = self._due
+        self._flush()
+
+    # -- sending
+
+    def flush_soon(self) -> None:
+        """Send what waits at the end of this turn of the loop."""
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self.service.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        session = self.session
+        while not (self._is_write_paused or self._has_ended):
+            data = session.data_to_send(SEND_BYTES)
+            if not data:
+                break
+            self.stream.write(data)
+        unblocked = session.unblocked
+        if unblocked:
+            streams = unblocked[:]
+            unblocked.clear()
+            for stream in streams:
+                one = self._of(stream)
+                if one is not None:
+                    one.unblocked()
+        if self._finishing and not self._is_write_paused:
+            self._finish()
+        if session.has_failed:
+            self.end()
+
+    def _finish(self) -> None:
+        """Let go the streams whose answers were sent, and wait for the windows of the others."""
+        finishing, self._finishing = self._finishing, []
+        for one in finishing:
+            if one.is_sent:
+                one.sent()
+            elif not one.is_over:
+                self._finishing.append(one)
+                one.await_reader()
+
+    # -- the streams' side
+
+    def await_sent(self, stream: StreamSide) -> None:
+        """Call `sent` of this stream when the end of its answer was sent."""
+        assert isinstance(stream, Http2Stream)  # the streams that it made
+        self._finishing.append(stream)
+
+    def stream_over(self, stream: StreamSide) -> None:
+        """Nothing is left of it."""
+        assert isinstance(stream, Http2Stream)  # the streams that it made
+        self._streams.discard(stream)
+        if not self._streams:
+            self._idle_since = self.service.clock()
+            if not self._is_write_paused:
+                self.deadline = self._due
+            self._end_if_empty()
+
+    # -- ends
+
+    @property
+    def _due(self) -> float:
+        """When the client owes the acknowledgement of our settings, or a request."""
+        limits = self.service.runtime.limits
+        if not self.session.settings_acked:
+            return self._began + limits.http2.settings_seconds
+        return NEVER if self._streams else self._idle_since + limits.keep_alive_seconds
+
+    def deadline_passed(self, now: float) -> None:
+        """The client did not take or send in time what it owed."""
+        if self._is_write_paused:
+            self.deadline = self._patience.for_reader(now)
+            if self.deadline <= now:
+                self._abandon(self._patience.reader_reason)
+                self.stream.abort()
+            return
+        self.deadline = self._due
+        if self.deadline > now:
+            return
+        self.deadline = NEVER
+        if not self.session.settings_acked:
+            self.session.fail(ErrorCode.SETTINGS_TIMEOUT)
+            self._failed("our SETTINGS were not acknowledged")
+            self._flush()
+        else:
+            self.leave()
+
+    def leave(self) -> None:
+        """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
+        if self.wants_end or self._has_ended:
+            return
+        self.wants_end = True
+        self.session.go_away(is_final=False)
+        self.flush_soon()
+        self.service.loop.call_later(_LEAVING_SECONDS, self._leave_finally)
+
+    def _leave_finally(self) -> None:
+        if not self._has_ended:
+            self._has_left = True
+            self.session.go_away(is_final=True)
+            self._flush()
+            self._end_if_empty()
+
+    def _end_if_empty(self) -> None:
+        if self._has_left and not self._streams:
+            self.end()
+
+    def _failed(self, reason: str) -> None:
+        """The session ended for a fault of the client."""
+        self.log.cut(ConnectionReason.HTTP2, reason)
+        self._abandon(reason)
+
+    def _abandon(self, reason: str) -> None:
+        for one in list(self._streams):
+            one.lost(reason)
+
+    def give_up(self, reason: str) -> None:
+        """End at once; the client sees that its answers are cut.
+
+        WebSockets are given up by the service, and their close frames go first.
+        """
+        for one in list(self._streams):
+            if not one.is_tunnel:
+                one.lost(reason)
+        self.service.loop.call_soon(self._cut)
+
+    def _cut(self) -> None:
+        self._flush()
+        self._has_ended = True
+        self.stream.cut()
+
+    def end(self) -> None:
+        """Close after what was written."""
+        if not self._has_ended:
+            self._has_ended = True
+            self.deadline = NEVER
+            self.stream.end()
+
+    # -- what `Http2Ending` asks
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no stream is open."""
+        return not self._streams
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when the client owes a request; None while one is under way."""
+        return None if self._streams or self._is_write_paused else self._idle_since
+
+    def shed(self) -> None:
+        """End at once, to make room for others."""
+        self.session.go_away(is_final=True)
+        self._flush()
+        self._has_ended = True
+        self.stream.end_at_once()

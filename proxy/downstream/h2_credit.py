@@ -1,0 +1,108 @@
+"""When a client of HTTP/2 gets credit for the body that it sent. Pure.
+
+Theory of operation. The session counts windows. This decides when the client gets credit for bytes
+of a body: at once while a server takes them, and only within `Held` while the proxy keeps them. One
+client can begin a hundred bodies on one connection, so all of them share that bound. When half of
+it is used, a body is not gathered any longer: bodies that wait for each other's room would else
+stand still.
+"""
+
+from typing import Final, Protocol
+
+from proxy.http2.session import ServerSession
+from proxy.http2.streams import SessionStream
+
+
+class Held:
+    """What the proxy keeps of the bodies of one connection, until servers have it."""
+
+    __slots__ = ("_most", "_waiting", "total")
+
+    def __init__(self, most: int) -> None:
+        """`most` bytes are kept, and beyond them what the windows still allow."""
+        self._most: Final = most
+        self._waiting: set[BodyCredit] = set()
+        self.total = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether clients get credit for bytes that are kept."""
+        return self.total <= self._most
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether half of it is used."""
+        return self.total > self._most // 2
+
+    def keep(self, count: int) -> None:
+        """Count `count` bytes in."""
+        self.total += count
+
+    def wait(self, credit: "BodyCredit") -> None:
+        """Settle this one when bytes were let go."""
+        self._waiting.add(credit)
+
+    def release(self, count: int) -> None:
+        """Count `count` bytes out."""
+        self.total -= count
+        if self._waiting and self.has_room:
+            waiting, self._waiting = self._waiting, set()
+            for credit in waiting:
+                credit.settle()
+
+
+class CreditSender(Protocol):
+    """The connection that sends window updates."""
+
+    def flush_soon(self) -> None:
+        """Something waits to be sent."""
+
+
+class BodyCredit:
+    """The credit for the body of one stream."""
+
+    __slots__ = ("_held", "_kept", "_sender", "_session", "_stream", "is_paused", "owed")
+
+    def __init__(self, session: ServerSession, stream: SessionStream, held: Held, sender: CreditSender) -> None:
+        """Nothing of the body came yet."""
+        self._session: Final = session
+        self._stream: Final = stream
+        self._held: Final = held
+        self._sender: Final = sender
+        self._kept = 0
+        self.is_paused = False
+        """Whether the server takes nothing for now."""
+        self.owed = 0
+        """Bytes that came, and that the client has no credit for yet."""
+
+    def receive(self, count: int, *, is_kept: bool) -> bool:
+        """`count` bytes came. Returns whether they should be gathered no longer."""
+        self.owed += count
+        if not is_kept:
+            return False
+        self._kept += count
+        self._held.keep(count)
+        return self._held.is_pressed
+
+    def settle(self) -> None:
+        """Give what is owed: for what was handed on, or is kept where there is room."""
+        if not self.owed or self.is_paused:
+            return
+        if self._kept and not self._held.has_room:
+            self._held.wait(self)
+            return
+        owed, self.owed = self.owed, 0
+        self._session.consumed(self._stream, owed)
+        self._sender.flush_soon()
+
+    def taken(self) -> None:
+        """A server has what was kept."""
+        kept, self._kept = self._kept, 0
+        if kept:
+            self._held.release(kept)
+        self.settle()
+
+    def end(self) -> None:
+        """The stream is over: the connection's window gets all of it back."""
+        self.is_paused = False
+        self.taken()

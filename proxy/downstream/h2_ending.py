@@ -1,0 +1,76 @@
+"""How the process ends an HTTP/2 connection: in a drain, by a new configuration, to make room."""
+
+from typing import Protocol
+
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.service import HttpService
+from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.limits.idleness import Idle
+
+
+class Leaving(Protocol):
+    """The connection."""
+
+    @property
+    def facts(self) -> ClientFacts:
+        """What is known about its client."""
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when the client owes a request; None while one is under way."""
+
+    def leave(self) -> None:
+        """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
+
+    def give_up(self, reason: str) -> None:
+        """End at once."""
+
+    def shed(self) -> None:
+        """End at once, to make room for others."""
+
+
+class Http2Ending:
+    """The service's view of a connection: a `Sheddable`.
+
+    The connection has no reference to it, so both are freed at once.
+    """
+
+    __slots__ = ("_connection", "_service")
+
+    def __init__(self, service: HttpService, connection: Leaving) -> None:
+        """`connection` is open."""
+        self._service = service
+        self._connection = connection
+
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """Take up no more streams. GOAWAY tells it, so no request is lost on its way.
+
+        The service drains the WebSockets of the connection by itself.
+        """
+        del seconds, gently  # GOAWAY is gentle, and the worker bounds the time
+        self._connection.leave()
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on, unless the listener would refuse this client now.
+
+        Even then the requests under way are answered.
+        """
+        facts = self._connection.facts
+        try:
+            facts.tls = standing(facts.tls, facts.listener, self._service.runtime.policies)
+        except NoLongerWelcome:
+            self.drain(seconds)
+
+    def give_up(self, reason: str) -> None:
+        """End now. Clients see that their answers are cut."""
+        self._connection.give_up(reason)
+
+    @property
+    def idle(self) -> Idle | None:
+        """How idle it is while it waits for its client; None while it has work to do."""
+        since = self._connection.waits_since
+        return None if since is None else self._connection.facts.idle(since)
+
+    def shed(self) -> None:
+        """End at once, to make room for others. The connection is `idle`."""
+        self._connection.shed()

@@ -1,0 +1,126 @@
+"""How long the client of one HTTP/2 stream may take to send its body, and to take its answer.
+
+Most streams owe nothing for longer than a turn of the loop: a deadline is watched only once there
+is one.
+"""
+
+from typing import Final, Protocol
+
+from proxy.downstream.client_deadlines import ClientDeadlines
+from proxy.downstream.service import HttpService
+from proxy.http2.session import ServerSession
+from proxy.http2.streams import SessionStream
+from proxy.net.deadlines import NEVER
+
+# While other streams of the connection move, one that waits for its turn is looked at this often,
+# as a share of the time that a silent client has.
+_SHARE: Final = 0.25
+
+
+class Impatient(Protocol):
+    """The stream, which ends when its client takes too long."""
+
+    def body_is_late(self, reason: str) -> None:
+        """The next piece of the body did not come in time."""
+
+    def reader_is_late(self, reason: str) -> None:
+        """The client took too little of its answer for too long."""
+
+
+class StreamPatience:
+    """The deadline of one stream. A `response_buffer.Stream`, and `Watched` while it has one."""
+
+    __slots__ = (
+        "_awaits_reader",
+        "_is_watched",
+        "_pace",
+        "_seen_bytes",
+        "_service",
+        "_session",
+        "_side",
+        "_stream",
+        "deadline",
+    )
+
+    def __init__(self, service: HttpService, session: ServerSession, stream: SessionStream, side: Impatient) -> None:
+        """Nothing is owed."""
+        self._service: Final = service
+        self._session: Final = session
+        self._stream: Final = stream
+        self._side: Final = side
+        self._pace: ClientDeadlines | None = None
+        self._awaits_reader = False
+        self._is_watched = False
+        self._seen_bytes = 0
+        self.deadline = NEVER
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the answer that wait here for the client."""
+        return self._stream.queued
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The same: bytes that were sent count for the connection."""
+        return self._stream.queued
+
+    @property
+    def _paces(self) -> ClientDeadlines:
+        if self._pace is None:
+            self._pace = ClientDeadlines(self._service, self)
+        return self._pace
+
+    def _set(self, deadline: float) -> None:
+        self.deadline = deadline
+        if not self._is_watched:
+            self._is_watched = True
+            self._service.deadlines.watch(self)
+
+    def await_body(self, received: int, *, is_due: bool) -> None:
+        """`received` bytes came. The client owes the next piece if it `is_due`."""
+        if self._awaits_reader:
+            return
+        if is_due:
+            self._set(self._paces.for_body(self.deadline, received))
+        else:
+            self.deadline = NEVER
+
+    def await_reader(self) -> None:
+        """The client has to make room for its answer."""
+        if not self._awaits_reader:
+            self._awaits_reader = True
+            self._set(self._service.clock())
+
+    def reader_took_all(self) -> None:
+        """The client is not waited for any more."""
+        self._awaits_reader = False
+        self.deadline = NEVER
+        if self._pace is not None:
+            self._pace.reader_took_all()
+
+    def has_room(self, holder: bytes, written: int) -> bool:
+        """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
+        return self._paces.has_room(holder, written)
+
+    def deadline_passed(self, now: float) -> None:
+        """The client did not deliver or take in time what it owed."""
+        if not self._awaits_reader:
+            self.deadline = NEVER
+            self._side.body_is_late(self._paces.body_reason)
+            return
+        sent = self._session.sent_bytes
+        if self._stream.send_window > 0 and sent != self._seen_bytes:
+            # the client takes what other streams of its connection have: this one waits for its turn
+            self._seen_bytes = sent
+            self.deadline = now + self._service.runtime.limits.write_idle_seconds * _SHARE
+            return
+        self.deadline = self._paces.for_reader(now)
+        if self.deadline <= now:
+            self._side.reader_is_late(self._paces.reader_reason)
+
+    def end(self) -> None:
+        """The stream is over."""
+        self.reader_took_all()
+        if self._is_watched:
+            self._is_watched = False
+            self._service.deadlines.forget(self)

@@ -1,0 +1,332 @@
+"""One stream of an HTTP/2 connection: a request, what answers it, and what its client owes.
+
+A stream is the `Client` of its responder, as an HTTP/1.1 connection is for one request after the
+other.
+"""
+
+from typing import Final
+
+from proxy.downstream.answer_writer import AnswerWriter
+from proxy.downstream.choosing import Chosen, take_up
+from proxy.downstream.h2_bytes import Http2ByteStream
+from proxy.downstream.h2_credit import BodyCredit
+from proxy.downstream.h2_host import StreamHost
+from proxy.downstream.h2_patience import StreamPatience
+from proxy.downstream.h2_requests import start_of
+from proxy.downstream.h2_writer import Http2Writer
+from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body, too_many_requests
+from proxy.downstream.requests import Request
+from proxy.downstream.switched import SwitchedStream
+from proxy.downstream.upgraded import Upgraded
+from proxy.http.framing import BodyKind, Persistence
+from proxy.http.head import MalformedMessage
+from proxy.http.headers import ForwardedPeer
+from proxy.http2.errors import ErrorCode, StreamFault
+from proxy.http2.header_decoder import DecodedFields
+from proxy.http2.streams import SessionStream, StreamSide
+from proxy.limits.reasons import RequestReason
+
+_CLIENT_CLOSED_REQUEST: Final = 499
+_BAD_REQUEST: Final = 400
+
+
+class Http2Stream(StreamSide):
+    """A `Client` of its responder."""
+
+    __slots__ = (
+        "_bytes",
+        "_credit",
+        "_early",
+        "_exchange",
+        "_host",
+        "_is_answered",
+        "_is_blocked",
+        "_is_logged",
+        "_patience",
+        "_request",
+        "_stream",
+    )
+
+    def __init__(self, host: StreamHost, stream: SessionStream) -> None:
+        """A stream that was just opened; `begin` comes next."""
+        self._host: Final = host
+        self._stream: Final = stream
+        self._request: Request | None = None
+        self._exchange: Chosen | None = None
+        self._bytes: Http2ByteStream | None = None
+        self._early = b""
+        """What the client of a WebSocket sent before its answer."""
+        self._patience: Final = StreamPatience(host.service, host.session, stream, self)
+        self._is_answered = False
+        self._is_logged = False
+        self._is_blocked = False
+        self._credit: Final = BodyCredit(host.session, stream, host.held, host)
+
+    # -- the request
+
+    def begin(self, block: DecodedFields, *, is_ended: bool) -> None:
+        """Judge the request, and have it answered."""
+        host, stream = self._host, self._stream
+        service, facts = host.service, host.facts
+        try:
+            request = host.requests.read(block, service.runtime.limits.head, is_ended=is_ended)
+        except StreamFault as fault:
+            self._malformed(fault, block)
+            return
+        except MalformedMessage as error:
+            self.refuse(bad_head(error, start_of(block.fields)))
+            return
+        self._request = request
+        exchange, target = take_up(request, self, service, facts)
+        self._exchange = exchange
+        if isinstance(target, RequestRefusal):
+            self.refuse(target)
+            return
+        framing = request.framing
+        if framing.body is BodyKind.LENGTH and not host.session.expects(stream, framing.length):
+            self._break_off(ErrorCode.PROTOCOL_ERROR, "the body differs from its content-length", _BAD_REQUEST)
+            return
+        if target.rate is not None and (wait := facts.wait(target.rate, service.shared, service.clock())):
+            self.refuse(too_many_requests(wait))
+            return
+        exchange.start(target, request.upstream_fields(facts.peer))
+        if not exchange.is_request_complete:
+            self._await_body()
+
+    def _malformed(self, fault: StreamFault, block: DecodedFields) -> None:
+        """Reset a stream whose request has no single meaning (RFC 9113 8.1.1)."""
+        host = self._host
+        refusal = bad_head(MalformedMessage(_BAD_REQUEST, fault.reason), start_of(block.fields))
+        host.log.refused(None, None, refusal, host.service.new_request_id(), 0)
+        self._reset(fault.code)
+
+    def body_received(self, data: bytes, *, is_ended: bool) -> None:
+        """Take a piece of the body, or bytes of a WebSocket."""
+        if self._bytes is not None:
+            self._bytes.received(data, is_ended=is_ended)
+            return
+        exchange, request = self._exchange, self._request
+        if exchange is None or request is None or self._is_answered:
+            self._host.session.consumed(self._stream, len(data))  # it means nothing any more
+            return
+        if request.framing.websocket is not None:
+            self._early += data  # without credit: no more than the window can come
+            return
+        if self._credit.receive(len(data), is_kept=exchange.keeps_body):
+            exchange.hurry()
+        self._feed(exchange, data, is_ended=is_ended)
+
+    def trailers_received(self, fault: StreamFault | None) -> None:
+        """The body has ended, with trailer fields, which never go on; `fault` if they break a rule."""
+        if fault is not None:
+            self._break_off(fault.code, f"{RequestReason.MALFORMED_BODY}: {fault.reason}", _BAD_REQUEST)
+        else:
+            self.body_received(b"", is_ended=True)
+
+    def _feed(self, exchange: Chosen, data: bytes, *, is_ended: bool) -> None:
+        try:
+            exchange.receive(data)
+            if is_ended:
+                exchange.end_request()
+        except MalformedMessage as error:
+            refusal = body_refused(error)
+            self._fail(exchange, refusal, refusal.reason)
+            return
+        self._credit.settle()
+        self._await_body(len(data))
+        exchange.proceed()  # last: it may end the exchange
+
+    def _fail(self, exchange: Chosen, refusal: RequestRefusal, reason: str) -> None:
+        """Answer a body that is late or not understood, or cut the response for `reason`."""
+        if exchange.has_responded:
+            self.cut(reason)
+        else:
+            self.refuse(refusal)
+
+    def _await_body(self, received: int = 0) -> None:
+        """Give the client time for the next piece of a body, or no deadline if it owes none."""
+        one = self._exchange
+        if one is not None and not self._is_answered:
+            owes = not one.is_request_complete and not one.holds_client_back and not self._credit.owed
+            self._patience.await_body(received, is_due=owes and not self._credit.is_paused)
+
+    # -- the responder's side
+
+    def writer_for(self, request: Request | None) -> AnswerWriter:
+        """As `Client` says."""
+        del request
+        return Http2Writer(self._host.session, self._stream, self, self._host.service.date)
+
+    @property
+    def peer(self) -> ForwardedPeer:
+        """Who is at the other end of the connection."""
+        return self._host.facts.peer
+
+    @property
+    def may_stay(self) -> bool:
+        """Yes: a connection ends by GOAWAY, not by an answer."""
+        return True
+
+    def pause_request(self) -> None:
+        """Give no credit for now."""
+        self._credit.is_paused = True
+        self._await_body()
+
+    def resume_request(self) -> None:
+        """Give credit again."""
+        self._credit.is_paused = False
+        self._credit.settle()
+        self._await_body()
+
+    def body_taken(self) -> None:
+        """A server has what was kept."""
+        self._credit.taken()
+
+    def refuse(self, refusal: RequestRefusal) -> None:
+        """Answer with our error."""
+        request, exchange, self._exchange = self._request, self._exchange, None
+        self._host.answers.refuse(refusal, request, exchange, self.writer_for(request), may_stay=True)
+        self._is_logged = True
+        self.answered()
+
+    def finished(self, persistence: Persistence) -> None:
+        """The response is complete; the request is over when it was sent."""
+        del persistence
+        self.answered()
+
+    def answered(self) -> None:
+        """The end of the answer was given. The rest of the request means nothing (RFC 9113 8.1)."""
+        self._is_answered = True
+        self._credit.end()
+        if not self._stream.is_request_ended:
+            self._host.session.stop_request(self._stream)
+        self._host.await_sent(self)
+        self._host.flush_soon()
+
+    def cut(self, reason: str) -> None:
+        """Reset the stream, so that the client sees that the response is not complete."""
+        assert self._exchange is not None  # its caller
+        self._break_off(ErrorCode.INTERNAL_ERROR, reason, self._exchange.tally.status)
+
+    def tunnel(self, switched: SwitchedStream) -> None:
+        """Hand the stream to a tunnel, with the bytes that either side sent early."""
+        host, request, exchange = self._host, self._request, self._exchange
+        assert request is not None is not exchange  # its caller
+        self._exchange = None
+        self._is_logged = True  # the tunnel does
+        self._bytes = Http2ByteStream(host.service.loop, host.session, self._stream, self)
+        if self._is_blocked:
+            switched.stream.pause_reading()  # the tunnel resumes it once the client takes more
+        early, self._early = self._early, b""
+        host.session.consumed(self._stream, len(early))
+        self._patience.reader_took_all()
+        Upgraded(host.service, host.facts, request, exchange.tally).begin(self._bytes, switched, early)
+
+    # -- sending
+
+    def written(self) -> None:
+        """Something waits to be sent on it."""
+        if self._stream.is_blocked and not self._is_blocked:
+            self._is_blocked = True
+            self._patience.await_reader()
+            if self._bytes is not None:
+                self._bytes.pause_writing()
+            elif self._exchange is not None:
+                self._exchange.pause_response()
+        self._host.flush_soon()
+
+    def unblocked(self) -> None:
+        """Most of what waited was sent."""
+        if not self._is_blocked:
+            return
+        self._is_blocked = False
+        self._patience.reader_took_all()
+        if self._bytes is not None:
+            self._bytes.resume_writing()
+        elif self._exchange is not None and not self._is_answered:
+            self._await_body()
+            self._exchange.resume_response()
+
+    def await_reader(self) -> None:
+        """The whole answer waits: its client has to make room for it."""
+        self._patience.await_reader()
+
+    def has_room(self, holder: bytes, written: int) -> bool:
+        """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
+        return self._patience.has_room(holder, written)
+
+    def body_is_late(self, reason: str) -> None:
+        """The next piece of the body did not come in time."""
+        if self._exchange is not None:
+            self._fail(self._exchange, late_body(reason), reason)
+
+    def reader_is_late(self, reason: str) -> None:
+        """The client took too little of its answer for too long."""
+        self._break_off(ErrorCode.CANCEL, reason, _CLIENT_CLOSED_REQUEST)
+
+    # -- ends
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the end of the answer was sent."""
+        return self._stream.is_end_sent
+
+    @property
+    def is_tunnel(self) -> bool:
+        """Whether it became a WebSocket."""
+        return self._bytes is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left of it."""
+        return self._stream.owner is None
+
+    def sent(self) -> None:
+        """The end of the answer was sent."""
+        exchange, self._exchange = self._exchange, None
+        if not self._is_logged and exchange is not None:
+            self._host.log.request(self._request, exchange.tally, exchange.tally.status, None)
+        tunnel = self._bytes
+        self.ended()
+        if tunnel is not None:
+            tunnel.lost(None)
+
+    def lost(self, reason: str, error: OSError | None = None) -> None:
+        """The client reset the stream, or its connection is gone; `reason` is for the log."""
+        self._host.session.work_ended(self._stream)
+        self.abandon(reason)
+        tunnel = self._bytes
+        self.ended()
+        if tunnel is not None:
+            tunnel.lost(error or ConnectionResetError(reason))
+
+    def abandon(self, reason: str, status: int = _CLIENT_CLOSED_REQUEST) -> None:
+        """Stop what answers the request, if anything does."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.abandon()
+            if not self._is_logged:
+                self._is_logged = True
+                self._host.log.request(self._request, exchange.tally, status, reason)
+
+    def _break_off(self, code: int, reason: str, status: int) -> None:
+        """Give up the request, and tell the client by RST_STREAM."""
+        self.abandon(reason, status)
+        tunnel = self._bytes
+        self._reset(code)
+        if tunnel is not None:
+            tunnel.lost(ConnectionResetError(reason))
+
+    def _reset(self, code: int) -> None:
+        self._host.session.reset(self._stream, code)
+        self._host.session.work_ended(self._stream)
+        self._host.flush_soon()
+        self.ended()
+
+    def ended(self) -> None:
+        """Let everything go."""
+        self._credit.end()
+        self._patience.end()
+        self._stream.owner = None
+        self._bytes = None
+        self._host.stream_over(self)

@@ -1,0 +1,223 @@
+"""One HTTP/2 connection: its streams, its ends, and what its client owes it."""
+
+from dataclasses import replace
+
+import pytest
+from h2.events import ConnectionTerminated
+from h2.settings import SettingCodes
+
+from proxy.http2.errors import ErrorCode
+from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, changed, handshake_policy, response
+from tests.fakes_http2 import GET, POST, Http2Conversation, frames
+
+OK = response(b"Content-Length: 2", body=b"ok")
+
+
+def goodbyes(talk: Http2Conversation) -> list[tuple[int, int]]:
+    """Code and last stream of each GOAWAY."""
+    return [
+        (int(event.error_code or 0), event.last_stream_id or 0)
+        for event in talk.events
+        if isinstance(event, ConnectionTerminated)
+    ]
+
+
+class TestSettings:
+    """The beginning of a connection."""
+
+    def test_client_is_told_the_limits_and_that_websockets_work(self) -> None:
+        settings = Http2Conversation().peer.remote_settings
+        assert settings.max_concurrent_streams == 8
+        assert settings.initial_window_size == 65_536
+        assert settings.max_header_list_size == 2_000
+        assert settings[SettingCodes.ENABLE_CONNECT_PROTOCOL] == 1
+
+    def test_client_that_does_not_acknowledge_them_is_told_so(self) -> None:
+        talk = Http2Conversation(silent=True)
+        talk.advance(11.0)
+        talk.loop.settle()
+        assert frames(talk.client.sent())[-1][-4:] == b"\0\0\0\x04", "SETTINGS_TIMEOUT"
+        assert talk.client.ending == "end"
+        assert [cut.detail for cut in talk.cuts] == ["our SETTINGS were not acknowledged"]
+
+    def test_connection_preface_of_another_protocol_is_refused(self) -> None:
+        talk = Http2Conversation(silent=True)
+        talk.client.receive(b"GET / HTTP/1.1\r\nHost: chat.test\r\n\r\n")
+        talk.loop.settle()
+        assert talk.client.ending == "end"
+        assert len(talk.cuts) == 1
+        assert not talk.server.waiting
+
+
+class TestLeaving:
+    """Connections end so that no request is lost (RFC 9113 6.8)."""
+
+    def test_idle_connection_is_told_twice(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.respond(OK)
+        talk.advance(75.5)
+        talk.pump()
+        assert goodbyes(talk) == [(0, 2**31 - 1)]
+        assert talk.client.ending is None
+        talk.advance(1.5)
+        talk.pump()
+        assert goodbyes(talk)[1:] == [(0, 1)]
+        assert talk.client.ending == "end"
+
+    def test_drain_finishes_what_is_open_and_what_was_on_its_way(self) -> None:
+        talk = Http2Conversation()
+        first = talk.ask()
+        talk.peer.send_headers(3, list(GET), end_stream=True)
+        on_its_way = talk.peer.data_to_send()
+        talk.service.drain(10.0)
+        talk.loop.settle()
+        talk.client.receive(on_its_way)
+        talk.advance(1.5)
+        talk.pump()
+        for _ in range(2):
+            talk.server.lend().receive(OK)
+        talk.pump()
+        assert (talk.body(first), talk.body(3)) == (b"ok", b"ok")
+        assert goodbyes(talk) == [(0, 2**31 - 1), (0, 3)]
+        assert talk.client.ending == "end"
+
+    def test_drain_of_a_connection_without_streams_ends_it_after_a_round_trip(self) -> None:
+        talk = Http2Conversation()
+        talk.service.drain(10.0)
+        talk.advance(1.5)
+        talk.pump()
+        assert talk.client.ending == "end"
+        talk.client.lose()
+        assert talk.service.count == 0
+
+    def test_reload_that_forbids_the_client_lets_its_requests_end(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask()
+        policies = {"public": handshake_policy(CLASSICAL)}
+        talk.service.use(replace(talk.service.runtime, policies=policies), 10.0)
+        talk.advance(1.5)
+        talk.pump()
+        assert goodbyes(talk)
+        talk.respond(OK)
+        assert talk.body(stream) == b"ok"
+        assert talk.client.ending == "end"
+
+    def test_reload_that_allows_the_client_changes_nothing(self) -> None:
+        talk = Http2Conversation()
+        talk.service.use(replace(talk.service.runtime, policies={"public": handshake_policy()}), 10.0)
+        talk.advance(1.5)
+        talk.pump()
+        assert not goodbyes(talk)
+        assert talk.ask() == 1
+        assert talk.server.waiting
+
+    def test_client_that_leaves_has_its_streams_finished(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask()
+        talk.peer.close_connection()
+        frames = talk.peer.data_to_send()
+        talk.client.receive(frames)
+        server = talk.server.lend()
+        server.receive(OK)
+        talk.loop.settle()
+        assert stream == 1
+        assert b"ok" in talk.client.sent()
+        assert talk.client.ending == "end"
+
+
+class TestEnds:
+    """Connections that end at once."""
+
+    def test_fault_ends_all_streams(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        server = talk.server.lend()
+        talk.client.receive(b"\0\0\x05\x06\0\0\0\0\0hello")  # a PING has eight bytes
+        talk.pump()
+        assert goodbyes(talk)[-1][0] == ErrorCode.FRAME_SIZE_ERROR
+        assert server.ending == "abort"
+        assert talk.client.ending == "end"
+        assert len(talk.cuts) == 1
+        assert talk.records[0].status == 499
+
+    def test_silent_end_of_the_client_ends_it(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.client.receive_end()
+        assert talk.client.ending == "end"
+        assert [record.status for record in talk.records] == [499]
+
+    def test_idle_connection_makes_room_and_a_busy_one_does_not(self) -> None:
+        talk = Http2Conversation()
+        began = talk.loop.time()
+        talk.advance(30.0)
+        assert talk.h2_ending.idle is not None
+        assert talk.h2_ending.idle.since == began
+        talk.ask()
+        assert talk.h2_ending.idle is None
+        talk.respond(OK)
+        talk.advance(30.0)
+        assert len(talk.service.shed(1)) == 1
+        talk.pump()
+        assert goodbyes(talk)[-1] == (0, 1)
+        assert talk.client.ending == "end_at_once"
+
+    def test_connection_that_is_given_up_is_cut(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.service.give_up("the process ends")
+        talk.loop.settle()
+        assert talk.client.ending == "cut"
+        assert talk.records[0].error == "the process ends"
+
+
+class TestTransport:
+    """A client whose socket takes nothing."""
+
+    def test_nothing_is_fetched_while_it_is_blocked_and_all_comes_afterwards(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask()
+        talk.client.is_full = True
+        talk.respond(response(b"Content-Length: 40000", body=b"x" * 40_000))
+        second = talk.ask()
+        assert talk.client.is_blocked
+        talk.client.take()
+        talk.pump()
+        assert len(talk.body(stream)) == 40_000
+        assert second == 3
+
+    def test_client_that_takes_nothing_is_given_up(self) -> None:
+        talk = Http2Conversation(limits=changed(LIMITS, response_bytes_per_second=1_000))
+        talk.ask()
+        talk.client.is_full = True
+        talk.respond(response(b"Content-Length: 40000", body=b"x" * 40_000))
+        for _ in range(10):
+            talk.advance(30.0)
+        assert talk.client.ending == "abort"
+        assert str(talk.records[0].error).startswith("reader_timeout")
+
+    def test_answers_of_one_turn_leave_as_one_piece(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.ask()
+        servers = [talk.server.lend(), talk.server.lend()]
+        pieces: list[bytes] = []
+        write = talk.client.write
+        talk.client.write = lambda data: (pieces.append(data), write(data))[1]  # type: ignore[method-assign]
+        for server in servers:
+            server.receive(OK)
+        talk.pump()
+        assert len(pieces) == 1
+
+
+@pytest.mark.parametrize("group", [HYBRID])
+def test_all_of_a_connection_is_let_go_when_it_ends(group: object) -> None:
+    assert group is HYBRID
+    talk = Http2Conversation()
+    talk.ask(POST, b"hello")
+    talk.respond(OK)
+    talk.client.lose()
+    talk.loop.settle()
+    assert talk.service.count == 0
+    assert talk.connection.is_idle
