@@ -7,10 +7,13 @@ from functools import partial
 from socket import SocketType
 from typing import Final
 
+from config.listener import HttpProtocol
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.ending import ClientEnding
+from proxy.downstream.h2_connection import Http2Connection
+from proxy.downstream.h2_ending import Http2Ending
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
 from proxy.limits.idleness import Idle, Shown
@@ -210,9 +213,9 @@ class _Arrival:
         services.counters.established(runtime.name, result, services.http.stopwatch() - self._began)
         is_trusted = bool(runtime.trusted_peers) and is_in(self._address, runtime.trusted_peers)
         facts = ClientFacts(self._address, runtime.name, result, is_trusted, self._rates)
-        stream.owner = downstream = Downstream(services.http, stream, facts)
+        ending = _take_over(services.http, stream, facts)
         if self._changed_within is not None:
-            ClientEnding(services.http, downstream).configuration_changed(self._changed_within)
+            ending.configuration_changed(self._changed_within)
         services.http.closed(self)  # last: a drain must not find the process empty in between
 
     def handshake_failed(self, failure: Failed) -> None:
@@ -293,3 +296,12 @@ class _Arrival:
     def _over(self) -> None:
         self._services.deadlines.forget(self._handshake)
         self._listener.room.over(self, self._counts)
+
+
+def _take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> ClientEnding | Http2Ending:
+    """Serve a connection by the protocol that its client has chosen."""
+    if facts.tls.protocol is HttpProtocol.HTTP_2:
+        stream.owner = connection = Http2Connection(service, stream, facts)
+        return Http2Ending(service, connection)
+    stream.owner = downstream = Downstream(service, stream, facts)
+    return ClientEnding(service, downstream)
