@@ -17,6 +17,7 @@ from proxy.downstream.h2_stream import Http2Stream
 from proxy.downstream.own_answers import OwnAnswers
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.service import HttpService
+from proxy.http2.causes import ResetCause, connection_reason, reset_cause
 from proxy.http2.errors import ErrorCode
 from proxy.http2.events import (
     BodyReceived,
@@ -29,7 +30,6 @@ from proxy.http2.events import (
 )
 from proxy.http2.session import ServerSession
 from proxy.http2.streams import SessionStream, StreamSide
-from proxy.limits.reasons import ConnectionReason
 from proxy.net.deadlines import NEVER
 from proxy.tls.waiting_data import SEND_BYTES
 
@@ -52,6 +52,7 @@ class Http2Connection:
         "_patience",
         "_streams",
         "answers",
+        "counters",
         "deadline",
         "facts",
         "held",
@@ -70,6 +71,7 @@ class Http2Connection:
         self.stream: Final = stream
         self.facts: Final = facts
         self.session: Final = ServerSession(limits.http2, service.clock)
+        self.counters: Final = service.counters.listener(facts.listener).http2
         self.log: Final = RequestLog(service, facts)
         self.answers: Final = OwnAnswers(service, self.log)
         self.requests: Final = StreamRequests()
@@ -83,6 +85,8 @@ class Http2Connection:
         self.deadline = self._due
         service.deadlines.watch(self)
         service.opened(self, Http2Ending(service, self))
+        self.counters.connections += 1
+        self.counters.connections_open += 1
         self.flush_soon()  # our SETTINGS
 
     # -- the stream's side
@@ -111,7 +115,7 @@ class Http2Connection:
 
     def _act_on_connection(self, event: SessionEvent) -> None:
         if isinstance(event, ConnectionFailed):
-            self._failed(event.reason)
+            self._failed(event.code, event.reason)
         elif isinstance(event, PeerLeaves):
             self.wants_end = self._has_left = True
             self._end_if_empty()
@@ -128,9 +132,11 @@ class Http2Connection:
         one = Http2Stream(self, stream)
         stream.owner = one
         self._streams.add(one)
+        self.counters.streams_open += 1
         one.begin(event.decoded, is_ended=event.is_ended)
 
     def _reset(self, event: StreamReset) -> None:
+        self.counters.resets[reset_cause(event.code) if event.reason else ResetCause.CLIENT] += 1
         one = self._of(event.stream)
         if one is None:
             self.session.work_ended(event.stream)
@@ -148,6 +154,7 @@ class Http2Connection:
         self.log.lost(error)
         self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
         self._patience.reader_took_all()
+        self.counters.connections_open -= 1
         self.service.deadlines.forget(self)
         self.service.closed(self)
 
@@ -196,9 +203,11 @@ class Http2Connection:
         """Let go the streams whose answers were sent, and wait for the windows of the others."""
         finishing, self._finishing = self._finishing, []
         for one in finishing:
+            if one.is_over:
+                continue
             if one.is_sent:
                 one.sent()
-            elif not one.is_over:
+            else:
                 self._finishing.append(one)
                 one.await_reader()
 
@@ -213,6 +222,7 @@ class Http2Connection:
         """Nothing is left of it."""
         assert isinstance(stream, Http2Stream)  # the streams that it made
         self._streams.discard(stream)
+        self.counters.streams_open -= 1
         if not self._streams:
             self._idle_since = self.service.clock()
             if not self._is_write_paused:
@@ -243,7 +253,7 @@ class Http2Connection:
         self.deadline = NEVER
         if not self.session.settings_acked:
             self.session.fail(ErrorCode.SETTINGS_TIMEOUT)
-            self._failed("our SETTINGS were not acknowledged")
+            self._failed(ErrorCode.SETTINGS_TIMEOUT, "our SETTINGS were not acknowledged")
             self._flush()
         else:
             self.leave()
@@ -268,9 +278,9 @@ class Http2Connection:
         if self._has_left and not self._streams:
             self.end()
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, code: int, reason: str) -> None:
         """The session ended for a fault of the client."""
-        self.log.cut(ConnectionReason.HTTP2, reason)
+        self.log.cut(connection_reason(code, reason), reason)
         self._abandon(reason)
 
     def _abandon(self, reason: str) -> None:

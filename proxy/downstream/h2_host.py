@@ -10,6 +10,7 @@ from proxy.downstream.request_log import RequestLog
 from proxy.downstream.service import HttpService
 from proxy.http2.session import ServerSession
 from proxy.http2.streams import StreamSide
+from proxy.observe.counters import Http2Counters
 
 
 class StreamHost(Protocol):
@@ -22,6 +23,10 @@ class StreamHost(Protocol):
     @property
     def session(self) -> ServerSession:
         """The session of the connection."""
+
+    @property
+    def counters(self) -> Http2Counters:
+        """Where streams and their ends are counted."""
 
     @property
     def facts(self) -> ClientFacts:

@@ -21,6 +21,7 @@ from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import BodyKind, Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer
+from proxy.http2.causes import ResetCause, reset_cause
 from proxy.http2.errors import ErrorCode, StreamFault
 from proxy.http2.header_decoder import DecodedFields
 from proxy.http2.streams import SessionStream, StreamSide
@@ -199,6 +200,7 @@ class Http2Stream(StreamSide):
         self._is_answered = True
         self._credit.end()
         if not self._stream.is_request_ended:
+            self._host.counters.resets[ResetCause.EARLY_ANSWER] += 1
             self._host.session.stop_request(self._stream)
         self._host.await_sent(self)
         self._host.flush_soon()
@@ -318,6 +320,7 @@ class Http2Stream(StreamSide):
             tunnel.lost(ConnectionResetError(reason))
 
     def _reset(self, code: int) -> None:
+        self._host.counters.resets[reset_cause(code)] += 1
         self._host.session.reset(self._stream, code)
         self._host.session.work_ended(self._stream)
         self._host.flush_soon()
