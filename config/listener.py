@@ -85,7 +85,8 @@ class ListenerConfig(Table):
     """`[listener.NAME]`: addresses that share one TLS policy.
 
     `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of
-    `level`. `http` are the offered versions of HTTP, the preferred one first. `weaker_signatures` takes credentials below a level that asks for more. `default` is
+    `level`. `http` are the offered versions of HTTP, the preferred one first.
+    `weaker_signatures` takes credentials below a level that asks for more. `default` is
     `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
     Limits on single clients do not hold for those in `exempt`.
     """

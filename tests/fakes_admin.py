@@ -11,6 +11,7 @@ from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.admin.rotation_wish import RotationWish
 from proxy.admin.server import AdminHost
 from proxy.downstream.response_buffer import ResponseBudget
+from proxy.http2.causes import ResetCause
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
@@ -44,7 +45,9 @@ HYBRID = Established(
 RESUMED = replace(HYBRID, is_resumed=True, signing_seconds=None)
 RETRIED = replace(HYBRID, outcome=HandshakeOutcome.HYBRID_AFTER_RETRY, identity=FILES)
 CLASSICAL = replace(HYBRID, group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT, breaks_under_require=True)
-CLIENT = ClientRecord("192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False)
+CLIENT = ClientRecord(
+    "192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False, protocol="http/1.1"
+)
 REQUEST = RequestRecord(
     CLIENT, None, NOW, 200, 100, 2_000, 0.004, 0.02, "http://10.0.0.1:8000", "chat.test/", "id", None, None
 )
@@ -75,6 +78,7 @@ def fed(times: int = 1) -> Counters:
         token.wait_seconds.observe(0.0002)
         token.errors += 1
     counters.listener("public").open = 4
+    counters.listener("public").http2.resets[ResetCause.CLIENT] = times
     socket = counters.route("chat.test/gateway")
     socket.websockets, socket.websockets_open = 3 * times, 2
     socket.from_client.messages, socket.from_client.bytes = 40 * times, 4_000 * times

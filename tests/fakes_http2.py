@@ -118,7 +118,7 @@ class Http2Conversation(Conversation):
         """The fields of its final answer."""
         (event,) = self.of(ResponseReceived, stream)
         assert event.headers is not None
-        return dict(event.headers)  # type: ignore[arg-type]  # bytes, as header_encoding says
+        return dict(event.headers)
 
     def status(self, stream: int) -> int:
         """The status of its answer."""

@@ -86,7 +86,7 @@ def http_limits(limits: LimitsConfig) -> HttpLimits:
 
 
 def _session_limits(limits: LimitsConfig) -> SessionLimits:
-    """A request has the same limits in each version of HTTP, so its head needs no keys of its own."""
+    """The limits of a head are those of HTTP/1.1."""
     return SessionLimits(
         streams=limits.http2_streams,
         stream_window_bytes=limits.http2_stream_window_bytes,

@@ -84,7 +84,13 @@ class ClientFacts:
         if self._record is None:
             tls = self.tls
             self._record = ClientRecord(
-                self.address, self.listener, tls.server_name, tls.group_name, tls.outcome, resumed=tls.is_resumed
+                self.address,
+                self.listener,
+                tls.server_name,
+                tls.group_name,
+                tls.outcome,
+                resumed=tls.is_resumed,
+                protocol=tls.protocol,
             )
         return self._record
 

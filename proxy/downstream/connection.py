@@ -72,9 +72,8 @@ class Downstream:
         self._patience = ClientDeadlines(service, stream)
         self.has_room: Final = self._patience.has_room
         self._persistence: Persistence | None = None  # of a complete answer that the client has not taken yet
-        self._state = _ConnectionState.IDLE
+        self._state, self.is_new = _ConnectionState.IDLE, True
         self._inbox = Inbox(stream)
-        self.is_new = True
         self._exchange: Chosen | None = None
         self._request: Request | None = None
         self._is_write_paused = self._peer_ended = self.wants_end = False
@@ -117,8 +116,7 @@ class Downstream:
 
     def pause_writing(self) -> None:
         """The client takes no more of the response. Sweeps of the deadlines measure its pace."""
-        self._is_write_paused = True
-        self.deadline = self._service.clock()
+        self._is_write_paused, self.deadline = True, self._service.clock()
         if self._exchange is not None:
             self._exchange.pause_response()
 
@@ -235,7 +233,7 @@ class Downstream:
         self._await_body()
 
     def body_taken(self) -> None:
-        """Ignored: the kernel's window is the only limit on what a client sends ahead."""
+        """Ignored: the kernel limits what a client sends ahead."""
 
     def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with our error. The connection stays only after a complete, clear request."""

@@ -241,8 +241,7 @@ class Exchange:
         self, response: Response, stream: ByteStream, rest: bytes, messages: SealedMessages | None = None
     ) -> None:
         """Become a tunnel. `messages`, if given, encrypt those of the client's side."""
-        self._state = _ExchangeState.OVER
-        self._connection = None
+        self._state, self._connection = _ExchangeState.OVER, None
         self.tally.status, self.tally.first_byte = response.framing.head.status, self._service.stopwatch()
         self._writer.switch(self._attempts.bound(response), self.tally.request_id)
         self._client.tunnel(SwitchedStream(response.framing, stream, rest, self._attempts.server, messages))

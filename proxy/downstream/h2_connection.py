@@ -46,6 +46,7 @@ class Http2Connection:
         "_finishing",
         "_has_ended",
         "_has_left",
+        "_head_began",
         "_idle_since",
         "_is_flush_due",
         "_is_write_paused",
@@ -61,7 +62,6 @@ class Http2Connection:
         "service",
         "session",
         "stream",
-        "wants_end",
     )
 
     def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
@@ -80,7 +80,8 @@ class Http2Connection:
         self._streams: set[Http2Stream] = set()
         self._finishing: list[Http2Stream] = []  # their answers wait to be sent
         self._is_flush_due = self._is_write_paused = self._has_ended = False
-        self.wants_end = self._has_left = False
+        self._has_left = False
+        self._head_began: float | None = None  # while CONTINUATION frames have to come
         self._began = self._idle_since = service.clock()
         self.deadline = self._due
         service.deadlines.watch(self)
@@ -97,6 +98,10 @@ class Http2Connection:
             return
         for event in self.session.receive_data(data):
             self._act(event)
+        if self.session.is_head_incomplete is not (self._head_began is not None):
+            self._head_began = self.service.clock() if self._head_began is None else None
+            if not self._is_write_paused:
+                self.deadline = self._due
         self._flush()
 
     def _act(self, event: SessionEvent) -> None:
@@ -117,7 +122,7 @@ class Http2Connection:
         if isinstance(event, ConnectionFailed):
             self._failed(event.code, event.reason)
         elif isinstance(event, PeerLeaves):
-            self.wants_end = self._has_left = True
+            self._has_left = True
             self._end_if_empty()
 
     def _of(self, stream: SessionStream) -> Http2Stream | None:
@@ -233,8 +238,10 @@ class Http2Connection:
 
     @property
     def _due(self) -> float:
-        """When the client owes the acknowledgement of our settings, or a request."""
+        """When the client owes the rest of a head, the acknowledgement of our settings, or a request."""
         limits = self.service.runtime.limits
+        if self._head_began is not None:
+            return self._head_began + limits.head_seconds
         if not self.session.settings_acked:
             return self._began + limits.http2.settings_seconds
         return NEVER if self._streams else self._idle_since + limits.keep_alive_seconds
@@ -251,7 +258,11 @@ class Http2Connection:
         if self.deadline > now:
             return
         self.deadline = NEVER
-        if not self.session.settings_acked:
+        if self._head_began is not None:
+            self.session.fail(ErrorCode.ENHANCE_YOUR_CALM)
+            self._failed(ErrorCode.PROTOCOL_ERROR, "the fields of a request did not arrive in time")
+            self._flush()
+        elif not self.session.settings_acked:
             self.session.fail(ErrorCode.SETTINGS_TIMEOUT)
             self._failed(ErrorCode.SETTINGS_TIMEOUT, "our SETTINGS were not acknowledged")
             self._flush()
@@ -260,9 +271,8 @@ class Http2Connection:
 
     def leave(self) -> None:
         """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
-        if self.wants_end or self._has_ended:
+        if self.session.is_going_away or self._has_ended:
             return
-        self.wants_end = True
         self.session.go_away(is_final=False)
         self.flush_soon()
         self.service.loop.call_later(_LEAVING_SECONDS, self._leave_finally)

@@ -7,6 +7,7 @@ import secrets
 from typing import Final
 
 from proxy.downstream.requests import Request
+from proxy.http.framing import RequestFraming
 from proxy.http.head import Header, HeadLimits, MalformedMessage
 from proxy.http2.errors import ErrorCode, StreamFault
 from proxy.http2.field_rules import check_trailers
@@ -21,10 +22,18 @@ def _new_nonce() -> bytes:
     return secrets.token_bytes(_NONCE_BYTES)
 
 
+def _priority(framing: RequestFraming) -> bytes:
+    """The value of the priority field (RFC 9218 section 5); empty if there is none."""
+    for name, value in framing.fields.forwarded:
+        if name == b"priority":
+            return value
+    return b""
+
+
 class StreamRequests:
     """Reads the decoded fields of requests."""
 
-    __slots__ = ("_block", "_fields", "_is_ended", "_limits", "_reader", "_request", "_section")
+    __slots__ = ("_block", "_fields", "_is_ended", "_limits", "_reader", "_request", "_section", "priority")
 
     def __init__(self) -> None:
         """Start without a remembered request."""
@@ -34,6 +43,8 @@ class StreamRequests:
         self._is_ended = False
         self._request: Request | None = None
         self._section: FieldSection | None = None
+        self.priority = b""
+        """The priority field of the request that was read last."""
 
     def read(self, block: DecodedFields, limits: HeadLimits, *, is_ended: bool) -> Request:
         """Judge a request; `is_ended` says that no body follows.
@@ -48,6 +59,7 @@ class StreamRequests:
             return last
         read = self._reader.read(block.fields, limits, is_ended=is_ended)
         section, lines = read.section, None
+        self.priority = _priority(read.framing)
         if section is not None and section is self._section and last is not None:
             lines = last.fields  # only the path differs
         request = Request(b"", 0, read.head, read.framing, lines)

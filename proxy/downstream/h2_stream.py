@@ -78,6 +78,8 @@ class Http2Stream(StreamSide):
             self.refuse(bad_head(error, start_of(block.fields)))
             return
         self._request = request
+        if host.requests.priority:
+            host.session.prioritize(stream, host.requests.priority)
         exchange, target = take_up(request, self, service, facts)
         self._exchange = exchange
         if isinstance(target, RequestRefusal):

@@ -12,6 +12,7 @@ from socket import SocketType, socket
 from typing import Final
 
 from config.issuers import PLAIN_LISTENER
+from config.schema import HttpProtocol
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.http1_writer import whole_answer
 from proxy.downstream.plain_answers import PlainAnswer, PlainDecision, PlainRules, judgement
@@ -236,7 +237,9 @@ class _PlainConnection:
         duration = http.stopwatch() - self._began
         if target is not None and not http.runtime.logs_query:
             target.query = None
-        client = ClientRecord(self._address, PLAIN_LISTENER, None, "none", "plain", resumed=False)
+        client = ClientRecord(
+            self._address, PLAIN_LISTENER, None, "none", "plain", resumed=False, protocol=HttpProtocol.HTTP_1
+        )
         record = RequestRecord(
             client,
             target,

@@ -81,11 +81,25 @@ class RequestLog:
             reason, detail = ConnectionReason.TLS_BROKEN, openssl_code(error) or str(error)
         else:
             return
-        service, facts = self._service, self._facts
-        service.counters.failure(facts.listener, reason)
-        of = facts.record
+        self.cut(reason, detail)
+
+    def cut(self, reason: ConnectionReason, detail: str) -> None:
+        """The connection ends for a fault of the client, which gets a line and a count.
+
+        `detail` is a sentence of ours, or the name of an error.
+        """
+        service, of = self._service, self._facts.record
+        service.counters.failure(of.listener, reason)
         service.log_cut(
             ConnectionCut(
-                of.client, of.listener, of.name, of.group, of.outcome, resumed=of.resumed, reason=reason, detail=detail
+                client=of.client,
+                listener=of.listener,
+                name=of.name,
+                group=of.group,
+                outcome=of.outcome,
+                resumed=of.resumed,
+                protocol=of.protocol,
+                reason=reason,
+                detail=detail,
             )
         )

@@ -160,6 +160,8 @@ class Outbox:
 
     def data_to_send(self, room: int) -> bytes:
         """All frames without body; then bodies as far as windows, and about `room` bytes, allow."""
+        if not self.has_data:
+            return b""
         left = room - self._frame_bytes
         before = self.sent_bytes
         while left > 0 and self.window > 0:

@@ -235,16 +235,6 @@ class ServerSession:
         return self._streams.block_stream != 0
 
     @property
-    def open_streams(self) -> int:
-        """How many streams are open or have work."""
-        return self._table.open
-
-    @property
-    def last_stream_id(self) -> int:
-        """The highest stream that was taken up; 0 if none."""
-        return self._table.last_taken
-
-    @property
     def sent_bytes(self) -> int:
         """Body bytes of all streams that `data_to_send` has handed out."""
         return self._outbox.sent_bytes
@@ -253,11 +243,6 @@ class ServerSession:
     def unblocked(self) -> list[SessionStream]:
         """Streams whose `is_blocked` ended while data was fetched; the driver empties the list."""
         return self._outbox.unblocked
-
-    @property
-    def has_data_to_send(self) -> bool:
-        """Whether `data_to_send` would give bytes now."""
-        return self._outbox.has_data
 
     def data_to_send(self, room: int) -> bytes:
         """What to write now: about `room` bytes at most, empty if there is nothing.

@@ -38,6 +38,36 @@ class ConnectionReason(StrEnum):
     That was the client, or a machine between it and us.
     """
 
+    # HTTP/2: the client exceeded a limit, or broke a rule that ends the whole connection.
+    HTTP2_RAPID_RESET = "http2_rapid_reset"
+    """It cancelled too many requests (`http2_resets`)."""
+    HTTP2_PROVOKED_RESETS = "http2_provoked_resets"
+    """Too many of its requests had to be reset for its errors (`http2_resets`)."""
+    HTTP2_REFUSED_STREAMS = "http2_refused_streams"
+    """It began too many requests beyond `http2_streams`."""
+    HTTP2_CONTINUATION_FLOOD = "http2_continuation_flood"
+    """The headers of a request had too many frames or bytes."""
+    HTTP2_SETTINGS_FLOOD = "http2_settings_flood"
+    HTTP2_PING_FLOOD = "http2_ping_flood"
+    HTTP2_EMPTY_DATA_FLOOD = "http2_empty_data_flood"
+    HTTP2_WINDOW_UPDATE_FLOOD = "http2_window_update_flood"
+    HTTP2_PRIORITY_FLOOD = "http2_priority_flood"
+    HTTP2_UNKNOWN_FRAME_FLOOD = "http2_unknown_frame_flood"
+    HTTP2_LATE_FRAME_FLOOD = "http2_late_frame_flood"
+    """It sent too many frames for requests that are over."""
+    HTTP2_UNREAD_FRAMES = "http2_unread_frames"
+    """It did not read what its frames made us send."""
+    HTTP2_SETTINGS_TIMEOUT = "http2_settings_timeout"
+    """It did not acknowledge our SETTINGS within `http2_settings_seconds`."""
+    HTTP2_FLOW_CONTROL = "http2_flow_control"
+    """It sent more than its window allows, or made ours overflow."""
+    HTTP2_CLOSED_STREAM = "http2_closed_stream"
+    """It sent a frame for a request that was over, where no delay explains it."""
+    HTTP2_COMPRESSION = "http2_compression"
+    """Its headers could not be decompressed (HPACK)."""
+    HTTP2_PROTOCOL_ERROR = "http2_protocol_error"
+    """It broke another rule of RFC 9113."""
+
 
 class RequestReason(StrEnum):
     """Why a request was refused or ended early. In the log a colon and a sentence may follow."""

@@ -38,12 +38,14 @@ class ClientRecord:
     group: str
     outcome: str
     resumed: bool
+    protocol: str
+    """`h2` or `http/1.1`."""
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line: `JsonLines` writes it once for each connection."""
 
     # written out, as those below: the interpreter runs that of a dataclass, 1 µs each
-    def __init__(
-        self, client: str, listener: str, name: str | None, group: str, outcome: str, *, resumed: bool
+    def __init__(  # noqa: PLR0913 - its fields
+        self, client: str, listener: str, name: str | None, group: str, outcome: str, *, resumed: bool, protocol: str
     ) -> None:
         """Keep all."""
         self.client = client
@@ -52,6 +54,7 @@ class ClientRecord:
         self.group = group
         self.outcome = outcome
         self.resumed = resumed
+        self.protocol = protocol
         self.json = ""
 
 
@@ -164,7 +167,8 @@ class JsonLines:
     def _connection(self, record: ClientRecord) -> str:
         record.json = (
             f'"client":{quoted(record.client)},"listener":{quoted(record.listener)},"name":{_text(record.name)},'
-            f'"group":{quoted(record.group)},"outcome":{quoted(record.outcome)},"resumed":{str(record.resumed).lower()}'
+            f'"group":{quoted(record.group)},"outcome":{quoted(record.outcome)},"resumed":{str(record.resumed).lower()},'
+            f'"protocol":{quoted(record.protocol)}'
         )
         return record.json
 
@@ -200,6 +204,7 @@ class PrettyLines:
             f"  {_printable(target.method):7} {path:{_TERMINAL_PATH}} ",
             (f"{record.duration * 1000:9.1f} ms {_size(record.response_bytes):>9}  ", "cyan"),
             (record.connection.group, "green" if record.connection.outcome.startswith("hybrid") else "yellow"),
+            (f"  {record.connection.protocol}", "dim"),
             ("  resumed" if record.connection.resumed else "", "dim"),
             f"  {record.connection.client}",
         )

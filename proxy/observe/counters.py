@@ -9,7 +9,7 @@ by name and some additions. The parent merges the counts of the workers (`mergin
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
 from proxy.limits.reasons import RequestReason, request_reason
@@ -20,9 +20,15 @@ from proxy.payload.uses import MessageCounts
 from proxy.signing.token_counters import TokenCounters
 from proxy.tls.results import Established
 
+if TYPE_CHECKING:
+    from proxy.http2.causes import ResetCause
+
 NOWHERE: Final = "-"
 """The label for requests without a route and handshakes without an identity."""
 
+# As `ClientRecord.protocol` has them.
+_HTTP_2: Final = "h2"
+_HTTP_1: Final = "http/1.1"
 # The contexts allow no other version (`tls.context`).
 _TLS_VERSION: Final = "TLSv1.3"
 # A status has three digits. 501 and 505 for malformed requests are not faults of a server, and are
@@ -38,10 +44,25 @@ def _class_name(hundreds: int) -> str:
     return "malformed" if hundreds == _MALFORMED else f"{hundreds}xx"
 
 
+class Http2Counters:
+    """The HTTP/2 connections of one listener, and the streams on them. Their driver counts."""
+
+    __slots__ = ("connections", "connections_open", "requests", "resets", "streams_open")
+
+    def __init__(self) -> None:
+        """All counts are zero."""
+        self.connections = 0
+        self.connections_open = 0
+        self.requests = 0
+        """Requests that are over; `Counters.request` counts them."""
+        self.resets: Counter[ResetCause] = Counter()
+        self.streams_open = 0
+
+
 class ListenerCounters:
     """The counters of one listener."""
 
-    __slots__ = ("accepted", "handshake_seconds", "open", "statuses")
+    __slots__ = ("accepted", "handshake_seconds", "http2", "open", "statuses")
 
     def __init__(self) -> None:
         """All counts are zero."""
@@ -51,6 +72,7 @@ class ListenerCounters:
         self.statuses = [0] * _CLASSES
         """Requests by the first digit of their status."""
         self.handshake_seconds = Histogram(HANDSHAKE_SECONDS)
+        self.http2 = Http2Counters()
 
 
 class Traffic:
@@ -188,6 +210,8 @@ class Counters:
                 route.payload_refusals[cause] += 1
         route.statuses[hundreds] += 1
         listener.statuses[hundreds] += 1
+        if record.connection.protocol == _HTTP_2:
+            listener.http2.requests += 1
         route.first_byte_seconds.observe(record.first_byte)
         if record.messages is not None:
             return  # a WebSocket: its bytes are counted already, and its client decides how long it lasts
@@ -235,6 +259,21 @@ class Counters:
             "handshake_seconds": [one.handshake_seconds.row(listener=name) for name, one in self._listeners.items()],
             "signing_seconds": [one.row(identity=name) for name, one in self._signing.items()],
             "listener_requests": self._listener_request_rows(),
+            "protocol_requests": self._protocol_request_rows(),
+            "http2": [
+                {
+                    "listener": name,
+                    "connections": one.http2.connections,
+                    "open": one.http2.connections_open,
+                    "streams_open": one.http2.streams_open,
+                }
+                for name, one in self._listeners.items()
+            ],
+            "http2_resets": [
+                {"listener": name, "cause": cause, "count": count}
+                for name, one in self._listeners.items()
+                for cause, count in sorted(one.http2.resets.items())
+            ],
         }
 
     def _requests(self) -> dict[str, Any]:
@@ -276,6 +315,16 @@ class Counters:
             {"listener": listener, "reason": reason, "count": count}
             for (listener, reason), count in sorted(self._failures.items())
         ]
+
+    def _protocol_request_rows(self) -> list[dict[str, str | int]]:
+        rows: list[dict[str, str | int]] = []
+        for name, one in sorted(self._listeners.items()):
+            requests = one.http2.requests
+            rows += (
+                {"listener": name, "protocol": _HTTP_1, "count": sum(one.statuses) - requests},
+                {"listener": name, "protocol": _HTTP_2, "count": requests},
+            )
+        return rows
 
     def _listener_request_rows(self) -> list[dict[str, str | int]]:
         return [

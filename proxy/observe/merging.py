@@ -11,7 +11,7 @@ from typing import Any, Final
 from proxy.observe.breaking import merge_breaking
 
 # Gauges: they end with their worker.
-_GAUGES: Final = frozenset({"open", "held"})
+_GAUGES: Final = frozenset({"open", "held", "streams_open"})
 _LIVE_FAMILIES: Final = frozenset({"token_figures", "token_states", "token_good"})
 # Merged by their minimum, not by their sum.
 _AGES: Final = frozenset({"youngest"})

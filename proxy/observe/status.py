@@ -90,6 +90,13 @@ def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> dict[str, An
         "requests": _sums(of_it("listener_requests"), "status"),
         "handshakes": _handshakes(of_it("handshakes")),
         "failures": _sums(of_it("failures"), "reason"),
+        "protocols": _sums(of_it("protocol_requests"), "protocol"),
+        "http2": {
+            "connections": sum(row["connections"] for row in of_it("http2")),
+            "connections_open": sum(row["open"] for row in of_it("http2")),
+            "streams_open": sum(row["streams_open"] for row in of_it("http2")),
+            "resets": _sums(of_it("http2_resets"), "cause"),
+        },
     }
 
 

@@ -225,6 +225,8 @@ def test_a_provider_is_loaded_once() -> None:
         ("header_bytes", "head_bytes", 40_000),
         ("target_bytes", "head_bytes", 33_000),
         ("chunk_line_bytes", "chunk_overhead_bytes", 20_000),
+        ("http2_stream_window_bytes", "http2_stream_window_most_bytes", 100_000),
+        ("http2_stream_window_most_bytes", "http2_connection_window_bytes", 200_000),
     ],
 )
 def test_a_limit_that_another_one_makes_pointless_is_only_said(smaller: str, larger: str, value: int) -> None:

@@ -38,6 +38,8 @@ def _parts(document: Document) -> Iterator[RenderableType]:
     yield from _readiness(document["readiness"])
     yield _workers(document["workers"])
     yield _listeners(document["listeners"])
+    if any(one["http2"]["connections"] for one in document["listeners"]):
+        yield _http2(document["listeners"])
     yield _handshakes(document["handshakes"], document["failures"])
     yield from _breaking(document["breaking_under_require"])
     if document["tokens"]:
@@ -98,6 +100,22 @@ def _listeners(listeners: Sequence[Document]) -> Table:
             share(one["handshakes"]["hybrid_share"]),
             str(sum(one["failures"].values())),
         )
+    return table
+
+
+def _http2(listeners: Sequence[Document]) -> Table:
+    table = _table("HTTP/2", "listener", ">connections", ">open", ">requests", ">streams open", "streams reset")
+    for one in listeners:
+        http2 = one["http2"]
+        if http2["connections"]:
+            table.add_row(
+                one["name"],
+                str(http2["connections"]),
+                str(http2["connections_open"]),
+                str(one["protocols"].get("h2", 0)),
+                str(http2["streams_open"]),
+                Text(", ".join(f"{cause} {count}" for cause, count in http2["resets"].items()) or "-"),
+            )
     return table
 
 

@@ -96,9 +96,10 @@ class HandshakeFailed(Event):
 @dataclass(frozen=True, slots=True)
 class ConnectionCut(Event):
     """A connection was closed after its handshake, because the client broke the rules of TLS or
-    sent a fatal alert.
+    HTTP/2, exceeded a limit of HTTP/2, or sent a fatal alert.
 
     A single one is normal. If one client causes many, it is broken or it attacks.
+    [Troubleshooting](troubleshooting.md#http2) explains the reasons of HTTP/2.
     """
 
     event = "connection_cut"
@@ -116,8 +117,10 @@ class ConnectionCut(Event):
     """Outcome of the key exchange: the label `outcome` of `plexigate_handshakes_total`."""
     resumed: bool
     """Whether the session was resumed."""
+    protocol: str
+    """`h2` or `http/1.1`."""
     reason: str
-    """`tls_record_flood` or `tls_broken`."""
+    """`tls_record_flood`, `tls_broken`, or a reason that begins with `http2_`."""
     detail: str
     """What went wrong."""
 

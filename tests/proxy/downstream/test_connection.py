@@ -1509,7 +1509,7 @@ class TestLog:
         assert (record.upstream, record.route) == ("http://127.0.0.1:8000", "chat.test/")
         assert (record.error, record.messages) == (None, None)
         assert record.connection == ClientRecord(
-            "192.0.2.7", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False
+            "192.0.2.7", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False, protocol="http/1.1"
         )
 
     def test_query_is_logged_where_that_is_wanted(self) -> None:

@@ -74,7 +74,7 @@ def test_messages_pass_both_ways_and_close_frames_end_the_stream() -> None:
     (record,) = socket.talk.records
     assert (record.status, record.error, record.messages) == (101, None, (1, 1))
     assert socket.talk.connection.is_idle
-    assert socket.talk.connection.session.open_streams == 0
+    assert socket.talk.connection.session._table.open == 0
 
 
 def test_what_came_before_the_answer_is_not_lost() -> None:

@@ -300,7 +300,7 @@ class TestEnds:
         (record,) = talk.records
         assert (record.status, record.error) == (499, "the client reset the stream (error 8)")
         assert talk.connection.is_idle
-        assert talk.connection.session.open_streams == 0
+        assert talk.connection.session._table.open == 0
 
     def test_lost_connection_stops_all_work(self) -> None:
         talk = Http2Conversation()

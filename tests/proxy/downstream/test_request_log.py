@@ -1,9 +1,11 @@
 """What the log says about a request; more of it in the tests of the connection."""
 
 import ssl
+from dataclasses import replace
 
 import pytest
 
+from config.schema import HttpProtocol
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
@@ -71,6 +73,28 @@ def test_connection_that_is_cut_for_its_tls_has_a_line_and_a_count(
     assert (cut.client, cut.listener, cut.reason, cut.detail) == ("192.0.2.7", "public", reason, detail)
     rows = talk.service.counters.snapshot()["failures"]
     assert {"listener": "public", "reason": reason, "count": 1} in rows
+
+
+def test_connection_that_breaks_a_rule_of_http_2_has_a_line_and_a_count() -> None:
+    talk = Conversation()
+    tls = replace(established(), protocol=HttpProtocol.HTTP_2)
+    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", tls, is_trusted=False))
+    log.cut(ConnectionReason.HTTP2_PING_FLOOD, "the client sends too many of them")
+    (cut,) = talk.cuts
+    assert (cut.client, cut.protocol, cut.reason) == ("192.0.2.7", "h2", "http2_ping_flood")
+    assert cut.detail == "the client sends too many of them"
+    assert talk.service.counters.snapshot()["failures"] == [
+        {"listener": "public", "reason": "http2_ping_flood", "count": 1}
+    ]
+
+
+def test_refused_heads_have_the_protocol_too() -> None:
+    talk = Conversation()
+    tls = replace(established(), protocol=HttpProtocol.HTTP_2)
+    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", tls, is_trusted=False))
+    log.refused(None, None, RequestRefusal(431, "too large", "head_too_large"), b"id", 0)
+    (record,) = talk.records
+    assert record.connection.protocol == "h2"
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()])

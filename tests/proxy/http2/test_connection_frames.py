@@ -95,7 +95,7 @@ class TestSettings:
         wire.receive(setting(Setting.INITIAL_WINDOW_SIZE, 400))
         assert stream.send_window == -600
         wire.sent()
-        assert not wire.session.has_data_to_send
+        assert not wire.session._outbox.has_data
         wire.receive(window_update(1, 600))
         assert wire.sent() == []
         wire.receive(window_update(1, 1))

@@ -37,7 +37,7 @@ class TestFrames:
         wire.session.send_head(stream, OK, ends=False)
         wire.session.send_data(stream, b"hello")
         wire.session.send_end(stream)
-        assert (stream.queued, wire.session.has_data_to_send) == (5, True)
+        assert (stream.queued, wire.session._outbox.has_data) == (5, True)
         head, data = wire.sent()
         assert (head.kind, head.flags, data) == (
             FrameType.HEADERS,
@@ -45,8 +45,8 @@ class TestFrames:
             Sent(0, Flag.END_STREAM, 1, b"hello"),
         )
         assert fields_of(head, hpack.Decoder()) == OK
-        assert (stream.is_closed, stream.sent_bytes, wire.session.open_streams) == (True, 5, 0)
-        assert not wire.session.has_data_to_send
+        assert (stream.is_closed, stream.sent_bytes, wire.session._table.open) == (True, 5, 0)
+        assert not wire.session._outbox.has_data
         assert wire.session.data_to_send(1_000) == b""
 
     def test_an_answer_without_body_is_one_frame(self, wire: Wire) -> None:
@@ -139,7 +139,7 @@ class TestWindows:
         wire.session.send_data(first, bytes(70_000))
         wire.session.send_end(first)
         assert len(content(wire.sent(1_000_000), 1)) == 65_535
-        assert not wire.session.has_data_to_send
+        assert not wire.session._outbox.has_data
         wire.session.send_data(second, b"hello")
         assert content(wire.sent(), 3) == b"hello"
         wire.receive(window_update(1, 10))
@@ -154,9 +154,9 @@ class TestWindows:
         wire.session.send_data(second, b"hello")
         sent = wire.sent(1_000_000)
         assert len(content(sent, 1)) + len(content(sent, 3)) == 65_535
-        assert (wire.session.has_data_to_send, wire.sent()) == (False, [])
+        assert (wire.session._outbox.has_data, wire.sent()) == (False, [])
         wire.receive(window_update(0, 5))
-        assert wire.session.has_data_to_send
+        assert wire.session._outbox.has_data
         sent = wire.sent()
         assert len(content(sent, 1)) + len(content(sent, 3)) == 5
 
@@ -239,7 +239,7 @@ class TestBlocking:
         for stream in streams:
             while not stream.is_blocked:
                 wire.session.send_data(stream, bytes(8_192))
-        while wire.session.has_data_to_send:
+        while wire.session._outbox.has_data:
             wire.sent()
         assert {stream.id for stream in wire.session.unblocked} == {stream.id for stream in streams}
 
@@ -247,7 +247,7 @@ class TestBlocking:
         stream = begun(wire, 1)
         wire.session.send_data(stream, bytes(100_000))
         wire.receive(rst(1))
-        assert (stream.queued, stream.pieces, wire.session.has_data_to_send) == (0, [], False)
+        assert (stream.queued, stream.pieces, wire.session._outbox.has_data) == (0, [], False)
         wire.session.send_data(stream, b"more")
         wire.session.send_end(stream)
         assert wire.sent() == []

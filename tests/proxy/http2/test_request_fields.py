@@ -354,6 +354,12 @@ class TestMemory:
         first = reader.read(GET, WIDE, is_ended=True)
         assert reader.read(fields, limits, is_ended=is_ended).section is not first.section
 
+    def test_another_name_in_the_place_of_the_path_is_no_path(self) -> None:
+        reader = RequestFieldReader(lambda: NONCE)
+        reader.read(GET, WIDE, is_ended=True)
+        with pytest.raises(StreamFault):
+            reader.read([*GET[:3], (b":status", b"/x")], WIDE, is_ended=True)
+
     def test_long_sections_and_handshakes_are_not_remembered(self) -> None:
         reader = RequestFieldReader(lambda: NONCE)
         assert reader.read([*GET, (b"a", b"b" * 5_000)], WIDE, is_ended=True).section is None

@@ -99,7 +99,7 @@ class TestStoppedRequests:
             (FrameType.DATA, True),
             (FrameType.RST_STREAM, False),
         ]
-        assert (stream.is_closed, wire.session.open_streams) == (True, 0)
+        assert (stream.is_closed, wire.session._table.open) == (True, 0)
         assert wire.receive(body(1, b"y" * 100, ends=True)) == []
 
     def test_an_answer_whose_end_is_sent_is_followed_at_once(self) -> None:
@@ -152,7 +152,7 @@ class TestGoingAway:
         for stream in (first, second):
             wire.session.send_head(stream, OK, ends=True)
         assert [one.stream for one in wire.sent()] == [1, 3]
-        assert wire.session.open_streams == 0
+        assert wire.session._table.open == 0
 
     def test_without_streams_none_is_taken_up(self) -> None:
         wire = Wire()
@@ -176,7 +176,7 @@ class TestFailing:
         last = wire.sent()[-1]
         assert (last.payload, last.number) == (number(3) + number(4), ErrorCode.SETTINGS_TIMEOUT)
         assert wire.receive(headers(5)) == []
-        assert not wire.session.has_data_to_send
+        assert not wire.session._outbox.has_data
 
     def test_too_many_provoked_resets_end_it_with_the_next_input(self) -> None:
         wire = Wire(replace(H2_LIMITS, resets=1, resets_per_second=0.001))
@@ -243,7 +243,7 @@ class TestPythonHyper:
             talk.server.send_end(stream)
             talk.rest()
             assert talk.answer_of(one) == b"answer %d" % one
-        assert talk.server.open_streams == 0
+        assert talk.server._table.open == 0
         assert talk.server.settings_acked
 
     def test_a_download_of_many_windows_with_trailers(self) -> None:
@@ -412,7 +412,7 @@ def test_no_frames_raise_or_are_kept_or_fail_twice(
         if start % 3 == 0:
             session.data_to_send(1_000)
     assert driver.failures == session.has_failed
-    assert session.open_streams <= 3
+    assert session._table.open <= 3
     assert len(session.data_to_send(0)) < 100_000 + 50 * len(data)
 
 

@@ -47,7 +47,7 @@ class TestRequests:
         (event,) = wire.receive(headers(1))
         assert isinstance(event, RequestReceived)
         assert (event.decoded.fields, event.is_ended, event.stream.is_request_ended) == (GET, True, True)
-        assert (wire.session.open_streams, wire.session.last_stream_id) == (1, 1)
+        assert (wire.session._table.open, wire.session._table.last_taken) == (1, 1)
 
     def test_a_request_may_have_trailers(self) -> None:
         wire = Wire()
@@ -248,9 +248,9 @@ class TestStates:
         (event,) = wire.receive(rst(1, 0xABCD))
         assert isinstance(event, StreamReset)
         assert (event.stream, event.code, event.reason) == (stream, 0xABCD, "")
-        assert (stream.is_closed, wire.session.open_streams) == (True, 1)
+        assert (stream.is_closed, wire.session._table.open) == (True, 1)
         wire.session.work_ended(stream)
-        assert wire.session.open_streams == 0
+        assert wire.session._table.open == 0
 
 
 class TestBodies:
@@ -270,7 +270,7 @@ class TestBodies:
         wire.session.send_head(stream, OK, ends=True)
         (event,) = wire.receive(body(1, b"x", ends=True))
         assert isinstance(event, BodyReceived)
-        assert (stream.is_closed, wire.session.open_streams) == (True, 0)
+        assert (stream.is_closed, wire.session._table.open) == (True, 0)
         wire.session.consumed(stream, 1)
 
     def test_more_than_the_window_of_the_stream_resets_it(self) -> None:
@@ -347,7 +347,7 @@ class TestStreamLimit:
                 (FrameType.RST_STREAM, 5, ErrorCode.REFUSED_STREAM),
                 (FrameType.RST_STREAM, 7, ErrorCode.REFUSED_STREAM),
             ]
-            assert wire.session.last_stream_id == 3
+            assert wire.session._table.last_taken == 3
             wire.session.send_head(first, OK, ends=True)
             wire.request(9)
 

@@ -14,7 +14,9 @@ from proxy.tls.results import Established
 CHAT = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_alert_context()))
 HANDSHAKE = Established("chat.test", CHAT, KNOWN["x25519mlkem768"], HandshakeOutcome.HYBRID, is_resumed=False)
 CLASSICAL = replace(HANDSHAKE, group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT)
-CLIENT = ClientRecord("192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False)
+CLIENT = ClientRecord(
+    "192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False, protocol="http/1.1"
+)
 REQUEST = RequestRecord(
     CLIENT, None, 0.0, 200, 10, 2_000, 0.004, 0.2, "http://a:1", "chat.test/", "id", error=None, messages=None
 )

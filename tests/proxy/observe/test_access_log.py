@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from config.schema import HttpProtocol
 from proxy.observe.access_log import (
     ClientRecord,
     JsonLines,
@@ -27,6 +28,7 @@ CLIENT = ClientRecord(
     group="X25519MLKEM768",
     outcome=HandshakeOutcome.HYBRID,
     resumed=False,
+    protocol=HttpProtocol.HTTP_1,
 )
 TARGET = TargetRecord(host="chat.example.org", method="GET", path="/api/messages", query=None)
 REQUEST = RequestRecord(
@@ -62,6 +64,7 @@ CUT = ConnectionCut(
     CLIENT.group,
     CLIENT.outcome,
     resumed=False,
+    protocol="h2",
     reason="tls_broken",
     detail="BAD\x1bMAC",
 )
@@ -116,19 +119,21 @@ class TestJson:
             "group": "X25519MLKEM768",
             "outcome": "hybrid",
             "resumed": False,
+            "protocol": "http/1.1",
             "request_id": "a1b2-1f",
         }
 
     def test_some_requests_have_more(self) -> None:
         record = request(
-            dataclasses.replace(CLIENT, resumed=True),
+            dataclasses.replace(CLIENT, resumed=True, protocol=HttpProtocol.HTTP_2),
             dataclasses.replace(TARGET, query="a=b"),
             messages=(3, 4),
             error="gone",
         )
         line = parsed(JsonLines().request(record))
-        assert [line[key] for key in ("resumed", "query", "messages_in", "messages_out", "error")] == [
+        assert [line[key] for key in ("resumed", "protocol", "query", "messages_in", "messages_out", "error")] == [
             True,
+            "h2",
             "a=b",
             3,
             4,
@@ -176,6 +181,7 @@ class TestJson:
             "group": "X25519MLKEM768",
             "outcome": "hybrid",
             "resumed": False,
+            "protocol": "h2",
             "reason": "tls_broken",
             "detail": "BAD\x1bMAC",
         }
@@ -195,7 +201,7 @@ class TestJson:
 
     @given(TEXTS, TEXTS, TEXTS)
     def test_any_text_is_valid_json(self, text: str, other: str, third: str) -> None:
-        client = {"client": text, "listener": other, "name": third, "group": text, "outcome": other}
+        client = {"client": text, "listener": other, "name": third, "group": text, "outcome": other, "protocol": third}
         target = {"host": text, "method": other, "path": third, "query": text}
         texts = {"upstream": other, "route": third, "request_id": text, "error": other}
         record = request(ClientRecord(**client, resumed=True), TargetRecord(**target), **texts)
@@ -226,7 +232,7 @@ class TestPretty:
     def test_a_request_is_one_line(self) -> None:
         assert plain_lines().request(REQUEST).decode() == (
             "14:13:20.123Z  200  GET     chat.example.org/api/messages                                     15.7 ms"
-            "    3456 B  X25519MLKEM768  203.0.113.5\n"
+            "    3456 B  X25519MLKEM768  http/1.1  203.0.113.5\n"
         )
 
     def test_requests_are_aligned(self) -> None:
@@ -242,9 +248,10 @@ class TestPretty:
             assert size in line
 
     def test_what_only_some_requests_have_is_at_the_end(self) -> None:
-        record = request(dataclasses.replace(CLIENT, resumed=True), messages=(3, 4), error="gone")
+        client = dataclasses.replace(CLIENT, resumed=True, protocol=HttpProtocol.HTTP_2)
+        record = request(client, messages=(3, 4), error="gone")
         line = plain_lines().request(record).decode()
-        assert line.endswith("X25519MLKEM768  resumed  203.0.113.5  messages 3 in, 4 out  gone\n")
+        assert line.endswith("X25519MLKEM768  h2  resumed  203.0.113.5  messages 3 in, 4 out  gone\n")
 
     def test_a_connection_that_was_cut_says_why_and_whose_it_was(self) -> None:
         line = plain_lines().event(AT, CUT).decode()

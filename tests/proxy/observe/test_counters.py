@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from config.schema import HttpProtocol
+from proxy.http2.causes import ResetCause
 from proxy.limits.reasons import CLOSED, RequestReason
 from proxy.observe.counters import Counters
 from tests.proxy.observe.counting import CLASSICAL, CLIENT, HANDSHAKE, REQUEST, counters_of
@@ -98,6 +100,39 @@ def test_requests_are_counted_by_route_and_by_listener() -> None:
         {"listener": "inner", "status": "4xx", "count": 1},
         *({"listener": "public", "status": status, "count": count} for status, count in classes.items()),
     ]
+
+
+def test_requests_are_counted_by_version_of_http() -> None:
+    counters = counted()
+    http_2 = replace(CLIENT, protocol=HttpProtocol.HTTP_2)
+    counters.request(replace(REQUEST, connection=http_2))
+    counters.request(replace(REQUEST, connection=http_2, status=101, messages=(1, 2)))
+    counters.request(replace(REQUEST, connection=replace(http_2, listener="inner"), status=400, error="gone"))
+    snapshot = counters.snapshot()
+    assert snapshot["protocol_requests"] == [
+        {"listener": "inner", "protocol": "http/1.1", "count": 0},
+        {"listener": "inner", "protocol": "h2", "count": 1},
+        {"listener": "public", "protocol": "http/1.1", "count": 6},
+        {"listener": "public", "protocol": "h2", "count": 2},
+    ]
+    assert sum(row["count"] for row in snapshot["listener_requests"]) == 9
+
+
+def test_http_2_is_counted_by_listener() -> None:
+    counters = Counters()
+    http2 = counters.listener("public").http2
+    http2.connections += 2
+    http2.connections_open += 1
+    http2.streams_open += 7
+    for cause in (ResetCause.REFUSED, ResetCause.CLIENT, ResetCause.CLIENT):
+        http2.resets[cause] += 1
+    snapshot = counters.snapshot()
+    assert snapshot["http2"] == [{"listener": "public", "connections": 2, "open": 1, "streams_open": 7}]
+    assert snapshot["http2_resets"] == [
+        {"listener": "public", "cause": "client", "count": 2},
+        {"listener": "public", "cause": "refused", "count": 1},
+    ]
+    assert json.loads(json.dumps(snapshot)) == snapshot
 
 
 def test_requests_are_timed_and_their_bytes_added() -> None:

@@ -11,7 +11,9 @@ from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 
 REQUEST = RequestRecord(
-    connection=ClientRecord("203.0.113.5", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False),
+    connection=ClientRecord(
+        "203.0.113.5", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False, protocol="http/1.1"
+    ),
     target=TargetRecord("chat.test", "GET", "/hello", None),
     time=1_790_000_000.25,
     status=200,
@@ -33,6 +35,7 @@ CUT = ConnectionCut(
     "X25519MLKEM768",
     "hybrid",
     resumed=False,
+    protocol="http/1.1",
     reason="tls_record_flood",
     detail="too many TLS records without data",
 )

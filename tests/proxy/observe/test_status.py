@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from proxy.http2.causes import ResetCause
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
 from proxy.observe.scrape import Scrape
@@ -57,6 +58,28 @@ def test_listeners_have_their_own_figures() -> None:
     assert public["handshakes"]["hybrid_share"] == 0.7
     assert (strict["requests"], strict["failures"]) == ({}, {"pq_policy": 4})
     assert strict["handshakes"]["hybrid_share"] is None
+
+
+def test_listeners_have_their_figures_of_http_2() -> None:
+    counters = fed()
+    http2 = counters.listener("public").http2
+    http2.connections, http2.connections_open, http2.streams_open, http2.requests = 5, 2, 9, 3
+    http2.resets[ResetCause.CLIENT] += 4
+    public, strict = status(scrape(worker(0, counters), worker(1, counters)))["listeners"]
+    figures = {"connections": 10, "connections_open": 4, "streams_open": 18, "resets": {"client": 10}}
+    assert public["http2"] == figures
+    assert public["protocols"] == {"h2": 6, "http/1.1": 10}
+    assert strict["http2"] == {"connections": 0, "connections_open": 0, "streams_open": 0, "resets": {}}
+    ended = Retained()
+    ended.keep(counters.snapshot())
+    (public, _) = status(scrape(worker(0, fed()), retained=ended))["listeners"]
+    assert public["http2"] == {
+        **figures,
+        "connections": 5,
+        "connections_open": 0,
+        "streams_open": 0,
+        "resets": {"client": 6},
+    }
 
 
 def test_share_of_hybrid_handshakes_leaves_out_who_was_refused() -> None:

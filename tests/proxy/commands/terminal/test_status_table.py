@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from proxy.commands.terminal.status_table import duration, share, size, status_tables
+from proxy.http2.causes import ResetCause
 from proxy.observe.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import Scrape, WorkerState
@@ -44,6 +45,20 @@ def test_everything_is_there() -> None:
     assert lines(text, "10.0.0.2:8000") == ["chat http://10.0.0.2:8000 ejected 6 2 0 4 100 2 5.0 ms"]
     assert [line.split()[-1] for line in lines(text, "mldsa-65")] == ["6"]
     assert lines(text, "files.test") == ["files ecdsa-p256 files.test expired"]
+
+
+def test_http_2_is_shown_where_it_is_spoken() -> None:
+    counters = fed()
+    assert "HTTP/2" not in shown(status(scrape(worker(0, counters))))
+    http2 = counters.listener("public").http2
+    http2.connections, http2.connections_open, http2.streams_open, http2.requests = 5, 2, 9, 3
+    document = status(scrape(worker(0, counters)))
+    assert lines(shown(document), "public")[1:] == ["public 5 2 3 9 client 1"]
+    http2.resets[ResetCause.CLIENT] += 4
+    http2.resets[ResetCause.EARLY_ANSWER] += 1
+    text = shown(status(scrape(worker(0, counters))))
+    assert lines(text, "early_answer") == ["public 5 2 3 9 client 5, early_answer 1"]
+    assert lines(text, "streams reset") == ["listener connections open requests streams open streams reset"]
 
 
 def test_what_is_urgent_stands_first_among_certificates() -> None:
