@@ -141,6 +141,7 @@ class FakeStream:
         self.written = b""
         """Everything that was written and not yet looked at by `sent`."""
         self.is_reading = True
+        self.reads_on = False
         self.is_full = False
         """The peer takes nothing: the next write blocks."""
         self.is_blocked = False

@@ -63,10 +63,8 @@ class Downstream:
 
     def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
         """Take over an established stream, which is reading already."""
-        self._service = service
-        self.stream = stream
+        self._service, self.stream, self.facts = service, stream, facts
         self.send: Final = stream.write  # bound once, as each response is sent by it
-        self.facts = facts
         self._log = RequestLog(service, facts)
         self._refuse: Final = OwnAnswers(service, self._log).refuse
         self._patience = ClientDeadlines(service, stream)
@@ -184,6 +182,7 @@ class Downstream:
             refusal = body_refused(error)
             self._fail(exchange, refusal, refusal.reason)
             return False
+        self.stream.reads_on = self.stream.reads_on and not exchange.is_request_complete
         if excess:
             self._inbox.hold(excess, self._service.runtime.limits.pipelined_bytes)
         self._await_body(len(data))
@@ -228,7 +227,8 @@ class Downstream:
         self._await_body()
 
     def resume_request(self) -> None:
-        """Take the body again."""
+        """Take the body again, for a server. Several records in a turn: no request is among them."""
+        self.stream.reads_on = True
         self._inbox.resume()
         self._await_body()
 

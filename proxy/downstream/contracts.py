@@ -20,6 +20,9 @@ from proxy.upstream.contracts import ResponseReceiver
 class ClientStream(ByteStream, Stream, Protocol):
     """The stream to a client: a `TlsStream`."""
 
+    reads_on: bool
+    """Whether one turn may take several full records of a body."""
+
     def cut(self) -> None:
         """Send what was written, then close so that the client sees that something is missing."""
 

@@ -56,6 +56,11 @@ class RecordTally:
             return 1
         return self._walk(self._header + bytes(data) if self._header else data)
 
+    @property
+    def rest(self) -> int:
+        """How many bytes are missing of the record that has begun; 0 if that is not known."""
+        return self._rest
+
     def is_one(self, data: bytes | memoryview) -> bool:
         """Whether `data` is one record that came alone and whole, as nearly all do."""
         size: i64 = len(data)

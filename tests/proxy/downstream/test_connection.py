@@ -385,6 +385,16 @@ class TestBodies:
         assert talk.client.is_reading
         assert talk.downstream.deadline == talk.loop.now + 30
 
+    def test_only_the_body_that_a_server_takes_is_read_by_several_records(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9"))
+        assert not talk.client.reads_on, "what is gathered is bounded by one read"
+        talk.server.lend()
+        talk.receive(b"abc")
+        assert talk.client.reads_on
+        talk.receive(b"defghi")
+        assert not talk.client.reads_on, "requests come next"
+
     def test_server_waits_while_its_client_takes_nothing(self) -> None:
         talk = Conversation()
         talk.receive(request())

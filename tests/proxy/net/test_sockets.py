@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 
@@ -69,6 +70,44 @@ class TestReading:
             wire.peer.send(b"y" * 60_000)
         loop.settle()
         assert sizes == [65_536, 54_464]
+
+    def test_owner_may_read_on_when_it_is_done_with_its_view(self, wire: Wire, loop: FakeLoop) -> None:
+        more: list[bytes] = []
+
+        def read_on(_: bytes) -> None:
+            for _turn in range(3):
+                more.append(bytes(wire.stream.read_on(1_000)))
+                wire.peer.close()
+
+        wire.owner.when_data = read_on
+        wire.stream.resume_reading()
+        wire.peer.send(b"y" * 65_536)
+        wire.peer.send(b"z")
+        loop.settle()
+        assert more == [b"z", b"", b""]
+        assert wire.owner.kinds == ["data", "eof"]
+
+    def test_reset_is_told_after_the_call_that_reads_on(self, loop: FakeLoop) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            client = socket.create_connection(listening.getsockname())
+            sock, _ = listening.accept()
+        sock.settimeout(0)
+        owner = RecordingOwner()
+        stream = SocketStream(SharedIo(loop), sock, owner, LINGER)
+
+        def read_on(_: bytes) -> None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            assert not len(stream.read_on(1_000))
+            assert owner.kinds == ["data"]
+
+        owner.when_data = read_on
+        stream.resume_reading()
+        client.send(b"x")
+        loop.settle()
+        assert owner.kinds == ["data", "lost"]
+        assert owner.events[-1] == ("lost", ConnectionResetError)
+        assert not len(stream.read_on(1_000))
 
     def test_end_of_the_peer_is_told_once_and_leaves_our_direction_open(self, wire: Wire, loop: FakeLoop) -> None:
         wire.stream.resume_reading()

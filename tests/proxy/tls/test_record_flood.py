@@ -39,6 +39,15 @@ def test_a_record_that_is_not_complete_does_not_count() -> None:
     assert tally.receive_data(b"\0") == 1
 
 
+def test_rest_of_a_record_is_known_once_its_header_is_there() -> None:
+    tally = RecordTally()
+    rests = []
+    for piece in (record(40)[:4], record(40)[4:15], bytes(29), bytes(1)):
+        tally.receive_data(piece)
+        rests.append(tally.rest)
+    assert rests == [0, 30, 1, 0]
+
+
 def test_so_many_at_once_are_taken_and_no_more() -> None:
     tally = RecordTally()
     assert not tally.is_flood(RECORDS_WITHOUT_DATA, 0, now=1_000.0)
