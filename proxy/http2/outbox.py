@@ -144,7 +144,6 @@ class Outbox:
         self._schedule.remove(stream)
         self._queued -= stream.queued
         stream.queued = 0
-        stream.offset = 0
         stream.pieces = []
         if stream.unconsumed_bytes > 0:
             self.credit(stream.unconsumed_bytes)

@@ -216,11 +216,12 @@ class TestFloods:
             assert wire.receive(data) == []
             wire.sent()
 
-    def test_answers_that_the_client_does_not_read_are_bounded(self) -> None:
+    @pytest.mark.parametrize("data", [PING, SETTINGS])
+    def test_answers_that_the_client_does_not_read_are_bounded(self, data: bytes) -> None:
         wire = Wire()
         while not wire.session.has_failed:
             wire.clock.now += 0.2
-            wire.receive(PING)
+            wire.receive(data)
         assert getattr(wire.events[-1], "reason").startswith("unread_frames: ")  # noqa: B009
         assert len(wire.session.data_to_send(0)) < 100_000
 

@@ -26,6 +26,7 @@ class TestReceiveWindow:
         window.receive(100_000)
         assert window.consume(49_999) == 0
         assert window.consume(1) == 50_000
+        assert window.consume(1) == 0
         window.receive(50_000)
         with pytest.raises(ConnectionFault):
             window.receive(1)

@@ -243,6 +243,18 @@ class TestBlocking:
             wire.sent()
         assert {stream.id for stream in wire.session.unblocked} == {stream.id for stream in streams}
 
+    @pytest.mark.parametrize("are_read", [True, False])
+    def test_a_crowd_that_is_gone_blocks_no_stream(self, wire: Wire, *, are_read: bool) -> None:
+        for one in range(1, 101, 2):
+            stream = begun(wire, one)
+            wire.session.send_data(stream, bytes(40_000))
+            wire.receive(b"" if are_read else rst(one))
+            while wire.sent():
+                pass
+        last = begun(wire, 101)
+        wire.session.send_data(last, bytes(60_000))
+        assert not last.is_blocked
+
     def test_what_a_closed_stream_had_is_forgotten(self, wire: Wire) -> None:
         stream = begun(wire, 1)
         wire.session.send_data(stream, bytes(100_000))

@@ -94,7 +94,7 @@ def test_unknown_frames_are_ignored_on_any_stream() -> None:
 
 def test_goaway_of_the_client_is_told_once() -> None:
     wire = Wire()
-    leaving = frame(FrameType.GOAWAY, 0, 0, number(0) + number(11) + b"debug")
+    leaving = frame(FrameType.GOAWAY, 0, 0, number(0x7FFF_FFFF) + number(11) + b"debug")
     (event,) = wire.receive(leaving + leaving)
     assert isinstance(event, PeerLeaves)
     assert event.code == 11

@@ -130,7 +130,8 @@ class TestContinuation:
     def test_eight_are_enough_for_all_and_nine_are_a_flood(self) -> None:
         whole = block()
         wire = Wire()
-        assert len(wire.receive(self.blocks([whole[index : index + 1] for index in range(8)] + [whole[8:]]))) == 1
+        (event,) = wire.receive(self.blocks([whole[index : index + 1] for index in range(8)] + [whole[8:]]))
+        assert isinstance(event, RequestReceived)
         code, reason = Wire().failure(self.blocks([whole[index : index + 1] for index in range(9)] + [whole[9:]]))
         assert (code, reason) == (CALM, "continuation_flood: header block without end")
 
@@ -320,6 +321,12 @@ class TestBodies:
         else:
             code, reason = wire.reset(b"".join(parts))
             assert (code, "content-length" in reason) == (PROTOCOL, True)
+
+    def test_a_body_of_no_length_has_no_byte(self) -> None:
+        for data in (body(1, b"x"), body(1, b"x", ends=True)):
+            wire = Wire()
+            assert wire.session.expects(wire.request(1, ends=False), 0)
+            wire.reset(data)
 
     def test_what_came_with_the_head_is_judged_when_the_length_is_known(self) -> None:
         for data, length, is_right in [
