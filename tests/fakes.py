@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.net.byte_stream import StreamOwner
 from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.net.sockets import Linger, SocketStream
 from proxy.tls.results import Established, Failed
@@ -126,7 +127,7 @@ def _checked(fd: Any) -> socket.socket | select.epoll:
     return fd
 
 
-class RecordingOwner:
+class RecordingOwner(StreamOwner[bytes | memoryview]):
     """Owner of a `SocketStream` or a `TlsStream`. `events` has what happened, in order; neighbouring data is joined."""
 
     def __init__(self) -> None:

@@ -108,10 +108,11 @@ def twins(modules: Mapping[str, ast.Module]) -> dict[str, list[str]]:
 def disguises(tests: Mapping[str, ast.Module], modules: Mapping[str, ast.Module]) -> list[str]:
     """What lets a stand-in of a test pass for a class of the product: `cast`, and inheritance from a concrete class.
 
-    A test may subclass what the product itself means to be subclassed: protocols, exceptions, tables of the configuration.
+    A test may subclass what the product itself means to be subclassed: protocols, exceptions, tables of the configuration,
+    and classes that are compiled and say so.
     """
     bases = {
-        node.name: {_last_name(base) for base in node.bases}
+        node.name: {_last_name(base) for base in node.bases} | ({"Protocol"} if _is_open(node) else set())
         for tree in modules.values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
@@ -135,6 +136,11 @@ def _disguises(tree: ast.Module, bases: Mapping[str, set[str]]) -> Iterator[tupl
                         yield node.lineno, f"{node.name}({name})"
             case _:
                 pass
+
+
+def _is_open(node: ast.ClassDef) -> bool:
+    """Whether a compiled class stands where a protocol would, and lets interpreted ones inherit from it."""
+    return any("allow_interpreted_subclasses=True" in ast.unparse(one) for one in node.decorator_list)
 
 
 def _from_product(tree: ast.Module) -> dict[str, str]:

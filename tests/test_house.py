@@ -75,19 +75,26 @@ class TestMeasuring:
         product = {
             "one": ast.parse(
                 "class Role(Protocol[T]): ...\nclass Real(Role): ...\nclass Failed(OSError): ...\nclass Worse(Failed): ...\n"
-                "class Table(BaseModel): ...\nclass Row(Table): ..."
+                "class Table(BaseModel): ...\nclass Row(Table): ...\n"
+                "@mypyc_attr(allow_interpreted_subclasses=True)\nclass Base: ...\n@mypyc_attr(native_class=False)\nclass Shut: ..."
             )
         }
-        honest = "class A(Role): ...\nclass B(Worse): ...\nclass C(Row): ...\nclass D(Real.Inner): ...\nclass Real: ..."
+        honest = "class A(Role): ...\nclass B(Worse): ...\nclass C(Row): ...\nclass D(Real.Inner): ...\nclass Real: ...\nclass G(Base): ..."
         tests = {
-            "good": ast.parse(f"from proxy.one import Role, Worse, Row\nfrom typing import Any\n{honest}"),
+            "good": ast.parse(f"from proxy.one import Base, Role, Worse, Row\nfrom typing import Any\n{honest}"),
             "own": ast.parse("class Real: ...\nclass Other(Real): ..."),
             "bad": ast.parse(
-                "from typing import cast\nfrom proxy.one import Real as It\nfrom proxy import one\nimport typing\n"
-                "class E(It): ...\nclass F(one.Real): ...\ntyping.cast('Real', None)"
+                "from typing import cast\nfrom proxy.one import Real as It, Shut\nfrom proxy import one\nimport typing\n"
+                "class E(It): ...\nclass F(one.Real): ...\ntyping.cast('Real', None)\nclass H(Shut): ..."
             ),
         }
-        assert house.disguises(tests, product) == ["bad:1 cast", "bad:5 E(Real)", "bad:6 F(Real)", "bad:7 cast"]
+        assert house.disguises(tests, product) == [
+            "bad:1 cast",
+            "bad:5 E(Real)",
+            "bad:6 F(Real)",
+            "bad:7 cast",
+            "bad:8 H(Shut)",
+        ]
 
     def test_a_way_to_io_is_found_through_other_modules(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(house, "pure_modules", lambda: ["one", "three"])

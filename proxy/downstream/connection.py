@@ -24,6 +24,7 @@ from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer
+from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 
 _CLIENT_CLOSED_REQUEST: Final = 499
@@ -37,7 +38,7 @@ class _ConnectionState(Enum):
     ENDING = auto()
 
 
-class Downstream:
+class Downstream(StreamOwner[bytes]):
     """Owner of a client's `TlsStream`. Its `deadline` is that of what the client owes."""
 
     __slots__ = (
@@ -280,8 +281,7 @@ class Downstream:
 
     def _await_request(self) -> None:
         """Wait for a request, or take a pipelined one in the next turn, after other clients."""
-        self._state = _ConnectionState.IDLE
-        limits = self._service.runtime.limits
+        self._state, limits = _ConnectionState.IDLE, self._service.runtime.limits
         self.deadline = self._service.clock() + limits.keep_alive_seconds
         if len(self._inbox.data) <= limits.pipelined_bytes:
             self._inbox.resume()

@@ -30,6 +30,7 @@ from proxy.http2.events import (
 )
 from proxy.http2.session import ServerSession
 from proxy.http2.streams import SessionStream, StreamSide
+from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.tls.waiting_data import SEND_BYTES
 
@@ -38,7 +39,7 @@ from proxy.tls.waiting_data import SEND_BYTES
 _LEAVING_SECONDS: Final = 1.0
 
 
-class Http2Connection:
+class Http2Connection(StreamOwner[bytes]):
     """Owner of a client's `TlsStream`, and host of its streams."""
 
     __slots__ = (

@@ -28,6 +28,7 @@ from proxy.limits.reasons import ConnectionReason, RequestReason
 from proxy.limits.room import Room
 from proxy.limits.scarcity import Scarcity
 from proxy.limits.shared import SharedTable
+from proxy.net.byte_stream import StreamOwner
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
@@ -144,7 +145,7 @@ class PlainListener:
         )
 
 
-class _PlainConnection:
+class _PlainConnection(StreamOwner[memoryview]):
     """One client. Owner of its stream; watched: `deadline` is that of the head; drainable."""
 
     __slots__ = (

@@ -13,7 +13,7 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameSender, FrameTracker, WebSocketViolation, close_frame
 from proxy.limits.reasons import CLOSED
-from proxy.net.byte_stream import ByteStream
+from proxy.net.byte_stream import ByteStream, StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.observe.counters import RouteCounters, Traffic
 from proxy.payload.causes import Cause, PayloadFault
@@ -39,7 +39,7 @@ class TunnelOwner(Protocol):
         """Whether the present configuration still allows this tunnel. Raises `NoLongerWelcome`."""
 
 
-class _Direction:
+class _Direction(StreamOwner[bytes | memoryview]):
     """The bytes of one side on their way to the other. Owner of the sender's stream."""
 
     __slots__ = ("_tunnel", "bytes", "filter", "is_closed", "sink", "source", "tracker", "traffic", "waiting_close")
@@ -144,6 +144,9 @@ class Tunnel:
         self._from_upstream = _Direction(self, upstream, client, FrameTracker(FrameSender.SERVER, limits, extensions))
         self._owner: TunnelOwner | None = owner
         self._counters: RouteCounters
+        self._flows = True
+        """Whether no side has closed or is blocked. Then a message reads nothing of the other
+        direction: 200 tunnels do not fit into the caches, and each object read costs 20 to 40 ns."""
         self._is_closing = False
         self._awaits_close = False
         self._close_reason: str | None = None
@@ -199,6 +202,10 @@ class Tunnel:
 
     def moved(self, direction: _Direction) -> None:
         """Bytes arrived: the connection is not idle, and perhaps it is over."""
+        if self._flows and not direction.tracker.close_sent:
+            self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
+            return
+        self._flows = False
         if self._is_closing:
             if direction is self._from_client and direction.tracker.close_sent:
                 self.end(self._close_reason and f"{CLOSED}: {self._close_reason}")  # it has answered our close frame
@@ -206,19 +213,20 @@ class Tunnel:
         client_closes, upstream_closes = self._from_client.tracker.close_sent, self._from_upstream.tracker.close_sent
         if client_closes and upstream_closes:
             # section 7.1.1: the server ends the connection now; we do not wait if it does not
-            self._is_closing = True
-            self.deadline = self._service.clock() + self._limits.websocket_close_seconds
-        elif client_closes or upstream_closes:
+            self._begin_closing()
+        elif (client_closes or upstream_closes) and not self._awaits_close:
             # section 5.5.1: the other side answers as soon as it can; nothing long comes first
-            if not self._awaits_close:
-                self._awaits_close = True
-                self.deadline = self._service.clock() + self._limits.websocket_close_seconds
-        elif not self._blocked:
-            self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
+            self._awaits_close = True
+            self.deadline = self._service.clock() + self._limits.websocket_close_seconds
+
+    def _begin_closing(self) -> None:
+        self._is_closing, self._flows = True, False
+        self.deadline = self._service.clock() + self._limits.websocket_close_seconds
 
     def blocked(self, direction: _Direction) -> None:
         """One side takes no more bytes: it gets a deadline to continue."""
         self._blocked.add(direction)
+        self._flows = False
         if not (self._is_closing or self._awaits_close):
             self.deadline = self._service.clock() + self._limits.write_idle_seconds
 
@@ -226,6 +234,7 @@ class Tunnel:
         """The side took all bytes."""
         self._blocked.discard(direction)
         if not (self._is_closing or self._awaits_close or self._blocked):
+            self._flows = True
             self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
 
     def violated(self, direction: _Direction, violation: WebSocketViolation) -> None:
@@ -255,8 +264,7 @@ class Tunnel:
         owes_answer = self._from_upstream.has_closed_sink and not self._from_client.tracker.close_sent
         if direction is self._from_upstream and owes_answer:
             if not self._is_closing:
-                self._is_closing = True
-                self.deadline = self._service.clock() + self._limits.websocket_close_seconds
+                self._begin_closing()
         elif fault is None or self._is_closing:
             self.end(self._close_reason)
         else:
@@ -268,9 +276,8 @@ class Tunnel:
         """End both sides properly: a close frame to each, then a bounded wait for the client."""
         if self._is_closing:
             return
-        self._is_closing = True
+        self._begin_closing()
         self._close_reason = reason
-        self.deadline = self._service.clock() + self._limits.websocket_close_seconds
         self._from_upstream.close_sink(code, reason)
         self._from_client.close_sink(CloseCode.GOING_AWAY, reason)
 
@@ -279,7 +286,7 @@ class Tunnel:
         owner, self._owner = self._owner, None
         if owner is None:
             return
-        self._is_closing = True
+        self._is_closing, self._flows = True, False
         self._counters.websockets_open -= 1
         self.deadline = NEVER
         self._service.deadlines.forget(self)

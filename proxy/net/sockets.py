@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.net.byte_stream import NO_OWNER, ByteOwner, StreamOwner
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
-from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
+from proxy.net.shared_io import READ_BUFFER_BYTES, Sender, SharedIo
 from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Linger:
     flush_seconds: float
 
 
-class SocketStream:
+class SocketStream(Sender):
     """A connected, non-blocking stream socket with bounded buffering.
 
     Small pieces wait for the end of the turn (`_outbox`). What the kernel does not take then is
@@ -75,7 +75,7 @@ class SocketStream:
         self,
         io: SharedIo,
         sock: SocketType,
-        owner: StreamOwner,
+        owner: StreamOwner[memoryview],
         linger: Linger,
         *,
         read_bytes: int = READ_BUFFER_BYTES,
@@ -91,8 +91,8 @@ class SocketStream:
         self._io: Final = io
         self._loop: Final = io.loop
         self._sock: SocketType | None = sock
-        self._view: Final = io.view[:read_bytes]
-        self.owner: StreamOwner = owner
+        self._view: Final = io.room(read_bytes)
+        self.owner: StreamOwner[memoryview] = owner
         self._watched = 0
         self._outbox = b""
         self._backlog = b""
@@ -165,7 +165,7 @@ class SocketStream:
         if self._wants_end:
             self._discard(count)
         elif count:
-            self.owner.data_received(self._view[:count])
+            self.owner.data_received(self._io.received(count))
         else:
             self.pause_reading()
             self.owner.eof_received()
@@ -266,7 +266,7 @@ class SocketStream:
                 break
             if count == 0:
                 break
-            self.owner.data_received(self._view[:count])
+            self.owner.data_received(self._io.received(count))
         self._lose(error)
 
     # -- ending

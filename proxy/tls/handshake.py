@@ -17,6 +17,7 @@ certificate that proves nothing else, and its connection closes as soon as the h
 import ssl
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
 from proxy.tls import libssl
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 _CHALLENGE: Final = (CHALLENGE_ALPN,)  # RFC 8737 section 3: "with the single protocol name "acme-tls/1""
 
 
-class Handshake:
+class Handshake(StreamOwner[memoryview]):
     """Owns a `SocketStream` until the handshake is over."""
 
     __slots__ = (

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from proxy.net.byte_stream import NO_OWNER, ByteOwner, PlaintextOwner
+from proxy.net.byte_stream import NO_OWNER, ByteOwner, PlaintextOwner, StreamOwner
 from proxy.net.sockets import SocketStream
 from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
@@ -77,7 +77,7 @@ class _Ending(Enum):
     CUT = auto()
 
 
-class TlsStream:
+class TlsStream(StreamOwner[memoryview]):
     """Encrypts and decrypts between an owner and a `SocketStream`, which it owns."""
 
     __slots__ = (

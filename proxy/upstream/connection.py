@@ -14,7 +14,7 @@ from proxy.http.framing import BodyKind
 from proxy.http.head import Header, HeadLimits, MalformedMessage, refuse_hopeless_head
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
-from proxy.net.byte_stream import ByteStream
+from proxy.net.byte_stream import ByteStream, StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.upstream.contracts import Keeper, ResponseReceiver
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
@@ -48,7 +48,7 @@ class _Phase(Enum):
     GONE = auto()
 
 
-class UpstreamConnection:
+class UpstreamConnection(StreamOwner[bytes | memoryview]):
     """Owner of the stream to a server. Its `deadline` bounds a response, or an idle connection."""
 
     __slots__ = (

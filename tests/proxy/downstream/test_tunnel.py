@@ -198,6 +198,9 @@ class TestBackPressure:
         pair.loop.advance(50)
         pair.client.take()
         assert pair.tunnel.deadline == pair.loop.now + 3_600
+        pair.loop.advance(50)
+        pair.server.receive(frame(0x81, b"more"))
+        assert pair.tunnel.deadline == pair.loop.now + 3_600
 
     def test_side_that_takes_something_while_the_other_takes_nothing_changes_nothing(self) -> None:
         pair = Pair()
@@ -207,6 +210,15 @@ class TestBackPressure:
         pair.loop.advance(50)
         pair.server.take()
         assert pair.tunnel.deadline == pair.loop.now + 10
+
+    def test_message_while_the_tunnel_closes_gives_no_more_time(self) -> None:
+        pair = Pair()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        due = pair.tunnel.deadline
+        pair.loop.advance(1)
+        pair.client.receive(frame(0x81, b"still here", masked=True))
+        pair.server.receive(frame(0x81, b"so am I"))
+        assert pair.tunnel.deadline == due
 
     def test_reader_that_is_slow_while_the_tunnel_closes_has_the_time_of_the_close(self) -> None:
         pair = Pair()

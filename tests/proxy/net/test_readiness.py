@@ -7,14 +7,14 @@ from select import EPOLLERR, EPOLLHUP
 
 import pytest
 
-from proxy.net.readiness import EPOLLIN, EPOLLOUT, SocketReadiness
+from proxy.net.readiness import EPOLLIN, EPOLLOUT, Ready, SocketReadiness
 from tests.fakes import FakeLoop
 
 NOTHING = 0
 Make = Callable[[], "Stream"]
 
 
-class Stream:
+class Stream(Ready):
     """One end of a pair, and what it was told of it."""
 
     def __init__(self, readiness: SocketReadiness) -> None:

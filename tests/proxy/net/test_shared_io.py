@@ -4,12 +4,12 @@ import socket
 
 import pytest
 
-from proxy.net.readiness import EPOLLIN
-from proxy.net.shared_io import SharedIo
+from proxy.net.readiness import EPOLLIN, Ready
+from proxy.net.shared_io import Sender, SharedIo
 from tests.fakes import FakeLoop
 
 
-class Stream:
+class Stream(Sender):
     """Keeps count of its flushes; may write again from inside one."""
 
     def __init__(self, order: list["Stream"], then: "Stream | None" = None, io: SharedIo | None = None) -> None:
@@ -79,7 +79,7 @@ def test_one_that_fails_strands_no_other() -> None:
     assert flushed == others
 
 
-class Reader:
+class Reader(Ready):
     """Has a small piece to send whenever it can read."""
 
     def __init__(self, io: SharedIo, flushed: list[Stream]) -> None:
@@ -109,3 +109,12 @@ def test_what_reports_lead_to_is_flushed_right_behind_the_last_one() -> None:
     assert not loop.ready  # without a callback of the loop
     for reader in readers:
         reader.close()
+
+
+@pytest.mark.parametrize("count", [1, 1_023, 1_024, 16_406])
+def test_view_shows_what_was_read_last(count: int) -> None:
+    io = SharedIo(FakeLoop())
+    for octet in (b"a", b"b"):
+        io.room(16_406)[:] = octet * 16_406
+        assert io.received(count) == octet * count
+    assert io.room(16_406) is io.room(16_406)
