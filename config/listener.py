@@ -45,7 +45,7 @@ class HttpProtocol(StrEnum):
     HTTP_1 = "http/1.1"
 
 
-HTTP_BY_DEFAULT: Final = (HttpProtocol.HTTP_1,)
+HTTP_BY_DEFAULT: Final = (HttpProtocol.HTTP_2, HttpProtocol.HTTP_1)
 """`ListenerConfig.http` where the file says nothing."""
 
 

@@ -205,7 +205,7 @@ REFUSED = {
         record(Hello().with_extensions(extension(0, b"\0\x18" + (b"\0\0\x09chat.test" * 2))).message),
         None,
     ),
-    "h2_only": (record(NAMED.with_extensions(alpn(b"h2")).message), NO_PROTOCOL),
+    "h3_only": (record(NAMED.with_extensions(alpn(b"h3")).message), NO_PROTOCOL),
     "acme_only": (record(NAMED.with_extensions(alpn(b"acme-tls/1")).message), NO_PROTOCOL),
     "http_1_0_only": (record(NAMED.with_extensions(alpn(b"http/1.0")).message), NO_PROTOCOL),
     "ftp_only": (record(NAMED.with_extensions(alpn(b"ftp", b"imap", b"pop3")).message), NO_PROTOCOL),

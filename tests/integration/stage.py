@@ -73,9 +73,11 @@ class Site:
         return session
 
     def curl(self, *arguments: str, path: str = "/", url: str = "") -> "subprocess.CompletedProcess[bytes]":
-        """Run curl against a path of the site, or another URL."""
-        command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(self.ca), *arguments]
-        return subprocess.run([*command, url or self.url(path)], capture_output=True, timeout=CURL_SECONDS, check=False)
+        """Run curl against a path of the site, or another URL: by HTTP/1.1, unless `arguments` say otherwise."""
+        command = ["curl", "--http1.1", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(self.ca)]
+        return subprocess.run(
+            [*command, *arguments, url or self.url(path)], capture_output=True, timeout=CURL_SECONDS, check=False
+        )
 
     # -- what it shows
 

@@ -39,7 +39,7 @@ def drive(running: Gateway, ticket: Path) -> None:
     # and these have none: there never was a key exchange to judge
     assert running.s_client(name="nobody.test", on="prefer").alert == 112
     assert running.s_client("-tls1_2", on="prefer").alert == 70
-    assert running.s_client("-alpn", "h2", on="require").alert == 120
+    assert running.s_client("-alpn", "h3", on="require").alert == 120
 
 
 def test_every_outcome_is_counted_by_listener_and_identity(

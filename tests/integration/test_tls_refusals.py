@@ -18,7 +18,7 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str, str, A, str]] = {
     "classical_only": (("-groups", "x25519"), "a1.chat.test", "require", A.HANDSHAKE_FAILURE, "pq_policy"),
     "classical_only_at_critical": (("-groups", "x25519"), "a2.chat.test", "critical", A.HANDSHAKE_FAILURE, "pq_policy"),
     "other_hybrid_only": (("-groups", "X25519MLKEM768"), "a3.chat.test", "cnsa", A.HANDSHAKE_FAILURE, "pq_policy"),
-    "http_2_only": (("-alpn", "h2"), "a4.chat.test", "standard", A.NO_APPLICATION_PROTOCOL, "no_application_protocol"),
+    "http_3_only": (("-alpn", "h3"), "a4.chat.test", "standard", A.NO_APPLICATION_PROTOCOL, "no_application_protocol"),
     "acme_only": (
         ("-alpn", "acme-tls/1"),
         "a5.chat.test",
