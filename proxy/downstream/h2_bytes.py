@@ -45,7 +45,7 @@ class Http2ByteStream:
         self._stream: Final = stream
         self._side: Final = side
         self._owner: ByteOwner = NO_OWNER
-        self._kept = b""
+        self._kept = bytearray()  # a client may send a byte in each frame
         self._is_paused = False
         self._is_over = False
 
@@ -71,7 +71,7 @@ class Http2ByteStream:
 
     def _deliver_kept(self) -> None:
         if self._kept and not self._is_paused:
-            data, self._kept = self._kept, b""
+            data, self._kept = bytes(self._kept), bytearray()
             self._deliver(data)
             self._side.written()  # the credit
 
@@ -118,6 +118,6 @@ class Http2ByteStream:
     def lost(self, error: OSError | None) -> None:
         """The stream is gone."""
         self._is_over = True
-        self._kept = b""
+        self._kept = bytearray()
         owner, self._owner = self._owner, NO_OWNER
         owner.connection_lost(error)

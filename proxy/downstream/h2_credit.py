@@ -3,8 +3,8 @@
 Theory of operation. The session counts windows. This decides when the client gets credit for bytes
 of a body: at once while a server takes them, and only within `Held` while the proxy keeps them. One
 client can begin a hundred bodies on one connection, so all of them share that bound. When half of
-it is used, a body is not gathered any longer: bodies that wait for each other's room would else
-stand still.
+it is used, a body is not gathered any longer. The oldest body always gets credit, so that bodies
+which have to be complete before a server is asked do not wait for each other.
 """
 
 from typing import Final, Protocol
@@ -16,39 +16,41 @@ from proxy.http2.streams import SessionStream
 class Held:
     """What the proxy keeps of the bodies of one connection, until servers have it."""
 
-    __slots__ = ("_most", "_waiting", "total")
+    __slots__ = ("_keepers", "_most", "_waiting", "total")
 
     def __init__(self, most: int) -> None:
-        """`most` bytes are kept, and beyond them what the windows still allow."""
+        """`most` bytes are kept, then the rest of the oldest body, and what the windows allow."""
         self._most: Final = most
+        self._keepers: dict[BodyCredit, None] = {}  # in the order of their first bytes
         self._waiting: set[BodyCredit] = set()
         self.total = 0
 
-    @property
-    def has_room(self) -> bool:
-        """Whether clients get credit for bytes that are kept."""
-        return self.total <= self._most
+    def has_room(self, credit: "BodyCredit") -> bool:
+        """Whether this body gets credit for bytes that are kept."""
+        return self.total <= self._most or next(iter(self._keepers)) is credit
 
     @property
     def is_pressed(self) -> bool:
         """Whether half of it is used."""
         return self.total > self._most // 2
 
-    def keep(self, count: int) -> None:
-        """Count `count` bytes in."""
+    def keep(self, credit: "BodyCredit", count: int) -> None:
+        """Count `count` bytes of a body in."""
+        self._keepers[credit] = None
         self.total += count
 
     def wait(self, credit: "BodyCredit") -> None:
         """Settle this one when bytes were let go."""
         self._waiting.add(credit)
 
-    def release(self, count: int) -> None:
-        """Count `count` bytes out."""
+    def release(self, credit: "BodyCredit", count: int) -> None:
+        """Count the `count` bytes of a body out."""
+        del self._keepers[credit]
         self.total -= count
-        if self._waiting and self.has_room:
+        if self._waiting:
             waiting, self._waiting = self._waiting, set()
-            for credit in waiting:
-                credit.settle()
+            for one in waiting:
+                one.settle()
 
 
 class CreditSender(Protocol):
@@ -81,14 +83,14 @@ class BodyCredit:
         if not is_kept:
             return False
         self._kept += count
-        self._held.keep(count)
+        self._held.keep(self, count)
         return self._held.is_pressed
 
     def settle(self) -> None:
         """Give what is owed: for what was handed on, or is kept where there is room."""
         if not self.owed or self.is_paused:
             return
-        if self._kept and not self._held.has_room:
+        if self._kept and not self._held.has_room(self):
             self._held.wait(self)
             return
         owed, self.owed = self.owed, 0
@@ -99,7 +101,7 @@ class BodyCredit:
         """A server has what was kept."""
         kept, self._kept = self._kept, 0
         if kept:
-            self._held.release(kept)
+            self._held.release(self, kept)
         self.settle()
 
     def end(self) -> None:

@@ -55,7 +55,7 @@ class Http2Stream(StreamSide):
         self._request: Request | None = None
         self._exchange: Chosen | None = None
         self._bytes: Http2ByteStream | None = None
-        self._early = b""
+        self._early = bytearray()
         """What the client of a WebSocket sent before its answer."""
         self._patience: Final = StreamPatience(host.service, host.session, stream, self)
         self._is_answered = False
@@ -221,7 +221,7 @@ class Http2Stream(StreamSide):
         self._bytes = Http2ByteStream(host.service.loop, host.session, self._stream, self)
         if self._is_blocked:
             switched.stream.pause_reading()  # the tunnel resumes it once the client takes more
-        early, self._early = self._early, b""
+        early, self._early = bytes(self._early), bytearray()
         host.session.consumed(self._stream, len(early))
         self._patience.reader_took_all()
         Upgraded(host.service, host.facts, request, exchange.tally).begin(self._bytes, switched, early)

@@ -50,7 +50,19 @@ def test_half_of_the_bound_ends_gathering_and_all_of_it_ends_credit() -> None:
     assert case.first.owed == 0
     assert case.second.receive(50, is_kept=True) is True
     case.second.settle()
-    assert (case.second.owed, case.held.has_room) == (50, False)
+    assert (case.second.owed, case.held.has_room(case.second)) == (50, False)
+
+
+def test_oldest_body_gets_credit_whatever_the_others_keep() -> None:
+    case = Case()
+    for _ in range(3):
+        case.first.receive(50, is_kept=True)
+        case.first.settle()
+        case.second.receive(50, is_kept=True)
+        case.second.settle()
+    assert (case.first.owed, case.second.owed) == (0, 150 - 50)
+    case.first.taken()
+    assert case.second.owed == 0
 
 
 @pytest.mark.parametrize("ends", [True, False])
