@@ -128,7 +128,8 @@ class Http2Stream(StreamSide):
 
     def _feed(self, exchange: Chosen, data: bytes, *, is_ended: bool) -> None:
         try:
-            exchange.receive(data)
+            if data:  # the end may come alone, behind all of a body whose length is known
+                exchange.receive(data)
             if is_ended:
                 exchange.end_request()
         except MalformedMessage as error:

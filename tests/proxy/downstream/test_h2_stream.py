@@ -171,6 +171,17 @@ class TestBodies:
         assert talk.respond(OK).endswith(b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
         assert [record.request_bytes for record in talk.records] == [5, 5]
 
+    @pytest.mark.parametrize(("method", "body"), [(b"POST", b""), (b"PUT", b""), (b"PUT", b"hello")])
+    def test_end_may_come_alone_behind_all_of_a_body(self, method: bytes, body: bytes) -> None:
+        talk = Http2Conversation()
+        fields = [(name, method if name == b":method" else value) for name, value in with_length(len(body))]
+        stream = talk.ask(fields, body, ends=False) if body else talk.ask(fields, ends=False)
+        talk.backend = talk.server.lend()
+        talk.send(stream, b"", ends=True)
+        assert talk.respond(OK).endswith(b"\r\n\r\n" + body)
+        assert talk.status(stream) == 200
+        assert talk.has_ended(stream)
+
     def test_trailer_fields_of_a_request_end_it_and_do_not_go_on(self) -> None:
         talk = Http2Conversation()
         stream = talk.ask(POST, b"hello", ends=False)
