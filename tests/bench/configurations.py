@@ -58,6 +58,7 @@ PROXY = """
     proxy_set_header X-TLS-Group $ssl_curve;
     server {{
         listen 127.0.0.1:{port} ssl backlog=4096;
+        http2 on;
         server_name localhost;
         ssl_certificate {directory}/server.pem;
         ssl_certificate_key {directory}/server.key;
@@ -88,7 +89,7 @@ defaults
     option http-keep-alive
     http-reuse always
 frontend public
-    bind 127.0.0.1:{port} ssl crt {directory}/haproxy.pem curves X25519MLKEM768:X25519 backlog 4096
+    bind 127.0.0.1:{port} ssl alpn h2,http/1.1 crt {directory}/haproxy.pem curves X25519MLKEM768:X25519 backlog 4096
     log-format '{{"time":"%Tl","client":"%ci","method":"%HM","path":"%HPO","host":"%[capture.req.hdr(0)]","status":%ST,"sent":%B,"ms":%Ta,"upstream":"%si:%sp","group":"%[ssl_fc_curve]","request_id":"%ID"}}'
     unique-id-format %[uuid()]
     unique-id-header X-Request-Id

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from tests.bench import exchanges, load, usage
+from tests.bench import exchanges, http2, load, usage
 from tests.bench.report import OURS, Round
 from tests.bench.servers import MESSAGE, Backend, Bench, Server
 
@@ -18,6 +18,15 @@ def connections(bench: Bench) -> Open:
 
     def opened(server: Server, count: int) -> AbstractContextManager[None]:
         return load.idle_connections(server, count, MESSAGE, bench.authority)
+
+    return opened
+
+
+def http2_connections(bench: Bench) -> Open:
+    """Opens connections of HTTP/2 that have got one answer."""
+
+    def opened(server: Server, count: int) -> AbstractContextManager[None]:
+        return http2.idle_connections(server, count, MESSAGE, bench.authority)
 
     return opened
 

@@ -4,13 +4,16 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from tests.bench import bulk, exchanges, growth, load, memory, payload, signing
+from tests.bench import bulk, exchanges, growth, http2, load, memory, payload, signing
 from tests.bench.measuring import Scene, cpu_rounds, exchange_rounds, late_rounds
 from tests.bench.report import Row
-from tests.bench.servers import Server
+from tests.bench.servers import MESSAGE, PICTURE, Server
 
 HANDSHAKES = 400
 SOCKETS = 200
+# The handshakes of their connections are 0.2 µs of each request, and 1 µs of each picture.
+H2 = http2.Load(MESSAGE, requests=30_000, connections=10, streams=10)
+H2_PICTURES = http2.Load(PICTURE, requests=4_000, connections=1, streams=100)
 
 Measure = Callable[[Scene], list[Row]]
 
@@ -19,6 +22,27 @@ def get(scene: Scene) -> list[Row]:
     """A small answer to a browser."""
     title = "GET, 13 fields, kept alive, 126-byte JSON"
     return [Row("get", title, "µs CPU", exchange_rounds(scene, exchanges.GET), 1.0)]
+
+
+def h2(scene: Scene) -> list[Row]:
+    """Small answers over HTTP/2."""
+    title = f"GET over h2 ({H2.connections} connections, {H2.streams} streams)"
+    return [Row("h2", title, "µs CPU", _http2_rounds(scene, H2), 1.3)]
+
+
+def h2_picture(scene: Scene) -> list[Row]:
+    """A page of pictures over one connection of HTTP/2."""
+    title = f"64 KiB response over h2 ({H2_PICTURES.streams} streams)"
+    return [Row("h2-picture", title, "µs CPU", _http2_rounds(scene, H2_PICTURES), 1.3)]
+
+
+def _http2_rounds(scene: Scene, asked: http2.Load) -> list[Mapping[str, float]]:
+    def operate(server: Server) -> int:
+        return asked.run(server, scene.bench.other_core)
+
+    for server in scene.servers:
+        operate(server)
+    return cpu_rounds(scene.servers, operate)
 
 
 def post(scene: Scene) -> list[Row]:
@@ -81,6 +105,12 @@ def idle(scene: Scene) -> list[Row]:
     """Memory of a connection at rest."""
     rounds = [memory.kilobytes(scene.bench, scene.backend, memory.connections(scene.bench)) for _ in range(2)]
     return [Row("idle", "RSS per idle connection", "KB", rounds, 1.0)]
+
+
+def idle_h2(scene: Scene) -> list[Row]:
+    """Memory of a connection of HTTP/2 at rest."""
+    rounds = [memory.kilobytes(scene.bench, scene.backend, memory.http2_connections(scene.bench)) for _ in range(2)]
+    return [Row("idle-h2", "RSS per idle h2 connection", "KB", rounds, 1.5)]
 
 
 def idle_websocket(scene: Scene) -> list[Row]:
@@ -148,14 +178,17 @@ def payloads(_: Scene) -> list[Row]:
 
 ROWS: Mapping[str, Measure] = {
     "get": get,
+    "h2": h2,
     "post": post,
     "picture": picture,
+    "h2-picture": h2_picture,
     "down": down,
     "up": up,
     "websocket": websocket,
     "handshake": handshake,
     "resumed": resumed,
     "idle": idle,
+    "idle-h2": idle_h2,
     "idle-websocket": idle_websocket,
     "p99": p99,
     "connections": connections,

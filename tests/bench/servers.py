@@ -67,7 +67,7 @@ class Bench:
     @contextmanager
     def backend(self) -> Iterator[Backend]:
         """Serves the files over plain HTTP/1.1, takes bodies, and sends WebSocket messages back."""
-        command = _pinned(self.other_core, str(self.directory / "upstream"))
+        command = pinned(self.other_core, str(self.directory / "upstream"))
         with (
             self._nginx("backend", self.other_core, configurations.BACKEND) as files,
             program(command, upstream_port) as up,
@@ -87,7 +87,7 @@ class Bench:
         configuration = self.directory / "haproxy.cfg"
         text = configurations.HAPROXY.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
         configuration.write_text(text)
-        command = _pinned(self.proxy_core, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
+        command = pinned(self.proxy_core, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
         with (self.directory / "haproxy.log").open("ab") as log, subprocess.Popen(command, stdout=log) as process:
             try:
                 _wait(process, lambda: _listens(port) or None)
@@ -101,7 +101,7 @@ class Bench:
         configuration = self.directory / f"{name}.toml"
         text = configurations.PLEXIGATE.format(name=name, files=backend.files, up=backend.up, further=further)
         configuration.write_text(text)
-        command = _pinned(self.proxy_core, str(Path(sys.executable).with_name("plexigate")), "run", str(configuration))
+        command = pinned(self.proxy_core, str(Path(sys.executable).with_name("plexigate")), "run", str(configuration))
         log = self.directory / f"{name}.log"
         log.unlink(missing_ok=True)
         with subprocess.Popen(command) as process:
@@ -126,7 +126,7 @@ class Bench:
         text = configurations.NGINX.format(directory=self.directory, name=name, user=nginx_user(), http=part)
         configuration.write_text(text)
         # The error log of the moment before nginx has read its configuration has to go somewhere writable too.
-        command = _pinned(core, "/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration))
+        command = pinned(core, "/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration))
         with program(command, lambda line: "start worker process" in line or None) as running:
             yield Server(name, running.pid, port)
 
@@ -147,7 +147,8 @@ def upstream_port(line: str) -> int | None:
     return int(line.rpartition(" ")[2]) if line.startswith("upstream: ready on ") else None
 
 
-def _pinned(core: int, *command: str) -> list[str]:
+def pinned(core: int, *command: str) -> list[str]:
+    """A command that runs on one core."""
     return ["taskset", "--cpu-list", str(core), *command]
 
 
