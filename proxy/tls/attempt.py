@@ -15,8 +15,8 @@ from typing import Final
 
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_in
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.server_step import server_step
-from proxy.tls.stream import BioPair
 from proxy.tls.tls_object import TlsObject
 
 # No dataclasses: mypyc leaves the `__init__` of those to the interpreter, and a signature needs both.

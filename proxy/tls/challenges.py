@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from certs.acme.challenge_certificate import ALPN, challenge_certificate, server_name_of
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.challenge import TlsChallenge
-from proxy.tls.stream import BioPair
 from proxy.tls.tls_object import TlsObject, say_goodbye
 
 CHALLENGE_ALPN: Final = ALPN.encode()

@@ -4,9 +4,9 @@ import ssl
 from typing import Final
 
 from proxy.tls.alerts import AlertDescription, alert_in, alert_record
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.records import HelloError, HelloFailure
 from proxy.tls.results import FailureReason
-from proxy.tls.stream import BioPair
 
 # OpenSSL says one of these to a hello that it can read, as the context for alerts has no
 # certificate.

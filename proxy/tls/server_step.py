@@ -14,8 +14,8 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from proxy.tls import libssl
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair
 from proxy.tls.tls_object import TlsObject, shake_hands
 
 # Header 5, "GET / HTTP/1.1" with its line end 16, content type 1, tag 16. An alert, which a client sends

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from proxy.net.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, step
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupPreference
 from proxy.tls.policy import predicts_retry
@@ -31,7 +32,6 @@ from proxy.tls.results import FailureReason, openssl_code, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair
 from proxy.tls.tls_object import TlsObject
 
 if TYPE_CHECKING:

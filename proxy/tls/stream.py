@@ -28,41 +28,19 @@ from typing import Final
 from proxy.net.byte_stream import NO_OWNER, ByteOwner, PlaintextOwner, StreamOwner
 from proxy.net.sockets import SocketStream
 from proxy.tls import libssl
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.record_flood import RecordFlood, RecordTally
-from proxy.tls.tls_object import TlsObject, say_goodbye, server_object
+from proxy.tls.tls_object import TlsObject, say_goodbye
 from proxy.tls.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES, WaitingData
 
-_NO_RECORD: Final = bytes(5 + 16_384 + 256)  # not even the end of one: the longest has so many (RFC 8446 5.2)
+# Zeros are no record. There are as many as the longest record has with its header (RFC 8446 section
+# 5.2), so they also fill up one that has begun.
+_NO_RECORD: Final = bytes(5 + 16_384 + 256)
 # 64 KiB go to a server in one send: 0.7 of the cost of an upload in sends of one record.
 _READS: Final = 4
 _MINUTE: Final = 60.0
 # Record header 5, handshake header 4, request 1, content type 1, tag 16.
 _KEY_UPDATE_WIRE_BYTES: Final = 27
-
-
-class BioPair:
-    """The two memory BIOs of an SSL object: what came from the peer, what goes to it."""
-
-    __slots__ = ("incoming", "outgoing")
-
-    def __init__(self) -> None:
-        """Make an empty pair."""
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
-
-    def server_side(self, context: ssl.SSLContext) -> TlsObject:
-        """Make the object of a client's connection on this pair. `TlsStream` gives its tickets."""
-        return server_object(context, self.incoming, self.outgoing)
-
-    def adopt(self, tls: TlsObject) -> None:
-        """Give this pair to an object that has none."""
-        libssl.set_bios(tls, self.incoming, self.outgoing)
-
-    def clear(self) -> None:
-        """Throw away what a failed connection left, so that the next one starts on empty BIOs."""
-        for bio in (self.incoming, self.outgoing):
-            if bio.pending:
-                bio.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +95,23 @@ class TlsStream(StreamOwner[memoryview]):
 
         Set `owner` before the loop turns. `tickets` is how many the peer gets, or their records.
         """
-        self._raw, self._tls, self._bios = raw, tls, bios
-        self._limits, self._clock = limits, clock
-        self.was_truncated = self._close_notify_seen = False
-        self.reads_on = False  # whether a turn takes several full records, of a body that a server takes
+        self._raw = raw
+        self._tls = tls
+        self._bios = bios
+        self._limits = limits
+        self._clock = clock
+        self.was_truncated = False
+        self._close_notify_seen = False
+        self.reads_on = False
+        """Whether a turn takes several full records: of a body that a server takes."""
         self._ending: _Ending | None = None
         self._waiting: WaitingData | None = None
         self.records: Final = RecordTally()  # public for the one who gave `tls` more than the handshake
         self._silent = 0  # of the records that were read last, those without data
         self._tickets = tickets if isinstance(tickets, int) else 0
         self._sealed_tickets = tickets if isinstance(tickets, bytes) else b""
-        self._key_updates, self._minute_ends = 0, 0.0
+        self._key_updates = 0
+        self._minute_ends = 0.0
         self._failure: OSError | None = None
         raw.owner = self
 
@@ -241,7 +225,8 @@ class TlsStream(StreamOwner[memoryview]):
 
     def _fail(self, error: OSError) -> None:
         """End after an error that makes the connection useless. OpenSSL's alert was sent."""
-        self._failure, self._waiting = error, None
+        self._failure = error
+        self._waiting = None
         self._ending = self._ending or _Ending.CUT
         self._raw.end()
 
@@ -256,7 +241,8 @@ class TlsStream(StreamOwner[memoryview]):
     def eof_received(self) -> None:
         """The TCP stream ended; without a close_notify it was cut (RFC 8446 section 6.1)."""
         if not self._close_notify_seen:
-            self._close_notify_seen = self.was_truncated = True
+            self._close_notify_seen = True
+            self.was_truncated = True
             self.owner.eof_received()
 
     # -- writing
@@ -341,7 +327,8 @@ class TlsStream(StreamOwner[memoryview]):
 
     def abort(self) -> None:
         """Close at once, without flushing."""
-        self._ending, self._waiting = self._ending or _Ending.CUT, None
+        self._ending = self._ending or _Ending.CUT
+        self._waiting = None
         self._raw.abort()
 
     def connection_lost(self, error: OSError | None) -> None:

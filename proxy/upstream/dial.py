@@ -19,8 +19,9 @@ from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
 from proxy.net.tcp_options import tune
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.results import openssl_code
-from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.tls.tls_object import TlsObject, inner_object, shake_hands
 from proxy.tls.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault

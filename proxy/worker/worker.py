@@ -35,6 +35,7 @@ from proxy.processes.messages.questions import Verdict
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.challenges import PendingChallenges
 from proxy.tls.key_trial import KeyTrial, try_key
@@ -42,7 +43,6 @@ from proxy.tls.openssl_setup import instances_of
 from proxy.tls.race import SigningServices
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair
 from proxy.upstream.pool import PoolResources
 from proxy.worker.generation import Generation
 

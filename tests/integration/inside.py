@@ -30,11 +30,11 @@ from proxy.net.tasks import Tasks
 from proxy.observe.counters import Counters
 from proxy.observe.turned_away import TurnedAway
 from proxy.supervisor.workers.sockets import listening_socket
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.capabilities import survey
 from proxy.tls.race import SigningServices
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.pool import PoolResources
 from proxy.upstream.upstream import Upstream

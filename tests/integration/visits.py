@@ -23,6 +23,7 @@ from proxy.limits.shared import SharedTable
 from proxy.net.shared_io import SharedIo
 from proxy.observe.turned_away import TurnedAway
 from proxy.processes.hot_path import hot_path
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -33,7 +34,7 @@ from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair, TlsLimits
+from proxy.tls.stream import TlsLimits
 from proxy.tls.tickets import TicketSecrets
 from tests.certificates import Authority
 from tests.fakes import LINGER, FakeFigures

@@ -26,6 +26,7 @@ from proxy.net.sockets import SocketStream
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import HandshakeFailed
 from proxy.observe.turned_away import TurnedAway
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
@@ -39,7 +40,7 @@ from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets
 from tests.certificates import Authority
 from tests.fakes import LINGER, FakeFigures, FakeLoop

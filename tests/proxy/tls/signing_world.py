@@ -6,6 +6,7 @@ from pathlib import Path
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
 from proxy.tls import libssl
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import (
     ContextCredential,
@@ -25,7 +26,7 @@ from proxy.tls.signed_flight import FlightServices
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.stand_in import stand_in
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.tls.tickets import KEY_NAME_BYTES, TICKET_KEY_BYTES, TicketSecrets, ticket_key
 from proxy.tls.token_key import KeyContext, TokenKey
 from proxy.tls.waiting_data import RECORD_BYTES

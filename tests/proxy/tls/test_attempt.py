@@ -7,8 +7,8 @@ import pytest
 
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, attempt_in_thread, step
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.server_hello import parse_server_flight
-from proxy.tls.stream import BioPair
 from tests.proxy.tls import hellos
 
 RETRIED = "X25519MLKEM768:*X25519"

@@ -15,6 +15,7 @@ from config.schema import CredentialPreference, HttpProtocol, PqPolicy, Security
 from proxy.net.deadlines import NEVER
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import TICKETS_PER_HANDSHAKE, TlsSettings, build_alert_context, build_server_context
@@ -30,7 +31,7 @@ from proxy.tls.results import FailureReason
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets, ticket_key
 from proxy.tls.waiting_data import RECORD_BYTES
 from tests.certificates import Authority, CertificateFiles

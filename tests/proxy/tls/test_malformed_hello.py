@@ -5,10 +5,10 @@ import ssl
 import pytest
 
 from proxy.tls.alerts import AlertDescription, alert_in
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.malformed_hello import answer_to, reason_of
 from proxy.tls.records import HelloError, HelloFailure
 from proxy.tls.results import FailureReason
-from proxy.tls.stream import BioPair
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.server_step import ServerStep, ServerSteps, server_step
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import BioPair
 from tests.certificates import Authority
 from tests.proxy.tls import hellos
 

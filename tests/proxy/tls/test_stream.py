@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from proxy.tls.bio_pair import BioPair
 from proxy.tls.record_flood import FORGIVEN_PER_SECOND, RECORDS_WITHOUT_DATA, RecordFlood
-from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.tls.tls_object import say_goodbye
 from proxy.tls.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire
@@ -672,14 +673,3 @@ class TestEnding:
         connection.client.receive()
         connection.stream.resume_writing()
         assert "resume" not in connection.owner.kinds
-
-
-class TestBioPair:
-    def test_clear_takes_everything_out(self) -> None:
-        bios = BioPair()
-        bios.clear()
-        bios.incoming.write(b"from the peer")
-        bios.outgoing.write(b"to the peer")
-        bios.clear()
-        assert bios.incoming.read() == b""
-        assert bios.outgoing.read() == b""
