@@ -380,7 +380,7 @@ def unrecognized_name(limited: Limited) -> Iterator[int]:
 
 @drives(FailureReason.NO_APPLICATION_PROTOCOL)
 def no_application_protocol(limited: Limited) -> Iterator[int]:
-    refused(limited, protocol="h2")
+    refused(limited, protocol="h3")
     yield 1
 
 
