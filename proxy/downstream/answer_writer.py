@@ -33,7 +33,7 @@ class AnswerWriter:
     __slots__ = ("persistence",)
 
     def __init__(self) -> None:
-        """Nothing is written yet."""
+        """Start before the first part."""
         self.persistence = Persistence.IMPLICIT
         """What becomes of the connection, once the answer has begun."""
 

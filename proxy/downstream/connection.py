@@ -228,7 +228,7 @@ class Downstream(StreamOwner[bytes]):
         self._await_body()
 
     def resume_request(self) -> None:
-        """Take the body again, for a server. Several records in a turn: no request is among them."""
+        """Take the body again, for a server: several records in a turn, as none is a request."""
         self.stream.reads_on = True
         self._inbox.resume()
         self._await_body()

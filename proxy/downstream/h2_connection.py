@@ -1,8 +1,9 @@
 """One client connection that speaks HTTP/2: drives its session, and gives each stream its events.
 
 Theory of operation. The session is pure: bytes in, events out, bytes out. What is to be sent waits
-in it until the end of the turn of the loop, so the answers of many streams leave as one piece. While
-the transport is blocked nothing is fetched, so what waits is bounded by what bounds each stream.
+in it until the end of the turn of the loop, so the answers of many streams leave as one piece.
+While the transport is blocked nothing is fetched, so what waits is bounded by what bounds each
+stream.
 """
 
 from typing import Final
@@ -225,7 +226,7 @@ class Http2Connection(StreamOwner[bytes]):
         self._finishing.append(stream)
 
     def stream_over(self, stream: StreamSide) -> None:
-        """Nothing is left of it."""
+        """The stream has ended, and everything of it was let go."""
         assert isinstance(stream, Http2Stream)  # the streams that it made
         self._streams.discard(stream)
         self.counters.streams_open -= 1
@@ -239,7 +240,7 @@ class Http2Connection(StreamOwner[bytes]):
 
     @property
     def _due(self) -> float:
-        """When the client owes the rest of a head, the acknowledgement of our settings, or a request."""
+        """When the client owes the rest of a head, the answer to our SETTINGS, or a request."""
         limits = self.service.runtime.limits
         if self._head_began is not None:
             return self._head_began + limits.head_seconds

@@ -66,7 +66,7 @@ class BodyCredit:
     __slots__ = ("_held", "_kept", "_sender", "_session", "_stream", "is_paused", "owed")
 
     def __init__(self, session: ServerSession, stream: SessionStream, held: Held, sender: CreditSender) -> None:
-        """Nothing of the body came yet."""
+        """Start before the first byte of the body."""
         self._session: Final = session
         self._stream: Final = stream
         self._held: Final = held

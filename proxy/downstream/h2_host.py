@@ -55,4 +55,4 @@ class StreamHost(Protocol):
         """Call `sent` of this stream when the end of its answer was sent."""
 
     def stream_over(self, stream: StreamSide) -> None:
-        """Nothing is left of it."""
+        """The stream has ended, and everything of it was let go."""

@@ -43,7 +43,7 @@ class StreamPatience:
     )
 
     def __init__(self, service: HttpService, session: ServerSession, stream: SessionStream, side: Impatient) -> None:
-        """Nothing is owed."""
+        """Start without a deadline."""
         self._service: Final = service
         self._session: Final = session
         self._stream: Final = stream
@@ -110,7 +110,7 @@ class StreamPatience:
             return
         sent = self._session.sent_bytes
         if self._stream.send_window > 0 and sent != self._seen_bytes:
-            # the client takes what other streams of its connection have: this one waits for its turn
+            # the client takes what other streams have: this one waits for its turn
             self._seen_bytes = sent
             self.deadline = now + self._service.runtime.limits.write_idle_seconds * _SHARE
             return

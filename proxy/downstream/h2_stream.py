@@ -120,7 +120,7 @@ class Http2Stream(StreamSide):
         self._feed(exchange, data, is_ended=is_ended)
 
     def trailers_received(self, fault: StreamFault | None) -> None:
-        """The body has ended, with trailer fields, which never go on; `fault` if they break a rule."""
+        """It ended with trailer fields, which never go on. `fault` says what is wrong with them."""
         if fault is not None:
             self._break_off(fault.code, f"{RequestReason.MALFORMED_BODY}: {fault.reason}", _BAD_REQUEST)
         else:

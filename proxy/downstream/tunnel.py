@@ -145,8 +145,11 @@ class Tunnel:
         self._owner: TunnelOwner | None = owner
         self._counters: RouteCounters
         self._flows = True
-        """Whether no side has closed or is blocked. Then a message reads nothing of the other
-        direction: 200 tunnels do not fit into the caches, and each object read costs 20 to 40 ns."""
+        """Whether no side has closed or is blocked.
+
+        Then a message reads nothing of the other direction: 200 tunnels do not fit into the caches,
+        and each object that is read costs 20 to 40 ns.
+        """
         self._is_closing = False
         self._awaits_close = False
         self._close_reason: str | None = None

@@ -1,6 +1,6 @@
 """The frames of a client that are about the connection, or advice about a stream. Pure.
 
-SETTINGS, PING, GOAWAY, WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, and frames that nobody knows.
+SETTINGS, PING, GOAWAY, WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, and unknown frames.
 """
 
 from collections.abc import Callable

@@ -49,7 +49,7 @@ _EMPTY_DATA_COST: Final = 4
 # connection. Some give credit for each read of a small buffer.
 _UPDATES_PER_FRAME: Final = 2
 _BYTES_PER_UPDATE: Final = 256
-# Firefox and nghttp sent PRIORITY with each request; Chromium adds frames of unknown types (GREASE).
+# Firefox and nghttp sent PRIORITY with each request. Chromium adds frames of unknown types.
 _PRIORITIES_PER_STREAM: Final = 2
 
 # More than fit in one reading of the socket would be a fault before the driver could write.
@@ -159,7 +159,7 @@ class FloodBudgets:
         self.late_frames.earn(1)
 
     def data_sent(self, frames: int, size: int) -> None:
-        """So many DATA frames, not counting those that a small window cut, with `size` bytes in all."""
+        """`size` bytes were sent. `frames` are the DATA frames that no small window cut."""
         self.window_updates.earn(frames * _UPDATES_PER_FRAME + size // _BYTES_PER_UPDATE)
         # gRPC measures the bandwidth by a PING in each round trip that brings it data
         self.pings.earn(frames)

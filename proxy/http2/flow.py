@@ -63,7 +63,7 @@ class StreamWindows:
         self._clock: Final = clock
         self._most: Final = max(limits.stream_window_bytes, limits.stream_window_most_bytes)
         self.round_trip = 0.0
-        """Seconds from our SETTINGS to their acknowledgement; 0 while it is unknown: nothing grows."""
+        """Seconds from our SETTINGS to their acknowledgement; windows grow once it is known."""
 
     def receive(self, stream: SessionStream, size: int) -> None:
         """DATA of `size` bytes, with padding; raises StreamFault if that is too much."""

@@ -7,7 +7,7 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES: Final = 9
 """Length (3), type (1), flags (1), stream (4)."""
 FRAME_BYTES: Final = 16_384
-"""The payload of one frame, in both directions: the least SETTINGS_MAX_FRAME_SIZE, we announce no more.
+"""The payload of one frame in both directions, which is the least SETTINGS_MAX_FRAME_SIZE.
 
 A larger one would hold up the frames of other streams.
 """

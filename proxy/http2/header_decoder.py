@@ -115,7 +115,7 @@ class HeaderDecoder:
         return DecodedFields(collected.fields, collected.is_too_large)
 
     def _literal(self, block: bytes, limit: i64) -> TableEntry | None:
-        """Read a literal field (RFC 7541 6.2); None if its name or its value is longer than `limit`."""
+        """Read a literal field (RFC 7541 6.2); None if name or value is longer than `limit`."""
         first: i64 = block[self._at]
         if first & _WITH_INDEXING:
             # what fits into the table is needed, wanted here or not

@@ -6,7 +6,7 @@ indexed if it comes twice in a row. So a value that is never sent again (a lengt
 etag) takes no room from fields that stay, while its name costs one octet, and a date is indexed
 where a second has several responses.
 
-Secrets are literals that no one on the way may index (RFC 7541 7.1.3): a table that holds one can
+Secrets are literals that are never indexed on the way (RFC 7541 7.1.3): a table that holds one can
 be probed by the length of what is sent.
 
 Strings are sent as they are. Huffman codes make the literals of a response shorter by a fifth, at
@@ -66,7 +66,7 @@ _STATIC_NAMES: Final[dict[bytes, int]] = {
 
 
 class _IndexedName:
-    """A name in the dynamic table: the number of its latest entry, and the latest value that was not indexed."""
+    """A name in the dynamic table: its latest entry, and its latest value that was not indexed."""
 
     def __init__(self, number: i64) -> None:
         self.number: i64 = number
@@ -97,7 +97,10 @@ class HeaderEncoder:
             self._updates += _number(0x20, 5, size)
 
     def encode(self, fields: Iterable[Header]) -> bytes:
-        """One complete block; each has to be sent, since each may change the table. Names are lower case."""
+        """Return one complete block, which has to be sent, since it may change the table.
+
+        Names are in lower case.
+        """
         pieces: list[bytes] = []
         if self._updates:
             pieces.append(self._updates)

@@ -55,7 +55,10 @@ class _LongCodes:
 
 
 class _CodeTables:
-    """For each ten bits the symbol that they begin with, and the length of its code: 0 for a longer one."""
+    """For each ten bits the symbol that they begin with, and the length of its code.
+
+    The length is 0 for a code of more than ten bits.
+    """
 
     def __init__(self) -> None:
         symbols, lengths = bytearray(1 << _LOOK), bytearray(1 << _LOOK)

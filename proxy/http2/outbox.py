@@ -1,8 +1,8 @@
 """What waits to be sent on one connection: whole frames, and bodies that are cut into frames. Pure.
 
 Frames without body keep their order, since header blocks depend on each other (RFC 7541 2.2). For
-the same reason trailers are encoded when their turn comes. Bodies wait with their streams. A body is
-copied once, into the bytes that `data_to_send` returns.
+the same reason trailers are encoded when their turn comes. Bodies wait with their streams. A body
+is copied once, into the bytes that `data_to_send` returns.
 """
 
 from collections.abc import Iterable
@@ -179,7 +179,10 @@ class Outbox:
         return b"".join(sent)
 
     def _send_turn(self, stream: SessionStream, room: int) -> int:
-        """Send what the turn of a stream allows, and about `room` bytes at most; gives their number."""
+        """Send what the turn of a stream allows, and about `room` bytes at most.
+
+        Returns their number.
+        """
         most = min(turn_bytes(stream), room)
         sent = frame_count = 0
         while sent < most and stream.queued > 0 and stream.send_window > 0 and self.window > 0:

@@ -247,7 +247,7 @@ class ServerSession:
     def data_to_send(self, room: int) -> bytes:
         """What to write now: about `room` bytes at most, empty if there is nothing.
 
-        Frames without body come first, all of them, whatever the room. Then bodies, the most urgent
+        All frames without body come first, even beyond the room. Then bodies, the most urgent
         streams first, and those with the same urgency in turns, as far as windows allow.
         """
         return self._outbox.data_to_send(room)

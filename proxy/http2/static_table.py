@@ -1,4 +1,4 @@
-"""The fields that both sides know from the start (RFC 7541 Appendix A), and what an entry of a table is."""
+"""The fields that both sides know from the start (RFC 7541 Appendix A), and entries of tables."""
 
 from typing import TYPE_CHECKING, Any, Final
 

@@ -25,7 +25,7 @@ from proxy.http2.streams import SessionStream
 
 # What a list of the announced size needs, and some: Node and Go fill frames, others cut at 4 KiB.
 _CONTINUATIONS: Final = 8
-# RFC 9113 6.2: dependency and weight. They are ignored (5.3.2), the stream itself as dependency too.
+# RFC 9113 6.2: dependency and weight. They are ignored (5.3.2), also of a stream on itself.
 _PRIORITY_BYTES: Final = 5
 
 
@@ -115,7 +115,7 @@ class StreamFrames:
             self._complete(number, block, ends=self._block_ends)
 
     def _complete(self, number: int, block: bytes, *, ends: bool) -> None:
-        # whatever comes of it: the next block depends on the table after this one (RFC 9113 4.3)
+        # in any case: the next block depends on the table after this one (RFC 9113 4.3)
         decoded = self._decoder.decode(block, self._block_limits)
         stream = self._table.streams.get(number)
         if stream is not None:

@@ -88,7 +88,7 @@ class SharedTable:
         view = memoryview(memory)[_HEADER_BYTES:]
         self._counts = view[: cells * _CELL_BYTES]
         self._cells = self._counts.cast("q")
-        # of native numbers, which are read as machine words; two views and an iterator take twice its time
+        # of native numbers, read as machine words; two views and an iterator take twice its time
         self._columns_at = struct.Struct(f"{self._columns}q").unpack_from
         rates = (cells + 2 * _RATE_BUCKETS) * _CELL_BYTES
         self._rates = view[cells * _CELL_BYTES : rates].cast("d")

@@ -171,7 +171,7 @@ class SocketStream(Sender):
             self.owner.eof_received()
 
     def read_on(self, most: int) -> memoryview:
-        """Read more, within `data_received` that is done with its view. An end is told next turn."""
+        """Read more, inside a `data_received` that has used its view. An end is told next turn."""
         count = 0
         try:
             count = 0 if self._sock is None else self._sock.recv_into(self._view, most)

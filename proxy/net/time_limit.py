@@ -21,7 +21,7 @@ class TimeLimit:
     __slots__ = ("_limited", "_loop", "_seconds", "_timer")
 
     def __init__(self, loop: AbstractEventLoop, seconds: float) -> None:
-        """No time has begun."""
+        """Start without a time."""
         self._loop: Final = loop
         self._seconds: Final = seconds
         self._limited: Final[dict[Limited, float]] = {}

@@ -19,7 +19,7 @@ from proxy.tls.bio_pair import BioPair
 from proxy.tls.server_step import server_step
 from proxy.tls.tls_object import TlsObject
 
-# No dataclasses: mypyc leaves the `__init__` of those to the interpreter, and a signature needs both.
+# No dataclasses: mypyc leaves their `__init__` to the interpreter, and a signature needs both.
 
 
 class Transcript:

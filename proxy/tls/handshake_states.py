@@ -90,7 +90,7 @@ class Finishing:
     def __init__(
         self, before: Answering | Signing, steps: ServerSteps, server_hello: ServerHello, made: ServerStep | Flight
     ) -> None:
-        """Await the client's Finished for `steps`, which get the tickets to make. `made` has the flight."""
+        """Await the client's Finished. `steps` make the tickets, and `made` has the flight."""
         self.hello = before.hello
         self.identity = before.identity
         self.is_retried = before.is_retried

@@ -18,8 +18,8 @@ from proxy.tls.bio_pair import BioPair
 from proxy.tls.step_queue import StepQueue
 from proxy.tls.tls_object import TlsObject, shake_hands
 
-# Header 5, "GET / HTTP/1.1" with its line end 16, content type 1, tag 16. An alert, which a client sends
-# that asks for nothing, is shorter.
+# Header 5, "GET / HTTP/1.1" with its line end 16, content type 1, tag 16. A client that asks for
+# nothing sends an alert, which is shorter.
 _SHORTEST_REQUEST: Final = 38
 
 

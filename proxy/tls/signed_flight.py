@@ -101,7 +101,7 @@ class _Racing:
 
 
 class _Asking:
-    """A HelloRetryRequest was sent, by `stand_in` if the second hello may resume a session with it."""
+    """A HelloRetryRequest was sent, by `stand_in` if the second hello may resume a session."""
 
     def __init__(self, reader: ClientHelloReader, stand_in: TlsObject | None) -> None:
         self.reader: Final = reader

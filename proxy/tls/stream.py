@@ -149,7 +149,7 @@ class TlsStream(StreamOwner[memoryview]):
             self._deliver(piece, len(piece))
             return
         pieces = [piece]
-        # a flood has one read, of up to 9 ms: records without data (as a close_notify, a bad one), or short ones
+        # a flood has one read, of up to 9 ms: records without data, bad ones, or short ones
         while 2 * len(piece) >= RECORD_BYTES and not self._silent and len(pieces) < _READS:
             # to the end of a record: of a part OpenSSL says by an exception that it wants more
             piece = self._decrypt(self._raw.read_on(min(self.records.rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES)))
