@@ -161,7 +161,11 @@ class Tab:
 
 def trust(home: Path, authority: Path) -> None:
     """Make every Chromium whose HOME is `home` trust a certificate authority (a PEM file), as a person would."""
-    database = home / ".pki" / "nssdb"
+    trust_in(home / ".pki" / "nssdb", authority)
+
+
+def trust_in(database: Path, authority: Path) -> None:
+    """The same for a directory with a database of NSS, as a profile of Firefox has one."""
     database.mkdir(parents=True)
     for arguments in (
         ["-N", "--empty-password"],

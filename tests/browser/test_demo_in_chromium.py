@@ -1,125 +1,14 @@
 """The whole demo as a person sees it: Debian's Chromium, Plexigate, and the chat behind it."""
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.browser.devtools import Browser, Tab, chromium, trust
-from tests.configurations import process
-from tests.programs import chat_address, plexigate_listeners, program
+from tests.browser.demo import Demo
+from tests.browser.devtools import Browser, Tab, chromium
 from tests.waiting import until_seen
 
 pytestmark = pytest.mark.paced
-
-PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
-DEMO = Path(__file__).parents[2] / "docker" / "demo"
-
-CONFIGURATION = """
-[listener.public]
-bind = "127.0.0.1:0"
-
-[identity.demo]
-names = ["localhost"]
-certificate = "certificates/server.pem"
-key = "pkcs11:token=plexi;object=demo.ecdsa-p256.v1"
-
-[hsm]
-module = "/usr/lib/softhsm/libsofthsm2.so"
-
-[hsm.token.plexi]
-pin_file = "hsm/plexi.pin"
-
-[upstream.chat]
-servers = ["http://{chat}"]
-
-[[route]]
-host = "localhost"
-upstream = "chat"
-
-[payload]
-directory = "payload"
-
-[payload.sessions]
-
-[[route]]
-host = "localhost"
-path = "/messages"
-upstream = "chat"
-payload = "require"
-payload_sessions = true
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """The running demo: its URL, and a HOME whose Chromium trusts it."""
-
-    url: str
-    home: Path
-    log: list[str]
-    """What the proxy has written."""
-
-    @property
-    def posted(self) -> list[dict[str, Any]]:
-        """The requests over the route that takes encrypted bodies."""
-        return [json.loads(line) for line in self.log if '"/messages"' in line]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A directory with a token and a certificate for the key in it, and who trusts that."""
-
-    directory: Path
-    home: Path
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What makes SoftHSM find the token."""
-        return {"SOFTHSM2_CONF": str(self.directory / "hsm" / "softhsm2.conf")}
-
-    def run(self, *command: str | Path) -> bytes:
-        """Run a program of the set-up."""
-        environment = {**os.environ, **self.environment}
-        return subprocess.run(command, check=True, timeout=30, env=environment, capture_output=True).stdout
-
-    def write(self, chat: str) -> Path:
-        """Write the configuration."""
-        path = self.directory / "demo.toml"
-        path.write_text(process(path.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat))
-        return path
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The same steps as in `./dev run`."""
-    directory = tmp_path_factory.mktemp("demo")
-    site = Site(directory, directory / "home")
-    site.run(PLEXIGATE, "hsm", "init-dev", directory / "hsm", "--identity", "demo")
-    of_request = ("demo.ecdsa-p256.v1", "--name", "localhost", "--config", site.write("127.0.0.1:1"))
-    (directory / "server.csr").write_bytes(site.run(PLEXIGATE, "hsm", "request", *of_request))
-    site.run("sh", DEMO / "certificates.sh", directory / "certificates", directory / "server.csr")
-    trust(site.home, directory / "certificates" / "ca.pem")
-    return site
-
-
-@pytest.fixture
-def demo(site: Site) -> Iterator[Demo]:
-    """Chat and proxy on ports of their own, ended after the test."""
-    identity = site.directory / "identity.json"
-    command = [sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0", "--payload-identity", str(identity)]
-    with program(command, chat_address) as chat:
-        configuration = site.write(chat.ready)
-        with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.environment) as proxy:
-            port = proxy.ready["public"][0].rpartition(":")[2]
-            site.run(PLEXIGATE, "payload", "identity", "--config", configuration, "--output", identity)
-            yield Demo(f"https://localhost:{port}/", site.home, proxy.output)
 
 
 async def enter(browser: Browser, demo: Demo, name: str) -> Tab:
@@ -142,7 +31,7 @@ async def test_two_tabs_chat_over_a_post_quantum_connection(demo: Demo, tmp_path
 
         page = (await browser.event(ada.session, "Network.responseReceived", type="Document")).params["response"]
         assert page["status"] == 200
-        assert page["protocol"] == "http/1.1"
+        assert page["protocol"] == "h2"
         assert page["securityDetails"]["protocol"] == "TLS 1.3"
         assert page["securityDetails"]["keyExchangeGroup"] == "X25519MLKEM768"
 
@@ -166,6 +55,25 @@ async def test_two_tabs_chat_over_a_post_quantum_connection(demo: Demo, tmp_path
         assert await ada.evaluate(plain) == "urn:plexigate:problem:payload-required"
 
         (tmp_path / "ada.png").write_bytes(await ada.screenshot())
+
+
+async def test_page_requests_and_websocket_share_one_connection_of_http2(demo: Demo) -> None:
+    """Chromium opens the WebSocket over the connection of the page by itself (RFC 8441)."""
+    async with chromium(demo.home) as browser:
+        ada = await enter(browser, demo, "Ada")
+        handshake = await browser.event(ada.session, "Network.webSocketHandshakeResponseReceived")
+        assert handshake.params["response"]["status"] == 200  # over HTTP/1.1 it is 101
+        await ada.type("Hello")
+        await ada.wait_until("document.querySelectorAll('.message').length === 1")
+        posted = await browser.event(ada.session, "Network.responseReceived", type="Fetch")
+        page = await browser.event(ada.session, "Network.responseReceived", type="Document")
+        for one in (page, posted):
+            assert one.params["response"]["protocol"] == "h2"
+        numbers = {one.params["response"]["connectionId"] for one in (page, posted)}
+        assert len(numbers) == 1
+    await until_seen(lambda: demo.of("/socket"))
+    (socket,) = demo.of("/socket")
+    assert (socket["method"], socket["protocol"], socket["status"]) == ("GET", "h2", 101)
 
 
 async def test_file_of_some_megabytes_reaches_the_other_tab_unharmed(demo: Demo) -> None:

@@ -1,0 +1,124 @@
+"""The demo chat behind Plexigate, with the key of its certificate in a token, for a browser to load."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.configurations import process
+from tests.programs import chat_address, plexigate_listeners, program
+
+PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
+DEMO = Path(__file__).parents[2] / "docker" / "demo"
+
+CONFIGURATION = """
+[listener.public]
+bind = "127.0.0.1:0"
+
+[identity.demo]
+names = ["localhost"]
+certificate = "certificates/server.pem"
+key = "pkcs11:token=plexi;object=demo.ecdsa-p256.v1"
+
+[hsm]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+
+[hsm.token.plexi]
+pin_file = "hsm/plexi.pin"
+
+[upstream.chat]
+servers = ["http://{chat}"]
+
+[[route]]
+host = "localhost"
+upstream = "chat"
+
+[payload]
+directory = "payload"
+
+[payload.sessions]
+
+[[route]]
+host = "localhost"
+path = "/messages"
+upstream = "chat"
+payload = "require"
+payload_sessions = true
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The running demo: its URL, and a HOME whose Chromium trusts it."""
+
+    url: str
+    home: Path
+    ca: Path
+    log: list[str]
+    """What the proxy has written."""
+
+    @property
+    def posted(self) -> list[dict[str, Any]]:
+        """The requests over the route that takes encrypted bodies."""
+        return self.of("/messages")
+
+    def of(self, path: str) -> list[dict[str, Any]]:
+        """The lines of the access log about a path."""
+        return [json.loads(line) for line in self.log if f'"{path}"' in line]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A directory with a token and a certificate for the key in it, and who trusts that."""
+
+    directory: Path
+    home: Path
+
+    @property
+    def ca(self) -> Path:
+        """Whom a browser has to trust."""
+        return self.directory / "certificates" / "ca.pem"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What makes SoftHSM find the token."""
+        return {"SOFTHSM2_CONF": str(self.directory / "hsm" / "softhsm2.conf")}
+
+    def run(self, *command: str | Path) -> bytes:
+        """Run a program of the set-up."""
+        environment = {**os.environ, **self.environment}
+        return subprocess.run(command, check=True, timeout=30, env=environment, capture_output=True).stdout
+
+    def write(self, chat: str) -> Path:
+        """Write the configuration."""
+        path = self.directory / "demo.toml"
+        path.write_text(process(path.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat))
+        return path
+
+
+def make_site(directory: Path) -> Site:
+    """The same steps as in `./dev run`."""
+    site = Site(directory, directory / "home")
+    site.run(PLEXIGATE, "hsm", "init-dev", directory / "hsm", "--identity", "demo")
+    of_request = ("demo.ecdsa-p256.v1", "--name", "localhost", "--config", site.write("127.0.0.1:1"))
+    (directory / "server.csr").write_bytes(site.run(PLEXIGATE, "hsm", "request", *of_request))
+    site.run("sh", DEMO / "certificates.sh", directory / "certificates", directory / "server.csr")
+    return site
+
+
+@contextmanager
+def running_demo(site: Site) -> Iterator[Demo]:
+    """Chat and proxy on ports of their own."""
+    identity = site.directory / "identity.json"
+    command = [sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0", "--payload-identity", str(identity)]
+    with program(command, chat_address) as chat:
+        configuration = site.write(chat.ready)
+        with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.environment) as proxy:
+            port = proxy.ready["public"][0].rpartition(":")[2]
+            site.run(PLEXIGATE, "payload", "identity", "--config", configuration, "--output", identity)
+            yield Demo(f"https://localhost:{port}/", site.home, site.ca, proxy.output)
