@@ -42,9 +42,14 @@ def test_response_that_was_cut_is_seen_to_be_cut(gateway: Gateway) -> None:
         assert client.end is End.CUT
 
 
-def test_curl_sees_that_it_was_cut(gateway: Gateway) -> None:
-    said = gateway.curl(path="/cut")
-    assert said.status in (18, 56)  # a partial file, or a TLS stream without its end
+@pytest.mark.parametrize(
+    ("version", "statuses"),
+    # a partial file, or a TLS stream without its end; a stream that was reset
+    [("--http1.1", (18, 56)), ("--http2", (92,))],
+)
+def test_curl_sees_that_it_was_cut(gateway: Gateway, version: str, statuses: tuple[int, ...]) -> None:
+    said = gateway.curl(version, path="/cut")
+    assert said.status in statuses
     assert said.output == "half"
 
 
@@ -90,7 +95,7 @@ def test_request_of_a_client_that_broke_its_tls_is_not_answered_and_the_alert_ar
 
 
 def test_route_for_post_quantum_connections_tells_a_classical_client_what_to_do(gateway: Gateway) -> None:
-    refused = gateway.curl("--curves", "x25519", "--include", path="/pq/secrets")
+    refused = gateway.curl("--http1.1", "--curves", "x25519", "--include", path="/pq/secrets")
     assert refused.status == 0
     head, _, body = refused.output.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 403 ")
