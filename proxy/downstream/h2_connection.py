@@ -319,6 +319,9 @@ class Http2Connection(StreamOwner[bytes]):
         if not self._has_ended:
             self._has_ended = True
             self.deadline = NEVER
+            last = self.session.data_to_send(SEND_BYTES)  # the RST_STREAM or the GOAWAY that tells why
+            if last:
+                self.stream.write(last)
             self.stream.end()
 
     # -- what `Http2Ending` asks

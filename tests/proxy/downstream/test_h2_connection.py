@@ -129,6 +129,30 @@ class TestLeaving:
 class TestEnds:
     """Connections that end at once."""
 
+    def test_client_that_leaves_learns_how_its_last_stream_ended(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.peer.close_connection()
+        talk.pump()
+        backend = talk.server.lend()
+        backend.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha")
+        backend.lose()
+        talk.loop.settle()
+        reset = bytes([3, 0]) + (1).to_bytes(4) + ErrorCode.INTERNAL_ERROR.to_bytes(4)
+        assert frames(talk.client.sent())[-1][3:] == reset
+        assert talk.client.ending == "end"
+
+    def test_fault_of_a_client_that_leaves_is_named(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.peer.close_connection()
+        talk.pump()
+        talk.client.receive(b"\0\0\0\0\0\0\0\0\0")  # DATA for stream 0
+        assert [frame[3:] for frame in frames(talk.client.sent())] == [
+            bytes([7, 0]) + bytes(4) + (1).to_bytes(4) + ErrorCode.PROTOCOL_ERROR.to_bytes(4)
+        ]
+        assert talk.client.ending == "end"
+
     def test_fault_ends_all_streams(self) -> None:
         talk = Http2Conversation()
         talk.ask()
