@@ -242,6 +242,23 @@ class TestLimits:
                     tracemalloc.stop()
                 assert most < 10 * count + 2_000
 
+    @pytest.mark.parametrize("again", [b"\xbe", b"\x7e\x00", b"\x0f\x2f\x00"], ids=["field", "name", "name_alone"])
+    def test_a_list_that_is_much_larger_than_its_block_is_too_large(self, again: bytes) -> None:
+        """What the table holds may be named once, not seven times, whether as a field or as a name."""
+        decoder = HeaderDecoder(TABLE)
+        decoder.decode(indexed(b"n" * 3_900, b""), USUAL)
+        assert not decoder.decode(again, USUAL).is_too_large
+        if again == b"\x7e\x00":
+            decoder.decode(indexed(b"n" * 3_900, b""), USUAL)
+        assert decoder.decode(again * 7, USUAL).is_too_large
+        assert not decoder.decode(b"\xbe", USUAL).is_too_large
+
+    def test_all_of_the_table_may_be_named_with_what_huffman_saves(self) -> None:
+        decoder = HeaderDecoder(TABLE)
+        decoder.decode(b"".join(indexed(b"name-%02d" % one, b"v" * 80) for one in range(34)), USUAL)
+        block = bytes(range(0xBE, 0xBE + 34)) + b"\x82\x87\x84" + (b"\x00" + coded(b"x") + coded(b"0" * 200)) * 40
+        assert not decoder.decode(block, USUAL).is_too_large
+
     @pytest.mark.parametrize("fields_before", [0, 101])
     def test_a_string_over_a_limit_is_not_built(self, fields_before: int) -> None:
         """Over its own limit, or behind a list over its limit."""
