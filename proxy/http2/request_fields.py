@@ -193,7 +193,8 @@ def _headers(fields: list[Header], pseudo: dict[bytes, bytes]) -> list[Header]:
         elif name == b"host":
             hosts.append(header[1])
     if crumbs:
-        headers.append((b"cookie", b"; ".join(crumbs)))  # RFC 9113 8.2.3
+        # RFC 9113 8.2.3; an empty crumb would leave white space at an end of the value
+        headers.append((b"cookie", b"; ".join([crumb for crumb in crumbs if crumb])))
     if len(hosts) == 1:
         # RFC 9113 8.3.1: both name the same server
         check_agreement(parse_authority(hosts[0]), parse_authority(named))

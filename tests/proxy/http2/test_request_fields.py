@@ -177,6 +177,14 @@ def test_cookie_crumbs_are_joined() -> None:
     assert request.framing.fields.forwarded == [(b"accept", b"*/*"), (b"cookie", b"a=b; c=d; e=f")]
 
 
+@pytest.mark.parametrize(
+    ("crumbs", "joined"), [([b""], b""), ([b"", b""], b""), ([b"", b"a=b", b"", b"c", b""], b"a=b; c")]
+)
+def test_empty_crumbs_leave_no_white_space_at_the_ends_of_a_cookie(crumbs: list[bytes], joined: bytes) -> None:
+    request = understood(GET, *[(b"cookie", crumb) for crumb in crumbs])
+    assert request.framing.fields.forwarded == [(b"cookie", joined)]
+
+
 def test_limits_hold_to_the_byte() -> None:
     path = b"/" + b"a" * 63
     understood(changed(GET, path=path), limits=LIMITS)
