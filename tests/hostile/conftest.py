@@ -26,6 +26,9 @@ HURRIED = {
 HURRIED_UPSTREAM = {"first_byte_seconds": 1.0, "stall_seconds": 1.0, "idle_seconds": 0.3}
 """Longer than a client may take for its body, so that it is clear who was late."""
 
+TERSE = {"log_queue_lines": 100, "response_buffer_total_bytes": 4_194_304}
+"""What is measured of its memory is no lines that wait for the disk, and little that waits for slow readers."""
+
 NARROW = {
     "write_idle_seconds": 0.3,
     "connections_per_address": 8,
@@ -83,6 +86,14 @@ def hurried_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
 
 
 @pytest.fixture(scope="session")
+def brisk_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
+    """A proxy that waits longer for requests than for settings, so that it is clear what was late."""
+    times = {"http2_settings_seconds": 0.5, "keep_alive_seconds": 1.5, "head_seconds": 1.0}
+    with proxy(trusted, ports, times, {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def narrow_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
     """A proxy with small limits on numbers and sizes."""
     with proxy(trusted, ports, NARROW, {"connections": 2, "waiting": 2, "wait_seconds": 0.3}) as running:
@@ -91,8 +102,8 @@ def narrow_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def terse_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
-    """A proxy whose log holds little: what is measured of its memory is no lines that wait for the disk."""
-    with proxy(trusted, ports, {"log_queue_lines": 100}, {}) as running:
+    """A proxy that holds little of its log and of responses."""
+    with proxy(trusted, ports, TERSE, {}) as running:
         yield running
 
 
@@ -109,6 +120,12 @@ def hurried(hurried_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
 
 
 @pytest.fixture
+def brisk(brisk_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
+    """The proxy whose clients of HTTP/2 have little time for their settings."""
+    yield from _scene(brisk_proxy, recorder)
+
+
+@pytest.fixture
 def narrow(narrow_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
     """The proxy with small limits."""
     yield from _scene(narrow_proxy, recorder)
@@ -116,7 +133,7 @@ def narrow(narrow_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
 
 @pytest.fixture
 def terse(terse_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
-    """The proxy whose log holds little."""
+    """The proxy that holds little of its log and of responses."""
     yield from _scene(terse_proxy, recorder)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tests.hostile.answers import Answer, Moment, Then, accept_for
+from tests.hostile.answers import SWITCHING, Answer, Moment, Then, accept_for
 from tests.hostile.segments import Segments
 from tests.hostile.strict import Message, NotStrict, RequestReader
 from tests.hostile.strict_frames import Frame, FrameReader
@@ -25,7 +25,7 @@ WAIT_SECONDS = 10.0
 BLOCKED_SECONDS = 0.3
 """Over loopback: buffers that have taken nothing for so long are full."""
 SENTINEL = "/sentinel/"
-"""Requests below this path are answered as usual and not counted: the tests' own probes."""
+"""Requests below this path are answered as usual and not counted: the tests' own probes. Their WebSockets echo."""
 
 _READ_BYTES = 262_144
 
@@ -70,12 +70,25 @@ class _Connection:
         try:
             if self.frames is not None:
                 self.frames.feed(data)
+                if self.is_probe:
+                    self._echo(self.frames.frames)
             else:
                 self._read(data)
         except NotStrict as error:
             self._recorder.violations.append(f"{self.door}: {error}; in {data[:400]!r}")
             self.reader, self.request = self._new_reader(), None  # one fault is enough
             self.close()
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether its request is one of the tests' own."""
+        return self.request is not None and self.request.target.startswith(SENTINEL)
+
+    def _echo(self, frames: list[Frame]) -> None:
+        for one in frames:
+            self.out = memoryview(bytes(self.out) + bytes([one.first, len(one.payload)]) + one.payload)
+        frames.clear()
+        self.flush()
 
     def _read(self, data: bytes) -> None:
         if self.reader.is_complete:
@@ -110,7 +123,8 @@ class _Connection:
         if answer.then is Then.SWITCH:
             self.then = Then.KEEP
             self.frames = FrameReader(is_masked=True, reserved=self._recorder.reserved_bits)
-            self._recorder.frames = self.frames.frames
+            if not self.is_probe:
+                self._recorder.frames = self.frames.frames
         self.flush()
 
     def _sent_in_octets(self, data: bytes) -> bytes:
@@ -282,6 +296,8 @@ class Recorder:
         body = request.target.encode()
         usual = (Answer(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)),)
         if request.target.startswith(SENTINEL):
+            if request.message.values("Upgrade"):
+                return (SWITCHING,)
             return usual if request.message.method == "GET" else ()
         self._last = connection
         self.begun.append(request)
@@ -305,7 +321,7 @@ class Recorder:
             self.cut.append(connection.request)
         elif connection.request is not None and (connection.out or not connection.is_answered):
             self.abandoned.append(connection.request)
-        if connection.frames is not None:
+        if connection.frames is not None and not connection.is_probe:
             self.is_tunnel_closed = True
 
     def watch(self, connection: _Connection, events: int) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import ssl
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 from tests.certs.authority import issue, private_key, write
 from tests.configurations import process
 from tests.hostile.client import Address, Client, Cut, End
+from tests.hostile.http2_client import Http2Client
 from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
 from tests.integration.admin import Admin
@@ -30,17 +32,25 @@ NAMES = {"chat": ("chat.test", "*.chat.test", "trusting.test", "empty.test"), "o
 _CONFIGURATION = """
 [listener.public]
 bind = "127.0.0.1:0"
+http = ["h2", "http/1.1"]
+
+[listener.older]
+bind = "127.0.0.1:0"
+http = ["http/1.1"]
 
 [listener.lenient]
 bind = "127.0.0.1:0"
+http = ["h2", "http/1.1"]
 default = "chat"
 
 [listener.demanding]
 bind = "127.0.0.1:0"
+http = ["h2", "http/1.1"]
 pq = "require"
 
 [listener.trusting]
 bind = "127.0.0.1:0"
+http = ["h2", "http/1.1"]
 trusted_peers = ["127.0.0.0/8"]
 
 [upstream.chat]
@@ -206,6 +216,12 @@ class Scene:
         """Open a connection; one with a small receive buffer lets the kernel hide little."""
         return Client(self.proxy.listeners[listener], server_name, receive_bytes=receive_bytes)
 
+    def connect_http2(
+        self, server_name: str = "chat.test", listener: str = "public", *, source: str = "", receive_bytes: int = 0
+    ) -> Http2Client:
+        """Open a connection that has chosen `h2`; nothing was said on it yet."""
+        return Http2Client(self.proxy.listeners[listener], server_name, source=source, receive_bytes=receive_bytes)
+
     def connect_unverified(self, server_name: str | None, listener: str) -> Client:
         """Open a connection under a name that the certificate need not have."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -230,6 +246,13 @@ class Scene:
         """Prove at the end of a test that nothing bad has happened, whatever it looked at."""
         self.settle()
         assert self.proxy.complaints() == []
+
+    def failures(self) -> Counter[str]:
+        """How often the proxy has refused or given up for each reason."""
+        counted: Counter[str] = Counter()
+        for (_, reason), count in self.proxy.admin.failures().items():
+            counted[reason] += count
+        return counted
 
     @property
     def targets(self) -> list[str]:
