@@ -11,12 +11,10 @@ from typing import Final
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.client_deadlines import ClientDeadlines
 from proxy.downstream.contracts import ClientStream
-from proxy.downstream.h2_credit import Held
 from proxy.downstream.h2_ending import Http2Ending
-from proxy.downstream.h2_requests import StreamRequests, trailer_fault
+from proxy.downstream.h2_host import StreamHost
+from proxy.downstream.h2_requests import trailer_fault
 from proxy.downstream.h2_stream import Http2Stream
-from proxy.downstream.own_answers import OwnAnswers
-from proxy.downstream.request_log import RequestLog
 from proxy.downstream.service import HttpService
 from proxy.http2.causes import ResetCause, connection_reason, reset_cause
 from proxy.http2.errors import ErrorCode
@@ -29,9 +27,7 @@ from proxy.http2.events import (
     StreamReset,
     TrailersReceived,
 )
-from proxy.http2.session import ServerSession
 from proxy.http2.streams import SessionStream, StreamSide
-from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.tls.waiting_data import SEND_BYTES
 
@@ -40,7 +36,7 @@ from proxy.tls.waiting_data import SEND_BYTES
 _LEAVING_SECONDS: Final = 1.0
 
 
-class Http2Connection(StreamOwner[bytes]):
+class Http2Connection(StreamHost):
     """Owner of a client's `TlsStream`, and host of its streams."""
 
     __slots__ = (
@@ -54,30 +50,12 @@ class Http2Connection(StreamOwner[bytes]):
         "_is_write_paused",
         "_patience",
         "_streams",
-        "answers",
-        "counters",
         "deadline",
-        "facts",
-        "held",
-        "log",
-        "requests",
-        "service",
-        "session",
-        "stream",
     )
 
     def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
         """Take over an established stream, which is reading already."""
-        limits = service.runtime.limits
-        self.service: Final = service
-        self.stream: Final = stream
-        self.facts: Final = facts
-        self.session: Final = ServerSession(limits.http2, service.clock)
-        self.counters: Final = service.counters.listener(facts.listener).http2
-        self.log: Final = RequestLog(service, facts)
-        self.answers: Final = OwnAnswers(service, self.log)
-        self.requests: Final = StreamRequests()
-        self.held: Final = Held(limits.http2.connection_window_bytes)
+        super().__init__(service, stream, facts)
         self._patience: Final = ClientDeadlines(service, stream)
         self._streams: set[Http2Stream] = set()
         self._finishing: list[Http2Stream] = []  # their answers wait to be sent

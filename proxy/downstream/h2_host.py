@@ -1,8 +1,9 @@
 """The connection of HTTP/2 streams, as a stream sees it."""
 
-from typing import Protocol
+from typing import Final
 
 from proxy.downstream.client import ClientFacts
+from proxy.downstream.contracts import ClientStream
 from proxy.downstream.h2_credit import Held
 from proxy.downstream.h2_requests import StreamRequests
 from proxy.downstream.own_answers import OwnAnswers
@@ -10,49 +11,39 @@ from proxy.downstream.request_log import RequestLog
 from proxy.downstream.service import HttpService
 from proxy.http2.session import ServerSession
 from proxy.http2.streams import StreamSide
-from proxy.observe.counters import Http2Counters
+from proxy.net.byte_stream import StreamOwner
 
 
-class StreamHost(Protocol):
-    """What a stream needs of its connection."""
+class StreamHost(StreamOwner[bytes]):
+    """What a stream needs of its connection.
 
-    @property
-    def service(self) -> HttpService:
-        """What all connections share."""
+    It is a class and not a protocol: a stream reads ten attributes of it, and each takes compiled
+    code 2 instructions instead of 125.
+    """
 
-    @property
-    def session(self) -> ServerSession:
-        """The session of the connection."""
+    __slots__ = ("answers", "counters", "facts", "held", "log", "requests", "service", "session", "stream")
 
-    @property
-    def counters(self) -> Http2Counters:
-        """Where streams and their ends are counted."""
-
-    @property
-    def facts(self) -> ClientFacts:
-        """What is known about the client."""
-
-    @property
-    def log(self) -> RequestLog:
-        """Where requests are logged."""
-
-    @property
-    def answers(self) -> OwnAnswers:
-        """Writes the errors of the proxy."""
-
-    @property
-    def requests(self) -> StreamRequests:
-        """Reads requests."""
-
-    @property
-    def held(self) -> Held:
-        """What is kept of all bodies."""
+    def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
+        """`stream` is that of the client, which is established."""
+        limits = service.runtime.limits.http2
+        self.service: Final = service
+        self.stream: Final = stream
+        self.facts: Final = facts
+        self.session: Final = ServerSession(limits, service.clock)
+        self.counters: Final = service.counters.listener(facts.listener).http2
+        self.log: Final = RequestLog(service, facts)
+        self.answers: Final = OwnAnswers(service, self.log)
+        self.requests: Final = StreamRequests()
+        self.held: Final = Held(limits.connection_window_bytes)
 
     def flush_soon(self) -> None:
         """Something waits to be sent."""
+        raise NotImplementedError
 
     def await_sent(self, stream: StreamSide) -> None:
         """Call `sent` of this stream when the end of its answer was sent."""
+        raise NotImplementedError
 
     def stream_over(self, stream: StreamSide) -> None:
         """The stream has ended, and everything of it was let go."""
+        raise NotImplementedError

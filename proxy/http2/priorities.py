@@ -72,7 +72,8 @@ class Schedule:
 
     def take(self) -> SessionStream | None:
         """The stream whose turn it is; it is in no lane afterwards."""
-        for urgency in range(_LEVELS):
+        # each turn of the loop asks once more when nothing is left
+        for urgency in range(_LEVELS if self._count > 0 else 0):
             short = self._lanes[2 * urgency]
             long = self._lanes[2 * urgency + 1]
             if short and (not long or self._turns < _SHORT_TURNS):

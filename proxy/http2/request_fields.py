@@ -77,7 +77,21 @@ class FieldSection:
         check_request(method, path, self._limits)
         target = origin_form(method, path, self._authority)
         head = RequestHead(method, path, 1, self._head.headers, 2)
-        return StreamRequest(head, self._framing._replace(target=target), self)
+        last = self._framing
+        # `_replace` takes three times as long
+        framing = RequestFraming(
+            last.body,
+            last.length,
+            last.keep_alive,
+            last.expects_continue,
+            last.accepts_trailers,
+            last.websocket,
+            last.host,
+            last.host_field,
+            target,
+            last.fields,
+        )
+        return StreamRequest(head, framing, self)
 
 
 class StreamRequest:

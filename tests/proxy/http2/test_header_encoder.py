@@ -56,6 +56,21 @@ def test_a_field_that_was_sent_before_is_an_octet() -> None:
     assert ends.send(*fields, *fields) == b"\xbf\xbe\xbf\xbe"
 
 
+def test_fields_that_are_the_same_objects_keep_in_step_with_the_table() -> None:
+    ends = Ends()
+    stable, status, other, third = (b"x-name", b"value"), (b":status", b"200"), (b"x-other", b"1"), (b"x-third", b"2")
+    ends.send(status, stable)
+    assert ends.send(status, stable) == b"\x88\xbe"
+    assert ends.send(status, stable) == b"\x88\xbe"
+    # a literal in front of a known field moves its index within the block
+    assert ends.send(other, stable) == b"\x40" + plain(b"x-other") + plain(b"1") + b"\xbf"
+    assert ends.send(status, stable) == b"\x88\xbf"
+    assert ends.send(status, stable, stable, other) == b"\x88\xbf\xbf\xbe"
+    ends.send(status, stable, third, other, stable)
+    assert ends.send(status, stable, third, other) == b"\x88\xc0\xbe\xbf"
+    assert ends.send(third) == b"\xbe"
+
+
 def test_a_field_that_comes_twice_in_a_list_is_indexed_once() -> None:
     ends = Ends()
     assert (
