@@ -45,8 +45,9 @@ class Schedule:
     __slots__ = ("_count", "_lanes", "_turns")
 
     def __init__(self) -> None:
-        # for each urgency a lane of short answers and one of long ones
-        self._lanes: Final[list[list[SessionStream]]] = [[] for _ in range(2 * _LEVELS)]
+        # For each urgency a lane of short answers and one of long ones. Nearly all streams of a
+        # client have one urgency: a list for each lane would be 1 KB of an idle connection.
+        self._lanes: Final[list[list[SessionStream] | None]] = [None] * (2 * _LEVELS)
         self._turns = 0
         """Of short answers, while a long one waits."""
         self._count = 0
@@ -60,13 +61,19 @@ class Schedule:
         """Let a stream that is in no lane wait for its turn."""
         is_short = stream.queued <= BODY_BYTES or stream.sent_bytes < _SHORT_BYTES
         stream.lane = 2 * stream.urgency + (0 if is_short else 1)
-        self._lanes[stream.lane].append(stream)
+        lane = self._lanes[stream.lane]
+        if lane is None:
+            self._lanes[stream.lane] = [stream]
+        else:
+            lane.append(stream)
         self._count += 1
 
     def remove(self, stream: SessionStream) -> None:
         """Let a stream wait no more, if it does."""
         if stream.lane >= 0:
-            self._lanes[stream.lane].remove(stream)
+            lane = self._lanes[stream.lane]
+            assert lane is not None  # it waits there
+            lane.remove(stream)
             stream.lane = -1
             self._count -= 1
 

@@ -83,17 +83,17 @@ class ServerSession:
         After a fault of the connection the last event is ConnectionFailed, GOAWAY waits to be sent,
         and further input is ignored.
         """
-        events: list[SessionEvent] = []
         if self.has_failed:
-            return events
-        self._streams.events = events
+            return []
         try:
             if self._fault is not None:
                 raise self._fault
             self._reader.receive_data(data)
         except ConnectionFault as fault:
             self.fail(fault.code)
-            events.append(ConnectionFailed(fault.code, fault.reason))
+            self._streams.events.append(ConnectionFailed(fault.code, fault.reason))
+        # the events hold the streams that they are about: 0.6 KB of an idle connection
+        events, self._streams.events = self._streams.events, []
         return events
 
     def expects(self, stream: SessionStream, length: int) -> bool:
