@@ -1,9 +1,11 @@
 """A program that counts the work for a request on a kept-alive connection.
 
 A browser's GET passes through our HTTP half to a server and back, without sockets, TLS or a clock:
-each request is the same work.
+each request is the same work. It comes as HTTP/1.1, and as a stream of HTTP/2 alone in its turn of
+the loop.
 
-Its head repeats the one before it, which is then not parsed again, or differs in one field.
+Its head repeats the one before it, which is then not parsed again, or differs: in one field for
+HTTP/1.1, in `:path` for HTTP/2, whose clients do not index that.
 Without arguments, the program counts the calls of functions in `proxy/`. It prints which code runs,
 and the calls for one request of each kind. With an argument, the library of `callgrind_marks.c`, it
 runs under callgrind, which writes one file for each kind.
@@ -12,23 +14,27 @@ runs under callgrind, which writes one file for each kind.
 import ctypes
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
+import hpack
+
 import proxy
+from proxy.http2 import frames
 from proxy.processes.hot_path import hot_path
-from tests.bench.exchanges import GET
+from tests.bench.exchanges import BROWSER, GET
 from tests.fakes_http import Conversation, response
+from tests.fakes_http2 import Http2Conversation
+from tests.http2_frames import frame, window_update
 
 # Request ids begin anew after so many, which costs a little.
 REQUESTS: Final = 256
 
 _REQUEST: Final = GET.data.replace(b"Host: localhost", b"Host: chat.test")
 _OTHER: Final = _REQUEST.replace(b"/channels/1", b"/channels/2")
-KINDS: Final = {"repeated": (_REQUEST, _REQUEST), "changed": (_REQUEST, _OTHER)}
-"""What is asked for in turn."""
+_PATHS: Final = (b"/message", b"/channels/2")
 
 _FIELDS: Final = (
     b"Content-Type: application/json",
@@ -66,6 +72,61 @@ def exchanges(requests: tuple[bytes, bytes]) -> Callable[[], None]:
     return run
 
 
+def streams(paths: tuple[bytes, bytes]) -> Callable[[], None]:
+    """Do the same over HTTP/2, with these paths in turn."""
+    talk = Http2Conversation()
+    client, loop = talk.client, talk.loop
+    requests = _stream_requests(paths)
+    client.receive(window_update(0, 0x7FFF_0000 - 65_535) + next(requests))
+    server = talk.server.lend()
+    server.receive(_RESPONSE)
+
+    def turn() -> None:
+        ready, loop.ready = loop.ready, []
+        for handle in ready:
+            handle._run()
+
+    def run() -> None:
+        for request in made.pop(0):
+            server.sent()
+            client.sent()
+            client.receive(request)
+            server.receive(_RESPONSE)
+            turn()
+        talk.records.clear()
+
+    turn()
+    made = [[next(requests) for _ in range(REQUESTS)] for _ in range(2)]
+    run()
+    assert server.sent().startswith(b"GET ")
+    assert client.sent().endswith(_RESPONSE[-126:])
+    return run
+
+
+def _stream_requests(paths: tuple[bytes, bytes]) -> Iterator[bytes]:
+    """The frames of requests with these paths in turn, as browsers encode them."""
+    encoder = hpack.Encoder()
+    pseudo = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"chat.test")]
+    lines = [line.lower().encode().partition(b": ") for line in BROWSER.splitlines()[1:]]
+    fields = pseudo + [(name, value) for name, _, value in lines]
+    stream = 1
+    while True:
+        for path in paths:
+            # browsers do not index it
+            block = encoder.encode([*fields[:3], hpack.NeverIndexedHeaderTuple(b":path", path), *fields[3:]])
+            yield frame(frames.FrameType.HEADERS, frames.Flag.END_HEADERS | frames.Flag.END_STREAM, stream, block)
+            stream += 2
+
+
+KINDS: Final[dict[str, Callable[[], Callable[[], None]]]] = {
+    "repeated": lambda: exchanges((_REQUEST, _REQUEST)),
+    "changed": lambda: exchanges((_REQUEST, _OTHER)),
+    "repeated stream": lambda: streams((_PATHS[0], _PATHS[0])),
+    "changed stream": lambda: streams(_PATHS),
+}
+"""What opens the connections for each kind of requests."""
+
+
 def count_calls(run: Callable[[], None]) -> float:
     """Count the calls of interpreted functions in `proxy/` for one request."""
     calls = 0
@@ -88,7 +149,7 @@ def count_instructions(run: Callable[[], None], marks: ctypes.CDLL) -> None:
 
 
 if __name__ == "__main__":
-    runs = [exchanges(requests) for requests in KINDS.values()]
+    runs = [begin() for begin in KINDS.values()]
     gc.collect()
     gc.disable()  # it would come now and then
     if len(sys.argv) == 1:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import StreamEnded
 
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.stage import Site, Upstream, request, site
@@ -100,8 +103,19 @@ class Visitor:
                 break
             except ssl.SSLWantReadError:
                 self._exchange()
-        self.tls.write(first)
+        self.send(first)
+
+    def send(self, data: bytes) -> None:
+        """Send it in one piece."""
+        self.tls.write(data)
         self.sock.sendall(self.outgoing.read())
+
+    def receive(self) -> bytes:
+        """Read what comes next."""
+        while True:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                return self.tls.read(65_536)
+            self._exchange()
 
     def _exchange(self) -> None:
         if self.outgoing.pending:
@@ -110,17 +124,13 @@ class Visitor:
 
     def ask(self) -> None:
         """Send another request."""
-        self.tls.write(request())
-        self.sock.sendall(self.outgoing.read())
+        self.send(request())
 
     def read(self) -> bytes:
         """Read until an answer has ended."""
         answer = b""
         while not answer.endswith(b"\r\n\r\nok"):
-            with contextlib.suppress(ssl.SSLWantReadError):
-                answer += self.tls.read(65_536)
-                continue
-            self._exchange()
+            answer += self.receive()
         return answer
 
     def visit(self) -> None:
@@ -145,6 +155,36 @@ def test_a_kept_alive_request(running: Site, tmp_path: Path) -> None:
                 for _ in range(requests - 1):
                     client.ask()
                     client.read()
+            wait_for_closed(trace, 1)
+        return trace.calls
+
+    assert each(calls(1 + OPERATIONS) - calls(1), OPERATIONS) == REQUEST
+
+
+def test_a_stream(running: Site, tmp_path: Path) -> None:
+    """One after the other, counted as above: no more calls than for HTTP/1.1."""
+
+    def calls(requests: int) -> Counter[str]:
+        client, h2 = Visitor(running), H2Connection(H2Configuration())
+        client.context.set_alpn_protocols(["h2"])
+        h2.initiate_connection()
+
+        def asked(stream: int) -> bytes:
+            fields = {":method": "GET", ":scheme": "https", ":authority": "localhost", ":path": "/"}
+            h2.send_headers(stream, list(fields.items()), end_stream=True)
+            return h2.data_to_send()  # with what the last answer asked for
+
+        def read() -> None:
+            while not any(isinstance(event, StreamEnded) for event in h2.receive_data(client.receive())):
+                pass
+
+        with traced(running.worker_pids[0], tmp_path / f"log-{requests}") as trace:
+            client.connect(asked(1))
+            with client.sock:
+                read()
+                for number in range(1, requests):
+                    client.send(asked(2 * number + 1))
+                    read()
             wait_for_closed(trace, 1)
         return trace.calls
 
