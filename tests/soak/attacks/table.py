@@ -1,11 +1,12 @@
 """All attacks. See `attack` for how one is added."""
 
-from tests.soak.attacks import metrics_port, silent, slow_uploads, unread_answers
+from tests.soak.attacks import http2, metrics_port, silent, slow_uploads, unread_answers
 from tests.soak.attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = (
     *silent.ATTACKS,
     *slow_uploads.ATTACKS,
     *unread_answers.ATTACKS,
+    *http2.ATTACKS,
     *metrics_port.ATTACKS,
 )
