@@ -14,11 +14,13 @@ from proxy.http.head import Header
 from proxy.http.headers import VIA, forwardable_trailers
 from proxy.http.responses import Response, as_field
 from proxy.http2.field_rules import CONNECTION_FIELDS
+from proxy.http2.static_table import AnyHeader
 
 CONTINUE_FIELDS: Final[list[Header]] = [(b":status", b"100")]
 """The answer that invites a body (RFC 9110 15.2.1)."""
 
-_STATUS: Final[list[Header]] = [(b":status", b"%d" % status) for status in range(600)]
+# The encoder knows these by their identity, so compiled code must not take the pairs apart.
+_STATUS: Final[list[AnyHeader]] = [(b":status", b"%d" % status) for status in range(600)]
 
 
 class FieldFrame:
@@ -26,7 +28,7 @@ class FieldFrame:
 
     __slots__ = ("delivery", "end", "start")
 
-    def __init__(self, delivery: Delivery, start: Header, end: list[Header]) -> None:
+    def __init__(self, delivery: Delivery, start: AnyHeader, end: list[Header]) -> None:
         """`start` is `:status`."""
         self.delivery: Final = delivery
         self.start: Final = start
