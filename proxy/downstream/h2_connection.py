@@ -32,7 +32,7 @@ from proxy.net.deadlines import NEVER
 from proxy.tls.waiting_data import SEND_BYTES
 
 # About a round trip of the slowest client. Streams that it opened before it saw our first GOAWAY
-# arrive within this time.
+# arrive within this time, and those that it sends behind a GOAWAY of its own.
 _LEAVING_SECONDS: Final = 1.0
 
 
@@ -102,8 +102,8 @@ class Http2Connection(StreamHost):
         if isinstance(event, ConnectionFailed):
             self._failed(event.code, event.reason)
         elif isinstance(event, PeerLeaves):
-            self._has_left = True
-            self._end_if_empty()
+            # Node sends the requests of the same turn behind it
+            self.service.loop.call_later(_LEAVING_SECONDS, self._peer_has_left)
 
     def _of(self, stream: SessionStream) -> Http2Stream | None:
         owner = stream.owner
@@ -263,6 +263,10 @@ class Http2Connection(StreamHost):
             self.session.go_away(is_final=True)
             self._flush()
             self._end_if_empty()
+
+    def _peer_has_left(self) -> None:
+        self._has_left = True
+        self._end_if_empty()
 
     def _end_if_empty(self) -> None:
         if self._has_left and not self._streams:

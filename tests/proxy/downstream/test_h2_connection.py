@@ -7,8 +7,10 @@ from h2.events import ConnectionTerminated
 from h2.settings import SettingCodes
 
 from proxy.http2.errors import ErrorCode
+from proxy.http2.frames import FrameType
 from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, changed, handshake_policy, response
 from tests.fakes_http2 import GET, POST, Http2Conversation, frames
+from tests.http2_frames import frame, number
 
 OK = response(b"Content-Length: 2", body=b"ok")
 
@@ -118,11 +120,24 @@ class TestLeaving:
         talk.peer.close_connection()
         frames = talk.peer.data_to_send()
         talk.client.receive(frames)
+        talk.advance(1.5)
+        assert talk.client.ending is None
         server = talk.server.lend()
         server.receive(OK)
         talk.loop.settle()
         assert stream == 1
         assert b"ok" in talk.client.sent()
+        assert talk.client.ending == "end"
+
+    def test_request_behind_the_goaway_of_its_client_is_answered(self) -> None:
+        talk = Http2Conversation()
+        talk.client.receive(frame(FrameType.GOAWAY, payload=number(0) + number(0)))
+        talk.advance(0.5)
+        assert talk.client.ending is None
+        stream = talk.ask()
+        talk.respond(OK)
+        assert talk.body(stream) == b"ok"
+        talk.advance(1.0)
         assert talk.client.ending == "end"
 
 
