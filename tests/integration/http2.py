@@ -231,6 +231,10 @@ class Http2Client:
                 self.receive()
         self.sock.settimeout(WAIT_SECONDS)
 
+    def reopen(self) -> None:
+        """Go on behind GOAWAY, as RFC 9113 section 6.8 wants: the library takes it for the end."""
+        self.h2.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
+
     def shut_down(self) -> None:
         """End our direction."""
         with contextlib.suppress(OSError):
