@@ -55,7 +55,7 @@ def test_no_request_fails_while_workers_are_drained(tmp_path: Path) -> None:
             for number, workers in enumerate((1, 2, 1, 3, 2), start=1):
                 running.workers = workers
                 reloaded(running, number)
-                until_found(lambda wanted=workers: len(running.worker_pids) == wanted)
+                until_found(lambda: len(running.worker_pids) == running.workers)
         assert running.events("error", "reload_failed") == []
     entries = [json.loads(line) for line in running.running.output if '"/load/' in line]
     # what Node did not send on a session that ends was never here
