@@ -151,6 +151,7 @@ class TestEnds:
         talk.pump()
         backend = talk.server.lend()
         backend.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nha")
+        talk.advance(1.5)
         backend.lose()
         talk.loop.settle()
         reset = bytes([3, 0]) + (1).to_bytes(4) + ErrorCode.INTERNAL_ERROR.to_bytes(4)
