@@ -25,6 +25,8 @@ from proxy.http2.streams import SessionStream
 
 # What a list of the announced size needs, and some: Node and Go fill frames, others cut at 4 KiB.
 _CONTINUATIONS: Final = 8
+# Such a list costs the work of a long block, and asks for nothing. The answer to it earns one.
+_LARGE_LIST_COST: Final = 2
 # RFC 9113 6.2: dependency and weight. They are ignored (5.3.2), also of a stream on itself.
 _PRIORITY_BYTES: Final = 5
 
@@ -136,6 +138,8 @@ class StreamFrames:
         stream.is_request_ended = ends
         self._budgets.stream_opened()
         self.events.append(RequestReceived(stream, decoded, is_ended=ends))
+        if decoded.is_too_large:
+            self._budgets.provoked.spend(_LARGE_LIST_COST)
 
     def _refuse(self, number: int, *, ends: bool) -> None:
         """RFC 9113 5.1.2, 8.7: the client may send the request again."""

@@ -416,6 +416,17 @@ class TestFloods:
             wire.sent()
         self.failed(wire, "provoked_resets")
 
+    def test_lists_that_are_too_large(self) -> None:
+        wire = Wire()
+        big = block([*GET, *[(b"a", b"b" * 120)] * 14])
+        for one in range(1, 4_001, 2):
+            for event in wire.receive(headers(one, payload=big)):
+                if isinstance(event, RequestReceived):
+                    wire.session.send_head(event.stream, OK, ends=True)
+            wire.sent()
+        self.failed(wire, "provoked_resets")
+        assert sum(isinstance(event, RequestReceived) for event in wire.events) <= H2_LIMITS.resets + 1
+
     def test_resets_of_the_driver_for_faults_of_others_are_free(self) -> None:
         wire = Wire()
         for one in range(1, 4_001, 2):
