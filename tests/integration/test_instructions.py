@@ -27,8 +27,8 @@ INSTRUCTIONS: Final = {
     "repeated": 28_600.0,
     "changed": 132_800.0,
     # some 5,000 of each are the fake loop, in which an answer waits for the end of the turn
-    "repeated stream": 53_100.0,
-    "changed stream": 88_400.0,
+    "repeated stream": 52_000.0,
+    "changed stream": 87_400.0,
 }
 # The same for a connection with a full handshake, one request that we answer ourselves, and its end.
 # OpenSSL, and libc which works mostly for OpenSSL, are left out: their work depends on random numbers.
