@@ -71,9 +71,9 @@ def proxy(tmp_path: Path, authority: Authority, localhost: CertificateFiles, ser
             server.may_read.set()
 
 
-def client(proxy: Site, **options: int) -> Http2Client:
+def client(proxy: Site) -> Http2Client:
     """A connection."""
-    return Http2Client(Address(proxy.port(), proxy.ca), **options)
+    return Http2Client(Address(proxy.port(), proxy.ca))
 
 
 def taken(proxy: Site, directory: Path, paths: list[str], streams: int) -> list[int]:
