@@ -85,7 +85,9 @@ class RequestBody:
             self._count(len(data))
             return data, b""
         if decoder is None:
-            body, excess = data[: self._left], data[self._left :]
+            # compiled code copies also for a slice that is the whole
+            is_whole = len(data) <= self._left
+            body, excess = (data, b"") if is_whole else (data[: self._left], data[self._left :])
             self._left -= len(body)
             self.received += len(body)
             self.is_complete = self._left == 0
