@@ -1,6 +1,6 @@
-// One client in Node against a running proxy: `node payload_in_node.js URL MODULE LIBRARIES`, with keys as JSON on standard input.
+// One client in Node against a running proxy: `node payload_in_node.js URL MODULE LIBRARIES VERSION`, with keys as JSON on standard input.
 // Writes what came of each step as JSON.
-const [url, moduleFile, librariesFile] = process.argv.slice(2);
+const [url, moduleFile, librariesFile, version] = process.argv.slice(2);
 let input = "";
 for await (const chunk of process.stdin) input += chunk;
 const { exported, pinned } = JSON.parse(input);
@@ -8,6 +8,29 @@ const { PayloadClient } = await import(moduleFile);
 const libraries = await import(librariesFile);
 const origin = new URL(url).origin;
 const told = {};
+
+// Node's fetch speaks HTTP/1.1 only; its HTTP/2 is another module.
+const http2Session = version === "h2" ? (await import("node:http2")).connect(origin) : null;
+const fetchOverHttp2 = async (resource, init) => {
+  const request = new Request(resource, { ...init, duplex: "half" });
+  const { pathname, search } = new URL(request.url);
+  const body = Buffer.from(await request.arrayBuffer());
+  return new Promise((yes, no) => {
+    const fields = { ...Object.fromEntries(request.headers), ":method": request.method, ":path": pathname + search };
+    const stream = http2Session.request(fields, { endStream: body.length === 0 });
+    const pieces = [];
+    let head = null;
+    stream.on("response", (found) => { head = found; });
+    stream.on("data", (piece) => pieces.push(piece));
+    stream.on("error", no);
+    stream.on("end", () => {
+      const headers = Object.entries(head).filter(([name]) => !name.startsWith(":"));
+      yes(new Response(request.method === "HEAD" ? null : Buffer.concat(pieces), { status: head[":status"], headers }));
+    });
+    if (body.length > 0) stream.end(body);
+  });
+};
+if (http2Session !== null) globalThis.fetch = fetchOverHttp2;
 
 const step = async (name, work) => {
   try {
@@ -38,3 +61,4 @@ await step("other session", async () => (await (await post(other, "/session?x=1"
 const forged = { ...pinned, "ml-dsa-65": pinned["ml-dsa-65"].replace(/^.{8}/, "AAAAAAAA") };
 await step("forged", () => PayloadClient.session(origin, forged, libraries));
 process.stdout.write(JSON.stringify(told));
+http2Session?.close();

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from proxy.admin.client import UnixAdminClient
 from tests.certificates import Authority
 from tests.integration.stage import Upstream, serving, write_configuration
@@ -32,10 +34,11 @@ envelope = "plexichat"
 ANSWERS = {"small": 5, "large": 300_000, "blob": 200_000, "answer": 300_000, "head": 200}
 
 
-def test_client_in_node_is_understood_and_understands(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["http/1.1", "h2"])
+def test_client_in_node_is_understood_and_understands(tmp_path: Path, version: str) -> None:
     assert shutil.which("node"), "Node is missing (apt-get install nodejs)"
     authority = Authority(tmp_path)
-    settings = f'{RINGS}[payload.sessions]\nsuites = ["MLKEM768-X25519", "MLKEM1024-P384"]\n'
+    settings = f'[listener.public]\nbind = "127.0.0.1:0"\nhttp = ["{version}"]\n{RINGS}[payload.sessions]\nsuites = ["MLKEM768-X25519", "MLKEM1024-P384"]\n'
     with in_thread(backend) as port:
         upstreams = {name: Upstream((f"http://127.0.0.1:{port}",), route=route) for name, route in ROUTES.items()}
         configuration = write_configuration(tmp_path, authority.issue("localhost"), upstreams, settings)
@@ -43,7 +46,7 @@ def test_client_in_node_is_understood_and_understands(tmp_path: Path) -> None:
             admin = UnixAdminClient(configuration.with_suffix(".sock"))
             exported = {ring: admin.get(f"/payload/{ring}/export")[1] for ring in ("chat", "bound", "plexi")}
             keys = {"exported": exported, "pinned": admin.get("/payload-identity")[1]}
-            told = _run(proxy.url("/"), keys, authority.path)
+            told = _run(proxy.url("/"), keys, authority.path, version)
     expected: dict[str, Any] = {f"{ring} {step}": answer for ring in exported for step, answer in ANSWERS.items()}
     expected |= {"session": 5, "session again": 70_000, "other session": 5}
     assert {step: told[step] for step in expected} == expected
@@ -51,14 +54,14 @@ def test_client_in_node_is_understood_and_understands(tmp_path: Path) -> None:
     assert told["forged"] == "PayloadFault: keys that the pinned identity has not signed"
 
 
-def _run(url: str, keys: dict[str, Any], ca: Path) -> dict[str, Any]:
+def _run(url: str, keys: dict[str, Any], ca: Path, version: str) -> dict[str, Any]:
     script = Path(__file__).with_name("payload_in_node.js")
     # Node takes a file for a module by its name or its package
     modules = [ca.with_name(f"{name}.mjs") for name in ("payload_in_node", "payload", "payload-libraries")]
     for module, source in zip(modules, (script, DEMO / "payload.js", DEMO / "payload-libraries.js"), strict=True):
         module.write_bytes(source.read_bytes())
     done = subprocess.run(
-        ["node", str(modules[0]), url, *map(str, modules[1:])],
+        ["node", str(modules[0]), url, *map(str, modules[1:]), version],
         input=json.dumps(keys),
         env={**os.environ, "NODE_EXTRA_CA_CERTS": str(ca)},
         capture_output=True,
