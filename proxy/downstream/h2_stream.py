@@ -202,7 +202,7 @@ class Http2Stream(StreamSide):
         """The end of the answer was given. The rest of the request means nothing (RFC 9113 8.1)."""
         self._is_answered = True
         self._credit.end()
-        if not self._stream.is_request_ended:
+        if not self._stream.is_remote_ended:
             self._host.counters.resets[ResetCause.EARLY_ANSWER] += 1
             self._host.session.stop_request(self._stream)
         self._host.await_sent(self)

@@ -96,8 +96,10 @@ class ResponseHead(NamedTuple):
     status: int
     reason: bytes
     minor_version: int
+    """Of HTTP/1; a response of HTTP/2 has 1."""
     headers: Sequence[Header]
     """The fields as they were sent; empty if they were sorted at once (`responses`)."""
+    major_version: int = 1
 
 
 def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:

@@ -19,9 +19,10 @@ from proxy.http.responses import Response
 from proxy.http.upgrade import WebSocketOffer
 
 # RFC 9110 7.6.3: the version in which the message was received, by its minor number.
-VIA: Final = (b"1.0 plexigate", b"1.1 plexigate")
-_VIA_LINES: Final = tuple(b"Via: %b\r\n" % value for value in VIA)
-_VIA_HTTP_2: Final = b"Via: 2.0 plexigate\r\n"
+_VIA: Final = (b"1.0 plexigate", b"1.1 plexigate")
+_VIA_HTTP_2: Final = b"2.0 plexigate"
+_VIA_LINES: Final = tuple(b"Via: %b\r\n" % value for value in _VIA)
+_VIA_LINE_HTTP_2: Final = b"Via: %b\r\n" % _VIA_HTTP_2
 
 _PERSISTENCE_LINES: Final = {
     Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
@@ -118,7 +119,7 @@ def upstream_fields(head: RequestHead, framing: RequestFraming, peer: ForwardedP
             b"Host: %b\r\n" % framing.host_field,
             _lines(framing.fields.forwarded),
             forwarding,
-            _VIA_LINES[head.minor_version] if head.major_version == 1 else _VIA_HTTP_2,
+            _VIA_LINES[head.minor_version] if head.major_version == 1 else _VIA_LINE_HTTP_2,
             _request_body_line(framing),
             _connection_lines(framing),
         )
@@ -210,7 +211,7 @@ def delivery_frame(
 ) -> DeliveryFrame:
     """Decide how a response is sent on (see `framing.delivery`), and write the lines for it."""
     sent = delivery(response, minor_version, accepts_trailers=accepts_trailers, keep_alive=keep_alive)
-    lines = [_VIA_LINES[response.head.minor_version]]
+    lines = [b"Via: %b\r\n" % via(response.head)]
     if sent.body is BodyKind.CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
     elif sent.length is not None:  # also what a response to HEAD or a 304 only announces
@@ -231,6 +232,11 @@ def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, reque
     own_date = b"" if b"date" in response.noted else b"Date: %b\r\n" % date
     own_id = b"" if b"x-request-id" in response.noted else b"X-Request-Id: %b\r\n" % request_id
     return b"%b%b%b%b%b" % (frame.start, response.lines, own_date, own_id, frame.end)
+
+
+def via(head: ResponseHead) -> bytes:
+    """The value of the Via field of a response that is sent on."""
+    return _VIA[head.minor_version] if head.major_version == 1 else _VIA_HTTP_2
 
 
 def _status_line(head: ResponseHead) -> bytes:

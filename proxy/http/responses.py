@@ -76,10 +76,11 @@ def as_field(line: bytes) -> Header:
 class ResponseReader:
     """Reads complete response heads of one server."""
 
-    __slots__ = ("_framings", "_known", "_last", "_last_limits", "_last_method", "_last_raw")
+    __slots__ = ("_framings", "_known", "_last", "_last_limits", "_last_method", "_last_raw", "_major_version")
 
-    def __init__(self) -> None:
-        """Start without remembered heads."""
+    def __init__(self, major_version: int = 1) -> None:
+        """Start without remembered heads. With 2, the heads were written from fields of HTTP/2."""
+        self._major_version: Final = major_version
         self._known: dict[bytes, ResponseField] = {}
         self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
         self._last: Response | None = None
@@ -167,7 +168,7 @@ class ResponseReader:
             if field.treatment is _SPECIAL:
                 special.setdefault(field.name, []).append(field.value)
         status_line, method = key[:2]
-        head = ResponseHead(*parse_status_line(status_line), ())
+        head = ResponseHead(*parse_status_line(status_line), (), self._major_version)
         framing = response_framing(head, special, method, offer)
         if offer is None:
             if len(self._framings) >= _REMEMBERED_FRAMINGS:

@@ -1,4 +1,4 @@
-"""The frames of a client that are about the connection, or advice about a stream. Pure.
+"""The frames of a peer that are about the connection, or advice about a stream. Pure.
 
 SETTINGS, PING, GOAWAY, WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, and unknown frames.
 """
@@ -23,7 +23,7 @@ _GOAWAY_BYTES: Final = 8
 
 
 class ConnectionFrames:
-    """Reads frames that carry no part of a request.
+    """Reads frames that carry no part of a request or response.
 
     Every method raises ConnectionFault; `window_update` also StreamFault.
     """
@@ -111,15 +111,14 @@ class ConnectionFrames:
             self._budgets.answer_frame()
             self._outbox.add_frame(frames.ping_ack(data[start:end]))
 
-    def go_away(self, number: int, data: bytes, start: int, end: int) -> int:
-        """RFC 9113 6.8; gives the client's code."""
+    def go_away(self, number: int, start: int, end: int) -> None:
+        """RFC 9113 6.8."""
         if number != 0:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY for a stream")
         if end - start < _GOAWAY_BYTES:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is too short")
         self._budgets.unknown.spend(1)
         self.is_peer_leaving = True
-        return int.from_bytes(data[start + 4 : start + 8], "big")
 
     def window_update(self, number: int, data: bytes, start: int, end: int) -> None:
         """RFC 9113 6.9."""

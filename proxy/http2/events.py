@@ -1,4 +1,4 @@
-"""What a client's frames mean: the events of an HTTP/2 session, for its driver. Pure."""
+"""What a peer's frames mean: the events of an HTTP/2 session, for its driver. Pure."""
 
 from typing import Final
 
@@ -28,10 +28,25 @@ class RequestReceived(SessionEvent):
         self.is_ended: Final = is_ended
 
 
-class BodyReceived(SessionEvent):
-    """Bytes of the request's body; empty ones only together with its end.
+class ResponseReceived(SessionEvent):
+    """The fields of an interim or final response to a request of ours, not judged yet.
 
-    The driver calls `ServerSession.consumed` when it has handed them on. A client may send a byte
+    Without a body it `is_ended`. A list that is too large is for the driver to refuse.
+    """
+
+    __slots__ = ("decoded", "is_ended", "is_interim", "stream")
+
+    def __init__(self, stream: SessionStream, decoded: DecodedFields, *, is_interim: bool, is_ended: bool) -> None:
+        self.stream: Final = stream
+        self.decoded: Final = decoded
+        self.is_interim: Final = is_interim
+        self.is_ended: Final = is_ended
+
+
+class BodyReceived(SessionEvent):
+    """Bytes of the body; empty ones only together with its end.
+
+    The driver calls `consumed` of the session when it has handed them on. A peer may send a byte
     in each frame: what keeps them should keep them as one piece.
     """
 
@@ -44,7 +59,7 @@ class BodyReceived(SessionEvent):
 
 
 class TrailersReceived(SessionEvent):
-    """Fields behind the body: the request has ended."""
+    """Fields behind the body: the request, or the response, has ended."""
 
     __slots__ = ("decoded", "stream")
 
@@ -56,8 +71,8 @@ class TrailersReceived(SessionEvent):
 class StreamReset(SessionEvent):
     """The stream is closed, and what waited to be sent is dropped. The work for it should end now.
 
-    `reason` is empty if the client did it. Otherwise it is a short fixed sentence for the log: the
-    client broke a rule that ends a stream (RFC 9113 5.4.2).
+    `reason` is empty if the peer did it. Otherwise it is a short fixed sentence for the log: the
+    peer broke a rule that ends a stream (RFC 9113 5.4.2).
     """
 
     __slots__ = ("code", "reason", "stream")
@@ -83,7 +98,7 @@ class ConnectionFailed(SessionEvent):
 
 
 class PeerLeaves(SessionEvent):
-    """The client sent GOAWAY: it opens no more streams, those that are open go on."""
+    """The peer sent GOAWAY: it opens no more streams, and takes up none of ours."""
 
     __slots__ = ("code",)
 

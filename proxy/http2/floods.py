@@ -82,7 +82,7 @@ class FloodBudget:
         if self._left < cost:
             self._refill()
             if self._left < cost:
-                raise flood(self._reason, "the client sends too many of them")
+                raise flood(self._reason, "the peer sends too many of them")
         self._left -= cost
 
     def earn(self, gain: int) -> None:
@@ -144,7 +144,7 @@ class FloodBudgets:
         """Count a frame that a frame of the client made us queue."""
         self.unread += 1
         if self.unread > self._most_unread:
-            raise flood(FloodReason.UNREAD_FRAMES, "the client takes no answers to its frames")
+            raise flood(FloodReason.UNREAD_FRAMES, "the peer takes no answers to its frames")
 
     def stream_opened(self) -> None:
         """A request may be accompanied by frames that say nothing."""

@@ -74,7 +74,7 @@ class StreamWindows:
     def is_due(self, stream: SessionStream, size: int) -> bool:
         """Note that `size` bytes were consumed; whether the client should get credit now."""
         stream.uncredited_bytes += size
-        return 2 * stream.uncredited_bytes >= stream.window_size and not stream.is_request_ended
+        return 2 * stream.uncredited_bytes >= stream.window_size and not stream.is_remote_ended
 
     def credit(self, stream: SessionStream) -> int:
         """The credit for what was consumed, and for what the window grows by."""

@@ -153,7 +153,7 @@ class Outbox:
     def reset(self, stream: SessionStream, code: int) -> None:
         """End the stream at once, and tell the client."""
         self.add_frame(frames.rst_stream(stream.id, code))
-        if not stream.is_request_ended:
+        if not stream.is_remote_ended:
             self._table.remember(stream.id, max(0, stream.receive_window))
         self.close(stream)
 
@@ -197,7 +197,7 @@ class Outbox:
         ):
             stream.is_blocked = False
             self.unblocked.append(stream)
-        if stream.queued == 0 and stream.is_answer_ended:
+        if stream.queued == 0 and stream.is_local_ended:
             if stream.trailers:
                 self._end_without_body(stream)
             else:
@@ -209,7 +209,7 @@ class Outbox:
         stream.send_window -= size
         self.window -= size
         self._queued -= size
-        ends = stream.is_answer_ended and stream.queued == 0 and not stream.trailers
+        ends = stream.is_local_ended and stream.queued == 0 and not stream.trailers
         self._frames.append(frames.frame_head(size, FrameType.DATA, Flag.END_STREAM if ends else 0, stream.id))
         if size == BODY_BYTES or stream.queued == 0:
             self._uncut_frames += 1
@@ -245,7 +245,7 @@ class Outbox:
 
     def _end_sent(self, stream: SessionStream) -> None:
         stream.is_end_sent = True
-        if stream.is_request_ended:
+        if stream.is_remote_ended:
             self.close(stream)
             self._budgets.stream_completed()
         elif stream.is_stopped:

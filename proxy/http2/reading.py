@@ -1,4 +1,4 @@
-"""What a client sends, cut into frames (RFC 9113 3.4, 4.1). Pure."""
+"""What a peer sends, cut into frames (RFC 9113 3.4, 4.1). Pure."""
 
 from typing import Final
 
@@ -6,7 +6,6 @@ from mypy_extensions import i64
 
 from proxy.http2.connection_frames import ConnectionFrames
 from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
-from proxy.http2.events import PeerLeaves
 from proxy.http2.frames import FRAME_BYTES, HEAD_BYTES, LAST_STREAM, PREFACE, Flag, FrameType
 from proxy.http2.stream_frames import StreamFrames
 
@@ -19,10 +18,11 @@ class FrameReader:
 
     __slots__ = ("_connection", "_has_preface", "_needed", "_pieces", "_size", "_streams")
 
-    def __init__(self, streams: StreamFrames, connection: ConnectionFrames) -> None:
+    def __init__(self, streams: StreamFrames, connection: ConnectionFrames, preface: bytes = PREFACE) -> None:
+        """`preface` is what the peer sends before its first frame: nothing if it is a server."""
         self._streams: Final = streams
         self._connection: Final = connection
-        self._has_preface = False
+        self._has_preface = not preface
         self._pieces: list[bytes] = []
         """The begin of a frame: joined when the frame is complete, so each byte is copied twice."""
         self._size = 0
@@ -126,12 +126,12 @@ class FrameReader:
         elif kind == FrameType.GOAWAY:
             self._go_away(number, data, start, end)
         elif kind == FrameType.PUSH_PROMISE:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "client sent PUSH_PROMISE")
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE, which is not allowed")
         else:
             self._connection.unknown()
 
     def _go_away(self, number: i64, data: bytes, start: i64, end: i64) -> None:
-        was_leaving = self._connection.is_peer_leaving
-        code = self._connection.go_away(number, data, start, end)
-        if not was_leaving:
-            self._streams.events.append(PeerLeaves(code))
+        self._connection.go_away(number, start, end)
+        last_stream = int.from_bytes(data[start : start + 4], "big") & LAST_STREAM
+        code = int.from_bytes(data[start + 4 : start + 8], "big")
+        self._streams.peer_leaves(last_stream, code)

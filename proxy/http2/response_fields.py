@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.http.framing import Delivery, ResponseFraming, delivery
 from proxy.http.head import Header
-from proxy.http.headers import VIA, forwardable_trailers
+from proxy.http.headers import forwardable_trailers, via
 from proxy.http.responses import Response, as_field
 from proxy.http2.field_rules import CONNECTION_FIELDS
 from proxy.http2.static_table import AnyHeader
@@ -44,7 +44,7 @@ def field_frame(response: ResponseFraming) -> FieldFrame:
     of the stream ends a body, so the connection always stays.
     """
     sent = delivery(response, 1, accepts_trailers=True, keep_alive=True)
-    end = [(b"via", VIA[response.head.minor_version])]
+    end = [(b"via", via(response.head))]
     if sent.length is not None:  # also what a response to HEAD or a 304 only announces
         end.append((b"content-length", b"%d" % sent.length))
     if sent.trailers:
@@ -83,8 +83,13 @@ def opened_fields(response: Response, date: bytes, request_id: bytes) -> list[He
         for name in (b"sec-websocket-protocol", b"sec-websocket-extensions")
         for value in framing.special.get(name, [])
     ]
-    via = (b"via", VIA[framing.head.minor_version])
-    return [_STATUS[200], *response.fields, *agreed, *_own_fields(response, date, request_id), via]
+    return [
+        _STATUS[200],
+        *response.fields,
+        *agreed,
+        *_own_fields(response, date, request_id),
+        (b"via", via(framing.head)),
+    ]
 
 
 def own_answer_fields(status: int, lines: bytes) -> list[Header]:

@@ -22,7 +22,7 @@ from proxy.http2.limits import SessionLimits
 from proxy.http2.outbox import Outbox
 from proxy.http2.priorities import parsed_priority
 from proxy.http2.reading import FrameReader
-from proxy.http2.stream_frames import StreamFrames
+from proxy.http2.request_frames import RequestFrames
 from proxy.http2.stream_table import StreamTable
 from proxy.http2.streams import SessionStream
 
@@ -67,7 +67,7 @@ class ServerSession:
         self._budgets: Final = budgets
         self._table: Final = table
         self._outbox: Final = outbox
-        self._streams: Final = StreamFrames(limits, table, budgets, received, windows, outbox)
+        self._streams: Final = RequestFrames(limits, table, budgets, received, windows, outbox)
         self._connection: Final = ConnectionFrames(table, budgets, windows, outbox, clock)
         self._reader: Final = FrameReader(self._streams, self._connection)
         self._is_leaving = False
@@ -105,7 +105,7 @@ class ServerSession:
         """
         stream.expected_bytes = length
         received = stream.received_bytes
-        return received == length if stream.is_request_ended else received <= length
+        return received == length if stream.is_remote_ended else received <= length
 
     def consumed(self, stream: SessionStream, count: int) -> None:
         """`count` bytes of the body were handed on: the client may send as many more."""
@@ -122,7 +122,7 @@ class ServerSession:
 
     def send_head(self, stream: SessionStream, fields: Iterable[Header], *, ends: bool) -> None:
         """Send `:status` and the fields of a head, also of 1xx; `ends` if no body follows."""
-        if stream.is_closed or stream.is_answer_ended:
+        if stream.is_closed or stream.is_local_ended:
             return
         if ends:
             self._end_answer(stream)
@@ -133,7 +133,7 @@ class ServerSession:
 
         If `stream.is_blocked` afterwards, wait until the stream is in `unblocked`.
         """
-        if not (stream.is_closed or stream.is_answer_ended):
+        if not (stream.is_closed or stream.is_local_ended):
             self._outbox.add_data(stream, data)
 
     def send_end(self, stream: SessionStream, trailers: Sequence[Header] = ()) -> None:
@@ -141,14 +141,14 @@ class ServerSession:
 
         A request whose body still arrives may go on, unless `stop_request` is called.
         """
-        if stream.is_closed or stream.is_answer_ended:
+        if stream.is_closed or stream.is_local_ended:
             return
         self._end_answer(stream)
         stream.trailers = trailers
         self._outbox.add_end(stream)
 
     def _end_answer(self, stream: SessionStream) -> None:
-        stream.is_answer_ended = True
+        stream.is_local_ended = True
         self._table.work_ended(stream)
 
     def stop_request(self, stream: SessionStream) -> None:
@@ -157,7 +157,7 @@ class ServerSession:
         That is RST_STREAM with NO_ERROR (RFC 9113 8.1), after `send_end` and all that waits. Body
         that still comes is dropped. Does nothing if the request has ended.
         """
-        if stream.is_closed or stream.is_request_ended:
+        if stream.is_closed or stream.is_remote_ended:
             return
         stream.is_stopped = True
         self._outbox.consumed(stream, stream.unconsumed_bytes)

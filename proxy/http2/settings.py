@@ -1,4 +1,4 @@
-"""What we announce, and what a client may announce (RFC 9113 6.5). Pure."""
+"""What we announce, and what a peer may announce (RFC 9113 6.5). Pure."""
 
 from typing import Final
 
@@ -31,6 +31,17 @@ def announcement(limits: SessionLimits) -> bytes:
             (Setting.MAX_HEADER_LIST_SIZE, limits.header_list_bytes),
             (Setting.ENABLE_CONNECT_PROTOCOL, 1),
             (Setting.NO_RFC7540_PRIORITIES, 1),
+        ]
+    )
+
+
+def client_announcement(limits: SessionLimits) -> bytes:
+    """Our SETTINGS for a server: it may not push (RFC 9113 6.5.2)."""
+    return frames.settings(
+        [
+            (Setting.ENABLE_PUSH, 0),
+            (Setting.INITIAL_WINDOW_SIZE, limits.stream_window_bytes),
+            (Setting.MAX_HEADER_LIST_SIZE, limits.header_list_bytes),
         ]
     )
 

@@ -1,6 +1,8 @@
-"""The frames of a client that belong to a stream: HEADERS, CONTINUATION, DATA, RST_STREAM. Pure.
+"""The frames of a peer that belong to a stream: HEADERS, CONTINUATION, DATA, RST_STREAM. Pure.
 
-RFC 9113 5.1 says what a frame means in each state of its stream, 6 what it has to look like.
+RFC 9113 5.1 says what a frame means in each state of its stream, 6 what it has to look like. What
+HEADERS mean differs between the sides: `request_frames` reads those of a client, `response_frames`
+those of a server.
 """
 
 from typing import Final
@@ -8,14 +10,14 @@ from typing import Final
 from proxy.http2.errors import ConnectionFault, ErrorCode, StreamFault
 from proxy.http2.events import (
     BodyReceived,
-    RequestReceived,
+    PeerLeaves,
     SessionEvent,
     StreamReset,
     TrailersReceived,
 )
 from proxy.http2.floods import FloodBudgets, FloodReason, flood
 from proxy.http2.flow import ReceiveWindow, StreamWindows
-from proxy.http2.frames import FRAME_BYTES, Flag, rst_stream
+from proxy.http2.frames import FRAME_BYTES, Flag
 from proxy.http2.header_decoder import BlockLimits, DecodedFields, HeaderDecoder
 from proxy.http2.limits import SessionLimits
 from proxy.http2.outbox import Outbox
@@ -25,8 +27,6 @@ from proxy.http2.streams import SessionStream
 
 # What a list of the announced size needs, and some: Node and Go fill frames, others cut at 4 KiB.
 _CONTINUATIONS: Final = 8
-# Such a list costs the work of a long block, and asks for nothing. The answer to it earns one.
-_LARGE_LIST_COST: Final = 2
 # RFC 9113 6.2: dependency and weight. They are ignored (5.3.2), also of a stream on itself.
 _PRIORITY_BYTES: Final = 5
 
@@ -44,6 +44,7 @@ class StreamFrames:
         "_block_limits",
         "_budgets",
         "_decoder",
+        "_is_left",
         "_most_block_bytes",
         "_outbox",
         "_received",
@@ -51,7 +52,6 @@ class StreamFrames:
         "_windows",
         "block_stream",
         "events",
-        "last_served",
     )
 
     def __init__(
@@ -76,8 +76,7 @@ class StreamFrames:
         self._block: list[bytes] = []
         self._block_bytes = 0
         self._block_ends = False
-        self.last_served = -1
-        """Streams above it are refused, from the final GOAWAY on; -1 before."""
+        self._is_left = False
         self.events: list[SessionEvent] = []
 
     def headers(self, flags: int, number: int, data: bytes, start: int, end: int) -> None:
@@ -121,40 +120,24 @@ class StreamFrames:
         decoded = self._decoder.decode(block, self._block_limits)
         stream = self._table.streams.get(number)
         if stream is not None:
-            self._trailers(stream, decoded, ends=ends)
+            if stream.is_remote_ended:
+                raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS behind the end of a message")
+            self._next_headers(stream, decoded, ends=ends)
         elif number > self._table.last_seen:
-            self._request(number, decoded, ends=ends)
+            self._first_headers(number, decoded, ends=ends)
         else:
             self._late_headers(number, ends=ends)
 
-    def _request(self, number: int, decoded: DecodedFields, *, ends: bool) -> None:
-        if number & 1 == 0:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "client opened an even stream")
-        self._table.see(number)
-        if self._table.is_full or 0 <= self.last_served < number:
-            self._refuse(number, ends=ends)
-            return
-        stream = self._table.take_up(number)
-        stream.is_request_ended = ends
-        self._budgets.stream_opened()
-        self.events.append(RequestReceived(stream, decoded, is_ended=ends))
-        if decoded.is_too_large:
-            self._budgets.provoked.spend(_LARGE_LIST_COST)
+    def _first_headers(self, number: int, decoded: DecodedFields, *, ends: bool) -> None:
+        """Take a block for an identifier above all others."""
 
-    def _refuse(self, number: int, *, ends: bool) -> None:
-        """RFC 9113 5.1.2, 8.7: the client may send the request again."""
-        self._budgets.refused.spend(1)
-        self._budgets.answer_frame()
-        self._outbox.add_frame(rst_stream(number, ErrorCode.REFUSED_STREAM))
-        if not ends:
-            self._table.remember(number, self._table.first_window)
+    def _next_headers(self, stream: SessionStream, decoded: DecodedFields, *, ends: bool) -> None:
+        """Take a block for an open stream."""
 
     def _trailers(self, stream: SessionStream, decoded: DecodedFields, *, ends: bool) -> None:
-        if stream.is_request_ended:
-            raise StreamFault(ErrorCode.STREAM_CLOSED, "HEADERS behind the end of a request")
         if not ends:
-            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers do not end the request")
-        self._end_request(stream)
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers do not end the message")
+        self._end(stream)
         if not stream.is_stopped:
             self.events.append(TrailersReceived(stream, decoded))
 
@@ -186,12 +169,12 @@ class StreamFrames:
     def _body(self, stream: SessionStream, body: bytes, length: int, *, ends: bool) -> None:
         size = len(body)
         stream.unconsumed_bytes += length
-        if stream.is_request_ended:
-            raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA behind the end of a request")
+        if stream.is_remote_ended:
+            raise StreamFault(ErrorCode.STREAM_CLOSED, "DATA behind the end of a message")
         self._windows.receive(stream, length)
         stream.received_bytes += size
         if ends:
-            self._end_request(stream)
+            self._end(stream)
         elif 0 <= stream.expected_bytes < stream.received_bytes:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "body is longer than its content-length")
         elif size == 0:
@@ -218,10 +201,10 @@ class StreamFrames:
         self._table.use_late_window(number, window - length, ends=ends)
         self._outbox.credit(length)
 
-    def _end_request(self, stream: SessionStream) -> None:
+    def _end(self, stream: SessionStream) -> None:
         if stream.expected_bytes >= 0 and stream.expected_bytes != stream.received_bytes:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "body differs from its content-length")
-        stream.is_request_ended = True
+        stream.is_remote_ended = True
         if stream.is_end_sent:
             self._outbox.close(stream)
             self._budgets.stream_completed()
@@ -241,6 +224,13 @@ class StreamFrames:
         self._outbox.close(stream)
         self.events.append(StreamReset(stream, code, ""))
         self._budgets.resets.spend(1)
+
+    def peer_leaves(self, last_stream: int, code: int) -> None:
+        """GOAWAY: the peer takes up none of our streams above `last_stream` (RFC 9113 6.8)."""
+        del last_stream
+        if not self._is_left:
+            self._is_left = True
+            self.events.append(PeerLeaves(code))
 
     def fault(self, number: int, fault: StreamFault) -> None:
         """A frame broke a rule that ends its stream (RFC 9113 5.4.2)."""

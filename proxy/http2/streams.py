@@ -23,36 +23,38 @@ class StreamSide:
 class SessionStream:
     """The state of one stream.
 
-    `id` is odd, and rises from stream to stream. The session never looks at `owner`.
+    `id` is odd, and rises from stream to stream. The session never looks at `owner`. The peer sends
+    one half of the stream, we send the other: a server receives the request and sends the answer.
 
-    The request: `is_request_ended` once END_STREAM came. `received_bytes` counts its body without
-    padding. For `unconsumed_bytes` of them the client has no credit yet.
+    What the peer sends: `is_remote_ended` once END_STREAM came. `received_bytes` counts the body
+    without padding. For `unconsumed_bytes` of them the peer has no credit yet.
 
-    The answer: `is_answer_ended` once its end was given; bytes of it may still wait. `queued` bytes
-    of body wait for windows or for `data_to_send`. It has handed out `sent_bytes` of body so far:
-    the progress of the client.
-    `is_blocked` while too many bytes wait: then the driver gives no more.
+    What we send: `is_local_ended` once its end was given; bytes of it may still wait. `queued`
+    bytes of body wait for windows or for `data_to_send`. It has handed out `sent_bytes` of body so
+    far: the progress of the peer. `is_blocked` while too many bytes wait: then the driver gives no
+    more.
 
     `is_closed` once both sides have ended, or one of them reset the stream. Calls of the session
     for a closed stream do nothing.
 
-    `has_work` until the end of the answer was given. If the stream was reset before, until
-    `ServerSession.work_ended` was called. A stream with work counts for
+    A server's stream `has_work` until the end of the answer was given. If the stream was reset
+    before, until `ServerSession.work_ended` was called. A stream with work counts for
     SETTINGS_MAX_CONCURRENT_STREAMS, though it may be closed.
     """
 
     __slots__ = (
         "credited_at",
         "expected_bytes",
+        "has_head",
         "has_work",
         "id",
-        "is_answer_ended",
         "is_blocked",
         "is_closed",
         "is_end_sent",
         "is_incremental",
+        "is_local_ended",
         "is_prioritized_by_frame",
-        "is_request_ended",
+        "is_remote_ended",
         "is_stopped",
         "lane",
         "offset",
@@ -71,13 +73,15 @@ class SessionStream:
     )
 
     def __init__(self, number: int, send_window: int, receive_window: int) -> None:
-        """A stream that its client has just opened; the windows are bytes."""
+        """A stream that was just opened; the windows are bytes."""
         self.id: Final = number
         self.owner: StreamSide | None = None
         self.is_closed = False
         self.has_work = True
 
-        self.is_request_ended = False
+        self.is_remote_ended = False
+        self.has_head = False
+        """On the client's side: the final head of the response came."""
         self.is_stopped = False
         """The rest of the body is not wanted."""
         self.received_bytes = 0
@@ -85,13 +89,13 @@ class SessionStream:
         """The content-length, or -1."""
         self.unconsumed_bytes = 0
         self.uncredited_bytes = 0
-        """Consumed, but not yet told to the client."""
+        """Consumed, but not yet told to the peer."""
         self.receive_window = receive_window
-        """What the client may send."""
+        """What the peer may send."""
         self.window_size = receive_window
         self.credited_at = 0.0
 
-        self.is_answer_ended = False
+        self.is_local_ended = False
         self.is_end_sent = False
         self.trailers: Sequence[Header] = ()
         self.pieces: list[bytes] = []

@@ -69,7 +69,7 @@ class TestStreamWindows:
 
     def test_no_credit_for_a_request_that_has_ended(self) -> None:
         windows, stream = self.windows(Clock())
-        stream.is_request_ended = True
+        stream.is_remote_ended = True
         assert not windows.is_due(stream, FIRST)
 
     def test_half_a_window_within_two_round_trips_doubles_it_up_to_the_bound(self) -> None:

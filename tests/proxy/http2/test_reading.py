@@ -80,7 +80,7 @@ def test_nothing_comes_within_a_header_block(between: bytes) -> None:
 def test_a_client_does_not_push() -> None:
     assert Wire().failure(frame(FrameType.PUSH_PROMISE, Flag.END_HEADERS, 1, number(2))) == (
         ErrorCode.PROTOCOL_ERROR,
-        "client sent PUSH_PROMISE",
+        "PUSH_PROMISE, which is not allowed",
     )
 
 

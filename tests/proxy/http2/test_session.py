@@ -280,7 +280,7 @@ class TestPythonHyper:
             talk.client.end_stream(1)
         talk.rest()
         assert stream.received_bytes == 700_000
-        assert stream.is_request_ended
+        assert stream.is_remote_ended
         assert isinstance(talk.told[-1], TrailersReceived if with_trailers else BodyReceived)
 
     def test_window_of_an_upload_grows_when_it_holds_up_the_client(self) -> None:

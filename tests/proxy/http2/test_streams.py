@@ -6,7 +6,7 @@ from proxy.http2.streams import DEFAULT_URGENCY, SessionStream, StreamSide
 def test_a_new_stream_is_open_on_both_sides() -> None:
     stream = SessionStream(5, send_window=65_535, receive_window=70_000)
     assert (stream.id, stream.send_window, stream.receive_window) == (5, 65_535, 70_000)
-    assert [stream.is_request_ended, stream.is_answer_ended, stream.is_closed] == [False] * 3
+    assert [stream.is_remote_ended, stream.is_local_ended, stream.is_closed] == [False] * 3
     assert stream.has_work
     assert (stream.queued, stream.received_bytes, stream.sent_bytes) == (0, 0, 0)
     assert (stream.urgency, stream.is_incremental) == (DEFAULT_URGENCY, False)

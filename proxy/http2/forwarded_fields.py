@@ -1,0 +1,55 @@
+"""A request for a server that speaks HTTP/2: our HTTP/1.1 head -> fields (RFC 9113 8.3.1). Pure.
+
+The head is ours (`proxy.http.headers`): nothing in it is judged again. Lines about the connection
+are left out, since HTTP/2 has none (8.2.2); `te: trailers` is not about the connection there.
+"""
+
+from typing import Final
+
+from proxy.http.head import Header
+from proxy.http2.field_rules import CONNECTION_FIELDS
+from proxy.http2.static_table import AnyHeader
+
+# The same clients, with the same lines, come again and again. About 300 KB for a server.
+_REMEMBERED_LINES: Final = 1_024
+_REMEMBERED_LINE_BYTES: Final = 128
+# Secrets of one client must not stay in a memory that outlives its request. An id never repeats.
+_NEVER_REMEMBERED: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-request-id"})
+
+
+class ForwardedFields:
+    """Makes the fields of requests to one server, with a memory of lines."""
+
+    __slots__ = ("_known", "_scheme")
+
+    def __init__(self, scheme: bytes) -> None:
+        """`scheme` is `http` or `https`: how the server is reached."""
+        self._scheme: Final[Header] = (b":scheme", scheme)
+        self._known: dict[bytes, AnyHeader] = {}
+
+    def read(self, head: bytes) -> list[Header]:
+        """The fields of a request, pseudo-fields first; `head` ends with its CRLF CRLF."""
+        start, *lines = head[:-4].split(b"\r\n")
+        method, path, _ = start.split(b" ")
+        authority = b""
+        fields: list[AnyHeader] = []  # compiled code takes a typed pair apart, and makes a new one
+        known = self._known
+        for line in lines:
+            field = known.get(line)
+            if field is None:
+                field = self._learn(line)
+            name = field[0]
+            if name == b"host":
+                authority = field[1]
+            elif name not in CONNECTION_FIELDS:
+                fields.append(field)
+        return [(b":method", method), self._scheme, (b":authority", authority), (b":path", path), *fields]
+
+    def _learn(self, line: bytes) -> AnyHeader:
+        name, _, value = line.partition(b": ")
+        field: AnyHeader = (name.lower(), value)
+        if len(line) <= _REMEMBERED_LINE_BYTES and field[0] not in _NEVER_REMEMBERED:
+            if len(self._known) >= _REMEMBERED_LINES:
+                self._known.clear()
+            self._known[line] = field
+        return field

@@ -1,0 +1,62 @@
+"""HEADERS of a client: new requests and their trailers (RFC 9113 5.1.1, 5.1.2, 8.1). Pure."""
+
+from typing import Final
+
+from proxy.http2.errors import ConnectionFault, ErrorCode
+from proxy.http2.events import RequestReceived
+from proxy.http2.floods import FloodBudgets
+from proxy.http2.flow import ReceiveWindow, StreamWindows
+from proxy.http2.frames import rst_stream
+from proxy.http2.header_decoder import DecodedFields
+from proxy.http2.limits import SessionLimits
+from proxy.http2.outbox import Outbox
+from proxy.http2.stream_frames import StreamFrames
+from proxy.http2.stream_table import StreamTable
+from proxy.http2.streams import SessionStream
+
+# Such a list costs the work of a long block, and asks for nothing. The answer to it earns one.
+_LARGE_LIST_COST: Final = 2
+
+
+class RequestFrames(StreamFrames):
+    """Reads the frames of a client's streams."""
+
+    __slots__ = ("last_served",)
+
+    def __init__(
+        self,
+        limits: SessionLimits,
+        table: StreamTable,
+        budgets: FloodBudgets,
+        received: ReceiveWindow,
+        windows: StreamWindows,
+        outbox: Outbox,
+    ) -> None:
+        super().__init__(limits, table, budgets, received, windows, outbox)
+        self.last_served = -1
+        """Streams above it are refused, from the final GOAWAY on; -1 before."""
+
+    def _first_headers(self, number: int, decoded: DecodedFields, *, ends: bool) -> None:
+        if number & 1 == 0:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "client opened an even stream")
+        self._table.see(number)
+        if self._table.is_full or 0 <= self.last_served < number:
+            self._refuse(number, ends=ends)
+            return
+        stream = self._table.take_up(number)
+        stream.is_remote_ended = ends
+        self._budgets.stream_opened()
+        self.events.append(RequestReceived(stream, decoded, is_ended=ends))
+        if decoded.is_too_large:
+            self._budgets.provoked.spend(_LARGE_LIST_COST)
+
+    def _refuse(self, number: int, *, ends: bool) -> None:
+        """RFC 9113 5.1.2, 8.7: the client may send the request again."""
+        self._budgets.refused.spend(1)
+        self._budgets.answer_frame()
+        self._outbox.add_frame(rst_stream(number, ErrorCode.REFUSED_STREAM))
+        if not ends:
+            self._table.remember(number, self._table.first_window)
+
+    def _next_headers(self, stream: SessionStream, decoded: DecodedFields, *, ends: bool) -> None:
+        self._trailers(stream, decoded, ends=ends)

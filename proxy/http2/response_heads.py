@@ -1,0 +1,85 @@
+"""The response heads of a server that speaks HTTP/2: decoded fields -> Response. Pure.
+
+Theory of operation. First come the rules that only HTTP/2 has (RFC 9113 sections 8.2 and 8.3.2).
+Then the head is written as a server of HTTP/1.1 would have sent it, and the reader of such heads
+judges it. So no response gets through here that HTTP/1.1 refuses.
+
+- A body of unknown length becomes a chunked one: the end of the stream ends it, and trailers may
+  follow.
+- A response without a body that may have one gets `content-length: 0`.
+"""
+
+from typing import Final
+
+from proxy.http.head import Header, HeadLimits, MalformedMessage
+from proxy.http.responses import Response, ResponseReader
+from proxy.http2.errors import StreamFault
+from proxy.http2.field_rules import check_characters, malformed, pseudo_fields
+from proxy.http2.header_decoder import DecodedFields
+
+_BAD_GATEWAY: Final = 502
+_PSEUDO_FIELDS: Final = frozenset({b":status"})
+# RFC 9110 6.4.1: these have no content. To add a length to them would be wrong.
+_BODILESS: Final = frozenset({b"204", b"205", b"304"})
+
+
+class StreamResponses:
+    """Reads the response heads of one connection, with a memory of the last one."""
+
+    __slots__ = ("_decoded", "_is_ended", "_limits", "_method", "_reader", "_response")
+
+    def __init__(self, reader: ResponseReader, limits: HeadLimits) -> None:
+        """`reader` is that of the server, which all of its connections share."""
+        self._reader: Final = reader
+        self._limits: Final = limits
+        self._decoded: DecodedFields | None = None
+        self._method = b""
+        self._is_ended = False
+        self._response: Response | None = None
+
+    def read(self, decoded: DecodedFields, method: bytes, *, is_ended: bool) -> Response:
+        """Judge a head.
+
+        `method` is that of the request, `is_ended` says that no body follows. Raises
+        MalformedMessage (502).
+        """
+        last = self._response
+        if last is not None and decoded is self._decoded and method == self._method and is_ended is self._is_ended:
+            return last
+        if decoded.is_too_large:
+            raise MalformedMessage(_BAD_GATEWAY, "response head too long")
+        try:
+            raw = _as_http1(decoded.fields, method, is_ended=is_ended)
+        except StreamFault as fault:
+            raise MalformedMessage(_BAD_GATEWAY, fault.reason) from fault
+        response = self._reader.read(raw, self._limits, method)
+        self._decoded, self._method, self._is_ended, self._response = decoded, method, is_ended, response
+        return response
+
+
+def _as_http1(fields: list[Header], method: bytes, *, is_ended: bool) -> bytes:
+    """Write the head that a server of HTTP/1.1 would have sent. Raises StreamFault."""
+    pseudo = pseudo_fields(fields, _PSEUDO_FIELDS)
+    status = pseudo.get(b":status")
+    if status is None:
+        raise malformed("response without :status")
+    check_characters(fields, 1)
+    lines = [b"HTTP/1.1 %b " % status]
+    has_length = False
+    for name, value in fields[1:]:
+        has_length |= name == b"content-length"
+        lines.append(b"%b: %b" % (name, value))
+    if not (has_length or method == b"HEAD" or status in _BODILESS or status.startswith(b"1")):
+        lines.append(b"content-length: 0" if is_ended else b"transfer-encoding: chunked")
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def response_trailers(decoded: DecodedFields) -> list[Header]:
+    """Judge the trailer fields of a response (RFC 9113 8.1). Raises MalformedMessage (502)."""
+    if decoded.is_too_large:
+        raise MalformedMessage(_BAD_GATEWAY, "trailers too long")
+    try:
+        check_characters(decoded.fields, 0)
+    except StreamFault as fault:
+        raise MalformedMessage(_BAD_GATEWAY, fault.reason) from fault
+    return decoded.fields
