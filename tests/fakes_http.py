@@ -48,9 +48,11 @@ from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.ejection import EjectionPolicy
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import Borrower, PoolFigures, PoolOwner, PoolSettings, ServerLimits
+from proxy.upstream.pool import PoolFigures, PoolOwner, PoolSettings
 from proxy.upstream.server import Server, ServerRules
+from proxy.upstream.shares import Shares
 from proxy.upstream.upstream import Upstream, UpstreamRules
+from proxy.upstream.waiting import Borrower, ServerLimits, WaitingLine
 from tests.fakes import LINGER, FakeLoop
 
 if TYPE_CHECKING:
@@ -245,7 +247,7 @@ class FakeServer:
         self.name = name
         self.settings = PoolSettings(DIALLING, limits, ServerLimits(1, 1, 1.0))
         self.exchanges = self.requests = self.idle_closed = 0
-        self.wait_seconds = 0.0
+        self.line = WaitingLine(name, ServerLimits(1, 1, 1.0), Shares(1), Deadlines(loop), loop.time)
         self.waiting: list[Borrower] = []
         self.idle: list[UpstreamConnection] = []
         self.gone: list[UpstreamConnection] = []

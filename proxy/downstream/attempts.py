@@ -8,7 +8,7 @@ from proxy.downstream.request_body import is_repeatable
 from proxy.downstream.requests import Request
 from proxy.http.headers import client_address
 from proxy.http.responses import Response
-from proxy.upstream.failures import UpstreamFailure
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.server import Server
 from proxy.upstream.upstream import RequestFacts, Upstream
 
@@ -52,20 +52,24 @@ class Attempts:
         """The failure to answer with at once; None if the next server may be tried."""
         return self._upstream.last_word(failure, self._tried)
 
-    def may_repeat(self, sent: bytes) -> bool:
+    def may_repeat(self, sent: bytes, failure: UpstreamFailure) -> bool:
         """Whether a request may be sent once more, because its reused connection was dead.
 
         It may be sent again only once. `sent` is all of it, or empty if we do not have all of it.
         The other unused connections of the server are as old. They are closed, because a second
         dead connection would fail the request.
+
+        A request that a server refused was not processed. So every method may be sent once more
+        (RFC 9113 8.7), to another server.
         """
-        request = self._request
-        may = bool(sent) and is_repeatable(request.head.method, request.framing) and not self._was_repeated
-        if not (may and self._upstream.may_retry()):
+        request, is_refused = self._request, failure.fault is UpstreamFault.REFUSED
+        may = is_refused or is_repeatable(request.head.method, request.framing)
+        if not (may and sent and not self._was_repeated and self._upstream.may_retry()):
             return False
         self._was_repeated = True
-        self.server.close_idle()
-        self._tried = ()
+        if not is_refused:
+            self.server.close_idle()
+            self._tried = ()
         return True
 
     def bound(self, response: Response) -> Response:

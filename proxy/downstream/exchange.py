@@ -16,7 +16,7 @@ from proxy.downstream.admission import RouteTarget
 from proxy.downstream.attempts import Attempts
 from proxy.downstream.contracts import BodyCodec, Client
 from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long, upstream_failure
-from proxy.downstream.request_body import RequestBody, framed, is_repeatable
+from proxy.downstream.request_body import RequestBody, is_repeatable
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.switched import SwitchedStream
@@ -28,7 +28,7 @@ from proxy.http.responses import Response
 from proxy.limits.networks import EXEMPT
 from proxy.net.byte_stream import ByteStream
 from proxy.payload.websocket import SealedMessages
-from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.carrier import Carrier
 from proxy.upstream.failures import UpstreamFailure
 
 _CONTINUE: Final = 100
@@ -82,7 +82,7 @@ class Exchange:
         if not self.is_request_complete:
             bodies, ends_itself = service.runtime.limits.bodies, request.head.major_version == 1
             self._body = RequestBody(request.framing, self._framing, bodies, service.clock, ends_itself=ends_itself)
-        self._connection: UpstreamConnection | None = None
+        self._connection: Carrier | None = None
         self._is_client_paused = False
         self._state = _ExchangeState.NEW
         self._attempts: Attempts
@@ -169,9 +169,7 @@ class Exchange:
             received.gather(body)
             return
         connection.is_request_complete = is_complete
-        body = framed(received.framing, body, is_complete=is_complete)
-        if body:
-            connection.write(body)
+        if connection.write_body(received.framing, body):
             self._await_request()
 
     def hurry(self) -> None:
@@ -196,20 +194,20 @@ class Exchange:
         """Whether it still needs a connection."""
         return self._state is _ExchangeState.WAITING
 
-    def upstream_acquired(self, connection: UpstreamConnection) -> None:
+    def upstream_acquired(self, connection: Carrier) -> None:
         """Send what is here of the request; keep a complete one if it may be sent once more."""
         self._state, self._connection = _ExchangeState.SENT, connection
         request, body = self._sent, self._body
         if body is not None:
-            request, self._sent = request + body.take(), b""
+            request, self._sent = request + body.take(is_bare=connection.has_frames), b""
             self._client.body_taken()
             if not body.is_complete:
                 self._client.resume_request()  # first: a blocked server pauses it again
-            elif is_repeatable(self._request.head.method, self._framing):
+            elif connection.has_frames or is_repeatable(self._request.head.method, self._framing):
                 self._sent, self._body = request, None
         receiver = self if self._codec is None else self._codec.receiver(self)
-        connection.begin(receiver, self._request.head.method, self._framing.websocket, request)
         connection.is_request_complete = self.is_request_complete
+        connection.begin(receiver, self._request.head.method, self._framing.websocket, request)
         if not self.is_request_complete:
             self._await_request()
         if self._is_client_paused:
@@ -284,9 +282,9 @@ class Exchange:
             self._state = _ExchangeState.OVER
             self.response_flushed()
             self._client.cut(str(failure))
-        elif is_retryable and self._attempts.may_repeat(self._sent):
+        elif is_retryable and self._attempts.may_repeat(self._sent, failure):
             self._state = _ExchangeState.WAITING
-            self._acquire()
+            self._acquire(failure)
         else:
             self._refuse(failure)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, ChunkLimits, encode_chunk
+from proxy.http.chunked import ChunkedDecoder, ChunkLimits, framed
 from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import MalformedMessage
 
@@ -160,17 +160,10 @@ class RequestBody:
             self._gathered = bytearray(self._gathered)
         self._gathered += piece
 
-    def take(self) -> bytes:
-        """Return the gathered bytes, framed for the server."""
+    def take(self, *, is_bare: bool) -> bytes:
+        """Return the gathered bytes, framed for a server of HTTP/1.1 unless `is_bare`."""
         gathered, self._gathered = bytes(self._gathered), b""
-        return framed(self.framing, gathered, is_complete=self.is_complete)
-
-
-def framed(framing: RequestFraming, body: bytes, *, is_complete: bool) -> bytes:
-    """Write a piece of a body for the server, and the end of the body if the piece is the last."""
-    if framing.body is not BodyKind.CHUNKED:
-        return body
-    return encode_chunk(body) + (LAST_CHUNK if is_complete else b"")
+        return gathered if is_bare else framed(self.framing, gathered, is_complete=self.is_complete)
 
 
 # RFC 9110 section 9.2.2: to repeat these has no further effect, so the proxy may send them again

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 from proxy.http.head import Header, MalformedMessage
 
@@ -199,3 +200,10 @@ def encode_chunk(data: bytes) -> bytes:
 def encode_trailers(trailers: Iterable[Header]) -> bytes:
     """Return the last chunk and the trailer section."""
     return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % trailer for trailer in trailers])
+
+
+def framed(framing: RequestFraming, body: bytes, *, is_complete: bool) -> bytes:
+    """Write a piece of a body for the server, and the end of the body if the piece is the last."""
+    if framing.body is not BodyKind.CHUNKED:
+        return body
+    return encode_chunk(body) + (LAST_CHUNK if is_complete else b"")

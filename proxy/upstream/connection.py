@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from proxy.http.chunked import ChunkedDecoder, ChunkLimits
-from proxy.http.framing import BodyKind
+from proxy.http.chunked import ChunkedDecoder, ChunkLimits, framed
+from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import Header, HeadLimits, MalformedMessage, refuse_hopeless_head
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
-from proxy.net.byte_stream import ByteStream, StreamOwner
+from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
+from proxy.upstream.carrier import Carrier
 from proxy.upstream.contracts import Keeper, ResponseReceiver
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.interim import InterimResponses
 
 _SWITCHING_PROTOCOLS: Final = 101
 _BAD_GATEWAY: Final = 502
 _HEAD_END: Final = b"\r\n\r\n"
-# A server that shows its progress does so every few seconds.
-_INFORMATIONAL_PER_SECOND: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class _Phase(Enum):
     GONE = auto()
 
 
-class UpstreamConnection(StreamOwner[bytes | memoryview]):
+class UpstreamConnection(Carrier):
     """Owner of the stream to a server. Its `deadline` bounds a response, or an idle connection."""
 
     __slots__ = (
@@ -56,8 +56,7 @@ class UpstreamConnection(StreamOwner[bytes | memoryview]):
         "_clock",
         "_decoder",
         "_exchange",
-        "_informational",
-        "_informed_at",
+        "_interim",
         "_is_blocked",
         "_is_paused",
         "_keep",
@@ -72,7 +71,6 @@ class UpstreamConnection(StreamOwner[bytes | memoryview]):
         "deadline",
         "exchanges",
         "holder",
-        "is_request_complete",
         "stream",
     )
 
@@ -86,6 +84,7 @@ class UpstreamConnection(StreamOwner[bytes | memoryview]):
         clock: Callable[[], float],
     ) -> None:
         """A connection without its stream, which the dialler sets; `reader` is the server's."""
+        super().__init__(has_frames=False)
         self._reader = reader
         self._keeper = keeper
         self._limits = limits
@@ -97,13 +96,11 @@ class UpstreamConnection(StreamOwner[bytes | memoryview]):
         self._decoder: ChunkedDecoder | None = None
         self._buffer = b""
         self._left = 0
-        self._informational = 0.0
-        self._informed_at = 0.0
+        self._interim = InterimResponses(limits.informational, clock)
         self._keep = False
         self._saw_bytes = False
         self._is_blocked = False
         self._is_paused = False
-        self.is_request_complete = False
         self.exchanges = 0
         self.holder: bytes | None = None
         """The client network that it is lent to, as its pool counts; None while it is idle."""
@@ -111,39 +108,42 @@ class UpstreamConnection(StreamOwner[bytes | memoryview]):
 
     # -- the exchange's side
 
-    def begin(self, exchange: ResponseReceiver, method: bytes, offer: WebSocketOffer | None, head: bytes) -> None:
-        """Send the head of a request; its body, if any, follows by `write`."""
+    def begin(self, exchange: ResponseReceiver, method: bytes, offer: WebSocketOffer | None, request: bytes) -> None:
+        """As `Carrier` says."""
         self._exchange = exchange
         self._method = method
         self._offer = offer
         self._phase = _Phase.HEAD
-        self._informational = 0.0
+        self._interim.count = 0.0
         self._saw_bytes = False
-        self.is_request_complete = False
         self.exchanges += 1
-        self.write(head)
+        self._write(request)
 
-    def write(self, data: bytes) -> None:
-        """Send a piece of the request. The server's time runs from the last piece on."""
+    def _write(self, data: bytes) -> None:
+        # the server's time runs from the last piece on
         self.deadline = self._clock() + self._limits.first_byte_seconds
         self.stream.write(data)
 
-    def await_request(self) -> None:
-        """The client owes the rest of the request: its own deadline runs, and not the server's.
+    def write_body(self, framing: RequestFraming, data: bytes) -> bool:
+        """As `Carrier` says."""
+        piece = framed(framing, data, is_complete=self.is_request_complete)
+        if piece:
+            self._write(piece)
+        return bool(piece)
 
-        A server that takes no more bytes keeps its deadline.
-        """
+    def await_request(self) -> None:
+        """As `Carrier` says."""
         if not self._is_blocked:
             self.deadline = NEVER
 
     def pause_reading(self) -> None:
-        """The client takes no more: pause the server, without a deadline."""
+        """As `Carrier` says."""
         self._is_paused = True
         self.stream.pause_reading()
         self.deadline = NEVER
 
     def resume_reading(self) -> None:
-        """The client takes more again: a paused server gets a new deadline."""
+        """As `Carrier` says."""
         if not self._is_paused:
             return
         self._is_paused = False
@@ -236,7 +236,7 @@ class UpstreamConnection(StreamOwner[bytes | memoryview]):
             self._switch(response, rest)
             return
         if framing.head.status < 200:
-            if not self._may_inform():
+            if not self._interim.may_come():
                 raise UpstreamFailure(UpstreamFault.INFORMATIONAL_FLOOD)
             self._exchange.informational(response)
             return
@@ -254,14 +254,6 @@ class UpstreamConnection(StreamOwner[bytes | memoryview]):
             case BodyKind.UNTIL_CLOSE:
                 self._phase = _Phase.UNTIL_CLOSE
         self._exchange.response_started(response)
-
-    def _may_inform(self) -> bool:
-        """Count a 1xx. 102 and 103 may go on, slowly, while the work does (RFC 2518 10.1)."""
-        now = self._clock()
-        forgiven = (now - self._informed_at) * _INFORMATIONAL_PER_SECOND
-        self._informational = max(0.0, self._informational - forgiven) + 1
-        self._informed_at = now
-        return self._informational <= self._limits.informational
 
     def _switch(self, response: Response, rest: bytes) -> None:
         exchange, self._exchange = self._exchange, None

@@ -14,9 +14,12 @@ class UpstreamFault(Enum):
     CUT = (502, "the upstream closed the connection in the middle of its response")
     FIRST_BYTE_TIMEOUT = (504, "the upstream did not answer in time")
     RESPONSE_STALLED = (504, "the upstream stopped in the middle of its response")
-    MALFORMED = (502, "the upstream's response breaks the rules of HTTP/1.1")
+    MALFORMED = (502, "the upstream's response breaks the rules of HTTP")
     INFORMATIONAL_FLOOD = (502, "the upstream sent too many informational responses")
     ALL_DOWN = (503, "no server of the upstream takes requests now")
+    NOT_HTTP2 = (502, "the upstream does not speak HTTP/2")
+    REFUSED = (503, "the upstream refused the request")
+    NO_WEBSOCKETS = (501, "the upstream takes no WebSockets")
     NO_ROOM = (503, "the proxy has no resources left to reach the upstream")
 
     @property

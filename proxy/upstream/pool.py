@@ -8,42 +8,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy.http.responses import ResponseReader
-from proxy.limits.fair_queue import FairQueue, QueueLimits
 from proxy.net.byte_stream import ByteStream
-from proxy.net.deadlines import NEVER, Deadlines
+from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings, dial_for
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.shares import Shares
-
-
-class Borrower(Protocol):
-    """Asks for a connection. While it waits, the pool calls one of the two methods, once."""
-
-    @property
-    def holder(self) -> bytes:
-        """The client network that the connection counts for, or `EXEMPT`."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it still wants one: its client may have left in the meantime."""
-
-    def upstream_acquired(self, connection: UpstreamConnection) -> None:
-        """The connection is the borrower's until the response has ended."""
-
-    def upstream_unavailable(self, failure: UpstreamFailure) -> None:
-        """The pool cannot give a connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerLimits:
-    """How many connections a server may have, how many requests may wait for one, and how long."""
-
-    connections: int
-    waiting: int
-    wait_seconds: float
+from proxy.upstream.waiting import Borrower, ServerLimits, Waiting, WaitingLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +49,6 @@ class PoolResources:
     io: SharedIo
     tasks: Tasks
     deadlines: Deadlines
-
-
-class _Waiting:
-    """A borrower in the queue. Watched by the deadlines."""
-
-    __slots__ = ("borrower", "deadline", "holder", "server", "since")
-
-    def __init__(self, server: "Pool", borrower: Borrower, since: float, seconds: float) -> None:
-        self.server = server
-        self.borrower = borrower
-        self.holder = borrower.holder
-        self.since = since
-        self.deadline = since + seconds
-
-    def lend(self, connection: UpstreamConnection) -> None:
-        """Give it a connection."""
-        connection.holder = self.holder
-        self.borrower.upstream_acquired(connection)
-
-    def deadline_passed(self, now: float) -> None:
-        del now
-        self.deadline = NEVER
-        self.server.give_up(self)
 
 
 class _Dial:
@@ -147,9 +97,8 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         self._dials = 0
         self._shares = Shares(limits.connections)
-        self._queue: FairQueue[_Waiting] = FairQueue(QueueLimits(limits.waiting, per_network=limits.waiting))
+        self.line: Final = WaitingLine(self.name, limits, self._shares, resources.deadlines, self._clock)
         self.requests = 0
-        self.wait_seconds = 0.0
 
     def __repr__(self) -> str:
         """Show the state in numbers."""
@@ -158,11 +107,11 @@ class Pool:
     @property
     def exchanges(self) -> int:
         """Exchanges under way or waiting."""
-        return len(self._open) - len(self._idle) + self._dials + self._queue.waiting
+        return len(self._open) - len(self._idle) + self._dials + self.line.waiting
 
     def figures(self) -> PoolFigures:
         """How many connections and requests there are now."""
-        return PoolFigures(len(self._open), len(self._idle), self._dials, self._queue.waiting)
+        return PoolFigures(len(self._open), len(self._idle), self._dials, self.line.waiting)
 
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection, dial one, or queue the borrower; refuse if the queue is full."""
@@ -180,7 +129,7 @@ class Pool:
                 self._start_dial(borrower, holder)
                 return
             self._shares.give_back(holder)
-        self._enqueue(_Waiting(self, borrower, self._clock(), self.settings.limits.wait_seconds))
+        self.line.enqueue(borrower)
 
     def _take_idle(self) -> UpstreamConnection | None:
         while self._idle:
@@ -197,68 +146,25 @@ class Pool:
 
     # -- waiting requests
 
-    def _enqueue(self, waiting: _Waiting) -> None:
-        """Queue a request.
-
-        If the queue is full, the newest request of the client that has the most in it is refused.
-        """
-        if self._queue.push(waiting.holder, waiting) is not None:
-            self._forget_those_that_left()
-            if self._queue.push_fairly(waiting.holder, waiting, self._displaced) is not None:
-                self._refuse(waiting)
-                return
-        self._resources.deadlines.watch(waiting)
-
-    def _forget_those_that_left(self) -> None:
-        """Remove requests whose clients have left, so that they take no place in the queue."""
-        for waiting in [one for one in self._queue if not one.borrower.is_waiting]:
-            self._queue.remove(waiting.holder, waiting)
-            self._waited(waiting)
-
-    def _displaced(self, waiting: _Waiting) -> None:
-        self._waited(waiting)
-        self._refuse(waiting)
-
-    def give_up(self, waiting: _Waiting) -> None:
-        """Refuse a borrower that waited too long."""
-        self._queue.remove(waiting.holder, waiting)
-        self._waited(waiting)
-        if waiting.borrower.is_waiting:
-            self._refuse(waiting)
-
-    def _refuse(self, waiting: _Waiting) -> None:
-        held = self._shares.held(waiting.holder)
-        detail = f"{self.name}: of {self.settings.limits.connections} connections this client holds {held}"
-        waiting.borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, detail))
+    def _lend(self, connection: UpstreamConnection, waiting: Waiting) -> None:
+        connection.holder = waiting.holder
+        waiting.borrower.upstream_acquired(connection)
 
     def _serve_queue(self) -> None:
         """Give free connections to waiting requests whose clients may have more."""
-        while self._queue.waiting:
+        while self.line.waiting:
             connection = self._take_idle()
             if connection is None and not self._has_room:
                 return
-            waiting = self._next_waiting()
+            waiting = self.line.next()
             if waiting is None:
                 if connection is not None:
                     self._idle.append(connection)
                 return
             if connection is not None:
-                waiting.lend(connection)
+                self._lend(connection, waiting)
             else:
                 self._start_dial(waiting.borrower, waiting.holder)
-
-    def _next_waiting(self) -> _Waiting | None:
-        """The next waiting request whose client may have more, with the share taken for it."""
-        while (waiting := self._queue.pop(self._shares.take)) is not None:
-            self._waited(waiting)
-            if waiting.borrower.is_waiting:
-                return waiting
-            self._shares.give_back(waiting.holder)
-        return None
-
-    def _waited(self, waiting: _Waiting) -> None:
-        self._resources.deadlines.forget(waiting)
-        self.wait_seconds += self._clock() - waiting.since
 
     # -- dialling
 
@@ -304,9 +210,9 @@ class Pool:
         if connection.holder is not None:
             self._shares.give_back(connection.holder)
             connection.holder = None
-        waiting = self._next_waiting() if self._queue.waiting else None
+        waiting = self.line.next() if self.line.waiting else None
         if waiting is not None:
-            waiting.lend(connection)
+            self._lend(connection, waiting)
             self._serve_queue()  # the client that returned it may have another one now
         elif self.owner.keeps_idle:
             self._idle.append(connection)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from proxy.upstream.contracts import Tunnelling
 from proxy.upstream.ejection import EjectionPolicy, EjectionRecord
 from proxy.upstream.failures import UpstreamFault
-from proxy.upstream.pool import Borrower, PoolFigures, PoolOwner, PoolSettings
+from proxy.upstream.pool import PoolFigures, PoolOwner, PoolSettings
 from proxy.upstream.slow_start import warmth
 from proxy.upstream.statistics import ServerState, ServerStatistics
+from proxy.upstream.waiting import Borrower, WaitingLine
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -35,8 +36,10 @@ class ServerConnections(Protocol):
     owner: PoolOwner
     requests: int
     """All requests that ever asked for a connection."""
-    wait_seconds: float
-    """The sum of the times that they waited."""
+
+    @property
+    def line(self) -> WaitingLine:
+        """Those that wait."""
 
     @property
     def name(self) -> str:
@@ -142,7 +145,7 @@ class Server:
             websockets=len(self.tunnels),
             failures=self.failures,
             ejections=self._record.count,
-            wait_seconds=connections.wait_seconds,
+            wait_seconds=connections.line.wait_seconds,
         )
 
     def follow(self, rules: ServerRules) -> None:
@@ -157,7 +160,7 @@ class Server:
         self.tunnels = other.tunnels  # the same set: a drain is for those too
         self.failures = other.failures
         ours, theirs = self.connections, other.connections
-        ours.requests, ours.wait_seconds = theirs.requests, theirs.wait_seconds
+        ours.requests, ours.line.wait_seconds = theirs.requests, theirs.line.wait_seconds
         if other.is_draining:
             self.drain(max(0.0, other.drain_ends_at - self._clock()))
             other.undrain()

@@ -43,6 +43,10 @@ def test_next_one_may_be_tried_while_there_is_one() -> None:
     assert of.last_word(REFUSED) is None
 
 
+CLOSED = UpstreamFailure(UpstreamFault.CLOSED)
+UNPROCESSED = UpstreamFailure(UpstreamFault.REFUSED)
+
+
 def test_client_that_found_none_is_told_when_to_come_again() -> None:
     assert attempts(servers=0).retry_after > 0
 
@@ -56,15 +60,23 @@ def test_only_what_is_here_and_has_the_same_effect_twice_may_be_repeated(
 ) -> None:
     of = attempts(start=start)
     of.next_server()
-    assert of.may_repeat(sent) is may
+    assert of.may_repeat(sent, CLOSED) is may
+
+
+def test_what_a_server_refused_may_be_sent_to_another_one_whatever_its_method() -> None:
+    of = attempts(servers=2, start=b"POST / HTTP/1.1")
+    first = of.next_server()
+    assert of.may_repeat(b"all of it", UNPROCESSED)
+    assert of.next_server() is not first
+    assert not of.may_repeat(b"all of it", UNPROCESSED)
 
 
 def test_it_may_be_repeated_once_and_from_the_beginning() -> None:
     of = attempts(servers=1)
     first = of.next_server()
-    assert of.may_repeat(b"all of it")
+    assert of.may_repeat(b"all of it", CLOSED)
     assert of.next_server() is first
-    assert not of.may_repeat(b"all of it")
+    assert not of.may_repeat(b"all of it", CLOSED)
 
 
 def test_response_binds_the_client_to_its_server_where_the_upstream_wants_that() -> None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, ChunkLimits, encode_chunk, encode_trailers
+from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, ChunkLimits, encode_chunk, encode_trailers, framed
+from proxy.http.fields import sort_request_fields
+from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import MalformedMessage
 
 LIMITS = ChunkLimits(line_bytes=64, overhead_bytes=400, trailer_bytes=100, trailer_count=3)
@@ -361,3 +363,15 @@ fragments = st.sampled_from(
 @given(st.lists(fragments, max_size=12).map(b"".join))
 def test_any_mixture_is_read_as_others_read_it(raw: bytes) -> None:
     assert_others_agree(raw)
+
+
+def test_bodies_go_on_as_their_framing_says() -> None:
+    length, chunked = (
+        RequestFraming(kind, 5, True, False, False, None, b"", b"", b"", sort_request_fields([]))  # noqa: FBT003
+        for kind in (BodyKind.LENGTH, BodyKind.CHUNKED)
+    )
+    assert framed(length, b"hello", is_complete=True) == b"hello"
+    assert framed(chunked, b"hello", is_complete=False) == b"5\r\nhello\r\n"
+    assert framed(chunked, b"hello", is_complete=True) == b"5\r\nhello\r\n0\r\n\r\n"
+    assert framed(chunked, b"", is_complete=True) == b"0\r\n\r\n"
+    assert framed(chunked, b"", is_complete=False) == b""

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from proxy.http.fields import sort_request_fields
+from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.responses import ResponseReader
 from proxy.http.upgrade import WebSocketOffer, accept_value
 from proxy.net.deadlines import NEVER
@@ -13,6 +15,7 @@ from proxy.upstream.failures import UpstreamFault
 from tests.fakes import FakeLoop
 from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange, octets, response
 
+BODY = RequestFraming(BodyKind.LENGTH, 100, True, False, False, None, b"", b"", b"", sort_request_fields([]))  # noqa: FBT003
 OFFER = WebSocketOffer(b"dGhlIHNhbXBsZSBub25jZQ==", (b"chat",), b"")
 
 
@@ -340,7 +343,7 @@ class TestDeadlines:
         line = Line()
         assert line.connection.deadline == line.loop.now + 60
         line.loop.advance(10)
-        line.connection.write(b"more")
+        line.connection.write_body(BODY, b"more")
         assert line.connection.deadline == line.loop.now + 60
 
     def test_server_owes_nothing_while_the_request_is_awaited_unless_it_takes_nothing(self) -> None:
@@ -348,7 +351,7 @@ class TestDeadlines:
         line.connection.await_request()
         assert line.connection.deadline == NEVER
         line.server.is_full = True
-        line.connection.write(b"more")
+        line.connection.write_body(BODY, b"more")
         line.connection.await_request()
         assert line.connection.deadline == line.loop.now + 60
         line.server.take()
@@ -412,7 +415,7 @@ class TestBackPressure:
     def test_server_that_takes_no_more_pauses_the_exchange(self) -> None:
         line = Line()
         line.server.is_full = True
-        line.connection.write(b"body")
+        line.connection.write_body(BODY, b"body")
         assert line.exchange.told() == [("pause", None)]
         line.server.take()
         assert line.exchange.told() == [("resume", None)]

@@ -7,16 +7,17 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 @pytest.mark.parametrize("fault", UpstreamFault)
 def test_every_fault_blames_the_upstream_and_names_nothing_of_it(fault: UpstreamFault) -> None:
-    assert fault.status in {502, 503, 504}
+    assert fault.status in {501, 502, 503, 504}
     assert fault.sentence[0].islower()
     assert not fault.sentence.endswith(".")
 
 
 def test_statuses_follow_the_kind() -> None:
     late = {UpstreamFault.CONNECT_TIMEOUT, UpstreamFault.FIRST_BYTE_TIMEOUT, UpstreamFault.RESPONSE_STALLED}
-    ours = {UpstreamFault.BUSY, UpstreamFault.ALL_DOWN, UpstreamFault.NO_ROOM}
+    passing = {UpstreamFault.BUSY, UpstreamFault.ALL_DOWN, UpstreamFault.NO_ROOM, UpstreamFault.REFUSED}
     assert {fault for fault in UpstreamFault if fault.status == 504} == late
-    assert {fault for fault in UpstreamFault if fault.status == 503} == ours
+    assert {fault for fault in UpstreamFault if fault.status == 503} == passing
+    assert {fault for fault in UpstreamFault if fault.status == 501} == {UpstreamFault.NO_WEBSOCKETS}
 
 
 def test_failure_says_what_and_where() -> None:

@@ -21,10 +21,12 @@ from proxy.net.deadlines import NEVER, Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.tls.stream import TlsLimits
+from proxy.upstream.carrier import Carrier
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import Pool, PoolResources, PoolSettings, ServerLimits
+from proxy.upstream.pool import Pool, PoolResources, PoolSettings
+from proxy.upstream.waiting import ServerLimits
 from tests.fakes import LINGER
 from tests.fakes_http import RESPONSES, RecordingExchange
 
@@ -45,8 +47,9 @@ class Guest:
         self.has_left = False
         self.calls = 0
 
-    def upstream_acquired(self, connection: UpstreamConnection) -> None:
+    def upstream_acquired(self, connection: Carrier) -> None:
         """Send the request."""
+        assert isinstance(connection, UpstreamConnection)
         assert self.is_waiting
         assert connection.is_idle, "a connection that somebody else uses"
         self.calls += 1
@@ -251,7 +254,7 @@ class TestLimits:
     def test_request_that_waits_too_long_is_refused(self) -> None:
         with place(connections=1) as pool:
             _, waiting = pool.acquire(), pool.acquire()
-            (entry,) = pool.server._queue
+            (entry,) = pool.server.line._queue
             assert entry.deadline == entry.since + 5.0
             entry.deadline_passed(entry.deadline)
             assert waiting.failures == [UpstreamFault.BUSY]
@@ -270,7 +273,7 @@ class TestLimits:
         with place(connections=1) as pool:
             _, waiting = pool.acquire(), pool.acquire()
             waiting.leave()
-            (entry,) = pool.server._queue
+            (entry,) = pool.server.line._queue
             entry.deadline_passed(entry.deadline)
             assert waiting.calls == 0
 
@@ -457,7 +460,7 @@ def lose(pool: Place, number: int) -> None:
 
 def wait(pool: Place, number: int) -> None:
     """A request has waited too long."""
-    for entry in list(pool.server._queue)[number : number + 1]:
+    for entry in list(pool.server.line._queue)[number : number + 1]:
         entry.deadline_passed(entry.deadline)
 
 
