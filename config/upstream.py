@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from config.addresses import Refused, ServerAddress, parse_exact_name, parse_server
+from config.listener import HttpProtocol
 from config.values import FilePath, Table
 
 # RFC 9110 section 5.6.2: names of header fields and of cookies are tokens.
@@ -161,11 +162,13 @@ class UpstreamConfig(Table):
 
     For https servers: `ca` is a file of the certificates to trust (None: those of the system),
     `server_name` the name asked for and verified (None: the host of the address), `certificate` and
-    `key` what the proxy proves itself with. `connections` and `waiting` count per server. `health`
+    `key` what the proxy proves itself with. `connections` and `waiting` count per server. `http`
+    is what all servers speak; an https server has to choose "h2" by ALPN. `health`
     None: servers are not asked how they are.
     """
 
     servers: Annotated[tuple[Annotated[ServerConfig, BeforeValidator(_as_table)], ...], Field(min_length=1)]
+    http: HttpProtocol = HttpProtocol.HTTP_1
     balance: Balance = Balance.LEAST_CONNECTIONS
     hash_on: Annotated[HashSource, PlainValidator(_parse_hash_on)] | None = None
     cookie: CookieConfig | None = None

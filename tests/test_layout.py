@@ -22,7 +22,7 @@ LONGEST_FILE = 350
 WITHOUT_CODE = {
     Path(f"proxy/{package}/contracts.py")
     for package in ("downstream", "signing", "supervisor/tokens", "supervisor/workers", "upstream")
-} | {Path("proxy/downstream/h2_host.py"), Path("proxy/net/byte_stream.py")}
+} | {Path("proxy/downstream/h2_host.py"), Path("proxy/net/byte_stream.py"), Path("proxy/upstream/h2_shared.py")}
 DRAWERS = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|base|core|manager|handler)s?$")
 
 

@@ -36,6 +36,7 @@ def _checks(file: ConfigFile, name: str, upstream: UpstreamConfig) -> list[Healt
             statuses=health.statuses,
             tls=context if server.address.scheme == "https" else None,
             server_name=upstream.server_name or server.address.host,
+            http=upstream.http,
         )
         for server in upstream.servers
     ]
@@ -45,4 +46,4 @@ def _tls(file: ConfigFile, upstream: UpstreamConfig) -> UpstreamTls:
     ca, certificate, key = (
         None if path is None else file.resolve(path) for path in (upstream.ca, upstream.certificate, upstream.key)
     )
-    return UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS)
+    return UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS, upstream.http)

@@ -19,10 +19,10 @@ from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.ejection import EjectionPolicy
 from proxy.upstream.plan import UpstreamPlan
-from proxy.upstream.pool import ServerLimits
 from proxy.upstream.server import ServerRules
 from proxy.upstream.sticky import CookieSettings
 from proxy.upstream.upstream import UpstreamRules
+from proxy.upstream.waiting import ServerLimits
 
 # As many as the signature has: a shorter key would be its weakest part.
 _SECRET_BYTES: Final = 32
@@ -123,16 +123,18 @@ def _dialling(
         server_name=settings.server_name or server.host,
         tls_limits=foundation.tls_limits,
         linger=foundation.linger,
+        http=settings.http,
     )
 
 
 def _client_context(foundation: Foundation, name: str, credential: Credential | None) -> ssl.SSLContext | None:
-    ca = foundation.loaded.config.upstream[name].ca
+    settings = foundation.loaded.config.upstream[name]
     tls = UpstreamTls(
-        ca=None if ca is None else foundation.loaded.file.resolve(ca),
+        ca=None if settings.ca is None else foundation.loaded.file.resolve(settings.ca),
         certificate=None if credential is None else credential.certificate_path,
         key=None if credential is None else credential.key_pem_path,
         groups=UPSTREAM_GROUPS,
+        http=settings.http,
     )
     try:
         made = client_tls(tls, foundation.before.client_tls.get(name))

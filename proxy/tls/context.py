@@ -156,6 +156,8 @@ class UpstreamTls:
     certificate: Path | None
     key: Path | None
     groups: str
+    http: HttpProtocol = HttpProtocol.HTTP_1
+    """What we offer by ALPN."""
 
 
 def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
@@ -172,7 +174,7 @@ def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
         context.load_verify_locations(settings.ca)
     if settings.certificate is not None:
         context.load_cert_chain(settings.certificate, settings.key, _no_passphrase)
-    context.set_alpn_protocols([HttpProtocol.HTTP_1.value])
+    context.set_alpn_protocols([settings.http.value])
     libssl.set_groups(context, settings.groups)
     return context
 

@@ -13,7 +13,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Protocol
 
-from config.schema import ServerAddress
+from config.schema import HttpProtocol, ServerAddress
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
 from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.shared_io import SharedIo
@@ -37,6 +37,7 @@ class DialSettings:
     server_name: str
     tls_limits: TlsLimits
     linger: Linger
+    http: HttpProtocol = HttpProtocol.HTTP_1
 
 
 class DialOutcome(Protocol):
@@ -79,7 +80,7 @@ async def dial(
             try:
                 if settings.tls is None:
                     return SocketStream(io, sock, owner, settings.linger)
-                tls, bios, leftover = await _handshake(loop, sock, settings.tls, settings.server_name)
+                tls, bios, leftover = await _handshake(loop, sock, settings.tls, settings)
             except BaseException:
                 sock.close()
                 raise
@@ -144,7 +145,7 @@ async def _connect_to(
 
 
 async def _handshake(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext, server_name: str
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext, settings: DialSettings
 ) -> tuple[TlsObject, BioPair, bytes]:
     """Drive the client's handshake. Also returns what came behind it, perhaps half a record.
 
@@ -152,7 +153,7 @@ async def _handshake(
     (CVE-2026-1642).
     """
     bios = BioPair()
-    tls = inner_object(context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=server_name))
+    tls = inner_object(context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=settings.server_name))
     while True:
         try:
             is_finished = shake_hands(tls)
@@ -164,7 +165,11 @@ async def _handshake(
             await loop.sock_sendall(sock, bios.outgoing.read())
         if is_finished:
             leftover = bios.incoming.read()
-            _refuse_early_data(tls, bios, leftover)
+            if settings.http is HttpProtocol.HTTP_2:  # a server that speaks first is right to: it sends SETTINGS
+                if tls.selected_alpn_protocol() != HttpProtocol.HTTP_2:
+                    raise UpstreamFailure(UpstreamFault.NOT_HTTP2, f"{settings.address}: it did not choose h2 by ALPN")
+            else:
+                _refuse_early_data(tls, bios, leftover)
             return tls, bios, leftover
         received = await loop.sock_recv(sock, 16_384)
         if not received:

@@ -16,8 +16,10 @@ from typing import Final, Protocol
 import aiohttp
 from yarl import URL
 
-from config.schema import ServerAddress
+from config.schema import HttpProtocol, ServerAddress
+from proxy.http.head import Header
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
+from proxy.upstream.h2_health import http2_status
 
 _USER_AGENT: Final = "plexigate-health"
 
@@ -41,6 +43,7 @@ class HealthCheck:
     tls: ssl.SSLContext | None
     server_name: str
     """To verify, where there is TLS."""
+    http: HttpProtocol = HttpProtocol.HTTP_1
 
     @property
     def server(self) -> str:
@@ -171,6 +174,11 @@ def _refuse_own(error: OSError, check: HealthCheck) -> None:
 
 
 async def _ask(check: HealthCheck) -> bool:
+    least, most = check.statuses
+    if check.http is HttpProtocol.HTTP_2:
+        async with asyncio.timeout(check.timeout_seconds):
+            status = await http2_status(check.address, check.tls, check.server_name, _fields(check))
+        return least <= status <= most
     address = check.address
     connector: aiohttp.BaseConnector
     if address.scheme == "unix":
@@ -180,7 +188,6 @@ async def _ask(check: HealthCheck) -> bool:
         connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False)
         origin = str(address)
     headers = {"Host": check.host, "User-Agent": _USER_AGENT}
-    least, most = check.statuses
     async with (
         asyncio.timeout(check.timeout_seconds),
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
@@ -193,3 +200,13 @@ async def _ask(check: HealthCheck) -> bool:
         ) as response,
     ):
         return least <= response.status <= most
+
+
+def _fields(check: HealthCheck) -> list[Header]:
+    return [
+        (b":method", b"GET"),
+        (b":scheme", b"http" if check.tls is None else b"https"),
+        (b":authority", check.host.encode("ascii")),
+        (b":path", check.path.encode("ascii")),
+        (b"user-agent", _USER_AGENT.encode("ascii")),
+    ]

@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from config.schema import HttpProtocol
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.dial import DialSettings
-from proxy.upstream.pool import Pool, PoolResources, PoolSettings, ServerLimits
+from proxy.upstream.h2_pool import StreamPool
+from proxy.upstream.pool import Pool, PoolResources, PoolSettings
 from proxy.upstream.server import Server, ServerRules
 from proxy.upstream.upstream import Upstream, UpstreamRules
+from proxy.upstream.waiting import ServerLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream |
             server = before
             server.follow(rules)
         else:
-            server = Server(Pool(settings, resources), rules, resources.io.loop)
+            made = StreamPool if dialling.http is HttpProtocol.HTTP_2 else Pool
+            server = Server(made(settings, resources), rules, resources.io.loop)
             if before is not None:
                 server.succeed(before)
             elif previous is not None:

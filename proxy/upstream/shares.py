@@ -44,6 +44,10 @@ class Shares:
         self._held[client] = held + 1
         return True
 
+    def resize(self, connections: int) -> None:
+        """There are so many connections now. Clients keep what they hold."""
+        self._connections = connections
+
     def give_back(self, client: bytes) -> None:
         """It has one less."""
         self.in_use -= 1

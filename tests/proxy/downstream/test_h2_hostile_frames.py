@@ -213,7 +213,7 @@ class Attacked:
     def upload(self, number: int) -> int:
         """A stream whose request has not ended; 0 if there is none."""
         table = self.talk.connection.session._table.streams
-        uploads = [one.id for one in table.values() if not one.is_request_ended]
+        uploads = [one.id for one in table.values() if not one.is_remote_ended]
         return uploads[number % len(uploads)] if uploads else 0
 
     def act(self, step: Step, *, in_octets: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from config.schema import ServerAddress
+from config.schema import HttpProtocol, ServerAddress
 from proxy.net.byte_stream import ByteStream
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import SocketStream
@@ -58,11 +58,12 @@ async def connect(
     tls: ssl.SSLContext | None = None,
     server_name: str = "localhost",
     connect_seconds: float = 10.0,
-    io: SharedIo | None = None,
+    **settings: Any,
 ) -> ByteStream:
-    """Dial."""
-    settings = DialSettings(address, connect_seconds, tls, server_name, TlsLimits(32), LINGER)
-    return await dial(io or SharedIo(asyncio.get_running_loop()), settings, owner)
+    """Dial; `settings` are an `io` or others of a dial."""
+    io = settings.pop("io", None) or SharedIo(asyncio.get_running_loop())
+    dialling = DialSettings(address, connect_seconds, tls, server_name, TlsLimits(32), LINGER, **settings)
+    return await dial(io, dialling, owner)
 
 
 async def failure(address: ServerAddress, **settings: Any) -> UpstreamFailure:
@@ -182,6 +183,23 @@ class TestVerified:
             stream = await connect(address, owner, upstream_tls(authority.path))
             assert await conversation(stream, owner) == b"hello\n"
             assert not stream.was_truncated
+
+    @pytest.mark.parametrize(("protocols", "is_good"), [(["h2"], True), (["http/1.1", "h2"], True), ([], False)])
+    async def test_server_has_to_choose_h2_if_it_has_to_speak_it(
+        self, authority: Authority, protocols: list[str], *, is_good: bool
+    ) -> None:
+        context = authority.issue(f"alpn-{len(protocols)}").server_context()
+        context.set_alpn_protocols(protocols)
+        tls = build_client_context(UpstreamTls(authority.path, None, None, GROUPS, HttpProtocol.HTTP_2))
+        async with serving(echo, context=context) as address:
+            if is_good:
+                owner = Arrival()
+                stream = await connect(address, owner, tls, http=HttpProtocol.HTTP_2)
+                assert await conversation(stream, owner) == b"hello\n"
+            else:
+                missed = await failure(address, tls=tls, http=HttpProtocol.HTTP_2)
+                assert missed.fault is UpstreamFault.NOT_HTTP2
+                assert "did not choose h2 by ALPN" in missed.detail
 
     async def test_name_in_the_certificate_is_what_counts(self, authority: Authority) -> None:
         context = authority.issue("named", ("chat.internal",)).server_context()

@@ -13,10 +13,11 @@ from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.tls.capabilities import survey
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
-from proxy.upstream.pool import PoolResources, ServerLimits
+from proxy.upstream.pool import PoolResources
 from proxy.upstream.server import ServerRules
 from proxy.upstream.statistics import ServerState
 from proxy.upstream.upstream import Upstream
+from proxy.upstream.waiting import ServerLimits
 from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fakes import FakeLoop
 from tests.fakes_http import DIALLING, RESPONSES, RULES, UPSTREAM_RULES, FakeTunnel

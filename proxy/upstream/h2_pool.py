@@ -1,0 +1,204 @@
+"""Connections to one server that speaks HTTP/2: many streams on few connections.
+
+Theory of operation. As `pool`, but what is lent is a stream. The first connection with room gets
+the next request. Another connection is dialled when all have as many streams as their server takes,
+up to `connections`. Requests that come while one is dialled wait for it, as many as it may take.
+"""
+
+from typing import Final
+
+from proxy.http.responses import ResponseReader
+from proxy.http2.forwarded_fields import ForwardedFields
+from proxy.net.byte_stream import ByteStream
+from proxy.upstream.dial import dial_for
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.h2_connection import StreamConnection, StreamResources
+from proxy.upstream.h2_limits import STREAMS, session_limits
+from proxy.upstream.h2_stream import UpstreamStream
+from proxy.upstream.pool import PoolFigures, PoolOwner, PoolResources, PoolSettings
+from proxy.upstream.shares import Shares
+from proxy.upstream.waiting import Borrower, WaitingLine
+
+
+class _Expected:
+    """A connection that is dialled, until the server's SETTINGS came, and who waits for it."""
+
+    __slots__ = ("connection", "joined", "pool")
+
+    def __init__(self, pool: "StreamPool", connection: StreamConnection) -> None:
+        self.pool = pool
+        self.connection = connection
+        self.joined: list[tuple[Borrower, bytes]] = []
+
+    def dial_succeeded(self, stream: ByteStream) -> None:
+        self.connection.stream = stream
+        self.connection.begin()
+
+    def dial_failed(self, error: BaseException) -> None:
+        self.pool.not_dialled(self, error)
+
+
+class StreamPool:
+    """The connections to one server. Its `owner` is set before the first request."""
+
+    owner: PoolOwner
+
+    def __init__(self, settings: PoolSettings, resources: PoolResources) -> None:
+        """The first request dials the first connection."""
+        self.name: Final = str(settings.dialling.address)
+        self.settings: Final = settings
+        self._resources: Final = resources
+        loop = resources.io.loop
+        self._shared: Final = StreamResources(
+            loop=loop,
+            deadlines=resources.deadlines,
+            session_limits=session_limits(settings.responses.head_bytes, settings.responses.head),
+            responses=settings.responses,
+            reader=ResponseReader(2),
+            fields=ForwardedFields(b"http" if settings.dialling.tls is None else b"https"),
+            ready_seconds=settings.dialling.connect_seconds,
+        )
+        limits = settings.limits
+        self._shares: Final = Shares(limits.connections * STREAMS)
+        self.line: Final = WaitingLine(self.name, limits, self._shares, resources.deadlines, loop.time)
+        self._open: list[StreamConnection] = []
+        self._opening: list[_Expected] = []
+        self.requests = 0
+
+    def __repr__(self) -> str:
+        """Show the state in numbers."""
+        return f"<StreamPool {self.name} {self.figures()}>"
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges under way or waiting."""
+        return self._shares.in_use + self.line.waiting
+
+    def figures(self) -> PoolFigures:
+        """How many connections and requests there are now."""
+        idle = sum(not connection.lent for connection in self._open)
+        return PoolFigures(len(self._open), idle, len(self._opening), self.line.waiting)
+
+    def acquire(self, borrower: Borrower) -> None:
+        """Lend a stream, dial a connection, or queue the borrower; refuse if the queue is full."""
+        self.requests += 1
+        self._seek(borrower)
+
+    def lend_again(self, carrier: UpstreamStream) -> None:
+        """As `ConnectionKeeper` says."""
+        self._seek(carrier)
+
+    def _seek(self, borrower: Borrower) -> None:
+        holder = borrower.holder
+        if self._shares.take(holder):
+            if self._give(borrower, holder):
+                return
+            self._shares.give_back(holder)
+        self.line.enqueue(borrower)
+
+    def _give(self, borrower: Borrower, holder: bytes) -> bool:
+        """Lend a stream, or let the borrower wait for a connection. Its share is taken."""
+        for connection in self._open:
+            if connection.has_room:
+                borrower.upstream_acquired(connection.lend(holder))
+                return True
+        for opening in self._opening:
+            if len(opening.joined) < STREAMS:
+                opening.joined.append((borrower, holder))
+                return True
+        if len(self._open) + len(self._opening) < self.settings.limits.connections:
+            self._start_dial(borrower, holder)
+            return True
+        return False
+
+    def _serve_queue(self) -> None:
+        """Give what is free to waiting requests whose clients may have more."""
+        while self.line.waiting and self._has_place:
+            waiting = self.line.next()
+            if waiting is None:
+                return
+            self._give(waiting.borrower, waiting.holder)
+
+    @property
+    def _has_place(self) -> bool:
+        return (
+            any(connection.has_room for connection in self._open)
+            or any(len(opening.joined) < STREAMS for opening in self._opening)
+            or len(self._open) + len(self._opening) < self.settings.limits.connections
+        )
+
+    # -- dialling
+
+    def _start_dial(self, borrower: Borrower, holder: bytes) -> None:
+        opening = _Expected(self, StreamConnection(self, self._shared))
+        opening.joined.append((borrower, holder))
+        self._opening.append(opening)
+        dialling = dial_for(self._resources.io, self.settings.dialling, opening.connection, opening)
+        self._resources.tasks.start(dialling)
+
+    def ready(self, connection: StreamConnection) -> None:
+        """As `ConnectionKeeper` says: lend it to those that wait for it."""
+        opening = self._opening_of(connection)
+        assert opening is not None  # it becomes ready once
+        self._opening.remove(opening)
+        self._open.append(connection)
+        self._shares.resize(self.settings.limits.connections * max(1, connection.session.most_streams))
+        self.owner.dialled(None)
+        others: list[Borrower] = []
+        for borrower, holder in opening.joined:
+            if borrower.is_waiting and connection.has_room:
+                borrower.upstream_acquired(connection.lend(holder))
+            else:
+                self._shares.give_back(holder)
+                others.append(borrower)
+        for borrower in others:
+            if borrower.is_waiting:
+                self._seek(borrower)
+        self._serve_queue()
+
+    def _opening_of(self, connection: StreamConnection) -> _Expected | None:
+        return next((one for one in self._opening if one.connection is connection), None)
+
+    def not_dialled(self, opening: _Expected, error: BaseException) -> None:
+        """Tell the borrowers. An unexpected error costs no place, and clients no time."""
+        self._opening.remove(opening)
+        if isinstance(error, UpstreamFailure):
+            self.owner.dialled(error.fault)
+            failure = error
+        else:
+            failure = UpstreamFailure(UpstreamFault.UNREACHABLE, self.name)
+        for _, holder in opening.joined:
+            self._shares.give_back(holder)
+        for borrower, _ in opening.joined:
+            if borrower.is_waiting:
+                borrower.upstream_unavailable(failure)
+        if isinstance(error, Exception):  # at the end of the process, when all dials are cancelled, none is begun
+            self._serve_queue()
+
+    # -- the connections' side
+
+    def released(self, connection: StreamConnection, holder: bytes) -> None:
+        """As `ConnectionKeeper` says: serve those that wait, or keep it for later requests."""
+        self._shares.give_back(holder)
+        if self.line.waiting:
+            self._serve_queue()
+        if not connection.lent:
+            if self.owner.keeps_idle and not connection.session.is_going_away:
+                connection.keep_unused()
+            else:
+                connection.leave()
+
+    def lost(self, connection: StreamConnection, reason: str) -> None:
+        """As `ConnectionKeeper` says. A connection that was not ready is a dial that failed."""
+        opening = self._opening_of(connection)
+        if opening is not None:
+            self.not_dialled(opening, UpstreamFailure(UpstreamFault.NOT_HTTP2, f"{self.name}: {reason}"))
+        elif connection in self._open:
+            self._open.remove(connection)
+            self._serve_queue()
+
+    def close_idle(self) -> None:
+        """Close connections without streams."""
+        for connection in list(self._open):
+            if not connection.lent:
+                connection.leave()

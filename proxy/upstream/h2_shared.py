@@ -1,0 +1,47 @@
+"""The connection of the streams to a server, as a stream sees it."""
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import Protocol
+
+from proxy.http.head import Header
+from proxy.http2.client_session import ClientSession
+from proxy.http2.response_heads import StreamResponses
+from proxy.http2.streams import SessionStream
+from proxy.upstream.connection import ResponseLimits
+from proxy.upstream.contracts import Kept
+
+
+class SharedConnection(Protocol[Kept]):
+    """The connection of a stream."""
+
+    session: ClientSession
+    responses: StreamResponses
+    limits: ResponseLimits
+    reads: int
+    """How often the server has sent something."""
+    is_reused: bool
+    """Whether an earlier stream of it was answered."""
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The loop that all of it runs in."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The loop's time."""
+
+    def fields_of(self, head: bytes) -> list[Header]:
+        """The fields of a request, from its HTTP/1.1 head."""
+
+    def open(self, carrier: Kept, fields: list[Header], *, ends: bool) -> SessionStream:
+        """Begin its stream."""
+
+    def flush_soon(self) -> None:
+        """Something waits to be sent."""
+
+    def release(self, carrier: Kept, stream: SessionStream | None) -> None:
+        """It needs the connection no more. `stream` is None if it has none."""
+
+    def lend_again(self, carrier: Kept) -> None:
+        """It was released: find another connection, as for a borrower that waits."""

@@ -1,0 +1,337 @@
+"""One request to a server that speaks HTTP/2, and its response: a stream of a shared connection.
+
+Theory of operation. For the exchange it is what `UpstreamConnection` is. Back-pressure is flow
+control: while the client takes nothing, the server gets no credit, and what its window still allows
+is kept here. A server that gives no credit blocks the request.
+
+A server may refuse a stream: by RST_STREAM with REFUSED_STREAM, or because it leaves and its GOAWAY
+names an earlier stream as the last one. Such a request was not processed (RFC 9113 8.7), so it goes
+out once more by itself, on another connection if the server leaves. For that its first bytes are
+kept until the server answers.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from proxy.http.framing import BodyKind, RequestFraming
+from proxy.http.head import Header, MalformedMessage
+from proxy.http.upgrade import WebSocketOffer
+from proxy.http2.errors import ErrorCode
+from proxy.http2.events import ResponseReceived
+from proxy.http2.header_decoder import DecodedFields
+from proxy.http2.response_heads import response_trailers
+from proxy.http2.streams import SessionStream
+from proxy.net.deadlines import NEVER
+from proxy.upstream.carrier import Carrier
+from proxy.upstream.contracts import ResponseReceiver
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.h2_replay import Replay
+from proxy.upstream.interim import InterimResponses
+
+if TYPE_CHECKING:
+    from proxy.upstream.h2_shared import SharedConnection
+
+_HEAD_END: Final = b"\r\n\r\n"
+# A server that ends a connection after a few requests excludes those that are on their way, perhaps
+# several times. It answers others meanwhile. One that refuses a stream for its load does not.
+_MOST_MOVES: Final = 10
+
+
+class UpstreamStream(Carrier):
+    """Lent to one exchange, for one request. Its `deadline` bounds the response."""
+
+    __slots__ = (
+        "_exchange",
+        "_fields",
+        "_interim",
+        "_is_blocked",
+        "_is_ended",
+        "_is_lent",
+        "_is_paused",
+        "_kept",
+        "_method",
+        "_reads_before",
+        "_refusals",
+        "_replay",
+        "_saw_bytes",
+        "_stream",
+        "_trailers",
+        "deadline",
+        "holder",
+        "host",
+    )
+
+    def __init__(self, host: "SharedConnection[UpstreamStream]", holder: bytes) -> None:
+        """`begin` comes next. `holder` is the client network that it is lent to."""
+        super().__init__(has_frames=True)
+        self.host = host
+        self.holder: Final = holder
+        self.deadline = NEVER
+        self._exchange: ResponseReceiver | None = None
+        self._stream: SessionStream | None = None
+        self._method = b""
+        self._fields: list[Header] = []
+        self._interim: Final = InterimResponses(host.limits.informational, host.clock)
+        self._replay: Final = Replay()
+        self._is_lent = True
+        self._refusals = 0
+        self._saw_bytes = False
+        self._reads_before = 0
+        self._is_blocked = False
+        self._is_paused = False
+        self._kept: list[bytes] = []
+        self._is_ended = False
+        """The end of the response is behind what is kept."""
+        self._trailers: list[Header] = []
+
+    # -- the exchange's side
+
+    def begin(self, exchange: ResponseReceiver, method: bytes, offer: WebSocketOffer | None, request: bytes) -> None:
+        """As `Carrier` says."""
+        self._exchange = exchange
+        self._method = method
+        head, _, body = request.partition(_HEAD_END)
+        self._fields = self.host.fields_of(head + _HEAD_END)
+        # the exchange does not expect its failure from inside this call
+        if offer is not None:
+            self.host.loop.call_soon(self._fail, UpstreamFault.NO_WEBSOCKETS, 'it has http = "h2"')
+        elif not self.host.session.takes(self._fields):
+            self.host.loop.call_soon(self._fail, UpstreamFault.MALFORMED, "the server takes no head of this size")
+        else:
+            self._replay.add(body)
+            self._open()
+
+    def _open(self) -> None:
+        """Send what is here of the request."""
+        host, pieces = self.host, self._replay.pieces
+        stream = host.open(self, self._fields, ends=self.is_request_complete and not pieces)
+        self._stream = stream
+        self._reads_before = host.reads
+        for piece in pieces:
+            host.session.send_data(stream, piece)
+        self._sent(stream)
+
+    def write_body(self, framing: RequestFraming, data: bytes) -> bool:
+        """As `Carrier` says."""
+        del framing
+        if not (data or self.is_request_complete):
+            return False
+        self._replay.add(data)
+        stream = self._stream
+        if stream is not None:  # else it waits for another connection, which gets all of it
+            self.host.session.send_data(stream, data)
+            self._sent(stream)
+        return True
+
+    def _sent(self, stream: SessionStream) -> None:
+        host = self.host
+        self._replay.bound()
+        if self.is_request_complete:
+            host.session.send_end(stream)
+        self.deadline = host.clock() + host.limits.first_byte_seconds
+        host.flush_soon()
+        self._block(stream)
+
+    def _block(self, stream: SessionStream) -> None:
+        """Hold the client back if too much waits for the server's windows."""
+        if stream.is_blocked and not self._is_blocked:
+            self._is_blocked = True
+            if self._exchange is not None:
+                self._exchange.pause_writing()
+
+    def await_request(self) -> None:
+        """As `Carrier` says."""
+        if not self._is_blocked:
+            self.deadline = NEVER
+
+    def pause_reading(self) -> None:
+        """As `Carrier` says."""
+        self._is_paused = True
+        self.deadline = NEVER
+
+    def resume_reading(self) -> None:
+        """As `Carrier` says."""
+        if self._is_paused:
+            self._is_paused = False
+            self.deadline = self.host.clock() + self.host.limits.stall_seconds
+            if self._kept or self._is_ended:
+                self.host.loop.call_soon(self._deliver_kept)
+
+    def abandon(self) -> None:
+        """As `Carrier` says."""
+        self._exchange = None
+        self._leave(ErrorCode.CANCEL)
+
+    # -- the connection's side: the response
+
+    def head_received(self, event: ResponseReceived) -> None:
+        """Take the head of an interim or final response."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        self._took_bytes()
+        try:
+            response = self.host.responses.read(event.decoded, self._method, is_ended=event.is_ended)
+        except MalformedMessage as error:
+            self._fail(UpstreamFault.MALFORMED, error.reason)
+            return
+        if event.is_interim:
+            if self._interim.may_come():
+                exchange.informational(response)
+            else:
+                self._fail(UpstreamFault.INFORMATIONAL_FLOOD)
+            return
+        self._replay.forget()
+        framing, stream = response.framing, event.stream
+        length = 0 if framing.body is BodyKind.NONE else framing.length
+        if length is not None and not self.host.session.expects(stream, length):
+            self._fail(UpstreamFault.MALFORMED, "body differs from its content-length")
+            return
+        exchange.response_started(response)
+        if event.is_ended:
+            self._end()
+
+    def body_received(self, data: bytes, *, is_ended: bool) -> None:
+        """Take a piece of the body."""
+        if self._exchange is None:
+            return
+        self._took_bytes()
+        self._is_ended = is_ended
+        if self._is_paused or self._kept:
+            if data:
+                self._kept.append(data)
+        else:
+            self._deliver(data)
+
+    def _deliver(self, data: bytes) -> None:
+        if data and self._exchange is not None and self._stream is not None:
+            self.host.session.consumed(self._stream, len(data))
+            self._exchange.response_data(data)
+        if self._is_ended:
+            self._end()
+
+    def trailers_received(self, decoded: DecodedFields) -> None:
+        """Take the trailer fields, which end the response."""
+        if self._exchange is None:
+            return
+        self._took_bytes()
+        try:
+            self._trailers = response_trailers(decoded)
+        except MalformedMessage as error:
+            self._fail(UpstreamFault.MALFORMED, error.reason)
+            return
+        self._is_ended = True
+        if not (self._is_paused or self._kept):
+            self._end()
+
+    def _deliver_kept(self) -> None:
+        if self._is_paused or self._exchange is None:
+            return
+        data = b"".join(self._kept)
+        self._kept = []
+        self._deliver(data)
+        self.flush()
+        self.host.flush_soon()  # the credit
+
+    def flush(self) -> None:
+        """All events of one read were told."""
+        if self._exchange is not None:  # one that has ended has flushed by itself
+            self._exchange.response_flushed()
+
+    def _took_bytes(self) -> None:
+        self._saw_bytes = True
+        self.deadline = NEVER if self._is_paused else self.host.clock() + self.host.limits.stall_seconds
+
+    def _end(self) -> None:
+        """The response is complete. An unfinished request is of no use any more."""
+        exchange, self._exchange = self._exchange, None
+        self._leave(ErrorCode.NO_ERROR)
+        if exchange is not None:
+            exchange.response_ended(self._trailers)
+
+    def unblocked(self) -> None:
+        """The server takes the body again."""
+        self._is_blocked = False
+        if self._exchange is not None:
+            self._exchange.resume_writing()
+
+    # -- ends
+
+    def reset_received(self, code: int, reason: str) -> None:
+        """The stream is closed. `reason` is empty if the server did it."""
+        if self._exchange is None:
+            return
+        if self._is_ended:
+            return  # RFC 9113 8.1: the server needs no more of the request; the whole response is kept here
+        if code == ErrorCode.REFUSED_STREAM and not reason:
+            self._refused()
+        elif reason:
+            self._fail(UpstreamFault.MALFORMED, reason)
+        else:
+            self._fail(UpstreamFault.CUT if self._saw_bytes else UpstreamFault.CLOSED, f"HTTP/2 error {code}")
+
+    def _refused(self) -> None:
+        """The server did not begin to process the request."""
+        self._refusals += 1
+        most = _MOST_MOVES if self.host.session.is_going_away else 1
+        if self._refusals > most or not self._replay.is_whole:
+            self._fail(UpstreamFault.REFUSED, is_retryable=True)
+            return
+        self._is_blocked = False
+        self.deadline = NEVER
+        self._release()
+        self.host.lend_again(self)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for another connection, as a borrower of the pool."""
+        return self._exchange is not None and self._stream is None
+
+    def upstream_acquired(self, connection: Carrier) -> None:
+        """Go on where `connection` was to begin."""
+        assert isinstance(connection, UpstreamStream)  # the pool lends nothing else
+        self.host = connection.host
+        self._is_lent = True
+        self._open()
+
+    def upstream_unavailable(self, failure: UpstreamFailure) -> None:
+        """There is no other connection."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.upstream_failed(failure, is_retryable=False)
+
+    def lost(self, detail: str) -> None:
+        """The connection is gone."""
+        if self._saw_bytes:
+            self._fail(UpstreamFault.CUT, detail)
+            return
+        # as RFC 9112 9.3.1: a server may close a connection at the moment when we reuse it
+        died_unused = self.host.is_reused and self.host.reads == self._reads_before
+        self._fail(UpstreamFault.CLOSED, detail, is_retryable=died_unused)
+
+    def deadline_passed(self, now: float) -> None:
+        """The server did not answer in time."""
+        del now
+        self._fail(UpstreamFault.RESPONSE_STALLED if self._saw_bytes else UpstreamFault.FIRST_BYTE_TIMEOUT)
+
+    def _fail(self, fault: UpstreamFault, detail: str = "", *, is_retryable: bool = False) -> None:
+        exchange, self._exchange = self._exchange, None
+        self._leave(ErrorCode.PROTOCOL_ERROR if fault is UpstreamFault.MALFORMED else ErrorCode.CANCEL)
+        if exchange is not None:
+            exchange.upstream_failed(UpstreamFailure(fault, detail), is_retryable=is_retryable)
+
+    def _leave(self, code: int) -> None:
+        """Give the connection back; close the stream with `code` if it is still open."""
+        self.deadline = NEVER
+        self._kept = []
+        self._replay.forget()
+        stream = self._stream
+        if stream is not None and not stream.is_closed:
+            self.host.session.reset(stream, code)
+            self.host.flush_soon()
+        self._release()
+
+    def _release(self) -> None:
+        stream, self._stream = self._stream, None
+        if self._is_lent:
+            self._is_lent = False
+            self.host.release(self, stream)
