@@ -122,6 +122,7 @@ class Hyper:
         self.h2.initiate_connection()
         self.flush()
         self.bodies: dict[int, bytes] = {}
+        self._whole: list[int] = []
 
     def flush(self) -> None:
         """Send."""
@@ -129,15 +130,15 @@ class Hyper:
 
     def read_request(self) -> int:
         """Read one whole request; returns its stream."""
-        while True:
+        while not self._whole:
             for event in self.h2.receive_data(self.peer.read_some()):
                 if isinstance(event, h2.events.DataReceived):
                     self.bodies[event.stream_id] = self.bodies.get(event.stream_id, b"") + event.data
                     self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
-                    self.flush()
-                    return event.stream_id
+                    self._whole.append(event.stream_id)
             self.flush()
+        return self._whole.pop(0)
 
     def answer(self, stream: int) -> None:
         """Answer with what was sent."""
