@@ -6,7 +6,8 @@ bytes however often it comes. Number and size of the list are counted before a f
 one is over its limit the list is dropped, and the rest of the block is read for its errors and for
 what it does to the table, because the table has to stay in step with that of the peer.
 
-It is not kept which fields must never be indexed (RFC 7541 6.2.3): backends get HTTP/1.1.
+It is not kept which fields must never be indexed (RFC 7541 6.2.3): a request goes on through a head
+of HTTP/1.1. The encoder knows secrets by their names (7.1.3).
 """
 
 from dataclasses import dataclass
