@@ -37,6 +37,9 @@ class SharedConnection(Protocol[Kept]):
     def open(self, carrier: Kept, fields: list[Header], *, ends: bool) -> SessionStream:
         """Begin its stream."""
 
+    def leave(self) -> None:
+        """Begin no more streams on it."""
+
     def flush_soon(self) -> None:
         """Something waits to be sent."""
 

@@ -239,6 +239,7 @@ class UpstreamStream(Carrier):
 
     def _took_bytes(self) -> None:
         self._saw_bytes = True
+        self._reads_before = self.host.reads
         self.deadline = NEVER if self._is_paused else self.host.clock() + self.host.limits.stall_seconds
 
     def _end(self) -> None:
@@ -309,8 +310,13 @@ class UpstreamStream(Carrier):
         self._fail(UpstreamFault.CLOSED, detail, is_retryable=died_unused)
 
     def deadline_passed(self, now: float) -> None:
-        """The server did not answer in time."""
+        """The server did not answer in time.
+
+        If the connection brought nothing else either, it may be dead: it gets no more streams.
+        """
         del now
+        if self.host.reads == self._reads_before:
+            self.host.leave()
         self._fail(UpstreamFault.RESPONSE_STALLED if self._saw_bytes else UpstreamFault.FIRST_BYTE_TIMEOUT)
 
     def _fail(self, fault: UpstreamFault, detail: str = "", *, is_retryable: bool = False) -> None:

@@ -241,6 +241,16 @@ class TestEnds:
         assert exchange.told()[-1] == ("failed", (fault, False))
         assert backend.sent()[-1].number == ErrorCode.CANCEL
 
+    @pytest.mark.parametrize("is_alive", [True, False])
+    def test_a_connection_that_brings_nothing_gets_no_more_streams(self, *, is_alive: bool) -> None:
+        backend = Backend()
+        carrier, _ = backend.lend()
+        backend.lend()
+        if is_alive:
+            backend.receive(headers(3, ends=False, payload=block(OK)))
+        carrier.deadline_passed(backend.loop.now)
+        assert backend.connection.has_room is is_alive
+
     def test_a_reused_connection_that_dies_unused_may_be_tried_again(self) -> None:
         backend = Backend()
         backend.lend()
