@@ -108,11 +108,13 @@ class Exchange:
         """Go on with the body. Called after `receive`, because it may end the exchange."""
         body = self._body
         if self._state is _ExchangeState.GATHERING and (body is None or body.is_enough):
-            framing, request = self._framing if body is None else body.framing, self._request
-            if self._codec is not None:
-                if not self._codec.is_ready:
+            framing, request, codec = self._framing, self._request, self._codec
+            if codec is not None:
+                if not codec.is_ready:
                     return
-                framing = self._codec.framed(framing)
+                framing = codec.framed(framing if body is None else body.framing)
+            elif body is not None:
+                framing = body.settled()
             if framing is not request.framing:  # else the connection has the field lines of this and other requests
                 self._sent = upstream_fields(request.head, framing, self._client.peer)
                 if body is not None:

@@ -47,6 +47,7 @@ class Http2Connection(StreamHost):
         "_head_began",
         "_idle_since",
         "_is_flush_due",
+        "_is_leaving",
         "_is_write_paused",
         "_patience",
         "_streams",
@@ -60,7 +61,7 @@ class Http2Connection(StreamHost):
         self._streams: set[Http2Stream] = set()
         self._finishing: list[Http2Stream] = []  # their answers wait to be sent
         self._is_flush_due = self._is_write_paused = self._has_ended = False
-        self._has_left = False
+        self._is_leaving = self._has_left = False
         self._head_began: float | None = None  # while CONTINUATION frames have to come
         self._began = self._idle_since = service.clock()
         self.deadline = self._due
@@ -102,8 +103,7 @@ class Http2Connection(StreamHost):
         if isinstance(event, ConnectionFailed):
             self._failed(event.code, event.reason)
         elif isinstance(event, PeerLeaves):
-            # Node sends the requests of the same turn behind it
-            self.service.loop.call_later(_LEAVING_SECONDS, self._peer_has_left)
+            self.leave()  # not at once: Node sends the requests of the same turn behind it
 
     def _of(self, stream: SessionStream) -> Http2Stream | None:
         owner = stream.owner
@@ -251,8 +251,9 @@ class Http2Connection(StreamHost):
 
     def leave(self) -> None:
         """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
-        if self.session.is_going_away or self._has_ended:
+        if self._is_leaving or self._has_ended:
             return
+        self._is_leaving = True
         self.session.go_away(is_final=False)
         self.flush_soon()
         self.service.loop.call_later(_LEAVING_SECONDS, self._leave_finally)
@@ -263,10 +264,6 @@ class Http2Connection(StreamHost):
             self.session.go_away(is_final=True)
             self._flush()
             self._end_if_empty()
-
-    def _peer_has_left(self) -> None:
-        self._has_left = True
-        self._end_if_empty()
 
     def _end_if_empty(self) -> None:
         if self._has_left and not self._streams:

@@ -1,10 +1,11 @@
 """When a client of HTTP/2 gets credit for the body that it sent. Pure.
 
-Theory of operation. The session counts windows. This decides when the client gets credit for bytes
-of a body: at once while a server takes them, and only within `Held` while the proxy keeps them. One
-client can begin a hundred bodies on one connection, so all of them share that bound. When half of
-it is used, a body is not gathered any longer. The oldest body always gets credit, so that bodies
-which have to be complete before a server is asked do not wait for each other.
+Theory of operation. The session counts windows: one for each stream, one for the connection. A body
+that a server takes gets credit for both when the server has it. While the proxy keeps bytes, the
+connection gets credit at once, so that bodies do not wait for each other's room there. The stream
+gets it only within `Held`: one client can begin a hundred bodies on one connection, so all of them
+share that bound. The oldest body gets it in any case, because some bodies have to be complete
+before a server is asked. When half of the bound is used, a body is not gathered any longer.
 """
 
 from typing import Final, Protocol
@@ -19,7 +20,7 @@ class Held:
     __slots__ = ("_keepers", "_most", "_waiting", "total")
 
     def __init__(self, most: int) -> None:
-        """`most` bytes are kept, then the rest of the oldest body, and what the windows allow."""
+        """`most` bytes are kept, then the rest of the oldest body, and one window of each stream."""
         self._most: Final = most
         self._keepers: dict[BodyCredit, None] = {}  # in the order of their first bytes
         self._waiting: set[BodyCredit] | None = None  # an empty set takes 230 bytes
@@ -78,13 +79,14 @@ class BodyCredit:
         self.is_paused = False
         """Whether the server takes nothing for now."""
         self.owed = 0
-        """Bytes that came, and that the client has no credit for yet."""
+        """Bytes that came, and that the stream has no credit for yet."""
 
     def receive(self, count: int, *, is_kept: bool) -> bool:
         """`count` bytes came. Returns whether they should be gathered no longer."""
         self.owed += count
-        if not is_kept:
+        if not (is_kept and count):
             return False
+        self._session.keep(self._stream, count)
         self._kept += count
         self._held.keep(self, count)
         return self._held.is_pressed

@@ -39,6 +39,7 @@ class Http2Stream(StreamSide):
         "_credit",
         "_early",
         "_exchange",
+        "_has_early_end",
         "_host",
         "_is_answered",
         "_is_blocked",
@@ -57,6 +58,7 @@ class Http2Stream(StreamSide):
         self._bytes: Http2ByteStream | None = None
         self._early = bytearray()
         """What the client of a WebSocket sent before its answer."""
+        self._has_early_end = False
         self._patience: Final = StreamPatience(host.service, host.session, stream, self)
         self._is_answered = False
         self._is_logged = False
@@ -114,6 +116,7 @@ class Http2Stream(StreamSide):
             return
         if request.framing.websocket is not None:
             self._early += data  # without credit: no more than the window can come
+            self._has_early_end = is_ended
             return
         if self._credit.receive(len(data), is_kept=exchange.keeps_body):
             exchange.hurry()
@@ -202,8 +205,10 @@ class Http2Stream(StreamSide):
         """The end of the answer was given. The rest of the request means nothing (RFC 9113 8.1)."""
         self._is_answered = True
         self._credit.end()
+        self._patience.await_body(0, is_due=False)
         if not self._stream.is_remote_ended:
-            self._host.counters.resets[ResetCause.EARLY_ANSWER] += 1
+            if self._bytes is None:
+                self._host.counters.resets[ResetCause.EARLY_ANSWER] += 1
             self._host.session.stop_request(self._stream)
         self._host.await_sent(self)
         self._host.flush_soon()
@@ -226,6 +231,8 @@ class Http2Stream(StreamSide):
         host.session.consumed(self._stream, len(early))
         self._patience.reader_took_all()
         Upgraded(host.service, host.facts, request, exchange.tally).begin(self._bytes, switched, early)
+        if self._has_early_end:
+            self._bytes.received(b"", is_ended=True)
 
     # -- sending
 
@@ -262,7 +269,9 @@ class Http2Stream(StreamSide):
 
     def body_is_late(self, reason: str) -> None:
         """The next piece of the body did not come in time."""
-        if self._exchange is not None:
+        if self._host.session.is_window_used_up:  # by other bodies, so the client cannot send
+            self._await_body()
+        elif self._exchange is not None and not self._is_answered:
             self._fail(self._exchange, late_body(reason), reason)
 
     def reader_is_late(self, reason: str) -> None:

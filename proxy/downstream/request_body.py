@@ -124,6 +124,12 @@ class RequestBody:
         self.was_invited = not (self.is_complete or self.received)
         return self.was_invited
 
+    def settled(self) -> RequestFraming:
+        """What the server is told, now that it is asked: a body that is all here has a length."""
+        if self._is_open_ended and self.is_complete and self.framing.body is BodyKind.CHUNKED:
+            self.framing = self.framing._replace(body=BodyKind.LENGTH, length=self.received)
+        return self.framing
+
     @property
     def awaits_continue(self) -> bool:
         """Whether the client may still be sent the server's 100 (RFC 9110 section 10.1.1)."""

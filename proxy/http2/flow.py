@@ -43,6 +43,11 @@ class ReceiveWindow:
         if self._left < 0:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more data than the connection's window")
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing is left of it. Credit that is held back would not change that."""
+        return self._left <= 0
+
     def consume(self, size: int) -> int:
         """The credit to send now; often 0."""
         self._consumed += size

@@ -129,13 +129,29 @@ class Outbox:
         if increment > 0:
             self.add_frame(frames.window_update(0, increment))
 
+    def keep(self, stream: SessionStream, size: int) -> None:
+        """So many bytes of one body are kept for later: credit for the connection alone."""
+        size = min(size, stream.unconsumed_bytes)
+        if size > 0:
+            stream.unconsumed_bytes -= size
+            stream.kept_bytes += size
+            self.credit(size)
+
+    @property
+    def is_window_used_up(self) -> bool:
+        """Whether the client may send nothing on any stream."""
+        return self._received.is_used_up
+
     def consumed(self, stream: SessionStream, size: int) -> None:
         """So many bytes of one body were consumed: credit for the stream, too."""
-        size = min(size, stream.unconsumed_bytes)
+        kept = min(size, stream.kept_bytes)
+        stream.kept_bytes -= kept
+        fresh = min(size - kept, stream.unconsumed_bytes)
+        size = kept + fresh
         if size <= 0:
             return
-        stream.unconsumed_bytes -= size
-        self.credit(size)
+        stream.unconsumed_bytes -= fresh
+        self.credit(fresh)
         if self._windows.is_due(stream, size):
             self.add_frame(frames.window_update(stream.id, self._windows.credit(stream)))
 

@@ -111,6 +111,18 @@ class ServerSession:
         """`count` bytes of the body were handed on: the client may send as many more."""
         self._outbox.consumed(stream, count)
 
+    def keep(self, stream: SessionStream, count: int) -> None:
+        """`count` bytes of the body are kept here: credit for the connection, not for the stream.
+
+        `consumed` follows when they are handed on.
+        """
+        self._outbox.keep(stream, count)
+
+    @property
+    def is_window_used_up(self) -> bool:
+        """Whether bodies that were not handed on leave no room for others on this connection."""
+        return self._outbox.is_window_used_up
+
     def prioritize(self, stream: SessionStream, field: bytes) -> None:
         """Obey the `priority` field of the request, unless a PRIORITY_UPDATE came (RFC 9218).
 
@@ -223,11 +235,6 @@ class ServerSession:
         `fail` with SETTINGS_TIMEOUT.
         """
         return self._connection.settings_acked
-
-    @property
-    def is_going_away(self) -> bool:
-        """Whether one of both sides takes up no more streams: from `go_away` or PeerLeaves on."""
-        return self._is_leaving or self._connection.is_peer_leaving
 
     @property
     def is_head_incomplete(self) -> bool:

@@ -56,6 +56,7 @@ class SessionStream:
         "is_prioritized_by_frame",
         "is_remote_ended",
         "is_stopped",
+        "kept_bytes",
         "lane",
         "offset",
         "owner",
@@ -88,6 +89,7 @@ class SessionStream:
         self.expected_bytes = -1
         """The content-length, or -1."""
         self.unconsumed_bytes = 0
+        self.kept_bytes = 0
         self.uncredited_bytes = 0
         """Consumed, but not yet told to the peer."""
         self.receive_window = receive_window

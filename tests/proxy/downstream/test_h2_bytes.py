@@ -18,11 +18,11 @@ SERVER_CLOSE = b"\x88\x02\x03\xe8"
 class Socket:
     """A WebSocket that was opened."""
 
-    def __init__(self, early: bytes = b"") -> None:
+    def __init__(self, early: bytes = b"", *, ends: bool = False) -> None:
         self.talk = Http2Conversation()
         self.stream = self.talk.ask((*CONNECT, (b"sec-websocket-protocol", b"chat")), ends=False)
         if early:
-            self.talk.send(self.stream, early)
+            self.talk.send(self.stream, early, ends=ends)
         self.server: FakeStream = self.talk.server.lend()
         self.asked = self.server.sent()
         key = re.search(rb"Sec-WebSocket-Key: (\S+)", self.asked)
@@ -79,6 +79,12 @@ def test_messages_pass_both_ways_and_close_frames_end_the_stream() -> None:
 
 def test_what_came_before_the_answer_is_not_lost() -> None:
     assert Socket(QUESTION).server.sent() == QUESTION
+
+
+def test_end_that_came_before_the_answer_is_not_lost() -> None:
+    socket = Socket(QUESTION + CLIENT_CLOSE, ends=True)
+    assert socket.server.sent() == QUESTION + CLIENT_CLOSE
+    assert socket.server.ending == "end"
 
 
 def test_server_that_refuses_is_heard() -> None:

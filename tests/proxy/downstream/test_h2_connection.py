@@ -134,11 +134,23 @@ class TestLeaving:
         talk.client.receive(frame(FrameType.GOAWAY, payload=number(0) + number(0)))
         talk.advance(0.5)
         assert talk.client.ending is None
+        talk.pump()  # the library forgets what it wrote before it reads our GOAWAY
         stream = talk.ask()
         talk.respond(OK)
         assert talk.body(stream) == b"ok"
         talk.advance(1.0)
         assert talk.client.ending == "end"
+
+    def test_client_that_said_goodbye_is_drained_all_the_same(self) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.client.receive(frame(FrameType.GOAWAY, payload=number(0) + number(0)))
+        talk.service.drain(10.0)
+        talk.advance(1.5)
+        talk.pump()
+        assert [code for code, _ in goodbyes(talk)] == [0, 0]
+        late = talk.ask()
+        assert talk.reset_code(late) == ErrorCode.REFUSED_STREAM
 
 
 class TestEnds:

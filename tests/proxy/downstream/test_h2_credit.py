@@ -53,6 +53,14 @@ def test_half_of_the_bound_ends_gathering_and_all_of_it_ends_credit() -> None:
     assert (case.second.owed, case.held.has_room(case.second)) == (50, False)
 
 
+def test_end_that_comes_alone_is_no_body_that_is_kept() -> None:
+    case = Case()
+    assert case.first.receive(0, is_kept=True) is False
+    case.second.receive(101, is_kept=True)
+    case.second.settle()
+    assert case.second.owed == 0, "it is the oldest"
+
+
 def test_oldest_body_gets_credit_whatever_the_others_keep() -> None:
     case = Case()
     for _ in range(3):

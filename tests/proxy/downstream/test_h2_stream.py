@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from h2.events import InformationalResponseReceived, WindowUpdated
+from h2.events import InformationalResponseReceived, ResponseReceived, WindowUpdated
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.request_body import BodyLimits
@@ -181,6 +181,48 @@ class TestBodies:
         assert talk.respond(OK).endswith(b"\r\n\r\n" + body)
         assert talk.status(stream) == 200
         assert talk.has_ended(stream)
+
+    def test_body_that_was_gathered_to_its_end_has_a_length(self) -> None:
+        talk = Http2Conversation(limits=GATHERING)
+        talk.ask(POST, b"hello", ends=False)
+        talk.send(1, b"", ends=True)
+        got = talk.respond(OK)
+        assert b"Content-Length: 5\r\n" in got
+        assert got.endswith(b"\r\n\r\nhello")
+        assert b"Transfer-Encoding" not in got
+
+    def test_answer_that_waits_is_not_blamed_on_the_body(self) -> None:
+        talk = Http2Conversation()
+        talk.ask(POST, b"hello", ends=False)
+        talk.client.is_full = True
+        talk.respond(response(b"Content-Length: 2", start=b"HTTP/1.1 401 Unauthorized", body=b"no"))
+        for _ in range(2):
+            talk.advance(20.0)
+        talk.client.take()
+        talk.pump()
+        assert [record.status for record in talk.records] == [401]
+
+    def test_bodies_that_are_kept_leave_room_for_others_on_the_connection(self) -> None:
+        talk = Http2Conversation(limits=GATHERING)
+        for _ in range(3):  # the window of the connection is 131,072
+            talk.ask(POST, b"x" * 60_000, ends=False)
+        assert talk.connection.held.total == 180_000
+        assert not talk.connection.session.is_window_used_up
+
+    def test_body_that_has_no_room_for_others_is_not_blamed_on_them(self) -> None:
+        talk = Http2Conversation(servers=1)
+        stalled = [talk.ask(POST, b"", ends=False) for _ in range(2)]
+        innocent = talk.ask(POST, b"", ends=False)
+        servers = [talk.server.lend() for _ in range(3)]
+        for server in servers[:2]:
+            server.is_full = True
+        for stream in stalled:
+            talk.send(stream, b"x" * 40_000)
+            talk.send(stream, b"x" * 25_536)
+        assert talk.connection.session.is_window_used_up
+        talk.advance(31.0)
+        talk.pump()
+        assert not talk.of(ResponseReceived, innocent)
 
     def test_trailer_fields_of_a_request_end_it_and_do_not_go_on(self) -> None:
         talk = Http2Conversation()

@@ -98,4 +98,3 @@ def test_goaway_of_the_client_is_told_once() -> None:
     (event,) = wire.receive(leaving + leaving)
     assert isinstance(event, PeerLeaves)
     assert event.code == 11
-    assert wire.session.is_going_away

@@ -145,7 +145,6 @@ class TestGoingAway:
             (number(LAST_STREAM), ErrorCode.NO_ERROR),
             (number(3), ErrorCode.NO_ERROR),
         ]
-        assert wire.session.is_going_away
         assert wire.receive(headers(5)) == []
         (refused,) = wire.sent()
         assert (refused.stream, refused.number) == (5, ErrorCode.REFUSED_STREAM)
