@@ -118,6 +118,86 @@ def test_end_of_the_clients_direction_ends_the_tunnel() -> None:
     assert "without a close frame" in str(socket.talk.records[0].error)
 
 
+def test_end_of_the_clients_direction_comes_behind_what_the_server_did_not_take() -> None:
+    socket = Socket()
+    socket.server.is_full = True
+    assert socket.say(QUESTION) == QUESTION
+    assert socket.say(QUESTION + CLIENT_CLOSE, ends=True) == b""
+    assert socket.server.ending is None
+    socket.server.take()
+    socket.talk.pump()
+    assert socket.server.sent() == QUESTION + CLIENT_CLOSE
+    assert socket.server.ending == "end"
+    (record,) = socket.talk.records
+    assert (record.error, record.messages) == (None, (2, 0))
+
+
+def test_end_with_bytes_that_block_the_server_waits_for_it() -> None:
+    socket = Socket()
+    socket.server.is_full = True
+    assert socket.say(CLIENT_CLOSE, ends=True) == CLIENT_CLOSE
+    assert socket.server.ending is None
+    socket.server.take()
+    socket.talk.pump()
+    assert [record.error for record in socket.talk.records] == [None]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_end_may_come_without_bytes(*, is_full: bool) -> None:
+    socket = Socket()
+    socket.server.is_full = is_full
+    assert socket.say(QUESTION) == QUESTION
+    assert socket.say(b"", ends=True) == b""
+    if is_full:
+        assert socket.server.ending is None
+        socket.server.take()
+        socket.talk.pump()
+    assert socket.server.ending == "end"
+    assert "without a close frame" in str(socket.talk.records[0].error)
+
+
+def test_end_that_waits_is_kept_while_the_server_blocks_again() -> None:
+    socket = Socket()
+    socket.server.is_full = True
+    socket.say(QUESTION)
+    socket.say(CLIENT_CLOSE, ends=True)
+    socket.server.take()
+    socket.server.is_full = True  # the close frame blocks it once more
+    socket.talk.pump()
+    assert (socket.server.sent(), socket.server.ending) == (CLIENT_CLOSE, None)
+    socket.server.take()
+    socket.talk.pump()
+    assert [record.error for record in socket.talk.records] == [None]
+
+
+def test_what_is_kept_goes_nowhere_after_our_end() -> None:
+    socket = Socket()
+    socket.server.is_full = True
+    socket.say(QUESTION)
+    socket.say(QUESTION)
+    socket.talk.client.is_full = True  # so our end waits
+    socket.hear(ANSWER)
+    socket.hear(b"\x83\0")  # a reserved opcode
+    (record,) = socket.talk.records
+    assert record.messages == (1, 1)
+    socket.server.take()
+    socket.talk.pump()
+    assert socket.talk.service.counters.route(record.route).from_client.messages == 1
+
+
+def test_stream_that_is_aborted_is_reset_at_once() -> None:
+    socket = Socket()
+    (one,) = socket.talk.connection._streams
+    assert one._bytes is not None
+    one._bytes.abort()
+    socket.talk.pump()
+    assert socket.talk.reset_code(socket.stream) == ErrorCode.CANCEL
+    assert socket.server.ending == "end"
+    assert "the client was lost" in str(socket.talk.records[0].error)
+    assert socket.talk.connection.is_idle
+    assert socket.talk.connection.session._table.open == 0
+
+
 def test_violation_is_told_by_a_close_frame() -> None:
     socket = Socket()
     socket.say(b"\x83\x80\0\0\0\0")  # a reserved opcode
