@@ -52,6 +52,11 @@ _BYTES_PER_UPDATE: Final = 256
 # Firefox and nghttp sent PRIORITY with each request. Chromium adds frames of unknown types.
 _PRIORITIES_PER_STREAM: Final = 2
 
+# So many answers that the client took allow one reset more. A client gets an error or the answer to
+# HEAD for 15 bytes. If each allowed a reset, such requests would pay for as many that reach a server
+# and are cancelled. Honest clients cancel far less than they take, and time allows more.
+_ANSWERS_PER_RESET: Final = 4
+
 # More than fit in one reading of the socket would be a fault before the driver could write.
 _UNREAD_FACTOR: Final = 4
 
@@ -101,6 +106,7 @@ class FloodBudgets:
     """The budgets of one connection."""
 
     __slots__ = (
+        "_answers",
         "_most_unread",
         "empty_data",
         "late_frames",
@@ -129,6 +135,7 @@ class FloodBudgets:
         self.priorities: Final = FloodBudget(FloodReason.PRIORITIES, burst, rate, now, clock)
         self.unknown: Final = FloodBudget(FloodReason.UNKNOWN_FRAMES, burst, rate, now, clock)
         self.late_frames: Final = FloodBudget(FloodReason.LATE_FRAMES, burst, rate, now, clock)
+        self._answers = 0
         self.unread = 0
         self._most_unread: Final = _UNREAD_FACTOR * burst
 
@@ -153,8 +160,11 @@ class FloodBudgets:
 
     def stream_completed(self) -> None:
         """A client that takes whole answers may give up others."""
-        self.resets.earn(1)
-        self.provoked.earn(1)
+        self._answers += 1
+        if self._answers == _ANSWERS_PER_RESET:
+            self._answers = 0
+            self.resets.earn(1)
+            self.provoked.earn(1)
         self.refused.earn(1)
         self.late_frames.earn(1)
 

@@ -117,9 +117,17 @@ class TestFloodBudgets:
     def test_whole_answers_allow_resets(self) -> None:
         budgets = self.budgets()
         assert [spent(budgets.resets), spent(budgets.provoked)] == [5, 5]
-        for _ in range(3):
+        for _ in range(15):
             budgets.stream_completed()
-        assert [spent(budgets.resets), spent(budgets.provoked)] == [3, 3]
+        assert [spent(budgets.resets), spent(budgets.provoked)] == [3, 3]  # a quarter
+        budgets.stream_completed()
+        assert [spent(budgets.resets), spent(budgets.provoked)] == [1, 1]
+
+    def test_each_whole_answer_allows_a_refused_stream_and_a_late_frame(self) -> None:
+        budgets = self.budgets()
+        assert [spent(budgets.refused), spent(budgets.late_frames)] == [100, 100]
+        budgets.stream_completed()
+        assert [spent(budgets.refused), spent(budgets.late_frames)] == [1, 1]
 
     def test_data_that_we_send_allows_window_updates_and_pings(self) -> None:
         budgets = self.budgets()
