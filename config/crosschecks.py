@@ -30,7 +30,6 @@ _ORDERED_LIMITS = (
     ("target_bytes", "head_bytes"),
     ("chunk_line_bytes", "chunk_overhead_bytes"),
     ("http2_stream_window_bytes", "http2_stream_window_most_bytes"),
-    ("http2_stream_window_most_bytes", "http2_connection_window_bytes"),
 )
 
 
@@ -238,6 +237,15 @@ class _CrossChecks:
     def limits(self) -> Iterator[Problem]:
         for smaller, larger in _ORDERED_LIMITS:
             yield from self._disordered(self.config.limits, smaller, larger, ("limits",))
+        yield from self._windows()
+
+    def _windows(self) -> Iterator[Problem]:
+        """One stalled body fills its stream's window: the others need the rest of the connection's."""
+        limits = self.config.limits
+        most, whole = limits.http2_stream_window_most_bytes, limits.http2_connection_window_bytes
+        if 2 * most > whole and not self.omissions.touch("limits"):
+            better = f"at least {2 * most:_}, twice http2_stream_window_most_bytes: one stalled body holds up others"
+            yield self._warning(("limits", "http2_connection_window_bytes"), f"{whole:_}", better)
 
     def listener_limits(self) -> Iterator[Problem]:
         for name, listener in self.config.listener.items():

@@ -116,7 +116,7 @@ class LimitsConfig(Table):
     # HTTP/2
     http2_streams: int = _whole(128, least=1, most=10_000)
     http2_stream_window_bytes: int = _whole(65_536, least=_LEAST_WINDOW, most=_GIB)
-    http2_stream_window_most_bytes: int = _whole(_MIB, least=_LEAST_WINDOW, most=_GIB)
+    http2_stream_window_most_bytes: int = _whole(262_144, least=_LEAST_WINDOW, most=_GIB)
     http2_connection_window_bytes: int = _whole(_MIB, least=_LEAST_WINDOW, most=_GIB)
     http2_resets: int = _whole(256, least=1, most=1_000_000)
     http2_resets_per_second: float = _rate(20.0)

@@ -226,7 +226,6 @@ def test_a_provider_is_loaded_once() -> None:
         ("target_bytes", "head_bytes", 33_000),
         ("chunk_line_bytes", "chunk_overhead_bytes", 20_000),
         ("http2_stream_window_bytes", "http2_stream_window_most_bytes", 100_000),
-        ("http2_stream_window_most_bytes", "http2_connection_window_bytes", 200_000),
     ],
 )
 def test_a_limit_that_another_one_makes_pointless_is_only_said(smaller: str, larger: str, value: int) -> None:
@@ -238,6 +237,16 @@ def test_a_limit_that_another_one_makes_pointless_is_only_said(smaller: str, lar
         f"better: at most {value - 1:_}, the value of {larger}, which is reached first"
     ]
     assert check(f"{text}{value - 1}\n", ("limits", larger)) == []
+
+
+def test_one_stalled_body_should_leave_half_of_the_window_to_others() -> None:
+    text = GOOD + "[limits]\nhttp2_stream_window_most_bytes = 100_000\nhttp2_connection_window_bytes = "
+    assert check(f"{text}200_000\n") == []
+    assert check(f"{text}199_999\n") == [
+        "f: limits.http2_connection_window_bytes: warning: found 199_999; "
+        "better: at least 200_000, twice http2_stream_window_most_bytes: one stalled body holds up others"
+    ]
+    assert check(f"{text}199_999\n", ("limits", "http2_connection_window_bytes")) == []
 
 
 def test_limits_of_a_listener_are_compared_with_what_it_takes_from_the_general_ones() -> None:
