@@ -40,7 +40,7 @@ class ClientSession:
         """
         budgets = FloodBudgets(limits, clock)
         table = StreamTable(limits)
-        received = ReceiveWindow(limits.connection_window_bytes)
+        received = ReceiveWindow(limits.connection_window_bytes, limits.stream_window_bytes)
         windows = StreamWindows(limits, clock)
         outbox = Outbox(table, budgets, received, windows)
         self._limit: Final = limits.streams
@@ -173,8 +173,7 @@ class ClientSession:
         if self.has_failed:
             return
         self.has_failed = True
-        for stream in list(self._table.streams.values()):
-            self._outbox.close(stream)
+        self._outbox.close_all()
         self._outbox.add_frame(frames.go_away(0, code))
 
     @property

@@ -4,7 +4,9 @@ Theory of operation. A client may send as much as its two windows allow: that of
 of the connection. Credit follows consumption: bytes that the application has not handed on get
 none. So the window of the connection bounds the memory that bodies take.
 
-A WINDOW_UPDATE goes out when half of a window was consumed. The window of a stream grows if it
+A WINDOW_UPDATE goes out when half of a window was consumed. The connection gets its credit at once
+if less is left of its window than a new stream may send: then bodies that stall fill it, and the
+credit is what lets the others go on. The window of a stream grows if it
 holds up its client: if half of it was sent and consumed within two round trips, the client could
 send faster. Then it is doubled (QUIC implementations do the same). A slow application makes that
 time longer, so it never makes a window grow.
@@ -22,15 +24,20 @@ _ROUND_TRIPS: Final = 2.0
 
 
 class ReceiveWindow:
-    """What a client may send on all streams together."""
+    """What a client may send on all streams together. `due` is the credit to send now."""
 
-    __slots__ = ("_consumed", "_left", "_size")
+    __slots__ = ("_consumed", "_left", "_scarce", "_size", "due")
 
-    def __init__(self, size: int) -> None:
-        """The client learns of `size` by a WINDOW_UPDATE for what it exceeds the default."""
+    def __init__(self, size: int, stream_size: int) -> None:
+        """The client learns of `size` by a WINDOW_UPDATE for what it exceeds the default.
+
+        `stream_size` is the first window of a stream: with less the connection holds streams up.
+        """
         self._size: Final = size
+        self._scarce: Final = stream_size
         self._left = size
         self._consumed = 0
+        self.due = 0
 
     @property
     def first_credit(self) -> int:
@@ -45,16 +52,20 @@ class ReceiveWindow:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether nothing is left of it. Credit that is held back would not change that."""
-        return self._left <= 0
+        """Whether nothing is left of it, and no credit is due."""
+        return self._left + self.due <= 0
 
-    def consume(self, size: int) -> int:
-        """The credit to send now; often 0."""
+    def consume(self, size: int) -> None:
+        """Note that `size` bytes were consumed."""
         self._consumed += size
-        if 2 * self._consumed < self._size:
-            return 0
-        credit = self._consumed
-        self._consumed = 0
+        if self._left < self._scarce or 2 * self._consumed >= self._size:
+            self.due = self._consumed
+
+    def credit(self) -> int:
+        """What is due; the client may send as much more from now on."""
+        credit = self.due
+        self._consumed -= credit
+        self.due = 0
         self._left += credit
         return credit
 

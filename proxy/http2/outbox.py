@@ -3,6 +3,9 @@
 Frames without body keep their order, since header blocks depend on each other (RFC 7541 2.2). For
 the same reason trailers are encoded when their turn comes. Bodies wait with their streams. A body
 is copied once, into the bytes that `data_to_send` returns.
+
+A stream ends when `data_to_send` hands out its last frame. So an answer that waits for a blocked
+transport counts for the number of streams, also one without a body.
 """
 
 from collections.abc import Iterable
@@ -34,6 +37,7 @@ class Outbox:
 
     __slots__ = (
         "_budgets",
+        "_ending",
         "_frame_bytes",
         "_frames",
         "_queued",
@@ -59,6 +63,8 @@ class Outbox:
         self._schedule: Final = Schedule()
         self._frames: list[bytes | memoryview] = []
         self._frame_bytes = 0
+        self._ending: list[SessionStream] = []
+        """Streams whose last frame is in `_frames`."""
         self._queued = 0
         """Bytes of all bodies."""
         self._uncut_frames = 0
@@ -70,7 +76,7 @@ class Outbox:
     @property
     def has_data(self) -> bool:
         """Whether there are bytes to send, and windows for them."""
-        return bool(self._frames) or (self.window > 0 and not self._schedule.is_empty)
+        return bool(self._frames) or self._received.due > 0 or (self.window > 0 and not self._schedule.is_empty)
 
     def add_frame(self, frame: bytes) -> None:
         """Send a frame without body."""
@@ -82,7 +88,7 @@ class Outbox:
         flags = Flag.END_STREAM if ends else 0
         self.add_frame(frames.header_frames(stream.id, self.encoder.encode(fields), flags))
         if ends:
-            self._end_sent(stream)
+            self._ending.append(stream)
 
     def add_data(self, stream: SessionStream, data: bytes) -> None:
         """Queue a part of a body."""
@@ -124,10 +130,11 @@ class Outbox:
             self.awaken(stream)
 
     def credit(self, size: int) -> None:
-        """So many bytes of bodies were consumed or dropped: credit for the connection."""
-        increment = self._received.consume(size)
-        if increment > 0:
-            self.add_frame(frames.window_update(0, increment))
+        """So many bytes of bodies were consumed or dropped: credit for the connection.
+
+        Its frame is made when data is fetched: a client that reads nothing gets no credit.
+        """
+        self._received.consume(size)
 
     def keep(self, stream: SessionStream, size: int) -> None:
         """So many bytes of one body are kept for later: credit for the connection alone."""
@@ -166,6 +173,12 @@ class Outbox:
             stream.unconsumed_bytes = 0
         self._table.close(stream)
 
+    def close_all(self) -> None:
+        """The session has failed: close every stream. Nothing gets credit any more."""
+        for stream in list(self._table.streams.values()):
+            self.close(stream)
+        self._received.due = 0
+
     def reset(self, stream: SessionStream, code: int) -> None:
         """End the stream at once, and tell the client."""
         self.add_frame(frames.rst_stream(stream.id, code))
@@ -177,6 +190,8 @@ class Outbox:
         """All frames without body; then bodies as far as windows, and about `room` bytes, allow."""
         if not self.has_data:
             return b""
+        if self._received.due > 0:
+            self.add_frame(frames.window_update(0, self._received.credit()))
         left = room - self._frame_bytes
         before = self.sent_bytes
         while left > 0 and self.window > 0:
@@ -188,6 +203,8 @@ class Outbox:
         if self.sent_bytes > before:
             self._budgets.data_sent(self._uncut_frames, self.sent_bytes - before)
             self._uncut_frames = 0
+        if self._ending:
+            self._end_all()
         self._budgets.unread = 0
         sent = self._frames
         self._frames = []
@@ -257,7 +274,14 @@ class Outbox:
             self.add_head(stream, stream.trailers, ends=True)
         else:
             self.add_frame(frames.frame_head(0, FrameType.DATA, Flag.END_STREAM, stream.id))
-            self._end_sent(stream)
+            self._ending.append(stream)
+
+    def _end_all(self) -> None:
+        """The frames that end these streams are handed out now, and RST_STREAM behind them."""
+        ending, self._ending = self._ending, []
+        for stream in ending:
+            if not stream.is_closed:  # it may have been reset meanwhile
+                self._end_sent(stream)
 
     def _end_sent(self, stream: SessionStream) -> None:
         stream.is_end_sent = True

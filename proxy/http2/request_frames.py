@@ -14,14 +14,14 @@ from proxy.http2.stream_frames import StreamFrames
 from proxy.http2.stream_table import StreamTable
 from proxy.http2.streams import SessionStream
 
-# Such a list costs the work of a long block, and asks for nothing. The answer to it earns one.
+# Such a list costs the work of a long block, and asks for nothing.
 _LARGE_LIST_COST: Final = 2
 
 
 class RequestFrames(StreamFrames):
     """Reads the frames of a client's streams."""
 
-    __slots__ = ("last_served",)
+    __slots__ = ("last_served", "refused_streams")
 
     def __init__(
         self,
@@ -35,6 +35,8 @@ class RequestFrames(StreamFrames):
         super().__init__(limits, table, budgets, received, windows, outbox)
         self.last_served = -1
         """Streams above it are refused, from the final GOAWAY on; -1 before."""
+        self.refused_streams = 0
+        """How many were refused."""
 
     def _first_headers(self, number: int, decoded: DecodedFields, *, ends: bool) -> None:
         if number & 1 == 0:
@@ -52,6 +54,7 @@ class RequestFrames(StreamFrames):
 
     def _refuse(self, number: int, *, ends: bool) -> None:
         """RFC 9113 5.1.2, 8.7: the client may send the request again."""
+        self.refused_streams += 1
         self._budgets.refused.spend(1)
         self._budgets.answer_frame()
         self._outbox.add_frame(rst_stream(number, ErrorCode.REFUSED_STREAM))

@@ -4,8 +4,8 @@ Theory of operation. The driver feeds what the client sent to `receive_data`, an
 that come back. It gives answers by `send_head`, `send_data` and `send_end`. After each of these it
 asks `data_to_send` for the bytes to write, as long as its transport takes them: while the transport
 is blocked it does not ask. Answers, acknowledgements and window updates wait here then, and all of
-them are bounded: bodies by `SessionStream.is_blocked`, which the driver obeys, and the rest by
-budgets.
+them are bounded: bodies by `SessionStream.is_blocked`, which the driver obeys, heads by the number
+of streams, since a stream counts until its end is handed out, and the rest by budgets.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -61,7 +61,7 @@ class ServerSession:
         """`data_to_send` has our SETTINGS at once; `clock` gives seconds and never goes back."""
         budgets = FloodBudgets(limits, clock)
         table = StreamTable(limits)
-        received = ReceiveWindow(limits.connection_window_bytes)
+        received = ReceiveWindow(limits.connection_window_bytes, limits.stream_window_bytes)
         windows = StreamWindows(limits, clock)
         outbox = Outbox(table, budgets, received, windows)
         self._budgets: Final = budgets
@@ -223,8 +223,7 @@ class ServerSession:
         if self.has_failed:
             return
         self.has_failed = True
-        for stream in list(self._table.streams.values()):
-            self._outbox.close(stream)
+        self._outbox.close_all()
         self._outbox.add_frame(frames.go_away(self._table.last_taken, code))
 
     @property
@@ -240,6 +239,11 @@ class ServerSession:
     def is_head_incomplete(self) -> bool:
         """Whether CONTINUATION frames have to come: the time for a head runs."""
         return self._streams.block_stream != 0
+
+    @property
+    def refused_streams(self) -> int:
+        """How many streams were refused (REFUSED_STREAM) so far; it only grows."""
+        return self._streams.refused_streams
 
     @property
     def sent_bytes(self) -> int:

@@ -31,7 +31,7 @@ class SessionStream:
 
     What we send: `is_local_ended` once its end was given; bytes of it may still wait. `queued`
     bytes of body wait for windows or for `data_to_send`. It has handed out `sent_bytes` of body so
-    far: the progress of the peer. `is_blocked` while too many bytes wait: then the driver gives no
+    far: the progress of the peer. `is_end_sent` once it has handed out the end. `is_blocked` while too many bytes wait: then the driver gives no
     more.
 
     `is_closed` once both sides have ended, or one of them reset the stream. Calls of the session

@@ -149,6 +149,7 @@ class TestWindowUpdate:
     def test_a_stream_that_is_closed_needs_none(self) -> None:
         wire = Wire()
         wire.session.send_head(wire.request(1), OK, ends=True)
+        wire.sent()
         assert wire.receive(window_update(1, 5) + window_update(1, 0)) == []
 
 

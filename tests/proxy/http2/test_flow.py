@@ -14,7 +14,7 @@ FIRST, MOST = 65_536, 200_000
 
 class TestReceiveWindow:
     def test_the_window_may_be_used_up_and_no_more(self) -> None:
-        window = ReceiveWindow(100_000)
+        window = ReceiveWindow(100_000, FIRST)
         assert window.first_credit == 100_000 - 65_535
         window.receive(100_000)
         with pytest.raises(ConnectionFault) as caught:
@@ -22,14 +22,43 @@ class TestReceiveWindow:
         assert caught.value.code == ErrorCode.FLOW_CONTROL_ERROR
 
     def test_credit_comes_when_half_was_consumed(self) -> None:
-        window = ReceiveWindow(100_000)
+        window = ReceiveWindow(200_000, FIRST)
         window.receive(100_000)
-        assert window.consume(49_999) == 0
-        assert window.consume(1) == 50_000
-        assert window.consume(1) == 0
-        window.receive(50_000)
+        assert self.credit(window, 99_999) == 0
+        assert self.credit(window, 1) == 100_000
+        assert self.credit(window, 1) == 0
+        window.receive(200_000)
         with pytest.raises(ConnectionFault):
             window.receive(1)
+
+    def test_credit_comes_at_once_when_less_is_left_than_a_new_stream_may_send(self) -> None:
+        window = ReceiveWindow(200_000, FIRST)
+        window.receive(200_000 - FIRST)
+        assert self.credit(window, 10) == 0
+        window.receive(1)
+        assert self.credit(window, 20) == 30  # what was consumed before, too
+        assert self.credit(window, 20) == 0
+
+    def test_credit_that_is_not_given_yet_may_not_be_used(self) -> None:
+        window = ReceiveWindow(100_000, FIRST)
+        window.receive(100_000)
+        window.consume(100_000)
+        with pytest.raises(ConnectionFault):
+            window.receive(1)
+
+    def test_it_is_used_up_until_credit_is_due(self) -> None:
+        window = ReceiveWindow(100_000, FIRST)
+        window.receive(99_999)
+        assert not window.is_used_up
+        window.receive(1)
+        assert window.is_used_up
+        window.consume(1)
+        assert not window.is_used_up
+
+    def credit(self, window: ReceiveWindow, size: int) -> int:
+        """What the client gets for what was consumed."""
+        window.consume(size)
+        return window.credit()
 
 
 class Clock:

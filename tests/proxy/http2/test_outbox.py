@@ -1,11 +1,13 @@
 """What is sent, in which order, and how much of it waits."""
 
+from dataclasses import replace
+
 import hpack
 import pytest
 
 from proxy.http2.frames import BODY_BYTES, Flag, FrameType, Setting
 from proxy.http2.streams import SessionStream
-from tests.http2_frames import OK, Sent, Wire, body, fields_of, rst, setting, window_update
+from tests.http2_frames import H2_LIMITS, OK, Sent, Wire, body, fields_of, rst, setting, window_update
 
 LARGE = window_update(0, 0x7FFF_0000 - 65_535) + setting(Setting.INITIAL_WINDOW_SIZE, 0x7FFF_0000)
 
@@ -265,7 +267,97 @@ class TestBlocking:
         assert wire.sent() == []
 
 
+class TestEnds:
+    """A stream ends when its last frame is handed out."""
+
+    @pytest.mark.parametrize("has_body", [True, False])
+    def test_an_answer_that_waits_keeps_its_stream_open(self, wire: Wire, *, has_body: bool) -> None:
+        stream = wire.request(1)
+        wire.session.send_head(stream, OK, ends=not has_body)
+        wire.session.send_end(stream)
+        assert (stream.is_end_sent, stream.is_closed, wire.session._table.open) == (False, False, 1)
+        assert [one.ends for one in wire.sent()] == [False] * has_body + [True]
+        assert (stream.is_end_sent, stream.is_closed, wire.session._table.open) == (True, True, 0)
+
+    def test_it_allows_nothing_before(self, wire: Wire) -> None:
+        budget = wire.session._budgets.refused
+        budget.spend(1)
+        left = budget._left
+        wire.session.send_head(wire.request(1), OK, ends=True)
+        assert budget._left == left
+        wire.sent()
+        assert budget._left == left + 1
+
+    def test_a_request_that_was_stopped_is_reset_behind_its_answer(self, wire: Wire) -> None:
+        stream = wire.request(1, ends=False)
+        wire.session.send_head(stream, OK, ends=True)
+        wire.session.stop_request(stream)
+        wire.session.send_head(wire.request(3), OK, ends=True)
+        assert not stream.is_closed
+        assert [(one.kind, one.stream) for one in wire.sent()] == [
+            (FrameType.HEADERS, 1),
+            (FrameType.HEADERS, 3),
+            (FrameType.RST_STREAM, 1),
+        ]
+        assert stream.is_closed
+        assert wire.sent() == []
+
+    @pytest.mark.parametrize("by_client", [True, False])
+    def test_a_reset_while_the_end_waits_is_the_end(self, wire: Wire, *, by_client: bool) -> None:
+        """The head still goes out: later header blocks depend on it."""
+        stream = wire.request(1)
+        wire.session.send_head(stream, OK, ends=True)
+        if by_client:
+            assert len(wire.receive(rst(1))) == 1
+        else:
+            wire.session.reset(stream, 2)
+        assert (stream.is_closed, wire.session._table.open) == (True, 0)
+        assert [one.kind for one in wire.sent()] == [FrameType.HEADERS] + [FrameType.RST_STREAM] * (not by_client)
+        assert not stream.is_end_sent
+
+
 class TestCredit:
+    def test_the_connection_gets_one_frame_when_data_is_fetched(self) -> None:
+        """A client that reads nothing gets no credit, so its window bounds what it sends."""
+        wire = Wire()
+        streams = [wire.request(one, ends=False) for one in (1, 3, 5)]
+        for _ in range(3):
+            for stream in streams:
+                wire.receive(body(stream.id, bytes(16_384)))
+                wire.session.consumed(stream, 16_384)
+        assert wire.session._outbox.has_data
+        assert [one.number for one in wire.sent() if one.stream == 0] == [9 * 16_384]
+        assert not wire.session._outbox.has_data
+
+    def test_a_stalled_body_holds_back_no_credit_of_others(self) -> None:
+        wire = Wire(replace(H2_LIMITS, connection_window_bytes=131_070))
+        stalled, other = wire.request(1, ends=False), wire.request(3, ends=False)
+        wire.receive(body(stalled.id, bytes(16_000)) * 4)
+        wire.receive(body(other.id, bytes(16_000)))
+        wire.session.consumed(other, 1_000)
+        (sent,) = wire.sent()
+        assert (sent.kind, sent.stream, sent.number) == (FrameType.WINDOW_UPDATE, 0, 1_000)
+
+    def test_bytes_that_are_kept_give_their_credit_to_the_connection_alone(self) -> None:
+        wire = Wire(replace(H2_LIMITS, connection_window_bytes=65_535))
+        stream = wire.request(1, ends=False)
+        wire.receive(body(1, bytes(16_000)) * 4 + body(1, bytes(1_535)))
+        assert wire.session.is_window_used_up
+        wire.session.keep(stream, 65_535)
+        wire.session.keep(stream, 1)
+        assert not wire.session.is_window_used_up
+        assert [(one.stream, one.number) for one in wire.sent()] == [(0, 65_535)]
+        wire.session.consumed(stream, 65_535)
+        assert [(one.stream, one.number) for one in wire.sent()] == [(1, 65_535)]
+
+    def test_nothing_follows_the_last_goaway(self, wire: Wire) -> None:
+        wire.request(1, ends=False)
+        wire.receive(body(1, bytes(16_384)) * 4)
+        wire.request(3, ends=False)
+        wire.receive(body(3, bytes(16_384)) * 4)
+        wire.session.fail(11)
+        assert [one.kind for one in wire.sent()] == [FrameType.GOAWAY]
+
     def test_it_follows_consumption(self) -> None:
         wire = Wire()
         stream = wire.request(1, ends=False)
@@ -290,4 +382,5 @@ class TestCredit:
             wire.receive(body(one, bytes(16_384)) + rst(one))
             wire.session.consumed(stream, 16_384)
             wire.session.work_ended(stream)
+            wire.sent()
         assert not wire.session.has_failed

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from proxy.http2.errors import ErrorCode
 from proxy.http2.events import RequestReceived, TrailersReceived
 from proxy.http2.frames import FrameType
@@ -27,6 +29,7 @@ def test_streams_behind_the_final_goaway_are_refused() -> None:
     assert wire.receive(headers(3)) == []
     (sent,) = wire.sent()
     assert (sent.kind, sent.stream, sent.number) == (FrameType.RST_STREAM, 3, ErrorCode.REFUSED_STREAM)
+    assert wire.session.refused_streams == 1
 
 
 class TestStreamLimit:
@@ -42,8 +45,22 @@ class TestStreamLimit:
                 (FrameType.RST_STREAM, 7, ErrorCode.REFUSED_STREAM),
             ]
             assert wire.session._table.last_taken == 3
+            assert wire.session.refused_streams == 2
             wire.session.send_head(first, OK, ends=True)
+            wire.sent()
             wire.request(9)
+
+    @pytest.mark.parametrize("has_body", [True, False])
+    def test_an_answer_that_is_not_fetched_counts(self, *, has_body: bool) -> None:
+        """The client reads nothing: what waits for it is bounded."""
+        wire = Wire(replace(H2_LIMITS, streams=2))
+        for one in (1, 3):
+            stream = wire.request(one)
+            wire.session.send_head(stream, OK, ends=not has_body)
+            wire.session.send_end(stream)
+        assert wire.receive(headers(5)) == []
+        assert [(one.kind, one.stream) for one in wire.sent() if one.kind == FrameType.RST_STREAM] == [(3, 5)]
+        wire.request(7)
 
     def test_work_counts_after_a_reset(self) -> None:
         """CVE-2023-44487: the client resets what it has opened, so that the limit is never reached."""
