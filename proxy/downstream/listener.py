@@ -26,6 +26,7 @@ from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
+from proxy.net.tcp_options import keep_little_unsent
 from proxy.observe.counters import Counters
 from proxy.observe.events.certificates import ChallengeAnswered
 from proxy.observe.events.clients import HandshakeFailed, milliseconds, offered_groups
@@ -164,6 +165,7 @@ class _Arrival:
         "_rates",
         "_runtime",
         "_services",
+        "_sock",
         "since",
     )
 
@@ -190,6 +192,7 @@ class _Arrival:
 
     def begin(self, sock: SocketType) -> None:
         services = self._services
+        self._sock = sock
         services.deadlines.watch(self._handshake)
         services.http.opened(self, self)
         self._listener.room.accepted(self)
@@ -213,6 +216,8 @@ class _Arrival:
         services.counters.established(runtime.name, result, services.http.stopwatch() - self._began)
         is_trusted = bool(runtime.trusted_peers) and is_in(self._address, runtime.trusted_peers)
         facts = ClientFacts(self._address, runtime.name, result, is_trusted, self._rates)
+        if result.protocol is HttpProtocol.HTTP_2:
+            keep_little_unsent(self._sock)
         ending = _take_over(services.http, stream, facts)
         if self._changed_within is not None:
             ending.configuration_changed(self._changed_within)

@@ -23,6 +23,7 @@ from proxy.limits.reasons import ConnectionReason
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import SocketStream
+from proxy.net.tcp_options import MOST_UNSENT_BYTES
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import HandshakeFailed
 from proxy.observe.turned_away import TurnedAway
@@ -73,13 +74,18 @@ def credential(tmp_path_factory: pytest.TempPathFactory) -> Credential:
     return Credential(files.certificate, files.key)
 
 
-def runtime(credential: Credential, pq: PqPolicy = PqPolicy.PREFER, name: str = "public") -> ListenerRuntime:
+def runtime(
+    credential: Credential,
+    pq: PqPolicy = PqPolicy.PREFER,
+    name: str = "public",
+    protocols: tuple[HttpProtocol, ...] = (HttpProtocol.HTTP_1,),
+) -> ListenerRuntime:
     preference = group_preference(SecurityLevel.STANDARD, pq, None, KNOWN)
     context = build_server_context(
         "chat",
         [credential],
         sigalgs_list(CredentialPreference.CLASSICAL),
-        TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD), (HttpProtocol.HTTP_1,)),
+        TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD), protocols),
         TicketSecrets(bytes(32)),
     )
     identity = ServerIdentity("chat", frozenset({"chat.test"}), context)
@@ -91,7 +97,7 @@ def runtime(credential: Credential, pq: PqPolicy = PqPolicy.PREFER, name: str = 
         400_000,
         build_alert_context(),
         TlsLimits(32),
-        ProtocolOffer([HttpProtocol.HTTP_1]),
+        ProtocolOffer(protocols),
     )
     return ListenerRuntime(name, policy, cipher_suites(SecurityLevel.STANDARD), LIMITS, (), LINGER)
 
@@ -380,6 +386,24 @@ class TestAccepting:
         world.connect("X25519MLKEM768")
         (handshake,) = (one for one in world.conversation.deadlines._watched if isinstance(one, Handshake))
         assert len(handshake._stream._view) == 16_406
+
+    @pytest.mark.parametrize(
+        ("offer", "protocol", "is_set"), [(b"\x02h2", "h2", True), (b"\x08http/1.1", "http/1.1", False)]
+    )
+    def test_the_kernel_buffers_little_for_a_client_with_many_answers(
+        self, world: World, credential: Credential, offer: bytes, protocol: str, *, is_set: bool
+    ) -> None:
+        world.listener.runtime = runtime(credential, protocols=(HttpProtocol.HTTP_2, HttpProtocol.HTTP_1))
+        client = world.connect("X25519MLKEM768")
+        (handshake,) = (one for one in world.conversation.deadlines._watched if isinstance(one, Handshake))
+        sock = handshake._stream._sock
+        assert sock is not None
+        usual = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+        client.offer_protocols(offer)
+        client.establish(world.loop)
+        assert client.tls.selected_alpn_protocol() == protocol
+        set_to = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+        assert set_to == (MOST_UNSENT_BYTES if is_set else usual)
 
     def test_socket_that_is_left_out_is_emptied_and_closed(self, world: World) -> None:
         """Whoever closes a listening socket last resets the connections that wait on it."""
