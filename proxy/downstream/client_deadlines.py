@@ -67,12 +67,15 @@ class ClientDeadlines:
             self._buffer = ResponseBuffer(self._stream, self._service.response_budget)
         return self._buffer
 
-    def for_reader(self, now: float) -> float:
-        """Until when a blocked client has time; `now` if its time is over."""
+    def for_reader(self, now: float, *, is_excused: bool = False) -> float:
+        """Until when a blocked client has time; `now` if its time is over.
+
+        If it is excused, the time since the last call does not count.
+        """
         if self._reader is None:
             limits = self._service.runtime.limits
             self._reader = ReaderPace(self._blocked, limits.response_bytes_per_second, limits.write_idle_seconds)
-        return self._reader.look(now)
+        return self._reader.excuse(now) if is_excused else self._reader.look(now)
 
     def reader_took_all(self) -> None:
         """The client is not blocked any more, or is gone."""

@@ -157,6 +157,11 @@ class Http2Connection(StreamHost):
 
     # -- sending
 
+    @property
+    def is_write_paused(self) -> bool:
+        """Whether the transport takes no more: `deadline_passed` judges the client then."""
+        return self._is_write_paused
+
     def flush_soon(self) -> None:
         """Send what waits at the end of this turn of the loop."""
         if not self._is_flush_due:

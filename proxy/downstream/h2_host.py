@@ -36,6 +36,11 @@ class StreamHost(StreamOwner[bytes]):
         self.requests: Final = StreamRequests()
         self.held: Final = Held(limits.connection_window_bytes)
 
+    @property
+    def is_write_paused(self) -> bool:
+        """Whether the transport takes no more."""
+        raise NotImplementedError
+
     def flush_soon(self) -> None:
         """Something waits to be sent."""
         raise NotImplementedError

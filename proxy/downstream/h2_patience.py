@@ -2,18 +2,26 @@
 
 Most streams owe nothing for longer than a turn of the loop: a deadline is watched only once there
 is one.
+
+Theory of operation. A client owes each stream the least rate of an answer, but three times do not
+count against a stream:
+
+- The transport is blocked. The connection measures the pace of its client then.
+- Bytes of the stream are still on their way: the client cannot give credit for them yet.
+- The stream has a window, and waits for its turn.
+
+The last two hold only while the client takes bytes of the connection at the least rate.
 """
 
 from typing import Final, Protocol
 
 from proxy.downstream.client_deadlines import ClientDeadlines
-from proxy.downstream.service import HttpService
-from proxy.http2.session import ServerSession
+from proxy.downstream.h2_host import StreamHost
 from proxy.http2.streams import SessionStream
 from proxy.net.deadlines import NEVER
 
-# While other streams of the connection move, one that waits for its turn is looked at this often,
-# as a share of the time that a silent client has.
+# A blocked stream is looked at this often, as a share of the time that a silent client has. What
+# blocks it may change in between: only the state at the look decides for the time before it.
 _SHARE: Final = 0.25
 
 
@@ -32,26 +40,30 @@ class StreamPatience:
 
     __slots__ = (
         "_awaits_reader",
+        "_host",
         "_is_watched",
+        "_last_byte",
+        "_looked_at",
         "_pace",
-        "_seen_bytes",
+        "_sent_bytes",
         "_service",
-        "_session",
         "_side",
         "_stream",
+        "_taken_bytes",
         "deadline",
     )
 
-    def __init__(self, service: HttpService, session: ServerSession, stream: SessionStream, side: Impatient) -> None:
+    def __init__(self, host: StreamHost, stream: SessionStream, side: Impatient) -> None:
         """Start without a deadline."""
-        self._service: Final = service
-        self._session: Final = session
+        self._host: Final = host
+        self._service: Final = host.service
         self._stream: Final = stream
         self._side: Final = side
         self._pace: ClientDeadlines | None = None
         self._awaits_reader = False
         self._is_watched = False
-        self._seen_bytes = 0
+        self._looked_at = 0.0
+        self._taken_bytes = self._sent_bytes = self._last_byte = 0
         self.deadline = NEVER
 
     @property
@@ -108,15 +120,23 @@ class StreamPatience:
             self.deadline = NEVER
             self._side.body_is_late(self._paces.body_reason)
             return
-        sent = self._session.sent_bytes
-        if self._stream.send_window > 0 and sent != self._seen_bytes:
-            # the client takes what other streams have: this one waits for its turn
-            self._seen_bytes = sent
-            self.deadline = now + self._service.runtime.limits.write_idle_seconds * _SHARE
-            return
-        self.deadline = self._paces.for_reader(now)
-        if self.deadline <= now:
+        is_excused = self._is_excused(now)
+        deadline = self._paces.for_reader(now, is_excused=is_excused)
+        self.deadline = min(deadline, now + self._service.runtime.limits.write_idle_seconds * _SHARE)
+        if deadline <= now and not is_excused:
             self._side.reader_is_late(self._paces.reader_reason)
+
+    def _is_excused(self, now: float) -> bool:
+        """Whether the time since the last look does not count. Of the first look it says nothing."""
+        host, stream = self._host, self._stream
+        sent = host.session.sent_bytes
+        taken = sent - host.stream.waiting_bytes  # about: records and heads wait as well
+        owed = self._service.runtime.limits.response_bytes_per_second * (now - self._looked_at)
+        is_moving = taken - self._taken_bytes >= owed
+        self._looked_at, self._taken_bytes = now, taken
+        if stream.sent_bytes != self._sent_bytes:
+            self._sent_bytes, self._last_byte = stream.sent_bytes, sent  # at the latest there
+        return host.is_write_paused or (is_moving and (stream.send_window > 0 or taken < self._last_byte))
 
     def end(self) -> None:
         """The stream is over."""

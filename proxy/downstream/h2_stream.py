@@ -59,7 +59,7 @@ class Http2Stream(StreamSide):
         self._early = bytearray()
         """What the client of a WebSocket sent before its answer."""
         self._has_early_end = False
-        self._patience: Final = StreamPatience(host.service, host.session, stream, self)
+        self._patience: Final = StreamPatience(host, stream, self)
         self._is_answered = False
         self._is_logged = False
         self._is_blocked = False

@@ -98,6 +98,11 @@ class ReaderPace:
         self._since, self._waiting, self._written = now, self._backlog.waiting_bytes, self._backlog.written_bytes
         return now + self._left
 
+    def excuse(self, now: float) -> float:
+        """As `look`, but the time since the last look does not count: the client waited."""
+        self._since = now
+        return self.look(now)
+
     def end(self, now: float) -> None:
         """The client took enough for more to be sent."""
         if self._is_running:

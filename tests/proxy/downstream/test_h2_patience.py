@@ -13,7 +13,7 @@ class Case:
         self.talk.ask(GET)
         (self.stream,) = self.talk.streams()
         self.late: list[str] = []
-        self.patience = StreamPatience(self.talk.service, self.talk.connection.session, self.stream, self)
+        self.patience = StreamPatience(self.talk.connection, self.stream, self)
 
     def body_is_late(self, reason: str) -> None:
         """Note it."""
@@ -56,6 +56,90 @@ def test_reader_is_waited_for_before_the_body() -> None:
         case.talk.advance(30.0)
     assert len(case.late) > 0
     assert case.late[0].startswith("reader_timeout")
+
+
+def waiting() -> Case:
+    """A stream with a window, whose answer waits for its turn."""
+    case = Case()
+    case.stream.queued = 1_000
+    case.patience.await_reader()
+    return case
+
+
+def advance(case: Case, seconds: int, per_second: int) -> None:
+    """Let the client take so many bytes of the connection meanwhile."""
+    for _ in range(seconds):
+        case.talk.connection.session._outbox.sent_bytes += per_second
+        case.talk.advance(1.0)
+
+
+def test_connection_that_moves_at_the_least_rate_excuses_a_stream_that_waits_for_its_turn() -> None:
+    case = waiting()
+    advance(case, 300, 110)
+    assert case.late == []
+    advance(case, 80, 90)
+    assert len(case.late) > 0
+
+
+def test_time_before_a_stall_does_not_count() -> None:
+    case = waiting()
+    advance(case, 300, 110)
+    advance(case, 40, 0)
+    assert case.late == []
+    advance(case, 300, 110)
+    assert case.late == []
+    advance(case, 40, 0)
+    assert len(case.late) > 0, "it had used most of its time before"
+
+
+def test_stream_without_a_window_has_to_wait_only_for_its_bytes() -> None:
+    case = waiting()
+    case.stream.send_window = 0
+    session = case.talk.connection.session
+    session._outbox.sent_bytes += 50_000
+    case.stream.sent_bytes += 50_000
+    case.talk.client.waiting_bytes = 50_000
+    for _ in range(490):
+        case.talk.advance(1.0)
+        case.talk.client.waiting_bytes -= 102
+    assert case.late == []
+    advance(case, 80, 1_000)
+    assert len(case.late) > 0, "its client gave no credit"
+
+
+def test_bytes_on_their_way_have_to_move() -> None:
+    case = waiting()
+    case.stream.send_window = 0
+    case.talk.connection.session._outbox.sent_bytes += 50_000
+    case.stream.sent_bytes += 50_000
+    case.talk.client.waiting_bytes = 50_000
+    for _ in range(70):
+        assert case.late == []
+        case.talk.advance(1.0)
+        case.talk.client.waiting_bytes -= 71
+        if case.late:
+            break
+    assert len(case.late) > 0
+
+
+def test_transport_that_is_blocked_excuses_every_stream() -> None:
+    case = waiting()
+    case.stream.send_window = 0
+    case.talk.connection.pause_writing()
+    case.talk.client.waiting_bytes = 1_000_000
+    for _ in range(4):  # in bursts, as the connection allows
+        for _ in range(45):
+            case.talk.advance(1.0)
+        case.talk.client.waiting_bytes -= 10_000
+    assert case.late == []
+    assert case.talk.client.ending is None
+    case.talk.connection.resume_writing()
+    case.talk.client.waiting_bytes = 0
+    case.talk.advance(30.0)
+    assert case.late == []
+    for _ in range(6):
+        case.talk.advance(14.0)
+    assert len(case.late) > 0
 
 
 def test_nothing_is_watched_once_it_is_over() -> None:

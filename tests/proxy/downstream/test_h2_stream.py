@@ -339,6 +339,37 @@ class TestWindows:
             talk.pump()
         assert talk.reset_code(waiting) is None
 
+    def test_reader_of_single_bytes_is_too_slow(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask()
+        talk.peer.increment_flow_control_window(1_000_000, stream)
+        talk.respond(response(b"Content-Length: 200000", body=b"x" * 200_000))
+        for _ in range(6):
+            talk.advance(12.0)
+            talk.peer.increment_flow_control_window(1)
+            talk.pump()
+        assert talk.reset_code(stream) == ErrorCode.CANCEL
+        (record,) = talk.records
+        assert str(record.error).startswith("reader_too_slow")
+
+    def test_reader_whose_kernel_drains_is_not_given_up(self) -> None:
+        talk = Http2Conversation()
+        talk.peer.increment_flow_control_window(1_000_000)
+        stream = talk.ask()
+        talk.peer.increment_flow_control_window(1_000_000, stream)
+        talk.pump()
+        talk.client.is_full = True
+        talk.client.waiting_bytes = 131_072
+        talk.respond(response(b"Content-Length: 200000", body=b"x" * 200_000))
+        assert talk.client.is_blocked
+        for _ in range(130):
+            talk.advance(1.0)
+            talk.client.waiting_bytes -= 1_000
+        talk.client.take()
+        talk.pump()
+        assert talk.has_ended(stream)
+        assert len(talk.body(stream)) == 200_000
+
 
 class TestEnds:
     """Streams that end early."""

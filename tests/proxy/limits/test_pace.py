@@ -98,6 +98,16 @@ class TestReader:
         backlog.waiting_bytes = 10
         assert pace.look(1_060.0) == 1_120.0
 
+    def test_time_in_which_it_waited_for_us_does_not_count_but_what_it_took_does(self) -> None:
+        backlog = Backlog(10_000)
+        pace = ReaderPace(backlog, 100, 60.0)
+        assert pace.excuse(1_000.0) == 1_060.0
+        assert pace.look(1_030.0) == 1_060.0
+        assert pace.excuse(1_050.0) == 1_080.0
+        backlog.waiting_bytes -= 1_000
+        assert pace.excuse(1_070.0) == 1_110.0
+        assert pace.look(1_110.0) == 1_110.0
+
     def test_time_between_two_stalls_is_not_counted_and_what_it_was_behind_is_remembered(self) -> None:
         backlog = Backlog(10_000)
         pace = ReaderPace(backlog, 100, 60.0)
