@@ -20,7 +20,7 @@ class Held:
     __slots__ = ("_keepers", "_most", "_waiting", "total")
 
     def __init__(self, most: int) -> None:
-        """`most` bytes are kept, then the rest of the oldest body, and one window of each stream."""
+        """`most` bytes, then the rest of the oldest body, and one window for each stream."""
         self._most: Final = most
         self._keepers: dict[BodyCredit, None] = {}  # in the order of their first bytes
         self._waiting: set[BodyCredit] | None = None  # an empty set takes 230 bytes
