@@ -240,7 +240,7 @@ class _CrossChecks:
         yield from self._windows()
 
     def _windows(self) -> Iterator[Problem]:
-        """One stalled body fills its stream's window: the others need the rest of the connection's."""
+        """One stalled body fills the window of its stream; the others need the rest."""
         limits = self.config.limits
         most, whole = limits.http2_stream_window_most_bytes, limits.http2_connection_window_bytes
         if 2 * most > whole and not self.omissions.touch("limits"):

@@ -77,8 +77,11 @@ class Http2Connection(StreamHost):
         """Take decrypted bytes."""
         if self._has_ended:
             return
+        refused = self.session.refused_streams
         for event in self.session.receive_data(data):
             self._act(event)
+        if self.session.refused_streams != refused:
+            self.counters.resets[ResetCause.REFUSED] += self.session.refused_streams - refused
         if self.session.is_head_incomplete is not (self._head_began is not None):
             self._head_began = self.service.clock() if self._head_began is None else None
             if not self._is_write_paused:

@@ -58,7 +58,7 @@ class StreamPatience:
         self._host: Final = host
         self._service: Final = host.service
         self._stream: Final = stream
-        self._side: Final = side
+        self._side: Impatient | None = side
         self._pace: ClientDeadlines | None = None
         self._awaits_reader = False
         self._is_watched = False
@@ -118,16 +118,17 @@ class StreamPatience:
         """The client did not deliver or take in time what it owed."""
         if not self._awaits_reader:
             self.deadline = NEVER
-            self._side.body_is_late(self._paces.body_reason)
+            if self._side is not None:
+                self._side.body_is_late(self._paces.body_reason)
             return
         is_excused = self._is_excused(now)
         deadline = self._paces.for_reader(now, is_excused=is_excused)
         self.deadline = min(deadline, now + self._service.runtime.limits.write_idle_seconds * _SHARE)
-        if deadline <= now and not is_excused:
+        if deadline <= now and not is_excused and self._side is not None:
             self._side.reader_is_late(self._paces.reader_reason)
 
     def _is_excused(self, now: float) -> bool:
-        """Whether the time since the last look does not count. Of the first look it says nothing."""
+        """Whether the time since the last look does not count; the first look says nothing."""
         host, stream = self._host, self._stream
         sent = host.session.sent_bytes
         taken = sent - host.stream.waiting_bytes  # about: records and heads wait as well
@@ -139,8 +140,9 @@ class StreamPatience:
         return host.is_write_paused or (is_moving and (stream.send_window > 0 or taken < self._last_byte))
 
     def end(self) -> None:
-        """The stream is over."""
+        """The stream is over. Without these references, reference counts free all of it."""
         self.reader_took_all()
+        self._side = self._pace = None
         if self._is_watched:
             self._is_watched = False
             self._service.deadlines.forget(self)

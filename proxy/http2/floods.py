@@ -53,8 +53,8 @@ _BYTES_PER_UPDATE: Final = 256
 _PRIORITIES_PER_STREAM: Final = 2
 
 # So many answers that the client took allow one reset more. A client gets an error or the answer to
-# HEAD for 15 bytes. If each allowed a reset, such requests would pay for as many that reach a server
-# and are cancelled. Honest clients cancel far less than they take, and time allows more.
+# HEAD for 15 bytes. If each allowed a reset, such requests would pay for as many that reach a
+# server and are cancelled. Honest clients cancel far less than they take, and time allows more.
 _ANSWERS_PER_RESET: Final = 4
 
 # More than fit in one reading of the socket would be a fault before the driver could write.

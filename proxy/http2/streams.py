@@ -27,12 +27,13 @@ class SessionStream:
     one half of the stream, we send the other: a server receives the request and sends the answer.
 
     What the peer sends: `is_remote_ended` once END_STREAM came. `received_bytes` counts the body
-    without padding. For `unconsumed_bytes` of them the peer has no credit yet.
+    without padding. For `unconsumed_bytes` of them the peer has no credit yet; for `kept_bytes` it
+    has that of the connection alone.
 
     What we send: `is_local_ended` once its end was given; bytes of it may still wait. `queued`
     bytes of body wait for windows or for `data_to_send`. It has handed out `sent_bytes` of body so
-    far: the progress of the peer. `is_end_sent` once it has handed out the end. `is_blocked` while too many bytes wait: then the driver gives no
-    more.
+    far: the progress of the peer. `is_end_sent` once it has handed out the end. `is_blocked` while
+    too many bytes wait: then the driver gives no more.
 
     `is_closed` once both sides have ended, or one of them reset the stream. Calls of the session
     for a closed stream do nothing.

@@ -1,11 +1,15 @@
 """One HTTP/2 connection: its streams, its ends, and what its client owes it."""
 
+import gc
 from dataclasses import replace
 
 import pytest
 from h2.events import ConnectionTerminated
 from h2.settings import SettingCodes
 
+from proxy.downstream.exchange import Exchange
+from proxy.downstream.h2_patience import StreamPatience
+from proxy.downstream.h2_stream import Http2Stream
 from proxy.http2.errors import ErrorCode
 from proxy.http2.frames import FrameType
 from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, changed, handshake_policy, response
@@ -271,3 +275,19 @@ def test_all_of_a_connection_is_let_go_when_it_ends(group: object) -> None:
     talk.loop.settle()
     assert talk.service.count == 0
     assert talk.connection.is_idle
+
+
+def test_stream_is_let_go_when_it_ends_without_the_garbage_collector() -> None:
+    talk = Http2Conversation()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            talk.ask()
+            talk.respond(OK)
+            talk.ask(POST, b"hello")
+            talk.respond(OK)
+        kinds = (Http2Stream, StreamPatience, Exchange)
+        assert not [one for one in gc.get_objects() if isinstance(one, kinds)]
+    finally:
+        gc.enable()
