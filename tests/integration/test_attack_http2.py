@@ -9,8 +9,9 @@ from tests.soak.attacks.arena import Arena, arena, tried
 from tests.soak.attacks.attack import Attack
 
 pytestmark = pytest.mark.alone
-# One that floods, and two that hold; `tests/hostile` has each flood once.
-SOME = [one for one in http2.ATTACKS if one.name.endswith(("rapid reset", "shut windows", "half uploads"))]
+# One that floods, and two that hold; `tests/hostile` has each flood once, and shut windows. Those are left to the soak:
+# of a hundred requests one lost SYN, which comes again after a second, decides the 99th percentile.
+SOME = [one for one in http2.ATTACKS if one.name.endswith(("rapid reset", "unsettled", "half uploads"))]
 
 
 @pytest.fixture(scope="module")
