@@ -111,6 +111,7 @@ def test_websocket_is_asked_to_come_again(tmp_path: Path) -> None:
         answer = client.answers[stream]
         client.until(lambda: bytes(answer.body) == b"\x81\x05hello")
         running.route = running.route.replace("localhost", "127.0.0.1")
+        running.extra = "[limits]\ndrain_seconds = 2.0\n"  # the close frame comes at some moment of its first half
         reloaded(running, 1)
         client.until(lambda: len(answer.body) > 7)
         client.h2.send_data(stream, b"\x88\x82\0\0\0\0\x03\xf4", end_stream=True)
