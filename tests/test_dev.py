@@ -41,7 +41,7 @@ def test_every_test_is_run() -> None:
 # Programs of packages that every Debian has ("Essential: yes", and what it cannot do without).
 ESSENTIAL = frozenset({"sh", "bash", "dash", "env", "chown", "true", "false", "prlimit", "setpriv"})
 # Other programs of a package that is asked for by one of them.
-BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble"}
+BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble", "h2load": "nghttp"}
 
 
 def imported_by(files: Iterable[Path]) -> set[Path]:
