@@ -22,8 +22,10 @@ BIG = 100 * MIB
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 SMALL = 300
 ROUNDS = 5
-# Measured on a busy machine of two processors, compiled: 1.5 and 1.7 to 2.2; interpreted 2.1 and 2.1.
-MOST_OF_USUAL, MOST_OF_SLOWEST = 3.0, 4.0
+# The usual time beside a download, measured on a busy machine of two processors: 1.5 to 2.6 times that without it. The
+# 99th percentile of so few requests is what the scheduler makes of three: 0.9 to 22 times. What the proxy decides is how
+# many bytes stand in front of a small answer, and that is asserted below.
+MOST_OF_USUAL = 4.0
 UPLOADS = 4
 SOCKET_BYTES = 4 * MIB
 RECEIVE_BYTES = 65_536
@@ -94,22 +96,15 @@ def taken(proxy: Site, directory: Path, paths: list[str], streams: int) -> list[
     return [int(line[2]) for line in lines]
 
 
-def slowest(times: list[int]) -> float:
-    """The time that 99 of 100 do not exceed."""
-    return statistics.quantiles(times, n=100)[98]
-
-
 def test_small_requests_are_quick_beside_a_download(proxy: Site, tmp_path: Path) -> None:
     """Rounds side by side, since other programs on the machine disturb single ones."""
     small = ["/one/small"] * SMALL
-    ratios: list[tuple[float, float]] = []
+    ratios: list[float] = []
     for _ in range(ROUNDS):
         alone = taken(proxy, tmp_path, small, 1)
         beside = sorted(taken(proxy, tmp_path, ["/one/big", *small], 2))[:-1]
-        ratios.append((statistics.median(beside) / statistics.median(alone), slowest(beside) / slowest(alone)))
-    usual, worst = (statistics.median(one) for one in zip(*ratios, strict=True))
-    assert usual < MOST_OF_USUAL, ratios
-    assert worst < MOST_OF_SLOWEST, ratios
+        ratios.append(statistics.median(beside) / statistics.median(alone))
+    assert statistics.median(ratios) < MOST_OF_USUAL, ratios
 
 
 def test_little_of_a_download_is_in_front_of_a_small_answer(proxy: Site, server: Server) -> None:
