@@ -179,14 +179,9 @@ class Http2Connection(StreamHost):
             if not data:
                 break
             self.stream.write(data)
-        unblocked = session.unblocked
-        if unblocked:
-            streams = unblocked[:]
-            unblocked.clear()
-            for stream in streams:
-                one = self._of(stream)
-                if one is not None:
-                    one.unblocked()
+        for stream in session.take_unblocked():
+            if (one := self._of(stream)) is not None:
+                one.unblocked()
         if self._finishing and not self._is_write_paused:
             self._finish()
         if session.has_failed:

@@ -108,7 +108,7 @@ class ClientSession:
     def send_data(self, stream: SessionStream, data: bytes) -> None:
         """Queue bytes of the body.
 
-        If `stream.is_blocked` afterwards, wait until the stream is in `unblocked`.
+        If `stream.is_blocked` afterwards, wait until `take_unblocked` gives the stream.
         """
         if not (stream.is_closed or stream.is_local_ended):
             self._outbox.add_data(stream, data)
@@ -176,10 +176,9 @@ class ClientSession:
         self._outbox.close_all()
         self._outbox.add_frame(frames.go_away(0, code))
 
-    @property
-    def unblocked(self) -> list[SessionStream]:
-        """Streams whose `is_blocked` ended while data was fetched; the driver empties the list."""
-        return self._outbox.unblocked
+    def take_unblocked(self) -> list[SessionStream]:
+        """The streams whose `is_blocked` has ended since the last call, as data was fetched."""
+        return self._outbox.take_unblocked()
 
     def data_to_send(self, room: int) -> bytes:
         """What to write now: about `room` bytes at most, empty if there is nothing.

@@ -44,11 +44,11 @@ class Outbox:
         "_received",
         "_schedule",
         "_table",
+        "_unblocked",
         "_uncut_frames",
         "_windows",
         "encoder",
         "sent_bytes",
-        "unblocked",
         "window",
     )
 
@@ -71,7 +71,7 @@ class Outbox:
         self.window = DEFAULT_WINDOW
         """What the client takes on all streams together."""
         self.sent_bytes = 0
-        self.unblocked: list[SessionStream] = []
+        self._unblocked: list[SessionStream] = []
 
     @property
     def has_data(self) -> bool:
@@ -186,6 +186,13 @@ class Outbox:
             self._table.remember(stream.id, max(0, stream.receive_window))
         self.close(stream)
 
+    def take_unblocked(self) -> list[SessionStream]:
+        """The streams whose `is_blocked` has ended since the last call."""
+        unblocked = self._unblocked
+        if unblocked:
+            self._unblocked = []
+        return unblocked
+
     def data_to_send(self, room: int) -> bytes:
         """All frames without body; then bodies as far as windows, and about `room` bytes, allow."""
         if not self.has_data:
@@ -229,7 +236,7 @@ class Outbox:
             _FULL_BYTES if self._queued <= _CROWDED_BYTES else _CROWDED_FULL_BYTES
         ):
             stream.is_blocked = False
-            self.unblocked.append(stream)
+            self._unblocked.append(stream)
         if stream.queued == 0 and stream.is_local_ended:
             if stream.trailers:
                 self._end_without_body(stream)

@@ -187,14 +187,9 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
             if not data:
                 break
             self.stream.write(data)
-        unblocked = session.unblocked
-        if unblocked:
-            streams = unblocked[:]
-            unblocked.clear()
-            for stream in streams:
-                carrier = self._carriers.get(stream.id)
-                if carrier is not None:
-                    carrier.unblocked()
+        for stream in session.take_unblocked():
+            if (carrier := self._carriers.get(stream.id)) is not None:
+                carrier.unblocked()
 
     # -- the stream of bytes
 

@@ -174,7 +174,7 @@ class Dialogue:
             if isinstance(one, h2.events.DataReceived):
                 self.server.acknowledge_received_data(one.flow_controlled_length, one.stream_id)
             self.got.append(one)
-        self.client.unblocked.clear()
+        self.client.take_unblocked()
         down = self.server.data_to_send()
         for event in self.client.receive_data(down):
             assert not isinstance(event, ConnectionFailed), event.reason

@@ -222,9 +222,9 @@ class TestBlocking:
         wire.session.send_data(stream, b"x")
         assert stream.is_blocked
         while stream.queued > 32_768:
-            assert wire.session.unblocked == []
+            assert wire.session.take_unblocked() == []
             wire.sent(1)
-        assert (stream.is_blocked, wire.session.unblocked) == (False, [stream])
+        assert (stream.is_blocked, wire.session.take_unblocked()) == (False, [stream])
 
     def test_all_streams_together_hold_little(self) -> None:
         """The client opens no window: what waits for it is bounded."""
@@ -243,7 +243,7 @@ class TestBlocking:
                 wire.session.send_data(stream, bytes(8_192))
         while wire.session._outbox.has_data:
             wire.sent()
-        assert {stream.id for stream in wire.session.unblocked} == {stream.id for stream in streams}
+        assert {stream.id for stream in wire.session.take_unblocked()} == {stream.id for stream in streams}
 
     @pytest.mark.parametrize("are_read", [True, False])
     def test_a_crowd_that_is_gone_blocks_no_stream(self, wire: Wire, *, are_read: bool) -> None:
