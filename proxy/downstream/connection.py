@@ -24,10 +24,9 @@ from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer
+from proxy.limits.reasons import CLIENT_CLOSED_REQUEST
 from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
-
-_CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class _ConnectionState(Enum):
@@ -293,7 +292,7 @@ class Downstream(StreamOwner[bytes]):
         if self._state is _ConnectionState.IDLE and self._inbox.data and not self._is_write_paused:
             self._next_head()
 
-    def abandon(self, reason: str, status: int = _CLIENT_CLOSED_REQUEST) -> None:
+    def abandon(self, reason: str, status: int = CLIENT_CLOSED_REQUEST) -> None:
         """The client will get no answer: stop its exchange, if there is one."""
         exchange, self._exchange = self._exchange, None
         self._state, self.deadline = _ConnectionState.ENDING, NEVER

@@ -25,9 +25,8 @@ from proxy.http2.causes import ResetCause, reset_cause
 from proxy.http2.errors import ErrorCode, StreamFault
 from proxy.http2.header_decoder import DecodedFields
 from proxy.http2.streams import SessionStream, StreamSide
-from proxy.limits.reasons import RequestReason
+from proxy.limits.reasons import CLIENT_CLOSED_REQUEST, RequestReason
 
-_CLIENT_CLOSED_REQUEST: Final = 499
 _BAD_REQUEST: Final = 400
 
 
@@ -276,7 +275,7 @@ class Http2Stream(StreamSide):
 
     def reader_is_late(self, reason: str) -> None:
         """The client took too little of its answer for too long."""
-        self._break_off(ErrorCode.CANCEL, reason, _CLIENT_CLOSED_REQUEST)
+        self._break_off(ErrorCode.CANCEL, reason, CLIENT_CLOSED_REQUEST)
 
     # -- ends
 
@@ -314,7 +313,7 @@ class Http2Stream(StreamSide):
         if tunnel is not None:
             tunnel.lost(error or ConnectionResetError(reason))
 
-    def abandon(self, reason: str, status: int = _CLIENT_CLOSED_REQUEST) -> None:
+    def abandon(self, reason: str, status: int = CLIENT_CLOSED_REQUEST) -> None:
         """Stop what answers the request, if anything does."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

@@ -114,7 +114,8 @@ CLOSED: Final = "closed"
 That is no failure.
 """
 _SWITCHING_PROTOCOLS: Final = 101
-_CLIENT_CLOSED_REQUEST: Final = 499
+CLIENT_CLOSED_REQUEST: Final = 499
+"""The status in the log if the client left before its response was complete; nginx has the same."""
 
 
 def request_reason(status: int, error: str) -> RequestReason | None:
@@ -130,6 +131,6 @@ def request_reason(status: int, error: str) -> RequestReason | None:
         return _SIZES.get(status, reason)
     if reason is not None:
         return reason
-    if status == _CLIENT_CLOSED_REQUEST:
+    if status == CLIENT_CLOSED_REQUEST:
         return RequestReason.GIVEN_UP
     return RequestReason.WEBSOCKET if status == _SWITCHING_PROTOCOLS else RequestReason.UPSTREAM
