@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from config.addresses import name_matches
 from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
 from config.omissions import Omissions
 from config.payload_crosschecks import payload_problems
 from config.problems import Problem, Severity, shown
+from config.route_crosschecks import route_problems
 from config.schema import (
     REJECT,
     Config,
@@ -16,7 +16,6 @@ from config.schema import (
     IssuedCredentialConfig,
     LimitsConfig,
     PqPolicy,
-    RouteConfig,
 )
 
 # Pairs of limits of which the second is reached first if the first is larger.
@@ -51,8 +50,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *acme_problems(config, file, omissions or Omissions()),
         *checks.upstreams(),
         *checks.cookies(),
-        *checks.routes(),
-        *checks.duplicate_routes(),
+        *route_problems(config, file, checks.omissions),
         *checks.providers(),
         *checks.limits(),
         *checks.listener_limits(),
@@ -204,30 +202,6 @@ class _CrossChecks:
                         "a different cookie for each upstream, because they would overwrite each other",
                     )
 
-    def routes(self) -> Iterator[Problem]:
-        upstreams = self._names("upstream", self.config.upstream)
-        listeners = self.config.listener.values()
-        never_pq = bool(listeners) and all(listener.pq is PqPolicy.OFF for listener in listeners)
-        for index, route in enumerate(self.config.route):
-            if route.upstream not in upstreams:
-                allowed = f"the name of an upstream: {_listed(upstreams)}"
-                yield self._error(("route", index, "upstream"), shown(route.upstream), allowed)
-            if not self._is_covered(route):
-                allowed = f"a host among the names of the identities, because clients can only reach these: {self._all_names()}"
-                yield self._error(("route", index, "host"), f'"{route.host}"', allowed)
-            if route.pq and never_pq and not self.omissions.touch("listener"):
-                allowed = 'no pq here, or a listener whose pq is not "off": now this route refuses every request'
-                yield self._error(("route", index, "pq"), f'"{route.pq}"', allowed)
-
-    def duplicate_routes(self) -> Iterator[Problem]:
-        owners: dict[tuple[str, str], str] = {}
-        for index, route in enumerate(self.config.route):
-            key = self.omissions.key("route", index)
-            first = owners.setdefault((route.host, route.path), key)
-            if first != key:
-                found = f'host "{route.host}" and path "{route.path}", which {first} already uses'
-                yield Problem(self.file, key, found, "each pair of host and path once")
-
     def providers(self) -> Iterator[Problem]:
         providers = self.config.openssl.providers
         for index, name in enumerate(providers):
@@ -263,19 +237,8 @@ class _CrossChecks:
             better = f"at most {most:_}, the value of {larger}, which is reached first"
             yield self._warning((*place, smaller), f"{value:_}", better)
 
-    def _is_covered(self, route: RouteConfig) -> bool:
-        if self.omissions.touch("identity"):
-            return True  # the name may be in the part that could not be read
-        names = [name for identity in self.config.identity.values() for name in identity.names]
-        if route.host.startswith("*."):  # in a route, the wildcard stands for one label or more
-            return any(name.endswith(route.host[1:]) for name in names)
-        return any(name_matches(name, route.host) for name in names)
-
     def _names(self, table: str, entries: Iterable[str]) -> frozenset[str]:
         return frozenset(entries) | self.omissions.names(table)
-
-    def _all_names(self) -> str:
-        return _listed(name for identity in self.config.identity.values() for name in identity.names)
 
     def _error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
         return Problem(self.file, self.omissions.key(*location), found, allowed)

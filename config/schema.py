@@ -18,7 +18,6 @@ from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
 from config.listener import REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
 from config.payload import (
-    Origin,
     PayloadConfig,
     PayloadEnvelope,
     PayloadMode,
@@ -27,6 +26,7 @@ from config.payload import (
     SessionSuite,
 )
 from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
+from config.route import RouteConfig
 from config.sealing import SealingConfig
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table, WrittenPath
@@ -81,10 +81,6 @@ MOST_WORKERS = 64
 # What useradd(8) takes.
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 
-# What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
-# same prefix in it.
-_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
-
 
 class CredentialPreference(StrEnum):
     """Which credential of an identity a client gets that accepts several."""
@@ -98,20 +94,6 @@ class LogFormat(StrEnum):
 
     JSON = "json"
     PRETTY = "pretty"
-
-
-def _parse_route_path(value: str) -> str:
-    if not _PATH.fullmatch(value):
-        raise Refused('a path that starts with "/", in ASCII, without "%", ";", query or fragment')
-    if {".", ".."} & set(value.split("/")) or "//" in value:
-        raise Refused('a path without empty, "." and ".." segments')
-    return value
-
-
-def _parse_route_pq(value: PqPolicy | None) -> PqPolicy | None:
-    if value not in {None, PqPolicy.REQUIRE}:
-        raise Refused('"require", or no such key: a route can only be stricter than its listener')
-    return value
 
 
 def _parse_provider(value: str) -> str:
@@ -189,31 +171,6 @@ class IdentityConfig(Table):
         if len(single) == 1 or not (single or self.credential):
             raise Refused(allowed, found=f"{single[0]} alone" if single else "none of them", about=about)
         return self
-
-
-class RouteConfig(Table):
-    """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
-
-    `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
-    their body came. `payload`: whether bodies are encrypted between the client's code and the
-    proxy, with a ring, by sessions, or either. `payload_origins`: pages of which origins may read
-    what the proxy itself answers there.
-    """
-
-    identified_by: ClassVar[tuple[str, ...]] = ("host", "path")
-
-    host: ServerName
-    path: Annotated[str, AfterValidator(_parse_route_path)] = "/"
-    upstream: str
-    pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
-    body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
-    rate: RateConfig | None = None
-    stream_requests: bool = Field(default=False, strict=True)
-    payload: PayloadMode = PayloadMode.OFF
-    payload_ring: str | None = None
-    payload_sessions: bool = Field(default=False, strict=True)
-    payload_websocket: bool = Field(default=False, strict=True)
-    payload_origins: tuple[Origin, ...] = ()
 
 
 class OpensslConfig(Table):

@@ -1,0 +1,55 @@
+"""The shape of `[[route]]`. Pure."""
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from config.addresses import Refused
+from config.limits import RateConfig
+from config.listener import PqPolicy
+from config.payload import Origin, PayloadMode
+from config.values import ServerName, Table
+
+# What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
+# same prefix in it.
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
+
+
+def _parse_route_path(value: str) -> str:
+    if not _PATH.fullmatch(value):
+        raise Refused('a path that starts with "/", in ASCII, without "%", ";", query or fragment')
+    if {".", ".."} & set(value.split("/")) or "//" in value:
+        raise Refused('a path without empty, "." and ".." segments')
+    return value
+
+
+def _parse_route_pq(value: PqPolicy | None) -> PqPolicy | None:
+    if value not in {None, PqPolicy.REQUIRE}:
+        raise Refused('"require", or no such key: a route can only be stricter than its listener')
+    return value
+
+
+class RouteConfig(Table):
+    """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
+
+    `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
+    their body came. `payload`: whether bodies are encrypted between the client's code and the
+    proxy, with a ring, by sessions, or either. `payload_origins`: pages of which origins may read
+    what the proxy itself answers there.
+    """
+
+    identified_by: ClassVar[tuple[str, ...]] = ("host", "path")
+
+    host: ServerName
+    path: Annotated[str, AfterValidator(_parse_route_path)] = "/"
+    upstream: str
+    pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
+    body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
+    rate: RateConfig | None = None
+    stream_requests: bool = Field(default=False, strict=True)
+    payload: PayloadMode = PayloadMode.OFF
+    payload_ring: str | None = None
+    payload_sessions: bool = Field(default=False, strict=True)
+    payload_websocket: bool = Field(default=False, strict=True)
+    payload_origins: tuple[Origin, ...] = ()

@@ -1,0 +1,70 @@
+"""What routes say about each other and about other tables. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from config.addresses import name_matches
+from config.listener import PqPolicy
+from config.omissions import Omissions
+from config.problems import Problem, shown
+from config.schema import Config, RouteConfig
+
+
+def route_problems(config: Config, file: str, omissions: Omissions) -> Iterator[Problem]:
+    """Every problem of a route that is not seen in its own table."""
+    checks = _RouteChecks(config, file, omissions)
+    for index, route in enumerate(config.route):
+        yield from checks.upstream(index, route)
+        yield from checks.host(index, route)
+        yield from checks.pq(index, route)
+    yield from checks.duplicates()
+
+
+@dataclass(frozen=True, slots=True)
+class _RouteChecks:
+    config: Config
+    file: str
+    omissions: Omissions
+
+    def upstream(self, index: int, route: RouteConfig) -> Iterator[Problem]:
+        upstreams = frozenset(self.config.upstream) | self.omissions.names("upstream")
+        if route.upstream not in upstreams:
+            allowed = f"the name of an upstream: {_listed(upstreams)}"
+            yield self._error(("route", index, "upstream"), shown(route.upstream), allowed)
+
+    def host(self, index: int, route: RouteConfig) -> Iterator[Problem]:
+        if self.omissions.touch("identity"):
+            return  # the name may be in the part that could not be read
+        names = [name for identity in self.config.identity.values() for name in identity.names]
+        if route.host.startswith("*."):  # in a route, the wildcard stands for one label or more
+            is_covered = any(name.endswith(route.host[1:]) for name in names)
+        else:
+            is_covered = any(name_matches(name, route.host) for name in names)
+        if not is_covered:
+            allowed = (
+                f"a host among the names of the identities, because clients can only reach these: {_listed(names)}"
+            )
+            yield self._error(("route", index, "host"), f'"{route.host}"', allowed)
+
+    def pq(self, index: int, route: RouteConfig) -> Iterator[Problem]:
+        listeners = self.config.listener.values()
+        never_pq = bool(listeners) and all(listener.pq is PqPolicy.OFF for listener in listeners)
+        if route.pq and never_pq and not self.omissions.touch("listener"):
+            allowed = 'no pq here, or a listener whose pq is not "off": now this route refuses every request'
+            yield self._error(("route", index, "pq"), f'"{route.pq}"', allowed)
+
+    def duplicates(self) -> Iterator[Problem]:
+        owners: dict[tuple[str, str], str] = {}
+        for index, route in enumerate(self.config.route):
+            key = self.omissions.key("route", index)
+            first = owners.setdefault((route.host, route.path), key)
+            if first != key:
+                found = f'host "{route.host}" and path "{route.path}", which {first} already uses'
+                yield Problem(self.file, key, found, "each pair of host and path once")
+
+    def _error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, allowed)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(set(names))) or "there is none"

@@ -1,0 +1,100 @@
+"""What routes say about each other and about other tables."""
+
+import tomllib
+
+import pytest
+
+from config.crosschecks import cross_check
+from config.omissions import Omissions
+from config.schema import Config
+
+GOOD = """
+[listener.public]
+bind = "127.0.0.1:8443"
+[identity.chat]
+names = ["chat.example.org", "*.chat.example.org"]
+certificate = "chat.pem"
+key = "chat.key"
+[upstream.chat]
+servers = ["http://127.0.0.1:8000"]
+[[route]]
+host = "chat.example.org"
+upstream = "chat"
+"""
+
+
+def check(text: str, *omitted: tuple[str | int, ...]) -> list[str]:
+    config = Config.model_validate(tomllib.loads(text))
+    return [str(problem) for problem in cross_check(config, "f", Omissions(frozenset(omitted)))]
+
+
+def test_a_route_leads_to_an_upstream() -> None:
+    text = GOOD.replace('upstream = "chat"', 'upstream = "nowhere"')
+    assert 'f: route[0].upstream: found "nowhere"; allowed: the name of an upstream: "chat"' in check(text)
+    assert not any("route[0]" in problem for problem in check(text, ("upstream", "nowhere")))
+    empty = text.replace("[upstream.chat]\nservers = ", "# ")
+    assert check(empty) == ['f: route[0].upstream: found "nowhere"; allowed: the name of an upstream: there is none']
+
+
+@pytest.mark.parametrize(
+    "host", ["chat.example.org", "a.chat.example.org", "*.chat.example.org", "*.example.org", "*.org"]
+)
+def test_a_route_host_that_some_client_can_ask_for_is_fine(host: str) -> None:
+    assert check(GOOD.replace('host = "chat.example.org"', f'host = "{host}"')) == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "example.org",
+        "files.example.org",
+        "a.b.chat.example.org",
+        "*.files.example.org",
+        "*.at.example.org",
+        "192.0.2.1",
+    ],
+)
+def test_a_route_host_that_no_identity_has_is_refused(host: str) -> None:
+    text = GOOD.replace('host = "chat.example.org"', f'host = "{host}"')
+    assert check(text) == [
+        f'f: route[0].host: found "{host}"; allowed: a host among the names of the identities, because clients can only reach these: '
+        '"*.chat.example.org", "chat.example.org"'
+    ]
+    assert check(text, ("identity", "gone")) == []
+
+
+def test_a_strict_route_needs_a_listener_that_offers_hybrids() -> None:
+    text = GOOD.replace(":8443", ':8443"\npq = "off') + 'pq = "require"\n'
+    (problem,) = check(text)
+    assert problem.startswith(
+        'f: route[0].pq: found "require"; allowed: no pq here, or a listener whose pq is not "off"'
+    )
+    assert check(text, ("listener", "public", "pq")) == []
+    assert check(text + '[listener.two]\nbind = "[::1]:8443"\n') == []
+
+
+def test_host_and_path_of_a_route_are_unique() -> None:
+    again = '[[route]]\nhost = "Chat.example.org"\npath = "/"\nupstream = "chat"\n'
+    assert check(GOOD + again) == [
+        'f: route[1]: found host "chat.example.org" and path "/", which route[0] already uses; allowed: each pair of host and path once'
+    ]
+    (problem,) = check(GOOD + again, ("route", 0))
+    assert problem.startswith("f: route[2]: found")
+    assert "which route[1] already uses" in problem
+
+
+def test_path_with_and_without_a_final_slash_are_two_routes() -> None:
+    routes = [
+        f'[[route]]\nhost = "chat.example.org"\npath = "{path}"\nupstream = "chat"\n' for path in ("/api", "/api/")
+    ]
+    assert check(GOOD + "".join(routes)) == []
+
+
+def test_a_name_is_listed_once_in_what_is_allowed() -> None:
+    text = (
+        GOOD.replace('host = "chat.example.org"', 'host = "other.example.org"')
+        + '[identity.again]\nnames = ["chat.example.org"]\n'
+    )
+    text += 'certificate = "a"\nkey = "b"\n'
+    (host,) = [problem for problem in check(text) if problem.startswith("f: route[0].host")]
+    assert host.count('"chat.example.org"') == 1
