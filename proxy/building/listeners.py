@@ -8,7 +8,7 @@ from config.schema import REJECT, ListenerConfig
 from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
 from proxy.building.signing import signing_plan, without_tokens
-from proxy.downstream.listener import ListenerRuntime
+from proxy.downstream.listening import ListenerRuntime
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.tls.capabilities import Capabilities

@@ -1,8 +1,7 @@
 """Counts connections against the limits, and hands each to its handshake, then to HTTP."""
 
 import socket
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from functools import partial
 from socket import SocketType
 from typing import Final
@@ -14,29 +13,20 @@ from proxy.downstream.connection import Downstream
 from proxy.downstream.ending import ClientEnding
 from proxy.downstream.h2_connection import Http2Connection
 from proxy.downstream.h2_ending import Http2Ending
+from proxy.downstream.listening import ListenerRuntime, ListenerServices
 from proxy.downstream.service import HttpService
-from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
+from proxy.limits.connections import ClientCounts, ConnectionCounts
 from proxy.limits.idleness import Idle, Shown
-from proxy.limits.networks import EXEMPT, Networks, is_in, network_of
+from proxy.limits.networks import EXEMPT, is_in, network_of
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.requests import ClientRates
 from proxy.limits.room import Room
-from proxy.limits.scarcity import Scarcity
-from proxy.limits.shared import SharedTable
-from proxy.net.deadlines import Deadlines
-from proxy.net.shared_io import SharedIo
-from proxy.net.sockets import Linger, SocketStream
+from proxy.net.sockets import SocketStream
 from proxy.net.tcp_options import keep_little_unsent
-from proxy.observe.counters import Counters
 from proxy.observe.events.certificates import ChallengeAnswered
 from proxy.observe.events.clients import HandshakeFailed, milliseconds, offered_groups
-from proxy.observe.events.event import Event, Tell
-from proxy.observe.turned_away import TurnedAway
-from proxy.tls.challenges import PendingChallenges
 from proxy.tls.handshake import Handshake
-from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.results import Established, Failed
-from proxy.tls.signed_flight import FlightServices
 from proxy.tls.stream import TlsStream
 from proxy.tls.waiting_data import RECORD_WIRE_BYTES
 
@@ -46,43 +36,6 @@ _LAST_HANDSHAKE_SECONDS: Final = 2.0
 # One TLS record in a read: more would let one connection hold the loop for longer (KeyUpdate
 # floods).
 _READ_BYTES: Final = RECORD_WIRE_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerRuntime:
-    """What one configuration says about a listener. A connection keeps what it started with."""
-
-    name: str
-    policy: HandshakePolicy
-    cipher_suites: str
-    limits: ListenerLimits
-    trusted_peers: Networks
-    linger: Linger
-    exempt: Networks = ()
-    """Networks to which the limits on single clients do not apply."""
-
-
-def _untold(_event: Event) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerServices:
-    """What all listeners of a loop share."""
-
-    io: SharedIo
-    deadlines: Deadlines
-    http: HttpService
-    counters: Counters
-    flights: FlightServices
-    log: Callable[[HandshakeFailed], None]
-    scarcity: Scarcity
-    turned_away: TurnedAway
-    shared: SharedTable = field(default_factory=SharedTable.private)
-    """The counts of all workers."""
-    challenges: PendingChallenges = field(default_factory=PendingChallenges)
-    """The answers to challenges, which CAs may see."""
-    tell: Tell = _untold
 
 
 class Listener:

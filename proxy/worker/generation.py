@@ -23,7 +23,7 @@ from proxy.building.signing import token_plans
 from proxy.building.token_credentials import note_session_shortage, usable_credentials
 from proxy.building.upstreams import upstream_plans
 from proxy.downstream.admission import RouteTarget
-from proxy.downstream.listener import ListenerRuntime
+from proxy.downstream.listening import ListenerRuntime
 from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.service import HttpLimits, HttpRuntime
 from proxy.http.routing import RouteTable

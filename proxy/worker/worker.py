@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol
 from config.issuers import PLAIN_LISTENER
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.building.resources import resource_limits, worker_count
-from proxy.downstream.listener import Listener, ListenerServices
+from proxy.downstream.listener import Listener
+from proxy.downstream.listening import ListenerServices
 from proxy.downstream.plain_listener import PlainListener, PlainServices
 from proxy.downstream.service import HttpService, RequestLedger
 from proxy.limits.machine import ProcessFigures, memory_bytes

@@ -18,7 +18,8 @@ import uvloop
 
 from config.loader import load
 from config.schema import Bind
-from proxy.downstream.listener import Listener, ListenerServices
+from proxy.downstream.listener import Listener
+from proxy.downstream.listening import ListenerServices
 from proxy.downstream.service import HttpService, RequestLedger
 from proxy.limits.machine import ProcessFigures
 from proxy.limits.scarcity import ResourceLimits, Scarcity

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
-from proxy.downstream.listener import Listener, ListenerRuntime, ListenerServices
+from proxy.downstream.listener import Listener
+from proxy.downstream.listening import ListenerRuntime, ListenerServices
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.limits.scarcity import ResourceLimits, Scarcity

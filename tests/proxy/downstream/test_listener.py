@@ -14,7 +14,8 @@ import pytest
 
 from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
 from proxy.downstream.connection import Downstream
-from proxy.downstream.listener import Listener, ListenerRuntime, ListenerServices
+from proxy.downstream.listener import Listener
+from proxy.downstream.listening import ListenerRuntime, ListenerServices
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.networks import EXEMPT, network_of
