@@ -1,19 +1,18 @@
-"""Whether a well-framed request may go to an upstream, and to which. Pure."""
+"""Which route a well-framed request takes. Pure.
+
+What the route then demands of the client is judged in `demands`.
+"""
 
 from dataclasses import dataclass
-from typing import Final
 
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
-from proxy.http.problems import pq_required
+from proxy.http.head import RequestHead
 from proxy.http.routing import AmbiguousPath, RouteTable
 from proxy.limits.requests import RequestRate
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
 from proxy.tls.results import Established
-
-# Nearly every client with post-quantum key exchange offers it; a listener may take others as well.
-_USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,11 @@ class RouteTarget:
     """
 
 
-def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
+def admit(
+    head: RequestHead, framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]
+) -> RouteTarget | RequestRefusal:
     """Find the target of a request on a connection with these TLS facts, or the refusal."""
+    del head
     # RFC 9110 section 7.4: the certificate of this connection was chosen for another name, so the
     # requested name may belong to another server
     if not tls.identity.covers(framing.host.decode("ascii")):
@@ -53,13 +55,4 @@ def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTar
         return RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
     if route is None:
         return RequestRefusal(404, "nothing is served here", "no_route")
-    target = route.payload
-    if target.requires_pq and not (tls.group is not None and tls.group.is_quantum_safe):
-        group = tls.group_name
-        return RequestRefusal(
-            403,
-            f"this route requires post-quantum key exchange; your connection uses {group}",
-            "route_requires_pq",
-            pq_required(group, _USUAL_GROUPS),
-        )
-    return target
+    return route.payload

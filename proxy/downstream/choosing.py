@@ -5,6 +5,7 @@ from typing import TypeAlias
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.contracts import Client
+from proxy.downstream.demands import unmet_demand
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.local import LocalResponder
 from proxy.downstream.refusals import RequestRefusal
@@ -28,14 +29,18 @@ def take_up(
     target = request.admitted(facts.tls, service.runtime.routes)
     if isinstance(target, RequestRefusal):
         return Exchange(client, service, request, request_id), target
+    refusal = unmet_demand(target, facts, fields)
     responder: Chosen
-    if target.payload is not None:
+    if refusal is not None:
+        responder = Exchange(client, service, request, request_id)
+    elif target.payload is not None:
         bodies = SealedBodies(service, request, target.payload, target.label)
         responder = Exchange(client, service, request, request_id, bodies)
     elif target.endpoint is not None:
         responder = LocalResponder(client, service, request, request_id, target.endpoint)
     else:
         responder = Exchange(client, service, request, request_id)
+    responder.target = target
     responder.tally.route = target.label
     responder.holder = facts.counts_as(fields)
-    return responder, responder.refused_by(target.body_bytes) or target
+    return responder, refusal or responder.refused_by(target.body_bytes) or target

@@ -15,6 +15,7 @@ from typing import Final
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.attempts import Attempts
 from proxy.downstream.contracts import BodyCodec, Client
+from proxy.downstream.outgoing import OutgoingRequest
 from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long, upstream_failure
 from proxy.downstream.request_body import RequestBody, is_repeatable
 from proxy.downstream.requests import Request
@@ -23,7 +24,6 @@ from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.tally import RequestTally
 from proxy.http.framing import BodyKind
 from proxy.http.head import Header
-from proxy.http.headers import upstream_fields, upstream_head
 from proxy.http.responses import Response
 from proxy.limits.networks import EXEMPT
 from proxy.net.byte_stream import ByteStream
@@ -55,14 +55,15 @@ class Exchange:
         "_connection",
         "_framing",
         "_is_client_paused",
+        "_outgoing",
         "_request",
-        "_sent",
         "_service",
         "_state",
         "_writer",
         "holder",
         "is_request_complete",
         "tally",
+        "target",
     )
 
     def __init__(
@@ -83,10 +84,10 @@ class Exchange:
             bodies, ends_itself = service.runtime.limits.bodies, request.head.major_version == 1
             self._body = RequestBody(request.framing, self._framing, bodies, service.clock, ends_itself=ends_itself)
         self._connection: Carrier | None = None
-        self._is_client_paused = False
-        self._state = _ExchangeState.NEW
+        self._state, self._is_client_paused = _ExchangeState.NEW, False
         self._attempts: Attempts
-        self._sent: bytes  # first the field lines, then the head, then all of a request that may be sent once more
+        self._outgoing: OutgoingRequest
+        self.target: RouteTarget | None = None  # also of a request that its route refuses
 
     @property
     def mark(self) -> bytes:
@@ -100,7 +101,7 @@ class Exchange:
         is_coded = self._codec is not None and self._codec.is_coded
         if body is not None and body.begin(streams=target.streams_requests, is_coded=is_coded):
             self._writer.invite()
-        self._sent = fields
+        self._outgoing = OutgoingRequest(self._request, target, self._client, fields)
         self._state = _ExchangeState.GATHERING
         self.proceed()
 
@@ -108,18 +109,16 @@ class Exchange:
         """Go on with the body. Called after `receive`, because it may end the exchange."""
         body = self._body
         if self._state is _ExchangeState.GATHERING and (body is None or body.is_enough):
-            framing, request, codec = self._framing, self._request, self._codec
+            framing, codec = self._framing, self._codec
             if codec is not None:
                 if not codec.is_ready:
                     return
                 framing = codec.framed(framing if body is None else body.framing)
             elif body is not None:
                 framing = body.settled()
-            if framing is not request.framing:  # else the connection has the field lines of this and other requests
-                self._sent = upstream_fields(request.head, framing, self._client.peer)
-                if body is not None:
-                    body.framing = framing
-            self._sent = upstream_head(request.head, framing, self._sent, self.tally.request_id)
+            if body is not None:
+                body.framing = framing
+            self._outgoing.write_head(framing, self.tally.request_id)
             self._state = _ExchangeState.WAITING
             self._acquire()
         if body is not None and self._state is _ExchangeState.WAITING and body.has_more:
@@ -199,14 +198,15 @@ class Exchange:
     def upstream_acquired(self, connection: Carrier) -> None:
         """Send what is here of the request; keep a complete one if it may be sent once more."""
         self._state, self._connection = _ExchangeState.SENT, connection
-        request, body = self._sent, self._body
+        outgoing, body = self._outgoing, self._body
+        request = outgoing.text
         if body is not None:
-            request, self._sent = request + body.take(is_bare=connection.has_frames), b""
+            request, outgoing.text = request + body.take(is_bare=connection.has_frames), b""
             self._client.body_taken()
             if not body.is_complete:
                 self._client.resume_request()  # first: a blocked server pauses it again
             elif connection.has_frames or is_repeatable(self._request.head.method, self._framing):
-                self._sent, self._body = request, None
+                outgoing.text, self._body = request, None
         receiver = self if self._codec is None else self._codec.receiver(self)
         connection.is_request_complete = self.is_request_complete
         connection.begin(receiver, self._request.head.method, self._framing.websocket, request)
@@ -264,8 +264,7 @@ class Exchange:
     def response_ended(self, trailers: list[Header]) -> None:
         """Finish the response."""
         self._writer.end(trailers)
-        self._connection = None
-        self._state = _ExchangeState.OVER
+        self._state, self._connection = _ExchangeState.OVER, None
         self.response_flushed()
         self._client.finished(self._writer.persistence)
 
@@ -284,7 +283,7 @@ class Exchange:
             self._state = _ExchangeState.OVER
             self.response_flushed()
             self._client.cut(str(failure))
-        elif is_retryable and self._attempts.may_repeat(self._sent, failure):
+        elif is_retryable and self._attempts.may_repeat(self._outgoing.text, failure):
             self._state = _ExchangeState.WAITING
             self._acquire(failure)
         else:

@@ -49,6 +49,7 @@ class LocalResponder:
         "holder",
         "is_request_complete",
         "tally",
+        "target",
     )
 
     mark: Final = FOR_EVERY_ORIGIN
@@ -70,6 +71,7 @@ class LocalResponder:
         self._endpoint = endpoint
         self.tally = RequestTally(request_id, service.stopwatch())
         self.holder = EXEMPT
+        self.target: RouteTarget | None = None
         framing, limits = request.framing, service.runtime.limits.bodies
         ends_itself = request.head.major_version == 1
         self._body = RequestBody(framing, framing, limits, service.clock, ends_itself=ends_itself)
@@ -101,8 +103,8 @@ class LocalResponder:
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Answer as soon as the request is complete."""
-        del target, fields
-        self._is_started = True
+        del fields
+        self.target, self._is_started = target, True
         if self._request.framing.expects_continue and not self.is_request_complete:
             self._writer.invite()
         self.proceed()

@@ -58,7 +58,7 @@ class Request:
     def admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
         """Where the request may go, see `admission.admit`."""
         if self._routes is not routes:
-            self._admission = admit(self.framing, tls, routes)
+            self._admission = admit(self.head, self.framing, tls, routes)
             self._routes = routes
         return self._admission
 

@@ -1,6 +1,7 @@
 """What a connection was before it became a tunnel: for the log, and to judge it again."""
 
 from proxy.downstream.client import ClientFacts
+from proxy.downstream.demands import unmet_demand
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
@@ -45,6 +46,8 @@ class Upgraded:
         runtime, facts = self._service.runtime, self._facts
         facts.tls = standing(facts.tls, facts.listener, runtime.policies)
         admitted = self._request.admitted(facts.tls, runtime.routes)
+        if not isinstance(admitted, RequestRefusal):
+            admitted = unmet_demand(admitted, facts, self._request.framing.fields) or admitted
         if isinstance(admitted, RequestRefusal):
             raise NoLongerWelcome(f"a reload removed its route or made it stricter: {admitted.detail}")
 

@@ -1,4 +1,4 @@
-"""Which requests may go to an upstream, and to which."""
+"""Which route a request takes, or why it takes none."""
 
 import pytest
 
@@ -7,37 +7,32 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import request_framing
 from proxy.http.head import parse_request_head
 from proxy.http.routing import Route, RouteTable
-from proxy.tls.groups import NamedGroup
-from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, established, request
+from tests.fakes_http import LIMITS, established, request
 
 
-def target(label: str, *, requires_pq: bool = False) -> RouteTarget:
+def target(label: str) -> RouteTarget:
     """Where a route leads."""
-    return RouteTarget(label, "chat", requires_pq, 1_000)
+    return RouteTarget(label, "chat", requires_pq=False, body_bytes=1_000)
 
 
 ROUTES = RouteTable(
     [
         Route("chat.test", "/", target("root")),
-        Route("chat.test", "/admin", target("admin", requires_pq=True)),
+        Route("chat.test", "/admin", target("admin")),
     ]
 )
 
 
-def admitted(
-    start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", group: NamedGroup | None = HYBRID
-) -> RouteTarget | RequestRefusal:
+def admitted(start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test") -> RouteTarget | RequestRefusal:
     """Judge a request on a connection for chat.test or other.test."""
-    framing = request_framing(parse_request_head(request(start=start, host=host), LIMITS.head))
-    tls = established("other.test" if host == b"other.test" else "chat.test", group)
-    return admit(framing, tls, ROUTES)
+    head = parse_request_head(request(start=start, host=host), LIMITS.head)
+    tls = established("other.test" if host == b"other.test" else "chat.test")
+    return admit(head, request_framing(head), tls, ROUTES)
 
 
-def refusal(
-    start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", group: NamedGroup | None = HYBRID
-) -> RequestRefusal:
+def refusal(start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test") -> RequestRefusal:
     """Judge a request that is refused."""
-    refused = admitted(start, host, group)
+    refused = admitted(start, host)
     assert isinstance(refused, RequestRefusal)
     return refused
 
@@ -75,17 +70,3 @@ def test_path_that_readers_might_take_differently_is_refused() -> None:
 def test_host_without_a_route_has_nothing() -> None:
     refused = refusal(host=b"other.test")
     assert (refused.status, refused.reason) == (404, "no_route")
-
-
-def test_stricter_route_takes_hybrids() -> None:
-    assert isinstance(admitted(b"GET /admin HTTP/1.1"), RouteTarget)
-
-
-@pytest.mark.parametrize(("group", "name"), [(CLASSICAL, "X25519"), (None, "unknown")])
-def test_stricter_route_names_group_and_remedy(group: NamedGroup | None, name: str) -> None:
-    refused = refusal(b"GET /admin HTTP/1.1", group=group)
-    assert (refused.status, refused.reason) == (403, "route_requires_pq")
-    assert name in refused.detail
-    assert refused.members["group"] == name
-    assert "X25519MLKEM768" in str(refused.members["required"])
-    assert "client" in str(refused.members["remedy"])

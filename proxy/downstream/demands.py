@@ -1,0 +1,30 @@
+"""What a route demands of the client, before anything else of the request is judged."""
+
+from typing import Final
+
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.refusals import RequestRefusal
+from proxy.http.fields import Fields
+from proxy.http.problems import pq_required
+
+# Nearly every client with post-quantum key exchange offers it; a listener may take others as well.
+_USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
+
+
+def unmet_demand(target: RouteTarget, facts: ClientFacts, fields: Fields) -> RequestRefusal | None:
+    """The answer to a request whose client may not use the route; None for one that may.
+
+    `fields` are those of the request: a trusted peer names its client there.
+    """
+    del fields
+    group = facts.tls.group
+    if target.requires_pq and not (group is not None and group.is_quantum_safe):
+        name = facts.tls.group_name
+        return RequestRefusal(
+            403,
+            f"this route requires post-quantum key exchange; your connection uses {name}",
+            "route_requires_pq",
+            pq_required(name, _USUAL_GROUPS),
+        )
+    return None

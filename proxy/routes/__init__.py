@@ -1,0 +1,1 @@
+"""What a route does beside forwarding: access, paths, fields, answers of its own. Pure."""
