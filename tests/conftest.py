@@ -9,8 +9,11 @@ import hypothesis
 import pytest
 import uvloop
 
-# Here and not in the folder: tests of the browser import them as well.
-pytest.register_assert_rewrite("tests.integration.gateway", "tests.integration.stage", "tests.integration.upstreams")
+# Here and not in their folders: tests of other folders import them as well, perhaps before the conftest of the folder is read.
+pytest.register_assert_rewrite(
+    *("tests.integration.gateway", "tests.integration.stage", "tests.integration.upstreams"),
+    *("tests.hostile.scene", "tests.hostile.client", "tests.hostile.recorder"),
+)
 
 from proxy.processes.hot_path import hot_path  # noqa: E402 - rewritten only from here on
 from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on

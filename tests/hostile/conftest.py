@@ -6,10 +6,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.hostile.scene", "tests.hostile.client", "tests.hostile.recorder")
-
-from tests.hostile.recorder import Recorder  # noqa: E402 - rewritten only from here on
-from tests.hostile.scene import DOORS, TRUSTING, Proxy, Scene, proxy, write_certificates  # noqa: E402
+from tests.hostile.recorder import Recorder
+from tests.hostile.scene import DOORS, TRUSTING, Proxy, Scene, proxy, write_certificates
 
 HURRIED = {
     "handshake_seconds": 0.3,
