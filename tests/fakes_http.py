@@ -23,7 +23,7 @@ from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, Reque
 from proxy.downstream.switched import SwitchedStream
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
-from proxy.http.head import Header, HeadLimits
+from proxy.http.head import Header, HeadLimits, RequestHead
 from proxy.http.headers import ForwardedPeer
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable
@@ -420,12 +420,21 @@ class FakeClient:
         return events
 
 
+def request_head(method: bytes = b"GET", never_indexed: frozenset[bytes] = frozenset()) -> RequestHead:
+    """What a client sent, as far as carriers look at it."""
+    return RequestHead(method, b"/x", 1, [], 1, never_indexed)
+
+
 class RecordingExchange:
     """Whoever borrowed an upstream connection: what it was told, in order; neighbouring data is joined."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Any]] = []
         self.flushes = 0
+
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """Note the names."""
+        self.events.append(("never_index", sorted(names)))
 
     def informational(self, response: Response) -> None:
         """Note the status."""

@@ -14,7 +14,7 @@ from proxy.upstream.h2_connection import StreamConnection, StreamResources
 from proxy.upstream.h2_limits import session_limits
 from proxy.upstream.h2_stream import UpstreamStream
 from tests.fakes import FakeLoop
-from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange
+from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange, request_head
 from tests.http2_client import SERVER_HELLO
 from tests.http2_frames import OK, Sent, block, cut, headers
 
@@ -86,11 +86,12 @@ class Backend:
         is_complete: bool = True,
         method: bytes = b"GET",
         offer: WebSocketOffer | None = None,
+        never_indexed: frozenset[bytes] = frozenset(),
     ) -> tuple[UpstreamStream, RecordingExchange]:
         """Begin a request."""
         carrier, exchange = self.connection.lend(CLIENT), RecordingExchange()
         carrier.is_request_complete = is_complete
-        carrier.begin(exchange, method, offer, request)
+        carrier.begin(exchange, request_head(method, never_indexed), offer, request)
         self.loop.settle()
         return carrier, exchange
 
@@ -123,7 +124,7 @@ class StreamGuest:
         self.is_waiting = False
         self.carrier = connection
         connection.is_request_complete = True
-        connection.begin(self.exchange, b"GET", None, self.request)
+        connection.begin(self.exchange, request_head(), None, self.request)
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
         """Note it."""

@@ -41,6 +41,9 @@ class AnswerWriter:
         """Tell the client to send its body, which it holds back (RFC 9110 section 10.1.1)."""
         raise NotImplementedError
 
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """Mark fields with these names from now on, see `ResponseReceiver`. HTTP/1.1 has no marks."""
+
     def informational(self, response: Response) -> None:
         """Send a 1xx response other than 101."""
         raise NotImplementedError

@@ -4,9 +4,7 @@ Theory of operation. The downstream connection feeds request bytes in (`receive`
 The upstream connection feeds the response in (`response_*`). The body is gathered (see
 `request_body`) before a server is asked for a connection. From then on each side pauses while the
 other is full: the client at once, the server without room for a slow client (`response_buffer`).
-
-With payload encryption, a codec decrypts what `receive` takes, and encrypts the response before
-`response_*`. Without a codec, bodies stay as they are, at no cost.
+A codec of payload encryption decrypts what `receive` takes, and encrypts what `response_*` gets.
 """
 
 from enum import Enum, auto
@@ -154,8 +152,7 @@ class Exchange:
 
     def end_request(self) -> None:
         """As `Responder` says. Raises `MalformedMessage`."""
-        if self._state is not _ExchangeState.OVER and not self.is_request_complete:
-            assert self._body is not None  # it is not complete
+        if self._state is not _ExchangeState.OVER and self._body is not None and not self.is_request_complete:
             self._body.end()
             self._take(self._body, b"")
 
@@ -209,7 +206,7 @@ class Exchange:
                 outgoing.text, self._body = request, None
         receiver = self if self._codec is None else self._codec.receiver(self)
         connection.is_request_complete = self.is_request_complete
-        connection.begin(receiver, self._request.head.method, self._framing.websocket, request)
+        connection.begin(receiver, self._request.head, self._framing.websocket, request)
         if not self.is_request_complete:
             self._await_request()
         if self._is_client_paused:
@@ -223,6 +220,10 @@ class Exchange:
             self._refuse(last_word)
 
     # -- the upstream connection's side
+
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """Hand on what the server marked."""
+        self._writer.never_index(names)
 
     def informational(self, response: Response) -> None:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""

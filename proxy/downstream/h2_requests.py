@@ -57,7 +57,7 @@ class StreamRequests:
         last = self._request
         if last is not None and block is self._block and is_ended is self._is_ended and limits is self._limits:
             return last
-        read = self._reader.read(block.fields, limits, is_ended=is_ended)
+        read = self._reader.read(block.fields, limits, block.never_indexed, is_ended=is_ended)
         section, lines = read.section, None
         self.priority = _priority(read.framing)
         if section is not None and section is self._section and last is not None:

@@ -53,6 +53,10 @@ class Http2Writer(AnswerWriter):
         """As `AnswerWriter` says."""
         self._interim(CONTINUE_FIELDS)
 
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """As `AnswerWriter` says."""
+        self._stream.never_indexed |= names
+
     def informational(self, response: Response) -> None:
         """As `AnswerWriter` says."""
         self._interim(informational_fields(response))

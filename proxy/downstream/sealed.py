@@ -315,6 +315,10 @@ class SealedResponse:
 
     # -- what has nothing to encrypt
 
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """Hand on what the server marked."""
+        self._writer.never_index(names)
+
     def informational(self, response: Response) -> None:
         """Hand on a 1xx response."""
         self._writer.informational(response)

@@ -88,6 +88,8 @@ class RequestHead(NamedTuple):
     """Of HTTP/1; a request of HTTP/2 has 1, because it may do what one of HTTP/1.1 may."""
     headers: list[Header]
     major_version: int = 1
+    never_indexed: frozenset[bytes] = frozenset()
+    """The names of fields that no table on the way may hold (RFC 7541 6.2.3)."""
 
 
 class ResponseHead(NamedTuple):

@@ -19,6 +19,7 @@ from proxy.http2.floods import FloodBudgets
 from proxy.http2.flow import ReceiveWindow, StreamWindows
 from proxy.http2.frames import LAST_STREAM, PREFACE
 from proxy.http2.limits import SessionLimits
+from proxy.http2.never_indexed import NO_NAMES
 from proxy.http2.outbox import Outbox
 from proxy.http2.reading import FrameReader
 from proxy.http2.response_frames import ResponseFrames
@@ -94,7 +95,9 @@ class ClientSession:
 
     # -- requests
 
-    def open(self, fields: Iterable[Header], *, ends: bool) -> SessionStream:
+    def open(
+        self, fields: Iterable[Header], never_indexed: frozenset[bytes] = NO_NAMES, *, ends: bool
+    ) -> SessionStream:
         """Begin a request; `may_open` says so. `ends` if no body follows."""
         table = self._table
         number = table.last_seen + 2 if table.last_seen else 1
@@ -102,6 +105,7 @@ class ClientSession:
         stream = table.take_up(number)
         table.work_ended(stream)  # it counts until it is closed, as it does for the server
         stream.is_local_ended = ends
+        stream.never_indexed = never_indexed
         self._outbox.add_head(stream, fields, ends=ends)
         return stream
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from proxy.http.head import Header
 from proxy.http2.field_rules import CONNECTION_FIELDS
+from proxy.http2.never_indexed import NO_NAMES
 from proxy.http2.static_table import AnyHeader
 
 # The same clients, with the same lines, come again and again. About 300 KB for a server.
@@ -27,8 +28,11 @@ class ForwardedFields:
         self._scheme: Final[Header] = (b":scheme", scheme)
         self._known: dict[bytes, AnyHeader] = {}
 
-    def read(self, head: bytes) -> list[Header]:
-        """The fields of a request, pseudo-fields first; `head` ends with its CRLF CRLF."""
+    def read(self, head: bytes, never_indexed: frozenset[bytes] = NO_NAMES) -> list[Header]:
+        """The fields of a request, pseudo-fields first; `head` ends with its CRLF CRLF.
+
+        Lines with the names of `never_indexed` are not remembered.
+        """
         start, *lines = head[:-4].split(b"\r\n")
         method, path, _ = start.split(b" ")
         authority = b""
@@ -37,7 +41,7 @@ class ForwardedFields:
         for line in lines:
             field = known.get(line)
             if field is None:
-                field = self._learn(line)
+                field = self._learn(line, never_indexed)
             name = field[0]
             if name == b"host":
                 authority = field[1]
@@ -45,10 +49,11 @@ class ForwardedFields:
                 fields.append(field)
         return [(b":method", method), self._scheme, (b":authority", authority), (b":path", path), *fields]
 
-    def _learn(self, line: bytes) -> AnyHeader:
+    def _learn(self, line: bytes, never_indexed: frozenset[bytes]) -> AnyHeader:
         name, _, value = line.partition(b": ")
         field: AnyHeader = (name.lower(), value)
-        if len(line) <= _REMEMBERED_LINE_BYTES and field[0] not in _NEVER_REMEMBERED:
+        is_secret = field[0] in _NEVER_REMEMBERED or field[0] in never_indexed
+        if len(line) <= _REMEMBERED_LINE_BYTES and not is_secret:
             if len(self._known) >= _REMEMBERED_LINES:
                 self._known.clear()
             self._known[line] = field

@@ -6,8 +6,8 @@ bytes however often it comes. Number and size of the list are counted before a f
 one is over its limit the list is dropped, and the rest of the block is read for its errors and for
 what it does to the table, because the table has to stay in step with that of the peer.
 
-It is not kept which fields must never be indexed (RFC 7541 6.2.3): a request goes on through a head
-of HTTP/1.1. The encoder knows secrets by their names (7.1.3).
+The names of fields that must never be indexed are kept beside the list (RFC 7541 6.2.3): a message
+goes on through a head of HTTP/1.1, whose lines cannot say it.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from proxy.http.head import Header
 from proxy.http2.errors import ConnectionFault, ErrorCode
 from proxy.http2.header_table import HeaderTable
 from proxy.http2.huffman import decode_huffman
+from proxy.http2.never_indexed import NO_NAMES, SECRET_NAMES
 from proxy.http2.static_table import ENTRY_BYTES, AnyHeader, TableEntry
 
 # The first octet of a field, RFC 7541 section 6: its highest bits say what it is, the rest begins
@@ -31,6 +32,7 @@ _SIZE_UPDATE: Final = 0x20
 _SIZE_BITS: Final = 0x1F
 # both without indexing (0x00) and never indexed (0x10)
 _LITERAL_BITS: Final = 0x0F
+_NEVER_INDEXED: Final = 0x10
 _HUFFMAN: Final = 0x80
 _LENGTH_BITS: Final = 0x7F
 # RFC 7541 4.2: the smallest size between two blocks, then the last one.
@@ -63,9 +65,16 @@ class BlockLimits:
 class DecodedFields:
     """The fields of one block as they were sent; none if they were too many or too large."""
 
-    def __init__(self, fields: list[Header], is_too_large: bool) -> None:  # noqa: FBT001 - called for each request
+    def __init__(
+        self,
+        fields: list[Header],
+        is_too_large: bool,  # noqa: FBT001 - called for each request
+        never_indexed: frozenset[bytes] = NO_NAMES,
+    ) -> None:
         self.fields = fields
         self.is_too_large = is_too_large
+        self.never_indexed = never_indexed
+        """Names that the peer marked, without those that are secret anyway."""
 
 
 class HeaderDecoder:
@@ -118,27 +127,38 @@ class HeaderDecoder:
             if block[self._at] >= _INDEXED:
                 collected.add(self._table.entry(self._number(block, _INDEX_BITS)))
             else:
-                collected.add(self._literal(block, collected.field_bytes))
+                self._literal(block, collected)
         if collected.octets > _BLOCK_FACTOR * end + self._table_bytes + _STATIC_BYTES:
             collected.drop()
-        return DecodedFields(collected.fields, collected.is_too_large)
+        marked = collected.marked
+        return DecodedFields(
+            collected.fields, collected.is_too_large, NO_NAMES if marked is None else frozenset(marked)
+        )
 
-    def _literal(self, block: bytes, limit: i64) -> TableEntry | None:
-        """Read a literal field (RFC 7541 6.2); None if name or value is longer than `limit`."""
+    def _literal(self, block: bytes, collected: "_Collected") -> None:
+        """Read a literal field (RFC 7541 6.2)."""
         first: i64 = block[self._at]
+        limit: i64 = collected.field_bytes
         if first & _WITH_INDEXING:
             # what fits into the table is needed, wanted here or not
             name, value = self._strings(block, _WITH_INDEXING_BITS, max(limit, self._table_bytes))
             if name is None or value is None:
                 self._table.clear()
-                return None
+                collected.drop()
+                return
             entry = TableEntry(name, value)
             self._table.insert(entry)
-            return entry
+            collected.add(entry)
+            return
         if first & _SIZE_UPDATE:
             raise _fault("update of the table's size behind a field")
         name, value = self._strings(block, _LITERAL_BITS, limit)
-        return None if name is None or value is None else TableEntry(name, value)
+        if name is None or value is None:
+            collected.drop()
+            return
+        collected.add(TableEntry(name, value))
+        if first & _NEVER_INDEXED and name not in SECRET_NAMES:
+            collected.mark(name)
 
     def _strings(self, block: bytes, bits: i64, limit: i64) -> tuple[bytes | None, bytes | None]:
         index = self._number(block, bits)
@@ -191,24 +211,35 @@ class _Collected:
         self.octets: i64 = 0
         """Names and values."""
         self.is_too_large = False
+        self.marked: set[bytes] | None = None
+        """The names of fields that must never be indexed."""
         self._fields_left: i64 = limits.count
         self._bytes_left: i64 = limits.list_bytes
         self._has_crumb = False
 
-    def add(self, entry: TableEntry | None) -> None:
-        """Take a field, if none was too much; None is a field that was too long."""
+    def add(self, entry: TableEntry) -> None:
+        """Take a field, if none was too much."""
         if self.is_too_large:
             return
-        if entry is not None and self._has_room(entry):
+        if self._has_room(entry):
             self.fields.append(entry.field)
             self.octets += entry.octets
         else:
             self.drop()
 
+    def mark(self, name: bytes) -> None:
+        """Note that the field that was just added must never be indexed."""
+        if self.is_too_large:
+            return
+        if self.marked is None:
+            self.marked = set()
+        self.marked.add(name)
+
     def drop(self) -> None:
         """Keep none of the fields, and take no more: they are too much."""
         self.is_too_large = True
         self.fields = []
+        self.marked = None
         self.field_bytes = 0
 
     def _has_room(self, entry: TableEntry) -> bool:

@@ -7,7 +7,7 @@ etag) takes no room from fields that stay, while its name costs one octet, and a
 where a second has several responses.
 
 Secrets are literals that are never indexed on the way (RFC 7541 7.1.3): a table that holds one can
-be probed by the length of what is sent.
+be probed by the length of what is sent. So are fields that their sender marked (6.2.3).
 
 Most fields of a response are the very objects of the last one, in the same place: a server's head
 that repeats is read once, and the fields that the proxy adds are constants. Such a field is known
@@ -24,6 +24,7 @@ from mypy_extensions import i64
 
 from proxy.http.head import Header
 from proxy.http2.header_table import HeaderTable
+from proxy.http2.never_indexed import NO_NAMES, SECRET_NAMES
 from proxy.http2.static_table import ENTRY_BYTES, STATIC_COUNT, STATIC_ENTRIES, AnyHeader, TableEntry
 
 # SETTINGS_HEADER_TABLE_SIZE before the peer says anything (RFC 9113 6.5.2), and the most that we
@@ -31,12 +32,6 @@ from proxy.http2.static_table import ENTRY_BYTES, STATIC_COUNT, STATIC_ENTRIES, 
 _TABLE_BYTES: Final = 4096
 # A field that takes more than this part of the table is not indexed: it would evict most others.
 _LARGEST_PART: Final = 4
-_SECRET: Final = frozenset(
-    (
-        *(b"authorization", b"authentication-info", b"cookie", b"proxy-authenticate", b"proxy-authentication-info"),
-        *(b"proxy-authorization", b"set-cookie", b"www-authenticate"),
-    )
-)
 
 
 def _number(first: int, bits: int, value: int) -> bytes:
@@ -105,25 +100,21 @@ class HeaderEncoder:
         if size != self._smallest:
             self._updates += _number(0x20, 5, size)
 
-    def encode(self, fields: Iterable[Header]) -> bytes:
+    def encode(self, fields: Iterable[Header], never_indexed: frozenset[bytes] = NO_NAMES) -> bytes:
         """Return one complete block, which has to be sent, since it may change the table.
 
-        Names are in lower case.
+        Names are in lower case. Fields with the names of `never_indexed` stand in no table.
         """
-        pieces: list[bytes] = []
-        if self._updates:
-            pieces.append(self._updates)
-            self._updates = b""
-            self._smallest = _TABLE_BYTES
+        pieces = self._begin()
         table = self._table
-        if self._changes != table.changes:
-            self._changes = table.changes
-            self._placed.clear()
-            self._sent.clear()
         whole: list[Any] = list(fields)
         placed: list[Any] = self._placed
         count = len(placed)
+        has_marks = len(never_indexed) > 0
         for place, field in enumerate(whole):
+            if has_marks and field[0] in never_indexed:
+                self._mark(field, pieces)
+                continue
             if place < count and field is placed[place]:
                 pieces.append(self._sent[place])
                 continue
@@ -137,6 +128,18 @@ class HeaderEncoder:
                 if self._changes == table.changes:
                     self._keep(place, field, octets)
         return b"".join(pieces)
+
+    def _begin(self) -> list[bytes]:
+        pieces: list[bytes] = []
+        if self._updates:
+            pieces.append(self._updates)
+            self._updates = b""
+            self._smallest = _TABLE_BYTES
+        if self._changes != self._table.changes:
+            self._changes = self._table.changes
+            self._placed.clear()
+            self._sent.clear()
+        return pieces
 
     def _octets(self, field: AnyHeader) -> bytes:
         """The index of a field; empty if no table has it."""
@@ -152,6 +155,15 @@ class HeaderEncoder:
         self._placed[place] = field
         self._sent[place] = octets
 
+    def _mark(self, field: AnyHeader, pieces: list[bytes]) -> None:
+        """Write a field as one that is never indexed, whatever a table has (RFC 7541 6.2.3)."""
+        name: bytes = field[0]
+        index = _STATIC_NAMES.get(name, 0)
+        pieces.append(_NEVER_INDEXED[index])
+        if index == 0:
+            _add_string(name, pieces)
+        _add_string(field[1], pieces)
+
     def _literal(self, field: AnyHeader, pieces: list[bytes]) -> None:
         pair: Header = field
         name, value = pair
@@ -160,7 +172,7 @@ class HeaderEncoder:
         if index == 0 and named is not None:
             index = self._table.inserted + STATIC_COUNT - named.number
         entry: TableEntry | None = None
-        if name in _SECRET:
+        if name in SECRET_NAMES:
             pieces.append(_NEVER_INDEXED[index])
         elif self._is_indexed(name, value, named):
             entry = TableEntry(name, value)

@@ -86,7 +86,7 @@ class Outbox:
     def add_head(self, stream: SessionStream, fields: Iterable[Header], *, ends: bool) -> None:
         """Send fields now."""
         flags = Flag.END_STREAM if ends else 0
-        self.add_frame(frames.header_frames(stream.id, self.encoder.encode(fields), flags))
+        self.add_frame(frames.header_frames(stream.id, self.encoder.encode(fields, stream.never_indexed), flags))
         if ends:
             self._ending.append(stream)
 

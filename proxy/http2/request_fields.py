@@ -23,6 +23,7 @@ from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import Header, HeadLimits, MalformedMessage, RequestHead, check_fields, check_request
 from proxy.http.target import check_agreement, check_scheme, origin_form, parse_authority
 from proxy.http2.field_rules import check_characters, check_value, malformed, pseudo_fields
+from proxy.http2.never_indexed import NO_NAMES
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 
@@ -43,7 +44,7 @@ _APART: Final = frozenset({b"cookie", b"host", b"sec-websocket-key"})
 class FieldSection:
     """All of a request but its `:path`, judged. It never changes."""
 
-    __slots__ = ("_authority", "_fields", "_framing", "_head", "_is_ended", "_limits", "_path_index")
+    __slots__ = ("_authority", "_fields", "_framing", "_head", "_is_ended", "_limits", "_never_indexed", "_path_index")
 
     def __init__(
         self, fields: list[Header], limits: HeadLimits, head: RequestHead, framing: RequestFraming, *, is_ended: bool
@@ -56,10 +57,15 @@ class FieldSection:
         self._head: Final = head
         self._framing: Final = framing
         self._authority: Final = parse_authority(framing.host_field)
+        self._never_indexed: Final = head.never_indexed
 
-    def other_path(self, fields: list[Header], limits: HeadLimits, *, is_ended: bool) -> bytes | None:
+    def other_path(
+        self, fields: list[Header], never_indexed: frozenset[bytes], limits: HeadLimits, *, is_ended: bool
+    ) -> bytes | None:
         """The `:path` of a request that has this section; None if it has another section."""
         if limits is not self._limits or is_ended is not self._is_ended or len(fields) != len(self._fields):
+            return None
+        if never_indexed is not self._never_indexed and never_indexed != self._never_indexed:
             return None
         index = self._path_index
         name, path = fields[index]
@@ -76,7 +82,7 @@ class FieldSection:
         _check_path(method, path)
         check_request(method, path, self._limits)
         target = origin_form(method, path, self._authority)
-        head = RequestHead(method, path, 1, self._head.headers, 2)
+        head = RequestHead(method, path, 1, self._head.headers, 2, self._never_indexed)
         last = self._framing
         # `_replace` takes three times as long
         framing = RequestFraming(
@@ -120,13 +126,15 @@ class RequestFieldReader:
         self._new_nonce: Final = new_nonce
         self._last: FieldSection | None = None
 
-    def read(self, fields: list[Header], limits: HeadLimits, *, is_ended: bool) -> StreamRequest:
+    def read(
+        self, fields: list[Header], limits: HeadLimits, never_indexed: frozenset[bytes] = NO_NAMES, *, is_ended: bool
+    ) -> StreamRequest:
         """Judge the fields of a request; `is_ended` says that no body follows.
 
         Raises StreamFault, or MalformedMessage (400, 414, 417, 421, 431, 501).
         """
         last = self._last
-        if last is not None and (path := last.other_path(fields, limits, is_ended=is_ended)) is not None:
+        if last is not None and (path := last.other_path(fields, never_indexed, limits, is_ended=is_ended)) is not None:
             return last.with_path(path)
         pseudo = pseudo_fields(fields, _PSEUDO_FIELDS)
         check_characters(fields, len(pseudo))
@@ -140,7 +148,7 @@ class RequestFieldReader:
             self._upgrade(headers, is_ended=is_ended)
         elif not is_ended and not _has_length(headers):
             headers.append((b"transfer-encoding", b"chunked"))
-        head = RequestHead(method, path, 1, headers, 2)
+        head = RequestHead(method, path, 1, headers, 2, never_indexed)
         framing = _framing(head)
         if is_ended and framing.length:
             raise malformed("content-length of a request without a body")  # RFC 9113 8.1.1

@@ -5,6 +5,8 @@ The session makes and changes streams. The driver reads them, and sets `owner`.
 
 from typing import TYPE_CHECKING, Final
 
+from proxy.http2.never_indexed import NO_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,7 +32,8 @@ class SessionStream:
     without padding. For `unconsumed_bytes` of them the peer has no credit yet; for `kept_bytes` it
     has that of the connection alone.
 
-    What we send: `is_local_ended` once its end was given; bytes of it may still wait. `queued`
+    What we send: its fields with the names of `never_indexed` are marked so, which the driver sets.
+    `is_local_ended` once its end was given; bytes of it may still wait. `queued`
     bytes of body wait for windows or for `data_to_send`. It has handed out `sent_bytes` of body so
     far: the progress of the peer. `is_end_sent` once it has handed out the end. `is_blocked` while
     too many bytes wait: then the driver gives no more.
@@ -59,6 +62,7 @@ class SessionStream:
         "is_stopped",
         "kept_bytes",
         "lane",
+        "never_indexed",
         "offset",
         "owner",
         "pieces",
@@ -98,6 +102,7 @@ class SessionStream:
         self.window_size = receive_window
         self.credited_at = 0.0
 
+        self.never_indexed = NO_NAMES
         self.is_local_ended = False
         self.is_end_sent = False
         self.trailers: Sequence[Header] = ()

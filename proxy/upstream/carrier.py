@@ -3,6 +3,7 @@
 from typing import Final
 
 from proxy.http.framing import RequestFraming
+from proxy.http.head import RequestHead
 from proxy.http.upgrade import WebSocketOffer
 from proxy.net.byte_stream import StreamOwner
 from proxy.upstream.contracts import ResponseReceiver
@@ -25,10 +26,12 @@ class Carrier(StreamOwner[bytes | memoryview]):
         self.is_request_complete = False
         """Whether all of the request was given. The exchange says so before the piece is given."""
 
-    def begin(self, exchange: ResponseReceiver, method: bytes, offer: WebSocketOffer | None, request: bytes) -> None:
-        """Send the head of a request, and what is here of its body.
+    def begin(
+        self, exchange: ResponseReceiver, head: RequestHead, offer: WebSocketOffer | None, request: bytes
+    ) -> None:
+        """Send `request`: its head as the proxy writes it, and what is here of its body.
 
-        The rest follows by `write_body`.
+        `head` is what the client sent. The rest of the body follows by `write_body`.
         """
 
     def write_body(self, framing: RequestFraming, data: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.http.chunked import ChunkedDecoder, ChunkLimits, framed
 from proxy.http.framing import BodyKind, RequestFraming
-from proxy.http.head import Header, HeadLimits, MalformedMessage, refuse_hopeless_head
+from proxy.http.head import Header, HeadLimits, MalformedMessage, RequestHead, refuse_hopeless_head
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
 from proxy.net.byte_stream import ByteStream
@@ -108,10 +108,12 @@ class UpstreamConnection(Carrier):
 
     # -- the exchange's side
 
-    def begin(self, exchange: ResponseReceiver, method: bytes, offer: WebSocketOffer | None, request: bytes) -> None:
+    def begin(
+        self, exchange: ResponseReceiver, head: RequestHead, offer: WebSocketOffer | None, request: bytes
+    ) -> None:
         """As `Carrier` says."""
         self._exchange = exchange
-        self._method = method
+        self._method = head.method
         self._offer = offer
         self._phase = _Phase.HEAD
         self._interim.count = 0.0

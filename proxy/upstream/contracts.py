@@ -14,6 +14,12 @@ Kept = TypeVar("Kept", contravariant=True)
 class ResponseReceiver(Protocol):
     """Takes the response of a request that was sent on a borrowed connection."""
 
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """The server marked fields with these names: no table on the way may hold them.
+
+        It comes before the response or the trailers that have them (RFC 7541 6.2.3).
+        """
+
     def informational(self, response: Response) -> None:
         """A 1xx response other than 101 arrived; the final one follows."""
 

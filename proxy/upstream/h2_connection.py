@@ -150,13 +150,13 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
 
     # -- the streams' side
 
-    def fields_of(self, head: bytes) -> list[Header]:
+    def fields_of(self, head: bytes, never_indexed: frozenset[bytes]) -> list[Header]:
         """As `SharedConnection` says."""
-        return self._resources.fields.read(head)
+        return self._resources.fields.read(head, never_indexed)
 
     def open(self, carrier: UpstreamStream, fields: list[Header], *, ends: bool) -> SessionStream:
         """As `SharedConnection` says."""
-        stream = self.session.open(fields, ends=ends)
+        stream = self.session.open(fields, carrier.never_indexed, ends=ends)
         self._carriers[stream.id] = carrier
         self._resources.deadlines.watch(carrier)
         return stream

@@ -31,8 +31,8 @@ class SharedConnection(Protocol[Kept]):
     def clock(self) -> Callable[[], float]:
         """The loop's time."""
 
-    def fields_of(self, head: bytes) -> list[Header]:
-        """The fields of a request, from its HTTP/1.1 head."""
+    def fields_of(self, head: bytes, never_indexed: frozenset[bytes]) -> list[Header]:
+        """The fields of a request, from its HTTP/1.1 head; see `ForwardedFields.read`."""
 
     def open(self, carrier: Kept, fields: list[Header], *, ends: bool) -> SessionStream:
         """Begin its stream."""

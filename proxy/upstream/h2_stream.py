@@ -13,11 +13,12 @@ kept until the server answers.
 from typing import TYPE_CHECKING, Final
 
 from proxy.http.framing import BodyKind, RequestFraming
-from proxy.http.head import Header, MalformedMessage
+from proxy.http.head import Header, MalformedMessage, RequestHead
 from proxy.http.upgrade import WebSocketOffer
 from proxy.http2.errors import ErrorCode
 from proxy.http2.events import ResponseReceived
 from proxy.http2.header_decoder import DecodedFields
+from proxy.http2.never_indexed import NO_NAMES
 from proxy.http2.response_heads import response_trailers
 from proxy.http2.streams import SessionStream
 from proxy.net.deadlines import NEVER
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from proxy.upstream.h2_shared import SharedConnection
 
 _HEAD_END: Final = b"\r\n\r\n"
-# A server that ends a connection after a few requests excludes those that are on their way, perhaps
-# several times. It answers others meanwhile. One that refuses a stream for its load does not.
-_MOST_MOVES: Final = 10
 
 
 class UpstreamStream(Carrier):
@@ -50,7 +48,6 @@ class UpstreamStream(Carrier):
         "_kept",
         "_method",
         "_reads_before",
-        "_refusals",
         "_replay",
         "_saw_bytes",
         "_stream",
@@ -58,6 +55,7 @@ class UpstreamStream(Carrier):
         "deadline",
         "holder",
         "host",
+        "never_indexed",
     )
 
     def __init__(self, host: "SharedConnection[UpstreamStream]", holder: bytes) -> None:
@@ -66,6 +64,8 @@ class UpstreamStream(Carrier):
         self.host = host
         self.holder: Final = holder
         self.deadline = NEVER
+        self.never_indexed = NO_NAMES
+        """Names of fields of the request that no table may hold."""
         self._exchange: ResponseReceiver | None = None
         self._stream: SessionStream | None = None
         self._method = b""
@@ -73,7 +73,6 @@ class UpstreamStream(Carrier):
         self._interim: Final = InterimResponses(host.limits.informational, host.clock)
         self._replay: Final = Replay()
         self._is_lent = True
-        self._refusals = 0
         self._saw_bytes = False
         self._reads_before = 0
         self._is_blocked = False
@@ -85,12 +84,15 @@ class UpstreamStream(Carrier):
 
     # -- the exchange's side
 
-    def begin(self, exchange: ResponseReceiver, method: bytes, offer: WebSocketOffer | None, request: bytes) -> None:
+    def begin(
+        self, exchange: ResponseReceiver, head: RequestHead, offer: WebSocketOffer | None, request: bytes
+    ) -> None:
         """As `Carrier` says."""
         self._exchange = exchange
-        self._method = method
-        head, _, body = request.partition(_HEAD_END)
-        self._fields = self.host.fields_of(head + _HEAD_END)
+        self._method = head.method
+        self.never_indexed = head.never_indexed
+        lines, _, body = request.partition(_HEAD_END)
+        self._fields = self.host.fields_of(lines + _HEAD_END, head.never_indexed)
         # the exchange does not expect its failure from inside this call
         if offer is not None:
             self.host.loop.call_soon(self._fail, UpstreamFault.NO_WEBSOCKETS, 'it has http = "h2"')
@@ -174,6 +176,8 @@ class UpstreamStream(Carrier):
         except MalformedMessage as error:
             self._fail(UpstreamFault.MALFORMED, error.reason)
             return
+        if event.decoded.never_indexed:
+            exchange.never_index(event.decoded.never_indexed)
         if event.is_interim:
             if self._interim.may_come():
                 exchange.informational(response)
@@ -211,7 +215,8 @@ class UpstreamStream(Carrier):
 
     def trailers_received(self, decoded: DecodedFields) -> None:
         """Take the trailer fields, which end the response."""
-        if self._exchange is None:
+        exchange = self._exchange
+        if exchange is None:
             return
         self._took_bytes()
         try:
@@ -219,6 +224,8 @@ class UpstreamStream(Carrier):
         except MalformedMessage as error:
             self._fail(UpstreamFault.MALFORMED, error.reason)
             return
+        if decoded.never_indexed:
+            exchange.never_index(decoded.never_indexed)
         self._is_ended = True
         if not (self._is_paused or self._kept):
             self._end()
@@ -272,9 +279,7 @@ class UpstreamStream(Carrier):
 
     def _refused(self) -> None:
         """The server did not begin to process the request."""
-        self._refusals += 1
-        most = _MOST_MOVES if self.host.session.is_going_away else 1
-        if self._refusals > most or not self._replay.is_whole:
+        if not self._replay.may_move(server_leaves=self.host.session.is_going_away):
             self._fail(UpstreamFault.REFUSED, is_retryable=True)
             return
         self._is_blocked = False

@@ -81,3 +81,16 @@ def test_answer_to_head_ends_with_its_head() -> None:
     case.talk.pump()
     assert case.talk.head(case.number) == {b":status": b"404", b"content-length": b"9"}
     assert case.talk.has_ended(case.number)
+
+
+def test_what_a_server_marked_is_marked_in_heads_and_trailers() -> None:
+    case = Case()
+    session = case.talk.connection.session
+    case.writer.never_index(frozenset({b"x-key"}))
+    case.start(b"Transfer-Encoding: chunked", b"X-Key: secret")
+    case.writer.data(b"x")
+    case.writer.never_index(frozenset({b"x-sum"}))
+    case.writer.end([(b"x-sum", b"1"), (b"x-key", b"2")])
+    sent = session.data_to_send(65_536)
+    for mark in (b"\x10\x05x-key\x06secret", b"\x10\x05x-sum\x011", b"\x10\x05x-key\x012"):
+        assert mark in sent

@@ -258,3 +258,10 @@ def test_whatever_a_server_sends_the_session_lives_or_fails_in_order(pieces: lis
     assert wire.session.has_failed is (bool(events) and isinstance(events[-1], ConnectionFailed))
     for stream in wire.session._table.streams.values():
         assert not stream.is_closed
+
+
+def test_marks_of_a_request_are_kept() -> None:
+    wire = ClientWire()
+    wire.session.open([*GET, (b"x-key", b"1")], frozenset({b"x-key"}), ends=True)
+    (sent,) = wire.sent()
+    assert sent.payload.endswith(b"\x10\x05x-key\x011")

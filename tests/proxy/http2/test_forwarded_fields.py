@@ -36,3 +36,9 @@ def test_the_memory_is_bounded() -> None:
         assert len(fields._known) <= 1_024
     assert fields.read(b"GET / HTTP/1.1\r\nX-Long: " + b"z" * 500 + b"\r\n\r\n")[-1] == (b"x-long", b"z" * 500)
     assert len(fields._known) <= 1_024
+
+
+def test_lines_that_a_client_marked_are_not_remembered() -> None:
+    fields = ForwardedFields(b"http")
+    fields.read(b"GET / HTTP/1.1\r\nX-Key: secret\r\nAccept: */*\r\n\r\n", frozenset({b"x-key"}))
+    assert list(fields._known) == [b"Accept: */*"]

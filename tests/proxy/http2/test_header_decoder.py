@@ -7,12 +7,14 @@ import pytest
 from hpack import Decoder as OtherDecoder
 from hpack import Encoder as OtherEncoder
 from hpack.exceptions import HPACKError
+from hpack.struct import HeaderTuple, NeverIndexedHeaderTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.http.head import Header
 from proxy.http2.errors import ConnectionFault, ErrorCode
 from proxy.http2.header_decoder import BlockLimits, DecodedFields, HeaderDecoder
+from proxy.http2.never_indexed import NO_NAMES
 from tests.proxy.http2 import header_blocks
 from tests.proxy.http2.header_blocks import Example, coded, huffman, indexed, number, passing, plain
 
@@ -423,3 +425,36 @@ def test_work_is_linear_in_the_octets() -> None:
         decoder = HeaderDecoder(TABLE)
         decoder.decode(indexed(b"a", b"b"), USUAL)
         assert decoder.decode(block, USUAL).is_too_large
+
+
+def never_indexed(name: bytes, value: bytes) -> bytes:
+    """A literal field that no table may hold."""
+    return b"\x10" + plain(name) + plain(value)
+
+
+class TestMarks:
+    def test_names_of_fields_that_are_never_indexed_are_kept(self) -> None:
+        block = (
+            passing(b"x", b"1") + never_indexed(b"x-key", b"2") + never_indexed(b"x-key", b"3") + b"\x14" + plain(b"/a")
+        )
+        decoded = HeaderDecoder(TABLE).decode(block, USUAL)
+        assert decoded.never_indexed == {b"x-key", b":path"}
+        assert [name for name, _ in decoded.fields] == [b"x", b"x-key", b"x-key", b":path"]
+
+    def test_secrets_need_no_mark(self) -> None:
+        block = never_indexed(b"authorization", b"x") + indexed(b"x-name", b"1")
+        assert HeaderDecoder(TABLE).decode(block, USUAL).never_indexed is NO_NAMES
+
+    def test_marks_of_another_coder_are_kept(self) -> None:
+        block = OtherEncoder().encode([NeverIndexedHeaderTuple(b"x-key", b"1"), HeaderTuple(b"x", b"2")])
+        assert HeaderDecoder(TABLE).decode(block, USUAL).never_indexed == {b"x-key"}
+
+    def test_a_list_that_is_too_large_has_no_marks(self) -> None:
+        limits = BlockLimits(count=2, list_bytes=32_768, field_bytes=16)
+        for block in (
+            never_indexed(b"x-key", b"1") + passing(b"x", b"2") * 2,
+            never_indexed(b"x-key", b"1") + never_indexed(b"x", b"2" * 20) + never_indexed(b"x", b"2"),
+            never_indexed(b"x-key", b"1") + indexed(b"x", b"2" * 20),
+        ):
+            decoded = HeaderDecoder(TABLE).decode(block, limits)
+            assert (decoded.is_too_large, decoded.fields, decoded.never_indexed) == (True, [], NO_NAMES)

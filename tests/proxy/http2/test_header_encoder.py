@@ -2,6 +2,7 @@
 
 import pytest
 from hpack import Decoder as OtherDecoder
+from hpack.struct import NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,3 +223,24 @@ def test_what_is_written_is_read_by_another_and_by_us(steps: list[list[Header] |
         assert encoder._table.size == ours._table.size
         assert len(encoder._fields) == encoder._table.inserted - encoder._table.evicted
         assert set(encoder._names) == {name for name, _ in encoder._fields}
+
+
+class TestMarks:
+    def test_marked_fields_are_literals_whatever_the_tables_have(self) -> None:
+        ends = Ends()
+        fields = [(b":path", b"/"), (b"x-key", b"secret")]
+        ends.send(*fields)
+        marked = ends.encoder.encode(fields, frozenset({b":path", b"x-key"}))
+        assert marked == b"\x14" + plain(b"/") + b"\x10" + plain(b"x-key") + plain(b"secret")
+        read = ends.decoder.decode(marked, raw=True)
+        assert [type(field) for field in read] == [NeverIndexedHeaderTuple] * 2
+        assert ends.send(*fields) == b"\x84\xbe"
+
+    def test_fields_beside_a_marked_one_are_indexed_as_ever(self) -> None:
+        ends = Ends()
+        fields = [(b"x-key", b"secret"), (b"x-name", b"value")]
+        for expected in (b"\x40" + plain(b"x-name") + plain(b"value"), b"\xbe", b"\xbe"):
+            block = ends.encoder.encode(fields, frozenset({b"x-key"}))
+            assert block == b"\x10" + plain(b"x-key") + plain(b"secret") + expected
+            ends.decoder.decode(block, raw=True)
+        assert ends.table == [(b"x-name", b"value")]

@@ -469,3 +469,15 @@ def test_a_request_means_the_same_whatever_came_before_it(lists: list[tuple[list
                     assert with_memory == without
                 else:
                     assert (with_memory.head, with_memory.framing) == (without.head, without.framing)
+
+
+def test_marks_belong_to_their_request() -> None:
+    reader, marked = RequestFieldReader(lambda: NONCE), frozenset({b"x-key"})
+    fields = [*GET, (b"x-key", b"1")]
+    first = reader.read(fields, WIDE, marked, is_ended=True)
+    second = reader.read(changed(fields, path=b"/other"), WIDE, frozenset(marked), is_ended=True)
+    assert (first.head.never_indexed, second.head.never_indexed) == (marked, marked)
+    assert second.section is first.section
+    third = reader.read(fields, WIDE, is_ended=True)
+    assert third.head.never_indexed == frozenset()
+    assert third.section is not first.section

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.upstream.carrier import Carrier
-from tests.fakes_http import RecordingExchange
+from tests.fakes_http import RecordingExchange, request_head
 from tests.proxy.upstream.test_connection import BODY
 
 
@@ -15,7 +15,7 @@ def test_it_says_how_bodies_are_given(*, has_frames: bool) -> None:
 
 def test_each_protocol_does_its_own() -> None:
     carrier = Carrier(has_frames=False)
-    carrier.begin(RecordingExchange(), b"GET", None, b"")
+    carrier.begin(RecordingExchange(), request_head(), None, b"")
     for step in (carrier.await_request, carrier.pause_reading, carrier.resume_reading, carrier.abandon):
         step()
     with pytest.raises(NotImplementedError):

@@ -13,7 +13,7 @@ from proxy.net.deadlines import NEVER
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.failures import UpstreamFault
 from tests.fakes import FakeLoop
-from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange, octets, response
+from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange, octets, request_head, response
 
 BODY = RequestFraming(BodyKind.LENGTH, 100, True, False, False, None, b"", b"", b"", sort_request_fields([]))  # noqa: FBT003
 OFFER = WebSocketOffer(b"dGhlIHNhbXBsZSBub25jZQ==", (b"chat",), b"")
@@ -31,7 +31,7 @@ class RecordingKeeper:
         self.events.append("returned")
         if self.next_borrower is not None:
             exchange, self.next_borrower = self.next_borrower, None
-            connection.begin(exchange, b"GET", None, b"GET /next HTTP/1.1\r\n\r\n")
+            connection.begin(exchange, request_head(), None, b"GET /next HTTP/1.1\r\n\r\n")
             connection.is_request_complete = True
 
     def closed(self, connection: UpstreamConnection) -> None:
@@ -55,7 +55,7 @@ class Line:
     def borrow(self, method: bytes = b"GET", offer: Any = None, *, complete: bool = True) -> RecordingExchange:
         """Begin another exchange."""
         exchange = RecordingExchange()
-        self.connection.begin(exchange, method, offer, method + b" / HTTP/1.1\r\n\r\n")
+        self.connection.begin(exchange, request_head(method), offer, method + b" / HTTP/1.1\r\n\r\n")
         self.connection.is_request_complete = complete
         return exchange
 

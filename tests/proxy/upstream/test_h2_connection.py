@@ -6,6 +6,7 @@ from proxy.http2.errors import ErrorCode
 from proxy.http2.frames import FrameType, Setting
 from proxy.net.deadlines import NEVER
 from proxy.upstream.failures import UpstreamFault
+from tests.fakes_http import request_head
 from tests.http2_client import SERVER_HELLO
 from tests.http2_frames import OK, block, body, frame, headers, number, rst, setting
 from tests.http2_upstream import ANSWER, CLIENT, POST_HEAD, Backend
@@ -122,5 +123,5 @@ class TestWriting:
         for _ in range(3):
             carrier = backend.connection.lend(CLIENT)
             carrier.is_request_complete = True
-            carrier.begin(backend.lend()[1], b"GET", None, POST_HEAD)
+            carrier.begin(backend.lend()[1], request_head(), None, POST_HEAD)
         assert len([one for one in backend.sent() if one.kind == FrameType.HEADERS]) == 6

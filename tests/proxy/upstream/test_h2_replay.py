@@ -18,3 +18,13 @@ def test_too_much_is_forgotten_when_it_was_sent() -> None:
     replay.bound()
     replay.add(b"more")
     assert (replay.pieces, replay.is_whole) == ([], False)
+
+
+def test_a_refused_request_moves_once_unless_its_server_leaves() -> None:
+    replay = Replay()
+    assert [replay.may_move(server_leaves=False) for _ in range(2)] == [True, False]
+    replay = Replay()
+    assert [replay.may_move(server_leaves=True) for _ in range(11)] == [True] * 10 + [False]
+    replay = Replay()
+    replay.forget()
+    assert not replay.may_move(server_leaves=True)

@@ -341,3 +341,27 @@ class TestRefusals:
         backend.lend(GET_HEAD)
         (sent,) = backend.sent()
         assert b"chat.example" in sent.payload
+
+
+class TestMarks:
+    """Literals that are never indexed (RFC 7541 6.2.3)."""
+
+    def test_those_of_a_client_go_on_to_the_server(self) -> None:
+        backend = Backend()
+        backend.lend(GET_HEAD.replace(b"X-Request-Id", b"X-Key"), never_indexed=frozenset({b"x-key"}))
+        (sent,) = backend.sent()
+        assert sent.payload.endswith(b"\x10\x05x-key\x011")
+
+    def test_those_of_a_server_are_told_before_what_has_them(self) -> None:
+        backend = Backend()
+        _, exchange = backend.lend()
+        mark = b"\x10\x05x-key\x011"
+        backend.receive(headers(1, ends=False, payload=block([(b":status", b"103")]) + mark))
+        backend.receive(headers(1, ends=False, payload=block(OK)) + headers(1, payload=mark.replace(b"key", b"sum")))
+        assert exchange.told() == [
+            ("never_index", [b"x-key"]),
+            ("informational", 103),
+            ("started", 200),
+            ("never_index", [b"x-sum"]),
+            ("ended", [(b"x-sum", b"1")]),
+        ]

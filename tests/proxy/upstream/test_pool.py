@@ -28,7 +28,7 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.pool import Pool, PoolResources, PoolSettings
 from proxy.upstream.waiting import ServerLimits
 from tests.fakes import LINGER
-from tests.fakes_http import RESPONSES, RecordingExchange
+from tests.fakes_http import RESPONSES, RecordingExchange, request_head
 
 CLIENT, OTHER = b"\x0a\0\0\1", b"\x0a\0\0\2"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -55,7 +55,7 @@ class Guest:
         self.calls += 1
         self.is_waiting = False
         self.connection = connection
-        connection.begin(self.exchange, b"GET", None, b"GET / HTTP/1.1\r\n\r\n")
+        connection.begin(self.exchange, request_head(), None, b"GET / HTTP/1.1\r\n\r\n")
         connection.is_request_complete = True
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
