@@ -143,7 +143,7 @@ def _by_identity(entries: Sequence[Table]) -> dict[str, Table]:
 
 
 def _identity(table: Table) -> str:
-    return "".join(_text(getattr(table, key)) for key in table.identified_by)
+    return table.entry_name or "".join(_text(getattr(table, key)) for key in table.identified_by)
 
 
 def _change(place: _Place, difference: Difference, effect: Effect) -> Change:
@@ -177,6 +177,8 @@ def _text(value: object) -> str:
             return f"{_identity(value)} ({described})" if described else _identity(value)
         case Table():
             return f"{{{_described(value)}}}"
+        case dict():
+            return f"{{{', '.join(f'{name} = {_text(one)}' for name, one in value.items())}}}"
         case tuple() if any(isinstance(entry, tuple) for entry in value):
             return " / ".join(map(_text, value))
         case tuple():

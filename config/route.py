@@ -9,6 +9,7 @@ from config.addresses import Refused
 from config.limits import RateConfig
 from config.listener import PqPolicy
 from config.payload import Origin, PayloadMode
+from config.route_conditions import HeaderConditions, Methods, QueryConditions, told
 from config.values import ServerName, Table
 
 # What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
@@ -33,16 +34,22 @@ def _parse_route_pq(value: PqPolicy | None) -> PqPolicy | None:
 class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
 
+    `methods`, `headers` and `query` are conditions beside them: all must hold. A name of `headers`
+    is in lower case.
+
     `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
     their body came. `payload`: whether bodies are encrypted between the client's code and the
     proxy, with a ring, by sessions, or either. `payload_origins`: pages of which origins may read
     what the proxy itself answers there.
     """
 
-    identified_by: ClassVar[tuple[str, ...]] = ("host", "path")
+    identified_by: ClassVar[tuple[str, ...]] = ("host", "path", "methods", "headers", "query")
 
     host: ServerName
     path: Annotated[str, AfterValidator(_parse_route_path)] = "/"
+    methods: Methods | None = None
+    headers: HeaderConditions | None = None
+    query: QueryConditions | None = None
     upstream: str
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
@@ -53,3 +60,13 @@ class RouteConfig(Table):
     payload_sessions: bool = Field(default=False, strict=True)
     payload_websocket: bool = Field(default=False, strict=True)
     payload_origins: tuple[Origin, ...] = ()
+
+    @property
+    def conditions(self) -> str:
+        """The conditions beside host and path, as they are told."""
+        return told(self)
+
+    @property
+    def entry_name(self) -> str:
+        """What the route is called, also in the log and in figures."""
+        return f"{self.host}{self.path}{self.conditions}"

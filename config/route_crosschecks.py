@@ -7,7 +7,13 @@ from config.addresses import name_matches
 from config.listener import PqPolicy
 from config.omissions import Omissions
 from config.problems import Problem, shown
+from config.route_conditions import may_both_match, specificity
 from config.schema import Config, RouteConfig
+
+_ONCE = (
+    "each pair of host and path once, or with conditions (methods, headers, query) of which one route has more,"
+    " or that exclude each other"
+)
 
 
 def route_problems(config: Config, file: str, omissions: Omissions) -> Iterator[Problem]:
@@ -54,16 +60,28 @@ class _RouteChecks:
             yield self._error(("route", index, "pq"), f'"{route.pq}"', allowed)
 
     def duplicates(self) -> Iterator[Problem]:
-        owners: dict[tuple[str, str], str] = {}
+        """Two routes that take the same request: the order in the file decides nothing."""
+        places: dict[tuple[str, str], list[tuple[str, RouteConfig]]] = {}
         for index, route in enumerate(self.config.route):
             key = self.omissions.key("route", index)
-            first = owners.setdefault((route.host, route.path), key)
-            if first != key:
-                found = f'host "{route.host}" and path "{route.path}", which {first} already uses'
-                yield Problem(self.file, key, found, "each pair of host and path once")
+            others = places.setdefault((route.host, route.path), [])
+            rivals = (name for name, other in others if self._are_equal(route, other))
+            if (first := next(rivals, None)) is not None:
+                found = (
+                    f'host "{route.host}" and path "{route.path}"{_and_conditions(route)}, which {first} already uses'
+                )
+                yield Problem(self.file, key, found, _ONCE)
+            others.append((key, route))
+
+    def _are_equal(self, one: RouteConfig, other: RouteConfig) -> bool:
+        return specificity(one) == specificity(other) and may_both_match(one, other)
 
     def _error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
         return Problem(self.file, self.omissions.key(*location), found, allowed)
+
+
+def _and_conditions(route: RouteConfig) -> str:
+    return f" with {specificity(route)[0]} conditions" if route.conditions else ""
 
 
 def _listed(names: Iterable[str]) -> str:

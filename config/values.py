@@ -91,6 +91,11 @@ class Table(BaseModel):
     identified_by: ClassVar[tuple[str, ...]] = ()
     lists_of_one: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def entry_name(self) -> str | None:
+        """What an entry of a list is called; None for the texts of `identified_by`, joined."""
+        return None
+
     # ValidationError would otherwise print the input, which may be a key that was pasted in the
     # wrong place.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -281,7 +281,9 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
     (HealthConfig, "statuses"): "list of two integers, 100 to 599",
     (ListenerConfig, "groups"): "list of group names, or list of such lists",
     (ListenerConfig, "http"): 'list of `"h2"` and `"http/1.1"`',
+    (RouteConfig, "headers"): 'table of names with a text each; `"*"` for any',
     (RouteConfig, "pq"): '`"require"`',
+    (RouteConfig, "query"): 'table of names with a text each; `"*"` for any',
     (ServerConfig, "address"): '`"http://host:port"`, `"https://host:port"` or `"unix:/path"`',
 }
 

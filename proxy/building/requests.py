@@ -1,5 +1,8 @@
 """Build the rules for requests: routes and limits."""
 
+from collections.abc import Mapping
+
+from config.route_conditions import ANY_VALUE, specificity, with_head
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget
@@ -14,21 +17,44 @@ from proxy.http.websocket import WebSocketLimits
 from proxy.http2.limits import SessionLimits
 from proxy.limits.requests import RequestRate
 from proxy.payload.judgement import PayloadRoute
+from proxy.routes.conditions import Alternatives, Conditions, Wanted
 
 
 def route_table(config: Config, payload: PayloadRules) -> RouteTable[RouteTarget]:
     """Build all routes."""
+    places: dict[tuple[str, str], list[RouteConfig]] = {}
+    for route in config.route:
+        places.setdefault((route.host, route.path), []).append(route)
     routes = [
-        Route(route.host, route.path, _target(route, config.limits, payload.route(route))) for route in config.route
+        Route(host, path, _place(f"{host}{path}", here, config.limits, payload))
+        for (host, path), here in places.items()
     ]
     return RouteTable([*routes, *payload.endpoints(config)])
 
 
+def _place(label: str, routes: list[RouteConfig], limits: LimitsConfig, payload: PayloadRules) -> RouteTarget:
+    """What stands at a host and a path: a route, or several with conditions."""
+    routes = sorted(routes, key=specificity, reverse=True)
+    targets = [_target(route, limits, payload.route(route)) for route in routes]
+    if not routes[0].conditions:
+        return targets[0]
+    alternatives = Alternatives(list(zip(map(_conditions, routes), targets, strict=True)))
+    return RouteTarget(label, "", requires_pq=False, body_bytes=0, alternatives=alternatives)
+
+
+def _conditions(route: RouteConfig) -> Conditions:
+    methods = frozenset(method.encode() for method in with_head(route.methods or ()))
+    return Conditions(methods, _wanted(route.headers or {}), _wanted(route.query or {}))
+
+
+def _wanted(conditions: Mapping[str, str]) -> tuple[Wanted, ...]:
+    return tuple((name.encode(), None if value == ANY_VALUE else value.encode()) for name, value in conditions.items())
+
+
 def _target(route: RouteConfig, limits: LimitsConfig, payload: PayloadRoute | None) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
-    label = f"{route.host}{route.path}"
     return RouteTarget(
-        label,
+        route.entry_name,
         route.upstream,
         requires_pq=route.pq is not None,
         body_bytes=body_bytes,
@@ -43,7 +69,7 @@ def _request_rate(route: RouteConfig) -> RequestRate | None:
     if rate is None:
         return None
     return RequestRate.of(
-        f"{route.host}{route.path}",
+        route.entry_name,
         rate.requests_per_second,
         rate.burst,
         is_per_client=rate.per is RatePer.CLIENT,

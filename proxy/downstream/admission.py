@@ -4,6 +4,7 @@ What the route then demands of the client is judged in `demands`.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
@@ -12,6 +13,7 @@ from proxy.http.routing import AmbiguousPath, RouteTable
 from proxy.limits.requests import RequestRate
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
+from proxy.routes.conditions import Alternatives, AmbiguousCondition, MethodNotAllowed
 from proxy.tls.results import Established
 
 
@@ -38,13 +40,20 @@ class RouteTarget:
 
     They are those of unknown length, and those that wait for a 100.
     """
+    alternatives: "Alternatives[RouteTarget] | None" = None
+    """The routes of this host and path, if they have conditions.
+
+    Then the rest of this target plays no part.
+    """
+
+
+_NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")
 
 
 def admit(
     head: RequestHead, framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]
 ) -> RouteTarget | RequestRefusal:
     """Find the target of a request on a connection with these TLS facts, or the refusal."""
-    del head
     # RFC 9110 section 7.4: the certificate of this connection was chosen for another name, so the
     # requested name may belong to another server
     if not tls.identity.covers(framing.host.decode("ascii")):
@@ -54,5 +63,19 @@ def admit(
     except AmbiguousPath:
         return RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
     if route is None:
-        return RequestRefusal(404, "nothing is served here", "no_route")
-    return route.payload
+        return _NO_ROUTE
+    target = route.payload
+    return target if target.alternatives is None else _chosen(target.alternatives, head.method, framing)
+
+
+def _chosen(
+    alternatives: Alternatives[RouteTarget], method: bytes, framing: RequestFraming
+) -> RouteTarget | RequestRefusal:
+    try:
+        target = alternatives.match(method, framing.fields.forwarded, framing.target.partition(b"?")[2])
+    except AmbiguousCondition:
+        return RequestRefusal(400, "a field or a parameter can be read in more than one way", "ambiguous_condition")
+    except MethodNotAllowed as error:
+        allowed = error.allowed.decode("ascii")
+        return RequestRefusal(405, f"this is answered to {allowed}", "method_not_allowed", allow=error.allowed)
+    return _NO_ROUTE if target is None else target

@@ -76,11 +76,55 @@ def test_a_strict_route_needs_a_listener_that_offers_hybrids() -> None:
 def test_host_and_path_of_a_route_are_unique() -> None:
     again = '[[route]]\nhost = "Chat.example.org"\npath = "/"\nupstream = "chat"\n'
     assert check(GOOD + again) == [
-        'f: route[1]: found host "chat.example.org" and path "/", which route[0] already uses; allowed: each pair of host and path once'
+        'f: route[1]: found host "chat.example.org" and path "/", which route[0] already uses; allowed: each pair of host and path once,'
+        " or with conditions (methods, headers, query) of which one route has more, or that exclude each other"
     ]
     (problem,) = check(GOOD + again, ("route", 0))
     assert problem.startswith("f: route[2]: found")
     assert "which route[1] already uses" in problem
+
+
+def conditional(*conditions: str) -> str:
+    """A configuration with a route to one place for each of these conditions."""
+    start = GOOD.replace('[[route]]\nhost = "chat.example.org"\nupstream = "chat"\n', "")
+    return start + "".join(
+        f'[[route]]\nhost = "chat.example.org"\nupstream = "chat"\n{condition}\n' for condition in conditions
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("", 'methods = ["GET"]'),
+        ('methods = ["GET"]', 'methods = ["POST"]'),
+        ("headers = { a = '1' }", "headers = { A = '2' }"),
+        ("query = { a = '1' }", "query = { a = '2' }"),
+        ("query = { a = '1' }", "query = { a = '*' }"),
+        ("query = { a = '1' }", "query = { a = '1', b = '*' }"),
+        ("query = { a = '1' }", "methods = ['GET']\nheaders = { a = '*' }"),
+    ],
+)
+def test_routes_of_one_place_where_one_always_wins_are_fine(one: str, other: str) -> None:
+    assert check(conditional(one, other)) == []
+    assert check(conditional(other, one)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('methods = ["GET"]', 'methods = ["GET"]'),
+        ('methods = ["GET"]', 'methods = ["HEAD", "POST"]'),
+        ('methods = ["GET"]', "headers = { a = '*' }"),
+        ("headers = { a = '*' }", "headers = { b = '*' }"),
+        ("query = { a = '1' }", "query = { b = '1' }"),
+        ("query = { a = '*', b = '1' }", "query = { a = '1', b = '*' }"),
+        ("headers = { a = '1' }", "query = { a = '2' }"),
+    ],
+)
+def test_routes_of_one_place_that_could_both_win_are_refused(one: str, other: str) -> None:
+    (problem,) = check(conditional(one, other))
+    assert problem.startswith('f: route[1]: found host "chat.example.org" and path "/" with ')
+    assert "which route[0] already uses" in problem
 
 
 def test_path_with_and_without_a_final_slash_are_two_routes() -> None:

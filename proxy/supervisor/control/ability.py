@@ -93,7 +93,7 @@ class Ability:
         config, verdicts = self._served.edition.loaded.config, self._servers.verdicts
         routes: defaultdict[str, list[str]] = defaultdict(list)
         for route in config.route:
-            routes[route.upstream].append(f"{route.host}{route.path}")
+            routes[route.upstream].append(route.entry_name)
         return [
             UpstreamFacts(
                 name,

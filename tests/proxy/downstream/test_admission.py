@@ -7,6 +7,7 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import request_framing
 from proxy.http.head import parse_request_head
 from proxy.http.routing import Route, RouteTable
+from proxy.routes.conditions import Alternatives, Conditions
 from tests.fakes_http import LIMITS, established, request
 
 
@@ -70,3 +71,70 @@ def test_path_that_readers_might_take_differently_is_refused() -> None:
 def test_host_without_a_route_has_nothing() -> None:
     refused = refusal(host=b"other.test")
     assert (refused.status, refused.reason) == (404, "no_route")
+
+
+BY_METHOD = RouteTarget(
+    "chat.test/m",
+    "",
+    requires_pq=False,
+    body_bytes=0,
+    alternatives=Alternatives(
+        [
+            (Conditions(frozenset({b"POST"}), ((b"x-version", b"2"),)), target("two")),
+            (Conditions(frozenset({b"POST"})), target("one")),
+        ]
+    ),
+)
+
+
+def by_condition(*lines: bytes, start: bytes = b"POST /m HTTP/1.1") -> RouteTarget | RequestRefusal:
+    """Judge a request where only conditions tell routes apart."""
+    head = parse_request_head(request(*lines, start=start), LIMITS.head)
+    routes = RouteTable([Route("chat.test", "/", target("root")), Route("chat.test", "/m", BY_METHOD)])
+    return admit(head, request_framing(head), established(), routes)
+
+
+@pytest.mark.parametrize(("lines", "label"), [((), "one"), ((b"X-Version: 2",), "two")])
+def test_route_with_most_conditions_takes_the_request(lines: tuple[bytes, ...], label: str) -> None:
+    found = by_condition(*lines)
+    assert isinstance(found, RouteTarget)
+    assert found.label == label
+
+
+@pytest.mark.parametrize(
+    ("start", "lines", "status", "reason"),
+    [
+        (b"GET /m HTTP/1.1", (), 405, "method_not_allowed"),
+        (b"POST /m HTTP/1.1", (b"X-Version: 2", b"X-Version: 1"), 400, "ambiguous_condition"),
+        (b"POST /m HTTP/1.1", (b"X_Version: 2",), 400, "ambiguous_condition"),
+    ],
+)
+def test_path_with_conditions_is_not_passed_by(
+    start: bytes, lines: tuple[bytes, ...], status: int, reason: str
+) -> None:
+    """The route above, which takes every request, does not step in."""
+    refused = by_condition(*lines, start=start)
+    assert isinstance(refused, RequestRefusal)
+    assert (refused.status, refused.reason) == (status, reason)
+    assert refused.allow == (b"POST" if status == 405 else None)
+
+
+def test_field_that_connection_names_meets_no_condition() -> None:
+    """It is not sent on, so the server would not see it."""
+    found = by_condition(b"X-Version: 2", b"Connection: x-version")
+    assert isinstance(found, RouteTarget)
+    assert found.label == "one"
+
+
+def test_conditions_that_fail_leave_nothing() -> None:
+    only = RouteTarget(
+        "x",
+        "",
+        requires_pq=False,
+        body_bytes=0,
+        alternatives=Alternatives([(Conditions(query=((b"v", None),)), target("v"))]),
+    )
+    head = parse_request_head(request(), LIMITS.head)
+    refused = admit(head, request_framing(head), established(), RouteTable([Route("chat.test", "/", only)]))
+    assert isinstance(refused, RequestRefusal)
+    assert refused.status == 404
