@@ -205,6 +205,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("listener", "*", "default"): _drained(
         f"connections without a server name, which were those of the old one, {_END}"
     ),
+    ("listener", "*", "proxy_protocol"): _live(f"for new connections; {_UNTOUCHED}"),
     ("listener", "*", "trusted_peers"): _live(f"for new connections; {_UNTOUCHED}"),
     ("identity", "*"): _entry(
         added=_live(f"clients can ask for its names; {_UNTOUCHED}"),

@@ -1,9 +1,9 @@
 """The shape of `[listener.NAME]`. Pure."""
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from config.addresses import Bind, Refused, parse_bind
 from config.limits import ListenerLimitsConfig
@@ -36,6 +36,14 @@ class SecurityLevel(StrEnum):
     def requires_pq(self) -> bool:
         """Whether no classical group is negotiable at this level."""
         return self in {SecurityLevel.CRITICAL, SecurityLevel.QUANTUM_SAFE}
+
+
+class ProxyProtocol(StrEnum):
+    """Whether connections begin with a PROXY header. There is no choice by the bytes that come: a
+    client could then name any address.
+    """
+
+    REQUIRE = "require"
 
 
 class HttpProtocol(StrEnum):
@@ -88,7 +96,8 @@ class ListenerConfig(Table):
     `level`. `http` are the offered versions of HTTP, the preferred one first.
     `weaker_signatures` takes credentials below a level that asks for more. `default` is
     `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
-    Limits on single clients do not hold for those in `exempt`.
+    With `proxy_protocol` only these may connect, each time with a PROXY header first, which names
+    the client. Limits on single clients do not hold for those in `exempt`.
     """
 
     bind: Annotated[
@@ -101,5 +110,16 @@ class ListenerConfig(Table):
     weaker_signatures: bool = Field(default=False, strict=True)
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()
+    proxy_protocol: ProxyProtocol | None = None
     exempt: tuple[Network, ...] = ()
     limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
+
+    @model_validator(mode="after")
+    def _header_has_senders(self) -> Self:
+        if self.proxy_protocol is not None and not self.trusted_peers:
+            raise Refused(
+                "trusted_peers with the networks of the balancers that send PROXY headers",
+                found="proxy_protocol without trusted_peers: any client could name any address",
+                about=("proxy_protocol", "trusted_peers"),
+            )
+        return self

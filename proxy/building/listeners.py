@@ -90,6 +90,7 @@ class _Listeners:
             ),
             trusted_peers=settings.trusted_peers,
             exempt=settings.exempt,
+            takes_proxy_headers=settings.proxy_protocol is not None,
             linger=self._foundation.linger,
         )
 

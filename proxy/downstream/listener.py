@@ -13,7 +13,8 @@ from proxy.downstream.connection import Downstream
 from proxy.downstream.ending import ClientEnding
 from proxy.downstream.h2_connection import Http2Connection
 from proxy.downstream.h2_ending import Http2Ending
-from proxy.downstream.listening import ListenerRuntime, ListenerServices
+from proxy.downstream.listening import LAST_HANDSHAKE_SECONDS, ListenerRuntime, ListenerServices
+from proxy.downstream.proxy_header import HeaderPhase, Introduced
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts
 from proxy.limits.idleness import Idle, Shown
@@ -30,9 +31,6 @@ from proxy.tls.results import Established, Failed
 from proxy.tls.stream import TlsStream
 from proxy.tls.waiting_data import RECORD_WIRE_BYTES
 
-# The time that a handshake under way gets in a drain: a few round trips. A client that stalls must
-# not delay the end.
-_LAST_HANDSHAKE_SECONDS: Final = 2.0
 # One TLS record in a read: more would let one connection hold the loop for longer (KeyUpdate
 # floods).
 _READ_BYTES: Final = RECORD_WIRE_BYTES
@@ -81,19 +79,34 @@ class Listener:
 
     def _accepted(self, sock: SocketType, address: str) -> None:
         runtime = self.runtime
-        is_exempt = bool(runtime.exempt) and is_in(address, runtime.exempt)
         network = network_of(address)
+        has_header = runtime.takes_proxy_headers
+        if has_header and not is_in(address, runtime.trusted_peers):
+            self._refuse(sock, ConnectionReason.PROXY_SENDER, network)
+            return
+        # the limits on single clients wait for the client whom a header names
+        is_exempt = has_header or (bool(runtime.exempt) and is_in(address, runtime.exempt))
         client = self.room.admit(network, runtime.limits, is_exempt=is_exempt)
         if isinstance(client, ConnectionReason):
-            # the cheapest refusal: no handshake has begun, so no alert can be sent
-            self._services.turned_away.add(runtime.name, client, network)
-            sock.close()
+            self._refuse(sock, client, network)
             return
         sock.settimeout(0)
         self._tally.accepted += 1
         self._tally.open += 1
+        if has_header:
+            phase = HeaderPhase(runtime, self._services, self.room, address, client, self._introduced)
+            phase.begin(sock, self.closed)
+            return
         rates = None if is_exempt else ClientRates(client.network)
         _Arrival(self, self._services, address, client, rates).begin(sock)
+
+    def _refuse(self, sock: SocketType, reason: ConnectionReason, network: bytes) -> None:
+        """The cheapest refusal: no handshake has begun, so no alert can be sent."""
+        self._services.turned_away.add(self.runtime.name, reason, network)
+        sock.close()
+
+    def _introduced(self, one: Introduced) -> None:
+        _Arrival(self, self._services, one.address, one.counts, one.rates).follow(one)
 
     def closed(self, client: ClientCounts) -> None:
         """One connection less is open."""
@@ -144,16 +157,28 @@ class _Arrival:
         self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, self.client)
 
     def begin(self, sock: SocketType) -> None:
+        """Start with the first byte."""
+        self._enter(sock)
+        closed = partial(self._listener.closed, self._counts)
+        linger = self._runtime.linger
+        io, handshake = self._services.io, self._handshake
+        handshake.begin(SocketStream(io, sock, handshake, linger, read_bytes=_READ_BYTES, closed=closed))
+
+    def follow(self, one: Introduced) -> None:
+        """Start behind a PROXY header."""
+        self.since, self._handshake.deadline = one.since, one.deadline
+        self._enter(one.sock)
+        one.stream.closed = partial(self._listener.closed, self._counts)
+        self._handshake.begin(one.stream)
+        if one.rest:
+            self._handshake.data_received(memoryview(one.rest))
+
+    def _enter(self, sock: SocketType) -> None:
         services = self._services
         self._sock = sock
         services.deadlines.watch(self._handshake)
         services.http.opened(self, self)
         self._listener.room.accepted(self)
-        closed = partial(self._listener.closed, self._counts)
-        linger = self._runtime.linger
-        self._handshake.begin(
-            SocketStream(services.io, sock, self._handshake, linger, read_bytes=_READ_BYTES, closed=closed)
-        )
 
     def token_asked(self) -> None:
         """It waits for a token, and does not make room meanwhile."""
@@ -208,7 +233,7 @@ class _Arrival:
         """Continue for a short time: the connection is drained once it is established."""
         del gently  # as gently as it can be
         now = self._services.io.loop.time()
-        self._handshake.deadline = min(self._handshake.deadline, now + min(seconds, _LAST_HANDSHAKE_SECONDS))
+        self._handshake.deadline = min(self._handshake.deadline, now + min(seconds, LAST_HANDSHAKE_SECONDS))
 
     @property
     def client(self) -> bytes:

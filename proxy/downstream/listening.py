@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ListenerLimits
@@ -19,6 +20,10 @@ from proxy.tls.challenges import PendingChallenges
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.signed_flight import FlightServices
 
+LAST_HANDSHAKE_SECONDS: Final = 2.0
+"""The time that a handshake under way gets in a drain: a few round trips. A client that stalls must
+not delay the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerRuntime:
@@ -32,6 +37,8 @@ class ListenerRuntime:
     linger: Linger
     exempt: Networks = ()
     """Networks to which the limits on single clients do not apply."""
+    takes_proxy_headers: bool = False
+    """Whether only `trusted_peers` may connect, each time with a PROXY header first."""
 
 
 def _untold(_event: Event) -> None:

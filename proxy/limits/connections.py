@@ -125,6 +125,20 @@ class ConnectionCounts:
         self._shared.add(self._place, CONNECTION + HANDSHAKE)
         self._shared.add(client.place, CONNECTION)
 
+    def move(self, before: ClientCounts, client: ClientCounts) -> None:
+        """A connection without a ClientHello counts for another client from now on."""
+        self._leave(before)
+        client.connections += 1
+        self._clients[client.network] = client
+        self._shared.add(client.place, CONNECTION)
+
+    def _leave(self, client: ClientCounts) -> None:
+        client.connections -= 1
+        client.leaving -= client.leaving > 0
+        if not client.connections:
+            del self._clients[client.network]  # clients without connections have no entry
+        self._shared.add(client.place, -CONNECTION)
+
     def hello_shown(self, client: ClientCounts) -> None:
         """The handshake counts as one of its client from now on."""
         client.handshakes += 1
@@ -148,10 +162,6 @@ class ConnectionCounts:
     def closed(self, client: ClientCounts) -> None:
         """One connection less is open."""
         self.open -= 1
-        client.connections -= 1
         self._leaving -= self._leaving > 0
-        client.leaving -= client.leaving > 0
-        if not client.connections:
-            del self._clients[client.network]  # clients without connections have no entry
         self._shared.add(self._place, -CONNECTION)
-        self._shared.add(client.place, -CONNECTION)
+        self._leave(client)

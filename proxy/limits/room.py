@@ -141,6 +141,28 @@ class Room:
         counts.count_in(client)
         return client
 
+    def identify(
+        self, sender: ClientCounts, network: bytes, limits: ListenerLimits, *, is_exempt: bool
+    ) -> ClientCounts | ConnectionReason:
+        """Count a connection for the client that its balancer named, or return the limit exceeded.
+
+        It was admitted as exempt, under the counts of the balancer. These keep it if it is refused.
+        """
+        counts = self._counts
+        client = counts.client(network)
+        counts.move(sender, client)
+        if not is_exempt:
+            reason = None
+            # the surplus is of one more, and this one is counted already
+            if counts.surplus_of(client, limits) > 1 and not self._makes_room_of(client, limits):
+                reason = ConnectionReason.CONNECTIONS_PER_ADDRESS
+            elif not counts.take_token(client, limits):
+                reason = ConnectionReason.HANDSHAKE_RATE
+            if reason is not None:
+                counts.move(client, sender)
+                return reason
+        return client
+
     def _makes_room_for_handshake(self, surplus: int) -> bool:
         self._tell_others()
         if self._counts.has_most_to_spare(len(self._waiting)) and self._end_unfinished(surplus):
@@ -181,6 +203,10 @@ class Room:
         """It was admitted, and has sent no ClientHello yet."""
         self._waiting.add(_key(one), one)
         self._tell_others_if_pressing()
+
+    def handed_on(self, one: Unfinished) -> None:
+        """Another object stands for the connection, and is `accepted` next."""
+        self._waiting.discard(_key(one), one)
 
     def hello_shown(self, one: Unfinished, client: ClientCounts, limits: ListenerLimits) -> bool:
         """Its ClientHello is complete: whether its handshake may go on."""

@@ -54,7 +54,6 @@ class SocketStream(Sender):
 
     __slots__ = (
         "_backlog",
-        "_closed",
         "_discard_left",
         "_io",
         "_linger",
@@ -65,6 +64,7 @@ class SocketStream(Sender):
         "_view",
         "_wants_end",
         "_watched",
+        "closed",
         "owner",
     )
 
@@ -87,7 +87,7 @@ class SocketStream(Sender):
         after a change of the owner: for counts of connections.
         """
         self._linger_limits: Final = linger
-        self._closed = closed
+        self.closed = closed
         self._io: Final = io
         self._loop: Final = io.loop
         self._sock: SocketType | None = sock
@@ -343,7 +343,7 @@ class SocketStream(Sender):
         self._sock = None
         self._outbox = self._backlog = b""
         sock.close()
-        if self._closed is not None:
-            self._closed()
+        if self.closed is not None:
+            self.closed()
         owner, self.owner = self.owner, NO_OWNER
         owner.connection_lost(error)

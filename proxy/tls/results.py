@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class FailureReason(StrEnum):
     """Why a handshake ended without a connection; the detail stands beside it."""
 
+    PROXY_HEADER = "proxy_header"
+    """A connection of a balancer does not begin with a valid PROXY header."""
     NOT_TLS = "not_tls"
     OLD_VERSION = "old_version"
     MALFORMED_HELLO = "malformed_hello"

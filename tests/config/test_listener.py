@@ -4,7 +4,15 @@ import pytest
 from pydantic import ValidationError
 
 from config.addresses import parse_bind
-from config.listener import HTTP_BY_DEFAULT, REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
+from config.listener import (
+    HTTP_BY_DEFAULT,
+    REJECT,
+    HttpProtocol,
+    ListenerConfig,
+    PqPolicy,
+    ProxyProtocol,
+    SecurityLevel,
+)
 
 
 def refused(key: str, value: object) -> str:
@@ -42,6 +50,18 @@ def test_groups_keep_the_form_of_the_file() -> None:
 @pytest.mark.parametrize("groups", ["A", [], [[]], [["A"], []], ["A", ["B"]], [1], [["A", 1]], [["A", ""]], [""], 5])
 def test_other_groups_are_refused(groups: object) -> None:
     refused("groups", groups)
+
+
+@pytest.mark.parametrize("value", ["auto", "v2", True, "", "REQUIRE"])
+def test_a_proxy_header_is_required_or_no_header_is_understood(value: object) -> None:
+    assert "require" in refused("proxy_protocol", value)
+    assert ListenerConfig.model_validate({"bind": "127.0.0.1:1"}).proxy_protocol is None
+
+
+def test_proxy_headers_need_peers_that_may_send_them() -> None:
+    assert "trusted_peers with the networks of the balancers" in refused("proxy_protocol", "require")
+    table = {"bind": "127.0.0.1:1", "proxy_protocol": "require", "trusted_peers": ["10.0.0.5"]}
+    assert ListenerConfig.model_validate(table).proxy_protocol is ProxyProtocol.REQUIRE
 
 
 def test_critical_levels_require_post_quantum_groups() -> None:

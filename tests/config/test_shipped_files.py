@@ -78,6 +78,7 @@ def test_the_keys_that_are_commented_out_are_valid_too() -> None:
     keys = all_keys()
     keys["upstream"]["rooms"] |= {"hash_on": None}  # for another balance
     keys["hsm"]["token"]["plexi"] |= {"pin_credential": None}  # for another place
+    keys["listener"]["public"] |= {"trusted_peers": ["10.0.0.5"]}  # who sends PROXY headers
     assert cross_check(Config.model_validate(keys), "example.toml") == []
 
 

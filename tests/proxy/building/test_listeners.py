@@ -128,7 +128,7 @@ def test_a_listener_may_have_limits_of_its_own(site: Site, capabilities: Capabil
     generation = built(
         site,
         capabilities,
-        listener("public", exempt=["192.0.2.0/24"])
+        listener("public", exempt=["192.0.2.0/24"], trusted_peers=["10.0.0.5"], proxy_protocol="require")
         + "[listener.public.limits]\nconnections = 30\nhandshakes_per_second_per_address = 0.5\n"
         + listener("second")
         + site.identity
@@ -141,6 +141,7 @@ def test_a_listener_may_have_limits_of_its_own(site: Site, capabilities: Capabil
     assert (public.limits.handshake_rate, second.limits.handshake_rate) == (Rate.of(0.5, 11), Rate.of(2_000.0, 11))
     assert [str(network) for network in public.exempt] == ["192.0.2.0/24"]
     assert second.exempt == ()
+    assert (public.takes_proxy_headers, second.takes_proxy_headers) == (True, False)
 
 
 def test_unknown_group_names_those_that_are_there(site: Site, capabilities: Capabilities) -> None:

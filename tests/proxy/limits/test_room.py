@@ -310,6 +310,46 @@ class TestConnections:
         assert not here.reasons
 
 
+class TestIntroducedByABalancer:
+    """It is admitted as exempt, and counts for its client once a header names one."""
+
+    def test_it_counts_for_the_client_from_then_on(self, here: WorkerRoom) -> None:
+        sent = here.comes(is_exempt=True)
+        assert isinstance(sent, Peer)
+        client = here.room.identify(sent.counts, TWO, here.limits, is_exempt=False)
+        assert not isinstance(client, ConnectionReason)
+        assert (client.network, client.connections, sent.counts.connections) == (TWO, 1, 0)
+        here.counts.closed(client)
+        assert here.counts._clients == {}
+
+    @pytest.mark.parametrize("own", [{"of_one": 1}, {"burst": 1}])
+    def test_beyond_a_limit_of_the_client_it_stays_the_balancers(self, here: WorkerRoom, own: dict[str, int]) -> None:
+        here.limits = limits(**own)
+        here.connected(TWO)
+        sent = here.comes(is_exempt=True)
+        assert isinstance(sent, Peer)
+        refused = here.room.identify(sent.counts, TWO, here.limits, is_exempt=False)
+        assert isinstance(refused, ConnectionReason)
+        assert sent.counts.connections == 1
+        assert not isinstance(here.room.identify(sent.counts, TWO, here.limits, is_exempt=True), ConnectionReason)
+
+    def test_one_of_the_client_may_make_room(self, here: WorkerRoom) -> None:
+        here.limits = limits(of_one=1)
+        here.silent(TWO)
+        here.now += 0.9
+        sent = here.comes(is_exempt=True)
+        assert isinstance(sent, Peer)
+        assert not isinstance(here.room.identify(sent.counts, TWO, here.limits, is_exempt=False), ConnectionReason)
+        assert here.reasons == {R.SHED_SILENT: 1}
+
+    def test_who_is_handed_on_makes_no_room(self, here: WorkerRoom) -> None:
+        here.limits = limits(in_flight=1)
+        one = here.comes(is_exempt=True)
+        assert isinstance(one, Peer)
+        here.room.handed_on(one)
+        assert here.comes(TWO) is R.HANDSHAKES_IN_FLIGHT
+
+
 class TestSeveralWorkers:
     def test_limits_are_those_of_all(self, here: WorkerRoom, there: WorkerRoom) -> None:
         for limit, reason in (
