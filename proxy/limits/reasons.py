@@ -90,6 +90,8 @@ class RequestReason(StrEnum):
     MALFORMED_BODY = "malformed_body"
     MISDIRECTED_HOST = "misdirected_host"
     AMBIGUOUS_PATH = "ambiguous_path"
+    AMBIGUOUS_CONDITION = "ambiguous_condition"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
     NO_ROUTE = "no_route"
     ROUTE_REQUIRES_PQ = "route_requires_pq"
     PAYLOAD = "payload"
