@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from config.client_certificate_crosschecks import client_certificate_problems
 from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
 from config.omissions import Omissions
@@ -51,6 +52,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.upstreams(),
         *checks.cookies(),
         *route_problems(config, file, checks.omissions),
+        *client_certificate_problems(config, file, checks.omissions),
         *checks.providers(),
         *checks.limits(),
         *checks.listener_limits(),

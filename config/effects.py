@@ -145,6 +145,15 @@ def _route_pq(difference: Difference, _old: Config, _new: Config) -> Effect:
     return _live("from the next request on; WebSockets stay")
 
 
+def _route_client_certificate(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if difference.new is not None:
+        return _drained(
+            "WebSockets of clients that showed no certificate get a close frame (1012), spread over the drain time;"
+            " requests get 403"
+        )
+    return _live("from the next request on; WebSockets stay")
+
+
 def _route_payload(difference: Difference, _old: Config, _new: Config) -> Effect:
     if difference.new is PayloadMode.REQUIRE:
         return _live("requests that are not encrypted are refused from now on; WebSockets stay as they are")
@@ -217,6 +226,9 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("identity", "*", "credential"): _HANDSHAKES,
     ("identity", "*", "spread"): _HANDSHAKES,
     ("identity", "*", "prefer"): _HANDSHAKES,
+    ("identity", "*", "client_certificates"): _drained(
+        f"for new handshakes; connections whose client would be refused now {_END}"
+    ),
     ("issuer",): _live("for the next certificates; those that are there stay"),
     ("rotation", "state"): _restart("the directory is locked for the life of a process"),
     ("rotation",): _live("for rotations from now on"),
@@ -227,6 +239,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
         ),
     ),
     ("route", "*", "pq"): _route_pq,
+    ("route", "*", "client_certificate"): _route_client_certificate,
     ("route", "*", "upstream"): _live("from the next request on; WebSockets stay with their server"),
     ("route", "*", "body_bytes"): _live("from the next request on"),
     ("route", "*", "stream_requests"): _REQUESTS,

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field
 
 from config.addresses import Refused
+from config.client_certificates import ClientCertificateMode
 from config.limits import RateConfig
 from config.listener import PqPolicy
 from config.payload import Origin, PayloadMode
@@ -31,6 +32,12 @@ def _parse_route_pq(value: PqPolicy | None) -> PqPolicy | None:
     return value
 
 
+def _parse_client_certificate(value: ClientCertificateMode | None) -> ClientCertificateMode | None:
+    if value not in {None, ClientCertificateMode.REQUIRE}:
+        raise Refused('"require", or no such key: a route can only be stricter than its identity')
+    return value
+
+
 class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
 
@@ -52,6 +59,7 @@ class RouteConfig(Table):
     query: QueryConditions | None = None
     upstream: str
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
+    client_certificate: Annotated[ClientCertificateMode | None, AfterValidator(_parse_client_certificate)] = None
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
     rate: RateConfig | None = None
     stream_requests: bool = Field(default=False, strict=True)

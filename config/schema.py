@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, 
 from config.addresses import Bind, Refused, ServerAddress
 from config.admin import AdminConfig
 from config.audit import AuditConfig
+from config.client_certificates import ClientCertificateMode, ClientCertificatesConfig
 from config.hsm import HsmConfig, Keys, TokenConfig
 from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
@@ -39,6 +40,8 @@ __all__ = [
     "AdminConfig",
     "AuditConfig",
     "Bind",
+    "ClientCertificateMode",
+    "ClientCertificatesConfig",
     "Config",
     "CookieConfig",
     "CredentialConfig",
@@ -148,6 +151,7 @@ class IdentityConfig(Table):
     spread: bool = Field(default=False, strict=True)
     credential: tuple[AnyCredentialConfig, ...] = ()
     prefer: CredentialPreference = CredentialPreference.CLASSICAL
+    client_certificates: ClientCertificatesConfig | None = None
 
     @property
     def credentials(self) -> tuple[CredentialConfig | IssuedCredentialConfig, ...]:

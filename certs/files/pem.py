@@ -69,16 +69,18 @@ class NotPem(CredentialError):
         return f"a PEM file with {kind}{remedy}"
 
 
-def read_pem(path: Path, part: Part) -> PemFile:
-    """Read a PEM file; raises `FileUnreadable` or, where nothing in it is PEM, `NotPem`."""
+def read_pem(path: Path, part: Part, most: int = _LARGEST_FILE) -> PemFile:
+    """Read a PEM file of at most so many bytes; raises `FileUnreadable` or, where nothing in it is
+    PEM, `NotPem`.
+    """
     try:
         with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
+            content = file.read(most + 1)
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise FileUnreadable(path, part, error.strerror or type(error).__name__) from None
-    if len(content) > _LARGEST_FILE:
-        raise NotPem(path, part, f"more than {_LARGEST_FILE:_} bytes")
+    if len(content) > most:
+        raise NotPem(path, part, f"more than {most:_} bytes")
     labels = tuple(label.decode("ascii", "replace") for label in _BEGIN.findall(content))
     if not labels:
         raise NotPem(path, part, _described(content))

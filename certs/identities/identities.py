@@ -13,6 +13,7 @@ from types import MappingProxyType
 from certs.files.errors import CredentialError, Part
 from certs.hsm.secret import Secret
 from certs.identities.chain_file import read_chain
+from certs.identities.client_authorities import ClientAuthorities, client_authorities
 from certs.identities.credential import (
     Credential,
     Examination,
@@ -64,6 +65,8 @@ class LoadedCredentials:
     problems: tuple[Problem, ...]
     pins: Mapping[str, Secret] = field(default_factory=dict)
     """By the NAME of their token."""
+    clients: Mapping[str, ClientAuthorities] = field(default_factory=dict)
+    """Who issues the certificates of clients, by the identity that asks for them."""
 
     @property
     def by_digest(self) -> Mapping[bytes, Credential]:
@@ -86,11 +89,16 @@ def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = Mapping
     reading = _Reading(loaded.file, config.hsm, config.rotation.state, now, known, pins.by_token, list(pins.problems))
     identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
     upstreams = dict(reading.upstreams(config.upstream))
+    clients = dict(reading.clients(config.identity))
     reading.problems += _level_problems(
         loaded.file, loaded.config.listener, list(_weaker(loaded.config.identity, identities))
     )
     return LoadedCredentials(
-        MappingProxyType(identities), MappingProxyType(upstreams), tuple(reading.problems), pins.by_token
+        MappingProxyType(identities),
+        MappingProxyType(upstreams),
+        tuple(reading.problems),
+        pins.by_token,
+        MappingProxyType(clients),
     )
 
 
@@ -197,6 +205,15 @@ class _Reading:
             credential = self._credential(place, paths)
             if credential is not None:
                 yield name, credential
+
+    def clients(self, identities: Mapping[str, IdentityConfig]) -> Iterator[tuple[str, ClientAuthorities]]:
+        for name, identity in identities.items():
+            if identity.client_certificates is not None:
+                place = ("identity", name, "client_certificates")
+                found, problems = client_authorities(self.file, place, identity.client_certificates, self.now)
+                self.problems += problems
+                if found is not None:
+                    yield name, found
 
     def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
         certificate = self.file.resolve(paths.certificate)

@@ -212,3 +212,16 @@ def test_place_of_rings_needs_a_restart_and_rings_come_and_go() -> None:
     ring: dict[str, Any] = {"payload": {"ring": {"chat": {}}}}
     assert "are made" in only(document(), document(**ring)).effect
     assert "no message" in only(document(**ring), document()).effect
+
+
+def test_what_clients_must_show_drains_those_that_cannot() -> None:
+    asks: dict[str, Any] = {"identity": {"chat": {**IDENTITY, "client_certificates": {"ca": "a.pem"}}}}
+    other: dict[str, Any] = {"identity": {"chat": {**IDENTITY, "client_certificates": {"ca": "b.pem"}}}}
+    for old, new in ((document(), document(**asks)), (document(**asks), document(**other))):
+        change = only(old, new)
+        assert change.kind is EffectKind.DRAINED
+        assert "whose client would be refused now" in change.effect
+    route = {"host": "chat.test", "upstream": "chat"}
+    demands = document(**asks, route=[{**route, "client_certificate": "require"}])
+    assert "requests get 403" in only(document(**asks, route=[route]), demands).effect
+    assert only(demands, document(**asks, route=[route])).kind is EffectKind.LIVE

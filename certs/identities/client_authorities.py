@@ -1,0 +1,226 @@
+"""The authorities of client certificates, and the lists of what they have revoked.
+
+`plexigate check`, the start and a reload read the files here. What is wrong with their content is
+an error. What only the time makes wrong is a warning: the proxy must be able to start without a
+fresh list, and OpenSSL refuses the clients that it concerns.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.files.errors import CredentialError, Part
+from certs.files.pem import read_pem
+from certs.identities.chain import SignatureTooWeak, chain_errors
+from certs.identities.chain_file import read_chain
+from config.client_certificates import ClientCertificatesConfig
+from config.loaded import ConfigFile
+from config.problems import Location, Problem, shown
+
+# Each handshake sends the name of each authority to the client (RFC 8446 section 4.2.4).
+_MOST_AUTHORITIES: Final = 64
+# A hundred thousand revoked certificates take 5 MB.
+_LARGEST_LIST: Final = 33_554_432
+_LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+_LEAST_RSA_BITS: Final = 2_048  # of OpenSSL's security level 2
+
+_CA_FILE: Final = "a PEM file with the certificates of the authorities that issue those of your clients"
+_CRL_FILE: Final = "a PEM file with a list of each authority in ca (openssl crl -inform DER -in FILE -out FILE.pem)"
+_ALL_REFUSED: Final = "its clients are refused until the file has a current one"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAuthorities:
+    """Authorities that fit each other and their lists."""
+
+    certificates: tuple[x509.Certificate, ...]
+    lists: tuple[x509.CertificateRevocationList, ...]
+
+    @property
+    def certificates_pem(self) -> bytes:
+        """The authorities, for OpenSSL."""
+        return b"".join(one.public_bytes(Encoding.PEM) for one in self.certificates)
+
+    @property
+    def lists_pem(self) -> bytes:
+        """The lists, for OpenSSL; empty where revocation is not checked."""
+        return b"".join(one.public_bytes(Encoding.PEM) for one in self.lists)
+
+    @property
+    def current_until(self) -> datetime | None:
+        """When the first authority has no current list any more; None where there are no lists."""
+        latest: dict[x509.Name, datetime] = {}
+        for one in self.lists:
+            until = one.next_update_utc
+            assert until is not None  # `_list_errors`
+            latest[one.issuer] = max(until, latest.get(one.issuer, until))
+        return min(latest.values(), default=None)
+
+
+def client_authorities(
+    file: ConfigFile, place: Location, settings: ClientCertificatesConfig, now: datetime
+) -> tuple[ClientAuthorities | None, list[Problem]]:
+    """Read the files of an identity; None if they have errors.
+
+    `place` is that of the `client_certificates`.
+    """
+    reading = _ReadingClients(file, place, now, [])
+    certificates = reading.authorities(settings.ca, has_lists=settings.crl is not None)
+    lists = () if settings.crl is None else reading.lists(settings.crl, certificates)
+    if any(problem.is_error for problem in reading.problems):
+        return None, reading.problems
+    return ClientAuthorities(certificates, lists), reading.problems
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadingClients:
+    file: ConfigFile
+    place: Location
+    now: datetime
+    problems: list[Problem]
+
+    def authorities(self, path: str, *, has_lists: bool) -> tuple[x509.Certificate, ...]:
+        try:
+            certificates = read_chain(self.file.resolve(path))
+        except CredentialError as error:
+            self._error("ca", path, error.found, _CA_FILE)
+            return ()
+        if len(certificates) > _MOST_AUTHORITIES:
+            found = f"which has {len(certificates)} certificates"
+            self._error("ca", path, found, f"at most {_MOST_AUTHORITIES}: each handshake sends their names")
+            return ()
+        for found, allowed in _authority_errors(certificates):
+            self._error("ca", path, found, allowed)
+        for fault in chain_errors(certificates, self.file.resolve(path), self.now):
+            if isinstance(fault, SignatureTooWeak):
+                self._error("ca", path, fault.found, fault.allowed)
+            else:
+                self._warning("ca", path, f"{fault.found}: its clients are refused", fault.allowed)
+        if has_lists:
+            for found in _without_root(certificates):
+                allowed = "the issuer too, up to a root: with crl each certificate up to the root is looked up"
+                self._error("ca", path, found, allowed)
+        return certificates
+
+    def lists(self, path: str, authorities: Sequence[x509.Certificate]) -> tuple[x509.CertificateRevocationList, ...]:
+        try:
+            content = read_pem(self.file.resolve(path), Part.CERTIFICATE, _LARGEST_LIST).content
+        except CredentialError as error:
+            self._error("crl", path, error.found, _CRL_FILE)
+            return ()
+        blocks = _LIST.findall(content)
+        if not blocks:
+            self._error("crl", path, "which has no certificate revocation list (X509 CRL)", _CRL_FILE)
+            return ()
+        try:
+            lists = tuple(x509.load_pem_x509_crl(block) for block in blocks)
+        except ValueError:
+            self._error("crl", path, "which holds a damaged list", _CRL_FILE)
+            return ()
+        if not authorities:
+            return lists  # what is wrong with them is said already
+        for found, allowed in _list_errors(lists, authorities):
+            self._error("crl", path, found, allowed)
+        for found, better in _untimely(lists, self.now):
+            self._warning("crl", path, found, better)
+        return lists
+
+    def _error(self, key: str, path: str, found: str, allowed: str) -> None:
+        self.problems.append(self.file.error((*self.place, key), f"{shown(path)}, {found}", allowed))
+
+    def _warning(self, key: str, path: str, found: str, better: str) -> None:
+        self.problems.append(self.file.warning((*self.place, key), f"{shown(path)}, {found}", better))
+
+
+def _authority_errors(certificates: Sequence[x509.Certificate]) -> Iterator[tuple[str, str]]:
+    for position, certificate in enumerate(certificates, start=1):
+        who = f"whose certificate in place {position}, {shown(certificate.subject.rfc4514_string())}"
+        if not _may_issue(certificate):
+            allowed = "certificates of authorities (basicConstraints CA:TRUE, keyUsage keyCertSign), none of clients"
+            yield f"{who}, may issue no certificates", allowed
+        try:
+            key = certificate.public_key()
+        except (UnsupportedAlgorithm, ValueError):
+            yield f"{who}, is for a key of an unknown kind", "ECDSA, RSA, Ed25519 or ML-DSA"
+            continue
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
+            yield f"{who}, has an RSA key of {key.key_size} bits", f"at least {_LEAST_RSA_BITS} bits"
+
+
+def _may_issue(certificate: x509.Certificate) -> bool:
+    """RFC 5280 sections 4.2.1.9 and 4.2.1.3."""
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return constraints.ca
+    return constraints.ca and usage.key_cert_sign
+
+
+def _without_root(certificates: Sequence[x509.Certificate]) -> Iterator[str]:
+    subjects = {certificate.subject for certificate in certificates}
+    for certificate in certificates:
+        if certificate.issuer not in subjects:
+            issuer = shown(certificate.issuer.rfc4514_string())
+            yield f"which lacks the issuer {issuer} of {shown(certificate.subject.rfc4514_string())}"
+
+
+def _list_errors(
+    lists: Sequence[x509.CertificateRevocationList], authorities: Sequence[x509.Certificate]
+) -> Iterator[tuple[str, str]]:
+    for one in lists:
+        who = f"whose list of {shown(one.issuer.rfc4514_string())}"
+        issuers = [authority for authority in authorities if authority.subject == one.issuer]
+        if not issuers:
+            known = ", ".join(dict.fromkeys(shown(other.subject.rfc4514_string()) for other in authorities))
+            yield f"{who} is of no authority in ca", f"lists of these authorities: {known}"
+        elif not any(_has_signed(issuer, one) for issuer in issuers):
+            yield f"{who} is not signed by that authority", "the list as the authority has published it"
+        if one.next_update_utc is None:
+            yield f"{who} does not say when it expires", "a list with nextUpdate (RFC 5280 section 5.1.2.5)"
+        if _is_delta(one):
+            yield f"{who} is a delta, which has only the latest changes", "the complete list"
+    listed = {one.issuer for one in lists}
+    missing = dict.fromkeys(one.subject.rfc4514_string() for one in authorities if one.subject not in listed)
+    for subject in missing:
+        yield (
+            f"which has no list of {shown(subject)}",
+            "a list of each authority in ca: without one its clients are refused",
+        )
+
+
+def _has_signed(issuer: x509.Certificate, one: x509.CertificateRevocationList) -> bool:
+    try:
+        return one.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # of any kind, see below
+    except (TypeError, ValueError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+
+
+def _is_delta(one: x509.CertificateRevocationList) -> bool:
+    return any(isinstance(extension.value, x509.DeltaCRLIndicator) for extension in one.extensions)
+
+
+def _untimely(lists: Sequence[x509.CertificateRevocationList], now: datetime) -> Iterator[tuple[str, str]]:
+    """Authorities without a list that is current."""
+    for issuer in dict.fromkeys(one.issuer for one in lists):
+        of_issuer = [one for one in lists if one.issuer == issuer]
+        if any(one.last_update_utc <= now and (one.next_update_utc or now) >= now for one in of_issuer):
+            continue
+        newest = max(of_issuer, key=lambda one: one.last_update_utc)
+        who = f"whose list of {shown(issuer.rfc4514_string())}"
+        until = newest.next_update_utc
+        if newest.last_update_utc > now:
+            found = f"{who} is current only from {newest.last_update_utc:%Y-%m-%d %H:%M} UTC"
+        else:
+            found = f"{who} expired at {until:%Y-%m-%d %H:%M} UTC"
+        yield f"{found}: {_ALL_REFUSED}", "a list that is current (is the clock of this machine right?)"

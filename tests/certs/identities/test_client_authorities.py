@@ -1,0 +1,197 @@
+"""The authorities of clients and their revocation lists: what is taken, refused, and warned about."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.identities.client_authorities import ClientAuthorities, client_authorities
+from config.client_certificates import ClientCertificatesConfig
+from config.loaded import ConfigFile
+from tests.certificates import DAY
+from tests.client_authorities import ClientAuthority
+
+NOW = datetime.now(UTC)  # noqa: TID251 - certificates of tests are made by the clock
+ROOT = ClientAuthority("Root")
+BELOW = ClientAuthority("Below", above=ROOT)
+MODERN = ClientAuthority("Modern", "mldsa-65")
+PLACE = ("identity", "chat", "client_certificates")
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Where the files are."""
+
+    path: Path
+
+    def read(
+        self, ca: bytes | None, crl: bytes | None = None, now: datetime = NOW
+    ) -> tuple[ClientAuthorities | None, list[str]]:
+        """Judge two files."""
+        if ca is not None:
+            (self.path / "ca.pem").write_bytes(ca)
+        if crl is not None:
+            (self.path / "crl.pem").write_bytes(crl)
+        settings = ClientCertificatesConfig(ca="ca.pem", crl=None if crl is None else "crl.pem")
+        found, problems = client_authorities(ConfigFile(self.path / "f.toml"), PLACE, settings, now)
+        texts = [str(replace(one, line=None)).removeprefix(f"{self.path}/f.toml: ") for one in problems]
+        return found, [text.removeprefix("identity.chat.client_certificates.") for text in texts]
+
+    def refused(self, ca: bytes | None, crl: bytes | None = None) -> list[str]:
+        """What is wrong."""
+        found, problems = self.read(ca, crl)
+        assert found is None
+        return problems
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Directory:
+    return Directory(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["ecdsa-p256", "ecdsa-p384", "rsa-2048", "ed25519", "mldsa-44", "mldsa-65", "mldsa-87"]
+)
+def test_authorities_of_every_kind_with_their_lists(directory: Directory, kind: str) -> None:
+    root = ClientAuthority("Any", kind)
+    crl = root.revocations()
+    found, problems = directory.read(root.pem, crl)
+    assert problems == []
+    assert found is not None
+    assert (found.certificates_pem, found.lists_pem) == (root.pem, crl)
+
+
+def test_content_tells_two_apart(directory: Directory, tmp_path: Path) -> None:
+    issued = ROOT.issue(tmp_path, "bot")
+    texts = [
+        (ROOT.pem, None),
+        (ROOT.pem, ROOT.revocations()),
+        (ROOT.pem, ROOT.revocations(issued.leaf)),
+        (MODERN.pem, None),
+    ]
+    found = [directory.read(*one)[0] for one in texts]
+    assert len({one.lists_pem + one.certificates_pem for one in found if one is not None}) == len(texts)
+
+
+def test_lists_are_current_until_the_first_authority_has_none(directory: Directory) -> None:
+    early, late = (-2 * DAY, 3 * DAY), (-DAY, 5 * DAY)
+    crl = ROOT.revocations(valid=early) + ROOT.revocations(valid=late) + BELOW.revocations(valid=(-DAY, 4 * DAY))
+    found, problems = directory.read(ROOT.pem + BELOW.pem, crl)
+    assert problems == []
+    assert found is not None
+    assert found.current_until is not None
+    assert abs(found.current_until - (NOW + 4 * DAY)) < timedelta(minutes=10)
+    without, _ = directory.read(ROOT.pem)
+    assert without is not None
+    assert without.current_until is None
+
+
+def test_intermediate_is_trusted_by_itself_where_no_list_is_looked_up(directory: Directory) -> None:
+    found, problems = directory.read(BELOW.pem)
+    assert (found is not None, problems) == (True, [])
+    assert directory.refused(BELOW.pem, BELOW.revocations()) == [
+        'ca: found "ca.pem", which lacks the issuer "CN=Root" of "CN=Below"; allowed: the issuer too, up to a root: '
+        "with crl each certificate up to the root is looked up"
+    ]
+
+
+class TestAuthorities:
+    @pytest.mark.parametrize(
+        ("content", "found"),
+        [
+            (None, "which cannot be read (No such file or directory)"),
+            (b"", "which holds nothing"),
+            (b"0\x82", "which holds DER, not PEM"),
+            (ROOT.revocations(), "which holds no certificate but X509 CRL"),
+            (ROOT.pem.replace(b"\n", b"\nA", 1), "which holds a damaged certificate"),
+            (ROOT.pem * 65, "which has 65 certificates"),
+        ],
+    )
+    def test_file_without_them(self, directory: Directory, content: bytes | None, found: str) -> None:
+        (problem,) = directory.refused(content)
+        assert problem.startswith(f'ca: found "ca.pem", {found}; allowed: ')
+
+    def test_those_that_may_issue_nothing(self, directory: Directory, tmp_path: Path) -> None:
+        leaf = ROOT.issue(tmp_path, "bot").leaf.public_bytes(Encoding.PEM)
+        (problem,) = directory.refused(ROOT.pem + leaf)
+        assert problem == (
+            'ca: found "ca.pem", whose certificate in place 2, "CN=bot", may issue no certificates; allowed: '
+            "certificates of authorities (basicConstraints CA:TRUE, keyUsage keyCertSign), none of clients"
+        )
+
+    def test_rsa_key_that_openssl_would_refuse(self, directory: Directory) -> None:
+        (problem,) = directory.refused(ClientAuthority("Weak", "rsa-1024").pem)
+        assert 'place 1, "CN=Weak", has an RSA key of 1024 bits; allowed: at least 2048 bits' in problem
+
+    @pytest.mark.parametrize(
+        ("valid", "what"), [((-3 * DAY, -DAY), "expired at"), ((DAY, 3 * DAY), "is valid only from")]
+    )
+    def test_time_alone_makes_a_warning(
+        self, directory: Directory, valid: tuple[timedelta, timedelta], what: str
+    ) -> None:
+        found, (problem,) = directory.read(ClientAuthority("Late", valid=valid).pem)
+        assert found is not None
+        assert f'ca: warning: found "ca.pem", whose certificate "CN=Late" {what}' in problem
+        assert "its clients are refused" in problem
+
+
+class TestLists:
+    @pytest.mark.parametrize(
+        ("content", "found"),
+        [
+            (b"", "which holds nothing"),
+            (b"0\x82", "which holds DER, not PEM"),
+            (ROOT.pem, "which has no certificate revocation list (X509 CRL)"),
+            (ROOT.revocations().replace(b"\n", b"\nA", 1), "which holds a damaged list"),
+        ],
+    )
+    def test_file_without_them(self, directory: Directory, content: bytes, found: str) -> None:
+        (problem,) = directory.refused(ROOT.pem, content)
+        assert problem.startswith(f'crl: found "crl.pem", {found}; allowed: a PEM file with a list of each authority')
+
+    def test_list_of_a_stranger(self, directory: Directory) -> None:
+        problems = directory.refused(ROOT.pem, ROOT.revocations() + MODERN.revocations())
+        assert problems == [
+            'crl: found "crl.pem", whose list of "CN=Modern" is of no authority in ca; '
+            'allowed: lists of these authorities: "CN=Root"'
+        ]
+
+    def test_forged_list(self, directory: Directory) -> None:
+        for signer in (BELOW, MODERN):
+            problems = directory.refused(ROOT.pem, ROOT.revocations(signer=signer))
+            assert problems == [
+                'crl: found "crl.pem", whose list of "CN=Root" is not signed by that authority; '
+                "allowed: the list as the authority has published it"
+            ]
+
+    def test_authority_without_a_list(self, directory: Directory) -> None:
+        problems = directory.refused(ROOT.pem + BELOW.pem, ROOT.revocations())
+        assert problems == [
+            'crl: found "crl.pem", which has no list of "CN=Below"; '
+            "allowed: a list of each authority in ca: without one its clients are refused"
+        ]
+
+    def test_delta(self, directory: Directory) -> None:
+        problems = directory.refused(ROOT.pem, ROOT.revocations(delta=1))
+        assert problems == [
+            'crl: found "crl.pem", whose list of "CN=Root" is a delta, which has only the latest changes; '
+            "allowed: the complete list"
+        ]
+
+    @pytest.mark.parametrize(
+        ("valid", "what"), [((-3 * DAY, -DAY), "expired at"), ((DAY, 3 * DAY), "is current only from")]
+    )
+    def test_time_alone_makes_a_warning(
+        self, directory: Directory, valid: tuple[timedelta, timedelta], what: str
+    ) -> None:
+        found, (problem,) = directory.read(ROOT.pem, ROOT.revocations(valid=valid))
+        assert found is not None
+        assert f'crl: warning: found "crl.pem", whose list of "CN=Root" {what}' in problem
+        assert "its clients are refused until the file has a current one" in problem
+        _, problems = directory.read(ROOT.pem, ROOT.revocations(valid=valid) + ROOT.revocations())
+        assert problems == []
+
+    def test_nothing_follows_from_authorities_that_cannot_be_read(self, directory: Directory) -> None:
+        assert len(directory.refused(b"", ROOT.revocations())) == 1
