@@ -6,6 +6,7 @@ import pytest
 
 from config.loader import load, survey
 from config.problems import ConfigError, Problem
+from proxy.building.carried import Carried
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.tickets import TicketSecrets
 from proxy.worker.generation import Generation, build
@@ -15,9 +16,9 @@ NOW = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too a
 SECRETS = TicketSecrets(bytes(32))
 
 
-def built(site: Site, capabilities: Capabilities, text: str) -> Generation:
+def built(site: Site, capabilities: Capabilities, text: str, before: Carried = Carried()) -> Generation:  # noqa: B008 - it never changes
     """Build what must be usable."""
-    return build(load(site.write(text)), capabilities, SECRETS, NOW)
+    return build(load(site.write(text)), capabilities, SECRETS, NOW, before)
 
 
 def problems(site: Site, capabilities: Capabilities, text: str, now: datetime = NOW) -> dict[str, Problem]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from certs.identities.credential import Credential
 from proxy.payload.uses import PayloadUses
 from proxy.tls.client_tls import ClientTls
+from proxy.tls.client_trust import ClientTrust
 from proxy.tls.context import ServerContext, TlsSettings
 from proxy.tls.signing_plan import SigningPlan
 from proxy.tls.tickets import TicketSecrets
@@ -53,6 +54,8 @@ class Carried:
 
     is_replacement: bool = False
     """Whether this process replaces another one that has served, and has no generation yet."""
+    clients: Mapping[str, ClientTrust] = field(default_factory=dict)
+    """What identities demand of their clients, by the name of the identity."""
 
     @property
     def is_nothing(self) -> bool:

@@ -2,16 +2,19 @@
 
 import ssl
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from certs.identities.credential import Credential
 from config.schema import REJECT, ListenerConfig
 from proxy.building.carried import ContextKey
+from proxy.building.clients import reserved_names
 from proxy.building.foundation import Foundation
 from proxy.building.signing import signing_plan, without_tokens
 from proxy.downstream.listening import ListenerRuntime
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.tls.capabilities import Capabilities
+from proxy.tls.client_trust import ClientTrust
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import GroupPreference
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -26,11 +29,12 @@ from proxy.tls.tickets import TicketSecrets
 def listener_runtimes(
     foundation: Foundation,
     credentials: Mapping[str, tuple[Credential, ...]],
+    clients: Mapping[str, ClientTrust],
     capabilities: Capabilities,
     tickets: TicketSecrets,
 ) -> dict[str, ListenerRuntime]:
     """Build all listeners that can be built."""
-    return dict(_Listeners(foundation, credentials, capabilities, tickets).build())
+    return dict(_Listeners(foundation, credentials, clients, capabilities, tickets).build())
 
 
 class _Listeners:
@@ -40,12 +44,14 @@ class _Listeners:
         self,
         foundation: Foundation,
         credentials: Mapping[str, tuple[Credential, ...]],
+        clients: Mapping[str, ClientTrust],
         capabilities: Capabilities,
         tickets: TicketSecrets,
     ) -> None:
         self._foundation = foundation
         self._config = foundation.loaded.config
         self._credentials = credentials
+        self._clients = clients
         self._capabilities = capabilities
         self._tickets = tickets
 
@@ -119,6 +125,8 @@ class _Listeners:
         self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
     ) -> ServerIdentity | None:
         settings = self._config.identity[identity]
+        clients = self._clients.get(identity)
+        tls = replace(tls, clients=clients)
         prefer = preference_at(self._config.listener[listener].level, settings.prefer)
         key = ContextKey(
             identity,
@@ -143,4 +151,5 @@ class _Listeners:
             )
             return None
         self._foundation.contexts[key] = context
-        return ServerIdentity(identity, frozenset(settings.names), context, plan)
+        reserved = reserved_names(self._config.identity, identity)
+        return ServerIdentity(identity, frozenset(settings.names), context, plan, clients, reserved)

@@ -60,6 +60,7 @@ def _target(route: RouteConfig, limits: LimitsConfig, payload: PayloadRoute | No
         body_bytes=body_bytes,
         rate=_request_rate(route),
         payload=payload,
+        requires_certificate=route.client_certificate is not None,
         streams_requests=route.stream_requests,
     )
 

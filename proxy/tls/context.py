@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from config.schema import HttpProtocol
 from proxy.tls import libssl
+from proxy.tls.client_trust import ClientTrust
 from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 
 # What we offer an upstream: hybrids first. The rest is for servers that know none of them; they are
@@ -23,12 +24,16 @@ TICKETS_PER_HANDSHAKE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """What a listener demands of every context on it, in OpenSSL's syntax."""
+    """What a listener demands of every context on it, in OpenSSL's syntax, and what an identity
+    demands of its clients.
+    """
 
     groups: str
     cipher_suites: str
     protocols: tuple[HttpProtocol, ...]
     """The preferred one first."""
+    clients: ClientTrust | None = None
+    """Whose certificates clients show; None if they are not asked for one."""
 
     @property
     def fingerprint(self) -> str:
@@ -36,7 +41,8 @@ class TlsSettings:
 
         The protocols do not: a resumption negotiates them anew (RFC 8446 section 4.6.1).
         """
-        return f"{self.groups}|{self.cipher_suites}"
+        policy = f"{self.groups}|{self.cipher_suites}"
+        return policy if self.clients is None else f"{policy}|{self.clients.fingerprint}"
 
 
 class ContextCredential(Protocol):
@@ -122,7 +128,7 @@ def build_server_context(
 
 
 def bare_context(settings: TlsSettings) -> ssl.SSLContext:
-    """A context with all that a listener demands, and nothing yet to prove an identity with.
+    """A context with all that is demanded, and nothing yet to prove an identity with.
 
     Raises `libssl.LibsslError`.
     """
@@ -137,6 +143,8 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     libssl.set_ciphersuites(context, settings.cipher_suites)
     libssl.disable_session_cache(context)
     libssl.send_chain_as_loaded(context)
+    if settings.clients is not None:
+        settings.clients.demand(context)
     context.num_tickets = 0  # `stream.TlsStream` gives them out; OpenSSL would at the end of each handshake
     return context
 

@@ -21,9 +21,10 @@ from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
 from proxy.tls import libssl
-from proxy.tls.alerts import AlertDescription, alert_in, alert_record
+from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.attempt import Flight
 from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
+from proxy.tls.client_certificate import UnreadableCertificate
 from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.handshake_policy import ConnectionRefusal, HandshakePolicy
 from proxy.tls.handshake_states import (
@@ -39,10 +40,11 @@ from proxy.tls.handshake_states import (
 )
 from proxy.tls.malformed_hello import answer_to, reason_of
 from proxy.tls.records import ClientHelloReader, HelloError
-from proxy.tls.results import Failed, FailureReason, HandshakeObserver, openssl_code, openssl_reason
+from proxy.tls.results import Failed, FailureReason, HandshakeObserver
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.server_step import ServerStep, ServerSteps
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
+from proxy.tls.step_failure import step_failure
 from proxy.tls.stream import TlsStream
 from proxy.tls.tls_object import TlsObject
 
@@ -241,8 +243,7 @@ class Handshake(StreamOwner[memoryview]):
     def stepped(self, made: ServerStep) -> None:
         """Send what OpenSSL has for the client, and go on or end (`server_step.StepOwner`)."""
         if made.error is not None:
-            code = openssl_code(made.error)
-            self._end(made.output, openssl_reason(code), code or str(made.error), alert_in(made.output))
+            self._end(made.output, *step_failure(made, made.error))
             return
         self._stream.resume_reading()
         state = self._state
@@ -297,10 +298,18 @@ class Handshake(StreamOwner[memoryview]):
             return
         seconds = None if server_hello.psk_selected else state.seconds
         result = policy.settled(state.hello, state.identity, server_hello, seconds, protocol, retried=state.is_retried)
+        tickets: int | bytes = made.tickets or state.steps.tickets
+        if (clients := state.identity.clients) is not None:
+            try:
+                result.client = clients.shown(tls)
+            except UnreadableCertificate as error:
+                self._end(b"", FailureReason.CLIENT_CERTIFICATE_REFUSED, str(error), None)
+                return
+            tickets = state.tickets if result.client is None or clients.seal(tls, result.client) else 0
         if result.group is not None and result.group.is_quantum_safe:  # else its key is small
             libssl.forget_key_share(tls)
         observer = self._leave()
-        clock, tickets = self._services.signing.clock, made.tickets or state.steps.tickets
+        clock = self._services.signing.clock
         stream = TlsStream(self._stream, tls, self._services.bios, policy.tls_limits, clock, tickets=tickets)
         observer.handshake_established(result, stream)
         if made.rest:
@@ -324,17 +333,7 @@ class Handshake(StreamOwner[memoryview]):
         state = self._state
         if isinstance(state, Over):
             return
-        hello, identity = state.hello, state.identity
-        self._leave().handshake_failed(
-            Failed(
-                reason,
-                detail,
-                None if hello is None else hello.server_name,
-                () if hello is None else hello.supported_groups,
-                None if identity is None else identity.name,
-                alert,
-            )
-        )
+        self._leave().handshake_failed(Failed.of(state.hello, state.identity, reason, detail, alert))
 
     def _leave(self) -> HandshakeObserver:
         """End all that is under way; returns the observer, which is told once."""

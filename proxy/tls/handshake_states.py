@@ -85,7 +85,7 @@ class Signing:
 class Finishing:
     """The server's flight is sent."""
 
-    __slots__ = ("hello", "identity", "is_retried", "seconds", "server_hello", "steps")
+    __slots__ = ("hello", "identity", "is_retried", "seconds", "server_hello", "steps", "tickets")
 
     def __init__(
         self, before: Answering | Signing, steps: ServerSteps, server_hello: ServerHello, made: ServerStep | Flight
@@ -97,7 +97,10 @@ class Finishing:
         self.steps = steps
         self.server_hello = server_hello
         self.seconds = made.seconds
-        steps.tickets = self.identity.context.tickets(made.tls.context, is_resumed=server_hello.psk_selected)
+        self.tickets = self.identity.context.tickets(made.tls.context, is_resumed=server_hello.psk_selected)
+        """How many the client gets."""
+        # what a client has proved is sealed in its tickets, once it is known
+        steps.tickets = 0 if self.identity.clients is not None else self.tickets
 
 
 class Challenged:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from config.addresses import is_covered, wildcard_of
 
 if TYPE_CHECKING:
+    from proxy.tls.client_trust import ClientTrust
     from proxy.tls.context import ServerContext
     from proxy.tls.signing_plan import SigningPlan
 
@@ -23,12 +24,16 @@ class ServerIdentity:
     names: frozenset[str]
     context: "ServerContext"
     plan: "SigningPlan | None" = None
+    clients: "ClientTrust | None" = None
+    """Whose certificates its clients show; None if they are not asked for one."""
+    reserved: frozenset[str] = frozenset()
+    """Names of identities that ask for certificates of clients: no wildcard here covers them."""
 
     def covers(self, host: str) -> bool:
         """Whether `host` (lower case, without port) is one of the names; a wildcard is exactly one
         label.
         """
-        return host in self.names or is_covered(host, self.names)
+        return host in self.names or (is_covered(host, self.names) and host not in self.reserved)
 
 
 class IdentityTable:

@@ -145,13 +145,13 @@ def self_check() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for tickets in (7, 3):
         context.num_tickets = tickets
-        if _library().SSL_CTX_get_num_tickets(_pointer(context)) != tickets:
+        if _library().SSL_CTX_get_num_tickets(context_pointer(context)) != tickets:
             raise InterpreterUnsuitable("this Python lays out SSLContext in an unknown way", _USE_DEBIAN)
     incoming = ssl.MemoryBIO()
     tls = server_object(context, incoming, ssl.MemoryBIO())
-    if _library().SSL_get_SSL_CTX(_connection(tls)) != _pointer(context):
+    if _library().SSL_get_SSL_CTX(connection_pointer(tls)) != context_pointer(context):
         raise InterpreterUnsuitable("this Python lays out its TLS objects in an unknown way", _USE_DEBIAN)
-    if _library().SSL_get_rbio(_connection(tls)) != _bio(incoming):
+    if _library().SSL_get_rbio(connection_pointer(tls)) != _bio(incoming):
         raise InterpreterUnsuitable("this Python lays out MemoryBIO in an unknown way", _USE_DEBIAN)
     libssl_path()
 
@@ -162,14 +162,14 @@ def _word(thing: object, number: int) -> int | None:
     return pointer
 
 
-def _pointer(context: ssl.SSLContext) -> int:
+def context_pointer(context: ssl.SSLContext) -> int:
     """The `SSL_CTX *`, the first field of CPython's `PySSLContext`."""
     pointer = _word(context, 0)
     assert pointer is not None  # every SSLContext has its SSL_CTX
     return pointer
 
 
-def _connection(tls: TlsObject) -> int | None:
+def connection_pointer(tls: TlsObject) -> int | None:
     """The `SSL *` of CPython's `PySSLSocket`, behind the Python socket."""
     return _word(tls, 1)
 
@@ -180,7 +180,7 @@ def _bio(memory: ssl.MemoryBIO) -> int | None:
 
 
 def _control(context: ssl.SSLContext, command: int, value: str, setting: str) -> None:
-    if _library().SSL_CTX_ctrl(_pointer(context), command, 0, value.encode()) != 1:
+    if _library().SSL_CTX_ctrl(context_pointer(context), command, 0, value.encode()) != 1:
         raise LibsslError(setting, value)
 
 
@@ -205,7 +205,7 @@ def set_ciphersuites(context: ssl.SSLContext, suites: str) -> None:
 
     Raises `LibsslError`.
     """
-    if _library().SSL_CTX_set_ciphersuites(_pointer(context), suites.encode()) != 1:
+    if _library().SSL_CTX_set_ciphersuites(context_pointer(context), suites.encode()) != 1:
         raise LibsslError("the cipher suites", suites)
 
 
@@ -215,7 +215,7 @@ def share_credential(certificate: Path, source: ssl.SSLContext, target: ssl.SSLC
     A key in a token costs a round trip for each of its attributes when it is loaded, and none when
     it is shared. Raises `LibsslError`.
     """
-    use_key(target, certificate, _library().SSL_CTX_get0_privatekey(_pointer(source)))
+    use_key(target, certificate, _library().SSL_CTX_get0_privatekey(context_pointer(source)))
 
 
 def use_key(context: ssl.SSLContext, certificate: Path, key: int) -> None:
@@ -224,9 +224,9 @@ def use_key(context: ssl.SSLContext, certificate: Path, key: int) -> None:
     Raises `LibsslError`.
     """
     library = _library()
-    if library.SSL_CTX_use_certificate_chain_file(_pointer(context), os.fsencode(certificate)) != 1:
+    if library.SSL_CTX_use_certificate_chain_file(context_pointer(context), os.fsencode(certificate)) != 1:
         raise LibsslError("the certificate chain", str(certificate))
-    if library.SSL_CTX_use_PrivateKey(_pointer(context), key) != 1:
+    if library.SSL_CTX_use_PrivateKey(context_pointer(context), key) != 1:
         raise LibsslError("the key for the certificate", str(certificate))
 
 
@@ -235,7 +235,7 @@ def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
 
     Raises `LibsslError`, without the key.
     """
-    if _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_TICKET_KEYS, len(key), key) != 1:
+    if _library().SSL_CTX_ctrl(context_pointer(context), _CTRL_SET_TICKET_KEYS, len(key), key) != 1:
         raise LibsslError("a session ticket key of", f"{len(key)} bytes")
 
 
@@ -244,7 +244,7 @@ def request_tickets(tls: TlsObject, count: int) -> None:
 
     Call it after the handshake, just before the write: reading would send the tickets too.
     """
-    request, connection = _library().SSL_new_session_ticket, _connection(tls)
+    request, connection = _library().SSL_new_session_ticket, connection_pointer(tls)
     for _ in range(count):
         request(connection)
 
@@ -256,7 +256,7 @@ def forget_key_share(tls: TlsObject) -> None:
     a quarter of what an idle connection needs.
     """
     library, key = _library(), ctypes.c_void_p()
-    if library.SSL_ctrl(_connection(tls), _CTRL_GET_PEER_TMP_KEY, 0, ctypes.byref(key)) == 1:
+    if library.SSL_ctrl(connection_pointer(tls), _CTRL_GET_PEER_TMP_KEY, 0, ctypes.byref(key)) == 1:
         # a key that is given a type loses what it held; of this type it holds nothing
         library.EVP_PKEY_set_type(key, _NID_X25519)
         library.EVP_PKEY_free(key)  # the reference that the question gave us
@@ -264,7 +264,7 @@ def forget_key_share(tls: TlsObject) -> None:
 
 def take_bios(tls: TlsObject) -> None:
     """Take the BIOs, which are empty, from an object; it can do nothing until `set_bios`."""
-    _library().SSL_set_bio(_connection(tls), None, None)
+    _library().SSL_set_bio(connection_pointer(tls), None, None)
 
 
 def set_bios(tls: TlsObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
@@ -272,7 +272,7 @@ def set_bios(tls: TlsObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -
     library, pair = _library(), (_bio(incoming), _bio(outgoing))
     for bio in pair:
         library.BIO_up_ref(bio)  # SSL_set_bio takes both over
-    library.SSL_set_bio(_connection(tls), *pair)
+    library.SSL_set_bio(connection_pointer(tls), *pair)
 
 
 def disable_session_cache(context: ssl.SSLContext) -> None:
@@ -280,7 +280,7 @@ def disable_session_cache(context: ssl.SSLContext) -> None:
 
     Tickets carry the sessions.
     """
-    _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
+    _library().SSL_CTX_ctrl(context_pointer(context), _CTRL_SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
 
 
 def send_chain_as_loaded(context: ssl.SSLContext) -> None:
@@ -288,7 +288,7 @@ def send_chain_as_loaded(context: ssl.SSLContext) -> None:
 
     OpenSSL would verify a chain of one certificate in each handshake, to find those above it: 4 µs.
     """
-    _library().SSL_CTX_ctrl(_pointer(context), _CTRL_MODE, _MODE_NO_AUTO_CHAIN, None)
+    _library().SSL_CTX_ctrl(context_pointer(context), _CTRL_MODE, _MODE_NO_AUTO_CHAIN, None)
 
 
 def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
@@ -300,7 +300,7 @@ def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
     try:
         every_group = 1
         library.SSL_CTX_ctrl(
-            _pointer(context), _CTRL_IMPLEMENTED_GROUPS, every_group, ctypes.cast(stack, ctypes.c_char_p)
+            context_pointer(context), _CTRL_IMPLEMENTED_GROUPS, every_group, ctypes.cast(stack, ctypes.c_char_p)
         )
         return tuple(library.OPENSSL_sk_value(stack, i).decode() for i in range(library.OPENSSL_sk_num(stack)))
     finally:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from config.schema import HttpProtocol
 from proxy.tls.alerts import AlertDescription
+from proxy.tls.client_certificate import ClientCertificate
+from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import NamedGroup
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
@@ -33,6 +35,16 @@ class FailureReason(StrEnum):
     NO_COMMON_SUITE = "no_common_cipher_suite"
     NO_COMMON_SIGNATURE = "no_common_signature_algorithm"
     """The client takes no signature of a key that the identity has."""
+    CLIENT_CERTIFICATE_MISSING = "client_certificate_missing"
+    CLIENT_CERTIFICATE_UNTRUSTED = "client_certificate_untrusted"
+    """It is of an authority that the identity does not trust."""
+    CLIENT_CERTIFICATE_EXPIRED = "client_certificate_expired"
+    """It, or one above it, is not valid now."""
+    CLIENT_CERTIFICATE_REVOKED = "client_certificate_revoked"
+    CLIENT_CERTIFICATE_REFUSED = "client_certificate_refused"
+    """It is forged, for another purpose, or too weak."""
+    CLIENT_REVOCATIONS_UNKNOWN = "client_revocations_unknown"
+    """There is no current list of what its authority has revoked."""
     TLS_ERROR = "tls_error"
     HANDSHAKES_PER_ADDRESS = "handshakes_per_address"
     """As many handshakes of this client are under way as the limit allows."""
@@ -93,6 +105,8 @@ class Established:
     """Whether the policy `require` would have refused this client."""
     protocol: HttpProtocol
     """What the client speaks: ALPN settles it."""
+    client: ClientCertificate | None
+    """How the client has proved who it is; None if it showed no certificate."""
 
     # written out: the interpreter runs that of a dataclass and that of a NamedTuple
     def __init__(  # noqa: PLR0913 - its fields
@@ -106,6 +120,7 @@ class Established:
         signing_seconds: float | None = None,
         breaks_under_require: bool = False,
         protocol: HttpProtocol = HttpProtocol.HTTP_1,
+        client: ClientCertificate | None = None,
     ) -> None:
         """Keep all."""
         self.server_name = server_name
@@ -116,6 +131,7 @@ class Established:
         self.signing_seconds = signing_seconds
         self.breaks_under_require = breaks_under_require
         self.protocol = protocol
+        self.client = client
 
     @property
     def group_name(self) -> str:
@@ -133,6 +149,25 @@ class Failed:
     offered_groups: Sequence[int]
     identity: str | None
     alert: AlertDescription | None
+
+    @classmethod
+    def of(
+        cls,
+        hello: ClientHello | None,
+        identity: ServerIdentity | None,
+        reason: FailureReason,
+        detail: str,
+        alert: AlertDescription | None,
+    ) -> "Failed":
+        """With what is known of the client: its ClientHello, and the identity that it asked for."""
+        return cls(
+            reason,
+            detail,
+            None if hello is None else hello.server_name,
+            () if hello is None else hello.supported_groups,
+            None if identity is None else identity.name,
+            alert,
+        )
 
     @property
     def is_refusal(self) -> bool:

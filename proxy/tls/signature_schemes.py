@@ -37,6 +37,12 @@ _MLDSA: Final = {"mldsa44": 0x0904, "mldsa65": 0x0905, "mldsa87": 0x0906}
 SIGNATURE_SCHEMES: Final[Mapping[str, int]] = MappingProxyType(_CLASSICAL | _MLDSA)
 """Code points by OpenSSL's names, which are IANA's."""
 
+# RFC 8446 section 4.2.3: these sign certificates only, never a handshake
+_OF_AUTHORITIES: Final = ("rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512")
+
+CLIENT_SCHEMES: Final = ":".join((*SIGNATURE_SCHEMES, *_OF_AUTHORITIES))
+"""What clients may sign with, and the authorities of their certificates, in OpenSSL's syntax."""
+
 _ORDERS: Final = {
     CredentialPreference.CLASSICAL: (*_CLASSICAL, *_MLDSA),
     CredentialPreference.MLDSA: (*_MLDSA, *_CLASSICAL),

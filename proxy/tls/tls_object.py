@@ -10,11 +10,21 @@ a code object and a frame for its traceback.
 """
 
 import ssl
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
+
+
+_DER: Final[int] = ssl._ssl.ENCODING_DER  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+
+
+class VerifiedCertificate(Protocol):
+    """One of CPython's certificates."""
+
+    def public_bytes(self, encoding: int, /) -> bytes:
+        """The certificate in an encoding of `_ssl`."""
 
 
 class TlsObject(Protocol):
@@ -33,6 +43,12 @@ class TlsObject(Protocol):
 
     selected_alpn_protocol: Callable[[], str | None]
     """The protocol that its handshake chose, None if none."""
+
+    getpeercert: Callable[[bool], object]
+    """After the handshake: the peer's certificate in DER, with True; None if it showed none."""
+
+    get_verified_chain: Callable[[], "Sequence[VerifiedCertificate] | None"]
+    """The chain that was verified, leaf first: as far as OpenSSL came, if it was refused."""
 
     def read(self, size: int, /) -> bytes:
         """Decrypt; empty after the peer's close_notify. Raises `ssl.SSLError`."""
@@ -77,3 +93,8 @@ def say_goodbye(tls: TlsObject) -> None:
         tls.shutdown()
     except ssl.SSLError:
         pass
+
+
+def verified_chain(tls: TlsObject) -> list[bytes]:
+    """The chain of the peer in DER, leaf first: as far as OpenSSL came, if it was refused."""
+    return [one.public_bytes(_DER) for one in tls.get_verified_chain() or ()]

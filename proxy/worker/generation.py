@@ -12,6 +12,7 @@ from certs.identities.identities import load_credentials
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Problem
 from proxy.building.carried import Carried
+from proxy.building.clients import client_trusts
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
@@ -95,7 +96,8 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     note_descriptor_shortage(foundation, most_descriptors())
     usable = usable_credentials(foundation, credentials.identities, capabilities, looks_again=now != before.judged_at)
     credentials = replace(credentials, identities=usable)
-    listeners = listener_runtimes(foundation, credentials.identities, capabilities, tickets)
+    clients = client_trusts(foundation, credentials.clients)
+    listeners = listener_runtimes(foundation, credentials.identities, clients, capabilities, tickets)
     upstreams = tuple(upstream_plans(foundation, credentials.upstreams))
     if any(problem.is_error for problem in foundation.problems):
         raise ConfigError(foundation.problems)
@@ -127,5 +129,6 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
             foundation.token_keys,
             uses,
             now,
+            clients=clients,
         ),
     )

@@ -5,7 +5,7 @@ import ctypes
 import socket
 import ssl
 
-from proxy.tls.libssl import _pointer as context_pointer
+from proxy.tls.libssl import context_pointer
 from tests.fakes import FakeLoop
 
 KEY_UPDATE_NOT_REQUESTED, KEY_UPDATE_REQUESTED = 0, 1

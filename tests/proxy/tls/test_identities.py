@@ -1,6 +1,7 @@
 """Which identity answers for a server name."""
 
 import ssl
+from dataclasses import replace
 
 import pytest
 
@@ -70,3 +71,8 @@ class TestCovers:
     def test_addresses_of_both_families(self) -> None:
         assert SINGLE.covers("2001:db8::1")
         assert not SINGLE.covers("2001:db8::2")
+
+
+def test_a_wildcard_does_not_cover_what_is_reserved() -> None:
+    wide = replace(identity("wide", "*.test", "admin.test"), reserved=frozenset({"members.test", "admin.test"}))
+    assert [wide.covers(host) for host in ("x.test", "members.test", "admin.test")] == [True, False, True]

@@ -61,16 +61,16 @@ class TestSelfCheck:
 
     def test_another_layout_of_contexts_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        pointer = libssl._pointer(other)
-        monkeypatch.setattr(libssl, "_pointer", lambda _: pointer)
+        pointer = libssl.context_pointer(other)
+        monkeypatch.setattr(libssl, "context_pointer", lambda _: pointer)
         with pytest.raises(InterpreterUnsuitable, match="lays out SSLContext in an unknown way"):
             libssl.self_check()
 
     def test_another_layout_of_connections_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         other = server_object(context, ssl.MemoryBIO(), ssl.MemoryBIO())
-        pointer = libssl._connection(other)
-        monkeypatch.setattr(libssl, "_connection", lambda _: pointer)
+        pointer = libssl.connection_pointer(other)
+        monkeypatch.setattr(libssl, "connection_pointer", lambda _: pointer)
         with pytest.raises(InterpreterUnsuitable, match="lays out its TLS objects in an unknown way"):
             libssl.self_check()
 

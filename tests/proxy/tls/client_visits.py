@@ -1,0 +1,103 @@
+"""Handshakes in which a client shows a certificate, between two objects in memory."""
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from certs.identities.client_authorities import ClientAuthorities
+from config.schema import CredentialPreference, HttpProtocol
+from proxy.tls import libssl
+from proxy.tls.bio_pair import BioPair
+from proxy.tls.client_hello import parse_client_hello
+from proxy.tls.client_trust import ClientTrust
+from proxy.tls.context import ServerContext, TlsSettings, build_server_context
+from proxy.tls.server_step import ServerStep, server_step
+from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.tickets import TicketSecrets
+from tests.certificates import Authority, CertificateFiles
+from tests.client_authorities import ClientAuthority, ClientFiles
+from tests.proxy.tls import hellos
+
+SECRETS = TicketSecrets(b"1" * 32)
+SUITES = "TLS_AES_256_GCM_SHA384"
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a `ClientTrust` is made of."""
+
+    certificates_pem: bytes
+    lists_pem: bytes = b""
+    current_until: datetime | None = None
+
+
+def trust(*authorities: ClientAuthority, lists: Sequence[bytes] = (), is_required: bool = True) -> ClientTrust:
+    """Trust these authorities."""
+    certificates = tuple(one.certificate for one in authorities)
+    stated = ClientAuthorities(certificates, tuple(x509.load_pem_x509_crl(one) for one in lists))
+    return ClientTrust(stated, is_required=is_required)
+
+
+def server(
+    files: CertificateFiles, clients: ClientTrust | None, identity: str = "chat", secrets: TicketSecrets = SECRETS
+) -> ServerContext:
+    """The contexts of an identity."""
+
+    @dataclass(frozen=True)
+    class Shown:
+        certificate_path: Path
+        key_pem_path: Path
+
+    settings = TlsSettings("X25519MLKEM768:X25519", SUITES, (HttpProtocol.HTTP_1,), clients)
+    shown = Shown(files.certificate, files.key)
+    return build_server_context(identity, [shown], sigalgs_list(CredentialPreference.CLASSICAL), settings, secrets)
+
+
+def client(authority: Authority, files: ClientFiles | None = None, groups: str = "X25519") -> ssl.SSLContext:
+    """A client that verifies the server."""
+    context = authority.client_context()
+    libssl.set_groups(context, groups)
+    if files is not None:
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # it shows whatever it has
+        context.load_cert_chain(files.certificate, files.key)
+    return context
+
+
+@dataclass(frozen=True)
+class Visit:
+    """How a handshake ended: the last step of the server, and the client's side."""
+
+    client: hellos.Peer
+    last: ServerStep
+    error: ssl.SSLError | None
+    """What the client was told after it believed to be finished."""
+    bios: BioPair
+
+    def session(self, tickets: int = 1) -> ssl.SSLSession:
+        """Give the client a ticket, and take its session."""
+        libssl.request_tickets(self.last.tls, tickets)
+        self.last.tls.write(b"x")
+        self.client.incoming.write(self.bios.outgoing.read())
+        assert self.client.tls.read() == b"x"
+        session = self.client.tls.session
+        assert session is not None
+        return session
+
+
+def visit(context: ServerContext, by: ssl.SSLContext, session: ssl.SSLSession | None = None) -> Visit:
+    """One connection, by the steps of the product."""
+    peer, bios = hellos.peer(by, session), BioPair()
+    hello = peer.answer(b"")
+    tls = bios.server_side(context.select(parse_client_hello(hello[5:]).psk_identities))
+    made, error = server_step(tls, bios, hello), None
+    while made.error is None and not made.is_finished and made.output:
+        made = server_step(tls, bios, peer.answer(made.output))
+    try:
+        peer.answer(made.output)
+    except ssl.SSLError as told:
+        error = told
+    return Visit(peer, made, error, bios)
