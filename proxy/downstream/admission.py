@@ -45,6 +45,8 @@ class RouteTarget:
 
     Then the rest of this target plays no part.
     """
+    requires_certificate: bool = False
+    """Whether a client that showed no certificate is refused."""
 
 
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")

@@ -1,7 +1,10 @@
 """The facts about a client for the life of its connection, for upstreams and the log."""
 
+from collections.abc import Mapping
 from ipaddress import IPv6Address
 
+from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import Fields
 from proxy.http.head import RequestHead
 from proxy.http.headers import ForwardedPeer, client_address
@@ -11,6 +14,7 @@ from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import ClientRecord
 from proxy.observe.breaking import BreakingClients
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.results import Established
 
 
@@ -48,15 +52,28 @@ class ClientFacts:
         self.is_unreported = False
         clients.add(self.address, request.headers)
 
+    def stand(self, policies: Mapping[str, HandshakePolicy]) -> None:
+        """Go on under the current policies of the listeners. Raises `NoLongerWelcome`.
+
+        A trusted peer may have been believed when it named its client's certificate, and requests
+        of this connection are remembered as they were sent on then.
+        """
+        before, self.tls = self.tls, standing(self.tls, self.listener, policies)
+        if self.is_trusted and (before.identity.clients is None) != (self.tls.identity.clients is None):
+            raise NoLongerWelcome("a reload changes who is asked for client certificates")
+
     @property
     def peer(self) -> ForwardedPeer:
         """What upstreams are told."""
         if self._peer is None:
-            group, address = self.tls.group_name, self.address
+            group, address, certificate = self.tls.group_name, self.address, None
+            if self.tls.identity.clients is not None:
+                client = self.tls.client
+                certificate = b"" if client is None else client_cert_lines(client.leaf, client.chain)
             self._peer = (
-                ForwardedPeer.of(IPv6Address(address), group, is_trusted=self.is_trusted)
+                ForwardedPeer.of(IPv6Address(address), group, is_trusted=self.is_trusted, certificate=certificate)
                 if ":" in address
-                else ForwardedPeer.of_ipv4(address, group, is_trusted=self.is_trusted)
+                else ForwardedPeer.of_ipv4(address, group, is_trusted=self.is_trusted, certificate=certificate)
             )
         return self._peer
 
@@ -91,6 +108,7 @@ class ClientFacts:
                 tls.outcome,
                 resumed=tls.is_resumed,
                 protocol=tls.protocol,
+                subject=None if tls.client is None else tls.client.subject,
             )
         return self._record
 

@@ -27,4 +27,10 @@ def unmet_demand(target: RouteTarget, facts: ClientFacts, fields: Fields) -> Req
             "route_requires_pq",
             pq_required(name, _USUAL_GROUPS),
         )
+    if target.requires_certificate and facts.tls.client is None:
+        return RequestRefusal(
+            403,
+            "this route requires a client certificate; your connection was made without one",
+            "client_certificate_required",
+        )
     return None

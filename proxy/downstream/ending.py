@@ -6,7 +6,7 @@ from proxy.downstream.client import ClientFacts
 from proxy.downstream.client_deadlines import for_last_request
 from proxy.downstream.contracts import ClientStream
 from proxy.downstream.service import HttpService
-from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.downstream.standing import NoLongerWelcome
 from proxy.limits.idleness import Idle
 
 
@@ -79,7 +79,7 @@ class ClientEnding:
         """
         facts = self._connection.facts
         try:
-            facts.tls = standing(facts.tls, facts.listener, self._service.runtime.policies)
+            facts.stand(self._service.runtime.policies)
         except NoLongerWelcome:
             self._connection.is_new = False  # nothing more is asked on it
             self.drain(seconds)

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.service import HttpService
-from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.downstream.standing import NoLongerWelcome
 from proxy.limits.idleness import Idle
 
 
@@ -57,7 +57,7 @@ class Http2Ending:
         """
         facts = self._connection.facts
         try:
-            facts.tls = standing(facts.tls, facts.listener, self._service.runtime.policies)
+            facts.stand(self._service.runtime.policies)
         except NoLongerWelcome:
             self.drain(seconds)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from proxy.tls.handshake_policy import HandshakePolicy
+from proxy.tls.identities import ServerIdentity
 from proxy.tls.results import Established
 
 
@@ -36,4 +37,18 @@ def standing(tls: Established, listener: str, policies: Mapping[str, HandshakePo
         raise NoLongerWelcome(f"a reload forbids its key exchange group {tls.group_name}")
     if not policy.protocols.has(tls.protocol):
         raise NoLongerWelcome(f"a reload forbids its protocol {tls.protocol}")
+    _judge_client(tls, identity)
     return tls if identity is tls.identity else replace(tls, identity=identity)
+
+
+def _judge_client(tls: Established, identity: ServerIdentity) -> None:
+    """Whether the client, with what it showed in the handshake, would be let in again."""
+    if identity.clients == tls.identity.clients:
+        return
+    if identity.clients is None:
+        if tls.client is not None:
+            raise NoLongerWelcome("a reload asks for no client certificates any more, and it had shown one")
+        return
+    refusal = identity.clients.refusal_of(tls.client)
+    if refusal is not None:
+        raise NoLongerWelcome(f"a reload refuses its client certificate: {refusal}")

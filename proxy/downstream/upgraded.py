@@ -6,7 +6,7 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
-from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.switched import SwitchedStream, TunnelServer
 from proxy.downstream.tally import RequestTally
 from proxy.downstream.tunnel import Tunnel
@@ -44,7 +44,7 @@ class Upgraded:
     def tunnel_stands(self) -> None:
         """Judge the request as if it came now. Raises `NoLongerWelcome`."""
         runtime, facts = self._service.runtime, self._facts
-        facts.tls = standing(facts.tls, facts.listener, runtime.policies)
+        facts.stand(runtime.policies)
         admitted = self._request.admitted(facts.tls, runtime.routes)
         if not isinstance(admitted, RequestRefusal):
             admitted = unmet_demand(admitted, facts, self._request.framing.fields) or admitted

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
+from proxy.http.client_cert import CERTIFICATE_CLAIMS
 from proxy.http.head import Header
 
 
@@ -129,9 +130,8 @@ _REMOVE: Final = Treatment.REMOVE
 
 _DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256))
 
-# How TLS offloaders hand on the client's certificate (RFC 9440 and its forerunners), and every
-# X-Forwarded-*.
-_CLAIM_PREFIXES: Final = (b"x-forwarded", b"client-cert", b"x-client-cert", b"ssl-", b"x-ssl-")
+# How TLS offloaders hand on the client's certificate, and every X-Forwarded-*.
+_CLAIM_PREFIXES: Final = (b"x-forwarded", *CERTIFICATE_CLAIMS)
 
 # RFC 9110 7.6.1, and what was hop-by-hop before: Keep-Alive, Proxy-Connection. Proxy credentials
 # are for the client's own proxy, not for an origin. `Proxy` becomes HTTP_PROXY in a CGI environment

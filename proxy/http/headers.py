@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, assert_never
 
+from proxy.http.client_cert import CERTIFICATE_CLAIMS
 from proxy.http.fields import Fields, may_be_trailer
 from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
 from proxy.http.head import Header, RequestHead, ResponseHead
@@ -45,33 +46,48 @@ class ForwardedPeer:
     element: bytes
     """The element of Forwarded up to its host (RFC 7239 section 4)."""
     group: bytes
-    """The field that names the negotiated group."""
+    """The field that names the negotiated group, and those about the client's certificate."""
     lines: bytes
     """All of it, up to the host of Forwarded."""
     is_trusted: bool
     """Whether the peer's own forwarding fields are believed."""
+    asks_for_certificates: bool = False
+    """Whether clients prove here who they are.
+
+    Then what a peer says of certificates is removed, also if it is trusted (RFC 9440 section 4).
+    Else a trusted peer may hand on the certificate of its client: it asked for it.
+    """
 
     @classmethod
-    def of(cls, address: IPv4Address | IPv6Address, group: str, *, is_trusted: bool) -> "ForwardedPeer":
-        """Describe the peer at `address`, whose handshake negotiated `group`."""
+    def of(
+        cls, address: IPv4Address | IPv6Address, group: str, *, is_trusted: bool, certificate: bytes | None = None
+    ) -> "ForwardedPeer":
+        """Describe the peer at `address`, whose handshake negotiated `group`.
+
+        `certificate` are the lines of `client_cert`; None if clients are not asked for one.
+        """
         shown = address.ipv4_mapped or IPv6Address(int(address)) if isinstance(address, IPv6Address) else address
         text = str(shown).encode("ascii")
         # RFC 7239 section 6: an IPv6 address is bracketed, and then quoted for its colons.
         node = text if shown.version == 4 else b'"[%b]"' % text
-        return cls._told(text, node, group, is_trusted=is_trusted)
+        return cls._told(text, node, group, certificate, is_trusted=is_trusted)
 
     @classmethod
-    def of_ipv4(cls, address: str, group: str, *, is_trusted: bool) -> "ForwardedPeer":
+    def of_ipv4(
+        cls, address: str, group: str, *, is_trusted: bool, certificate: bytes | None = None
+    ) -> "ForwardedPeer":
         """The same for an IPv4 address as the kernel writes it: `ip_address` would take 4 µs."""
         text = address.encode("ascii")
-        return cls._told(text, text, group, is_trusted=is_trusted)
+        return cls._told(text, text, group, certificate, is_trusted=is_trusted)
 
     @classmethod
-    def _told(cls, text: bytes, node: bytes, group: str, *, is_trusted: bool) -> "ForwardedPeer":
+    def _told(
+        cls, text: bytes, node: bytes, group: str, certificate: bytes | None, *, is_trusted: bool
+    ) -> "ForwardedPeer":
         element = b'for=%b;proto=https;host="' % node
-        group_line = b"X-TLS-Group: %b\r\n" % group.encode("ascii")
+        group_line = b"X-TLS-Group: %b\r\n%b" % (group.encode("ascii"), certificate or b"")
         lines = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: https\r\nForwarded: %b" % (group_line, text, element)
-        return cls(text, element, group_line, lines, is_trusted)
+        return cls(text, element, group_line, lines, is_trusted, certificate is not None)
 
 
 def trusted_request_id(fields: Fields, peer: ForwardedPeer) -> bytes | None:
@@ -137,9 +153,11 @@ def _extended_claims(framing: RequestFraming, peer: ForwardedPeer) -> bytes:
     }
     kept: list[Header] = []
     for name, value in framing.fields.claims:
-        values = ours.get(name.lower())
+        lowered = name.lower()
+        values = ours.get(lowered)
         if values is None:
-            kept.append((name, value))
+            if not (peer.asks_for_certificates and lowered.startswith(CERTIFICATE_CLAIMS)):
+                kept.append((name, value))
         elif value:
             values.append(value)
     protos, hosts = ours[b"x-forwarded-proto"], ours[b"x-forwarded-host"]

@@ -40,12 +40,23 @@ class ClientRecord:
     resumed: bool
     protocol: str
     """`h2` or `http/1.1`."""
+    subject: str | None
+    """Whom the client's certificate names; None if it showed none."""
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line: `JsonLines` writes it once for each connection."""
 
     # written out, as those below: the interpreter runs that of a dataclass, 1 µs each
     def __init__(  # noqa: PLR0913 - its fields
-        self, client: str, listener: str, name: str | None, group: str, outcome: str, *, resumed: bool, protocol: str
+        self,
+        client: str,
+        listener: str,
+        name: str | None,
+        group: str,
+        outcome: str,
+        *,
+        resumed: bool,
+        protocol: str,
+        subject: str | None = None,
     ) -> None:
         """Keep all."""
         self.client = client
@@ -55,6 +66,7 @@ class ClientRecord:
         self.outcome = outcome
         self.resumed = resumed
         self.protocol = protocol
+        self.subject = subject
         self.json = ""
 
 
@@ -170,6 +182,8 @@ class JsonLines:
             f'"group":{quoted(record.group)},"outcome":{quoted(record.outcome)},"resumed":{str(record.resumed).lower()},'
             f'"protocol":{quoted(record.protocol)}'
         )
+        if record.subject is not None:
+            record.json += f',"subject":{_text(record.subject)}'
         return record.json
 
     def _target(self, record: TargetRecord) -> str:
@@ -208,6 +222,8 @@ class PrettyLines:
             ("  resumed" if record.connection.resumed else "", "dim"),
             f"  {record.connection.client}",
         )
+        if record.connection.subject is not None:
+            line.append(f"  {_printable(record.connection.subject)}", "dim")
         if record.messages is not None:
             line.append(f"  messages {record.messages[0]} in, {record.messages[1]} out", "magenta")
         if record.error is not None:

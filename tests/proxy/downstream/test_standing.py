@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from config.schema import HttpProtocol
 from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.tls.client_certificate import ClientCertificate
+from proxy.tls.client_trust import ClientTrust
 from proxy.tls.groups import NamedGroup
 from proxy.tls.handshake_policy import HandshakePolicy
+from tests.client_authorities import ClientAuthority
 from tests.fakes_http import CLASSICAL, HYBRID, established, handshake_policy, server_identity
+from tests.proxy.tls.client_visits import trust
 
 PRESENT = established()
 
@@ -77,3 +83,54 @@ def test_what_a_client_could_not_have_now_it_loses(
     with pytest.raises(NoLongerWelcome) as caught:
         standing(established(group=group), "public", policies)
     assert (caught.value.reason, str(caught.value)) == (reason, reason)
+
+
+class TestClientCertificates:
+    ROOT, OTHER = ClientAuthority("Root"), ClientAuthority("Other")
+
+    @pytest.fixture
+    def bot(self, tmp_path: Path) -> ClientCertificate:
+        return ClientCertificate(self.ROOT.issue(tmp_path, "bot").der)
+
+    @staticmethod
+    def judged(before: ClientTrust | None, client: ClientCertificate | None, after: ClientTrust | None) -> str | None:
+        """Why a connection ends when what its identity asks for changes; None if it stays."""
+        present = replace(PRESENT, identity=replace(PRESENT.identity, clients=before), client=client)
+        identity = replace(PRESENT.identity, clients=after)
+        try:
+            now = standing(present, "public", {"public": handshake_policy(identities=[identity])})
+        except NoLongerWelcome as error:
+            return error.reason
+        assert (now.client, now.identity) == (client, identity)
+        return None
+
+    def test_connections_that_would_be_let_in_again_stay(self, bot: ClientCertificate) -> None:
+        optional, required = trust(self.ROOT, is_required=False), trust(self.ROOT)
+        for before, client, after in [
+            (required, bot, required),
+            (required, bot, trust(self.ROOT)),
+            (required, bot, trust(self.ROOT, self.OTHER)),
+            (required, bot, trust(self.ROOT, lists=[self.ROOT.revocations()])),
+            (required, bot, optional),
+            (optional, bot, required),
+            (optional, None, optional),
+            (None, None, optional),
+            (optional, None, None),
+            (None, None, None),
+        ]:
+            assert self.judged(before, client, after) is None
+
+    def test_the_others_end(self, bot: ClientCertificate) -> None:
+        optional, required = trust(self.ROOT, is_required=False), trust(self.ROOT)
+        leaf = x509.load_der_x509_certificate(bot.leaf)
+        for before, client, after, reason in [
+            (None, None, required, "it showed no certificate"),
+            (optional, None, required, "it showed no certificate"),
+            (required, bot, trust(self.OTHER), "unable to get local issuer certificate"),
+            (required, bot, trust(self.OTHER, is_required=False), "unable to get local issuer certificate"),
+            (required, bot, trust(self.ROOT, lists=[self.ROOT.revocations(leaf)]), "certificate revoked"),
+        ]:
+            assert self.judged(before, client, after) == f"a reload refuses its client certificate: {reason}"
+        assert self.judged(optional, bot, None) == (
+            "a reload asks for no client certificates any more, and it had shown one"
+        )

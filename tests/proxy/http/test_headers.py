@@ -477,3 +477,38 @@ def test_address_of_the_client_is_what_the_nearest_trusted_peer_says(
     headers = [(b"Host", b"a"), (b"X-Forwarded-Proto", b"https"), *((b"x-forwarded-for", value) for value in values)]
     framing = request_framing(RequestHead(b"GET", b"/", 1, headers))
     assert client_address(framing.fields, peer) == address
+
+
+class TestClientCertificate:
+    """What the upstream is told of certificates, and by whom (RFC 9440 section 4)."""
+
+    LINE = b"Client-Cert: :AAAA:\r\n"
+
+    @pytest.mark.parametrize("is_trusted", [True, False])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *(
+                b"Client-Cert",
+                b"client-cert",
+                b"CLIENT-CERT-CHAIN",
+                b"Client_Cert",
+                b"client.cert",
+                b"Client-Cert-Subject",
+            ),
+            *(b"X-Client-Cert", b"X-SSL-Client-Verify", b"SSL-Client-Cert", b"ssl_client_s_dn"),
+        ],
+    )
+    @pytest.mark.parametrize("certificate", [LINE, b""])
+    def test_claims_never_pass_where_clients_are_asked(
+        self, name: bytes, certificate: bytes, *, is_trusted: bool
+    ) -> None:
+        peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519", is_trusted=is_trusted, certificate=certificate)
+        sent = sent_upstream((name, b":forged:"), (b"X-Forwarded-For", b"192.0.2.9"), peer=peer)
+        assert b"forged" not in sent
+        assert sent.count(self.LINE) == sent.lower().count(b"cert") == (1 if certificate else 0)
+
+    def test_a_trusted_peer_may_hand_on_what_it_has_asked_for(self) -> None:
+        field = (b"Client-Cert", b":AAAA:")
+        assert self.LINE in sent_upstream(field, peer=TRUSTED)
+        assert b"Client-Cert" not in sent_upstream(field, peer=STRANGER)

@@ -307,3 +307,18 @@ class TestPretty:
         assert "/" + "x" * 40 + "... " in line
         assert line.endswith("y" * 1_021 + "...\n")
         assert len(plain_lines().event(AT, dataclasses.replace(HANDSHAKE, detail="z" * 50_000))) < 5_000
+
+
+@pytest.mark.parametrize("subject", ['CN=bot 1,O="Chat"', "CN=\x1b[2J\n\u202e", "CN=" + "x" * 2_000])
+def test_subject_of_a_certificate_is_logged_where_there_is_one(subject: str) -> None:
+    connection = ClientRecord(
+        "192.0.2.1", "public", None, "X25519", "hybrid", resumed=False, protocol="h2", subject=subject
+    )
+    record = dataclasses.replace(REQUEST, connection=connection)
+    shown = parsed(JsonLines().request(record))["subject"]
+    assert shown == subject or shown.startswith(subject[:1_024])
+    line = PrettyLines(Console(force_terminal=False, width=500)).request(record)
+    assert b"CN=" in line
+    assert b"\x1b" not in line
+    assert line.count(b"\n") == 1
+    assert "subject" not in parsed(JsonLines().request(REQUEST))
