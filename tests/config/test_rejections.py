@@ -114,7 +114,7 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
         ),
         (
             '[[route]]\nhost = "a"\nupstream = "b"\n[[route]]\nhost = "a"\nupstream = "b"\nuptream = "c"',
-            'f: route[1].uptream: found an unknown key (did you mean "upstream"?); allowed: one of body_bytes, client_certificate, host, path, payload, payload_origins, payload_ring, payload_sessions, payload_websocket, pq, rate, stream_requests, upstream',
+            'f: route[1].uptream: found an unknown key (did you mean "upstream"?); allowed: one of body_bytes, client_certificate, headers, host, methods, path, payload, payload_origins, payload_ring, payload_sessions, payload_websocket, pq, query, rate, stream_requests, upstream',
         ),
     ],
 )
