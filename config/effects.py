@@ -167,6 +167,12 @@ _FEWER_SERVERS: Final = _live(
 _REQUESTS: Final = _live("from the next request on; responses under way and WebSockets stay")
 
 
+_ROUTE_NETWORKS: Final = _drained(
+    "WebSockets of clients that are not let through any more get a close frame (1012), spread over the drain time;"
+    " requests get 403"
+)
+
+
 def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
     if difference.new is None:
         return _live("the module stays loaded until a restart, and no key in it is used")
@@ -240,6 +246,8 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ),
     ("route", "*", "pq"): _route_pq,
     ("route", "*", "client_certificate"): _route_client_certificate,
+    ("route", "*", "allow"): _ROUTE_NETWORKS,
+    ("route", "*", "deny"): _ROUTE_NETWORKS,
     ("route", "*", "upstream"): _live("from the next request on; WebSockets stay with their server"),
     ("route", "*", "body_bytes"): _live("from the next request on"),
     ("route", "*", "stream_requests"): _REQUESTS,

@@ -11,7 +11,7 @@ from config.limits import RateConfig
 from config.listener import PqPolicy
 from config.payload import Origin, PayloadMode
 from config.route_conditions import HeaderConditions, Methods, QueryConditions, told
-from config.values import ServerName, Table
+from config.values import Network, ServerName, Table
 
 # What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
 # same prefix in it.
@@ -60,6 +60,8 @@ class RouteConfig(Table):
     upstream: str
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
     client_certificate: Annotated[ClientCertificateMode | None, AfterValidator(_parse_client_certificate)] = None
+    allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
     rate: RateConfig | None = None
     stream_requests: bool = Field(default=False, strict=True)

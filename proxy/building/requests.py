@@ -17,6 +17,7 @@ from proxy.http.websocket import WebSocketLimits
 from proxy.http2.limits import SessionLimits
 from proxy.limits.requests import RequestRate
 from proxy.payload.judgement import PayloadRoute
+from proxy.routes.access import Access
 from proxy.routes.conditions import Alternatives, Conditions, Wanted
 
 
@@ -62,6 +63,7 @@ def _target(route: RouteConfig, limits: LimitsConfig, payload: PayloadRoute | No
         payload=payload,
         requires_certificate=route.client_certificate is not None,
         streams_requests=route.stream_requests,
+        access=Access(route.allow, route.deny) if route.allow or route.deny else None,
     )
 
 

@@ -10,9 +10,11 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
 from proxy.http.head import RequestHead
 from proxy.http.routing import AmbiguousPath, RouteTable
+from proxy.limits.reasons import RequestReason
 from proxy.limits.requests import RequestRate
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
+from proxy.routes.access import Access
 from proxy.routes.conditions import Alternatives, AmbiguousCondition, MethodNotAllowed
 from proxy.tls.results import Established
 
@@ -40,6 +42,8 @@ class RouteTarget:
 
     They are those of unknown length, and those that wait for a 100.
     """
+    access: Access | None = None
+    """Which networks may use it; None for all."""
     alternatives: "Alternatives[RouteTarget] | None" = None
     """The routes of this host and path, if they have conditions.
 
@@ -76,8 +80,12 @@ def _chosen(
     try:
         target = alternatives.match(method, framing.fields.forwarded, framing.target.partition(b"?")[2])
     except AmbiguousCondition:
-        return RequestRefusal(400, "a field or a parameter can be read in more than one way", "ambiguous_condition")
+        return RequestRefusal(
+            400, "a field or a parameter can be read in more than one way", RequestReason.AMBIGUOUS_CONDITION
+        )
     except MethodNotAllowed as error:
         allowed = error.allowed.decode("ascii")
-        return RequestRefusal(405, f"this is answered to {allowed}", "method_not_allowed", allow=error.allowed)
+        return RequestRefusal(
+            405, f"this is answered to {allowed}", RequestReason.METHOD_NOT_ALLOWED, allow=error.allowed
+        )
     return _NO_ROUTE if target is None else target

@@ -6,10 +6,16 @@ from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.fields import Fields
+from proxy.http.headers import client_address
 from proxy.http.problems import pq_required
+from proxy.limits.reasons import RequestReason
 
 # Nearly every client with post-quantum key exchange offers it; a listener may take others as well.
 _USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
+
+_NOT_ALLOWED: Final = RequestRefusal(
+    403, "this is not for the network that you come from", RequestReason.NETWORK_NOT_ALLOWED
+)
 
 
 def unmet_demand(target: RouteTarget, facts: ClientFacts, fields: Fields) -> RequestRefusal | None:
@@ -17,7 +23,6 @@ def unmet_demand(target: RouteTarget, facts: ClientFacts, fields: Fields) -> Req
 
     `fields` are those of the request: a trusted peer names its client there.
     """
-    del fields
     group = facts.tls.group
     if target.requires_pq and not (group is not None and group.is_quantum_safe):
         name = facts.tls.group_name
@@ -33,4 +38,6 @@ def unmet_demand(target: RouteTarget, facts: ClientFacts, fields: Fields) -> Req
             "this route requires a client certificate; your connection was made without one",
             "client_certificate_required",
         )
+    if target.access is not None and not target.access.admits(client_address(fields, facts.peer)):
+        return _NOT_ALLOWED
     return None

@@ -110,6 +110,8 @@ def limited(
             "rated": Upstream((server.url,), route=RATE.format(2)),
             "many": Upstream((server.url,), route=RATE.format(MANY)),
             "safe": Upstream((server.url,), route='pq = "require"'),
+            "posted": Upstream((server.url,), route='methods = ["POST"]\nquery = { v = "1" }'),
+            "distant": Upstream((server.url,), route='allow = ["192.0.2.0/24"]'),
             "sealed": Upstream((server.url,), route='payload = "require"\npayload_ring = "chat"'),
             "gone": Upstream((f"http://127.0.0.1:{unused_port()}",)),
         }
@@ -460,6 +462,9 @@ answered(RequestReason.MALFORMED_BODY, 400, post(CHUNKED, body=b"z\r\n"))
 answered(RequestReason.MISDIRECTED_HOST, 421, b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n")
 answered(RequestReason.AMBIGUOUS_PATH, 400, request(start="GET /chat%2fx HTTP/1.1"))
 answered(RequestReason.NO_ROUTE, 404, request())
+answered(RequestReason.METHOD_NOT_ALLOWED, 405, request(start="GET /posted?v=1 HTTP/1.1"))
+answered(RequestReason.AMBIGUOUS_CONDITION, 400, request(start="GET /posted?v=1&v=2 HTTP/1.1"))
+answered(RequestReason.NETWORK_NOT_ALLOWED, 403, request(start="GET /distant HTTP/1.1"))
 answered(RequestReason.PAYLOAD, 415, request("Content-Length: 5", start="POST /sealed HTTP/1.1", body=b"plain"))
 answered(RequestReason.UPSTREAM, 502, request(start="GET /gone HTTP/1.1"))
 

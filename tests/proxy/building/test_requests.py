@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from proxy.downstream.admission import RouteTarget
 from proxy.limits.requests import RequestRate
 from proxy.tls.capabilities import Capabilities
 from proxy.worker.generation import Generation
@@ -82,3 +83,54 @@ def _leaves(value: object) -> set[object]:
     if isinstance(value, dict):
         return set().union(*(_leaves(part) for part in value.values())) if value else set()
     return {value}
+
+
+def routed(generation: Generation, path: bytes) -> RouteTarget:
+    route = generation.routes.match(b"chat.test", path)
+    assert route is not None
+    return route.payload
+
+
+def test_routes_of_one_path_are_told_apart_by_their_conditions(site: Site, capabilities: Capabilities) -> None:
+    routes = """
+[[route]]
+host = "chat.test"
+path = "/x"
+upstream = "chat"
+[[route]]
+host = "chat.test"
+path = "/x"
+methods = ["GET"]
+headers = { X-Version = "2" }
+query = { v = "*" }
+upstream = "chat"
+[[route]]
+host = "chat.test"
+path = "/y"
+upstream = "chat"
+"""
+    generation = built(site, capabilities, site.minimal + routes)
+    place = routed(generation, b"/x")
+    assert place.alternatives is not None
+    fields = [(b"x-version", b"2")]
+    found = [place.alternatives.match(method, fields, b"v=1") for method in (b"GET", b"HEAD", b"POST")]
+    special = "chat.test/x GET x-version=2 ?v=*"
+    assert [one and one.label for one in found] == [special, special, "chat.test/x"]
+    assert routed(generation, b"/y").alternatives is None
+
+
+def test_one_route_with_conditions_takes_nothing_else(site: Site, capabilities: Capabilities) -> None:
+    text = site.minimal + 'query = { v = "1" }\n'
+    place = routed(built(site, capabilities, text), b"/")
+    assert place.alternatives is not None
+    assert place.alternatives.match(b"GET", [], b"") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "admitted"),
+    [("", [True, True]), ('allow = ["10.0.0.0/8"]', [True, False]), ('deny = ["10.0.0.0/8"]', [False, True])],
+)
+def test_networks_of_a_route_are_built(site: Site, capabilities: Capabilities, line: str, admitted: list[bool]) -> None:
+    access = routed(built(site, capabilities, site.minimal + line + "\n"), b"/").access
+    assert [access is None or access.admits(one) for one in (b"10.0.0.1", b"192.0.2.1")] == admitted
+    assert (access is None) == (not line)

@@ -1,6 +1,7 @@
 """What a route demands of the client, and the answer to one that does not meet it."""
 
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from proxy.http.fields import Fields
 from proxy.http.framing import request_framing
 from proxy.http.head import MalformedMessage, parse_request_head
 from proxy.http.routing import Route, RouteTable
+from proxy.routes.access import Access
 from proxy.tls.client_certificate import ClientCertificate
 from proxy.tls.groups import NamedGroup
 from tests.client_authorities import ClientAuthority
@@ -22,10 +24,17 @@ OPEN = RouteTarget("open", "chat", requires_pq=False, body_bytes=1_000)
 STRICT = RouteTarget("strict", "chat", requires_pq=True, body_bytes=1_000)
 
 
-def asked(target: RouteTarget, group: NamedGroup | None = HYBRID) -> RequestRefusal | None:
-    """The answer to a request of a client with this key exchange."""
-    facts = ClientFacts("192.0.2.7", "public", established(group=group), is_trusted=False)
-    return unmet_demand(target, facts, Fields([], [], {}))
+def asked(
+    target: RouteTarget,
+    group: NamedGroup | None = HYBRID,
+    address: str = "192.0.2.7",
+    claimed: bytes | None = None,
+    *,
+    is_trusted: bool = False,
+) -> RequestRefusal | None:
+    """The answer to a request of a client with this key exchange and this address; `claimed` is what a peer says."""
+    facts = ClientFacts(address, "public", established(group=group), is_trusted)
+    return unmet_demand(target, facts, Fields([], [(b"X-Forwarded-For", claimed)] if claimed else [], {}))
 
 
 @pytest.mark.parametrize(("target", "group"), [(OPEN, HYBRID), (OPEN, CLASSICAL), (OPEN, None), (STRICT, HYBRID)])
@@ -88,3 +97,33 @@ class TestCertificate:
     @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST", b"OPTIONS"])
     def test_no_spelling_of_a_path_gets_round_it(self, method: bytes, target: bytes) -> None:
         assert self.answer(b"%b %b HTTP/1.1" % (method, target), None) in {400, 403}
+
+
+INSIDE = replace(OPEN, access=Access([ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")], []))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::7"])
+def test_client_of_an_allowed_network_may_go_on(address: str) -> None:
+    assert asked(INSIDE, address=address) is None
+
+
+@pytest.mark.parametrize("address", ["198.51.100.1", "::ffff:198.51.100.1", "2001:db9::7", "fe80::1"])
+def test_client_of_another_network_is_refused(address: str) -> None:
+    refused = asked(INSIDE, address=address)
+    assert refused is not None
+    assert (refused.status, refused.reason) == (403, "network_not_allowed")
+
+
+def test_stranger_cannot_claim_an_address() -> None:
+    assert asked(INSIDE, address="198.51.100.1", claimed=b"192.0.2.7") is not None
+
+
+@pytest.mark.parametrize(("claimed", "may"), [(b"192.0.2.7", True), (b"198.51.100.1", False), (b"unknown", False)])
+def test_trusted_peer_names_the_client(claimed: bytes, *, may: bool) -> None:
+    assert (asked(INSIDE, address="192.0.2.1", claimed=claimed, is_trusted=True) is None) is may
+
+
+def test_post_quantum_key_exchange_is_demanded_first() -> None:
+    refused = asked(replace(INSIDE, requires_pq=True), CLASSICAL, address="198.51.100.1")
+    assert refused is not None
+    assert refused.reason == "route_requires_pq"
