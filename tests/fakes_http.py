@@ -431,6 +431,8 @@ class RecordingExchange:
     def __init__(self) -> None:
         self.events: list[tuple[str, Any]] = []
         self.flushes = 0
+        self.tunnel: ByteOwner | None = None
+        """Takes the stream of an upgrade at once."""
 
     def never_index(self, names: frozenset[bytes]) -> None:
         """Note the names."""
@@ -443,6 +445,8 @@ class RecordingExchange:
     def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
         """Note the stream and what came behind the head."""
         del response
+        if self.tunnel is not None:
+            stream.hand_over(self.tunnel)
         self.events.append(("switched", (stream, rest)))
 
     def response_started(self, response: Response) -> None:

@@ -36,11 +36,16 @@ class RecordingPool:
         del connection
         self.events.append("ready")
 
-    def released(self, connection: StreamConnection, holder: bytes) -> None:
+    def released(self, connection: StreamConnection, holder: bytes | None) -> None:
         """Note it."""
         del connection
+        assert holder in (CLIENT, None)
+        self.events.append("released" if holder else "tunnel released")
+
+    def switched(self, holder: bytes) -> None:
+        """Note it."""
         assert holder == CLIENT
-        self.events.append("released")
+        self.events.append("switched")
 
     def lend_again(self, carrier: UpstreamStream) -> None:
         """Keep it."""
@@ -110,8 +115,9 @@ class Backend:
 class StreamGuest:
     """A borrower that sends one request as soon as it can."""
 
-    def __init__(self, request: bytes = GET_HEAD, holder: bytes = CLIENT) -> None:
+    def __init__(self, request: bytes = GET_HEAD, holder: bytes = CLIENT, offer: WebSocketOffer | None = None) -> None:
         self.request = request
+        self.offer = offer
         self.holder = holder
         self.is_waiting = True
         self.carrier: Any = None
@@ -124,7 +130,7 @@ class StreamGuest:
         self.is_waiting = False
         self.carrier = connection
         connection.is_request_complete = True
-        connection.begin(self.exchange, request_head(), None, self.request)
+        connection.begin(self.exchange, request_head(), self.offer, self.request)
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
         """Note it."""

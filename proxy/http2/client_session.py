@@ -75,6 +75,11 @@ class ClientSession:
         return min(self._limit, self._connection.most_streams)
 
     @property
+    def takes_websockets(self) -> bool:
+        """Whether the server takes an extended CONNECT (RFC 8441)."""
+        return self._connection.takes_websockets
+
+    @property
     def is_going_away(self) -> bool:
         """Whether no request may begin any more: from `go_away` or the server's GOAWAY on."""
         return self._is_leaving or self._connection.is_peer_leaving

@@ -15,6 +15,7 @@ from proxy.http2.static_table import AnyHeader
 _REMEMBERED_LINES: Final = 1_024
 _REMEMBERED_LINE_BYTES: Final = 128
 # Secrets of one client must not stay in a memory that outlives its request. An id never repeats.
+_WEBSOCKET: Final[Header] = (b":protocol", b"websocket")
 _NEVER_REMEMBERED: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"x-request-id"})
 
 
@@ -28,10 +29,13 @@ class ForwardedFields:
         self._scheme: Final[Header] = (b":scheme", scheme)
         self._known: dict[bytes, AnyHeader] = {}
 
-    def read(self, head: bytes, never_indexed: frozenset[bytes] = NO_NAMES) -> list[Header]:
+    def read(
+        self, head: bytes, never_indexed: frozenset[bytes] = NO_NAMES, *, is_upgrade: bool = False
+    ) -> list[Header]:
         """The fields of a request, pseudo-fields first; `head` ends with its CRLF CRLF.
 
-        Lines with the names of `never_indexed` are not remembered.
+        Lines with the names of `never_indexed` are not remembered. An upgrade to WebSocket becomes
+        an extended CONNECT.
         """
         start, *lines = head[:-4].split(b"\r\n")
         method, path, _ = start.split(b" ")
@@ -47,6 +51,9 @@ class ForwardedFields:
                 authority = field[1]
             elif name not in CONNECTION_FIELDS:
                 fields.append(field)
+        if is_upgrade:  # RFC 8441 sections 4 and 5
+            fields = [_WEBSOCKET, *[field for field in fields if field[0] != b"sec-websocket-key"]]
+            method = b"CONNECT"
         return [(b":method", method), self._scheme, (b":authority", authority), (b":path", path), *fields]
 
     def _learn(self, line: bytes, never_indexed: frozenset[bytes]) -> AnyHeader:

@@ -6,6 +6,7 @@ judges it. So no response gets through here that HTTP/1.1 refuses.
 
 - A body of unknown length becomes a chunked one: the end of the stream ends it, and trailers may
   follow.
+- The answer that opens a WebSocket becomes a 101 (RFC 8441 section 5).
 - A response without a body that may have one gets `content-length: 0`.
 """
 
@@ -13,6 +14,7 @@ from typing import Final
 
 from proxy.http.head import Header, HeadLimits, MalformedMessage
 from proxy.http.responses import Response, ResponseReader
+from proxy.http.upgrade import WebSocketOffer, accept_value
 from proxy.http2.errors import StreamFault
 from proxy.http2.field_rules import check_characters, malformed, pseudo_fields
 from proxy.http2.header_decoder import DecodedFields
@@ -21,6 +23,9 @@ _BAD_GATEWAY: Final = 502
 _PSEUDO_FIELDS: Final = frozenset({b":status"})
 # RFC 9110 6.4.1: these have no content. To add a length to them would be wrong.
 _BODILESS: Final = frozenset({b"204", b"205", b"304"})
+# RFC 9110 9.3.6: what answers CONNECT has no length; a client ignores one. RFC 8441 section 5: the
+# key of the handshake is not used, so nothing accepts it.
+_NOT_OF_A_TUNNEL: Final = frozenset({b"content-length", b"sec-websocket-accept"})
 
 
 class StreamResponses:
@@ -46,24 +51,52 @@ class StreamResponses:
         last = self._response
         if last is not None and decoded is self._decoded and method == self._method and is_ended is self._is_ended:
             return last
-        if decoded.is_too_large:
-            raise MalformedMessage(_BAD_GATEWAY, "response head too long")
-        try:
-            raw = _as_http1(decoded.fields, method, is_ended=is_ended)
-        except StreamFault as fault:
-            raise MalformedMessage(_BAD_GATEWAY, fault.reason) from fault
+        raw = _as_http1(_checked(decoded), method, is_ended=is_ended)
         response = self._reader.read(raw, self._limits, method)
         self._decoded, self._method, self._is_ended, self._response = decoded, method, is_ended, response
         return response
 
+    def opened(self, decoded: DecodedFields, offer: WebSocketOffer, *, is_ended: bool) -> Response:
+        """Judge a head that `opens_tunnel` as the 101 that would have answered this offer.
+
+        Raises MalformedMessage (502).
+        """
+        fields = _checked(decoded)
+        if is_ended:
+            raise MalformedMessage(_BAD_GATEWAY, "WebSocket that ends with its head")
+        lines = [
+            *(b"HTTP/1.1 101 ", b"connection: upgrade", b"upgrade: websocket"),
+            b"sec-websocket-accept: " + accept_value(offer.key),
+            *[b"%b: %b" % field for field in fields[1:] if field[0] not in _NOT_OF_A_TUNNEL],
+        ]
+        return self._reader.read(b"\r\n".join(lines) + b"\r\n\r\n", self._limits, b"GET", offer)
+
+
+def opens_tunnel(decoded: DecodedFields) -> bool:
+    """Whether a response to CONNECT says 2xx: its stream is a tunnel (RFC 9110 9.3.6)."""
+    if not decoded.fields:
+        return False
+    name, value = decoded.fields[0]
+    return name == b":status" and len(value) == 3 and value.startswith(b"2")
+
+
+def _checked(decoded: DecodedFields) -> list[Header]:
+    """The fields of a head, if they keep the rules of HTTP/2. Raises MalformedMessage (502)."""
+    if decoded.is_too_large:
+        raise MalformedMessage(_BAD_GATEWAY, "response head too long")
+    fields = decoded.fields
+    try:
+        if b":status" not in pseudo_fields(fields, _PSEUDO_FIELDS):
+            raise malformed("response without :status")
+        check_characters(fields, 1)
+    except StreamFault as fault:
+        raise MalformedMessage(_BAD_GATEWAY, fault.reason) from fault
+    return fields
+
 
 def _as_http1(fields: list[Header], method: bytes, *, is_ended: bool) -> bytes:
-    """Write the head that a server of HTTP/1.1 would have sent. Raises StreamFault."""
-    pseudo = pseudo_fields(fields, _PSEUDO_FIELDS)
-    status = pseudo.get(b":status")
-    if status is None:
-        raise malformed("response without :status")
-    check_characters(fields, 1)
+    """Write the head that a server of HTTP/1.1 would have sent."""
+    status = fields[0][1]
     lines = [b"HTTP/1.1 %b " % status]
     has_length = False
     for name, value in fields[1:]:

@@ -20,7 +20,7 @@ class ServerFrames(ConnectionFrames):
     SETTINGS_MAX_FRAME_SIZE needs nothing: our frames have the least size that it may allow.
     """
 
-    __slots__ = ("most_fields_bytes", "most_streams")
+    __slots__ = ("most_fields_bytes", "most_streams", "takes_websockets")
 
     def __init__(
         self,
@@ -35,6 +35,8 @@ class ServerFrames(ConnectionFrames):
         """SETTINGS_MAX_CONCURRENT_STREAMS."""
         self.most_fields_bytes = _NO_LIMIT
         """SETTINGS_MAX_HEADER_LIST_SIZE."""
+        self.takes_websockets = False
+        """SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 section 3)."""
 
     def _obey(self, identifier: int, value: int) -> None:
         if identifier == Setting.MAX_CONCURRENT_STREAMS:
@@ -43,6 +45,10 @@ class ServerFrames(ConnectionFrames):
             self.most_fields_bytes = value
         elif identifier == Setting.ENABLE_PUSH and value != 0:  # RFC 9113 6.5.2
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "server allows itself to be pushed to")
+        elif identifier == Setting.ENABLE_CONNECT_PROTOCOL:
+            if self.takes_websockets and value == 0:  # RFC 8441 section 3
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "server takes back that it takes extended CONNECT")
+            self.takes_websockets = value == 1
         else:
             super()._obey(identifier, value)
 

@@ -19,7 +19,7 @@ class UpstreamFault(Enum):
     ALL_DOWN = (503, "no server of the upstream takes requests now")
     NOT_HTTP2 = (502, "the upstream does not speak HTTP/2")
     REFUSED = (503, "the upstream refused the request")
-    NO_WEBSOCKETS = (501, "the upstream takes no WebSockets")
+    NO_WEBSOCKETS = (501, "the upstream takes no WebSockets over HTTP/2")
     NO_ROOM = (503, "the proxy has no resources left to reach the upstream")
 
     @property

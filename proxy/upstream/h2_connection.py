@@ -31,6 +31,7 @@ from proxy.net.deadlines import NEVER, Deadlines
 from proxy.tls.waiting_data import SEND_BYTES
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.h2_stream import UpstreamStream
+from proxy.upstream.h2_tunnel import ServerBytes
 
 
 class ConnectionKeeper(Protocol):
@@ -39,8 +40,11 @@ class ConnectionKeeper(Protocol):
     def ready(self, connection: "StreamConnection") -> None:
         """The server's SETTINGS came: it can be lent."""
 
-    def released(self, connection: "StreamConnection", holder: bytes) -> None:
-        """One stream less is lent, which counted for `holder`."""
+    def released(self, connection: "StreamConnection", holder: bytes | None) -> None:
+        """One stream less is lent, which counted for `holder` unless it was a WebSocket."""
+
+    def switched(self, holder: bytes) -> None:
+        """A lent stream became a WebSocket, and does not count for `holder` any more."""
 
     def lend_again(self, carrier: UpstreamStream) -> None:
         """A server refused this stream, which was released."""
@@ -75,8 +79,10 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         "_keeper",
         "_read",
         "_resources",
+        "_tunnels",
         "clock",
         "deadline",
+        "fields",
         "is_reused",
         "lent",
         "limits",
@@ -103,7 +109,9 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         self.deadline = NEVER
         self._keeper: Final = keeper
         self._resources: Final = resources
+        self.fields: Final = resources.fields
         self._carriers: Final[dict[int, UpstreamStream]] = {}
+        self._tunnels: Final[dict[int, ServerBytes]] = {}
         self._read: list[UpstreamStream] = []
         """Those that one read had something for."""
         self._is_ready = self._is_flush_due = self._is_write_paused = self._has_ended = False
@@ -122,6 +130,11 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         """Whether it can be lent once more."""
         session = self.session
         return session.may_open and self.lent < session.most_streams and not self._has_ended
+
+    @property
+    def is_taken_up(self) -> bool:
+        """Whether it has WebSockets alone, and takes no request any more."""
+        return self.lent > 0 and self.lent == len(self._tunnels) and not self.has_room
 
     def lend(self, holder: bytes) -> UpstreamStream:
         """Lend a stream to a client network."""
@@ -150,10 +163,6 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
 
     # -- the streams' side
 
-    def fields_of(self, head: bytes, never_indexed: frozenset[bytes]) -> list[Header]:
-        """As `SharedConnection` says."""
-        return self._resources.fields.read(head, never_indexed)
-
     def open(self, carrier: UpstreamStream, fields: list[Header], *, ends: bool) -> SessionStream:
         """As `SharedConnection` says."""
         stream = self.session.open(fields, carrier.never_indexed, ends=ends)
@@ -173,6 +182,21 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         """As `SharedConnection` says."""
         self._keeper.lend_again(carrier)
 
+    def switch(self, carrier: UpstreamStream, stream: SessionStream) -> ByteStream:
+        """As `SharedConnection` says. The stream stays lent until the tunnel is over."""
+        del self._carriers[stream.id]
+        self._resources.deadlines.forget(carrier)
+        tunnel = self._tunnels[stream.id] = ServerBytes(self, stream)
+        self._resources.deadlines.watch(tunnel)
+        self._keeper.switched(carrier.holder)
+        return tunnel
+
+    def tunnel_over(self, stream: SessionStream) -> None:
+        """As `TunnelHost` says."""
+        self._resources.deadlines.forget(self._tunnels.pop(stream.id))
+        self.lent -= 1
+        self._keeper.released(self, None)
+
     def flush_soon(self) -> None:
         """As `SharedConnection` says."""
         if not self._is_flush_due:
@@ -190,6 +214,8 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         for stream in session.take_unblocked():
             if (carrier := self._carriers.get(stream.id)) is not None:
                 carrier.unblocked()
+            elif (tunnel := self._tunnels.get(stream.id)) is not None:
+                tunnel.resume_writing()
 
     # -- the stream of bytes
 
@@ -215,6 +241,8 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         if isinstance(event, BodyReceived):
             if (carrier := self._told(event.stream)) is not None:
                 carrier.body_received(event.data, is_ended=event.is_ended)
+            elif (tunnel := self._tunnels.get(event.stream.id)) is not None:
+                tunnel.received(event.data, is_ended=event.is_ended)
         elif isinstance(event, ResponseReceived):
             if (carrier := self._told(event.stream)) is not None:
                 self.is_reused = True
@@ -226,9 +254,14 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         if isinstance(event, TrailersReceived):
             if (carrier := self._told(event.stream)) is not None:
                 carrier.trailers_received(event.decoded)
+            elif (tunnel := self._tunnels.get(event.stream.id)) is not None:  # RFC 9113 8.5: DATA alone may come
+                self.session.reset(event.stream, ErrorCode.PROTOCOL_ERROR)
+                tunnel.failed("trailers of a WebSocket")
         elif isinstance(event, StreamReset):
             if (carrier := self._told(event.stream)) is not None:
                 carrier.reset_received(event.code, event.reason)
+            elif (tunnel := self._tunnels.get(event.stream.id)) is not None:
+                tunnel.failed(event.reason or f"HTTP/2 error {event.code}")
         elif isinstance(event, ConnectionFailed):
             self._fail(event.reason)
 
@@ -248,6 +281,8 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
     def _lose_streams(self, reason: str) -> None:
         for carrier in list(self._carriers.values()):
             carrier.lost(reason)
+        for tunnel in list(self._tunnels.values()):
+            tunnel.failed(reason)
 
     def eof_received(self) -> None:
         """The server sends no more."""

@@ -3,6 +3,8 @@
 Theory of operation. As `pool`, but what is lent is a stream. The first connection with room gets
 the next request. Another connection is dialled when all have as many streams as their server takes,
 up to `connections`. Requests that come while one is dialled wait for it, as many as it may take.
+A WebSocket keeps its stream, but counts for no client and, once others like it have taken up the
+connection, for no connection: they last, and requests go on.
 """
 
 from typing import Final
@@ -106,7 +108,7 @@ class StreamPool:
             if len(opening.joined) < STREAMS:
                 opening.joined.append((borrower, holder))
                 return True
-        if len(self._open) + len(self._opening) < self.settings.limits.connections:
+        if self._may_dial:
             self._start_dial(borrower, holder)
             return True
         return False
@@ -124,8 +126,17 @@ class StreamPool:
         return (
             any(connection.has_room for connection in self._open)
             or any(len(opening.joined) < STREAMS for opening in self._opening)
-            or len(self._open) + len(self._opening) < self.settings.limits.connections
+            or self._may_dial
         )
+
+    @property
+    def _may_dial(self) -> bool:
+        """Whether there may be one connection more. Those that WebSockets have taken up count no more.
+
+        So WebSockets take no connection from requests, as with HTTP/1.1.
+        """
+        counted = len(self._opening) + sum(not connection.is_taken_up for connection in self._open)
+        return counted < self.settings.limits.connections
 
     # -- dialling
 
@@ -177,9 +188,16 @@ class StreamPool:
 
     # -- the connections' side
 
-    def released(self, connection: StreamConnection, holder: bytes) -> None:
-        """As `ConnectionKeeper` says: serve those that wait, or keep it for later requests."""
+    def switched(self, holder: bytes) -> None:
+        """As `ConnectionKeeper` says."""
         self._shares.give_back(holder)
+        if self.line.waiting:
+            self._serve_queue()
+
+    def released(self, connection: StreamConnection, holder: bytes | None) -> None:
+        """As `ConnectionKeeper` says: serve those that wait, or keep it for later requests."""
+        if holder is not None:
+            self._shares.give_back(holder)
         if self.line.waiting:
             self._serve_queue()
         if not connection.lent:

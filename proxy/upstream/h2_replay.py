@@ -1,4 +1,10 @@
-"""The body of a request as far as a server of HTTP/2 got it, to be sent once more. Pure."""
+"""The body of a request as far as a server of HTTP/2 got it, to be sent once more. Pure.
+
+A server may refuse a stream: by RST_STREAM with REFUSED_STREAM, or because it leaves and its GOAWAY
+names an earlier stream as the last one. Such a request was not processed (RFC 9113 8.7), so it goes
+out once more by itself, on another connection if the server leaves. For that its first bytes are
+kept until the server answers.
+"""
 
 from typing import Final
 

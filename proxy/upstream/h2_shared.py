@@ -6,8 +6,10 @@ from typing import Protocol
 
 from proxy.http.head import Header
 from proxy.http2.client_session import ClientSession
+from proxy.http2.forwarded_fields import ForwardedFields
 from proxy.http2.response_heads import StreamResponses
 from proxy.http2.streams import SessionStream
+from proxy.net.byte_stream import ByteStream
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.contracts import Kept
 
@@ -31,11 +33,15 @@ class SharedConnection(Protocol[Kept]):
     def clock(self) -> Callable[[], float]:
         """The loop's time."""
 
-    def fields_of(self, head: bytes, never_indexed: frozenset[bytes]) -> list[Header]:
-        """The fields of a request, from its HTTP/1.1 head; see `ForwardedFields.read`."""
+    @property
+    def fields(self) -> ForwardedFields:
+        """Makes the fields of requests."""
 
     def open(self, carrier: Kept, fields: list[Header], *, ends: bool) -> SessionStream:
         """Begin its stream."""
+
+    def switch(self, carrier: Kept, stream: SessionStream) -> ByteStream:
+        """Its stream became a WebSocket. The carrier needs the connection no more."""
 
     def leave(self) -> None:
         """Begin no more streams on it."""

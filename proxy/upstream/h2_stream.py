@@ -4,10 +4,8 @@ Theory of operation. For the exchange it is what `UpstreamConnection` is. Back-p
 control: while the client takes nothing, the server gets no credit, and what its window still allows
 is kept here. A server that gives no credit blocks the request.
 
-A server may refuse a stream: by RST_STREAM with REFUSED_STREAM, or because it leaves and its GOAWAY
-names an earlier stream as the last one. Such a request was not processed (RFC 9113 8.7), so it goes
-out once more by itself, on another connection if the server leaves. For that its first bytes are
-kept until the server answers.
+A stream that the server refuses goes out once more by itself (see `h2_replay`). One that becomes a
+WebSocket belongs to the tunnel from then on (see `h2_tunnel`).
 """
 
 from typing import TYPE_CHECKING, Final
@@ -19,19 +17,22 @@ from proxy.http2.errors import ErrorCode
 from proxy.http2.events import ResponseReceived
 from proxy.http2.header_decoder import DecodedFields
 from proxy.http2.never_indexed import NO_NAMES
-from proxy.http2.response_heads import response_trailers
+from proxy.http2.response_heads import opens_tunnel, response_trailers
 from proxy.http2.streams import SessionStream
 from proxy.net.deadlines import NEVER
 from proxy.upstream.carrier import Carrier
 from proxy.upstream.contracts import ResponseReceiver
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.h2_held import HeldResponse
 from proxy.upstream.h2_replay import Replay
 from proxy.upstream.interim import InterimResponses
 
 if TYPE_CHECKING:
     from proxy.upstream.h2_shared import SharedConnection
 
+_BAD_GATEWAY: Final = 502
 _HEAD_END: Final = b"\r\n\r\n"
+_NO_EXTENDED_CONNECT: Final = "its SETTINGS do not allow extended CONNECT (RFC 8441)"
 
 
 class UpstreamStream(Carrier):
@@ -40,18 +41,16 @@ class UpstreamStream(Carrier):
     __slots__ = (
         "_exchange",
         "_fields",
+        "_held",
         "_interim",
         "_is_blocked",
-        "_is_ended",
         "_is_lent",
-        "_is_paused",
-        "_kept",
         "_method",
+        "_offer",
         "_reads_before",
         "_replay",
         "_saw_bytes",
         "_stream",
-        "_trailers",
         "deadline",
         "holder",
         "host",
@@ -69,6 +68,7 @@ class UpstreamStream(Carrier):
         self._exchange: ResponseReceiver | None = None
         self._stream: SessionStream | None = None
         self._method = b""
+        self._offer: WebSocketOffer | None = None
         self._fields: list[Header] = []
         self._interim: Final = InterimResponses(host.limits.informational, host.clock)
         self._replay: Final = Replay()
@@ -76,11 +76,7 @@ class UpstreamStream(Carrier):
         self._saw_bytes = False
         self._reads_before = 0
         self._is_blocked = False
-        self._is_paused = False
-        self._kept: list[bytes] = []
-        self._is_ended = False
-        """The end of the response is behind what is kept."""
-        self._trailers: list[Header] = []
+        self._held: Final = HeldResponse()
 
     # -- the exchange's side
 
@@ -90,23 +86,25 @@ class UpstreamStream(Carrier):
         """As `Carrier` says."""
         self._exchange = exchange
         self._method = head.method
+        self._offer = offer
         self.never_indexed = head.never_indexed
         lines, _, body = request.partition(_HEAD_END)
-        self._fields = self.host.fields_of(lines + _HEAD_END, head.never_indexed)
-        # the exchange does not expect its failure from inside this call
-        if offer is not None:
-            self.host.loop.call_soon(self._fail, UpstreamFault.NO_WEBSOCKETS, 'it has http = "h2"')
-        elif not self.host.session.takes(self._fields):
-            self.host.loop.call_soon(self._fail, UpstreamFault.MALFORMED, "the server takes no head of this size")
-        else:
-            self._replay.add(body)
-            self._open()
+        self._fields = self.host.fields.read(lines + _HEAD_END, head.never_indexed, is_upgrade=offer is not None)
+        self._replay.add(body)
+        self._open()
 
     def _open(self) -> None:
         """Send what is here of the request."""
         host, pieces = self.host, self._replay.pieces
-        stream = host.open(self, self._fields, ends=self.is_request_complete and not pieces)
-        self._stream = stream
+        # the exchange does not expect its failure from inside this call
+        if not host.session.takes(self._fields):
+            host.loop.call_soon(self._fail, UpstreamFault.MALFORMED, "the server takes no head of this size")
+            return
+        if self._offer is not None and not host.session.takes_websockets:
+            host.loop.call_soon(self._fail, UpstreamFault.NO_WEBSOCKETS, _NO_EXTENDED_CONNECT)
+            return
+        ends = self.is_request_complete and not pieces and self._offer is None
+        stream = self._stream = host.open(self, self._fields, ends=ends)
         self._reads_before = host.reads
         for piece in pieces:
             host.session.send_data(stream, piece)
@@ -127,7 +125,7 @@ class UpstreamStream(Carrier):
     def _sent(self, stream: SessionStream) -> None:
         host = self.host
         self._replay.bound()
-        if self.is_request_complete:
+        if self.is_request_complete and self._offer is None:
             host.session.send_end(stream)
         self.deadline = host.clock() + host.limits.first_byte_seconds
         host.flush_soon()
@@ -147,15 +145,15 @@ class UpstreamStream(Carrier):
 
     def pause_reading(self) -> None:
         """As `Carrier` says."""
-        self._is_paused = True
+        self._held.is_paused = True
         self.deadline = NEVER
 
     def resume_reading(self) -> None:
         """As `Carrier` says."""
-        if self._is_paused:
-            self._is_paused = False
+        if self._held.is_paused:
+            self._held.is_paused = False
             self.deadline = self.host.clock() + self.host.limits.stall_seconds
-            if self._kept or self._is_ended:
+            if self._held.is_waiting or self._held.is_ended:
                 self.host.loop.call_soon(self._deliver_kept)
 
     def abandon(self) -> None:
@@ -171,13 +169,21 @@ class UpstreamStream(Carrier):
         if exchange is None:
             return
         self._took_bytes()
-        try:
-            response = self.host.responses.read(event.decoded, self._method, is_ended=event.is_ended)
-        except MalformedMessage as error:
-            self._fail(UpstreamFault.MALFORMED, error.reason)
-            return
         if event.decoded.never_indexed:
             exchange.never_index(event.decoded.never_indexed)
+        try:
+            self._take_head(exchange, event)
+        except MalformedMessage as error:
+            self._fail(UpstreamFault.MALFORMED, error.reason)
+
+    def _take_head(self, exchange: ResponseReceiver, event: ResponseReceived) -> None:
+        if self._offer is not None and opens_tunnel(event.decoded):
+            response = self.host.responses.opened(event.decoded, self._offer, is_ended=event.is_ended)
+            self._exchange, self._stream, self._is_lent = None, None, False  # the tunnel has the stream now
+            self.deadline = NEVER
+            exchange.switched(response, self.host.switch(self, event.stream), b"")
+            return
+        response = self.host.responses.read(event.decoded, self._method, is_ended=event.is_ended)
         if event.is_interim:
             if self._interim.may_come():
                 exchange.informational(response)
@@ -188,8 +194,7 @@ class UpstreamStream(Carrier):
         framing, stream = response.framing, event.stream
         length = 0 if framing.body is BodyKind.NONE else framing.length
         if length is not None and not self.host.session.expects(stream, length):
-            self._fail(UpstreamFault.MALFORMED, "body differs from its content-length")
-            return
+            raise MalformedMessage(_BAD_GATEWAY, "body differs from its content-length")
         exchange.response_started(response)
         if event.is_ended:
             self._end()
@@ -199,10 +204,10 @@ class UpstreamStream(Carrier):
         if self._exchange is None:
             return
         self._took_bytes()
-        self._is_ended = is_ended
-        if self._is_paused or self._kept:
-            if data:
-                self._kept.append(data)
+        held = self._held
+        held.is_ended = is_ended
+        if held.is_waiting:
+            held.keep(data)
         else:
             self._deliver(data)
 
@@ -210,7 +215,7 @@ class UpstreamStream(Carrier):
         if data and self._exchange is not None and self._stream is not None:
             self.host.session.consumed(self._stream, len(data))
             self._exchange.response_data(data)
-        if self._is_ended:
+        if self._held.is_ended:
             self._end()
 
     def trailers_received(self, decoded: DecodedFields) -> None:
@@ -220,22 +225,20 @@ class UpstreamStream(Carrier):
             return
         self._took_bytes()
         try:
-            self._trailers = response_trailers(decoded)
+            self._held.trailers = response_trailers(decoded)
         except MalformedMessage as error:
             self._fail(UpstreamFault.MALFORMED, error.reason)
             return
         if decoded.never_indexed:
             exchange.never_index(decoded.never_indexed)
-        self._is_ended = True
-        if not (self._is_paused or self._kept):
+        self._held.is_ended = True
+        if not self._held.is_waiting:
             self._end()
 
     def _deliver_kept(self) -> None:
-        if self._is_paused or self._exchange is None:
+        if self._held.is_paused or self._exchange is None:
             return
-        data = b"".join(self._kept)
-        self._kept = []
-        self._deliver(data)
+        self._deliver(self._held.take())
         self.flush()
         self.host.flush_soon()  # the credit
 
@@ -247,14 +250,14 @@ class UpstreamStream(Carrier):
     def _took_bytes(self) -> None:
         self._saw_bytes = True
         self._reads_before = self.host.reads
-        self.deadline = NEVER if self._is_paused else self.host.clock() + self.host.limits.stall_seconds
+        self.deadline = NEVER if self._held.is_paused else self.host.clock() + self.host.limits.stall_seconds
 
     def _end(self) -> None:
         """The response is complete. An unfinished request is of no use any more."""
         exchange, self._exchange = self._exchange, None
         self._leave(ErrorCode.NO_ERROR)
         if exchange is not None:
-            exchange.response_ended(self._trailers)
+            exchange.response_ended(self._held.trailers)
 
     def unblocked(self) -> None:
         """The server takes the body again."""
@@ -266,9 +269,7 @@ class UpstreamStream(Carrier):
 
     def reset_received(self, code: int, reason: str) -> None:
         """The stream is closed. `reason` is empty if the server did it."""
-        if self._exchange is None:
-            return
-        if self._is_ended:
+        if self._exchange is None or self._held.is_ended:
             return  # RFC 9113 8.1: the server needs no more of the request; the whole response is kept here
         if code == ErrorCode.REFUSED_STREAM and not reason:
             self._refused()
@@ -333,7 +334,7 @@ class UpstreamStream(Carrier):
     def _leave(self, code: int) -> None:
         """Give the connection back; close the stream with `code` if it is still open."""
         self.deadline = NEVER
-        self._kept = []
+        self._held.take()
         self._replay.forget()
         stream = self._stream
         if stream is not None and not stream.is_closed:

@@ -42,3 +42,15 @@ def test_lines_that_a_client_marked_are_not_remembered() -> None:
     fields = ForwardedFields(b"http")
     fields.read(b"GET / HTTP/1.1\r\nX-Key: secret\r\nAccept: */*\r\n\r\n", frozenset({b"x-key"}))
     assert list(fields._known) == [b"Accept: */*"]
+
+
+def test_an_upgrade_becomes_an_extended_connect() -> None:
+    head = b"GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\nAccept: */*\r\n\r\n"
+    assert ForwardedFields(b"https").read(head, is_upgrade=True) == [
+        (b":method", b"CONNECT"),
+        (b":scheme", b"https"),
+        (b":authority", b"x"),
+        (b":path", b"/chat"),
+        (b":protocol", b"websocket"),
+        (b"accept", b"*/*"),
+    ]

@@ -6,8 +6,9 @@ from proxy.http.framing import BodyKind
 from proxy.http.head import Header, HeadLimits, MalformedMessage
 from proxy.http.headers import delivery_frame
 from proxy.http.responses import Response, ResponseReader
+from proxy.http.upgrade import WebSocketOffer, accept_value
 from proxy.http2.header_decoder import DecodedFields
-from proxy.http2.response_heads import StreamResponses, response_trailers
+from proxy.http2.response_heads import StreamResponses, opens_tunnel, response_trailers
 
 LIMITS = HeadLimits(1_000, 20, 1_000)
 OK: Header = (b":status", b"200")
@@ -103,3 +104,60 @@ def test_trailers_have_the_rules_of_fields() -> None:
     assert response_trailers(DecodedFields([(b"grpc-status", b"0")], False)) == [(b"grpc-status", b"0")]  # noqa: FBT003
     with pytest.raises(MalformedMessage, match="pseudo-field out of its place"):
         response_trailers(DecodedFields([OK], False))  # noqa: FBT003
+
+
+OFFER = WebSocketOffer(b"dGhlIHNhbXBsZSBub25jZQ==", (b"chat",), b"")
+
+
+def opened(*fields: Header, is_ended: bool = False, is_too_large: bool = False) -> Response:
+    """An answer that opens a WebSocket."""
+    decoded = DecodedFields(list(fields), is_too_large)
+    return StreamResponses(ResponseReader(2), LIMITS).opened(decoded, OFFER, is_ended=is_ended)
+
+
+class TestWebSockets:
+    """RFC 8441 section 5."""
+
+    def test_the_answer_becomes_the_101_that_the_client_waits_for(self) -> None:
+        chat = (b"sec-websocket-protocol", b"chat")
+        response = opened(
+            OK, chat, (b"x", b"1"), (b"content-length", b"5"), (b"sec-websocket-accept", b"ours is another")
+        )
+        assert (response.framing.head.status, response.fields) == (101, [(b"x", b"1")])
+        assert response.framing.special[b"sec-websocket-protocol"] == [b"chat"]
+        assert response.framing.special[b"sec-websocket-accept"] == [accept_value(OFFER.key)]
+
+    @pytest.mark.parametrize(
+        ("fields", "reason"),
+        [
+            ([OK, (b"sec-websocket-protocol", b"other")], "101 with a subprotocol that was not offered"),
+            ([OK, (b"sec-websocket-extensions", b"x")], "101 with an extension that was not offered"),
+            ([OK, (b"upgrade", b"websocket")], "field about the connection"),
+            ([OK, (b"X", b"1")], "invalid field name"),
+            ([(b"x", b"1")], "response without :status"),
+        ],
+    )
+    def test_the_rules_of_both_versions_hold(self, fields: list[Header], reason: str) -> None:
+        with pytest.raises(MalformedMessage, match=reason):
+            opened(*fields)
+
+    def test_a_head_that_ends_or_is_too_large_opens_nothing(self) -> None:
+        with pytest.raises(MalformedMessage, match="ends with its head"):
+            opened(OK, is_ended=True)
+        with pytest.raises(MalformedMessage, match="too long"):
+            opened(is_too_large=True)
+
+    @pytest.mark.parametrize(
+        ("fields", "expected"),
+        [
+            ([OK], True),
+            ([(b":status", b"299")], True),
+            ([(b":status", b"101")], False),
+            ([(b":status", b"403")], False),
+            ([(b":status", b"20")], False),
+            ([(b"x", b"200")], False),
+            ([], False),
+        ],
+    )
+    def test_any_2xx_opens_a_tunnel(self, fields: list[Header], *, expected: bool) -> None:
+        assert opens_tunnel(DecodedFields(fields, is_too_large=False)) is expected

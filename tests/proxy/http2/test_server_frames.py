@@ -45,3 +45,15 @@ def test_a_server_is_not_pushed_to() -> None:
 def test_only_clients_send_priority_updates() -> None:
     data = frame(FrameType.PRIORITY_UPDATE, 0, 0, number(1) + b"u=1")
     assert ClientWire().failure(data) == (ErrorCode.PROTOCOL_ERROR, "server sent PRIORITY_UPDATE")
+
+
+def test_extended_connect_is_allowed_once_and_for_all() -> None:
+    wire = ClientWire()
+    for value, expected in ((0, False), (1, True), (1, True)):
+        wire.receive(setting(Setting.ENABLE_CONNECT_PROTOCOL, value))
+        assert wire.session.takes_websockets is expected
+    assert wire.failure(setting(Setting.ENABLE_CONNECT_PROTOCOL, 0)) == (
+        ErrorCode.PROTOCOL_ERROR,
+        "server takes back that it takes extended CONNECT",
+    )
+    assert ClientWire().failure(setting(Setting.ENABLE_CONNECT_PROTOCOL, 2))[0] == ErrorCode.PROTOCOL_ERROR

@@ -11,6 +11,8 @@ import pytest
 import uvloop
 
 from config.schema import HttpProtocol, ServerAddress
+from proxy.http.upgrade import WebSocketOffer
+from proxy.http2.frames import Setting
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
@@ -23,7 +25,7 @@ from proxy.upstream.waiting import ServerLimits
 from tests.fakes import LINGER
 from tests.fakes_http import RESPONSES
 from tests.http2_frames import OK, SETTINGS_ACK, block, frame, headers, number, rst, setting
-from tests.http2_upstream import CLIENT, StreamGuest
+from tests.http2_upstream import CLIENT, GET_HEAD, StreamGuest
 
 GOAWAY, REFUSED = 7, 7
 MOST_STREAMS = 3
@@ -246,3 +248,37 @@ def test_one_client_does_not_hold_everything(streams: int) -> None:
         if at.pool.figures().dialling:
             at.accept()
         assert other.carrier is not None
+
+
+def test_websockets_take_no_connection_and_no_share_from_requests() -> None:
+    offer = WebSocketOffer(b"dGhlIHNhbXBsZSBub25jZQ==", (), b"")
+    opened = headers(1, ends=False, payload=block(OK)) + headers(3, ends=False, payload=block(OK))
+    with place(connections=1, streams=2) as at:
+        at.hello = setting(Setting.ENABLE_CONNECT_PROTOCOL, 1) + at.hello
+        sockets = [StreamGuest(GET_HEAD, offer=offer) for _ in range(2)]
+        for one in sockets:
+            at.pool.acquire(one)
+        at.send(at.accept(), opened)
+        assert [one.exchange.told()[0][0] for one in sockets] == ["switched"] * 2
+        assert (at.pool.exchanges, at.pool.figures().open) == (0, 1)
+        guests = [at.acquire() for _ in range(3)]
+        second = at.accept()
+        assert [guest.carrier is not None for guest in guests] == [True, True, False]
+        at.send(second, answer(1))
+        assert guests[2].carrier is not None
+        at.send(at.peers[0], rst(1))
+        assert at.pool.figures().open == 2
+
+
+def test_a_websocket_makes_room_for_one_that_waits() -> None:
+    offer = WebSocketOffer(b"dGhlIHNhbXBsZSBub25jZQ==", (), b"")
+    with place(connections=1, streams=1) as at:
+        at.hello = setting(Setting.ENABLE_CONNECT_PROTOCOL, 1) + at.hello
+        first = StreamGuest(GET_HEAD, offer=offer)
+        at.pool.acquire(first)
+        peer = at.accept()
+        second = at.acquire()
+        assert at.pool.figures().waiting == 1
+        at.send(peer, headers(1, ends=False, payload=block(OK)))
+        at.accept()
+        assert second.carrier is not None
