@@ -9,6 +9,7 @@ from config.issuer_checks import acme_problems
 from config.omissions import Omissions
 from config.payload_crosschecks import payload_problems
 from config.problems import Problem, Severity, shown
+from config.reply_crosschecks import reply_problems
 from config.route_crosschecks import route_problems
 from config.schema import (
     REJECT,
@@ -53,6 +54,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.cookies(),
         *route_problems(config, file, checks.omissions),
         *client_certificate_problems(config, file, checks.omissions),
+        *reply_problems(config, file, checks.omissions),
         *checks.providers(),
         *checks.limits(),
         *checks.listener_limits(),
@@ -175,7 +177,7 @@ class _CrossChecks:
                 yield self._error(("issuer", name, "intermediate_lifetime"), found, allowed)
 
     def upstreams(self) -> Iterator[Problem]:
-        used = {route.upstream for route in self.config.route}
+        used = {route.upstream for route in self.config.route if route.upstream is not None}
         # a route to an unknown upstream is probably meant for one of these
         are_routes_known = not self.omissions.touch("route") and used <= self._names("upstream", self.config.upstream)
         for name, upstream in self.config.upstream.items():

@@ -22,7 +22,7 @@ from config.values import TAG_PREFIX
 _MISSING = "missing"
 _UNKNOWN = "extra_forbidden"
 _TOO_SHORT = "too_short"
-_FEW = 20  # keys that can be listed beside a proposal, the top level among them; [limits] has far more
+_FEW = 30  # keys that can be listed beside a proposal, the top level among them; [limits] has far more
 
 # By pydantic's type of error, where the shape alone says what is allowed.
 _SHAPES = {

@@ -1,15 +1,17 @@
 """The shape of `[[route]]`. Pure."""
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from config.addresses import Refused
 from config.client_certificates import ClientCertificateMode
+from config.error_pages import ErrorPages
 from config.limits import RateConfig
 from config.listener import PqPolicy
 from config.payload import Origin, PayloadMode
+from config.replies import RedirectConfig, RespondConfig
 from config.route_conditions import HeaderConditions, Methods, QueryConditions, told
 from config.values import Network, ServerName, Table
 
@@ -44,6 +46,9 @@ class RouteConfig(Table):
     `methods`, `headers` and `query` are conditions beside them: all must hold. A name of `headers`
     is in lower case.
 
+    Instead of an upstream, `respond` or `redirect` lets the proxy itself answer. `error_pages`
+    replace those of the whole file, status by status.
+
     `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
     their body came. `payload`: whether bodies are encrypted between the client's code and the
     proxy, with a ring, by sessions, or either. `payload_origins`: pages of which origins may read
@@ -57,7 +62,9 @@ class RouteConfig(Table):
     methods: Methods | None = None
     headers: HeaderConditions | None = None
     query: QueryConditions | None = None
-    upstream: str
+    upstream: str | None = None
+    respond: RespondConfig | None = None
+    redirect: RedirectConfig | None = None
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
     client_certificate: Annotated[ClientCertificateMode | None, AfterValidator(_parse_client_certificate)] = None
     allow: tuple[Network, ...] = ()
@@ -70,6 +77,7 @@ class RouteConfig(Table):
     payload_sessions: bool = Field(default=False, strict=True)
     payload_websocket: bool = Field(default=False, strict=True)
     payload_origins: tuple[Origin, ...] = ()
+    error_pages: ErrorPages = Field(default_factory=dict)
 
     @property
     def conditions(self) -> str:
@@ -80,3 +88,12 @@ class RouteConfig(Table):
     def entry_name(self) -> str:
         """What the route is called, also in the log and in figures."""
         return f"{self.host}{self.path}{self.conditions}"
+
+    @model_validator(mode="after")
+    def _has_one_answer(self) -> Self:
+        answers = [key for key in ("upstream", "respond", "redirect") if getattr(self, key) is not None]
+        if len(answers) != 1:
+            found = " and ".join(answers) or "none of them"
+            about = ("upstream", "respond", "redirect")
+            raise Refused("one of upstream, respond and redirect", found=found, about=about)
+        return self

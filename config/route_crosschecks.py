@@ -34,7 +34,7 @@ class _RouteChecks:
 
     def upstream(self, index: int, route: RouteConfig) -> Iterator[Problem]:
         upstreams = frozenset(self.config.upstream) | self.omissions.names("upstream")
-        if route.upstream not in upstreams:
+        if route.upstream is not None and route.upstream not in upstreams:
             allowed = f"the name of an upstream: {_listed(upstreams)}"
             yield self._error(("route", index, "upstream"), shown(route.upstream), allowed)
 

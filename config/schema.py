@@ -14,6 +14,7 @@ from config.addresses import Bind, Refused, ServerAddress
 from config.admin import AdminConfig
 from config.audit import AuditConfig
 from config.client_certificates import ClientCertificateMode, ClientCertificatesConfig
+from config.error_pages import ErrorPages
 from config.hsm import HsmConfig, Keys, TokenConfig
 from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
@@ -212,6 +213,7 @@ class Config(Table):
     `workers` None is one for each core. `user` and `group` of the workers, None for those of the
     parent. `watch`: whether a change of the file, or of one that it names, reloads by itself.
     `reload_seconds`: how long the preparation of a reload may take before it is given up.
+    `error_pages`: files for the errors that the proxy answers itself, by status.
     """
 
     workers: Annotated[int | None, PlainValidator(_parse_workers)] = None
@@ -223,6 +225,7 @@ class Config(Table):
     identity: dict[Name, IdentityConfig] = Field(default_factory=dict)
     upstream: dict[Name, UpstreamConfig] = Field(default_factory=dict)
     route: tuple[RouteConfig, ...] = ()
+    error_pages: ErrorPages = Field(default_factory=dict)
     hsm: HsmConfig | None = None
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()

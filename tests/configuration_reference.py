@@ -21,6 +21,7 @@ from config.addresses import Bind
 from config.diff import diff
 from config.effects import Difference, Effect, EffectKind, effect_of
 from config.pkcs11_uri import Pkcs11Uri
+from config.replies import RedirectConfig, RespondConfig
 from config.rotation import KeySpec
 from config.schema import (
     AcmeConfig,
@@ -239,7 +240,7 @@ SECTIONS: Final = (
 )
 """All tables, in the order of the document."""
 
-INLINE: Final = (RateConfig, ServerConfig)
+INLINE: Final = (RateConfig, RedirectConfig, RespondConfig, ServerConfig)
 """Tables that stand in one line, as the value of a key."""
 
 _UNITS: Final = {
@@ -281,6 +282,13 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
     (HealthConfig, "statuses"): "list of two integers, 100 to 599",
     (ListenerConfig, "groups"): "list of group names, or list of such lists",
     (ListenerConfig, "http"): 'list of `"h2"` and `"http/1.1"`',
+    (Config, "error_pages"): "table: a status, and the path of a file or a list of two",
+    (RouteConfig, "error_pages"): "table: a status, and the path of a file or a list of two",
+    (RouteConfig, "redirect"): "table",
+    (RouteConfig, "respond"): "table",
+    (RedirectConfig, "status"): "301, 302, 303, 307 or 308",
+    (RespondConfig, "headers"): "table of names with a text each",
+    (RespondConfig, "status"): "integer, 200 to 599, without 206 and 426",
     (RouteConfig, "headers"): 'table of names with a text each; `"*"` for any',
     (RouteConfig, "pq"): '`"require"`',
     (RouteConfig, "query"): 'table of names with a text each; `"*"` for any',
@@ -294,8 +302,6 @@ def keys_of(model: type[Table]) -> list[str]:
 
 
 def _is_table(kind: Any) -> bool:
-    if get_origin(kind) is dict:
-        return True
     parts = [part for part in _parts(kind) if isinstance(part, type)]
     return any(issubclass(part, Table) and part not in INLINE for part in parts)
 
@@ -355,6 +361,8 @@ def default_of(model: type[Table], name: str) -> str:
     if (model, name) == (Config, "workers"):
         return '`"auto"`'
     default = model.model_fields[name].default
+    if model.model_fields[name].default_factory is dict:
+        return "`{}`"
     if default is PydanticUndefined:
         return "required"
     return "not set" if default is None else f"`{_written(default)}`"

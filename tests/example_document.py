@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import config
+from config.replies import RedirectConfig, RespondConfig
 from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
@@ -79,6 +80,8 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         EjectionConfig: inside(of("upstream"), "ejection"),
         RouteConfig: document.get("route", []),
         RateConfig: inside(document.get("route", []), "rate"),
+        RespondConfig: inside(document.get("route", []), "respond"),
+        RedirectConfig: inside(document.get("route", []), "redirect"),
         HsmConfig: only("hsm"),
         TokenConfig: [entry for hsm in only("hsm") for entry in hsm["token"].values()],
         OpensslConfig: only("openssl"),
@@ -112,6 +115,8 @@ MODELS: list[type[BaseModel]] = [
     EjectionConfig,
     RouteConfig,
     RateConfig,
+    RespondConfig,
+    RedirectConfig,
     HsmConfig,
     TokenConfig,
     OpensslConfig,

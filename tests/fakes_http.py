@@ -14,6 +14,7 @@ from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.ending import ClientEnding
+from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.http1_writer import Http1Writer
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_body import BodyLimits
@@ -34,7 +35,6 @@ from proxy.limits.shared import SharedTable
 from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.deadlines import Deadlines
 from proxy.observe.counters import Counters
-from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
 from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup

@@ -1,17 +1,27 @@
 """Build the parts of payload encryption: the rules of each route, and the endpoints of sessions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from config.limits import RateConfig
 from config.payload import PayloadMode
 from config.schema import Config, RatePer, RouteConfig
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.endpoint import Endpoint
+from proxy.http.local_answers import LocalAnswer, LocalRequest
 from proxy.http.routing import Route
 from proxy.limits.requests import RequestRate
 from proxy.payload.channel import MessageCipher, MessageEnvelope
 from proxy.payload.codec import FreshnessWindow, RingCodec
-from proxy.payload.endpoints import KEYS_PATH, REQUEST_BYTES, SESSIONS_PATH, Endpoint, key_endpoint, session_endpoint
+from proxy.payload.endpoints import (
+    FOR_EVERY_ORIGIN,
+    KEYS_PATH,
+    REQUEST_BYTES,
+    SESSIONS_PATH,
+    SlowAnswer,
+    key_endpoint,
+    session_endpoint,
+)
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, kem_ring
 from proxy.payload.sessions import Sessions
@@ -70,10 +80,14 @@ class PayloadRules:
         taken = {(route.host, route.path) for route in config.route}
         hosts = {route.host for route in config.route if route.payload_sessions}
         answers = (
-            (KEYS_PATH, key_endpoint(self.document), None),
+            (KEYS_PATH, _for_every_origin(key_endpoint(self.document)), None),
             (
                 SESSIONS_PATH,
-                session_endpoint(self.sessions, _rate(f"{SESSIONS_PATH} liboqs", config.payload.sessions.liboqs_rate)),
+                _for_every_origin(
+                    session_endpoint(
+                        self.sessions, _rate(f"{SESSIONS_PATH} liboqs", config.payload.sessions.liboqs_rate)
+                    )
+                ),
                 _rate(SESSIONS_PATH, config.payload.sessions.rate),
             ),
         )
@@ -86,6 +100,10 @@ class PayloadRules:
 def _rate(name: str, rate: RateConfig) -> RequestRate:
     """One rate for all hosts together: it limits the processor time that a client can use."""
     return RequestRate.of(name, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
+
+
+def _for_every_origin(answer: Callable[[LocalRequest, float], LocalAnswer | SlowAnswer]) -> Endpoint:
+    return Endpoint(answer, takes_body=True, mark=FOR_EVERY_ORIGIN)
 
 
 def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> RouteTarget:

@@ -1,11 +1,14 @@
 """Build the rules for requests: routes and limits."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from config.route_conditions import ANY_VALUE, specificity, with_head
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
+from proxy.building.error_pages import PagesOfAll
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
@@ -16,27 +19,35 @@ from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import WebSocketLimits
 from proxy.http2.limits import SessionLimits
 from proxy.limits.requests import RequestRate
-from proxy.payload.judgement import PayloadRoute
 from proxy.routes.access import Access
 from proxy.routes.conditions import Alternatives, Conditions, Wanted
 
 
-def route_table(config: Config, payload: PayloadRules) -> RouteTable[RouteTarget]:
+@dataclass(frozen=True, slots=True)
+class RouteParts:
+    """What routes are made of beside their own table; a route is named as in the log."""
+
+    payload: PayloadRules
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """Those of the routes without a server."""
+    pages: PagesOfAll = field(default_factory=PagesOfAll)
+
+
+def route_table(config: Config, parts: RouteParts) -> RouteTable[RouteTarget]:
     """Build all routes."""
     places: dict[tuple[str, str], list[RouteConfig]] = {}
     for route in config.route:
         places.setdefault((route.host, route.path), []).append(route)
     routes = [
-        Route(host, path, _place(f"{host}{path}", here, config.limits, payload))
-        for (host, path), here in places.items()
+        Route(host, path, _place(f"{host}{path}", here, config.limits, parts)) for (host, path), here in places.items()
     ]
-    return RouteTable([*routes, *payload.endpoints(config)])
+    return RouteTable([*routes, *parts.payload.endpoints(config)])
 
 
-def _place(label: str, routes: list[RouteConfig], limits: LimitsConfig, payload: PayloadRules) -> RouteTarget:
+def _place(label: str, routes: list[RouteConfig], limits: LimitsConfig, parts: RouteParts) -> RouteTarget:
     """What stands at a host and a path: a route, or several with conditions."""
     routes = sorted(routes, key=specificity, reverse=True)
-    targets = [_target(route, limits, payload.route(route)) for route in routes]
+    targets = [_target(route, limits, parts) for route in routes]
     if not routes[0].conditions:
         return targets[0]
     alternatives = Alternatives(list(zip(map(_conditions, routes), targets, strict=True)))
@@ -52,17 +63,20 @@ def _wanted(conditions: Mapping[str, str]) -> tuple[Wanted, ...]:
     return tuple((name.encode(), None if value == ANY_VALUE else value.encode()) for name, value in conditions.items())
 
 
-def _target(route: RouteConfig, limits: LimitsConfig, payload: PayloadRoute | None) -> RouteTarget:
+def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
+    name = route.entry_name
     return RouteTarget(
-        route.entry_name,
-        route.upstream,
+        name,
+        route.upstream or "",
         requires_pq=route.pq is not None,
         body_bytes=body_bytes,
         rate=_request_rate(route),
-        payload=payload,
+        payload=parts.payload.route(route),
+        endpoint=parts.endpoints.get(name),
         requires_certificate=route.client_certificate is not None,
         streams_requests=route.stream_requests,
+        error_pages=parts.pages.of_route(name),
         access=Access(route.allow, route.deny) if route.allow or route.deny else None,
     )
 

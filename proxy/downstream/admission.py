@@ -6,16 +6,17 @@ What the route then demands of the client is judged in `demands`.
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
 from proxy.http.head import RequestHead
 from proxy.http.routing import AmbiguousPath, RouteTable
 from proxy.limits.reasons import RequestReason
 from proxy.limits.requests import RequestRate
-from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
 from proxy.routes.access import Access
 from proxy.routes.conditions import Alternatives, AmbiguousCondition, MethodNotAllowed
+from proxy.routes.error_pages import ErrorPages
 from proxy.tls.results import Established
 
 
@@ -44,6 +45,8 @@ class RouteTarget:
     """
     access: Access | None = None
     """Which networks may use it; None for all."""
+    error_pages: ErrorPages | None = None
+    """Pages of the operator for errors, those of the whole configuration among them."""
     alternatives: "Alternatives[RouteTarget] | None" = None
     """The routes of this host and path, if they have conditions.
 

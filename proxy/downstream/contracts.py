@@ -81,6 +81,8 @@ class Responder(Protocol):
 
     holder: bytes
     """The client network that its connection to a server counts for, or `EXEMPT`."""
+    target: RouteTarget | None
+    """The route of the request, also if the route refuses it; None if there is none."""
 
     @property
     def tally(self) -> RequestTally:

@@ -6,19 +6,27 @@ from typing import Final
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.answer_writer import OwnAnswer
 from proxy.downstream.contracts import Client
-from proxy.downstream.refusals import RequestRefusal, body_too_long, payload_refused, too_many_requests
+from proxy.downstream.endpoint import Endpoint
+from proxy.downstream.refusals import (
+    RequestRefusal,
+    body_too_long,
+    payload_refused,
+    too_many_requests,
+    wrong_method,
+)
 from proxy.downstream.request_body import RequestBody
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.slow_work import WorkCrowdedOut
 from proxy.downstream.tally import RequestTally
 from proxy.http.framing import BodyKind
+from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod, has_content, reason_phrase
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import RequestReason
 from proxy.limits.requests import ClientRates
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.endpoints import FOR_EVERY_ORIGIN, Endpoint, LocalAnswer, SlowAnswer, WrongMethod
+from proxy.payload.endpoints import SlowAnswer
 from proxy.payload.suites import MessageUnreadable
 
 # The queue of slow computations takes half of this time.
@@ -30,7 +38,7 @@ _CROWDED = RequestRefusal(
     f"{RequestReason.PAYLOAD}: too many sessions wait",
 )
 _FAILED = RequestRefusal(500, "the session could not be made", f"{RequestReason.PAYLOAD}: a session could not be made")
-_REASONS = {200: b"OK", 204: b"No Content"}
+_SUCCESSES = range(200, 300)
 
 
 class LocalResponder:
@@ -48,11 +56,11 @@ class LocalResponder:
         "_writer",
         "holder",
         "is_request_complete",
+        "mark",
         "tally",
         "target",
     )
 
-    mark: Final = FOR_EVERY_ORIGIN
     keeps_body: Final = True
     """Until it answers."""
     holds_client_back: Final = False
@@ -69,6 +77,7 @@ class LocalResponder:
         self._service = service
         self._request = request
         self._endpoint = endpoint
+        self.mark: Final = endpoint.mark
         self.tally = RequestTally(request_id, service.stopwatch())
         self.holder = EXEMPT
         self.target: RouteTarget | None = None
@@ -90,7 +99,8 @@ class LocalResponder:
         body, excess = self._body.receive_data(data)
         self.is_request_complete = self._body.is_complete
         self.tally.request_bytes = self._body.received
-        self._data += body
+        if self._endpoint.takes_body:
+            self._data += body
         return excess
 
     def end_request(self) -> None:
@@ -102,10 +112,16 @@ class LocalResponder:
         """Ignored: it needs all of the body."""
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
-        """Answer as soon as the request is complete."""
+        """Answer as soon as the request is complete, or at once if no body needs to come.
+
+        A client that waits to be told to send its body gets its answer instead (RFC 9110 10.1.1).
+        """
         del fields
         self.target, self._is_started = target, True
         if self._request.framing.expects_continue and not self.is_request_complete:
+            if not self._endpoint.takes_body:
+                self._answer()
+                return
             self._writer.invite()
         self.proceed()
 
@@ -125,15 +141,14 @@ class LocalResponder:
         self._is_abandoned = True
 
     def _answer(self) -> None:
+        head, framing = self._request.head, self._request.framing
+        asked = LocalRequest(head.method, framing.host, framing.target, head.headers, bytes(self._data))
         try:
-            answer = self._endpoint(self._request.head.method, bytes(self._data), self._service.wall_clock())
+            answer = self._endpoint.answer(asked, self._service.wall_clock())
         except PayloadFault as fault:
             self._client.refuse(payload_refused(fault.cause))
         except WrongMethod as error:
-            allowed = error.allowed.decode()
-            self._client.refuse(
-                RequestRefusal(405, f"this is answered to {allowed}", RequestReason.PAYLOAD, allow=error.allowed)
-            )
+            self._client.refuse(wrong_method(error.allowed))
         else:
             if isinstance(answer, SlowAnswer):
                 self._answer_later(answer)
@@ -176,13 +191,17 @@ class LocalResponder:
 
     def _send(self, answer: LocalAnswer) -> None:
         tally, head, framing = self.tally, self._request.head, self._request.framing
+        if framing.websocket is not None and head.major_version != 1 and answer.status in _SUCCESSES:
+            # RFC 8441 section 5: it would open a WebSocket
+            self._client.refuse(wrong_method(b"GET, HEAD"))
+            return
         tally.status, tally.first_byte = answer.status, self._service.stopwatch()
         # what a WebSocket client sends ahead must not become the next request
-        stays = framing.keep_alive and framing.websocket is None and self._client.may_stay
-        length = b"" if answer.status == 204 else b"Content-Length: %d\r\n" % len(answer.body)
+        stays = self._request.may_be_followed and self.is_request_complete and self._client.may_stay
+        length = b"Content-Length: %d\r\n" % len(answer.body) if has_content(answer.status) else b""
         body = b"" if head.method == b"HEAD" else answer.body
         tally.response_bytes = len(body)
         own = b"Date: %b\r\nX-Request-Id: %b\r\n" % (self._service.date(), tally.request_id)
         lines = b"".join((answer.fields, length, own))
-        self._writer.answer(OwnAnswer(answer.status, _REASONS[answer.status], lines, body), stays=stays)
+        self._writer.answer(OwnAnswer(answer.status, reason_phrase(answer.status), lines, body), stays=stays)
         self._client.finished(self._writer.persistence)

@@ -33,12 +33,15 @@ class OwnAnswers:
         it must be allowed to, and the request must be understood to its end.
         """
         service, tally, mark, is_complete = self._service, None, b"", False
+        pages = service.runtime.error_pages
         if responder is not None:
+            if responder.target is not None:
+                pages = responder.target.error_pages
             tally, mark, is_complete = responder.tally, responder.mark, responder.is_request_complete
         request_id = service.new_request_id() if tally is None else tally.request_id
         stays = may_stay and is_complete and request is not None and request.may_be_followed
         head = None if request is None else request.head
-        answer = refusal_answer(refusal, head, date=service.date(), request_id=request_id, mark=mark)
+        answer = refusal_answer(refusal, head, date=service.date(), request_id=request_id, mark=mark, pages=pages)
         if responder is not None:
             responder.abandon()
             responder.tally.response_bytes = len(answer.body)

@@ -8,10 +8,11 @@ from typing import Final
 from proxy.downstream.answer_writer import OwnAnswer
 from proxy.downstream.glimpse import glimpse
 from proxy.http.head import MalformedMessage, RequestHead
-from proxy.http.problems import TITLES, problem_response
+from proxy.http.problems import TITLES, prefers_html, problem_response
 from proxy.limits.reasons import RequestReason
 from proxy.observe.access_log import TargetRecord
 from proxy.payload.causes import Cause
+from proxy.routes.error_pages import ErrorPage, ErrorPages
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 # Fields that a status must or should bring with it.
@@ -77,6 +78,12 @@ def body_too_long(most: int) -> RequestRefusal:
     return RequestRefusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)
 
 
+def wrong_method(allowed: bytes) -> RequestRefusal:
+    """The answer to a method that a route does not take; `allowed` is the value of Allow."""
+    detail = f"this is answered to {allowed.decode()}"
+    return RequestRefusal(405, detail, RequestReason.METHOD, allow=allowed)
+
+
 def all_down(retry_after: int) -> RequestRefusal:
     """The answer to a request that found no server; `retry_after` is in seconds."""
     sentence = UpstreamFault.ALL_DOWN.sentence
@@ -113,16 +120,25 @@ def too_many_requests(wait: float) -> RequestRefusal:
 
 
 def refusal_answer(
-    refusal: RequestRefusal, head: RequestHead | None, *, date: bytes, request_id: bytes, mark: bytes = b""
+    refusal: RequestRefusal,
+    head: RequestHead | None,
+    *,
+    date: bytes,
+    request_id: bytes,
+    mark: bytes = b"",
+    pages: ErrorPages | None = None,
 ) -> OwnAnswer:
     """Write the answer. `head` is None for a request that was not understood.
 
-    `mark` are further field lines.
+    `mark` are further field lines. `pages` are those of the operator.
     """
     accept = None if head is None else _accept(head)
-    content_type, body = problem_response(
-        refusal.status, refusal.detail, accept, request_id.decode("ascii"), refusal.members
-    )
+    shown_id = request_id.decode("ascii")
+    page = None if pages is None else _page(refusal, accept, pages)
+    if page is None:
+        content_type, body = problem_response(refusal.status, refusal.detail, accept, shown_id, refusal.members)
+    else:
+        content_type, body = page.content_type, page.body(refusal.status, refusal.detail, shown_id)
     sent = b"" if head is not None and head.method == b"HEAD" else body
     lines = b"".join(
         (
@@ -134,6 +150,12 @@ def refusal_answer(
         )
     )
     return OwnAnswer(refusal.status, TITLES[refusal.status].encode(), lines, sent)
+
+
+def _page(refusal: RequestRefusal, accept: bytes | None, pages: ErrorPages) -> ErrorPage | None:
+    """The page of the operator. A program still gets a problem that has a type of its own."""
+    is_html = accept is not None and prefers_html(accept)
+    return None if "type" in refusal.members and not is_html else pages.find(refusal.status, is_html=is_html)
 
 
 def _extra_fields(refusal: RequestRefusal) -> bytes:

@@ -23,6 +23,7 @@ from proxy.net.deadlines import Deadlines
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import ConnectionCut
+from proxy.routes.error_pages import ErrorPages
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
 
@@ -62,6 +63,8 @@ class HttpRuntime:
     policies: Mapping[str, HandshakePolicy] = field(default_factory=dict)
     """What each listener demands of the connections on it."""
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+    error_pages: ErrorPages | None = None
+    """For errors of requests that no route takes."""
 
 
 def _unwritten(_event: ConnectionCut) -> None:

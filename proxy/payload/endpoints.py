@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.sessions import Agreed, Opening, Sessions, decoded, encoded
 
@@ -28,24 +29,6 @@ _JSON: Final = b"application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class LocalAnswer:
-    """An answer that needs no upstream; `fields` are whole lines."""
-
-    status: int
-    body: bytes
-    fields: bytes
-
-
-class WrongMethod(Exception):
-    """Answered with 405 and the methods that there are."""
-
-    def __init__(self, allowed: bytes) -> None:
-        """`allowed` is the value of Allow."""
-        super().__init__(allowed)
-        self.allowed = allowed
-
-
-@dataclass(frozen=True, slots=True)
 class SlowAnswer:
     """An answer whose `secret` a thread has to compute; `rate` limits how often."""
 
@@ -55,15 +38,11 @@ class SlowAnswer:
     answer: Callable[[bytes], LocalAnswer]
 
 
-Endpoint = Callable[[bytes, bytes, float], LocalAnswer | SlowAnswer]
-"""Method, body, UNIX seconds. Raises `PayloadFault` or `WrongMethod`."""
-
-
-def key_endpoint(document: bytes) -> Endpoint:
+def key_endpoint(document: bytes) -> Callable[[LocalRequest, float], LocalAnswer]:
     """`GET /.well-known/payload-keys`."""
 
-    def answer(method: bytes, _body: bytes, _now: float) -> LocalAnswer:
-        match method:
+    def answer(request: LocalRequest, _now: float) -> LocalAnswer:
+        match request.method:
             case b"GET" | b"HEAD":
                 return _answer(document)
             case b"OPTIONS":
@@ -74,13 +53,15 @@ def key_endpoint(document: bytes) -> Endpoint:
     return answer
 
 
-def session_endpoint(sessions: Sessions, slow_rate: "RequestRate") -> Endpoint:
+def session_endpoint(
+    sessions: Sessions, slow_rate: "RequestRate"
+) -> Callable[[LocalRequest, float], LocalAnswer | SlowAnswer]:
     """`POST /.well-known/payload-sessions`; `slow_rate` is that of suites that take a thread."""
 
-    def answer(method: bytes, body: bytes, now: float) -> LocalAnswer | SlowAnswer:
-        match method:
+    def answer(request: LocalRequest, now: float) -> LocalAnswer | SlowAnswer:
+        match request.method:
             case b"POST":
-                found = _established(sessions, body, now)
+                found = _established(sessions, request.body, now)
                 if isinstance(found, Opening):
                     agreed = found.agreed
                     return SlowAnswer(slow_rate, found.secret, lambda secret: _ticket(agreed(secret)))

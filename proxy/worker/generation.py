@@ -14,11 +14,13 @@ from config.problems import ConfigError, Problem
 from proxy.building.carried import Carried
 from proxy.building.clients import client_trusts
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+from proxy.building.error_pages import error_pages
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
 from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.building.providers import provider_problems
-from proxy.building.requests import http_limits, plain_rules, route_table
+from proxy.building.replies import route_endpoints
+from proxy.building.requests import RouteParts, http_limits, plain_rules, route_table
 from proxy.building.resources import note_descriptor_shortage
 from proxy.building.signing import token_plans
 from proxy.building.token_credentials import note_session_shortage, usable_credentials
@@ -32,6 +34,7 @@ from proxy.limits.machine import most_descriptors
 from proxy.payload.keys import PayloadKeys
 from proxy.payload.suite_table import suite_problems
 from proxy.payload.uses import PayloadUses
+from proxy.routes.error_pages import ErrorPages
 from proxy.signing.login_turns import LoginTurns
 from proxy.signing.tokens import TokenPlan
 from proxy.tls.capabilities import Capabilities
@@ -50,6 +53,8 @@ class Generation:
     """The rules for requests without TLS."""
     upstreams: tuple[UpstreamPlan, ...]
     routes: RouteTable[RouteTarget]
+    error_pages: ErrorPages | None
+    """For errors of requests that no route takes."""
     payload_uses: PayloadUses
     """The counts of messages under payload keys."""
     payload_revoked: frozenset[tuple[str, int]]
@@ -68,7 +73,8 @@ class Generation:
         """Set up the pools of a loop. The new runtime keeps unchanged ones of `previous`."""
         upstreams = upstreams_from(self.upstreams, resources, {} if previous is None else previous.upstreams)
         policies = {name: runtime.policy for name, runtime in self.listeners.items()}
-        return HttpRuntime(self.routes, self.limits, self.loaded.config.log.query, policies, upstreams)
+        logs_query = self.loaded.config.log.query
+        return HttpRuntime(self.routes, self.limits, logs_query, policies, upstreams, self.error_pages)
 
 
 def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
@@ -99,6 +105,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     clients = client_trusts(foundation, credentials.clients)
     listeners = listener_runtimes(foundation, credentials.identities, clients, capabilities, tickets)
     upstreams = tuple(upstream_plans(foundation, credentials.upstreams))
+    endpoints, pages = route_endpoints(foundation), error_pages(foundation)
     if any(problem.is_error for problem in foundation.problems):
         raise ConfigError(foundation.problems)
     limits = loaded.config.limits
@@ -110,7 +117,8 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
         listeners=listeners,
         plain=plain_rules(loaded.config),
         upstreams=upstreams,
-        routes=route_table(loaded.config, rules),
+        routes=route_table(loaded.config, RouteParts(rules, endpoints, pages)),
+        error_pages=pages.of_all,
         payload_uses=uses,
         payload_revoked=keys.revoked,
         limits=http_limits(limits),

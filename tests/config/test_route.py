@@ -40,3 +40,12 @@ def test_a_route_can_only_be_stricter() -> None:
 def test_route_hosts_are_names_or_suffixes() -> None:
     assert RouteConfig.model_validate({**ROUTE, "host": "*.Example.org"}).host == "*.example.org"
     refused(RouteConfig, {**ROUTE, "host": "*"})
+
+
+def test_a_route_has_one_answer() -> None:
+    one: list[dict[str, object]] = [{"upstream": "chat"}, {"respond": {}}, {"redirect": {"to": "/"}}]
+    for answer in one:
+        RouteConfig.model_validate({"host": "chat.example.org", **answer})
+    assert "one of upstream, respond and redirect" in refused(RouteConfig, {"host": "chat.example.org"})
+    for answer in one[1:]:
+        assert "one of upstream, respond and redirect" in refused(RouteConfig, {**ROUTE, **answer})

@@ -101,6 +101,16 @@ upstream = "chat"
 pq = "require"
 
 [[route]]
+host = "chat.test"
+path = "/fixed"
+respond = {{ body = "fixed" }}
+
+[[route]]
+host = "chat.test"
+path = "/moved"
+redirect = {{ to = "https://new.test{{path}}{{query}}", status = 302 }}
+
+[[route]]
 host = "*.chat.test"
 upstream = "chat"
 

@@ -93,7 +93,8 @@ class Ability:
         config, verdicts = self._served.edition.loaded.config, self._servers.verdicts
         routes: defaultdict[str, list[str]] = defaultdict(list)
         for route in config.route:
-            routes[route.upstream].append(route.entry_name)
+            if route.upstream is not None:
+                routes[route.upstream].append(route.entry_name)
         return [
             UpstreamFacts(
                 name,

@@ -8,6 +8,7 @@ from proxy.downstream.admission import RouteTarget
 from proxy.downstream.choosing import take_up
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.contracts import Responder
+from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.local import LocalResponder
 from proxy.downstream.refusals import RequestRefusal
@@ -19,7 +20,9 @@ from tests.proxy.downstream.test_sealed import ROUTE
 
 PLAIN = RouteTarget("chat", "x", requires_pq=False, body_bytes=1)
 SEALED = RouteTarget("chat", "x", requires_pq=False, body_bytes=1, payload=ROUTE)
-LOCAL = RouteTarget("chat", "x", requires_pq=False, body_bytes=1, endpoint=key_endpoint(b""))
+LOCAL = RouteTarget(
+    "chat", "x", requires_pq=False, body_bytes=1, endpoint=Endpoint(key_endpoint(b""), mark=b"X-Mark: 1\r\n")
+)
 
 
 def taken_up(

@@ -7,14 +7,16 @@ import pytest
 from h2.events import InformationalResponseReceived, ResponseReceived, WindowUpdated
 
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
+from proxy.http.local_answers import LocalAnswer
 from proxy.http.routing import Route, RouteTable
 from proxy.http2.errors import ErrorCode
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.endpoints import key_endpoint
 from tests.fakes_http import CHUNKS, LIMITS, changed, response
-from tests.fakes_http2 import GET, POST, Fields, Http2Conversation
+from tests.fakes_http2 import CONNECT, GET, POST, Fields, Http2Conversation
 
 OK = response(b"Content-Length: 2", body=b"ok")
 GATHERING = changed(LIMITS, bodies=BodyLimits(CHUNKS, gathered=65_536))
@@ -76,8 +78,20 @@ class TestAnswers:
         assert (b":status", b"103") in event.headers
         assert talk.trailers(stream) == [(b"grpc-status", b"0")]
 
+    @pytest.mark.parametrize(("status", "sent"), [(200, 405), (204, 405), (302, 302), (404, 404)])
+    def test_own_answer_never_opens_a_websocket(self, status: int, sent: int) -> None:
+        """To an extended CONNECT, any 2xx says that the WebSocket is open (RFC 8441 section 5)."""
+        talk = Http2Conversation(endpoint=Endpoint(lambda *_: LocalAnswer(status, b"", b"")))
+        stream = talk.ask(CONNECT, ends=False)
+        assert (talk.status(stream), talk.has_ended(stream)) == (sent, True)
+
+    def test_body_that_nothing_reads_is_discarded(self) -> None:
+        talk = Http2Conversation(endpoint=Endpoint(lambda asked, _: LocalAnswer(200, b"fixed" + asked.body, b"")))
+        stream = talk.ask(POST, b"x" * 50_000)
+        assert (talk.status(stream), talk.body(stream), talk.has_ended(stream)) == (200, b"fixed", True)
+
     def test_own_answers_are_those_of_the_proxy(self) -> None:
-        talk = Http2Conversation(endpoint=key_endpoint(b"{}"))
+        talk = Http2Conversation(endpoint=Endpoint(key_endpoint(b"{}")))
         stream = talk.ask()
         assert (talk.status(stream), talk.body(stream)) == (200, b"{}")
         (record,) = talk.records

@@ -4,21 +4,23 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.slow_work import WorkCrowdedOut, WorkOutcome
+from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.endpoints import LocalAnswer, SlowAnswer, WrongMethod
+from proxy.payload.endpoints import FOR_EVERY_ORIGIN, SlowAnswer
 from proxy.payload.suites import MessageUnreadable
 from tests.fakes_http import DATE, Conversation, request
 
 START = b"POST /x HTTP/1.1"
 
 
-def told(method: bytes, body: bytes, now: float) -> LocalAnswer:
+def told(asked: LocalRequest, now: float) -> LocalAnswer:
     """Answer with what came."""
     assert now > 0
-    match method:
+    match asked.method:
         case b"DELETE":
             raise WrongMethod(b"POST")
         case b"PUT":
@@ -26,11 +28,13 @@ def told(method: bytes, body: bytes, now: float) -> LocalAnswer:
         case b"OPTIONS":
             return LocalAnswer(204, b"", b"")
         case _:
-            return LocalAnswer(200, method + b" " + body, b"X-Mine: 1\r\n")
+            return LocalAnswer(200, asked.method + b" " + asked.body, b"X-Mine: 1\r\n")
 
 
 def asked(*pieces: bytes, rate: RequestRate | None = None) -> Conversation:
-    of = Conversation(endpoint=told, rate=rate, rates=ClientRates(b"network"))
+    of = Conversation(
+        endpoint=Endpoint(told, takes_body=True, mark=FOR_EVERY_ORIGIN), rate=rate, rates=ClientRates(b"network")
+    )
     of.receive(*pieces)
     assert of.server.waiting == []
     return of
@@ -168,10 +172,10 @@ def slowly(
 ) -> tuple[Conversation, Slow]:
     """A conversation whose answers take a thread."""
 
-    def endpoint(_method: bytes, _body: bytes, _now: float) -> SlowAnswer:
+    def answer(_asked: LocalRequest, _now: float) -> SlowAnswer:
         return SlowAnswer(rate, secret, lambda found: LocalAnswer(200, b"with " + found, b""))
 
-    of, slow = Conversation(endpoint=endpoint, rates=ClientRates(b"network")), Slow(room)
+    of, slow = Conversation(endpoint=Endpoint(answer, takes_body=True), rates=ClientRates(b"network")), Slow(room)
     of.service.slow_work = slow
     return of, slow
 
@@ -247,3 +251,50 @@ def test_thread_has_a_rate_and_a_queue_of_its_own() -> None:
     answer = of.client.sent()
     assert b"HTTP/1.1 429" in answer
     assert b"Retry-After: 1" in answer
+
+
+def fixed(*pieces: bytes, status: int = 200) -> Conversation:
+    """A conversation with an endpoint that reads no body."""
+
+    def answer(asked: LocalRequest, _now: float) -> LocalAnswer:
+        assert asked.body == b""
+        return LocalAnswer(status, b"fixed", b"")
+
+    of = Conversation(endpoint=Endpoint(answer))
+    of.receive(*pieces)
+    return of
+
+
+def test_body_that_nothing_reads_is_taken_off_before_the_next_request() -> None:
+    body = b"GET /smuggled HTTP/1.1\r\nHost: chat.test\r\n\r\n"
+    length = b"Content-Length: %d" % len(body)
+    of = fixed(request(length, start=START) + body[:9])
+    assert of.client.sent() == b""
+    of.receive(body[9:] + request(start=b"GET /y HTTP/1.1"))
+    of.loop.settle()
+    answer = of.client.sent()
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert [record.target and record.target.path for record in of.records] == ["/x", "/y"]
+
+
+def test_client_that_holds_its_body_back_gets_its_answer_and_no_more() -> None:
+    """Whether the body still comes is not known, so nothing behind the head may become a request."""
+    of = fixed(request(b"Content-Length: 40", b"Expect: 100-continue", start=START) + b"GET /y HTTP/1.1\r\nHost:")
+    answer = of.client.sent()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"Connection: close\r\n" in answer
+    assert of.client.ending == "end"
+
+
+def test_body_over_the_limit_of_the_route_is_refused_while_it_comes() -> None:
+    of = fixed(request(b"Transfer-Encoding: chunked", start=START))
+    of.receive(b"186a1\r\n" + b"x" * 100_001)
+    assert of.client.sent().startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize(("status", "line"), [(304, b"HTTP/1.1 304 Not Modified"), (599, b"HTTP/1.1 599 ")])
+def test_status_has_its_phrase_and_only_content_has_a_length(status: int, line: bytes) -> None:
+    answer = fixed(request(), status=status).client.sent()
+    assert answer.startswith(line + b"\r\n")
+    assert (b"Content-Length: 5\r\n" in answer) == (status == 599)

@@ -1,12 +1,16 @@
 """Errors that the proxy answers with: written, logged, and the connection stays only where the request was understood."""
 
+from dataclasses import replace
+
 import pytest
 
+from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.own_answers import OwnAnswers
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request, RequestReader
+from proxy.routes.error_pages import ErrorPage, ErrorPages
 from tests.fakes_http import LIMITS, Conversation, FakeClient, request
 
 REFUSAL = RequestRefusal(404, "nothing is served here", "no_route")
@@ -63,3 +67,20 @@ def test_what_was_not_understood_has_an_id_of_ours_and_no_target() -> None:
     assert (record.target, record.status) == (None, 404)
     assert record.request_id is not None
     assert record.request_id.encode() in b"".join(case.client.writes)
+
+
+def page(text: bytes) -> ErrorPages:
+    """A page for programs."""
+    return ErrorPages([{"404": {False: ErrorPage(b'"%b"' % text, is_html=False)}}])
+
+
+def test_page_is_that_of_the_route_or_of_the_configuration() -> None:
+    case = Case()
+    case.talk.service.runtime = replace(case.talk.service.runtime, error_pages=page(b"everywhere"))
+    case.answers.refuse(REFUSAL, case.request, case.exchange, case.writer, may_stay=True)
+    assert b"".join(case.client.writes).endswith(b'"everywhere"')
+    case.exchange.target = RouteTarget("a/", "chat", requires_pq=False, body_bytes=1, error_pages=page(b"route"))
+    case.answers.refuse(REFUSAL, case.request, case.exchange, case.writer, may_stay=True)
+    assert b"".join(case.client.writes).endswith(b'"route"')
+    case.answers.refuse(REFUSAL, None, None, case.client.writer_for(None), may_stay=True)
+    assert b"".join(case.client.writes).endswith(b'"everywhere"')

@@ -12,9 +12,11 @@ from proxy.downstream.refusals import (
     body_too_long,
     refusal_answer,
     too_many_requests,
+    wrong_method,
 )
 from proxy.http.framing import Persistence
 from proxy.http.head import RequestHead, parse_request_head
+from proxy.routes.error_pages import ErrorPage, ErrorPages
 from tests.fakes_http import DATE, LIMITS, request
 
 
@@ -119,3 +121,69 @@ def test_upstream_that_is_down_says_when_to_come_again() -> None:
     refusal = all_down(7)
     assert (refusal.status, refusal.retry_after) == (503, 7)
     assert refusal.detail == refusal.reason == "no server of the upstream takes requests now"
+
+
+def test_a_wrong_method_is_told_the_right_ones() -> None:
+    refusal = wrong_method(b"GET, HEAD")
+    made = refusal_answer(refusal, head_of(), date=DATE, request_id=b"f00-1")
+    start, fields, _ = parsed(made)
+    assert start == b"HTTP/1.1 405 Method Not Allowed"
+    assert fields[b"Allow"] == b"GET, HEAD"
+
+
+class TestPagesOfTheOperator:
+    """They replace the body and its type, and nothing else."""
+
+    PAGES = ErrorPages(
+        [{"404": {True: ErrorPage(b"<p>{detail} {request_id}", is_html=True), False: ErrorPage(b"[]", is_html=False)}}]
+    )
+    BROWSER = (b"Accept: text/html, */*;q=0.8",)
+
+    def answered(
+        self,
+        *lines: bytes,
+        status: int = 404,
+        members: dict[str, object] | None = None,
+        start: bytes = b"GET / HTTP/1.1",
+    ) -> tuple[dict[bytes, bytes], bytes]:
+        refusal = RequestRefusal(status, "it's gone", "no_route", members or {}, retry_after=7)
+        made = refusal_answer(
+            refusal,
+            head_of(*lines, start=start),
+            date=DATE,
+            request_id=b"f00-1",
+            mark=b"X-Mark: 1\r\n",
+            pages=self.PAGES,
+        )
+        _, fields, body = parsed(made)
+        return fields, body
+
+    def test_a_person_gets_the_page_with_all_other_fields(self) -> None:
+        fields, body = self.answered(*self.BROWSER)
+        assert body == b"<p>it&#x27;s gone f00-1"
+        assert fields == {
+            b"Content-Type": b"text/html; charset=utf-8",
+            b"Content-Length": b"%d" % len(body),
+            b"Date": DATE,
+            b"Cache-Control": b"no-store",
+            b"X-Request-Id": b"f00-1",
+            b"Retry-After": b"7",
+            b"X-Mark": b"1",
+        }
+
+    def test_a_program_gets_json_unless_the_problem_has_a_type_of_its_own(self) -> None:
+        fields, body = self.answered()
+        assert (fields[b"Content-Type"], body) == (b"application/json", b"[]")
+        fields, body = self.answered(members={"type": "urn:x"})
+        assert fields[b"Content-Type"] == b"application/problem+json"
+        assert json.loads(body)["type"] == "urn:x"
+        assert self.answered(*self.BROWSER, members={"type": "urn:x"})[1].startswith(b"<p>it")
+
+    def test_other_errors_have_our_own(self) -> None:
+        _, body = self.answered(*self.BROWSER, status=502)
+        assert body.startswith(b"<!doctype html>")
+        assert json.loads(self.answered(status=502)[1])["status"] == 502
+
+    def test_head_gets_the_length_of_the_page(self) -> None:
+        fields, body = self.answered(*self.BROWSER, start=b"HEAD / HTTP/1.1")
+        assert (fields[b"Content-Length"], body) == (b"23", b"")

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from proxy.http.local_answers import LocalAnswer, LocalRequest
 from proxy.payload.binding import BoundExchange, Direction
 from proxy.payload.causes import PayloadFault
 from proxy.payload.channel import MessageCipher, MessageEnvelope
 from proxy.payload.client import AnswerNotSealed, PayloadClient, SealedRequest, SessionOffer
 from proxy.payload.codec import LARGEST_PLAIN
-from proxy.payload.endpoints import LocalAnswer, session_endpoint
+from proxy.payload.endpoints import session_endpoint
 from proxy.payload.key_document import DocumentRefused, Identity, PublicKey
 from proxy.payload.liboqs import suites_of
 from proxy.payload.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
@@ -126,7 +127,7 @@ def test_session_from_the_document_to_the_answer() -> None:
     signed = identity.signed(keys, NOW, NOW + 60)
     offer = SessionOffer.to(signed, identity.pinned, NOW)
     assert "secret" not in repr(offer)
-    answer = session_endpoint(sessions(), RATE)(b"POST", offer.body, NOW)
+    answer = session_endpoint(sessions(), RATE)(LocalRequest(b"POST", b"chat.test", b"/x", [], offer.body), NOW)
     assert isinstance(answer, LocalAnswer)
     ticket = answer.body
     talking = offer.accepted(ticket, lambda: NOW)

@@ -1,16 +1,15 @@
 """What the proxy answers itself."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
+from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
 from proxy.limits.requests import RequestRate
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.endpoints import (
-    Endpoint,
-    LocalAnswer,
     SlowAnswer,
-    WrongMethod,
     key_endpoint,
     message_for,
     session_endpoint,
@@ -28,9 +27,16 @@ RATE = RequestRate.of("slow", 1.0, 1, is_per_client=True)
 SESSIONS = session_endpoint(sessions(), RATE)
 
 
-def answered(endpoint: Endpoint, method: bytes, body: bytes = b"") -> LocalAnswer:
+Answering = Callable[[LocalRequest, float], LocalAnswer | SlowAnswer]
+
+
+def asking(method: bytes, body: bytes = b"") -> LocalRequest:
+    return LocalRequest(method, b"chat.test", b"/x", [], body)
+
+
+def answered(endpoint: Answering, method: bytes, body: bytes = b"") -> LocalAnswer:
     """What is answered at once."""
-    answer = endpoint(method, body, NOW)
+    answer = endpoint(asking(method, body), NOW)
     assert isinstance(answer, LocalAnswer)
     return answer
 
@@ -40,17 +46,17 @@ def test_keys_are_for_everybody_and_for_no_cache() -> None:
     assert (answer.status, answer.body) == (200, b'{"document": "x"}')
     assert b"Access-Control-Allow-Origin: *\r\n" in answer.fields
     assert b"Cache-Control: no-store\r\n" in answer.fields
-    assert KEYS(b"HEAD", b"", NOW) == answer
+    assert KEYS(asking(b"HEAD"), NOW) == answer
 
 
 @pytest.mark.parametrize(("endpoint", "method"), [(KEYS, b"GET"), (SESSIONS, b"POST")])
 def test_preflight(endpoint: object, method: bytes) -> None:
     assert callable(endpoint)
-    answer = endpoint(b"OPTIONS", b"", NOW)
+    answer = endpoint(asking(b"OPTIONS"), NOW)
     assert answer.status == 204
     assert b"Access-Control-Allow-Methods: " + method in answer.fields
     with pytest.raises(WrongMethod) as caught:
-        endpoint(b"DELETE", b"", NOW)
+        endpoint(asking(b"DELETE"), NOW)
     assert method in caught.value.allowed
 
 
@@ -79,7 +85,7 @@ def test_session_is_agreed_on() -> None:
 )
 def test_anything_else_is_refused(body: bytes) -> None:
     with pytest.raises(PayloadFault) as caught:
-        SESSIONS(b"POST", body, NOW)
+        SESSIONS(asking(b"POST", body), NOW)
     assert caught.value.cause is Cause.BAD_HANDSHAKE
 
 
@@ -89,7 +95,7 @@ def test_session_of_a_slow_suite_is_answered_once_its_secret_is_there() -> None:
     kems = {slow.name: (slow, Keyring.fresh(":kem:y", private, NOW, slow.variant))}
     of = Sessions(ring(name=":tickets"), kems, 3_600.0, WINDOW, lambda *_: None)
     message, secret = slow.seal(slow.public(private), info_of(slow.name, 1))
-    found = session_endpoint(of, RATE)(b"POST", message_for(slow.name, 1, message), NOW)
+    found = session_endpoint(of, RATE)(asking(b"POST", message_for(slow.name, 1, message)), NOW)
     assert isinstance(found, SlowAnswer)
     assert found.rate is RATE
     assert found.secret() == secret

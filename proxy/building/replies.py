@@ -1,0 +1,47 @@
+"""Build what routes answer themselves: fixed answers, and redirects."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from config.problems import Location
+from config.replies import RespondConfig
+from config.route_conditions import with_head
+from proxy.building.files import read_bounded
+from proxy.building.foundation import Foundation
+from proxy.downstream.endpoint import Endpoint
+from proxy.routes.redirects import Redirect
+from proxy.routes.replies import MOST_BYTES, Reply, content_type_of
+
+_TEXT = b"text/plain; charset=utf-8"
+
+
+def route_endpoints(foundation: Foundation) -> Mapping[str, Endpoint]:
+    """The endpoint of each route that has no server, by its name.
+
+    After an error an endpoint is a substitute, which is never used: the error stops the build.
+    """
+    contents: dict[Path, bytes] = {}
+    endpoints = {}
+    for index, route in enumerate(foundation.loaded.config.route):
+        if route.respond is not None:
+            methods = frozenset(method.encode() for method in with_head(route.methods or ()))
+            place = ("route", index, "respond")
+            endpoints[route.entry_name] = Endpoint(_reply(foundation, place, route.respond, methods, contents).answer)
+        elif route.redirect is not None:
+            endpoints[route.entry_name] = Endpoint(Redirect(route.redirect.to, route.redirect.status).answer)
+    return endpoints
+
+
+def _reply(
+    foundation: Foundation,
+    place: Location,
+    settings: RespondConfig,
+    methods: frozenset[bytes],
+    contents: dict[Path, bytes],
+) -> Reply:
+    content_type, body = _TEXT, (settings.body or "").encode()
+    if settings.file is not None:
+        content_type = content_type_of(settings.file)
+        body = read_bounded(foundation, (*place, "file"), settings.file, MOST_BYTES, contents) or b""
+    headers = {name.encode(): value.encode() for name, value in settings.headers.items()}
+    return Reply(settings.status, headers, content_type, body, methods)
