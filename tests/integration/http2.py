@@ -13,6 +13,7 @@ import h2.errors
 import h2.events
 import h2.settings
 
+from tests.certificates import CertificateFiles
 from tests.hostile.client import WAIT_SECONDS, Address, connect
 
 ALPN = ("h2",)
@@ -50,9 +51,11 @@ def _told(headers: Iterable[tuple[str | bytes, str | bytes]]) -> dict[str, str]:
     return {str(name): str(value) for name, value in headers}  # they are decoded already
 
 
-def context_for(trusted: str) -> ssl.SSLContext:
-    """A client that verifies, and that offers `h2` alone."""
+def context_for(trusted: str, certificate: CertificateFiles | None = None) -> ssl.SSLContext:
+    """A client that verifies, and that offers `h2` alone; it may have a certificate of its own."""
     context = ssl.create_default_context(cafile=trusted)
+    if certificate is not None:
+        context.load_cert_chain(certificate.certificate, certificate.key)
     context.set_alpn_protocols(list(ALPN))
     return context
 
@@ -64,12 +67,18 @@ class Http2Client:
     """
 
     def __init__(
-        self, address: Address, server_name: str = "localhost", *, window: int = 0, receive_bytes: int = 0
+        self,
+        address: Address,
+        server_name: str = "localhost",
+        *,
+        window: int = 0,
+        receive_bytes: int = 0,
+        certificate: CertificateFiles | None = None,
     ) -> None:
         """Connect; `window` is that of each stream, if it differs from the default."""
         self.authority = server_name
         sock = connect(address.port, receive_bytes)
-        self.sock = context_for(str(address.trusted)).wrap_socket(sock, server_hostname=server_name)
+        self.sock = context_for(str(address.trusted), certificate).wrap_socket(sock, server_hostname=server_name)
         assert self.sock.selected_alpn_protocol() == "h2"
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         self.answers: dict[int, Answer] = {}
