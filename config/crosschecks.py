@@ -178,6 +178,7 @@ class _CrossChecks:
 
     def upstreams(self) -> Iterator[Problem]:
         used = {route.upstream for route in self.config.route if route.upstream is not None}
+        used |= {route.auth.upstream for route in self.config.route if route.auth is not None}
         # a route to an unknown upstream is probably meant for one of these
         are_routes_known = not self.omissions.touch("route") and used <= self._names("upstream", self.config.upstream)
         for name, upstream in self.config.upstream.items():

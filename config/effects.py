@@ -260,6 +260,8 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("route", "*", "payload_sessions"): _REQUESTS,
     ("route", "*", "payload_websocket"): _REQUESTS,
     ("route", "*", "payload_origins"): _REQUESTS,
+    ("route", "*", "auth"): _REQUESTS,
+    ("route", "*", "basic_auth"): _REQUESTS,
     ("payload", "directory"): _restart("the directory of rings is chosen at the start"),
     ("payload", "ring", "*"): _entry(
         added=_live("its keys are made, or read from where they rest"),

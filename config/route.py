@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from config.addresses import Refused
+from config.auth import AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificateMode
 from config.error_pages import ErrorPages
 from config.limits import RateConfig
@@ -52,7 +53,7 @@ class RouteConfig(Table):
     `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
     their body came. `payload`: whether bodies are encrypted between the client's code and the
     proxy, with a ring, by sessions, or either. `payload_origins`: pages of which origins may read
-    what the proxy itself answers there.
+    what the proxy itself answers there. `auth` and `basic_auth`: who may use the route.
     """
 
     identified_by: ClassVar[tuple[str, ...]] = ("host", "path", "methods", "headers", "query")
@@ -89,6 +90,9 @@ class RouteConfig(Table):
         """What the route is called, also in the log and in figures."""
         return f"{self.host}{self.path}{self.conditions}"
 
+    auth: AuthConfig | None = None
+    basic_auth: BasicAuthConfig | None = None
+
     @model_validator(mode="after")
     def _has_one_answer(self) -> Self:
         answers = [key for key in ("upstream", "respond", "redirect") if getattr(self, key) is not None]
@@ -96,4 +100,6 @@ class RouteConfig(Table):
             found = " and ".join(answers) or "none of them"
             about = ("upstream", "respond", "redirect")
             raise Refused("one of upstream, respond and redirect", found=found, about=about)
+        if self.auth is not None and self.basic_auth is not None:
+            raise Refused("one of the two", found="auth and basic_auth", about=("auth", "basic_auth"))
         return self

@@ -34,9 +34,11 @@ class _RouteChecks:
 
     def upstream(self, index: int, route: RouteConfig) -> Iterator[Problem]:
         upstreams = frozenset(self.config.upstream) | self.omissions.names("upstream")
+        allowed = f"the name of an upstream: {_listed(upstreams)}"
         if route.upstream is not None and route.upstream not in upstreams:
-            allowed = f"the name of an upstream: {_listed(upstreams)}"
             yield self._error(("route", index, "upstream"), shown(route.upstream), allowed)
+        if route.auth is not None and route.auth.upstream not in upstreams:
+            yield self._error(("route", index, "auth", "upstream"), shown(route.auth.upstream), allowed)
 
     def host(self, index: int, route: RouteConfig) -> Iterator[Problem]:
         if self.omissions.touch("identity"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.schema import HttpProtocol, PqPolicy, ServerAddress
 from config.upstream import Balance
+from proxy.auth.rules import Rule
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.client import ClientFacts
@@ -503,6 +504,7 @@ class Conversation:
         payload: PayloadRoute | None = None,
         endpoint: Endpoint | None = None,
         streams_requests: bool = False,
+        auth: Rule | None = None,
     ) -> None:
         self.loop = FakeLoop()
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
@@ -515,7 +517,9 @@ class Conversation:
             payload,
             endpoint,
             streams_requests,
+            auth=auth,
         )
+        self.sso = FakeServer(self.loop, "http://127.0.0.1:9000")
         self.records: list[RequestRecord] = []
         self.cuts: list[ConnectionCut] = []
         self.deadlines = Deadlines(self.loop)
@@ -528,7 +532,7 @@ class Conversation:
                 limits,
                 logs_query,
                 {"public": handshake_policy()},
-                {"chat": upstream(*self.servers)},
+                {"chat": upstream(*self.servers), "sso": upstream(self.sso)},
             ),
             RequestLedger(self.records.append, Counters(), SharedTable.private(), self.cuts.append),
             lambda: WALL_CLOCK,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from config.route_conditions import ANY_VALUE, specificity, with_head
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
+from proxy.auth.rules import Rule
 from proxy.building.error_pages import PagesOfAll
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget
@@ -31,6 +32,8 @@ class RouteParts:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """Those of the routes without a server."""
     pages: PagesOfAll = field(default_factory=PagesOfAll)
+    auth: Mapping[str, Rule] = field(default_factory=dict)
+    """The rules of those that not everyone may use."""
 
 
 def route_table(config: Config, parts: RouteParts) -> RouteTable[RouteTarget]:
@@ -78,6 +81,7 @@ def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts) -> Rout
         streams_requests=route.stream_requests,
         error_pages=parts.pages.of_route(name),
         access=Access(route.allow, route.deny) if route.allow or route.deny else None,
+        auth=parts.auth.get(route.entry_name),
     )
 
 

@@ -1,6 +1,5 @@
 """Build the parts of each `[upstream.NAME]` that need no event loop."""
 
-import os
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -10,6 +9,7 @@ from config.problems import shown
 from config.schema import ServerAddress, UpstreamConfig
 from config.upstream import CookieConfig, HealthConfig
 from proxy.building.foundation import Foundation
+from proxy.building.private_files import private_content
 from proxy.building.requests import chunk_limits
 from proxy.http.head import HeadLimits
 from proxy.tls.client_tls import client_tls
@@ -26,8 +26,6 @@ from proxy.upstream.waiting import ServerLimits
 
 # As many as the signature has: a shorter key would be its weakest part.
 _SECRET_BYTES: Final = 32
-_LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
-_EVERYBODY_ELSE: Final = 0o077
 
 
 def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]) -> Iterator[UpstreamPlan]:
@@ -99,17 +97,12 @@ def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
     allowed = (
         f"a file of {_SECRET_BYTES} random octets or more: openssl rand -base64 48 > {path.name}; chmod 600 {path.name}"
     )
-    try:
-        with path.open("rb") as content:
-            secret, mode = content.read(_LARGEST_FILE).strip(), os.fstat(content.fileno()).st_mode
-    except OSError as error:
-        foundation.error(place, f"{shown(file)}, which cannot be read ({error.strerror})", allowed)
+    content = private_content(foundation, place, file, allowed)
+    if content is None:
         return b""
+    secret = content.strip()
     if len(secret) < _SECRET_BYTES:
         foundation.error(place, f"{shown(file)}, which has {len(secret)} octets", allowed)
-    if mode & _EVERYBODY_ELSE:
-        found = f"{shown(file)}, which others may read (mode {mode & 0o777:04o})"
-        foundation.problems.append(foundation.loaded.file.warning(place, found, f"mode 0600: chmod 600 {path.name}"))
     return secret
 
 

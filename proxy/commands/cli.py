@@ -14,7 +14,7 @@ from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
-from proxy.commands import payload, running
+from proxy.commands import password, payload, running
 from proxy.commands.audit import verify
 from proxy.commands.certs import trust
 from proxy.commands.certs.commands import certs_app
@@ -119,6 +119,7 @@ def check(
 
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
 running.register(app)
+password.register(app)
 app.add_typer(verify.app)
 app.add_typer(payload.app)
 app.add_typer(hsm_commands.app)

@@ -6,6 +6,7 @@ What the route then demands of the client is judged in `demands`.
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.auth.rules import Rule
 from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
@@ -54,6 +55,8 @@ class RouteTarget:
     """
     requires_certificate: bool = False
     """Whether a client that showed no certificate is refused."""
+    auth: Rule | None = None
+    """How it finds out who may use it."""
 
 
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")

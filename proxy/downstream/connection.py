@@ -15,10 +15,11 @@ from proxy.downstream.ending import ClientEnding
 from proxy.downstream.http1_writer import Http1Writer
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.own_answers import OwnAnswers
-from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body, late_head, too_many_requests
+from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body, late_head
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
+from proxy.downstream.starting import start
 from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import Persistence
@@ -160,10 +161,7 @@ class Downstream(StreamOwner[bytes]):
             return
         if self._inbox.data and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
             return
-        if target.rate is not None and (wait := facts.wait(target.rate, service.shared, service.clock())):
-            self.refuse(too_many_requests(wait))
-            return
-        exchange.start(target, request.upstream_fields(facts.peer))
+        start(exchange, target, request, self, service, facts)
         if not exchange.is_request_complete:
             self._await_body()
 

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from proxy.auth.grant import Grant
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.refusals import RequestRefusal
@@ -72,6 +73,13 @@ class Client(Protocol):
         """Whether the connection may take another request after this one, from our side."""
 
 
+class PendingGuard(Protocol):
+    """Decides whether a request may go on: a `Guard`."""
+
+    def abandon(self) -> None:
+        """The client waits no more."""
+
+
 class Responder(Protocol):
     """What answers one request: an exchange with a server, or the proxy itself.
 
@@ -83,6 +91,8 @@ class Responder(Protocol):
     """The client network that its connection to a server counts for, or `EXEMPT`."""
     target: RouteTarget | None
     """The route of the request, also if the route refuses it; None if there is none."""
+    guard: PendingGuard | None
+    """What decides whether it may start, while that takes time."""
 
     @property
     def tally(self) -> RequestTally:
@@ -122,8 +132,11 @@ class Responder(Protocol):
     def keeps_body(self) -> bool:
         """Whether it keeps what it receives now."""
 
-    def start(self, target: RouteTarget, fields: bytes) -> None:
-        """Answer, once enough of the request was received. `fields` are its lines for a server."""
+    def start(self, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
+        """Answer, once enough of the request was received. `fields` are its lines for a server.
+
+        `grant` are fields that replace those of the client.
+        """
 
     def proceed(self) -> None:
         """Go on with the body that was received; it may end the request."""

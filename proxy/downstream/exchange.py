@@ -10,6 +10,7 @@ A codec of payload encryption decrypts what `receive` takes, and encrypts what `
 from enum import Enum, auto
 from typing import Final
 
+from proxy.auth.grant import Grant
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.attempts import Attempts
 from proxy.downstream.contracts import BodyCodec, Client
@@ -17,13 +18,12 @@ from proxy.downstream.outgoing import OutgoingRequest
 from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long, upstream_failure
 from proxy.downstream.request_body import RequestBody, is_repeatable
 from proxy.downstream.requests import Request
+from proxy.downstream.responding import Responding
 from proxy.downstream.service import HttpService
 from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.tally import RequestTally
-from proxy.http.framing import BodyKind
 from proxy.http.head import Header
 from proxy.http.responses import Response
-from proxy.limits.networks import EXEMPT
 from proxy.net.byte_stream import ByteStream
 from proxy.payload.websocket import SealedMessages
 from proxy.upstream.carrier import Carrier
@@ -42,7 +42,7 @@ class _ExchangeState(Enum):
     OVER = auto()
 
 
-class Exchange:
+class Exchange(Responding):
     """One request under way."""
 
     __slots__ = (
@@ -58,26 +58,20 @@ class Exchange:
         "_service",
         "_state",
         "_writer",
-        "holder",
-        "is_request_complete",
-        "tally",
-        "target",
     )
 
     def __init__(
         self, client: Client, service: HttpService, request: Request, request_id: bytes, codec: BodyCodec | None = None
     ) -> None:
         """A request whose head was read. `refused_by` comes next, then `start`."""
+        super().__init__(request, RequestTally(request_id, service.stopwatch()))
         self._client = client
         self._writer = client.writer_for(request)
         self._service = service
         self._request = request
         self._codec = codec
         self._framing = request.framing if codec is None else codec.framing
-        self.tally = RequestTally(request_id, service.stopwatch())
-        self.holder = EXEMPT  # the client network that its connection to a server counts for
         self._body: RequestBody | None = None
-        self.is_request_complete = not request.framing.length and request.framing.body is not BodyKind.CHUNKED
         if not self.is_request_complete:
             bodies, ends_itself = service.runtime.limits.bodies, request.head.major_version == 1
             self._body = RequestBody(request.framing, self._framing, bodies, service.clock, ends_itself=ends_itself)
@@ -85,21 +79,20 @@ class Exchange:
         self._state, self._is_client_paused = _ExchangeState.NEW, False
         self._attempts: Attempts
         self._outgoing: OutgoingRequest
-        self.target: RouteTarget | None = None  # also of a request that its route refuses
 
     @property
     def mark(self) -> bytes:
         """Field lines of an answer of ours."""
         return b"" if self._codec is None else self._codec.mark
 
-    def start(self, target: RouteTarget, fields: bytes) -> None:
+    def start(self, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
         """Ask a server once enough of the body is here; what was received is checked already."""
         body, upstream = self._body, self._service.runtime.upstreams[target.upstream]
         self._attempts = Attempts(upstream, self._request, self._client, self._service.wall_clock)
         is_coded = self._codec is not None and self._codec.is_coded
         if body is not None and body.begin(streams=target.streams_requests, is_coded=is_coded):
             self._writer.invite()
-        self._outgoing = OutgoingRequest(self._request, target, self._client, fields)
+        self._outgoing = OutgoingRequest(self._request, target, self._client, fields, grant)
         self._state = _ExchangeState.GATHERING
         self.proceed()
 
@@ -341,7 +334,8 @@ class Exchange:
             self._connection.resume_reading()
 
     def abandon(self) -> None:
-        """The client is gone, or its request was malformed: stop all work on it."""
+        """As `Responder` says."""
+        super().abandon()
         self._state = _ExchangeState.OVER
         if self._codec is not None:
             self._codec.abandoned()

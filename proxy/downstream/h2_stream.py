@@ -14,8 +14,9 @@ from proxy.downstream.h2_host import StreamHost
 from proxy.downstream.h2_patience import StreamPatience
 from proxy.downstream.h2_requests import start_of
 from proxy.downstream.h2_writer import Http2Writer
-from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body, too_many_requests
+from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body
 from proxy.downstream.requests import Request
+from proxy.downstream.starting import start
 from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import BodyKind, Persistence
@@ -90,10 +91,7 @@ class Http2Stream(StreamSide):
         if framing.body is BodyKind.LENGTH and not host.session.expects(stream, framing.length):
             self._break_off(ErrorCode.PROTOCOL_ERROR, "the body differs from its content-length", _BAD_REQUEST)
             return
-        if target.rate is not None and (wait := facts.wait(target.rate, service.shared, service.clock())):
-            self.refuse(too_many_requests(wait))
-            return
-        exchange.start(target, request.upstream_fields(facts.peer))
+        start(exchange, target, request, self, service, facts)
         if not exchange.is_request_complete:
             self._await_body()
 

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Final
 
+from proxy.auth.grant import Grant
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.answer_writer import OwnAnswer
 from proxy.downstream.contracts import Client
@@ -16,10 +17,10 @@ from proxy.downstream.refusals import (
 )
 from proxy.downstream.request_body import RequestBody
 from proxy.downstream.requests import Request
+from proxy.downstream.responding import Responding
 from proxy.downstream.service import HttpService
 from proxy.downstream.slow_work import WorkCrowdedOut
 from proxy.downstream.tally import RequestTally
-from proxy.http.framing import BodyKind
 from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod, has_content, reason_phrase
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.networks import EXEMPT
@@ -41,7 +42,7 @@ _FAILED = RequestRefusal(500, "the session could not be made", f"{RequestReason.
 _SUCCESSES = range(200, 300)
 
 
-class LocalResponder:
+class LocalResponder(Responding):
     """Answers one request by an endpoint, once all of its body is received. A `Responder`."""
 
     __slots__ = (
@@ -54,11 +55,7 @@ class LocalResponder:
         "_request",
         "_service",
         "_writer",
-        "holder",
-        "is_request_complete",
         "mark",
-        "tally",
-        "target",
     )
 
     keeps_body: Final = True
@@ -72,19 +69,16 @@ class LocalResponder:
         self, client: Client, service: HttpService, request: Request, request_id: bytes, endpoint: Endpoint
     ) -> None:
         """A request whose head was read."""
+        super().__init__(request, RequestTally(request_id, service.stopwatch()))
         self._client = client
         self._writer = client.writer_for(request)
         self._service = service
         self._request = request
         self._endpoint = endpoint
         self.mark: Final = endpoint.mark
-        self.tally = RequestTally(request_id, service.stopwatch())
-        self.holder = EXEMPT
-        self.target: RouteTarget | None = None
         framing, limits = request.framing, service.runtime.limits.bodies
         ends_itself = request.head.major_version == 1
         self._body = RequestBody(framing, framing, limits, service.clock, ends_itself=ends_itself)
-        self.is_request_complete = not framing.length and framing.body is not BodyKind.CHUNKED
         self._data = bytearray()
         self._is_started = self._is_abandoned = False
 
@@ -111,12 +105,12 @@ class LocalResponder:
     def hurry(self) -> None:
         """Ignored: it needs all of the body."""
 
-    def start(self, target: RouteTarget, fields: bytes) -> None:
+    def start(self, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
         """Answer as soon as the request is complete, or at once if no body needs to come.
 
         A client that waits to be told to send its body gets its answer instead (RFC 9110 10.1.1).
         """
-        del fields
+        del fields, grant
         self.target, self._is_started = target, True
         if self._request.framing.expects_continue and not self.is_request_complete:
             if not self._endpoint.takes_body:
@@ -138,6 +132,7 @@ class LocalResponder:
 
     def abandon(self) -> None:
         """The client waits no more: it has left, or was refused."""
+        super().abandon()
         self._is_abandoned = True
 
     def _answer(self) -> None:

@@ -38,6 +38,19 @@ class SealedBodyRefused(MalformedMessage):
 
 
 @dataclass(frozen=True, slots=True)
+class GivenAnswer:
+    """An answer of an authorization server, which the client gets as it is."""
+
+    reason: bytes
+    """The reason phrase."""
+    lines: bytes
+    """Whole field lines, without those about the connection."""
+    body: bytes
+    noted: frozenset[bytes]
+    """Which fields of ours the lines have already, in lower case: Date, X-Request-Id."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRefusal:
     """An answer of ours, as an error.
 
@@ -54,6 +67,10 @@ class RequestRefusal:
     """Of a 405 (RFC 9110 section 15.5.6)."""
     target: TargetRecord | None = None
     """What is known of a request that was not understood."""
+    fields: bytes | None = None
+    """Whole field lines in place of those that the status brings with it."""
+    given: GivenAnswer | None = None
+    """What the client gets instead of a problem document."""
 
 
 def bad_head(error: MalformedMessage, data: bytes) -> RequestRefusal:
@@ -132,6 +149,8 @@ def refusal_answer(
 
     `mark` are further field lines. `pages` are those of the operator.
     """
+    if refusal.given is not None:
+        return _given_answer(refusal.status, refusal.given, head, date=date, request_id=request_id, mark=mark)
     accept = None if head is None else _accept(head)
     shown_id = request_id.decode("ascii")
     page = None if pages is None else _page(refusal, accept, pages)
@@ -158,7 +177,19 @@ def _page(refusal: RequestRefusal, accept: bytes | None, pages: ErrorPages) -> E
     return None if "type" in refusal.members and not is_html else pages.find(refusal.status, is_html=is_html)
 
 
+def _given_answer(
+    status: int, given: GivenAnswer, head: RequestHead | None, *, date: bytes, request_id: bytes, mark: bytes
+) -> OwnAnswer:
+    own_date = b"" if b"date" in given.noted else b"Date: %b\r\n" % date
+    own_id = b"" if b"x-request-id" in given.noted else b"X-Request-Id: %b\r\n" % request_id
+    lines = b"%bContent-Length: %d\r\n%b%b%b" % (given.lines, len(given.body), own_date, own_id, mark)
+    sent = b"" if head is not None and head.method == b"HEAD" else given.body
+    return OwnAnswer(status, given.reason, lines, sent)
+
+
 def _extra_fields(refusal: RequestRefusal) -> bytes:
+    if refusal.fields is not None:
+        return refusal.fields
     if refusal.retry_after is not None:
         return b"Retry-After: %d\r\n" % refusal.retry_after
     if refusal.allow is not None:

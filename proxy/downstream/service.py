@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits, ResponseBudget
+from proxy.downstream.shared_work import SharedWork
 from proxy.downstream.slow_work import Computing, SlowWork
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
@@ -138,6 +139,7 @@ class HttpService:
         self.counters = ledger.counters
         self.shared = ledger.shared
         self.slow_work: Computing = SlowWork(loop)
+        self.shared_work = SharedWork(self.slow_work)
         self.response_budget = ResponseBudget()
         # by the key for `closed`: a connection does not know its entry here
         self._connections: dict[object, Sheddable] = {}

@@ -83,12 +83,20 @@ def classify_in_response(header: Header) -> ResponseField:
     return ResponseField(treatment, b"%b: %b\r\n" % header, name.lower(), value)
 
 
+def plain_name(name: bytes) -> bytes:
+    """The name in lower case, with `-` for every character that is neither letter nor digit.
+
+    Gateway interfaces of the CGI family read names of one plain name as the same: to them
+    `X_Forwarded_For` and `X.Forwarded.For` are `X-Forwarded-For`.
+    """
+    return name.lower().translate(_DASHED)
+
+
 def _treat_in_request(name: bytes) -> Treatment:
     """Decide on a name that the table does not hold in this spelling.
 
-    Gateway interfaces of the CGI family replace every character that is neither letter nor digit by
-    `_`. To them `X_Forwarded_For` and `X.Forwarded.For` are `X-Forwarded-For`. So the proxy removes
-    such a twin of a name that is not simply forwarded, from trusted peers as well.
+    The proxy removes a twin (see `plain_name`) of a name that is not simply forwarded, from trusted
+    peers as well.
     """
     lowered = name.lower()
     plain = lowered.translate(_DASHED)

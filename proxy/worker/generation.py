@@ -11,6 +11,7 @@ from datetime import datetime
 from certs.identities.identities import load_credentials
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Problem
+from proxy.building.auth import auth_rules
 from proxy.building.carried import Carried
 from proxy.building.clients import client_trusts
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
@@ -106,6 +107,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     listeners = listener_runtimes(foundation, credentials.identities, clients, capabilities, tickets)
     upstreams = tuple(upstream_plans(foundation, credentials.upstreams))
     endpoints, pages = route_endpoints(foundation), error_pages(foundation)
+    auth = auth_rules(foundation)
     if any(problem.is_error for problem in foundation.problems):
         raise ConfigError(foundation.problems)
     limits = loaded.config.limits
@@ -117,7 +119,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
         listeners=listeners,
         plain=plain_rules(loaded.config),
         upstreams=upstreams,
-        routes=route_table(loaded.config, RouteParts(rules, endpoints, pages)),
+        routes=route_table(loaded.config, RouteParts(rules, endpoints, pages, auth)),
         error_pages=pages.of_all,
         payload_uses=uses,
         payload_revoked=keys.revoked,

@@ -1,0 +1,32 @@
+"""What a server learns about a client that may pass, and what no client may say itself. Pure.
+
+Gateway interfaces of the CGI family read `X_User` and `X.User` as `X-User` (see `http.fields`). So
+each twin of such a name is removed from what the client sent.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from proxy.http.fields import Fields, plain_name
+from proxy.http.head import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The fields of a request that authorization decides on."""
+
+    removed: frozenset[bytes]
+    """Names in the form of `plain_name`. The client's fields of these names never pass."""
+    added: tuple[Header, ...] = ()
+    """What the server gets instead."""
+
+    def applied(self, fields: Fields) -> Fields:
+        """The fields of the request, with those of the grant in place of the client's."""
+        kept = [header for header in fields.forwarded if plain_name(header[0]) not in self.removed]
+        claims = [header for header in fields.claims if plain_name(header[0]) not in self.removed]
+        return Fields([*kept, *self.added], claims, fields.special)
+
+
+def copied(lines: Iterable[Header], names: frozenset[bytes]) -> Grant:
+    """Grant a request with the fields of these names of the authorization server's answer."""
+    return Grant(names, tuple(header for header in lines if plain_name(header[0]) in names))

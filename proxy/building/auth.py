@@ -1,0 +1,50 @@
+"""Build what finds out who may use a route."""
+
+import secrets
+from typing import Final
+
+from config.problems import Location, shown
+from config.schema import RouteConfig
+from proxy.auth.basic import challenge
+from proxy.auth.rules import AuthRule, BasicRule, Rule
+from proxy.auth.users import Users, UsersRefused, parse_users
+from proxy.building.foundation import Foundation
+from proxy.building.private_files import private_content
+from proxy.http.fields import plain_name
+
+_KEY_BYTES: Final = 32
+
+
+def auth_rules(foundation: Foundation) -> dict[str, Rule]:
+    """The rules of the routes that not everyone may use, by the names of the routes."""
+    return {
+        route.entry_name: rule
+        for index, route in enumerate(foundation.loaded.config.route)
+        if (rule := _rule(foundation, index, route)) is not None
+    }
+
+
+def _rule(foundation: Foundation, index: int, route: RouteConfig) -> Rule | None:
+    if (auth := route.auth) is not None:
+        copied = frozenset(plain_name(name.encode("ascii")) for name in auth.copy)
+        return AuthRule(auth.upstream, auth.path.encode("ascii"), copied, auth.seconds)
+    if (basic := route.basic_auth) is not None:
+        users = _users(foundation, ("route", index, "basic_auth", "file"), basic.file)
+        return (
+            None
+            if users is None
+            else BasicRule.of(users, challenge(basic.realm), route.entry_name, secrets.token_bytes(_KEY_BYTES))
+        )
+    return None
+
+
+def _users(foundation: Foundation, place: Location, file: str) -> Users | None:
+    """Read a file of users. After an error there is none, and the error stops the build."""
+    content = private_content(foundation, place, file, "a file of users, a line of NAME:HASH for each")
+    if content is None:
+        return None
+    try:
+        return parse_users(content)
+    except UsersRefused as error:
+        foundation.error(place, f"{shown(file)} has {error.found}", error.allowed)
+        return None

@@ -1,0 +1,205 @@
+"""The question to an authorization server whether one request may go on.
+
+Theory of operation. The server of another upstream gets a GET with the fields of the request (see
+`auth.subrequest`). With a 2xx the request goes on, and fields of the answer that the configuration
+names replace the client's. Every other answer goes to the client, for example a redirect to a login
+page. If there is no answer in time, or no complete one, the request fails.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from proxy.auth.grant import copied
+from proxy.auth.rules import AuthRule
+from proxy.auth.subrequest import subrequest
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.attempts import Attempts
+from proxy.downstream.contracts import Client, Responder
+from proxy.downstream.guard import Guard
+from proxy.downstream.refusals import GivenAnswer, RequestRefusal, all_down, upstream_failure
+from proxy.downstream.requests import Request
+from proxy.downstream.service import HttpService
+from proxy.http.head import Header
+from proxy.http.headers import via
+from proxy.http.responses import Response
+from proxy.limits.reasons import RequestReason
+from proxy.net.byte_stream import ByteStream
+from proxy.upstream.carrier import Carrier
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
+_METHOD: Final = b"GET"
+_SERVER_ERROR: Final = 500
+MOST_BODY_BYTES: Final = 65_536
+"""Of an answer that goes to the client: a page, which is kept until it is complete."""
+
+
+class AuthRequest(Guard):
+    """Asks about one request. A `Borrower` and a `ResponseReceiver`."""
+
+    __slots__ = (
+        "_attempts",
+        "_body",
+        "_connection",
+        "_deadline",
+        "_head",
+        "_response",
+        "_rule",
+        "_sent",
+        "holder",
+        "is_waiting",
+    )
+
+    def __init__(
+        self,
+        rule: AuthRule,
+        responder: Responder,
+        target: RouteTarget,
+        request: Request,
+        client: Client,
+        service: HttpService,
+    ) -> None:
+        """`begin` comes next."""
+        super().__init__(responder, target, request, client, service)
+        self._rule: Final = rule
+        self.holder: Final = responder.holder
+        self._head: Final = request.head._replace(method=_METHOD)
+        question = Request(b"", 0, self._head, request.framing)
+        self._attempts: Final = Attempts(service.runtime.upstreams[rule.upstream], question, client, service.wall_clock)
+        self._sent: Final = subrequest(
+            request.head, request.framing, client.peer, rule.path, responder.tally.request_id
+        )
+        self._connection: Carrier | None = None
+        self._response: Response | None = None
+        self._body = b""
+        self._deadline: TimerHandle | None = None
+        self.is_waiting = False
+
+    def begin(self) -> None:
+        """As `Guard` says."""
+        self._deadline = self._service.loop.call_later(self._rule.seconds, self._late)
+        self._acquire()
+        self.wait()
+
+    def abandon(self) -> None:
+        """As `Guard` says."""
+        self._end()
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.abandon()
+
+    def _end(self) -> None:
+        self.is_over, self.is_waiting = True, False
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _late(self) -> None:
+        self._fail(UpstreamFailure(UpstreamFault.FIRST_BYTE_TIMEOUT, f"no answer within {self._rule.seconds:g} s"))
+
+    def _acquire(self, failure: UpstreamFailure | None = None) -> None:
+        server = self._attempts.next_server()
+        if server is None:
+            self._fail(failure)
+            return
+        self.is_waiting = True
+        server.acquire(self)
+
+    def _fail(self, failure: UpstreamFailure | None) -> None:
+        """Refuse the request: without a verdict nothing passes."""
+        self.abandon()
+        refusal = all_down(self._attempts.retry_after) if failure is None else upstream_failure(failure)
+        reason = f"{RequestReason.AUTH_FAILED}: {refusal.reason}"
+        detail = "the authorization server gave no answer"
+        self._client.refuse(RequestRefusal(refusal.status, detail, reason, retry_after=refusal.retry_after))
+
+    # -- the pool's side
+
+    def upstream_acquired(self, connection: Carrier) -> None:
+        """Send the question."""
+        self._connection, self.is_waiting = connection, False
+        connection.is_request_complete = True
+        connection.begin(self, self._head, None, self._sent)
+
+    def upstream_unavailable(self, failure: UpstreamFailure) -> None:
+        """Try the next server."""
+        self.is_waiting = False
+        if (last_word := self._attempts.last_word(failure)) is None:
+            self._acquire(failure)
+        else:
+            self._fail(last_word)
+
+    # -- the upstream connection's side
+
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """Ignored: the secrets of a login page are in fields that are never indexed anyway."""
+
+    def informational(self, response: Response) -> None:
+        """Ignored: the verdict follows."""
+
+    def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
+        """The connection does not take a 101 that was not asked for."""
+        raise NotImplementedError
+
+    def response_started(self, response: Response) -> None:
+        """Remember the verdict; it counts once the answer is complete."""
+        self._response = response
+        if response.framing.head.status >= _SERVER_ERROR:
+            self._attempts.server.answered_badly()
+
+    def response_data(self, data: bytes) -> None:
+        """Keep a piece of the page for the client."""
+        self._body += data
+
+    def response_flushed(self) -> None:
+        """Give up an answer that is too long."""
+        if self._is_too_long:
+            self._fail_by_length()
+
+    @property
+    def _is_too_long(self) -> bool:
+        return len(self._body) > MOST_BODY_BYTES
+
+    def _fail_by_length(self) -> None:
+        self._fail(UpstreamFailure(UpstreamFault.MALFORMED, f"its answer is longer than {MOST_BODY_BYTES} bytes"))
+
+    def response_ended(self, trailers: list[Header]) -> None:
+        """Follow the verdict."""
+        del trailers
+        self._connection = None
+        response = self._response
+        assert response is not None  # it has started
+        if self._is_too_long:
+            self._fail_by_length()
+            return
+        self._end()
+        if response.framing.head.status // 100 == 2:
+            self.pass_on(copied(response.fields, self._rule.copied))
+        else:
+            self._client.refuse(_denial(response, self._body))
+
+    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+        """Ask once more if the connection was dead, else fail."""
+        self._connection = None
+        if not is_retryable:
+            self._attempts.server.failed_a_request()
+        if is_retryable and self._attempts.may_repeat(self._sent, failure):
+            self._acquire(failure)
+        else:
+            self._fail(failure)
+
+    def pause_writing(self) -> None:
+        """Ignored: the question is sent whole."""
+
+    def resume_writing(self) -> None:
+        """Ignored, as above."""
+
+
+def _denial(response: Response, body: bytes) -> RequestRefusal:
+    """The answer of the authorization server, for the client."""
+    head = response.framing.head
+    lines = b"%bVia: %b\r\n" % (response.lines, via(head))
+    given = GivenAnswer(head.reason, lines, body, frozenset(response.noted))
+    return RequestRefusal(
+        head.status, "", f"{RequestReason.AUTH}: the authorization server said {head.status}", given=given
+    )

@@ -1,0 +1,22 @@
+"""How a route finds out who may use it."""
+
+from proxy.auth.basic import challenge
+from proxy.auth.rules import BasicRule, user_grant
+from proxy.auth.users import parse_users
+from tests.proxy.auth.test_password_hash import argon2
+
+USERS = parse_users(f"ada:{argon2()}".encode())
+
+
+def test_guesses_of_a_client_are_few_and_each_route_counts_its_own() -> None:
+    one = BasicRule.of(USERS, challenge("x"), "chat.test/", bytes(32))
+    other = BasicRule.of(USERS, challenge("x"), "chat.test/admin", bytes(32))
+    assert one.rate.key != other.rate.key
+    assert one.rate.is_per_client
+    assert (one.rate.rate.interval, one.rate.rate.tolerance) == (2.0, 18.0)
+
+
+def test_server_learns_the_name_and_not_the_password() -> None:
+    grant = user_grant("ada")
+    assert grant.added == ((b"X-Forwarded-User", b"ada"),)
+    assert grant.removed == {b"authorization", b"x-forwarded-user"}

@@ -1,0 +1,41 @@
+"""A request that waits for a decision: its body waits with it."""
+
+from proxy.auth.rules import AuthRule
+from tests.fakes_http import Conversation, request, response
+
+YES = response(b"Content-Length: 0", b"X-User: ada")
+
+
+def waiting(*lines: bytes, start: bytes = b"GET / HTTP/1.1") -> Conversation:
+    """A request that an authorization server decides about."""
+    of = Conversation(auth=AuthRule("sso", b"/", frozenset({b"x-user"}), 5.0))
+    of.receive(request(*lines, start=start))
+    return of
+
+
+def decide(of: Conversation) -> None:
+    of.sso.lend().receive(YES)
+    of.loop.settle()
+
+
+def test_request_that_is_complete_keeps_its_client_as_it_is() -> None:
+    of = waiting()
+    assert of.client.is_reading
+    decide(of)
+    assert b"\r\nx-user: ada\r\n" in of.server.lend().sent()
+
+
+def test_body_waits_until_the_request_passes() -> None:
+    of = waiting(b"Content-Length: 3", start=b"POST / HTTP/1.1")
+    assert not of.client.is_reading
+    decide(of)
+    assert len(of.server.waiting) == 1
+    assert of.client.is_reading
+
+
+def test_what_is_decided_at_once_never_waits() -> None:
+    of = Conversation(auth=AuthRule("sso", b"/", frozenset(), 5.0))
+    of.sso.server.check_told(is_up=False)
+    of.receive(request(b"Content-Length: 3", start=b"POST / HTTP/1.1", body=b"abc"))
+    assert of.client.sent().startswith(b"HTTP/1.1 503 ")
+    assert of.sso.waiting == []
