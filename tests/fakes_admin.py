@@ -94,7 +94,8 @@ def server(name: str = "http://10.0.0.1:8000", state: str = "up", **figures: flo
     """The statistics of a server of `chat`."""
     usual = {"open": 3, "idle": 1, "dialling": 0, "waiting": 0, "requests": 50, "websockets": 2}
     rest = {"failures": 1, "ejections": 0, "wait_seconds": 0.25}
-    return {"upstream": "chat", "server": name, "state": state, **usual, **rest, **figures}
+    http2 = {"streams_open": 1, "http2_requests": 20, "http2_goaways": 2, "http2_refused": 3}
+    return {"upstream": "chat", "server": name, "state": state, **usual, **rest, **http2, **figures}
 
 
 def tokens(youngest: float = 0.0) -> dict[str, Any]:

@@ -52,6 +52,7 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.pool import PoolFigures, PoolOwner, PoolSettings
 from proxy.upstream.server import Server, ServerRules
 from proxy.upstream.shares import Shares
+from proxy.upstream.statistics import StreamCounts
 from proxy.upstream.upstream import Upstream, UpstreamRules
 from proxy.upstream.waiting import Borrower, ServerLimits, WaitingLine
 from tests.fakes import LINGER, FakeLoop
@@ -249,6 +250,7 @@ class FakeServer:
         self.settings = PoolSettings(DIALLING, limits, ServerLimits(1, 1, 1.0))
         self.exchanges = self.requests = self.idle_closed = 0
         self.line = WaitingLine(name, ServerLimits(1, 1, 1.0), Shares(1), Deadlines(loop), loop.time)
+        self.http2 = StreamCounts()
         self.waiting: list[Borrower] = []
         self.idle: list[UpstreamConnection] = []
         self.gone: list[UpstreamConnection] = []
@@ -256,7 +258,7 @@ class FakeServer:
 
     def figures(self) -> PoolFigures:
         """How many there are."""
-        return PoolFigures(0, len(self.idle), 0, len(self.waiting))
+        return PoolFigures(0, len(self.idle), 0, len(self.waiting), 0)
 
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection at once, else let the borrower wait."""

@@ -13,6 +13,7 @@ from proxy.upstream.failures import UpstreamFailure
 from proxy.upstream.h2_connection import StreamConnection, StreamResources
 from proxy.upstream.h2_limits import session_limits
 from proxy.upstream.h2_stream import UpstreamStream
+from proxy.upstream.statistics import StreamCounts
 from tests.fakes import FakeLoop
 from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange, request_head
 from tests.http2_client import SERVER_HELLO
@@ -71,7 +72,9 @@ class Backend:
             reader=ResponseReader(2),
             fields=ForwardedFields(b"http"),
             ready_seconds=5.0,
+            counts=StreamCounts(),
         )
+        self.counts = resources.counts
         self.connection = StreamConnection(self.pool, resources)
         self.stream = FakeStream(self.loop)
         self.stream.owner = self.connection

@@ -16,7 +16,10 @@ _LIVE_FAMILIES: Final = frozenset({"token_figures", "token_states", "token_good"
 # Merged by their minimum, not by their sum.
 _AGES: Final = frozenset({"youngest"})
 # The statistics of a server that only grow, and their labels.
-_SERVER_TOTALS: Final = ("requests", "failures", "ejections", "wait_seconds")
+_SERVER_TOTALS: Final = (
+    *("requests", "failures", "ejections", "wait_seconds"),
+    *("http2_requests", "http2_goaways", "http2_refused"),
+)
 _SERVER_LABELS: Final = ("upstream", "server")
 
 Row = Mapping[str, Any]

@@ -17,6 +17,7 @@ from proxy.http2.errors import ErrorCode
 from proxy.http2.events import (
     BodyReceived,
     ConnectionFailed,
+    PeerLeaves,
     ResponseReceived,
     SessionEvent,
     StreamReset,
@@ -32,6 +33,7 @@ from proxy.tls.waiting_data import SEND_BYTES
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.h2_stream import UpstreamStream
 from proxy.upstream.h2_tunnel import ServerBytes
+from proxy.upstream.statistics import StreamCounts
 
 
 class ConnectionKeeper(Protocol):
@@ -65,6 +67,7 @@ class StreamResources:
     fields: ForwardedFields
     ready_seconds: float
     """How long a server may take to send its SETTINGS."""
+    counts: StreamCounts
 
 
 class StreamConnection(StreamOwner[bytes | memoryview]):
@@ -258,12 +261,19 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
                 self.session.reset(event.stream, ErrorCode.PROTOCOL_ERROR)
                 tunnel.failed("trailers of a WebSocket")
         elif isinstance(event, StreamReset):
-            if (carrier := self._told(event.stream)) is not None:
-                carrier.reset_received(event.code, event.reason)
-            elif (tunnel := self._tunnels.get(event.stream.id)) is not None:
-                tunnel.failed(event.reason or f"HTTP/2 error {event.code}")
+            self._reset(event)
         elif isinstance(event, ConnectionFailed):
             self._fail(event.reason)
+        elif isinstance(event, PeerLeaves):
+            self._resources.counts.goaways += 1
+
+    def _reset(self, event: StreamReset) -> None:
+        if event.code == ErrorCode.REFUSED_STREAM and not event.reason:
+            self._resources.counts.refused += 1
+        if (carrier := self._told(event.stream)) is not None:
+            carrier.reset_received(event.code, event.reason)
+        elif (tunnel := self._tunnels.get(event.stream.id)) is not None:
+            tunnel.failed(event.reason or f"HTTP/2 error {event.code}")
 
     def _told(self, stream: SessionStream) -> UpstreamStream | None:
         carrier = self._carriers.get(stream.id)

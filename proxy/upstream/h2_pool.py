@@ -19,6 +19,7 @@ from proxy.upstream.h2_limits import STREAMS, session_limits
 from proxy.upstream.h2_stream import UpstreamStream
 from proxy.upstream.pool import PoolFigures, PoolOwner, PoolResources, PoolSettings
 from proxy.upstream.shares import Shares
+from proxy.upstream.statistics import StreamCounts
 from proxy.upstream.waiting import Borrower, WaitingLine
 
 
@@ -50,6 +51,7 @@ class StreamPool:
         self.name: Final = str(settings.dialling.address)
         self.settings: Final = settings
         self._resources: Final = resources
+        self.http2: Final = StreamCounts()
         loop = resources.io.loop
         self._shared: Final = StreamResources(
             loop=loop,
@@ -59,6 +61,7 @@ class StreamPool:
             reader=ResponseReader(2),
             fields=ForwardedFields(b"http" if settings.dialling.tls is None else b"https"),
             ready_seconds=settings.dialling.connect_seconds,
+            counts=self.http2,
         )
         limits = settings.limits
         self._shares: Final = Shares(limits.connections * STREAMS)
@@ -79,11 +82,13 @@ class StreamPool:
     def figures(self) -> PoolFigures:
         """How many connections and requests there are now."""
         idle = sum(not connection.lent for connection in self._open)
-        return PoolFigures(len(self._open), idle, len(self._opening), self.line.waiting)
+        streams = sum(connection.lent for connection in self._open)
+        return PoolFigures(len(self._open), idle, len(self._opening), self.line.waiting, streams)
 
     def acquire(self, borrower: Borrower) -> None:
         """Lend a stream, dial a connection, or queue the borrower; refuse if the queue is full."""
         self.requests += 1
+        self.http2.requests += 1
         self._seek(borrower)
 
     def lend_again(self, carrier: UpstreamStream) -> None:

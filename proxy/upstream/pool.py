@@ -16,6 +16,7 @@ from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings, dial_for
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.shares import Shares
+from proxy.upstream.statistics import StreamCounts
 from proxy.upstream.waiting import Borrower, ServerLimits, Waiting, WaitingLine
 
 
@@ -30,16 +31,19 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class PoolFigures:
-    """Open connections, the idle ones among them, dials under way, and requests that wait."""
+    """Open connections, the idle ones among them, dials under way, requests that wait, streams."""
 
     open: int
     idle: int
     dialling: int
     waiting: int
+    streams: int
+    """Streams of HTTP/2 that are lent."""
 
     def __str__(self) -> str:
         """The numbers with their names."""
-        return f"open={self.open} idle={self.idle} dialling={self.dialling} waiting={self.waiting}"
+        streams = f" streams={self.streams}" if self.streams else ""
+        return f"open={self.open} idle={self.idle} dialling={self.dialling} waiting={self.waiting}{streams}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Pool:
         self._shares = Shares(limits.connections)
         self.line: Final = WaitingLine(self.name, limits, self._shares, resources.deadlines, self._clock)
         self.requests = 0
+        self.http2: Final = StreamCounts()
 
     def __repr__(self) -> str:
         """Show the state in numbers."""
@@ -111,7 +116,7 @@ class Pool:
 
     def figures(self) -> PoolFigures:
         """How many connections and requests there are now."""
-        return PoolFigures(len(self._open), len(self._idle), self._dials, self.line.waiting)
+        return PoolFigures(len(self._open), len(self._idle), self._dials, self.line.waiting, 0)
 
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection, dial one, or queue the borrower; refuse if the queue is full."""

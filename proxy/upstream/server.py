@@ -9,7 +9,7 @@ from proxy.upstream.ejection import EjectionPolicy, EjectionRecord
 from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.pool import PoolFigures, PoolOwner, PoolSettings
 from proxy.upstream.slow_start import warmth
-from proxy.upstream.statistics import ServerState, ServerStatistics
+from proxy.upstream.statistics import ServerState, ServerStatistics, StreamCounts
 from proxy.upstream.waiting import Borrower, WaitingLine
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class ServerConnections(Protocol):
     owner: PoolOwner
     requests: int
     """All requests that ever asked for a connection."""
+
+    @property
+    def http2(self) -> StreamCounts:
+        """What is counted of its HTTP/2."""
 
     @property
     def line(self) -> WaitingLine:
@@ -146,6 +150,10 @@ class Server:
             failures=self.failures,
             ejections=self._record.count,
             wait_seconds=connections.line.wait_seconds,
+            streams_open=now.streams,
+            http2_requests=connections.http2.requests,
+            http2_goaways=connections.http2.goaways,
+            http2_refused=connections.http2.refused,
         )
 
     def follow(self, rules: ServerRules) -> None:
@@ -161,6 +169,7 @@ class Server:
         self.failures = other.failures
         ours, theirs = self.connections, other.connections
         ours.requests, ours.line.wait_seconds = theirs.requests, theirs.line.wait_seconds
+        ours.http2.follow(theirs.http2)
         if other.is_draining:
             self.drain(max(0.0, other.drain_ends_at - self._clock()))
             other.undrain()

@@ -58,12 +58,26 @@ SERVER: dict[str, Any] = {
     "failures": 2,
     "ejections": 1,
     "wait_seconds": 0.5,
+    "streams_open": 4,
+    "http2_requests": 8,
+    "http2_goaways": 1,
+    "http2_refused": 0,
 }
 
 
 def test_of_servers_the_totals_are_added_whatever_state_each_worker_saw() -> None:
     assert server_totals([SERVER, SERVER | {"state": "ejected", "requests": 5}]) == [
-        {"upstream": "chat", "server": "http://a:1", "requests": 15, "failures": 4, "ejections": 2, "wait_seconds": 1.0}
+        {
+            "upstream": "chat",
+            "server": "http://a:1",
+            "requests": 15,
+            "failures": 4,
+            "ejections": 2,
+            "wait_seconds": 1.0,
+            "http2_requests": 16,
+            "http2_goaways": 2,
+            "http2_refused": 0,
+        }
     ]
 
 

@@ -121,6 +121,10 @@ def test_upstreams_with_what_each_worker_sees() -> None:
         "failures": 2,
         "ejections": 0,
         "wait_seconds": 0.5,
+        "streams_open": 2,
+        "http2_requests": 40,
+        "http2_goaways": 4,
+        "http2_refused": 6,
     }
     assert second["states"] == {"ejected": 1, "up": 1}
 

@@ -125,3 +125,11 @@ class TestWriting:
             carrier.is_request_complete = True
             carrier.begin(backend.lend()[1], request_head(), None, POST_HEAD)
         assert len([one for one in backend.sent() if one.kind == FrameType.HEADERS]) == 6
+
+
+def test_what_a_server_refuses_is_counted() -> None:
+    backend = Backend()
+    backend.lend()
+    backend.lend()
+    backend.receive(rst(1, ErrorCode.REFUSED_STREAM) + frame(FrameType.GOAWAY, 0, 0, number(1) + number(0)) * 2)
+    assert (backend.counts.refused, backend.counts.goaways) == (2, 1)

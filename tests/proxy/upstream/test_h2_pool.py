@@ -114,10 +114,10 @@ def answer(stream: int) -> bytes:
 def test_requests_share_one_connection() -> None:
     with place(streams=50) as at:
         guests = [at.acquire() for _ in range(20)]
-        assert repr(at.pool.figures()) == "PoolFigures(open=0, idle=0, dialling=1, waiting=0)"
+        assert repr(at.pool.figures()) == "PoolFigures(open=0, idle=0, dialling=1, waiting=0, streams=0)"
         at.accept()
         assert all(guest.carrier is not None for guest in guests)
-        assert repr(at.pool) == f"<StreamPool unix:{at.path} open=1 idle=0 dialling=0 waiting=0>"
+        assert repr(at.pool) == f"<StreamPool unix:{at.path} open=1 idle=0 dialling=0 waiting=0 streams=20>"
         assert (at.pool.exchanges, at.pool.requests, at.faults) == (20, 20, [None])
 
 
