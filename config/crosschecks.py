@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from config.alerts import alert_problems
 from config.client_certificate_crosschecks import client_certificate_problems
 from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
@@ -50,6 +51,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.issued_credentials(),
         *checks.issuers(),
         *acme_problems(config, file, omissions or Omissions()),
+        *alert_problems(config.alerts, config.rotation, file, checks.omissions),
         *checks.upstreams(),
         *checks.cookies(),
         *route_problems(config, file, checks.omissions),

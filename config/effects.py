@@ -179,6 +179,7 @@ def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
     return _restart("the module is loaded once in the life of a process")
 
 
+_ALERTS: Final = _live("a new receiver gets the open alerts at once")
 _HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
 
 # By location, the name of an entry written "*"; the first that fits. A bare effect is also that of
@@ -237,7 +238,13 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ),
     ("issuer",): _live("for the next certificates; those that are there stay"),
     ("rotation", "state"): _restart("the directory is locked for the life of a process"),
+    ("rotation", "alert_command"): _ALERTS,
+    ("rotation", "alert_webhook"): _ALERTS,
     ("rotation",): _live("for rotations from now on"),
+    ("alerts", "certificate_left"): _live("for all certificates from files, within seconds"),
+    ("alerts", "command"): _ALERTS,
+    ("alerts", "webhook"): _ALERTS,
+    ("alerts",): _live("for open alerts too; no alert is lost or sent twice"),
     ("route", "*"): _entry(
         added=_REQUESTS,
         removed=_drained(

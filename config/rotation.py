@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 
 from config.addresses import Refused
 from config.values import ServerName, Table, WrittenPath
+from config.webhook import OptionalWebhook
 
 FILE: Final = "file"
 """`KeySpec.place`: the key is a file in the state directory."""
@@ -24,7 +25,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
 _LONGEST: Final = timedelta(days=36_500)
 _KEY_SPEC: Final = re.compile(r"([a-z0-9-]+)@([A-Za-z0-9][A-Za-z0-9_.-]{0,31})")
-_WEBHOOK: Final = re.compile(r"https?://[^\s/?#@]+[^\s@]*")
+_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+[^\s@]*")
 
 
 def _parse_duration(value: object) -> timedelta:
@@ -101,8 +102,8 @@ class IssuedCredentialConfig(Table):
     rotate_key_after_uses: int | None = Field(default=None, ge=1_000, le=1_000_000_000_000, strict=True)
 
 
-def _parse_webhook(value: str) -> str:
-    if not _WEBHOOK.fullmatch(value):
+def _parse_web_address(value: str) -> str:
+    if not _WEB_ADDRESS.fullmatch(value):
         raise Refused("an address that begins with https:// or http://, without user and password")
     return value
 
@@ -113,8 +114,8 @@ class RotationConfig(Table):
 
     `renew_when_left`: share of the lifetime that is left when a certificate is renewed. `grace`:
     how long a former key is kept, for a rollback. `former`: how many former certificates are
-    remembered. `alert_command` gets an alert as JSON on standard input, `alert_webhook` as a POST.
-    `issue_seconds`: how long an issuer may take for one certificate.
+    remembered. `issue_seconds`: how long an issuer may take for one certificate. `alert_command`
+    and `alert_webhook` are the former names of `alerts.command` and `alerts.webhook`.
     """
 
     state: WrittenPath | None = None
@@ -123,7 +124,7 @@ class RotationConfig(Table):
     former: int = Field(default=10, ge=1, le=1_000, strict=True)
     issue_seconds: float = Field(default=600.0, ge=1.0, le=86_400.0, strict=True, allow_inf_nan=False)
     alert_command: tuple[str, ...] = ()
-    alert_webhook: Annotated[str, AfterValidator(_parse_webhook)] | None = None
+    alert_webhook: OptionalWebhook = None
 
 
 class InternalIssuerConfig(Table):
@@ -144,4 +145,4 @@ class InternalIssuerConfig(Table):
     lifetime: Duration = timedelta(days=7)
     intermediate_lifetime: Duration = timedelta(days=365)
     names: tuple[ServerName, ...] = ()
-    crl_url: Annotated[str, AfterValidator(_parse_webhook)] | None = None
+    crl_url: Annotated[str, AfterValidator(_parse_web_address)] | None = None

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, 
 
 from config.addresses import Bind, Refused, ServerAddress
 from config.admin import AdminConfig
+from config.alerts import AlertRepeatConfig, AlertsConfig
 from config.audit import AuditConfig
 from config.client_certificates import ClientCertificateMode, ClientCertificatesConfig
 from config.error_pages import ErrorPages
@@ -39,6 +40,8 @@ __all__ = [
     "AcmeConfig",
     "AcmeIssuerConfig",
     "AdminConfig",
+    "AlertRepeatConfig",
+    "AlertsConfig",
     "AuditConfig",
     "Bind",
     "ClientCertificateMode",
@@ -232,6 +235,7 @@ class Config(Table):
     issuer: dict[Name, AnyIssuerConfig] = Field(default_factory=dict)
     acme: AcmeConfig = AcmeConfig()
     rotation: RotationConfig = RotationConfig()
+    alerts: AlertsConfig = AlertsConfig()
     openssl: OpensslConfig = OpensslConfig()
     limits: LimitsConfig = LimitsConfig()
     payload: PayloadConfig = PayloadConfig()

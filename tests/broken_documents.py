@@ -139,6 +139,7 @@ class World:
     def _with_files(self) -> Document:
         keys = self._example()
         del keys["hsm"], keys["identity"]["vault"]
+        del keys["alerts"]["command"], keys["alerts"]["webhook"]  # beside the former keys of [rotation]
         return keys
 
     def _with_tokens(self) -> Document:
@@ -147,6 +148,7 @@ class World:
         del keys["hsm"]["token"]["plexi"]["pin_credential"]
         keys["hsm"]["token"]["spare"] = {"label": "spare", "pin_credential": "spare-pin"}
         keys["sealing"]["key"] = "pkcs11:token=plexi;object=sealing"
+        keys["alerts"]["command"] = ["/bin/true", "x"]
         keys["audit"]["checkpoint_key"] = "pkcs11:token=plexi;object=audit"
         # what is broken in the other document need not be broken here
         for name in (

@@ -27,6 +27,8 @@ from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
     AdminConfig,
+    AlertRepeatConfig,
+    AlertsConfig,
     AuditConfig,
     Config,
     CookieConfig,
@@ -55,6 +57,7 @@ from config.schema import (
 )
 from config.upstream import HashSource
 from config.values import PathRole, Table
+from config.webhook import Webhook
 
 _WIDTH: Final = 100
 _HEADER = re.compile(r"(?:# )?\[\[?([A-Za-z0-9_.-]+)\]\]?$")
@@ -221,6 +224,8 @@ SECTIONS: Final = (
     _section('[issuer.NAME] of type "acme"', AcmeIssuerConfig, "issuer.NAME", "issuer.letsencrypt"),
     _section("[acme]", AcmeConfig, "acme"),
     _section("[rotation]", RotationConfig, "rotation"),
+    _section("[alerts]", AlertsConfig, "alerts"),
+    _section("[alerts.repeat]", AlertRepeatConfig, "alerts.repeat"),
     _section("[upstream.NAME]", UpstreamConfig, "upstream.NAME", "upstream.chat", "upstream.files", "upstream.rooms"),
     _section("[upstream.NAME.ejection]", EjectionConfig, "upstream.NAME.ejection", "upstream.chat.ejection"),
     _section("[upstream.NAME.health]", HealthConfig, "upstream.NAME.health", "upstream.files.health"),
@@ -265,6 +270,7 @@ _PLAIN: Final[Mapping[type, str]] = {
     Pkcs11Uri: "path of a file, or PKCS#11 URI",
     ServerConfig: 'address such as `"http://host:port"`, or table',
     RateConfig: "table",
+    Webhook: 'address such as `"https://host/path"`',
     str: "text",
 }
 
@@ -378,7 +384,9 @@ def _written(value: object) -> str:
         case int() | float():
             return f"{value:_}"
         case timedelta():
-            return f'"{value.days}d"'
+            units = {"d": 86_400, "h": 3_600, "s": 1}
+            unit = next(one for one, size in units.items() if value.total_seconds() % size == 0)
+            return f'"{value.total_seconds() / units[unit]:.0f}{unit}"'
         case tuple():
             return f"[{', '.join(map(_written, value))}]"
         case RateConfig():

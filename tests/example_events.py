@@ -10,6 +10,7 @@ from typing import Any
 
 from config.problems import Problem
 from proxy.observe.events import (
+    alerts,
     audit,
     certificates,
     clients,
@@ -26,6 +27,7 @@ from proxy.observe.startup import ListenerOffer, Offers
 
 SUBJECTS: dict[str, ModuleType] = {
     "The process": process,
+    "Alerts": alerts,
     "Reloads": reloads,
     "Worker processes": workers,
     "Connections of clients": clients,
@@ -419,9 +421,34 @@ EXAMPLES = (
         "PermissionError: rotation.json",
     ),
     Example(
-        certificates.AlertFailed("alerts.example.org", "it answered with status 500"),
+        alerts.AlertRaised(
+            *("upstream_down", "chat", "critical", "upstream chat has no server that takes requests"),
+            "Look at the servers that the text names.",
+        ),
+        {
+            "event": "alert_raised",
+            "kind": "upstream_down",
+            "subject": "chat",
+            "urgency": "critical",
+            "text": "upstream chat has no server that takes requests",
+            "remedy": "Look at the servers that the text names.",
+        },
+        "alert (critical): upstream chat has no server that takes requests. Look at the servers that the text names.",
+    ),
+    Example(
+        alerts.AlertResolved("upstream_down", "chat", 62.5),
+        {"event": "alert_resolved", "kind": "upstream_down", "subject": "chat", "seconds": 62.5},
+        "the alert upstream_down of chat is resolved after 62 s",
+    ),
+    Example(
+        alerts.AlertFailed("alerts.example.org", "it answered with status 500"),
         {"event": "alert_failed", "to": "alerts.example.org", "detail": "it answered with status 500"},
-        "an alert could not be sent to alerts.example.org: it answered with status 500",
+        "an alert could not be sent to alerts.example.org, it is tried again: it answered with status 500",
+    ),
+    Example(
+        alerts.AlertsArriveAgain("alerts.example.org", 3, 0),
+        {"event": "alerts_arrive_again", "to": "alerts.example.org", "attempts": 3, "dropped": 0},
+        "alerts.example.org takes alerts again after 3 failed attempts; 0 alerts were dropped",
     ),
     Example(
         certificates.KeysCleaned("the key of version 5 of the ec credential of chat was destroyed"),

@@ -13,6 +13,8 @@ from proxy.admin.server import AdminHost
 from proxy.downstream.response_buffer import ResponseBudget
 from proxy.http2.causes import ResetCause
 from proxy.observe.access_log import ClientRecord, RequestRecord
+from proxy.observe.alert import Concern, OpenAlert
+from proxy.observe.alert_kinds import AlertKind, AlertUrgency
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
 from proxy.observe.readiness import READY, Readiness
@@ -50,6 +52,16 @@ CLIENT = ClientRecord(
 )
 REQUEST = RequestRecord(
     CLIENT, None, NOW, 200, 100, 2_000, 0.004, 0.02, "http://10.0.0.1:8000", "chat.test/", "id", None, None
+)
+DOWN = OpenAlert(
+    Concern(
+        AlertKind.UPSTREAM_DOWN,
+        "chat",
+        AlertUrgency.CRITICAL,
+        "upstream chat has no server that takes requests",
+    ),
+    NOW - 60,
+    1,
 )
 OLD_AGENT = b"OldChat/1.4 (Windows NT 6.1)"
 
@@ -149,6 +161,8 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
             UnmadeCheck("chat", "http://10.0.0.1:8000", 7, "Too many open files"),
             UnmadeCheck("chat", "http://10.0.0.2:8000", 2, None),
         ),
+        alerts=(DOWN,),
+        alert_deliveries={("webhook", "ok"): 3, ("webhook", "failed"): 1},
     )
 
 
@@ -208,6 +222,22 @@ class FakePayload:
 
 
 @dataclass
+class FakeAlerts:
+    """Alerts that are given, and receivers with their answers."""
+
+    alerts: list[dict[str, Any]] = field(default_factory=lambda: [DOWN.as_json()])
+    receivers: list[dict[str, Any]] = field(default_factory=list)
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """Answer what was prepared."""
+        return self.alerts
+
+    async def test(self) -> list[dict[str, Any]]:
+        """Answer what was prepared."""
+        return self.receivers
+
+
+@dataclass
 class FakeControl:
     """A parent that remembers what it was told."""
 
@@ -222,6 +252,7 @@ class FakeControl:
     error: Exception | None = None
     """What the next call fails with."""
     payload: FakePayload = field(default_factory=FakePayload)
+    alerts: FakeAlerts = field(default_factory=FakeAlerts)
 
     def _tell(self, *call: Any) -> None:
         self.told.append(call)

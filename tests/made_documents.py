@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from proxy.observe.alert_kinds import KINDS
 from proxy.observe.metrics import GROUPS
 from proxy.payload.causes import Cause
 from tests.configuration_reference import reference
@@ -37,6 +38,15 @@ def payload_causes() -> str:
     return "\n".join(["| word | status | meaning | remedy |", "|---|---|---|---|", *rows])
 
 
+def alert_kinds() -> str:
+    """All kinds of alerts."""
+    rows = [
+        f"| `{kind}` | {facts.urgency} | {facts.subject} | {facts.meaning} | {facts.remedy} |"
+        for kind, facts in KINDS.items()
+    ]
+    return "\n".join(["| kind | urgency | subject | meaning | what to do |", "|---|---|---|---|---|", *rows])
+
+
 def configuration_keys() -> str:
     """All keys of the configuration."""
     return reference((ROOT / "config/example.toml").read_text(encoding="utf-8"))
@@ -44,6 +54,7 @@ def configuration_keys() -> str:
 
 MAKERS: Final[Mapping[str, Callable[[], str]]] = {
     "config/schema.py": configuration_keys,
+    "proxy/observe/alert_kinds.py": alert_kinds,
     "proxy/observe/events": event_reference,
     "proxy/observe/metrics.py": metric_tables,
     "proxy/payload/causes.py": payload_causes,
@@ -51,6 +62,7 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
 """What makes a part, by the name in its first comment."""
 
 DOCUMENTS: Final[Mapping[str, str]] = {
+    "docs/alerts.md": "proxy/observe/alert_kinds.py",
     "docs/configuration.md": "config/schema.py",
     "docs/events.md": "proxy/observe/events",
     "docs/metrics.md": "proxy/observe/metrics.py",

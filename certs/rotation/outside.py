@@ -17,25 +17,23 @@ from certs.identities.chain_file import read_chain
 from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.loaded import ConfigFile
 from config.problems import Location, Problem, Severity, shown
-from config.rotation import RotationConfig
 
 _LARGEST_KEY: Final = 65_536  # bytes: far above any key in base64url
 
 
 def outside_problems(
-    file: ConfigFile, rotation: RotationConfig, issuers: Mapping[str, AnyIssuerConfig], *, is_all_issued: bool
+    file: ConfigFile, issuers: Mapping[str, AnyIssuerConfig], *, is_all_issued: bool
 ) -> Iterator[Problem]:
     """Missing or wrong files and programs; they are warnings if `is_all_issued`."""
     severity = Severity.WARNING if is_all_issued else Severity.ERROR
-    yield from (replace(one, severity=severity) for one in _problems(file, rotation, issuers))
+    yield from (replace(one, severity=severity) for one in _problems(file, issuers))
 
 
-def _problems(file: ConfigFile, rotation: RotationConfig, issuers: Mapping[str, AnyIssuerConfig]) -> Iterator[Problem]:
-    yield from _program_problems(file, ("rotation", "alert_command"), rotation.alert_command, None)
+def _problems(file: ConfigFile, issuers: Mapping[str, AnyIssuerConfig]) -> Iterator[Problem]:
     for name, issuer in issuers.items():
         if isinstance(issuer, AcmeIssuerConfig):
             place = ("issuer", name)
-            yield from _program_problems(file, (*place, "hook"), issuer.hook, ENVIRONMENT["PATH"])
+            yield from _program_problems(file, (*place, "hook"), issuer.hook)
             for key, written in (("ca_file", issuer.ca_file), ("root_file", issuer.root_file)):
                 if written is not None:
                     yield from _certificate_problems(file, (*place, key), written)
@@ -43,11 +41,8 @@ def _problems(file: ConfigFile, rotation: RotationConfig, issuers: Mapping[str, 
                 yield from _key_problems(file, (*place, "eab_key_file"), issuer.eab_key_file)
 
 
-def _program_problems(
-    file: ConfigFile, place: Location, command: Sequence[str], search: str | None
-) -> Iterator[Problem]:
-    # None: by the PATH of this process, as it is run
-    if command and ("\0" in command[0] or shutil.which(command[0], path=search) is None):
+def _program_problems(file: ConfigFile, place: Location, command: Sequence[str]) -> Iterator[Problem]:
+    if command and ("\0" in command[0] or shutil.which(command[0], path=ENVIRONMENT["PATH"]) is None):
         found = f"{shown(command[0])}, which is not a program that this user can run"
         yield file.error((*place, 0), found, "the path of a program, or the name of a program in PATH")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from config.pkcs11_uri import Pkcs11Uri
+from proxy.admin.alerts import AlertControl
 from proxy.admin.certificates import CertificateControl
 from proxy.admin.payload import PayloadControl
 from proxy.observe.readiness import Readiness
@@ -82,6 +83,10 @@ class Control(Protocol):
     @property
     def rotation(self) -> CertificateControl:
         """The rotation of certificates."""
+
+    @property
+    def alerts(self) -> AlertControl:
+        """What wants a person."""
 
     @property
     def payload(self) -> PayloadControl:

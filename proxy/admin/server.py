@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from config.pkcs11_uri import Pkcs11Uri
+from proxy.admin.alerts import add_alert_routes
 from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import Control, UnknownServer
 from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Visit
@@ -107,6 +108,7 @@ class AdminServer:
             application.router.add_post("/upstreams/{upstream}/{server}/undrain", commands.undrain)
             CertificateCommands(self._control.rotation).add_to(application.router)
             add_payload_routes(application.router, self._control.payload)
+            add_alert_routes(application.router, self._control.alerts)
         return application
 
 

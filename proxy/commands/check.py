@@ -30,6 +30,7 @@ from proxy.building.places import place_problems
 from proxy.processes.material import Material
 from proxy.processes.messages.questions import ToldToken
 from proxy.processes.privileges import account_of
+from proxy.supervisor.alerts.settings import program_problems
 from proxy.supervisor.editions.issued import issued_material, with_files
 from proxy.supervisor.secrets.payload_store import store_problems
 from proxy.supervisor.secrets.safe import now_in_utc
@@ -99,6 +100,7 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
         problems += built.warnings
     problems += [*checkpoint_key_problems(loaded.file, loaded.config.audit, loaded.config.hsm), *account_of(loaded)[1]]
     problems += [*place_problems(loaded), *socket_problems(loaded.file, loaded.config.admin), *address_problems(loaded)]
+    problems += program_problems(loaded)
     known = {fault.key for fault in loaded.faults}
     further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
     return tuple(dict.fromkeys([*loaded.faults, *further]))

@@ -60,6 +60,13 @@ def families(scrape: Scrape) -> dict[str, Rows]:
         "unmade_checks": [
             {"upstream": one.upstream, "server": one.server, "count": one.count} for one in scrape.unmade_checks
         ],
+        "alerts": merge_rows(
+            [{"kind": str(one.concern.kind), "urgency": str(one.concern.urgency), "count": 1} for one in scrape.alerts]
+        ),
+        "alert_deliveries": [
+            {"receiver": receiver, "result": result, "count": count}
+            for (receiver, result), count in sorted(scrape.alert_deliveries.items())
+        ],
         "rotations": [{"result": result, "count": count} for result, count in scrape.rotations.items()],
         "rotating": [
             {"identity": one.identity, "credential": one.credential, "urgency": one.urgency, "failures": one.failures}

@@ -272,6 +272,17 @@ _CERTIFICATES: Final = (
     ),
 )
 
+_ALERTS: Final = (
+    gauge("alerts", "Open alerts: what wants a person at this moment.", "alerts", "kind", "urgency"),
+    counter(
+        "alert_deliveries",
+        "Attempts to send an alert, by receiver (command, webhook) and result (ok, failed).",
+        "alert_deliveries",
+        "receiver",
+        "result",
+    ),
+)
+
 GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Handshakes": _HANDSHAKES,
     "Keys in tokens": TOKENS,
@@ -284,6 +295,7 @@ GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Processes and reloads": _PROCESSES,
     "Logs": _LOGS,
     "Certificates": _CERTIFICATES,
+    "Alerts": _ALERTS,
 }
 """All metrics, by what they are about."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from proxy.observe.alert import OpenAlert
 from proxy.observe.readiness import READY, Readiness
 
 Snapshot = Mapping[str, Any]
@@ -44,8 +45,9 @@ class WorkerScrape:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """One credential of an identity. `expires_at` in UNIX seconds; `keys` are the places of its
-    keys; `fingerprint` is SHA-256 of the leaf."""
+    """One credential of an identity. `begins_at` and `expires_at` in UNIX seconds; `keys` are the
+    places of its keys; `fingerprint` is SHA-256 of the leaf; `is_issued`: the rotation renews it.
+    """
 
     identity: str
     algorithm: str
@@ -53,6 +55,8 @@ class CertificateFacts:
     expires_at: float
     keys: Sequence[str] = ()
     fingerprint: str = ""
+    begins_at: float = 0.0
+    is_issued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,19 @@ class TokenScrape:
 @dataclass(frozen=True, slots=True)
 class RotationFacts:
     """One credential that the proxy rotates: `urgency` from 0 (calm) to 4 (expired), consecutive
-    `failures`."""
+    `failures`.
+
+    `error`: why the latest attempt failed, None without a failure. `is_refused`: the same request
+    will fail again. `unrevoked`: why the certificate of a compromised key is still trusted.
+    """
 
     identity: str
     credential: str
     urgency: int
     failures: int
+    error: str | None = None
+    is_refused: bool = False
+    unrevoked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +128,7 @@ class Scrape:
     that had to be replaced. `reloads` and `rotations`: counts by result ("ok", "failed").
     `generation`: number of the served configuration. `log_losses`: lines that the parent lost, and
     its failed attempts to write or open the log. `audit`: counts of audit log lines, empty without
-    an audit log.
+    an audit log. `alert_deliveries`: attempts to send an alert, by receiver and result.
     """
 
     now: float
@@ -137,3 +148,5 @@ class Scrape:
     rotating: Sequence[RotationFacts] = ()
     unmade_checks: Sequence[UnmadeCheck] = ()
     readiness: Readiness = READY
+    alerts: Sequence[OpenAlert] = ()
+    alert_deliveries: Mapping[tuple[str, str], int] = field(default_factory=dict)

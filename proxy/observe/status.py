@@ -32,6 +32,7 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "started_at": scrape.started_at,
         "uptime_seconds": scrape.now - scrape.started_at,
         "readiness": scrape.readiness.as_json(),
+        "alerts": [one.as_json() for one in scrape.alerts],
         "reloads": dict(scrape.reloads),
         "worker_restarts": scrape.restarts,
         "workers": [_worker(one) for one in sorted(scrape.workers, key=lambda one: one.slot)],

@@ -1,14 +1,11 @@
-"""The log lines and the alarms of rotations."""
+"""The log lines of rotations, and what of them wants a person."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from certs.issuing.issuer import FailureKind
 from certs.rotation.planning import Key, RotationStatus
 from certs.rotation.urgency import Urgency
-from config.rotation import RotationConfig
-from proxy.net.tasks import Tasks
 from proxy.observe.events.certificates import (
     CertificateUrgent,
     CredentialRotated,
@@ -16,24 +13,45 @@ from proxy.observe.events.certificates import (
     RotationBegun,
     RotationFailed,
 )
-from proxy.observe.events.event import Event, Tell
-from proxy.rotation.alerts import Alerts
+from proxy.observe.events.event import Tell
+from proxy.observe.scrape import RotationFacts
 from proxy.rotation.running import NotRenewed, Renewed
 
 _AGAIN_SECONDS: Final = {Urgency.LATE: 86_400.0, Urgency.GRAVE: 21_600.0, Urgency.EXPIRED: 3_600.0}
-"""The time after which an alarm is repeated: a message may be lost, a person may sleep."""
+"""The time after which the log says again that a certificate is in danger."""
 
 
 class News:
-    """Logs each event once. Alarms when the urgency grows, and repeats this while it lasts."""
+    """Logs each event once. Logs a danger when it grows, and repeats this while it lasts."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, tell: Tell) -> None:
-        """The first alarm of each credential comes at once."""
-        self._tasks = tasks
+    def __init__(self, tell: Tell) -> None:
+        """`tell` logs an event."""
         self._tell = tell
-        self._alerts = Alerts(loop, tell)
         self._told: dict[Key, tuple[Urgency, float]] = {}
-        """The gravest urgency that an alarm was sent for, and when."""
+        """The gravest urgency that was logged, and when."""
+        self.errors: Mapping[Key, str] = {}
+        """Why the latest attempt failed, by credential."""
+        self._refused: frozenset[Key] = frozenset()
+        """Credentials whose latest attempt failed for good: the same request will fail again."""
+        self._unrevoked: Mapping[Key, str] = {}
+        """Why the certificates of compromised keys are still trusted."""
+
+    def follow(self, keys: Collection[Key]) -> None:
+        """Forget the credentials that are gone."""
+        self.errors = {key: error for key, error in self.errors.items() if key in keys}
+        self._refused = self._refused.intersection(keys)
+        self._unrevoked = {key: why for key, why in self._unrevoked.items() if key in keys}
+
+    def facts(self, standings: Mapping[Key, RotationStatus]) -> list[RotationFacts]:
+        """How each credential is, for status, metrics and alerts."""
+        return [
+            RotationFacts(
+                *(*key, int(one.urgency), one.failures, self.errors.get(key)),
+                is_refused=key in self._refused,
+                unrevoked=self._unrevoked.get(key),
+            )
+            for key, one in standings.items()
+        ]
 
     def begun(self, key: Key, reason: str) -> None:
         """A rotation begins."""
@@ -41,31 +59,27 @@ class News:
 
     def renewed(self, key: Key, outcome: Renewed) -> None:
         """A rotation has succeeded."""
+        self.errors = {one: error for one, error in self.errors.items() if one != key}
+        self._refused -= {key}
         self._tell(CredentialRotated(*key, outcome.version, outcome.leaf.not_valid_after_utc.isoformat()))
 
-    def failed(self, key: Key, outcome: NotRenewed, settings: RotationConfig) -> None:
-        """A rotation has failed. A permanent fault alarms at once, even if much time is left."""
-        event = RotationFailed(*key, outcome.step.value, outcome.kind.value, outcome.detail)
-        self._tell(event)
-        if outcome.kind is FailureKind.PERMANENT:
-            self._alarm(event, settings)
+    def failed(self, key: Key, outcome: NotRenewed) -> None:
+        """A rotation has failed."""
+        self.errors = {**self.errors, key: f"{outcome.step}: {outcome.detail}"}
+        self._refused = self._refused | {key} if outcome.kind is FailureKind.PERMANENT else self._refused - {key}
+        self._tell(RotationFailed(*key, outcome.step.value, outcome.kind.value, outcome.detail))
 
-    def unrevoked(self, key: Key, detail: str, settings: RotationConfig) -> None:
-        """Clients still trust the certificate of a compromised key."""
-        event = RevocationFailed(*key, detail)
-        self._tell(event)
-        self._alarm(event, settings)
+    def revoked(self, key: Key, faults: Sequence[str]) -> None:
+        """A compromised key was revoked, or clients still trust it because of `faults`."""
+        rest = {one: why for one, why in self._unrevoked.items() if one != key}
+        self._unrevoked = {**rest, key: faults[0]} if faults else rest
+        for fault in faults:
+            self._tell(RevocationFailed(*key, fault))
 
-    def standings(
-        self,
-        standings: Mapping[Key, RotationStatus],
-        errors: Mapping[Key, str | None],
-        settings: RotationConfig,
-        ticks: float,
-    ) -> None:
-        """Alarm about credentials in danger whose rotation has failed at least once."""
+    def standings(self, standings: Mapping[Key, RotationStatus], ticks: float) -> None:
+        """Log credentials in danger whose rotation has failed at least once."""
         for key, standing in standings.items():
-            error = errors[key]
+            error = self.errors.get(key)
             if error is None or not standing.urgency.alerts:
                 self._told.pop(key, None)
                 continue
@@ -73,10 +87,4 @@ class News:
             if standing.urgency <= before and ticks - told_at < _AGAIN_SECONDS[standing.urgency]:
                 continue
             self._told[key] = (standing.urgency, ticks)
-            event = CertificateUrgent(*key, standing.urgency.name.lower(), standing.due.reason.value, error)
-            self._tell(event)
-            self._alarm(event, settings)
-
-    def _alarm(self, event: Event, settings: RotationConfig) -> None:
-        if settings.alert_command or settings.alert_webhook:
-            self._tasks.start(self._alerts.send(event, settings.alert_command, settings.alert_webhook))
+            self._tell(CertificateUrgent(*key, standing.urgency.name.lower(), standing.due.reason.value, error))

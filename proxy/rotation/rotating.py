@@ -24,6 +24,7 @@ from proxy.net.in_thread import in_thread
 from proxy.net.tasks import Tasks
 from proxy.observe.events.certificates import WindowUnknown
 from proxy.observe.events.event import Tell
+from proxy.observe.scrape import RotationFacts
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.kept import Kept
@@ -56,7 +57,7 @@ class Rotating:
         self._tell = tell
         self._clocks = clocks
         self._planner = Planner(0.0, clocks.jitter)
-        self._news = News(loop, tasks, tell)
+        self._news = News(tell)
         self._kept = Kept(loop, tell)
         self._housekeeping = Housekeeping(loop, tell)
         self._knowledge = Knowledge(loop)
@@ -67,7 +68,6 @@ class Rotating:
         self._busy: set[str] = set()
         """Issuers with a call under way."""
         self._running: set[Key] = set()
-        self._errors: dict[Key, str] = {}
         self._listeners: dict[Key, list[asyncio.Queue[dict[str, Any]]]] = {}
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
@@ -89,7 +89,7 @@ class Rotating:
             for issuer in changed_issuers(before, parts):
                 self._planner.issuer_changed(issuer)
         await self._knowledge.follow(parts)
-        self._errors = {key: error for key, error in self._errors.items() if key in self._knowledge.credentials}
+        self._news.follow(self._knowledge.credentials)
         # rotations under way tell their own end
         for key in self._listeners.keys() - self._knowledge.credentials.keys() - self._running:
             self._told(key, GONE)
@@ -109,7 +109,7 @@ class Rotating:
         """Wait until each missing certificate is there or was tried once, at most `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while any(key not in self._errors for key in self._knowledge.missing):
+                while any(key not in self._news.errors for key in self._knowledge.missing):
                     self._moved.clear()
                     await self._moved.wait()
 
@@ -121,13 +121,17 @@ class Rotating:
 
     def listing(self) -> list[dict[str, Any]]:
         """Every issued credential, as a document."""
-        return self._knowledge.listing(self.standings, self._errors, self._running, self._clocks.wall())
+        return self._knowledge.listing(self.standings, self._news.errors, self._running, self._clocks.wall())
 
     @property
     def standings(self) -> dict[Key, RotationStatus]:
         """The status of each credential."""
         known = {} if self._plan is None else self._plan.standings
         return {key: one for key, one in known.items() if key in self._knowledge.credentials}
+
+    def facts(self) -> list[RotationFacts]:
+        """How each credential is, for status, metrics and alerts."""
+        return self._news.facts(self.standings)
 
     def keys(self, identity: str, slot: str | None) -> list[Key]:
         """The credentials of an identity, or one of them."""
@@ -161,7 +165,7 @@ class Rotating:
         """The steps of a credential that is not tried at once."""
         issuer = self._knowledge.credentials[key].settings.issuer
         if waits > 0:
-            return [waiting(issuer, now.wall, waits, self._errors.get(key))]
+            return [waiting(issuer, now.wall, waits, self._news.errors.get(key))]
         return [busy(issuer)] if issuer in self._busy else []
 
     async def roll_back(self, keys: Sequence[Key]) -> Sequence[Renewed | NotRenewed]:
@@ -201,8 +205,7 @@ class Rotating:
         if not self._busy:
             await self._housekeeping.look_after(parts, now.wall, now.ticks)
         self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._busy))
-        errors = {key: self._errors.get(key) for key in plan.standings}
-        self._news.standings(plan.standings, errors, parts.loaded.config.rotation, now.ticks)
+        self._news.standings(plan.standings, now.ticks)
         for key, _ in plan.attempts:
             credential = self._knowledge.credentials[key]
             self._busy.add(credential.settings.issuer)
@@ -223,7 +226,7 @@ class Rotating:
             await self._remember(parts)
             run = Run(self._loop, task, parts, self._swap, self._clocks.wall)
             outcome = await run.run(lambda step: self._told(key, step), standing.failures)
-            self._ended(parts, key, settings, outcome)
+            self._ended(key, settings, outcome)
             if reason.needs_a_new_key_at_once:
                 now = self._clocks.now()
                 await self._housekeeping.look_after(parts, now.wall, now.ticks, at_once=True)
@@ -244,21 +247,19 @@ class Rotating:
         now = self._clocks.now()
         self._planner.succeeded(key, settings.issuer, leaf.not_valid_before_utc, leaf.not_valid_after_utc, now)
 
-    def _ended(self, parts: Parts, key: Key, settings: IssuedCredentialConfig, outcome: Renewed | NotRenewed) -> None:
+    def _ended(self, key: Key, settings: IssuedCredentialConfig, outcome: Renewed | NotRenewed) -> None:
         now = self._clocks.now()
         if isinstance(outcome, Renewed):
             self.rotations["ok"] += 1
-            self._errors.pop(key, None)
             self._is_replaced(key, settings, outcome.leaf)
             self._news.renewed(key, outcome)
             return
         self.rotations["failed"] += 1
-        self._errors[key] = f"{outcome.step}: {outcome.detail}"
         if outcome.of_issuer:
             self._planner.issuer_failed(settings.issuer, key, outcome.kind, outcome.retry_after, now)
         else:
             self._planner.credential_failed(key, outcome.kind, now)
-        self._news.failed(key, outcome, parts.loaded.config.rotation)
+        self._news.failed(key, outcome)
 
     # -- certificates of compromised keys
 
@@ -284,8 +285,7 @@ class Rotating:
             faults = [str(error) or f"it took longer than {seconds:g} s"]
         finally:
             self._busy.discard(credential.settings.issuer)
-        for fault in faults:
-            self._news.unrevoked(key, fault, parts.loaded.config.rotation)
+        self._news.revoked(key, faults)
         await self._changed()
 
     # -- windows of issuers

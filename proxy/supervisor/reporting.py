@@ -1,7 +1,7 @@
 """What the parent reports about the process: events for the log."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from config.problems import Problem
 from proxy.observe.events.event import Event
@@ -15,10 +15,17 @@ class Reporting:
     def __init__(self, target: LogTarget) -> None:
         """`target` stays open while this is in use."""
         self._target = target
+        self._hear: Callable[[Event], None] | None = None
+
+    def listen(self, hear: Callable[[Event], None]) -> None:
+        """Let `hear` have each event too, after it was logged."""
+        self._hear = hear
 
     def tell(self, event: Event) -> None:
         """Log an event about the process."""
         self._target.log.event(wall_clock(), event)
+        if self._hear is not None:
+            self._hear(event)
 
     def warn(self, problems: Iterable[Problem]) -> None:
         """Log each problem once, as a warning: the parent and a worker may both find it."""

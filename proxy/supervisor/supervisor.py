@@ -20,6 +20,8 @@ from proxy.observe.events.process import ProxyReady, SocketUnused, Stopped
 from proxy.processes.systemd import Notifier
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.rotating import Rotating
+from proxy.supervisor.alerts.alerting import Alerting, WatchedProxy
+from proxy.supervisor.alerts.settings import AlertSettings
 from proxy.supervisor.control.ability import Ability
 from proxy.supervisor.control.certificate_control import RotationControl
 from proxy.supervisor.control.control import SupervisorControl
@@ -90,10 +92,12 @@ class Supervisor:
         self.tickets: Final = TicketRotation(renew, safe, self.served, tell, self.crew.auditing.tickets_rotated)
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
+        self.alerting: Final = self._alerting_of()
         self._secrets = (self.tickets.run, unsealing.run, payload.run)
         self.reloads: Final = self._reloads_by(reloading, changeover, safe)
         self.control: Final = self._control_of(log, safe.trail, payload)
         self.rotating.count_by(self.control.signatures)
+        self.reporting.listen(self.alerting.hear)
 
     def _reloads_by(self, reloading: Reloading, changeover: Changeover, safe: Safe) -> Reloads:
         loop, served = self._loop, self.served
@@ -101,6 +105,7 @@ class Supervisor:
 
         async def followed(edition: Edition) -> None:
             watching.follow(edition)
+            self.alerting.follow(AlertSettings.of(edition.loaded))
             vault, told = safe.vault(edition.loaded), safe.trail.operation
             parts = parts_of(edition.loaded, CLOCKS.wall, showing=self.crew.proofs.showing, vault=vault, told=told)
             await self.rotating.follow(parts)
@@ -131,6 +136,7 @@ class Supervisor:
             trail=trail,
             servers=crew.servers,
             rotating=self.rotating,
+            alerting=self.alerting,
             ability=Ability(served, crew.fleet, crew.servers, crew.tokens, lambda: self.phase),
         )
         return SupervisorControl(
@@ -141,6 +147,15 @@ class Supervisor:
             RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
             SupervisorPayload(loop, served, payload, self.reporting.tell),
         )
+
+    def _alerting_of(self) -> Alerting:
+        watched = WatchedProxy(
+            scrape=lambda: self.control.scrape(),
+            is_serving=lambda: self.phase is None,
+            shortage=lambda: self.crew.servers.why_not_ask(),
+            wall=wall_clock,
+        )
+        return Alerting(self._loop, self._tasks, watched, self.reporting.tell, self.reporting.unexpected)
 
     def check_servers_unless(self, why_not: Callable[[], str | None]) -> None:
         """Make no health checks while `why_not` returns a reason, such as too few descriptors."""
@@ -173,7 +188,7 @@ class Supervisor:
         self._stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reloads.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
-        for work in self._secrets:
+        for work in (*self._secrets, self.alerting.run):
             self._tasks.start(work())
         self._tasks.start(self.crew.auditing.run(self.served.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:

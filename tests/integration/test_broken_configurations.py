@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 TABLES = {
     "files": (
         *("workers", "user", "group", "watch", "reload_seconds", "listener", "identity", "upstream", "route", "issuer"),
-        *("acme", "rotation", "sealing", "audit", "openssl", "limits", "payload", "log", "admin"),
+        *("acme", "rotation", "sealing", "audit", "openssl", "limits", "payload", "log", "admin", "alerts"),
     ),
-    "tokens": ("hsm", "identity", "sealing", "audit"),
+    "tokens": ("hsm", "identity", "sealing", "audit", "alerts"),
 }
 # What may be any text, or is made where it is not there.
 FREE = {

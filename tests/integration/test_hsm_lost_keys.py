@@ -68,6 +68,7 @@ def test_a_lost_key_is_told_of_by_its_identity_and_the_others_of_the_token_serve
             "state": "missing",
         }
         assert one.metric("token_keys_missing", token="plexi") == 1
+        one.until(lambda: one.metric("alerts", kind="key_missing") == 1)
         (token,) = asked(one, "/status")[1]["tokens"]
         assert token["missing_keys"] == [{"key": uri(plexi, "chat"), "identities": ["localhost"]}]
         shown = CliRunner().invoke(app, ["status", "--socket", str(hsm_site.directory / "plexigate.sock")])

@@ -67,6 +67,7 @@ def test_a_wrong_pin_costs_one_login_over_starts_reload_and_two_workers(hsm_site
         one.handshake(one.client())
         assert one.metric("token_pin_refused", token="plexi") == 1
         assert one.metric("token_state", token="plexi", state="stopped") == 2
+        one.until(lambda: one.metric("alerts", kind="pin_refused", urgency="critical") == 1)
         assert control.calls("C_Login") == 1
         # an operator lets it be tried again: by one process, once
         assert release_by_name(latches, "plexi") == ["plexi"]

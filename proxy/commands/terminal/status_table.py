@@ -16,6 +16,9 @@ _URGENT_DAYS: Final = 7
 # Timers of a busy loop are some milliseconds late; people notice a tenth of a second.
 _LATE_SECONDS: Final = 0.05
 _SHOWN_CLIENTS: Final = 10
+_SHOWN_ALERTS: Final = 5
+URGENCY_STYLES: Final = {"critical": "bold red", "serious": "red", "warning": "yellow"}
+"""How an alert is shown."""
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _WORKER_STYLES: Final = {"serving": "green", "silent": "bold red"}
 _GOOD_STATES: Final = frozenset({"up", "slow-start"})
@@ -36,6 +39,7 @@ def _parts(document: Document) -> Iterator[RenderableType]:
         f"reloads: {reloads}, workers restarted: {document['worker_restarts']}",
     )
     yield from _readiness(document["readiness"])
+    yield from _alerts(document["alerts"])
     yield _workers(document["workers"])
     yield _listeners(document["listeners"])
     if any(one["http2"]["connections"] for one in document["listeners"]):
@@ -63,6 +67,14 @@ def _reason(one: Document) -> str:
     return str(
         NotReadyReason(ReadinessSubject(one["subject"]), one["name"], one["detail"], tuple(one.get("routes", ())))
     )
+
+
+def _alerts(alerts: Sequence[Document]) -> Iterator[RenderableType]:
+    if alerts:
+        shown = ", ".join(f"{one['kind']} {one['subject']} ({one['urgency']})" for one in alerts[:_SHOWN_ALERTS])
+        more = f", and {len(alerts) - _SHOWN_ALERTS} more" if len(alerts) > _SHOWN_ALERTS else ""
+        line = f"{how_many(len(alerts), 'alert')} open: {shown}{more}; plexigate alerts tells what to do"
+        yield Text(line, URGENCY_STYLES.get(alerts[0]["urgency"], "yellow"))
 
 
 def _workers(workers: Sequence[Document]) -> Table:

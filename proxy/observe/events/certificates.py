@@ -55,8 +55,8 @@ class RotationFailed(Event):
     """A rotation failed. The certificate before stays in use, and the rotation is tried again.
 
     If `kind` is `permanent`, correct the configuration or the account at the CA, because the same
-    request will fail again. An alert goes out at once. Otherwise wait: `certificate_urgent` follows
-    if time runs out.
+    request will fail again. The alert `rotation_refused` goes out. Otherwise wait:
+    `certificate_urgent` follows if time runs out.
     """
 
     event = "rotation_failed"
@@ -170,27 +170,6 @@ class RotationMemoryLost(Event):
         return (
             f"rotation.json, which keeps pauses and counts across restarts, could not be read or written: {self.detail}"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class AlertFailed(Event):
-    """`rotation.alert_command` or `rotation.alert_webhook` did not take an alert. The alert itself
-    is the event before.
-
-    Correct the program or the address.
-    """
-
-    event = "alert_failed"
-    level = Level.ACTION
-
-    to: str
-    """The program, or the host of the address."""
-    detail: str
-    """Reason."""
-
-    def sentence(self) -> str:
-        """Name the receiver and the reason."""
-        return f"an alert could not be sent to {self.to}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,13 +34,14 @@ class SupervisorControl:
         rotation: RotationControl,
         payload: SupervisorPayload,
     ) -> None:
-        """The admin server asks `rotation` and `payload` directly."""
+        """The admin server asks `rotation`, `payload` and `alerts` directly."""
         self._scraping = scraping
         self._reload = reload
         self._servers = servers
         self._keys = keys
         self.rotation: Final = rotation
         self.payload: Final = payload
+        self.alerts: Final = scraping.alerting
 
     async def scrape(self) -> Scrape:
         """Ask all workers for their counts."""

@@ -8,8 +8,9 @@ from typing import Final
 
 from config.issuers import PLAIN_LISTENER
 from proxy.observe.merging import Retained
-from proxy.observe.scrape import ListenerFacts, RotationFacts, Scrape, WorkerScrape, WorkerState
+from proxy.observe.scrape import ListenerFacts, Scrape, WorkerScrape, WorkerState
 from proxy.rotation.rotating import Rotating
+from proxy.supervisor.alerts.alerting import Alerting
 from proxy.supervisor.control.ability import Ability
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reporting import wall_clock
@@ -44,6 +45,7 @@ class Scraping:
     servers: Servers
     rotating: Rotating
     ability: Ability
+    alerting: Alerting
 
     async def scrape(self) -> Scrape:
         """Ask all workers for their counts."""
@@ -63,12 +65,11 @@ class Scraping:
             tokens=self.tokens.scrape(),
             audit=self.trail.as_row(),
             rotations=dict(self.rotating.rotations),
-            rotating=[
-                RotationFacts(identity, slot, int(one.urgency), one.failures)
-                for (identity, slot), one in self.rotating.standings.items()
-            ],
+            rotating=self.rotating.facts(),
             unmade_checks=self.servers.unmade.as_rows(),
             readiness=await self.ability.readiness(),
+            alerts=self.alerting.open,
+            alert_deliveries=self.alerting.deliveries,
         )
 
     def _listeners(self) -> Iterator[ListenerFacts]:

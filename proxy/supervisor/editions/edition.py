@@ -38,6 +38,7 @@ from proxy.payload.keys import PayloadKeys
 from proxy.processes.material import Material
 from proxy.processes.messages.questions import Prepare, ToldToken
 from proxy.processes.privileges import ProcessAccount, account_of
+from proxy.supervisor.alerts.settings import program_problems
 from proxy.supervisor.editions.issued import issued_material, shut_identities, with_files
 from proxy.supervisor.secrets.payload_store import payload_keys, store_problems
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
@@ -202,6 +203,7 @@ def read_edition(
     credentials = _credentials(loaded, made, now)
     account, doubts = account_of(loaded)
     doubts = [*doubts, *place_problems(loaded), *socket_problems(loaded.file, loaded.config.admin)]
+    doubts += program_problems(loaded)
     problems = [
         *loaded.warnings,
         *key_in_file_warnings(loaded.file, loaded.config.sealing),
@@ -301,6 +303,8 @@ def _facts(
             one.not_after.timestamp(),
             _key_places(file, name, identities[name], one),
             one.leaf.fingerprint(SHA256()).hex(),
+            one.leaf.not_valid_before_utc.timestamp(),
+            is_issued=_configured(file, identities[name], one) is None,
         )
         for name, of_identity in credentials.identities.items()
         for one in of_identity
@@ -312,11 +316,19 @@ def _key_places(file: ConfigFile, identity: str, settings: IdentityConfig, crede
 
     This process may have read their content from elsewhere.
     """
-    for one in settings.credentials:
-        if isinstance(one, CredentialConfig) and credential.certificate_path == file.resolve(one.certificate):
-            return tuple(str(key) for key in one.key)
+    configured = _configured(file, settings, credential)
+    if configured is not None:
+        return tuple(str(key) for key in configured.key)
     issued = tuple(key.location for key in credential.keys if isinstance(key, Pkcs11Key))
     return issued or (f"{identity} {credential.algorithm}",)
+
+
+def _configured(file: ConfigFile, settings: IdentityConfig, credential: Credential) -> CredentialConfig | None:
+    """The table of a credential from files. None for one that was issued."""
+    for one in settings.credentials:
+        if isinstance(one, CredentialConfig) and credential.certificate_path == file.resolve(one.certificate):
+            return one
+    return None
 
 
 def _checks(file: ConfigFile, upstreams: Mapping[str, UpstreamConfig]) -> Sequence[HealthCheck]:

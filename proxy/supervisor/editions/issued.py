@@ -37,7 +37,7 @@ def _read(parts: Parts) -> tuple[Material, list[Problem]]:
     is_all_issued = all(chain in files for chain in chains)
     problems = [
         *issuance_problems(parts),
-        *outside_problems(loaded.file, loaded.config.rotation, loaded.config.issuer, is_all_issued=is_all_issued),
+        *outside_problems(loaded.file, loaded.config.issuer, is_all_issued=is_all_issued),
     ]
     problems += [
         parts.loaded.file.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults

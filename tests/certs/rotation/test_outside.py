@@ -23,7 +23,6 @@ def problems_of(site: Site, text: str, *, is_all_issued: bool = False) -> list[P
     return list(
         outside_problems(
             (given := load(site.write(site.minimal + text))).file,
-            given.config.rotation,
             given.config.issuer,
             is_all_issued=is_all_issued,
         )
@@ -57,14 +56,12 @@ def test_programs_are_looked_for_as_they_will_be_run(site: Site, monkeypatch: py
     program.write_text("#!/bin/sh\n")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", str(site.directory))
-    text = '[rotation]\nalert_command = ["{0}", "x"]\n[issuer.ca]\ntype = "acme"\n'
-    text += 'directory = "https://ca.test"\nchallenge = "dns-01"\nhook = ["{0}"]\n'
+    text = '[issuer.ca]\ntype = "acme"\ndirectory = "https://ca.test"\nchallenge = "dns-01"\nhook = ["{0}"]\n'
     # hooks have a PATH of their own
     assert [one.key for one in problems_of(site, text.format("mine"))] == ["issuer.ca.hook[0]"]
-    assert [one.key for one in problems_of(site, text.format("true"))] == ["rotation.alert_command[0]"]
     assert problems_of(site, text.format(program)) == []
     program.chmod(0o600)
-    assert len(problems_of(site, text.format(program))) == 2
+    assert len(problems_of(site, text.format(program))) == 1
 
 
 def test_what_is_there_is_fine(site: Site) -> None:
@@ -74,7 +71,7 @@ def test_what_is_there_is_fine(site: Site) -> None:
 
 
 def test_what_only_renewals_need_keeps_nobody_from_serving_what_is_issued(site: Site) -> None:
-    text = '[rotation]\nalert_command = ["no-such-program"]\n' + issuer(ca_file="missing", root_file="missing")
+    text = issuer(ca_file="missing", root_file="missing")
     for is_all_issued in (False, True):
         found = problems_of(site, text, is_all_issued=is_all_issued)
-        assert [one.is_error for one in found] == [not is_all_issued] * 3
+        assert [one.is_error for one in found] == [not is_all_issued] * 2

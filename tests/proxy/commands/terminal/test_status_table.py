@@ -13,7 +13,7 @@ from proxy.observe.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import Scrape, WorkerState
 from proxy.observe.status import status
-from tests.fakes_admin import NOW, fed, scrape, server, worker
+from tests.fakes_admin import DOWN, NOW, fed, scrape, server, worker
 
 
 def shown(document: dict[str, Any], width: int = 140) -> str:
@@ -72,8 +72,8 @@ def test_workers_that_disagree_are_counted() -> None:
 
 
 def test_tokens_with_what_is_wrong() -> None:
-    assert lines(shown(status(scrape())), "plexi") == ["plexi well good closed 6 4 6 2 9 of 16 0 s ago"]
-    found = scrape()
+    found = replace(scrape(), alerts=())
+    assert lines(shown(status(found)), "plexi") == ["plexi well good closed 6 4 6 2 9 of 16 0 s ago"]
     failing = worker(1, fed())
     failing = replace(
         failing, snapshot={**failing.snapshot, "token_states": [{"token": "plexi", "state": "stopped", "count": 1}]}
@@ -150,3 +150,12 @@ def test_what_keeps_it_from_being_ready_stands_on_top() -> None:
     ]
     assert lines(text, "in doubt") == ["in doubt: upstream files has only servers that are drained"]
     assert lines(text, "4000") == ["0 4000 silent 2 h 1 min - 4 61.0 MB <= 5 ms"]
+
+
+def test_open_alerts_are_one_line_with_the_most_urgent_first() -> None:
+    assert "alert" not in shown(status(replace(scrape(), alerts=())))
+    (line,) = lines(shown(status(scrape())), "alert")
+    assert line == "1 alert open: upstream_down chat (critical); plexigate alerts tells what to do"
+    many = replace(scrape(), alerts=[DOWN] * 7)
+    assert "7 alerts open: " in shown(status(many))
+    assert ", and 2 more; plexigate alerts" in shown(status(many))

@@ -34,12 +34,13 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
 
 
 def test_what_a_renewal_lacks_refuses_no_start_that_could_serve(tmp_path: Path) -> None:
-    scene = Rotations(tmp_path, configuration(rotation='alert_command = ["no-such-program"]'))
+    other = '[issuer.other]\ntype = "acme"\ndirectory = "https://ca.test"\nroot_file = "missing"\n'
+    scene = Rotations(tmp_path, configuration(further=other))
     (fault,) = issued_material(scene.parts.loaded)[1]
-    assert (fault.key, fault.is_error) == ("rotation.alert_command[0]", True)
+    assert (fault.key, fault.is_error) == ("issuer.other.root_file", True)
     scene.serve()
     (fault,) = issued_material(scene.parts.loaded)[1]
-    assert (fault.key, fault.is_error) == ("rotation.alert_command[0]", False)
+    assert (fault.key, fault.is_error) == ("issuer.other.root_file", False)
 
 
 def test_no_state_directory_is_no_material(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""`plexigate alerts`: lists the open alerts of the running proxy, and sends a test alert."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.status_table import URGENCY_STYLES
+
+# wide enough for sentences when the output is not a terminal
+_FILE_COLUMNS = 200
+
+app = typer.Typer(
+    name="alerts",
+    help="What wants a person: the open alerts of the running proxy.",
+    epilog="Example: plexigate alerts && plexigate alerts test",
+)
+
+_Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
+]
+_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
+
+
+@app.callback(invoke_without_command=True)
+def alerts(
+    context: typer.Context,
+    config: _Config = None,
+    socket: _Socket = None,
+    as_json: _Json = False,  # noqa: FBT002 - the signature of a typer command
+) -> None:
+    """List the open alerts: what is wrong, since when, and what to do.
+
+    Exits with 0 when the proxy answers, also if alerts are open, with 1 when it
+    does not.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    document = asked(config, socket, lambda client: client.get("/alerts"))
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    elif document["alerts"]:
+        table_console(_FILE_COLUMNS).print(alert_table(document))
+    else:
+        typer.echo("No alert is open.")
+
+
+def alert_table(document: Mapping[str, Any]) -> Table:
+    """Make the table from the answer to `GET /alerts`."""
+    table = Table("urgency", "kind", "since", "what is wrong, and what to do", box=None, header_style="bold")
+    for one in document["alerts"]:
+        table.add_row(
+            Text(one["urgency"], URGENCY_STYLES.get(one["urgency"], "")),
+            Text(one["kind"]),
+            Text(one["since"]),
+            Text.assemble(f"{one['text']}\n", (one["remedy"], "dim")),
+        )
+    return table
+
+
+@app.command("test", epilog="Example: plexigate alerts test && echo arrived")
+def send_test(config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
+    """Send a test alert to each receiver of [alerts], by the running proxy.
+
+    Exits with 0 if each one took it, with 1 if one did not, or if there is none.
+    """
+    answer = asked(config, socket, lambda client: client.post("/alerts/test", {}))
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        for one in answer["receivers"]:
+            outcome = "took the test alert" if one["ok"] else f"did not take the test alert: {one['detail']}"
+            typer.echo(f"{one['receiver']} {one['to']} {outcome}")
+    if not answer["receivers"]:
+        raise ended("there is no receiver: set command or webhook in [alerts], and reload")
+    if not answer["ok"]:
+        raise typer.Exit(1)

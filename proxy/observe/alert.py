@@ -1,0 +1,103 @@
+"""Alerts: what wants a person, how urgent it is, and the message that receivers get. Pure.
+
+`Notice.as_json` is a contract with the programs that read it: see docs/alerts.md. A change that
+could break them takes another `VERSION`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
+
+VERSION: Final = 1
+"""The version of the message. Receivers ignore fields that they do not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something that wants a person at this moment.
+
+    `subject` tells it apart from others of its kind. `text` says in one sentence what is wrong.
+    """
+
+    kind: AlertKind
+    subject: str
+    urgency: AlertUrgency
+    text: str
+
+    @property
+    def key(self) -> tuple[AlertKind, str]:
+        """Two concerns with the same key are one alert."""
+        return self.kind, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """A concern that was told. `since` is the time of its first sight, in UNIX seconds."""
+
+    concern: Concern
+    since: float
+    times: int
+    """How many times it was sent to the receivers."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts for `plexigate alerts --json`, the status and the receivers."""
+        concern = self.concern
+        return {
+            "kind": str(concern.kind),
+            "subject": concern.subject,
+            "urgency": str(concern.urgency),
+            "since": utc(self.since),
+            "text": concern.text,
+            "remedy": KINDS[concern.kind].remedy,
+            "times": self.times,
+        }
+
+
+class AlertState(StrEnum):
+    """Whether an alert still holds."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One message about an alert. `at` is its time in UNIX seconds.
+
+    `is_repeat`: the same was told before, and nothing has changed.
+    """
+
+    state: AlertState
+    alert: OpenAlert
+    at: float
+    is_repeat: bool = False
+
+    @property
+    def key(self) -> tuple[AlertKind, str]:
+        """Of two messages with the same key only the latest is of interest."""
+        return self.alert.concern.key
+
+    @property
+    def urgency(self) -> AlertUrgency:
+        """How soon it has to arrive."""
+        return self.alert.concern.urgency
+
+    def as_json(self, host: str) -> dict[str, Any]:
+        """The message. `host` is the name of this machine: there may be several proxies."""
+        facts = self.alert.as_json()
+        return {
+            "version": VERSION,
+            "state": str(self.state),
+            "key": f"{facts['kind']}/{facts['subject']}",
+            "host": host,
+            "at": utc(self.at),
+            **facts,
+        }
+
+
+def utc(seconds: float) -> str:
+    """UNIX seconds as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,211 @@
+"""Looks at the whole proxy again and again, and tells receivers what wants a person.
+
+Theory of operation. Every ten seconds, and soon after each event of the parent, the state of the
+proxy is judged (`rules`, `incidents`) and compared with the table of open alerts. What comes of
+that goes to the log and to one courier for each receiver. No part of the parent waits for a
+receiver, and none has to remember that it has raised an alert: what is not wrong any more is
+resolved by the next look.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.net.in_thread import in_thread
+from proxy.net.tasks import Tasks
+from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert
+from proxy.observe.alert_kinds import KINDS, AlertKind
+from proxy.observe.events.alerts import AlertFailed, AlertRaised, AlertResolved, AlertsArriveAgain
+from proxy.observe.events.event import Event, Tell
+from proxy.observe.scrape import Scrape
+from proxy.supervisor.alerts.courier import Courier
+from proxy.supervisor.alerts.incidents import Incidents
+from proxy.supervisor.alerts.memory import remember, remembered
+from proxy.supervisor.alerts.open_alerts import Moment, OpenAlerts
+from proxy.supervisor.alerts.receivers import ProgramReceiver, Receiver, WebhookReceiver
+from proxy.supervisor.alerts.rules import AlertFacts, Rules
+from proxy.supervisor.alerts.settings import AlertSettings
+from proxy.supervisor.alerts.surroundings import ClockWatch, unwritable
+
+_LOOK_SECONDS: Final = 10.0
+# After an event the next look comes sooner, but not at once: its followers are seen with it.
+_SOON_SECONDS: Final = 1.0
+_DIRECTORIES_SECONDS: Final = 60.0
+# A network file system that is away blocks for ever.
+_DISK_SECONDS: Final = 5.0
+_OURS: Final = (AlertRaised, AlertResolved, AlertFailed, AlertsArriveAgain)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedProxy:
+    """The proxy, as far as alerts need it."""
+
+    scrape: Callable[[], Awaitable[Scrape]]
+    is_serving: Callable[[], bool]
+    """Whether it neither starts nor ends."""
+    shortage: Callable[[], str | None]
+    """Why the parent is short of descriptors."""
+    wall: Callable[[], float]
+    """UNIX seconds."""
+
+
+class Alerting:
+    """Alerts from `follow` on, while `run` runs."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        proxy: WatchedProxy,
+        tell: Tell,
+        report: Callable[[BaseException], None],
+    ) -> None:
+        """`tell` logs events, `report` logs errors of ours."""
+        self._loop = loop
+        self._tasks = tasks
+        self._proxy = proxy
+        self._tell = tell
+        self._report = report
+        self._table = OpenAlerts()
+        self._rules = Rules()
+        self._incidents = Incidents()
+        self._clock = ClockWatch(proxy.wall)
+        self._settings: AlertSettings | None = None
+        self._couriers: dict[object, tuple[Courier, asyncio.Task[None]]] = {}
+        self._results: Counter[tuple[str, str]] = Counter()
+        self._unwritable: Mapping[str, str] = {}
+        self._directories_at = float("-inf")
+        self._stirred = asyncio.Event()
+        self._looking = asyncio.Lock()
+
+    # -- what others do with it
+
+    @property
+    def open(self) -> Sequence[OpenAlert]:
+        """The open alerts, the most urgent first."""
+        return self._table.told
+
+    @property
+    def deliveries(self) -> Mapping[tuple[str, str], int]:
+        """Attempts to deliver, by receiver (`command`, `webhook`) and result (`ok`, `failed`)."""
+        return dict(self._results)
+
+    def follow(self, settings: AlertSettings) -> None:
+        """Use these settings from now on. A receiver that is new gets the open alerts."""
+        self._settings = settings
+        wanted = self._receivers(settings)
+        for place in self._couriers.keys() - wanted.keys():
+            _, task = self._couriers.pop(place)
+            task.cancel()
+        for place in wanted.keys() - self._couriers.keys():
+            courier = Courier(self._loop, wanted[place], socket.gethostname(), self._tell, self._results)
+            for notice in self._table.again(self._moment()):
+                courier.put(notice)
+            self._couriers[place] = courier, self._tasks.start_to_cancel(courier.run())
+
+    def _receivers(self, settings: AlertSettings) -> dict[object, Receiver]:
+        found: dict[object, Receiver] = {}
+        if settings.command:
+            found[settings.command] = ProgramReceiver(settings.command)
+        if settings.webhook is not None:
+            found[settings.webhook] = WebhookReceiver(self._loop, settings.webhook)
+        return found
+
+    def hear(self, event: Event) -> None:
+        """Take an event of the parent: look again soon."""
+        if not isinstance(event, _OURS):
+            self._incidents.hear(event, self._loop.time())
+            self._stirred.set()
+
+    # -- admin.alerts.AlertControl
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """Look, then return the open alerts as documents."""
+        await self.look()
+        return [one.as_json() for one in self.open]
+
+    async def test(self) -> list[dict[str, Any]]:
+        """Send a test alert to each receiver. Returns what each did."""
+        kind, now = AlertKind.TEST, self._proxy.wall()
+        concern = Concern(kind, "test", KINDS[kind].urgency, "this is a test: plexigate alerts test was called")
+        notice = Notice(AlertState.FIRING, OpenAlert(concern, now, 1), now)
+        couriers = [courier for courier, _ in self._couriers.values()]
+        faults = [await courier.deliver(notice) for courier in couriers]
+        return [
+            {"receiver": courier.receiver.kind, "to": courier.receiver.name, "ok": fault is None, "detail": fault}
+            for courier, fault in zip(couriers, faults, strict=True)
+        ]
+
+    # -- the looks
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        await self._take_up()
+        while True:
+            self._stirred.clear()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - alerts must not end with their first error
+                self._report(error)
+                self._stirred.clear()  # the report is an event: without this the next error follows at once
+            await asyncio.sleep(_SOON_SECONDS)
+            left = min(_LOOK_SECONDS, self._table.look_within) - _SOON_SECONDS
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, left)):
+                    await self._stirred.wait()
+
+    async def look(self) -> None:
+        """Judge the proxy once, and tell what has changed."""
+        async with self._looking:
+            if self._settings is not None and self._proxy.is_serving():
+                await self._look(self._settings)
+
+    async def _look(self, settings: AlertSettings) -> None:
+        await self._look_at_directories(settings)
+        scrape = await self._proxy.scrape()
+        if not self._proxy.is_serving():  # the drain has begun meanwhile: workers that end are no concern
+            return
+        facts = AlertFacts(
+            scrape, settings.certificate_left, self._proxy.shortage(), self._unwritable, self._clock.jump()
+        )
+        now = self._moment()
+        concerns = [*self._rules.concerns(facts, now.ticks), *self._incidents.concerns(now.ticks)]
+        notices = self._table.settle(concerns, now, settings.patience)
+        for notice in notices:
+            self._tell_of(notice)
+            for courier, _ in self._couriers.values():
+                courier.put(notice)
+        memory, alerts = settings.memory, self._table.kept()
+        if notices and memory is not None:
+            with contextlib.suppress(TimeoutError):  # the look at the directories tells of it
+                async with asyncio.timeout(_DISK_SECONDS):
+                    await in_thread(self._loop, lambda: remember(memory, alerts))
+
+    async def _look_at_directories(self, settings: AlertSettings) -> None:
+        if self._loop.time() - self._directories_at >= _DIRECTORIES_SECONDS:
+            self._directories_at = self._loop.time()
+            try:
+                async with asyncio.timeout(_DISK_SECONDS):
+                    self._unwritable = await in_thread(self._loop, lambda: unwritable(settings.directories))
+            except TimeoutError:
+                self._unwritable = dict.fromkeys(map(str, settings.directories), "it does not answer")
+
+    def _tell_of(self, notice: Notice) -> None:
+        concern = notice.alert.concern
+        if notice.state is AlertState.RESOLVED:
+            self._tell(AlertResolved(str(concern.kind), concern.subject, round(notice.at - notice.alert.since, 1)))
+        elif not notice.is_repeat:
+            remedy = KINDS[concern.kind].remedy
+            self._tell(AlertRaised(str(concern.kind), concern.subject, str(concern.urgency), concern.text, remedy))
+
+    async def _take_up(self) -> None:
+        memory = None if self._settings is None else self._settings.memory
+        if memory is not None:
+            self._table.take_up(await in_thread(self._loop, lambda: remembered(memory)), self._moment())
+
+    def _moment(self) -> Moment:
+        return Moment(self._proxy.wall(), self._loop.time())

@@ -1,0 +1,29 @@
+"""Counters whose growth is a concern for some time. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+HELD_SECONDS: Final = 600.0
+"""How long a growth is a concern: a second one within ten minutes belongs to the same fault."""
+
+
+class Growth:
+    """Remembers the values of counters at each look, and when each has grown."""
+
+    def __init__(self, held_seconds: float = HELD_SECONDS) -> None:
+        """The first value of a counter counts from zero: it is that of a new process."""
+        self._held_seconds = held_seconds
+        self._values: dict[str, int] = {}
+        self._grown: dict[str, tuple[float, int]] = {}
+        """The latest growth, and the value of the counter before the trouble began."""
+
+    def look(self, values: Mapping[str, int], ticks: float) -> dict[str, int]:
+        """The counters that have grown lately, and by how much since that began."""
+        for name, value in values.items():
+            before = self._values.get(name, 0)
+            if value > before:
+                _, began_with = self._grown.get(name, (ticks, before))
+                self._grown[name] = ticks, began_with
+            self._values[name] = max(value, before)  # a worker that is leaving may be missing for a moment
+        self._grown = {name: one for name, one in self._grown.items() if ticks - one[0] < self._held_seconds}
+        return {name: self._values[name] - began_with for name, (_, began_with) in self._grown.items()}

@@ -1,0 +1,153 @@
+"""The alerts that are open: one for each fault, repeated while it lasts, resolved when it is over.
+Pure.
+
+Theory of operation. At each look the table gets everything that is wrong at that moment. A concern
+that is new is told, some kinds only when they have lasted for a while. One that was told is told
+again when it becomes more urgent, or when its time to be repeated has come. One that is absent for
+`resolve_seconds` is resolved. So a fault that comes and goes within that time is one alert.
+
+`kept` and `take_up` carry the table over a restart. What still holds is then told once more. What
+does not is resolved: its receivers would otherwise wait for that for ever.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert
+from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
+
+# A new process needs so long to find faults again: health checks fail several times, tokens are
+# probed.
+_TAKEN_UP_SECONDS: Final = 120.0
+_NEVER: Final = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time on both clocks: `wall` in UNIX seconds for people, `ticks` in seconds for waits."""
+
+    wall: float
+    ticks: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPatience:
+    """After how many seconds an open alert is told again, and how long it is absent when it is
+    resolved.
+    """
+
+    repeat_seconds: Mapping[AlertUrgency, float]
+    resolve_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _TableRow:
+    """`begun` and `seen`: the ticks of the first and the latest sight. `told`: the ticks of the
+    latest message, None before the first. `told_as`: the urgency that was told.
+    """
+
+    concern: Concern
+    since: float
+    begun: float
+    seen: float
+    told: float | None = None
+    told_as: AlertUrgency = AlertUrgency.WARNING
+    times: int = 0
+
+    @property
+    def alert(self) -> OpenAlert:
+        return OpenAlert(self.concern, self.since, self.times)
+
+    def lasts_in(self, ticks: float) -> float:
+        """Seconds until the concern has lasted for long enough to be told."""
+        return self.begun + KINDS[self.concern.kind].after_seconds - ticks
+
+
+class OpenAlerts:
+    """The table of one proxy."""
+
+    def __init__(self) -> None:
+        """The table is empty."""
+        self._entries: dict[tuple[AlertKind, str], _TableRow] = {}
+        self.look_within = float("inf")
+        """Seconds from the latest look until an alert is resolved, or until one is due."""
+
+    @property
+    def told(self) -> Sequence[OpenAlert]:
+        """The alerts that are open, the most urgent first, then the oldest."""
+        told = [one.alert for one in self._entries.values() if one.told is not None]
+        return sorted(told, key=lambda one: (one.concern.urgency.rank, one.since))
+
+    def settle(self, concerns: Iterable[Concern], now: Moment, patience: AlertPatience) -> list[Notice]:
+        """Compare the table with everything that is wrong now. Returns what is to be told."""
+        notices: list[Notice] = []
+        present = _by_key(concerns)
+        for key, concern in present.items():
+            entry = self._entries.get(key) or _TableRow(concern, now.wall, now.ticks, now.ticks)
+            entry = replace(entry, concern=concern, seen=max(entry.seen, now.ticks))
+            if _is_to_be_told(entry, now.ticks, patience):
+                is_repeat = entry.told not in {None, _NEVER} and not concern.urgency.exceeds(entry.told_as)
+                entry = replace(entry, told=now.ticks, told_as=concern.urgency, times=entry.times + 1)
+                notices.append(Notice(AlertState.FIRING, entry.alert, now.wall, is_repeat))
+            self._entries[key] = entry
+        waits = [entry.lasts_in(now.ticks) for entry in self._entries.values() if entry.told is None]
+        for key in self._entries.keys() - present.keys():
+            entry = self._entries[key]
+            if entry.told is None:
+                del self._entries[key]
+            elif (left := entry.seen + patience.resolve_seconds - now.ticks) > 0:
+                waits.append(left)
+            else:
+                del self._entries[key]
+                notices.append(Notice(AlertState.RESOLVED, entry.alert, now.wall))
+        self.look_within = min(waits, default=float("inf"))
+        return notices
+
+    def again(self, now: Moment) -> list[Notice]:
+        """All open alerts, for a receiver that is new."""
+        return [Notice(AlertState.FIRING, one, now.wall) for one in self.told]
+
+    # -- across a restart
+
+    def kept(self) -> list[dict[str, Any]]:
+        """The open alerts, for a file."""
+        return [
+            {
+                "kind": str(one.concern.kind),
+                "subject": one.concern.subject,
+                "urgency": str(one.concern.urgency),
+                "text": one.concern.text,
+                "since": one.since,
+                "times": one.times,
+            }
+            for one in self.told
+        ]
+
+    def take_up(self, document: Iterable[Mapping[str, Any]], now: Moment) -> None:
+        """Remember what `kept` of an earlier process returned. Leaves out what it does not know."""
+        for one in document:
+            try:
+                urgency = AlertUrgency(one["urgency"])
+                concern = Concern(AlertKind(one["kind"]), str(one["subject"]), urgency, str(one["text"]))
+                since, times = float(one["since"]), int(one["times"])
+            except (KeyError, TypeError, ValueError):
+                continue  # of another version
+            seen = now.ticks + _TAKEN_UP_SECONDS
+            self._entries[concern.key] = _TableRow(concern, since, now.ticks, seen, _NEVER, urgency, times)
+
+
+def _by_key(concerns: Iterable[Concern]) -> dict[tuple[AlertKind, str], Concern]:
+    """Of several concerns with the same key the most urgent one."""
+    found: dict[tuple[AlertKind, str], Concern] = {}
+    for one in concerns:
+        if one.key not in found or one.urgency.exceeds(found[one.key].urgency):
+            found[one.key] = one
+    return found
+
+
+def _is_to_be_told(entry: _TableRow, ticks: float, patience: AlertPatience) -> bool:
+    if entry.told is None:
+        return entry.lasts_in(ticks) <= 0
+    urgency = entry.concern.urgency
+    return urgency.exceeds(entry.told_as) or ticks - entry.told >= patience.repeat_seconds[urgency]

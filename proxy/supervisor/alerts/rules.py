@@ -1,0 +1,216 @@
+"""What is wrong, read from the state of the whole proxy at one moment. Pure.
+
+A rule is a function from the facts to concerns. A concern is there as long as its cause is: the
+table of open alerts adds the memory.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from certs.rotation.urgency import Urgency
+from proxy.limits.reasons import ConnectionReason
+from proxy.observe.alert import Concern, utc
+from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
+from proxy.observe.readiness import ReadinessSubject
+from proxy.observe.scrape import CertificateFacts, Scrape
+from proxy.supervisor.alerts.growth import Growth
+from proxy.upstream.statistics import ServerState
+
+_DAY: Final = 86_400.0
+_HOUR: Final = 3_600.0
+# Of the lifetime of a certificate from a file: clients of CAs renew when a third is left.
+_SHARE_LEFT: Final = 1 / 4
+_SERIOUS_PART: Final = 1 / 3
+_CRITICAL_PART: Final = 1 / 10
+_OF_ROTATION: Final = {
+    Urgency.LATE: AlertUrgency.WARNING,
+    Urgency.GRAVE: AlertUrgency.SERIOUS,
+    Urgency.EXPIRED: AlertUrgency.CRITICAL,
+}
+_OF_SUBJECT: Final = {
+    ReadinessSubject.IDENTITY: AlertKind.IDENTITY_UNUSABLE,
+    ReadinessSubject.UPSTREAM: AlertKind.UPSTREAM_DOWN,
+    ReadinessSubject.WORKER: AlertKind.WORKER_AWAY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFacts:
+    """The state of the proxy, and of what is around it."""
+
+    scrape: Scrape
+    certificate_left: float
+    """Seconds that a certificate from a file has left when it becomes a concern."""
+    shortage: str | None = None
+    """Why the parent is short of descriptors."""
+    unwritable: Mapping[str, str] = field(default_factory=dict)
+    """Why a state directory cannot be written, by directory."""
+    clock_jump: float | None = None
+    """By how many seconds the clock was set lately."""
+
+
+class Rules:
+    """All rules. Those about counters remember the values of the look before."""
+
+    def __init__(self) -> None:
+        """The first look is that of a new process."""
+        self._growth = Growth()
+
+    def concerns(self, facts: AlertFacts, ticks: float) -> Iterator[Concern]:
+        """Everything that is wrong."""
+        for rule in _RULES:
+            yield from rule(facts)
+        yield from _grown(self._growth.look(_counters(facts.scrape), ticks))
+
+
+def _concern(kind: AlertKind, subject: str, text: str, urgency: AlertUrgency | None = None) -> Concern:
+    return Concern(kind, subject, urgency or KINDS[kind].urgency, text)
+
+
+def _tokens(facts: AlertFacts) -> Iterator[Concern]:
+    for one in facts.scrape.tokens:
+        match one.condition:
+            case "well":
+                pass
+            case "pin_refused":
+                text = f"token {one.token} refused its PIN: {one.detail}"
+                yield _concern(AlertKind.PIN_REFUSED, one.token, text)
+            case _:
+                text = f"token {one.token} cannot be used ({one.condition}): {one.detail}"
+                yield _concern(AlertKind.TOKEN_UNUSABLE, one.token, text)
+        for key, identities in one.missing_keys.items():
+            text = f"token {one.token} has no key {key}, or it cannot sign; {', '.join(identities)} needs it"
+            yield _concern(AlertKind.KEY_MISSING, key, text)
+
+
+def _readiness(facts: AlertFacts) -> Iterator[Concern]:
+    for one in facts.scrape.readiness.reasons:
+        if one.subject in _OF_SUBJECT:  # a proxy that starts or ends is no concern
+            yield _concern(_OF_SUBJECT[one.subject], one.name, str(one))
+
+
+def _servers(facts: AlertFacts) -> Iterator[Concern]:
+    down = {one.name for one in facts.scrape.readiness.reasons if one.subject is ReadinessSubject.UPSTREAM}
+    states: dict[tuple[str, str], set[str]] = {}
+    for worker in facts.scrape.workers:
+        for row in worker.servers:
+            states.setdefault((row["upstream"], row["server"]), set()).add(row["state"])
+    for (upstream, server), seen in states.items():
+        if seen == {ServerState.DOWN} and upstream not in down:
+            text = f"server {server} of upstream {upstream} is down; others do its work"
+            yield _concern(AlertKind.SERVER_DOWN, f"{upstream} {server}", text)
+
+
+def _checks(facts: AlertFacts) -> Iterator[Concern]:
+    for one in facts.scrape.unmade_checks:
+        if one.reason is not None:
+            text = f"the health checks of upstream {one.upstream} cannot be made: {one.reason}"
+            yield _concern(AlertKind.HEALTH_CHECKS_NOT_MADE, one.upstream, text)
+
+
+def _certificates(facts: AlertFacts) -> Iterator[Concern]:
+    now = facts.scrape.now
+    for one in facts.scrape.certificates:
+        subject, name = f"{one.identity} {one.algorithm}", f"the {one.algorithm} certificate of {one.identity}"
+        if one.begins_at > now:
+            text = f"{name} is not valid before {utc(one.begins_at)}; by this machine's clock it is {utc(now)}"
+            yield _concern(AlertKind.CERTIFICATE_NOT_YET_VALID, subject, text)
+        urgency = None if one.is_issued else _urgency_of(one, now, facts.certificate_left)
+        if urgency is not None:
+            left = one.expires_at - now
+            when = f"expires in {_span(left)}" if left > 0 else "has expired"
+            text = f"{name} {when}, on {utc(one.expires_at)}"
+            yield _concern(AlertKind.CERTIFICATE_EXPIRING, subject, text, urgency)
+
+
+def _urgency_of(one: CertificateFacts, now: float, wanted: float) -> AlertUrgency | None:
+    room = min(wanted, (one.expires_at - one.begins_at) * _SHARE_LEFT)
+    left = one.expires_at - now
+    if left > room:
+        return None
+    if left > room * _SERIOUS_PART:
+        return AlertUrgency.WARNING
+    return AlertUrgency.SERIOUS if left > room * _CRITICAL_PART else AlertUrgency.CRITICAL
+
+
+def _rotations(facts: AlertFacts) -> Iterator[Concern]:
+    for one in facts.scrape.rotating:
+        subject, name = f"{one.identity} {one.credential}", f"the {one.credential} credential of {one.identity}"
+        urgency = _OF_ROTATION.get(Urgency(one.urgency))
+        if one.error is not None and urgency is not None:
+            text = f"{name} should have been replaced, and that fails: {one.error}"
+            yield _concern(AlertKind.ROTATION_FAILING, subject, text, urgency)
+        if one.error is not None and one.is_refused:
+            yield _concern(AlertKind.ROTATION_REFUSED, subject, f"{name} is not rotated: {one.error}")
+        if one.unrevoked is not None:
+            text = f"the compromised key of {name} is still trusted: {one.unrevoked}"
+            yield _concern(AlertKind.REVOCATION_FAILED, subject, text)
+
+
+def _surroundings(facts: AlertFacts) -> Iterator[Concern]:
+    if facts.shortage is not None:
+        text = f"the parent is short of descriptors: {facts.shortage}"
+        yield _concern(AlertKind.DESCRIPTORS_SHORT, "parent", text)
+    for directory, why in facts.unwritable.items():
+        yield _concern(AlertKind.STATE_NOT_WRITABLE, directory, f"{directory} cannot be written: {why}")
+    if facts.clock_jump is not None:
+        ahead = "forward" if facts.clock_jump > 0 else "back"
+        text = f"the clock was set {ahead} by {_span(abs(facts.clock_jump))}; now it is {utc(facts.scrape.now)}"
+        yield _concern(AlertKind.CLOCK_JUMPED, "clock", text)
+
+
+_RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
+    _tokens,
+    _readiness,
+    _servers,
+    _checks,
+    _certificates,
+    _rotations,
+    _surroundings,
+)
+
+# What a counter counts, for the text, and the kind of its growth.
+_COUNTED: Final[Mapping[str, tuple[AlertKind, str, str]]] = {
+    "log_dropped": (AlertKind.LOG_LINES_LOST, "log", "log lines were lost"),
+    "log_errors": (AlertKind.LOG_LINES_LOST, "log", "attempts to write or open the log failed"),
+    "audit_lost": (AlertKind.AUDIT_LINES_LOST, "audit", "lines of the audit log were lost"),
+    "audit_unsigned": (AlertKind.AUDIT_UNSIGNED, "audit", "checkpoints of the audit log are not signed"),
+    ConnectionReason.OUT_OF_DESCRIPTORS: (
+        *(AlertKind.DESCRIPTORS_SHORT, "workers"),
+        "times a worker stopped accepting connections, because descriptors were short",
+    ),
+    ConnectionReason.OUT_OF_MEMORY: (
+        *(AlertKind.MEMORY_SHORT, "workers"),
+        "times a worker stopped accepting connections, because memory was short",
+    ),
+}
+
+
+def _counters(scrape: Scrape) -> dict[str, int]:
+    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
+    logs = [row for one in snapshots for row in one.get("log", ())]
+    failures = [row for one in snapshots for row in one.get("failures", ())]
+    dropped, errors = scrape.log_losses
+    return {
+        "log_dropped": dropped + sum(row["dropped"] for row in logs),
+        "log_errors": errors + sum(row["errors"] for row in logs),
+        "audit_lost": scrape.audit.get("lost", 0),
+        "audit_unsigned": scrape.audit.get("unsigned", 0),
+        **{
+            reason: sum(row["count"] for row in failures if row["reason"] == reason)
+            for reason in (ConnectionReason.OUT_OF_DESCRIPTORS, ConnectionReason.OUT_OF_MEMORY)
+        },
+    }
+
+
+def _grown(grown: Mapping[str, int]) -> Iterator[Concern]:
+    for name, by in grown.items():
+        kind, subject, what = _COUNTED[name]
+        yield _concern(kind, subject, f"{by} {what}")
+
+
+def _span(seconds: float) -> str:
+    if seconds < 2 * _HOUR:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / _HOUR:.0f} h" if seconds < 2 * _DAY else f"{seconds / _DAY:.0f} d"

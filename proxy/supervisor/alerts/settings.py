@@ -1,0 +1,74 @@
+"""What `[alerts]` and the former keys of `[rotation]` say, and whether the program can be run."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from certs.hierarchy.configured import directory_of
+from certs.hsm.access import state_directory
+from config.loaded import LoadedConfig
+from config.problems import Problem, shown
+from config.webhook import Webhook
+from proxy.observe.alert_kinds import AlertUrgency
+from proxy.supervisor.alerts.open_alerts import AlertPatience
+
+_MEMORY: Final = "alerts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """What one configuration says. `memory` is the file of the open alerts, None without one.
+
+    `directories` are those that the parent writes to while it runs.
+    """
+
+    command: tuple[str, ...]
+    webhook: Webhook | None
+    patience: AlertPatience
+    certificate_left: float
+    memory: Path | None
+    directories: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, loaded: LoadedConfig) -> "AlertSettings":
+        """Those of a configuration."""
+        config, file = loaded.config, loaded.file
+        alerts, repeat = config.alerts, config.alerts.repeat
+        state = None if config.rotation.state is None else file.resolve(config.rotation.state)
+        payload = None if config.payload.directory is None else file.resolve(config.payload.directory)
+        sealing = None if config.sealing.key is None else directory_of(file, config.sealing)
+        latches = None if config.hsm is None else state_directory()
+        return cls(
+            command=alerts.command or config.rotation.alert_command,
+            webhook=alerts.webhook or config.rotation.alert_webhook,
+            patience=AlertPatience(
+                {
+                    AlertUrgency.CRITICAL: repeat.critical.total_seconds(),
+                    AlertUrgency.SERIOUS: repeat.serious.total_seconds(),
+                    AlertUrgency.WARNING: repeat.warning.total_seconds(),
+                },
+                alerts.resolve_after.total_seconds(),
+            ),
+            certificate_left=alerts.certificate_left.total_seconds(),
+            memory=None if state is None else state / _MEMORY,
+            directories=tuple(dict.fromkeys(one for one in (state, sealing, latches, payload) if one is not None)),
+        )
+
+
+def program_problems(loaded: LoadedConfig) -> Iterator[Problem]:
+    """A warning for a program that cannot be run: the proxy serves without it."""
+    config = loaded.config
+    for place, command in (
+        (("alerts", "command"), config.alerts.command),
+        (("rotation", "alert_command"), config.rotation.alert_command),
+    ):
+        if command and not _can_be_run(command):
+            found = f"{shown(command[0])}, which is not a program that this user can run"
+            better = "the path of a program, or the name of a program in PATH: alerts do not arrive without it"
+            yield loaded.file.warning((*place, 0), found, better)
+
+
+def _can_be_run(command: Sequence[str]) -> bool:
+    return "\0" not in command[0] and shutil.which(command[0]) is not None

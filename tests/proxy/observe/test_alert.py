@@ -1,0 +1,36 @@
+"""The message about an alert: what programs read of it stays as it is."""
+
+from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert, utc
+from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
+
+CONCERN = Concern(AlertKind.UPSTREAM_DOWN, "chat", AlertUrgency.CRITICAL, "upstream chat has no server")
+NOON = 1_780_315_200.0
+
+
+def test_a_message_has_these_fields() -> None:
+    notice = Notice(AlertState.FIRING, OpenAlert(CONCERN, NOON - 60, 2), NOON, is_repeat=True)
+    assert notice.as_json("gate-1") == {
+        "version": 1,
+        "state": "firing",
+        "key": "upstream_down/chat",
+        "host": "gate-1",
+        "at": "2026-06-01T12:00:00Z",
+        "kind": "upstream_down",
+        "subject": "chat",
+        "urgency": "critical",
+        "since": "2026-06-01T11:59:00Z",
+        "text": "upstream chat has no server",
+        "remedy": KINDS[AlertKind.UPSTREAM_DOWN].remedy,
+        "times": 2,
+    }
+    assert (notice.key, notice.urgency) == (CONCERN.key, AlertUrgency.CRITICAL)
+
+
+def test_two_concerns_of_one_kind_and_subject_are_one_alert() -> None:
+    other = Concern(AlertKind.UPSTREAM_DOWN, "chat", AlertUrgency.WARNING, "another text")
+    assert CONCERN.key == other.key
+    assert CONCERN.key != Concern(AlertKind.UPSTREAM_DOWN, "files", AlertUrgency.CRITICAL, "").key
+
+
+def test_times_are_in_utc_to_the_second() -> None:
+    assert utc(NOON + 0.9) == "2026-06-01T12:00:00Z"

@@ -1,0 +1,195 @@
+"""What is wrong, read from the state of the proxy: each kind by its cause, and nothing where all is well."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from proxy.observe.alert import Concern
+from proxy.observe.alert_kinds import AlertKind, AlertUrgency
+from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
+from proxy.observe.scrape import CertificateFacts, RotationFacts, Scrape, TokenScrape, UnmadeCheck, WorkerScrape
+from proxy.supervisor.alerts.rules import AlertFacts, Rules
+
+NOW = 1_780_315_200.0
+DAY = 86_400.0
+WELL = Scrape(NOW, NOW - DAY, "1.0", 1, [])
+
+
+def concerns(scrape: Scrape = WELL, **facts: Any) -> list[Concern]:
+    return list(Rules().concerns(AlertFacts(scrape, 21 * DAY, **facts), 0.0))
+
+
+def one(scrape: Scrape = WELL, **facts: Any) -> tuple[str, str, str]:
+    """Kind, subject and urgency of the only concern."""
+    (found,) = concerns(scrape, **facts)
+    return str(found.kind), found.subject, str(found.urgency)
+
+
+def token(condition: str, **more: Any) -> Scrape:
+    return replace(WELL, tokens=[TokenScrape("plexi", condition, "CKR_X", 0, 16, 1, {}, None, **more)])
+
+
+def worker(state: str = "up", failures: Mapping[str, int] | None = None, log: tuple[int, int] = (0, 0)) -> WorkerScrape:
+    rows = [{"listener": "public", "reason": reason, "count": count} for reason, count in (failures or {}).items()]
+    snapshot = {"failures": rows, "log": [{"dropped": log[0], "errors": log[1]}]}
+    server = {"upstream": "chat", "server": "http://10.0.0.1:8000", "state": state}
+    return WorkerScrape(0, 4_000, 1.0, 1, snapshot, [server])
+
+
+def reason(subject: ReadinessSubject, name: str) -> NotReadyReason:
+    return NotReadyReason(subject, name, "has no server that takes requests", ("chat.test/",))
+
+
+def certificate(days_left: float, lifetime: float = 90, *, is_issued: bool = False) -> Scrape:
+    end = NOW + days_left * DAY
+    facts = CertificateFacts(
+        "chat", "ecdsa-p256", ("chat.test",), end, begins_at=end - lifetime * DAY, is_issued=is_issued
+    )
+    return replace(WELL, certificates=[facts])
+
+
+def rotation(urgency: int, error: str | None = "the CA is down", **more: Any) -> Scrape:
+    return replace(WELL, rotating=[RotationFacts("chat", "ec", urgency, 3, error, **more)])
+
+
+def test_a_proxy_that_is_well_has_no_concern() -> None:
+    well = replace(
+        certificate(60),
+        tokens=token("well").tokens,
+        rotating=rotation(0, None).rotating,
+        workers=[worker()],
+        unmade_checks=[UnmadeCheck("chat", "http://10.0.0.1:8000", 5, None)],
+    )
+    assert concerns(well) == []
+
+
+def test_tokens() -> None:
+    assert one(token("pin_refused")) == ("pin_refused", "plexi", "critical")
+    for condition in ("unwell", "absent"):
+        assert one(token(condition)) == ("token_unusable", "plexi", "serious")
+    (found,) = concerns(token("absent"))
+    assert found.text == "token plexi cannot be used (absent): CKR_X"
+    missing = token("well", missing_keys={"pkcs11:object=chat": ("chat", "files")})
+    assert one(missing) == ("key_missing", "pkcs11:object=chat", "serious")
+    assert "chat, files" in concerns(missing)[0].text
+
+
+@pytest.mark.parametrize(
+    ("subject", "kind", "urgency"),
+    [
+        (ReadinessSubject.UPSTREAM, "upstream_down", "critical"),
+        (ReadinessSubject.IDENTITY, "identity_unusable", "critical"),
+        (ReadinessSubject.WORKER, "worker_away", "serious"),
+    ],
+)
+def test_reasons_against_readiness(subject: ReadinessSubject, kind: str, urgency: str) -> None:
+    scrape = replace(WELL, readiness=Readiness((reason(subject, "chat"),)))
+    assert one(scrape) == (kind, "chat", urgency)
+    assert "(routes chat.test/)" in concerns(scrape)[0].text
+
+
+def test_a_proxy_that_starts_or_ends_is_no_concern_and_neither_is_a_doubt() -> None:
+    starts = Readiness((reason(ReadinessSubject.PROXY, ""),), (reason(ReadinessSubject.UPSTREAM, "chat"),))
+    assert concerns(replace(WELL, readiness=starts)) == []
+
+
+def test_a_server_that_is_down_while_others_serve() -> None:
+    down = replace(WELL, workers=[worker("down"), worker("down")])
+    assert one(down) == ("server_down", "chat http://10.0.0.1:8000", "warning")
+    assert concerns(replace(WELL, workers=[worker("down"), worker("up")])) == []
+    none_left = replace(down, readiness=Readiness((reason(ReadinessSubject.UPSTREAM, "chat"),)))
+    assert one(none_left) == ("upstream_down", "chat", "critical"), "the server alone is no second alert"
+
+
+def test_checks_that_cannot_be_made() -> None:
+    unmade = [UnmadeCheck("chat", f"http://10.0.0.{last}:8000", 5, "Too many open files") for last in (1, 2)]
+    found = concerns(replace(WELL, unmade_checks=unmade))
+    assert {one.key for one in found} == {(AlertKind.HEALTH_CHECKS_NOT_MADE, "chat")}
+
+
+@pytest.mark.parametrize(
+    ("days_left", "lifetime", "urgency"),
+    [
+        (21.1, 90, None),
+        (20.9, 90, AlertUrgency.WARNING),
+        (6.9, 90, AlertUrgency.SERIOUS),
+        (2.0, 90, AlertUrgency.CRITICAL),
+        (-1.0, 90, AlertUrgency.CRITICAL),
+        (2.0, 6, None),  # a quarter of six days is one and a half
+        (1.4, 6, AlertUrgency.WARNING),
+        (0.4, 6, AlertUrgency.SERIOUS),
+        (0.1, 6, AlertUrgency.CRITICAL),
+        (300, 3_650, None),
+    ],
+)
+def test_certificates_from_files(days_left: float, lifetime: float, urgency: AlertUrgency | None) -> None:
+    found = concerns(certificate(days_left, lifetime))
+    assert [one.urgency for one in found] == ([] if urgency is None else [urgency])
+    assert all(one.key == (AlertKind.CERTIFICATE_EXPIRING, "chat ecdsa-p256") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("days_left", "text"),
+    [
+        (2.0, "expires in 2 d, on 2026-06-03T12:00:00Z"),
+        (1.5, "expires in 36 h, on 2026-06-03T00:00:00Z"),
+        (0.02, "expires in 29 min, on 2026-06-01T12:28:48Z"),
+        (-1.0, "has expired, on 2026-05-31T12:00:00Z"),
+    ],
+)
+def test_it_is_said_how_much_time_is_left(days_left: float, text: str) -> None:
+    (found,) = concerns(certificate(days_left))
+    assert found.text == f"the ecdsa-p256 certificate of chat {text}"
+
+
+def test_certificates_that_rotate_are_judged_by_their_rotation() -> None:
+    assert concerns(certificate(1, is_issued=True)) == []
+
+
+def test_a_certificate_of_the_future() -> None:
+    assert one(certificate(91, 90)) == ("certificate_not_yet_valid", "chat ecdsa-p256", "serious")
+
+
+def test_rotations_that_fail() -> None:
+    assert concerns(rotation(1)) == [], "single failures are normal"
+    assert concerns(rotation(4, None)) == [], "the first attempt is under way"
+    for urgency, expected in ((2, "warning"), (3, "serious"), (4, "critical")):
+        assert one(rotation(urgency)) == ("rotation_failing", "chat ec", expected)
+    assert one(rotation(0, is_refused=True)) == ("rotation_refused", "chat ec", "serious")
+    assert one(rotation(0, None, unrevoked="the CA is down")) == ("revocation_failed", "chat ec", "critical")
+
+
+def test_the_surroundings() -> None:
+    assert one(shortage="5 descriptors are left") == ("descriptors_short", "parent", "serious")
+    assert one(unwritable={"/state": "No space left"}) == ("state_not_writable", "/state", "serious")
+    assert one(clock_jump=7_300.0) == ("clock_jumped", "clock", "warning")
+    assert "forward by 2 h" in concerns(clock_jump=7_300.0)[0].text
+    assert "back by 1 min" in concerns(clock_jump=-60.0)[0].text
+
+
+@pytest.mark.parametrize(
+    ("scrape", "expected"),
+    [
+        (replace(WELL, workers=[worker(log=(3, 0))]), ("log_lines_lost", "log", "serious")),
+        (replace(WELL, log_losses=(0, 2)), ("log_lines_lost", "log", "serious")),
+        (replace(WELL, audit={"written": 5, "lost": 1}), ("audit_lines_lost", "audit", "critical")),
+        (replace(WELL, audit={"unsigned": 1}), ("audit_unsigned", "audit", "warning")),
+        (
+            replace(WELL, workers=[worker(failures={"out_of_descriptors": 2, "timeout": 9})]),
+            ("descriptors_short", "workers", "serious"),
+        ),
+        (
+            replace(WELL, retained=worker(failures={"out_of_memory": 2}).snapshot),
+            ("memory_short", "workers", "serious"),
+        ),
+    ],
+)
+def test_counters_that_grow(scrape: Scrape, expected: tuple[str, str, str]) -> None:
+    rules = Rules()
+    facts = AlertFacts(scrape, DAY)
+    (found,) = rules.concerns(facts, 0.0)
+    assert (str(found.kind), found.subject, str(found.urgency)) == expected
+    assert len(list(rules.concerns(facts, 599.0))) == 1
+    assert list(rules.concerns(facts, 600.0)) == []

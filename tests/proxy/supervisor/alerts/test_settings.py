@@ -1,0 +1,53 @@
+"""What a configuration says about alerts, also by its former keys."""
+
+import pytest
+
+from config.loader import load
+from config.webhook import Webhook
+from proxy.observe.alert_kinds import AlertUrgency
+from proxy.supervisor.alerts.settings import AlertSettings, program_problems
+from tests.configurations import Site
+
+
+def settings(site: Site, text: str) -> AlertSettings:
+    return AlertSettings.of(load(site.write(site.minimal + text)))
+
+
+def test_without_a_word_there_is_no_receiver_and_no_memory(site: Site) -> None:
+    found = settings(site, "")
+    assert (found.command, found.webhook, found.memory, found.directories) == ((), None, None, ())
+    assert found.certificate_left == 21 * 86_400
+    assert found.patience.resolve_seconds == 30
+    assert found.patience.repeat_seconds == {
+        AlertUrgency.CRITICAL: 3_600,
+        AlertUrgency.SERIOUS: 21_600,
+        AlertUrgency.WARNING: 86_400,
+    }
+
+
+def test_the_former_keys_mean_the_same(site: Site) -> None:
+    new = settings(site, '[alerts]\ncommand = ["true"]\nwebhook = "https://a.test/x"\n')
+    former = settings(site, '[rotation]\nalert_command = ["true"]\nalert_webhook = "https://a.test/x"\n')
+    assert new == former
+    assert (new.command, new.webhook) == (("true",), Webhook("https://a.test/x"))
+
+
+def test_directories_that_the_parent_writes_to_are_looked_at_once_each(site: Site) -> None:
+    text = '[rotation]\nstate = "state"\n[sealing]\nkey = "seal.key"\ndirectory = "state"\n'
+    found = settings(site, f'{text}[payload]\ndirectory = "rings"\n')
+    assert [one.name for one in found.directories] == ["state", "rings"]
+    assert found.memory is not None
+    assert found.memory.parent == found.directories[0]
+    assert found.memory.name == "alerts.json"
+
+
+@pytest.mark.parametrize(("table", "key"), [("alerts", "command"), ("rotation", "alert_command")])
+def test_a_program_that_cannot_be_run_is_a_warning(site: Site, table: str, key: str) -> None:
+    def problems(program: str) -> list[str]:
+        loaded = load(site.write(f'{site.minimal}[{table}]\n{key} = ["{program}", "x"]\n'))
+        found = list(program_problems(loaded))
+        assert not any(one.is_error for one in found)
+        return [one.key for one in found]
+
+    assert problems("no-such-program") == problems("a\\u0000b") == [f"{table}.{key}[0]"]
+    assert problems("true") == []
