@@ -1,6 +1,7 @@
 """Authorities of client certificates: chains of every kind, and what they revoke, as PEM files."""
 
 import itertools
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,14 @@ class ClientAuthority:
         files.key.write_bytes(key_pem(key))
         return files
 
+    def of_another_version(self, issued: "ClientFiles") -> bytes:
+        """A certificate in PEM of a version of X.509 that is not there: OpenSSL takes it."""
+        content = issued.leaf.tbs_certificate_bytes.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
+        assert isinstance(self.key, ec.EllipticCurvePrivateKey)
+        signature = b"\x00" + self.key.sign(content, ec.ECDSA(hashes.SHA256()))
+        algorithm = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+        return ssl.DER_cert_to_PEM_cert(_der(0x30, content + algorithm + _der(0x03, signature))).encode()
+
     def revocations(
         self,
         *revoked: x509.Certificate,
@@ -156,3 +165,9 @@ def _digest(key: PrivateKey) -> hashes.HashAlgorithm | None:
 
 def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> x509.Certificate:
     return builder.sign(key, _digest(key))  # type: ignore[arg-type]  # of any kind that `_digest` knows
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    size = bytes((length,)) if length < 128 else b"\x82" + length.to_bytes(2, "big")
+    return bytes((tag,)) + size + content

@@ -18,6 +18,7 @@ from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.bio_pair import BioPair
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.challenges import PendingChallenges
+from proxy.tls.client_trust import ClientTrust
 from proxy.tls.context import TICKETS_PER_HANDSHAKE, TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN, GroupPreference
 from proxy.tls.handshake import Handshake
@@ -35,8 +36,10 @@ from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets, ticket_key
 from proxy.tls.waiting_data import RECORD_BYTES
 from tests.certificates import Authority, CertificateFiles
+from tests.client_authorities import ClientAuthority, ClientFiles
 from tests.fakes import LINGER, FakeLoop, RecordingObserver, Wire, broken_pipe
 from tests.proxy.tls import hellos
+from tests.proxy.tls.client_visits import trust
 from tests.proxy.tls.clients import TlsClient, allow_early_data
 
 A = AlertDescription
@@ -137,6 +140,7 @@ class World:
     tickets: TicketSecrets = field(default_factory=lambda: TicketSecrets(SECRET))
     wires: list[Wire] = field(default_factory=list)
     challenges: PendingChallenges = field(default_factory=PendingChallenges)
+    clients: ClientTrust | None = None
 
     def __post_init__(self) -> None:
         self.services = FlightServices(
@@ -149,7 +153,7 @@ class World:
 
     @property
     def settings(self) -> TlsSettings:
-        return TlsSettings(self.preference.openssl_list(), cipher_suites(self.level), self.protocols)
+        return TlsSettings(self.preference.openssl_list(), cipher_suites(self.level), self.protocols, self.clients)
 
     def policy(self) -> HandshakePolicy:
         algorithms = sigalgs_list(CredentialPreference.CLASSICAL)
@@ -158,6 +162,7 @@ class World:
                 name,
                 frozenset({f"{name}.example.org"}),
                 build_server_context(name, [self.credential], algorithms, self.settings, self.tickets),
+                clients=self.clients,
             )
             for name in ("chat", "files")
         ]
@@ -1147,3 +1152,62 @@ def test_result_without_a_known_group_says_so(world: World) -> None:
     attempt = world.attempt()
     attempt.establish()
     assert replace(attempt.observer.results[0], group=None).group_name == "unknown"
+
+
+class TestClientCertificates:
+    ROOT = ClientAuthority("Root")
+
+    def client(self, files: ClientFiles | None) -> ssl.SSLContext:
+        context = hellos.client_context("X25519MLKEM768")
+        if files is not None:
+            context.load_cert_chain(files.certificate, files.key)
+        return context
+
+    @CUTS
+    def test_what_a_client_has_shown_is_a_fact(
+        self, world: World, tmp_path: Path, cut: Callable[[bytes], list[bytes]]
+    ) -> None:
+        world.clients, bot = trust(self.ROOT), self.ROOT.issue(tmp_path, "bot")
+        attempt = world.attempt(self.client(bot))
+        attempt.establish(cut)
+        shown = attempt.observer.results[0].client
+        assert shown is not None
+        assert (shown.leaf, shown.subject) == (bot.der, "CN=bot")
+
+    def test_client_that_shows_none_is_known_by_that(self, world: World) -> None:
+        for world.clients in (None, trust(self.ROOT, is_required=False)):
+            attempt = world.attempt(self.client(None))
+            attempt.establish()
+            assert attempt.observer.results[0].client is None
+
+    def test_refusal_says_whom_the_certificate_names(self, world: World, tmp_path: Path) -> None:
+        world.clients = trust(self.ROOT)
+        stranger = ClientAuthority("Stranger").issue(tmp_path, "bot")
+        for files, reason, detail in (
+            (stranger, FailureReason.CLIENT_CERTIFICATE_UNTRUSTED, "unable to get local issuer certificate: CN=bot"),
+            (None, FailureReason.CLIENT_CERTIFICATE_MISSING, "the client showed no certificate"),
+        ):
+            attempt = world.attempt(self.client(files))
+            for _ in range(2):
+                attempt.feed(attempt.client.handshake_step())
+                attempt.client.receive()
+            with pytest.raises(ssl.SSLError, match="ALERT"):
+                attempt.client.read()
+            (failure,) = attempt.observer.failures
+            assert (failure.reason, failure.detail, failure.identity) == (reason, detail, "chat")
+            assert failure.alert in (AlertDescription.UNKNOWN_CA, AlertDescription.CERTIFICATE_REQUIRED)
+            assert attempt.wire.peer_sees_end
+
+    def test_certificate_that_only_openssl_can_read_opens_nothing(self, world: World, tmp_path: Path) -> None:
+        world.clients, bot = trust(self.ROOT), self.ROOT.issue(tmp_path, "bot")
+        bot.certificate.write_bytes(self.ROOT.of_another_version(bot))
+        attempt = world.attempt(self.client(bot))
+        for _ in range(2):
+            attempt.feed(attempt.client.handshake_step())
+            attempt.client.receive()
+        attempt.loop.settle()
+        (failure,) = attempt.observer.failures
+        assert failure.reason is FailureReason.CLIENT_CERTIFICATE_REFUSED
+        assert "version" in failure.detail
+        assert not attempt.observer.results
+        assert attempt.wire.peer_sees_end
