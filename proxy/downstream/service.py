@@ -29,8 +29,9 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
 
 _BYTES_IN_HEX: Final = tuple(b"%02x" % number for number in range(256))
-# Looking at one takes a few microseconds: a turn of a millisecond.
-_REVIEWS_PER_TURN: Final = 200
+# Looking at one connection takes a few microseconds. Where the authorities of clients have changed it
+# takes 0.2 ms with ECDSA and 1 ms with ML-DSA, as a certificate is verified again.
+_REVIEW_SECONDS: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +203,14 @@ class HttpService:
         """Tell the connections, a part in each turn, so that requests are served in between."""
         if runtime is not self.runtime:
             return  # a newer configuration replaced this one, and its review tells all of them
-        for key in rest[-_REVIEWS_PER_TURN:]:
+        ends = self.stopwatch() + _REVIEW_SECONDS
+        while rest:
+            key = rest.pop()
             connection = self._connections.get(key) or self._tunnels.get(key)
             if connection is not None:
                 connection.configuration_changed(seconds)
-        del rest[-_REVIEWS_PER_TURN:]
+                if self.stopwatch() > ends:
+                    break
         if rest:
             self.loop.call_soon(self._review, rest, runtime, seconds)
 

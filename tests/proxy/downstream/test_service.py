@@ -213,3 +213,27 @@ def test_date_is_that_of_the_second_in_gmt() -> None:
     assert shared.date() == DATE
     clock.now += 0.5
     assert shared.date() == DATE.replace(b"12:00:00", b"12:00:01")
+
+
+class TestReview:
+    """What a new configuration asks of each connection."""
+
+    def test_a_turn_that_took_a_millisecond_leaves_the_rest_to_the_next(self) -> None:
+        """Judging certificates takes that long; others are served in between."""
+        shared, now = service(), [0.0]
+        shared.stopwatch = lambda: now[0]
+
+        class Judged(FakeConnection):
+            def configuration_changed(self, seconds: float) -> None:
+                super().configuration_changed(seconds)
+                now[0] += 0.000_4
+
+        connections = [Judged() for _ in range(7)]
+        for one in connections:
+            shared.opened(one, one)
+        loop = shared.loop
+        assert isinstance(loop, FakeLoop)
+        shared.use(shared.runtime, 5.0)
+        assert sum(len(one.changes) for one in connections) == 3
+        loop.settle()
+        assert [one.changes for one in connections] == [[5.0]] * 7
