@@ -14,6 +14,7 @@ from config.listener import PqPolicy
 from config.payload import Origin, PayloadMode
 from config.replies import RedirectConfig, RespondConfig
 from config.route_conditions import HeaderConditions, Methods, QueryConditions, told
+from config.route_fields import RequestFieldsConfig, ResponseFieldsConfig
 from config.values import Network, ServerName, Table
 
 # What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
@@ -44,8 +45,11 @@ def _parse_client_certificate(value: ClientCertificateMode | None) -> ClientCert
 class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
 
-    `methods`, `headers` and `query` are conditions beside them: all must hold. A name of `headers`
-    is in lower case.
+    `hsts` says whether `security_headers` has Strict-Transport-Security; None leaves it to the
+    certificate.
+
+    `methods`, `headers` and `query` are conditions beside host and path, of which all must hold. A
+    name of `headers` is in lower case.
 
     Instead of an upstream, `respond` or `redirect` lets the proxy itself answer. `error_pages`
     replace those of the whole file, status by status.
@@ -70,6 +74,10 @@ class RouteConfig(Table):
     client_certificate: Annotated[ClientCertificateMode | None, AfterValidator(_parse_client_certificate)] = None
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()
+    request_headers: RequestFieldsConfig | None = None
+    response_headers: ResponseFieldsConfig | None = None
+    security_headers: bool = Field(default=False, strict=True)
+    hsts: bool | None = Field(default=None, strict=True)
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
     rate: RateConfig | None = None
     stream_requests: bool = Field(default=False, strict=True)

@@ -23,6 +23,7 @@ from config.effects import Difference, Effect, EffectKind, effect_of
 from config.pkcs11_uri import Pkcs11Uri
 from config.replies import RedirectConfig, RespondConfig
 from config.rotation import KeySpec
+from config.route_fields import FieldsConfig
 from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
@@ -245,7 +246,7 @@ SECTIONS: Final = (
 )
 """All tables, in the order of the document."""
 
-INLINE: Final = (RateConfig, RedirectConfig, RespondConfig, ServerConfig)
+INLINE: Final = (FieldsConfig, RateConfig, RedirectConfig, RespondConfig, ServerConfig)
 """Tables that stand in one line, as the value of a key."""
 
 _UNITS: Final = {
@@ -269,6 +270,7 @@ _PLAIN: Final[Mapping[type, str]] = {
     HashSource: '`"address"`, `"header:NAME"` or `"cookie:NAME"`',
     Pkcs11Uri: "path of a file, or PKCS#11 URI",
     ServerConfig: 'address such as `"http://host:port"`, or table',
+    FieldsConfig: "table",
     RateConfig: "table",
     Webhook: 'address such as `"https://host/path"`',
     str: "text",
@@ -285,6 +287,8 @@ _PATHS: Final[Mapping[PathRole, str]] = {
 
 _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
     (Config, "workers"): '`"auto"`, or integer, 1 to 64',
+    (FieldsConfig, "add"): "table of fields with a value each",
+    (FieldsConfig, "set"): "table of fields with a value each",
     (HealthConfig, "statuses"): "list of two integers, 100 to 599",
     (ListenerConfig, "groups"): "list of group names, or list of such lists",
     (ListenerConfig, "http"): 'list of `"h2"` and `"http/1.1"`',
@@ -370,7 +374,7 @@ def default_of(model: type[Table], name: str) -> str:
     if model.model_fields[name].default_factory is dict:
         return "`{}`"
     if default is PydanticUndefined:
-        return "required"
+        return "required" if model.model_fields[name].is_required() else "`{}`"
     return "not set" if default is None else f"`{_written(default)}`"
 
 

@@ -1,12 +1,13 @@
 """Build the rules for requests: routes and limits."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from config.route_conditions import ANY_VALUE, specificity, with_head
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
 from proxy.auth.rules import Rule
 from proxy.building.error_pages import PagesOfAll
+from proxy.building.fields import field_edits
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.endpoint import Endpoint
@@ -22,6 +23,8 @@ from proxy.http2.limits import SessionLimits
 from proxy.limits.requests import RequestRate
 from proxy.routes.access import Access
 from proxy.routes.conditions import Alternatives, Conditions, Wanted
+from proxy.routes.field_edits import FieldDefault
+from proxy.routes.security_fields import security_defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class RouteParts:
     pages: PagesOfAll = field(default_factory=PagesOfAll)
     auth: Mapping[str, Rule] = field(default_factory=dict)
     """The rules of those that not everyone may use."""
+    trusted: Container[str] = frozenset()
+    """The hosts whose certificates every browser trusts."""
 
 
 def route_table(config: Config, parts: RouteParts) -> RouteTable[RouteTarget]:
@@ -41,20 +46,20 @@ def route_table(config: Config, parts: RouteParts) -> RouteTable[RouteTarget]:
     places: dict[tuple[str, str], list[RouteConfig]] = {}
     for route in config.route:
         places.setdefault((route.host, route.path), []).append(route)
-    routes = [
-        Route(host, path, _place(f"{host}{path}", here, config.limits, parts)) for (host, path), here in places.items()
-    ]
+    routes = [Route(host, path, _place(here, config.limits, parts)) for (host, path), here in places.items()]
     return RouteTable([*routes, *parts.payload.endpoints(config)])
 
 
-def _place(label: str, routes: list[RouteConfig], limits: LimitsConfig, parts: RouteParts) -> RouteTarget:
+def _place(routes: list[RouteConfig], limits: LimitsConfig, parts: RouteParts) -> RouteTarget:
     """What stands at a host and a path: a route, or several with conditions."""
     routes = sorted(routes, key=specificity, reverse=True)
     targets = [_target(route, limits, parts) for route in routes]
     if not routes[0].conditions:
         return targets[0]
     alternatives = Alternatives(list(zip(map(_conditions, routes), targets, strict=True)))
-    return RouteTarget(label, "", requires_pq=False, body_bytes=0, alternatives=alternatives)
+    return RouteTarget(
+        f"{routes[0].host}{routes[0].path}", "", requires_pq=False, body_bytes=0, alternatives=alternatives
+    )
 
 
 def _conditions(route: RouteConfig) -> Conditions:
@@ -82,7 +87,15 @@ def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts) -> Rout
         error_pages=parts.pages.of_route(name),
         access=Access(route.allow, route.deny) if route.allow or route.deny else None,
         auth=parts.auth.get(route.entry_name),
+        request_fields=field_edits(route.request_headers),
+        response_fields=field_edits(route.response_headers, _security(route, parts.trusted)),
     )
+
+
+def _security(route: RouteConfig, trusted: Container[str]) -> tuple[FieldDefault, ...]:
+    if not route.security_headers:
+        return ()
+    return security_defaults(hsts=route.host in trusted if route.hsts is None else route.hsts)
 
 
 def _request_rate(route: RouteConfig) -> RequestRate | None:

@@ -18,6 +18,7 @@ from proxy.payload.judgement import PayloadRoute
 from proxy.routes.access import Access
 from proxy.routes.conditions import Alternatives, AmbiguousCondition, MethodNotAllowed
 from proxy.routes.error_pages import ErrorPages
+from proxy.routes.field_edits import FieldEdits
 from proxy.tls.results import Established
 
 
@@ -48,6 +49,10 @@ class RouteTarget:
     """Which networks may use it; None for all."""
     error_pages: ErrorPages | None = None
     """Pages of the operator for errors, those of the whole configuration among them."""
+    request_fields: FieldEdits | None = None
+    """What changes in the fields for the server."""
+    response_fields: FieldEdits | None = None
+    """What changes in the fields for the client."""
     alternatives: "Alternatives[RouteTarget] | None" = None
     """The routes of this host and path, if they have conditions.
 

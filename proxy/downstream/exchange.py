@@ -68,8 +68,7 @@ class Exchange(Responding):
         self._client = client
         self._writer = client.writer_for(request)
         self._service = service
-        self._request = request
-        self._codec = codec
+        self._request, self._codec = request, codec
         self._framing = request.framing if codec is None else codec.framing
         self._body: RequestBody | None = None
         if not self.is_request_complete:
@@ -237,7 +236,7 @@ class Exchange(Responding):
         """Become a tunnel. `messages`, if given, encrypt those of the client's side."""
         self._state, self._connection = _ExchangeState.OVER, None
         self.tally.status, self.tally.first_byte = response.framing.head.status, self._service.stopwatch()
-        self._writer.switch(self._attempts.bound(response), self.tally.request_id)
+        self._writer.switch(self._attempts.bound(self._outgoing.changed(response)), self.tally.request_id)
         self._client.tunnel(SwitchedStream(response.framing, stream, rest, self._attempts.server, messages))
 
     def response_started(self, response: Response) -> None:
@@ -247,7 +246,7 @@ class Exchange(Responding):
         tally.first_byte, tally.status = self._service.stopwatch(), response.framing.head.status
         if tally.status >= _SERVER_ERROR:
             self._attempts.server.answered_badly()
-        bound = self._attempts.bound(response)
+        bound = self._attempts.bound(self._outgoing.changed(response))
         self._writer.start(bound, tally.request_id, is_request_complete=self.is_request_complete)
 
     def response_data(self, data: bytes) -> None:

@@ -1,5 +1,6 @@
-"""What a server gets of a request. All that changes in its head on the way is applied here."""
+"""What a route changes in a request on its way to a server, and in the response on its way back."""
 
+from functools import partial
 from typing import Final
 
 from proxy.auth.grant import Grant
@@ -7,13 +8,17 @@ from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
 from proxy.downstream.requests import Request
 from proxy.http.framing import RequestFraming
-from proxy.http.headers import upstream_fields, upstream_head
+from proxy.http.headers import ForwardedPeer, client_address, upstream_fields, upstream_head
+from proxy.http.responses import Response
+from proxy.routes.templates import RequestValues
+
+_GROUP_NAME: Final = len(b"X-TLS-Group: ")
 
 
 class OutgoingRequest:
     """One request on its way to a server."""
 
-    __slots__ = ("_client", "_fields", "_grant", "_request", "_target", "text")
+    __slots__ = ("_client", "_fields", "_grant", "_id", "_request", "_target", "text")
 
     def __init__(
         self, request: Request, target: RouteTarget, client: Client, fields: bytes, grant: Grant | None = None
@@ -28,6 +33,7 @@ class OutgoingRequest:
         self._client: Final = client
         self._fields: Final = fields
         self._grant: Final = grant
+        self._id = b""
         self.text = b""
         """The head, and behind it the body of a request that may be sent once more.
 
@@ -36,9 +42,49 @@ class OutgoingRequest:
 
     def write_head(self, framing: RequestFraming, request_id: bytes) -> None:
         """Write the head. `framing` says how the body is sent."""
-        request, fields = self._request, self._fields
+        request, fields, edits = self._request, self._fields, self._target.request_fields
+        self._id = request_id
         if self._grant is not None:
             framing = framing._replace(fields=self._grant.applied(framing.fields))
         if framing is not request.framing:
             fields = upstream_fields(request.head, framing, self._client.peer)
-        self.text = upstream_head(request.head, framing, fields, request_id)
+        if edits is not None:
+            fields = edits.in_request(fields, self._values)
+        self.text = upstream_head(request.head, framing, fields, self._id)
+
+    def changed(self, response: Response) -> Response:
+        """A final response, or a 101, with what the route changes in it."""
+        edits = self._target.response_fields
+        return response if edits is None else edits.in_response(response, self._values)
+
+    def _values(self) -> RequestValues:
+        return request_values(self._request, self._client.peer, self._id)
+
+
+def request_values(request: Request, peer: ForwardedPeer, request_id: bytes) -> RequestValues:
+    """What the variables in fields of a route stand for."""
+    framing = request.framing
+    group = peer.group[_GROUP_NAME:].rstrip()
+    return RequestValues(client_address(framing.fields, peer), framing.host, request_id, group)
+
+
+def error_fields(
+    target: RouteTarget | None, own: bytes, request: Request | None, peer: ForwardedPeer, request_id: bytes
+) -> bytes:
+    """The field lines that a route adds to an error of ours, which has the lines `own`.
+
+    `target` is None for a request that found no route.
+    """
+    if target is None or request is None or target.response_fields is None:
+        return b""
+    return target.response_fields.beside(own, partial(request_values, request, peer, request_id))
+
+
+def answer_fields(
+    target: RouteTarget | None, fields: bytes, request: Request, peer: ForwardedPeer, request_id: bytes
+) -> bytes:
+    """The field lines of an answer of ours that is no error, with what its route changes in them."""
+    if target is None or target.response_fields is None:
+        return fields
+    lines = fields.splitlines(keepends=True)
+    return b"".join(target.response_fields.edited(lines, partial(request_values, request, peer, request_id)))

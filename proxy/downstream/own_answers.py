@@ -2,6 +2,7 @@
 
 from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.contracts import Responder
+from proxy.downstream.outgoing import error_fields
 from proxy.downstream.refusals import RequestRefusal, refusal_answer
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
@@ -41,6 +42,9 @@ class OwnAnswers:
         request_id = service.new_request_id() if tally is None else tally.request_id
         stays = may_stay and is_complete and request is not None and request.may_be_followed
         head = None if request is None else request.head
+        if responder is not None:
+            own = mark if refusal.given is None else mark + refusal.given.lines
+            mark += error_fields(responder.target, own, request, self._log.peer, request_id)
         answer = refusal_answer(refusal, head, date=service.date(), request_id=request_id, mark=mark, pages=pages)
         if responder is not None:
             responder.abandon()

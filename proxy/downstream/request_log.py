@@ -7,6 +7,7 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.tally import RequestTally
+from proxy.http.headers import ForwardedPeer
 from proxy.limits.reasons import ConnectionReason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.events.clients import ConnectionCut
@@ -23,6 +24,11 @@ class RequestLog:
         """`facts` are those of the connection."""
         self._service = service
         self._facts = facts
+
+    @property
+    def peer(self) -> ForwardedPeer:
+        """Who is at the other end of the connection."""
+        return self._facts.peer
 
     def request(
         self,

@@ -20,6 +20,7 @@ from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
 from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.building.providers import provider_problems
+from proxy.building.public_trust import publicly_trusted
 from proxy.building.replies import route_endpoints
 from proxy.building.requests import RouteParts, http_limits, plain_rules, route_table
 from proxy.building.resources import note_descriptor_shortage
@@ -114,12 +115,13 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     uses = before.payload_uses or PayloadUses()
     keys = payload or throwaway_keys(loaded.config)
     rules = PayloadRules.of(loaded.config, keys, uses)
+    trusted = publicly_trusted(loaded.config, credentials.identities, now)
     return Generation(
         loaded=loaded,
         listeners=listeners,
         plain=plain_rules(loaded.config),
         upstreams=upstreams,
-        routes=route_table(loaded.config, RouteParts(rules, endpoints, pages, auth)),
+        routes=route_table(loaded.config, RouteParts(rules, endpoints, pages, auth, trusted)),
         error_pages=pages.of_all,
         payload_uses=uses,
         payload_revoked=keys.revoked,

@@ -1,14 +1,19 @@
-"""What a server gets of a request: its head, with what changes in it on the way."""
+"""What a route changes in a request on its way to a server, and in the response on its way back."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
+from config.route_fields import FieldsConfig
+from proxy.building.fields import field_edits
 from proxy.downstream.admission import RouteTarget
-from proxy.downstream.outgoing import OutgoingRequest
+from proxy.downstream.outgoing import OutgoingRequest, answer_fields, error_fields
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import BodyKind
 from proxy.http.headers import ForwardedPeer
-from tests.fakes_http import LIMITS, FakeClient, request
+from proxy.http.responses import ResponseReader
+from proxy.routes.field_edits import FieldEdits
+from tests.fakes_http import LIMITS, FakeClient, request, response
 
 PEER = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)
 TARGET = RouteTarget("chat.test/", "chat", requires_pq=False, body_bytes=1_000)
@@ -47,3 +52,45 @@ def test_body_that_changes_on_its_way_is_framed_anew() -> None:
     lines = case.head(body=BodyKind.LENGTH, length=3)
     assert b"Content-Length: 3" in lines
     assert b"Transfer-Encoding: chunked" not in lines
+
+
+def edits(**fields: object) -> FieldEdits | None:
+    return field_edits(FieldsConfig.model_validate(fields))
+
+
+def test_route_changes_the_fields_of_a_request_whatever_its_framing() -> None:
+    target = replace(TARGET, request_fields=edits(set={"X-Client": "{client}", "Host": "inner"}, remove=["Accept"]))
+    case = Case(b"Accept: */*", b"x-client: forged", b"Transfer-Encoding: chunked", target=target)
+    for lines in (case.head(), case.head(body=BodyKind.LENGTH, length=3)):
+        assert lines[1] == b"Host: inner"
+        assert [line for line in lines if line.lower().startswith((b"accept", b"x-client", b"host"))] == [
+            b"Host: inner",
+            b"X-Client: 192.0.2.7",
+        ]
+        assert b"X-Forwarded-Host: chat.test" in lines
+
+
+def test_route_changes_the_fields_of_a_response() -> None:
+    target = replace(TARGET, response_fields=edits(set={"X-Tag": "{host} {request_id} {tls_group}"}))
+    raw = response(b"Content-Length: 0", b"x-tag: 1")
+    read = ResponseReader().read(raw, LIMITS.head, b"GET")
+    case = Case(target=target)
+    case.head()
+    assert case.outgoing.changed(read).lines == b"X-Tag: chat.test f00-1 X25519MLKEM768\r\n"
+    assert Case().outgoing.changed(read) is read
+
+
+def test_error_of_ours_has_the_fields_of_its_route() -> None:
+    case = Case()
+    marked = replace(TARGET, response_fields=edits(set={"X-Tag": "{host}", "A": "2"}))
+    told = [error_fields(one, b"A: 1\r\n", case.request, PEER, b"f00-1") for one in (None, TARGET, marked)]
+    assert told == [b"", b"", b"X-Tag: chat.test\r\n"]
+    assert error_fields(marked, b"", None, PEER, b"f00-1") == b""
+
+
+def test_answer_of_ours_is_changed_as_that_of_a_server() -> None:
+    case = Case()
+    marked = replace(TARGET, response_fields=edits(set={"A": "{host}"}, remove=["b"]))
+    lines = b"A: 1\r\nB: 2\r\n"
+    told = [answer_fields(one, lines, case.request, PEER, b"f00-1") for one in (None, TARGET, marked)]
+    assert told == [lines, lines, b"A: chat.test\r\n"]

@@ -7,10 +7,13 @@ import pytest
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.own_answers import OwnAnswers
-from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.refusals import GivenAnswer, RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request, RequestReader
 from proxy.routes.error_pages import ErrorPage, ErrorPages
+from proxy.routes.field_edits import FieldEdits
+from proxy.routes.security_fields import security_defaults
+from proxy.routes.templates import Template
 from tests.fakes_http import LIMITS, Conversation, FakeClient, request
 
 REFUSAL = RequestRefusal(404, "nothing is served here", "no_route")
@@ -84,3 +87,21 @@ def test_page_is_that_of_the_route_or_of_the_configuration() -> None:
     assert b"".join(case.client.writes).endswith(b'"route"')
     case.answers.refuse(REFUSAL, None, None, case.client.writer_for(None), may_stay=True)
     assert b"".join(case.client.writes).endswith(b'"everywhere"')
+
+
+def test_error_has_the_fields_of_its_route_and_keeps_its_own() -> None:
+    case = Case()
+    edits = FieldEdits(
+        put=[(b"X-Tag", Template(["a"])), (b"Cache-Control", Template(["public"]))],
+        defaults=security_defaults(hsts=True),
+    )
+    case.exchange.target = RouteTarget("x", "chat", requires_pq=False, body_bytes=0, response_fields=edits)
+    lines = b"Content-Type: text/plain\r\nReferrer-Policy: origin\r\n"
+    given = GivenAnswer(b"Forbidden", lines, b"no", frozenset())
+    for refusal in (REFUSAL, replace(REFUSAL, given=given)):
+        case.answers.refuse(refusal, case.request, case.exchange, case.writer, may_stay=True)
+        head = case.client.writes.pop().partition(b"\r\n\r\n")[0].split(b"\r\n")
+        assert b"X-Tag: a" in head
+        assert b"Strict-Transport-Security: max-age=31536000" in head
+        assert b"Cache-Control: public" not in head
+        assert len([line for line in head if line.startswith(b"Referrer-Policy:")]) == 1
