@@ -14,6 +14,7 @@ from proxy.observe.events import (
     audit,
     certificates,
     clients,
+    maintenance,
     payload,
     process,
     reloads,
@@ -32,6 +33,7 @@ SUBJECTS: dict[str, ModuleType] = {
     "Worker processes": workers,
     "Connections of clients": clients,
     "Servers": servers,
+    "Maintenance": maintenance,
     "Certificates": certificates,
     "Tokens": tokens,
     "Sealing and session tickets": secrets,
@@ -339,6 +341,26 @@ EXAMPLES = (
         servers.ServerUndrained("chat", SERVER),
         {"event": "server_undrained", "upstream": "chat", "server": SERVER},
         f"server {SERVER} of upstream chat gets requests again",
+    ),
+    Example(
+        maintenance.MaintenanceBegun("chat.example.org/", 300, None),
+        {"event": "maintenance_begun", "route": "chat.example.org/", "retry_after": 300},
+        "route chat.example.org/ is under maintenance: clients get 503",
+    ),
+    Example(
+        maintenance.MaintenanceBegun("chat.example.org/", 300, "10.0.0.0/8"),
+        {
+            "event": "maintenance_begun",
+            "route": "chat.example.org/",
+            "retry_after": 300,
+            "allowed": "10.0.0.0/8",
+        },
+        "route chat.example.org/ is under maintenance: clients get 503; clients of 10.0.0.0/8 are served",
+    ),
+    Example(
+        maintenance.MaintenanceEnded("chat.example.org/"),
+        {"event": "maintenance_ended", "route": "chat.example.org/"},
+        "route chat.example.org/ is back in service",
     ),
     Example(
         servers.HealthChecksNotMade("chat", SERVER, "Too many open files", 1, 1),

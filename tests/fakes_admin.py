@@ -8,6 +8,7 @@ from typing import Any
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import ReloadReport, UnknownServer
+from proxy.admin.maintenance import MaintenanceWish
 from proxy.admin.rotation_wish import RotationWish
 from proxy.admin.server import AdminHost
 from proxy.downstream.response_buffer import ResponseBudget
@@ -21,6 +22,7 @@ from proxy.observe.readiness import READY, Readiness
 from proxy.observe.scrape import (
     CertificateFacts,
     ListenerFacts,
+    MaintenanceFacts,
     RotationFacts,
     Scrape,
     TokenScrape,
@@ -163,6 +165,7 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
         ),
         alerts=(DOWN,),
         alert_deliveries={("webhook", "ok"): 3, ("webhook", "failed"): 1},
+        maintenance=(MaintenanceFacts("chat.test/", NOW - 90.0),),
     )
 
 
@@ -238,6 +241,34 @@ class FakeAlerts:
 
 
 @dataclass
+class FakeMaintenance:
+    """A list of routes in maintenance of a parent that remembers what it was told."""
+
+    told: list[Any] = field(default_factory=list)
+    routes: list[dict[str, Any]] = field(default_factory=list)
+    error: Exception | None = None
+    """What the next call fails with."""
+
+    def _tell(self, call: Any) -> None:
+        self.told.append(call)
+        if self.error is not None:
+            raise self.error
+
+    def listed(self) -> dict[str, Any]:
+        """Answer what was prepared."""
+        return {"routes": self.routes}
+
+    async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
+        """Remember it."""
+        self._tell(wish)
+        return {"route": wish.route, "retry_after": int(wish.retry_after or 300)}
+
+    async def end(self, route: str) -> None:
+        """Remember it."""
+        self._tell(route)
+
+
+@dataclass
 class FakeControl:
     """A parent that remembers what it was told."""
 
@@ -253,6 +284,7 @@ class FakeControl:
     """What the next call fails with."""
     payload: FakePayload = field(default_factory=FakePayload)
     alerts: FakeAlerts = field(default_factory=FakeAlerts)
+    maintenance: FakeMaintenance = field(default_factory=FakeMaintenance)
 
     def _tell(self, *call: Any) -> None:
         self.told.append(call)

@@ -19,7 +19,14 @@ from config.schema import LogFormat
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Event
 from proxy.processes.messages.answers import WorkerFigures
-from proxy.processes.messages.questions import Begin, KnownBeside, LogSettings, ShowChallenges, ToldToken
+from proxy.processes.messages.questions import (
+    Begin,
+    KnownBeside,
+    LogSettings,
+    ShowChallenges,
+    ShowMaintenance,
+    ToldToken,
+)
 from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
@@ -92,7 +99,7 @@ class FleetParent:
 
     def known(self) -> KnownBeside:
         """What the parent of a proxy tells."""
-        return KnownBeside(self.verdicts.all, self.challenges(), tuple(self.tokens.refused))
+        return KnownBeside(self.verdicts.all, self.challenges(), tuple(self.tokens.refused), ShowMaintenance(()))
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
         """Let it log to the test's file."""

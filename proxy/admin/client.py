@@ -89,12 +89,14 @@ class UnixAdminClient:
         """
         return self._ask("GET", path, seconds)
 
-    def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
+    def post(
+        self, path: str, query: Mapping[str, str], seconds: float | None = None, body: bytes = b""
+    ) -> tuple[int, dict[str, Any]]:
         """Answer status and JSON body.
 
         Raises as `get`. Without `seconds` there is no limit here: a reload has its own.
         """
-        return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds)
+        return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds, body)
 
     def agreed(self, answer: tuple[int, dict[str, Any]]) -> dict[str, Any]:
         """The body of an answer, if the proxy agreed.
@@ -127,10 +129,10 @@ class UnixAdminClient:
         finally:
             connection.close()
 
-    def _ask(self, method: str, target: str, seconds: float | None) -> tuple[int, dict[str, Any]]:
+    def _ask(self, method: str, target: str, seconds: float | None, body: bytes = b"") -> tuple[int, dict[str, Any]]:
         connection = _Connection(self.path, seconds)
         try:
-            connection.request(method, target, body=b"" if method == "POST" else None)
+            connection.request(method, target, body=body if method == "POST" else None)
             response = connection.getresponse()
             answer = json.loads(response.read())
         except TimeoutError:

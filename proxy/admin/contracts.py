@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.alerts import AlertControl
 from proxy.admin.certificates import CertificateControl
+from proxy.admin.maintenance import MaintenanceControl
 from proxy.admin.payload import PayloadControl
 from proxy.observe.readiness import Readiness
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
@@ -91,3 +92,7 @@ class Control(Protocol):
     @property
     def payload(self) -> PayloadControl:
         """The rings of payload encryption."""
+
+    @property
+    def maintenance(self) -> MaintenanceControl:
+        """The routes that are out of service."""

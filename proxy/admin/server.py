@@ -19,6 +19,7 @@ from proxy.admin.certificates import CertificateCommands, RotationUnderWay, Unkn
 from proxy.admin.contracts import Control, UnknownServer
 from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Visit
 from proxy.admin.listening import admin_socket, metrics_socket, remove_admin_socket
+from proxy.admin.maintenance import PAGE_BYTES, MaintenanceRefused, add_maintenance_routes
 from proxy.admin.payload import PayloadRefused, add_payload_routes
 from proxy.admin.problems import json_answer, problem
 from proxy.admin.settings import AdminSettings
@@ -26,7 +27,7 @@ from proxy.admin.shared_answer import SharedAnswer
 from proxy.observe.events.event import Tell
 from proxy.observe.exposition import CONTENT_TYPE, exposition
 
-# No request of ours has a body.
+# No request over TCP has a body.
 _BODY_BYTES: Final = 1_024
 # A client that asks again and again keeps its connection. The end waits only for one answer.
 _SHUTDOWN_SECONDS: Final = 1.0
@@ -94,7 +95,8 @@ class AdminServer:
         self._listening.append((Door(sock, room, runner.server, self._host.report), runner))
 
     def _application(self, commands: "_Commands | None") -> web.Application:
-        application = web.Application(client_max_size=_BODY_BYTES, middlewares=[_staged, _problems(self._host.report)])
+        most = _BODY_BYTES if commands is None else PAGE_BYTES
+        application = web.Application(client_max_size=most, middlewares=[_staged, _problems(self._host.report)])
         monitoring = _Monitoring(self._control)
         application.router.add_get("/metrics", monitoring.metrics)
         application.router.add_get("/healthz", monitoring.healthz)
@@ -109,6 +111,7 @@ class AdminServer:
             CertificateCommands(self._control.rotation).add_to(application.router)
             add_payload_routes(application.router, self._control.payload)
             add_alert_routes(application.router, self._control.alerts)
+            add_maintenance_routes(application.router, self._control.maintenance)
         return application
 
 
@@ -240,7 +243,7 @@ def _problems(report: Report) -> Middleware:
             return problem(404, str(error))
         except RotationUnderWay as error:
             return problem(409, str(error))
-        except PayloadRefused as error:
+        except (PayloadRefused, MaintenanceRefused) as error:
             return problem(error.status, str(error))
         except Exception as error:  # noqa: BLE001 - it is reported, and the next request gets its answer
             report(error)

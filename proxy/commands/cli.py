@@ -14,7 +14,7 @@ from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
-from proxy.commands import alerts, password, payload, running
+from proxy.commands import alerts, maintenance, password, payload, running
 from proxy.commands.audit import verify
 from proxy.commands.certs import trust
 from proxy.commands.certs.commands import certs_app
@@ -121,6 +121,7 @@ app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(re
 running.register(app)
 password.register(app)
 app.add_typer(verify.app)
+app.add_typer(maintenance.app)
 app.add_typer(payload.app)
 app.add_typer(alerts.app)
 app.add_typer(hsm_commands.app)

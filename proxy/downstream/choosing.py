@@ -30,6 +30,8 @@ def take_up(
     if isinstance(target, RequestRefusal):
         return Exchange(client, service, request, request_id), target
     refusal = unmet_demand(target, facts, fields)
+    if refusal is None and service.maintenance is not None:
+        refusal = service.maintenance.refusal(target.label, facts, fields)
     responder: Chosen
     if refusal is not None:
         responder = Exchange(client, service, request, request_id)

@@ -71,6 +71,8 @@ class RequestRefusal:
     """Whole field lines in place of those that the status brings with it."""
     given: GivenAnswer | None = None
     """What the client gets instead of a problem document."""
+    pages: ErrorPages | None = None
+    """Go before the pages of the route."""
 
 
 def bad_head(error: MalformedMessage, data: bytes) -> RequestRefusal:
@@ -153,7 +155,7 @@ def refusal_answer(
         return _given_answer(refusal.status, refusal.given, head, date=date, request_id=request_id, mark=mark)
     accept = None if head is None else _accept(head)
     shown_id = request_id.decode("ascii")
-    page = None if pages is None else _page(refusal, accept, pages)
+    page = _page(refusal, accept, refusal.pages) or _page(refusal, accept, pages)
     if page is None:
         content_type, body = problem_response(refusal.status, refusal.detail, accept, shown_id, refusal.members)
     else:
@@ -171,8 +173,10 @@ def refusal_answer(
     return OwnAnswer(refusal.status, TITLES[refusal.status].encode(), lines, sent)
 
 
-def _page(refusal: RequestRefusal, accept: bytes | None, pages: ErrorPages) -> ErrorPage | None:
+def _page(refusal: RequestRefusal, accept: bytes | None, pages: ErrorPages | None) -> ErrorPage | None:
     """The page of the operator. A program still gets a problem that has a type of its own."""
+    if pages is None:
+        return None
     is_html = accept is not None and prefers_html(accept)
     return None if "type" in refusal.members and not is_html else pages.find(refusal.status, is_html=is_html)
 

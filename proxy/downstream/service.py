@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.maintenance import ClosedRoutes
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits, ResponseBudget
 from proxy.downstream.shared_work import SharedWork
@@ -134,6 +135,8 @@ class HttpService:
         self.stopwatch = perf_counter
         self.deadlines = deadlines
         self.runtime = runtime
+        self.maintenance: ClosedRoutes | None = None
+        """The routes that are out of service under every configuration. None if there are none."""
         self._log: Final = ledger.log
         self.log_cut = ledger.log_cut
         self.wall_clock = wall_clock
@@ -165,6 +168,8 @@ class HttpService:
         """Count a WebSocket in. It never makes room: a person uses it even while it is silent."""
         self._tunnels[tunnel] = tunnel
         self._drain_late(tunnel)
+        if self.maintenance is not None:  # it may have begun while the server opened the WebSocket
+            tunnel.configuration_changed(self.maintenance.drain_seconds)
 
     def _drain_late(self, connection: Drainable) -> None:
         if self.is_draining:
@@ -198,6 +203,12 @@ class HttpService:
         """
         self.runtime = runtime
         self._review([*self._connections, *self._tunnels], runtime, seconds)
+
+    def maintain(self, maintenance: ClosedRoutes | None) -> None:
+        """Take other routes out of service from the next request on, and close their WebSockets."""
+        self.maintenance = maintenance
+        if maintenance is not None:
+            self._review([*self._tunnels], self.runtime, maintenance.drain_seconds)
 
     def _review(self, rest: list[object], runtime: HttpRuntime, seconds: float) -> None:
         """Tell the connections, a part in each turn, so that requests are served in between."""

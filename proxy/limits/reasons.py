@@ -95,6 +95,7 @@ class RequestReason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NO_ROUTE = "no_route"
     METHOD = "wrong_method"
+    MAINTENANCE = "maintenance"
     ROUTE_REQUIRES_PQ = "route_requires_pq"
     CLIENT_CERTIFICATE_REQUIRED = "client_certificate_required"
     NETWORK_NOT_ALLOWED = "network_not_allowed"

@@ -67,6 +67,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
             {"receiver": receiver, "result": result, "count": count}
             for (receiver, result), count in sorted(scrape.alert_deliveries.items())
         ],
+        "maintenance": [{"route": one.route, "since": one.since} for one in scrape.maintenance],
         "rotations": [{"result": result, "count": count} for result, count in scrape.rotations.items()],
         "rotating": [
             {"identity": one.identity, "credential": one.credential, "urgency": one.urgency, "failures": one.failures}

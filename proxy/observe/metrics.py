@@ -219,6 +219,13 @@ _PROCESSES: Final = (
     ),
     counter("reloads", "Reloads by result.", "reloads", "result"),
     counter("generation_swaps", "Configurations that workers took over, counted in each worker.", "swaps"),
+    gauge(
+        "maintenance_since_seconds",
+        "When `plexigate maintenance on` took this route out of service, in UNIX seconds. Other routes are not listed.",
+        "maintenance",
+        "route",
+        value="since",
+    ),
     gauge("ready", "1 while /readyz answers 200, else 0.", "process", value="ready"),
     gauge("workers", "Worker processes, draining ones included.", "process", value="workers"),
     counter("worker_restarts", "Workers that had to be replaced.", "process", value="restarts"),

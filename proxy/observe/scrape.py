@@ -111,6 +111,14 @@ class UnmadeCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class MaintenanceFacts:
+    """A route that is out of service since that moment, in UNIX seconds."""
+
+    route: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerFacts:
     """What one listener offers, and its addresses."""
 
@@ -147,6 +155,7 @@ class Scrape:
     rotations: Mapping[str, int] = field(default_factory=dict)
     rotating: Sequence[RotationFacts] = ()
     unmade_checks: Sequence[UnmadeCheck] = ()
+    maintenance: Sequence[MaintenanceFacts] = ()
     readiness: Readiness = READY
     alerts: Sequence[OpenAlert] = ()
     alert_deliveries: Mapping[tuple[str, str], int] = field(default_factory=dict)

@@ -43,6 +43,7 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "tokens": _tokens(scrape, rows),
         "upstreams": _upstreams(rows),
         "unmade_checks": [asdict(one) for one in scrape.unmade_checks],
+        "maintenance": [asdict(one) for one in scrape.maintenance],
         "certificates": [_certificate(one, scrape.now) for one in scrape.certificates],
     }
 

@@ -12,6 +12,7 @@ from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.log_target import LogTarget
+from proxy.supervisor.maintenance import Maintenance
 from proxy.supervisor.proofs import Proofs
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
@@ -47,6 +48,7 @@ class Crew:
         self.servers: Final = Servers(loop, tasks, self.fleet, tell)
         self._tokens = ParentTokens(loop, tasks, self.fleet, tell, self.auditing.pin_tried)
         self.proofs: Final = Proofs(loop, self.fleet, tell)
+        self.maintenance: Final = Maintenance(loop, self.fleet, tell)
 
     @property
     def tokens(self) -> ParentTokens:
@@ -66,8 +68,13 @@ class Crew:
         return self.sockets.bound
 
     def known(self) -> KnownBeside:
-        """What a worker must know of servers and tokens, and the challenges to show to CAs."""
-        return KnownBeside(self.servers.verdicts.all, self.proofs.challenges.shown, tuple(self._tokens.refused))
+        """What a worker must know of servers, tokens and routes, and the challenges for CAs."""
+        return KnownBeside(
+            self.servers.verdicts.all,
+            self.proofs.challenges.shown,
+            tuple(self._tokens.refused),
+            self.maintenance.shown,
+        )
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
         """The first question to a new worker, and three descriptors.

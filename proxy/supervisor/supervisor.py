@@ -27,6 +27,7 @@ from proxy.supervisor.control.certificate_control import RotationControl
 from proxy.supervisor.control.control import SupervisorControl
 from proxy.supervisor.control.inspection import Inspection
 from proxy.supervisor.control.key_trial import WorkerKeyTrial
+from proxy.supervisor.control.maintenance_control import SupervisorMaintenance
 from proxy.supervisor.control.payload_control import SupervisorPayload
 from proxy.supervisor.control.scraping import Scraping
 from proxy.supervisor.control.server_control import ServerControl
@@ -67,7 +68,7 @@ class Supervisor:
         notifier: Notifier,
         safe: Safe | None = None,
     ) -> None:
-        """The proxy serves from `start` on.
+        """The proxy serves from `start` on. Raises `ConfigError`.
 
         `safe` has given `edition` its ticket secrets. Its audit log is open.
         """
@@ -81,6 +82,7 @@ class Supervisor:
         self._tasks = Tasks(loop, self.reporting.unexpected)
         self.served: Final = ServedEdition(edition)
         self.crew: Final = Crew(loop, self._tasks, sockets, log, tell, safe.trail, edition.worker_count)
+        self.crew.maintenance.restore(edition.loaded)
         self._log = SharedLog(log, self.crew.fleet, tell)
         self.announcements: Final = Announcements(notifier, self.served, self.crew.fleet, tell)
         reloading = Reloading(loop, self.crew.fleet, sockets)
@@ -135,6 +137,7 @@ class Supervisor:
             tokens=crew.tokens,
             trail=trail,
             servers=crew.servers,
+            maintenance=crew.maintenance,
             rotating=self.rotating,
             alerting=self.alerting,
             ability=Ability(served, crew.fleet, crew.servers, crew.tokens, lambda: self.phase),
@@ -146,6 +149,7 @@ class Supervisor:
             WorkerKeyTrial(loop, served, crew.fleet),
             RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
             SupervisorPayload(loop, served, payload, self.reporting.tell),
+            SupervisorMaintenance(served, crew.maintenance, wall_clock),
         )
 
     def _alerting_of(self) -> Alerting:

@@ -48,6 +48,7 @@ from proxy.processes.messages.questions import (
     PinVerdict,
     Prepare,
     ShowChallenges,
+    ShowMaintenance,
     SwitchLog,
     TakeConnection,
     TakeRingUses,
@@ -136,6 +137,8 @@ class WorkerControl:
                 self._serving.apply_verdict(question)
             case ShowChallenges(names, tokens):
                 self._serving.follow_challenges(names, tokens)
+            case ShowMaintenance(routes):
+                self._serving.follow_maintenance(routes)
             case TokenLookedAt(token, ok):
                 self._serving.token_says(token, ok=ok)
             case PinVerdict(token, is_refused):
@@ -223,6 +226,7 @@ class WorkerControl:
             self._worker.apply_verdict(verdict)
         self._worker.tokens_refused(asked.known.refused_tokens)
         self._worker.follow_challenges(asked.known.challenges.names, asked.known.challenges.tokens)
+        self._worker.follow_maintenance(asked.known.maintenance.routes)
         self._accept(asked.accept, descriptors)
 
     # -- sockets

@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 
 from config.issuers import PLAIN_LISTENER
 from config.pkcs11_uri import Pkcs11Uri
+from proxy.building.maintenance import maintenance_of
 from proxy.building.resources import resource_limits, worker_count
 from proxy.downstream.listener import Listener
 from proxy.downstream.listening import ListenerServices
@@ -32,7 +33,7 @@ from proxy.observe.log import Log
 from proxy.observe.startup import ListenerOffer
 from proxy.observe.turned_away import TurnedAway
 from proxy.processes.messages.answers import ServerSeen
-from proxy.processes.messages.questions import Verdict
+from proxy.processes.messages.questions import MaintainedRoute, Verdict
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
@@ -100,6 +101,7 @@ class Worker:
         self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
         self._challenges = PendingChallenges()
         self._tokens_shown: dict[str, str] = {}
+        self._maintained: tuple[MaintainedRoute, ...] = ()
         self._services = ListenerServices(
             io,
             self._deadlines,
@@ -198,6 +200,13 @@ class Worker:
         self._challenges.follow(challenges)
         self._tokens_shown.clear()
         self._tokens_shown.update(tokens)
+
+    def follow_maintenance(self, routes: tuple[MaintainedRoute, ...]) -> None:
+        """Take exactly these routes out of service."""
+        if routes != self._maintained:
+            self._maintained = routes
+            seconds = self._generation.loaded.config.limits.drain_seconds
+            self._http.maintain(maintenance_of(routes, seconds))
 
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Stop accepting, let what is under way finish, then close what is left.

@@ -20,7 +20,15 @@ from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 from proxy.payload.keys import PayloadKeys
 from proxy.processes.material import Material
-from proxy.processes.messages.questions import Accept, Commit, Drain, KnownBeside, Prepare, ShowChallenges
+from proxy.processes.messages.questions import (
+    Accept,
+    Commit,
+    Drain,
+    KnownBeside,
+    Prepare,
+    ShowChallenges,
+    ShowMaintenance,
+)
 from proxy.tls.tickets import TicketSecrets
 from proxy.worker.control import WorkerControl
 from tests.certificates import Authority, CertificateFiles
@@ -119,7 +127,7 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
             question, descriptor = site.question(number, tickets), site.material()
             ticker = Ticker(loop)
             await control.answer(question, [descriptor])
-            known = KnownBeside((), ShowChallenges((), {}), ())
+            known = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()))
             await control.answer(Commit(number, known, Accept({}, ())), [])
             await asyncio.sleep(TICK_SECONDS * 20)
             found.setdefault(name, []).append(ticker.stop())

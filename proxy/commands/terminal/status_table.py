@@ -40,6 +40,9 @@ def _parts(document: Document) -> Iterator[RenderableType]:
     )
     yield from _readiness(document["readiness"])
     yield from _alerts(document["alerts"])
+    for one in document["maintenance"]:
+        since = duration(document["started_at"] + document["uptime_seconds"] - one["since"])
+        yield Text(f"under maintenance for {since}: {one['route']}", "yellow")
     yield _workers(document["workers"])
     yield _listeners(document["listeners"])
     if any(one["http2"]["connections"] for one in document["listeners"]):

@@ -124,6 +124,30 @@ class ShowChallenges(Question[Done]):
 
 
 @dataclass(frozen=True, slots=True)
+class MaintainedRoute:
+    """A route that an operator has taken out of service."""
+
+    route: str
+    """Its name, as in the log."""
+    since: float
+    """UNIX seconds."""
+    retry_after: int
+    """Seconds, for the clients."""
+    page: str
+    """The answer for clients; empty for the page that the route has for a 503."""
+    page_is_html: bool
+    allowed: tuple[str, ...]
+    """The networks whose clients are served all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowMaintenance(Question[Done]):
+    """Answer the requests of exactly these routes with 503."""
+
+    routes: tuple[MaintainedRoute, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownBeside:
     """What a worker has to know beside its configuration, and what changes between two of them."""
 
@@ -131,6 +155,7 @@ class KnownBeside:
     challenges: ShowChallenges
     refused_tokens: tuple[str, ...]
     """The tokens to which no process logs in."""
+    maintenance: ShowMaintenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +260,7 @@ ParentQuestion = (
     | Accept
     | Verdict
     | ShowChallenges
+    | ShowMaintenance
     | Commit
     | Ping
     | SwitchLog

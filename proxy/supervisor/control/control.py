@@ -10,6 +10,7 @@ from proxy.observe.scrape import Scrape
 from proxy.observe.status import signatures, status
 from proxy.supervisor.control.certificate_control import RotationControl
 from proxy.supervisor.control.key_trial import WorkerKeyTrial
+from proxy.supervisor.control.maintenance_control import SupervisorMaintenance
 from proxy.supervisor.control.payload_control import SupervisorPayload
 from proxy.supervisor.control.scraping import Scraping
 from proxy.supervisor.control.server_control import ServerControl
@@ -25,7 +26,7 @@ class Reload(Protocol):
 class SupervisorControl:
     """Implements `admin.contracts.Control`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a part for each kind of question
         self,
         scraping: Scraping,
         reload: Reload,
@@ -33,8 +34,9 @@ class SupervisorControl:
         keys: WorkerKeyTrial,
         rotation: RotationControl,
         payload: SupervisorPayload,
+        maintenance: SupervisorMaintenance,
     ) -> None:
-        """The admin server asks `rotation`, `payload` and `alerts` directly."""
+        """The admin server asks `rotation`, `payload`, `maintenance` and `alerts` directly."""
         self._scraping = scraping
         self._reload = reload
         self._servers = servers
@@ -42,6 +44,7 @@ class SupervisorControl:
         self.rotation: Final = rotation
         self.payload: Final = payload
         self.alerts: Final = scraping.alerting
+        self.maintenance: Final = maintenance
 
     async def scrape(self) -> Scrape:
         """Ask all workers for their counts."""

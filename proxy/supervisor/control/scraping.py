@@ -8,11 +8,12 @@ from typing import Final
 
 from config.issuers import PLAIN_LISTENER
 from proxy.observe.merging import Retained
-from proxy.observe.scrape import ListenerFacts, Scrape, WorkerScrape, WorkerState
+from proxy.observe.scrape import ListenerFacts, MaintenanceFacts, Scrape, WorkerScrape, WorkerState
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.alerts.alerting import Alerting
 from proxy.supervisor.control.ability import Ability
 from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.maintenance import Maintenance
 from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
@@ -43,6 +44,7 @@ class Scraping:
     tokens: ParentTokens
     trail: AuditTrail
     servers: Servers
+    maintenance: Maintenance
     rotating: Rotating
     ability: Ability
     alerting: Alerting
@@ -67,6 +69,7 @@ class Scraping:
             rotations=dict(self.rotating.rotations),
             rotating=self.rotating.facts(),
             unmade_checks=self.servers.unmade.as_rows(),
+            maintenance=[MaintenanceFacts(one.route, one.since) for one in self.maintenance.routes],
             readiness=await self.ability.readiness(),
             alerts=self.alerting.open,
             alert_deliveries=self.alerting.deliveries,

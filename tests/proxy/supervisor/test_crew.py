@@ -12,7 +12,7 @@ import pytest
 from config.loader import load
 from proxy.net.tasks import Tasks
 from proxy.processes.messages.answers import WorkerFigures
-from proxy.processes.messages.questions import KnownBeside, ShowChallenges
+from proxy.processes.messages.questions import KnownBeside, ShowChallenges, ShowMaintenance
 from proxy.processes.messages.version import VERSION
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.log_target import LogTarget
@@ -51,7 +51,7 @@ async def crew(site: Site, tmp_path: Path) -> AsyncIterator[Crew]:
 
 
 async def test_worker_that_joins_is_told_what_cas_may_be_shown(crew: Crew) -> None:
-    nothing = KnownBeside((), ShowChallenges((), {}), ())
+    nothing = KnownBeside((), ShowChallenges((), {}), (), ShowMaintenance(()))
     assert crew.known() == nothing
     challenge = TlsChallenge("chat.test", bytes(32))
     await crew.proofs.challenges.present(challenge)

@@ -1,0 +1,100 @@
+"""Routes in maintenance on the admin socket. ROUTE is the name of a route, as in the log.
+
+GET  /maintenance                    the routes that are out of service
+POST /maintenance/on?route=ROUTE     take a route out; the body is the page, if there is one
+POST /maintenance/off?route=ROUTE    put it back
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from proxy.admin.problems import json_answer
+from proxy.routes.error_pages import MOST_BYTES
+
+PAGE_BYTES = MOST_BYTES + 1
+"""A page that is one byte too long is still read, so that the answer can say so."""
+
+
+class MaintenanceRefused(Exception):
+    """A command that cannot be done.
+
+    `status` is 400 for an unusable value, 404 for an unknown route, 409 for another obstacle.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        """Remember both."""
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.detail
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceWish:
+    """How an operator wants a route to be answered, before anything of it is checked."""
+
+    route: str
+    retry_after: str
+    """Empty for the usual time."""
+    allowed: str
+    """Networks with commas between them."""
+    page: bytes
+    """Empty for the page that the route has for a 503."""
+    page_is_html: bool
+
+
+class MaintenanceControl(Protocol):
+    """The keeper of the list in the parent. Every method may raise `MaintenanceRefused`."""
+
+    def listed(self) -> dict[str, Any]:
+        """All routes that are out of service."""
+
+    async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
+        """Take a route out of service in all workers. Returns its entry of the list."""
+
+    async def end(self, route: str) -> None:
+        """Put a route back into service in all workers."""
+
+
+def add_maintenance_routes(router: web.UrlDispatcher, control: MaintenanceControl) -> None:
+    """Add the routes."""
+    routes = _Maintenance(control)
+    router.add_get("/maintenance", routes.listed)
+    router.add_post("/maintenance/on", routes.begin)
+    router.add_post("/maintenance/off", routes.end)
+
+
+class _Maintenance:
+    def __init__(self, control: MaintenanceControl) -> None:
+        self._control = control
+
+    async def listed(self, _request: web.Request) -> web.Response:
+        return json_answer(self._control.listed())
+
+    async def begin(self, request: web.Request) -> web.Response:
+        query = request.query
+        wish = MaintenanceWish(
+            _route(request),
+            query.get("retry_after", ""),
+            query.get("allow", ""),
+            await request.read(),
+            page_is_html=query.get("page", "html") == "html",
+        )
+        return json_answer(await self._control.begin(wish))
+
+    async def end(self, request: web.Request) -> web.Response:
+        route = _route(request)
+        await self._control.end(route)
+        return json_answer({"route": route})
+
+
+def _route(request: web.Request) -> str:
+    route = request.query.get("route", "")
+    if not route:
+        raise MaintenanceRefused(400, "route says which route: write it")
+    return route

@@ -1,0 +1,144 @@
+"""`plexigate maintenance`: takes routes of the running proxy out of service."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from config.error_pages import HTML_ENDINGS, JSON_ENDINGS
+from proxy.admin.maintenance import PAGE_BYTES
+from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.console import table_console
+
+# wide enough for every table when the output is not a terminal
+_FILE_COLUMNS = 160
+
+app = typer.Typer(
+    name="maintenance",
+    help="Routes that are out of service.",
+    epilog="Example: plexigate maintenance",
+    invoke_without_command=True,
+    no_args_is_help=False,
+)
+
+_Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
+]
+_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
+_Route = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROUTE", help="Host and path of the route, such as chat.example.org/api", show_default=False
+    ),
+]
+
+
+@app.callback()
+def list_routes(
+    context: typer.Context,
+    config: _Config = None,
+    socket: _Socket = None,
+    as_json: _Json = False,  # noqa: FBT002 - the signature of a typer command
+) -> None:
+    """Show the routes that are out of service, take one out, or put it back."""
+    if context.invoked_subcommand is not None:
+        return
+    document = asked(config, socket, lambda client: client.get("/maintenance"))
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    elif not document["routes"]:
+        typer.echo("No route is under maintenance.")
+    else:
+        table_console(_FILE_COLUMNS).print(route_table(document))
+
+
+def route_table(document: dict[str, Any]) -> Table:
+    """Make the table of the routes from the answer to `GET /maintenance`."""
+    table = Table("route", "since", "retry after", "page", "served all the same", "", box=None, header_style="bold")
+    for one in document["routes"]:
+        table.add_row(
+            Text(one["route"]),
+            f"{datetime.fromtimestamp(one['since'], UTC):%Y-%m-%d %H:%M:%SZ}",
+            f"{one['retry_after']} s",
+            "its own" if one["page"] else "usual",
+            ", ".join(one["allowed"]) or "-",
+            "" if one["is_configured"] else Text("not in the configuration", style="yellow"),
+        )
+    return table
+
+
+@app.command(
+    epilog="Example: plexigate maintenance on chat.example.org/ --page down.html --retry-after 600 --allow 10.0.0.0/8"
+)
+def on(
+    route: _Route,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Answer with this .html or .json file; it is read now. Default: the error page of the route for 503.",
+            show_default=False,
+        ),
+    ] = None,
+    retry_after: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=1,
+            help="When clients may come again (Retry-After). Default: 300.",
+            show_default=False,
+        ),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NETWORK", help="Serve clients with these addresses all the same; repeatable.", show_default=False
+        ),
+    ] = None,
+    config: _Config = None,
+    socket: _Socket = None,
+) -> None:
+    """Take a route out of service: all workers answer its requests with 503 when
+    the command returns.
+
+    Requests under way finish. WebSockets get a close frame (1012), spread over
+    limits.drain_seconds. It stays so over reloads and restarts until
+    `plexigate maintenance off`. A second `on` replaces page, time and networks.
+    """
+    query = {"route": route, "allow": ",".join(allow or []), "page": "html"}
+    if retry_after is not None:
+        query["retry_after"] = str(retry_after)
+    content = b""
+    if page is not None:
+        content = _content(page)
+        query["page"] = "json" if page.name.endswith(JSON_ENDINGS) else "html"
+    answer = asked(config, socket, lambda client: client.post("/maintenance/on", query, body=content))
+    typer.echo(
+        f"Route {route} is under maintenance: clients get 503 and may come again after {answer['retry_after']} s."
+    )
+
+
+@app.command(epilog="Example: plexigate maintenance off chat.example.org/")
+def off(route: _Route, config: _Config = None, socket: _Socket = None) -> None:
+    """Put a route back into service."""
+    asked(config, socket, lambda client: client.post("/maintenance/off", {"route": route}))
+    typer.echo(f"Route {route} is back in service.")
+
+
+def _content(page: Path) -> bytes:
+    if not page.name.endswith(HTML_ENDINGS + JSON_ENDINGS):
+        raise ended(f'"{page}": a page is an .html or a .json file')
+    try:
+        with page.open("rb") as file:
+            content = file.read(PAGE_BYTES)
+    except OSError as error:
+        raise ended(f'"{page}": {error.strerror}') from None
+    if not content:
+        raise ended(f'"{page}": the page is empty')
+    return content

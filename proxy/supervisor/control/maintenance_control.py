@@ -1,0 +1,127 @@
+"""Takes routes out of service and puts them back, for the admin server."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any, Final
+
+from config.addresses import Refused, parse_network
+from proxy.admin.maintenance import MaintenanceRefused, MaintenanceWish
+from proxy.processes.messages.questions import MaintainedRoute
+from proxy.routes.error_pages import MOST_BYTES, ErrorPage, PageUnusable
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.maintenance import Maintenance
+
+_USUAL_RETRY_SECONDS: Final = 300
+_LONGEST_RETRY_SECONDS: Final = 7 * 86_400
+_MOST_NETWORKS: Final = 64
+# Each worker gets all of them in one message, whose frame has room for 64 MB.
+_MOST_PAGES_BYTES: Final = 4 * 1_048_576
+_SHOWN_ROUTES: Final = 10
+
+
+class SupervisorMaintenance:
+    """Implements `admin.maintenance.MaintenanceControl`."""
+
+    def __init__(self, served: ServedEdition, maintenance: Maintenance, clock: Callable[[], float]) -> None:
+        """`served` names the routes; `clock` gives UNIX seconds."""
+        self._served = served
+        self._maintenance = maintenance
+        self._clock = clock
+
+    def listed(self) -> dict[str, Any]:
+        """All routes that are out of service."""
+        configured = self._configured()
+        return {"routes": [_told(one, configured) for one in self._maintenance.routes]}
+
+    async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
+        """Take a route out of service. Raises `MaintenanceRefused`."""
+        configured = self._configured()
+        if wish.route not in configured:
+            raise MaintenanceRefused(404, _unknown(wish.route, configured))
+        since = next((one.since for one in self._maintenance.routes if one.route == wish.route), self._clock())
+        route = MaintainedRoute(
+            wish.route, since, _seconds(wish.retry_after), _page(wish), wish.page_is_html, _networks(wish.allowed)
+        )
+        others = [one for one in self._maintenance.routes if one.route != wish.route]
+        if sum(len(one.page) for one in (*others, route)) > _MOST_PAGES_BYTES:
+            raise MaintenanceRefused(
+                409, f"the pages of all routes in maintenance have more than {_MOST_PAGES_BYTES:_} bytes"
+            )
+        try:
+            await self._maintenance.begin(route)
+        except OSError as error:
+            raise self._not_kept(error) from None
+        return _told(route, configured)
+
+    async def end(self, route: str) -> None:
+        """Put a route back into service. Raises `MaintenanceRefused`."""
+        try:
+            await self._maintenance.end(route)
+        except KeyError:
+            others = ", ".join(one.route for one in self._maintenance.routes) or "none"
+            raise MaintenanceRefused(404, f'route "{route}" is not in maintenance; in maintenance: {others}') from None
+        except OSError as error:
+            raise self._not_kept(error) from None
+
+    def _configured(self) -> frozenset[str]:
+        return frozenset(route.entry_name for route in self._served.edition.loaded.config.route)
+
+    def _not_kept(self, error: OSError) -> MaintenanceRefused:
+        """The refusal of a change that would not outlive a restart: the parent has not made it."""
+        reason = error.strerror or str(error)
+        return MaintenanceRefused(
+            409,
+            f"{self._maintenance.path} cannot be written ({reason}), so nothing was changed: set [rotation] state, or"
+            " StateDirectory= of systemd, to a directory that the proxy may write to",
+        )
+
+
+def _told(one: MaintainedRoute, configured: frozenset[str]) -> dict[str, Any]:
+    return {
+        "route": one.route,
+        "since": one.since,
+        "retry_after": one.retry_after,
+        "page": bool(one.page),
+        "allowed": list(one.allowed),
+        "is_configured": one.route in configured,
+    }
+
+
+def _unknown(route: str, configured: frozenset[str]) -> str:
+    # "chat.example.org" is meant for "chat.example.org/"
+    close = [name for name in sorted(configured) if name.startswith(route)] or get_close_matches(route, configured)
+    shown = close or sorted(configured)
+    listed = ", ".join(f'"{name}"' for name in shown[:_SHOWN_ROUTES]) or "none"
+    return f'there is no route "{route}"; there is {listed}'
+
+
+def _seconds(text: str) -> int:
+    if not text:
+        return _USUAL_RETRY_SECONDS
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _LONGEST_RETRY_SECONDS or len(text) > 9:
+        raise MaintenanceRefused(
+            400, f"retry_after is {text[:20]!a}: write seconds from 1 to {_LONGEST_RETRY_SECONDS:_}"
+        )
+    return int(text)
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    try:
+        found = tuple(str(parse_network(one.strip())) for one in text.split(",")) if text else ()
+    except Refused as error:
+        raise MaintenanceRefused(400, f"allow is {text[:60]!a}: write {error.allowed}") from None
+    if len(found) > _MOST_NETWORKS:
+        raise MaintenanceRefused(400, f"allow has {len(found)} networks: write at most {_MOST_NETWORKS}")
+    return found
+
+
+def _page(wish: MaintenanceWish) -> str:
+    if not wish.page:
+        return ""
+    if len(wish.page) > MOST_BYTES:
+        raise MaintenanceRefused(400, f"the page has more than {MOST_BYTES:_} bytes")
+    try:
+        ErrorPage(wish.page, is_html=wish.page_is_html)
+    except PageUnusable as error:
+        raise MaintenanceRefused(400, f"the page is a file {error.found}") from None
+    return wish.page.decode()

@@ -1,0 +1,97 @@
+"""The routes that an operator has taken out of service: kept on disk, and told to all workers."""
+
+import asyncio
+from typing import Final, Protocol, TypeVar
+
+from config.loaded import LoadedConfig
+from config.problems import ConfigError
+from proxy.net.in_thread import in_thread
+from proxy.observe.events.event import Tell
+from proxy.observe.events.maintenance import MaintenanceBegun, MaintenanceEnded
+from proxy.processes.messages.answers import Done
+from proxy.processes.messages.questions import MaintainedRoute, Question, ShowMaintenance
+from proxy.supervisor.maintenance_store import MaintenanceStore, MaintenanceUnreadable
+
+# A worker that leaves answers in milliseconds, or is stuck and gets no new requests.
+_LEAVING_SECONDS: Final = 2.0
+
+WorkerT = TypeVar("WorkerT")
+
+
+class Workers(Protocol):
+    """The part of a `Fleet` that this module uses."""
+
+    async def tell_all(self, order: Question[Done]) -> None:
+        """Tell every worker the same, and wait until all that are not stuck have heard."""
+
+    async def ask_all(self, question: Question[Done], seconds: float) -> object:
+        """Ask all workers, also those that leave."""
+
+
+class Maintenance:
+    """All routes in maintenance. A route stays among them if a reload removes it from the
+    configuration: if it comes back, it is still out of service.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, workers: Workers, tell: Tell) -> None:
+        """`restore` comes next."""
+        self._loop = loop
+        self._workers = workers
+        self._tell = tell
+        self._store: MaintenanceStore
+        self._routes: dict[str, MaintainedRoute] = {}
+        self._changing = asyncio.Lock()
+
+    def restore(self, loaded: LoadedConfig) -> None:
+        """Begin with what an earlier process kept.
+
+        Raises `ConfigError` if it cannot be read: to serve a route that may be in maintenance could
+        do harm.
+        """
+        self._store = MaintenanceStore.of(loaded)
+        try:
+            self._routes = {one.route: one for one in self._store.read()}
+        except MaintenanceUnreadable as error:
+            found = f"{error.path}, which tells the routes in maintenance, and has {error.found}"
+            allowed = "the file as the proxy wrote it; delete it to serve all routes"
+            raise ConfigError([loaded.file.error(("route",), found, allowed)]) from None
+
+    @property
+    def routes(self) -> tuple[MaintainedRoute, ...]:
+        """All of them, the first that was taken out first."""
+        return tuple(self._routes.values())
+
+    @property
+    def shown(self) -> ShowMaintenance:
+        """All of them, for a worker."""
+        return ShowMaintenance(self.routes)
+
+    @property
+    def path(self) -> str:
+        """The file on disk."""
+        return str(self._store.path)
+
+    async def begin(self, route: MaintainedRoute) -> None:
+        """Take a route out of service, or change how it is answered. Raises `OSError`.
+
+        After it, the change is on disk, and no worker takes a request for the route.
+        """
+        async with self._changing:
+            await self._change({**self._routes, route.route: route})
+            self._tell(MaintenanceBegun(route.route, route.retry_after, ", ".join(route.allowed) or None))
+
+    async def end(self, route: str) -> None:
+        """Put a route back into service. Raises `KeyError` if it is not out of it, or `OSError`."""
+        async with self._changing:
+            rest = dict(self._routes)
+            del rest[route]
+            await self._change(rest)
+            self._tell(MaintenanceEnded(route))
+
+    async def _change(self, routes: dict[str, MaintainedRoute]) -> None:
+        kept = tuple(routes.values())
+        await in_thread(self._loop, lambda: self._store.write(kept))
+        self._routes = routes
+        await self._workers.tell_all(self.shown)
+        # those that leave still answer on the connections that they have
+        await self._workers.ask_all(self.shown, _LEAVING_SECONDS)

@@ -1,0 +1,69 @@
+"""The routes in maintenance on disk: they stay out of service when the proxy starts again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Final
+
+from certs.files.atomic_file import write_atomic
+from certs.hsm.access import state_directory
+from config.loaded import LoadedConfig
+from proxy.processes.messages.codec import MessageMalformed, decode, encode
+from proxy.processes.messages.questions import MaintainedRoute, ShowMaintenance
+
+_VERSION: Final = 1
+_DIGEST_DIGITS: Final = 16
+
+
+class MaintenanceUnreadable(Exception):
+    """The file is there and cannot be used. `found` says why."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        """Remember both."""
+        super().__init__(path, found)
+        self.path = path
+        self.found = found
+
+
+class MaintenanceStore:
+    """One file, with mode 0600."""
+
+    def __init__(self, path: Path) -> None:
+        """The file and its directory need not be there."""
+        self.path: Final = path
+
+    @classmethod
+    def of(cls, loaded: LoadedConfig) -> "MaintenanceStore":
+        """The file of the proxy that runs by this configuration.
+
+        It is in `rotation.state`, which belongs to one proxy. Without that key, it is in the state
+        directory of the user, and its name tells the proxies of this user apart.
+        """
+        state = loaded.config.rotation.state
+        if state is not None:
+            return cls(loaded.file.resolve(state) / "maintenance.json")
+        digest = hashlib.sha256(str(loaded.file.path.resolve()).encode()).hexdigest()[:_DIGEST_DIGITS]
+        return cls(state_directory() / f"maintenance-{digest}.json")
+
+    def read(self) -> tuple[MaintainedRoute, ...]:
+        """What `write` kept; empty if there is no file. Raises `MaintenanceUnreadable`."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise MaintenanceUnreadable(self.path, error.strerror or "an error") from None
+        try:
+            document = json.loads(content)
+            version = document.pop("version")
+            if version != _VERSION:
+                raise MaintenanceUnreadable(self.path, "the content of another version")
+            return decode(ShowMaintenance, document).routes
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MessageMalformed):
+            raise MaintenanceUnreadable(self.path, "other content than this proxy writes") from None
+
+    def write(self, routes: tuple[MaintainedRoute, ...]) -> None:
+        """Keep these, also over a crash. May take long. Raises `OSError`; the file is as it was."""
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        document = {"version": _VERSION, **encode(ShowMaintenance(routes))}
+        write_atomic(self.path, json.dumps(document, indent=2).encode() + b"\n")
