@@ -193,5 +193,12 @@ class TestLists:
         _, problems = directory.read(ROOT.pem, ROOT.revocations(valid=valid) + ROOT.revocations())
         assert problems == []
 
+    def test_large_lists_cost_each_handshake(self, directory: Directory) -> None:
+        found, (problem,) = directory.read(ROOT.pem, b"#" * 1_048_577 + b"\n" + ROOT.revocations())
+        assert found is not None
+        assert "which has 1.0 MB, and each handshake with a certificate reads all of it" in problem
+        (problem,) = directory.refused(ROOT.pem, b"#" * 16_777_217)
+        assert "which holds more than 16_777_216 bytes" in problem
+
     def test_nothing_follows_from_authorities_that_cannot_be_read(self, directory: Directory) -> None:
         assert len(directory.refused(b"", ROOT.revocations())) == 1
