@@ -57,14 +57,23 @@ class ClientAuthorities:
         return b"".join(one.public_bytes(Encoding.PEM) for one in self.lists)
 
     @property
-    def current_until(self) -> datetime | None:
-        """When the first authority has no current list any more; None where there are no lists."""
-        latest: dict[x509.Name, datetime] = {}
+    def currency(self) -> tuple[datetime, datetime] | None:
+        """From when to when the list is current that is the first to leave its authority without
+        one; None where there are no lists.
+        """
+        latest: dict[x509.Name, x509.CertificateRevocationList] = {}
         for one in self.lists:
-            until = one.next_update_utc
-            assert until is not None  # `_list_errors`
-            latest[one.issuer] = max(until, latest.get(one.issuer, until))
-        return min(latest.values(), default=None)
+            known = latest.get(one.issuer)
+            if known is None or _end_of(one) > _end_of(known):
+                latest[one.issuer] = one
+        first = min(latest.values(), key=_end_of, default=None)
+        return None if first is None else (first.last_update_utc, _end_of(first))
+
+
+def _end_of(one: x509.CertificateRevocationList) -> datetime:
+    until = one.next_update_utc
+    assert until is not None  # `_list_errors`
+    return until
 
 
 def client_authorities(

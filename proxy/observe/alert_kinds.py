@@ -41,6 +41,7 @@ class AlertKind(StrEnum):
     IDENTITY_UNUSABLE = "identity_unusable"
     CERTIFICATE_EXPIRING = "certificate_expiring"
     CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
+    REVOCATIONS_EXPIRING = "revocations_expiring"
     ROTATION_FAILING = "rotation_failing"
     ROTATION_REFUSED = "rotation_refused"
     REVOCATION_FAILED = "revocation_failed"
@@ -117,6 +118,13 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "identity and algorithm",
         "The validity of a certificate that is served begins in the future. Clients with a correct clock refuse it.",
         "Compare the clock of this machine with another one. If it is correct, the CA has set a wrong date.",
+    ),
+    AlertKind.REVOCATIONS_EXPIRING: KindFacts(
+        _WARNING,
+        "the identity",
+        "A revocation list in `client_certificates.crl` expires soon. Then the clients of its authority are refused. The "
+        "alert begins at a quarter of the list's life, is serious at a twelfth, and critical at a fortieth.",
+        "Put the current lists of the authorities into the file and reload: a timer should have done that.",
     ),
     AlertKind.ROTATION_FAILING: KindFacts(
         _WARNING,

@@ -60,6 +60,18 @@ class CertificateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RevocationFacts:
+    """Of the revocation lists by which an identity judges its clients, the first one to expire.
+
+    `begins_at` and `expires_at` are in UNIX seconds.
+    """
+
+    identity: str
+    begins_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class TokenScrape:
     """A token as the parent sees it. `condition` is one of `certs.tokens.prober`; `detail` is empty
     if it is well.
@@ -146,6 +158,7 @@ class Scrape:
     workers: Sequence[WorkerScrape]
     listeners: Sequence[ListenerFacts] = ()
     certificates: Sequence[CertificateFacts] = ()
+    revocations: Sequence[RevocationFacts] = ()
     restarts: int = 0
     reloads: Mapping[str, int] = field(default_factory=dict)
     retained: Snapshot | None = None

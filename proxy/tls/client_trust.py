@@ -46,8 +46,8 @@ class Authorities(Protocol):
         """Their revocation lists; empty if revocation is not checked."""
 
     @property
-    def current_until(self) -> datetime | None:
-        """When one of them has no current list any more."""
+    def currency(self) -> tuple[datetime, datetime] | None:
+        """From when to when all of them have a current list; None without lists."""
 
 
 def fingerprint_of(authorities: Authorities, *, is_required: bool) -> str:
@@ -69,8 +69,8 @@ class ClientTrust:
         certificates, lists = authorities.certificates_pem, authorities.lists_pem
         self.is_required: Final = is_required
         self.fingerprint: Final = fingerprint_of(authorities, is_required=is_required)
-        until = authorities.current_until
-        self._until: Final = _NEVER if until is None else until.timestamp()
+        currency = authorities.currency
+        self._until: Final = _NEVER if currency is None else currency[1].timestamp()
         self._authorities: Final = MemoryFile("client-authorities", certificates)
         self._verifying: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._verifying.load_verify_locations(self._authorities.path)

@@ -13,7 +13,7 @@ from proxy.limits.reasons import ConnectionReason
 from proxy.observe.alert import Concern, utc
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 from proxy.observe.readiness import ReadinessSubject
-from proxy.observe.scrape import CertificateFacts, Scrape
+from proxy.observe.scrape import CertificateFacts, RevocationFacts, Scrape
 from proxy.supervisor.alerts.growth import Growth
 from proxy.upstream.statistics import ServerState
 
@@ -124,7 +124,18 @@ def _certificates(facts: AlertFacts) -> Iterator[Concern]:
             yield _concern(AlertKind.CERTIFICATE_EXPIRING, subject, text, urgency)
 
 
-def _urgency_of(one: CertificateFacts, now: float, wanted: float) -> AlertUrgency | None:
+def _revocations(facts: AlertFacts) -> Iterator[Concern]:
+    now = facts.scrape.now
+    for one in facts.scrape.revocations:
+        urgency = _urgency_of(one, now, facts.certificate_left)
+        if urgency is not None:
+            left = one.expires_at - now
+            when = f"expires in {_span(left)}" if left > 0 else "has expired, and its clients are refused"
+            text = f"a revocation list of {one.identity} {when}: {utc(one.expires_at)}"
+            yield _concern(AlertKind.REVOCATIONS_EXPIRING, one.identity, text, urgency)
+
+
+def _urgency_of(one: CertificateFacts | RevocationFacts, now: float, wanted: float) -> AlertUrgency | None:
     room = min(wanted, (one.expires_at - one.begins_at) * _SHARE_LEFT)
     left = one.expires_at - now
     if left > room:
@@ -166,6 +177,7 @@ _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _servers,
     _checks,
     _certificates,
+    _revocations,
     _rotations,
     _surroundings,
 )

@@ -60,6 +60,7 @@ class Scraping:
             workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
             listeners=list(self._listeners()),
             certificates=self.served.edition.certificates,
+            revocations=self.served.edition.revocations,
             restarts=self.fleet.restarts,
             reloads=dict(self.reloads),
             retained=self.retained.snapshot,

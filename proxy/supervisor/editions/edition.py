@@ -32,7 +32,7 @@ from proxy.building.health import health_checks
 from proxy.building.places import place_problems
 from proxy.building.resources import worker_count
 from proxy.net.in_thread import in_thread
-from proxy.observe.scrape import CertificateFacts
+from proxy.observe.scrape import CertificateFacts, RevocationFacts
 from proxy.payload.keyring import Keyring
 from proxy.payload.keys import PayloadKeys
 from proxy.processes.material import Material
@@ -80,6 +80,8 @@ class Edition:
     """
     shut: frozenset[str] = frozenset()
     """Identities with a key that is still sealed, because the sealing key is away."""
+    revocations: Sequence[RevocationFacts] = ()
+    """The lists by which identities judge their clients."""
     dark: frozenset[str] = frozenset()
     """The identities of `shut` that have no other credential which a usual client accepts."""
 
@@ -230,6 +232,7 @@ def read_edition(
         warnings=[*problems, *notes],
         made=made,
         certificates=_facts(loaded.file, loaded.config.identity, credentials),
+        revocations=_revocations(credentials),
         checks=_checks(loaded.file, loaded.config.upstream),
         tokens=token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins),
         identities_in_tokens=identities_in_tokens(credentials.identities),
@@ -309,6 +312,11 @@ def _facts(
         for name, of_identity in credentials.identities.items()
         for one in of_identity
     ]
+
+
+def _revocations(credentials: LoadedCredentials) -> list[RevocationFacts]:
+    spans = {name: one.currency for name, one in credentials.clients.items()}
+    return [RevocationFacts(name, *(end.timestamp() for end in span)) for name, span in spans.items() if span]
 
 
 def _key_places(file: ConfigFile, identity: str, settings: IdentityConfig, credential: Credential) -> tuple[str, ...]:

@@ -81,11 +81,12 @@ def test_lists_are_current_until_the_first_authority_has_none(directory: Directo
     found, problems = directory.read(ROOT.pem + BELOW.pem, crl)
     assert problems == []
     assert found is not None
-    assert found.current_until is not None
-    assert abs(found.current_until - (NOW + 4 * DAY)) < timedelta(minutes=10)
+    assert found.currency is not None
+    assert abs(found.currency[1] - (NOW + 4 * DAY)) < timedelta(minutes=10)
+    assert abs(found.currency[0] - (NOW - DAY)) < timedelta(minutes=10)
     without, _ = directory.read(ROOT.pem)
     assert without is not None
-    assert without.current_until is None
+    assert without.currency is None
 
 
 def test_intermediate_is_trusted_by_itself_where_no_list_is_looked_up(directory: Directory) -> None:

@@ -32,7 +32,7 @@ class Stated:
 
     certificates_pem: bytes
     lists_pem: bytes = b""
-    current_until: datetime | None = None
+    currency: tuple[datetime, datetime] | None = None
 
 
 def trust(*authorities: ClientAuthority, lists: Sequence[bytes] = (), is_required: bool = True) -> ClientTrust:

@@ -9,7 +9,15 @@ import pytest
 from proxy.observe.alert import Concern
 from proxy.observe.alert_kinds import AlertKind, AlertUrgency
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
-from proxy.observe.scrape import CertificateFacts, RotationFacts, Scrape, TokenScrape, UnmadeCheck, WorkerScrape
+from proxy.observe.scrape import (
+    CertificateFacts,
+    RevocationFacts,
+    RotationFacts,
+    Scrape,
+    TokenScrape,
+    UnmadeCheck,
+    WorkerScrape,
+)
 from proxy.supervisor.alerts.rules import AlertFacts, Rules
 
 NOW = 1_780_315_200.0
@@ -142,6 +150,24 @@ def test_certificates_from_files(days_left: float, lifetime: float, urgency: Ale
 def test_it_is_said_how_much_time_is_left(days_left: float, text: str) -> None:
     (found,) = concerns(certificate(days_left))
     assert found.text == f"the ecdsa-p256 certificate of chat {text}"
+
+
+@pytest.mark.parametrize(
+    ("hours_left", "urgency"),
+    [(43, None), (41, AlertUrgency.WARNING), (13, AlertUrgency.SERIOUS), (4, AlertUrgency.CRITICAL)],
+)
+def test_revocation_lists_of_a_week(hours_left: float, urgency: AlertUrgency | None) -> None:
+    end = NOW + hours_left * DAY / 24
+    found = concerns(replace(WELL, revocations=[RevocationFacts("chat", end - 7 * DAY, end)]))
+    assert [(one.kind, one.subject, one.urgency) for one in found] == (
+        [] if urgency is None else [(AlertKind.REVOCATIONS_EXPIRING, "chat", urgency)]
+    )
+
+
+def test_an_expired_list_is_said_to_shut_clients_out() -> None:
+    (found,) = concerns(replace(WELL, revocations=[RevocationFacts("chat", NOW - 8 * DAY, NOW - DAY)]))
+    assert found.urgency is AlertUrgency.CRITICAL
+    assert found.text == ("a revocation list of chat has expired, and its clients are refused: 2026-05-31T12:00:00Z")
 
 
 def test_certificates_that_rotate_are_judged_by_their_rotation() -> None:
