@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from config.alerts import alert_problems
 from config.client_certificate_crosschecks import client_certificate_problems
+from config.client_checks import client_problems
 from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
 from config.omissions import Omissions
@@ -45,6 +46,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
     return [
         *checks.needed_tables(),
         *checks.listeners(),
+        *client_problems(config, file, checks.omissions),
         *checks.binds(),
         *checks.metrics(),
         *checks.identities(),

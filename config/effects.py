@@ -223,6 +223,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ),
     ("listener", "*", "proxy_protocol"): _live(f"for new connections; {_UNTOUCHED}"),
     ("listener", "*", "trusted_peers"): _live(f"for new connections; {_UNTOUCHED}"),
+    ("listener", "*", "client_address_from"): _live(f"for new connections; {_UNTOUCHED}"),
     ("identity", "*"): _entry(
         added=_live(f"clients can ask for its names; {_UNTOUCHED}"),
         removed=_drained(f"its names are refused; its connections {_END}"),

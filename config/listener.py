@@ -53,6 +53,13 @@ class HttpProtocol(StrEnum):
     HTTP_1 = "http/1.1"
 
 
+class ClientAddressFrom(StrEnum):
+    """The field by which a trusted peer names its client, in lower case."""
+
+    X_FORWARDED_FOR = "x-forwarded-for"
+    FORWARDED = "forwarded"
+
+
 HTTP_BY_DEFAULT: Final = (HttpProtocol.HTTP_2, HttpProtocol.HTTP_1)
 """`ListenerConfig.http` where the file says nothing."""
 
@@ -95,9 +102,10 @@ class ListenerConfig(Table):
     `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of
     `level`. `http` are the offered versions of HTTP, the preferred one first.
     `weaker_signatures` takes credentials below a level that asks for more. `default` is
-    `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
-    With `proxy_protocol` only these may connect, each time with a PROXY header first, which names
-    the client. Limits on single clients do not hold for those in `exempt`.
+    `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only;
+    `client_address_from` is the one that names the client. With `proxy_protocol` only these may
+    connect, each time with a PROXY header first, which names the client. Limits on single clients
+    do not hold for those in `exempt`.
     """
 
     bind: Annotated[
@@ -111,6 +119,7 @@ class ListenerConfig(Table):
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()
     proxy_protocol: ProxyProtocol | None = None
+    client_address_from: ClientAddressFrom = ClientAddressFrom.X_FORWARDED_FOR
     exempt: tuple[Network, ...] = ()
     limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
 

@@ -110,6 +110,7 @@ class World:
         keys["listener"]["public"] |= {
             "bind": ["127.0.0.1:0", "[::1]:0"],
             "trusted_peers": ["10.0.0.1"],
+            "client_address_from": "forwarded",
             "exempt": ["10.0.0.0/8"],
         }
         keys["upstream"]["files"]["ca"] = self._authority.path.name

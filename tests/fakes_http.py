@@ -4,9 +4,10 @@ Nothing here replaces code of ours that decides anything: connections, exchanges
 """
 
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from config.listener import ClientAddressFrom
 from config.schema import HttpProtocol, PqPolicy, ServerAddress
 from config.upstream import Balance
 from proxy.auth.rules import Rule
@@ -19,6 +20,7 @@ from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.http1_writer import Http1Writer
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_body import BodyLimits
+from proxy.downstream.requester import PeerTrust
 from proxy.downstream.requests import Request
 from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, RequestLedger
@@ -26,7 +28,6 @@ from proxy.downstream.switched import SwitchedStream
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
 from proxy.http.head import Header, HeadLimits, RequestHead
-from proxy.http.headers import ForwardedPeer
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import WebSocketLimits
@@ -70,6 +71,9 @@ DATE = b"Mon, 01 Jun 2026 12:00:00 GMT"
 
 HYBRID = NamedGroup("X25519MLKEM768", 0x11EC, GroupKind.HYBRID)
 CLASSICAL = NamedGroup("X25519", 0x001D, GroupKind.CLASSICAL)
+
+TRUST = PeerTrust((ip_network("192.0.2.7"),), ClientAddressFrom.X_FORWARDED_FOR)
+"""Of the peer of a `Conversation`, where it is trusted."""
 
 NO_CREDENTIAL = build_alert_context()
 
@@ -361,7 +365,6 @@ class FakeClient:
     writes: list[bytes] = field(default_factory=list)
     """All that it was sent, piece by piece."""
     may_stay: bool = True
-    peer: ForwardedPeer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)  # noqa: RUF009 - frozen
     is_full: bool = False
     exchange: Any = None
     taken: int = 0
@@ -542,7 +545,7 @@ class Conversation:
         self.service.stopwatch = self.loop.time
         self.client = FakeStream(self.loop)
         tls = established(group=group)
-        self.connect(ClientFacts("192.0.2.7", "public", tls, is_trusted, rates))
+        self.connect(ClientFacts("192.0.2.7", "public", tls, TRUST if is_trusted else None, rates))
 
     def connect(self, facts: ClientFacts) -> None:
         """Take the connection up."""

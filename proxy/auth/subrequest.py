@@ -8,6 +8,7 @@ authorization servers of others (oauth2-proxy, Authelia, authentik) read these t
 from typing import Final
 
 from proxy.http.fields import Fields
+from proxy.http.forwarding import Chain
 from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import Header, RequestHead
 from proxy.http.headers import ForwardedPeer, upstream_fields, upstream_head
@@ -23,9 +24,17 @@ _LEFT_OUT: Final = _CONDITIONS | _ABOUT_THE_BODY
 
 
 def subrequest(
-    head: RequestHead, framing: RequestFraming, peer: ForwardedPeer, path: bytes, request_id: bytes
+    head: RequestHead,
+    framing: RequestFraming,
+    peer: ForwardedPeer,
+    chain: Chain | None,
+    path: bytes,
+    request_id: bytes,
 ) -> bytes:
-    """Write the question about a request. `path` is the target at the authorization server."""
+    """Write the question about a request. `path` is the target at the authorization server.
+
+    `peer` and `chain` are those of `upstream_fields`.
+    """
     fields = framing.fields
     told: list[Header] = [(b"X-Forwarded-Method", head.method), (b"X-Forwarded-Uri", framing.target)]
     asked = framing._replace(
@@ -42,4 +51,4 @@ def subrequest(
         ),
     )
     question = head._replace(method=b"GET")
-    return upstream_head(question, asked, upstream_fields(question, asked, peer), request_id)
+    return upstream_head(question, asked, upstream_fields(question, asked, peer, chain), request_id)

@@ -97,6 +97,7 @@ class _Listeners:
             trusted_peers=settings.trusted_peers,
             exempt=settings.exempt,
             takes_proxy_headers=settings.proxy_protocol is not None,
+            client_address_from=settings.client_address_from,
             linger=self._foundation.linger,
         )
 

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-from proxy.downstream.contracts import Client
 from proxy.downstream.request_body import is_repeatable
 from proxy.downstream.requests import Request
-from proxy.http.headers import client_address
 from proxy.http.responses import Response
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.server import Server
@@ -21,14 +19,13 @@ class Attempts:
     server: Server
     """The one that the request is at."""
 
-    def __init__(self, upstream: Upstream, request: Request, client: Client, wall_clock: Callable[[], float]) -> None:
+    def __init__(self, upstream: Upstream, request: Request, wall_clock: Callable[[], float]) -> None:
         """`wall_clock` gives UNIX seconds."""
         self._upstream: Final = upstream
         self._request: Final = request
         self._facts: RequestFacts | None = None
         if upstream.reads_requests:
-            address = client_address(request.framing.fields, client.peer)
-            self._facts = RequestFacts(address, request.head.headers, wall_clock())
+            self._facts = RequestFacts(request.client.shown, request.head.headers, wall_clock())
         self._tried: tuple[Server, ...] = ()
         self._binding = b""
         self._was_repeated = False

@@ -65,10 +65,11 @@ class AuthRequest(Guard):
         self._rule: Final = rule
         self.holder: Final = responder.holder
         self._head: Final = request.head._replace(method=_METHOD)
-        question = Request(b"", 0, self._head, request.framing)
-        self._attempts: Final = Attempts(service.runtime.upstreams[rule.upstream], question, client, service.wall_clock)
+        question = Request(b"", 0, self._head, request.framing, request)
+        self._attempts: Final = Attempts(service.runtime.upstreams[rule.upstream], question, service.wall_clock)
+        of = request.client
         self._sent: Final = subrequest(
-            request.head, request.framing, client.peer, rule.path, responder.tally.request_id
+            request.head, request.framing, of.peer, of.chain, rule.path, responder.tally.request_id
         )
         self._connection: Carrier | None = None
         self._response: Response | None = None

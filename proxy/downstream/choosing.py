@@ -22,16 +22,18 @@ def take_up(
     request: Request, client: Client, service: HttpService, facts: ClientFacts
 ) -> tuple[Chosen, RouteTarget | RequestRefusal]:
     """Return the responder of a request, bounded by the route, and its target or its refusal."""
+    fields, requester = request.framing.fields, request.requester
+    if requester is None:
+        requester = request.requester = facts.client_of(fields)
+    request_id = (facts.is_trusted and trusted_request_id(fields)) or service.new_request_id()
     if facts.is_unreported:
-        facts.report(request.head, service.counters.breaking)
-    fields = request.framing.fields
-    request_id = (facts.is_trusted and trusted_request_id(fields, facts.peer)) or service.new_request_id()
+        facts.report(requester, request.head, service.counters.breaking)
     target = request.admitted(facts.tls, service.runtime.routes)
     if isinstance(target, RequestRefusal):
         return Exchange(client, service, request, request_id), target
-    refusal = unmet_demand(target, facts, fields)
+    refusal = unmet_demand(target, facts, requester)
     if refusal is None and service.maintenance is not None:
-        refusal = service.maintenance.refusal(target.label, facts, fields)
+        refusal = service.maintenance.refusal(target.label, requester)
     responder: Chosen
     if refusal is not None:
         responder = Exchange(client, service, request, request_id)
@@ -44,5 +46,5 @@ def take_up(
         responder = Exchange(client, service, request, request_id)
     responder.target = target
     responder.tally.route = target.label
-    responder.holder = facts.counts_as(fields)
+    responder.holder = requester.network
     return responder, refusal or responder.refused_by(target.body_bytes) or target

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from ipaddress import IPv6Address
+from typing import Final
 
+from proxy.downstream.requester import PeerTrust, Requester
 from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import Fields
 from proxy.http.head import RequestHead
-from proxy.http.headers import ForwardedPeer, client_address
+from proxy.http.headers import ForwardedPeer
 from proxy.limits.idleness import Idle, Shown
-from proxy.limits.networks import EXEMPT, network_of
-from proxy.limits.requests import ClientRates, RequestRate
-from proxy.limits.shared import SharedTable
+from proxy.limits.networks import EXEMPT, is_in, network_of
+from proxy.limits.requests import ClientRates
 from proxy.observe.access_log import ClientRecord
 from proxy.observe.breaking import BreakingClients
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -21,36 +22,48 @@ from proxy.tls.results import Established
 class ClientFacts:
     """Settled by the accept and the handshake. What follows from the facts is made on first use."""
 
-    __slots__ = ("_peer", "_record", "address", "is_trusted", "is_unreported", "listener", "network", "rates", "tls")
+    __slots__ = (
+        "_rates",
+        "_requester",
+        "_trust",
+        "address",
+        "is_trusted",
+        "is_unreported",
+        "listener",
+        "network",
+        "tls",
+    )
 
     def __init__(
         self,
         address: str,
         listener: str,
         tls: Established,
-        is_trusted: bool,  # noqa: FBT001 - a fact
+        trust: PeerTrust | None = None,
         rates: ClientRates | None = None,
     ) -> None:
-        """`is_trusted`: whether the forwarding fields of this peer are believed.
+        """`address` is that of the peer.
 
-        `rates` is None for a client that is exempt from limits.
+        `trust` says how its forwarding fields are read, None if they are not believed. `rates` is
+        None for a peer that is exempt from limits.
         """
-        self.address = address
-        self.listener = listener
+        self.address: Final = address
+        self.listener: Final = listener
         self.tls = tls
-        self.is_trusted = is_trusted
+        self.is_trusted: Final = trust is not None
+        """Whether the forwarding fields of this peer are believed."""
         self.is_unreported = tls.breaks_under_require
         """Whether `require` would refuse this client, and its first request was not counted yet."""
-        self.rates = rates
-        self.network = EXEMPT if rates is None else rates.network
+        self.network: Final = EXEMPT if rates is None else rates.network
         """The client network that the connection counts for; `EXEMPT` for one that is exempt."""
-        self._peer: ForwardedPeer | None = None
-        self._record: ClientRecord | None = None
+        self._rates: Final = rates
+        self._trust: Final = trust
+        self._requester: Requester | None = None
 
-    def report(self, request: RequestHead, clients: BreakingClients) -> None:
+    def report(self, client: Requester, request: RequestHead, clients: BreakingClients) -> None:
         """Count a client that `require` would refuse, by its first request."""
         self.is_unreported = False
-        clients.add(self.address, request.headers)
+        clients.add(client.address, request.headers)
 
     def stand(self, policies: Mapping[str, HandshakePolicy]) -> None:
         """Go on under the current policies of the listeners. Raises `NoLongerWelcome`.
@@ -63,55 +76,55 @@ class ClientFacts:
             raise NoLongerWelcome("a reload changes who is asked for client certificates")
 
     @property
-    def peer(self) -> ForwardedPeer:
-        """What upstreams are told."""
-        if self._peer is None:
-            group, address, certificate = self.tls.group_name, self.address, None
-            if self.tls.identity.clients is not None:
-                client = self.tls.client
-                certificate = b"" if client is None else client_cert_lines(client.leaf, client.chain)
-            self._peer = (
-                ForwardedPeer.of(IPv6Address(address), group, is_trusted=self.is_trusted, certificate=certificate)
-                if ":" in address
-                else ForwardedPeer.of_ipv4(address, group, is_trusted=self.is_trusted, certificate=certificate)
-            )
-        return self._peer
+    def requester(self) -> Requester:
+        """The peer as the client of requests."""
+        if self._requester is None:
+            self._requester = Requester(self.address, self._rates, self._forwarded_peer(), self._record(self.address))
+        return self._requester
 
-    def counts_as(self, fields: Fields) -> bytes:
-        """The client network that a request with these fields counts for, or `EXEMPT`.
+    def client_of(self, fields: Fields) -> Requester:
+        """The client of a request with these fields.
 
-        A request of a trusted peer counts for the client that the peer speaks for.
+        It may be behind a trusted peer. Then `exempt` is decided by the client. Where the fields do
+        not tell it, nothing is exempt: the peer may be, and all its clients with it.
         """
-        if fields.claims and self.is_trusted:
-            address = client_address(fields, self.peer)
-            if address != self.peer.address:
-                try:
-                    return network_of(address.decode("ascii"))
-                except (OSError, ValueError):
-                    return address  # "unknown", or a name of the peer's own (RFC 7239 section 6)
-        return self.network
+        trust, own = self._trust, self.requester
+        if trust is None:
+            return own
+        chain = trust.chain(fields)
+        address = chain.addresses[0] if chain.addresses else self.address
+        is_exempt = chain.is_whole and bool(trust.exempt) and is_in(address, trust.exempt)
+        if chain.is_whole and not chain.addresses:
+            rates = self._rates
+        else:
+            rates = None if is_exempt else ClientRates(network_of(address))
+        return Requester(address, rates, own.peer, self._record(address), chain)
 
     def idle(self, since: float) -> Idle:
         """A connection that waits for a request."""
         return Idle(Shown.HANDSHAKE, since, self.listener, self.network)
 
-    @property
-    def record(self) -> ClientRecord:
-        """What the log says in each line."""
-        if self._record is None:
-            tls = self.tls
-            self._record = ClientRecord(
-                self.address,
-                self.listener,
-                tls.server_name,
-                tls.group_name,
-                tls.outcome,
-                resumed=tls.is_resumed,
-                protocol=tls.protocol,
-                subject=None if tls.client is None else tls.client.subject,
-            )
-        return self._record
+    def _forwarded_peer(self) -> ForwardedPeer:
+        group, address, certificate = self.tls.group_name, self.address, None
+        if self.tls.identity.clients is not None:
+            client = self.tls.client
+            certificate = b"" if client is None else client_cert_lines(client.leaf, client.chain)
+        return (
+            ForwardedPeer.of(IPv6Address(address), group, certificate)
+            if ":" in address
+            else ForwardedPeer.of_ipv4(address, group, certificate)
+        )
 
-    def wait(self, rate: RequestRate, shared: SharedTable, now: float) -> float:
-        """Seconds until a request to a route with this rate may come, 0 for now."""
-        return 0.0 if self.rates is None else self.rates.wait(rate, shared, now)
+    def _record(self, client: str) -> ClientRecord:
+        tls, peer = self.tls, self.address
+        return ClientRecord(
+            client,
+            self.listener,
+            tls.server_name,
+            tls.group_name,
+            tls.outcome,
+            resumed=tls.is_resumed,
+            protocol=tls.protocol,
+            subject=None if tls.client is None else tls.client.subject,
+            peer=None if peer == client else peer,
+        )

@@ -24,7 +24,6 @@ from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
-from proxy.http.headers import ForwardedPeer
 from proxy.limits.reasons import CLIENT_CLOSED_REQUEST
 from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
@@ -161,7 +160,7 @@ class Downstream(StreamOwner[bytes]):
             return
         if self._inbox.data and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
             return
-        start(exchange, target, request, self, service, facts)
+        start(exchange, target, request, self, service)
         if not exchange.is_request_complete:
             self._await_body()
 
@@ -204,11 +203,6 @@ class Downstream(StreamOwner[bytes]):
             self.deadline = self._patience.for_body(self.deadline, received) if is_due else NEVER
 
     # -- the exchange's side
-
-    @property
-    def peer(self) -> ForwardedPeer:
-        """Who is at the other end of the connection."""
-        return self.facts.peer
 
     def writer_for(self, request: Request | None) -> AnswerWriter:
         """What writes the answer to a request; None for one that was not understood."""

@@ -11,7 +11,6 @@ from proxy.downstream.response_buffer import Stream
 from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.tally import RequestTally
 from proxy.http.framing import Persistence, RequestFraming
-from proxy.http.headers import ForwardedPeer
 from proxy.http.responses import Response
 from proxy.net.byte_stream import ByteStream
 from proxy.payload.websocket import SealedMessages
@@ -63,10 +62,6 @@ class Client(Protocol):
 
         `holder` is the client network that the bytes count for; `written` bytes were just sent.
         """
-
-    @property
-    def peer(self) -> ForwardedPeer:
-        """What upstreams are told about the other end of the connection."""
 
     @property
     def may_stay(self) -> bool:

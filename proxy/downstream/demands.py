@@ -5,8 +5,7 @@ from typing import Final
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import RequestRefusal
-from proxy.http.fields import Fields
-from proxy.http.headers import client_address
+from proxy.downstream.requester import Requester
 from proxy.http.problems import pq_required
 from proxy.limits.reasons import RequestReason
 
@@ -18,10 +17,10 @@ _NOT_ALLOWED: Final = RequestRefusal(
 )
 
 
-def unmet_demand(target: RouteTarget, facts: ClientFacts, fields: Fields) -> RequestRefusal | None:
+def unmet_demand(target: RouteTarget, facts: ClientFacts, client: Requester) -> RequestRefusal | None:
     """The answer to a request whose client may not use the route; None for one that may.
 
-    `fields` are those of the request: a trusted peer names its client there.
+    `facts` are those of the connection; `client` may be behind its peer.
     """
     group = facts.tls.group
     if target.requires_pq and not (group is not None and group.is_quantum_safe):
@@ -38,6 +37,6 @@ def unmet_demand(target: RouteTarget, facts: ClientFacts, fields: Fields) -> Req
             "this route requires a client certificate; your connection was made without one",
             "client_certificate_required",
         )
-    if target.access is not None and not target.access.admits(client_address(fields, facts.peer)):
+    if target.access is not None and not client.is_admitted_by(target.access):
         return _NOT_ALLOWED
     return None

@@ -87,11 +87,11 @@ class Exchange(Responding):
     def start(self, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
         """Ask a server once enough of the body is here; what was received is checked already."""
         body, upstream = self._body, self._service.runtime.upstreams[target.upstream]
-        self._attempts = Attempts(upstream, self._request, self._client, self._service.wall_clock)
+        self._attempts = Attempts(upstream, self._request, self._service.wall_clock)
         is_coded = self._codec is not None and self._codec.is_coded
         if body is not None and body.begin(streams=target.streams_requests, is_coded=is_coded):
             self._writer.invite()
-        self._outgoing = OutgoingRequest(self._request, target, self._client, fields, grant)
+        self._outgoing = OutgoingRequest(self._request, target, fields, grant)
         self._state = _ExchangeState.GATHERING
         self.proceed()
 

@@ -55,4 +55,4 @@ class Guard:
             responder.guard = None
             if not responder.is_request_complete:
                 self._client.resume_request()  # first: a responder that has enough pauses it again
-        responder.start(self._target, request.upstream_fields(self._client.peer), grant)
+        responder.start(self._target, request.upstream_fields(), grant)

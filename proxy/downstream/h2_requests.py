@@ -58,11 +58,11 @@ class StreamRequests:
         if last is not None and block is self._block and is_ended is self._is_ended and limits is self._limits:
             return last
         read = self._reader.read(block.fields, limits, block.never_indexed, is_ended=is_ended)
-        section, lines = read.section, None
+        section, same = read.section, None
         self.priority = _priority(read.framing)
         if section is not None and section is self._section and last is not None:
-            lines = last.fields  # only the path differs
-        request = Request(b"", 0, read.head, read.framing, lines)
+            same = last  # only the path differs
+        request = Request(b"", 0, read.head, read.framing, same)
         self._request, self._section = (None, None) if section is None else (request, section)
         self._block, self._limits, self._is_ended = block, limits, is_ended
         return request

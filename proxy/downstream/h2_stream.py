@@ -21,7 +21,6 @@ from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import BodyKind, Persistence
 from proxy.http.head import MalformedMessage
-from proxy.http.headers import ForwardedPeer
 from proxy.http2.causes import ResetCause, reset_cause
 from proxy.http2.errors import ErrorCode, StreamFault
 from proxy.http2.header_decoder import DecodedFields
@@ -91,7 +90,7 @@ class Http2Stream(StreamSide):
         if framing.body is BodyKind.LENGTH and not host.session.expects(stream, framing.length):
             self._break_off(ErrorCode.PROTOCOL_ERROR, "the body differs from its content-length", _BAD_REQUEST)
             return
-        start(exchange, target, request, self, service, facts)
+        start(exchange, target, request, self, service)
         if not exchange.is_request_complete:
             self._await_body()
 
@@ -160,11 +159,6 @@ class Http2Stream(StreamSide):
         """As `Client` says."""
         del request
         return Http2Writer(self._host.session, self._stream, self, self._host.service.date)
-
-    @property
-    def peer(self) -> ForwardedPeer:
-        """Who is at the other end of the connection."""
-        return self._host.facts.peer
 
     @property
     def may_stay(self) -> bool:

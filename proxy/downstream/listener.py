@@ -15,6 +15,7 @@ from proxy.downstream.h2_connection import Http2Connection
 from proxy.downstream.h2_ending import Http2Ending
 from proxy.downstream.listening import LAST_HANDSHAKE_SECONDS, ListenerRuntime, ListenerServices
 from proxy.downstream.proxy_header import HeaderPhase, Introduced
+from proxy.downstream.requester import PeerTrust
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts
 from proxy.limits.idleness import Idle, Shown
@@ -193,7 +194,10 @@ class _Arrival:
         services, runtime = self._services, self._runtime
         services.counters.established(runtime.name, result, services.http.stopwatch() - self._began)
         is_trusted = bool(runtime.trusted_peers) and is_in(self._address, runtime.trusted_peers)
-        facts = ClientFacts(self._address, runtime.name, result, is_trusted, self._rates)
+        trust = None
+        if is_trusted:
+            trust = PeerTrust(runtime.trusted_peers, runtime.client_address_from, runtime.exempt)
+        facts = ClientFacts(self._address, runtime.name, result, trust, self._rates)
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
         ending = _take_over(services.http, stream, facts)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from config.listener import ClientAddressFrom
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.networks import Networks
@@ -39,6 +40,8 @@ class ListenerRuntime:
     """Networks to which the limits on single clients do not apply."""
     takes_proxy_headers: bool = False
     """Whether only `trusted_peers` may connect, each time with a PROXY header first."""
+    client_address_from: ClientAddressFrom = ClientAddressFrom.X_FORWARDED_FOR
+    """The field by which a trusted peer names its client."""
 
 
 def _untold(_event: Event) -> None:

@@ -198,7 +198,7 @@ class LocalResponder(Responding):
         body = b"" if head.method == b"HEAD" else answer.body
         tally.response_bytes = len(body)
         own = b"Date: %b\r\nX-Request-Id: %b\r\n" % (self._service.date(), tally.request_id)
-        fields = answer_fields(self.target, answer.fields, self._request, self._client.peer, tally.request_id)
+        fields = answer_fields(self.target, answer.fields, self._request, tally.request_id)
         lines = b"".join((fields, length, own))
         self._writer.answer(OwnAnswer(answer.status, reason_phrase(answer.status), lines, body), stays=stays)
         self._client.finished(self._writer.persistence)

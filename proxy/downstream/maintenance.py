@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import RequestRefusal
-from proxy.http.fields import Fields
-from proxy.http.headers import client_address
+from proxy.downstream.requester import Requester
 from proxy.limits.reasons import RequestReason
 from proxy.routes.access import Access
 from proxy.routes.error_pages import ErrorPages
@@ -36,13 +34,10 @@ class ClosedRoutes:
         self._refusals: Final = {name: _refusal(one) for name, one in routes.items()}
         self.drain_seconds: Final = drain_seconds
 
-    def refusal(self, route: str, facts: ClientFacts, fields: Fields) -> RequestRefusal | None:
-        """The answer to a request of this route; None if it is served.
-
-        `fields` are those of the request: a trusted peer names its client there.
-        """
+    def refusal(self, route: str, client: Requester) -> RequestRefusal | None:
+        """The answer to a request of this route; None if it is served."""
         found = self._routes.get(route)
-        if found is None or (found.exempt is not None and found.exempt.admits(client_address(fields, facts.peer))):
+        if found is None or (found.exempt is not None and client.is_admitted_by(found.exempt)):
             return None
         return self._refusals[route]
 

@@ -5,10 +5,9 @@ from typing import Final
 
 from proxy.auth.grant import Grant
 from proxy.downstream.admission import RouteTarget
-from proxy.downstream.contracts import Client
 from proxy.downstream.requests import Request
 from proxy.http.framing import RequestFraming
-from proxy.http.headers import ForwardedPeer, client_address, upstream_fields, upstream_head
+from proxy.http.headers import upstream_head
 from proxy.http.responses import Response
 from proxy.routes.templates import RequestValues
 
@@ -18,11 +17,9 @@ _GROUP_NAME: Final = len(b"X-TLS-Group: ")
 class OutgoingRequest:
     """One request on its way to a server."""
 
-    __slots__ = ("_client", "_fields", "_grant", "_id", "_request", "_target", "text")
+    __slots__ = ("_fields", "_grant", "_id", "_request", "_target", "text")
 
-    def __init__(
-        self, request: Request, target: RouteTarget, client: Client, fields: bytes, grant: Grant | None = None
-    ) -> None:
+    def __init__(self, request: Request, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
         """`fields` are the field lines for a body that goes on as it came.
 
         The connection has them once for all of its requests that have the same ones. `grant` are
@@ -30,7 +27,6 @@ class OutgoingRequest:
         """
         self._request: Final = request
         self._target: Final = target
-        self._client: Final = client
         self._fields: Final = fields
         self._grant: Final = grant
         self._id = b""
@@ -47,7 +43,7 @@ class OutgoingRequest:
         if self._grant is not None:
             framing = framing._replace(fields=self._grant.applied(framing.fields))
         if framing is not request.framing:
-            fields = upstream_fields(request.head, framing, self._client.peer)
+            fields = request.fields_with(framing)
         if edits is not None:
             fields = edits.in_request(fields, self._values)
         self.text = upstream_head(request.head, framing, fields, self._id)
@@ -58,33 +54,29 @@ class OutgoingRequest:
         return response if edits is None else edits.in_response(response, self._values)
 
     def _values(self) -> RequestValues:
-        return request_values(self._request, self._client.peer, self._id)
+        return request_values(self._request, self._id)
 
 
-def request_values(request: Request, peer: ForwardedPeer, request_id: bytes) -> RequestValues:
+def request_values(request: Request, request_id: bytes) -> RequestValues:
     """What the variables in fields of a route stand for."""
-    framing = request.framing
-    group = peer.group[_GROUP_NAME:].rstrip()
-    return RequestValues(client_address(framing.fields, peer), framing.host, request_id, group)
+    client = request.client
+    group = client.peer.group[_GROUP_NAME:].partition(b"\r\n")[0]
+    return RequestValues(client.shown, request.framing.host, request_id, group)
 
 
-def error_fields(
-    target: RouteTarget | None, own: bytes, request: Request | None, peer: ForwardedPeer, request_id: bytes
-) -> bytes:
+def error_fields(target: RouteTarget | None, own: bytes, request: Request | None, request_id: bytes) -> bytes:
     """The field lines that a route adds to an error of ours, which has the lines `own`.
 
     `target` is None for a request that found no route.
     """
     if target is None or request is None or target.response_fields is None:
         return b""
-    return target.response_fields.beside(own, partial(request_values, request, peer, request_id))
+    return target.response_fields.beside(own, partial(request_values, request, request_id))
 
 
-def answer_fields(
-    target: RouteTarget | None, fields: bytes, request: Request, peer: ForwardedPeer, request_id: bytes
-) -> bytes:
+def answer_fields(target: RouteTarget | None, fields: bytes, request: Request, request_id: bytes) -> bytes:
     """The field lines of an answer of ours that is no error, with what its route changes in them."""
     if target is None or target.response_fields is None:
         return fields
     lines = fields.splitlines(keepends=True)
-    return b"".join(target.response_fields.edited(lines, partial(request_values, request, peer, request_id)))
+    return b"".join(target.response_fields.edited(lines, partial(request_values, request, request_id)))

@@ -44,7 +44,7 @@ class OwnAnswers:
         head = None if request is None else request.head
         if responder is not None:
             own = mark if refusal.given is None else mark + refusal.given.lines
-            mark += error_fields(responder.target, own, request, self._log.peer, request_id)
+            mark += error_fields(responder.target, own, request, request_id)
         answer = refusal_answer(refusal, head, date=service.date(), request_id=request_id, mark=mark, pages=pages)
         if responder is not None:
             responder.abandon()

@@ -7,7 +7,6 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.tally import RequestTally
-from proxy.http.headers import ForwardedPeer
 from proxy.limits.reasons import ConnectionReason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.events.clients import ConnectionCut
@@ -25,11 +24,6 @@ class RequestLog:
         self._service = service
         self._facts = facts
 
-    @property
-    def peer(self) -> ForwardedPeer:
-        """Who is at the other end of the connection."""
-        return self._facts.peer
-
     def request(
         self,
         request: Request | None,
@@ -39,11 +33,12 @@ class RequestLog:
         messages: tuple[int, int] | None = None,
     ) -> None:
         """A request that was understood and answered; `messages` are those of a WebSocket."""
-        service = self._service
+        service, facts = self._service, self._facts
+        client = facts.requester if request is None else request.client
         first_byte, duration = tally.seconds(service.stopwatch())
         service.request_over(
             RequestRecord(
-                self._facts.record,
+                client.record,
                 None if request is None else request.record(with_query=service.runtime.logs_query),
                 service.wall_clock(),
                 status,
@@ -71,7 +66,7 @@ class RequestLog:
         if tally is not None:
             self.request(request, tally, refusal.status, refusal.reason)
             return
-        service, facts, shown_id = self._service, self._facts.record, request_id.decode()
+        service, facts, shown_id = self._service, self._facts.requester.record, request_id.decode()
         now, status, reason, target = service.wall_clock(), refusal.status, refusal.reason, refusal.target
         if target is not None and not service.runtime.logs_query:
             target.query = None
@@ -94,7 +89,7 @@ class RequestLog:
 
         `detail` is a sentence of ours, or the name of an error.
         """
-        service, of = self._service, self._facts.record
+        service, of = self._service, self._facts.requester.record
         service.counters.failure(of.listener, reason)
         service.log_cut(
             ConnectionCut(

@@ -9,17 +9,22 @@ Each connection remembers one section. A shared cache would keep one client's fi
 among those of others, and clients could flush it.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import RouteTarget, admit
 from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.requester import Requester
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, RequestHead, parse_request_head, parse_request_line
-from proxy.http.headers import ForwardedPeer, upstream_fields
+from proxy.http.headers import upstream_fields
 from proxy.http.routing import RouteTable
 from proxy.http.target import origin_form, parse_authority
+from proxy.limits.requests import RequestRate
 from proxy.observe.access_log import TargetRecord
 from proxy.tls.results import Established
+
+if TYPE_CHECKING:
+    from proxy.limits.shared import SharedTable
 
 # Longer ones are not worth the memory of an idle connection: those of browsers have 500 to 2,000
 # bytes.
@@ -30,17 +35,33 @@ _LINE_END: Final = b"\r\n"
 class Request:
     """A request as it was understood. It holds the field lines for its upstream after first use."""
 
-    __slots__ = ("_admission", "_line_end", "_raw", "_routes", "_target", "_with_query", "fields", "framing", "head")
+    __slots__ = (
+        "_admission",
+        "_line_end",
+        "_raw",
+        "_routes",
+        "_target",
+        "_with_query",
+        "fields",
+        "framing",
+        "head",
+        "requester",
+    )
 
     def __init__(
-        self, raw: bytes, line_end: int, head: RequestHead, framing: RequestFraming, fields: bytes | None = None
+        self, raw: bytes, line_end: int, head: RequestHead, framing: RequestFraming, last: "Request | None" = None
     ) -> None:
-        """`raw` is its head, and `line_end` the length of the request line."""
+        """`raw` is its head, and `line_end` the length of the request line.
+
+        `last` is the request before it on the connection, if that has the same field section.
+        """
         self._raw: Final = raw
         self._line_end: Final = line_end
         self.head: Final = head
         self.framing: Final = framing
-        self.fields = fields
+        self.fields: bytes | None = None if last is None else last.fields
+        self.requester: Requester | None = None if last is None else last.requester
+        """Who it comes from: settled when it is taken up, as the connection knows it."""
         self._target: TargetRecord | None = None
         self._with_query = False
         # the same request is not routed twice: the result on this connection, and by which routes
@@ -83,11 +104,26 @@ class Request:
             )
         return self._target
 
-    def upstream_fields(self, peer: ForwardedPeer) -> bytes:
-        """The field lines for the upstream. `peer` is always that of the connection."""
+    @property
+    def client(self) -> Requester:
+        """Who it comes from, once it was taken up."""
+        assert self.requester is not None
+        return self.requester
+
+    def wait(self, rate: RequestRate, shared: "SharedTable", now: float) -> float:
+        """Seconds until it may come, if its route has this rate; 0 for now."""
+        return self.client.wait(rate, shared, now)
+
+    def upstream_fields(self) -> bytes:
+        """The field lines for the upstream."""
         if self.fields is None:
-            self.fields = upstream_fields(self.head, self.framing, peer)
+            self.fields = self.fields_with(self.framing)
         return self.fields
+
+    def fields_with(self, framing: RequestFraming) -> bytes:
+        """The field lines for an upstream that gets its body in another form."""
+        client = self.client
+        return upstream_fields(self.head, framing, client.peer, client.chain)
 
 
 class RequestReader:
@@ -124,4 +160,4 @@ def _with_line(last: Request, raw: bytes, line_end: int, limits: HeadLimits) -> 
     framing = last.framing
     path = origin_form(method, target, parse_authority(framing.host_field))
     head = RequestHead(method, target, minor_version, last.head.headers)
-    return Request(raw, line_end, head, framing._replace(target=path), last.fields)
+    return Request(raw, line_end, head, framing._replace(target=path), last)

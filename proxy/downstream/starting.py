@@ -5,23 +5,20 @@ from proxy.downstream.admission import RouteTarget
 from proxy.downstream.auth_request import AuthRequest
 from proxy.downstream.basic_check import BasicCheck
 from proxy.downstream.choosing import Chosen
-from proxy.downstream.client import ClientFacts
 from proxy.downstream.contracts import Client
 from proxy.downstream.refusals import too_many_requests
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 
 
-def start(
-    responder: Chosen, target: RouteTarget, request: Request, client: Client, service: HttpService, facts: ClientFacts
-) -> None:
+def start(responder: Chosen, target: RouteTarget, request: Request, client: Client, service: HttpService) -> None:
     """Start it now or later, or have the client refused."""
-    if target.rate is not None and (wait := facts.wait(target.rate, service.shared, service.clock())):
+    if target.rate is not None and (wait := request.wait(target.rate, service.shared, service.clock())):
         client.refuse(too_many_requests(wait))
         return
     rule = target.auth
     if rule is None:
-        responder.start(target, request.upstream_fields(facts.peer))
+        responder.start(target, request.upstream_fields())
     elif isinstance(rule, AuthRule):
         AuthRequest(rule, responder, target, request, client, service).begin()
     else:

@@ -43,14 +43,14 @@ class Upgraded:
 
     def tunnel_stands(self) -> None:
         """Judge the request as if it came now. Raises `NoLongerWelcome`."""
-        runtime, facts, fields = self._service.runtime, self._facts, self._request.framing.fields
+        runtime, facts, client = self._service.runtime, self._facts, self._request.client
         maintenance = self._service.maintenance
         facts.stand(runtime.policies)
         admitted = self._request.admitted(facts.tls, runtime.routes)
         if not isinstance(admitted, RequestRefusal):
-            if maintenance is not None and maintenance.refusal(admitted.label, facts, fields) is not None:
+            if maintenance is not None and maintenance.refusal(admitted.label, client) is not None:
                 raise NoLongerWelcome("its route is under maintenance")
-            admitted = unmet_demand(admitted, facts, fields) or admitted
+            admitted = unmet_demand(admitted, facts, client) or admitted
         if isinstance(admitted, RequestRefusal):
             raise NoLongerWelcome(f"a reload removed its route or made it stricter: {admitted.detail}")
 

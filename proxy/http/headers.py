@@ -14,6 +14,7 @@ from typing import Final, assert_never
 
 from proxy.http.client_cert import CERTIFICATE_CLAIMS
 from proxy.http.fields import Fields, may_be_trailer
+from proxy.http.forwarding import Chain
 from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
 from proxy.http.head import Header, RequestHead, ResponseHead
 from proxy.http.responses import Response
@@ -29,6 +30,13 @@ _PERSISTENCE_LINES: Final = {
     Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
     Persistence.CLOSE: b"Connection: close\r\n",
 }
+
+_REWRITTEN_CLAIMS: Final = frozenset(
+    {b"x-forwarded-for", b"forwarded", b"x-request-id", b"x-forwarded-host", b"x-forwarded-proto"}
+)
+# Each says nothing but the address of the client. A peer that does not know one of them may pass it
+# on from a stranger.
+_CLIENT_NAMES: Final = frozenset({b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"})
 
 # Safe in a log line and in a field, long enough for every tracing system.
 _REQUEST_ID: Final = re.compile(rb"[0-9A-Za-z._:=+/@-]{1,128}")
@@ -49,8 +57,6 @@ class ForwardedPeer:
     """The field that names the negotiated group, and those about the client's certificate."""
     lines: bytes
     """All of it, up to the host of Forwarded."""
-    is_trusted: bool
-    """Whether the peer's own forwarding fields are believed."""
     asks_for_certificates: bool = False
     """Whether clients prove here who they are.
 
@@ -59,59 +65,33 @@ class ForwardedPeer:
     """
 
     @classmethod
-    def of(
-        cls, address: IPv4Address | IPv6Address, group: str, *, is_trusted: bool, certificate: bytes | None = None
-    ) -> "ForwardedPeer":
+    def of(cls, address: IPv4Address | IPv6Address, group: str, certificate: bytes | None = None) -> "ForwardedPeer":
         """Describe the peer at `address`, whose handshake negotiated `group`.
 
         `certificate` are the lines of `client_cert`; None if clients are not asked for one.
         """
         shown = address.ipv4_mapped or IPv6Address(int(address)) if isinstance(address, IPv6Address) else address
         text = str(shown).encode("ascii")
-        # RFC 7239 section 6: an IPv6 address is bracketed, and then quoted for its colons.
-        node = text if shown.version == 4 else b'"[%b]"' % text
-        return cls._told(text, node, group, certificate, is_trusted=is_trusted)
+        return cls._told(text, _node(text), group, certificate)
 
     @classmethod
-    def of_ipv4(
-        cls, address: str, group: str, *, is_trusted: bool, certificate: bytes | None = None
-    ) -> "ForwardedPeer":
+    def of_ipv4(cls, address: str, group: str, certificate: bytes | None = None) -> "ForwardedPeer":
         """The same for an IPv4 address as the kernel writes it: `ip_address` would take 4 µs."""
         text = address.encode("ascii")
-        return cls._told(text, text, group, certificate, is_trusted=is_trusted)
+        return cls._told(text, text, group, certificate)
 
     @classmethod
-    def _told(
-        cls, text: bytes, node: bytes, group: str, certificate: bytes | None, *, is_trusted: bool
-    ) -> "ForwardedPeer":
+    def _told(cls, text: bytes, node: bytes, group: str, certificate: bytes | None) -> "ForwardedPeer":
         element = b'for=%b;proto=https;host="' % node
         group_line = b"X-TLS-Group: %b\r\n%b" % (group.encode("ascii"), certificate or b"")
         lines = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: https\r\nForwarded: %b" % (group_line, text, element)
-        return cls(text, element, group_line, lines, is_trusted, certificate is not None)
+        return cls(text, element, group_line, lines, certificate is not None)
 
 
-def trusted_request_id(fields: Fields, peer: ForwardedPeer) -> bytes | None:
+def trusted_request_id(fields: Fields) -> bytes | None:
     """Return the X-Request-Id of a trusted peer, if it sent a single sane one."""
-    if not peer.is_trusted:
-        return None
     values = [value for name, value in fields.claims if name.lower() == b"x-request-id"]
     return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
-
-
-# Some balancers add brackets and the port of the client's connection. With the port, each
-# connection would count as a client of its own.
-_WITH_PORT: Final = re.compile(rb"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
-
-
-def client_address(fields: Fields, peer: ForwardedPeer) -> bytes:
-    """Return the client's address as text: the peer's, or the one that a trusted peer names."""
-    if not peer.is_trusted:
-        return peer.address
-    values = [value for name, value in fields.claims if name.lower() == b"x-forwarded-for"]
-    # the last element: the trusted peer added it; nothing verifies the elements before it
-    claimed = values[-1].rpartition(b",")[2].strip(b" \t") if values else b""
-    with_port = _WITH_PORT.fullmatch(claimed)
-    return (claimed if with_port is None else with_port[1] or with_port[2]) or peer.address
 
 
 def upstream_head(head: RequestHead, framing: RequestFraming, fields: bytes, request_id: bytes) -> bytes:
@@ -119,15 +99,18 @@ def upstream_head(head: RequestHead, framing: RequestFraming, fields: bytes, req
     return b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (head.method, framing.target, fields, request_id)
 
 
-def upstream_fields(head: RequestHead, framing: RequestFraming, peer: ForwardedPeer) -> bytes:
+def upstream_fields(
+    head: RequestHead, framing: RequestFraming, peer: ForwardedPeer, chain: Chain | None = None
+) -> bytes:
     """Write the field lines that the upstream gets, all but the request's id.
 
     They follow from the peer and from all of the request but its target. So requests that differ
     only in their target share them. `framing` says how the body is framed: replace its `body` and
-    `length` if the proxy changes the body on the way.
+    `length` if the proxy changes the body on the way. `chain` are the hops behind a
+    trusted peer, None for other peers.
     """
-    if peer.is_trusted and framing.fields.claims:
-        forwarding = _extended_claims(framing, peer)
+    if chain is not None and framing.fields.claims:
+        forwarding = _extended_claims(framing, peer, chain)
     else:
         forwarding = b'%b%b"\r\nX-Forwarded-Host: %b\r\n' % (peer.lines, framing.host_field, framing.host_field)
     return b"".join(
@@ -142,32 +125,53 @@ def upstream_fields(head: RequestHead, framing: RequestFraming, peer: ForwardedP
     )
 
 
-def _extended_claims(framing: RequestFraming, peer: ForwardedPeer) -> bytes:
-    """Write the forwarding fields of a trusted peer, with the peer itself as the last element."""
-    ours: dict[bytes, list[bytes]] = {
-        b"x-forwarded-for": [],
-        b"x-forwarded-proto": [],
-        b"x-forwarded-host": [],
-        b"forwarded": [],
-        b"x-request-id": [],
-    }
+def _extended_claims(framing: RequestFraming, peer: ForwardedPeer, chain: Chain) -> bytes:
+    """Write the forwarding fields of a trusted peer, with the peer itself as the last element.
+
+    They name the believed hops and no others, so the first element is the client: many servers take
+    that one. Fields that name nothing but a client name the same one.
+    """
+    hops = [hop.encode("ascii") for hop in chain.addresses]
+    client = hops[0] if hops else peer.address
+    protos: list[bytes] = []
+    hosts: list[bytes] = []
     kept: list[Header] = []
     for name, value in framing.fields.claims:
         lowered = name.lower()
-        values = ours.get(lowered)
-        if values is None:
-            if not (peer.asks_for_certificates and lowered.startswith(CERTIFICATE_CLAIMS)):
-                kept.append((name, value))
-        elif value:
-            values.append(value)
-    protos, hosts = ours[b"x-forwarded-proto"], ours[b"x-forwarded-host"]
+        if lowered == b"x-forwarded-proto" and value:
+            protos.append(value)
+        elif lowered == b"x-forwarded-host" and value:
+            hosts.append(value)
+        elif lowered in _CLIENT_NAMES:
+            kept.append((name, client))
+        elif not (
+            lowered in _REWRITTEN_CLAIMS or (peer.asks_for_certificates and lowered.startswith(CERTIFICATE_CLAIMS))
+        ):
+            kept.append((name, value))
+    proto = protos[0] if protos in ([b"http"], [b"https"]) else b"https"
+    ours = b'%b%b"' % (peer.element, framing.host_field)
     lines = (
-        (b"X-Forwarded-For", b", ".join([*ours[b"x-forwarded-for"], peer.address])),
-        (b"X-Forwarded-Proto", protos[0] if protos in ([b"http"], [b"https"]) else b"https"),
+        (b"X-Forwarded-For", b", ".join([*hops, peer.address])),
+        (b"X-Forwarded-Proto", proto),
         (b"X-Forwarded-Host", hosts[0] if len(hosts) == 1 else framing.host_field),
-        (b"Forwarded", b", ".join([*ours[b"forwarded"], b'%b%b"' % (peer.element, framing.host_field)])),
+        (b"Forwarded", b", ".join([*_elements(chain, hops, proto), ours])),
     )
     return peer.group + _lines(kept) + _lines(lines)
+
+
+def _elements(chain: Chain, hops: list[bytes], proto: bytes) -> list[bytes]:
+    """The believed hops as Forwarded has them."""
+    if chain.elements or not hops:
+        return [chain.elements] if hops else []
+    return [b"for=%b;proto=%b" % (_node(hops[0]), proto), *(b"for=%b" % _node(hop) for hop in hops[1:])]
+
+
+def _node(address: bytes) -> bytes:
+    """An address as Forwarded has it.
+
+    RFC 7239 section 6: an IPv6 address is bracketed, and then quoted for its colons.
+    """
+    return b'"[%b]"' % address if b":" in address else address
 
 
 def _request_body_line(framing: RequestFraming) -> bytes:

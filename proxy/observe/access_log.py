@@ -42,6 +42,8 @@ class ClientRecord:
     """`h2` or `http/1.1`."""
     subject: str | None
     """Whom the client's certificate names; None if it showed none."""
+    peer: str | None
+    """The address of the other end of the connection, if that is not the client."""
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line: `JsonLines` writes it once for each connection."""
 
@@ -57,6 +59,7 @@ class ClientRecord:
         resumed: bool,
         protocol: str,
         subject: str | None = None,
+        peer: str | None = None,
     ) -> None:
         """Keep all."""
         self.client = client
@@ -67,6 +70,7 @@ class ClientRecord:
         self.resumed = resumed
         self.protocol = protocol
         self.subject = subject
+        self.peer = peer
         self.json = ""
 
 
@@ -184,6 +188,10 @@ class JsonLines:
         )
         if record.subject is not None:
             record.json += f',"subject":{_text(record.subject)}'
+        if record.peer is not None:
+            record.json = (
+                f'"client":{quoted(record.client)},"peer":{quoted(record.peer)},' + record.json.partition(",")[2]
+            )
         return record.json
 
     def _target(self, record: TargetRecord) -> str:

@@ -286,10 +286,60 @@ def test_a_trusted_peer_is_believed_and_added_to(scene: Scene) -> None:
     assert seen.values("X-Forwarded-For") == ["192.0.2.7, 127.0.0.1"]
     assert seen.values("X-Forwarded-Proto") == ["http"]
     assert seen.values("X-Forwarded-Host") == ["public.test"]
-    assert seen.values("Forwarded") == ['for=192.0.2.7, for=127.0.0.1;proto=https;host="trusting.test"']
+    ours = 'for=127.0.0.1;proto=https;host="trusting.test"'
+    assert seen.values("Forwarded") == [f"for=192.0.2.7;proto=http, {ours}"]
     assert seen.values("X-Request-Id") == ["given"]
     assert seen.values("X-Real-IP") == ["192.0.2.7"]
     assert seen.values("X-TLS-Group") == ["X25519MLKEM768"]
+
+
+# Each comes before or beside the address that the trusted peer appended.
+FORGED = {
+    "before": ("X-Forwarded-For: 6.6.6.6, 192.0.2.7",),
+    "line before": ("X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 192.0.2.7"),
+    "trusted before": ("X-Forwarded-For: 6.6.6.6, 127.0.0.1, 192.0.2.7",),
+    "trusted between": ("X-Forwarded-For: 6.6.6.6, 192.0.2.7, 127.0.0.2",),
+    "nonsense before": ('X-Forwarded-For: "6.6.6.6, 192.0.2.7',),
+    "port": ("X-Forwarded-For: 6.6.6.6:1, 192.0.2.7:2",),
+    "mapped": ("X-Forwarded-For: 6.6.6.6, ::ffff:192.0.2.7",),
+    "other field": ("Forwarded: for=6.6.6.6", "X-Forwarded-For: 192.0.2.7"),
+    "other field behind": ("X-Forwarded-For: 192.0.2.7", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6"),
+    "other names": ("X-Forwarded-For: 192.0.2.7", "True-Client-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6"),
+}
+
+
+@cases(FORGED)
+def test_address_before_that_of_the_trusted_peer_is_never_believed(scene: Scene, case: tuple[str, ...]) -> None:
+    with scene.connect("trusting.test", "trusting") as client:
+        client.send(request("GET", "/", *case, host="trusting.test"))
+        assert client.read_response().status == 200
+    seen = scene.only_request()
+    assert seen.values("X-Forwarded-For")[0].startswith("192.0.2.7, ")
+    assert seen.values("Forwarded")[0].startswith("for=192.0.2.7;")
+    assert not any(b"6.6.6.6" in value for _, value in seen.headers)
+
+
+UNTOLD = {
+    "unknown": ("X-Forwarded-For: 6.6.6.6, unknown",),
+    "hidden": ("X-Forwarded-For: 6.6.6.6, _hidden",),
+    "empty": ("X-Forwarded-For: 6.6.6.6,",),
+    "empty line": ("X-Forwarded-For: 6.6.6.6", "X-Forwarded-For:"),
+    "name": ("X-Forwarded-For: 6.6.6.6, evil.test",),
+    "two": ("X-Forwarded-For: 6.6.6.6 192.0.2.7",),
+    "zone": ("X-Forwarded-For: 6.6.6.6, fe80::1%lo",),
+    "other field": ("Forwarded: for=6.6.6.6",),
+    "other name": ("X-Real-IP: 6.6.6.6",),
+}
+
+
+@cases(UNTOLD)
+def test_peer_that_names_no_client_is_the_client(scene: Scene, case: tuple[str, ...]) -> None:
+    with scene.connect("trusting.test", "trusting") as client:
+        client.send(request("GET", "/", *case, host="trusting.test"))
+        assert client.read_response().status == 200
+    seen = scene.only_request()
+    assert seen.values("X-Forwarded-For") == ["127.0.0.1"]
+    assert not any(b"6.6.6.6" in value for _, value in seen.headers)
 
 
 @pytest.mark.parametrize("value", ["a b", "", "x" * 129, "a\xe9", 'a"b', "a,b", "a;b", "{a}"])

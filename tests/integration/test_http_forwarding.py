@@ -31,6 +31,11 @@ bind = "127.0.0.1:0"
 bind = "127.0.0.1:0"
 trusted_peers = ["127.0.0.0/8"]
 
+[listener.standard]
+bind = "127.0.0.1:0"
+trusted_peers = ["127.0.0.0/8", "10.0.0.0/8"]
+client_address_from = "forwarded"
+
 [listener.six]
 bind = "[::1]:0"
 """
@@ -155,9 +160,24 @@ class TestTrusted:
         assert got.values("X-Forwarded-Proto") == ["http"]
         assert got.values("X-Forwarded-Host") == ["evil.test"]
         assert got.values("Forwarded") == ['for=198.51.100.1;proto=http, for=127.0.0.1;proto=https;host="localhost"']
+        assert got.values("X_Forwarded_For") == []
         assert got.values("X-Real-IP") == ["198.51.100.1"]
         assert got.values("X-Request-Id") == answer.values("X-Request-Id") == ["theirs"]
         assert got.values("X-TLS-Group") == ["X25519MLKEM768"], "the group is that of our own handshake"
+
+    def test_field_that_the_listener_names_is_the_one_that_counts(self, seen: Seen, proxy: Site) -> None:
+        lines = ('Forwarded: for="6.6.6.6, for="[2001:db8::7]:80";proto=https', "Forwarded: for=10.0.0.1")
+        got, _ = seen.ask(request("X-Forwarded-For: 6.6.6.6", *lines, start="GET /standard HTTP/1.1"), "standard")
+        assert got.values("X-Forwarded-For") == ["2001:db8::7, 10.0.0.1, 127.0.0.1"]
+        believed = 'for="[2001:db8::7]:80";proto=https, for=10.0.0.1'
+        assert got.values("Forwarded") == [f'{believed}, for=127.0.0.1;proto=https;host="localhost"']
+        line = proxy.record("/standard")
+        assert (line["client"], line["peer"]) == ("2001:db8::7", "127.0.0.1")
+
+    def test_log_names_the_peer_only_beside_another_client(self, seen: Seen, proxy: Site) -> None:
+        seen.ask(request("X-Forwarded-For: 198.51.100.9", start="GET /claimed HTTP/1.1"), "public")
+        assert "peer" not in proxy.record("/claimed")
+        assert proxy.record("/claimed")["client"] == "127.0.0.1"
 
     @pytest.mark.parametrize("value", ["", "two words", "a" * 129, 'quo"te'])
     def test_insane_request_id_is_made_anew(self, seen: Seen, value: str) -> None:

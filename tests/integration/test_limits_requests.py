@@ -19,9 +19,10 @@ from tests.waiting import until_found
 pytestmark = pytest.mark.paced
 
 OTHER, EXEMPT = "127.0.0.2", "127.0.0.3"
-LISTENER = f'[listener.public]\nbind = "127.0.0.1:0"\nexempt = ["{EXEMPT}"]\n'
+LISTENER = f'[listener.public]\nbind = "127.0.0.1:0"\nexempt = ["{EXEMPT}"]\ntrusted_peers = ["{EXEMPT}"]\n'
 RATE = 'rate = {{ requests_per_second = 0.1, burst = 2, per = "{}" }}\n'
 RATES = {
+    "balanced": RATE.format("client"),
     "client": RATE.format("client"),
     "route": RATE.format("route"),
     "trusting": RATE.format("route"),
@@ -128,6 +129,22 @@ def test_token_comes_when_it_was_said_to(rated: Limited) -> None:
         assert statuses(client, 2, "/soon") == [200, 429]
         threading.Event().wait(1)  # never set: what Retry-After says
         assert statuses(client, 1, "/soon") == [200]
+
+
+def test_clients_behind_an_exempt_balancer_have_a_rate_each(rated: Limited) -> None:
+    """Over HTTP/1.1; `take_up` is shared by both versions."""
+
+    def asked(client: Client, address: str) -> int:
+        client.send(request(f"X-Forwarded-For: 6.6.6.6, {address}", start="GET /balanced HTTP/1.1"))
+        return client.read_response().status
+
+    with rated.connect(EXEMPT) as balancer:
+        assert [asked(balancer, "198.51.100.1") for _ in range(3)] == [200, 200, 429]
+        assert [asked(balancer, "198.51.100.2") for _ in range(3)] == [200, 200, 429]
+        assert [asked(balancer, "unknown") for _ in range(3)] == [200, 200, 429], (
+            "the balancer, which is not exempt here"
+        )
+        assert statuses(balancer, 3, "/balanced") == [200] * 3, "its own health checks"
 
 
 def test_networks_that_are_exempt_have_no_rate(rated: Limited) -> None:

@@ -3,6 +3,7 @@
 from ipaddress import IPv4Address
 
 from proxy.auth.subrequest import subrequest
+from proxy.http.forwarding import NO_CHAIN
 from proxy.http.framing import request_framing
 from proxy.http.head import HeadLimits, parse_request_head
 from proxy.http.headers import ForwardedPeer
@@ -12,8 +13,8 @@ LIMITS = HeadLimits(1_000, 50, 1_000)
 
 def asked(*lines: bytes, start: bytes = b"GET /x?y=1 HTTP/1.1", is_trusted: bool = False) -> list[bytes]:
     head = parse_request_head(b"\r\n".join([start, b"Host: chat.test", *lines, b"", b""]), LIMITS)
-    peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=is_trusted)
-    text = subrequest(head, request_framing(head), peer, b"/verify", b"f00-1")
+    peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768")
+    text = subrequest(head, request_framing(head), peer, NO_CHAIN if is_trusted else None, b"/verify", b"f00-1")
     parse_request_head(text, LIMITS)  # it is well-formed
     return text[:-4].split(b"\r\n")
 

@@ -6,12 +6,13 @@ import pytest
 
 from config.upstream import Balance, SameSite
 from proxy.downstream.attempts import Attempts
+from proxy.downstream.client import ClientFacts
 from proxy.downstream.requests import RequestReader
 from proxy.http.responses import ResponseReader
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.sticky import CookieSettings
 from tests.fakes import FakeLoop
-from tests.fakes_http import LIMITS, RESPONSES, WALL_CLOCK, FakeClient, FakeServer, request, response, upstream
+from tests.fakes_http import LIMITS, RESPONSES, WALL_CLOCK, FakeServer, established, request, response, upstream
 
 LIMIT = RESPONSES.head
 RETRIES: Any = {"retry_percent": 100.0}
@@ -25,7 +26,9 @@ REFUSED = UpstreamFailure(UpstreamFault.UNREACHABLE, "tried")
 def attempts(servers: int = 2, start: bytes = b"GET / HTTP/1.1", **rules: Any) -> Attempts:
     loop = FakeLoop()
     of = upstream(*(FakeServer(loop, str(number)) for number in range(servers)), **rules)
-    return Attempts(of, RequestReader().read(request(start=start), LIMITS.head), FakeClient(), lambda: WALL_CLOCK)
+    read = RequestReader().read(request(start=start), LIMITS.head)
+    read.requester = ClientFacts("192.0.2.7", "public", established()).requester
+    return Attempts(of, read, lambda: WALL_CLOCK)
 
 
 def test_each_server_is_tried_once() -> None:

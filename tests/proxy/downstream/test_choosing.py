@@ -15,7 +15,7 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import RequestReader
 from proxy.http.routing import Route, RouteTable
 from proxy.payload.endpoints import key_endpoint
-from tests.fakes_http import LIMITS, Conversation, FakeClient, established, request
+from tests.fakes_http import LIMITS, TRUST, Conversation, FakeClient, established, request
 from tests.proxy.downstream.test_sealed import ROUTE
 
 PLAIN = RouteTarget("chat", "x", requires_pq=False, body_bytes=1)
@@ -30,7 +30,7 @@ def taken_up(
 ) -> tuple[Responder, RouteTarget | RequestRefusal]:
     service = Conversation().service
     service.runtime = replace(service.runtime, routes=RouteTable([Route("chat.test", "/", target)]))
-    facts = ClientFacts("192.0.2.7", "public", established(), is_trusted)
+    facts = ClientFacts("192.0.2.7", "public", established(), TRUST if is_trusted else None)
     read = RequestReader().read(request(*lines, host=host), LIMITS.head)
     return take_up(read, FakeClient(), service, facts)
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from config.listener import ClientAddressFrom
 from proxy.downstream.admission import RouteTarget, admit
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.demands import unmet_demand
 from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.requester import PeerTrust
 from proxy.http.fields import Fields
 from proxy.http.framing import request_framing
 from proxy.http.head import MalformedMessage, parse_request_head
@@ -33,8 +35,10 @@ def asked(
     is_trusted: bool = False,
 ) -> RequestRefusal | None:
     """The answer to a request of a client with this key exchange and this address; `claimed` is what a peer says."""
-    facts = ClientFacts(address, "public", established(group=group), is_trusted)
-    return unmet_demand(target, facts, Fields([], [(b"X-Forwarded-For", claimed)] if claimed else [], {}))
+    trust = PeerTrust((ip_network(address),), ClientAddressFrom.X_FORWARDED_FOR) if is_trusted else None
+    facts = ClientFacts(address, "public", established(group=group), trust)
+    fields = Fields([], [(b"X-Forwarded-For", claimed)] if claimed else [], {})
+    return unmet_demand(target, facts, facts.client_of(fields))
 
 
 @pytest.mark.parametrize(("target", "group"), [(OPEN, HYBRID), (OPEN, CLASSICAL), (OPEN, None), (STRICT, HYBRID)])
@@ -65,7 +69,7 @@ class TestCertificate:
         """The status of a refusal, or the label of the route."""
         tls = established()
         tls.client = client
-        facts = ClientFacts("192.0.2.7", "public", tls, is_trusted=False)
+        facts = ClientFacts("192.0.2.7", "public", tls)
         try:
             head = parse_request_head(request(start=start, host=b"chat.test"), LIMITS.head)
             framing = request_framing(head)
@@ -74,7 +78,7 @@ class TestCertificate:
         target = admit(head, framing, tls, self.ROUTES)
         if isinstance(target, RequestRefusal):
             return target.status
-        refusal = unmet_demand(target, facts, framing.fields)
+        refusal = unmet_demand(target, facts, facts.client_of(framing.fields))
         return target.label if refusal is None else refusal.status
 
     def test_client_without_one_gets_the_reason(self) -> None:
@@ -118,8 +122,10 @@ def test_stranger_cannot_claim_an_address() -> None:
     assert asked(INSIDE, address="198.51.100.1", claimed=b"192.0.2.7") is not None
 
 
-@pytest.mark.parametrize(("claimed", "may"), [(b"192.0.2.7", True), (b"198.51.100.1", False), (b"unknown", False)])
-def test_trusted_peer_names_the_client(claimed: bytes, *, may: bool) -> None:
+@pytest.mark.parametrize(
+    ("claimed", "may"), [(b"192.0.2.7", True), (b"198.51.100.1", False), (b"unknown", False), (None, True)]
+)
+def test_trusted_peer_names_the_client(claimed: bytes | None, *, may: bool) -> None:
     assert (asked(INSIDE, address="192.0.2.1", claimed=claimed, is_trusted=True) is None) is may
 
 

@@ -1,20 +1,19 @@
 """One request and its response: streamed both ways, retried where that is safe, cut where the client must see it."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from config.upstream import Balance, HashKind, HashSource, SameSite
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import RequestRefusal, body_too_long
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
-from proxy.http.headers import ForwardedPeer
 from proxy.http.upgrade import accept_value
 from proxy.http.websocket import Extensions
 from proxy.net.deadlines import NEVER
@@ -25,17 +24,22 @@ from tests.fakes_http import (
     CHUNKS,
     DATE,
     LIMITS,
+    TRUST,
     WALL_CLOCK,
     Conversation,
     FakeClient,
     FakeServer,
     FakeStream,
     changed,
+    established,
     octets,
     request,
     response,
     upstream,
 )
+
+if TYPE_CHECKING:
+    from proxy.downstream.requester import PeerTrust
 
 CHUNKED = b"Transfer-Encoding: chunked"
 EMPTY = response(b"Content-Length: 0")
@@ -82,6 +86,7 @@ class Case:
         )
         self.request = RequestReader().read(request(*lines, start=start), LIMITS.head)
         self.client = FakeClient()
+        self.trust: PeerTrust | None = None
         self.exchange = Exchange(self.client, self.service, self.request, b"f00-1")
         self.client.exchange = self.exchange
         self.exchange.refused_by(body_limit)
@@ -97,8 +102,9 @@ class Case:
 
     def start(self) -> "Case":
         """Ask for a connection."""
-        peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)
-        self.exchange.start(self.target, self.request.upstream_fields(peer))
+        facts = ClientFacts("192.0.2.7", "public", established(), self.trust)
+        self.request.requester = facts.client_of(self.request.framing.fields)
+        self.exchange.start(self.target, self.request.upstream_fields())
         return self
 
     def feed(self, data: bytes) -> None:
@@ -836,7 +842,7 @@ class TestBinding:
     def test_hash_is_that_of_the_client(self, lines: tuple[bytes, ...], address: bytes, *, is_trusted: bool) -> None:
         rules: Any = {"balance": Balance.CONSISTENT_HASH, "hash_on": HashSource(HashKind.ADDRESS)}
         case = Case(*lines, servers=9, **rules)
-        case.client.peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=is_trusted)
+        case.trust = TRUST if is_trusted else None
         expected = case.upstream.choose(RequestFacts(address, [], 0.0))
         assert case.start().asked().server is expected
 

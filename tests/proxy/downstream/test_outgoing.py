@@ -1,21 +1,19 @@
 """What a route changes in a request on its way to a server, and in the response on its way back."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address
 from typing import Any
 
 from config.route_fields import FieldsConfig
 from proxy.building.fields import field_edits
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.client import ClientFacts
 from proxy.downstream.outgoing import OutgoingRequest, answer_fields, error_fields
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import BodyKind
-from proxy.http.headers import ForwardedPeer
 from proxy.http.responses import ResponseReader
 from proxy.routes.field_edits import FieldEdits
-from tests.fakes_http import LIMITS, FakeClient, request, response
+from tests.fakes_http import LIMITS, established, request, response
 
-PEER = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)
 TARGET = RouteTarget("chat.test/", "chat", requires_pq=False, body_bytes=1_000)
 
 
@@ -24,7 +22,8 @@ class Case:
 
     def __init__(self, *lines: bytes, start: bytes = b"GET / HTTP/1.1", target: RouteTarget = TARGET) -> None:
         self.request = RequestReader().read(request(*lines, start=start), LIMITS.head)
-        self.outgoing = OutgoingRequest(self.request, target, FakeClient(), self.request.upstream_fields(PEER))
+        self.request.requester = ClientFacts("192.0.2.7", "public", established()).requester
+        self.outgoing = OutgoingRequest(self.request, target, self.request.upstream_fields())
 
     def head(self, **framed: Any) -> list[bytes]:
         """The lines of its head; `framed` is what changes in the framing."""
@@ -83,14 +82,14 @@ def test_route_changes_the_fields_of_a_response() -> None:
 def test_error_of_ours_has_the_fields_of_its_route() -> None:
     case = Case()
     marked = replace(TARGET, response_fields=edits(set={"X-Tag": "{host}", "A": "2"}))
-    told = [error_fields(one, b"A: 1\r\n", case.request, PEER, b"f00-1") for one in (None, TARGET, marked)]
+    told = [error_fields(one, b"A: 1\r\n", case.request, b"f00-1") for one in (None, TARGET, marked)]
     assert told == [b"", b"", b"X-Tag: chat.test\r\n"]
-    assert error_fields(marked, b"", None, PEER, b"f00-1") == b""
+    assert error_fields(marked, b"", None, b"f00-1") == b""
 
 
 def test_answer_of_ours_is_changed_as_that_of_a_server() -> None:
     case = Case()
     marked = replace(TARGET, response_fields=edits(set={"A": "{host}"}, remove=["b"]))
     lines = b"A: 1\r\nB: 2\r\n"
-    told = [answer_fields(one, lines, case.request, PEER, b"f00-1") for one in (None, TARGET, marked)]
+    told = [answer_fields(one, lines, case.request, b"f00-1") for one in (None, TARGET, marked)]
     assert told == [lines, lines, b"A: chat.test\r\n"]

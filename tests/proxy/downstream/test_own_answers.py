@@ -34,6 +34,7 @@ class Case:
         self.client = FakeClient()
         self.answers = OwnAnswers(service, RequestLog(service, self.talk.downstream.facts))
         self.request: Request = RequestReader().read(request(*lines), LIMITS.head)
+        self.request.requester = self.talk.downstream.facts.requester
         self.writer = self.client.writer_for(self.request)
         self.exchange = Exchange(self.client, service, self.request, b"f00-1")
 

@@ -33,7 +33,7 @@ def test_request_that_was_answered() -> None:
 
 def test_request_that_was_not_understood() -> None:
     talk = Conversation()
-    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", established(), is_trusted=False))
+    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", established()))
     log.refused(None, None, RequestRefusal(408, "too late", "head_timeout"), b"id", 17)
     (record,) = talk.records
     assert (record.status, record.error, record.request_id) == (408, "head_timeout", "id")
@@ -78,7 +78,7 @@ def test_connection_that_is_cut_for_its_tls_has_a_line_and_a_count(
 def test_connection_that_breaks_a_rule_of_http_2_has_a_line_and_a_count() -> None:
     talk = Conversation()
     tls = replace(established(), protocol=HttpProtocol.HTTP_2)
-    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", tls, is_trusted=False))
+    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", tls))
     log.cut(ConnectionReason.HTTP2_PING_FLOOD, "the client sends too many of them")
     (cut,) = talk.cuts
     assert (cut.client, cut.protocol, cut.reason) == ("192.0.2.7", "h2", "http2_ping_flood")
@@ -91,7 +91,7 @@ def test_connection_that_breaks_a_rule_of_http_2_has_a_line_and_a_count() -> Non
 def test_refused_heads_have_the_protocol_too() -> None:
     talk = Conversation()
     tls = replace(established(), protocol=HttpProtocol.HTTP_2)
-    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", tls, is_trusted=False))
+    log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", tls))
     log.refused(None, None, RequestRefusal(431, "too large", "head_too_large"), b"id", 0)
     (record,) = talk.records
     assert record.connection.protocol == "h2"

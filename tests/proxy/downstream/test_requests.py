@@ -1,18 +1,18 @@
 """The memory of a connection's requests: it never changes what a request means."""
 
-from ipaddress import ip_address
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.downstream.client import ClientFacts
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import request_framing
 from proxy.http.head import HeadLimits, MalformedMessage, parse_request_head
-from proxy.http.headers import ForwardedPeer, upstream_fields
+from proxy.http.headers import upstream_fields
+from tests.fakes_http import established
 
 LIMITS = HeadLimits(target_bytes=200, header_count=10, header_bytes=8_192)
-PEER = ForwardedPeer.of(ip_address("192.0.2.1"), "X25519MLKEM768", is_trusted=False)
+REQUESTER = ClientFacts("192.0.2.1", "public", established()).requester
 
 LINES = st.sampled_from(
     [
@@ -59,12 +59,13 @@ def test_a_request_means_the_same_whatever_came_before_it(heads: list[tuple[byte
 
         def with_memory(raw: bytes = raw) -> object:
             request = reader.read(raw, LIMITS)
-            return request.head, request.framing, request.upstream_fields(PEER)
+            request.requester = REQUESTER
+            return request.head, request.framing, request.upstream_fields()
 
         def without(raw: bytes = raw) -> object:
             head = parse_request_head(raw, LIMITS)
             framing = request_framing(head)
-            return head, framing, upstream_fields(head, framing, PEER)
+            return head, framing, upstream_fields(head, framing, REQUESTER.peer)
 
         assert understood(with_memory) == understood(without)
 
@@ -78,9 +79,11 @@ def test_the_same_bytes_are_the_same_request() -> None:
 def test_another_target_shares_the_fields_that_were_written_already() -> None:
     reader = RequestReader()
     first = reader.read(b"GET /a HTTP/1.1\r\nHost: chat.example.org\r\n\r\n", LIMITS)
-    written = first.upstream_fields(PEER)
+    first.requester = REQUESTER
+    written = first.upstream_fields()
     second = reader.read(b"GET /b HTTP/1.1\r\nHost: chat.example.org\r\n\r\n", LIMITS)
-    assert second.upstream_fields(PEER) is written
+    assert (second.requester, second.upstream_fields()) == (REQUESTER, written)
+    assert second.upstream_fields() is written
     assert second.framing.target == b"/b"
 
 

@@ -619,7 +619,7 @@ class TestReplays:
         of.receive(posted(body, FERNET))
         for _ in range(2):
             other = FakeStream(of.loop)
-            facts = ClientFacts("192.0.2.8", "public", established(), is_trusted=False)
+            facts = ClientFacts("192.0.2.8", "public", established())
             other.owner = Downstream(of.service, other, facts)
             other.receive(posted(body, FERNET))
             assert b"payload-replayed" in other.sent()

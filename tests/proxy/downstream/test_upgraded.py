@@ -53,9 +53,7 @@ class Case:
         self.talk = Conversation(logs_query=True)
         self.service = self.talk.service
         present = established(group=group)
-        self.facts = ClientFacts(
-            "192.0.2.7", "public", replace(present, identity=server_identity("chat", *names)), is_trusted=False
-        )
+        self.facts = ClientFacts("192.0.2.7", "public", replace(present, identity=server_identity("chat", *names)))
         route = self.service.runtime.routes.match(b"chat.test", b"/")
         assert route is not None
         self.target = route.payload
@@ -68,7 +66,8 @@ class Case:
         assert isinstance(admitted, RouteTarget)
         self.exchange.refused_by(admitted.body_bytes)
         self.exchange.tally.route = admitted.label
-        self.exchange.start(admitted, self.request.upstream_fields(self.facts.peer))
+        self.request.requester = self.facts.requester
+        self.exchange.start(admitted, self.request.upstream_fields())
         self.server = self.talk.server.lend()
         self.server.receive(SWITCHED)
         _, (_, switched) = client.told()
@@ -165,7 +164,7 @@ class TestEnd:
         assert case.talk.records == []
         case.tunnel.end("the client was lost")
         (record,) = case.talk.records
-        assert record.connection is case.facts.record
+        assert record.connection is case.facts.requester.record
         assert record.target is not None
         assert (record.target.host, record.target.path, record.target.query) == ("chat.test", "/gateway", "v=9")
         assert (record.status, record.error, record.messages) == (101, "the client was lost", (2, 1))

@@ -17,7 +17,7 @@ from proxy.http2.request_fields import RequestFieldReader, StreamRequest
 
 LIMITS = HeadLimits(target_bytes=64, header_count=5, header_bytes=80)
 WIDE = HeadLimits(target_bytes=8_192, header_count=100, header_bytes=32_768)
-PEER = ForwardedPeer.of(ip_address("192.0.2.1"), "X25519MLKEM768", is_trusted=False)
+PEER = ForwardedPeer.of(ip_address("192.0.2.1"), "X25519MLKEM768")
 NONCE = bytes(range(16))
 KEY = base64.b64encode(NONCE)
 
