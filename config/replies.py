@@ -1,14 +1,15 @@
 """The shape of what a route answers itself: `respond` and `redirect`. Pure."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from config.addresses import Refused
 from config.problems import shown
-from config.response_fields import parse_response_fields
+from config.route_fields import check_field_name
 from config.values import FilePath, Table
 
 # RFC 9110: these have no content (15.3.5, 15.3.6, 15.4.5).
@@ -18,6 +19,9 @@ _NOT_OURS = frozenset({206, 426})
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_BODY = 65_536
 """Characters of `body`: a longer text is hard to read in a configuration, so a file is better."""
+
+# RFC 9110 5.5. Clients disagree about octets beyond ASCII.
+_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 
 # RFC 3986 appendix A, the characters of a URI without the braces of our placeholders.
 _REST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?#-]|%[0-9A-Fa-f]{2}|\{(?:path|query|host)\})*")
@@ -47,11 +51,17 @@ def _parse_redirect_status(value: int) -> int:
     return value
 
 
-def _parse_reply_fields(value: object) -> dict[str, str]:
-    fields = parse_response_fields(value)
-    for name in fields:
+def _parse_fields(fields: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in fields.items():
+        check_field_name(name)
         if name.lower() == "etag":
             raise Refused('no "ETag": the proxy makes it from the body', found=shown(name))
+        if not _VALUE.fullmatch(value):
+            raise Refused(
+                f"for {name} text in ASCII in one line, without white space at its ends", found="another value"
+            )
+    if len({name.lower() for name in fields}) != len(fields):
+        raise Refused("each field once")
     return fields
 
 
@@ -76,7 +86,7 @@ class RespondConfig(Table):
     """
 
     status: Annotated[int, AfterValidator(_parse_status)] = Field(default=200, strict=True)
-    headers: Annotated[dict[str, str], PlainValidator(_parse_reply_fields)] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], AfterValidator(_parse_fields)] = Field(default_factory=dict, max_length=32)
     body: Annotated[str, AfterValidator(_parse_body)] | None = None
     file: FilePath | None = None
 

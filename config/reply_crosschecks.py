@@ -12,7 +12,7 @@ from config.problems import Problem, shown
 from config.schema import Config, RouteConfig
 
 # They are about what goes to a server.
-_FOR_SERVERS: Final = ("stream_requests", "payload")
+_FOR_SERVERS: Final = ("stream_requests", "payload", "request_headers")
 _PLACEHOLDER: Final = re.compile(r"\{(path|query|host)\}")
 
 

@@ -69,7 +69,8 @@ def template_parts(text: str) -> Iterator[str | Variable]:
         yield text[end:]
 
 
-def _check_name(name: str) -> None:
+def check_field_name(name: str) -> None:
+    """Refuse a name that is none, or that the proxy alone may write. Raises `Refused`."""
     if not _NAME.fullmatch(name):
         raise Refused("names of fields (RFC 9110 section 5.1)", found=f'"{name}"')
     for pattern, reason in _NEVER:
@@ -81,7 +82,7 @@ def _check_name(name: str) -> None:
 def _parse_values(values: Mapping[str, str]) -> Mapping[str, str]:
     seen: set[str] = set()
     for name, value in values.items():
-        _check_name(name)
+        check_field_name(name)
         if name.lower() in seen:
             raise Refused("each field once", found=f'"{name}" twice')
         seen.add(name.lower())
@@ -96,7 +97,7 @@ def _parse_values(values: Mapping[str, str]) -> Mapping[str, str]:
 
 def _parse_names(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        _check_name(name)
+        check_field_name(name)
     if len({name.lower() for name in names}) != len(names):
         raise Refused("each field once")
     return names

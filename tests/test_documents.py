@@ -123,7 +123,7 @@ def parse(words: list[str]) -> None:
     """Have the command line parse what stands behind `plexigate`. Raises TyperException, KeyError."""
     command: Any = program()
     words = list(words)
-    while isinstance(command, TyperGroup):
+    while isinstance(command, TyperGroup) and (words or not command.invoke_without_command):
         if words and words[0] in {"--help", "--version"}:
             return
         command = command.commands[words.pop(0)]

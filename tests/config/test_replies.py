@@ -52,6 +52,22 @@ def test_fields_that_the_proxy_writes_are_refused(name: str) -> None:
     assert "the proxy" in refused(RespondConfig, headers={name: "1"})
 
 
+@pytest.mark.parametrize("name", ["", "A B", "A:", "A\r\nB", "Ä", "A\0", "(x)"])
+def test_name_of_a_field_is_a_token(name: str) -> None:
+    assert "names of fields" in refused(RespondConfig, headers={name: "x"})
+
+
+@pytest.mark.parametrize("value", ["a\r\nB: c", "a\n", "\x00", " a", "a ", "ä", "\x7f"])
+def test_value_of_a_field_is_one_line_of_ascii(value: str) -> None:
+    assert "for X-A text in ASCII in one line" in refused(RespondConfig, headers={"X-A": value})
+    for good in ("", "a", "a\tb c", "*"):
+        assert RespondConfig.model_validate({"headers": {"X-A": good}}).headers == {"X-A": good}
+
+
+def test_a_field_stands_once() -> None:
+    assert "each field once" in refused(RespondConfig, headers={"X-A": "1", "x-a": "2"})
+
+
 @pytest.mark.parametrize(
     "to",
     [
@@ -114,6 +130,11 @@ def test_a_target_has_a_fixed_authority(to: str) -> None:
 )
 def test_other_targets_are_refused(to: str) -> None:
     refused(RedirectConfig, to=to)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_statuses_that_lead_elsewhere(status: int) -> None:
+    assert RedirectConfig.model_validate({"to": "/x", "status": status}).status == status
 
 
 @pytest.mark.parametrize("status", [200, 300, 304, 305, 306, 309, 404])

@@ -41,7 +41,10 @@ def test_answers_without_a_server_are_fine() -> None:
     assert check(text) == []
 
 
-@pytest.mark.parametrize("key", ["stream_requests = true", 'payload = "accept"\npayload_sessions = true'])
+@pytest.mark.parametrize(
+    "key",
+    ["stream_requests = true", 'payload = "accept"\npayload_sessions = true', 'request_headers = { remove = ["A"] }'],
+)
 def test_keys_for_servers_are_refused_without_one(key: str) -> None:
     name = key.partition(" ")[0]
     assert any(
