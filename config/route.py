@@ -15,6 +15,7 @@ from config.payload import Origin, PayloadMode
 from config.replies import RedirectConfig, RespondConfig
 from config.route_conditions import HeaderConditions, Methods, QueryConditions, told
 from config.route_fields import RequestFieldsConfig, ResponseFieldsConfig
+from config.route_paths import Prefix, RewriteConfig, check_paths
 from config.values import Network, ServerName, Table
 
 # What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
@@ -78,6 +79,9 @@ class RouteConfig(Table):
     response_headers: ResponseFieldsConfig | None = None
     security_headers: bool = Field(default=False, strict=True)
     hsts: bool | None = Field(default=None, strict=True)
+    strip_prefix: Prefix | None = None
+    add_prefix: Prefix | None = None
+    rewrite: RewriteConfig | None = None
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
     rate: RateConfig | None = None
     stream_requests: bool = Field(default=False, strict=True)
@@ -110,4 +114,5 @@ class RouteConfig(Table):
             raise Refused("one of upstream, respond and redirect", found=found, about=about)
         if self.auth is not None and self.basic_auth is not None:
             raise Refused("one of the two", found="auth and basic_auth", about=("auth", "basic_auth"))
+        check_paths(self)
         return self

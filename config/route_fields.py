@@ -43,7 +43,10 @@ _NEVER: Final = (
         re.compile("connection|keep-alive|proxy|proxy-.*|te|upgrade|http2-settings|sec-websocket-.*"),
         _CONNECTION,
     ),
-    (re.compile("forwarded|x-forwarded.*|client-cert.*|x-client-cert.*|ssl-.*|x-ssl-.*|x-tls-group"), _FORWARDING),
+    (
+        re.compile("forwarded|x-forwarded(?!-prefix$).*|client-cert.*|x-client-cert.*|ssl-.*|x-ssl-.*|x-tls-group"),
+        _FORWARDING,
+    ),
     (re.compile("via|date|x-request-id|payload-.*"), _OURS),
 )
 

@@ -24,6 +24,7 @@ from config.pkcs11_uri import Pkcs11Uri
 from config.replies import RedirectConfig, RespondConfig
 from config.rotation import KeySpec
 from config.route_fields import FieldsConfig
+from config.route_paths import RewriteConfig
 from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
@@ -246,7 +247,7 @@ SECTIONS: Final = (
 )
 """All tables, in the order of the document."""
 
-INLINE: Final = (FieldsConfig, RateConfig, RedirectConfig, RespondConfig, ServerConfig)
+INLINE: Final = (FieldsConfig, RateConfig, RedirectConfig, RespondConfig, RewriteConfig, ServerConfig)
 """Tables that stand in one line, as the value of a key."""
 
 _UNITS: Final = {
@@ -271,6 +272,7 @@ _PLAIN: Final[Mapping[type, str]] = {
     Pkcs11Uri: "path of a file, or PKCS#11 URI",
     ServerConfig: 'address such as `"http://host:port"`, or table',
     FieldsConfig: "table",
+    RewriteConfig: "table",
     RateConfig: "table",
     Webhook: 'address such as `"https://host/path"`',
     str: "text",

@@ -8,6 +8,7 @@ from config.schema import Config, LimitsConfig, RatePer, RouteConfig
 from proxy.auth.rules import Rule
 from proxy.building.error_pages import PagesOfAll
 from proxy.building.fields import field_edits
+from proxy.building.paths import path_change
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.endpoint import Endpoint
@@ -87,6 +88,7 @@ def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts) -> Rout
         error_pages=parts.pages.of_route(name),
         access=Access(route.allow, route.deny) if route.allow or route.deny else None,
         auth=parts.auth.get(route.entry_name),
+        path_change=path_change(route),
         request_fields=field_edits(route.request_headers),
         response_fields=field_edits(route.response_headers, _security(route, parts.trusted)),
     )

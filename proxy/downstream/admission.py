@@ -19,6 +19,7 @@ from proxy.routes.access import Access
 from proxy.routes.conditions import Alternatives, AmbiguousCondition, MethodNotAllowed
 from proxy.routes.error_pages import ErrorPages
 from proxy.routes.field_edits import FieldEdits
+from proxy.routes.paths import NoPath, PathChange
 from proxy.tls.results import Established
 
 
@@ -49,6 +50,8 @@ class RouteTarget:
     """Which networks may use it; None for all."""
     error_pages: ErrorPages | None = None
     """Pages of the operator for errors, those of the whole configuration among them."""
+    path_change: PathChange | None = None
+    """What becomes of the path on its way to the server."""
     request_fields: FieldEdits | None = None
     """What changes in the fields for the server."""
     response_fields: FieldEdits | None = None
@@ -65,6 +68,7 @@ class RouteTarget:
 
 
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")
+_AMBIGUOUS_PATH: Final = RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
 
 
 def admit(
@@ -78,7 +82,7 @@ def admit(
     try:
         route = routes.match(framing.host, framing.target.partition(b"?")[0])
     except AmbiguousPath:
-        return RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
+        return _AMBIGUOUS_PATH
     if route is None:
         return _NO_ROUTE
     target = route.payload
@@ -100,3 +104,13 @@ def _chosen(
             405, f"this is answered to {allowed}", RequestReason.METHOD_NOT_ALLOWED, allow=error.allowed
         )
     return _NO_ROUTE if target is None else target
+
+
+def target_for_server(change: PathChange, target: bytes) -> bytes | RequestRefusal:
+    """What the server is asked for instead of the target, or the refusal."""
+    try:
+        return change.applied(target)
+    except AmbiguousPath:
+        return _AMBIGUOUS_PATH
+    except NoPath:
+        return _NO_ROUTE

@@ -46,11 +46,15 @@ class OutgoingRequest:
             fields = request.fields_with(framing)
         if edits is not None:
             fields = edits.in_request(fields, self._values)
+        if self._target.path_change is not None:
+            framing = framing._replace(target=request.changed_target)
         self.text = upstream_head(request.head, framing, fields, self._id)
 
     def changed(self, response: Response) -> Response:
         """A final response, or a 101, with what the route changes in it."""
-        edits = self._target.response_fields
+        path, edits = self._target.path_change, self._target.response_fields
+        if path is not None:
+            response = path.in_response(response, self._request.framing.host_field)
         return response if edits is None else edits.in_response(response, self._values)
 
     def _values(self) -> RequestValues:

@@ -11,7 +11,7 @@ among those of others, and clients could flush it.
 
 from typing import TYPE_CHECKING, Final
 
-from proxy.downstream.admission import RouteTarget, admit
+from proxy.downstream.admission import RouteTarget, admit, target_for_server
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requester import Requester
 from proxy.http.framing import RequestFraming, request_framing
@@ -42,6 +42,7 @@ class Request:
         "_routes",
         "_target",
         "_with_query",
+        "changed_target",
         "fields",
         "framing",
         "head",
@@ -67,6 +68,8 @@ class Request:
         # the same request is not routed twice: the result on this connection, and by which routes
         self._routes: RouteTable[RouteTarget] | None = None
         self._admission: RouteTarget | RequestRefusal
+        self.changed_target = b""
+        """What the server is asked for, if the route changes the path."""
 
     def is_head(self, raw: bytes) -> bool:
         """Whether this was its head, byte for byte."""
@@ -80,6 +83,12 @@ class Request:
         """Where the request may go, see `admission.admit`."""
         if self._routes is not routes:
             self._admission = admit(self.head, self.framing, tls, routes)
+            if isinstance(self._admission, RouteTarget) and self._admission.path_change is not None:
+                changed = target_for_server(self._admission.path_change, self.framing.target)
+                if isinstance(changed, RequestRefusal):
+                    self._admission = changed
+                else:
+                    self.changed_target = changed
             self._routes = routes
         return self._admission
 

@@ -177,7 +177,7 @@ class _PathTree(Generic[PayloadT]):
         if not self._root.children:
             return self._root.below
         decoded = unquote_to_bytes(unquote_to_bytes(path))
-        if _DOT_SEGMENT.search(decoded):
+        if climbs(decoded):
             raise AmbiguousPath
         doubt = _READ_DIFFERENTLY.search(path)
         if doubt is None or not self._leads_on(path[: doubt.start()]):
@@ -202,6 +202,11 @@ class _PathTree(Generic[PayloadT]):
         for segment in segments:
             node = node.children.get(segment) if node is not None else None
         return node is not None and any(segment.startswith(last) for segment in node.children)
+
+
+def climbs(decoded: bytes) -> bool:
+    """Say whether a path that is decoded as far as any reader does has a dot segment."""
+    return _DOT_SEGMENT.search(decoded) is not None
 
 
 def _other_readings(least: bytes, decoded: bytes) -> Iterable[bytes]:

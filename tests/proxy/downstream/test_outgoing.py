@@ -11,7 +11,9 @@ from proxy.downstream.outgoing import OutgoingRequest, answer_fields, error_fiel
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import BodyKind
 from proxy.http.responses import ResponseReader
+from proxy.http.routing import Route, RouteTable
 from proxy.routes.field_edits import FieldEdits
+from proxy.routes.paths import PrefixChange
 from tests.fakes_http import LIMITS, established, request, response
 
 TARGET = RouteTarget("chat.test/", "chat", requires_pq=False, body_bytes=1_000)
@@ -93,3 +95,13 @@ def test_answer_of_ours_is_changed_as_that_of_a_server() -> None:
     lines = b"A: 1\r\nB: 2\r\n"
     told = [answer_fields(one, lines, case.request, b"f00-1") for one in (None, TARGET, marked)]
     assert told == [lines, lines, b"A: chat.test\r\n"]
+
+
+def test_route_changes_the_path_and_turns_location_back() -> None:
+    target = replace(TARGET, path_change=PrefixChange(b"/chat", b"/in"))
+    case = Case(start=b"GET /chat/x?y=%2F HTTP/1.1", target=target)
+    routes = RouteTable([Route("chat.test", "/", target)])
+    assert case.request.admitted(established(), routes) is target
+    assert case.head()[0] == b"GET /in/x?y=%2F HTTP/1.1"
+    read = ResponseReader().read(response(b"Content-Length: 0", b"Location: /in/y"), LIMITS.head, b"GET")
+    assert case.outgoing.changed(read).lines == b"Location: /chat/y\r\n"

@@ -1,15 +1,22 @@
 """The memory of a connection's requests: it never changes what a request means."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import request_framing
 from proxy.http.head import HeadLimits, MalformedMessage, parse_request_head
 from proxy.http.headers import upstream_fields
-from tests.fakes_http import established
+from proxy.http.routing import Route, RouteTable
+from proxy.routes.conditions import Alternatives, Conditions
+from proxy.routes.paths import PrefixChange, Rewrite
+from tests.fakes_http import established, request
 
 LIMITS = HeadLimits(target_bytes=200, header_count=10, header_bytes=8_192)
 REQUESTER = ClientFacts("192.0.2.1", "public", established()).requester
@@ -101,3 +108,49 @@ def test_the_log_gets_the_query_only_if_asked(with_query: bool, query: str | Non
     assert request.record(with_query=with_query) is record
     other = request.record(with_query=not with_query)
     assert other.query == (None if with_query else "x=%22"), "a reload of the log's settings holds at once"
+
+
+class TestChangedPaths:
+    """A remembered request keeps what became of its path, and another target gets its own."""
+
+    TARGET = RouteTarget(
+        "chat.test/", "chat", requires_pq=False, body_bytes=0, path_change=Rewrite([b"a", 1], [b"b", 1], has_rest=True)
+    )
+    ROUTES = RouteTable([Route("chat.test", "/", TARGET)])
+
+    def test_each_target_is_changed_by_itself(self) -> None:
+        reader = RequestReader()
+        for path, changed in ((b"/a/1", b"/b/1"), (b"/a/1", b"/b/1"), (b"/a/2?x", b"/b/2?x"), (b"/a/1", b"/b/1")):
+            read = reader.read(request(start=b"GET %b HTTP/1.1" % path), LIMITS)
+            assert read.admitted(established(), self.ROUTES) is self.TARGET
+            assert (read.changed_target, read.framing.target) == (changed, path)
+
+    def test_other_routes_judge_it_anew(self) -> None:
+        read = RequestReader().read(request(start=b"GET /a/1 HTTP/1.1"), LIMITS)
+        read.admitted(established(), self.ROUTES)
+        other = replace(self.TARGET, path_change=PrefixChange(b"/a", b""))
+        assert read.admitted(established(), RouteTable([Route("chat.test", "/", other)])) is other
+        assert read.changed_target == b"/1"
+
+    @pytest.mark.parametrize(("path", "status"), [(b"/x/1", 404), (b"/a/%252e%252e", 400)])
+    def test_path_without_a_meaning_is_refused(self, path: bytes, status: int) -> None:
+        read = RequestReader().read(request(start=b"GET %b HTTP/1.1" % path), LIMITS)
+        refused = read.admitted(established(), self.ROUTES)
+        assert isinstance(refused, RequestRefusal)
+        assert refused.status == status
+
+    def test_conditions_are_judged_for_each_target(self) -> None:
+        """The same fields with another query are another request."""
+        place = RouteTarget(
+            "x",
+            "",
+            requires_pq=False,
+            body_bytes=0,
+            alternatives=Alternatives([(Conditions(query=((b"v", b"1"),)), self.TARGET)]),
+        )
+        routes, reader = RouteTable([Route("chat.test", "/", place)]), RequestReader()
+        found = [
+            reader.read(request(start=b"GET /a/1?v=%b HTTP/1.1" % version), LIMITS).admitted(established(), routes)
+            for version in (b"1", b"2", b"1")
+        ]
+        assert [one is self.TARGET for one in found] == [True, False, True]
