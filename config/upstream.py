@@ -27,6 +27,13 @@ class Balance(StrEnum):
     STICKY_COOKIE = "sticky-cookie"
 
 
+class ProxyHeaderVersion(StrEnum):
+    """The version of the PROXY headers that a server wants."""
+
+    TEXT = "v1"
+    BINARY = "v2"
+
+
 class SameSite(StrEnum):
     """On which requests from other sites a browser sends a cookie (RFC 6265bis section 5.6.7)."""
 
@@ -164,7 +171,8 @@ class UpstreamConfig(Table):
     `server_name` the name asked for and verified (None: the host of the address), `certificate` and
     `key` what the proxy proves itself with. `connections` and `waiting` count per server. `http`
     is what all servers speak; an https server has to choose "h2" by ALPN. `health`
-    None: servers are not asked how they are.
+    None: servers are not asked how they are. `send_proxy_protocol`: each connection begins with a
+    PROXY header of this version, and belongs to one connection of a client.
     """
 
     servers: Annotated[tuple[Annotated[ServerConfig, BeforeValidator(_as_table)], ...], Field(min_length=1)]
@@ -181,6 +189,7 @@ class UpstreamConfig(Table):
     server_name: Annotated[str, PlainValidator(parse_exact_name)] | None = None
     certificate: FilePath | None = None
     key: FilePath | None = None
+    send_proxy_protocol: ProxyHeaderVersion | None = None
     connections: int = Field(default=256, ge=1, le=1_000_000, strict=True)
     waiting: int = Field(default=256, ge=0, le=1_000_000, strict=True)
     connect_seconds: float = _seconds(5.0, most=600.0)
@@ -204,6 +213,16 @@ class UpstreamConfig(Table):
         if unused and not self.has_tls:
             allowed = "these keys only with an https:// server"
             raise Refused(allowed, found=" and ".join(unused), about=("servers", *for_tls))
+        return self
+
+    @model_validator(mode="after")
+    def _header_is_of_one_client(self) -> Self:
+        if self.send_proxy_protocol is not None and self.http is HttpProtocol.HTTP_2:
+            raise Refused(
+                'http = "http/1.1": a connection of HTTP/2 carries requests of many clients, a PROXY header names one',
+                found=f'send_proxy_protocol = "{self.send_proxy_protocol}" with http = "h2"',
+                about=("send_proxy_protocol", "http"),
+            )
         return self
 
     @model_validator(mode="after")

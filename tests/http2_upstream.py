@@ -9,6 +9,7 @@ from proxy.http2.forwarded_fields import ForwardedFields
 from proxy.http2.frames import PREFACE
 from proxy.net.deadlines import Deadlines
 from proxy.upstream.carrier import Carrier
+from proxy.upstream.client_link import NO_LINK
 from proxy.upstream.failures import UpstreamFailure
 from proxy.upstream.h2_connection import StreamConnection, StreamResources
 from proxy.upstream.h2_limits import session_limits
@@ -122,6 +123,7 @@ class StreamGuest:
         self.request = request
         self.offer = offer
         self.holder = holder
+        self.link = NO_LINK
         self.is_waiting = True
         self.carrier: Any = None
         self.failure: UpstreamFailure | None = None

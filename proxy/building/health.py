@@ -37,6 +37,7 @@ def _checks(file: ConfigFile, name: str, upstream: UpstreamConfig) -> list[Healt
             tls=context if server.address.scheme == "https" else None,
             server_name=upstream.server_name or server.address.host,
             http=upstream.http,
+            proxy_header=upstream.send_proxy_protocol,
         )
         for server in upstream.servers
     ]

@@ -117,6 +117,7 @@ def _dialling(
         tls_limits=foundation.tls_limits,
         linger=foundation.linger,
         http=settings.http,
+        proxy_header=settings.send_proxy_protocol,
     )
 
 

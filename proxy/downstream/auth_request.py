@@ -49,6 +49,7 @@ class AuthRequest(Guard):
         "_sent",
         "holder",
         "is_waiting",
+        "link",
     )
 
     def __init__(
@@ -64,6 +65,7 @@ class AuthRequest(Guard):
         super().__init__(responder, target, request, client, service)
         self._rule: Final = rule
         self.holder: Final = responder.holder
+        self.link: Final = responder.link
         self._head: Final = request.head._replace(method=_METHOD)
         question = Request(b"", 0, self._head, request.framing, request)
         self._attempts: Final = Attempts(service.runtime.upstreams[rule.upstream], question, service.wall_clock)

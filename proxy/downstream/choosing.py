@@ -47,4 +47,5 @@ def take_up(
     responder.target = target
     responder.tally.route = target.label
     responder.holder = requester.network
+    responder.link = facts.link_of(requester) if facts.is_trusted else facts
     return responder, refusal or responder.refused_by(target.body_bytes) or target

@@ -6,6 +6,7 @@ from typing import Final
 
 from proxy.downstream.requester import PeerTrust, Requester
 from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.downstream.told_of import Origin, RequestLink, told_of
 from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import Fields
 from proxy.http.head import RequestHead
@@ -15,11 +16,13 @@ from proxy.limits.networks import EXEMPT, is_in, network_of
 from proxy.limits.requests import ClientRates
 from proxy.observe.access_log import ClientRecord
 from proxy.observe.breaking import BreakingClients
+from proxy.proxy_protocol.writing import ConnectionToldOf
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.results import Established
+from proxy.upstream.client_link import ClientLink
 
 
-class ClientFacts:
+class ClientFacts(ClientLink):
     """Settled by the accept and the handshake. What follows from the facts is made on first use."""
 
     __slots__ = (
@@ -31,6 +34,7 @@ class ClientFacts:
         "is_unreported",
         "listener",
         "network",
+        "origin",
         "tls",
     )
 
@@ -47,6 +51,7 @@ class ClientFacts:
         `trust` says how its forwarding fields are read, None if they are not believed. `rates` is
         None for a peer that is exempt from limits.
         """
+        super().__init__(keeps_servers=True)
         self.address: Final = address
         self.listener: Final = listener
         self.tls = tls
@@ -59,6 +64,18 @@ class ClientFacts:
         self._rates: Final = rates
         self._trust: Final = trust
         self._requester: Requester | None = None
+        self.origin: Origin | None = None
+        """Where it comes from: for servers that want a PROXY header."""
+
+    def told_of(self) -> ConnectionToldOf:
+        """As `ClientLink` says."""
+        return told_of(self.origin, self.address, self.tls)
+
+    def link_of(self, client: Requester) -> ClientLink:
+        """What servers of a request of this client are told: the peer, or who it speaks for."""
+        if client.address == self.address:
+            return self
+        return RequestLink(self.origin, client.address, self.tls)
 
     def report(self, client: Requester, request: RequestHead, clients: BreakingClients) -> None:
         """Count a client that `require` would refuse, by its first request."""

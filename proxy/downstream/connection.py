@@ -300,6 +300,7 @@ class Downstream(StreamOwner[bytes]):
         self.stream.end()
 
     def _forget(self) -> None:
+        self.facts.left()
         self._patience.reader_took_all()
         self._service.deadlines.forget(self)
         self._service.closed(self)

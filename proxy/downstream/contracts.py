@@ -14,6 +14,7 @@ from proxy.http.framing import Persistence, RequestFraming
 from proxy.http.responses import Response
 from proxy.net.byte_stream import ByteStream
 from proxy.payload.websocket import SealedMessages
+from proxy.upstream.client_link import ClientLink
 from proxy.upstream.contracts import ResponseReceiver
 
 
@@ -84,6 +85,8 @@ class Responder(Protocol):
 
     holder: bytes
     """The client network that its connection to a server counts for, or `EXEMPT`."""
+    link: ClientLink
+    """The connection of its client, for servers that want a PROXY header."""
     target: RouteTarget | None
     """The route of the request, also if the route refuses it; None if there is none."""
     guard: PendingGuard | None

@@ -139,6 +139,7 @@ class Http2Connection(StreamHost):
     def connection_lost(self, error: OSError | None) -> None:
         """The connection is gone."""
         self._has_ended = True
+        self.facts.left()
         self.log.lost(error)
         self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
         self._patience.reader_took_all()

@@ -17,6 +17,7 @@ from proxy.downstream.listening import LAST_HANDSHAKE_SECONDS, ListenerRuntime, 
 from proxy.downstream.proxy_header import HeaderPhase, Introduced
 from proxy.downstream.requester import PeerTrust
 from proxy.downstream.service import HttpService
+from proxy.downstream.told_of import Origin
 from proxy.limits.connections import ClientCounts, ConnectionCounts
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import EXEMPT, is_in, network_of
@@ -128,6 +129,7 @@ class _Arrival:
         "_counts",
         "_handshake",
         "_has_hello",
+        "_introduced",
         "_listener",
         "_rates",
         "_runtime",
@@ -151,6 +153,7 @@ class _Arrival:
         self._counts = counts
         self._rates = rates
         self._has_hello = False
+        self._introduced: Introduced | None = None
         self._changed_within: float | None = None
         self.since = services.io.loop.time()
         self._began = services.http.stopwatch()
@@ -167,7 +170,7 @@ class _Arrival:
 
     def follow(self, one: Introduced) -> None:
         """Start behind a PROXY header."""
-        self.since, self._handshake.deadline = one.since, one.deadline
+        self.since, self._handshake.deadline, self._introduced = one.since, one.deadline, one
         self._enter(one.sock)
         one.stream.closed = partial(self._listener.closed, self._counts)
         self._handshake.begin(one.stream)
@@ -198,6 +201,7 @@ class _Arrival:
         if is_trusted:
             trust = PeerTrust(runtime.trusted_peers, runtime.client_address_from, runtime.exempt)
         facts = ClientFacts(self._address, runtime.name, result, trust, self._rates)
+        facts.origin = Origin(self._sock, None if self._introduced is None else self._introduced.header)
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
         ending = _take_over(services.http, stream, facts)

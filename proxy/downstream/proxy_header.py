@@ -7,8 +7,9 @@ goes on as if that client had connected. So the connections of one client make r
 another, and never those of the balancer. What follows the header is the listener's.
 
 A balancer also connects to see whether we accept connections. It closes without a byte, or sends a
-header that names no client (`LOCAL`, `UNKNOWN`) and closes then. That is no failure: it is neither
-counted as one nor logged. Such checks count for themselves, so no client can starve them.
+header that names no client (`LOCAL`, `UNKNOWN`) or the balancer, and closes then. That is no
+failure: it is neither counted as one nor logged. Until then a check counts for itself, so no client
+can starve it.
 """
 
 from collections.abc import Callable
@@ -135,9 +136,14 @@ class HeaderPhase(StreamOwner[memoryview]):
             self._fail(FailureReason.PROXY_HEADER, str(error))
             return
         header = reader.header
-        # a connection of the balancer's own may be a check, which closes now
-        if header is not None and (reader.rest or header.relayed is Relayed.CLIENT):
+        if header is not None and (reader.rest or not self._may_be_check(header)):
             self._hand_on(header, reader.rest)
+
+    def _may_be_check(self, header: ProxyHeader) -> bool:
+        """Whether the balancer may have connected for itself, and close now."""
+        named = header.endpoints
+        # checks of HAProxy by version 1 name it; a socket for both families shows IPv4 as mapped
+        return named is None or named.source == self._address.removeprefix("::ffff:")
 
     def eof_received(self) -> None:
         """The balancer closed: a check, or an incomplete header."""

@@ -87,4 +87,5 @@ class HandshakePolicy:
             signing_seconds=signing_seconds,
             breaks_under_require=breaks_under_require(self.preference, hello),
             protocol=protocol,
+            cipher_suite=server_hello.cipher_suite,
         )

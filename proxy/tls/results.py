@@ -72,6 +72,13 @@ _REFUSALS: Final = {
     "NO_SUITABLE_SIGNATURE_ALGORITHM": FailureReason.NO_COMMON_SIGNATURE,
 }
 
+# RFC 8446 appendix B.4: those that a listener offers.
+_CIPHER_SUITES: Final = {
+    0x1301: "TLS_AES_128_GCM_SHA256",
+    0x1302: "TLS_AES_256_GCM_SHA384",
+    0x1303: "TLS_CHACHA20_POLY1305_SHA256",
+}
+
 
 def openssl_code(error: OSError) -> str | None:
     """OpenSSL's name of an `ssl.SSLError`, if it has one.
@@ -107,6 +114,8 @@ class Established:
     """What the client speaks: ALPN settles it."""
     client: ClientCertificate | None
     """How the client has proved who it is; None if it showed no certificate."""
+    cipher_suite: int
+    """Its code point (RFC 8446 appendix B.4)."""
 
     # written out: the interpreter runs that of a dataclass and that of a NamedTuple
     def __init__(  # noqa: PLR0913 - its fields
@@ -121,6 +130,7 @@ class Established:
         breaks_under_require: bool = False,
         protocol: HttpProtocol = HttpProtocol.HTTP_1,
         client: ClientCertificate | None = None,
+        cipher_suite: int = 0,
     ) -> None:
         """Keep all."""
         self.server_name = server_name
@@ -132,6 +142,12 @@ class Established:
         self.breaks_under_require = breaks_under_require
         self.protocol = protocol
         self.client = client
+        self.cipher_suite = cipher_suite
+
+    @property
+    def cipher_name(self) -> str:
+        """The cipher suite by its name at IANA, which is OpenSSL's as well; empty if unknown."""
+        return _CIPHER_SUITES.get(self.cipher_suite, "")
 
     @property
     def group_name(self) -> str:

@@ -6,6 +6,7 @@ from proxy.http.framing import RequestFraming
 from proxy.http.head import RequestHead
 from proxy.http.upgrade import WebSocketOffer
 from proxy.net.byte_stream import StreamOwner
+from proxy.upstream.client_link import NO_LINK, ClientLink
 from proxy.upstream.contracts import ResponseReceiver
 
 
@@ -25,6 +26,14 @@ class Carrier(StreamOwner[bytes | memoryview]):
         """Whether the protocol says by itself where a body ends: then it is given bare."""
         self.is_request_complete = False
         """Whether all of the request was given. The exchange says so before the piece is given."""
+
+    @property
+    def link(self) -> ClientLink:
+        """As `Borrower` says, for a stream that asks for another connection of HTTP/2.
+
+        No server of HTTP/2 gets a PROXY header.
+        """
+        return NO_LINK
 
     def begin(
         self, exchange: ResponseReceiver, head: RequestHead, offer: WebSocketOffer | None, request: bytes

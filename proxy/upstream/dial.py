@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from config.schema import HttpProtocol, ServerAddress
+from config.upstream import ProxyHeaderVersion
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
 from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.shared_io import SharedIo
@@ -38,6 +39,8 @@ class DialSettings:
     tls_limits: TlsLimits
     linger: Linger
     http: HttpProtocol = HttpProtocol.HTTP_1
+    proxy_header: ProxyHeaderVersion | None = None
+    """Of the header that the server wants first, if it wants one."""
 
 
 class DialOutcome(Protocol):
@@ -50,13 +53,15 @@ class DialOutcome(Protocol):
         """An `UpstreamFailure`, the end of the process, or an error that was not expected."""
 
 
-async def dial_for(io: SharedIo, settings: DialSettings, owner: ByteOwner, outcome: DialOutcome) -> None:
-    """Connect for `owner`, and tell `outcome`.
+async def dial_for(
+    io: SharedIo, settings: DialSettings, owner: ByteOwner, outcome: DialOutcome, header: bytes = b""
+) -> None:
+    """Connect for `owner`, and tell `outcome`. `header` is sent first, also before TLS.
 
     Raises an error that is no `UpstreamFailure` as well, after `outcome` was told.
     """
     try:
-        stream = await dial(io, settings, owner)
+        stream = await dial(io, settings, owner, header)
     except UpstreamFailure as failure:
         outcome.dial_failed(failure)
         return
@@ -70,14 +75,20 @@ async def dial(
     io: SharedIo,
     settings: DialSettings,
     owner: ByteOwner,
+    header: bytes = b"",
 ) -> ByteStream:
-    """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`."""
+    """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`.
+
+    `header` is sent first, also before TLS: a PROXY header, which the kernel takes at once.
+    """
     loop = io.loop
     began = loop.time()
     try:
         async with asyncio.timeout(settings.connect_seconds):
-            sock = await _connect(loop, settings.address)
+            sock = await connect(loop, settings.address)
             try:
+                if header:
+                    await loop.sock_sendall(sock, header)
                 if settings.tls is None:
                     return SocketStream(io, sock, owner, settings.linger)
                 tls, bios, leftover = await _handshake(loop, sock, settings.tls, settings)
@@ -103,7 +114,8 @@ async def dial(
     return stream
 
 
-async def _connect(loop: asyncio.AbstractEventLoop, address: ServerAddress) -> socket.socket:
+async def connect(loop: asyncio.AbstractEventLoop, address: ServerAddress) -> socket.socket:
+    """Connect to the first address of a server that takes the connection. Raises `OSError`."""
     if address.scheme == "unix":
         return await _connect_to(loop, socket.AF_UNIX, address.path)
     failure = OSError(errno.EHOSTUNREACH, "the name has no address")

@@ -17,9 +17,11 @@ import aiohttp
 from yarl import URL
 
 from config.schema import HttpProtocol, ServerAddress
+from config.upstream import ProxyHeaderVersion
 from proxy.http.head import Header
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
 from proxy.upstream.h2_health import http2_status
+from proxy.upstream.headed_health import headed_status
 
 _USER_AGENT: Final = "plexigate-health"
 
@@ -44,6 +46,8 @@ class HealthCheck:
     server_name: str
     """To verify, where there is TLS."""
     http: HttpProtocol = HttpProtocol.HTTP_1
+    proxy_header: ProxyHeaderVersion | None = None
+    """Of the header that the server wants first, if it wants one."""
 
     @property
     def server(self) -> str:
@@ -179,6 +183,12 @@ async def _ask(check: HealthCheck) -> bool:
         async with asyncio.timeout(check.timeout_seconds):
             status = await http2_status(check.address, check.tls, check.server_name, _fields(check))
         return least <= status <= most
+    if check.proxy_header is not None:
+        async with asyncio.timeout(check.timeout_seconds):
+            status = await headed_status(
+                check.address, check.proxy_header, check.tls, check.server_name, _request(check)
+            )
+        return least <= status <= most
     address = check.address
     connector: aiohttp.BaseConnector
     if address.scheme == "unix":
@@ -200,6 +210,11 @@ async def _ask(check: HealthCheck) -> bool:
         ) as response,
     ):
         return least <= response.status <= most
+
+
+def _request(check: HealthCheck) -> bytes:
+    lines = (f"GET {check.path} HTTP/1.1", f"Host: {check.host}", f"User-Agent: {_USER_AGENT}", "Connection: close")
+    return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
 def _fields(check: HealthCheck) -> list[Header]:

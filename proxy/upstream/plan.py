@@ -7,8 +7,9 @@ from config.schema import HttpProtocol
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.h2_pool import StreamPool
+from proxy.upstream.linked_pool import LinkedPool
 from proxy.upstream.pool import Pool, PoolResources, PoolSettings
-from proxy.upstream.server import Server, ServerRules
+from proxy.upstream.server import Server, ServerConnections, ServerRules
 from proxy.upstream.upstream import Upstream, UpstreamRules
 from proxy.upstream.waiting import ServerLimits
 
@@ -56,8 +57,7 @@ def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream |
             server = before
             server.follow(rules)
         else:
-            made = StreamPool if dialling.http is HttpProtocol.HTTP_2 else Pool
-            server = Server(made(settings, resources), rules, resources.io.loop)
+            server = Server(_connections(settings, resources), rules, resources.io.loop)
             if before is not None:
                 server.succeed(before)
             elif previous is not None:
@@ -66,3 +66,12 @@ def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream |
             server.check_told(is_up=True)  # there are no checks any more
         servers.append(server)
     return Upstream(plan.name, servers, plan.rules, resources.io.loop.time)
+
+
+def _connections(settings: PoolSettings, resources: PoolResources) -> ServerConnections:
+    dialling = settings.dialling
+    if dialling.http is HttpProtocol.HTTP_2:
+        return StreamPool(settings, resources)
+    if dialling.proxy_header is not None:
+        return LinkedPool(settings, resources, dialling.proxy_header)
+    return Pool(settings, resources)

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from proxy.limits.fair_queue import FairQueue, QueueLimits
 from proxy.net.deadlines import NEVER, Deadlines
 from proxy.upstream.carrier import Carrier
+from proxy.upstream.client_link import ClientLink
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.shares import Shares
 
@@ -17,6 +18,10 @@ class Borrower(Protocol):
     @property
     def holder(self) -> bytes:
         """The client network that the connection counts for, or `EXEMPT`."""
+
+    @property
+    def link(self) -> ClientLink:
+        """The connection of its client, for servers that want a PROXY header."""
 
     @property
     def is_waiting(self) -> bool:

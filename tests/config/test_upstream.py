@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from config.addresses import ServerAddress
-from config.upstream import Balance, HashKind, HashSource, SameSite, UpstreamConfig
+from config.upstream import Balance, HashKind, HashSource, ProxyHeaderVersion, SameSite, UpstreamConfig
 from tests.config.test_schema import UPSTREAM, refused
 
 
@@ -118,3 +119,13 @@ def test_statuses_and_path_of_a_check() -> None:
 def test_servers_are_ejected_and_balanced_by_default_and_not_checked() -> None:
     made = upstream()
     assert (made.balance, made.health, made.ejection.connect_failures) == (Balance.LEAST_CONNECTIONS, None, 5)
+
+
+def test_a_proxy_header_is_of_one_client_so_no_server_of_http_2_gets_one() -> None:
+    for version in ProxyHeaderVersion:
+        assert upstream(send_proxy_protocol=version.value).send_proxy_protocol is version
+        with pytest.raises(ValidationError, match="a connection of HTTP/2 carries requests of many clients"):
+            upstream(send_proxy_protocol=version.value, http="h2")
+    assert upstream().send_proxy_protocol is None
+    with pytest.raises(ValidationError, match="send_proxy_protocol"):
+        upstream(send_proxy_protocol="v3")

@@ -1,5 +1,6 @@
 """What is known of a client for the life of its connection."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import pytest
 
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.standing import NoLongerWelcome
+from proxy.downstream.told_of import Origin
 from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import sort_request_fields
 from proxy.limits.idleness import Shown
 from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.requests import ClientRates
+from proxy.proxy_protocol.header import Endpoints, ProxyHeader, Relayed
 from proxy.tls.client_certificate import ClientCertificate
 from tests.client_authorities import ClientAuthority
 from tests.fakes_http import HYBRID, TRUST, established, handshake_policy, server_identity
@@ -84,3 +87,28 @@ class TestCertificate:
         else:
             facts.stand(policies)
         assert facts.tls.identity is asking
+
+
+@pytest.mark.parametrize(
+    ("claim", "told"),
+    [(None, PEER), (PEER.encode(), PEER), (b"2001:db8::7", "2001:db8::7"), (b"unknown", PEER), (b"\xff", PEER)],
+)
+def test_a_server_is_told_of_the_client_that_a_trusted_peer_speaks_for(claim: bytes | None, told: str) -> None:
+    facts = ClientFacts(PEER, "public", established(), TRUST)
+    with socket.socket() as sock:
+        facts.origin = Origin(sock, ProxyHeader(Relayed.CLIENT, Endpoints(PEER, 1, "198.51.100.2", 443)))
+        claims = [] if claim is None else [(b"X-Forwarded-For", claim)]
+        link = facts.link_of(facts.client_of(sort_request_fields([(b"Host", b"chat.test"), *claims])))
+        endpoints = link.told_of().endpoints
+    assert endpoints is not None
+    assert endpoints.source == told
+    # only requests that are told of as the peer's own may share a connection to a server
+    assert (link is facts) is link.keeps_servers is (told == PEER)
+
+
+def test_what_is_kept_for_a_client_ends_when_it_has_left() -> None:
+    facts = ClientFacts(PEER, "public", established())
+    assert facts.keeps_servers
+    facts.left()
+    assert not facts.keeps_servers
+    assert facts.told_of().endpoints is None

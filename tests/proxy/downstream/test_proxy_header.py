@@ -197,7 +197,7 @@ class TestWhoMayConnect:
 
 
 class TestChecksOfTheBalancer:
-    @pytest.mark.parametrize("data", [b"", CHECK, UNKNOWN])
+    @pytest.mark.parametrize("data", [b"", CHECK, UNKNOWN, b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n"])
     @pytest.mark.parametrize("resets", [False, True])
     def test_one_that_closes_is_no_failure(self, behind: World, data: bytes, *, resets: bool) -> None:
         one = relayed(behind, data)

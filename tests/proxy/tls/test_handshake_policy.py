@@ -130,6 +130,7 @@ def test_a_completed_handshake_has_the_group_of_the_server_hello() -> None:
         signing_seconds=0.001,
         breaks_under_require=False,
         protocol=H2,
+        cipher_suite=0x1302,
     )
 
 

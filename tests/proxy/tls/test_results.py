@@ -21,6 +21,12 @@ def test_a_group_is_shown_by_its_name_and_one_that_nobody_knows_as_unknown() -> 
     assert (result.signing_seconds, result.breaks_under_require) == (None, False)
 
 
+def test_a_cipher_suite_is_shown_by_its_name() -> None:
+    result = Established("chat.test", CHAT, None, HandshakeOutcome.HYBRID, is_resumed=False, cipher_suite=0x1303)
+    assert result.cipher_name == "TLS_CHACHA20_POLY1305_SHA256"
+    assert replace(result, cipher_suite=0).cipher_name == ""
+
+
 def test_who_offers_nothing_that_we_have_is_turned_away_and_has_not_failed() -> None:
     refused = {reason for reason in FailureReason if Failed(reason, "", None, (), None, None).is_refusal}
     assert refused == {

@@ -62,8 +62,9 @@ async def connect(
 ) -> ByteStream:
     """Dial; `settings` are an `io` or others of a dial."""
     io = settings.pop("io", None) or SharedIo(asyncio.get_running_loop())
+    header = settings.pop("header", b"")
     dialling = DialSettings(address, connect_seconds, tls, server_name, TlsLimits(32), LINGER, **settings)
-    return await dial(io, dialling, owner)
+    return await dial(io, dialling, owner, header)
 
 
 async def failure(address: ServerAddress, **settings: Any) -> UpstreamFailure:
@@ -126,6 +127,16 @@ class TestPlain:
         async with await asyncio.start_unix_server(echo, path):
             address = ServerAddress("unix", path=str(path))
             assert await conversation(await connect(address, owner), owner) == b"hello\n"
+
+    async def test_a_header_goes_first(self) -> None:
+        async def two_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readline() + await reader.readline())
+            writer.close()
+
+        owner = Arrival()
+        async with serving(two_lines) as address:
+            stream = await connect(address, owner, header=b"PROXY UNKNOWN\r\n")
+            assert await conversation(stream, owner) == b"PROXY UNKNOWN\r\nhello\n"
 
     async def test_nobody_listens(self) -> None:
         with socket.socket() as bound:

@@ -22,6 +22,7 @@ from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.tls.stream import TlsLimits
 from proxy.upstream.carrier import Carrier
+from proxy.upstream.client_link import NO_LINK, ClientLink
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
@@ -37,8 +38,9 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 class Guest:
     """A borrower that sends one request as soon as it can."""
 
-    def __init__(self, holder: bytes = CLIENT) -> None:
+    def __init__(self, holder: bytes = CLIENT, link: ClientLink = NO_LINK) -> None:
         self.holder = holder
+        self.link = link
         self.is_waiting = True
         self.connection: UpstreamConnection | None = None
         self.failures: list[UpstreamFault] = []
