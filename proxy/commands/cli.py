@@ -20,6 +20,7 @@ from proxy.commands.certs import trust
 from proxy.commands.certs.commands import certs_app
 from proxy.commands.hsm import commands as hsm_commands
 from proxy.commands.reload import reload_command
+from proxy.commands.route import route_command
 from proxy.commands.terminal.problem_table import print_problems
 from proxy.processes.hot_path import hot_path
 from proxy.processes.systemd import InheritedSocketUnusable
@@ -95,7 +96,7 @@ def check(
     providers. Lists the problems with file and line.
 
     Exits with 0 when the configuration can be used (it may have warnings), with 1
-    when it cannot.
+    when it cannot. plexigate route says which route of it takes a request.
     """
     from proxy.commands import check as checking  # imported here for the same reason
 
@@ -117,6 +118,9 @@ def check(
         raise typer.Exit(1)
 
 
+app.command(name="route", epilog="Example: plexigate route plexigate.toml https://chat.example.org/x --method POST")(
+    route_command
+)
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
 running.register(app)
 password.register(app)

@@ -79,6 +79,11 @@ def admit(
     # requested name may belong to another server
     if not tls.identity.covers(framing.host.decode("ascii")):
         return RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
+    return routed(head, framing, routes)
+
+
+def routed(head: RequestHead, framing: RequestFraming, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
+    """Find the target of a request whose host is one of the connection, or the refusal."""
     try:
         route = routes.match(framing.host, framing.target.partition(b"?")[0])
     except AmbiguousPath:

@@ -1,0 +1,88 @@
+"""What a configuration does with a request, without sending it.
+
+The parts that judge requests in the proxy judge this one as well.
+"""
+
+from dataclasses import dataclass
+
+from config.addresses import name_matches
+from config.schema import Config, RouteConfig
+from proxy.building.payload import PayloadRules, throwaway_keys
+from proxy.building.requests import RouteParts, http_limits, route_table
+from proxy.downstream.admission import RouteTarget, routed, target_for_server
+from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.requests import Request, RequestReader
+from proxy.http.head import MalformedMessage
+from proxy.payload.uses import PayloadUses
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What happens to a request. What does not apply is None."""
+
+    route: str | None
+    """As in the log: host, path and conditions."""
+    answer: str
+    """Who answers: `upstream NAME`, `respond`, `redirect`, or `error STATUS`."""
+    target: str | None
+    """What the server is asked for."""
+    demands: tuple[str, ...]
+    """What the connection must be or have; this command does not know it."""
+    reason: str | None
+    """Why the request is refused."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the client gets an error of the proxy."""
+        return self.reason is not None
+
+
+def course_of(config: Config, raw: bytes, client: str | None) -> Course:
+    """Judge a request of HTTP/1.1; `client` is the address that it comes from, None if unknown."""
+    try:
+        request = RequestReader().read(raw, http_limits(config.limits).head)
+    except MalformedMessage as error:
+        return _refused(None, error.status, error.reason)
+    host = request.framing.host.decode("ascii")
+    if not any(name_matches(name, host) for one in config.identity.values() for name in one.names):
+        return _refused(None, 421, "no identity has this name, so no client can ask for it")
+    rules = PayloadRules.of(config, throwaway_keys(config), PayloadUses())
+    found = routed(request.head, request.framing, route_table(config, RouteParts(rules)))
+    if isinstance(found, RequestRefusal):
+        return _refused(None, found.status, found.detail)
+    return _taken(config, request, found, client)
+
+
+def _taken(config: Config, request: Request, found: RouteTarget, client: str | None) -> Course:
+    route = next((one for one in config.route if one.entry_name == found.label), None)
+    if route is None:
+        return Course(found.label, "sessions of payload encryption", None, (), None)
+    target: bytes | RequestRefusal = request.framing.target
+    if found.path_change is not None:
+        target = target_for_server(found.path_change, request.framing.target)
+    if isinstance(target, RequestRefusal):
+        return _refused(found.label, target.status, target.detail)
+    if client is not None and found.access is not None and not found.access.admits(client.encode("ascii")):
+        return _refused(found.label, 403, f"the route is not for the network of {client} (allow, deny)")
+    if route.upstream is None:
+        answer = "respond" if route.respond is not None else "redirect"
+        return Course(found.label, answer, None, tuple(_demands(route, client)), None)
+    return Course(
+        found.label, f"upstream {route.upstream}", target.decode("latin-1"), tuple(_demands(route, client)), None
+    )
+
+
+def _refused(route: str | None, status: int, reason: str) -> Course:
+    return Course(route, f"error {status}", None, (), reason)
+
+
+def _demands(route: RouteConfig, client: str | None) -> list[str]:
+    told = [
+        (route.pq is not None, "post-quantum key exchange"),
+        (route.client_certificate is not None, "a client certificate"),
+        (client is None and bool(route.allow or route.deny), "a client of an allowed network (try --client)"),
+        (route.rate is not None, "no more requests than its rate allows"),
+        (route.auth is not None, "the consent of the authorization server"),
+        (route.basic_auth is not None, "a name and a password"),
+    ]
+    return [demand for is_demanded, demand in told if is_demanded]
