@@ -21,6 +21,8 @@ _SERVER_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME = 253  # octets without the root's dot (RFC 1035 2.3.4)
 _LONGEST_SOCKET_PATH = 107  # octets: sun_path holds 108 with its final NUL (unix(7))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# They have no port of their own: each protocol over TCP has another one.
+_WITHOUT_HTTP = frozenset({"tcp", "tls"})
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -58,10 +60,13 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where an upstream server listens: `host` and `port` for http and https, `path` for a Unix
-    socket (plain HTTP)."""
+    """Where an upstream server listens: `host` and `port`, or the `path` of a Unix socket.
 
-    scheme: Literal["http", "https", "unix"]
+    `tcp` and `tls` are for listeners with protocol "tcp". A Unix socket has no TLS, and is for
+    either protocol.
+    """
+
+    scheme: Literal["http", "https", "tcp", "tls", "unix"]
     host: str = ""
     port: int = 0
     path: str = ""
@@ -70,13 +75,23 @@ class ServerAddress:
         return f"unix:{self.path}" if self.scheme == "unix" else f"{self.scheme}://{self.authority}"
 
     @property
+    def has_tls(self) -> bool:
+        """Whether the proxy speaks TLS with the server."""
+        return self.scheme in ("https", "tls")
+
+    @property
+    def is_without_http(self) -> bool:
+        """Whether the scheme says that the server does not speak HTTP."""
+        return self.scheme in _WITHOUT_HTTP
+
+    @property
     def authority(self) -> str:
         """The Host of a request to the server itself (RFC 9110 section 7.2); a Unix socket is
         localhost.
         """
         if self.scheme == "unix":
             return "localhost"
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        port = "" if self.port == _DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
         return f"{_bracketed(self.host)}{port}"
 
 
@@ -99,7 +114,9 @@ def parse_bind(value: object) -> Bind:
 
 
 def parse_server(value: object) -> ServerAddress:
-    """Parse `http://host[:port]`, `https://host[:port]` or `unix:/path`."""
+    """Parse `http://host[:port]`, `https://host[:port]`, `tcp://host:port`, `tls://host:port` or
+    `unix:/path`.
+    """
     if isinstance(value, ServerAddress):
         return value
     if not isinstance(value, str):
@@ -112,15 +129,26 @@ def parse_server(value: object) -> ServerAddress:
     except ValueError:
         raise Refused(_SERVER_ALLOWED) from None
     host = _server_host(url.hostname or "")
-    if url.scheme not in _DEFAULT_PORTS or host is None or url.netloc.endswith(":") or port == 0:
+    scheme = _SCHEMES.get(url.scheme)
+    if scheme is None or host is None or url.netloc.endswith(":") or port == 0:
         raise Refused(_SERVER_ALLOWED)
     if not _is_bare(url, value):
         raise Refused("scheme, host and port only, no user name, path or query: a request keeps its own target")
-    scheme: Literal["http", "https"] = "https" if url.scheme == "https" else "http"
+    if port is None and scheme in _WITHOUT_HTTP:
+        raise Refused(f'a port behind the host, such as "{scheme}://{_bracketed(host)}:6667"')
     return ServerAddress(scheme, host, port or _DEFAULT_PORTS[scheme])
 
 
-_SERVER_ALLOWED = 'an address such as "http://127.0.0.1:8000", "https://chat.internal" or "unix:/run/chat.sock"'
+_SERVER_ALLOWED = (
+    'an address such as "http://127.0.0.1:8000", "https://chat.internal" or "unix:/run/chat.sock", '
+    'for a listener with protocol "tcp" also "tcp://127.0.0.1:6667" or "tls://irc.internal:6697"'
+)
+_SCHEMES: dict[str, Literal["http", "https", "tcp", "tls"]] = {
+    "http": "http",
+    "https": "https",
+    "tcp": "tcp",
+    "tls": "tls",
+}
 
 
 def parse_network(value: object) -> IPNetwork:

@@ -21,6 +21,8 @@ from config.schema import (
     LimitsConfig,
     PqPolicy,
 )
+from config.tcp import ListenerProtocol
+from config.tcp_checks import tcp_problems
 
 # Pairs of limits of which the second is reached first if the first is larger.
 _ORDERED_LIMITS = (
@@ -64,6 +66,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.listener_limits(),
         *payload_problems(config, file, checks.omissions),
         *token_problems(config, file, checks.omissions),
+        *tcp_problems(config, file, checks.omissions),
     ]
 
 
@@ -74,10 +77,14 @@ class _CrossChecks:
     omissions: Omissions
 
     def needed_tables(self) -> Iterator[Problem]:
-        for table, entries in (("listener", self.config.listener), ("identity", self.config.identity)):
-            if not entries and not self.omissions.touch(table):
-                yield self._error((table,), "nothing", f"at least one [{table}.NAME]")
-        if not self.config.route and not self.omissions.touch("route"):
+        listeners = self.config.listener.values()
+        opens_tls = not listeners or any(one.opens_tls for one in listeners)
+        if not listeners and not self.omissions.touch("listener"):
+            yield self._error(("listener",), "nothing", "at least one [listener.NAME]")
+        if opens_tls and not self.config.identity and not self.omissions.touch("identity"):
+            yield self._error(("identity",), "nothing", "at least one [identity.NAME]")
+        reads_requests = not listeners or any(one.protocol is ListenerProtocol.HTTP for one in listeners)
+        if reads_requests and not self.config.route and not self.omissions.touch("route"):
             yield self._warning(("route",), "nothing", "at least one [[route]]: every request is answered with 404")
 
     def listeners(self) -> Iterator[Problem]:
@@ -183,8 +190,10 @@ class _CrossChecks:
     def upstreams(self) -> Iterator[Problem]:
         used = {route.upstream for route in self.config.route if route.upstream is not None}
         used |= {route.auth.upstream for route in self.config.route if route.auth is not None}
+        used |= {name for listener in self.config.listener.values() for name in listener.tcp_upstreams}
         # a route to an unknown upstream is probably meant for one of these
-        are_routes_known = not self.omissions.touch("route") and used <= self._names("upstream", self.config.upstream)
+        are_all_read = not (self.omissions.touch("route") or self.omissions.touch("listener"))
+        are_routes_known = are_all_read and used <= self._names("upstream", self.config.upstream)
         for name, upstream in self.config.upstream.items():
             if name not in used and are_routes_known:
                 yield self._warning(

@@ -23,7 +23,7 @@ _KEY_PARTS: Final = re.compile(r'"[^"]*"|[^.\[\]]+')
 # Of a longer list the first entries are told and the others counted.
 _SHOWN_ENTRIES: Final = 5
 # Lists whose order is a preference: a difference is told as the whole list.
-_ORDERED: Final = frozenset({"groups", "providers", "key"})
+_ORDERED: Final = frozenset({"groups", "providers", "key", "alpn"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,35 @@ def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
 
 
 _ALERTS: Final = _live("a new receiver gets the open alerts at once")
+_END_TCP: Final = "end, spread over the drain time"
+_TCP: Final = _live("for new connections; established ones stay with their server")
+_TCP_NAME: Final = _entry(
+    added=_TCP,
+    removed=_drained(f"connections to this name {_END_TCP}, unless upstream is for all names"),
+)
+
+
+def _alpn(difference: Difference, old: Config, new: Config) -> Effect:
+    name = str(difference.location[1])
+    if set(old.listener[name].alpn) - set(new.listener[name].alpn):
+        return _drained(f"connections with a protocol that is gone {_END_TCP}")
+    return _live(f"for new connections; {_UNTOUCHED}")
+
+
+def _alpn_required(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if difference.new:
+        return _drained(f"connections without a protocol by ALPN {_END_TCP}")
+    return _live(f"for new connections; {_UNTOUCHED}")
+
+
+def _passthrough(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if difference.old is None:
+        return _live(f"connections to this name are passed on; {_UNTOUCHED}")
+    if difference.new is None:
+        return _drained(f"connections that were passed on {_END_TCP}")
+    return _TCP
+
+
 _HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
 
 # By location, the name of an entry written "*"; the first that fits. A bare effect is also that of
@@ -217,6 +246,14 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("listener", "*", "level"): _level,
     ("listener", "*", "groups"): _groups,
     ("listener", "*", "http"): _http,
+    ("listener", "*", "protocol"): _drained(f"its connections {_END}"),
+    ("listener", "*", "upstream"): _TCP,
+    ("listener", "*", "upstream_by_name", "*"): _TCP_NAME,
+    ("listener", "*", "alpn"): _alpn,
+    ("listener", "*", "alpn_required"): _alpn_required,
+    ("listener", "*", "passthrough", "*"): _passthrough,
+    ("listener", "*", "limits", "tcp_idle_seconds"): _live("for established connections too"),
+    ("listener", "*", "limits", "tcp_half_closed_seconds"): _live("for established connections too"),
     ("listener", "*", "weaker_signatures"): _live("for new connections, as certificates are checked at each reload"),
     ("listener", "*", "default"): _drained(
         f"connections without a server name, which were those of the old one, {_END}"
@@ -292,6 +329,8 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("limits", "log_queue_lines"): _restart("the queue of log lines is made once"),
     ("limits", "drain_seconds"): _live("for drains from now on"),
     ("limits", "tls_ticket_rotation_hours"): _live("counts from the reload on"),
+    ("limits", "tcp_idle_seconds"): _live("for established connections too"),
+    ("limits", "tcp_half_closed_seconds"): _live("for established connections too"),
     ("limits",): _live("for new connections and requests; nothing established ends because of it"),
     ("log", "file"): _live("the new file is opened and the old one closed; no line is lost"),
     ("log",): _live("for the lines from now on"),

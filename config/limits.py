@@ -64,6 +64,8 @@ class ListenerLimitsConfig(Table):
     handshakes_per_address: int | None = _whole(None, least=1, most=1_000_000)
     handshakes_per_second_per_address: float | None = _rate(None)
     handshake_burst_per_address: int | None = _whole(None, least=1, most=1_000_000)
+    tcp_idle_seconds: float | None = _seconds(None, most=30 * _DAY)
+    tcp_half_closed_seconds: float | None = _seconds(None, most=_DAY)
 
 
 class LimitsConfig(Table):
@@ -136,6 +138,10 @@ class LimitsConfig(Table):
     websocket_message_bytes: int = _whole(67_108_864, least=125, most=1_024 * _GIB)
     websocket_fragments: int = _whole(16_384, least=1, most=10_000_000)
     websocket_close_seconds: float = _seconds(5.0, most=600.0)
+
+    # TCP
+    tcp_idle_seconds: float = _seconds(3_600.0, most=30 * _DAY)
+    tcp_half_closed_seconds: float = _seconds(60.0, most=_DAY)
 
     # Log
     log_queue_lines: int = _whole(10_000, least=1, most=10_000_000)

@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from config.addresses import Bind, Refused, parse_bind
 from config.limits import ListenerLimitsConfig
-from config.values import Network, Table
+from config.tcp import Alpn, ListenerProtocol, PassthroughServer
+from config.values import Network, ServerName, Table
 
 REJECT = "reject"
 """`ListenerConfig.default`: refuse an unknown or missing server name (`unrecognized_name`)."""
@@ -102,7 +103,10 @@ class ListenerConfig(Table):
     `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of
     `level`. `http` are the offered versions of HTTP, the preferred one first.
     `weaker_signatures` takes credentials below a level that asks for more. `default` is
-    `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only;
+    `REJECT` or the name of an identity. With `protocol` "tcp" the bytes of a connection go to the
+    upstream that `upstream_by_name` has for its server name, or to `upstream`. `alpn` are the
+    protocols that such a listener offers. `passthrough` are server names whose TLS is not opened,
+    and where it goes. Forwarding headers are believed from `trusted_peers` only;
     `client_address_from` is the one that names the client. With `proxy_protocol` only these may
     connect, each time with a PROXY header first, which names the client. Limits on single clients
     do not hold for those in `exempt`.
@@ -115,6 +119,12 @@ class ListenerConfig(Table):
     level: SecurityLevel = SecurityLevel.STANDARD
     groups: Annotated[Groups | None, PlainValidator(_parse_groups)] = None
     http: Annotated[tuple[HttpProtocol, ...], PlainValidator(_parse_http)] = HTTP_BY_DEFAULT
+    protocol: ListenerProtocol = ListenerProtocol.HTTP
+    upstream: str | None = None
+    upstream_by_name: dict[ServerName, str] = Field(default_factory=dict)
+    alpn: Alpn = ()
+    alpn_required: bool = Field(default=False, strict=True)
+    passthrough: dict[ServerName, PassthroughServer] = Field(default_factory=dict)
     weaker_signatures: bool = Field(default=False, strict=True)
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()
@@ -132,3 +142,16 @@ class ListenerConfig(Table):
                 about=("proxy_protocol", "trusted_peers"),
             )
         return self
+
+    @property
+    def tcp_upstreams(self) -> frozenset[str]:
+        """The upstreams that connections of this listener go to."""
+        if self.protocol is not ListenerProtocol.TCP:
+            return frozenset()
+        for_all = () if self.upstream is None else (self.upstream,)
+        return frozenset((*self.upstream_by_name.values(), *for_all))
+
+    @property
+    def opens_tls(self) -> bool:
+        """Whether the listener proves an identity to clients: not if all of them are passed on."""
+        return self.protocol is ListenerProtocol.HTTP or bool(self.tcp_upstreams)

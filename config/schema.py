@@ -241,3 +241,20 @@ class Config(Table):
     payload: PayloadConfig = PayloadConfig()
     log: LogConfig = LogConfig()
     admin: AdminConfig = AdminConfig()
+
+    @property
+    def tcp_upstreams(self) -> frozenset[str]:
+        """The upstreams whose servers get the bytes of clients as they are, by their names here."""
+        used = {name for listener in self.listener.values() for name in listener.tcp_upstreams}
+        passed = {str(server) for listener in self.listener.values() for server in listener.passthrough.values()}
+        return frozenset(used | passed)
+
+    @property
+    def all_upstreams(self) -> dict[str, UpstreamConfig]:
+        """Every upstream by its name; one for each server of a passthrough has its address as name.
+
+        No `[upstream.NAME]` can have such a name.
+        """
+        passed = {server for listener in self.listener.values() for server in listener.passthrough.values()}
+        of_passthrough = {str(one): UpstreamConfig(servers=(ServerConfig(address=one),)) for one in passed}
+        return {**self.upstream, **dict(sorted(of_passthrough.items()))}

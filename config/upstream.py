@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, mod
 
 from config.addresses import Refused, ServerAddress, parse_exact_name, parse_server
 from config.listener import HttpProtocol
+from config.tcp import Alpn
 from config.values import FilePath, Table
 
 # RFC 9110 section 5.6.2: names of header fields and of cookies are tokens.
@@ -130,10 +131,10 @@ class HealthConfig(Table):
 
     It is down after `fall` bad answers in a row, and up again after `rise` good ones. `statuses`
     are the first and the last status of a good answer; `host` None asks for the host of the
-    address.
+    address. Servers of a TCP listener have no path: a connection that can be made is a good answer.
     """
 
-    path: Annotated[str, AfterValidator(_parse_check_path)]
+    path: Annotated[str, AfterValidator(_parse_check_path)] | None = None
     host: Annotated[str, PlainValidator(parse_exact_name)] | None = None
     interval_seconds: float = _seconds(5.0)
     jitter: float = Field(default=0.2, ge=0.0, le=0.9, strict=True, allow_inf_nan=False)
@@ -167,12 +168,13 @@ class UpstreamConfig(Table):
     """`[upstream.NAME]`: servers that answer the same requests, how one is chosen, how connections
     to each are kept.
 
-    For https servers: `ca` is a file of the certificates to trust (None: those of the system),
+    For https and tls servers: `ca` is a file of certificates to trust (None: those of the system),
     `server_name` the name asked for and verified (None: the host of the address), `certificate` and
     `key` what the proxy proves itself with. `connections` and `waiting` count per server. `http`
-    is what all servers speak; an https server has to choose "h2" by ALPN. `health`
-    None: servers are not asked how they are. `send_proxy_protocol`: each connection begins with a
-    PROXY header of this version, and belongs to one connection of a client.
+    is what all servers speak; an https server has to choose "h2" by ALPN. `alpn` is what tls
+    servers are offered. `health` None: servers are not asked how they are. `send_proxy_protocol`:
+    each connection begins with a PROXY header of this version, and belongs to one connection of a
+    client.
     """
 
     servers: Annotated[tuple[Annotated[ServerConfig, BeforeValidator(_as_table)], ...], Field(min_length=1)]
@@ -185,6 +187,7 @@ class UpstreamConfig(Table):
     retries_per_second: float = Field(default=10.0, ge=0.0, le=100_000.0, strict=True, allow_inf_nan=False)
     health: HealthConfig | None = None
     ejection: EjectionConfig = EjectionConfig()
+    alpn: Alpn = ()
     ca: FilePath | None = None
     server_name: Annotated[str, PlainValidator(parse_exact_name)] | None = None
     certificate: FilePath | None = None
@@ -200,8 +203,18 @@ class UpstreamConfig(Table):
 
     @property
     def has_tls(self) -> bool:
-        """Whether any of the servers is reached by https."""
-        return any(server.address.scheme == "https" for server in self.servers)
+        """Whether any of the servers is reached by TLS."""
+        return any(server.address.has_tls for server in self.servers)
+
+    @property
+    def is_without_http(self) -> bool:
+        """Whether an address says that the servers do not speak HTTP."""
+        return any(server.address.is_without_http for server in self.servers)
+
+    @property
+    def offered_protocols(self) -> tuple[str, ...]:
+        """What servers are offered by ALPN."""
+        return self.alpn if self.is_without_http else (self.http,)
 
     @model_validator(mode="after")
     def _tls_settings_fit(self) -> Self:
@@ -211,7 +224,7 @@ class UpstreamConfig(Table):
         for_tls = ("ca", "server_name", "certificate", "key")
         unused = [key for key in for_tls if getattr(self, key) is not None]
         if unused and not self.has_tls:
-            allowed = "these keys only with an https:// server"
+            allowed = "these keys only with an https:// or tls:// server"
             raise Refused(allowed, found=" and ".join(unused), about=("servers", *for_tls))
         return self
 
@@ -223,6 +236,17 @@ class UpstreamConfig(Table):
                 found=f'send_proxy_protocol = "{self.send_proxy_protocol}" with http = "h2"',
                 about=("send_proxy_protocol", "http"),
             )
+        return self
+
+    @model_validator(mode="after")
+    def _servers_speak_alike(self) -> Self:
+        if self.is_without_http:
+            other = next((one.address for one in self.servers if one.address.scheme in {"http", "https"}), None)
+            if other is not None:
+                allowed = "servers that speak HTTP, or servers for TCP, not both"
+                raise Refused(allowed, found=f"{other} beside a server for TCP", about=("servers",))
+        if self.alpn and not any(one.address.scheme == "tls" for one in self.servers):
+            raise Refused("alpn only with a tls:// server", found="alpn", about=("servers", "alpn"))
         return self
 
     @model_validator(mode="after")

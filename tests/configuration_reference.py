@@ -197,7 +197,7 @@ def _section(title: str, model: type[Table], place: str, *headers: str, intros: 
 
 SECTIONS: Final = (
     _section("Top-level keys", Config, "", ""),
-    _section("[listener.NAME]", ListenerConfig, "listener.NAME", "listener.public"),
+    _section("[listener.NAME]", ListenerConfig, "listener.NAME", "listener.public", "listener.irc"),
     _section(
         "[listener.NAME.limits]",
         ListenerLimitsConfig,
@@ -228,7 +228,10 @@ SECTIONS: Final = (
     _section("[rotation]", RotationConfig, "rotation"),
     _section("[alerts]", AlertsConfig, "alerts"),
     _section("[alerts.repeat]", AlertRepeatConfig, "alerts.repeat"),
-    _section("[upstream.NAME]", UpstreamConfig, "upstream.NAME", "upstream.chat", "upstream.files", "upstream.rooms"),
+    _section(
+        *("[upstream.NAME]", UpstreamConfig, "upstream.NAME"),
+        *("upstream.chat", "upstream.irc", "upstream.files", "upstream.rooms"),
+    ),
     _section("[upstream.NAME.ejection]", EjectionConfig, "upstream.NAME.ejection", "upstream.chat.ejection"),
     _section("[upstream.NAME.health]", HealthConfig, "upstream.NAME.health", "upstream.files.health"),
     _section("[upstream.NAME.cookie]", CookieConfig, "upstream.NAME.cookie", "upstream.rooms.cookie"),
@@ -304,7 +307,13 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
     (RouteConfig, "headers"): 'table of names with a text each; `"*"` for any',
     (RouteConfig, "pq"): '`"require"`',
     (RouteConfig, "query"): 'table of names with a text each; `"*"` for any',
-    (ServerConfig, "address"): '`"http://host:port"`, `"https://host:port"` or `"unix:/path"`',
+    (
+        ServerConfig,
+        "address",
+    ): '`"http://host:port"`, `"https://host:port"`, `"tcp://host:port"`, `"tls://host:port"` or `"unix:/path"`',
+    (ListenerConfig, "upstream_by_name"): "table of server names, with the name of an upstream for each",
+    (ListenerConfig, "passthrough"): 'table of server names, with `"tcp://host:port"` or `"unix:/path"` for each',
+    (ListenerConfig, "alpn"): "list: text",
 }
 
 
@@ -395,6 +404,8 @@ def _written(value: object) -> str:
             return f'"{value.total_seconds() / units[unit]:.0f}{unit}"'
         case tuple():
             return f"[{', '.join(map(_written, value))}]"
+        case dict():
+            return "{}"
         case RateConfig():
             return (
                 f"{{ {', '.join(f'{name} = {_written(getattr(value, name))}' for name in RateConfig.model_fields)} }}"
@@ -434,6 +445,22 @@ _EXAMPLES: Final[Mapping[tuple[str, ...], list[tuple[dict[str, Any], dict[str, A
     ("listener", "*", "http"): [
         (_with(_LISTENER, http=["http/1.1"]), _with(_LISTENER, http=["h2", "http/1.1"])),
         (_with(_LISTENER, http=["h2", "http/1.1"]), _with(_LISTENER, http=["http/1.1"])),
+    ],
+    ("listener", "*", "alpn"): [
+        (_with(_LISTENER, alpn=["irc"]), _with(_LISTENER, alpn=["irc", "other"])),
+        (_with(_LISTENER, alpn=["irc", "other"]), _with(_LISTENER, alpn=["irc"])),
+    ],
+    ("listener", "*", "alpn_required"): [
+        (_with(_LISTENER, alpn_required=True), _with(_LISTENER)),
+        (_with(_LISTENER), _with(_LISTENER, alpn_required=True)),
+    ],
+    ("listener", "*", "upstream_by_name"): [
+        (_with(_LISTENER), _with(_LISTENER, upstream_by_name={"a.example": "u"})),
+        (_with(_LISTENER, upstream_by_name={"a.example": "u"}), _with(_LISTENER)),
+    ],
+    ("listener", "*", "passthrough"): [
+        (_with(_LISTENER), _with(_LISTENER, passthrough={"a.example": "tcp://127.0.0.1:1"})),
+        (_with(_LISTENER, passthrough={"a.example": "tcp://127.0.0.1:1"}), _with(_LISTENER)),
     ],
     ("identity", "*", "names"): [
         (_with(_IDENTITY, names=["a.example"]), _with(_IDENTITY)),

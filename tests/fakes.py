@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.net.byte_stream import StreamOwner
+from proxy.net.linger import Linger
 from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
-from proxy.net.sockets import Linger, SocketStream
-from proxy.tls.results import Established, Failed
+from proxy.net.sockets import SocketStream
+from proxy.tls.results import Established, Failed, UnopenedHello
 from proxy.tls.stream import TlsStream
 
 LINGER = Linger(discard_bytes=262_144, seconds=2.0, flush_seconds=60.0)
@@ -188,6 +189,7 @@ class RecordingObserver:
         self.results: list[Established] = []
         self.failures: list[Failed] = []
         self.challenges: list[str] = []
+        self.unopened: list[UnopenedHello] = []
         self.streams: list[TlsStream] = []
         self.owners: list[RecordingOwner] = []
         self.when_established: Callable[[TlsStream], None] = lambda _: None
@@ -219,6 +221,12 @@ class RecordingObserver:
     def handshake_failed(self, failure: Failed) -> None:
         """Note why."""
         self.failures.append(failure)
+
+    def left_unopened(self, hello: UnopenedHello, stream: SocketStream) -> None:
+        """Take the stream over."""
+        self.unopened.append(hello)
+        self.owners.append(RecordingOwner())
+        stream.hand_over(self.owners[-1])
 
     def challenge_answered(self, server_name: str) -> None:
         """Note for which name."""

@@ -156,6 +156,8 @@ class FakeStream:
         self.ending: str | None = None
         """How the proxy ended it: `end`, `cut` or `abort`."""
         self.was_truncated = False
+        self.is_half_closed = False
+        """Whether the proxy has ended its direction alone."""
         self.waiting_bytes = 0
         """What the peer has not acknowledged."""
         self.held_bytes = 0
@@ -185,6 +187,10 @@ class FakeStream:
     def resume_reading(self) -> None:
         """Remember it."""
         self.is_reading = True
+
+    def end_writing(self) -> None:
+        """Remember it."""
+        self.is_half_closed = True
 
     def end(self) -> None:
         """Remember the first ending."""
@@ -241,6 +247,7 @@ class FakeServer:
     """
 
     owner: PoolOwner
+    has_websockets = True
 
     def __init__(
         self,
@@ -353,7 +360,7 @@ def handshake_policy(
         wire_bytes=65_536,
         alert_context=NO_CREDENTIAL,
         tls_limits=TlsLimits(100),
-        protocols=ProtocolOffer(protocols),
+        protocols=ProtocolOffer.of_http(protocols),
     )
 
 

@@ -7,7 +7,7 @@ from config.loaded import LoadedConfig
 from config.problems import Location, Problem
 from proxy.building.carried import Carried, ContextKey
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
-from proxy.net.sockets import Linger
+from proxy.net.linger import Linger
 from proxy.signing.login_turns import LoginTurns
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext

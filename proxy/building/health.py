@@ -34,7 +34,7 @@ def _checks(file: ConfigFile, name: str, upstream: UpstreamConfig) -> list[Healt
             rise=health.rise,
             fall=health.fall,
             statuses=health.statuses,
-            tls=context if server.address.scheme == "https" else None,
+            tls=context if server.address.has_tls else None,
             server_name=upstream.server_name or server.address.host,
             http=upstream.http,
             proxy_header=upstream.send_proxy_protocol,
@@ -47,4 +47,4 @@ def _tls(file: ConfigFile, upstream: UpstreamConfig) -> UpstreamTls:
     ca, certificate, key = (
         None if path is None else file.resolve(path) for path in (upstream.ca, upstream.certificate, upstream.key)
     )
-    return UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS, upstream.http)
+    return UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS, upstream.offered_protocols)

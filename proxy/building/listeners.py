@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from certs.identities.credential import Credential
-from config.schema import REJECT, ListenerConfig
+from config.schema import REJECT, Config, ListenerConfig
+from config.tcp import ListenerProtocol
 from proxy.building.carried import ContextKey
 from proxy.building.clients import reserved_names
 from proxy.building.foundation import Foundation
 from proxy.building.signing import signing_plan, without_tokens
 from proxy.downstream.listening import ListenerRuntime
+from proxy.downstream.relay_rules import RelayRules
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.tls.capabilities import Capabilities
@@ -20,8 +22,9 @@ from proxy.tls.groups import GroupPreference
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.libssl import LibsslError
+from proxy.tls.passthrough import PassthroughTable
 from proxy.tls.policy import PolicyError, UnknownGroupError, cipher_suites, effective_pq, group_preference
-from proxy.tls.protocols import ProtocolOffer
+from proxy.tls.protocols import BARE_TCP, ProtocolOffer
 from proxy.tls.signature_schemes import preference_at, sigalgs_list
 from proxy.tls.tickets import TicketSecrets
 
@@ -35,6 +38,30 @@ def listener_runtimes(
 ) -> dict[str, ListenerRuntime]:
     """Build all listeners that can be built."""
     return dict(_Listeners(foundation, credentials, clients, capabilities, tickets).build())
+
+
+def relay_rules(config: Config) -> dict[str, RelayRules]:
+    """What each listener does with connections that it does not read as HTTP."""
+    rules = {}
+    for name, settings in config.listener.items():
+        limits = config.limits.for_listener(settings.limits)
+        rules[name] = RelayRules(
+            limits.tcp_idle_seconds, limits.tcp_half_closed_seconds, settings.upstream, settings.upstream_by_name
+        )
+    return rules
+
+
+def _protocols(settings: ListenerConfig) -> ProtocolOffer:
+    if settings.protocol is ListenerProtocol.HTTP:
+        return ProtocolOffer.of_http(settings.http)
+    return ProtocolOffer(settings.alpn, None if settings.alpn_required else BARE_TCP)
+
+
+def _passthrough(config: Config, settings: ListenerConfig) -> PassthroughTable | None:
+    if not settings.passthrough:
+        return None
+    opened = {name for identity in config.identity.values() for name in identity.names}
+    return PassthroughTable({name: str(server) for name, server in settings.passthrough.items()}, opened)
 
 
 class _Listeners:
@@ -62,7 +89,9 @@ class _Listeners:
                 yield name, self._listener(name, settings, preference)
 
     def _listener(self, name: str, settings: ListenerConfig, preference: GroupPreference) -> ListenerRuntime:
-        tls = TlsSettings(self._groups_for_openssl(preference), cipher_suites(settings.level), settings.http)
+        is_tcp = settings.protocol is ListenerProtocol.TCP
+        offered = settings.alpn if is_tcp else settings.http
+        tls = TlsSettings(self._groups_for_openssl(preference), cipher_suites(settings.level), offered)
         identities = [
             server_identity
             for identity, of_identity in self._credentials.items()
@@ -71,16 +100,18 @@ class _Listeners:
         default = None
         if settings.default != REJECT:
             default = next((one for one in identities if one.name == settings.default), None)
+        served = frozenset(settings.upstream_by_name) if is_tcp and settings.upstream is None else None
         limits = self._config.limits.for_listener(settings.limits)
         policy = HandshakePolicy(
             pq=effective_pq(settings.level, settings.pq),
             preference=preference,
-            identities=IdentityTable(identities, default),
+            identities=IdentityTable(identities, default, served),
             hello_bytes=limits.client_hello_bytes,
             wire_bytes=limits.client_hello_wire_bytes,
             alert_context=build_alert_context(),
             tls_limits=self._foundation.tls_limits,
-            protocols=ProtocolOffer(settings.http),
+            protocols=_protocols(settings),
+            passthrough=_passthrough(self._config, settings),
         )
         return ListenerRuntime(
             name=name,

@@ -33,14 +33,17 @@ def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]
 
     If the files did not change, the context is used again, and so its connections can be.
     """
-    for name, settings in foundation.loaded.config.upstream.items():
+    for name, settings in foundation.loaded.config.all_upstreams.items():
         context = None
+        is_tcp = settings.is_without_http or name in foundation.loaded.config.tcp_upstreams
         if settings.has_tls and not foundation.is_faulty("upstream", name):
             context = _client_context(foundation, name, credentials.get(name))
         limits = foundation.loaded.config.limits
         yield UpstreamPlan(
             name=name,
-            dialling=tuple(_dialling(foundation, server.address, settings, context) for server in settings.servers),
+            dialling=tuple(
+                _dialling(foundation, server.address, settings, context, is_tcp=is_tcp) for server in settings.servers
+            ),
             standing=tuple(_standing(settings, server.weight) for server in settings.servers),
             responses=ResponseLimits(
                 head_bytes=limits.response_head_bytes,
@@ -107,16 +110,21 @@ def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
 
 
 def _dialling(
-    foundation: Foundation, server: ServerAddress, settings: UpstreamConfig, context: ssl.SSLContext | None
+    foundation: Foundation,
+    server: ServerAddress,
+    settings: UpstreamConfig,
+    context: ssl.SSLContext | None,
+    *,
+    is_tcp: bool,
 ) -> DialSettings:
     return DialSettings(
         address=server,
         connect_seconds=settings.connect_seconds,
-        tls=context if server.scheme == "https" else None,
+        tls=context if server.has_tls else None,
         server_name=settings.server_name or server.host,
         tls_limits=foundation.tls_limits,
         linger=foundation.linger,
-        http=settings.http,
+        http=None if is_tcp else settings.http,
         proxy_header=settings.send_proxy_protocol,
     )
 
@@ -128,7 +136,7 @@ def _client_context(foundation: Foundation, name: str, credential: Credential | 
         certificate=None if credential is None else credential.certificate_path,
         key=None if credential is None else credential.key_pem_path,
         groups=UPSTREAM_GROUPS,
-        http=settings.http,
+        protocols=settings.offered_protocols,
     )
     try:
         made = client_tls(tls, foundation.before.client_tls.get(name))

@@ -9,14 +9,12 @@ from typing import Final
 from config.listener import HttpProtocol
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.connection import Downstream
-from proxy.downstream.ending import ClientEnding
-from proxy.downstream.h2_connection import Http2Connection
-from proxy.downstream.h2_ending import Http2Ending
 from proxy.downstream.listening import LAST_HANDSHAKE_SECONDS, ListenerRuntime, ListenerServices
 from proxy.downstream.proxy_header import HeaderPhase, Introduced
+from proxy.downstream.relay_visitors import PassedVisitor
 from proxy.downstream.requester import PeerTrust
-from proxy.downstream.service import HttpService
+from proxy.downstream.takeover import take_over
+from proxy.downstream.tcp_connection import TcpConnection
 from proxy.downstream.told_of import Origin
 from proxy.limits.connections import ClientCounts, ConnectionCounts
 from proxy.limits.idleness import Idle, Shown
@@ -29,7 +27,7 @@ from proxy.net.tcp_options import keep_little_unsent
 from proxy.observe.events.certificates import ChallengeAnswered
 from proxy.observe.events.clients import HandshakeFailed, milliseconds, offered_groups
 from proxy.tls.handshake import Handshake
-from proxy.tls.results import Established, Failed
+from proxy.tls.results import Established, Failed, UnopenedHello
 from proxy.tls.stream import TlsStream
 from proxy.tls.waiting_data import RECORD_WIRE_BYTES
 
@@ -204,7 +202,7 @@ class _Arrival:
         facts.origin = Origin(self._sock, None if self._introduced is None else self._introduced.header)
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
-        ending = _take_over(services.http, stream, facts)
+        ending = take_over(services.http, stream, facts)
         if self._changed_within is not None:
             ending.configuration_changed(self._changed_within)
         services.http.closed(self)  # last: a drain must not find the process empty in between
@@ -228,6 +226,18 @@ class _Arrival:
                 duration_ms=milliseconds(services.io.loop.time() - self.since),
             )
         )
+
+    def left_unopened(self, hello: UnopenedHello, stream: SocketStream) -> None:
+        """Pass it on."""
+        self._over()
+        service, runtime = self._services.http, self._runtime
+        names = runtime.policy.preference.names
+        visitor = PassedVisitor(service, runtime.name, self._address, self.client, hello, names)
+        passed = TcpConnection(service, stream, visitor)
+        passed.begin(hello.wire)
+        if self._changed_within is not None:
+            passed.configuration_changed(self._changed_within)
+        service.closed(self)  # last: a drain must not find the process empty in between
 
     def challenge_answered(self, server_name: str) -> None:
         """Log it: if a CA does not believe a name, it helps to know that the CA was here."""
@@ -287,12 +297,3 @@ class _Arrival:
     def _over(self) -> None:
         self._services.deadlines.forget(self._handshake)
         self._listener.room.over(self, self._counts)
-
-
-def _take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> ClientEnding | Http2Ending:
-    """Serve a connection by the protocol that its client has chosen."""
-    if facts.tls.protocol is HttpProtocol.HTTP_2:
-        stream.owner = connection = Http2Connection(service, stream, facts)
-        return Http2Ending(service, connection)
-    stream.owner = downstream = Downstream(service, stream, facts)
-    return ClientEnding(service, downstream)

@@ -11,8 +11,8 @@ from proxy.limits.networks import Networks
 from proxy.limits.scarcity import Scarcity
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
+from proxy.net.linger import Linger
 from proxy.net.shared_io import SharedIo
-from proxy.net.sockets import Linger
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import HandshakeFailed
 from proxy.observe.events.event import Event, Tell

@@ -29,8 +29,9 @@ from proxy.limits.room import Room
 from proxy.limits.scarcity import Scarcity
 from proxy.limits.shared import SharedTable
 from proxy.net.byte_stream import StreamOwner
+from proxy.net.linger import Linger
 from proxy.net.shared_io import SharedIo
-from proxy.net.sockets import Linger, SocketStream
+from proxy.net.sockets import SocketStream
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.observe.turned_away import TurnedAway
 

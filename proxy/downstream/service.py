@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.maintenance import ClosedRoutes
+from proxy.downstream.relay_rules import RelayRules
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits, ResponseBudget
 from proxy.downstream.shared_work import SharedWork
@@ -25,6 +26,7 @@ from proxy.net.deadlines import Deadlines
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import ConnectionCut
+from proxy.observe.events.relays import PassthroughClosed, TcpClosed
 from proxy.routes.error_pages import ErrorPages
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
@@ -68,9 +70,11 @@ class HttpRuntime:
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
     error_pages: ErrorPages | None = None
     """For errors of requests that no route takes."""
+    relays: Mapping[str, RelayRules] = field(default_factory=dict)
+    """What each listener does with connections that are not read as HTTP."""
 
 
-def _unwritten(_event: ConnectionCut) -> None:
+def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed) -> None:
     pass
 
 
@@ -83,6 +87,7 @@ class RequestLedger:
     counters: Counters
     shared: SharedTable
     log_cut: Callable[[ConnectionCut], None] = _unwritten
+    log_relay: Callable[[TcpClosed | PassthroughClosed], None] = _unwritten
 
 
 class Drainable(Protocol):
@@ -139,6 +144,7 @@ class HttpService:
         """The routes that are out of service under every configuration. None if there are none."""
         self._log: Final = ledger.log
         self.log_cut = ledger.log_cut
+        self.log_relay = ledger.log_relay
         self.wall_clock = wall_clock
         self.counters = ledger.counters
         self.shared = ledger.shared

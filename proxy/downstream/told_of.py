@@ -8,6 +8,7 @@ from cryptography.x509.oid import NameOID
 from proxy.proxy_protocol.header import Endpoints, ProxyHeader
 from proxy.proxy_protocol.writing import ConnectionToldOf, TlsToldOf
 from proxy.tls.client_certificate import ClientCertificate, read_certificate
+from proxy.tls.protocols import BARE_TCP
 from proxy.tls.results import Established
 from proxy.upstream.client_link import ClientLink
 
@@ -45,7 +46,9 @@ def told_of(origin: Origin | None, client: str, tls: Established | None) -> Conn
         has_certificate=tls.client is not None,
         common_name="" if tls.client is None else _common_name(tls.client),
     )
-    return ConnectionToldOf(endpoints, tls.server_name or "", tls.protocol.value, told, unique_id)
+    return ConnectionToldOf(
+        endpoints, tls.server_name or "", "" if tls.protocol == BARE_TCP else str(tls.protocol), told, unique_id
+    )
 
 
 class RequestLink(ClientLink):

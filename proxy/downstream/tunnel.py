@@ -7,17 +7,21 @@ server does before a restart.
 
 import random
 import secrets
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.downstream.flow import Flow, StreamPair
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameSender, FrameTracker, WebSocketViolation, close_frame
 from proxy.limits.reasons import CLOSED
-from proxy.net.byte_stream import ByteStream, StreamOwner
+from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
-from proxy.observe.counters import RouteCounters, Traffic
+from proxy.observe.counters import RouteCounters
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.websocket import MessageFilter, SealedMessages
+
+if TYPE_CHECKING:
+    from proxy.observe.relay_counters import Traffic
 
 # Close frames are spread over the first half of the drain time. So even the last clients have time
 # to answer.
@@ -39,17 +43,15 @@ class TunnelOwner(Protocol):
         """Whether the present configuration still allows this tunnel. Raises `NoLongerWelcome`."""
 
 
-class _Direction(StreamOwner[bytes | memoryview]):
-    """The bytes of one side on their way to the other. Owner of the sender's stream."""
+class _Direction(Flow):
+    """One direction, with the frames in it."""
 
-    __slots__ = ("_tunnel", "bytes", "filter", "is_closed", "sink", "source", "tracker", "traffic", "waiting_close")
+    __slots__ = ("_tunnel", "filter", "is_closed", "tracker", "traffic", "waiting_close")
 
     def __init__(self, tunnel: "Tunnel", source: ByteStream, sink: ByteStream, tracker: FrameTracker) -> None:
+        super().__init__(tunnel, source, sink)
         self._tunnel = tunnel
-        self.source = source
-        self.sink = sink
         self.tracker = tracker
-        self.bytes = 0
         self.traffic: Traffic
         self.waiting_close = b""
         """A close frame of ours that waits for the next frame border."""
@@ -115,17 +117,8 @@ class _Direction(StreamOwner[bytes | memoryview]):
     def connection_lost(self, error: OSError | None) -> None:
         self._tunnel.lost(self, error)
 
-    def pause_writing(self) -> None:
-        """Our source takes no more: pause the sender of its bytes."""
-        self.sink.pause_reading()
-        self._tunnel.blocked(self)
 
-    def resume_writing(self) -> None:
-        self.sink.resume_reading()
-        self._tunnel.unblocked(self)
-
-
-class Tunnel:
+class Tunnel(StreamPair):
     """Both directions of one WebSocket. `deadline` is that of silence, or of a close under way."""
 
     def __init__(
@@ -137,6 +130,7 @@ class Tunnel:
         owner: TunnelOwner,
     ) -> None:
         """Take over two streams."""
+        super().__init__()
         self._service = service
         self._limits = service.runtime.limits
         limits = self._limits.websocket
@@ -153,8 +147,6 @@ class Tunnel:
         self._is_closing = False
         self._awaits_close = False
         self._close_reason: str | None = None
-        self._blocked: set[_Direction] = set()
-        """Directions that are blocked, because their source takes no bytes of the other side."""
         self.deadline = NEVER
 
     def begin(self, counters: RouteCounters, *, from_client: bytes, from_upstream: bytes) -> None:
@@ -199,7 +191,7 @@ class Tunnel:
         """Whether the client sends in this direction."""
         return direction is self._from_client
 
-    def side(self, direction: _Direction) -> str:
+    def side(self, direction: Flow) -> str:
         """Who sends in this direction, for the log."""
         return "the client" if direction is self._from_client else "the upstream"
 
@@ -226,16 +218,16 @@ class Tunnel:
         self._is_closing, self._flows = True, False
         self.deadline = self._service.clock() + self._limits.websocket_close_seconds
 
-    def blocked(self, direction: _Direction) -> None:
+    def blocked(self, flow: Flow) -> None:
         """One side takes no more bytes: it gets a deadline to continue."""
-        self._blocked.add(direction)
+        super().blocked(flow)
         self._flows = False
         if not (self._is_closing or self._awaits_close):
             self.deadline = self._service.clock() + self._limits.write_idle_seconds
 
-    def unblocked(self, direction: _Direction) -> None:
+    def unblocked(self, flow: Flow) -> None:
         """The side took all bytes."""
-        self._blocked.discard(direction)
+        super().unblocked(flow)
         if not (self._is_closing or self._awaits_close or self._blocked):
             self._flows = True
             self.deadline = self._service.clock() + self._limits.websocket_idle_seconds

@@ -113,6 +113,33 @@ class RequestReason(StrEnum):
     UPSTREAM = "upstream"
 
 
+class RelayEnd(StrEnum):
+    """Why a connection ended whose bytes went both ways without being read."""
+
+    CLOSED = "closed"
+    """Both sides had ended their direction."""
+    CLIENT_LOST = "client_lost"
+    """The client's connection broke, or its TLS ended without a close_notify."""
+    SERVER_LOST = "server_lost"
+    """The same of the server's connection."""
+    IDLE = "idle"
+    """Both sides were silent for `tcp_idle_seconds`."""
+    HALF_CLOSED = "half_closed"
+    """One side had ended, and the other was silent for `tcp_half_closed_seconds`."""
+    CLIENT_STUCK = "client_takes_no_more"
+    """The client read too slowly, or not at all (`write_idle_seconds`)."""
+    SERVER_STUCK = "server_takes_no_more"
+    """The same of the server."""
+    NO_SERVER = "no_server"
+    """All servers of the upstream failed, or take no clients now."""
+    DRAINED = "drained"
+    """The process or the server was drained."""
+    RELOADED = "reloaded"
+    """A reload forbids the connection."""
+    SHED = "shed_idle"
+    """The client had sent nothing, and others needed the room."""
+
+
 _MALFORMED: Final = frozenset({RequestReason.MALFORMED_REQUEST, RequestReason.MALFORMED_BODY})
 # The readers call a request that is too large malformed as well: its status tells which size it
 # exceeds.

@@ -75,6 +75,20 @@ class ByteStream(Protocol):
         """Close at once; the owner is told in the next turn of the loop."""
 
 
+class TwoWayStream(ByteStream, Protocol):
+    """A stream of which each direction can end by itself."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the peer has not acknowledged. A system call."""
+
+    def end_writing(self) -> None:
+        """End our direction behind what was written, and go on reading. Write nothing more."""
+
+    def cut(self) -> None:
+        """Close so that the peer sees that something is missing."""
+
+
 class _NoOwner(StreamOwner[bytes | memoryview]):
     """Owner of a closed stream, which drops its last owner: reference counts then free both.
 

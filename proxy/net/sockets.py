@@ -9,14 +9,14 @@ They send small pieces together, at the end of the loop's turn (see `shared_io`)
 
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
 from proxy.net.byte_stream import NO_OWNER, ByteOwner, StreamOwner
+from proxy.net.linger import Linger
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
 from proxy.net.shared_io import READ_BUFFER_BYTES, Sender, SharedIo
-from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
+from proxy.net.tcp_options import acknowledge_now, reset_at_close, unread_bytes, unsent_bytes
 
 if TYPE_CHECKING:
     from proxy.net.time_limit import TimeLimit
@@ -30,20 +30,6 @@ _READS_AFTER_FAILED_SEND: Final = 16
 _FIN_FOLLOWS: Final = socket.MSG_MORE
 
 
-@dataclass(frozen=True, slots=True)
-class Linger:
-    """How long the end of a connection may take.
-
-    The peer has `flush_seconds` to take what was written before. After our FIN at most
-    `discard_bytes` of what it still sends are read and discarded, for `seconds` (RFC 9112 section
-    9.6).
-    """
-
-    discard_bytes: int
-    seconds: float
-    flush_seconds: float
-
-
 class SocketStream(Sender):
     """A connected, non-blocking stream socket with bounded buffering.
 
@@ -55,10 +41,10 @@ class SocketStream(Sender):
     __slots__ = (
         "_backlog",
         "_discard_left",
+        "_ends_writing",
         "_io",
         "_linger",
         "_linger_limits",
-        "_loop",
         "_outbox",
         "_sock",
         "_view",
@@ -89,7 +75,6 @@ class SocketStream(Sender):
         self._linger_limits: Final = linger
         self.closed = closed
         self._io: Final = io
-        self._loop: Final = io.loop
         self._sock: SocketType | None = sock
         self._view: Final = io.room(read_bytes)
         self.owner: StreamOwner[memoryview] = owner
@@ -97,6 +82,7 @@ class SocketStream(Sender):
         self._outbox = b""
         self._backlog = b""
         self._wants_end = False
+        self._ends_writing = False
         self._discard_left = 0
         self._linger: TimeLimit | None = None
 
@@ -247,13 +233,15 @@ class SocketStream(Sender):
         self._watch(self._sock, self._watched & ~EPOLLOUT)
         if self._wants_end:
             self._end()
-        else:
-            self.owner.resume_writing()
+            return
+        if self._ends_writing:
+            self._shut_down()
+        self.owner.resume_writing()
 
     def _fail_soon(self, error: OSError) -> None:
         """Report a failed send in the next turn: no owner is called from inside its own call."""
         self._backlog = b""
-        self._loop.call_soon(self._read_out, error)
+        self._io.loop.call_soon(self._read_out, error)
 
     def _read_out(self, error: OSError) -> None:
         """Deliver what arrived before the peer closed: it may say why the peer takes no more."""
@@ -270,6 +258,20 @@ class SocketStream(Sender):
         self._lose(error)
 
     # -- ending
+
+    def end_writing(self) -> None:
+        """End our direction (FIN) behind what was written, and go on reading."""
+        self.flush(_FIN_FOLLOWS)
+        self._ends_writing = True
+        if not self._backlog:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        try:
+            if self._sock is not None:
+                self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._fail_soon(error)
 
     def end(self) -> None:
         """Flush, end our direction (FIN), discard what still arrives, then close.
@@ -289,13 +291,8 @@ class SocketStream(Sender):
             self._end()
 
     def _end(self) -> None:
-        assert self._sock is not None  # only reached with a live socket
         self._begin_time(self._linger_limits.seconds)
-        try:
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            self._fail_soon(error)
-            return
+        self._shut_down()
         self.resume_reading()
 
     def _begin_time(self, seconds: float) -> None:
@@ -319,13 +316,17 @@ class SocketStream(Sender):
             self.abort()
 
     def abort(self) -> None:
-        """Close at once and tell the owner in the next turn. What the kernel does not take now is
-        lost.
-        """
+        """Close at once, and tell the owner next turn. What the kernel does not take is lost."""
         self.flush()  # now: the kernel drops unsent bytes at the close if it has unread bytes of the peer
         if self._sock is not None:
-            self._loop.call_soon(self._lose, None)
+            self._io.loop.call_soon(self._lose, None)
             self.pause_reading()
+
+    def cut(self) -> None:
+        """Close at once, so that the peer sees that something is missing: by a reset."""
+        if self._sock is not None:
+            reset_at_close(self._sock)
+            self.abort()
 
     def drop(self) -> None:
         """Close now; unsent bytes are lost. Not for an owner inside a call of this stream."""

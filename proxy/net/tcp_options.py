@@ -16,6 +16,7 @@ KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (soc
 MOST_UNSENT_BYTES: Final = 131_072
 _ACKNOWLEDGE_NOW: Final = 2  # tcp(7); being even, it has later acknowledgements travel with data again
 _INT: Final = struct.Struct("i")
+_RESET: Final = struct.pack("ii", 1, 0)  # socket(7): linger for no time
 # struct tcp_info (linux/tcp.h) as far as tcpi_unacked. For a listening socket that is the length of
 # its queue.
 _TCP_INFO: Final = struct.Struct("=24xI")
@@ -42,6 +43,12 @@ def acknowledge_now(sock: SocketType) -> None:
     """Say now what was read."""
     with contextlib.suppress(OSError):  # the peer has reset it, of which reading tells
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, _ACKNOWLEDGE_NOW)
+
+
+def reset_at_close(sock: SocketType) -> None:
+    """Have the close send a reset, and drop what was not sent; no effect on a Unix socket."""
+    with contextlib.suppress(OSError):  # it is closed already, of which its owner is told
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 def queued_connections(listening: socket.socket) -> int:

@@ -15,6 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
+from proxy.observe.events.relays import PassthroughClosed, TcpClosed
+
+ConnectionEvent = HandshakeFailed | ConnectionCut | TcpClosed | PassthroughClosed
+"""What is said of a connection once, at its end."""
 
 # A path may have 8 KB, and ten thousand lines may wait for a slow disk.
 _SHOWN_CHARACTERS: Final = 1_024
@@ -200,7 +204,7 @@ class JsonLines:
             record.json += f',"query":{_text(record.query)}'
         return record.json
 
-    def event(self, time: float, event: HandshakeFailed | ConnectionCut) -> bytes:
+    def event(self, time: float, event: ConnectionEvent) -> bytes:
         """Write the line of a connection that failed, at `time` in UNIX seconds."""
         facts = {key: _shortened(value) if isinstance(value, str) else value for key, value in event.as_json().items()}
         line = json.dumps({"time": self._clock.shown(time), **facts}, separators=(",", ":"))
@@ -238,7 +242,7 @@ class PrettyLines:
             line.append(f"  {_printable(record.error)}", "red")
         return self._rendered(line)
 
-    def event(self, time: float, event: HandshakeFailed | ConnectionCut) -> bytes:
+    def event(self, time: float, event: ConnectionEvent) -> bytes:
         """Write the line of a connection that failed, at `time` in UNIX seconds."""
         sentence = _printable(event.sentence(), _SENTENCE_CHARACTERS)
         return self._rendered(

@@ -15,6 +15,7 @@ from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECO
 from proxy.limits.reasons import RequestReason, request_reason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.breaking import BreakingClients
+from proxy.observe.relay_counters import RelayCounters, Traffic, relay_rows
 from proxy.payload.causes import Cause
 from proxy.payload.uses import MessageCounts
 from proxy.signing.token_counters import TokenCounters
@@ -62,7 +63,7 @@ class Http2Counters:
 class ListenerCounters:
     """The counters of one listener."""
 
-    __slots__ = ("accepted", "handshake_seconds", "http2", "open", "statuses")
+    __slots__ = ("accepted", "handshake_seconds", "http2", "open", "passthrough", "statuses", "tcp")
 
     def __init__(self) -> None:
         """All counts are zero."""
@@ -73,17 +74,8 @@ class ListenerCounters:
         """Requests by the first digit of their status."""
         self.handshake_seconds = Histogram(HANDSHAKE_SECONDS)
         self.http2 = Http2Counters()
-
-
-class Traffic:
-    """One direction of the WebSockets of a route."""
-
-    __slots__ = ("bytes", "messages")
-
-    def __init__(self) -> None:
-        """All counts are zero."""
-        self.bytes = 0
-        self.messages = 0
+        self.tcp = RelayCounters()
+        self.passthrough = RelayCounters()
 
 
 class RouteCounters:
@@ -227,6 +219,7 @@ class Counters:
         dropped, errors = self._log_losses()
         return {
             **self._connections(),
+            **relay_rows(self._relays()),
             **self._requests(),
             "tokens": [one.row(name) for name, one in self._tokens.items()],
             "key_signatures": [row for one in self._tokens.values() for row in one.key_rows()],
@@ -275,6 +268,12 @@ class Counters:
                 for cause, count in sorted(one.http2.resets.items())
             ],
         }
+
+    def _relays(self) -> list[tuple[str, str, RelayCounters]]:
+        listeners = self._listeners.items()
+        return [(name, "tcp", one.tcp) for name, one in listeners] + [
+            (name, "passthrough", one.passthrough) for name, one in listeners
+        ]
 
     def _requests(self) -> dict[str, Any]:
         routes = [(label or NOWHERE, one) for label, one in self._routes.items()]

@@ -11,6 +11,7 @@ from config.schema import LogFormat
 from proxy.observe.access_log import JsonLines, PrettyLines, RequestRecord
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.event import Event
+from proxy.observe.events.relays import PassthroughClosed, TcpClosed
 from proxy.observe.log_writer import LogWriter
 
 
@@ -55,7 +56,7 @@ class Log:
 
     def event(self, now: float, event: Event) -> None:
         """Log an event. `now` in UNIX seconds."""
-        if isinstance(event, HandshakeFailed | ConnectionCut):
+        if isinstance(event, HandshakeFailed | ConnectionCut | TcpClosed | PassthroughClosed):
             self._writer.write(self._lines.event(now, event))
             return
         if self._form is LogFormat.PRETTY:

@@ -136,6 +136,42 @@ _PAYLOADS: Final = (
         "cause",
     ),
 )
+_RELAYS: Final = (
+    counter(
+        "relays",
+        "Connections whose bytes went both ways without being read as HTTP, by kind: tcp, passthrough.",
+        "relays",
+        "listener",
+        "kind",
+        value="connections",
+    ),
+    gauge("relays_open", "Open connections of this kind.", "relays", "listener", "kind", value="open"),
+    counter(
+        "relay_bytes",
+        "Bytes of these connections; of a passthrough with its TLS.",
+        "relay_bytes",
+        "listener",
+        "kind",
+        "direction",
+        value="bytes",
+    ),
+    counter(
+        "relay_ends",
+        "Ends of these connections, by reason. closed: both sides had ended. client_lost, server_lost: one broke off. "
+        "no_server: none could be reached. The others are limits, drains and reloads.",
+        "relay_ends",
+        "listener",
+        "kind",
+        "reason",
+    ),
+    counter(
+        "passthrough_groups",
+        "Clients of a passthrough that offered this key exchange group.",
+        "passthrough_groups",
+        "listener",
+        "group",
+    ),
+)
 _BUFFERS: Final = (
     gauge(
         "response_buffer_bytes",
@@ -296,6 +332,7 @@ GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Connections": _CONNECTIONS,
     "HTTP/2": _HTTP_2,
     "Requests and WebSockets": _REQUESTS,
+    "TCP and passthrough": _RELAYS,
     "Payload encryption": _PAYLOADS,
     "Response buffers": _BUFFERS,
     "Upstreams": _UPSTREAMS,

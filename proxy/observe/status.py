@@ -99,6 +99,16 @@ def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> dict[str, An
             "streams_open": sum(row["streams_open"] for row in of_it("http2")),
             "resets": _sums(of_it("http2_resets"), "cause"),
         },
+        "relays": [
+            {
+                "kind": row["kind"],
+                "connections": row["connections"],
+                "connections_open": row["open"],
+                "bytes": {one["direction"]: one["bytes"] for one in of_it("relay_bytes") if one["kind"] == row["kind"]},
+                "ends": _sums((one for one in of_it("relay_ends") if one["kind"] == row["kind"]), "reason"),
+            }
+            for row in of_it("relays")
+        ],
     }
 
 

@@ -21,8 +21,7 @@ from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure, nu
 
 TLS_1_3: Final = 0x0304
 _SSL_3: Final = 0x0300
-# Where the fixed fields begin: after the header, legacy_version; then random; then the length of
-# session_id.
+# Where the fixed fields begin, behind the header and legacy_version.
 _RANDOM: Final = MESSAGE_HEADER_BYTES + 2
 _SESSION_ID: Final = _RANDOM + 32
 _LONGEST_SESSION_ID: Final = 32
@@ -54,7 +53,6 @@ _KEPT_ALPN_PROTOCOLS: Final = 256
 _LONGEST_HOST_NAME: Final = 253
 # RFC 1035 section 2.3.1 in lower case, and "_", which the DNS does not forbid and some hosts carry.
 _HOST_NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
-
 
 # Clients of one kind send the same lists, and many clients the same name: what these decode to is
 # kept, as decoding costs ten times a look-up. Two bytes per entry, so a list that is worth keeping
@@ -149,7 +147,9 @@ def parse_client_hello(message: bytes) -> ClientHello:
     # Section 4.2.1: supported_versions alone decides. Appendix D.5: SSL 3.0 as legacy_version is
     # refused all the same.
     if TLS_1_3 not in supported_versions or legacy_version <= _SSL_3:
-        raise HelloError(HelloFailure.OLD_VERSION)
+        error = HelloError(HelloFailure.OLD_VERSION)
+        error.server_name = None if (name := get(_SERVER_NAME)) is None else _server_name(name)
+        raise error
     # Section 4.1.2: "this vector MUST contain exactly one byte, set to zero"
     if message[suites_end:compression_end] != b"\x01\x00":
         raise HelloError(HelloFailure.COMPRESSION)

@@ -29,7 +29,7 @@ def client_tls(settings: UpstreamTls, known: ClientTls | None) -> ClientTls:
 
 
 def _fingerprint(settings: UpstreamTls) -> bytes:
-    digest = sha256(f"{settings.groups},{settings.http}".encode())
+    digest = sha256(",".join([settings.groups, *settings.protocols]).encode())
     for path in (settings.ca, settings.certificate, settings.key):
         digest.update(b"-" if path is None else sha256(path.read_bytes()).digest())
     if settings.ca is None:

@@ -30,8 +30,8 @@ class TlsSettings:
 
     groups: str
     cipher_suites: str
-    protocols: tuple[HttpProtocol, ...]
-    """The preferred one first."""
+    protocols: tuple[str, ...]
+    """What is offered by ALPN, the preferred one first. Nothing: no part in ALPN."""
     clients: ClientTrust | None = None
     """Whose certificates clients show; None if they are not asked for one."""
 
@@ -138,7 +138,8 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
     # first.
     context.options |= libssl.PRIORITIZE_CHACHA
     # of these OpenSSL takes the first that the client offers
-    context.set_alpn_protocols([one.value for one in settings.protocols])
+    if settings.protocols:
+        context.set_alpn_protocols([str(one) for one in settings.protocols])
     libssl.set_groups(context, settings.groups)
     libssl.set_ciphersuites(context, settings.cipher_suites)
     libssl.disable_session_cache(context)
@@ -164,7 +165,7 @@ class UpstreamTls:
     certificate: Path | None
     key: Path | None
     groups: str
-    http: HttpProtocol = HttpProtocol.HTTP_1
+    protocols: tuple[str, ...] = (HttpProtocol.HTTP_1,)
     """What we offer by ALPN."""
 
 
@@ -182,7 +183,8 @@ def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
         context.load_verify_locations(settings.ca)
     if settings.certificate is not None:
         context.load_cert_chain(settings.certificate, settings.key, _no_passphrase)
-    context.set_alpn_protocols([settings.http.value])
+    if settings.protocols:
+        context.set_alpn_protocols([str(one) for one in settings.protocols])
     libssl.set_groups(context, settings.groups)
     return context
 

@@ -40,7 +40,7 @@ from proxy.tls.handshake_states import (
 )
 from proxy.tls.malformed_hello import answer_to, reason_of
 from proxy.tls.records import ClientHelloReader, HelloError
-from proxy.tls.results import Failed, FailureReason, HandshakeObserver
+from proxy.tls.results import Failed, FailureReason, HandshakeObserver, UnopenedHello
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.server_step import ServerStep, ServerSteps
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
@@ -83,17 +83,14 @@ class Handshake(StreamOwner[memoryview]):
         challenges: PendingChallenges,
         network: bytes = b"",
     ) -> None:
-        """Set up; `begin` hands over the stream. `deadline` is in loop time, `network` the
-        client's.
-        """
+        """`begin` hands over the stream. `deadline` is in loop time, `network` the client's."""
         self._policy = policy
         self._services = services
         self._observer = observer  # deleted when it was told how the handshake ended
         self._challenges = challenges
         self._network = network
         self.deadline = deadline
-        # what the client may still send behind its ClientHello: a second one, its Finished
-        self._wire_left = policy.wire_bytes
+        self._wire_left = policy.wire_bytes  # behind the ClientHello: a second one, the Finished
         self._state: HandshakeState = Reading(ClientHelloReader(policy.hello_bytes, policy.wire_bytes))
 
     def begin(self, stream: SocketStream) -> None:
@@ -124,9 +121,8 @@ class Handshake(StreamOwner[memoryview]):
     def _is_within_limit(self, data: memoryview) -> bool:
         self._wire_left -= len(data)
         if self._wire_left < 0:
-            self.refuse(
-                FailureReason.MALFORMED_HELLO, AlertDescription.RECORD_OVERFLOW, "too many bytes in the handshake"
-            )
+            detail = "too many bytes in the handshake"
+            self.refuse(FailureReason.MALFORMED_HELLO, AlertDescription.RECORD_OVERFLOW, detail)
             return False
         return True
 
@@ -141,9 +137,8 @@ class Handshake(StreamOwner[memoryview]):
 
     def connection_lost(self, error: OSError | None) -> None:
         """The socket is gone."""
-        self._fail(
-            FailureReason.CLIENT_LEFT, "the connection was lost during the handshake" if error is None else str(error)
-        )
+        detail = "the connection was lost during the handshake" if error is None else str(error)
+        self._fail(FailureReason.CLIENT_LEFT, detail)
 
     def pause_writing(self) -> None:
         """The flight waits in the stream; we write nothing more before the client answers."""
@@ -200,6 +195,8 @@ class Handshake(StreamOwner[memoryview]):
                 return
             hello = parse_client_hello(reader.message)
         except HelloError as error:
+            if self._hands_on(self._policy.unopened(error.server_name, (), reader)):
+                return
             answer = answer_to(reader.wire, error, self._services.bios, self._policy.alert_context)
             self._end(answer, reason_of(error), str(error), AlertDescription(answer[-1]))
             return
@@ -207,11 +204,14 @@ class Handshake(StreamOwner[memoryview]):
         if self._observer.hello_complete():
             self._choose(self._state, reader)
         else:
-            self.refuse(
-                FailureReason.HANDSHAKES_PER_ADDRESS,
-                AlertDescription.INTERNAL_ERROR,
-                "too many handshakes of this client are under way",
-            )
+            detail = "too many handshakes of this client are under way"
+            self.refuse(FailureReason.HANDSHAKES_PER_ADDRESS, AlertDescription.INTERNAL_ERROR, detail)
+
+    def _hands_on(self, hello: UnopenedHello | None) -> bool:
+        """Leave a connection to the observer if its TLS is for a server; whether it is."""
+        if hello is not None:
+            self._leave().left_unopened(hello, self._stream)
+        return hello is not None
 
     def _choose(self, state: Choosing, reader: ClientHelloReader) -> None:
         hello, name = state.hello, state.hello.server_name
@@ -219,6 +219,8 @@ class Handshake(StreamOwner[memoryview]):
             steps = self._steps(context)
             self._state = Challenged(hello, name, steps)
             steps.receive_data(reader.wire)
+            return
+        if self._hands_on(self._policy.unopened(name, hello.supported_groups, reader)):
             return
         state.identity = self._policy.identities.resolve(name)
         identity = self._policy.judge(hello, state.identity)

@@ -1,16 +1,19 @@
 """What one listener demands of a handshake, and what follows for a ClientHello."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from config.schema import HttpProtocol, PqPolicy
+from config.schema import PqPolicy
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.passthrough import PassthroughTable
 from proxy.tls.policy import breaks_under_require, has_no_common_group, outcome, refuses
 from proxy.tls.protocols import ProtocolOffer
-from proxy.tls.results import Established, FailureReason
+from proxy.tls.records import ClientHelloReader
+from proxy.tls.results import Established, FailureReason, UnopenedHello
 from proxy.tls.server_hello import ServerHello
 
 if TYPE_CHECKING:
@@ -41,6 +44,13 @@ class HandshakePolicy:
     alert_context: "ssl.SSLContext"
     tls_limits: "TlsLimits"
     protocols: ProtocolOffer
+    passthrough: PassthroughTable | None = None
+    """Server names whose TLS is not opened here; None if there is none."""
+
+    def unopened(self, name: str | None, groups: Sequence[int], reader: ClientHelloReader) -> UnopenedHello | None:
+        """What goes to a server as it is; None if a client that asks for this name is for us."""
+        upstream = None if self.passthrough is None else self.passthrough.upstream_for(name)
+        return None if upstream is None or name is None else UnopenedHello(name, upstream, groups, reader.wire)
 
     def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ServerIdentity | ConnectionRefusal:
         """The identity that answers the client, or why it gets none.
@@ -50,7 +60,7 @@ class HandshakePolicy:
         if self.protocols.refuses(hello.alpn):
             # RFC 7301 section 3.2
             offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:_LISTED_PROTOCOLS])
-            detail = f"offered {offered}" if offered else "offered no protocol, and the listener has HTTP/2 only"
+            detail = f"offered {offered}" if offered else "offered no protocol, and the listener needs one"
             alert = AlertDescription.NO_APPLICATION_PROTOCOL
             return ConnectionRefusal(FailureReason.NO_APPLICATION_PROTOCOL, alert, detail)
         if identity is None:
@@ -72,7 +82,7 @@ class HandshakePolicy:
         identity: ServerIdentity,
         server_hello: ServerHello,
         signing_seconds: float | None,
-        protocol: HttpProtocol,
+        protocol: str,
         *,
         retried: bool,
     ) -> Established:

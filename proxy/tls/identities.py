@@ -39,10 +39,19 @@ class ServerIdentity:
 class IdentityTable:
     """The identities of one listener."""
 
-    __slots__ = ("_by_name", "_default")
+    __slots__ = ("_by_name", "_default", "_served")
 
-    def __init__(self, identities: Iterable[ServerIdentity], default: ServerIdentity | None) -> None:
-        """`default` answers for unknown and missing names; None refuses them."""
+    def __init__(
+        self,
+        identities: Iterable[ServerIdentity],
+        default: ServerIdentity | None,
+        served: frozenset[str] | None = None,
+    ) -> None:
+        """`default` answers for unknown and missing names; None refuses them.
+
+        `served` are the only names that the listener has something for; None: all.
+        """
+        self._served = served
         self._by_name: Mapping[str, ServerIdentity] = {name: one for one in identities for name in one.names}
         self._default = default
 
@@ -50,6 +59,8 @@ class IdentityTable:
         """Find the identity: exact name, then wildcard of one label (RFC 6125 section 6.4.3), then
         the default, else None.
         """
+        if self._served is not None and (server_name is None or not is_covered(server_name, self._served)):
+            return None
         if server_name is not None:
             exact = self._by_name.get(server_name)
             if exact is not None:

@@ -1,9 +1,12 @@
-"""The versions of HTTP that one listener offers by ALPN (RFC 7301). Pure."""
+"""The protocols that one listener offers by ALPN (RFC 7301). Pure."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from config.schema import HttpProtocol
+
+BARE_TCP: Final = "tcp"
+"""What a client of a TCP listener speaks that has agreed on no protocol by ALPN."""
 
 
 class ProtocolOffer:
@@ -15,22 +18,35 @@ class ProtocolOffer:
 
     __slots__ = ("_names", "_spoken")
 
-    def __init__(self, protocols: Sequence[HttpProtocol]) -> None:
-        """Offer `protocols`."""
-        self._names: Final = frozenset(one.value.encode() for one in protocols)
-        self._spoken: Final[dict[str | None, HttpProtocol]] = {one.value: one for one in protocols}
-        if HttpProtocol.HTTP_1 in protocols:
-            self._spoken[None] = HttpProtocol.HTTP_1
+    def __init__(self, protocols: Sequence[str], without_alpn: str | None) -> None:
+        """Offer `protocols`. `without_alpn` is what a client without ALPN speaks.
+
+        None refuses such a client.
+        """
+        self._names: Final = frozenset(str(one).encode() for one in protocols)
+        self._spoken: Final[dict[str | None, str]] = {str(one): one for one in protocols}
+        if without_alpn is not None:
+            self._spoken[None] = without_alpn
+
+    @classmethod
+    def of_http(cls, protocols: Sequence[HttpProtocol]) -> "ProtocolOffer":
+        """Offer versions of HTTP.
+
+        A client without ALPN speaks HTTP/1.1: HTTP/2 over TLS needs ALPN (RFC 9113 section 3.2).
+        """
+        return cls(protocols, HttpProtocol.HTTP_1 if HttpProtocol.HTTP_1 in protocols else None)
 
     def refuses(self, offered: tuple[bytes, ...]) -> bool:
         """Whether a client that offers these protocols has none in common with us.
 
-        A client without ALPN offers nothing and speaks HTTP/1.1: HTTP/2 over TLS needs ALPN (RFC
-        9113 section 3.2). OpenSSL would complete the handshake without a protocol.
+        OpenSSL would complete the handshake without a protocol. A listener that offers none does
+        not take part in ALPN: it ignores what a client offers (RFC 7301 section 3.1).
         """
-        return self._names.isdisjoint(offered) if offered else None not in self._spoken
+        if not offered or not self._names:
+            return None not in self._spoken
+        return self._names.isdisjoint(offered)
 
-    def spoken(self, chosen: str | None) -> HttpProtocol | None:
+    def spoken(self, chosen: str | None) -> str | None:
         """What a client speaks for which OpenSSL chose `chosen`, None if nothing.
 
         Returns None for a client that we do not serve: its second ClientHello offers less than its
@@ -38,6 +54,12 @@ class ProtocolOffer:
         """
         return self._spoken.get(chosen)
 
-    def has(self, protocol: HttpProtocol) -> bool:
-        """Whether it is offered."""
-        return protocol.value in self._spoken
+    def has(self, protocol: str) -> bool:
+        """Whether a connection that speaks `protocol` could be made now.
+
+        A name of HTTP in the list of a TCP listener is not HTTP to us.
+        """
+        return any(
+            one == protocol and isinstance(one, HttpProtocol) is isinstance(protocol, HttpProtocol)
+            for one in self._spoken.values()
+        )

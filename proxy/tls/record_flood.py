@@ -20,6 +20,9 @@ RECORDS_WITHOUT_DATA: Final = 512
 FORGIVEN_PER_SECOND: Final = 16.0
 # An upload with an empty record before each full one is odd, and no flood.
 DATA_BYTES_PER_RECORD: Final = 1_024
+_MINUTE: Final = 60.0
+# Record header 5, handshake header 4, request 1, content type 1, tag 16.
+_KEY_UPDATE_WIRE_BYTES: Final = 27
 # RFC 8446 section 5.1: type, version, length
 _HEADER_BYTES: Final = 5
 
@@ -91,3 +94,21 @@ class RecordTally:
         self._charged = max(0.0, self._charged - forgiven) + silent
         self._charged_at = now
         return self._charged > RECORDS_WITHOUT_DATA
+
+
+class KeyUpdateTally:
+    """Counts the new keys that a peer asks for, by our answers (RFC 8446 section 4.6.3)."""
+
+    __slots__ = ("_minute_ends", "count")
+
+    def __init__(self) -> None:
+        """It has asked for none."""
+        self.count = 0
+        """Of this minute."""
+        self._minute_ends = 0.0
+
+    def answered(self, answer_bytes: int, now: float) -> None:
+        """So many bytes answer the peer."""
+        if now >= self._minute_ends:
+            self._minute_ends, self.count = now + _MINUTE, 0
+        self.count += max(1, answer_bytes // _KEY_UPDATE_WIRE_BYTES)

@@ -119,6 +119,8 @@ class HelloError(Exception):
     ) -> None:
         """Keep the facts."""
         super().__init__(reason, where, found, limit)
+        self.server_name: str | None = None
+        """The name that a client asks for which is only too old."""
         self.reason = reason
         self.where = where
         self.found = found

@@ -14,6 +14,7 @@ from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
 
 if TYPE_CHECKING:
+    from proxy.net.sockets import SocketStream
     from proxy.tls.stream import TlsStream
 
 
@@ -110,8 +111,8 @@ class Established:
     """
     breaks_under_require: bool
     """Whether the policy `require` would have refused this client."""
-    protocol: HttpProtocol
-    """What the client speaks: ALPN settles it."""
+    protocol: str
+    """What the client speaks: ALPN settles it. A version of HTTP is an `HttpProtocol`."""
     client: ClientCertificate | None
     """How the client has proved who it is; None if it showed no certificate."""
     cipher_suite: int
@@ -128,7 +129,7 @@ class Established:
         is_resumed: bool,
         signing_seconds: float | None = None,
         breaks_under_require: bool = False,
-        protocol: HttpProtocol = HttpProtocol.HTTP_1,
+        protocol: str = HttpProtocol.HTTP_1,
         client: ClientCertificate | None = None,
         cipher_suite: int = 0,
     ) -> None:
@@ -191,8 +192,21 @@ class Failed:
         return self.reason in _TURNED_AWAY
 
 
+@dataclass(frozen=True, slots=True)
+class UnopenedHello:
+    """A ClientHello whose connection goes to a server as it is."""
+
+    server_name: str
+    upstream: str
+    """The name of the upstream that gets it."""
+    groups: Sequence[int]
+    """The key exchange groups that the client offers, by code point."""
+    wire: bytes
+    """Everything that the client has sent so far."""
+
+
 class HandshakeObserver(Protocol):
-    """The object that waits for the result. One of the last three methods is called, once."""
+    """The object that waits for the result. One of the last four methods is called, once."""
 
     def hello_complete(self) -> bool:
         """The client has shown a whole ClientHello; whether its handshake may go on."""
@@ -208,6 +222,9 @@ class HandshakeObserver(Protocol):
 
     def handshake_failed(self, failure: Failed) -> None:
         """There will be no connection; the socket closes by itself."""
+
+    def left_unopened(self, hello: UnopenedHello, stream: "SocketStream") -> None:
+        """The client's TLS is not for us. Set `stream.owner`: the stream is reading."""
 
     def challenge_answered(self, server_name: str) -> None:
         """A CA saw what it asked for; the socket closes by itself."""

@@ -29,7 +29,7 @@ from proxy.net.byte_stream import NO_OWNER, ByteOwner, PlaintextOwner, StreamOwn
 from proxy.net.sockets import SocketStream
 from proxy.tls import libssl
 from proxy.tls.bio_pair import BioPair
-from proxy.tls.record_flood import RecordFlood, RecordTally
+from proxy.tls.record_flood import KeyUpdateTally, RecordFlood, RecordTally
 from proxy.tls.tls_object import TlsObject, say_goodbye
 from proxy.tls.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES, WaitingData
 
@@ -39,9 +39,6 @@ _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 # Three records are one send of 48 KiB to a server. Four do not fit into one segment of the loopback
 # interface (65,483 bytes): their send costs up to twice as much for a byte.
 _READS: Final = 3
-_MINUTE: Final = 60.0
-# Record header 5, handshake header 4, request 1, content type 1, tag 16.
-_KEY_UPDATE_WIRE_BYTES: Final = 27
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +61,11 @@ class TlsStream(StreamOwner[memoryview]):
         "_clock",
         "_close_notify_seen",
         "_ending",
+        "_ends_writing",
         "_failure",
+        "_has_said_goodbye",
         "_key_updates",
         "_limits",
-        "_minute_ends",
         "_raw",
         "_sealed_tickets",
         "_silent",
@@ -106,13 +104,13 @@ class TlsStream(StreamOwner[memoryview]):
         self.reads_on = False
         """Whether a turn takes several full records: of a body that a server takes."""
         self._ending: _Ending | None = None
+        self._ends_writing = self._has_said_goodbye = False
         self._waiting: WaitingData | None = None
         self.records: Final = RecordTally()  # public for the one who gave `tls` more than the handshake
         self._silent = 0  # of the records that were read last, those without data
         self._tickets = tickets if isinstance(tickets, int) else 0
         self._sealed_tickets = tickets if isinstance(tickets, bytes) else b""
-        self._key_updates = 0
-        self._minute_ends = 0.0
+        self._key_updates: KeyUpdateTally | None = None
         self._failure: OSError | None = None
         raw.owner = self
 
@@ -190,11 +188,10 @@ class TlsStream(StreamOwner[memoryview]):
         """Send OpenSSL's alert, or its answers to a KeyUpdate (RFC 8446 section 4.6.3)."""
         answer = self._bios.outgoing.read()
         if self._failure is None:
-            now = self._clock()
-            if now >= self._minute_ends:
-                self._minute_ends, self._key_updates = now + _MINUTE, 0
-            self._key_updates += max(1, len(answer) // _KEY_UPDATE_WIRE_BYTES)
-        self._raw.write(self._behind_tickets(answer))
+            self._key_updates = self._key_updates or KeyUpdateTally()
+            self._key_updates.answered(len(answer), self._clock())
+        if not self._has_said_goodbye:
+            self._raw.write(self._behind_tickets(answer))
 
     def _behind_tickets(self, output: bytes) -> bytes:
         """Put records behind the tickets that are made already."""
@@ -207,7 +204,7 @@ class TlsStream(StreamOwner[memoryview]):
             self.owner.data_received(data)
         if self._failure is not None:
             self._fail(self._failure)
-        elif self._key_updates > self._limits.key_updates_per_minute:
+        elif self._key_updates is not None and self._key_updates.count > self._limits.key_updates_per_minute:
             self._refuse(RecordFlood("TLS key updates"))
         elif self._silent > 0 and self.records.is_flood(self._silent, read_last, self._clock()):
             self._refuse(RecordFlood("TLS records without data"))
@@ -282,6 +279,8 @@ class TlsStream(StreamOwner[memoryview]):
             self._encrypt(waiting.take())
         if not waiting:
             self._waiting = None
+            if self._ends_writing and self._ending is None:
+                self._say_goodbye()
 
     def pause_writing(self) -> None:
         """Pass on that the peer takes no more."""
@@ -295,6 +294,20 @@ class TlsStream(StreamOwner[memoryview]):
             self.owner.resume_writing()
 
     # -- ending
+
+    def end_writing(self) -> None:
+        """End our direction: it has no effect on the other one (RFC 8446 section 6.1)."""
+        self._ends_writing = True
+        if self._ending is None and not self._waiting:
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        if not self._has_said_goodbye:
+            self._has_said_goodbye = True
+            say_goodbye(self._tls)
+            self._raw.write(self._behind_tickets(self._bios.outgoing.read()))
+            if self._ending is None:
+                self._raw.end_writing()
 
     def end(self) -> None:
         """Close cleanly: flush, close_notify, FIN; then discard what comes, for a limited time."""
@@ -313,8 +326,7 @@ class TlsStream(StreamOwner[memoryview]):
         while waiting:
             self._encrypt(waiting.take())
         if ending is _Ending.CLEAN:
-            say_goodbye(self._tls)
-            self._raw.write(self._behind_tickets(self._bios.outgoing.read()))
+            self._say_goodbye()
         if self._close_notify_seen:
             self._raw.end_at_once()
         else:

@@ -16,9 +16,10 @@ from typing import Protocol
 from config.schema import HttpProtocol, ServerAddress
 from config.upstream import ProxyHeaderVersion
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
-from proxy.net.byte_stream import ByteOwner, ByteStream
+from proxy.net.byte_stream import ByteOwner, TwoWayStream
+from proxy.net.linger import Linger
 from proxy.net.shared_io import SharedIo
-from proxy.net.sockets import Linger, SocketStream
+from proxy.net.sockets import SocketStream
 from proxy.net.tcp_options import tune
 from proxy.tls.bio_pair import BioPair
 from proxy.tls.results import openssl_code
@@ -38,7 +39,8 @@ class DialSettings:
     server_name: str
     tls_limits: TlsLimits
     linger: Linger
-    http: HttpProtocol = HttpProtocol.HTTP_1
+    http: HttpProtocol | None = HttpProtocol.HTTP_1
+    """What the server speaks; None for bytes over TCP."""
     proxy_header: ProxyHeaderVersion | None = None
     """Of the header that the server wants first, if it wants one."""
 
@@ -46,7 +48,7 @@ class DialSettings:
 class DialOutcome(Protocol):
     """Learns, once, how a dial ended."""
 
-    def dial_succeeded(self, stream: ByteStream) -> None:
+    def dial_succeeded(self, stream: TwoWayStream) -> None:
         """The stream is the caller's. Reading has not started."""
 
     def dial_failed(self, error: BaseException) -> None:
@@ -76,7 +78,7 @@ async def dial(
     settings: DialSettings,
     owner: ByteOwner,
     header: bytes = b"",
-) -> ByteStream:
+) -> TwoWayStream:
     """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`.
 
     `header` is sent first, also before TLS: a PROXY header, which the kernel takes at once.
@@ -177,16 +179,23 @@ async def _handshake(
             await loop.sock_sendall(sock, bios.outgoing.read())
         if is_finished:
             leftover = bios.incoming.read()
-            if settings.http is HttpProtocol.HTTP_2:  # a server that speaks first is right to: it sends SETTINGS
-                if tls.selected_alpn_protocol() != HttpProtocol.HTTP_2:
-                    raise UpstreamFailure(UpstreamFault.NOT_HTTP2, f"{settings.address}: it did not choose h2 by ALPN")
-            else:
-                _refuse_early_data(tls, bios, leftover)
+            _judge(tls, bios, leftover, settings)
             return tls, bios, leftover
         received = await loop.sock_recv(sock, 16_384)
         if not received:
             raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
         bios.incoming.write(received)
+
+
+def _judge(tls: TlsObject, bios: BioPair, leftover: bytes, settings: DialSettings) -> None:
+    """Whether the server keeps to its protocol so far. Raises `UpstreamFailure` or `OSError`.
+
+    A server of HTTP/2 is right to speak first: it sends SETTINGS. So is a server of TCP.
+    """
+    if settings.http is HttpProtocol.HTTP_1:
+        _refuse_early_data(tls, bios, leftover)
+    elif settings.http is HttpProtocol.HTTP_2 and tls.selected_alpn_protocol() != HttpProtocol.HTTP_2:
+        raise UpstreamFailure(UpstreamFault.NOT_HTTP2, f"{settings.address}: it did not choose h2 by ALPN")
 
 
 def _refuse_early_data(tls: TlsObject, bios: BioPair, leftover: bytes) -> None:

@@ -45,6 +45,7 @@ class StreamPool:
     """The connections to one server. Its `owner` is set before the first request."""
 
     owner: PoolOwner
+    has_websockets: Final = True
 
     def __init__(self, settings: PoolSettings, resources: PoolResources) -> None:
         """The first request dials the first connection."""

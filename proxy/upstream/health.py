@@ -20,8 +20,9 @@ from config.schema import HttpProtocol, ServerAddress
 from config.upstream import ProxyHeaderVersion
 from proxy.http.head import Header
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
+from proxy.upstream.dial import connect
 from proxy.upstream.h2_health import http2_status
-from proxy.upstream.headed_health import headed_status
+from proxy.upstream.headed_health import connect_with_header, headed_status
 
 _USER_AGENT: Final = "plexigate-health"
 
@@ -34,7 +35,8 @@ class HealthCheck:
     address: ServerAddress
     host: str
     """For the Host field."""
-    path: str
+    path: str | None
+    """Is None where a connection that can be made is a good answer."""
     interval_seconds: float
     jitter: float
     """The share of the interval by which it varies, up and down."""
@@ -179,6 +181,9 @@ def _refuse_own(error: OSError, check: HealthCheck) -> None:
 
 async def _ask(check: HealthCheck) -> bool:
     least, most = check.statuses
+    if check.path is None:
+        await _connect(check)
+        return True
     if check.http is HttpProtocol.HTTP_2:
         async with asyncio.timeout(check.timeout_seconds):
             status = await http2_status(check.address, check.tls, check.server_name, _fields(check))
@@ -217,11 +222,29 @@ def _request(check: HealthCheck) -> bytes:
     return "\r\n".join((*lines, "", "")).encode("ascii")
 
 
+async def _connect(check: HealthCheck) -> None:
+    """Make a connection, with TLS if there is any, and close it."""
+    async with asyncio.timeout(check.timeout_seconds):
+        if check.proxy_header is None:
+            sock = await connect(asyncio.get_running_loop(), check.address)
+        else:
+            sock = await connect_with_header(check.address, check.proxy_header)
+        if check.tls is None:
+            sock.close()
+            return
+        try:
+            _, writer = await asyncio.open_connection(sock=sock, ssl=check.tls, server_hostname=check.server_name)
+        except BaseException:
+            sock.close()
+            raise
+    writer.transport.abort()
+
+
 def _fields(check: HealthCheck) -> list[Header]:
     return [
         (b":method", b"GET"),
         (b":scheme", b"http" if check.tls is None else b"https"),
         (b":authority", check.host.encode("ascii")),
-        (b":path", check.path.encode("ascii")),
+        (b":path", (check.path or "/").encode("ascii")),
         (b"user-agent", _USER_AGENT.encode("ascii")),
     ]

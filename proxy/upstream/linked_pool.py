@@ -46,6 +46,7 @@ class LinkedPool:
     """The connections to one server. Its `owner` is set before the first request."""
 
     owner: PoolOwner
+    has_websockets: Final = True
 
     def __init__(self, settings: PoolSettings, resources: PoolResources, version: ProxyHeaderVersion) -> None:
         """The first request dials the first connection. `version` is that of the headers."""

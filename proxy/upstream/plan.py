@@ -10,6 +10,7 @@ from proxy.upstream.h2_pool import StreamPool
 from proxy.upstream.linked_pool import LinkedPool
 from proxy.upstream.pool import Pool, PoolResources, PoolSettings
 from proxy.upstream.server import Server, ServerConnections, ServerRules
+from proxy.upstream.tcp_dials import TcpDials
 from proxy.upstream.upstream import Upstream, UpstreamRules
 from proxy.upstream.waiting import ServerLimits
 
@@ -70,6 +71,8 @@ def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream |
 
 def _connections(settings: PoolSettings, resources: PoolResources) -> ServerConnections:
     dialling = settings.dialling
+    if dialling.http is None:
+        return TcpDials(settings, resources)
     if dialling.http is HttpProtocol.HTTP_2:
         return StreamPool(settings, resources)
     if dialling.proxy_header is not None:

@@ -38,6 +38,10 @@ class ServerConnections(Protocol):
     """All requests that ever asked for a connection."""
 
     @property
+    def has_websockets(self) -> bool:
+        """Whether its tunnels are WebSockets, and not connections of TCP."""
+
+    @property
     def http2(self) -> StreamCounts:
         """What is counted of its HTTP/2."""
 
@@ -141,12 +145,12 @@ class Server:
             upstream=upstream,
             server=self.name,
             state=self.state,
-            open=now.open,
+            open=now.open if connections.has_websockets else len(self.tunnels),
             idle=now.idle,
             dialling=now.dialling,
             waiting=now.waiting,
             requests=connections.requests,
-            websockets=len(self.tunnels),
+            websockets=len(self.tunnels) if connections.has_websockets else 0,
             failures=self.failures,
             ejections=self._record.count,
             wait_seconds=connections.line.wait_seconds,

@@ -17,7 +17,7 @@ from proxy.building.clients import client_trusts
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.error_pages import error_pages
 from proxy.building.foundation import Foundation
-from proxy.building.listeners import listener_runtimes
+from proxy.building.listeners import listener_runtimes, relay_rules
 from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.building.providers import provider_problems
 from proxy.building.public_trust import publicly_trusted
@@ -75,8 +75,16 @@ class Generation:
         """Set up the pools of a loop. The new runtime keeps unchanged ones of `previous`."""
         upstreams = upstreams_from(self.upstreams, resources, {} if previous is None else previous.upstreams)
         policies = {name: runtime.policy for name, runtime in self.listeners.items()}
-        logs_query = self.loaded.config.log.query
-        return HttpRuntime(self.routes, self.limits, logs_query, policies, upstreams, self.error_pages)
+        config = self.loaded.config
+        return HttpRuntime(
+            self.routes,
+            self.limits,
+            config.log.query,
+            policies,
+            upstreams,
+            error_pages=self.error_pages,
+            relays=relay_rules(config),
+        )
 
 
 def build(  # noqa: PLR0913 - what it is made of, each from somewhere else

@@ -107,7 +107,7 @@ def another(value: Any, kind: object = None) -> object:
         case int() | float():
             return value + 1
         case dict():
-            return {} if value else {"other": "other"}
+            return {} if value else {"other.test": "other"}
         case tuple():
             return value[1:] if value else ("other",)
         case _:

@@ -76,7 +76,8 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
         (
             '[upstream.a]\nservers = ["http://a", "b"]',
             'f: upstream.a.servers[1]: found "b"; allowed: an address such as "http://127.0.0.1:8000", '
-            '"https://chat.internal" or "unix:/run/chat.sock"',
+            '"https://chat.internal" or "unix:/run/chat.sock", for a listener with protocol "tcp" also '
+            '"tcp://127.0.0.1:6667" or "tls://irc.internal:6697"',
         ),
         (
             '[upstream.a]\nservers = [{ address = "http://a", weight = 0 }]',

@@ -55,7 +55,6 @@ def test_an_upstream_over_tls_may_say_whom_to_trust_and_who_it_is() -> None:
         ({"balance": "sticky-cookie", "cookie": {}}, "secret"),
         ({"balance": "sticky-cookie", "cookie": {"secret": "s", "name": "a=b"}}, "name"),
         ({"balance": "sticky-cookie", "cookie": {"secret": "s", "same_site": "Lax"}}, "same_site"),
-        ({"health": {}}, "path"),
         ({"health": {"path": "healthz"}}, "path"),
         ({"health": {"path": "/a b"}}, "path"),
         ({"health": {"path": "/a#b"}}, "path"),

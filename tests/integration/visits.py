@@ -81,7 +81,7 @@ def visits(directory: Path, mark: Callable[[], object]) -> Callable[[], None]:
         400_000,
         build_alert_context(),
         TlsLimits(32),
-        ProtocolOffer(_PROTOCOLS),
+        ProtocolOffer.of_http(_PROTOCOLS),
     )
     turned_away = TurnedAway(loop, http.counters.failure, lambda *_: None)
     scarcity = Scarcity(loop, FakeFigures(), http, turned_away.add)

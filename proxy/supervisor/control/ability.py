@@ -95,6 +95,9 @@ class Ability:
         for route in config.route:
             if route.upstream is not None:
                 routes[route.upstream].append(route.entry_name)
+        for name, listener in config.listener.items():
+            for upstream in (*listener.tcp_upstreams, *map(str, listener.passthrough.values())):
+                routes[upstream].append(f"listener {name}")
         return [
             UpstreamFacts(
                 name,
@@ -109,7 +112,7 @@ class Ability:
                     for address in (str(one.address) for one in upstream.servers)
                 ],
             )
-            for name, upstream in config.upstream.items()
+            for name, upstream in config.all_upstreams.items()
         ]
 
 

@@ -18,7 +18,7 @@ class ServerControl:
         self._require(upstream, server)
         config = self._served.edition.loaded.config
         limit = config.limits.drain_seconds if seconds is None else seconds
-        others = [address for one in config.upstream[upstream].servers if (address := str(one.address)) != server]
+        others = [address for one in config.all_upstreams[upstream].servers if (address := str(one.address)) != server]
         return await self._servers.drain(upstream, server, limit, others)
 
     async def undrain(self, upstream: str, server: str) -> None:

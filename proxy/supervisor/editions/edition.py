@@ -102,7 +102,7 @@ class Edition:
         """Every server of every upstream, and whether it is checked."""
         return {
             (name, str(server.address)): settings.health is not None
-            for name, settings in self.loaded.config.upstream.items()
+            for name, settings in self.loaded.config.all_upstreams.items()
             for server in settings.servers
         }
 

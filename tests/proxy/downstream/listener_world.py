@@ -86,7 +86,7 @@ def runtime(
         400_000,
         build_alert_context(),
         TlsLimits(32),
-        ProtocolOffer(protocols),
+        ProtocolOffer.of_http(protocols),
     )
     return ListenerRuntime(name, policy, cipher_suites(SecurityLevel.STANDARD), LIMITS, (), LINGER)
 

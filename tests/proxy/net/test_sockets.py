@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.net.linger import Linger
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
 from proxy.net.shared_io import SharedIo
-from proxy.net.sockets import Linger, SocketStream
+from proxy.net.sockets import SocketStream
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire, broken_pipe
 
 MEGABYTE = 1_000_000

@@ -146,7 +146,7 @@ class World:
             wire_bytes=200_000,
             alert_context=build_alert_context(),
             tls_limits=TlsLimits(32),
-            protocols=ProtocolOffer(self.protocols),
+            protocols=ProtocolOffer.of_http(self.protocols),
         )
 
     def services(self) -> FlightServices:

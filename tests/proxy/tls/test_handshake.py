@@ -174,7 +174,7 @@ class World:
             wire_bytes=self.wire_bytes,
             alert_context=build_alert_context(),
             tls_limits=TlsLimits(32),
-            protocols=ProtocolOffer(self.protocols),
+            protocols=ProtocolOffer.of_http(self.protocols),
         )
 
     def attempt(

@@ -38,7 +38,7 @@ def policy_of(
         wire_bytes=400_000,
         alert_context=build_alert_context(),
         tls_limits=TlsLimits(32),
-        protocols=ProtocolOffer(protocols),
+        protocols=ProtocolOffer.of_http(protocols),
     )
 
 
@@ -68,7 +68,7 @@ def test_client_without_alpn_finds_nothing_where_there_is_only_http_2() -> None:
     assert policy_of(PqPolicy.PREFER, protocols=(H2,)).judge(hello, IDENTITY) == ConnectionRefusal(
         F.NO_APPLICATION_PROTOCOL,
         A.NO_APPLICATION_PROTOCOL,
-        "offered no protocol, and the listener has HTTP/2 only",
+        "offered no protocol, and the listener needs one",
     )
 
 

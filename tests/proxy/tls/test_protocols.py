@@ -29,7 +29,7 @@ def test_a_client_needs_a_protocol_of_ours(
     offered: tuple[bytes, ...],
     is_refused: bool,  # noqa: FBT001 - a parameter
 ) -> None:
-    assert ProtocolOffer(ours).refuses(offered) is is_refused
+    assert ProtocolOffer.of_http(ours).refuses(offered) is is_refused
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_a_client_needs_a_protocol_of_ours(
 def test_what_openssl_chose_is_spoken_and_http_1_1_without_alpn(
     ours: tuple[HttpProtocol, ...], chosen: str | None, spoken: HttpProtocol | None
 ) -> None:
-    assert ProtocolOffer(ours).spoken(chosen) is spoken
+    assert ProtocolOffer.of_http(ours).spoken(chosen) is spoken
 
 
 @pytest.mark.parametrize("ours", [BOTH, ONLY_H1, ONLY_H2])
 def test_it_has_what_it_was_made_of(ours: tuple[HttpProtocol, ...]) -> None:
-    assert [one for one in BOTH if ProtocolOffer(ours).has(one)] == list(ours)
+    assert [one for one in BOTH if ProtocolOffer.of_http(ours).has(one)] == list(ours)

@@ -201,7 +201,7 @@ class TestVerified:
     ) -> None:
         context = authority.issue(f"alpn-{len(protocols)}").server_context()
         context.set_alpn_protocols(protocols)
-        tls = build_client_context(UpstreamTls(authority.path, None, None, GROUPS, HttpProtocol.HTTP_2))
+        tls = build_client_context(UpstreamTls(authority.path, None, None, GROUPS, (HttpProtocol.HTTP_2,)))
         async with serving(echo, context=context) as address:
             if is_good:
                 owner = Arrival()

@@ -1,0 +1,141 @@
+"""What listeners for TCP, and those that pass TLS through, say about other tables. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from config.addresses import is_covered
+from config.listener import REJECT, ListenerConfig
+from config.omissions import Omissions
+from config.problems import Problem, Severity, shown
+from config.schema import Config, UpstreamConfig
+from config.tcp import ListenerProtocol
+from config.upstream import Balance, HashKind, HealthConfig
+
+# Keys that mean nothing without HTTP: written there they are a mistake.
+_HTTP_UPSTREAM_KEYS = ("http", "cookie", "first_byte_seconds", "stall_seconds", "idle_seconds")
+_HTTP_HEALTH_KEYS = ("path", "host", "statuses")
+_TCP_LISTENER_KEYS = ("upstream", "upstream_by_name", "alpn", "alpn_required")
+
+
+def tcp_problems(config: Config, file: str, omissions: Omissions) -> Iterator[Problem]:
+    """Every problem of TCP listeners and of passthrough that spans tables or keys."""
+    checks = _TcpChecks(config, file, omissions)
+    for name, listener in config.listener.items():
+        if listener.protocol is ListenerProtocol.TCP:
+            yield from checks.tcp_listener(name, listener)
+        else:
+            yield from checks.http_listener(name, listener)
+        yield from checks.passthrough(name, listener)
+    for name, upstream in config.upstream.items():
+        if upstream.is_without_http or name in config.tcp_upstreams:
+            yield from checks.tcp_upstream(name, upstream)
+        else:
+            yield from checks.http_upstream(name, upstream)
+    yield from checks.routes()
+
+
+@dataclass(frozen=True, slots=True)
+class _TcpChecks:
+    config: Config
+    file: str
+    omissions: Omissions
+
+    def http_listener(self, name: str, listener: ListenerConfig) -> Iterator[Problem]:
+        for key in _TCP_LISTENER_KEYS:
+            if key in listener.model_fields_set:
+                found = f"{key} on a listener for HTTP"
+                yield self._error(("listener", name, key), found, 'protocol = "tcp" beside it; for HTTP a [[route]]')
+
+    def tcp_listener(self, name: str, listener: ListenerConfig) -> Iterator[Problem]:
+        if "http" in listener.model_fields_set:
+            allowed = 'no http here: a listener with protocol = "tcp" offers the protocols of alpn'
+            yield self._error(("listener", name, "http"), 'http beside protocol = "tcp"', allowed)
+        if not (listener.upstream or listener.upstream_by_name or listener.passthrough):
+            allowed = "an upstream for all names, upstream_by_name, or passthrough"
+            yield self._error(("listener", name, "upstream"), "nothing", allowed)
+        if listener.alpn_required and not listener.alpn:
+            allowed = 'a list of protocols beside it, such as alpn = ["irc"]'
+            yield self._error(("listener", name, "alpn_required"), "alpn_required without alpn", allowed)
+        if listener.default != REJECT and listener.upstream is None:
+            allowed = f'"{REJECT}", or an upstream for the names that upstream_by_name does not have'
+            yield self._error(("listener", name, "default"), f"{shown(listener.default)} without upstream", allowed)
+        yield from self._known_upstreams(name, listener)
+
+    def _known_upstreams(self, name: str, listener: ListenerConfig) -> Iterator[Problem]:
+        named: dict[tuple[str, ...], str] = {
+            ("upstream_by_name", server): one for server, one in listener.upstream_by_name.items()
+        }
+        if listener.upstream is not None:
+            named["upstream",] = listener.upstream
+        known = frozenset(self.config.upstream) | self.omissions.names("upstream")
+        for place, upstream in named.items():
+            if upstream not in known:
+                listed = ", ".join(f'"{one}"' for one in sorted(known)) or "there is none"
+                yield self._error(("listener", name, *place), shown(upstream), f"the name of an upstream: {listed}")
+            elif (there := self.config.upstream.get(upstream)) is not None and _speaks_http(there):
+                found = f"{shown(upstream)}, whose servers speak HTTP"
+                yield self._error(("listener", name, *place), found, "an upstream with tcp://, tls:// or unix: servers")
+        names = self._identity_names()
+        for server in listener.upstream_by_name:
+            if not is_covered(server, names) and not self.omissions.touch("identity"):
+                allowed = "a name of an identity, because clients can only reach these"
+                yield self._error(("listener", name, "upstream_by_name", server), shown(server), allowed)
+
+    def passthrough(self, name: str, listener: ListenerConfig) -> Iterator[Problem]:
+        names = self._identity_names()
+        for server in listener.passthrough:
+            if server in names:
+                allowed = "a name that no identity has: the TLS of a name is opened here, or passed through"
+                yield self._error(("listener", name, "passthrough", server), f"{shown(server)} of an identity", allowed)
+
+    def tcp_upstream(self, name: str, upstream: UpstreamConfig) -> Iterator[Problem]:
+        for key in _HTTP_UPSTREAM_KEYS:
+            if key in upstream.model_fields_set:
+                yield self._error(("upstream", name, key), f"{key} of servers for TCP", "this key only for HTTP")
+        if upstream.balance is Balance.STICKY_COOKIE:
+            allowed = '"least-connections", "round-robin" or "consistent-hash" by "address": there are no cookies'
+            yield self._error(("upstream", name, "balance"), '"sticky-cookie" of servers for TCP', allowed)
+        if upstream.hash_on is not None and upstream.hash_on.kind is not HashKind.ADDRESS:
+            found = f'"{upstream.hash_on}" of servers for TCP'
+            yield self._error(("upstream", name, "hash_on"), found, '"address": no header is read')
+        for key in _HTTP_HEALTH_KEYS:
+            if upstream.health is not None and key in upstream.health.model_fields_set:
+                allowed = "no such key: a connection that can be made is a good answer"
+                yield self._error(("upstream", name, "health", key), f"{key} of servers for TCP", allowed)
+
+    def http_upstream(self, name: str, upstream: UpstreamConfig) -> Iterator[Problem]:
+        is_judged = not self.omissions.touch("upstream", name) and not self.omissions.touch("listener")
+        if isinstance(upstream.health, HealthConfig) and upstream.health.path is None and is_judged:
+            allowed = 'the path that each server is asked for, such as "/healthz"'
+            yield self._error(("upstream", name, "health", "path"), "nothing", allowed)
+
+    def routes(self) -> Iterator[Problem]:
+        listeners = self.config.listener.values()
+        is_http_gone = bool(listeners) and all(one.protocol is ListenerProtocol.TCP for one in listeners)
+        for index, route in enumerate(self.config.route):
+            upstream = None if route.upstream is None else self.config.upstream.get(route.upstream)
+            if upstream is None:
+                continue
+            if upstream.is_without_http:
+                found = f"{shown(route.upstream)}, whose servers are for TCP"
+                allowed = "an upstream with http://, https:// or unix: servers"
+                yield self._error(("route", index, "upstream"), found, allowed)
+            elif route.upstream in self.config.tcp_upstreams:
+                found = f'{shown(route.upstream)}, which a listener with protocol = "tcp" uses'
+                yield self._error(("route", index, "upstream"), found, "an upstream of its own for HTTP")
+            if is_http_gone and not self.omissions.touch("listener"):
+                better = 'a listener for HTTP: those with protocol = "tcp" read no requests, so no route is used'
+                yield self._warning(("route", index), f'a route for "{route.host}"', better)
+
+    def _identity_names(self) -> frozenset[str]:
+        return frozenset(name for identity in self.config.identity.values() for name in identity.names)
+
+    def _error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, allowed)
+
+    def _warning(self, location: tuple[str | int, ...], found: str, better: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, better, Severity.WARNING)
+
+
+def _speaks_http(upstream: UpstreamConfig) -> bool:
+    return any(server.address.scheme in {"http", "https"} for server in upstream.servers)
