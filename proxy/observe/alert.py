@@ -11,6 +11,9 @@ from typing import Any, Final
 
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 
+# A refused reload may name hundreds of problems. Receivers have limits: 4,096 bytes for ntfy.
+_LONGEST_TEXT: Final = 1_000
+
 VERSION: Final = 1
 """The version of the message. Receivers ignore fields that they do not know."""
 
@@ -45,12 +48,13 @@ class OpenAlert:
     def as_json(self) -> dict[str, Any]:
         """The facts for `plexigate alerts --json`, the status and the receivers."""
         concern = self.concern
+        text = concern.text if len(concern.text) <= _LONGEST_TEXT else f"{concern.text[:_LONGEST_TEXT]} ..."
         return {
             "kind": str(concern.kind),
             "subject": concern.subject,
             "urgency": str(concern.urgency),
             "since": utc(self.since),
-            "text": concern.text,
+            "text": text,
             "remedy": KINDS[concern.kind].remedy,
             "times": self.times,
         }

@@ -151,6 +151,14 @@ def test_a_day_of_faults(tmp_path: Path) -> None:
             until_found(lambda: "descriptors_short" not in open_kinds(running))
             until_found(lambda: taken.of("descriptors_short", "resolved"))
 
+            # a log that cannot be written
+            running.extra, before = running.extra + '[log]\nfile = "/dev/full"\n', running.extra
+            assert reload(running)
+            (lost,) = until_found(lambda: taken.of("log_lines_lost", "firing"))
+            assert lost["urgency"] == "serious"
+            running.extra = before
+            assert reload(running)
+
             # workers that end again and again
             for _ in range(3):
                 pid = running.worker_pids[0]
@@ -163,12 +171,15 @@ def test_a_day_of_faults(tmp_path: Path) -> None:
             code, text = alerts(running)
             assert (code, "workers_restart" in text, "certificate_expiring" in text) == (0, True, True)
             status = running.admin.status()
-            assert {one["kind"] for one in status["alerts"]} == {"workers_restart", "certificate_expiring"}
+            open_now = {"workers_restart", "certificate_expiring", "log_lines_lost"}
+            assert {one["kind"] for one in status["alerts"]} == open_now
             assert (
                 running.admin.metrics()["plexigate_alerts", (("kind", "workers_restart"), ("urgency", "critical"))] == 1
             )
             raised = [one["kind"] for one in running.events("alert_raised")]
-            assert sorted(raised) == sorted(one["kind"] for one in taken.bodies if one["state"] == "firing")
+            fired = sorted({one["kind"] for one in taken.bodies if one["state"] == "firing"})
+            lost_line = ["log_lines_lost"] if "log_lines_lost" not in raised else []
+            assert sorted(raised + lost_line) == fired, "each once; one line may be lost, as it says"
             program_got = [json.loads(line) for line in out.read_text().splitlines()]
             assert {one["key"] for one in program_got} == {one["key"] for one in taken.bodies}
 

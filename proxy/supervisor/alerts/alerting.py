@@ -134,7 +134,7 @@ class Alerting:
         concern = Concern(kind, "test", KINDS[kind].urgency, "this is a test: plexigate alerts test was called")
         notice = Notice(AlertState.FIRING, OpenAlert(concern, now, 1), now)
         couriers = [courier for courier, _ in self._couriers.values()]
-        faults = [await courier.deliver(notice) for courier in couriers]
+        faults = [await courier.test(notice) for courier in couriers]
         return [
             {"receiver": courier.receiver.kind, "to": courier.receiver.name, "ok": fault is None, "detail": fault}
             for courier, fault in zip(couriers, faults, strict=True)

@@ -40,6 +40,8 @@ class Courier:
         self._stirred = asyncio.Event()
         self._delivering = asyncio.Lock()
         self._failures = 0
+        self._is_tried_again = False
+        """Whether a test has arrived during a pause: the receiver works again."""
 
     def put(self, notice: Notice) -> None:
         """Deliver a message as soon as possible. Never waits."""
@@ -53,8 +55,8 @@ class Courier:
             if not self._unsent:
                 await self._stirred.wait()
                 continue
-            notice = self._unsent.first()
-            fault = await self.deliver(notice)
+            notice, self._is_tried_again = self._unsent.first(), False
+            fault = await self._deliver(notice)
             if fault is None:
                 self._unsent.sent(notice)
                 self._arrived()
@@ -64,8 +66,18 @@ class Courier:
                 self._tell(AlertFailed(self.receiver.name, fault))
             await self._pause(self._loop.time())
 
-    async def deliver(self, notice: Notice) -> str | None:
-        """Deliver one message at once. Returns why the receiver did not take it, or None."""
+    async def test(self, notice: Notice) -> str | None:
+        """Deliver a test at once. Returns why the receiver did not take it, or None.
+
+        If it arrives, what waits is tried at once too.
+        """
+        fault = await self._deliver(notice)
+        if fault is None:
+            self._is_tried_again = True
+            self._stirred.set()
+        return fault
+
+    async def _deliver(self, notice: Notice) -> str | None:
         async with self._delivering:
             try:
                 await self.receiver.take(json.dumps(notice.as_json(self._host)).encode() + b"\n")
@@ -85,7 +97,7 @@ class Courier:
         while True:
             self._stirred.clear()
             left = failed_at + self._waits(self._unsent.pause_seconds(self._failures)) - self._loop.time()
-            if left <= 0:
+            if left <= 0 or self._is_tried_again:
                 return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):

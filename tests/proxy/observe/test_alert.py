@@ -26,6 +26,12 @@ def test_a_message_has_these_fields() -> None:
     assert (notice.key, notice.urgency) == (CONCERN.key, AlertUrgency.CRITICAL)
 
 
+def test_a_long_text_is_cut() -> None:
+    long = Concern(AlertKind.RELOAD_REFUSED, "configuration", AlertUrgency.SERIOUS, "x" * 1_001)
+    text = OpenAlert(long, NOON, 1).as_json()["text"]
+    assert (len(text), text.endswith("x ...")) == (1_004, True)
+
+
 def test_two_concerns_of_one_kind_and_subject_are_one_alert() -> None:
     other = Concern(AlertKind.UPSTREAM_DOWN, "chat", AlertUrgency.WARNING, "another text")
     assert CONCERN.key == other.key

@@ -126,12 +126,23 @@ async def test_a_test_alert_waits_for_the_delivery_under_way(route: Route) -> No
     route.door.slow = asyncio.Event()
     route.courier.put(notice("a"))
     await until(lambda: route.door.inside == 1)
-    testing = asyncio.get_running_loop().create_task(route.courier.deliver(notice("test")))
+    testing = asyncio.get_running_loop().create_task(route.courier.test(notice("test")))
     await asyncio.sleep(0)
     route.door.slow.set()
     assert await testing is None
     await until(lambda: sorted(route.door.taken) == ["a", "test"])
     assert route.door.most_inside == 1
     route.door.is_open = False
-    assert await route.courier.deliver(notice("test")) == "it answered with status 500"
+    assert await route.courier.test(notice("test")) == "it answered with status 500"
     assert route.events() == [], "a person sees the answer"
+
+
+async def test_a_test_that_arrives_ends_the_pause(route: Route) -> None:
+    route.factor = 1.0
+    route.door.is_open = False
+    route.courier.put(notice("a", "warning"))
+    await until(lambda: route.pauses == [60.0])
+    assert await route.courier.test(notice("test")) == "it answered with status 500"
+    route.door.is_open = True
+    assert await route.courier.test(notice("test")) is None
+    await until(lambda: route.door.taken == ["test", "a"])
