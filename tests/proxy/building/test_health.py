@@ -5,6 +5,7 @@ import ssl
 import pytest
 
 from config.loader import load
+from config.upstream import ProxyHeaderVersion
 from proxy.building.health import health_checks
 from tests.configurations import MINIMAL_LISTENER, Site
 
@@ -66,3 +67,9 @@ def test_files_that_cannot_be_used_are_an_error(site: Site) -> None:
     text = MINIMAL_LISTENER + site.identity + REST.format(tls='ca = "missing.pem"', settings="")
     with pytest.raises(OSError, match="No such file"):
         health_checks((given := load(site.write(text))).file, given.config.upstream)
+
+
+def test_servers_that_want_a_proxy_header_get_one_from_checks(site: Site) -> None:
+    text = MINIMAL_LISTENER + site.identity + REST.format(tls='send_proxy_protocol = "v2"', settings="")
+    checks = health_checks((given := load(site.write(text))).file, given.config.upstream)
+    assert [check.proxy_header for check in checks] == [ProxyHeaderVersion.BINARY] * 3

@@ -64,3 +64,13 @@ def test_body_over_the_limit_of_the_route_is_refused() -> None:
 def test_trusted_peer_names_the_request(*, is_trusted: bool) -> None:
     responder, _ = taken_up(PLAIN, b"X-Request-Id: theirs-1", is_trusted=is_trusted)
     assert (responder.tally.request_id == b"theirs-1") is is_trusted
+
+
+@pytest.mark.parametrize("target", [PLAIN, SEALED, LOCAL], ids=["plain", "sealed", "local"])
+def test_a_server_that_wants_a_proxy_header_is_told_of_the_client(target: RouteTarget) -> None:
+    lines = (b"Payload-Key: chat", b"X-Forwarded-For: 203.0.113.9")
+    own, _ = taken_up(target, *lines)
+    assert isinstance(own.link, ClientFacts)
+    assert own.link.address == "192.0.2.7"
+    behind, _ = taken_up(target, *lines, is_trusted=True)
+    assert not behind.link.keeps_servers, "a peer sends requests of others too: they share no connection"

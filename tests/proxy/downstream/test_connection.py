@@ -1193,6 +1193,13 @@ class TestEnds:
         talk.client.lose()
         assert not talk.server.waiting[0].is_waiting
 
+    def test_what_servers_keep_for_its_client_ends_with_it(self) -> None:
+        talk = Conversation()
+        facts = talk.downstream.facts
+        assert facts.keeps_servers
+        talk.client.lose()
+        assert not facts.keeps_servers
+
     def test_lost_connection_is_counted_out(self) -> None:
         talk = Conversation()
         talk.client.lose()

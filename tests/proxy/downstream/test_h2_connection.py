@@ -275,6 +275,7 @@ def test_all_of_a_connection_is_let_go_when_it_ends(group: object) -> None:
     talk.loop.settle()
     assert talk.service.count == 0
     assert talk.connection.is_idle
+    assert not talk.connection.facts.keeps_servers
 
 
 def test_stream_is_let_go_when_it_ends_without_the_garbage_collector() -> None:

@@ -12,8 +12,10 @@ from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.tls.capabilities import survey
+from proxy.upstream.h2_pool import StreamPool
+from proxy.upstream.linked_pool import LinkedPool
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
-from proxy.upstream.pool import PoolResources
+from proxy.upstream.pool import Pool, PoolResources
 from proxy.upstream.server import ServerRules
 from proxy.upstream.statistics import ServerState
 from proxy.upstream.upstream import Upstream
@@ -138,3 +140,15 @@ class TestReload:
         loop.reload(checked)["chat"].apply_health("http://127.0.0.1:1", is_up=False)
         assert states(loop.reload(checked)["chat"]) == ["down"]
         assert states(loop.reload(plan(1))["chat"]) == ["slow-start"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [("", Pool), ('send_proxy_protocol = "v1"', LinkedPool), ('http = "h2"', StreamPool)],
+)
+def test_what_connects_follows_from_what_servers_want(tmp_path: Path, settings: str, kind: type[object]) -> None:
+    site = Site.make(tmp_path)
+    table = REST.replace("[[route]]", f"{settings}\n[[route]]")
+    (chat,) = built(site, survey(()), MINIMAL_LISTENER + site.identity + table).upstreams
+    connections = [server.connections for server in Loop().reload(chat)["chat"].servers]
+    assert [type(one) for one in connections] == [kind, kind]
