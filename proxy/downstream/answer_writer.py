@@ -42,7 +42,10 @@ class AnswerWriter:
         raise NotImplementedError
 
     def never_index(self, names: frozenset[bytes]) -> None:
-        """Mark fields with these names from now on, see `ResponseReceiver`. HTTP/1.1 has no marks."""
+        """Mark fields with these names from now on, see `ResponseReceiver`.
+
+        HTTP/1.1 has no marks.
+        """
 
     def informational(self, response: Response) -> None:
         """Send a 1xx response other than 101."""

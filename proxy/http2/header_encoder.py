@@ -156,7 +156,7 @@ class HeaderEncoder:
         self._sent[place] = octets
 
     def _mark(self, field: AnyHeader, pieces: list[bytes]) -> None:
-        """Write a field as one that is never indexed, whatever a table has (RFC 7541 6.2.3)."""
+        """Write a field as one that is never indexed, even if a table has it (RFC 7541 6.2.3)."""
         name: bytes = field[0]
         index = _STATIC_NAMES.get(name, 0)
         pieces.append(_NEVER_INDEXED[index])

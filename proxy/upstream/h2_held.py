@@ -12,7 +12,7 @@ class HeldResponse:
     __slots__ = ("_pieces", "is_ended", "is_paused", "trailers")
 
     def __init__(self) -> None:
-        """Nothing is kept."""
+        """Start empty."""
         self.is_paused = False
         """Whether the client takes nothing."""
         self.is_ended = False

@@ -137,7 +137,7 @@ class StreamPool:
 
     @property
     def _may_dial(self) -> bool:
-        """Whether there may be one connection more. Those that WebSockets have taken up count no more.
+        """Whether there may be one connection more. WebSockets have taken up some: those do not count.
 
         So WebSockets take no connection from requests, as with HTTP/1.1.
         """
@@ -161,14 +161,10 @@ class StreamPool:
         self._open.append(connection)
         self._shares.resize(self.settings.limits.connections * max(1, connection.session.most_streams))
         self.owner.dialled(None)
-        others: list[Borrower] = []
-        for borrower, holder in opening.joined:
-            if borrower.is_waiting and connection.has_room:
-                borrower.upstream_acquired(connection.lend(holder))
-            else:
-                self._shares.give_back(holder)
-                others.append(borrower)
-        for borrower in others:
+        # until now it was not known how many streams there are to share
+        for _, holder in opening.joined:
+            self._shares.give_back(holder)
+        for borrower, _ in opening.joined:
             if borrower.is_waiting:
                 self._seek(borrower)
         self._serve_queue()

@@ -36,7 +36,7 @@ class TunnelHost(Protocol):
         """Something waits to be sent."""
 
     def tunnel_over(self, stream: SessionStream) -> None:
-        """Nothing is left of the stream."""
+        """The stream has ended on both sides."""
 
 
 class ServerBytes(CreditedBytes):

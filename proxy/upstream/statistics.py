@@ -28,7 +28,7 @@ class StreamCounts:
         self.goaways = 0
         """Connections whose end the server announced."""
         self.refused = 0
-        """Streams that it did not begin to process: by RST_STREAM, or behind the last one of a GOAWAY."""
+        """Streams that it did not begin to process: it said so by RST_STREAM, or by its GOAWAY."""
 
     def follow(self, other: "StreamCounts") -> None:
         """Continue from the counts of another configuration of the same server."""
