@@ -171,6 +171,7 @@ class Worker:
         self._plain.rules = generation.plain
         self._scarcity.start(_resources(generation))
         seconds = generation.loaded.config.limits.drain_seconds
+        self._http.maintenance = maintenance_of(self._maintained, seconds)
         self._http.use(generation.http(self._resources, self._http.runtime), seconds)
 
     def servers(self) -> list[dict[str, Any]]:
