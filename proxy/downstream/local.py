@@ -52,6 +52,7 @@ class LocalResponder(Responding):
         "_data",
         "_endpoint",
         "_is_abandoned",
+        "_is_answered",
         "_is_started",
         "_request",
         "_service",
@@ -81,7 +82,7 @@ class LocalResponder(Responding):
         ends_itself = request.head.major_version == 1
         self._body = RequestBody(framing, framing, limits, service.clock, ends_itself=ends_itself)
         self._data = bytearray()
-        self._is_started = self._is_abandoned = False
+        self._is_started = self._is_abandoned = self._is_answered = False
 
     def refused_by(self, limit: int) -> RequestRefusal | None:
         """Bound the body. Returns the refusal if its declared length is over the limit."""
@@ -89,8 +90,8 @@ class LocalResponder(Responding):
 
     def receive(self, data: bytes) -> bytes:
         """Keep the body. Raises `MalformedMessage`."""
-        if self._is_abandoned:
-            return b""  # it is answered: what still comes of it means nothing
+        if self._is_abandoned or self._is_answered:
+            return b""  # what still comes of it means nothing
         body, excess = self._body.receive_data(data)
         self.is_request_complete = self._body.is_complete
         self.tally.request_bytes = self._body.received
@@ -122,7 +123,7 @@ class LocalResponder(Responding):
 
     def proceed(self) -> None:
         """Answer what is complete."""
-        if self.is_request_complete and self._is_started:
+        if self.is_request_complete and self._is_started and not self._is_answered:
             self._answer()
 
     def pause_response(self) -> None:
@@ -191,6 +192,7 @@ class LocalResponder(Responding):
             # RFC 8441 section 5: it would open a WebSocket
             self._client.refuse(wrong_method(b"GET, HEAD"))
             return
+        self._is_answered = True  # first: to write may block the client, and then its body still comes
         tally.status, tally.first_byte = answer.status, self._service.stopwatch()
         # what a WebSocket client sends ahead must not become the next request
         stays = self._request.may_be_followed and self.is_request_complete and self._client.may_stay

@@ -298,3 +298,19 @@ def test_status_has_its_phrase_and_only_content_has_a_length(status: int, line: 
     answer = fixed(request(), status=status).client.sent()
     assert answer.startswith(line + b"\r\n")
     assert (b"Content-Length: 5\r\n" in answer) == (status == 599)
+
+
+def test_body_that_comes_after_a_blocked_answer_is_not_answered_once_more() -> None:
+    """The client asked whether to send its body, got a long answer, takes nothing of it, and sends the body all the same."""
+
+    def answer(_asked: LocalRequest, _now: float) -> LocalAnswer:
+        of.downstream.pause_writing()
+        return LocalAnswer(200, b"long", b"")
+
+    of = Conversation(endpoint=Endpoint(answer))
+    of.receive(request(b"Content-Length: 5", b"Expect: 100-continue", start=START))
+    of.receive(b"hello" + request(start=b"GET /y HTTP/1.1"))
+    of.downstream.resume_writing()
+    of.loop.settle()
+    assert of.client.sent().count(b"HTTP/1.1 200 OK") == 1
+    assert (len(of.records), of.client.ending) == (1, "end")
