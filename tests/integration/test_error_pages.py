@@ -98,14 +98,14 @@ def test_no_byte_of_a_request_is_in_a_page(proxy: Site, data: bytes) -> None:
         answer = client.read_response()
         assert 400 <= answer.status < 600
         body = bytes(answer.body).lower()
-        assert not re.search(rb"zz|script|<b>|\{|\}", body)
+        assert not re.search(rb"zz|script|<b>|\{(status|title|detail|request_id)\}", body)
         if answer.values("Connection") == ["close"]:
             assert client.await_end() is End.CLEAN
 
 
 def test_reload_reads_pages_again_and_refuses_bad_ones(proxy: Site, directory: Path) -> None:
     (directory / "own.html").write_text("<p>down again")
-    assert "route[2].error_pages.502" in proxy.command("reload").stdout or True
+    assert "error_pages.502: content as loaded" in proxy.command("reload").stdout
     assert proxy.curl("--header", HTML, path="/own").stdout == b"<p>down again"
     (directory / "page.json").write_text("{status")
     refused = proxy.command("reload")
