@@ -8,7 +8,7 @@ from typing import Final
 
 from proxy.auth.rules import Rule
 from proxy.downstream.endpoint import Endpoint
-from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.refusals import RequestRefusal, wrong_method
 from proxy.http.framing import RequestFraming
 from proxy.http.head import RequestHead
 from proxy.http.routing import AmbiguousPath, RouteTable
@@ -104,10 +104,7 @@ def _chosen(
             400, "a field or a parameter can be read in more than one way", RequestReason.AMBIGUOUS_CONDITION
         )
     except MethodNotAllowed as error:
-        allowed = error.allowed.decode("ascii")
-        return RequestRefusal(
-            405, f"this is answered to {allowed}", RequestReason.METHOD_NOT_ALLOWED, allow=error.allowed
-        )
+        return wrong_method(error.allowed)
     return _NO_ROUTE if target is None else target
 
 

@@ -100,7 +100,7 @@ def body_too_long(most: int) -> RequestRefusal:
 def wrong_method(allowed: bytes) -> RequestRefusal:
     """The answer to a method that a route does not take; `allowed` is the value of Allow."""
     detail = f"this is answered to {allowed.decode()}"
-    return RequestRefusal(405, detail, RequestReason.METHOD, allow=allowed)
+    return RequestRefusal(405, detail, RequestReason.METHOD_NOT_ALLOWED, allow=allowed)
 
 
 def all_down(retry_after: int) -> RequestRefusal:

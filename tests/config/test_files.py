@@ -50,6 +50,18 @@ def test_directories_are_marked_and_what_is_written_is_left_out() -> None:
     )
 
 
+def test_answers_and_error_pages_of_routes() -> None:
+    route = {"host": "a", "respond": {"file": "robots.txt"}, "error_pages": {"503": "busy.html"}}
+    pages = {"502": "down.html", "5xx": ["error.html", "error.json"]}
+    assert files(Config.model_validate({"route": [route], "error_pages": pages})) == [
+        ("route[0].respond.file", "/etc/plexigate/robots.txt"),
+        ("route[0].error_pages.503", "/etc/plexigate/busy.html"),
+        ("error_pages.502", "/etc/plexigate/down.html"),
+        ("error_pages.5xx[0]", "/etc/plexigate/error.html"),
+        ("error_pages.5xx[1]", "/etc/plexigate/error.json"),
+    ]
+
+
 class Keyring(Table):
     """A table that nobody knew when `files_of` was written."""
 
