@@ -10,6 +10,7 @@ from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
 from config.omissions import Omissions
 from config.payload_crosschecks import payload_problems
+from config.plain import plain_bind_place, plain_problems
 from config.problems import Problem, Severity, shown
 from config.reply_crosschecks import reply_problems
 from config.route_crosschecks import route_problems
@@ -51,6 +52,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *client_problems(config, file, checks.omissions),
         *checks.binds(),
         *checks.metrics(),
+        *plain_problems(config.plain, config.acme, config.listener, file, checks.omissions),
         *checks.identities(),
         *checks.issued_credentials(),
         *checks.issuers(),
@@ -120,9 +122,9 @@ class _CrossChecks:
             for name, listener in self.config.listener.items()
             for index, bind in enumerate(listener.bind)
         }
+        place = plain_bind_place(self.config.plain, self.config.acme)
         others |= {
-            self.omissions.key("acme", "http_bind", index): bind
-            for index, bind in enumerate(self.config.acme.http_bind)
+            self.omissions.key(*place, index): bind for index, bind in enumerate(self.config.plain_listener.bind)
         }
         for index, bind in enumerate(self.config.admin.metrics_bind):
             key = self.omissions.key("admin", "metrics_bind", index)

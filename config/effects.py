@@ -179,6 +179,8 @@ def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
     return _restart("the module is loaded once in the life of a process")
 
 
+_PLAIN_ADDRESSES: Final = _live("addresses are opened and closed; requests under way are answered")
+_PLAIN_REQUESTS: Final = _live("for requests without TLS from now on")
 _ALERTS: Final = _live("a new receiver gets the open alerts at once")
 _END_TCP: Final = "end, spread over the drain time"
 _TCP: Final = _live("for new connections; established ones stay with their server")
@@ -229,8 +231,10 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("audit",): _restart("the audit log is opened once"),
     ("user",): _restart("workers keep the user that they were started as"),
     ("group",): _restart("workers keep the group that they were started as"),
-    ("acme", "http_bind"): _live("addresses are opened and closed; requests under way are answered"),
-    ("acme", "https_port"): _live("for requests without TLS from now on"),
+    ("acme", "http_bind"): _PLAIN_ADDRESSES,
+    ("acme", "https_port"): _PLAIN_REQUESTS,
+    ("plain", "bind"): _PLAIN_ADDRESSES,
+    ("plain", "https_port"): _PLAIN_REQUESTS,
     ("admin",): _restart("the admin socket and the listener of metrics are made once"),
     ("workers",): _workers,
     ("watch",): _live("watching starts or ends; connections are not touched"),

@@ -42,23 +42,12 @@ class _AcmeChecks:
                     yield self._error(place, f'"{other}"', allowed)
 
     def http(self) -> Iterator[Problem]:
-        binds = self.config.acme.http_bind
-        if not binds and not self.omissions.touch("acme"):
-            for name, issuer in self._acme().items():
-                if issuer.challenge is AcmeChallenge.HTTP_01:
-                    allowed = 'acme.http_bind, such as ["0.0.0.0:80", "[::]:80"]: http-01 is asked on port 80'
-                    yield self._error(("issuer", name, "challenge"), '"http-01" without a listener for it', allowed)
-        taken = {
-            str(bind): self.omissions.key("listener", name, "bind", index)
-            for name, listener in self.config.listener.items()
-            for index, bind in enumerate(listener.bind)
-            if bind.port  # port 0 is another port each time
-        }
-        for index, bind in enumerate(binds):
-            if (first := taken.setdefault(str(bind), self.omissions.key("acme", "http_bind", index))) and bind.port:
-                key = self.omissions.key("acme", "http_bind", index)
-                if first != key:
-                    yield Problem(self.file, key, f'"{bind}", which {first} already uses', "each address and port once")
+        if self.config.plain_listener.bind or self.omissions.touch("plain") or self.omissions.touch("acme"):
+            return
+        for name, issuer in self._acme().items():
+            if issuer.challenge is AcmeChallenge.HTTP_01:
+                allowed = 'plain.bind, such as ["0.0.0.0:80", "[::]:80"]: http-01 is asked on port 80'
+                yield self._error(("issuer", name, "challenge"), '"http-01" without a listener for it', allowed)
 
     def credentials(self) -> Iterator[Problem]:
         acme = self._acme()

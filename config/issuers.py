@@ -1,20 +1,15 @@
-"""The shape of issuers of type "acme", and of `[acme]`, which they share. Pure."""
+"""The shape of issuers of type "acme". Pure."""
 
 import re
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from config.addresses import Bind, Refused, parse_bind
+from config.addresses import Refused
 from config.rotation import InternalIssuerConfig
 from config.values import TAG_PREFIX, Name, OwnFilePath, Table
-
-PLAIN_LISTENER: Final = "acme/http_bind"
-"""What the listener of `acme.http_bind` is called in logs and figures: no `[listener.NAME]` can
-have this name.
-"""
 
 _ADDRESS: Final = re.compile(r"[^\s@,:?&%\"<>]+@[^\s@,:?&%\"<>]+")
 _WORD: Final = re.compile(r"[\x21-\x7e]{1,512}")
@@ -53,12 +48,6 @@ def _parse_word(value: str) -> str:
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
-
-
-def _listed_binds(value: object) -> object:
-    if not isinstance(value, str | Bind | list | tuple):
-        raise Refused('an address and a port such as "0.0.0.0:80", or a list of such')
-    return [value] if isinstance(value, str | Bind) else value
 
 
 Word = Annotated[str, AfterValidator(_parse_word)]
@@ -100,15 +89,6 @@ class AcmeIssuerConfig(Table):
             allowed = 'no "hook", or challenge = "dns-01", which is what it is for'
             raise Refused(allowed, found="a hook", about=("hook", "challenge"))
         return self
-
-
-class AcmeConfig(Table):
-    """`[acme]`: `http_bind` are the addresses for http-01, without TLS; other requests there are
-    redirected to `https_port`.
-    """
-
-    http_bind: Annotated[tuple[Annotated[Bind, PlainValidator(parse_bind)], ...], BeforeValidator(_listed_binds)] = ()
-    https_port: int = Field(default=443, ge=1, le=65_535, strict=True)
 
 
 _INTERNAL = f"{TAG_PREFIX}internal"

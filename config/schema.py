@@ -17,7 +17,7 @@ from config.audit import AuditConfig
 from config.client_certificates import ClientCertificateMode, ClientCertificatesConfig
 from config.error_pages import ErrorPages
 from config.hsm import HsmConfig, Keys, TokenConfig
-from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
+from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
 from config.listener import REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
 from config.payload import (
@@ -28,6 +28,7 @@ from config.payload import (
     SessionsConfig,
     SessionSuite,
 )
+from config.plain import AcmeConfig, PlainConfig, plain_settings
 from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
 from config.route import RouteConfig
 from config.sealing import SealingConfig
@@ -66,6 +67,7 @@ __all__ = [
     "PayloadConfig",
     "PayloadEnvelope",
     "PayloadMode",
+    "PlainConfig",
     "PqPolicy",
     "RateConfig",
     "RatePer",
@@ -234,6 +236,7 @@ class Config(Table):
     audit: AuditConfig = AuditConfig()
     issuer: dict[Name, AnyIssuerConfig] = Field(default_factory=dict)
     acme: AcmeConfig = AcmeConfig()
+    plain: PlainConfig = PlainConfig()
     rotation: RotationConfig = RotationConfig()
     alerts: AlertsConfig = AlertsConfig()
     openssl: OpensslConfig = OpensslConfig()
@@ -258,3 +261,8 @@ class Config(Table):
         passed = {server for listener in self.listener.values() for server in listener.passthrough.values()}
         of_passthrough = {str(one): UpstreamConfig(servers=(ServerConfig(address=one),)) for one in passed}
         return {**self.upstream, **dict(sorted(of_passthrough.items()))}
+
+    @property
+    def plain_listener(self) -> PlainConfig:
+        """The listener without TLS, under the present or the former names of its keys."""
+        return plain_settings(self.plain, self.acme)

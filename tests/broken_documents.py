@@ -127,7 +127,7 @@ class World:
         acme |= {"challenge": "dns-01", "hook": ["/bin/true", "x"]}
         keys["issuer"]["other"] = {"type": "acme", "directory": "https://ca.example.org", "root_file": root}
         keys["issuer"]["internal"]["names"] = ["example.org"]
-        keys["acme"]["http_bind"] = ["127.0.0.1:0"]
+        keys["plain"]["bind"] = ["127.0.0.1:0"]
         keys["rotation"] |= {"state": "state", "alert_command": ["/bin/true", "x"]}
         keys["sealing"] = {"key": "sealing.key", "directory": "seal"}
         keys["audit"] |= {"file": "audit.jsonl", "checkpoint_key": "chat.key"}
@@ -158,6 +158,7 @@ class World:
             "listener",
             "issuer",
             "acme",
+            "plain",
             "openssl",
             "log",
             "admin",

@@ -21,6 +21,7 @@ from config.addresses import Bind
 from config.diff import diff
 from config.effects import Difference, Effect, EffectKind, effect_of
 from config.pkcs11_uri import Pkcs11Uri
+from config.plain import PlainConfig
 from config.replies import RedirectConfig, RespondConfig
 from config.rotation import KeySpec
 from config.route_fields import FieldsConfig
@@ -224,6 +225,7 @@ SECTIONS: Final = (
     ),
     _section('[issuer.NAME] of type "internal"', InternalIssuerConfig, "issuer.NAME", "issuer.internal"),
     _section('[issuer.NAME] of type "acme"', AcmeIssuerConfig, "issuer.NAME", "issuer.letsencrypt"),
+    _section("[plain]", PlainConfig, "plain"),
     _section("[acme]", AcmeConfig, "acme"),
     _section("[rotation]", RotationConfig, "rotation"),
     _section("[alerts]", AlertsConfig, "alerts"),

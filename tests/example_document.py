@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import config
+from config.plain import PlainConfig
 from config.replies import RedirectConfig, RespondConfig
 from config.schema import (
     AcmeConfig,
@@ -73,6 +74,7 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         IssuedCredentialConfig: [entry for entry in credentials if "issuer" in entry],
         InternalIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "internal"],
         AcmeIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "acme"],
+        PlainConfig: only("plain"),
         AcmeConfig: only("acme"),
         RotationConfig: only("rotation"),
         AlertsConfig: only("alerts"),
@@ -110,6 +112,7 @@ MODELS: list[type[BaseModel]] = [
     IssuedCredentialConfig,
     InternalIssuerConfig,
     AcmeIssuerConfig,
+    PlainConfig,
     AcmeConfig,
     RotationConfig,
     AlertsConfig,

@@ -18,6 +18,7 @@ from typing import Final
 
 from config.addresses import Bind, Refused, parse_bind
 from config.loaded import LoadedConfig
+from config.plain import plain_bind_place
 from config.problems import Location, Problem
 from config.schema import Config
 from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient
@@ -73,7 +74,8 @@ def addresses_of(config: Config) -> Iterator[tuple[Location, Bind]]:
     """Every address that a start binds, and its location in the configuration."""
     for name, listener in config.listener.items():
         yield from (((("listener", name, "bind", index)), bind) for index, bind in enumerate(listener.bind))
-    yield from ((("acme", "http_bind", index), bind) for index, bind in enumerate(config.acme.http_bind))
+    place = plain_bind_place(config.plain, config.acme)
+    yield from (((*place, index), bind) for index, bind in enumerate(config.plain_listener.bind))
     yield from ((("admin", "metrics_bind", index), bind) for index, bind in enumerate(config.admin.metrics_bind))
 
 

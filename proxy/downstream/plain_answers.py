@@ -2,9 +2,10 @@
 
 A CA gets the answer to its challenge (http-01, RFC 8555 section 8.3). Others are sent to https.
 
-Only names of identities are redirected. A request for another host is not meant for us, and a
-redirect to any name in Host would let strangers send people elsewhere under our name. A challenge
-is answered under any name, because a CA asks before an identity has a certificate.
+Only names of identities are redirected. A redirect to any name in Host would let strangers send
+people elsewhere under our name. A challenge is answered under any name, because a CA asks before an
+identity has a certificate. No answer has Strict-Transport-Security, which browsers must ignore
+without TLS (RFC 6797 section 7.2).
 """
 
 from collections.abc import Mapping
@@ -85,7 +86,7 @@ def _challenge(method: bytes, target: bytes, tokens: Tokens) -> PlainAnswer | Re
 def _https(authority: Authority, target: bytes, rules: PlainRules) -> PlainAnswer | RequestRefusal:
     host = authority.host
     if not is_covered(host.decode("ascii"), rules.names):
-        return RequestRefusal(421, "nothing is served under this host name", RequestReason.MISDIRECTED_HOST)
+        return RequestRefusal(404, "nothing is served here", RequestReason.NO_ROUTE)
     port = b"" if rules.https_port == HTTPS_PORT else b":%d" % rules.https_port
     location = b"https://%b%b%b" % (b"[%b]" % host if b":" in host else host, port, target)
     return PlainAnswer(308, b"HTTP/1.1 308 Permanent Redirect\r\nLocation: %b\r\n" % location)

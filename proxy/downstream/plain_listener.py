@@ -1,4 +1,4 @@
-"""The listener without TLS of a worker (`acme.http_bind`).
+"""The listener without TLS of a worker (`[plain]`).
 
 It takes one request on a connection, without its body, in a few seconds. `plain_answers` decides
 the answer. If a limit is reached, connections that have their answer end first: they only wait
@@ -11,7 +11,7 @@ from functools import partial
 from socket import SocketType, socket
 from typing import Final
 
-from config.issuers import PLAIN_LISTENER
+from config.plain import PLAIN_LISTENER
 from config.schema import HttpProtocol
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.http1_writer import whole_answer
@@ -81,7 +81,7 @@ class PlainServices:
 
 
 class PlainListener:
-    """All addresses of `acme.http_bind`."""
+    """All addresses of `[plain]`."""
 
     def __init__(self, rules: PlainRules, services: PlainServices, limits: PlainLimits = _LIMITS) -> None:
         """Accepting begins with `accept_on`."""

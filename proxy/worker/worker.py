@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, Protocol
 
-from config.issuers import PLAIN_LISTENER
 from config.pkcs11_uri import Pkcs11Uri
+from config.plain import PLAIN_LISTENER
 from proxy.building.maintenance import maintenance_of
 from proxy.building.resources import resource_limits, worker_count
 from proxy.downstream.listener import Listener

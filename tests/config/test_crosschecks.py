@@ -203,8 +203,8 @@ def test_what_is_wrong_with_the_general_limits_is_not_said_of_each_listener() ->
 @pytest.mark.parametrize(
     ("taken", "metrics"),
     [
-        ('[acme]\nhttp_bind = "127.0.0.1:80"\n', "127.0.0.1:80"),
-        ('[acme]\nhttp_bind = "0.0.0.0:80"\n', "127.0.0.1:80"),
+        ('[plain]\nbind = "127.0.0.1:80"\n', "127.0.0.1:80"),
+        ('[plain]\nbind = "0.0.0.0:80"\n', "127.0.0.1:80"),
         ('[listener.two]\nbind = "127.0.0.1:9464"\n', "0.0.0.0:9464"),
     ],
 )

@@ -129,9 +129,13 @@ def test_what_is_done_once_needs_a_restart(place: tuple[str, ...]) -> None:
     assert effect_of(Difference(place, "a", "b"), Config(), Config()).kind is EffectKind.RESTART
 
 
-@pytest.mark.parametrize("key", ["http_bind", "https_port"])
-def test_listener_without_tls_changes_live(key: str) -> None:
-    assert effect_of(Difference(("acme", key), "a", "b"), Config(), Config()).kind is EffectKind.LIVE
+@pytest.mark.parametrize(
+    "place", [("acme", "http_bind"), ("acme", "https_port"), ("plain", "bind"), ("plain", "https_port")]
+)
+def test_listener_without_tls_changes_live(place: tuple[str, ...]) -> None:
+    effect = effect_of(Difference(place, "a", "b"), Config(), Config())
+    assert effect.kind is EffectKind.LIVE
+    assert "new connections" not in effect.text
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from config.files import files_of
-from config.issuers import AcmeChallenge, AcmeConfig, AcmeIssuerConfig
-from config.loaded import ConfigFile, LoadedConfig
+from config.issuers import AcmeChallenge, AcmeIssuerConfig
 from config.schema import Config, InternalIssuerConfig
 
 DIRECTORY = "https://ca.test/directory"
@@ -85,31 +83,3 @@ def test_hook_belongs_to_dns() -> None:
 def test_profile_is_a_word(profile: str) -> None:
     with pytest.raises(ValueError, match="a word in ASCII without white space"):
         issuer(profile=profile)
-
-
-@pytest.mark.parametrize("bind", ["0.0.0.0:80", ["0.0.0.0:80", "[::]:80"]])
-def test_plain_listener_has_one_address_or_several(bind: object) -> None:
-    assert next(str(one) for one in AcmeConfig.model_validate({"http_bind": bind}).http_bind) == "0.0.0.0:80"
-
-
-@pytest.mark.parametrize("bind", [80, "80", None])
-def test_other_addresses_are_refused(bind: object) -> None:
-    with pytest.raises(ValueError, match="an address and a port"):
-        AcmeConfig.model_validate({"http_bind": bind})
-    assert (
-        str(AcmeConfig(http_bind=AcmeConfig.model_validate({"http_bind": "[::]:80"}).http_bind).http_bind[0])
-        == "[::]:80"
-    )
-
-
-def test_files_are_the_parents_own(tmp_path: Any) -> None:
-    settings = {
-        "type": "acme",
-        "directory": DIRECTORY,
-        "eab_kid": "k",
-        "eab_key_file": "eab",
-        "ca_file": "ca",
-        "root_file": "r",
-    }
-    config = Config.model_validate({"issuer": {"le": settings}})
-    assert files_of(LoadedConfig(config, ConfigFile(tmp_path / "plexigate.toml"))) == ()

@@ -12,6 +12,7 @@ from config.loader import load
 from config.replies import RedirectConfig, RespondConfig
 from config.rotation import KeySpec
 from config.schema import (
+    AcmeConfig,
     AcmeIssuerConfig,
     AlertRepeatConfig,
     Config,
@@ -39,7 +40,12 @@ from tests.example_document import EXAMPLE, MODELS, PLACE, all_keys, tables
 from tests.plexichat_settings import plexichat_settings
 
 # Keys that another one has replaced: the file shows them commented out, and they may not stand beside it.
-FORMER: list[tuple[type[BaseModel], str]] = [(RotationConfig, "alert_command"), (RotationConfig, "alert_webhook")]
+FORMER: list[tuple[type[BaseModel], str]] = [
+    (RotationConfig, "alert_command"),
+    (RotationConfig, "alert_webhook"),
+    (AcmeConfig, "http_bind"),
+    (AcmeConfig, "https_port"),
+]
 
 # Tables within a table, which are looked at by themselves.
 INNER: list[type[BaseModel]] = [
@@ -98,6 +104,7 @@ def test_the_keys_that_are_commented_out_are_valid_too() -> None:
     keys["listener"]["public"] |= {"trusted_peers": ["10.0.0.5"]}  # who sends PROXY headers
     for name in ("alert_command", "alert_webhook"):
         del keys["rotation"][name]
+    del keys["acme"]
     assert cross_check(Config.model_validate(keys), "example.toml") == []
 
 

@@ -135,7 +135,7 @@ class AcmeScene(RotatingScene):
         return (
             '[identity.local]\nnames = ["localhost"]\n[[identity.local.credential]]\n'
             f'key = "{self.key_spec}"\nissuer = "ca"\n[issuer.ca]\ntype = "acme"\n{issuer}'
-            f'[acme]\nhttp_bind = "127.0.0.1:{self.http_port}"\n[rotation]\nstate = "state"\n{self.rotation}\n'
+            f'[plain]\nbind = "127.0.0.1:{self.http_port}"\n[rotation]\nstate = "state"\n{self.rotation}\n'
         )
 
     @property

@@ -24,7 +24,7 @@ from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 from certs.acme.wire import Wire, WireSettings
 from certs.identities.chain import alternative_names
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest
-from config.issuers import PLAIN_LISTENER
+from config.plain import PLAIN_LISTENER
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver
@@ -88,7 +88,7 @@ class Place:
 async def place(directory: Path, names: Names) -> AsyncIterator[Place]:
     site = Site.make(directory)
     text = "workers = 2\n" + listener("public", pq="require", level="critical") + site.identity + MINIMAL_REST
-    text += '[acme]\nhttp_bind = "127.0.0.1:0"\n'
+    text += '[plain]\nbind = "127.0.0.1:0"\n'
     loop = asyncio.get_running_loop()
     async with fleet(site, directory, text) as running:
         challenges = Challenges(running.fleet)

@@ -62,7 +62,7 @@ def running(directory: Path, challenge: str, *, is_trusted: bool = True) -> Iter
             + '[identity.chat]\nnames = ["chat.test"]\n[[identity.chat.credential]]\nkey = "ec-p256@file"\nissuer = "pebble"\n'
             + "[issuer.pebble]\n"
             + "".join(f"{key} = {json.dumps(value)}\n" for key, value in issuer.items())
-            + f'[acme]\nhttp_bind = "127.0.0.1:{http_port}"\n[rotation]\nstate = "state"\n'
+            + f'[plain]\nbind = "127.0.0.1:{http_port}"\n[rotation]\nstate = "state"\n'
             + MINIMAL_REST
         )
         with pebble.up():

@@ -23,8 +23,8 @@ SECONDS = 5.0
 ADDRESSES = [f"127.0.0.{number}" for number in range(10, 20)]
 
 
-def acme(port: int) -> str:
-    return f'[acme]\nhttp_bind = "127.0.0.1:{port}"\n'
+def plain(port: int) -> str:
+    return f'[plain]\nbind = "127.0.0.1:{port}"\n'
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def port() -> int:
 @pytest.fixture
 def running(tmp_path: Path, port: int) -> Iterator[Scene]:
     """A proxy of the test's own, which counts what it does or changes it."""
-    with scene(tmp_path, extra=acme(port)) as made:
+    with scene(tmp_path, extra=plain(port)) as made:
         yield made
 
 
@@ -47,7 +47,7 @@ def shared_port() -> int:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, shared_port: int) -> Iterator[Scene]:
     """A proxy that several tests ask."""
-    with scene(tmp_path_factory.mktemp("plain"), extra=acme(shared_port)) as made:
+    with scene(tmp_path_factory.mktemp("plain"), extra=plain(shared_port)) as made:
         yield made
 
 
@@ -73,32 +73,32 @@ def test_it_is_served_by_workers_and_no_byte_passes_through_the_parent(shared: S
 def test_only_names_of_identities_are_sent_to_https(shared_port: int) -> None:
     assert b"\r\nLocation: https://localhost/x\r\n" in ask(shared_port)
     answer = ask(shared_port, "evil.example")
-    assert answer.startswith(b"HTTP/1.1 421 ")
+    assert answer.startswith(b"HTTP/1.1 404 ")
     assert b"Location" not in answer
 
 
 def test_it_is_logged_and_counted_and_has_its_row(running: Scene, port: int) -> None:
     ask(port, target="/x?secret")
     ask(port, "evil.example")
-    lines = until_found(lambda: [line for line in list(running.running.output) if '"acme/http_bind"' in line][2:])
+    lines = until_found(lambda: [line for line in list(running.running.output) if '"plain"' in line][2:])
     assert '"host":"localhost","method":"GET","path":"/x","status":308' in "".join(
         line for line in running.running.output if "secret" not in line
     ), lines
-    (row,) = (one for one in running.admin.status()["listeners"] if one["name"] == "acme/http_bind")
+    (row,) = (one for one in running.admin.status()["listeners"] if one["name"] == "plain")
     assert (row["addresses"], row["pq"], row["connections_accepted"]) == ([f"127.0.0.1:{port}"], "no TLS", 2)
     assert row["requests"] == {"3xx": 1, "4xx": 1}
     metrics = running.admin.metrics()
-    assert found(metrics, "plexigate_connections_accepted_total", listener="acme/http_bind") == 2
-    assert found(metrics, "plexigate_failures_total", listener="acme/http_bind", reason="misdirected_host") == 1
+    assert found(metrics, "plexigate_connections_accepted_total", listener="plain") == 2
+    assert found(metrics, "plexigate_failures_total", listener="plain", reason="no_route") == 1
     command = [PLEXIGATE, "status", "--socket", str(running.directory / "admin.sock")]
     shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
-    assert "acme/http_bind" in shown
+    assert "plain" in shown
 
 
 def test_a_reload_opens_and_closes_its_addresses(running: Scene, port: int) -> None:
     command = [PLEXIGATE, "reload", "--config", str(running.path)]
     other = lasting_port()
-    running.extra = acme(other) + "https_port = 8443\n"
+    running.extra = plain(other) + "https_port = 8443\n"
     running.write()
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     assert b"\r\nLocation: https://localhost:8443/x\r\n" in ask(other)
@@ -113,10 +113,10 @@ def test_a_reload_opens_and_closes_its_addresses(running: Scene, port: int) -> N
 
 def shed(running: Scene) -> float:
     """How many silent connections were ended for others."""
-    return found(running.admin.metrics(), "plexigate_failures_total", listener="acme/http_bind", reason="shed_silent")
+    return found(running.admin.metrics(), "plexigate_failures_total", listener="plain", reason="shed_silent")
 
 
-@pytest.mark.parametrize(("addresses", "silent"), [(ADDRESSES[:1], 900), (ADDRESSES, 1_200)])
+@pytest.mark.parametrize(("addresses", "silent"), [(ADDRESSES[:4], 256), (ADDRESSES[:1], 900), (ADDRESSES, 1_200)])
 def test_silent_connections_lock_nobody_out(shared: Scene, shared_port: int, addresses: list[str], silent: int) -> None:
     before = shed(shared)
     with contextlib.ExitStack() as stack:
@@ -133,4 +133,4 @@ def test_silent_connections_lock_nobody_out(shared: Scene, shared_port: int, add
             assert ask(shared_port, source=source).startswith(b"HTTP/1.1 308 "), number
             waits.append(time.monotonic() - began)
     assert sorted(waits)[-2] < 1.0
-    assert shed(shared) > before
+    assert shed(shared) > before or silent == 256, "so many fit"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from config.issuers import PLAIN_LISTENER
+from config.plain import PLAIN_LISTENER
 from config.problems import Problem
 from proxy.observe.events.event import Event, Level
 from proxy.observe.startup import ListenerOffer, Offers

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from config.issuers import PLAIN_LISTENER
+from config.plain import PLAIN_LISTENER
 from proxy.observe.merging import Retained
 from proxy.observe.scrape import ListenerFacts, MaintenanceFacts, Scrape, WorkerScrape, WorkerState
 from proxy.rotation.rotating import Rotating

@@ -22,9 +22,9 @@ from certs.keys.signing_key import KeyFamily
 from certs.tokens.token_use import KeyPlace, TokenUse, identities_in_tokens, token_uses
 from certs.tokens.used_keys import UsedKey, used_keys
 from config.files import files_of
-from config.issuers import PLAIN_LISTENER
 from config.loaded import ConfigFile, LoadedConfig
 from config.loader import accepted, read_file
+from config.plain import PLAIN_LISTENER
 from config.problems import ConfigError, Problem
 from config.schema import Bind, CredentialConfig, IdentityConfig, UpstreamConfig
 from proxy.admin.listening import socket_problems
@@ -94,7 +94,8 @@ class Edition:
     def binds(self) -> Mapping[str, Sequence[Bind]]:
         """The addresses of each listener, also of the listener without TLS."""
         config = self.loaded.config
-        plain = {PLAIN_LISTENER: config.acme.http_bind} if config.acme.http_bind else {}
+        bind = config.plain_listener.bind
+        plain = {PLAIN_LISTENER: bind} if bind else {}
         return {**{name: settings.bind for name, settings in config.listener.items()}, **plain}
 
     @property

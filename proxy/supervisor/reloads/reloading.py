@@ -13,8 +13,8 @@ from typing import Final
 
 from config.diff import Change, EffectKind, diff
 from config.files import files_of
-from config.issuers import PLAIN_LISTENER
-from config.problems import ConfigError, Problem
+from config.plain import PLAIN_LISTENER, plain_bind_place
+from config.problems import ConfigError, Location, Problem
 from proxy.admin.contracts import ReloadReport
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.answers import PreparedToServe
@@ -137,7 +137,10 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
 
 def _bind_problem(edition: Edition, error: BindFailed) -> Problem:
     index = list(edition.binds[error.listener]).index(error.bind)
-    place = ("acme", "http_bind") if error.listener == PLAIN_LISTENER else ("listener", error.listener, "bind")
+    place: Location = ("listener", error.listener, "bind")
+    if error.listener == PLAIN_LISTENER:
+        config = edition.loaded.config
+        place = plain_bind_place(config.plain, config.acme)
     return edition.loaded.file.error((*place, index), error.found, error.allowed)
 
 

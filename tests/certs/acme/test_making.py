@@ -56,7 +56,7 @@ def test_certificate_is_had_by_what_the_file_says(site: Site, tmp_path: Path) ->
             ca_file=str(ca.trust),
             root_file=str(root_file),
         )
-        text += '[acme]\nhttp_bind = "127.0.0.1:0"\n[issuer.own]\ntype = "internal"\n'
+        text += '[plain]\nbind = "127.0.0.1:0"\n[issuer.own]\ntype = "internal"\n'
         made = acme_issuers(
             (given := loaded(site, text)).file,
             given.config.issuer,

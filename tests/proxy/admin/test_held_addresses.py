@@ -43,7 +43,7 @@ def test_an_address_of_another_machine_is_named(site: Site) -> None:
     assert "Cannot assign requested address" in problem.found
 
 
-@pytest.mark.parametrize("key", ["listener.public.bind[0]", "acme.http_bind[0]", "admin.metrics_bind[0]"])
+@pytest.mark.parametrize("key", ["listener.public.bind[0]", "plain.bind[0]", "admin.metrics_bind[0]"])
 def test_an_address_that_another_program_has_is_named(site: Site, key: str) -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
         table, name, _ = key.replace("[", ".").rsplit(".", 2)

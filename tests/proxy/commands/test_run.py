@@ -50,13 +50,11 @@ class TestRun:
     def test_port_of_the_plain_listener_in_use_is_one_too(self, site: Site) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            text = (
-                f'{site.minimal}[acme]\nhttp_bind = ["127.0.0.1:0", "127.0.0.1:{port}"]\n[log]\nfile = "{os.devnull}"\n'
-            )
+            text = f'{site.minimal}[plain]\nbind = ["127.0.0.1:0", "127.0.0.1:{port}"]\n[log]\nfile = "{os.devnull}"\n'
             with pytest.raises(ConfigError) as caught:
                 app.run(site.write(text), None)
         (problem,) = caught.value.problems
-        assert problem.key == "acme.http_bind[1]"
+        assert problem.key == "plain.bind[1]"
         assert problem.found == f"127.0.0.1:{port}, which cannot be used: Address already in use"
 
     def test_log_that_cannot_be_written_is_a_problem_of_the_file(self, site: Site) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from config.issuers import PLAIN_LISTENER
+from config.plain import PLAIN_LISTENER
 from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.plain_listener import PlainLimits, PlainListener, PlainServices
 from proxy.limits.rates import Rate
@@ -158,9 +158,9 @@ def test_rules_of_a_reload_are_for_the_next_request(world: World) -> None:
     client = world.connect()
     world.listener.rules = PlainRules(frozenset({"other.test"}), 443)
     world.send(client, REQUEST)
-    assert (world.received(client) or b"").startswith(b"HTTP/1.1 421 ")
+    assert (world.received(client) or b"").startswith(b"HTTP/1.1 404 ")
     (record,) = world.conversation.records
-    assert (record.status, record.error) == (421, "misdirected_host")
+    assert (record.status, record.error) == (404, "no_route")
 
 
 @pytest.mark.parametrize(
