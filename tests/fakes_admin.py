@@ -100,6 +100,11 @@ def fed(times: int = 1) -> Counters:
     messages = socket.messages("chat")
     messages.opened, messages.sealed = 30 * times, 20 * times
     socket.payload_refusals[Cause.EXPIRED] = 2 * times
+    relay = counters.listener("public").tcp
+    relay.connections, relay.connections_open = 6 * times, 1
+    relay.from_client.bytes, relay.to_client.bytes = 700 * times, 9_000 * times
+    relay.ends["client_ended"] = 5 * times
+    relay.groups["X25519MLKEM768"] = times
     counters.swaps = 1
     return counters
 

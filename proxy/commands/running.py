@@ -1,18 +1,23 @@
 """Commands about a running proxy: `plexigate status`, `plexigate drain` and `plexigate undrain`."""
 
 import json
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
+from rich.console import RenderableType
 
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.live_view import live_view
 from proxy.commands.terminal.status_table import status_tables
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160
+# often enough to see a change, and a scrape of all workers takes a few milliseconds
+_WATCH_SECONDS = 2.0
 
 _Config = Annotated[
     Path | None,
@@ -28,7 +33,7 @@ _Server = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command(
-        epilog="Example: plexigate status && plexigate status --json | jq .handshakes.hybrid_share",
+        epilog="Example: plexigate status --watch && plexigate status --json | jq .handshakes.hybrid_share",
     )(status)
     app.command(
         epilog="Example: plexigate drain chat http://10.0.0.7:8000 --seconds 600",
@@ -40,8 +45,9 @@ def status(
     config: _Config = None,
     socket: _Socket = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the whole status as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+    is_watched: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")] = False,  # noqa: FBT002 - as above
 ) -> None:
-    """Show the running proxy: readiness, workers, listeners, upstreams,
+    """Show the running proxy: readiness, workers, listeners, routes, upstreams,
     certificates, and the post-quantum share.
 
     Ready means that every configured worker, identity and route can serve, as in
@@ -49,13 +55,26 @@ def status(
     clients that pq = require would shut out. Counts begin at the start of the
     proxy. Exits with 0 when the proxy answers, with 1 when it does not.
     """
-    document = asked(config, socket, lambda client: client.get("/status"))
+    console = table_console(_FILE_COLUMNS)
+    if is_watched:
+        if as_json or not console.is_terminal:
+            raise ended("--watch needs a terminal, and goes without --json", 2)
+        live_view(console, lambda: _tables(_document(config, socket)), lambda: time.sleep(_WATCH_SECONDS))
+        return
+    document = _document(config, socket)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
-        return
-    console = table_console(_FILE_COLUMNS)
+    else:
+        console.print(_tables(document))
+
+
+def _document(config: Path | None, socket: Path | None) -> dict[str, Any]:
+    return asked(config, socket, lambda client: client.get("/status"))
+
+
+def _tables(document: dict[str, Any]) -> RenderableType:
     try:
-        console.print(status_tables(document))
+        return status_tables(document)
     except (AttributeError, KeyError, TypeError):
         raise ended("the answer is not a status; does a Plexigate of this version listen there?") from None
 

@@ -133,6 +133,7 @@ class Counters:
         self._failures: Counter[tuple[str, str]] = Counter()
         self._listeners: dict[str, ListenerCounters] = {}
         self._routes: dict[str | None, RouteCounters] = {}
+        self._protocols = {_HTTP_1: Histogram(REQUEST_SECONDS), _HTTP_2: Histogram(REQUEST_SECONDS)}
         self._signing: dict[str, Histogram] = {}
         self._tokens: dict[str, TokenCounters] = {}
         self.breaking = BreakingClients()
@@ -202,12 +203,14 @@ class Counters:
                 route.payload_refusals[cause] += 1
         route.statuses[hundreds] += 1
         listener.statuses[hundreds] += 1
-        if record.connection.protocol == _HTTP_2:
+        protocol = record.connection.protocol
+        if protocol == _HTTP_2:
             listener.http2.requests += 1
         route.first_byte_seconds.observe(record.first_byte)
         if record.messages is not None:
             return  # a WebSocket: its bytes are counted already, and its client decides how long it lasts
         route.seconds.observe(record.duration)
+        self._protocols[_HTTP_2 if protocol == _HTTP_2 else _HTTP_1].observe(record.duration)
         route.request_bytes += record.request_bytes
         route.response_bytes += record.response_bytes
 
@@ -253,6 +256,7 @@ class Counters:
             "signing_seconds": [one.row(identity=name) for name, one in self._signing.items()],
             "listener_requests": self._listener_request_rows(),
             "protocol_requests": self._protocol_request_rows(),
+            "protocol_seconds": [one.row(protocol=name) for name, one in self._protocols.items() if any(one.counts)],
             "http2": [
                 {
                     "listener": name,

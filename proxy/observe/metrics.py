@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS
+from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, SIGNING_SECONDS
 from proxy.observe.metric import Metric, counter, gauge, histogram
+from proxy.observe.request_metrics import REQUESTS
 from proxy.observe.token_metrics import TOKENS
 
 _SERVER: Final = ("upstream", "server")
@@ -73,42 +74,6 @@ _HTTP_2: Final = (
         "http2_resets",
         "listener",
         "cause",
-    ),
-)
-_REQUESTS: Final = (
-    counter(
-        "requests",
-        "Requests, by status. 499: the client gave up. malformed: 501 and 505 for requests that no server could answer.",
-        "requests",
-        "route",
-        "status",
-    ),
-    histogram(
-        "request_first_byte_seconds",
-        "Time from the head of a request to the first byte of its response.",
-        REQUEST_SECONDS,
-        "route",
-        family="first_byte_seconds",
-    ),
-    histogram(
-        "request_seconds",
-        "Time from the head of a request to the end of its response, WebSockets excluded.",
-        REQUEST_SECONDS,
-        "route",
-        family="request_seconds",
-    ),
-    counter("request_bytes", "Bytes of request bodies.", "bytes", "route", value="request"),
-    counter("response_bytes", "Bytes of response bodies.", "bytes", "route", value="response"),
-    counter("websockets", "Established WebSockets.", "websockets", "route"),
-    gauge("websockets_open", "Open WebSockets.", "websockets", "route", value="open"),
-    counter("websocket_messages", "WebSocket messages.", "websocket_traffic", "route", "direction", value="messages"),
-    counter(
-        "websocket_bytes",
-        "Bytes of WebSockets, frames included.",
-        "websocket_traffic",
-        "route",
-        "direction",
-        value="bytes",
     ),
 )
 _PAYLOADS: Final = (
@@ -331,7 +296,7 @@ GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "Keys in tokens": TOKENS,
     "Connections": _CONNECTIONS,
     "HTTP/2": _HTTP_2,
-    "Requests and WebSockets": _REQUESTS,
+    "Requests and WebSockets": REQUESTS,
     "TCP and passthrough": _RELAYS,
     "Payload encryption": _PAYLOADS,
     "Response buffers": _BUFFERS,

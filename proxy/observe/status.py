@@ -13,6 +13,7 @@ from typing import Any, Final
 from proxy.figures.histogram import LAG_SECONDS, quantile
 from proxy.observe.exposition import families
 from proxy.observe.merging import merge
+from proxy.observe.request_figures import protocol_figures, route_figures
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
 _DAY: Final = 86_400.0
@@ -37,6 +38,8 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "worker_restarts": scrape.restarts,
         "workers": [_worker(one) for one in sorted(scrape.workers, key=lambda one: one.slot)],
         "listeners": [_listener(one, rows) for one in scrape.listeners],
+        "routes": route_figures(rows),
+        "protocols": protocol_figures(rows),
         "handshakes": _handshakes(rows.get("handshakes", ())),
         "failures": _sums(rows.get("failures", ()), "reason"),
         "breaking_under_require": _breaking(scrape),

@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from proxy.commands.terminal.request_tables import request_tables
+from proxy.commands.terminal.titled_table import titled_table
 from proxy.figures.totals import how_many
 from proxy.observe.readiness import NotReadyReason, ReadinessSubject
 
@@ -47,6 +49,7 @@ def _parts(document: Document) -> Iterator[RenderableType]:
     yield _listeners(document["listeners"])
     if any(one["http2"]["connections"] for one in document["listeners"]):
         yield _http2(document["listeners"])
+    yield from request_tables(document["routes"], document["protocols"])
     yield _handshakes(document["handshakes"], document["failures"])
     yield from _breaking(document["breaking_under_require"])
     if document["tokens"]:
@@ -81,7 +84,9 @@ def _alerts(alerts: Sequence[Document]) -> Iterator[RenderableType]:
 
 
 def _workers(workers: Sequence[Document]) -> Table:
-    table = _table("Workers", "slot", ">pid", "state", "age", ">generation", ">connections", ">memory", ">loop lag p99")
+    table = titled_table(
+        "Workers", "slot", ">pid", "state", "age", ">generation", ">connections", ">memory", ">loop lag p99"
+    )
     for one in workers:
         lag = one["loop_lag_p99_seconds"]
         shown = "-" if lag is None else f"<= {lag * 1000:g} ms"
@@ -99,7 +104,7 @@ def _workers(workers: Sequence[Document]) -> Table:
 
 
 def _listeners(listeners: Sequence[Document]) -> Table:
-    table = _table(
+    table = titled_table(
         "Listeners", "name", "addresses", "pq", ">open", ">accepted", ">requests", ">5xx", ">hybrid", ">failures"
     )
     for one in listeners:
@@ -119,7 +124,7 @@ def _listeners(listeners: Sequence[Document]) -> Table:
 
 
 def _http2(listeners: Sequence[Document]) -> Table:
-    table = _table("HTTP/2", "listener", ">connections", ">open", ">requests", ">streams open", "streams reset")
+    table = titled_table("HTTP/2", "listener", ">connections", ">open", ">requests", ">streams open", "streams reset")
     for one in listeners:
         http2 = one["http2"]
         if http2["connections"]:
@@ -135,7 +140,7 @@ def _http2(listeners: Sequence[Document]) -> Table:
 
 
 def _handshakes(handshakes: Document, failures: Mapping[str, int]) -> Table:
-    table = _table("Handshakes", "", "")
+    table = titled_table("Handshakes", "", "")
     table.add_row(
         "hybrid", f"{share(handshakes['hybrid_share'])} of {handshakes['established']}, {handshakes['resumed']} resumed"
     )
@@ -156,7 +161,7 @@ def _breaking(breaking: Document) -> Iterator[RenderableType]:
         return
     yield Text(f"\n{how_many(breaking['connections'], 'connection')} would be refused under pq = require:", "yellow")
     for title, key in (("By user agent", "user_agent"), ("By network", "network")):
-        table = _table(title, key.replace("_", " "), ">connections", ">of these uncertain")
+        table = titled_table(title, key.replace("_", " "), ">connections", ">of these uncertain")
         entries = breaking[f"{key}s"]
         for one in entries[:_SHOWN_CLIENTS]:
             table.add_row(Text(one[key]), str(one["connections"]), str(one["error"] or ""))
@@ -167,7 +172,7 @@ def _breaking(breaking: Document) -> Iterator[RenderableType]:
 
 
 def _tokens(tokens: Sequence[Document]) -> Table:
-    table = _table(
+    table = titled_table(
         "Tokens",
         "token",
         "parent",
@@ -206,7 +211,7 @@ def _missing_keys(tokens: Sequence[Document]) -> Iterator[RenderableType]:
 
 
 def _upstreams(upstreams: Sequence[Document]) -> Table:
-    table = _table(
+    table = titled_table(
         "Upstreams",
         "upstream",
         "server",
@@ -245,20 +250,12 @@ def _unmade_checks(unmade: Sequence[Document]) -> Iterator[RenderableType]:
 
 
 def _certificates(certificates: Sequence[Document]) -> Table:
-    table = _table("Certificates", "identity", "algorithm", "names", ">days left")
+    table = titled_table("Certificates", "identity", "algorithm", "names", ">days left")
     for one in sorted(certificates, key=lambda one: one["days_left"]):
         days = one["days_left"]
         style = "bold red" if days < _URGENT_DAYS else "yellow" if days < _SOON_DAYS else "green"
         shown = "expired" if days < 0 else f"{days:.0f}"
         table.add_row(one["identity"], one["algorithm"], Text(", ".join(one["names"])), Text(shown, style))
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    """Make a table. A column whose name begins with `>` is aligned right."""
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", header_style="dim")
     return table
 
 

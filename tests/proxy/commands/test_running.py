@@ -64,6 +64,12 @@ class TestStatus:
             assert word in result.stdout
         assert "…" not in result.stdout
 
+    def test_watching_needs_a_terminal(self, running: Running) -> None:
+        for more in ((), ("--json",)):
+            result = running.run("status", "--watch", *more)
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert "--watch needs a terminal, and goes without --json" in result.stderr
+
     def test_json_is_the_whole_document(self, running: Running) -> None:
         result = running.run("status", "--json")
         assert result.exit_code == 0

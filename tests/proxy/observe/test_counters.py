@@ -147,6 +147,15 @@ def test_requests_are_timed_and_their_bytes_added() -> None:
     assert snapshot["bytes"] == [{"route": "chat.test/", "request": 20, "response": 4_000}]
 
 
+def test_requests_are_timed_by_version_of_http() -> None:
+    counters = Counters()
+    counters.request(REQUEST)
+    counters.request(replace(REQUEST, connection=replace(CLIENT, protocol=HttpProtocol.HTTP_2)))
+    counters.request(replace(REQUEST, status=101, messages=(1, 2)))
+    rows = counters.snapshot()["protocol_seconds"]
+    assert [(row["protocol"], sum(row["counts"])) for row in rows] == [("http/1.1", 1), ("h2", 1)]
+
+
 def test_a_websocket_is_no_slow_request_and_its_bytes_are_counted_as_they_come() -> None:
     counters = Counters()
     route = counters.route("chat.test/")

@@ -60,6 +60,15 @@ def test_listeners_have_their_own_figures() -> None:
     assert strict["handshakes"]["hybrid_share"] is None
 
 
+def test_routes_and_protocols_have_their_requests_and_latencies() -> None:
+    document = status(scrape())
+    routes = {one["route"]: one for one in document["routes"]}
+    assert routes["chat.test/"]["requests"] == {"1xx": 4, "2xx": 12, "3xx": 4, "4xx": 4, "5xx": 4}
+    assert routes["chat.test/"]["p99_seconds"] == 0.025
+    assert routes["-"]["requests"] == {"4xx": 4}
+    assert [(one["protocol"], one["requests"]) for one in document["protocols"]] == [("http/1.1", 28)]
+
+
 def test_listeners_have_their_figures_of_http_2() -> None:
     counters = fed()
     http2 = counters.listener("public").http2
