@@ -1,7 +1,6 @@
 """A browser whose profile has a client certificate, and one whose profile has none."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from aiohttp import web
 from tests.browser.devtools import DevToolsError, chromium, trust
 from tests.certificates import Authority
 from tests.client_authorities import ClientAuthority, ClientFiles
-from tests.integration.clients_scene import byte_sequence, table
+from tests.integration.clients_scene import byte_sequence, install_in, table
 from tests.integration.stage import Site, Upstream, site
 from tests.integration.test_http_clients import describe
 from tests.integration.upstreams import aiohttp_server, in_thread
@@ -36,16 +35,7 @@ def proxy(tmp_path: Path) -> Iterator[Site]:
 
 def install(home: Path, client: ClientFiles, origin: str) -> None:
     """Put a certificate where Chromium looks for one, and let it choose without asking a person."""
-    bundle = home / "client.p12"
-    made_of = ["-in", str(client.certificate), "-inkey", str(client.key)]
-    command = ["openssl", "pkcs12", "-export", *made_of, "-out", str(bundle), "-passout", "pass:"]
-    subprocess.run(command, check=True, timeout=20)
-    subprocess.run(
-        ["pk12util", "-i", bundle, "-d", f"sql:{home / '.pki' / 'nssdb'}", "-K", "", "-W", ""],
-        check=True,
-        timeout=20,
-        capture_output=True,
-    )
+    install_in(f"sql:{home / '.pki' / 'nssdb'}", home, client)
     # what the policy AutoSelectCertificateForUrls sets for a machine, of this profile alone
     chosen: dict[str, Any] = {f"{origin},*": {"setting": {"filters": [{}]}}}
     preferences = home / "profile" / "Default" / "Preferences"

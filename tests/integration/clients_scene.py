@@ -145,6 +145,18 @@ class Asking:
         return self.site.program.wait_for(find)
 
 
+def install_in(database: str, directory: Path, client: ClientFiles) -> None:
+    """Put a client's certificate and key into a database of NSS, which is made if it is not there."""
+    bundle = str(directory / "client.p12")
+    made_of = ["-in", str(client.certificate), "-inkey", str(client.key), "-name", "client"]
+    export = ["openssl", "pkcs12", "-export", *made_of, "-out", bundle, "-passout", "pass:"]
+    into = ["pk12util", "-i", bundle, "-d", database, "-K", "", "-W", ""]
+    if not (Path(database.removeprefix("sql:")) / "cert9.db").exists():
+        subprocess.run(["certutil", "-d", database, "-N", "--empty-password"], check=True, timeout=SECONDS)
+    for command in (export, into):
+        subprocess.run(command, check=True, timeout=SECONDS, capture_output=True)
+
+
 def told(body: bytes) -> dict[str, str]:
     """The fields in the answer of `describe`, chunked or not."""
     document, _ = json.JSONDecoder().raw_decode(body[body.index(b"{") :].decode("latin-1"))

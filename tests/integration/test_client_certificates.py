@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests.integration.clients_scene import (
     Clients,
     asking,
     byte_sequence,
+    install_in,
     told,
 )
 from tests.integration.http2 import Http2Client
@@ -103,10 +105,45 @@ class TestCurl:
         assert "forged" not in json.dumps(fields)
         assert {name for name in fields if "cert" in name} == ({"client-cert"} if client else set())
 
+    @pytest.mark.parametrize("value", ["Client-Cert", "client-cert, close", "X-TLS-Group, CLIENT-CERT"])
+    def test_connection_does_not_take_it_away(self, proxy: Asking, value: str) -> None:
+        """What Connection names is left out of the client's fields, never of ours (RFC 9110 section 7.6.1)."""
+        fields = proxy.fields(BOTS, "--header", f"Connection: {value}", client=proxy.clients.bot)
+        assert fields["client-cert"] == byte_sequence(proxy.clients.bot.der)
+
     @pytest.mark.parametrize(("host", "passes"), [(OPEN, False), (WIDE, True)])
     def test_trusted_peer_says_it_where_clients_are_not_asked(self, proxy: Asking, host: str, passes: bool) -> None:  # noqa: FBT001
         fields = proxy.fields(host, "--interface", "127.0.0.2", "--header", "Client-Cert: :AAAA:")
         assert ("client-cert" in fields) is passes
+
+
+class TestNss:
+    """The TLS library of Firefox."""
+
+    @pytest.fixture
+    def database(self, proxy: Asking, tmp_path: Path) -> str:
+        install_in(f"sql:{tmp_path}", tmp_path, proxy.clients.bot)
+        command = ["certutil", "-d", f"sql:{tmp_path}", "-A", "-n", "authority", "-t", "C,,", "-i", str(proxy.site.ca)]
+        subprocess.run(command, check=True, timeout=SECONDS)
+        return f"sql:{tmp_path}"
+
+    @pytest.mark.parametrize(("arguments", "status"), [((), b"200"), (("-n", "none"), b"")])
+    def test_it_shows_its_certificate(
+        self, proxy: Asking, database: str, tmp_path: Path, arguments: tuple[str, ...], status: bytes
+    ) -> None:
+        request = tmp_path / "request"
+        request.write_bytes(f"GET /nss HTTP/1.1\r\nHost: {BOTS}\r\nConnection: close\r\n\r\n".encode())
+        command = ["tstclnt", "-h", "127.0.0.1", "-p", str(proxy.site.port()), "-a", BOTS, "-d", database]
+        done = subprocess.run(
+            [*command, "-V", "tls1.3:tls1.3", "-A", str(request), *arguments],
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        assert (b"HTTP/1.1 200" in head) is bool(status)
+        if status:
+            assert told(body)["client-cert"] == byte_sequence(proxy.clients.bot.der)
 
 
 class TestOtherHosts:
