@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,11 @@ def running(directory: Path, challenge: str, *, is_trusted: bool = True) -> Iter
                 assert complaints(one.output) == [] or not is_trusted
 
 
+def refused_rotation(output: list[str]) -> dict[str, Any] | None:
+    """The alert that tells a person of it, once it is there."""
+    return next((one for one in events(output, "alert_raised") if one["kind"] == "rotation_refused"), None)
+
+
 @pytest.mark.parametrize("challenge", ["tls-alpn-01", "http-01"])
 def test_certificate_comes_by_itself(tmp_path: Path, challenge: str) -> None:
     with running(tmp_path, challenge) as proxy:
@@ -94,6 +100,9 @@ def test_a_certificate_whose_root_the_system_does_not_trust_is_not_served(tmp_pa
         assert 'at its end is signed by "CN=Pebble Root CA' in failed["detail"]
         assert "not among what the system trusts" in failed["detail"]
         assert failed["detail"].endswith("for a CA of your own set issuer.pebble.root_file to its root")
+        raised = proxy.program.wait_for(refused_rotation)
+        assert (raised["subject"], raised["urgency"]) == ("chat ec", "serious")
+        assert failed["detail"] in raised["text"]
         with pytest.raises(ssl.SSLError):
             proxy.serial_numbers()
         checked = subprocess.run(
