@@ -12,11 +12,13 @@ import pytest
 
 from config.loader import load
 from proxy.net.tasks import Tasks
+from proxy.observe.alert_kinds import AlertUrgency
 from proxy.observe.events.event import Event
 from proxy.observe.events.reloads import Reloaded, ReloadFailed
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import Scrape
 from proxy.supervisor.alerts.alerting import Alerting, WatchedProxy
+from proxy.supervisor.alerts.open_alerts import AlertPatience
 from proxy.supervisor.alerts.settings import AlertSettings
 from tests.configurations import Site
 from tests.waiting import until, until_seen
@@ -133,6 +135,22 @@ async def test_a_receiver_that_a_reload_brings_gets_what_is_open_and_one_that_st
     assert await watched.alerting.test() == []
 
 
+async def test_a_repeat_is_sent_and_not_logged(watched: Watched) -> None:
+    settings = AlertSettings.of(
+        load(watched.site.write(f"{watched.site.minimal}[alerts]\ncommand = {watched.command}\n"))
+    )
+    at_once = AlertPatience(dict.fromkeys(AlertUrgency, 0.0), 0.0)
+    watched.alerting.follow(replace(settings, patience=at_once))
+    watched.scrape = DOWN
+    await watched.alerting.look()
+    await watched.got(1)
+    await watched.alerting.look()
+    assert [one["times"] for one in await watched.got(2)] == [1, 2]
+    watched.scrape = WELL
+    await watched.alerting.look()
+    assert watched.told() == [("alert_raised", "upstream_down"), ("alert_resolved", "upstream_down")]
+
+
 async def test_events_of_the_parent_are_heard_and_its_shortage_is_asked_for(watched: Watched) -> None:
     watched.follow()
     watched.shortage = "5 descriptors are left"
@@ -156,6 +174,8 @@ async def test_looks_follow_events_and_errors_do_not_end_them(
     looks = watched.looks
     watched.tell(Reloaded(2, []))
     await until(lambda: watched.told()[-1] == ("alert_raised", "upstream_down"))
+    for _ in range(50):
+        await asyncio.sleep(0)
     assert watched.looks == looks + 1, "what the alerts themselves log is no reason to look"
 
 
