@@ -44,7 +44,7 @@ class AcmeConfig(Table):
 
 
 def plain_settings(plain: PlainConfig, acme: AcmeConfig) -> PlainConfig:
-    """What is in force, whatever the names of the keys are."""
+    """What is in force, under the present or the former names of the keys."""
     return PlainConfig(
         bind=acme.http_bind if _is_former(plain, acme, "http_bind") else plain.bind,
         https_port=acme.https_port if _is_former(plain, acme, "https_port") else plain.https_port,
@@ -64,7 +64,7 @@ def _is_former(plain: PlainConfig, acme: AcmeConfig, former: str) -> bool:
 def plain_problems(
     plain: PlainConfig, acme: AcmeConfig, listeners: Mapping[str, ListenerConfig], file: str, omissions: Omissions
 ) -> Iterator[Problem]:
-    """The former keys; addresses that are in use twice; a listener that has the name of this one."""
+    """The former keys; addresses in use twice; a listener that has the name of this one."""
     for former, key in _FORMER.items():
         if former not in acme.model_fields_set:
             continue

@@ -12,6 +12,7 @@ from proxy.admin.maintenance import MaintenanceWish
 from proxy.admin.rotation_wish import RotationWish
 from proxy.admin.server import AdminHost
 from proxy.downstream.response_buffer import ResponseBudget
+from proxy.http.websocket_close import ClosedBy, WebSocketClose
 from proxy.http2.causes import ResetCause
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.alert import Concern, OpenAlert
@@ -83,7 +84,11 @@ def fed(times: int = 1) -> Counters:
         for code in (200, 200, 201, 304, 404, 502):
             counters.request(replace(REQUEST, status=code))
         counters.request(replace(REQUEST, status=421, route=None, upstream=None))
-        counters.request(replace(REQUEST, status=101, duration=3_600.0, messages=(4, 9)))
+        counters.request(
+            replace(
+                REQUEST, status=101, duration=3_600.0, messages=(4, 9), closed=WebSocketClose(4004, ClosedBy.SERVER)
+            )
+        )
         counters.listener("strict").accepted += 1
         counters.listener("public").accepted += 11
         counters.loop_lag.observe(0.0004 if number else 0.003)

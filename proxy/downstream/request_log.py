@@ -7,6 +7,7 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.tally import RequestTally
+from proxy.http.websocket_close import WebSocketClose
 from proxy.limits.reasons import ConnectionReason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.events.clients import ConnectionCut
@@ -31,8 +32,9 @@ class RequestLog:
         status: int,
         reason: str | None,
         messages: tuple[int, int] | None = None,
+        closed: WebSocketClose | None = None,
     ) -> None:
-        """A request that was understood and answered; `messages` are those of a WebSocket."""
+        """A request that was understood and answered; `messages` and `closed` are of a WebSocket."""
         service, facts = self._service, self._facts
         client = facts.requester if request is None else request.client
         first_byte, duration = tally.seconds(service.stopwatch())
@@ -51,6 +53,7 @@ class RequestLog:
                 tally.request_id.decode(),
                 reason,
                 messages,
+                closed,
             )
         )
 

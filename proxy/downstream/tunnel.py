@@ -13,6 +13,7 @@ from proxy.downstream.flow import Flow, StreamPair
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameSender, FrameTracker, WebSocketViolation, close_frame
+from proxy.http.websocket_close import LOST, NO_CODE, ClosedBy, WebSocketClose
 from proxy.limits.reasons import CLOSED
 from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
@@ -147,6 +148,8 @@ class Tunnel(StreamPair):
         self._is_closing = False
         self._awaits_close = False
         self._close_reason: str | None = None
+        self.closed: WebSocketClose | None = None
+        """How it ended; known when its owner is told."""
         self.deadline = NEVER
 
     def begin(self, counters: RouteCounters, *, from_client: bytes, from_upstream: bytes) -> None:
@@ -195,12 +198,22 @@ class Tunnel(StreamPair):
         """Who sends in this direction, for the log."""
         return "the client" if direction is self._from_client else "the upstream"
 
+    def _side(self, direction: Flow) -> ClosedBy:
+        return ClosedBy.CLIENT if direction is self._from_client else ClosedBy.SERVER
+
+    def _closes(self, code: int) -> None:
+        """We end it, unless another side was first."""
+        if self.closed is None:
+            self.closed = WebSocketClose(code, ClosedBy.PROXY)
+
     def moved(self, direction: _Direction) -> None:
         """Bytes arrived: the connection is not idle, and perhaps it is over."""
         if self._flows and not direction.tracker.close_sent:
             self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
             return
         self._flows = False
+        if self.closed is None and direction.tracker.close_sent:
+            self.closed = WebSocketClose(direction.tracker.close_code or NO_CODE, self._side(direction))
         if self._is_closing:
             if direction is self._from_client and direction.tracker.close_sent:
                 self.end(self._close_reason and f"{CLOSED}: {self._close_reason}")  # it has answered our close frame
@@ -236,6 +249,7 @@ class Tunnel(StreamPair):
         """One side broke the rules: tell it so, and end both connections."""
         opposite = self._from_upstream if direction is self._from_client else self._from_client
         opposite.close_sink(violation.close_code, violation.reason)
+        self._closes(violation.close_code)
         self.end(f"{self.side(direction)} sent {violation}")
 
     def refused(self, direction: _Direction, cause: Cause) -> None:
@@ -263,6 +277,8 @@ class Tunnel(StreamPair):
         elif fault is None or self._is_closing:
             self.end(self._close_reason)
         else:
+            if self.closed is None:
+                self.closed = WebSocketClose(LOST, self._side(direction))
             self.end(f"{self.side(direction)} {fault}")
 
     # -- ends
@@ -273,6 +289,7 @@ class Tunnel(StreamPair):
             return
         self._begin_closing()
         self._close_reason = reason
+        self._closes(code)
         self._from_upstream.close_sink(code, reason)
         self._from_client.close_sink(CloseCode.GOING_AWAY, reason)
 
@@ -282,6 +299,7 @@ class Tunnel(StreamPair):
         if owner is None:
             return
         self._is_closing, self._flows = True, False
+        self._closes(LOST)
         self._counters.websockets_open -= 1
         self.deadline = NEVER
         self._service.deadlines.forget(self)
@@ -294,6 +312,7 @@ class Tunnel(StreamPair):
         """End at once, with a close frame where one fits."""
         self._from_upstream.close_sink(CloseCode.SERVICE_RESTART, reason)
         self._from_client.close_sink(CloseCode.GOING_AWAY, reason)
+        self._closes(CloseCode.SERVICE_RESTART)
         self.end(reason)
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:

@@ -63,4 +63,4 @@ class Upgraded:
         tally = self._tally
         self._server.tunnel_ended(tunnel)
         tally.request_bytes, tally.response_bytes = tunnel.client_bytes, tunnel.server_bytes
-        self._log.request(self._request, tally, tally.status, reason, tunnel.messages)
+        self._log.request(self._request, tally, tally.status, reason, tunnel.messages, tunnel.closed)

@@ -14,6 +14,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from proxy.http.websocket_close import WebSocketClose
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
 
@@ -118,6 +119,8 @@ class RequestRecord:
     error: str | None
     messages: tuple[int, int] | None
     """WebSocket messages from the client and from the upstream."""
+    closed: WebSocketClose | None
+    """How the WebSocket ended."""
 
     # Written out: the interpreter runs the one of a dataclass, for 0.7 microseconds a request.
     def __init__(  # noqa: PLR0913 - its fields
@@ -135,6 +138,7 @@ class RequestRecord:
         request_id: str | None,
         error: str | None,
         messages: tuple[int, int] | None,
+        closed: WebSocketClose | None = None,
     ) -> None:
         self.connection = connection
         self.target = target
@@ -149,6 +153,7 @@ class RequestRecord:
         self.request_id = request_id
         self.error = error
         self.messages = messages
+        self.closed = closed
 
 
 class JsonLines:
@@ -172,6 +177,9 @@ class JsonLines:
         )
         if record.messages is not None:
             line += f',"messages_in":{record.messages[0]},"messages_out":{record.messages[1]}'
+        closed = record.closed
+        if closed is not None:
+            line += f',"close":{closed.code},"close_class":"{closed.kind}","closed_by":"{closed.by}"'
         if record.error is not None:
             line += f',"error":{_text(record.error)}'
         return (line + "}\n").encode("ascii")
@@ -238,6 +246,8 @@ class PrettyLines:
             line.append(f"  {_printable(record.connection.subject)}", "dim")
         if record.messages is not None:
             line.append(f"  messages {record.messages[0]} in, {record.messages[1]} out", "magenta")
+        if record.closed is not None:
+            line.append(f"  closed by the {record.closed.by} ({record.closed.code})", "magenta")
         if record.error is not None:
             line.append(f"  {_printable(record.error)}", "red")
         return self._rendered(line)

@@ -22,6 +22,7 @@ from proxy.signing.token_counters import TokenCounters
 from proxy.tls.results import Established
 
 if TYPE_CHECKING:
+    from proxy.http.websocket_close import CloseClass, ClosedBy
     from proxy.http2.causes import ResetCause
 
 NOWHERE: Final = "-"
@@ -82,6 +83,7 @@ class RouteCounters:
     """The counters of one route."""
 
     __slots__ = (
+        "closes",
         "first_byte_seconds",
         "from_client",
         "payload_messages",
@@ -106,6 +108,8 @@ class RouteCounters:
         self.websockets_open = 0
         self.from_client = Traffic()
         self.to_client = Traffic()
+        self.closes: Counter[tuple[CloseClass, ClosedBy]] = Counter()
+        """WebSockets that ended, by the class of their close code and the side that closed."""
         self.payload_messages: dict[str, MessageCounts] = {}
         self.payload_refusals: Counter[Cause] = Counter()
 
@@ -208,6 +212,8 @@ class Counters:
             listener.http2.requests += 1
         route.first_byte_seconds.observe(record.first_byte)
         if record.messages is not None:
+            if record.closed is not None:
+                route.closes[record.closed.kind, record.closed.by] += 1
             return  # a WebSocket: its bytes are counted already, and its client decides how long it lasts
         route.seconds.observe(record.duration)
         self._protocols[_HTTP_2 if protocol == _HTTP_2 else _HTTP_1].observe(record.duration)
@@ -300,6 +306,11 @@ class Counters:
                 {"route": label, "direction": direction, "messages": traffic.messages, "bytes": traffic.bytes}
                 for label, one in routes
                 for direction, traffic in (("from_client", one.from_client), ("to_client", one.to_client))
+            ],
+            "websocket_closes": [
+                {"route": label, "class": kind, "by": by, "count": count}
+                for label, one in routes
+                for (kind, by), count in sorted(one.closes.items())
             ],
             "payload_messages": [
                 {"route": label, "ring": ring, "opened": counts.opened, "sealed": counts.sealed}

@@ -38,6 +38,14 @@ REQUESTS: Final = (
     counter("response_bytes", "Bytes of response bodies.", "bytes", "route", value="response"),
     counter("websockets", "Established WebSockets.", "websockets", "route"),
     gauge("websockets_open", "Open WebSockets.", "websockets", "route", value="open"),
+    counter(
+        "websocket_closes",
+        "WebSockets that ended, by the class of the close code and the side that closed.",
+        "websocket_closes",
+        "route",
+        "class",
+        "by",
+    ),
     counter("websocket_messages", "WebSocket messages.", "websocket_traffic", "route", "direction", value="messages"),
     counter(
         "websocket_bytes",

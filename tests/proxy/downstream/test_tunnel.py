@@ -5,6 +5,7 @@ import pytest
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import CloseCode, Extensions
+from proxy.http.websocket_close import ClosedBy, WebSocketClose
 from proxy.net.deadlines import NEVER
 from proxy.observe.counters import RouteCounters
 from proxy.tls.record_flood import RecordFlood
@@ -240,6 +241,36 @@ class TestClose:
         pair.server.receive_end()
         assert pair.endings == ("end", "end")
         assert pair.ends == [None]
+        assert pair.tunnel.closed == WebSocketClose(1000, ClosedBy.CLIENT)
+
+    def test_code_is_that_of_the_side_that_closed_first(self) -> None:
+        pair = Pair()
+        pair.server.receive(close(4004))
+        pair.client.receive(close(1000, masked=True))
+        pair.server.receive_end()
+        assert pair.tunnel.closed == WebSocketClose(4004, ClosedBy.SERVER)
+
+    def test_close_frame_may_have_no_code(self) -> None:
+        pair = Pair()
+        pair.server.receive(frame(0x88))
+        pair.client.receive(close(1000, masked=True))
+        assert pair.tunnel.closed == WebSocketClose(1005, ClosedBy.SERVER)
+
+    @pytest.mark.parametrize("side", ["client", "server"])
+    def test_side_that_is_lost_has_closed_without_a_frame(self, side: str) -> None:
+        pair = Pair()
+        (pair.client if side == "client" else pair.server).lose(None)
+        assert pair.tunnel.closed == WebSocketClose(1006, ClosedBy(side))
+
+    def test_close_of_ours_is_by_the_proxy(self) -> None:
+        drained, broken, dead, stuck = Pair(), Pair(), Pair(), Pair()
+        drained.tunnel.close(CloseCode.SERVICE_RESTART, "drained")
+        drained.client.receive(close(1000, masked=True))
+        broken.client.receive(frame(0x83, masked=True))
+        dead.tunnel.give_up("the process ends")
+        stuck.tunnel.end("the upstream takes no more")
+        closes = [pair.tunnel.closed for pair in (drained, broken, dead, stuck)]
+        assert closes == [WebSocketClose(code, ClosedBy.PROXY) for code in (1012, 1002, 1012, 1006)]
 
     @pytest.mark.parametrize("side", ["client", "server"])
     def test_close_frame_without_an_answer_ends_in_time(self, side: str) -> None:

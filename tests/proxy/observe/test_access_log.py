@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from config.schema import HttpProtocol
+from proxy.http.websocket_close import ClosedBy, WebSocketClose
 from proxy.observe.access_log import (
     ClientRecord,
     JsonLines,
@@ -99,6 +100,12 @@ def coloured_lines() -> PrettyLines:
 
 class TestJson:
     """Lines for machines."""
+
+    def test_websocket_tells_how_it_was_closed(self) -> None:
+        record = request(status=101, messages=(3, 4), closed=WebSocketClose(4004, ClosedBy.SERVER))
+        line = json.loads(JsonLines().request(record))
+        assert (line["close"], line["close_class"], line["closed_by"]) == (4004, "application", "server")
+        assert "close" not in json.loads(JsonLines().request(request(messages=(3, 4))))
 
     def test_a_request_has_all_its_facts(self) -> None:
         assert parsed(JsonLines().request(REQUEST)) == {
@@ -249,9 +256,11 @@ class TestPretty:
 
     def test_what_only_some_requests_have_is_at_the_end(self) -> None:
         client = dataclasses.replace(CLIENT, resumed=True, protocol=HttpProtocol.HTTP_2)
-        record = request(client, messages=(3, 4), error="gone")
+        record = request(client, messages=(3, 4), closed=WebSocketClose(4004, ClosedBy.SERVER), error="gone")
         line = plain_lines().request(record).decode()
-        assert line.endswith("X25519MLKEM768  h2  resumed  203.0.113.5  messages 3 in, 4 out  gone\n")
+        assert line.endswith(
+            "X25519MLKEM768  h2  resumed  203.0.113.5  messages 3 in, 4 out  closed by the server (4004)  gone\n"
+        )
 
     def test_a_connection_that_was_cut_says_why_and_whose_it_was(self) -> None:
         line = plain_lines().event(AT, CUT).decode()

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from config.schema import HttpProtocol
+from proxy.http.websocket_close import ClosedBy, WebSocketClose
 from proxy.http2.causes import ResetCause
 from proxy.limits.reasons import CLOSED, RequestReason
 from proxy.observe.counters import Counters
@@ -162,12 +163,14 @@ def test_a_websocket_is_no_slow_request_and_its_bytes_are_counted_as_they_come()
     route.websockets += 1
     route.from_client.bytes += 5
     route.to_client.messages += 2
-    counters.request(replace(REQUEST, status=101, duration=86_400.0, messages=(1, 2)))
+    closed = WebSocketClose(4004, ClosedBy.SERVER)
+    counters.request(replace(REQUEST, status=101, duration=86_400.0, messages=(1, 2), closed=closed))
     snapshot = counters.snapshot()
     assert sum(snapshot["request_seconds"][0]["counts"]) == 0
     assert sum(snapshot["first_byte_seconds"][0]["counts"]) == 1
     assert snapshot["bytes"] == [{"route": "chat.test/", "request": 0, "response": 0}]
     assert snapshot["websockets"] == [{"route": "chat.test/", "count": 1, "open": 0}]
+    assert snapshot["websocket_closes"] == [{"route": "chat.test/", "class": "application", "by": "server", "count": 1}]
     assert snapshot["websocket_traffic"] == [
         {"route": "chat.test/", "direction": "from_client", "messages": 0, "bytes": 5},
         {"route": "chat.test/", "direction": "to_client", "messages": 2, "bytes": 0},
