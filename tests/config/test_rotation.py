@@ -85,6 +85,8 @@ def test_a_credential_may_ask_for_a_new_key() -> None:
 def test_addresses_of_alerts_are_for_http_and_have_no_secret(address: str) -> None:
     with pytest.raises(ValueError, match="an address that begins"):
         RotationConfig.model_validate({"alert_webhook": address})
+    with pytest.raises(ValueError, match="an address that begins"):
+        InternalIssuerConfig.model_validate({"type": "internal", "crl_url": address})
 
 
 def test_addresses_are_kept_as_written() -> None:
