@@ -66,6 +66,11 @@ def test_a_route_that_would_refuse_everything_is_refused(host: str, asking: tupl
     ]
 
 
+def test_a_route_that_demands_nothing_is_fine() -> None:
+    text = TEXT.replace("{host}", "chat.example.org").replace('client_certificate = "require"\n', "")
+    assert cross_check(Config.model_validate(tomllib.loads(text)), "f", Omissions()) == []
+
+
 def test_an_identity_that_could_not_be_read_may_ask() -> None:
     assert check("chat.example.org", omitted=(("identity", "chat", "client_certificates"),)) == []
 

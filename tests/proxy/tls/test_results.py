@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.tls.alerts import AlertDescription
+from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
 from proxy.tls.results import Established, Failed, FailureReason, openssl_code, openssl_reason
+from tests.proxy.tls import hellos
 
 CHAT = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_alert_context()))
 
@@ -35,6 +38,15 @@ def test_who_offers_nothing_that_we_have_is_turned_away_and_has_not_failed() -> 
         FailureReason.NO_COMMON_SUITE,
         FailureReason.NO_COMMON_SIGNATURE,
     }
+
+
+def test_a_failure_says_what_was_known_of_the_client() -> None:
+    hello = parse_client_hello(hellos.chrome_hello(b"chat.test"))
+    reason = FailureReason.CLIENT_CERTIFICATE_MISSING
+    known = Failed.of(hello, CHAT, reason, "none", AlertDescription.CERTIFICATE_REQUIRED)
+    assert (known.server_name, known.identity) == ("chat.test", "chat")
+    assert known.offered_groups == hello.supported_groups
+    assert Failed.of(None, None, reason, "none", None) == Failed(reason, "none", None, (), None, None)
 
 
 def test_error_of_openssl_is_an_error_unless_it_means_a_refusal() -> None:
