@@ -256,6 +256,8 @@ class FakeMaintenance:
 
     told: list[Any] = field(default_factory=list)
     routes: list[dict[str, Any]] = field(default_factory=list)
+    warning: dict[str, str] = field(default_factory=dict)
+    """Of each answer."""
     error: Exception | None = None
     """What the next call fails with."""
 
@@ -271,11 +273,12 @@ class FakeMaintenance:
     async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
         """Remember it."""
         self._tell(wish)
-        return {"route": wish.route, "retry_after": int(wish.retry_after or 300)}
+        return {"route": wish.route, "retry_after": int(wish.retry_after or 300), **self.warning}
 
-    async def end(self, route: str) -> None:
+    async def end(self, route: str) -> dict[str, Any]:
         """Remember it."""
         self._tell(route)
+        return {"route": route, **self.warning}
 
 
 @dataclass

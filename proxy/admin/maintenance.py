@@ -55,9 +55,12 @@ class MaintenanceControl(Protocol):
         """All routes that are out of service."""
 
     async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
-        """Take a route out of service in all workers. Returns its entry of the list."""
+        """Take a route out of service in all workers. Returns its entry of the list.
 
-    async def end(self, route: str) -> None:
+        The entry has a `warning` if a worker did not answer.
+        """
+
+    async def end(self, route: str) -> dict[str, Any]:
         """Put a route back into service in all workers."""
 
 
@@ -88,9 +91,7 @@ class _Maintenance:
         return json_answer(await self._control.begin(wish))
 
     async def end(self, request: web.Request) -> web.Response:
-        route = _route(request)
-        await self._control.end(route)
-        return json_answer({"route": route})
+        return json_answer(await self._control.end(_route(request)))
 
 
 def _route(request: web.Request) -> str:

@@ -119,6 +119,7 @@ def on(
         content = _content(page)
         query["page"] = "json" if page.name.endswith(JSON_ENDINGS) else "html"
     answer = asked(config, socket, lambda client: client.post("/maintenance/on", query, body=content))
+    _warn(answer)
     typer.echo(
         f"Route {route} is under maintenance: clients get 503 and may come again after {answer['retry_after']} s."
     )
@@ -127,8 +128,13 @@ def on(
 @app.command(epilog="Example: plexigate maintenance off chat.example.org/")
 def off(route: _Route, config: _Config = None, socket: _Socket = None) -> None:
     """Put a route back into service."""
-    asked(config, socket, lambda client: client.post("/maintenance/off", {"route": route}))
+    _warn(asked(config, socket, lambda client: client.post("/maintenance/off", {"route": route})))
     typer.echo(f"Route {route} is back in service.")
+
+
+def _warn(answer: dict[str, Any]) -> None:
+    if "warning" in answer:
+        typer.echo(f"warning: {answer['warning']}", err=True)
 
 
 def _content(page: Path) -> bytes:

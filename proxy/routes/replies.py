@@ -64,8 +64,8 @@ class Reply:
     ) -> None:
         """`content_type` holds unless `headers` have one, and only if there is a body.
 
-        `methods` are those that get the answer. If there are none, GET and HEAD get it, and scripts
-        of other origins may ask by OPTIONS whether they may, if `headers` let them.
+        `methods` are those that get the answer, GET and HEAD if there are none. If `headers` let
+        scripts of other origins read it, OPTIONS tells them so, unless `methods` leave it out.
         """
         names = {name.lower() for name in headers}
         given: list[Header] = [*headers.items()]
@@ -78,9 +78,10 @@ class Reply:
             # RFC 9110 8.8.3: the same content has the same tag in each worker and after a restart
             self._etag = b'"%b"' % sha256(body).hexdigest()[:32].encode()
             given.append((b"ETag", self._etag))
-        if not methods and _ALLOW_ORIGIN in names:
+        if _ALLOW_ORIGIN in names and (not methods or b"OPTIONS" in methods):
+            told = b", ".join(sorted(allowed - {b"OPTIONS"}))
             allowed.add(b"OPTIONS")
-            self._preflight = LocalAnswer(_NO_CONTENT, b"", _preflight_lines(headers))
+            self._preflight = LocalAnswer(_NO_CONTENT, b"", _preflight_lines(headers, told))
         self._methods: Final = frozenset(allowed)
         self._answer: Final = LocalAnswer(status, body, _lines(given))
         kept = [header for header in given if header[0].lower() != _CONTENT_TYPE]
@@ -108,12 +109,12 @@ def _is_known(etag: bytes, headers: list[Header]) -> bool:
     return tags == [b"*"] or any(tag.removeprefix(b"W/") == etag for tag in tags)
 
 
-def _preflight_lines(headers: Mapping[bytes, bytes]) -> bytes:
+def _preflight_lines(headers: Mapping[bytes, bytes], methods: bytes) -> bytes:
     """What a preflight is told (Fetch section 3.3): the fields about other origins, and methods."""
     given = [header for header in headers.items() if header[0].lower().startswith(_CORS)]
     if all(name.lower() != _ALLOW_METHODS for name, _ in given):
-        given.append((b"Access-Control-Allow-Methods", b"GET, HEAD"))
-    return _lines([*given, (b"Allow", b"GET, HEAD, OPTIONS")])
+        given.append((b"Access-Control-Allow-Methods", methods))
+    return _lines([*given, (b"Allow", b"%b, OPTIONS" % methods)])
 
 
 def _lines(headers: list[Header]) -> bytes:

@@ -1,7 +1,8 @@
 """The routes that an operator has taken out of service: kept on disk, and told to all workers."""
 
 import asyncio
-from typing import Final, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
 
 from config.loaded import LoadedConfig
 from config.problems import ConfigError
@@ -15,8 +16,6 @@ from proxy.supervisor.maintenance_store import MaintenanceStore, MaintenanceUnre
 # A worker that leaves answers in milliseconds, or is stuck and gets no new requests.
 _LEAVING_SECONDS: Final = 2.0
 
-WorkerT = TypeVar("WorkerT")
-
 
 class Workers(Protocol):
     """The part of a `Fleet` that this module uses."""
@@ -24,8 +23,8 @@ class Workers(Protocol):
     async def tell_all(self, order: Question[Done]) -> None:
         """Tell every worker the same, and wait until all that are not stuck have heard."""
 
-    async def ask_all(self, question: Question[Done], seconds: float) -> object:
-        """Ask all workers, also those that leave."""
+    async def ask_all(self, question: Question[Done], seconds: float) -> Mapping[Any, Done | None]:
+        """Ask all workers, also those that leave. The answer is None if it is late or an error."""
 
 
 class Maintenance:
@@ -71,27 +70,34 @@ class Maintenance:
         """The file on disk."""
         return str(self._store.path)
 
-    async def begin(self, route: MaintainedRoute) -> None:
+    async def begin(self, route: MaintainedRoute) -> int:
         """Take a route out of service, or change how it is answered. Raises `OSError`.
 
-        After it, the change is on disk, and no worker takes a request for the route.
+        After it, the change is on disk, and no worker takes a request for the route. Returns how
+        many workers have not confirmed that: they are stuck or end, and follow when they go on.
         """
         async with self._changing:
-            await self._change({**self._routes, route.route: route})
+            silent = await self._change({**self._routes, route.route: route})
             self._tell(MaintenanceBegun(route.route, route.retry_after, ", ".join(route.allowed) or None))
+            return silent
 
-    async def end(self, route: str) -> None:
-        """Put a route back into service. Raises `KeyError` if it is not out of it, or `OSError`."""
+    async def end(self, route: str) -> int:
+        """Put a route back into service, as `begin` takes it out.
+
+        Raises `KeyError` if it is not out of it, or `OSError`.
+        """
         async with self._changing:
             rest = dict(self._routes)
             del rest[route]
-            await self._change(rest)
+            silent = await self._change(rest)
             self._tell(MaintenanceEnded(route))
+            return silent
 
-    async def _change(self, routes: dict[str, MaintainedRoute]) -> None:
+    async def _change(self, routes: dict[str, MaintainedRoute]) -> int:
         kept = tuple(routes.values())
         await in_thread(self._loop, lambda: self._store.write(kept))
         self._routes = routes
         await self._workers.tell_all(self.shown)
         # those that leave still answer on the connections that they have
-        await self._workers.ask_all(self.shown, _LEAVING_SECONDS)
+        answers = await self._workers.ask_all(self.shown, _LEAVING_SECONDS)
+        return sum(answer is None for answer in answers.values())

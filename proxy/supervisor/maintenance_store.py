@@ -7,9 +7,11 @@ from typing import Final
 
 from certs.files.atomic_file import write_atomic
 from certs.hsm.access import state_directory
+from config.addresses import parse_network
 from config.loaded import LoadedConfig
 from proxy.processes.messages.codec import MessageMalformed, decode, encode
 from proxy.processes.messages.questions import MaintainedRoute, ShowMaintenance
+from proxy.routes.error_pages import ErrorPage, PageUnusable
 
 _VERSION: Final = 1
 _DIGEST_DIGITS: Final = 16
@@ -58,12 +60,25 @@ class MaintenanceStore:
             version = document.pop("version")
             if version != _VERSION:
                 raise MaintenanceUnreadable(self.path, "the content of another version")
-            return decode(ShowMaintenance, document).routes
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MessageMalformed):
+            routes = decode(ShowMaintenance, document).routes
+            for one in routes:
+                _check(one)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, MessageMalformed, PageUnusable):
             raise MaintenanceUnreadable(self.path, "other content than this proxy writes") from None
+        return routes
 
     def write(self, routes: tuple[MaintainedRoute, ...]) -> None:
         """Keep these, also over a crash. May take long. Raises `OSError`; the file is as it was."""
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
         document = {"version": _VERSION, **encode(ShowMaintenance(routes))}
         write_atomic(self.path, json.dumps(document, indent=2).encode() + b"\n")
+
+
+def _check(one: MaintainedRoute) -> None:
+    """Refuse what a person has edited and no worker could use. Raises ValueError, `PageUnusable`."""
+    for network in one.allowed:
+        parse_network(network)
+    if one.page:
+        ErrorPage(one.page.encode(), is_html=one.page_is_html)
+    if one.retry_after < 1:
+        raise ValueError("no time")

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from config.addresses import Refused, parse_network
 from proxy.admin.maintenance import MaintenanceRefused, MaintenanceWish
+from proxy.figures.totals import how_many
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES, ErrorPage, PageUnusable
 from proxy.supervisor.editions.served_edition import ServedEdition
@@ -48,20 +49,21 @@ class SupervisorMaintenance:
                 409, f"the pages of all routes in maintenance have more than {_MOST_PAGES_BYTES:_} bytes"
             )
         try:
-            await self._maintenance.begin(route)
+            silent = await self._maintenance.begin(route)
         except OSError as error:
             raise self._not_kept(error) from None
-        return _told(route, configured)
+        return {**_told(route, configured), **_warning(silent)}
 
-    async def end(self, route: str) -> None:
+    async def end(self, route: str) -> dict[str, Any]:
         """Put a route back into service. Raises `MaintenanceRefused`."""
         try:
-            await self._maintenance.end(route)
+            silent = await self._maintenance.end(route)
         except KeyError:
             others = ", ".join(one.route for one in self._maintenance.routes) or "none"
             raise MaintenanceRefused(404, f'route "{route}" is not in maintenance; in maintenance: {others}') from None
         except OSError as error:
             raise self._not_kept(error) from None
+        return {"route": route, **_warning(silent)}
 
     def _configured(self) -> frozenset[str]:
         return frozenset(route.entry_name for route in self._served.edition.loaded.config.route)
@@ -74,6 +76,12 @@ class SupervisorMaintenance:
             f"{self._maintenance.path} cannot be written ({reason}), so nothing was changed: set [rotation] state, or"
             " StateDirectory= of systemd, to a directory that the proxy may write to",
         )
+
+
+def _warning(silent: int) -> dict[str, str]:
+    if not silent:
+        return {}
+    return {"warning": f"{how_many(silent, 'worker')} did not answer, and will follow later: see plexigate status"}
 
 
 def _told(one: MaintainedRoute, configured: frozenset[str]) -> dict[str, Any]:

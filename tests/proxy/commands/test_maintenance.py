@@ -80,6 +80,13 @@ def test_page_that_cannot_be_used_is_said(
     assert running.control.maintenance.told == []
 
 
+def test_worker_that_did_not_answer_is_said(running: Running) -> None:
+    running.control.maintenance.warning = {"warning": "one worker did not answer"}
+    for verb in ("on", "off"):
+        said = running.run("maintenance", verb, "x")
+        assert (said.exit_code, "warning: one worker did not answer\n" in said.output) == (0, True)
+
+
 def test_refusal_of_the_proxy_is_said(running: Running) -> None:
     running.control.maintenance.error = MaintenanceRefused(404, "there is no such route")
     for verb in ("on", "off"):

@@ -40,7 +40,7 @@ def test_other_methods_than_get_and_head_are_refused(method: bytes) -> None:
 
 
 def test_methods_may_be_others() -> None:
-    reply = Reply(200, {b"Access-Control-Allow-Origin": b"*"}, TEXT, b"hello", [b"POST", b"OPTIONS"])
+    reply = Reply(200, {}, TEXT, b"hello", [b"POST", b"OPTIONS"])
     assert asked(reply, b"POST", (b"If-None-Match", b"*")).status == 200
     assert asked(reply, b"OPTIONS").body == b"hello"
     with pytest.raises(WrongMethod) as caught:
@@ -76,6 +76,10 @@ def test_scripts_of_other_origins_may_ask_if_the_operator_lets_them() -> None:
         b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Headers: X-Y\r\n"
         b"Access-Control-Allow-Methods: GET, HEAD\r\nAllow: GET, HEAD, OPTIONS\r\n"
     )
+    crossing = Reply(200, {b"Access-Control-Allow-Origin": b"*"}, TEXT, b"hello", [b"POST", b"OPTIONS"])
+    assert asked(crossing, b"OPTIONS").fields.endswith(b"Allow-Methods: POST\r\nAllow: POST, OPTIONS\r\n")
+    with pytest.raises(WrongMethod):
+        asked(Reply(200, {b"Access-Control-Allow-Origin": b"*"}, TEXT, b"hello", [b"POST"]), b"OPTIONS")
     own = {b"access-control-allow-origin": b"*", b"access-control-allow-methods": b"GET"}
     assert asked(Reply(200, own, TEXT, b"x"), b"OPTIONS").fields.lower().count(b"allow-methods") == 1
 

@@ -1,7 +1,7 @@
 """Routes in maintenance in the parent: on disk first, then in all workers."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,11 @@ class Told:
         """Note it for those that serve."""
         self._note("serving", order)
 
-    async def ask_all(self, question: Question[Done], seconds: float) -> object:
+    async def ask_all(self, question: Question[Done], seconds: float) -> Mapping[Any, Done | None]:
         """Note it for those that leave."""
         assert seconds > 0
         self._note("all", question)
-        return {}
+        return {"serves": Done(), "leaves": Done(), "stuck": None}
 
     def _note(self, who: str, order: Question[Done]) -> None:
         assert isinstance(order, ShowMaintenance)
@@ -71,9 +71,9 @@ async def test_change_is_on_disk_before_the_workers_hear_of_it(loaded: LoadedCon
     maintenance, told = restored(loaded, events)
     assert maintenance.shown == ShowMaintenance(())
     assert maintenance.path == str(path)
-    await maintenance.begin(ONE)
+    assert await maintenance.begin(ONE) == 1  # has not answered
     await maintenance.begin(OTHER)
-    await maintenance.end("chat.test/")
+    assert await maintenance.end("chat.test/") == 1
     with pytest.raises(KeyError):
         await maintenance.end("chat.test/")
     shown = [ShowMaintenance((ONE,)), ShowMaintenance((ONE, OTHER)), ShowMaintenance((OTHER,))]

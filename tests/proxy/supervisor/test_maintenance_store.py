@@ -51,6 +51,19 @@ def test_anything_else_is_said_to_be_unreadable(tmp_path: Path, content: bytes, 
     assert found in caught.value.found
 
 
+@pytest.mark.parametrize(
+    "change", [{"allowed": ["here"]}, {"page": "{", "page_is_html": False}, {"retry_after": 0}, {"since": "now"}]
+)
+def test_edited_content_that_no_worker_could_use_is_unreadable(tmp_path: Path, change: dict[str, object]) -> None:
+    store = MaintenanceStore(tmp_path / "maintenance.json")
+    store.write(ROUTES)
+    document = json.loads(store.path.read_bytes())
+    document["routes"][0] |= change
+    store.path.write_text(json.dumps(document))
+    with pytest.raises(MaintenanceUnreadable, match="other content"):
+        store.read()
+
+
 def test_file_that_cannot_be_opened_is_unreadable(tmp_path: Path) -> None:
     (tmp_path / "maintenance.json").mkdir()
     with pytest.raises(MaintenanceUnreadable, match="Is a directory"):

@@ -24,23 +24,26 @@ class Kept:
     def __init__(self) -> None:
         self.by_name: dict[str, MaintainedRoute] = {}
         self.error: OSError | None = None
+        self.silent = 0
 
     @property
     def routes(self) -> tuple[MaintainedRoute, ...]:
         """All of them."""
         return tuple(self.by_name.values())
 
-    async def begin(self, route: MaintainedRoute) -> None:
+    async def begin(self, route: MaintainedRoute) -> int:
         """Take one."""
         if self.error is not None:
             raise self.error
         self.by_name[route.route] = route
+        return self.silent
 
-    async def end(self, route: str) -> None:
+    async def end(self, route: str) -> int:
         """Drop one."""
         if self.error is not None:
             raise self.error
         del self.by_name[route]
+        return self.silent
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +103,13 @@ async def test_route_that_the_configuration_lost_is_listed_and_can_be_put_back(
     assert not listed["is_configured"]
     await control.end("gone.test/")
     assert kept.routes == ()
+
+
+async def test_workers_that_did_not_answer_are_told_of(control: SupervisorMaintenance, kept: Kept) -> None:
+    kept.silent = 1
+    warning = "1 worker did not answer, and will follow later: see plexigate status"
+    assert (await control.begin(wish()))["warning"] == warning
+    assert await control.end("chat.test/") == {"route": "chat.test/", "warning": warning}
 
 
 @pytest.mark.parametrize(
