@@ -120,6 +120,9 @@ class Http2Stream(StreamSide):
 
     def trailers_received(self, fault: StreamFault | None) -> None:
         """It ended with trailer fields, which never go on. `fault` says what is wrong with them."""
+        request = self._request
+        if request is not None and request.framing.websocket is not None:  # RFC 9113 8.5: DATA alone may come
+            fault = fault or StreamFault(ErrorCode.PROTOCOL_ERROR, "trailers of a WebSocket")
         if fault is not None:
             self._break_off(fault.code, f"{RequestReason.MALFORMED_BODY}: {fault.reason}", _BAD_REQUEST)
         else:

@@ -254,3 +254,21 @@ def test_tunnel_that_gives_up_resets_its_stream() -> None:
     socket.talk.pump()
     assert socket.talk.records[0].error == "the process ends"
     assert socket.talk.client.ending == "cut"
+
+
+def test_trailers_are_an_error_of_the_stream() -> None:
+    socket = Socket()
+    socket.talk.peer.send_headers(socket.stream, [(b"x", b"1")], end_stream=True)
+    socket.talk.pump()
+    assert socket.talk.reset_code(socket.stream) == ErrorCode.PROTOCOL_ERROR
+    assert socket.server.ending == "end"
+    assert socket.talk.connection.is_idle
+
+
+def test_trailers_before_the_answer_open_no_tunnel() -> None:
+    talk = Http2Conversation()
+    stream = talk.ask(CONNECT, ends=False)
+    talk.peer.send_headers(stream, [(b"x", b"1")], end_stream=True)
+    talk.pump()
+    assert talk.reset_code(stream) == ErrorCode.PROTOCOL_ERROR
+    assert "trailers of a WebSocket" in str(talk.records[0].error)
