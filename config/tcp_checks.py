@@ -14,6 +14,10 @@ from config.upstream import Balance, HashKind, HealthConfig
 # Keys that mean nothing without HTTP: written there they are a mistake.
 _HTTP_UPSTREAM_KEYS = ("http", "cookie", "first_byte_seconds", "stall_seconds", "idle_seconds")
 _HTTP_HEALTH_KEYS = ("path", "host", "statuses")
+_HTTP_LISTENER_KEYS = {
+    "http": 'no http here: a listener with protocol = "tcp" offers the protocols of alpn',
+    "client_address_from": 'no such key: a listener with protocol = "tcp" reads no fields; see proxy_protocol',
+}
 _TCP_LISTENER_KEYS = ("upstream", "upstream_by_name", "alpn", "alpn_required")
 
 
@@ -47,9 +51,9 @@ class _TcpChecks:
                 yield self._error(("listener", name, key), found, 'protocol = "tcp" beside it; for HTTP a [[route]]')
 
     def tcp_listener(self, name: str, listener: ListenerConfig) -> Iterator[Problem]:
-        if "http" in listener.model_fields_set:
-            allowed = 'no http here: a listener with protocol = "tcp" offers the protocols of alpn'
-            yield self._error(("listener", name, "http"), 'http beside protocol = "tcp"', allowed)
+        for key, allowed in _HTTP_LISTENER_KEYS.items():
+            if key in listener.model_fields_set:
+                yield self._error(("listener", name, key), f'{key} beside protocol = "tcp"', allowed)
         if not (listener.upstream or listener.upstream_by_name or listener.passthrough):
             allowed = "an upstream for all names, upstream_by_name, or passthrough"
             yield self._error(("listener", name, "upstream"), "nothing", allowed)

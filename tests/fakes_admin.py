@@ -108,7 +108,7 @@ def fed(times: int = 1) -> Counters:
     relay = counters.listener("public").tcp
     relay.connections, relay.connections_open = 6 * times, 1
     relay.from_client.bytes, relay.to_client.bytes = 700 * times, 9_000 * times
-    relay.ends["client_ended"] = 5 * times
+    relay.ends["closed"] = 5 * times
     relay.groups["X25519MLKEM768"] = times
     counters.swaps = 1
     return counters

@@ -50,6 +50,8 @@ def _parts(document: Document) -> Iterator[RenderableType]:
     if any(one["http2"]["connections"] for one in document["listeners"]):
         yield _http2(document["listeners"])
     yield from request_tables(document["routes"], document["protocols"])
+    if any(one["relays"] for one in document["listeners"]):
+        yield _relays(document["listeners"])
     yield _handshakes(document["handshakes"], document["failures"])
     yield from _breaking(document["breaking_under_require"])
     if document["tokens"]:
@@ -135,6 +137,22 @@ def _http2(listeners: Sequence[Document]) -> Table:
                 str(one["protocols"].get("h2", 0)),
                 str(http2["streams_open"]),
                 Text(", ".join(f"{cause} {count}" for cause, count in http2["resets"].items()) or "-"),
+            )
+    return table
+
+
+def _relays(listeners: Sequence[Document]) -> Table:
+    table = titled_table("TCP", "listener", "kind", ">connections", ">open", ">bytes in", ">bytes out", "ends")
+    for one in listeners:
+        for relays in one["relays"]:
+            table.add_row(
+                one["name"],
+                relays["kind"],
+                str(relays["connections"]),
+                str(relays["connections_open"]),
+                str(relays["bytes"]["from_client"]),
+                str(relays["bytes"]["to_client"]),
+                Text(", ".join(f"{reason} {count}" for reason, count in relays["ends"].items()) or "-"),
             )
     return table
 

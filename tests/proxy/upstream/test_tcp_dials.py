@@ -10,6 +10,7 @@ from pathlib import Path
 import uvloop
 
 from config.schema import ServerAddress
+from config.upstream import ProxyHeaderVersion
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import SocketStream
@@ -57,7 +58,7 @@ class Scene:
         self.asked: list[Asking] = []
         self.errors: list[BaseException] = []
         self.tasks = Tasks(loop, self.errors.append)
-        resources = PoolResources(SharedIo(loop), self.tasks, Deadlines(loop))
+        self.resources = resources = PoolResources(SharedIo(loop), self.tasks, Deadlines(loop))
         dialling = replace(DIALLING, address=ServerAddress("unix", path=str(path)), http=None)
         limits = ServerLimits(connections, waiting, 1.0)
         self.dials = TcpDials(PoolSettings(dialling, RESPONSES, limits), resources)
@@ -126,6 +127,21 @@ def test_connection_of_a_client_that_left_is_closed(tmp_path: Path) -> None:
         peer, _ = made.listening.accept()
         with peer:
             assert peer.recv(1) == b""
+
+
+def test_server_that_wants_a_proxy_header_gets_it_first(tmp_path: Path) -> None:
+    with scene(tmp_path) as made:
+        dialling = replace(made.dials.settings.dialling, proxy_header=ProxyHeaderVersion.TEXT)
+        dials = TcpDials(replace(made.dials.settings, dialling=dialling), made.resources)
+        Server(dials, RULES, made.loop)
+        asking = Asking()
+        made.asked.append(asking)
+        dials.acquire(asking)
+        made.settle()
+        peer, _ = made.listening.accept()
+        with peer:
+            assert peer.recv(100) == b"PROXY UNKNOWN\r\n"
+        assert len(asking.streams) == 1
 
 
 def test_failure_is_told_and_ejects_the_server(tmp_path: Path) -> None:

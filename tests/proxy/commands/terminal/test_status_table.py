@@ -33,7 +33,10 @@ def test_everything_is_there() -> None:
         "Plexigate 0.1.0, up 3 d 0 h, generation 2, reloads: 1 ok, 2 failed, workers restarted: 1"
     ]
     assert lines(text, "4001") == ["1 4001 serving 2 h 1 min 2 4 61.0 MB <= 5 ms"]
-    assert lines(text, "public") == ["public 0.0.0.0:443 prefer 8 44 32 4 70.0 % 4"]
+    assert lines(text, "public") == [
+        "public 0.0.0.0:443 prefer 8 44 32 4 70.0 % 4",
+        "public tcp 24 2 2800 36000 closed 20",
+    ]
     assert lines(text, "[::]:443") == ["[::]:443"]
     assert lines(text, "hybrid", "resumed") == ["hybrid 70.0 % of 40, 4 resumed"]
     assert lines(text, "OldChat") == ["OldChat/1.4 (Windows NT 6.1) 8"]
@@ -53,12 +56,24 @@ def test_http_2_is_shown_where_it_is_spoken() -> None:
     http2 = counters.listener("public").http2
     http2.connections, http2.connections_open, http2.streams_open, http2.requests = 5, 2, 9, 3
     document = status(scrape(worker(0, counters)))
-    assert lines(shown(document), "public")[1:] == ["public 5 2 3 9 client 1"]
+    assert lines(shown(document), "public")[1] == "public 5 2 3 9 client 1"
     http2.resets[ResetCause.CLIENT] += 4
     http2.resets[ResetCause.EARLY_ANSWER] += 1
     text = shown(status(scrape(worker(0, counters))))
     assert lines(text, "early_answer") == ["public 5 2 3 9 client 5, early_answer 1"]
     assert lines(text, "streams reset") == ["listener connections open requests streams open streams reset"]
+
+
+def test_tcp_is_shown_where_there_is_any() -> None:
+    counters = fed()
+    assert "passthrough" not in shown(status(scrape(worker(0, counters))))
+    of_listener = counters.listener("public")
+    of_listener.tcp.connections = of_listener.passthrough.connections = 5
+    of_listener.tcp.connections_open, of_listener.tcp.from_client.bytes, of_listener.tcp.to_client.bytes = 2, 10, 20
+    of_listener.tcp.ends["closed"] += 3
+    text = shown(status(scrape(worker(0, counters))))
+    assert lines(text, " tcp ") == ["public tcp 5 2 10 20 closed 8"]
+    assert lines(text, "passthrough") == ["public passthrough 5 0 0 0 -"]
 
 
 def test_what_is_urgent_stands_first_among_certificates() -> None:
