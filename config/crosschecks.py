@@ -8,6 +8,7 @@ from config.client_certificate_crosschecks import client_certificate_problems
 from config.client_checks import client_problems
 from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
+from config.log import log_problems
 from config.omissions import Omissions
 from config.payload_crosschecks import payload_problems
 from config.plain import plain_bind_place, plain_problems
@@ -64,6 +65,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *client_certificate_problems(config, file, checks.omissions),
         *reply_problems(config, file, checks.omissions),
         *checks.providers(),
+        *log_problems(config.log, (route.entry_name for route in config.route), file, checks.omissions),
         *checks.limits(),
         *checks.listener_limits(),
         *payload_problems(config, file, checks.omissions),

@@ -20,6 +20,7 @@ from config.hsm import HsmConfig, Keys, TokenConfig
 from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
 from config.listener import REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
+from config.log import LogConfig, LogFormat
 from config.payload import (
     PayloadConfig,
     PayloadEnvelope,
@@ -33,7 +34,7 @@ from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, Rotati
 from config.route import RouteConfig
 from config.sealing import SealingConfig
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
-from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table, WrittenPath
+from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table
 
 __all__ = [
     "MOST_WORKERS",
@@ -96,13 +97,6 @@ class CredentialPreference(StrEnum):
 
     CLASSICAL = "classical"
     MLDSA = "mldsa"
-
-
-class LogFormat(StrEnum):
-    """How the log is written: a JSON object on each line, or text for a terminal."""
-
-    JSON = "json"
-    PRETTY = "pretty"
 
 
 def _parse_provider(value: str) -> str:
@@ -188,14 +182,6 @@ class OpensslConfig(Table):
 
     providers: tuple[Annotated[str, AfterValidator(_parse_provider)], ...] = ()
     module_path: DirectoryPath | None = None
-
-
-class LogConfig(Table):
-    """`[log]`: `file` None is standard output; `query` also logs the query of each request."""
-
-    format: LogFormat = LogFormat.JSON
-    file: WrittenPath | None = None
-    query: bool = Field(default=False, strict=True)
 
 
 def _parse_account(value: str) -> str:

@@ -293,6 +293,7 @@ _PATHS: Final[Mapping[PathRole, str]] = {
 }
 
 _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
+    (LogConfig, "sample"): "table: a number from 2 to 1_000_000 for each route",
     (Config, "workers"): '`"auto"`, or integer, 1 to 64',
     (FieldsConfig, "add"): "table of fields with a value each",
     (FieldsConfig, "set"): "table of fields with a value each",

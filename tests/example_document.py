@@ -11,6 +11,8 @@ from pydantic import BaseModel
 import config
 from config.plain import PlainConfig
 from config.replies import RedirectConfig, RespondConfig
+from config.route_fields import FieldsConfig
+from config.route_paths import RewriteConfig
 from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
@@ -88,6 +90,8 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         RateConfig: inside(document.get("route", []), "rate"),
         RespondConfig: inside(document.get("route", []), "respond"),
         RedirectConfig: inside(document.get("route", []), "redirect"),
+        FieldsConfig: inside(document.get("route", []), "request_headers"),
+        RewriteConfig: inside(document.get("route", []), "rewrite"),
         HsmConfig: only("hsm"),
         TokenConfig: [entry for hsm in only("hsm") for entry in hsm["token"].values()],
         OpensslConfig: only("openssl"),
@@ -126,6 +130,8 @@ MODELS: list[type[BaseModel]] = [
     RateConfig,
     RespondConfig,
     RedirectConfig,
+    FieldsConfig,
+    RewriteConfig,
     HsmConfig,
     TokenConfig,
     OpensslConfig,

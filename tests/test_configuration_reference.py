@@ -113,7 +113,7 @@ def test_comment_is_written_as_markdown() -> None:
         (RotationConfig, "grace", 'time, such as `"90d"`, `"12h"`, `"30m"`'),
         (HsmConfig, "module", "path of a library"),
         (TokenConfig, "pin_credential", "name of a systemd credential"),
-        (LogConfig, "format", '`"json"`, `"pretty"`'),
+        (LogConfig, "format", '`"json"`, `"pretty"`, `"combined"`'),
         (RouteConfig, "stream_requests", "`true` or `false`"),
         (RouteConfig, "rate", "table"),
         (AcmeConfig, "https_port", "integer, 1 to 65_535"),

@@ -73,6 +73,7 @@ def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens)
     )
     path, mark, query = target.decode("latin-1").partition("?")
     shown = TargetRecord(authority.host.decode("ascii"), head.method.decode("ascii"), path, query if mark else None)
+    shown.headers = head.headers
     return PlainDecision(answer, head, shown)
 
 

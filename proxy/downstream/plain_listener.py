@@ -239,6 +239,8 @@ class _PlainConnection(StreamOwner[memoryview]):
         duration = http.stopwatch() - self._began
         if target is not None and not http.runtime.logs_query:
             target.query = None
+        if target is not None:
+            target.fields = http.runtime.log_fields
         client = ClientRecord(
             self._address, PLAIN_LISTENER, None, "none", "plain", resumed=False, protocol=HttpProtocol.HTTP_1
         )

@@ -36,12 +36,13 @@ class RequestLog:
     ) -> None:
         """A request that was understood and answered; `messages` and `closed` are of a WebSocket."""
         service, facts = self._service, self._facts
+        runtime = service.runtime
         client = facts.requester if request is None else request.client
         first_byte, duration = tally.seconds(service.stopwatch())
         service.request_over(
             RequestRecord(
                 client.record,
-                None if request is None else request.record(with_query=service.runtime.logs_query),
+                None if request is None else request.record(with_query=runtime.logs_query, fields=runtime.log_fields),
                 service.wall_clock(),
                 status,
                 tally.request_bytes,

@@ -100,18 +100,20 @@ class Request:
         """
         return self.framing.keep_alive and self.framing.websocket is None
 
-    def record(self, *, with_query: bool) -> TargetRecord:
+    def record(self, *, with_query: bool, fields: tuple[str, ...] = ()) -> TargetRecord:
         """What the log says about where the request goes."""
-        if self._target is None or self._with_query != with_query:  # a reload may have changed it
+        target = self._target
+        if target is None or self._with_query != with_query or target.fields is not fields:  # by a reload
             self._with_query = with_query
             path, _, query = self.framing.target.partition(b"?")
-            self._target = TargetRecord(
+            self._target = target = TargetRecord(
                 self.framing.host.decode("ascii"),
                 self.head.method.decode("ascii"),
                 path.decode("latin-1"),
                 query.decode("latin-1") if with_query else None,
             )
-        return self._target
+            target.headers, target.fields = self.head.headers, fields
+        return target
 
     @property
     def client(self) -> Requester:

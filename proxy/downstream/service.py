@@ -23,7 +23,7 @@ from proxy.http2.limits import SessionLimits
 from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
-from proxy.observe.access_log import RequestRecord
+from proxy.observe.access_log import RequestRecord, is_success
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import ConnectionCut
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
@@ -65,6 +65,7 @@ class HttpRuntime:
     routes: RouteTable[RouteTarget]
     limits: HttpLimits
     logs_query: bool
+    """Whether the log has the queries of targets."""
     policies: Mapping[str, HandshakePolicy] = field(default_factory=dict)
     """What each listener demands of the connections on it."""
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
@@ -72,6 +73,10 @@ class HttpRuntime:
     """For errors of requests that no route takes."""
     relays: Mapping[str, RelayRules] = field(default_factory=dict)
     """What each listener does with connections that are not read as HTTP."""
+    log_fields: tuple[str, ...] = ()
+    """Further fields of a line of the log, as the configuration has them."""
+    log_samples: Mapping[str, int] = field(default_factory=dict)
+    """Of these routes one in so many successes is logged."""
 
 
 def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed) -> None:
@@ -143,6 +148,7 @@ class HttpService:
         self.maintenance: ClosedRoutes | None = None
         """The routes that are out of service under every configuration. None if there are none."""
         self._log: Final = ledger.log
+        self._sampled: dict[str | None, int] = {}
         self.log_cut = ledger.log_cut
         self.log_relay = ledger.log_relay
         self.wall_clock = wall_clock
@@ -285,8 +291,15 @@ class HttpService:
         return [idle for idle, _ in chosen]
 
     def request_over(self, record: RequestRecord) -> None:
-        """Count a request that was answered or given up, and log it."""
+        """Count a request that was answered or given up, and log it, or one of many."""
         self.counters.request(record)
+        samples = self.runtime.log_samples
+        if samples and (every := samples.get(record.route or "", 0)) and is_success(record):
+            number = self._sampled.get(record.route, 0)
+            self._sampled[record.route] = number + 1
+            if number % every:
+                return
+            record.sample = every
         self._log(record)
 
     def new_request_id(self) -> bytes:

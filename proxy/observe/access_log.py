@@ -6,6 +6,7 @@ the `json` module, so any text gives one line of valid JSON, in ASCII.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
@@ -26,6 +27,7 @@ _SHOWN_CHARACTERS: Final = 1_024
 # A sentence with a name, a detail, and 32 groups.
 _SENTENCE_CHARACTERS: Final = 4 * _SHOWN_CHARACTERS
 _TERMINAL_PATH: Final = 60
+_ERRORS: Final = 400
 
 _NO_TARGET: Final = '"host":null,"method":null,"path":null'
 # "%.3f" and "%03d" cost three times as much as a look-up here.
@@ -87,6 +89,10 @@ class TargetRecord:
     method: str
     path: str
     query: str | None
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), init=False, repr=False, compare=False)
+    """Of the request, for `fields`."""
+    fields: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
+    """Further fields of its JSON line."""
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line, kept because the next request often has the same target."""
 
@@ -96,6 +102,8 @@ class TargetRecord:
         self.method = method
         self.path = path
         self.query = query
+        self.headers = ()
+        self.fields = ()
         self.json = ""
 
 
@@ -121,6 +129,8 @@ class RequestRecord:
     """WebSocket messages from the client and from the upstream."""
     closed: WebSocketClose | None
     """How the WebSocket ended."""
+    sample: int
+    """The line stands for so many successes of its route; 0 for itself."""
 
     # Written out: the interpreter runs the one of a dataclass, for 0.7 microseconds a request.
     def __init__(  # noqa: PLR0913 - its fields
@@ -139,6 +149,7 @@ class RequestRecord:
         error: str | None,
         messages: tuple[int, int] | None,
         closed: WebSocketClose | None = None,
+        sample: int = 0,
     ) -> None:
         self.connection = connection
         self.target = target
@@ -154,6 +165,21 @@ class RequestRecord:
         self.error = error
         self.messages = messages
         self.closed = closed
+        self.sample = sample
+
+
+def is_success(record: RequestRecord) -> bool:
+    """Whether a request was answered without an error; a WebSocket is a matter of its own."""
+    return record.error is None and record.status < _ERRORS and record.messages is None
+
+
+def field_of(target: TargetRecord, name: str) -> str | None:
+    """The value of a request field, by its name in `log.fields`; None if it was not sent."""
+    wanted = name.replace("_", "-").encode("ascii")
+    for field_name, value in target.headers:
+        if field_name.lower() == wanted:
+            return value.decode("latin-1")
+    return None
 
 
 class JsonLines:
@@ -180,6 +206,8 @@ class JsonLines:
         closed = record.closed
         if closed is not None:
             line += f',"close":{closed.code},"close_class":"{closed.kind}","closed_by":"{closed.by}"'
+        if record.sample:
+            line += f',"sample":{record.sample}'
         if record.error is not None:
             line += f',"error":{_text(record.error)}'
         return (line + "}\n").encode("ascii")
@@ -210,6 +238,8 @@ class JsonLines:
         record.json = f'"host":{_text(record.host)},"method":{quoted(record.method)},"path":{_text(record.path)}'
         if record.query is not None:
             record.json += f',"query":{_text(record.query)}'
+        for name in record.fields:
+            record.json += f',"{name}":{_text(field_of(record, name))}'
         return record.json
 
     def event(self, time: float, event: ConnectionEvent) -> bytes:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from config.schema import LogFormat
 from proxy.observe.access_log import JsonLines, PrettyLines, RequestRecord
+from proxy.observe.combined_lines import CombinedLines
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.event import Event
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
@@ -28,11 +29,13 @@ class Log:
         self._form = form
         match form:
             case LogFormat.JSON:
-                self._lines: JsonLines | PrettyLines = JsonLines()
+                self._lines: JsonLines | PrettyLines | CombinedLines = JsonLines()
             case LogFormat.PRETTY:
                 self._lines = PrettyLines(
                     Console(force_terminal=self._has_colours, no_color=not self._has_colours, width=200)
                 )
+            case LogFormat.COMBINED:
+                self._lines = CombinedLines()
             case _:
                 assert_never(form)
 
@@ -52,7 +55,9 @@ class Log:
 
     def request(self, record: RequestRecord) -> None:
         """Log a request."""
-        self._writer.write(self._lines.request(record))
+        line = self._lines.request(record)
+        if line:
+            self._writer.write(line)
 
     def event(self, now: float, event: Event) -> None:
         """Log an event. `now` in UNIX seconds."""

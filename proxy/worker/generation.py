@@ -82,6 +82,8 @@ class Generation:
             config.log.query,
             policies,
             upstreams,
+            log_fields=tuple(field.value for field in config.log.fields),
+            log_samples=config.log.sample,
             error_pages=self.error_pages,
             relays=relay_rules(config),
         )

@@ -106,6 +106,9 @@ def test_the_log_gets_the_query_only_if_asked(with_query: bool, query: str | Non
     record = request.record(with_query=with_query)
     assert (record.host, record.method, record.path, record.query) == ("chat.example.org", "GET", "/a", query)
     assert request.record(with_query=with_query) is record
+    fields = ("referer",)
+    told = request.record(with_query=with_query, fields=fields)
+    assert (told.fields, told.headers) == (fields, request.head.headers)
     other = request.record(with_query=not with_query)
     assert other.query == (None if with_query else "x=%22"), "a reload of the log's settings holds at once"
 

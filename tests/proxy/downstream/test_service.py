@@ -1,7 +1,7 @@
 """What all connections of a loop share: draining, request ids, the date."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.downstream.service import HttpRuntime, HttpService, RequestLedger
 from proxy.http.routing import RouteTable
@@ -11,6 +11,7 @@ from proxy.net.deadlines import Deadlines
 from proxy.observe.counters import Counters
 from tests.fakes import FakeLoop
 from tests.fakes_http import DATE, LIMITS, WALL_CLOCK, Conversation, request, response
+from tests.proxy.observe.counting import REQUEST
 
 
 @dataclass(eq=False)
@@ -237,3 +238,16 @@ class TestReview:
         assert sum(len(one.changes) for one in connections) == 3
         loop.settle()
         assert [one.changes for one in connections] == [[5.0]] * 7
+
+
+def test_of_a_busy_route_one_in_so_many_successes_is_logged() -> None:
+    talk = Conversation()
+    talk.service.runtime = replace(talk.service.runtime, log_samples={"chat.test/": 3})
+    for status in (200, 204, 304, 404, 200, 200):
+        talk.service.request_over(replace(REQUEST, route="chat.test/", status=status, error=None))
+    talk.service.request_over(replace(REQUEST, route="chat.test/other", status=200, error=None))
+    talk.service.request_over(replace(REQUEST, route="chat.test/", status=101, error=None, messages=(1, 1)))
+    logged = [(record.status, record.sample) for record in talk.records]
+    assert logged == [(200, 3), (404, 0), (200, 3), (200, 0), (101, 0)]
+    rows = talk.service.counters.snapshot()["requests"]
+    assert sum(row["count"] for row in rows) == 8, "all are counted"

@@ -101,6 +101,18 @@ def coloured_lines() -> PrettyLines:
 class TestJson:
     """Lines for machines."""
 
+    def test_further_fields_are_those_that_were_asked_for(self) -> None:
+        target = TargetRecord("chat.test", "GET", "/", None)
+        target.headers = ((b"USER-AGENT", b'a"\n'), (b"User-Agent", b"second"))
+        target.fields = ("user_agent", "referer")
+        line = parsed(JsonLines().request(dataclasses.replace(REQUEST, target=target)))
+        assert (line["user_agent"], line["referer"]) == ('a"\n', None)
+        assert "user_agent" not in parsed(JsonLines().request(request()))
+
+    def test_line_that_stands_for_others_says_for_how_many(self) -> None:
+        assert parsed(JsonLines().request(request(sample=100)))["sample"] == 100
+        assert "sample" not in parsed(JsonLines().request(request()))
+
     def test_websocket_tells_how_it_was_closed(self) -> None:
         record = request(status=101, messages=(3, 4), closed=WebSocketClose(4004, ClosedBy.SERVER))
         line = json.loads(JsonLines().request(record))

@@ -1,0 +1,55 @@
+"""`[log]`: where lines go, in which form, and which of them. Pure."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from config.omissions import Omissions
+from config.problems import Problem, Severity
+from config.values import Table, WrittenPath
+
+
+class LogFormat(StrEnum):
+    """How the log is written: as JSON, as text for a terminal, or in the format of Apache."""
+
+    JSON = "json"
+    PRETTY = "pretty"
+    COMBINED = "combined"
+
+
+class LogField(StrEnum):
+    """A further field of the line of a request."""
+
+    USER_AGENT = "user_agent"
+    REFERER = "referer"
+
+
+class LogConfig(Table):
+    """`[log]`: `file` None is standard output; `query` also logs the query of each request.
+
+    `fields` are further fields of a JSON line. `sample` names routes of which one in so many
+    successes is logged.
+    """
+
+    format: LogFormat = LogFormat.JSON
+    file: WrittenPath | None = None
+    query: bool = Field(default=False, strict=True)
+    fields: tuple[LogField, ...] = ()
+    sample: dict[str, Annotated[int, Field(ge=2, le=1_000_000, strict=True)]] = Field(default_factory=dict)
+
+
+def log_problems(log: LogConfig, routes: Iterable[str], file: str, omissions: Omissions) -> Iterator[Problem]:
+    """Routes that are not there; `routes` are the names that the log has for them."""
+    known = frozenset(routes)
+    for route in log.sample:
+        if route not in known and not omissions.touch("route"):
+            names = ", ".join(f'"{one}"' for one in sorted(known)) or "there is none"
+            yield Problem(
+                file, omissions.key("log", "sample", route), f'"{route}"', f"a route as the log names it: {names}"
+            )
+    for index, field in enumerate(log.fields):
+        if field in log.fields[:index]:
+            key = omissions.key("log", "fields", index)
+            yield Problem(file, key, f'"{field}" again', "each field once", Severity.WARNING)
