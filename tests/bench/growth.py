@@ -12,6 +12,7 @@ from tests.certificates import Authority
 FEW, MANY = 10, 5_000
 NAMES = ROUTES = 1_000
 FLAT = 1.1
+MOST_LOADED = 1.15
 _ROUNDS = 7
 _HANDSHAKES = 256
 _SECONDS = 1.0
@@ -63,6 +64,38 @@ def routes(scene: Scene) -> list[Round]:
             for server in both
         )
         return _rounds("with 1", (few[0], _requests(few[1], IN_FLIGHT)), (many[0], _requests(many[1], IN_FLIGHT)))
+
+
+_LOADED = """
+[[route]]
+host = "localhost"
+path = "/loaded"
+methods = ["GET"]
+headers = { Accept-Language = "*" }
+query = { v = "2" }
+allow = ["127.0.0.0/8"]
+strip_prefix = "/loaded"
+security_headers = true
+hsts = true
+request_headers = { set = { X-Real-IP = "{client}" }, remove = ["X-Debug"] }
+response_headers = { set = { X-Host = "{host}" }, add = { Vary = "Origin" }, remove = ["Server"] }
+rate = { requests_per_second = 1_000_000.0, burst = 1_000_000, per = "client" }
+upstream = "files"
+"""
+
+
+def loaded(scene: Scene) -> list[Round]:
+    """A request by a route with conditions, networks, a rate, another path and other fields, and by a plain one."""
+    plain, full = (
+        exchanges.request(name, f"GET {path}{MESSAGE}?v=2") for name, path in (("plain", ""), ("loaded", "/loaded"))
+    )
+    with ExitStack() as stack:
+        server = stack.enter_context(scene.bench.plexigate(scene.backend, "loaded", _LOADED))
+        few, many = (
+            stack.enter_context(exchanges.clients(server, scene.bench.directory, asked, IN_FLIGHT))
+            for asked in (plain, full)
+        )
+        return _rounds("plain", (server, _requests(few, IN_FLIGHT)), (server, _requests(many, IN_FLIGHT)))
 
 
 def _identity(authority: Authority, number: int, host: str) -> str:

@@ -144,6 +144,12 @@ def routes(scene: Scene) -> list[Row]:
     return [Row("routes", title, "µs CPU", growth.routes(scene), growth.FLAT)]
 
 
+def loaded(scene: Scene) -> list[Row]:
+    """Whether a route that does much costs much more."""
+    title = "GET, by a plain route -> by one with all that it can do"
+    return [Row("loaded", title, "µs CPU", growth.loaded(scene), growth.MOST_LOADED)]
+
+
 def token(_: Scene) -> list[Row]:
     """A key in a token that takes 5 ms for a signature, two workers, all cores."""
     return _on_all_cores(signing.rate)
@@ -194,6 +200,7 @@ ROWS: Mapping[str, Measure] = {
     "connections": connections,
     "names": names,
     "routes": routes,
+    "loaded": loaded,
     "token": token,
     "storm": storm,
     "payload": payloads,

@@ -115,6 +115,64 @@ host = "*.chat.test"
 upstream = "chat"
 
 [[route]]
+host = "routes.chat.test"
+upstream = "chat"
+
+[[route]]
+host = "routes.chat.test"
+path = "/admin"
+allow = ["192.0.2.0/24"]
+upstream = "vault"
+
+[[route]]
+host = "routes.chat.test"
+path = "/post"
+methods = ["POST"]
+upstream = "chat"
+
+[[route]]
+host = "routes.chat.test"
+path = "/v"
+upstream = "chat"
+
+[[route]]
+host = "routes.chat.test"
+path = "/v"
+headers = {{ X-Version = "2" }}
+allow = ["192.0.2.0/24"]
+upstream = "vault"
+
+[[route]]
+host = "routes.chat.test"
+path = "/v"
+query = {{ admin = "1" }}
+methods = ["GET"]
+allow = ["192.0.2.0/24"]
+upstream = "vault"
+
+[[route]]
+host = "routes.chat.test"
+path = "/api"
+strip_prefix = "/api"
+add_prefix = "/in"
+security_headers = true
+response_headers = {{ set = {{ X-Tag = "{{host}} {{client}}" }}, remove = ["X-Backend"] }}
+request_headers = {{ set = {{ X-Client = "{{client}}" }}, remove = ["X-Debug"] }}
+upstream = "chat"
+
+[[route]]
+host = "routes.chat.test"
+path = "/bare"
+strip_prefix = "/bare"
+upstream = "chat"
+
+[[route]]
+host = "routes.chat.test"
+path = "/u"
+rewrite = {{ path = "/u/{{user}}/files/{{rest*}}", to = "/files/{{user}}/{{rest*}}" }}
+upstream = "chat"
+
+[[route]]
 host = "trusting.test"
 upstream = "trusting"
 
