@@ -122,7 +122,7 @@ upstream = "chat"
 host = "routes.chat.test"
 path = "/admin"
 allow = ["192.0.2.0/24"]
-upstream = "vault"
+upstream = "trusting"
 
 [[route]]
 host = "routes.chat.test"
