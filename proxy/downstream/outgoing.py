@@ -45,7 +45,7 @@ class OutgoingRequest:
         if framing is not request.framing:
             fields = request.fields_with(framing)
         if edits is not None:
-            fields = edits.in_request(fields, self._values)
+            fields = request.edited_fields(edits, fields, self._values)
         if self._target.path_change is not None:
             framing = framing._replace(target=request.changed_target)
         self.text = upstream_head(request.head, framing, fields, self._id)

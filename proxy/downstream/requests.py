@@ -9,6 +9,7 @@ Each connection remembers one section. A shared cache would keep one client's fi
 among those of others, and clients could flush it.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import RouteTarget, admit, target_for_server
@@ -21,6 +22,8 @@ from proxy.http.routing import RouteTable
 from proxy.http.target import origin_form, parse_authority
 from proxy.limits.requests import RequestRate
 from proxy.observe.access_log import TargetRecord
+from proxy.routes.field_edits import FieldEdits
+from proxy.routes.templates import RequestValues
 from proxy.tls.results import Established
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ class Request:
         "_target",
         "_with_query",
         "changed_target",
+        "edited",
         "fields",
         "framing",
         "head",
@@ -63,6 +67,8 @@ class Request:
         self.fields: bytes | None = None if last is None else last.fields
         self.requester: Requester | None = None if last is None else last.requester
         """Who it comes from: settled when it is taken up, as the connection knows it."""
+        self.edited: tuple[FieldEdits, bytes, bytes] | None = None if last is None else last.edited
+        """The last edits of its field lines, and the lines before and after them."""
         self._target: TargetRecord | None = None
         self._with_query = False
         # the same request is not routed twice: the result on this connection, and by which routes
@@ -91,6 +97,17 @@ class Request:
                     self.changed_target = changed
             self._routes = routes
         return self._admission
+
+    def edited_fields(self, edits: FieldEdits, fields: bytes, values: Callable[[], RequestValues]) -> bytes:
+        """Field lines for the upstream as a route changes them; `fields` are those without."""
+        if edits.is_per_request:
+            return edits.in_request(fields, values)
+        last = self.edited
+        if last is not None and last[0] is edits and last[1] is fields:
+            return last[2]
+        edited = edits.in_request(fields, values)
+        self.edited = (edits, fields, edited)
+        return edited
 
     @property
     def may_be_followed(self) -> bool:

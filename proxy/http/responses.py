@@ -44,7 +44,7 @@ class Response:
     Several responses of a server may share it, so it never changes.
     """
 
-    __slots__ = ("_fields", "forwarded", "framing", "lines", "noted")
+    __slots__ = ("_fields", "forwarded", "framing", "is_remembered", "lines", "noted")
 
     def __init__(self, framing: ResponseFraming, forwarded: list[bytes], noted: list[bytes]) -> None:
         """`noted` are fields that we would add otherwise, in lower case: Date, X-Request-Id."""
@@ -54,6 +54,8 @@ class Response:
         self.noted: Final = noted
         self.lines: Final = b"".join(forwarded)
         self._fields: list[Header] | None = None
+        self.is_remembered = False
+        """Whether the reader keeps it for the next response: then nothing in it is a secret."""
 
     @property
     def fields(self) -> list[Header]:
@@ -118,6 +120,7 @@ class ResponseReader:
         response = self._understood((status_line, method), offer, fields)
         if is_known and offer is None:  # so none of its lines is a secret of one client, or a long one
             self._last, self._last_raw = response, raw
+            response.is_remembered = True
             self._last_method, self._last_limits = method, limits
         return response
 

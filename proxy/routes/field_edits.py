@@ -36,7 +36,17 @@ class FieldDefault:
 class FieldEdits:
     """Fields to remove, to set, to add, and those that only fill a gap."""
 
-    __slots__ = ("_added", "_defaults", "_gone", "_lines", "_new", "needs_values")
+    __slots__ = (
+        "_added",
+        "_changed",
+        "_defaults",
+        "_gone",
+        "_last",
+        "_lines",
+        "_new",
+        "is_per_request",
+        "needs_values",
+    )
 
     def __init__(
         self,
@@ -55,6 +65,11 @@ class FieldEdits:
         """Whether a value depends on the request."""
         plain = [b"%b: %b\r\n" % (name, value.text) for name, value in self._added if value.text is not None]
         self._lines: Final = None if self.needs_values else plain
+        self.is_per_request: Final = any(value.names_request for _, value in self._added)
+        """Whether a value is another one for each request of a client."""
+        # a server repeats its responses, and the reader then gives the same object: 2 µs each
+        self._last: Response | None = None
+        self._changed: Response | None = None
 
     def lines(self, values: Callable[[], RequestValues]) -> list[bytes]:
         """The fields that are set and added."""
@@ -65,16 +80,30 @@ class FieldEdits:
 
     def edited(self, lines: Sequence[bytes], values: Callable[[], RequestValues]) -> list[bytes]:
         """Field lines with the edits made; each has its CRLF."""
+        kept = self._without_values(lines)
+        return kept + self.lines(values) if self.needs_values else kept
+
+    def _without_values(self, lines: Sequence[bytes]) -> list[bytes]:
+        """All edits but the lines that need values."""
         kept = [line for line in lines if _name(line) not in self._gone] if self._gone else list(lines)
-        kept += self.lines(values)
+        if self._lines is not None:
+            kept += self._lines
         if self._defaults:
-            present = {_name(line) for line in kept}
+            present = self._new | {_name(line) for line in kept}
             kept += [one.line for one in self._defaults if present.isdisjoint(one.unless)]
         return kept
 
     def in_response(self, response: Response, values: Callable[[], RequestValues]) -> Response:
         """The response with the edits made. What frames it is not among its lines."""
-        return response.with_lines(self.edited(response.forwarded, values))
+        if response is self._last and self._changed is not None:
+            changed = self._changed
+        else:
+            changed = response.with_lines(self._without_values(response.forwarded))
+            if response.is_remembered:
+                self._last, self._changed = response, changed
+        if not self.needs_values:
+            return changed
+        return changed.with_lines(changed.forwarded + self.lines(values))
 
     def in_request(self, fields: bytes, values: Callable[[], RequestValues]) -> bytes:
         """The field lines of a request with the edits made. Host stays in front."""

@@ -32,7 +32,7 @@ class RequestValues:
 class Template:
     """A value, or a value with gaps."""
 
-    __slots__ = ("_parts", "text")
+    __slots__ = ("_parts", "names_request", "text")
 
     def __init__(self, parts: Iterable[str | Variable]) -> None:
         """`parts` are text in ASCII, and variables."""
@@ -40,6 +40,8 @@ class Template:
         is_plain = not any(isinstance(part, Variable) for part in self._parts)
         self.text: Final = b"".join([part for part in self._parts if isinstance(part, bytes)]) if is_plain else None
         """The value, if no variable is in it."""
+        self.names_request: Final = Variable.REQUEST_ID in self._parts
+        """Whether it is another one for each request of a client."""
 
     def filled(self, values: RequestValues) -> bytes:
         """The value for a request."""

@@ -1,11 +1,13 @@
 """The memory of a connection's requests: it never changes what a request means."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.route_fields import Variable
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import RequestRefusal
@@ -15,7 +17,9 @@ from proxy.http.head import HeadLimits, MalformedMessage, parse_request_head
 from proxy.http.headers import upstream_fields
 from proxy.http.routing import Route, RouteTable
 from proxy.routes.conditions import Alternatives, Conditions
+from proxy.routes.field_edits import FieldEdits
 from proxy.routes.paths import PrefixChange, Rewrite
+from proxy.routes.templates import RequestValues, Template
 from tests.fakes_http import established, request
 
 LIMITS = HeadLimits(target_bytes=200, header_count=10, header_bytes=8_192)
@@ -157,3 +161,36 @@ class TestChangedPaths:
             for version in (b"1", b"2", b"1")
         ]
         assert [one is self.TARGET for one in found] == [True, False, True]
+
+
+class TestEditedFields:
+    """Field lines that a route changed are kept for the requests with the same section, by that route alone."""
+
+    def test_they_are_those_of_the_route_and_of_the_section(self) -> None:
+        reader, facts = RequestReader(), ClientFacts("192.0.2.1", "public", established())
+        tagged, other = (FieldEdits(put=[(b"X-Tag", Template([tag]))]) for tag in ("a", "b"))
+        told = []
+        for path, edits in ((b"/1", tagged), (b"/1", tagged), (b"/2", tagged), (b"/2", other), (b"/3", tagged)):
+            read = reader.read(request(start=b"GET %b HTTP/1.1" % path), LIMITS)
+            read.requester = facts.requester
+            fields = read.upstream_fields()
+            told.append(read.edited_fields(edits, fields, lambda: pytest.fail("no value depends on the request")))
+        assert [lines[-10:] for lines in told] == [b"X-Tag: a\r\n"] * 3 + [b"X-Tag: b\r\n", b"X-Tag: a\r\n"]
+        assert told[0] is told[1] is told[2]
+
+    def test_another_section_gets_its_own(self) -> None:
+        reader, facts = RequestReader(), ClientFacts("192.0.2.1", "public", established())
+        edits = FieldEdits(removed=[b"x-debug"])
+        for line in (b"A: 1", b"A: 2"):
+            read = reader.read(request(line), LIMITS)
+            read.requester = facts.requester
+            assert line in read.edited_fields(edits, read.upstream_fields(), lambda: pytest.fail("none"))
+
+    def test_id_is_another_one_each_time(self) -> None:
+        read = RequestReader().read(request(), LIMITS)
+        edits = FieldEdits(put=[(b"X-Id", Template([Variable.REQUEST_ID]))])
+        told = [
+            read.edited_fields(edits, b"Host: a\r\n", partial(RequestValues, b"", b"", one, b""))
+            for one in (b"1", b"2")
+        ]
+        assert told == [b"Host: a\r\nX-Id: 1\r\n", b"Host: a\r\nX-Id: 2\r\n"]

@@ -51,6 +51,8 @@ def test_default_overrides_nothing(there: bytes) -> None:
 def test_values_of_the_request_are_filled_in() -> None:
     edits = FieldEdits(put=named(X_Client="{client}", X_Plain="p"))
     assert edits.needs_values
+    assert not edits.is_per_request
+    assert FieldEdits(added=named(X_Id="{request_id}")).is_per_request
     assert edits.edited([], values) == [b"X-Client: 192.0.2.7\r\n", b"X-Plain: p\r\n"]
 
 
@@ -69,6 +71,28 @@ def test_response_keeps_its_framing() -> None:
     assert changed.noted == response.noted
     assert changed.lines == b"Date: today\r\nX-A: 1\r\n"
     assert (b"x-a", b"1") in changed.fields
+
+
+def test_repeated_response_is_changed_once_and_values_each_time() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nServer: x\r\n\r\n"
+    reader, limits = ResponseReader(), HeadLimits(100, 100, 1_000)
+    first = reader.read(raw, limits, b"GET")
+    repeated = reader.read(raw, limits, b"GET")
+    assert (first.is_remembered, repeated.is_remembered) == (False, True)
+    edits = FieldEdits(removed=[b"server"], put=named(X_A="1"))
+    assert edits.in_response(repeated, unasked) is edits.in_response(reader.read(raw, limits, b"GET"), unasked)
+    assert edits.in_response(first, unasked) is not edits.in_response(first, unasked)
+    filled = FieldEdits(put=named(X_Client="{client}"))
+    other = RequestValues(b"192.0.2.8", b"chat.test", b"f00-2", b"X25519MLKEM768")
+    told = [filled.in_response(repeated, lambda: one).forwarded[-1] for one in (VALUES, other)]  # noqa: B023
+    assert told == [b"X-Client: 192.0.2.7\r\n", b"X-Client: 192.0.2.8\r\n"]
+
+
+def test_response_with_a_secret_is_not_kept() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nSet-Cookie: a=secret\r\n\r\n"
+    reader, limits = ResponseReader(), HeadLimits(100, 100, 1_000)
+    for _ in range(3):
+        assert not reader.read(raw, limits, b"GET").is_remembered
 
 
 def test_error_of_ours_keeps_what_it_says_itself() -> None:
