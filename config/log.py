@@ -24,18 +24,20 @@ class LogField(StrEnum):
 
     USER_AGENT = "user_agent"
     REFERER = "referer"
+    TLS_CIPHER = "tls_cipher"
 
 
 class LogConfig(Table):
     """`[log]`: `file` None is standard output; `query` also logs the query of each request.
 
-    `fields` are further fields of a JSON line. `sample` names routes of which one in so many
-    successes is logged.
+    `websocket_opens` adds a line when one opens. `fields` are further fields of a JSON line.
+    `sample` names routes of which one in so many successes is logged.
     """
 
     format: LogFormat = LogFormat.JSON
     file: WrittenPath | None = None
     query: bool = Field(default=False, strict=True)
+    websocket_opens: bool = Field(default=False, strict=True)
     fields: tuple[LogField, ...] = ()
     sample: dict[str, Annotated[int, Field(ge=2, le=1_000_000, strict=True)]] = Field(default_factory=dict)
 

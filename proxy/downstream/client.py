@@ -144,4 +144,5 @@ class ClientFacts(ClientLink):
             protocol=tls.protocol,
             subject=None if tls.client is None else tls.client.subject,
             peer=None if peer == client else peer,
+            cipher=tls.cipher_name or None,
         )

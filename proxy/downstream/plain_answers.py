@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.addresses import is_covered
+from proxy.downstream.glimpse import glimpse
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, parse_request_head
 from proxy.http.target import HTTPS_PORT, Authority, origin_form, parse_authority
@@ -45,7 +46,7 @@ class PlainAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PlainDecision:
-    """What a request gets, and what is known of it: no target if it was not understood."""
+    """What a request gets, and what is known of it: no head if it was not understood."""
 
     answer: PlainAnswer | RequestRefusal
     head: RequestHead | None = None
@@ -67,7 +68,7 @@ def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens)
         target = origin_form(head.method, head.target, authority)
     except MalformedMessage as error:
         reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
-        return PlainDecision(RequestRefusal(error.status, error.reason, reason), head)
+        return PlainDecision(RequestRefusal(error.status, error.reason, reason), head, glimpse(raw))
     answer = (
         _challenge(head.method, target, tokens) if target.startswith(_CHALLENGE) else _https(authority, target, rules)
     )

@@ -14,6 +14,7 @@ from typing import Final
 from config.plain import PLAIN_LISTENER
 from config.schema import HttpProtocol
 from proxy.downstream.acceptor import Acceptor
+from proxy.downstream.glimpse import glimpse
 from proxy.downstream.http1_writer import whole_answer
 from proxy.downstream.plain_answers import PlainAnswer, PlainDecision, PlainRules, judgement
 from proxy.downstream.refusals import RequestRefusal, refusal_answer
@@ -198,7 +199,7 @@ class _PlainConnection(StreamOwner[memoryview]):
             raw = bytes(received[: end + len(_HEAD_END)])
             self._answer(judgement(raw, limits.head, self._listener.rules, self._services.tokens))
         elif len(received) > limits.head_bytes:
-            self._answer(PlainDecision(_TOO_LARGE))
+            self._answer(PlainDecision(_TOO_LARGE, target=glimpse(bytes(received))))
 
     def eof_received(self) -> None:
         self._stream.end()
@@ -268,7 +269,7 @@ class _PlainConnection(StreamOwner[memoryview]):
         """
         del now
         if self._received:
-            self._answer(PlainDecision(_TIMEOUT))
+            self._answer(PlainDecision(_TIMEOUT, target=glimpse(bytes(self._received))))
             return
         self._log(_TIMEOUT.status, None, 0, None, _TIMEOUT.reason)
         self._over()

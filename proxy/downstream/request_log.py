@@ -35,27 +35,41 @@ class RequestLog:
         closed: WebSocketClose | None = None,
     ) -> None:
         """A request that was understood and answered; `messages` and `closed` are of a WebSocket."""
-        service, facts = self._service, self._facts
-        runtime = service.runtime
-        client = facts.requester if request is None else request.client
+        self._service.request_over(self._record(request, tally, status, reason, messages, closed))
+
+    def opened(self, request: Request, tally: RequestTally) -> None:
+        """A WebSocket that opens; it has its line, and is counted, when it is over."""
+        record = self._record(request, tally, tally.status, None)
+        record.opens = True
+        self._service.log_opened(record)
+
+    def _record(
+        self,
+        request: Request | None,
+        tally: RequestTally,
+        status: int,
+        reason: str | None,
+        messages: tuple[int, int] | None = None,
+        closed: WebSocketClose | None = None,
+    ) -> RequestRecord:
+        service, runtime = self._service, self._service.runtime
+        client = self._facts.requester if request is None else request.client
         first_byte, duration = tally.seconds(service.stopwatch())
-        service.request_over(
-            RequestRecord(
-                client.record,
-                None if request is None else request.record(with_query=runtime.logs_query, fields=runtime.log_fields),
-                service.wall_clock(),
-                status,
-                tally.request_bytes,
-                tally.response_bytes,
-                first_byte,
-                duration,
-                tally.server,
-                tally.route,
-                tally.request_id.decode(),
-                reason,
-                messages,
-                closed,
-            )
+        return RequestRecord(
+            client.record,
+            None if request is None else request.record(with_query=runtime.logs_query, fields=runtime.log_fields),
+            service.wall_clock(),
+            status,
+            tally.request_bytes,
+            tally.response_bytes,
+            first_byte,
+            duration,
+            tally.server,
+            tally.route,
+            tally.request_id.decode(),
+            reason,
+            messages,
+            closed,
         )
 
     def refused(

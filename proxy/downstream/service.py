@@ -23,7 +23,7 @@ from proxy.http2.limits import SessionLimits
 from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
-from proxy.observe.access_log import RequestRecord, is_success
+from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import ConnectionCut
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
@@ -32,6 +32,7 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
 
 _BYTES_IN_HEX: Final = tuple(b"%02x" % number for number in range(256))
+_ERRORS: Final = 400
 # Looking at one connection takes a few microseconds. Where the authorities of clients have changed it
 # takes 0.2 ms with ECDSA and 1 ms with ML-DSA, as a certificate is verified again.
 _REVIEW_SECONDS: Final = 0.001
@@ -77,6 +78,8 @@ class HttpRuntime:
     """Further fields of a line of the log, as the configuration has them."""
     log_samples: Mapping[str, int] = field(default_factory=dict)
     """Of these routes one in so many successes is logged."""
+    logs_websocket_opens: bool = False
+    """Whether the log has a line when a WebSocket opens."""
 
 
 def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed) -> None:
@@ -294,12 +297,16 @@ class HttpService:
         """Count a request that was answered or given up, and log it, or one of many."""
         self.counters.request(record)
         samples = self.runtime.log_samples
-        if samples and (every := samples.get(record.route or "", 0)) and is_success(record):
+        if samples and (every := samples.get(record.route or "", 0)) and _is_success(record):
             number = self._sampled.get(record.route, 0)
             self._sampled[record.route] = number + 1
             if number % every:
                 return
             record.sample = every
+        self._log(record)
+
+    def log_opened(self, record: RequestRecord) -> None:
+        """Log a WebSocket that opens; it is counted when it is over."""
         self._log(record)
 
     def new_request_id(self) -> bytes:
@@ -317,3 +324,8 @@ class HttpService:
             self._date_second = second
             self._date = formatdate(second, usegmt=True).encode()
         return self._date
+
+
+def _is_success(record: RequestRecord) -> bool:
+    """Whether a request was answered without an error; a WebSocket is a matter of its own."""
+    return record.error is None and record.status < _ERRORS and record.messages is None

@@ -37,6 +37,8 @@ class Upgraded:
             tunnel.encrypt(switched.messages)
         self._server = switched.server
         self._server.tunnel_opened(tunnel)
+        if self._service.runtime.logs_websocket_opens:
+            self._log.opened(self._request, self._tally)
         counters = self._service.counters.route(self._tally.route)
         tunnel.begin(counters, from_client=from_client, from_upstream=switched.rest)
         return tunnel

@@ -27,7 +27,6 @@ _SHOWN_CHARACTERS: Final = 1_024
 # A sentence with a name, a detail, and 32 groups.
 _SENTENCE_CHARACTERS: Final = 4 * _SHOWN_CHARACTERS
 _TERMINAL_PATH: Final = 60
-_ERRORS: Final = 400
 
 _NO_TARGET: Final = '"host":null,"method":null,"path":null'
 # "%.3f" and "%03d" cost three times as much as a look-up here.
@@ -51,6 +50,8 @@ class ClientRecord:
     """Whom the client's certificate names; None if it showed none."""
     peer: str | None
     """The address of the other end of the connection, if that is not the client."""
+    cipher: str | None
+    """The TLS cipher suite; None if it is not known."""
     json: str = field(default="", init=False, repr=False, compare=False)
     """Its part of a JSON line: `JsonLines` writes it once for each connection."""
 
@@ -67,6 +68,7 @@ class ClientRecord:
         protocol: str,
         subject: str | None = None,
         peer: str | None = None,
+        cipher: str | None = None,
     ) -> None:
         """Keep all."""
         self.client = client
@@ -78,6 +80,7 @@ class ClientRecord:
         self.protocol = protocol
         self.subject = subject
         self.peer = peer
+        self.cipher = cipher
         self.json = ""
 
 
@@ -131,6 +134,8 @@ class RequestRecord:
     """How the WebSocket ended."""
     sample: int
     """The line stands for so many successes of its route; 0 for itself."""
+    opens: bool
+    """Whether it is about a WebSocket that opens, and not about its end."""
 
     # Written out: the interpreter runs the one of a dataclass, for 0.7 microseconds a request.
     def __init__(  # noqa: PLR0913 - its fields
@@ -150,6 +155,7 @@ class RequestRecord:
         messages: tuple[int, int] | None,
         closed: WebSocketClose | None = None,
         sample: int = 0,
+        opens: bool = False,  # noqa: FBT001, FBT002 - a fact
     ) -> None:
         self.connection = connection
         self.target = target
@@ -166,11 +172,7 @@ class RequestRecord:
         self.messages = messages
         self.closed = closed
         self.sample = sample
-
-
-def is_success(record: RequestRecord) -> bool:
-    """Whether a request was answered without an error; a WebSocket is a matter of its own."""
-    return record.error is None and record.status < _ERRORS and record.messages is None
+        self.opens = opens
 
 
 def field_of(target: TargetRecord, name: str) -> str | None:
@@ -194,7 +196,7 @@ class JsonLines:
         """Write the line of a request."""
         connection, target = record.connection, record.target
         shown = connection.json or self._connection(connection)
-        aim = _NO_TARGET if target is None else target.json or self._target(target)
+        aim = _NO_TARGET if target is None else target.json or self._target(target, connection)
         line = (
             f'{{"time":"{self._clock.shown(record.time)}",{shown},{aim},"status":{record.status},"request_bytes":'
             f'{record.request_bytes},"response_bytes":{record.response_bytes},"first_byte_ms":'
@@ -206,6 +208,8 @@ class JsonLines:
         closed = record.closed
         if closed is not None:
             line += f',"close":{closed.code},"close_class":"{closed.kind}","closed_by":"{closed.by}"'
+        if record.opens:
+            line += ',"websocket":"open"'
         if record.sample:
             line += f',"sample":{record.sample}'
         if record.error is not None:
@@ -234,12 +238,13 @@ class JsonLines:
             )
         return record.json
 
-    def _target(self, record: TargetRecord) -> str:
+    def _target(self, record: TargetRecord, connection: ClientRecord) -> str:
         record.json = f'"host":{_text(record.host)},"method":{quoted(record.method)},"path":{_text(record.path)}'
         if record.query is not None:
             record.json += f',"query":{_text(record.query)}'
         for name in record.fields:
-            record.json += f',"{name}":{_text(field_of(record, name))}'
+            value = connection.cipher if name == "tls_cipher" else field_of(record, name)
+            record.json += f',"{name}":{_text(value)}'
         return record.json
 
     def event(self, time: float, event: ConnectionEvent) -> bytes:

@@ -84,6 +84,7 @@ class Generation:
             upstreams,
             log_fields=tuple(field.value for field in config.log.fields),
             log_samples=config.log.sample,
+            logs_websocket_opens=config.log.websocket_opens,
             error_pages=self.error_pages,
             relays=relay_rules(config),
         )

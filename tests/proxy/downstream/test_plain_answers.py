@@ -100,7 +100,9 @@ def test_a_stranger_cannot_choose_where_a_redirect_leads(host: str) -> None:
 )
 def test_what_cannot_be_understood_is_refused(asked: bytes, status: int) -> None:
     assert refused(asked) == (status, "malformed_request")
-    assert judgement(asked, LIMITS, RULES, TOKENS).target is None
+    known = judgement(asked, LIMITS, RULES, TOKENS).target
+    assert known is not None, "the log shows what there is"
+    assert known.method
 
 
 def test_query_is_known_for_the_log() -> None:

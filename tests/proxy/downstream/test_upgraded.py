@@ -49,7 +49,14 @@ ANSWER = b"\x81\x03you"
 class Case:
     """A tunnel whose owner is under test, on the shared things of a conversation that says nothing itself."""
 
-    def __init__(self, *, host: bytes = b"chat.test", names: tuple[str, ...] = (), group: NamedGroup = HYBRID) -> None:
+    def __init__(
+        self,
+        *,
+        host: bytes = b"chat.test",
+        names: tuple[str, ...] = (),
+        group: NamedGroup = HYBRID,
+        logs_opens: bool = False,
+    ) -> None:
         self.talk = Conversation(logs_query=True)
         self.service = self.talk.service
         present = established(group=group)
@@ -57,7 +64,7 @@ class Case:
         route = self.service.runtime.routes.match(b"chat.test", b"/")
         assert route is not None
         self.target = route.payload
-        self.use(routes=self.routes(host.decode()))
+        self.use(routes=self.routes(host.decode()), logs_websocket_opens=logs_opens)
         reader = RequestReader()
         self.request = reader.read(request(*WEBSOCKET, start=b"GET /gateway?v=9 HTTP/1.1", host=host), LIMITS.head)
         client = FakeClient()
@@ -155,6 +162,13 @@ class TestStanding:
 
 class TestEnd:
     """One line for all that it was."""
+
+    def test_one_that_opens_is_logged_if_asked_for_and_never_counted(self) -> None:
+        assert Case().talk.records == []
+        case = Case(logs_opens=True)
+        (record,) = case.talk.records
+        assert (record.opens, record.status, record.messages, record.route) == (True, 101, None, "chat.test/")
+        assert case.service.counters.snapshot()["listener_requests"] == []
 
     def test_the_line_has_the_request_and_what_went_through_the_tunnel(self) -> None:
         case = Case()

@@ -104,10 +104,16 @@ class TestJson:
     def test_further_fields_are_those_that_were_asked_for(self) -> None:
         target = TargetRecord("chat.test", "GET", "/", None)
         target.headers = ((b"USER-AGENT", b'a"\n'), (b"User-Agent", b"second"))
-        target.fields = ("user_agent", "referer")
-        line = parsed(JsonLines().request(dataclasses.replace(REQUEST, target=target)))
+        target.fields = ("user_agent", "referer", "tls_cipher")
+        connection = dataclasses.replace(CLIENT, cipher="TLS_AES_256_GCM_SHA384")
+        line = parsed(JsonLines().request(dataclasses.replace(REQUEST, target=target, connection=connection)))
+        assert line["tls_cipher"] == "TLS_AES_256_GCM_SHA384"
         assert (line["user_agent"], line["referer"]) == ('a"\n', None)
         assert "user_agent" not in parsed(JsonLines().request(request()))
+
+    def test_websocket_that_opens_says_so(self) -> None:
+        assert parsed(JsonLines().request(request(opens=True)))["websocket"] == "open"
+        assert "websocket" not in parsed(JsonLines().request(request()))
 
     def test_line_that_stands_for_others_says_for_how_many(self) -> None:
         assert parsed(JsonLines().request(request(sample=100)))["sample"] == 100
