@@ -11,6 +11,7 @@ from proxy.http.fields import sort_request_fields
 from proxy.limits.networks import EXEMPT, is_in, network_of
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
+from proxy.routes.access import Access
 from tests.fakes_http import established
 
 CLIENT, FORGED, PEER = "198.51.100.7", "203.0.113.66", "192.0.2.7"
@@ -72,3 +73,24 @@ def test_client_that_is_exempt_never_waits() -> None:
     assert [other.wait(rate, table, 1_000.0) for _ in range(2)] == [0.0, 2.0]
     neighbour = behind(trust(), b"198.51.100.8")
     assert neighbour.wait(rate, table, 1_000.0) == 0.0, "another client of the same balancer has its own rate"
+
+
+@pytest.mark.parametrize(
+    ("value", "may"),
+    [
+        (CLIENT.encode(), True),
+        (b"203.0.113.9", False),
+        (b"unknown", False),
+        (b"unknown, 10.0.0.1", False),
+        (None, True),
+    ],
+)
+def test_client_that_is_not_named_is_of_no_network_that_may_pass(value: bytes | None, *, may: bool) -> None:
+    access = Access([ip_network("198.51.100.0/24"), ip_network("192.0.2.0/24"), ip_network("10.0.0.0/8")], [])
+    assert behind(trust(), value).is_admitted_by(access) is may
+
+
+def test_peer_that_is_not_trusted_is_judged_by_its_own_address() -> None:
+    stranger = ClientFacts(PEER, "public", established()).client_of(FIELDS)
+    assert stranger.is_admitted_by(Access([ip_network(PEER)], []))
+    assert not stranger.is_admitted_by(Access([ip_network(CLIENT)], []))

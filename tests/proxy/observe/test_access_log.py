@@ -111,6 +111,12 @@ class TestJson:
         assert (line["user_agent"], line["referer"]) == ('a"\n', None)
         assert "user_agent" not in parsed(JsonLines().request(request()))
 
+    def test_peer_is_named_beside_another_client(self) -> None:
+        connection = dataclasses.replace(CLIENT, peer="10.0.0.1")
+        line = parsed(JsonLines().request(dataclasses.replace(REQUEST, connection=connection)))
+        assert (line["client"], line["peer"], line["listener"]) == (CLIENT.client, "10.0.0.1", CLIENT.listener)
+        assert "peer" not in parsed(JsonLines().request(request()))
+
     def test_websocket_that_opens_says_so(self) -> None:
         assert parsed(JsonLines().request(request(opens=True)))["websocket"] == "open"
         assert "websocket" not in parsed(JsonLines().request(request()))
