@@ -149,6 +149,7 @@ async def test_a_repeat_is_sent_and_not_logged(watched: Watched) -> None:
     watched.scrape = WELL
     await watched.alerting.look()
     assert watched.told() == [("alert_raised", "upstream_down"), ("alert_resolved", "upstream_down")]
+    await until_seen(lambda: watched.alerting.deliveries == {("command", "ok"): 3})
 
 
 async def test_events_of_the_parent_are_heard_and_its_shortage_is_asked_for(watched: Watched) -> None:
