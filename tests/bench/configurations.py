@@ -1,6 +1,6 @@
 """How the servers are set up that are compared: each with the same certificate, groups, header fields, upstream and access log.
 
-Below `/up/` answers a program of our own, everything else comes from files. `{{` stands for `{`: the texts are formatted.
+Below `/up/` answers a program of our own, everything else comes from files, below `/h2/` by HTTP/2 (not to nginx, which cannot). `{{` stands for `{`: the texts are formatted.
 """
 
 NGINX = """
@@ -29,8 +29,10 @@ BACKEND = """
     open_file_cache max=16;
     server {{
         listen 127.0.0.1:{port} backlog=4096;
+        http2 on;
         root {directory}/files;
         default_type application/json;
+        location /h2/ {{ alias {directory}/files/; }}
     }}
 """
 
@@ -101,9 +103,12 @@ frontend public
     http-request set-header Via "1.1 haproxy"
     http-request set-header X-TLS-Group %[ssl_fc_curve]
     use_backend up if {{ path_beg /up/ }}
+    use_backend files-h2 if {{ path_beg /h2/ }}
     default_backend files
 backend files
     server files 127.0.0.1:{files}
+backend files-h2
+    server files 127.0.0.1:{files} proto h2
 backend up
     server up 127.0.0.1:{up}
 """
@@ -121,12 +126,19 @@ key = "server.key"
 [upstream.files]
 servers = ["http://127.0.0.1:{files}"]
 connections = 256
+[upstream.files-h2]
+servers = ["http://127.0.0.1:{files}"]
+http = "h2"
 [upstream.up]
 servers = ["http://127.0.0.1:{up}"]
 connections = 1_000
 [[route]]
 host = "localhost"
 upstream = "files"
+[[route]]
+host = "localhost"
+path = "/h2"
+upstream = "files-h2"
 [[route]]
 host = "localhost"
 path = "/up"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 from tests.bench import bulk, exchanges, growth, http2, load, memory, payload, signing
 from tests.bench.measuring import Scene, cpu_rounds, exchange_rounds, late_rounds
@@ -13,6 +14,7 @@ HANDSHAKES = 400
 SOCKETS = 200
 # The handshakes of their connections are 0.2 µs of each request, and 1 µs of each picture.
 H2 = http2.Load(MESSAGE, requests=30_000, connections=10, streams=10)
+H2_UPSTREAM = http2.Load(f"/h2{MESSAGE}", requests=30_000, connections=10, streams=10)
 H2_PICTURES = http2.Load(PICTURE, requests=4_000, connections=1, streams=100)
 
 Measure = Callable[[Scene], list[Row]]
@@ -34,6 +36,16 @@ def h2_picture(scene: Scene) -> list[Row]:
     """A page of pictures over one connection of HTTP/2."""
     title = f"64 KiB response over h2 ({H2_PICTURES.streams} streams)"
     return [Row("h2-picture", title, "µs CPU", _http2_rounds(scene, H2_PICTURES), 1.3)]
+
+
+def h2_upstream(scene: Scene) -> list[Row]:
+    """Small answers of a backend that speaks HTTP/2, in clear; nginx cannot ask one."""
+    both = replace(scene, servers=[server for server in scene.servers if server.name != "nginx"])
+    old = exchange_rounds(both, exchanges.request("get-h2", f"GET /h2{MESSAGE}"))
+    return [
+        Row("h2-upstream", "GET over http/1.1 to an h2 backend", "µs CPU", old, 1.3),
+        Row("h2-upstream-h2", "GET over h2 to an h2 backend", "µs CPU", _http2_rounds(both, H2_UPSTREAM), 1.3),
+    ]
 
 
 def _http2_rounds(scene: Scene, asked: http2.Load) -> list[Mapping[str, float]]:
@@ -187,6 +199,7 @@ ROWS: Mapping[str, Measure] = {
     "h2": h2,
     "post": post,
     "picture": picture,
+    "h2-upstream": h2_upstream,
     "h2-picture": h2_picture,
     "down": down,
     "up": up,
