@@ -9,7 +9,7 @@ from tests.bench.measuring import Scene
 from tests.bench.servers import MESSAGE, PICTURE, Server
 
 
-@pytest.mark.parametrize("path", [MESSAGE, PICTURE])
+@pytest.mark.parametrize("path", [MESSAGE, PICTURE, f"/h2{MESSAGE}"])
 def test_requests_are_answered(server: Server, scene: Scene, path: str) -> None:
     asked = http2.Load(path, requests=200, connections=2, streams=10)
     assert asked.run(server, scene.bench.other_core) == 200
