@@ -53,6 +53,12 @@ bind = "127.0.0.1:0"
 http = ["h2", "http/1.1"]
 trusted_peers = ["127.0.0.0/8"]
 
+[listener.behind]
+bind = "127.0.0.1:0"
+http = ["h2", "http/1.1"]
+proxy_protocol = "require"
+trusted_peers = ["127.0.0.1"]
+
 [upstream.chat]
 servers = ["http://127.0.0.1:{chat}"]
 {upstream}
