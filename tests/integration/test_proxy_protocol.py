@@ -1,6 +1,8 @@
 """The PROXY protocol with real programs: HAProxy, nginx and curl in front, HAProxy and nginx behind."""
 
 import json
+import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.balancers import haproxy, nginx
 from tests.integration.gateway import events
+from tests.integration.relays import NAMES, ended, relaying, tcp_listener
 from tests.integration.stage import Site, Upstream, body_of, site
 from tests.integration.upstreams import Peer, scripted, unused_port
 
@@ -208,3 +211,39 @@ class TestBehind:
             assert status.returncode == 0
             servers = [one for upstream in json.loads(status.stdout)["upstreams"] for one in upstream["servers"]]
             assert [one["states"] for one in servers] == [{"up": 1}] * 3
+
+
+def test_tcp_listeners_take_headers_and_tell_their_servers(
+    tmp_path: Path, authority: Authority, localhost: CertificateFiles
+) -> None:
+    del localhost
+    seen: list[bytes] = []
+
+    def echo(peer: Peer) -> None:
+        header = peer.read(16)
+        header += peer.read(int.from_bytes(header[14:16]))
+        seen.append(header)
+        if header[12] == 0x21:  # not a health check
+            peer.send(peer.read(4))
+
+    with scripted(echo) as server:
+        tables = tcp_listener(
+            server.url.replace("http:", "tcp:"), proxy_protocol="require", trusted_peers=["127.0.0.1"]
+        )
+        tables += 'send_proxy_protocol = "v2"\n[upstream.irc.health]\ninterval_seconds = 0.1\n'
+        with relaying(tmp_path, authority, authority.issue("irc", NAMES), tables) as running:
+            sock = socket.create_connection(("127.0.0.1", running.port("irc")), timeout=10)
+            sock.sendall(b"PROXY TCP6 2001:db8::7 2001:db8::2 56324 6697\r\n")
+            context = ssl.create_default_context(cafile=str(authority.path))
+            with context.wrap_socket(sock, server_hostname="irc.test") as client:
+                client.sendall(b"PING")
+                assert client.recv(4) == b"PING"
+            (line,) = ended(running, listener="irc")
+            assert line["client"] == "2001:db8::7"
+    told = next(header for header in seen if header[12] == 0x21)
+    assert told[13] == 0x21
+    assert told[16:32] == bytes.fromhex("20010db8000000000000000000000007")
+    assert told[48:52] == (56_324).to_bytes(2) + (6_697).to_bytes(2)
+    assert b"X25519MLKEM768" in told
+    assert b"irc.test" in told
+    assert {header[12] for header in seen} == {0x20, 0x21}
