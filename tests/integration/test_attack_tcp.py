@@ -1,0 +1,158 @@
+"""Clients and servers that misuse a TCP listener: memory stays bounded, and others are served."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Authority, CertificateFiles
+from tests.integration.relays import NAMES, SECONDS, connected, ended, read_exactly, relaying, tcp_listener
+from tests.integration.stage import Site
+from tests.integration.upstreams import Peer, scripted
+
+CONNECTIONS = 48
+FLOOD = bytes(1_048_576)
+
+
+def flood(peer: Peer) -> None:
+    """Answer a line with as much as the other side takes; else echo."""
+    peer.sock.settimeout(20.0)
+    first = peer.read_some()
+    if first == b"flood\n":
+        with contextlib.suppress(OSError):
+            while True:
+                peer.send(FLOOD)
+    while first:
+        peer.send(first)
+        first = peer.read_some()
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: Authority) -> CertificateFiles:
+    return authority.issue("irc", NAMES)
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, certificate: CertificateFiles
+) -> Iterator[Site]:
+    with scripted(flood) as server:
+        tables = tcp_listener(server.url.replace("http:", "tcp:"))
+        tables = tables.replace("[upstream.irc]", 'passthrough = { "turn.test" = "tcp://127.0.0.1:1" }\n[upstream.irc]')
+        tables += f"[listener.irc.limits]\nconnections = {CONNECTIONS}\n"
+        directory = tmp_path_factory.mktemp("attack")
+        with relaying(directory, authority, certificate, tables, write_idle_seconds=1.5, drain_seconds=4.0) as running:
+            yield running
+
+
+def echoes(site: Site) -> None:
+    """Somebody else is served."""
+    with connected(site) as client:
+        client.sendall(b"ping")
+        assert read_exactly(client, 4) == b"ping"
+
+
+def test_clients_that_take_nothing_hold_little_memory_and_are_cut(site: Site) -> None:
+    echoes(site)
+    site.forget_peak()
+    before = site.resident_bytes
+    count = CONNECTIONS - 8
+    with contextlib.ExitStack() as closing:
+        for _ in range(count):
+            closing.enter_context(connected(site)).sendall(b"flood\n")
+        lines = ended(site, count, reason="client_takes_no_more")
+        echoes(site)
+    assert len(lines) == count
+    # one read of a server (64 KiB), what is encrypted of it, and what the allocator keeps of both
+    assert site.peak_bytes - before < count * 400_000 + 16_000_000
+
+
+def test_silent_clients_with_a_whole_handshake_make_room_for_others(site: Site) -> None:
+    with contextlib.ExitStack() as closing:
+        for _ in range(CONNECTIONS - 2):
+            closing.enter_context(connected(site))
+        time.sleep(0.6)  # `LEAST_IDLE_SECONDS`: one that is younger may have just arrived
+        for _ in range(8):
+            client = closing.enter_context(connected(site))
+            client.sendall(b"ping")
+            assert read_exactly(client, 4) == b"ping"
+    assert ended(site, 6, reason="shed_idle")
+
+
+def test_256_connections_without_a_hello_lock_nobody_out(site: Site) -> None:
+    with contextlib.ExitStack() as closing:
+        for _ in range(256):
+            closing.enter_context(socket.create_connection(("127.0.0.1", site.port("irc")), SECONDS))
+        for _ in range(4):
+            echoes(site)
+
+
+@pytest.mark.parametrize("name", ["irc.test", "turn.test"])
+def test_giant_hello_is_refused_before_its_name_is_read(site: Site, name: str) -> None:
+    """A hello of 100 KiB in full records: neither opened nor passed on."""
+    length = 100_000
+    message = b"\x01" + length.to_bytes(3) + b"\x03\x03" + bytes(length - 2)
+    records = b"".join(
+        b"\x16\x03\x01" + len(part).to_bytes(2) + part
+        for part in (message[at : at + 16_384] for at in range(0, len(message), 16_384))
+    )
+    del name
+    with socket.create_connection(("127.0.0.1", site.port("irc")), SECONDS) as sock:
+        with contextlib.suppress(OSError):
+            sock.sendall(records)
+        answer = b""
+        with contextlib.suppress(OSError):
+            answer = sock.recv(100)
+    assert answer[:1] in {b"\x15", b""}
+
+
+def test_a_byte_from_time_to_time_keeps_a_connection(site: Site) -> None:
+    with connected(site) as client:
+        for _ in range(6):
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+            time.sleep(0.5)
+
+
+def test_reload_keeps_connections_and_ends_those_that_it_forbids(site: Site) -> None:
+    text = site.configuration.read_text()
+    with connected(site) as client:
+        client.sendall(b"a")
+        assert client.recv(1) == b"a"
+        site.configuration.write_text(text.replace("write_idle_seconds = 1.5", "write_idle_seconds = 2.0"))
+        os.kill(site.pid, signal.SIGHUP)
+        site.program.wait_for(lambda output: next((one for one in output if '"event": "reloaded"' in one), None))
+        client.sendall(b"b")
+        assert client.recv(1) == b"b"
+        site.configuration.write_text(
+            text.replace('protocol = "tcp"', 'protocol = "tcp"\nalpn = ["irc"]\nalpn_required = true')
+        )
+        os.kill(site.pid, signal.SIGHUP)
+        assert client.recv(1) == b""  # a close_notify, within the drain time
+        with contextlib.suppress(OSError):
+            client.unwrap()
+    (line,) = ended(site, reason="reloaded")
+    assert "protocol" in line["detail"]
+
+
+def test_drain_of_the_process_tells_clients_first(
+    tmp_path: Path, authority: Authority, certificate: CertificateFiles
+) -> None:
+    with scripted(flood) as server:
+        tables = tcp_listener(server.url.replace("http:", "tcp:"))
+        with relaying(tmp_path, authority, certificate, tables, drain_seconds=2.0) as site:
+            client = connected(site)
+            client.sendall(b"a")
+            assert client.recv(1) == b"a"
+            os.kill(site.pid, signal.SIGTERM)
+            assert client.recv(1) == b""
+            client.close()
+            assert json.loads(json.dumps(ended(site, reason="drained")))[0]["bytes_in"] == 1
+    assert isinstance(client, ssl.SSLSocket)
