@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from certs.sealing.key_file import KeyFile
 from config.problems import Location
 from tests.certificates import Authority
+from tests.client_authorities import ClientAuthority
 from tests.example_document import MODELS, all_keys, tables
 
 Document = dict[str, Any]
@@ -79,6 +80,9 @@ class World:
             "plexi.pin": "1234",
         }.items():
             self._secret(name, content)
+        clients = ClientAuthority("Clients")
+        (directory / "clients.pem").write_bytes(clients.pem)
+        (directory / "clients.crl").write_bytes(clients.revocations())
         KeyFile.create(directory / "sealing.key")
         for name in ("state", "seal", "payload", "modules"):
             (directory / name).mkdir(mode=0o700)
