@@ -46,9 +46,8 @@ class OutgoingRequest:
             fields = request.fields_with(framing)
         if edits is not None:
             fields = request.edited_fields(edits, fields, self._values)
-        if self._target.path_change is not None:
-            framing = framing._replace(target=request.changed_target)
-        self.text = upstream_head(request.head, framing, fields, self._id)
+        target = None if self._target.path_change is None else request.changed_target
+        self.text = upstream_head(request.head, framing, fields, self._id, target)
 
     def changed(self, response: Response) -> Response:
         """A final response, or a 101, with what the route changes in it."""

@@ -94,9 +94,15 @@ def trusted_request_id(fields: Fields) -> bytes | None:
     return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
 
 
-def upstream_head(head: RequestHead, framing: RequestFraming, fields: bytes, request_id: bytes) -> bytes:
-    """Write the head of the request to the upstream; `fields` are those of `upstream_fields`."""
-    return b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (head.method, framing.target, fields, request_id)
+def upstream_head(
+    head: RequestHead, framing: RequestFraming, fields: bytes, request_id: bytes, target: bytes | None = None
+) -> bytes:
+    """Write the head of the request to the upstream; `fields` are those of `upstream_fields`.
+
+    `target` is given if it is not that of the request.
+    """
+    asked = framing.target if target is None else target
+    return b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (head.method, asked, fields, request_id)
 
 
 def upstream_fields(
