@@ -16,6 +16,7 @@ from proxy.net.byte_stream import ByteStream
 from proxy.payload.websocket import SealedMessages
 from proxy.upstream.client_link import ClientLink
 from proxy.upstream.contracts import ResponseReceiver
+from proxy.upstream.upstream import Upstream
 
 
 class ClientStream(ByteStream, Stream, Protocol):
@@ -130,10 +131,13 @@ class Responder(Protocol):
     def keeps_body(self) -> bool:
         """Whether it keeps what it receives now."""
 
-    def start(self, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
+    def start(
+        self, target: RouteTarget, fields: bytes, grant: Grant | None = None, upstream: Upstream | None = None
+    ) -> None:
         """Answer, once enough of the request was received. `fields` are its lines for a server.
 
-        `grant` are fields that replace those of the client.
+        `grant` are fields that replace those of the client. `upstream` is that of the target, for a
+        request that waited: the current configuration may not have it any more.
         """
 
     def proceed(self) -> None:

@@ -28,6 +28,7 @@ from proxy.net.byte_stream import ByteStream
 from proxy.payload.websocket import SealedMessages
 from proxy.upstream.carrier import Carrier
 from proxy.upstream.failures import UpstreamFailure
+from proxy.upstream.upstream import Upstream
 
 _CONTINUE: Final = 100
 _SERVER_ERROR: Final = 500
@@ -84,9 +85,11 @@ class Exchange(Responding):
         """Field lines of an answer of ours."""
         return b"" if self._codec is None else self._codec.mark
 
-    def start(self, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
+    def start(
+        self, target: RouteTarget, fields: bytes, grant: Grant | None = None, upstream: Upstream | None = None
+    ) -> None:
         """Ask a server once enough of the body is here; what was received is checked already."""
-        body, upstream = self._body, self._service.runtime.upstreams[target.upstream]
+        body, upstream = self._body, upstream or self._service.runtime.upstreams[target.upstream]
         self._attempts = Attempts(upstream, self._request, self._service.wall_clock)
         is_coded = self._codec is not None and self._codec.is_coded
         if body is not None and body.begin(streams=target.streams_requests, is_coded=is_coded):

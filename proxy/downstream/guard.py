@@ -18,7 +18,7 @@ from proxy.downstream.service import HttpService
 class Guard:
     """One request that waits for a decision."""
 
-    __slots__ = ("_client", "_request", "_responder", "_service", "_target", "is_over")
+    __slots__ = ("_client", "_request", "_responder", "_service", "_target", "_upstream", "is_over")
 
     def __init__(
         self, responder: Responder, target: RouteTarget, request: Request, client: Client, service: HttpService
@@ -29,6 +29,8 @@ class Guard:
         self._request: Final = request
         self._client: Final = client
         self._service: Final = service
+        # taken now: a reload may remove the name while the request waits
+        self._upstream: Final = service.runtime.upstreams.get(target.upstream)
         self.is_over = False
         """Whether it is decided, or the client has left."""
 
@@ -55,4 +57,4 @@ class Guard:
             responder.guard = None
             if not responder.is_request_complete:
                 self._client.resume_request()  # first: a responder that has enough pauses it again
-        responder.start(self._target, request.upstream_fields(), grant)
+        responder.start(self._target, request.upstream_fields(), grant, self._upstream)

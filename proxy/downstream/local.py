@@ -30,6 +30,7 @@ from proxy.limits.requests import ClientRates
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.endpoints import SlowAnswer
 from proxy.payload.suites import MessageUnreadable
+from proxy.upstream.upstream import Upstream
 
 # The queue of slow computations takes half of this time.
 _QUEUE_SECONDS = 1.0
@@ -107,12 +108,14 @@ class LocalResponder(Responding):
     def hurry(self) -> None:
         """Ignored: it needs all of the body."""
 
-    def start(self, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
+    def start(
+        self, target: RouteTarget, fields: bytes, grant: Grant | None = None, upstream: Upstream | None = None
+    ) -> None:
         """Answer as soon as the request is complete, or at once if no body needs to come.
 
         A client that waits to be told to send its body gets its answer instead (RFC 9110 10.1.1).
         """
-        del fields, grant
+        del fields, grant, upstream
         self.target, self._is_started = target, True
         if self._request.framing.expects_continue and not self.is_request_complete:
             if not self._endpoint.takes_body:

@@ -1,5 +1,7 @@
 """A request that waits for a decision: its body waits with it."""
 
+from dataclasses import replace
+
 from proxy.auth.rules import AuthRule
 from tests.fakes_http import Conversation, request, response
 
@@ -39,3 +41,12 @@ def test_what_is_decided_at_once_never_waits() -> None:
     of.receive(request(b"Content-Length: 3", start=b"POST / HTTP/1.1", body=b"abc"))
     assert of.client.sent().startswith(b"HTTP/1.1 503 ")
     assert of.sso.waiting == []
+
+
+def test_request_that_waits_keeps_its_upstream_if_a_reload_removes_it() -> None:
+    of = waiting()
+    runtime = of.service.runtime
+    of.service.runtime = replace(runtime, upstreams={"other": runtime.upstreams["chat"]})
+    decide(of)
+    assert b"\r\nx-user: ada\r\n" in of.answer(response(b"Content-Length: 2", body=b"hi"))
+    assert of.client.sent().endswith(b"\r\n\r\nhi")
