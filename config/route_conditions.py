@@ -23,7 +23,7 @@ _PARAMETER = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 _NO_CONDITION = re.compile(
     "connection|content-length|cookie|expect|forwarded|host|http2-settings|keep-alive|proxy"
     "|proxy-.*|sec-websocket-.*|te|trailer|transfer-encoding|true-client-ip|upgrade|via|x-client-ip"
-    "|x-cluster-client-ip|x-real-ip|x-request-id|x-tls-group|(x-forwarded|client-cert|x-client-cert|ssl-|x-ssl-).*"
+    "|x-cluster-client-ip|x-original-(url|uri|method|host)|x-rewrite-url|x-real-ip|x-request-id|x-tls-group|(x-forwarded|client-cert|x-client-cert|ssl-|x-ssl-).*"
 )
 _MOST = 8
 

@@ -13,9 +13,11 @@ from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import Header, RequestHead
 from proxy.http.headers import ForwardedPeer, upstream_fields, upstream_head
 
-_METHOD: Final = b"x-forwarded-method"
-_URI: Final = b"x-forwarded-uri"
-
+# What the client wants. The question says it alone: some authorization servers prefer the last ones.
+_ABOUT_THE_TARGET: Final = frozenset(
+    b"x-forwarded-method x-forwarded-uri x-forwarded-host"
+    b" x-original-url x-original-uri x-original-method x-original-host x-rewrite-url".split()
+)
 # They ask about the resource. A 304 or a 206 of the authorization server would be no verdict.
 _CONDITIONS: Final = frozenset(b"if-match if-none-match if-modified-since if-unmodified-since if-range range".split())
 # They describe a body that is not sent.
@@ -46,7 +48,7 @@ def subrequest(
         target=path,
         fields=Fields(
             [*(header for header in fields.forwarded if header[0].lower() not in _LEFT_OUT), *told],
-            [header for header in fields.claims if header[0].lower() not in {_METHOD, _URI}],
+            [header for header in fields.claims if header[0].lower() not in _ABOUT_THE_TARGET],
             fields.special,
         ),
     )

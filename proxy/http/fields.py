@@ -165,7 +165,13 @@ _REQUEST_TREATMENTS: Final = {
         " sec-websocket-key sec-websocket-version sec-websocket-protocol sec-websocket-extensions",
         Treatment.SPECIAL,
     ),
-    **_spellings("forwarded x-real-ip x-request-id x-client-ip x-cluster-client-ip true-client-ip", Treatment.CLAIM),
+    # Some servers and authorization servers take X-Original-URL and its kin for the target, so a
+    # stranger would pass the rules of another path.
+    **_spellings(
+        "forwarded x-real-ip x-request-id x-client-ip x-cluster-client-ip true-client-ip"
+        " x-original-url x-original-uri x-original-method x-original-host x-rewrite-url",
+        Treatment.CLAIM,
+    ),
     **_spellings(_HOP_BY_HOP + " trailer x-tls-group sec-websocket-accept", Treatment.REMOVE),
 }
 

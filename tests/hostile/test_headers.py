@@ -163,6 +163,8 @@ STRIPPED = {
     "ssl_client_cert": "SSL-Client-Cert: MIIB",
     "x_tls_group": "X-TLS-Group: forged",
     "x_request_id": "X-Request-Id: forged",
+    "x_original_url": "X-Original-URL: /admin",
+    "x_rewrite_url": "X-Rewrite-URL: /admin",
 }
 TWINS = {
     f"{name}_{kind}": line.partition(":")[0].replace("-", twin) + ": forged"

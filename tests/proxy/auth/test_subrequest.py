@@ -64,6 +64,10 @@ def test_a_client_cannot_say_what_it_wants_by_fields_not_even_behind_a_trusted_p
             b"X-Forwarded-Method: HEAD",
             b"X-Forwarded-Port: 443",
             b"X_Forwarded_Uri: /public",
+            b"X-Forwarded-Host: public.test",
+            b"X-Original-URL: https://chat.test/public",
+            b"X-Original-Method: HEAD",
+            b"X-Rewrite-URL: /public",
             is_trusted=is_trusted,
         )
         assert [line for line in lines if b"public" in line or b"HEAD" in line] == []
