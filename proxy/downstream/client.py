@@ -30,6 +30,7 @@ class ClientFacts(ClientLink):
         "_requester",
         "_trust",
         "address",
+        "is_named",
         "is_trusted",
         "is_unreported",
         "listener",
@@ -45,16 +46,20 @@ class ClientFacts(ClientLink):
         tls: Established,
         trust: PeerTrust | None = None,
         rates: ClientRates | None = None,
+        *,
+        is_named: bool = True,
     ) -> None:
         """`address` is that of the peer.
 
         `trust` says how its forwarding fields are read, None if they are not believed. `rates` is
-        None for a peer that is exempt from limits.
+        None for a peer that is exempt from limits. `is_named` is false if a PROXY header says that
+        the peer speaks for a client, and does not say for which one.
         """
         super().__init__(keeps_servers=True)
         self.address: Final = address
         self.listener: Final = listener
         self.tls = tls
+        self.is_named: Final = is_named
         self.is_trusted: Final = trust is not None
         """Whether the forwarding fields of this peer are believed."""
         self.is_unreported = tls.breaks_under_require
@@ -96,7 +101,10 @@ class ClientFacts(ClientLink):
     def requester(self) -> Requester:
         """The peer as the client of requests."""
         if self._requester is None:
-            self._requester = Requester(self.address, self._rates, self._forwarded_peer(), self._record(self.address))
+            record = self._record(self.address)
+            self._requester = Requester(
+                self.address, self._rates, self._forwarded_peer(), record, is_named=self.is_named
+            )
         return self._requester
 
     def client_of(self, fields: Fields) -> Requester:

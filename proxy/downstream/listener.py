@@ -26,6 +26,7 @@ from proxy.net.sockets import SocketStream
 from proxy.net.tcp_options import keep_little_unsent
 from proxy.observe.events.certificates import ChallengeAnswered
 from proxy.observe.events.clients import HandshakeFailed, milliseconds, offered_groups
+from proxy.proxy_protocol.header import Relayed
 from proxy.tls.handshake import Handshake
 from proxy.tls.results import Established, Failed, UnopenedHello
 from proxy.tls.stream import TlsStream
@@ -194,12 +195,14 @@ class _Arrival:
         self._over()
         services, runtime = self._services, self._runtime
         services.counters.established(runtime.name, result, services.http.stopwatch() - self._began)
-        is_trusted = bool(runtime.trusted_peers) and is_in(self._address, runtime.trusted_peers)
+        header = None if self._introduced is None else self._introduced.header
+        # what an unknown client says of itself is not what its balancer says
+        is_named = header is None or header.relayed is not Relayed.UNKNOWN
         trust = None
-        if is_trusted:
+        if is_named and runtime.trusted_peers and is_in(self._address, runtime.trusted_peers):
             trust = PeerTrust(runtime.trusted_peers, runtime.client_address_from, runtime.exempt)
-        facts = ClientFacts(self._address, runtime.name, result, trust, self._rates)
-        facts.origin = Origin(self._sock, None if self._introduced is None else self._introduced.header)
+        facts = ClientFacts(self._address, runtime.name, result, trust, self._rates, is_named=is_named)
+        facts.origin = Origin(self._sock, header)
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
         ending = take_over(services.http, stream, facts)

@@ -43,7 +43,7 @@ class PeerTrust:
 class Requester:
     """The client of a request."""
 
-    __slots__ = ("address", "chain", "network", "peer", "rates", "record")
+    __slots__ = ("address", "chain", "is_named", "network", "peer", "rates", "record")
 
     def __init__(
         self,
@@ -52,8 +52,13 @@ class Requester:
         peer: ForwardedPeer,
         record: ClientRecord,
         chain: Chain | None = None,
+        *,
+        is_named: bool = True,
     ) -> None:
-        """`rates` is None for a client that is exempt from the limits on single clients."""
+        """`rates` is None for a client that is exempt from the limits on single clients.
+
+        `is_named` is false if `address` is that of a balancer, whose PROXY header names no client.
+        """
         self.address: Final = address
         self.rates: Final = rates
         self.network: Final = EXEMPT if rates is None else rates.network
@@ -62,6 +67,7 @@ class Requester:
         """What upstreams are told of the other end of the connection."""
         self.chain: Final = chain
         """The hops behind a trusted peer; None for other peers, whose fields are not believed."""
+        self.is_named: Final = is_named
         self.record: Final = record
         """What the log says of the client and its connection."""
 
@@ -70,7 +76,7 @@ class Requester:
 
         A client that its trusted peer does not name never may: the peer itself might.
         """
-        return (self.chain is None or self.chain.is_whole) and access.admits(self.shown)
+        return self.is_named and (self.chain is None or self.chain.is_whole) and access.admits(self.shown)
 
     @property
     def shown(self) -> bytes:

@@ -188,6 +188,20 @@ def test_the_header_names_the_client(scene: Scene, header: bytes, client: str, c
     assert clients(scene, header, cut, last) == [client]
 
 
+UNNAMED = {name: HEADERS[name][0] for name in ("text_unknown", "binary_unix")}
+
+
+@cases(UNNAMED)
+def test_an_unknown_client_does_not_name_itself(scene: Scene, case: bytes) -> None:
+    """Its connection counts for the balancer, and the balancer did not write these fields."""
+    forged = ("X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: http", "Client-Cert: :AAAA:")
+    asked = request("GET", "/", *forged, host="trusting.test")
+    last = request("GET", "/", "Connection: close", host="trusting.test")
+    assert clients(scene, case, Cut.WHOLE, asked, last) == [TRUSTED, TRUSTED]
+    message = scene.recorder.complete[0].message
+    assert (message.values("X-Forwarded-Proto"), message.values("Client-Cert")) == (["https"], [])
+
+
 def test_a_header_within_a_request_is_never_one(scene: Scene) -> None:
     forged = b"PROXY TCP4 203.0.113.9 198.51.100.2 1 2\r\n"
     body = request("POST", "/", f"Content-Length: {len(forged)}", host="trusting.test", body=forged)

@@ -94,3 +94,10 @@ def test_peer_that_is_not_trusted_is_judged_by_its_own_address() -> None:
     stranger = ClientFacts(PEER, "public", established()).client_of(FIELDS)
     assert stranger.is_admitted_by(Access([ip_network(PEER)], []))
     assert not stranger.is_admitted_by(Access([ip_network(CLIENT)], []))
+
+
+def test_client_without_a_name_passes_no_list_of_networks() -> None:
+    unnamed = ClientFacts(PEER, "public", established(), is_named=False).requester
+    named = ClientFacts(PEER, "public", established()).requester
+    for access in (Access([ip_network(PEER)], []), Access([], [ip_network("10.0.0.0/8")])):
+        assert [one.is_admitted_by(access) for one in (unnamed, named)] == [False, True]
