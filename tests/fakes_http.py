@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from config.listener import ClientAddressFrom
 from config.schema import HttpProtocol, PqPolicy, ServerAddress
 from config.upstream import Balance
+from proxy.auth.grant import Grant
 from proxy.auth.rules import Rule
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.answer_writer import AnswerWriter
@@ -517,6 +518,7 @@ class Conversation:
         endpoint: Endpoint | None = None,
         streams_requests: bool = False,
         auth: Rule | None = None,
+        withheld: Grant | None = None,
     ) -> None:
         self.loop = FakeLoop()
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
@@ -530,6 +532,7 @@ class Conversation:
             endpoint,
             streams_requests,
             auth=auth,
+            withheld=withheld,
         )
         self.sso = FakeServer(self.loop, "http://127.0.0.1:9000")
         self.records: list[RequestRecord] = []

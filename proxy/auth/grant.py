@@ -20,6 +20,16 @@ class Grant:
     added: tuple[Header, ...] = ()
     """What the server gets instead."""
 
+    def changes(self, fields: Fields) -> bool:
+        """Whether it would change these fields."""
+        return bool(self.added) or any(
+            plain_name(name) in self.removed for part in (fields.forwarded, fields.claims) for name, _ in part
+        )
+
+    def beside(self, other: "Grant") -> "Grant":
+        """This one, which also removes what the other one removes."""
+        return Grant(self.removed | other.removed, self.added)
+
     def applied(self, fields: Fields) -> Fields:
         """The fields of the request, with those of the grant in place of the client's."""
         kept = [header for header in fields.forwarded if plain_name(header[0]) not in self.removed]

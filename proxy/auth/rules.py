@@ -13,6 +13,7 @@ _GUESSES_AT_ONCE: Final = 10
 """A person mistypes a few times. A program that guesses gets 43,000 guesses a day of an address."""
 _USER: Final = b"X-Forwarded-User"
 _DECIDED: Final = frozenset({b"authorization", b"x-forwarded-user"})
+_CREDENTIALS: Final = frozenset({b"authorization", b"cookie"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,17 @@ class BasicRule:
         return cls(users, challenge, rate, VerifiedCredentials(key))
 
 
+Rule: TypeAlias = AuthRule | BasicRule
+
+
+def identity_names(rule: Rule) -> frozenset[bytes]:
+    """By which fields the application learns who the client is, in the form of `plain_name`.
+
+    Credentials are not among them: an application that takes them verifies them itself.
+    """
+    return (rule.copied if isinstance(rule, AuthRule) else frozenset({_USER.lower()})) - _CREDENTIALS
+
+
 def user_grant(name: str) -> Grant:
     """What the server learns about a user: the name, and not the password."""
     return Grant(_DECIDED, ((_USER, name.encode("ascii")),))
-
-
-Rule: TypeAlias = AuthRule | BasicRule

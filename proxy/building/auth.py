@@ -1,16 +1,21 @@
 """Build what finds out who may use a route."""
 
 import secrets
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from config.problems import Location, shown
-from config.schema import RouteConfig
+from config.schema import Config, RouteConfig
 from proxy.auth.basic import challenge
-from proxy.auth.rules import AuthRule, BasicRule, Rule
+from proxy.auth.grant import Grant
+from proxy.auth.rules import AuthRule, BasicRule, Rule, identity_names
 from proxy.auth.users import Users, UsersRefused, parse_users
 from proxy.building.foundation import Foundation
 from proxy.building.private_files import private_content
 from proxy.http.fields import plain_name
+
+if TYPE_CHECKING:
+    from config.addresses import ServerAddress
 
 _KEY_BYTES: Final = 32
 
@@ -22,6 +27,25 @@ def auth_rules(foundation: Foundation) -> dict[str, Rule]:
         for index, route in enumerate(foundation.loaded.config.route)
         if (rule := _rule(foundation, index, route)) is not None
     }
+
+
+def withheld_fields(config: Config, rules: Mapping[str, Rule]) -> dict[str, Grant]:
+    """What routes to an upstream withhold, by its name: the fields that only the proxy may write.
+
+    A route without a rule leads to the same application as one that has a rule, and a client could
+    say there that it is an administrator. Upstreams that share a server are the same application.
+    """
+    told: dict[ServerAddress, frozenset[bytes]] = {}
+    for route in config.route:
+        rule = rules.get(route.entry_name)
+        if rule is not None and route.upstream is not None:
+            for server in config.upstream[route.upstream].servers:
+                told[server.address] = told.get(server.address, frozenset()) | identity_names(rule)
+    withheld = {
+        name: frozenset[bytes]().union(*(told.get(server.address, ()) for server in upstream.servers))
+        for name, upstream in config.upstream.items()
+    }
+    return {name: Grant(names) for name, names in withheld.items() if names}
 
 
 def _rule(foundation: Foundation, index: int, route: RouteConfig) -> Rule | None:

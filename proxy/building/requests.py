@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from config.route_conditions import ANY_VALUE, specificity, with_head
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
+from proxy.auth.grant import Grant
 from proxy.auth.rules import Rule
+from proxy.building.auth import withheld_fields
 from proxy.building.error_pages import PagesOfAll
 from proxy.building.fields import field_edits
 from proxy.building.paths import path_change
@@ -47,14 +49,17 @@ def route_table(config: Config, parts: RouteParts) -> RouteTable[RouteTarget]:
     places: dict[tuple[str, str], list[RouteConfig]] = {}
     for route in config.route:
         places.setdefault((route.host, route.path), []).append(route)
-    routes = [Route(host, path, _place(here, config.limits, parts)) for (host, path), here in places.items()]
+    withheld = withheld_fields(config, parts.auth)
+    routes = [Route(host, path, _place(here, config.limits, parts, withheld)) for (host, path), here in places.items()]
     return RouteTable([*routes, *parts.payload.endpoints(config)])
 
 
-def _place(routes: list[RouteConfig], limits: LimitsConfig, parts: RouteParts) -> RouteTarget:
+def _place(
+    routes: list[RouteConfig], limits: LimitsConfig, parts: RouteParts, withheld: Mapping[str, Grant]
+) -> RouteTarget:
     """What stands at a host and a path: a route, or several with conditions."""
     routes = sorted(routes, key=specificity, reverse=True)
-    targets = [_target(route, limits, parts) for route in routes]
+    targets = [_target(route, limits, parts, withheld.get(route.upstream or "")) for route in routes]
     if not routes[0].conditions:
         return targets[0]
     alternatives = Alternatives(list(zip(map(_conditions, routes), targets, strict=True)))
@@ -72,7 +77,7 @@ def _wanted(conditions: Mapping[str, str]) -> tuple[Wanted, ...]:
     return tuple((name.encode(), None if value == ANY_VALUE else value.encode()) for name, value in conditions.items())
 
 
-def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts) -> RouteTarget:
+def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts, withheld: Grant | None) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
     name = route.entry_name
     return RouteTarget(
@@ -88,6 +93,7 @@ def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts) -> Rout
         error_pages=parts.pages.of_route(name),
         access=Access(route.allow, route.deny) if route.allow or route.deny else None,
         auth=parts.auth.get(route.entry_name),
+        withheld=withheld,
         path_change=path_change(route),
         request_fields=field_edits(route.request_headers),
         response_fields=field_edits(route.response_headers, _security(route, parts.trusted)),

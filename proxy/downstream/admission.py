@@ -6,6 +6,7 @@ What the route then demands of the client is judged in `demands`.
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.auth.grant import Grant
 from proxy.auth.rules import Rule
 from proxy.downstream.endpoint import Endpoint
 from proxy.downstream.refusals import RequestRefusal, wrong_method
@@ -65,6 +66,8 @@ class RouteTarget:
     """Whether a client that showed no certificate is refused."""
     auth: Rule | None = None
     """How it finds out who may use it."""
+    withheld: Grant | None = None
+    """Removes the fields in which its server is told who the client is, here or on other routes."""
 
 
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")

@@ -53,6 +53,8 @@ class Guard:
         """Let the request go on, with these fields."""
         self.is_over = True
         responder, request = self._responder, self._request
+        if self._target.withheld is not None:
+            grant = grant.beside(self._target.withheld)
         if responder.guard is not None:
             responder.guard = None
             if not responder.is_request_complete:

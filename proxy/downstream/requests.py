@@ -12,6 +12,7 @@ among those of others, and clients could flush it.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from proxy.auth.grant import Grant
 from proxy.downstream.admission import RouteTarget, admit, target_for_server
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requester import Requester
@@ -51,6 +52,7 @@ class Request:
         "framing",
         "head",
         "requester",
+        "untouched_by",
     )
 
     def __init__(
@@ -69,6 +71,8 @@ class Request:
         """Who it comes from: settled when it is taken up, as the connection knows it."""
         self.edited: tuple[FieldEdits, bytes, bytes] | None = None if last is None else last.edited
         """The last edits of its field lines, and the lines before and after them."""
+        self.untouched_by: Grant | None = None if last is None else last.untouched_by
+        """The last grant that would not change its fields."""
         self._target: TargetRecord | None = None
         self._with_query = False
         # the same request is not routed twice: the result on this connection, and by which routes
@@ -97,6 +101,15 @@ class Request:
                     self.changed_target = changed
             self._routes = routes
         return self._admission
+
+    def is_changed_by(self, grant: Grant) -> bool:
+        """Whether a grant changes its fields; asked once for the same fields of a connection."""
+        if self.untouched_by is grant:
+            return False
+        if grant.changes(self.framing.fields):
+            return True
+        self.untouched_by = grant
+        return False
 
     def edited_fields(self, edits: FieldEdits, fields: bytes, values: Callable[[], RequestValues]) -> bytes:
         """Field lines for the upstream as a route changes them; `fields` are those without."""

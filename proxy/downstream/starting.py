@@ -18,7 +18,10 @@ def start(responder: Chosen, target: RouteTarget, request: Request, client: Clie
         return
     rule = target.auth
     if rule is None:
-        responder.start(target, request.upstream_fields())
+        withheld = target.withheld
+        if withheld is not None and not request.is_changed_by(withheld):
+            withheld = None
+        responder.start(target, request.upstream_fields(), withheld)
     elif isinstance(rule, AuthRule):
         AuthRequest(rule, responder, target, request, client, service).begin()
     else:

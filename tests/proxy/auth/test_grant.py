@@ -29,6 +29,19 @@ def test_claims_of_trusted_peers_are_replaced_too() -> None:
     assert granted(*sent, grant=grant) == [(b"X-Forwarded-User", b"ada"), (b"X-Forwarded-For", b"192.0.2.1")]
 
 
+def test_grant_tells_whether_it_changes_anything() -> None:
+    ordinary, claimed = ((name, b"v") for name in (b"Accept", b"X-Forwarded-User"))
+    assert not Grant(NAMES).changes(sort_request_fields([ordinary, claimed]))
+    assert Grant(NAMES).changes(sort_request_fields([ordinary, (b"x_user", b"root")]))
+    assert Grant(frozenset({b"x-forwarded-user"})).changes(sort_request_fields([claimed]))
+    assert Grant(NAMES, ((b"X-User", b"ada"),)).changes(sort_request_fields([]))
+
+
+def test_grant_may_remove_what_another_one_removes() -> None:
+    grant = copied([(b"X-User", b"ada")], NAMES).beside(Grant(frozenset({b"x-mail"})))
+    assert granted((b"X-User", b"root"), (b"X_Mail", b"root"), grant=grant) == [(b"X-User", b"ada")]
+
+
 def test_several_lines_of_the_answer_are_all_copied() -> None:
     told = copied([(b"X-User", b"a"), (b"X-User", b"b")], NAMES)
     assert told.added == ((b"X-User", b"a"), (b"X-User", b"b"))

@@ -1,7 +1,7 @@
 """How a route finds out who may use it."""
 
 from proxy.auth.basic import challenge
-from proxy.auth.rules import BasicRule, user_grant
+from proxy.auth.rules import AuthRule, BasicRule, identity_names, user_grant
 from proxy.auth.users import parse_users
 from tests.proxy.auth.test_password_hash import argon2
 
@@ -14,6 +14,12 @@ def test_guesses_of_a_client_are_few_and_each_route_counts_its_own() -> None:
     assert one.rate.key != other.rate.key
     assert one.rate.is_per_client
     assert (one.rate.rate.interval, one.rate.rate.tolerance) == (2.0, 18.0)
+
+
+def test_credentials_say_nothing_that_the_application_does_not_verify() -> None:
+    names = frozenset({b"x-user", b"authorization", b"cookie"})
+    assert identity_names(AuthRule("sso", b"/", names, 5.0)) == {b"x-user"}
+    assert identity_names(BasicRule.of(USERS, challenge("x"), "chat.test/", bytes(32))) == {b"x-forwarded-user"}
 
 
 def test_server_learns_the_name_and_not_the_password() -> None:

@@ -35,6 +35,36 @@ def test_authorization_server_of_a_route(site: Site, capabilities: Capabilities)
     assert route.payload.auth == AuthRule("chat", b"/verify?x", frozenset({b"x-user", b"x-mail"}), 2.0)
 
 
+def test_other_routes_to_the_servers_of_a_guarded_one_withhold_what_it_tells(
+    site: Site, capabilities: Capabilities, tmp_path: Path
+) -> None:
+    file = users(tmp_path, f"ada:{scrypt(b'secret')}\n")
+    route = '[[route]]\nhost = "chat.test"\npath = "/{}"\nupstream = "{}"\n{}\n'
+    other = "[upstream.{}]\nservers = [{}]\n"
+    generation = built(
+        site,
+        capabilities,
+        MINIMAL_LISTENER
+        + site.identity
+        + other.format("chat", '"http://127.0.0.1:1"')
+        + other.format("twin", '"http://127.0.0.1:1", "http://127.0.0.1:2"')
+        + other.format("else", '"http://127.0.0.1:3"')
+        + route.format("", "chat", "")
+        + route.format("twin", "twin", "")
+        + route.format("else", "else", "")
+        + route.format("a", "chat", 'auth = { upstream = "else", copy = ["X_User", "Authorization"] }')
+        + route.format("b", "chat", f'basic_auth = {{ file = "{file}" }}'),
+    )
+
+    def withheld(path: bytes) -> frozenset[bytes] | None:
+        found = generation.routes.match(b"chat.test", path)
+        assert found is not None
+        return None if found.payload.withheld is None else found.payload.withheld.removed
+
+    both = {b"x-user", b"x-forwarded-user"}
+    assert [withheld(path) for path in (b"/", b"/twin", b"/a", b"/b", b"/else")] == [both, both, both, both, None]
+
+
 def test_users_of_a_route(site: Site, capabilities: Capabilities, tmp_path: Path) -> None:
     file = users(tmp_path, f"ada:{scrypt(b'secret')}\n")
     route = built(

@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
+from proxy.auth.grant import Grant
 from proxy.auth.rules import AuthRule
 from tests.fakes_http import Conversation, request, response
 
 YES = response(b"Content-Length: 0", b"X-User: ada")
 
 
-def waiting(*lines: bytes, start: bytes = b"GET / HTTP/1.1") -> Conversation:
+def waiting(*lines: bytes, start: bytes = b"GET / HTTP/1.1", withheld: Grant | None = None) -> Conversation:
     """A request that an authorization server decides about."""
-    of = Conversation(auth=AuthRule("sso", b"/", frozenset({b"x-user"}), 5.0))
+    of = Conversation(auth=AuthRule("sso", b"/", frozenset({b"x-user"}), 5.0), withheld=withheld)
     of.receive(request(*lines, start=start))
     return of
 
@@ -50,3 +51,11 @@ def test_request_that_waits_keeps_its_upstream_if_a_reload_removes_it() -> None:
     decide(of)
     assert b"\r\nx-user: ada\r\n" in of.answer(response(b"Content-Length: 2", body=b"hi"))
     assert of.client.sent().endswith(b"\r\n\r\nhi")
+
+
+def test_fields_of_other_routes_to_the_server_are_withheld_beside_those_of_the_verdict() -> None:
+    of = waiting(b"X-Mail: root", withheld=Grant(frozenset({b"x-mail"})))
+    decide(of)
+    got = of.server.lend().sent()
+    assert b"root" not in got
+    assert b"\r\nx-user: ada\r\n" in got
