@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from certs.identities.credential import Credential
+from config.addresses import is_covered
 from config.schema import REJECT, Config, ListenerConfig
 from config.tcp import ListenerProtocol
 from proxy.building.carried import ContextKey
@@ -183,5 +184,9 @@ class _Listeners:
             )
             return None
         self._foundation.contexts[key] = context
-        reserved = reserved_names(self._config.identity, identity)
-        return ServerIdentity(identity, frozenset(settings.names), context, plan, clients, reserved)
+        names = frozenset(settings.names)
+        # a browser that has a connection under a wildcard asks for such a name on it too
+        # (RFC 9113 section 9.1.1), and 421 sends it to the server that has the name
+        passed = frozenset(one for one in self._config.listener[listener].passthrough if is_covered(one, names))
+        reserved = reserved_names(self._config.identity, identity) | passed
+        return ServerIdentity(identity, names, context, plan, clients, reserved)

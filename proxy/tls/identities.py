@@ -27,7 +27,8 @@ class ServerIdentity:
     clients: "ClientTrust | None" = None
     """Whose certificates its clients show; None if they are not asked for one."""
     reserved: frozenset[str] = frozenset()
-    """Names of identities that ask for certificates of clients: no wildcard here covers them."""
+    """Names that no wildcard here covers: those of identities that ask for certificates of clients,
+    and those whose TLS the listener passes through."""
 
     def covers(self, host: str) -> bool:
         """Whether `host` (lower case, without port) is one of the names; a wildcard is exactly one

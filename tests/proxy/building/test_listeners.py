@@ -207,3 +207,16 @@ def test_each_listener_offers_its_versions_of_http(site: Site, capabilities: Cap
         one, other = hellos.peer(client), hellos.peer(identity.context.current)
         hellos.converse(one, other)
         assert one.tls.selected_alpn_protocol() == offer[0]
+
+
+def test_wildcard_of_an_identity_covers_no_name_that_is_passed_through(site: Site, capabilities: Capabilities) -> None:
+    """A browser asks for it on a connection that it has under the wildcard."""
+    passed = '[listener.public.passthrough]\n"turn.chat.test" = "tcp://127.0.0.1:5349"\n"turn.test" = "unix:/turn"\n'
+    text = listener("public") + passed + listener("other") + site.identity + MINIMAL_REST
+    generation = built(site, capabilities, text)
+    covered = {}
+    for name in ("public", "other"):
+        identity = generation.listeners[name].policy.identities.resolve("a.chat.test")
+        assert identity is not None
+        covered[name] = [identity.covers(host) for host in ("chat.test", "a.chat.test", "turn.chat.test")]
+    assert covered == {"public": [True, True, False], "other": [True, True, True]}
