@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.http.fields import plain_name
 from proxy.http.responses import Response
 from proxy.routes.templates import RequestValues, Template
 
@@ -44,6 +45,7 @@ class FieldEdits:
         "_last",
         "_lines",
         "_new",
+        "_twins",
         "is_per_request",
         "needs_values",
     )
@@ -58,6 +60,7 @@ class FieldEdits:
     ) -> None:
         """`put` fields take the place of those of the same name."""
         self._gone: Final = frozenset([name.lower() for name in (*removed, *(name for name, _ in put))])
+        self._twins: Final = frozenset(map(plain_name, self._gone))
         self._added: Final = (*put, *added)
         self._defaults: Final = tuple(defaults)
         self._new: Final = frozenset([name.lower() for name, _ in self._added])
@@ -106,8 +109,15 @@ class FieldEdits:
         return changed.with_lines(changed.forwarded + self.lines(values))
 
     def in_request(self, fields: bytes, values: Callable[[], RequestValues]) -> bytes:
-        """The field lines of a request with the edits made. Host stays in front."""
-        edited = self.edited([line + _LINE_END for line in fields.split(_LINE_END)[:-1]], values)
+        """The field lines of a request with the edits made. Host stays in front.
+
+        What is removed or set goes in every spelling that a server could take for it (see
+        `plain_name`): a client could else say it as `X_Name`.
+        """
+        lines = [line + _LINE_END for line in fields.split(_LINE_END)[:-1]]
+        if self._gone:
+            lines = [line for line in lines if plain_name(_name(line)) not in self._twins]
+        edited = self.edited(lines, values)
         if _HOST in self._new:
             edited.sort(key=_is_not_host)
         return b"".join(edited)

@@ -63,6 +63,14 @@ def test_lines_of_a_request_keep_host_in_front() -> None:
     assert other == b"Host: inner\r\nAccept: */*\r\nX-A: 2\r\n"
 
 
+@pytest.mark.parametrize("name", ["X-A", "x-a", "X_A", "x.a", "X~A"])
+def test_no_spelling_of_a_field_that_is_set_or_removed_passes(name: str) -> None:
+    fields = f"Host: chat.test\r\n{name}: forged\r\nX-AB: 1\r\n".encode()
+    assert FieldEdits(removed=[b"X-A"]).in_request(fields, unasked) == b"Host: chat.test\r\nX-AB: 1\r\n"
+    assert b"forged" not in FieldEdits(put=named(X_A="2")).in_request(fields, unasked)
+    assert b"forged" in FieldEdits(added=named(X_A="2")).in_request(fields, unasked)
+
+
 def test_response_keeps_its_framing() -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nServer: x\r\nDate: today\r\n\r\n"
     response = ResponseReader().read(raw, HeadLimits(100, 100, 1_000), b"GET")
