@@ -11,7 +11,7 @@ route by spelling.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -29,6 +29,8 @@ _SEPARATORS: Final = re.compile(rb"[&;]")
 _NAME_END: Final = re.compile(rb"[\0\[].*", re.DOTALL)
 # Some readers take every character of a name that is no letter and no digit for `_` (CGI, PHP).
 _FOLDED: Final = bytes(code if bytes([code]).isalnum() else ord("_") for code in range(256)).lower()
+# Some frameworks take the method from one of these, mostly if the request is a POST.
+_METHOD_OVERRIDES: Final = frozenset({b"x_http_method_override", b"x_http_method", b"x_method_override"})
 
 
 class AmbiguousCondition(MalformedMessage):
@@ -63,13 +65,14 @@ class Conditions:
 class Alternatives(Generic[TargetT]):
     """The routes of one host and path, each with its conditions."""
 
-    __slots__ = ("_entries", "_fields", "_parameters")
+    __slots__ = ("_entries", "_fields", "_names_methods", "_parameters")
 
     def __init__(self, entries: Sequence[tuple[Conditions, TargetT]]) -> None:
         """The most specific ones come first. Those that are equally specific exclude each other."""
         self._entries: Final = entries
         # the names as every reader and as the loosest reader has them
         self._fields: Final = {_folded(name): name for one, _ in self._entries for name, _ in one.headers}
+        self._names_methods: Final = any(one.methods for one, _ in self._entries)
         self._parameters: Final = {_loosest_name(name): name for one, _ in self._entries for name, _ in one.query}
 
     def match(self, method: bytes, fields: Sequence[Header], query: bytes) -> TargetT | None:
@@ -79,6 +82,14 @@ class Alternatives(Generic[TargetT]):
         """
         headers = self._headers_of(fields) if self._fields else {}
         parameters = _Parameters(query, self._parameters)
+        found = self._find(method, headers, parameters)
+        if self._names_methods:
+            for name, value in fields:
+                if _folded(name) in _METHOD_OVERRIDES and not self._takes(found, value.upper(), headers, parameters):
+                    raise AmbiguousCondition
+        return found
+
+    def _find(self, method: bytes, headers: Mapping[bytes, list[bytes]], parameters: "_Parameters") -> TargetT | None:
         allowed: set[bytes] = set()
         for conditions, target in self._entries:
             if all(_field_holds(headers.get(name), value) for name, value in conditions.headers) and all(
@@ -90,6 +101,15 @@ class Alternatives(Generic[TargetT]):
         if allowed:
             raise MethodNotAllowed(b", ".join(sorted(allowed)))
         return None
+
+    def _takes(
+        self, found: TargetT | None, method: bytes, headers: Mapping[bytes, list[bytes]], parameters: "_Parameters"
+    ) -> bool:
+        """Whether a request with another method would have the same target."""
+        try:
+            return self._find(method, headers, parameters) is found
+        except MethodNotAllowed:
+            return False
 
     def _headers_of(self, fields: Iterable[Header]) -> dict[bytes, list[bytes]]:
         """The values of the fields that a condition names. Raises AmbiguousCondition."""

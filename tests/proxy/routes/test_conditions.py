@@ -45,6 +45,30 @@ class TestMethods:
         assert refused.value.allowed == b"PUT"
 
 
+class TestMethodOverrides:
+    """Some frameworks take the method from a field."""
+
+    POST = Conditions(frozenset({b"POST", b"PATCH"}))
+    NAMES = (b"X-HTTP-Method-Override", b"x-http-method", b"X_Method_Override")
+
+    @pytest.mark.parametrize("name", NAMES)
+    @pytest.mark.parametrize("value", [b"DELETE", b"delete", b"brew", b""])
+    def test_method_that_leads_elsewhere_is_refused(self, name: bytes, value: bytes) -> None:
+        fields = [(b"Accept", b"*/*"), (name, value)]
+        with pytest.raises(AmbiguousCondition):
+            match(self.POST, method=b"POST", fields=fields)
+        with pytest.raises(AmbiguousCondition):
+            match(self.POST, Conditions(), method=b"POST", fields=fields)
+        with pytest.raises(MethodNotAllowed):
+            match(self.POST, method=b"GET", fields=fields)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_method_that_leads_to_the_same_route_is_taken(self, name: bytes) -> None:
+        assert match(self.POST, Conditions(), method=b"POST", fields=[(name, b"patch")]) == 0
+        assert match(self.POST, Conditions(), method=b"PUT", fields=[(name, b"DELETE")]) == 1
+        assert match(Conditions(query=TOKEN), Conditions(), fields=[(name, b"DELETE")]) == 1
+
+
 class TestFields:
     """A field has the wanted value in every line, or in none."""
 
