@@ -11,12 +11,16 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from proxy.limits.reasons import ConnectionReason, RequestReason
 from proxy.tls import libssl
 from proxy.tls.results import FailureReason
-from tests.certificates import Authority, CertificateFiles
-from tests.hostile.client import Client, End, Records, logging_context
+from tests.certificates import DAY, Authority, CertificateFiles
+from tests.client_authorities import ClientAuthority
+from tests.configurations import identity
+from tests.hostile.client import Address, Client, End, Records, logging_context
 from tests.integration.limited import Limited, listener
 from tests.integration.stage import Upstream, request, serving, write_configuration
 from tests.integration.upstreams import OK, Peer, scripted, unused_port
@@ -56,6 +60,7 @@ CONFIGURATION: Final = (
         handshakes_per_second_per_address=0.001,
         handshake_burst_per_address=2,
     )
+    + listener("behind", f'proxy_protocol = "require"\ntrusted_peers = ["{OTHER}"]')
     + listener("many_each", connections_per_address=MANY)
     + listener("many_at_first", handshakes_per_second_per_address=0.001, handshake_burst_per_address=MANY)
     + f"""
@@ -77,6 +82,35 @@ directory = "rings"
 )
 
 
+ISSUER, STRANGER = ClientAuthority("Bots"), ClientAuthority("Strangers")
+
+
+def asking(directory: Path, authority: Authority) -> str:
+    """Identities that ask for certificates, in three ways; `directory` gets those of clients."""
+    for name, files in (
+        ("known", ISSUER.issue(directory, "known")),
+        ("revoked", ISSUER.issue(directory, "revoked")),
+        ("foreign", STRANGER.issue(directory, "foreign")),
+        ("expired", ISSUER.issue(directory, "expired", valid=(-2 * DAY, -DAY))),
+        ("server", ISSUER.issue(directory, "server", purposes=[ExtendedKeyUsageOID.SERVER_AUTH])),
+    ):
+        files.certificate.rename(directory / f"{name}.pem")
+        files.key.rename(directory / f"{name}.key")
+    revoked = x509.load_pem_x509_certificate((directory / "revoked.pem").read_bytes())
+    (directory / "bots.pem").write_bytes(ISSUER.pem)
+    (directory / "current.crl").write_bytes(ISSUER.revocations(revoked))
+    (directory / "stale.crl").write_bytes(ISSUER.revocations(valid=(-2 * DAY, -DAY)))
+    text = ""
+    for name, settings in (
+        ("current", 'crl = "current.crl"'),
+        ("stale", 'crl = "stale.crl"'),
+        ("optional", 'mode = "optional"'),
+    ):
+        text += identity(name, (f"{name}.test",), authority.issue(name, (f"{name}.test",)))
+        text += f'[identity.{name}.client_certificates]\nca = "bots.pem"\n{settings}\n'
+    return text + '[[route]]\nhost = "optional.test"\nupstream = "chat"\nclient_certificate = "require"\n'
+
+
 def play(peer: Peer) -> None:
     """Answer as the path asks for."""
     peer.sock.settimeout(None)
@@ -95,6 +129,8 @@ def play(peer: Peer) -> None:
                     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
                 )
                 peer.read_to_end()
+            case "/denied":
+                peer.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
             case _:
                 peer.send(OK)
 
@@ -114,9 +150,13 @@ def limited(
             "distant": Upstream((server.url,), route='allow = ["192.0.2.0/24"]'),
             "sealed": Upstream((server.url,), route='payload = "require"\npayload_ring = "chat"'),
             "gone": Upstream((f"http://127.0.0.1:{unused_port()}",)),
+            "closed": Upstream((server.url,)),
+            "denied": Upstream((server.url,), route='auth = { upstream = "chat", path = "/denied" }'),
+            "unjudged": Upstream((server.url,), route='auth = { upstream = "gone" }'),
         }
         directory = tmp_path_factory.mktemp("limits")
-        configuration = write_configuration(directory, localhost, upstreams, CONFIGURATION, workers=2)
+        askers = asking(directory, authority)
+        configuration = write_configuration(directory, localhost, upstreams, CONFIGURATION + askers, workers=2)
         with serving(configuration, authority) as running:
             yield Limited(running)
 
@@ -418,6 +458,44 @@ def no_common_signature(limited: Limited) -> Iterator[int]:
     yield 1
 
 
+def shows(reason: FailureReason, client: str, host: str = "current.test") -> None:
+    """Register a client that shows a certificate, or none, and gets no connection."""
+
+    def driver(limited: Limited) -> Iterator[int]:
+        context = ssl.create_default_context(cafile=limited.site.ca)
+        if client:
+            directory = limited.site.configuration.parent
+            context.load_cert_chain(directory / f"{client}.pem", directory / f"{client}.key")
+        # the client's part of the handshake is over before the proxy judges it
+        with limited.tcp() as sock, context.wrap_socket(sock, server_hostname=host) as tls, pytest.raises(ssl.SSLError):
+            tls.recv(1)
+        yield 1
+
+    DRIVERS[reason] = "public", driver
+
+
+shows(FailureReason.CLIENT_CERTIFICATE_MISSING, "")
+shows(FailureReason.CLIENT_CERTIFICATE_UNTRUSTED, "foreign")
+shows(FailureReason.CLIENT_CERTIFICATE_EXPIRED, "expired")
+shows(FailureReason.CLIENT_CERTIFICATE_REVOKED, "revoked")
+shows(FailureReason.CLIENT_CERTIFICATE_REFUSED, "server")
+shows(FailureReason.CLIENT_REVOCATIONS_UNKNOWN, "known", "stale.test")
+
+
+@drives(ConnectionReason.PROXY_SENDER, "behind")
+def proxy_header_sender(limited: Limited) -> Iterator[int]:
+    assert limited.refuses(listener="behind")
+    yield 1
+
+
+@drives(FailureReason.PROXY_HEADER, "behind")
+def proxy_header(limited: Limited) -> Iterator[int]:
+    with limited.tcp(OTHER, "behind") as sock:
+        sock.sendall(hello())
+        assert sock.recv(1) == b""
+        yield 1
+
+
 @drives(FailureReason.TIMEOUT, "impatient")
 def handshake_timeout(limited: Limited) -> Iterator[int]:
     with limited.tcp(listener="impatient") as sock:
@@ -467,6 +545,26 @@ answered(RequestReason.AMBIGUOUS_CONDITION, 400, request(start="GET /posted?v=1&
 answered(RequestReason.NETWORK_NOT_ALLOWED, 403, request(start="GET /distant HTTP/1.1"))
 answered(RequestReason.PAYLOAD, 415, request("Content-Length: 5", start="POST /sealed HTTP/1.1", body=b"plain"))
 answered(RequestReason.UPSTREAM, 502, request(start="GET /gone HTTP/1.1"))
+answered(RequestReason.AUTH, 403, request(start="GET /denied HTTP/1.1"))
+answered(RequestReason.AUTH_FAILED, 502, request(start="GET /unjudged HTTP/1.1"))
+
+
+@drives(RequestReason.CLIENT_CERTIFICATE_REQUIRED)
+def client_certificate_required(limited: Limited) -> Iterator[int]:
+    with Client(Address(limited.site.port(), limited.site.ca), "optional.test") as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: optional.test\r\n\r\n")
+        assert client.read_response().status == 403
+        yield 1
+
+
+@drives(RequestReason.MAINTENANCE)
+def maintenance(limited: Limited) -> Iterator[int]:
+    for word, status in (("on", 503), ("off", 200)):
+        done = limited.site.command("maintenance", word, "localhost/closed")
+        assert done.returncode == 0, done.stderr
+        with limited.connect() as client:
+            assert asks(client, "/closed") == status
+    yield 1
 
 
 @drives(RequestReason.RATE)
