@@ -150,6 +150,11 @@ class HttpService:
         self.runtime = runtime
         self.maintenance: ClosedRoutes | None = None
         """The routes that are out of service under every configuration. None if there are none."""
+        self._changed_within: float | None = None
+        """In how many seconds connections end that the configuration does not allow any more.
+
+        None if it is the first one.
+        """
         self._log: Final = ledger.log
         self._sampled: dict[str | None, int] = {}
         self.log_cut = ledger.log_cut
@@ -183,7 +188,10 @@ class HttpService:
         """Count a WebSocket in. It never makes room: a person uses it even while it is silent."""
         self._tunnels[tunnel] = tunnel
         self._drain_late(tunnel)
-        if self.maintenance is not None:  # it may have begun while the server opened the WebSocket
+        # either may have come while the server, or an authorization server, was asked
+        if self._changed_within is not None:
+            tunnel.configuration_changed(self._changed_within)
+        elif self.maintenance is not None:
             tunnel.configuration_changed(self.maintenance.drain_seconds)
 
     def _drain_late(self, connection: Drainable) -> None:
@@ -216,7 +224,7 @@ class HttpService:
 
         Connections that it does not allow end within `seconds`.
         """
-        self.runtime = runtime
+        self.runtime, self._changed_within = runtime, seconds
         self._review([*self._connections, *self._tunnels], runtime, seconds)
 
     def maintain(self, maintenance: ClosedRoutes | None) -> None:

@@ -1321,6 +1321,17 @@ class TestSwap:
         assert talk.client.sent().startswith(b"HTTP/1.1 200 ")
         assert talk.client.ending is None
 
+    @pytest.mark.parametrize("stays", [True, False])
+    def test_websocket_that_opens_meanwhile_is_judged_by_the_new_one(self, stays: bool) -> None:  # noqa: FBT001
+        talk = Conversation()
+        talk.receive(WEBSOCKET)
+        self.use(talk, routes=talk.service.runtime.routes if stays else RouteTable([]))
+        server = talk.server.lend()
+        server.receive(SWITCHED)
+        talk.loop.settle()
+        talk.advance(30.0)
+        assert (b"a reload removed its route" in talk.client.sent()) is not stays
+
     def test_classical_connection_ends_after_its_response_when_hybrids_are_required(self) -> None:
         talk = Conversation(group=CLASSICAL)
         talk.receive(request())
