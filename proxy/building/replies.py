@@ -6,6 +6,7 @@ from pathlib import Path
 from config.problems import Location
 from config.replies import RespondConfig
 from config.route_conditions import with_head
+from config.schema import RouteConfig
 from proxy.building.files import read_bounded
 from proxy.building.foundation import Foundation
 from proxy.downstream.endpoint import Endpoint
@@ -24,24 +25,25 @@ def route_endpoints(foundation: Foundation) -> Mapping[str, Endpoint]:
     endpoints = {}
     for index, route in enumerate(foundation.loaded.config.route):
         if route.respond is not None:
-            methods = frozenset(method.encode() for method in with_head(route.methods or ()))
-            place = ("route", index, "respond")
-            endpoints[route.entry_name] = Endpoint(_reply(foundation, place, route.respond, methods, contents).answer)
+            content_type, body = _content(foundation, ("route", index, "respond"), route.respond, contents)
+            endpoints[route.entry_name] = Endpoint(fixed_reply(route, route.respond, content_type, body).answer)
         elif route.redirect is not None:
             endpoints[route.entry_name] = Endpoint(Redirect(route.redirect.to, route.redirect.status).answer)
     return endpoints
 
 
-def _reply(
-    foundation: Foundation,
-    place: Location,
-    settings: RespondConfig,
-    methods: frozenset[bytes],
-    contents: dict[Path, bytes],
-) -> Reply:
-    content_type, body = _TEXT, (settings.body or "").encode()
-    if settings.file is not None:
-        content_type = content_type_of(settings.file)
-        body = read_bounded(foundation, (*place, "file"), settings.file, MOST_BYTES, contents) or b""
+def _content(
+    foundation: Foundation, place: Location, settings: RespondConfig, contents: dict[Path, bytes]
+) -> tuple[bytes, bytes]:
+    """Its Content-Type, and the body."""
+    if settings.file is None:
+        return _TEXT, (settings.body or "").encode()
+    body = read_bounded(foundation, (*place, "file"), settings.file, MOST_BYTES, contents) or b""
+    return content_type_of(settings.file), body
+
+
+def fixed_reply(route: RouteConfig, settings: RespondConfig, content_type: bytes, body: bytes) -> Reply:
+    """What the route answers by its `respond`, with this content."""
+    methods = frozenset(method.encode() for method in with_head(route.methods or ()))
     headers = {name.encode(): value.encode() for name, value in settings.headers.items()}
     return Reply(settings.status, headers, content_type, body, methods)

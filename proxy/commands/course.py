@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from config.addresses import name_matches
 from config.schema import Config, RouteConfig
 from proxy.building.payload import PayloadRules, throwaway_keys
+from proxy.building.replies import fixed_reply
 from proxy.building.requests import RouteParts, http_limits, route_table
 from proxy.downstream.admission import RouteTarget, routed, target_for_server
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request, RequestReader
 from proxy.http.head import MalformedMessage
+from proxy.http.local_answers import LocalRequest, WrongMethod
 from proxy.payload.uses import PayloadUses
 
 
@@ -64,6 +66,12 @@ def _taken(config: Config, request: Request, found: RouteTarget, client: str | N
         return _refused(found.label, target.status, target.detail)
     if client is not None and found.access is not None and not found.access.admits(client.encode("ascii")):
         return _refused(found.label, 403, f"the route is not for the network of {client} (allow, deny)")
+    if route.respond is not None:
+        try:
+            asked = LocalRequest(request.head.method, request.framing.host, request.framing.target, [], b"")
+            fixed_reply(route, route.respond, b"", b"").answer(asked, 0.0)
+        except WrongMethod as error:
+            return _refused(found.label, 405, f"the route answers {error.allowed.decode()}")
     if route.upstream is None:
         answer = "respond" if route.respond is not None else "redirect"
         return Course(found.label, answer, None, tuple(_demands(route, client)), None)

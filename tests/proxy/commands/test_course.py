@@ -94,6 +94,7 @@ def test_suffix_of_a_host_takes_the_others() -> None:
     [
         ("GET /api HTTP/1.1", "chat.test", 405),
         ("GET /api?v=2&v=1 HTTP/1.1", "chat.test", 405),
+        ("POST /robots.txt HTTP/1.1", "chat.test", 405),
         ("POST /ap%69/x HTTP/1.1", "chat.test", 400),
         ("POST /api//x HTTP/1.1", "chat.test", 400),
         ("GET /a%2F..%2Fb HTTP/1.1", "chat.test", 400),
