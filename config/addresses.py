@@ -20,6 +20,7 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SERVER_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME = 253  # octets without the root's dot (RFC 1035 2.3.4)
 _LONGEST_SOCKET_PATH = 107  # octets: sun_path holds 108 with its final NUL (unix(7))
+_MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # They have no port of their own: each protocol over TCP has another one.
 _WITHOUT_HTTP = frozenset({"tcp", "tls"})
@@ -152,7 +153,7 @@ _SCHEMES: dict[str, Literal["http", "https", "tcp", "tls"]] = {
 
 
 def parse_network(value: object) -> IPNetwork:
-    """Parse `10.0.0.0/8`, `2001:db8::/32` or a single address."""
+    """Parse `10.0.0.0/8`, `2001:db8::/32` or a single address, none of them IPv4-mapped."""
     if isinstance(value, IPv4Network | IPv6Network):
         return value
     allowed = 'a network such as "10.0.0.0/8", or one address'
@@ -165,6 +166,10 @@ def parse_network(value: object) -> IPNetwork:
     address = parse_ip(value.partition("/")[0])
     if address != network.network_address:
         raise Refused(f'a network without host bits: "{network}", or the one address "{address}"')
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        # a client is compared by its IPv4 address: this network would never have one
+        mapped = IPv4Address(int(network.network_address) & 0xFFFFFFFF)
+        raise Refused(f'the same network as IPv4: "{IPv4Network((mapped, network.prefixlen - _MAPPED.prefixlen))}"')
     return network
 
 

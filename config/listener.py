@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from config.addresses import Bind, Refused, parse_bind
 from config.limits import ListenerLimitsConfig
-from config.tcp import Alpn, ListenerProtocol, PassthroughServer
-from config.values import Network, ServerName, Table
+from config.tcp import Alpn, ListenerProtocol, Passthrough, UpstreamByName
+from config.values import Network, Table
 
 REJECT = "reject"
 """`ListenerConfig.default`: refuse an unknown or missing server name (`unrecognized_name`)."""
@@ -121,10 +121,10 @@ class ListenerConfig(Table):
     http: Annotated[tuple[HttpProtocol, ...], PlainValidator(_parse_http)] = HTTP_BY_DEFAULT
     protocol: ListenerProtocol = ListenerProtocol.HTTP
     upstream: str | None = None
-    upstream_by_name: dict[ServerName, str] = Field(default_factory=dict)
+    upstream_by_name: UpstreamByName = Field(default_factory=dict)
     alpn: Alpn = ()
     alpn_required: bool = Field(default=False, strict=True)
-    passthrough: dict[ServerName, PassthroughServer] = Field(default_factory=dict)
+    passthrough: Passthrough = Field(default_factory=dict)
     weaker_signatures: bool = Field(default=False, strict=True)
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()

@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import PlainValidator
+from pydantic import BeforeValidator, PlainValidator
 
 from config.addresses import Refused, ServerAddress, parse_server
+from config.values import ServerName
 
 # RFC 7301 section 3.1: a name has 1 to 255 octets.
 _LONGEST_PROTOCOL: Final = 255
@@ -46,6 +47,22 @@ def _parse_passthrough_server(value: object) -> ServerAddress:
     return server
 
 
+def _parse_keys(value: object) -> object:
+    """Refuse a name that stands twice, in two spellings: one of both would be lost."""
+    if isinstance(value, dict):
+        seen: set[str] = set()
+        for name in value:
+            lowered = str(name).lower()
+            if lowered in seen:
+                raise Refused("each name once, in lower case", found=f'"{lowered}" twice, in two spellings')
+            seen.add(lowered)
+    return value
+
+
 Alpn = Annotated[tuple[str, ...], PlainValidator(_parse_alpn)]
 """Protocol names (RFC 7301), the preferred one first."""
 PassthroughServer = Annotated[ServerAddress, PlainValidator(_parse_passthrough_server)]
+UpstreamByName = Annotated[dict[ServerName, str], BeforeValidator(_parse_keys)]
+"""Server name -> the name of its upstream."""
+Passthrough = Annotated[dict[ServerName, PassthroughServer], BeforeValidator(_parse_keys)]
+"""Server name -> where its TLS goes."""

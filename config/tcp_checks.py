@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from config.addresses import is_covered
+from config.addresses import is_covered, parse_ip
 from config.listener import REJECT, ListenerConfig
 from config.omissions import Omissions
 from config.problems import Problem, Severity, shown
@@ -57,6 +57,9 @@ class _TcpChecks:
         if not (listener.upstream or listener.upstream_by_name or listener.passthrough):
             allowed = "an upstream for all names, upstream_by_name, or passthrough"
             yield self._error(("listener", name, "upstream"), "nothing", allowed)
+        if listener.trusted_peers and listener.proxy_protocol is None:
+            allowed = 'proxy_protocol = "require" beside it: a listener for TCP believes nothing else of its peers'
+            yield self._error(("listener", name, "trusted_peers"), "trusted_peers without proxy_protocol", allowed)
         if listener.alpn_required and not listener.alpn:
             allowed = 'a list of protocols beside it, such as alpn = ["irc"]'
             yield self._error(("listener", name, "alpn_required"), "alpn_required without alpn", allowed)
@@ -88,7 +91,11 @@ class _TcpChecks:
     def passthrough(self, name: str, listener: ListenerConfig) -> Iterator[Problem]:
         names = self._identity_names()
         for server in listener.passthrough:
-            if server in names:
+            if parse_ip(server) is not None:
+                # RFC 6066 section 3
+                allowed = "a DNS name: a ClientHello names no addresses"
+                yield self._error(("listener", name, "passthrough", server), shown(server), allowed)
+            elif server in names:
                 allowed = "a name that no identity has: the TLS of a name is opened here, or passed through"
                 yield self._error(("listener", name, "passthrough", server), f"{shown(server)} of an identity", allowed)
 

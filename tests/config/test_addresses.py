@@ -146,6 +146,20 @@ def test_a_network_with_host_bits_is_refused_with_both_meanings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+    ],
+)
+def test_network_of_mapped_addresses_would_never_have_a_client(text: str, same: str) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_network(text)
+    assert caught.value.allowed == f'the same network as IPv4: "{same}"'
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         ("chat.example.org", "chat.example.org"),

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from config.schema import ServerAddress
-from config.tcp import Alpn, PassthroughServer
+from config.tcp import Alpn, PassthroughServer, UpstreamByName
 
 ALPN: TypeAdapter[tuple[str, ...]] = TypeAdapter(Alpn)
 SERVER: TypeAdapter[ServerAddress] = TypeAdapter(PassthroughServer)
@@ -47,3 +47,12 @@ def test_server_of_a_passthrough(text: str) -> None:
 def test_other_servers_are_refused(found: Any) -> None:
     with pytest.raises(ValidationError):
         SERVER.validate_python(found)
+
+
+def test_name_stands_once_in_any_spelling() -> None:
+    names: TypeAdapter[dict[str, str]] = TypeAdapter(UpstreamByName)
+    assert names.validate_python({"IRC.test": "one", "*.test": "two"}) == {"irc.test": "one", "*.test": "two"}
+    with pytest.raises(ValidationError, match="each name once"):
+        names.validate_python({"irc.test": "one", "IRC.test": "two"})
+    with pytest.raises(ValidationError):
+        names.validate_python("irc.test")

@@ -56,8 +56,19 @@ def test_what_fits_is_no_problem(tables: dict[str, Any]) -> None:
         (listener(upstream=None), ["listener.irc.upstream: nothing", "upstream.irc: an upstream that no route uses"]),
         (listener(http=["h2"]), ['listener.irc.http: http beside protocol = "tcp"']),
         (
-            listener(client_address_from="forwarded", trusted_peers=["10.0.0.0/8"]),
+            listener(client_address_from="forwarded", trusted_peers=["10.0.0.0/8"], proxy_protocol="require"),
             ['listener.irc.client_address_from: client_address_from beside protocol = "tcp"'],
+        ),
+        (
+            listener(trusted_peers=["10.0.0.0/8"]),
+            ["listener.irc.trusted_peers: trusted_peers without proxy_protocol"],
+        ),
+        (
+            listener(passthrough={"192.0.2.1": "tcp://127.0.0.1:1", "::1": "tcp://127.0.0.1:1"}),
+            [
+                'listener.irc.passthrough."192.0.2.1": "192.0.2.1"',
+                'listener.irc.passthrough."::1": "::1"',
+            ],
         ),
         (listener(alpn_required=True), ["listener.irc.alpn_required: alpn_required without alpn"]),
         (listener(upstream="other"), ['listener.irc.upstream: "other"']),
