@@ -124,19 +124,24 @@ class _TcpChecks:
         listeners = self.config.listener.values()
         is_http_gone = bool(listeners) and all(one.protocol is ListenerProtocol.TCP for one in listeners)
         for index, route in enumerate(self.config.route):
-            upstream = None if route.upstream is None else self.config.upstream.get(route.upstream)
-            if upstream is None:
+            if route.auth is not None:
+                yield from self._for_requests(("route", index, "auth", "upstream"), route.auth.upstream)
+            if route.upstream not in self.config.upstream:
                 continue
-            if upstream.is_without_http:
-                found = f"{shown(route.upstream)}, whose servers are for TCP"
-                allowed = "an upstream with http://, https:// or unix: servers"
-                yield self._error(("route", index, "upstream"), found, allowed)
-            elif route.upstream in self.config.tcp_upstreams:
-                found = f'{shown(route.upstream)}, which a listener with protocol = "tcp" uses'
-                yield self._error(("route", index, "upstream"), found, "an upstream of its own for HTTP")
+            yield from self._for_requests(("route", index, "upstream"), route.upstream)
             if is_http_gone and not self.omissions.touch("listener"):
                 better = 'a listener for HTTP: those with protocol = "tcp" read no requests, so no route is used'
                 yield self._warning(("route", index), f'a route for "{route.host}"', better)
+
+    def _for_requests(self, location: tuple[str | int, ...], name: str) -> Iterator[Problem]:
+        """What keeps an upstream from answering requests."""
+        upstream = self.config.upstream.get(name)
+        if upstream is not None and upstream.is_without_http:
+            found = f"{shown(name)}, whose servers are for TCP"
+            yield self._error(location, found, "an upstream with http://, https:// or unix: servers")
+        elif name in self.config.tcp_upstreams:
+            found = f'{shown(name)}, which a listener with protocol = "tcp" uses'
+            yield self._error(location, found, "an upstream of its own for HTTP")
 
     def _identity_names(self) -> frozenset[str]:
         return frozenset(name for identity in self.config.identity.values() for name in identity.names)

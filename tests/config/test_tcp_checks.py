@@ -143,6 +143,11 @@ def test_routes_and_tcp_share_nothing() -> None:
     unix = {"irc": {"servers": ["unix:/run/a.sock"]}}
     found = problems(listener=both, upstream=unix, route=[route])
     assert found == ['route[0].upstream: "irc", which a listener with protocol = "tcp" uses']
+    asking = {**ROUTE, "auth": {"upstream": "irc"}}
+    found = problems(listener=both, upstream={"irc": TCP, "chat": HTTP}, route=[asking])
+    assert found == ['route[0].auth.upstream: "irc", whose servers are for TCP']
+    found = problems(listener=both, upstream={**unix, "chat": HTTP}, route=[asking])
+    assert found == ['route[0].auth.upstream: "irc", which a listener with protocol = "tcp" uses']
     found = problems(upstream={"irc": TCP, "chat": HTTP}, route=[ROUTE])
     assert found == ['route[0]: a route for "irc.test"']
     found = problems(Omissions(frozenset({("listener", "x")})), upstream={"irc": TCP, "chat": HTTP}, route=[ROUTE])
