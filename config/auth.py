@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from config.addresses import Refused
+from config.route_fields import plain_name
 from config.values import FilePath, Table
 
 # RFC 9110 section 5.6.2
@@ -30,7 +31,7 @@ _NEVER_COPIED = """
 def _parse_copied(value: str) -> str:
     if not _TOKEN.fullmatch(value):
         raise Refused('the name of a field, such as "X-User"')
-    plain = re.sub(r"[^a-z0-9]", "-", value.lower())
+    plain = plain_name(value)
     if plain in _NEVER_COPIED.split() or plain.startswith("sec-websocket-"):
         raise Refused(
             "a field that the application alone reads: the proxy writes this one itself, or it frames the message"

@@ -14,7 +14,7 @@ from config.listener import PqPolicy
 from config.payload import Origin, PayloadMode
 from config.replies import RedirectConfig, RespondConfig
 from config.route_conditions import HeaderConditions, Methods, QueryConditions, told
-from config.route_fields import RequestFieldsConfig, ResponseFieldsConfig
+from config.route_fields import RequestFieldsConfig, ResponseFieldsConfig, plain_name
 from config.route_paths import Prefix, RewriteConfig, check_paths
 from config.values import Network, ServerName, Table
 
@@ -114,5 +114,17 @@ class RouteConfig(Table):
             raise Refused("one of upstream, respond and redirect", found=found, about=about)
         if self.auth is not None and self.basic_auth is not None:
             raise Refused("one of the two", found="auth and basic_auth", about=("auth", "basic_auth"))
+        self._check_copied()
         check_paths(self)
         return self
+
+    def _check_copied(self) -> None:
+        """Refuse to change a field by which the application learns who the client is."""
+        if self.auth is None or self.request_headers is None:
+            return
+        copied = {plain_name(name) for name in self.auth.copy}
+        edits = self.request_headers
+        for name in (*edits.set, *edits.add, *edits.remove):
+            if plain_name(name) in copied:
+                allowed = "other fields: this one comes from the authorization server (auth.copy)"
+                raise Refused(allowed, found=f"{name} in request_headers", about=("request_headers",))

@@ -72,13 +72,18 @@ def template_parts(text: str) -> Iterator[str | Variable]:
         yield text[end:]
 
 
+def plain_name(name: str) -> str:
+    """The name as gateway interfaces read it: to them X_User is X-User."""
+    return re.sub("[^a-z0-9]", "-", name.lower())
+
+
 def check_field_name(name: str) -> None:
     """Refuse a name that is none, or that the proxy alone may write. Raises `Refused`."""
     if not _NAME.fullmatch(name):
         raise Refused("names of fields (RFC 9110 section 5.1)", found=f'"{name}"')
     for pattern, reason in _NEVER:
         # a gateway interface takes X_Forwarded_For for X-Forwarded-For
-        if pattern.fullmatch(re.sub("[^a-z0-9]", "-", name.lower())):
+        if pattern.fullmatch(plain_name(name)):
             raise Refused(f"other fields: {reason}", found=f'"{name}"')
 
 

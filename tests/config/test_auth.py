@@ -64,6 +64,14 @@ def test_a_route_asks_in_one_way() -> None:
         RouteConfig.model_validate(route)
 
 
+@pytest.mark.parametrize("edits", [{"set": {"X_User": "x"}}, {"add": {"x-user": "x"}}, {"remove": ["X-User"]}])
+def test_what_the_authorization_server_says_is_not_changed(edits: dict[str, object]) -> None:
+    route = {"host": "chat.test", "upstream": "chat", "auth": {"upstream": "sso", "copy": ["X-User"]}}
+    assert RouteConfig.model_validate({**route, "request_headers": {"set": {"X-Other": "x"}}}).auth is not None
+    with pytest.raises(ValidationError, match="comes from the authorization server"):
+        RouteConfig.model_validate({**route, "request_headers": edits})
+
+
 def test_authorization_server_is_an_upstream_and_counts_as_used() -> None:
     auth = 'auth = { upstream = "sso" }\n'
     assert check(GOOD + auth) == [
