@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from certs.sealing.key_file import KeyFile
 from config.problems import Location
+from proxy.auth.password_hash import new_hash
 from tests.certificates import Authority
 from tests.client_authorities import ClientAuthority
 from tests.example_document import MODELS, all_keys, tables
@@ -39,7 +40,7 @@ VALUES: Final[tuple[object, ...]] = (
 _FILES: Final = frozenset(
     {
         *("certificate", "key", "secret", "ca", "ca_file", "root_file", "eab_key_file", "checkpoint_key", "pin_file"),
-        *("root_key", "file", "state", "directory", "socket", "module", "module_path"),
+        *("crl", "root_key", "file", "state", "directory", "socket", "module", "module_path"),
     }
 )
 
@@ -78,8 +79,17 @@ class World:
             "sticky.key": "s" * 64,
             "letsencrypt.eab": "c2VjcmV0LXNlY3JldA",
             "plexi.pin": "1234",
+            "admins.users": f"ada:{new_hash(b'secret', bytes(16))}\n",
         }.items():
             self._secret(name, content)
+        for name, text in {
+            "robots.txt": "User-agent: *\nDisallow: /\n",
+            "down.html": "<!doctype html><title>{title}</title>",
+            "error.html": "<!doctype html><title>{title}</title>",
+            "error.json": '{"title": "{title}"}',
+            "chat-down.html": "<!doctype html><title>{title}</title>",
+        }.items():
+            (directory / name).write_text(text)
         clients = ClientAuthority("Clients")
         (directory / "clients.pem").write_bytes(clients.pem)
         (directory / "clients.crl").write_bytes(clients.revocations())
@@ -144,6 +154,7 @@ class World:
     def _with_files(self) -> Document:
         keys = self._example()
         del keys["hsm"], keys["identity"]["vault"]
+        del keys["acme"]  # beside the keys of [plain]
         del keys["alerts"]["command"], keys["alerts"]["webhook"]  # beside the former keys of [rotation]
         return keys
 
@@ -161,7 +172,6 @@ class World:
             "limits",
             "listener",
             "issuer",
-            "acme",
             "plain",
             "openssl",
             "log",
@@ -170,6 +180,7 @@ class World:
             "rotation",
         ):
             del keys[name]
+        keys["acme"] = {"http_bind": ["127.0.0.1:0"], "https_port": 443}
         keys["listener"] = {"public": {"bind": "127.0.0.1:0"}}
         keys["identity"] = {"vault": keys["identity"]["vault"]}
         keys["upstream"] = {"chat": {"servers": ["http://127.0.0.1:1"]}}

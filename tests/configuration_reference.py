@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from config.addresses import Bind
+from config.auth import AuthConfig, BasicAuthConfig
+from config.client_certificates import ClientCertificatesConfig
 from config.diff import diff
 from config.effects import Difference, Effect, EffectKind, effect_of
 from config.pkcs11_uri import Pkcs11Uri
@@ -212,6 +214,10 @@ SECTIONS: Final = (
         intros=5,
     ),
     _section(
+        *("[identity.NAME.client_certificates]", ClientCertificatesConfig, "identity.NAME.client_certificates"),
+        "identity.chat.client_certificates",
+    ),
+    _section(
         "[[identity.NAME.credential]] with files",
         CredentialConfig,
         "identity.NAME.credential",
@@ -252,7 +258,10 @@ SECTIONS: Final = (
 )
 """All tables, in the order of the document."""
 
-INLINE: Final = (FieldsConfig, RateConfig, RedirectConfig, RespondConfig, RewriteConfig, ServerConfig)
+INLINE: Final = (
+    *(AuthConfig, BasicAuthConfig, FieldsConfig, RateConfig, RedirectConfig, RespondConfig),
+    *(RewriteConfig, ServerConfig),
+)
 """Tables that stand in one line, as the value of a key."""
 
 _UNITS: Final = {
@@ -302,6 +311,8 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
     (ListenerConfig, "http"): 'list of `"h2"` and `"http/1.1"`',
     (Config, "error_pages"): "table: a status, and the path of a file or a list of two",
     (RouteConfig, "error_pages"): "table: a status, and the path of a file or a list of two",
+    (RouteConfig, "auth"): "table",
+    (RouteConfig, "basic_auth"): "table",
     (RouteConfig, "redirect"): "table",
     (RouteConfig, "respond"): "table",
     (RedirectConfig, "status"): "301, 302, 303, 307 or 308",
@@ -326,15 +337,15 @@ def keys_of(model: type[Table]) -> list[str]:
 
 
 def _is_table(kind: Any) -> bool:
-    parts = [part for part in _parts(kind) if isinstance(part, type)]
+    parts = [part for part in parts_of(kind) if isinstance(part, type)]
     return any(issubclass(part, Table) and part not in INLINE for part in parts)
 
 
-def _parts(kind: Any) -> Iterator[Any]:
+def parts_of(kind: Any) -> Iterator[Any]:
     """All types in a type."""
     yield kind
     for argument in get_args(kind):
-        yield from _parts(argument)
+        yield from parts_of(argument)
 
 
 def kind_of(model: type[Table], name: str) -> str:
@@ -348,7 +359,7 @@ def kind_of(model: type[Table], name: str) -> str:
 
 
 def _kind(one: FieldInfo) -> str:
-    parts = list(_parts(one.annotation))
+    parts = list(parts_of(one.annotation))
     metadata = [*one.metadata, *(part for kind in parts if get_origin(kind) is Annotated for part in kind.__metadata__)]
     types = [part for part in parts if isinstance(part, type)]
     is_list = any(get_origin(part) is tuple for part in parts)
@@ -573,7 +584,7 @@ def _table(section: Section, keys: list[str]) -> Iterator[str]:
     for key in keys:
         yield _row(section.model, key, key, (*section.place, key))
         for inline in INLINE:
-            if inline in _parts(section.model.model_fields[key].annotation):
+            if inline in parts_of(section.model.model_fields[key].annotation):
                 yield from (_row(inline, name, f"{key}.{name}", (*section.place, key)) for name in inline.model_fields)
     yield ""
     for key in keys:

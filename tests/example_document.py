@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 import config
+from config.auth import AuthConfig, BasicAuthConfig
+from config.client_certificates import ClientCertificatesConfig
 from config.plain import PlainConfig
 from config.replies import RedirectConfig, RespondConfig
 from config.route_fields import FieldsConfig
@@ -72,6 +74,7 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         ListenerConfig: of("listener"),
         ListenerLimitsConfig: inside(of("listener"), "limits"),
         IdentityConfig: of("identity"),
+        ClientCertificatesConfig: inside(of("identity"), "client_certificates"),
         CredentialConfig: [entry for entry in credentials if "issuer" not in entry],
         IssuedCredentialConfig: [entry for entry in credentials if "issuer" in entry],
         InternalIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "internal"],
@@ -92,6 +95,8 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         RedirectConfig: inside(document.get("route", []), "redirect"),
         FieldsConfig: inside(document.get("route", []), "request_headers"),
         RewriteConfig: inside(document.get("route", []), "rewrite"),
+        AuthConfig: inside(document.get("route", []), "auth"),
+        BasicAuthConfig: inside(document.get("route", []), "basic_auth"),
         HsmConfig: only("hsm"),
         TokenConfig: [entry for hsm in only("hsm") for entry in hsm["token"].values()],
         OpensslConfig: only("openssl"),
@@ -112,6 +117,7 @@ MODELS: list[type[BaseModel]] = [
     ListenerConfig,
     ListenerLimitsConfig,
     IdentityConfig,
+    ClientCertificatesConfig,
     CredentialConfig,
     IssuedCredentialConfig,
     InternalIssuerConfig,
@@ -132,6 +138,8 @@ MODELS: list[type[BaseModel]] = [
     RedirectConfig,
     FieldsConfig,
     RewriteConfig,
+    AuthConfig,
+    BasicAuthConfig,
     HsmConfig,
     TokenConfig,
     OpensslConfig,

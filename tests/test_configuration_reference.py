@@ -1,6 +1,7 @@
 """The reference of the configuration: every key with its reason, its values and what a change needs."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -32,6 +33,7 @@ from tests.configuration_reference import (
     entries_of,
     keys_of,
     kind_of,
+    parts_of,
     prose,
     reference,
 )
@@ -42,7 +44,16 @@ DESCRIBED = [(section, key) for section in SECTIONS if not section.like for key 
 
 
 def test_all_tables_are_in_it() -> None:
-    assert {one.model for one in SECTIONS} | {*INLINE} == {*MODELS, Config}
+    assert {one.model for one in SECTIONS} | {*INLINE} == {*MODELS, Config} == set(tables_in(Config))
+
+
+def tables_in(model: type[Table]) -> Iterator[type[Table]]:
+    """A table of the schema, and all tables in it."""
+    yield model
+    for one in model.model_fields.values():
+        for part in parts_of(one.annotation):
+            if isinstance(part, type) and issubclass(part, Table):
+                yield from tables_in(part)
 
 
 @pytest.mark.parametrize(("section", "key"), DESCRIBED, ids=[f"{one.title} {key}" for one, key in DESCRIBED])

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 TABLES = {
     "files": (
         *("workers", "user", "group", "watch", "reload_seconds", "listener", "identity", "upstream", "route", "issuer"),
-        *("acme", "rotation", "sealing", "audit", "openssl", "limits", "payload", "log", "admin", "alerts"),
+        *("plain", "rotation", "sealing", "audit", "openssl", "limits", "payload", "log", "admin", "alerts"),
+        "error_pages",
     ),
-    "tokens": ("hsm", "identity", "sealing", "audit", "alerts"),
+    "tokens": ("hsm", "identity", "acme", "sealing", "audit", "alerts"),
 }
 # What may be any text, or is made where it is not there.
 FREE = {
@@ -136,4 +137,7 @@ def names(problem: Problem, one: Broken) -> bool:
     said = f"{problem.key} {problem.found} {problem.allowed}"
     *_, name = (part for part in one.place if isinstance(part, str))
     words = {name, one.written, one.stood_there}
-    return any(word and re.search(rf"(?<![a-z_]){re.escape(word)}", said) for word in words)
+    # a wildcard is meant by the names that it stands for
+    return any(
+        word and re.search(rf"(?<![a-z_]){re.escape(word)}".replace(r"\*", "[a-z0-9*-]+"), said) for word in words
+    )
