@@ -13,7 +13,8 @@ from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import Header, RequestHead
 from proxy.http.headers import ForwardedPeer, upstream_fields, upstream_head
 
-# What the client wants. The question says it alone: some authorization servers prefer the last ones.
+# They say what the client wants. Those of the client never pass: the question has its own, and some
+# authorization servers prefer the last ones.
 _ABOUT_THE_TARGET: Final = frozenset(
     b"x-forwarded-method x-forwarded-uri x-forwarded-host"
     b" x-original-url x-original-uri x-original-method x-original-host x-rewrite-url".split()

@@ -78,7 +78,7 @@ def error_fields(target: RouteTarget | None, own: bytes, request: Request | None
 
 
 def answer_fields(target: RouteTarget | None, fields: bytes, request: Request, request_id: bytes) -> bytes:
-    """The field lines of an answer of ours that is no error, with what its route changes in them."""
+    """The field lines of an own answer that is no error, with what its route changes in them."""
     if target is None or target.response_fields is None:
         return fields
     lines = fields.splitlines(keepends=True)

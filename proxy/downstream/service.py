@@ -33,8 +33,8 @@ from proxy.upstream.upstream import Upstream
 
 _BYTES_IN_HEX: Final = tuple(b"%02x" % number for number in range(256))
 _ERRORS: Final = 400
-# Looking at one connection takes a few microseconds. Where the authorities of clients have changed it
-# takes 0.2 ms with ECDSA and 1 ms with ML-DSA, as a certificate is verified again.
+# Looking at one connection takes a few microseconds. If the authorities of clients have changed, a
+# certificate is verified again: that takes 0.2 ms with ECDSA and 1 ms with ML-DSA.
 _REVIEW_SECONDS: Final = 0.001
 
 

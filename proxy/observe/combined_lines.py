@@ -40,7 +40,7 @@ class CombinedLines:
         ).encode("ascii")
 
     def event(self, time: float, event: ConnectionEvent) -> bytes:
-        """Write the line of a connection that failed: as JSON, because the format has none for it."""
+        """Write the line of a connection that failed, as JSON: the format has none for it."""
         shown = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return json.dumps({"time": shown, **event.as_json()}).encode("ascii") + b"\n"
 

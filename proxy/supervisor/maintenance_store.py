@@ -75,7 +75,10 @@ class MaintenanceStore:
 
 
 def _check(one: MaintainedRoute) -> None:
-    """Refuse what a person has edited and no worker could use. Raises ValueError, `PageUnusable`."""
+    """Refuse what a person has edited and no worker could use.
+
+    Raises ValueError and `PageUnusable`.
+    """
     for network in one.allowed:
         parse_network(network)
     if one.page:

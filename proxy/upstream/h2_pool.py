@@ -137,9 +137,10 @@ class StreamPool:
 
     @property
     def _may_dial(self) -> bool:
-        """Whether there may be one connection more. WebSockets have taken up some: those do not count.
+        """Whether there may be one connection more.
 
-        So WebSockets take no connection from requests, as with HTTP/1.1.
+        Those that WebSockets have taken up do not count, so WebSockets take no connection from
+        requests, as with HTTP/1.1.
         """
         counted = len(self._opening) + sum(not connection.is_taken_up for connection in self._open)
         return counted < self.settings.limits.connections
