@@ -19,12 +19,15 @@ from proxy.upstream.client_link import NO_LINK, ClientLink
 class RelayFigures:
     """What became of a connection."""
 
-    __slots__ = ("bytes_in", "bytes_out", "detail", "end", "seconds", "server")
+    __slots__ = ("bytes_in", "bytes_out", "detail", "end", "seconds", "server", "upstream")
 
-    def __init__(self, end: RelayEnd, detail: str | None, server: str | None, seconds: float) -> None:
-        """`seconds` is how long it lasted."""
+    def __init__(
+        self, end: RelayEnd, detail: str | None, upstream: str | None, server: str | None, seconds: float
+    ) -> None:
+        """`upstream` is the one it was given to at its begin. `seconds` is how long it lasted."""
         self.end = end
         self.detail = detail
+        self.upstream = upstream
         self.server = server
         self.seconds = seconds
         self.bytes_in = 0
@@ -109,7 +112,7 @@ class TcpVisitor:
                 outcome=client.outcome,
                 resumed=client.resumed,
                 protocol=client.protocol,
-                upstream=self.upstream,
+                upstream=figures.upstream,
                 server=figures.server,
                 bytes_in=figures.bytes_in,
                 bytes_out=figures.bytes_out,

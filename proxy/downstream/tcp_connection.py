@@ -164,7 +164,9 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
         counters.connections_open -= 1
         counters.ends[end] += 1
         seconds = service.stopwatch() - self._started
-        figures = RelayFigures(end, detail, None if server is None or relay is None else server.name, seconds)
+        upstream = None if self._upstream is None else self._upstream.name
+        reached = None if server is None or relay is None else server.name
+        figures = RelayFigures(end, detail, upstream, reached, seconds)
         if server is not None and relay is not None:
             server.tunnel_ended(self)
             figures.bytes_in, figures.bytes_out = relay.client_bytes, relay.server_bytes

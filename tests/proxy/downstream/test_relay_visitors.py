@@ -17,7 +17,7 @@ from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.results import UnopenedHello
 from tests.fakes_http import HYBRID, Conversation, established, handshake_policy
 
-FIGURES = RelayFigures(RelayEnd.CLOSED, None, "tcp://127.0.0.1:6667", 1.5)
+FIGURES = RelayFigures(RelayEnd.CLOSED, None, "irc", "tcp://127.0.0.1:6667", 1.5)
 HELLO = UnopenedHello("turn.test", "tcp://127.0.0.1:1", (HYBRID.code_point, 0x9999), b"hello")
 
 

@@ -198,8 +198,9 @@ class TestService:
         scene.connect()
         scene.service.runtime = replace(scene.service.runtime, relays={"irc": RelayRules(5.0, 1.0)})
         scene.connection.configuration_changed(10.0)
+        scene.visitor.upstream = "other"
         scene.loop.advance(6.0)
-        assert scene.end.end is RelayEnd.IDLE
+        assert (scene.end.end, scene.end.upstream) == (RelayEnd.IDLE, "chat"), "it stays with its server"
 
     def test_reload_that_forbids_it(self) -> None:
         scene = Scene()
