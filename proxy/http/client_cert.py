@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 # What a client must never say itself: the fields, and their forerunners of many proxies.
-CERTIFICATE_CLAIMS: Final = (b"client-cert", b"x-client-cert", b"ssl-", b"x-ssl-")
+CERTIFICATE_CLAIMS: Final = (
+    *(b"client-cert", b"x-client-cert", b"ssl-", b"x-ssl-"),
+    # of Envoy, and of Traefik
+    *(b"x-forwarded-client-cert", b"x-forwarded-tls-client-cert"),
+)
 """How the names of all such fields begin, in lower case."""
 
 

@@ -488,6 +488,7 @@ class TestClientCertificate:
                 b"Client-Cert-Subject",
             ),
             *(b"X-Client-Cert", b"X-SSL-Client-Verify", b"SSL-Client-Cert", b"ssl_client_s_dn"),
+            *(b"X-Forwarded-Client-Cert", b"x-forwarded-tls-client-cert-info"),
         ],
     )
     @pytest.mark.parametrize("certificate", [LINE, b""])
