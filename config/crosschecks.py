@@ -15,6 +15,7 @@ from config.plain import plain_bind_place, plain_problems
 from config.problems import Problem, Severity, shown
 from config.reply_crosschecks import reply_problems
 from config.route_crosschecks import route_problems
+from config.route_reach import reach_problems
 from config.schema import (
     REJECT,
     Config,
@@ -64,6 +65,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *route_problems(config, file, checks.omissions),
         *client_certificate_problems(config, file, checks.omissions),
         *reply_problems(config, file, checks.omissions),
+        *reach_problems(config, file, checks.omissions),
         *checks.providers(),
         *log_problems(config.log, (route.entry_name for route in config.route), file, checks.omissions),
         *checks.limits(),
