@@ -97,11 +97,11 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
         ("[log]\nfile = 2026-01-02", "f: log.file: found the date or time 2026-01-02; allowed: text in quotes"),
         (
             "[log]\ncolour = 1",
-            "f: log.colour: found an unknown key; allowed: one of file, format, query",
+            "f: log.colour: found an unknown key; allowed: one of fields, file, format, query, sample, websocket_opens",
         ),
         (
             "[log]\nQuery = true",
-            'f: log.Query: found an unknown key (did you mean "query"?); allowed: one of file, format, query',
+            'f: log.Query: found an unknown key (did you mean "query"?); allowed: one of fields, file, format, query, sample, websocket_opens',
         ),
         (
             "[limits]\nbody-byte = 1",

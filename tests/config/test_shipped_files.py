@@ -7,6 +7,8 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from config.auth import AuthConfig, BasicAuthConfig
+from config.client_certificates import ClientCertificatesConfig
 from config.crosschecks import cross_check
 from config.loader import load
 from config.replies import RedirectConfig, RespondConfig
@@ -68,6 +70,9 @@ INNER: list[type[BaseModel]] = [
     FieldsConfig,
     RewriteConfig,
     AlertRepeatConfig,
+    ClientCertificatesConfig,
+    AuthConfig,
+    BasicAuthConfig,
 ]
 # Tables that are commented out as a whole: they need a device, or clients that have keys.
 OPTIONAL: list[type[BaseModel]] = [
@@ -79,6 +84,9 @@ OPTIONAL: list[type[BaseModel]] = [
     RedirectConfig,
     FieldsConfig,
     RewriteConfig,
+    ClientCertificatesConfig,
+    AuthConfig,
+    BasicAuthConfig,
 ]
 
 
@@ -161,6 +169,8 @@ def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
     elif default is not PydanticUndefined and (model, name) not in {
         (IdentityConfig, "credential"),
         (FieldsConfig, "remove"),  # a default would show nothing
+        (AuthConfig, "path"),
+        (AuthConfig, "copy"),
     }:
         assert as_written(default) in active
 
