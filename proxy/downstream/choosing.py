@@ -1,6 +1,6 @@
 """Chooses by the route what answers a request: a server, a server behind a codec, or the proxy."""
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
@@ -13,6 +13,9 @@ from proxy.downstream.requests import Request
 from proxy.downstream.sealed import SealedBodies
 from proxy.downstream.service import HttpService
 from proxy.http.headers import trusted_request_id
+
+if TYPE_CHECKING:
+    from proxy.downstream.responding import Responding
 
 Chosen: TypeAlias = Exchange | LocalResponder
 """All that are a `Responder`. Compiled code calls these two directly, and a protocol by name."""
@@ -44,8 +47,10 @@ def take_up(
         responder = LocalResponder(client, service, request, request_id, target.endpoint)
     else:
         responder = Exchange(client, service, request, request_id)
-    responder.target = target
-    responder.tally.route = target.label
-    responder.holder = requester.network
-    responder.link = facts.link_of(requester) if facts.is_trusted else facts
+    # one class and not a union of two: else compiled code sets each of these by its name
+    shared: Responding = responder
+    shared.target = target
+    shared.tally.route = target.label
+    shared.holder = requester.network
+    shared.link = facts.link_of(requester) if facts.is_trusted else facts
     return responder, refusal or responder.refused_by(target.body_bytes) or target

@@ -15,6 +15,7 @@ from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECO
 from proxy.limits.reasons import RequestReason, request_reason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.breaking import BreakingClients
+from proxy.observe.protocol_rows import protocol_requests, protocol_seconds
 from proxy.observe.relay_counters import RelayCounters, Traffic, relay_rows
 from proxy.payload.causes import Cause
 from proxy.payload.uses import MessageCounts
@@ -30,7 +31,6 @@ NOWHERE: Final = "-"
 
 # As `ClientRecord.protocol` has them.
 _HTTP_2: Final = "h2"
-_HTTP_1: Final = "http/1.1"
 # The contexts allow no other version (`tls.context`).
 _TLS_VERSION: Final = "TLSv1.3"
 # A status has three digits. 501 and 505 for malformed requests are not faults of a server, and are
@@ -137,7 +137,7 @@ class Counters:
         self._failures: Counter[tuple[str, str]] = Counter()
         self._listeners: dict[str, ListenerCounters] = {}
         self._routes: dict[str | None, RouteCounters] = {}
-        self._protocols = {_HTTP_1: Histogram(REQUEST_SECONDS), _HTTP_2: Histogram(REQUEST_SECONDS)}
+        self._http_2_seconds = Histogram(REQUEST_SECONDS)
         self._signing: dict[str, Histogram] = {}
         self._tokens: dict[str, TokenCounters] = {}
         self.breaking = BreakingClients()
@@ -197,18 +197,11 @@ class Counters:
         listener = self._listeners.get(name) or self.listener(name)
         hundreds = record.status // 100
         if record.error is not None:
-            reason = request_reason(record.status, record.error)
-            if reason is not None:
-                self.failure(name, reason)
-            if reason is RequestReason.MALFORMED_REQUEST and hundreds == _SERVER_ERRORS:
-                hundreds = _MALFORMED
-            cause = _CAUSES.get(record.error)
-            if cause is not None:
-                route.payload_refusals[cause] += 1
+            hundreds = self._failed(record, route, record.error)
         route.statuses[hundreds] += 1
         listener.statuses[hundreds] += 1
-        protocol = record.connection.protocol
-        if protocol == _HTTP_2:
+        is_http_2 = record.connection.protocol == _HTTP_2
+        if is_http_2:
             listener.http2.requests += 1
         route.first_byte_seconds.observe(record.first_byte)
         if record.messages is not None:
@@ -216,9 +209,21 @@ class Counters:
                 route.closes[record.closed.kind, record.closed.by] += 1
             return  # a WebSocket: its bytes are counted already, and its client decides how long it lasts
         route.seconds.observe(record.duration)
-        self._protocols[_HTTP_2 if protocol == _HTTP_2 else _HTTP_1].observe(record.duration)
+        if is_http_2:
+            self._http_2_seconds.observe(record.duration)
         route.request_bytes += record.request_bytes
         route.response_bytes += record.response_bytes
+
+    def _failed(self, record: RequestRecord, route: RouteCounters, error: str) -> int:
+        """Count the reason. Returns the first digit of the status, or `_MALFORMED`."""
+        hundreds, reason = record.status // 100, request_reason(record.status, error)
+        if reason is not None:
+            self.failure(record.connection.listener, reason)
+        cause = _CAUSES.get(error)
+        if cause is not None:
+            route.payload_refusals[cause] += 1
+        is_malformed = reason is RequestReason.MALFORMED_REQUEST and hundreds == _SERVER_ERRORS
+        return _MALFORMED if is_malformed else hundreds
 
     # -- the snapshot
 
@@ -261,8 +266,10 @@ class Counters:
             "handshake_seconds": [one.handshake_seconds.row(listener=name) for name, one in self._listeners.items()],
             "signing_seconds": [one.row(identity=name) for name, one in self._signing.items()],
             "listener_requests": self._listener_request_rows(),
-            "protocol_requests": self._protocol_request_rows(),
-            "protocol_seconds": [one.row(protocol=name) for name, one in self._protocols.items() if any(one.counts)],
+            "protocol_requests": protocol_requests(
+                (name, sum(one.statuses), one.http2.requests) for name, one in sorted(self._listeners.items())
+            ),
+            "protocol_seconds": protocol_seconds([one.seconds for one in self._routes.values()], self._http_2_seconds),
             "http2": [
                 {
                     "listener": name,
@@ -329,16 +336,6 @@ class Counters:
             {"listener": listener, "reason": reason, "count": count}
             for (listener, reason), count in sorted(self._failures.items())
         ]
-
-    def _protocol_request_rows(self) -> list[dict[str, str | int]]:
-        rows: list[dict[str, str | int]] = []
-        for name, one in sorted(self._listeners.items()):
-            requests = one.http2.requests
-            rows += (
-                {"listener": name, "protocol": _HTTP_1, "count": sum(one.statuses) - requests},
-                {"listener": name, "protocol": _HTTP_2, "count": requests},
-            )
-        return rows
 
     def _listener_request_rows(self) -> list[dict[str, str | int]]:
         return [
