@@ -8,6 +8,7 @@ identity has a certificate. No answer has Strict-Transport-Security, which brows
 without TLS (RFC 6797 section 7.2).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,8 @@ Tokens = Mapping[str, str]
 """Token -> key authorization, of the challenges that are pending."""
 
 _CHALLENGE: Final = b"/.well-known/acme-challenge/"
+_HTTP_PORT: Final = 80
+_ABSOLUTE: Final = re.compile(rb"http://([^/?#]*)(.*)", re.IGNORECASE)
 _READING: Final = frozenset({b"GET", b"HEAD"})
 
 
@@ -63,9 +66,7 @@ def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens)
         if len(hosts) != 1:  # RFC 9112 section 3.2
             raise MalformedMessage(400, "not exactly one Host")  # noqa: TRY301 - one way out for all that is malformed
         authority = parse_authority(hosts[0])
-        if not head.target.startswith(b"/"):
-            raise MalformedMessage(400, "invalid request target")  # noqa: TRY301 - as above
-        target = origin_form(head.method, head.target, authority)
+        target = origin_form(head.method, _without_origin(head.target, authority), authority)
     except MalformedMessage as error:
         reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
         return PlainDecision(RequestRefusal(error.status, error.reason, reason), head, glimpse(raw))
@@ -76,6 +77,19 @@ def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens)
     shown = TargetRecord(authority.host.decode("ascii"), head.method.decode("ascii"), path, query if mark else None)
     shown.headers = head.headers
     return PlainDecision(answer, head, shown)
+
+
+def _without_origin(target: bytes, authority: Authority) -> bytes:
+    """Turn absolute-form into origin-form: each server has to take it (RFC 9112 section 3.2.2)."""
+    if target.startswith(b"/"):
+        return target
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        raise MalformedMessage(400, "invalid request target")
+    named, rest = parse_authority(absolute[1]), absolute[2]
+    if (named.host, named.port or _HTTP_PORT) != (authority.host, authority.port or _HTTP_PORT):
+        raise MalformedMessage(400, "request target and Host differ")
+    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def _challenge(method: bytes, target: bytes, tokens: Tokens) -> PlainAnswer | RequestRefusal:

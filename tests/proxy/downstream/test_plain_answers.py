@@ -63,6 +63,9 @@ def test_no_other_challenge_is_there(asked: bytes) -> None:
         ("192.0.2.1:8080", "/x", "https://192.0.2.1/x"),
         ("[2001:DB8::1]", "//evil.test/", "https://[2001:db8::1]//evil.test/"),
         ("chat.test", "/.well-known/acme-challengex", "https://chat.test/.well-known/acme-challengex"),
+        ("chat.test", "HTTP://chat.test:80/a?b", "https://chat.test/a?b"),
+        ("chat.test:8080", "http://CHAT.test:8080", "https://chat.test/"),
+        ("chat.test", "http://chat.test?b", "https://chat.test/?b"),
     ],
 )
 def test_names_of_identities_are_sent_to_https(host: str, target: str, location: str) -> None:
