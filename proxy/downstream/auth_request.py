@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
 
 _METHOD: Final = b"GET"
+_NOT_MODIFIED: Final = 304
 _SERVER_ERROR: Final = 500
 MOST_BODY_BYTES: Final = 65_536
 """Of an answer that goes to the client: a page, which is kept until it is complete."""
@@ -175,8 +176,12 @@ class AuthRequest(Guard):
         if self._is_too_long:
             self._fail_by_length()
             return
+        status = response.framing.head.status
+        if status == _NOT_MODIFIED:  # RFC 9110 section 15.4.5; the client would take it for the resource
+            self._fail(UpstreamFailure(UpstreamFault.MALFORMED, "304 to a question without a condition"))
+            return
         self._end()
-        if response.framing.head.status // 100 == 2:
+        if status // 100 == 2:
             self.pass_on(copied(response.fields, self._rule.copied))
         else:
             self._client.refuse(_denial(response, self._body))

@@ -127,6 +127,7 @@ def test_without_an_answer_in_time_nothing_passes() -> None:
     ("answer", "status"),
     [
         (b"nonsense\r\n\r\n", 502),
+        (response(b"ETag: x", start=b"HTTP/1.1 304 Not Modified"), 502),
         (response(b"Content-Length: 70000", start=b"HTTP/1.1 403 Forbidden", body=b"x" * (MOST_BODY_BYTES + 1)), 502),
         (response(b"Content-Length: 65537", start=b"HTTP/1.1 403 Forbidden", body=b"x" * (MOST_BODY_BYTES + 1)), 502),
     ],
