@@ -2,11 +2,40 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from config.omissions import Omissions
 from config.payload import PayloadMode
 from config.problems import Problem, Severity, shown
+from config.route_fields import FieldsConfig, plain_name
 from config.schema import Config, RouteConfig
+
+_SET: Final = ("set", "add")
+_CHANGED: Final = ("set", "remove")
+_WHOLE: Final = (_SET, "an encrypted response is always whole")
+_DIGEST: Final = (_SET, "a digest of the plain text is not one of the encrypted response")
+_ADDED_TO: Final = (_CHANGED, "the proxy adds the fields of the encryption to it")
+
+# A route changes fields of a request that is decrypted, and of a response that is encrypted: what
+# it may not do with them, and why.
+_RESERVED: Final = {
+    "request_headers": {
+        "accept-encoding": (_SET, "the server must not compress what is encrypted afterwards"),
+        "range": _WHOLE,
+        "if-range": _WHOLE,
+    },
+    "response_headers": {
+        "accept-ranges": _WHOLE,
+        "access-control-allow-headers": _ADDED_TO,
+        "access-control-expose-headers": _ADDED_TO,
+        "cache-control": (_CHANGED, "no cache may keep an encrypted response (no-store)"),
+        "content-digest": _DIGEST,
+        "content-md5": _DIGEST,
+        "digest": _DIGEST,
+        "repr-digest": _DIGEST,
+        "vary": (_CHANGED, "caches must tell encrypted responses from others"),
+    },
+}
 
 
 def payload_problems(config: Config, file: str, omissions: Omissions) -> Iterator[Problem]:
@@ -17,6 +46,7 @@ def payload_problems(config: Config, file: str, omissions: Omissions) -> Iterato
             yield from checks.unused_keys(index, route)
         else:
             yield from checks.route(index, route)
+            yield from checks.fields(index, route)
     yield from checks.unused_rings()
 
 
@@ -44,6 +74,16 @@ class _Checks:
         if route.payload_sessions and self.config.payload.sessions is None and not self.omissions.touch("payload"):
             yield self._error(("route", index, "payload_sessions"), "true", "a [payload.sessions] table beside it")
 
+    def fields(self, index: int, route: RouteConfig) -> Iterator[Problem]:
+        """Changes of fields that the encryption needs as they are."""
+        for table, fields in (("request_headers", route.request_headers), ("response_headers", route.response_headers)):
+            for key, place, name, value in () if fields is None else _changes(fields):
+                keys, reason = _RESERVED[table].get(plain_name(name), ((), ""))
+                is_kept = plain_name(name) == "cache-control" and _says_no_store(value)
+                if key in keys and not is_kept:
+                    found = f'"{name}" on a route with payload encryption'
+                    yield self._error(("route", index, table, key, place), found, f"other fields: {reason}")
+
     def unused_rings(self) -> Iterator[Problem]:
         used = {route.payload_ring for route in self.config.route}
         for name in self.config.payload.ring:
@@ -61,3 +101,14 @@ class _Checks:
 
     def _error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
         return Problem(self.file, self.omissions.key(*location), found, allowed)
+
+
+def _changes(fields: FieldsConfig) -> Iterator[tuple[str, str | int, str, str]]:
+    """Key, place in it, name and value of each change."""
+    yield from (("set", name, name, value) for name, value in fields.set.items())
+    yield from (("add", name, name, value) for name, value in fields.add.items())
+    yield from (("remove", number, name, "") for number, name in enumerate(fields.remove))
+
+
+def _says_no_store(value: str) -> bool:
+    return "no-store" in [one.strip().lower() for one in value.split(",")]

@@ -63,6 +63,49 @@ def test_what_does_not_fit_is_said_where_it_stands(
     assert words in problems[key]
 
 
+SEALED = 'payload = "accept"\npayload_ring = "chat"\n'
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ('request_headers = { set = { Accept-Encoding = "gzip" } }', "request_headers.set.Accept-Encoding"),
+        # gateway interfaces take it for the same name
+        ('request_headers = { add = { accept_encoding = "gzip" } }', "request_headers.add.accept_encoding"),
+        ('request_headers = { set = { Range = "bytes=0-1" } }', "request_headers.set.Range"),
+        ('request_headers = { set = { If-Range = "x" } }', "request_headers.set.If-Range"),
+        ('response_headers = { set = { Cache-Control = "max-age=9" } }', "response_headers.set.Cache-Control"),
+        ('response_headers = { remove = ["X-A", "cache-control"] }', "response_headers.remove[1]"),
+        ('response_headers = { remove = ["Vary"] }', "response_headers.remove[0]"),
+        ('response_headers = { set = { Vary = "Accept" } }', "response_headers.set.Vary"),
+        ('response_headers = { add = { Accept-Ranges = "bytes" } }', "response_headers.add.Accept-Ranges"),
+        ('response_headers = { set = { Content-Digest = "x" } }', "response_headers.set.Content-Digest"),
+        (
+            'response_headers = { set = { Access-Control-Expose-Headers = "X-A" } }',
+            "response_headers.set.Access-Control-Expose-Headers",
+        ),
+    ],
+)
+def test_fields_that_the_encryption_needs_cannot_be_changed(tmp_path: Path, fields: str, key: str) -> None:
+    ((place, what),) = found(tmp_path, SEALED + fields, RING)
+    assert place == f"route[0].{key}"
+    assert "on a route with payload encryption" in what
+    assert found(tmp_path, fields) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        'request_headers = { remove = ["Accept-Encoding", "Range"], set = { Content-Type = "text/plain" } }',
+        'response_headers = { set = { Cache-Control = "private, No-Store", Content-Type = "text/plain" } }',
+        'response_headers = { add = { Vary = "Accept", Access-Control-Expose-Headers = "X-A" } }',
+        'response_headers = { remove = ["ETag", "Accept-Ranges", "Content-Digest"] }',
+    ],
+)
+def test_other_fields_can_be_changed(tmp_path: Path, fields: str) -> None:
+    assert found(tmp_path, SEALED + fields, RING) == []
+
+
 def test_ring_that_was_left_out_as_faulty_is_not_missing(tmp_path: Path) -> None:
     problems = found(tmp_path, 'payload = "require"\npayload_ring = "chat"', RING + "overlap = 0\n")
     assert [key for key, _ in problems] == ["payload.ring.chat.overlap"]
