@@ -63,13 +63,13 @@ def connected(
 
 def read_exactly(sock: socket.socket, count: int) -> bytes:
     """Read so many bytes."""
-    data = b""
+    data = bytearray()  # to append to bytes copies all of them each time: seconds for megabytes
     while len(data) < count:
         piece = sock.recv(count - len(data))
         if not piece:
-            raise EOFError(data)
+            raise EOFError(bytes(data[:1_000]))
         data += piece
-    return data
+    return bytes(data)
 
 
 def ended(site: Site, count: int = 1, **facts: object) -> list[dict[str, Any]]:

@@ -12,13 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from proxy.tls.alerts import AlertDescription, alert_record
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.relays import NAMES, SECONDS, connected, ended, read_exactly, relaying, tcp_listener
 from tests.integration.stage import Site
 from tests.integration.upstreams import Peer, scripted
+from tests.proxy.tls import hellos
 
 CONNECTIONS = 48
 FLOOD = bytes(1_048_576)
+LARGEST_HELLO = 65_536
+"""The default of limits.client_hello_bytes."""
+_PADDING = 21
 
 
 def flood(peer: Peer) -> None:
@@ -45,7 +50,8 @@ def site(
 ) -> Iterator[Site]:
     with scripted(flood) as server:
         tables = tcp_listener(server.url.replace("http:", "tcp:"))
-        tables = tables.replace("[upstream.irc]", 'passthrough = { "turn.test" = "tcp://127.0.0.1:1" }\n[upstream.irc]')
+        passed = f'passthrough = {{ "turn.test" = "{server.url.replace("http:", "tcp:")}" }}'
+        tables = tables.replace("[upstream.irc]", f"{passed}\n[upstream.irc]")
         tables += f"[listener.irc.limits]\nconnections = {CONNECTIONS}\n"
         directory = tmp_path_factory.mktemp("attack")
         with relaying(directory, authority, certificate, tables, write_idle_seconds=1.5, drain_seconds=4.0) as running:
@@ -94,23 +100,41 @@ def test_256_connections_without_a_hello_lock_nobody_out(site: Site) -> None:
             echoes(site)
 
 
+def hello_of(size: int, name: str) -> bytes:
+    """A ClientHello that begins its extensions with a name, and is filled up to a size."""
+    asked = hellos.Hello((hellos.server_name(name.encode()), *hellos.MINIMAL_EXTENSIONS))
+    filler = hellos.extension(_PADDING, bytes(size - len(asked.message) - len(hellos.extension(_PADDING))))
+    return asked.with_extensions(filler).message
+
+
 @pytest.mark.parametrize("name", ["irc.test", "turn.test"])
-def test_giant_hello_is_refused_before_its_name_is_read(site: Site, name: str) -> None:
-    """A hello of 100 KiB in full records: neither opened nor passed on."""
-    length = 100_000
-    message = b"\x01" + length.to_bytes(3) + b"\x03\x03" + bytes(length - 2)
-    records = b"".join(
-        b"\x16\x03\x01" + len(part).to_bytes(2) + part
-        for part in (message[at : at + 16_384] for at in range(0, len(message), 16_384))
-    )
-    del name
+def test_hello_over_the_limit_is_neither_opened_nor_passed_on(site: Site, name: str) -> None:
+    """The alert comes with its first record, which says how long it is and has the whole name."""
+    before = len(site.program.output)
+    hello = hello_of(LARGEST_HELLO + 1, name)
+    record = hellos.record(hello[:600])
+    assert name.encode() in record
     with socket.create_connection(("127.0.0.1", site.port("irc")), SECONDS) as sock:
-        with contextlib.suppress(OSError):
-            sock.sendall(records)
-        answer = b""
-        with contextlib.suppress(OSError):
-            answer = sock.recv(100)
-    assert answer[:1] in {b"\x15", b""}
+        sock.sendall(record)
+        assert sock.recv(100) == alert_record(AlertDescription.DECODE_ERROR)
+        assert sock.recv(100) == b""
+    line = site.program.wait_for(
+        lambda output: next((one for one in output[before:] if "malformed_hello" in one), None)
+    )
+    assert json.loads(line)["reason"] == "malformed_hello"
+
+
+def test_largest_hello_is_opened(site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", site.port("irc")), SECONDS) as sock:
+        sock.sendall(hellos.records(hello_of(LARGEST_HELLO, "irc.test"), 16_384))
+        assert sock.recv(1) == b"\x16"
+
+
+def test_largest_hello_is_passed_on_as_it_is(site: Site) -> None:
+    sent = hellos.records(hello_of(LARGEST_HELLO, "turn.test"), 16_384)
+    with socket.create_connection(("127.0.0.1", site.port("irc")), SECONDS) as sock:
+        sock.sendall(sent)
+        assert read_exactly(sock, len(sent)) == sent  # the server behind echoes
 
 
 def test_a_byte_from_time_to_time_keeps_a_connection(site: Site) -> None:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from hashlib import sha256
 
 import pytest
 
@@ -20,6 +21,8 @@ from tests.integration.upstreams import scripted, unused_port
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 PASSED = "turn.test"
+# the random of a HelloRetryRequest (RFC 8446 section 4.1.3)
+RETRY = sha256(b"HelloRetryRequest").digest()
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +71,13 @@ def test_tls_1_2_is_passed_on_too(site: Site) -> None:
     assert ended(site, name=PASSED, groups=[])
 
 
-@pytest.mark.parametrize("groups", ["X25519MLKEM768", "SecP256r1MLKEM768:*X25519"], ids=["direct", "other"])
+# The second client sends a share of P-521 alone, and nginx prefers the other group: it asks again.
+@pytest.mark.parametrize("groups", ["X25519MLKEM768", "*P-521:X25519MLKEM768"], ids=["direct", "after_retry"])
 @pytest.mark.parametrize(
     "pieces", [one_byte_segments, across_borders, None], ids=["octets", "borders", "small_records"]
 )
 def test_hello_in_pieces_arrives_as_it_was_sent(site: Site, groups: str, pieces: object) -> None:
+    received = bytearray()
     context = ssl.create_default_context(cafile=str(site.ca))
     libssl.set_groups(context, groups)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -91,7 +96,9 @@ def test_hello_in_pieces_arrives_as_it_was_sent(site: Site, groups: str, pieces:
                         segments.send(cut)
                 elif data:
                     sock.sendall(data)
-                incoming.write(sock.recv(65_536))
+                answer = sock.recv(65_536)
+                received += answer
+                incoming.write(answer)
             else:
                 break
         tls.write(b"GET /nginx/small HTTP/1.0\r\nHost: turn.test\r\n\r\n")
@@ -103,6 +110,7 @@ def test_hello_in_pieces_arrives_as_it_was_sent(site: Site, groups: str, pieces:
             except ssl.SSLWantReadError:
                 incoming.write(sock.recv(65_536))
     assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert (RETRY in received) is (groups.startswith("*"))
 
 
 def test_other_names_are_opened(site: Site) -> None:
