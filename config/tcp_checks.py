@@ -123,7 +123,12 @@ class _TcpChecks:
     def routes(self) -> Iterator[Problem]:
         listeners = self.config.listener.values()
         is_http_gone = bool(listeners) and all(one.protocol is ListenerProtocol.TCP for one in listeners)
+        for_http = [one for one in listeners if one.protocol is ListenerProtocol.HTTP]
         for index, route in enumerate(self.config.route):
+            is_passed = bool(for_http) and all(route.host in one.passthrough for one in for_http)
+            if is_passed and not self.omissions.touch("listener"):
+                better = "no route: each listener for HTTP passes the TLS of this name through, so none is used"
+                yield self._warning(("route", index, "host"), shown(route.host), better)
             if route.auth is not None:
                 yield from self._for_requests(("route", index, "auth", "upstream"), route.auth.upstream)
             if route.upstream not in self.config.upstream:

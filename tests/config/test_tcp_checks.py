@@ -60,6 +60,14 @@ def test_what_fits_is_no_problem(tables: dict[str, Any]) -> None:
             ['listener.irc.client_address_from: client_address_from beside protocol = "tcp"'],
         ),
         (
+            {
+                "listener": {"irc": LISTENER, "public": {**PUBLIC, "passthrough": {"a.rooms.test": "tcp://b:1"}}},
+                "upstream": {"irc": TCP, "chat": HTTP},
+                "route": [{**ROUTE, "host": "a.rooms.test"}, ROUTE],
+            },
+            ['route[0].host: "a.rooms.test"'],
+        ),
+        (
             listener(trusted_peers=["10.0.0.0/8"]),
             ["listener.irc.trusted_peers: trusted_peers without proxy_protocol"],
         ),
