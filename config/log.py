@@ -25,6 +25,8 @@ class LogField(StrEnum):
     USER_AGENT = "user_agent"
     REFERER = "referer"
     TLS_CIPHER = "tls_cipher"
+    WIRE_BYTES = "wire_bytes"
+    """Two numbers, `wire_bytes_in` and `wire_bytes_out`."""
 
 
 class LogConfig(Table):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import IPv6Address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.requester import PeerTrust, Requester
 from proxy.downstream.standing import NoLongerWelcome, standing
@@ -21,6 +21,9 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.results import Established
 from proxy.upstream.client_link import ClientLink
 
+if TYPE_CHECKING:
+    from proxy.net.counted_bytes import CountedBytes
+
 
 class ClientFacts(ClientLink):
     """Settled by the accept and the handshake. What follows from the facts is made on first use."""
@@ -37,6 +40,7 @@ class ClientFacts(ClientLink):
         "network",
         "origin",
         "tls",
+        "wire",
     )
 
     def __init__(
@@ -69,6 +73,8 @@ class ClientFacts(ClientLink):
         self._rates: Final = rates
         self._trust: Final = trust
         self._requester: Requester | None = None
+        self.wire: CountedBytes | None = None
+        """The socket, if its bytes are those of one request at a time: HTTP/1.1."""
         self.origin: Origin | None = None
         """Where it comes from: for servers that want a PROXY header."""
 

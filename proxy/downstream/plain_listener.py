@@ -260,6 +260,8 @@ class _PlainConnection(StreamOwner[memoryview]):
             error,
             None,
         )
+        if http.runtime.logs_wire_bytes:
+            record.wire = self._stream.take_wire_bytes()
         http.request_over(record)
 
     def deadline_passed(self, now: float) -> None:

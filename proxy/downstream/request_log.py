@@ -58,7 +58,7 @@ class RequestLog:
         service, runtime = self._service, self._service.runtime
         client = self._facts.requester if request is None else request.client
         first_byte, duration = tally.seconds(service.stopwatch())
-        return RequestRecord(
+        record = RequestRecord(
             client.record,
             None if request is None else request.record(with_query=runtime.logs_query, fields=runtime.log_fields),
             service.wall_clock(),
@@ -74,6 +74,9 @@ class RequestLog:
             messages,
             closed,
         )
+        if runtime.logs_wire_bytes:
+            record.wire = self._wire_bytes()
+        return record
 
     def refused(
         self,
@@ -91,9 +94,17 @@ class RequestLog:
         now, status, reason, target = service.wall_clock(), refusal.status, refusal.reason, refusal.target
         if target is not None and not service.runtime.logs_query:
             target.query = None
-        service.request_over(
-            RequestRecord(facts, target, now, status, 0, answered_bytes, 0.0, 0.0, None, None, shown_id, reason, None)
+        record = RequestRecord(
+            facts, target, now, status, 0, answered_bytes, 0.0, 0.0, None, None, shown_id, reason, None
         )
+        if service.runtime.logs_wire_bytes:
+            record.wire = self._wire_bytes()
+        service.request_over(record)
+
+    def _wire_bytes(self) -> tuple[int, int] | None:
+        """What came and went since the last line; None where several requests share the socket."""
+        wire = self._facts.wire
+        return None if wire is None else wire.take_wire_bytes()
 
     def lost(self, error: OSError | None) -> None:
         """The connection is gone. If the client broke TLS, this gets its own line and count."""

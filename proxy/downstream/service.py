@@ -76,6 +76,8 @@ class HttpRuntime:
     """What each listener does with connections that are not read as HTTP."""
     log_fields: tuple[str, ...] = ()
     """Further fields of a line of the log, as the configuration has them."""
+    logs_wire_bytes: bool = False
+    """Whether a line has the bytes that came and went on the socket."""
     log_samples: Mapping[str, int] = field(default_factory=dict)
     """Of these routes one in so many successes is logged."""
     logs_websocket_opens: bool = False

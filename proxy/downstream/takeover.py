@@ -21,6 +21,7 @@ def take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> Ta
         stream.owner = connection = Http2Connection(service, stream, facts)
         return Http2Ending(service, connection)
     if protocol is HttpProtocol.HTTP_1:
+        facts.wire = stream.raw
         stream.owner = downstream = Downstream(service, stream, facts)
         return ClientEnding(service, downstream)
     stream.reads_on = True  # no request ends behind a record

@@ -13,9 +13,10 @@ from socket import SocketType
 from typing import TYPE_CHECKING, Final
 
 from proxy.net.byte_stream import NO_OWNER, ByteOwner, StreamOwner
+from proxy.net.counted_bytes import CountedBytes
 from proxy.net.linger import Linger
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
-from proxy.net.shared_io import READ_BUFFER_BYTES, Sender, SharedIo
+from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.net.tcp_options import acknowledge_now, reset_at_close, unread_bytes, unsent_bytes
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _READS_AFTER_FAILED_SEND: Final = 16
 _FIN_FOLLOWS: Final = socket.MSG_MORE
 
 
-class SocketStream(Sender):
+class SocketStream(CountedBytes):
     """A connected, non-blocking stream socket with bounded buffering.
 
     Small pieces wait for the end of the turn (`_outbox`). What the kernel does not take then is
@@ -45,7 +46,6 @@ class SocketStream(Sender):
         "_io",
         "_linger",
         "_linger_limits",
-        "_outbox",
         "_sock",
         "_view",
         "_wants_end",
@@ -72,6 +72,7 @@ class SocketStream(Sender):
         Reading starts with `resume_reading`. `closed` is called when the socket is closed, also
         after a change of the owner: for counts of connections.
         """
+        super().__init__()
         self._linger_limits: Final = linger
         self.closed = closed
         self._io: Final = io
@@ -79,7 +80,6 @@ class SocketStream(Sender):
         self._view: Final = io.room(read_bytes)
         self.owner: StreamOwner[memoryview] = owner
         self._watched = 0
-        self._outbox = b""
         self._backlog = b""
         self._wants_end = False
         self._ends_writing = False
@@ -142,7 +142,7 @@ class SocketStream(Sender):
         sock = self._sock
         assert sock is not None  # it is unregistered before it goes
         try:
-            count = sock.recv_into(self._view)
+            count = self._came(sock.recv_into(self._view))
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -160,7 +160,7 @@ class SocketStream(Sender):
         """Read more, inside a `data_received` that has used its view. An end is told next turn."""
         count = 0
         try:
-            count = 0 if self._sock is None else self._sock.recv_into(self._view, most)
+            count = 0 if self._sock is None else self._came(self._sock.recv_into(self._view, most))
         except OSError as error:
             if not isinstance(error, (BlockingIOError, InterruptedError)):
                 self.pause_reading()  # the kernel has told it, and would report the end of the stream next
@@ -207,7 +207,7 @@ class SocketStream(Sender):
             return
         self._outbox = b""
         try:
-            sent = sock.send(data, flags)
+            sent = self._went(sock.send(data, flags))
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
@@ -221,7 +221,7 @@ class SocketStream(Sender):
     def _writable(self) -> None:
         assert self._sock is not None  # it is unregistered before it goes
         try:
-            sent = self._sock.send(self._backlog)
+            sent = self._went(self._sock.send(self._backlog))
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -249,7 +249,7 @@ class SocketStream(Sender):
             if self._sock is None or self._wants_end:
                 break
             try:
-                count = self._sock.recv_into(self._view)
+                count = self._came(self._sock.recv_into(self._view))
             except OSError:
                 break
             if count == 0:

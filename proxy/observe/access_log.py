@@ -112,8 +112,7 @@ class TargetRecord:
 
 @dataclass(slots=True, init=False)
 class RequestRecord:
-    """One request that was answered or given up. Times: `time` in UNIX seconds, the others in
-    seconds."""
+    """One request that was answered or given up. All times are in seconds, `time` is UNIX time."""
 
     connection: ClientRecord
     target: TargetRecord | None
@@ -136,6 +135,8 @@ class RequestRecord:
     """The line stands for so many successes of its route; 0 for itself."""
     opens: bool
     """Whether it is about a WebSocket that opens, and not about its end."""
+    wire: tuple[int, int] | None = field(default=None, init=False)
+    """Bytes that came and went on the socket, if the log has them."""
 
     # Written out: the interpreter runs the one of a dataclass, for 0.7 microseconds a request.
     def __init__(  # noqa: PLR0913 - its fields
@@ -173,6 +174,7 @@ class RequestRecord:
         self.closed = closed
         self.sample = sample
         self.opens = opens
+        self.wire = None
 
 
 def field_of(target: TargetRecord, name: str) -> str | None:
@@ -205,9 +207,10 @@ class JsonLines:
         )
         if record.messages is not None:
             line += f',"messages_in":{record.messages[0]},"messages_out":{record.messages[1]}'
-        closed = record.closed
-        if closed is not None:
+        if (closed := record.closed) is not None:
             line += f',"close":{closed.code},"close_class":"{closed.kind}","closed_by":"{closed.by}"'
+        if record.wire is not None:
+            line += f',"wire_bytes_in":{record.wire[0]},"wire_bytes_out":{record.wire[1]}'
         if record.opens:
             line += ',"websocket":"open"'
         if record.sample:
@@ -218,8 +221,7 @@ class JsonLines:
 
     def _place(self, record: RequestRecord) -> str:
         """Its server and its route: names of the configuration, so there are few."""
-        place = self._places.get((record.upstream, record.route))
-        if place is None:
+        if (place := self._places.get((record.upstream, record.route))) is None:
             place = f',"upstream":{_text(record.upstream)},"route":{_text(record.route)}'
             self._places[record.upstream, record.route] = place
         return place
@@ -290,9 +292,8 @@ class PrettyLines:
     def event(self, time: float, event: ConnectionEvent) -> bytes:
         """Write the line of a connection that failed, at `time` in UNIX seconds."""
         sentence = _printable(event.sentence(), _SENTENCE_CHARACTERS)
-        return self._rendered(
-            Text.assemble((self._clock.shown(time)[11:], "dim"), "  ", ("TLS", "bold red"), f"  {sentence}")
-        )
+        line = Text.assemble((self._clock.shown(time)[11:], "dim"), "  ", ("TLS", "bold red"), f"  {sentence}")
+        return self._rendered(line)
 
     def _rendered(self, line: Text) -> bytes:
         with self._console.capture() as capture:
@@ -301,8 +302,7 @@ class PrettyLines:
 
 
 class _Clock:
-    """RFC 3339 in UTC with milliseconds. Second and millisecond are formatted once for all of their
-    lines."""
+    """RFC 3339 in UTC with milliseconds. Each second and millisecond is formatted once."""
 
     __slots__ = ("_millisecond", "_second", "_second_text", "_text")
 

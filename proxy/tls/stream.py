@@ -66,13 +66,13 @@ class TlsStream(StreamOwner[memoryview]):
         "_has_said_goodbye",
         "_key_updates",
         "_limits",
-        "_raw",
         "_sealed_tickets",
         "_silent",
         "_tickets",
         "_tls",
         "_waiting",
         "owner",
+        "raw",
         "reads_on",
         "records",
         "was_truncated",
@@ -94,7 +94,7 @@ class TlsStream(StreamOwner[memoryview]):
 
         Set `owner` before the loop turns. `tickets` is how many the peer gets, or their records.
         """
-        self._raw = raw
+        self.raw = raw
         self._tls = tls
         self._bios = bios
         self._limits = limits
@@ -121,17 +121,17 @@ class TlsStream(StreamOwner[memoryview]):
     @property
     def is_open(self) -> bool:
         """Whether bytes can still be written."""
-        return self._raw.is_open and self._ending is None
+        return self.raw.is_open and self._ending is None
 
     @property
     def waiting_bytes(self) -> int:
         """What the peer has not acknowledged. A system call."""
-        return self._raw.waiting_bytes + self._plain_bytes
+        return self.raw.waiting_bytes + self._plain_bytes
 
     @property
     def held_bytes(self) -> int:
         """What waits here until the peer takes more, encrypted or not."""
-        return self._raw.held_bytes + self._plain_bytes
+        return self.raw.held_bytes + self._plain_bytes
 
     @property
     def _plain_bytes(self) -> int:
@@ -151,7 +151,7 @@ class TlsStream(StreamOwner[memoryview]):
         # a flood has one read, of up to 9 ms: records without data, bad ones, or short ones
         while 2 * len(piece) >= RECORD_BYTES and not self._silent and len(pieces) < _READS:
             # to the end of a record: of a part OpenSSL says by an exception that it wants more
-            piece = self._decrypt(self._raw.read_on(min(self.records.rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES)))
+            piece = self._decrypt(self.raw.read_on(min(self.records.rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES)))
             pieces.append(piece)
         self._deliver(b"".join(pieces), len(piece))
 
@@ -191,7 +191,7 @@ class TlsStream(StreamOwner[memoryview]):
             self._key_updates = self._key_updates or KeyUpdateTally()
             self._key_updates.answered(len(answer), self._clock())
         if not self._has_said_goodbye:
-            self._raw.write(self._behind_tickets(answer))
+            self.raw.write(self._behind_tickets(answer))
 
     def _behind_tickets(self, output: bytes) -> bytes:
         """Put records behind the tickets that are made already."""
@@ -217,7 +217,7 @@ class TlsStream(StreamOwner[memoryview]):
         bios.incoming.write(_NO_RECORD)
         with contextlib.suppress(ssl.SSLError):
             self._tls.read(RECORD_BYTES)
-        self._raw.write(self._behind_tickets(bios.outgoing.read()))
+        self.raw.write(self._behind_tickets(bios.outgoing.read()))
         bios.clear()
         self._fail(error)
 
@@ -226,15 +226,15 @@ class TlsStream(StreamOwner[memoryview]):
         self._failure = error
         self._waiting = None
         self._ending = self._ending or _Ending.CUT
-        self._raw.end()
+        self.raw.end()
 
     def pause_reading(self) -> None:
         """Stop taking bytes from the peer; what was decrypted is delivered already."""
-        self._raw.pause_reading()
+        self.raw.pause_reading()
 
     def resume_reading(self) -> None:
         """Take bytes again."""
-        self._raw.resume_reading()
+        self.raw.resume_reading()
 
     def eof_received(self) -> None:
         """The TCP stream ended; without a close_notify it was cut (RFC 8446 section 6.1)."""
@@ -253,7 +253,7 @@ class TlsStream(StreamOwner[memoryview]):
         """
         if self._ending is not None or self._failure is not None:
             return
-        if len(data) <= SEND_BYTES and not self._raw.is_blocked:
+        if len(data) <= SEND_BYTES and not self.raw.is_blocked:
             self._encrypt(data)
             return
         self._waiting = self._waiting or WaitingData()
@@ -269,13 +269,13 @@ class TlsStream(StreamOwner[memoryview]):
         except ssl.SSLError as error:
             self._bios.clear()
             self._failure = error
-            self._raw.abort()
+            self.raw.abort()
             return
-        self._raw.write(self._behind_tickets(self._bios.outgoing.read()))
+        self.raw.write(self._behind_tickets(self._bios.outgoing.read()))
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
-        while waiting and not self._raw.is_blocked:
+        while waiting and not self.raw.is_blocked:
             self._encrypt(waiting.take())
         if not waiting:
             self._waiting = None
@@ -290,7 +290,7 @@ class TlsStream(StreamOwner[memoryview]):
     def resume_writing(self) -> None:
         """Send what was kept, then tell the owner."""
         self._send_waiting()
-        if self._ending is None and not self._raw.is_blocked:
+        if self._ending is None and not self.raw.is_blocked:
             self.owner.resume_writing()
 
     # -- ending
@@ -305,9 +305,9 @@ class TlsStream(StreamOwner[memoryview]):
         if not self._has_said_goodbye:
             self._has_said_goodbye = True
             say_goodbye(self._tls)
-            self._raw.write(self._behind_tickets(self._bios.outgoing.read()))
+            self.raw.write(self._behind_tickets(self._bios.outgoing.read()))
             if self._ending is None:
-                self._raw.end_writing()
+                self.raw.end_writing()
 
     def end(self) -> None:
         """Close cleanly: flush, close_notify, FIN; then discard what comes, for a limited time."""
@@ -328,21 +328,21 @@ class TlsStream(StreamOwner[memoryview]):
         if ending is _Ending.CLEAN:
             self._say_goodbye()
         if self._close_notify_seen:
-            self._raw.end_at_once()
+            self.raw.end_at_once()
         else:
-            self._raw.end()
+            self.raw.end()
 
     def end_at_once(self) -> None:
         """Send a close_notify and close, without waiting for the peer's: nothing is under way."""
         if self._ending is None:
             self._end(_Ending.CLEAN)
-            self._raw.abort()
+            self.raw.abort()
 
     def abort(self) -> None:
         """Close at once, without flushing."""
         self._ending = self._ending or _Ending.CUT
         self._waiting = None
-        self._raw.abort()
+        self.raw.abort()
 
     def connection_lost(self, error: OSError | None) -> None:
         """Pass on the end, with the TLS error that led to it if there was one."""

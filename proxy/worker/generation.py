@@ -10,6 +10,7 @@ from datetime import datetime
 
 from certs.identities.identities import load_credentials
 from config.loaded import LoadedConfig
+from config.log import LogField
 from config.problems import ConfigError, Problem
 from proxy.building.auth import auth_rules
 from proxy.building.carried import Carried
@@ -82,7 +83,8 @@ class Generation:
             config.log.query,
             policies,
             upstreams,
-            log_fields=tuple(field.value for field in config.log.fields),
+            log_fields=tuple(field.value for field in config.log.fields if field is not LogField.WIRE_BYTES),
+            logs_wire_bytes=LogField.WIRE_BYTES in config.log.fields,
             log_samples=config.log.sample,
             logs_websocket_opens=config.log.websocket_opens,
             error_pages=self.error_pages,

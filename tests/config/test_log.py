@@ -18,8 +18,8 @@ def check(text: str, *omitted: tuple[str | int, ...]) -> list[str]:
 
 
 def test_everything_can_be_said() -> None:
-    text = 'format = "combined"\nfields = ["user_agent", "referer"]\nsample = { "chat.test/" = 100 }'
-    assert (log(text).format, log(text).fields) == (LogFormat.COMBINED, (LogField.USER_AGENT, LogField.REFERER))
+    text = 'format = "combined"\nfields = ["user_agent", "wire_bytes"]\nsample = { "chat.test/" = 100 }'
+    assert (log(text).format, log(text).fields) == (LogFormat.COMBINED, (LogField.USER_AGENT, LogField.WIRE_BYTES))
     assert log(text).sample == {"chat.test/": 100}
     assert check(text) == []
 

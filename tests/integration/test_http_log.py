@@ -87,6 +87,24 @@ def test_line_has_every_field(proxy: Site, directory: Path) -> None:
     assert record["request_id"]
 
 
+def test_bytes_of_the_socket_add_up(
+    directory: Path, upstreams: dict[str, Upstream], authority: Authority, localhost: CertificateFiles
+) -> None:
+    with site(directory, authority, localhost, upstreams, extra='[log]\nfields = ["wire_bytes"]\n') as proxy:
+        with scripted(answering(OK, OK), directory / "raw.sock"), proxy.connect() as client:
+            for path in ("/first", "/second"):
+                client.send(request(start=f"GET {path} HTTP/1.1"))
+                assert client.read_response().status == 200
+        first, second = proxy.record("/first"), proxy.record("/second")
+    asked = len(request(start="GET /second HTTP/1.1"))
+    # RFC 8446 section 5.2: a header of 5 bytes, the type of 1, and the tag of 16
+    assert second["wire_bytes_in"] == asked + 22
+    assert 22 < second["wire_bytes_out"] < 1_000
+    # the handshake: shares of 1,216 and 1,120 bytes, and our certificate
+    assert first["wire_bytes_in"] > 1_216 + asked
+    assert first["wire_bytes_out"] > 1_120 + second["wire_bytes_out"]
+
+
 def test_query_is_nobodys_business_by_default(proxy: Site, directory: Path) -> None:
     ask(proxy, directory, request(start="GET /quiet?token=secret HTTP/1.1"))
     proxy.record("/quiet")

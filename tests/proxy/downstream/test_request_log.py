@@ -11,6 +11,7 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.limits.reasons import ConnectionReason
 from proxy.tls.record_flood import RecordFlood
+from tests.fakes import FakeLoop, Wire
 from tests.fakes_http import WALL_CLOCK, Conversation, established, request, response
 
 
@@ -95,6 +96,30 @@ def test_refused_heads_have_the_protocol_too() -> None:
     log.refused(None, None, RequestRefusal(431, "too large", "head_too_large"), b"id", 0)
     (record,) = talk.records
     assert record.connection.protocol == "h2"
+
+
+def test_bytes_of_the_socket_are_in_each_line_if_they_are_wanted() -> None:
+    wire = Wire(FakeLoop())
+    facts = ClientFacts("192.0.2.7", "public", established())
+    facts.wire = wire.stream
+
+    def over(*, logs_wire_bytes: bool) -> list[tuple[int, int] | None]:
+        talk = Conversation()
+        talk.connect(facts)
+        log = RequestLog(talk.service, facts)
+        talk.service.runtime = replace(talk.service.runtime, logs_wire_bytes=logs_wire_bytes)
+        wire.stream.write(b"five!")
+        talk.receive(request())
+        talk.answer(response(b"Content-Length: 0"))
+        wire.stream.write(b"three")
+        log.refused(None, None, RequestRefusal(408, "too late", "head_timeout"), b"id", 17)
+        return [record.wire for record in talk.records[-2:]]
+
+    assert over(logs_wire_bytes=False) == [None, None]
+    assert over(logs_wire_bytes=True) == [(0, 15), (0, 5)], "the first line has all that came before"
+    facts.wire = None
+    assert over(logs_wire_bytes=True) == [None, None], "requests share the socket"
+    wire.close()
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()])

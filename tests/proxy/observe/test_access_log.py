@@ -121,6 +121,13 @@ class TestJson:
         assert parsed(JsonLines().request(request(opens=True)))["websocket"] == "open"
         assert "websocket" not in parsed(JsonLines().request(request()))
 
+    def test_bytes_of_the_socket_are_there_if_they_were_counted(self) -> None:
+        record = request()
+        record.wire = 1_234, 0
+        line = parsed(JsonLines().request(record))
+        assert (line["wire_bytes_in"], line["wire_bytes_out"]) == (1_234, 0)
+        assert "wire_bytes_in" not in parsed(JsonLines().request(request()))
+
     def test_line_that_stands_for_others_says_for_how_many(self) -> None:
         assert parsed(JsonLines().request(request(sample=100)))["sample"] == 100
         assert "sample" not in parsed(JsonLines().request(request()))
