@@ -54,7 +54,10 @@ class OutgoingRequest:
         path, edits = self._target.path_change, self._target.response_fields
         if path is not None:
             response = path.in_response(response, self._request.framing.host_field)
-        return response if edits is None else edits.in_response(response, self._values)
+        if edits is None:
+            return response
+        lines = self._request.response_lines(edits, self._values) if edits.needs_values else []
+        return edits.in_response(response, lines)
 
     def _values(self) -> RequestValues:
         return request_values(self._request, self._id)

@@ -46,6 +46,7 @@ class Request:
         "_routes",
         "_target",
         "_with_query",
+        "answered",
         "changed_target",
         "edited",
         "fields",
@@ -71,6 +72,8 @@ class Request:
         """Who it comes from: settled when it is taken up, as the connection knows it."""
         self.edited: tuple[FieldEdits, bytes, bytes] | None = None if last is None else last.edited
         """The last edits of its field lines, and the lines before and after them."""
+        self.answered: tuple[FieldEdits, list[bytes]] | None = None if last is None else last.answered
+        """The last edits of a response, and the lines that they add."""
         self.untouched_by: Grant | None = None if last is None else last.untouched_by
         """The last grant that would not change its fields."""
         self._target: TargetRecord | None = None
@@ -121,6 +124,17 @@ class Request:
         edited = edits.in_request(fields, values)
         self.edited = (edits, fields, edited)
         return edited
+
+    def response_lines(self, edits: FieldEdits, values: Callable[[], RequestValues]) -> list[bytes]:
+        """The field lines that a route adds to the response."""
+        if edits.is_per_request:
+            return edits.lines(values)
+        last = self.answered
+        if last is not None and last[0] is edits:
+            return last[1]
+        lines = edits.lines(values)
+        self.answered = (edits, lines)
+        return lines
 
     @property
     def may_be_followed(self) -> bool:

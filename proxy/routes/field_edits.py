@@ -41,6 +41,8 @@ class FieldEdits:
         "_added",
         "_changed",
         "_defaults",
+        "_filled",
+        "_filling",
         "_gone",
         "_last",
         "_lines",
@@ -73,6 +75,9 @@ class FieldEdits:
         # a server repeats its responses, and the reader then gives the same object: 2 µs each
         self._last: Response | None = None
         self._changed: Response | None = None
+        # so do the values: the name of the host is the same for all clients
+        self._filled: Response | None = None
+        self._filling: list[bytes] = []
 
     def lines(self, values: Callable[[], RequestValues]) -> list[bytes]:
         """The fields that are set and added."""
@@ -96,17 +101,24 @@ class FieldEdits:
             kept += [one.line for one in self._defaults if present.isdisjoint(one.unless)]
         return kept
 
-    def in_response(self, response: Response, values: Callable[[], RequestValues]) -> Response:
-        """The response with the edits made. What frames it is not among its lines."""
+    def in_response(self, response: Response, lines: list[bytes]) -> Response:
+        """The response with the edits made. What frames it is not among its lines.
+
+        `lines` are those of `lines`, and are ignored unless it `needs_values`.
+        """
         if response is self._last and self._changed is not None:
             changed = self._changed
         else:
             changed = response.with_lines(self._without_values(response.forwarded))
             if response.is_remembered:
-                self._last, self._changed = response, changed
+                self._last, self._changed, self._filled = response, changed, None
         if not self.needs_values:
             return changed
-        return changed.with_lines(changed.forwarded + self.lines(values))
+        if changed is not self._changed or self.is_per_request:
+            return changed.with_lines(changed.forwarded + lines)
+        if self._filled is None or lines != self._filling:
+            self._filled, self._filling = changed.with_lines(changed.forwarded + lines), lines
+        return self._filled
 
     def in_request(self, fields: bytes, values: Callable[[], RequestValues]) -> bytes:
         """The field lines of a request with the edits made. Host stays in front.

@@ -61,12 +61,14 @@ class PathChange:
 class PrefixChange(PathChange):
     """A prefix that is taken away, then one that is put in front."""
 
-    __slots__ = ("_added", "_stripped")
+    __slots__ = ("_added", "_plain", "_stripped")
 
     def __init__(self, stripped: bytes, added: bytes) -> None:
         """Both are empty, or begin with a slash and end with none."""
         self._stripped: Final = stripped
         self._added: Final = added
+        # a server repeats its responses, and the reader then gives the same object: 1 µs each
+        self._plain: Response | None = None
 
     def _changed(self, path: bytes) -> bytes:
         rest = _behind(path, self._stripped)
@@ -76,11 +78,17 @@ class PrefixChange(PathChange):
 
     def in_response(self, response: Response, host: bytes) -> Response:
         """Turn back Location if it leads to the server itself (RFC 9110 section 10.2.2)."""
+        if response is self._plain:
+            return response
+        if not any(map(_is_location, response.forwarded)):
+            if response.is_remembered:
+                self._plain = response
+            return response
         lines = [self._turned_back(line, host) for line in response.forwarded]
         return response if lines == response.forwarded else response.with_lines(lines)
 
     def _turned_back(self, line: bytes, host: bytes) -> bytes:
-        if line[:9].lower() != b"location:":
+        if not _is_location(line):
             return line
         name, _, value = line[:-2].partition(b": ")
         origin = b""
@@ -96,6 +104,10 @@ class PrefixChange(PathChange):
         if rest is None:
             return line  # outside of what the route shows
         return b"%b: %b%b%b\r\n" % (name, origin, self._stripped, rest or _SLASH)
+
+
+def _is_location(line: bytes) -> bool:
+    return line[:9].lower() == b"location:"
 
 
 def _behind(path: bytes, prefix: bytes) -> bytes | None:

@@ -186,7 +186,20 @@ class TestEditedFields:
             read.requester = facts.requester
             assert line in read.edited_fields(edits, read.upstream_fields(), lambda: pytest.fail("none"))
 
+    def test_lines_of_the_response_are_made_once_for_a_section(self) -> None:
+        reader = RequestReader()
+        hosted, other = (FieldEdits(put=[(name, Template([Variable.HOST]))]) for name in (b"X-Host", b"X-Other"))
+        told = []
+        for path, edits in ((b"/1", hosted), (b"/2", hosted), (b"/2", other)):
+            read = reader.read(request(start=b"GET %b HTTP/1.1" % path), LIMITS)
+            told.append(read.response_lines(edits, partial(RequestValues, b"", path, b"", b"")))
+        assert told == [[b"X-Host: /1\r\n"], [b"X-Host: /1\r\n"], [b"X-Other: /2\r\n"]]
+
     def test_id_is_another_one_each_time(self) -> None:
+        named = FieldEdits(put=[(b"X-Id", Template([Variable.REQUEST_ID]))])
+        asked = RequestReader().read(request(), LIMITS)
+        for one in (b"1", b"2"):
+            assert asked.response_lines(named, partial(RequestValues, b"", b"", one, b"")) == [b"X-Id: %b\r\n" % one]
         read = RequestReader().read(request(), LIMITS)
         edits = FieldEdits(put=[(b"X-Id", Template([Variable.REQUEST_ID]))])
         told = [

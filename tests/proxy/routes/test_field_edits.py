@@ -1,10 +1,12 @@
 """What a route changes in the fields of requests and responses."""
 
+from functools import partial
+
 import pytest
 
 from config.route_fields import template_parts
 from proxy.http.head import HeadLimits
-from proxy.http.responses import ResponseReader
+from proxy.http.responses import Response, ResponseReader
 from proxy.routes.field_edits import FieldDefault, FieldEdits, NamedTemplate
 from proxy.routes.templates import RequestValues, Template
 
@@ -74,7 +76,7 @@ def test_no_spelling_of_a_field_that_is_set_or_removed_passes(name: str) -> None
 def test_response_keeps_its_framing() -> None:
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nServer: x\r\nDate: today\r\n\r\n"
     response = ResponseReader().read(raw, HeadLimits(100, 100, 1_000), b"GET")
-    changed = FieldEdits(removed=[b"server"], added=named(X_A="1")).in_response(response, unasked)
+    changed = FieldEdits(removed=[b"server"], added=named(X_A="1")).in_response(response, [])
     assert changed.framing is response.framing
     assert changed.noted == response.noted
     assert changed.lines == b"Date: today\r\nX-A: 1\r\n"
@@ -88,12 +90,36 @@ def test_repeated_response_is_changed_once_and_values_each_time() -> None:
     repeated = reader.read(raw, limits, b"GET")
     assert (first.is_remembered, repeated.is_remembered) == (False, True)
     edits = FieldEdits(removed=[b"server"], put=named(X_A="1"))
-    assert edits.in_response(repeated, unasked) is edits.in_response(reader.read(raw, limits, b"GET"), unasked)
-    assert edits.in_response(first, unasked) is not edits.in_response(first, unasked)
-    filled = FieldEdits(put=named(X_Client="{client}"))
-    other = RequestValues(b"192.0.2.8", b"chat.test", b"f00-2", b"X25519MLKEM768")
-    told = [filled.in_response(repeated, lambda: one).forwarded[-1] for one in (VALUES, other)]  # noqa: B023
-    assert told == [b"X-Client: 192.0.2.7\r\n", b"X-Client: 192.0.2.8\r\n"]
+    assert edits.in_response(repeated, []) is edits.in_response(reader.read(raw, limits, b"GET"), [])
+    assert edits.in_response(first, []) is not edits.in_response(first, [])
+
+
+def test_repeated_response_with_the_same_values_is_made_once() -> None:
+    reader, limits = ResponseReader(), HeadLimits(100, 100, 1_000)
+
+    def repeated(raw: bytes) -> Response:
+        return [reader.read(raw, limits, b"GET") for _ in range(2)][1]
+
+    def told(edits: FieldEdits, response: Response, *clients: bytes) -> list[Response]:
+        everyone = [partial(RequestValues, client, b"chat.test", b"f00-2", b"X25519MLKEM768") for client in clients]
+        return [edits.in_response(response, edits.lines(one)) for one in everyone]
+
+    response = repeated(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
+    edits = FieldEdits(put=named(X_Client="{client}"))
+    first, again, other, back = told(edits, response, b"192.0.2.7", b"192.0.2.7", b"192.0.2.8", b"192.0.2.7")
+    assert first is again
+    assert [one.forwarded for one in (first, other, back)] == [
+        [b"X-Client: 192.0.2.7\r\n"],
+        [b"X-Client: 192.0.2.8\r\n"],
+        [b"X-Client: 192.0.2.7\r\n"],
+    ]
+    longer = repeated(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nServer: x\r\n\r\n")
+    (changed,) = told(edits, longer, b"192.0.2.7")
+    assert (changed.framing, len(changed.forwarded)) == (longer.framing, 2)
+    by_id = FieldEdits(put=named(X_Id="{request_id}"))
+    one, two = told(by_id, response, b"192.0.2.7", b"192.0.2.7")
+    assert one is not two
+    assert one.lines == b"X-Id: f00-2\r\n"
 
 
 def test_response_with_a_secret_is_not_kept() -> None:

@@ -194,6 +194,19 @@ class TestLocation:
     def test_each_change_turns_back_what_it_did(self, change: PathChange, location: bytes, told: bytes) -> None:
         assert self.changed(location, change) == told
 
+    def test_repeated_response_is_looked_at_for_each_host(self) -> None:
+        reader, limits = ResponseReader(), HeadLimits(100, 100, 1_000)
+        change = PrefixChange(b"/api", b"/in")
+        for field, told in (
+            (b"Location: https://chat.test/in/a", b"Location: https://chat.test/api/a"),
+            (b"X-A: 1",) * 2,
+        ):
+            raw = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n%b\r\n\r\n" % field
+            response = [reader.read(raw, limits, b"GET") for _ in range(2)][1]
+            assert response.is_remembered
+            for host, line in ((b"other.test", field), (b"chat.test", told), (b"chat.test", told)):
+                assert change.in_response(response, host).forwarded == [line + b"\r\n"]
+
     def test_response_without_location_is_the_same_object(self) -> None:
         raw = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nServer: x\r\n\r\n"
         response = ResponseReader().read(raw, HeadLimits(100, 100, 1_000), b"GET")
