@@ -229,3 +229,20 @@ def test_what_clients_must_show_drains_those_that_cannot() -> None:
     demands = document(**asks, route=[{**route, "client_certificate": "require"}])
     assert "requests get 403" in only(document(**asks, route=[route]), demands).effect
     assert only(demands, document(**asks, route=[route])).kind is EffectKind.LIVE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ({"alpn": ["irc"]}, {"alpn": ["irc", "other"]}, EffectKind.LIVE),
+        ({"alpn": ["irc", "other"]}, {"alpn": ["irc"]}, EffectKind.DRAINED),
+        ({}, {"alpn_required": True}, EffectKind.DRAINED),
+        ({"alpn_required": True}, {}, EffectKind.LIVE),
+        ({}, {"passthrough": {"turn.test": "tcp://10.0.0.1:1"}}, EffectKind.LIVE),
+        ({"passthrough": {"turn.test": "tcp://10.0.0.1:1"}}, {}, EffectKind.DRAINED),
+    ],
+)
+def test_tcp_connections_end_when_what_they_have_is_gone(
+    old: dict[str, object], new: dict[str, object], kind: EffectKind
+) -> None:
+    assert only(listener(protocol="tcp", **old), listener(protocol="tcp", **new)).kind is kind

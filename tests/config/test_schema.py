@@ -155,3 +155,9 @@ def test_workers_are_a_number_or_as_many_as_there_are_cores(value: object, worke
 @pytest.mark.parametrize("value", [0, -1, MOST_WORKERS + 1, True, 1.0, "2", "", [2]])
 def test_other_numbers_of_workers_are_refused(value: object) -> None:
     assert f"a number from 1 to {MOST_WORKERS}" in refused(Config, {"workers": value})
+
+
+def test_each_server_of_a_passthrough_is_an_upstream_of_its_own() -> None:
+    passed = {"a.test": "tcp://10.0.0.1:1", "b.test": "tcp://10.0.0.1:1", "c.test": "unix:/run/c"}
+    config = Config.model_validate({"listener": {"public": {"bind": "127.0.0.1:0", "passthrough": passed}}})
+    assert list(config.all_upstreams) == ["tcp://10.0.0.1:1", "unix:/run/c"]

@@ -128,3 +128,22 @@ def test_a_proxy_header_is_of_one_client_so_no_server_of_http_2_gets_one() -> No
     assert upstream().send_proxy_protocol is None
     with pytest.raises(ValidationError, match="send_proxy_protocol"):
         upstream(send_proxy_protocol="v3")
+
+
+def test_servers_for_tcp_are_offered_the_protocols_of_the_upstream() -> None:
+    assert upstream(servers=["tls://10.0.0.1:1"], alpn=["irc"]).offered_protocols == ("irc",)
+    assert upstream(servers=["https://10.0.0.1:1"]).offered_protocols == ("http/1.1",)
+
+
+@pytest.mark.parametrize(
+    ("servers", "alpn", "allowed"),
+    [
+        (["tcp://10.0.0.1:1", "http://10.0.0.2:1"], [], "servers that speak HTTP, or servers for TCP"),
+        (["tcp://10.0.0.1:1"], ["irc"], "alpn only with a tls:// server"),
+    ],
+)
+def test_servers_for_tcp_stand_alone_and_have_alpn_with_tls_only(
+    servers: list[str], alpn: list[str], allowed: str
+) -> None:
+    with pytest.raises(ValidationError, match=allowed):
+        upstream(servers=servers, alpn=alpn)
