@@ -56,6 +56,11 @@ class TestResolve:
         assert IdentityTable([], None).resolve("chat.example.org") is None
         assert IdentityTable([], CHAT).resolve(None) is CHAT
 
+    def test_names_that_the_listener_has_nothing_for_are_unknown(self) -> None:
+        table = IdentityTable([CHAT], CHAT, frozenset({"chat.example.org"}))
+        assert table.resolve("chat.example.org") is CHAT
+        assert [table.resolve(name) for name in ("a.chat.example.org", None)] == [None, None]
+
 
 class TestCovers:
     @pytest.mark.parametrize("host", ["chat.example.org", "a.chat.example.org", "192.0.2.1"])
