@@ -44,21 +44,19 @@ def _parse_client_certificate(value: ClientCertificateMode | None) -> ClientCert
 
 
 class RouteConfig(Table):
-    """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
-
-    `hsts` says whether `security_headers` has Strict-Transport-Security; None leaves it to the
-    certificate.
+    """`[[route]]`: what happens to requests for a host (exact, or `*.suffix`) and a path prefix.
 
     `methods`, `headers` and `query` are conditions beside host and path, of which all must hold. A
     name of `headers` is in lower case.
 
-    Instead of an upstream, `respond` or `redirect` lets the proxy itself answer. `error_pages`
-    replace those of the whole file, status by status.
+    An `upstream` answers, or the proxy itself by `respond` or `redirect`. `error_pages` replace
+    those of the whole file, status by status.
 
     `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
     their body came. `payload`: whether bodies are encrypted between the client's code and the
     proxy, with a ring, by sessions, or either. `payload_origins`: pages of which origins may read
-    what the proxy itself answers there. `auth` and `basic_auth`: who may use the route.
+    what the proxy itself answers there. `auth` and `basic_auth`: who may use the route. `hsts` says
+    whether `security_headers` has Strict-Transport-Security; None leaves it to the certificate.
     """
 
     identified_by: ClassVar[tuple[str, ...]] = ("host", "path", "methods", "headers", "query")
@@ -90,6 +88,8 @@ class RouteConfig(Table):
     payload_sessions: bool = Field(default=False, strict=True)
     payload_websocket: bool = Field(default=False, strict=True)
     payload_origins: tuple[Origin, ...] = ()
+    auth: AuthConfig | None = None
+    basic_auth: BasicAuthConfig | None = None
     error_pages: ErrorPages = Field(default_factory=dict)
 
     @property
@@ -101,9 +101,6 @@ class RouteConfig(Table):
     def entry_name(self) -> str:
         """What the route is called, also in the log and in figures."""
         return f"{self.host}{self.path}{self.conditions}"
-
-    auth: AuthConfig | None = None
-    basic_auth: BasicAuthConfig | None = None
 
     @model_validator(mode="after")
     def _has_one_answer(self) -> Self:

@@ -8,7 +8,8 @@ from proxy.net.shared_io import Sender
 class CountedBytes(Sender):
     """Base of a stream: the counts since they were taken last.
 
-    A read and a send add a machine word each, which costs less than to ask whether the log wants it.
+    A read and a send add a machine word each. To ask whether the log wants the counts would cost
+    more.
     """
 
     __slots__ = ("_outbox", "_received", "_sent")

@@ -240,6 +240,11 @@ def test_what_clients_must_show_drains_those_that_cannot() -> None:
         ({"alpn_required": True}, {}, EffectKind.LIVE),
         ({}, {"passthrough": {"turn.test": "tcp://10.0.0.1:1"}}, EffectKind.LIVE),
         ({"passthrough": {"turn.test": "tcp://10.0.0.1:1"}}, {}, EffectKind.DRAINED),
+        (
+            {"passthrough": {"turn.test": "tcp://10.0.0.1:1"}},
+            {"passthrough": {"turn.test": "tcp://10.0.0.1:2"}},
+            EffectKind.LIVE,
+        ),
     ],
 )
 def test_tcp_connections_end_when_what_they_have_is_gone(
