@@ -171,8 +171,10 @@ class Request:
 
     def upstream_fields(self) -> bytes:
         """The field lines for the upstream."""
-        if self.fields is None:
-            self.fields = self.fields_with(self.framing)
+        if self.fields is None:  # each changed request comes this way, so it calls nothing else of ours
+            client = self.requester
+            assert client is not None  # as in `client`
+            self.fields = upstream_fields(self.head, self.framing, client.peer, client.chain)
         return self.fields
 
     def fields_with(self, framing: RequestFraming) -> bytes:
