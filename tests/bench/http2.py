@@ -15,9 +15,10 @@ from h2.events import DataReceived, ResponseReceived, StreamEnded
 
 from tests.bench.exchanges import BROWSER
 from tests.bench.load import LoadError, client_context, connection
-from tests.bench.servers import SIZES, Server, pinned
+from tests.bench.servers import LARGE, MESSAGE, SIZES, Server, pinned
 
 _RUN_SECONDS = 120.0
+_SMALL = 300
 # HTTP/2 has no fields about a connection (RFC 9113 8.2.2).
 FIELDS = [line for line in BROWSER.lower().splitlines() if not line.startswith("connection:")]
 
@@ -46,6 +47,21 @@ class Load:
         if f"status codes: {self.requests} 2xx," not in done.stdout:
             raise LoadError(server, f"did not answer all: {_told(done.stdout)}")
         return self.requests
+
+
+def late_beside_download(server: Server, core: int, directory: Path) -> float:
+    """The 99th percentile of small answers beside a large one on the same connection, in microseconds."""
+    log, asked = directory / "h2load.log", directory / "h2load.uris"
+    paths = [LARGE, *[MESSAGE] * _SMALL]
+    asked.write_text("".join(f"https://localhost{path}\n" for path in paths))
+    log.unlink(missing_ok=True)
+    command = pinned(core, "h2load", "--connect-to", f"127.0.0.1:{server.port}", "-c", "1", "-m", "2")
+    command += ["-n", str(len(paths)), "-i", str(asked), f"--log-file={log}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False)
+    if f"status codes: {len(paths)} 2xx," not in done.stdout:
+        raise LoadError(server, f"did not answer all: {_told(done.stdout)}")
+    *small, _ = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
+    return float(small[len(small) * 99 // 100])
 
 
 def _told(printed: str) -> str:

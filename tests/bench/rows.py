@@ -15,6 +15,7 @@ SOCKETS = 200
 # The handshakes of their connections are 0.2 µs of each request, and 1 µs of each picture.
 H2 = http2.Load(MESSAGE, requests=30_000, connections=10, streams=10)
 H2_UPSTREAM = http2.Load(f"/h2{MESSAGE}", requests=30_000, connections=10, streams=10)
+_BESIDE_ROUNDS = 5
 H2_PICTURES = http2.Load(PICTURE, requests=4_000, connections=1, streams=100)
 
 Measure = Callable[[Scene], list[Row]]
@@ -36,6 +37,17 @@ def h2_picture(scene: Scene) -> list[Row]:
     """A page of pictures over one connection of HTTP/2."""
     title = f"64 KiB response over h2 ({H2_PICTURES.streams} streams)"
     return [Row("h2-picture", title, "µs CPU", _http2_rounds(scene, H2_PICTURES), 1.3)]
+
+
+def h2_beside(scene: Scene) -> list[Row]:
+    """Small answers beside a large one on the same connection of HTTP/2."""
+    title = "p99 of a small GET beside a 100 MB download, one h2 connection"
+    bench = scene.bench
+    rounds = [
+        {one.name: http2.late_beside_download(one, bench.other_core, bench.directory) for one in scene.servers}
+        for _ in range(_BESIDE_ROUNDS)
+    ]
+    return [Row("h2-beside", title, "µs", rounds, 1.0)]
 
 
 def h2_upstream(scene: Scene) -> list[Row]:
@@ -201,6 +213,7 @@ ROWS: Mapping[str, Measure] = {
     "picture": picture,
     "h2-upstream": h2_upstream,
     "h2-picture": h2_picture,
+    "h2-beside": h2_beside,
     "down": down,
     "up": up,
     "websocket": websocket,
