@@ -51,7 +51,7 @@ from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.ejection import EjectionPolicy
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import PoolFigures, PoolOwner, PoolSettings
+from proxy.upstream.pooling import PoolFigures, PoolOwner, PoolSettings
 from proxy.upstream.server import Server, ServerRules
 from proxy.upstream.shares import Shares
 from proxy.upstream.statistics import StreamCounts

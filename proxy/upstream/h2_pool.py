@@ -17,7 +17,7 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.h2_connection import StreamConnection, StreamResources
 from proxy.upstream.h2_limits import STREAMS, session_limits
 from proxy.upstream.h2_stream import UpstreamStream
-from proxy.upstream.pool import PoolFigures, PoolOwner, PoolResources, PoolSettings
+from proxy.upstream.pooling import PoolFigures, PoolOwner, PoolResources, PoolSettings, dial_failure
 from proxy.upstream.shares import Shares
 from proxy.upstream.statistics import StreamCounts
 from proxy.upstream.waiting import Borrower, WaitingLine
@@ -176,11 +176,7 @@ class StreamPool:
     def not_dialled(self, opening: _Expected, error: BaseException) -> None:
         """Tell the borrowers. An unexpected error costs no place, and clients no time."""
         self._opening.remove(opening)
-        if isinstance(error, UpstreamFailure):
-            self.owner.dialled(error.fault)
-            failure = error
-        else:
-            failure = UpstreamFailure(UpstreamFault.UNREACHABLE, self.name)
+        failure = dial_failure(self.owner, self.name, error)
         for _, holder in opening.joined:
             self._shares.give_back(holder)
         for borrower, _ in opening.joined:

@@ -8,7 +8,8 @@ from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.h2_pool import StreamPool
 from proxy.upstream.linked_pool import LinkedPool
-from proxy.upstream.pool import Pool, PoolResources, PoolSettings
+from proxy.upstream.pool import Pool
+from proxy.upstream.pooling import PoolResources, PoolSettings
 from proxy.upstream.server import Server, ServerConnections, ServerRules
 from proxy.upstream.tcp_dials import TcpDials
 from proxy.upstream.upstream import Upstream, UpstreamRules

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from proxy.upstream.contracts import Tunnelling
 from proxy.upstream.ejection import EjectionPolicy, EjectionRecord
 from proxy.upstream.failures import UpstreamFault
-from proxy.upstream.pool import PoolFigures, PoolOwner, PoolSettings
+from proxy.upstream.pooling import PoolFigures, PoolOwner, PoolSettings
 from proxy.upstream.slow_start import warmth
 from proxy.upstream.statistics import ServerState, ServerStatistics, StreamCounts
 from proxy.upstream.waiting import Borrower, WaitingLine

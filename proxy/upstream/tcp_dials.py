@@ -9,8 +9,7 @@ from typing import Final
 from proxy.net.byte_stream import TwoWayStream
 from proxy.upstream.carrier import Carrier
 from proxy.upstream.dial import dial_for
-from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import PoolFigures, PoolOwner, PoolResources, PoolSettings
+from proxy.upstream.pooling import PoolFigures, PoolOwner, PoolResources, PoolSettings, dial_failure
 from proxy.upstream.shares import Shares
 from proxy.upstream.statistics import StreamCounts
 from proxy.upstream.waiting import Borrower, WaitingLine
@@ -109,10 +108,7 @@ class TcpDials:
     def not_dialled(self, made: "_TcpDial", error: BaseException) -> None:
         """Tell the borrower."""
         self._over(made)
-        failure = UpstreamFailure(UpstreamFault.UNREACHABLE, self.name)
-        if isinstance(error, UpstreamFailure):
-            self.owner.dialled(error.fault)
-            failure = error
+        failure = dial_failure(self.owner, self.name, error)
         if made.borrower.is_waiting:
             made.borrower.upstream_unavailable(failure)
         if isinstance(error, Exception):  # at the end of the process, when all dials are cancelled, none is begun

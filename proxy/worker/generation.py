@@ -43,7 +43,7 @@ from proxy.signing.tokens import TokenPlan
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
-from proxy.upstream.pool import PoolResources
+from proxy.upstream.pooling import PoolResources
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from proxy.tls.openssl_setup import instances_of
 from proxy.tls.race import SigningServices
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
-from proxy.upstream.pool import PoolResources
+from proxy.upstream.pooling import PoolResources
 from proxy.worker.generation import Generation
 
 # For the last bytes of the connections that the end of a drain closes.

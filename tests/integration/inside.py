@@ -37,7 +37,7 @@ from proxy.tls.race import SigningServices
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
 from proxy.tls.tickets import TicketSecrets
-from proxy.upstream.pool import PoolResources
+from proxy.upstream.pooling import PoolResources
 from proxy.upstream.upstream import Upstream
 from proxy.worker.generation import Generation, build
 from tests.hostile.client import Address, Client

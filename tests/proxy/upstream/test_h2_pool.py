@@ -20,7 +20,7 @@ from proxy.tls.stream import TlsLimits
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.h2_pool import StreamPool
-from proxy.upstream.pool import PoolResources, PoolSettings
+from proxy.upstream.pooling import PoolResources, PoolSettings
 from proxy.upstream.waiting import ServerLimits
 from tests.fakes import LINGER
 from tests.fakes_http import RESPONSES

@@ -20,7 +20,7 @@ from proxy.proxy_protocol.header import Endpoints, ProxyHeader, Relayed
 from proxy.upstream.client_link import ClientLink
 from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.linked_pool import LinkedPool
-from proxy.upstream.pool import PoolResources
+from proxy.upstream.pooling import PoolResources
 from proxy.upstream.waiting import ServerLimits
 from tests.fakes_http import established
 from tests.proxy.upstream.test_pool import Guest, Place

@@ -15,7 +15,8 @@ from proxy.tls.capabilities import survey
 from proxy.upstream.h2_pool import StreamPool
 from proxy.upstream.linked_pool import LinkedPool
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
-from proxy.upstream.pool import Pool, PoolResources
+from proxy.upstream.pool import Pool
+from proxy.upstream.pooling import PoolResources
 from proxy.upstream.server import ServerRules
 from proxy.upstream.statistics import ServerState
 from proxy.upstream.upstream import Upstream

@@ -26,7 +26,8 @@ from proxy.upstream.client_link import NO_LINK, ClientLink
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import Pool, PoolResources, PoolSettings
+from proxy.upstream.pool import Pool
+from proxy.upstream.pooling import PoolResources, PoolSettings
 from proxy.upstream.waiting import ServerLimits
 from tests.fakes import LINGER
 from tests.fakes_http import RESPONSES, RecordingExchange, request_head
@@ -392,39 +393,6 @@ class TestShares:
         with place(connections=1, waiting=0) as pool:
             pool.acquire()
             assert pool.acquire().details == [f"{pool.server.name}: of 1 connections this client holds 1"]
-
-
-class TestFailures:
-    """A server that cannot be reached."""
-
-    def test_every_borrower_hears_of_its_own_failure(self) -> None:
-        with place(connections=1, waiting=3) as pool:
-            pool.refuse()
-            guests = [pool.acquire() for _ in range(4)]
-            pool.settle()
-            for _ in range(4):
-                pool.settle()
-            assert [guest.failures for guest in guests] == [[UpstreamFault.UNREACHABLE]] * 4
-            assert pool.numbers() == {"open": 0, "idle": 0, "dialling": 0, "waiting": 0}
-
-    def test_error_that_nobody_expected_costs_neither_a_place_nor_an_answer(self) -> None:
-        with place(connections=1, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as pool:
-            left, *guests = [pool.acquire() for _ in range(3)]
-            left.leave()
-            for _ in range(3):
-                pool.settle()
-            assert [guest.failures for guest in (left, *guests)] == [[], *[[UpstreamFault.UNREACHABLE]] * 2]
-            assert pool.numbers() == {"open": 0, "idle": 0, "dialling": 0, "waiting": 0}
-            assert len(pool.errors) == 3
-            assert all(isinstance(error, ValueError) for error in pool.errors)
-
-    def test_borrower_that_left_does_not_hear_of_it(self) -> None:
-        with place() as pool:
-            pool.refuse()
-            guest = pool.acquire()
-            guest.leave()
-            pool.settle()
-            assert guest.calls == 0
 
 
 def picked(pool: Place, number: int, is_one: Callable[[Guest], bool]) -> list[Guest]:

@@ -18,7 +18,7 @@ from proxy.net.tasks import Tasks
 from proxy.upstream.carrier import Carrier
 from proxy.upstream.client_link import NO_LINK
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import PoolResources, PoolSettings
+from proxy.upstream.pooling import PoolResources, PoolSettings
 from proxy.upstream.server import Server
 from proxy.upstream.statistics import ServerState
 from proxy.upstream.tcp_dials import TcpCarrier, TcpDials, _TcpDial

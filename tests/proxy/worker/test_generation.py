@@ -11,7 +11,7 @@ from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.capabilities import survey as survey_openssl
-from proxy.upstream.pool import PoolResources
+from proxy.upstream.pooling import PoolResources
 from tests.certificates import DAY, CertificateFiles
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, identity, listener
 from tests.fakes import FakeLoop
