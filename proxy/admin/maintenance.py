@@ -10,28 +10,11 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from proxy.admin.problems import json_answer
+from proxy.admin.problems import CommandRefused, json_answer
 from proxy.routes.error_pages import MOST_BYTES
 
 PAGE_BYTES = MOST_BYTES + 1
 """A page that is one byte too long is still read, so that the answer can say so."""
-
-
-class MaintenanceRefused(Exception):
-    """A command that cannot be done.
-
-    `status` is 400 for an unusable value, 404 for an unknown route, 409 for another obstacle.
-    """
-
-    def __init__(self, status: int, detail: str) -> None:
-        """Remember both."""
-        super().__init__(status, detail)
-        self.status = status
-        self.detail = detail
-
-    def __str__(self) -> str:
-        """The sentence."""
-        return self.detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +32,7 @@ class MaintenanceWish:
 
 
 class MaintenanceControl(Protocol):
-    """The keeper of the list in the parent. Every method may raise `MaintenanceRefused`."""
+    """The keeper of the list in the parent. Every method may raise `CommandRefused`."""
 
     def listed(self) -> dict[str, Any]:
         """All routes that are out of service."""
@@ -97,5 +80,5 @@ class _Maintenance:
 def _route(request: web.Request) -> str:
     route = request.query.get("route", "")
     if not route:
-        raise MaintenanceRefused(400, "route says which route: write it")
+        raise CommandRefused(400, "route says which route: write it")
     return route

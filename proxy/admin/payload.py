@@ -15,25 +15,8 @@ from aiohttp import web
 from proxy.admin.problems import json_answer
 
 
-class PayloadRefused(Exception):
-    """A command that cannot be done.
-
-    `status` is 404 for a missing ring or key, and 409 for another obstacle. The text names it.
-    """
-
-    def __init__(self, status: int, detail: str) -> None:
-        """Remember both."""
-        super().__init__(status, detail)
-        self.status = status
-        self.detail = detail
-
-    def __str__(self) -> str:
-        """The sentence."""
-        return self.detail
-
-
 class PayloadControl(Protocol):
-    """The keeper of the rings in the parent. Every method may raise `PayloadRefused`."""
+    """The keeper of the rings in the parent. Every method may raise `CommandRefused`."""
 
     async def listed(self) -> dict[str, Any]:
         """Every ring with its keys, without secrets."""

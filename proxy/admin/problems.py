@@ -10,6 +10,24 @@ from aiohttp import web
 PROBLEM = "application/problem+json"
 
 
+class CommandRefused(Exception):
+    """A command that cannot be done.
+
+    `status` is 400 for an unusable value, 404 for something that is missing, 409 for another
+    obstacle. The text names it.
+    """
+
+    def __init__(self, status: int, detail: str) -> None:
+        """Remember both."""
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.detail
+
+
 def problem(
     status: int,
     detail: str,

@@ -19,9 +19,9 @@ from proxy.admin.certificates import CertificateCommands, RotationUnderWay, Unkn
 from proxy.admin.contracts import Control, UnknownServer
 from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Visit
 from proxy.admin.listening import admin_socket, metrics_socket, remove_admin_socket
-from proxy.admin.maintenance import PAGE_BYTES, MaintenanceRefused, add_maintenance_routes
-from proxy.admin.payload import PayloadRefused, add_payload_routes
-from proxy.admin.problems import json_answer, problem
+from proxy.admin.maintenance import PAGE_BYTES, add_maintenance_routes
+from proxy.admin.payload import add_payload_routes
+from proxy.admin.problems import CommandRefused, json_answer, problem
 from proxy.admin.settings import AdminSettings
 from proxy.admin.shared_answer import SharedAnswer
 from proxy.observe.events.event import Tell
@@ -243,7 +243,7 @@ def _problems(report: Report) -> Middleware:
             return problem(404, str(error))
         except RotationUnderWay as error:
             return problem(409, str(error))
-        except (PayloadRefused, MaintenanceRefused) as error:
+        except CommandRefused as error:
             return problem(error.status, str(error))
         except Exception as error:  # noqa: BLE001 - it is reported, and the next request gets its answer
             report(error)

@@ -5,7 +5,8 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from config.addresses import Refused, parse_network
-from proxy.admin.maintenance import MaintenanceRefused, MaintenanceWish
+from proxy.admin.maintenance import MaintenanceWish
+from proxy.admin.problems import CommandRefused
 from proxy.figures.totals import how_many
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES, ErrorPage, PageUnusable
@@ -35,17 +36,17 @@ class SupervisorMaintenance:
         return {"routes": [_told(one, configured) for one in self._maintenance.routes]}
 
     async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
-        """Take a route out of service. Raises `MaintenanceRefused`."""
+        """Take a route out of service. Raises `CommandRefused`."""
         configured = self._configured()
         if wish.route not in configured:
-            raise MaintenanceRefused(404, _unknown(wish.route, configured))
+            raise CommandRefused(404, _unknown(wish.route, configured))
         since = next((one.since for one in self._maintenance.routes if one.route == wish.route), self._clock())
         route = MaintainedRoute(
             wish.route, since, _seconds(wish.retry_after), _page(wish), wish.page_is_html, _networks(wish.allowed)
         )
         others = [one for one in self._maintenance.routes if one.route != wish.route]
         if sum(len(one.page) for one in (*others, route)) > _MOST_PAGES_BYTES:
-            raise MaintenanceRefused(
+            raise CommandRefused(
                 409, f"the pages of all routes in maintenance have more than {_MOST_PAGES_BYTES:_} bytes"
             )
         try:
@@ -55,12 +56,12 @@ class SupervisorMaintenance:
         return {**_told(route, configured), **_warning(silent)}
 
     async def end(self, route: str) -> dict[str, Any]:
-        """Put a route back into service. Raises `MaintenanceRefused`."""
+        """Put a route back into service. Raises `CommandRefused`."""
         try:
             silent = await self._maintenance.end(route)
         except KeyError:
             others = ", ".join(one.route for one in self._maintenance.routes) or "none"
-            raise MaintenanceRefused(404, f'route "{route}" is not in maintenance; in maintenance: {others}') from None
+            raise CommandRefused(404, f'route "{route}" is not in maintenance; in maintenance: {others}') from None
         except OSError as error:
             raise self._not_kept(error) from None
         return {"route": route, **_warning(silent)}
@@ -68,10 +69,10 @@ class SupervisorMaintenance:
     def _configured(self) -> frozenset[str]:
         return frozenset(route.entry_name for route in self._served.edition.loaded.config.route)
 
-    def _not_kept(self, error: OSError) -> MaintenanceRefused:
+    def _not_kept(self, error: OSError) -> CommandRefused:
         """The refusal of a change that would not outlive a restart: the parent has not made it."""
         reason = error.strerror or str(error)
-        return MaintenanceRefused(
+        return CommandRefused(
             409,
             f"{self._maintenance.path} cannot be written ({reason}), so nothing was changed: set [rotation] state, or"
             " StateDirectory= of systemd, to a directory that the proxy may write to",
@@ -107,9 +108,7 @@ def _seconds(text: str) -> int:
     if not text:
         return _USUAL_RETRY_SECONDS
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _LONGEST_RETRY_SECONDS or len(text) > 9:
-        raise MaintenanceRefused(
-            400, f"retry_after is {text[:20]!a}: write seconds from 1 to {_LONGEST_RETRY_SECONDS:_}"
-        )
+        raise CommandRefused(400, f"retry_after is {text[:20]!a}: write seconds from 1 to {_LONGEST_RETRY_SECONDS:_}")
     return int(text)
 
 
@@ -117,9 +116,9 @@ def _networks(text: str) -> tuple[str, ...]:
     try:
         found = tuple(str(parse_network(one.strip())) for one in text.split(",")) if text else ()
     except Refused as error:
-        raise MaintenanceRefused(400, f"allow is {text[:60]!a}: write {error.allowed}") from None
+        raise CommandRefused(400, f"allow is {text[:60]!a}: write {error.allowed}") from None
     if len(found) > _MOST_NETWORKS:
-        raise MaintenanceRefused(400, f"allow has {len(found)} networks: write at most {_MOST_NETWORKS}")
+        raise CommandRefused(400, f"allow has {len(found)} networks: write at most {_MOST_NETWORKS}")
     return found
 
 
@@ -127,9 +126,9 @@ def _page(wish: MaintenanceWish) -> str:
     if not wish.page:
         return ""
     if len(wish.page) > MOST_BYTES:
-        raise MaintenanceRefused(400, f"the page has more than {MOST_BYTES:_} bytes")
+        raise CommandRefused(400, f"the page has more than {MOST_BYTES:_} bytes")
     try:
         ErrorPage(wish.page, is_html=wish.page_is_html)
     except PageUnusable as error:
-        raise MaintenanceRefused(400, f"the page is a file {error.found}") from None
+        raise CommandRefused(400, f"the page is a file {error.found}") from None
     return wish.page.decode()

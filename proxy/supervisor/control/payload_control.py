@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from certs.audit.entries import Action
 from config.problems import ConfigError
-from proxy.admin.payload import PayloadRefused
+from proxy.admin.problems import CommandRefused
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadRingExported
@@ -57,7 +57,7 @@ class SupervisorPayload:
         settings = config.ring.get(ring)
         if settings is None:
             known = ", ".join(config.ring) or "none"
-            raise PayloadRefused(404, f'there is no ring "{ring}" that clients are handed; there is {known}')
+            raise CommandRefused(404, f'there is no ring "{ring}" that clients are handed; there is {known}')
         keys = self._rotation.ring(ring).readable
         self._rotation.audit(Action.EXPORT, ring, "its keys were handed out")
         self._tell(PayloadRingExported(ring))
@@ -80,7 +80,7 @@ class SupervisorPayload:
         """The public keys that sign the keys of sessions."""
         edition = self._served.edition
         if not any(suite_of(ring) for ring in edition.payload.rings):
-            raise PayloadRefused(404, "this configuration has no [payload.sessions]")
+            raise CommandRefused(404, "this configuration has no [payload.sessions]")
 
         def read() -> dict[str, str]:
             return self._rotation.store(edition).identity().pinned.as_json()
@@ -92,6 +92,6 @@ async def _translated(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result
     try:
         return await work()
     except NoSuchRing as error:
-        raise PayloadRefused(404, str(error)) from None
+        raise CommandRefused(404, str(error)) from None
     except (NoSuchKey, ConfigError, PayloadStoreUnusable) as error:
-        raise PayloadRefused(409, str(error)) from None
+        raise CommandRefused(409, str(error)) from None

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.maintenance import PAGE_BYTES, MaintenanceRefused, MaintenanceWish
+from proxy.admin.maintenance import PAGE_BYTES, MaintenanceWish
+from proxy.admin.problems import CommandRefused
 from tests.proxy.admin.test_server import Admin, listening
 
 
@@ -35,7 +36,7 @@ async def test_route_has_to_be_named(admin: Admin) -> None:
 
 
 async def test_refusal_is_a_problem(admin: Admin) -> None:
-    admin.control.maintenance.error = MaintenanceRefused(404, "there is no such route")
+    admin.control.maintenance.error = CommandRefused(404, "there is no such route")
     answer = await admin.ask("/maintenance/off?route=x", "POST")
     assert (answer.status, answer.detail) == (404, "there is no such route")
 

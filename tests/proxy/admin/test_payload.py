@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.payload import PayloadRefused
+from proxy.admin.problems import CommandRefused
 from tests.proxy.admin.test_server import Admin, listening
 
 
@@ -45,7 +45,7 @@ async def test_what_is_shown(admin: Admin) -> None:
 
 
 async def test_refusal_is_a_problem(admin: Admin) -> None:
-    admin.control.payload.error = PayloadRefused(409, "it is the active one")
+    admin.control.payload.error = CommandRefused(409, "it is the active one")
     answer = await admin.ask("/payload/chat/2/retire", "POST")
     assert (answer.status, answer.detail) == (409, "it is the active one")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.maintenance import MaintenanceRefused, MaintenanceWish
+from proxy.admin.maintenance import MaintenanceWish
+from proxy.admin.problems import CommandRefused
 from tests.fakes_admin import NOW
 from tests.proxy.commands.test_running import Running, plexigate, running
 
@@ -88,7 +89,7 @@ def test_worker_that_did_not_answer_is_said(running: Running) -> None:
 
 
 def test_refusal_of_the_proxy_is_said(running: Running) -> None:
-    running.control.maintenance.error = MaintenanceRefused(404, "there is no such route")
+    running.control.maintenance.error = CommandRefused(404, "there is no such route")
     for verb in ("on", "off"):
         refused = running.run("maintenance", verb, "x")
         assert (refused.exit_code, "plexigate: there is no such route" in refused.output) == (1, True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.payload import PayloadRefused
+from proxy.admin.problems import CommandRefused
 from tests.proxy.commands.test_running import Running, plexigate, running
 
 __all__ = ["running"]
@@ -60,7 +60,7 @@ def test_identity_is_written_as_json(running: Running) -> None:
 
 
 def test_refusal_is_a_sentence_and_a_status(running: Running) -> None:
-    running.control.payload.error = PayloadRefused(404, 'there is no payload ring "other"')
+    running.control.payload.error = CommandRefused(404, 'there is no payload ring "other"')
     failed = running.run("payload", "rotate", "other")
     assert (failed.exit_code, failed.output) == (1, 'plexigate: there is no payload ring "other"\n')
 

@@ -7,7 +7,8 @@ import pytest
 
 from config.loaded import LoadedConfig
 from config.loader import load
-from proxy.admin.maintenance import MaintenanceRefused, MaintenanceWish
+from proxy.admin.maintenance import MaintenanceWish
+from proxy.admin.problems import CommandRefused
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES
 from proxy.supervisor.control.maintenance_control import SupervisorMaintenance
@@ -134,7 +135,7 @@ async def test_workers_that_did_not_answer_are_told_of(control: SupervisorMainte
 async def test_what_cannot_be_is_refused(
     control: SupervisorMaintenance, kept: Kept, changes: dict[str, Any], status: int, detail: str
 ) -> None:
-    with pytest.raises(MaintenanceRefused) as caught:
+    with pytest.raises(CommandRefused) as caught:
         await control.begin(wish(**changes))
     assert caught.value.status == status
     assert detail in str(caught.value)
@@ -145,7 +146,7 @@ async def test_pages_of_all_routes_together_are_bounded(control: SupervisorMaint
     page = "x" * MOST_BYTES
     for number in range(16):
         kept.by_name[str(number)] = MaintainedRoute(str(number), 5.0, 300, page, page_is_html=True, allowed=())
-    with pytest.raises(MaintenanceRefused, match="more than 4_194_304 bytes"):
+    with pytest.raises(CommandRefused, match="more than 4_194_304 bytes"):
         await control.begin(wish(page=b"x"))
     assert (await control.begin(wish()))["page"] is False
 
@@ -153,7 +154,7 @@ async def test_pages_of_all_routes_together_are_bounded(control: SupervisorMaint
 async def test_what_cannot_be_kept_is_said_with_the_remedy(control: SupervisorMaintenance, kept: Kept) -> None:
     kept.error = FileNotFoundError(2, "No such file or directory")
     for work in (control.begin(wish()), control.end("chat.test/")):
-        with pytest.raises(MaintenanceRefused) as caught:
+        with pytest.raises(CommandRefused) as caught:
             await work
         assert caught.value.status == 409
         assert "/var/lib/x/maintenance.json cannot be written (No such file or directory)" in str(caught.value)
@@ -161,7 +162,7 @@ async def test_what_cannot_be_kept_is_said_with_the_remedy(control: SupervisorMa
 
 
 async def test_route_that_is_not_in_maintenance_cannot_be_put_back(control: SupervisorMaintenance) -> None:
-    with pytest.raises(MaintenanceRefused) as caught:
+    with pytest.raises(CommandRefused) as caught:
         await control.end("chat.test/")
     assert (caught.value.status, str(caught.value)) == (
         404,

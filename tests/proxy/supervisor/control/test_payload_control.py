@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.payload import PayloadRefused
+from proxy.admin.problems import CommandRefused
 from proxy.payload.key_document import PinnedIdentity
 from proxy.payload.keys import PayloadKeys
 from proxy.supervisor.control.payload_control import SupervisorPayload
@@ -52,7 +52,7 @@ async def test_export_is_what_clients_need_and_is_told(case: Case) -> None:
     assert len(base64.urlsafe_b64decode(exported["keys"][0]["key"])) == 32
     assert {"event": "payload_ring_exported", "ring": "chat"} in case.parent.told
     for ring in ("other", ":tickets"):
-        with pytest.raises(PayloadRefused, match="handed; there is chat") as caught:
+        with pytest.raises(CommandRefused, match="handed; there is chat") as caught:
             await case.control.exported(ring)
         assert caught.value.status == 404
 
@@ -62,15 +62,15 @@ async def test_identity_is_that_of_the_document(case: Case) -> None:
     keys = case.parent.edition.payload
     assert pinned.verified(keys.document, NOW.timestamp())
     case.parent.edition = case.parent.edition.with_payload(9, PayloadKeys())
-    with pytest.raises(PayloadRefused, match=r"no \[payload.sessions\]"):
+    with pytest.raises(CommandRefused, match=r"no \[payload.sessions\]"):
         await case.control.identity()
 
 
 async def test_refusals_have_a_status(case: Case) -> None:
     active = case.parent.edition.payload.rings["chat"].active.version
-    with pytest.raises(PayloadRefused) as missing:
+    with pytest.raises(CommandRefused) as missing:
         await case.control.rotate("other")
-    with pytest.raises(PayloadRefused) as active_one:
+    with pytest.raises(CommandRefused) as active_one:
         await case.control.retire("chat", active)
     assert (missing.value.status, active_one.value.status) == (404, 409)
     await case.control.revoke("chat", active)
