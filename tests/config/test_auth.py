@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from config.auth import AuthConfig, BasicAuthConfig
 from config.route import RouteConfig
-from tests.config.test_route_crosschecks import GOOD, check
+from tests.cross_checks import GOOD, check
 
 
 def refused(model: type[AuthConfig | BasicAuthConfig], **keys: Any) -> str:

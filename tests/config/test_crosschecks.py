@@ -5,28 +5,10 @@ import tomllib
 import pytest
 
 from config.crosschecks import cross_check
-from config.omissions import Omissions
 from config.schema import Config
+from tests.cross_checks import GOOD, check
 
-GOOD = """
-[listener.public]
-bind = "127.0.0.1:8443"
-[identity.chat]
-names = ["chat.example.org", "*.chat.example.org"]
-certificate = "chat.pem"
-key = "chat.key"
-[upstream.chat]
-servers = ["http://127.0.0.1:8000"]
-[[route]]
-host = "chat.example.org"
-upstream = "chat"
-"""
 OTHER = '[identity.files]\nnames = ["{}"]\ncertificate = "f.pem"\nkey = "f.key"\n'
-
-
-def check(text: str, *omitted: tuple[str | int, ...]) -> list[str]:
-    config = Config.model_validate(tomllib.loads(text))
-    return [str(problem) for problem in cross_check(config, "f", Omissions(frozenset(omitted)))]
 
 
 def test_a_configuration_that_fits_together_has_no_problem() -> None:

@@ -1,26 +1,8 @@
 """What routes that the proxy answers itself say about each other."""
 
-import tomllib
-
 import pytest
 
-from config.crosschecks import cross_check
-from config.omissions import Omissions
-from config.schema import Config
-
-GOOD = """
-[listener.public]
-bind = "127.0.0.1:8443"
-[identity.chat]
-names = ["chat.example.org", "*.chat.example.org"]
-certificate = "chat.pem"
-key = "chat.key"
-[upstream.chat]
-servers = ["http://127.0.0.1:8000"]
-[[route]]
-host = "chat.example.org"
-upstream = "chat"
-"""
+from tests.cross_checks import GOOD, check
 
 
 def route(more: str, *, host: str = "chat.example.org", path: str = "/old") -> str:
@@ -29,11 +11,6 @@ def route(more: str, *, host: str = "chat.example.org", path: str = "/old") -> s
 
 def redirect(to: str, *, host: str = "chat.example.org", path: str = "/old") -> str:
     return route(f'redirect = {{ to = "{to}" }}', host=host, path=path)
-
-
-def check(text: str) -> list[str]:
-    config = Config.model_validate(tomllib.loads(text))
-    return [str(problem) for problem in cross_check(config, "f", Omissions())]
 
 
 def test_answers_without_a_server_are_fine() -> None:

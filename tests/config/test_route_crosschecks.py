@@ -1,31 +1,8 @@
 """What routes say about each other and about other tables."""
 
-import tomllib
-
 import pytest
 
-from config.crosschecks import cross_check
-from config.omissions import Omissions
-from config.schema import Config
-
-GOOD = """
-[listener.public]
-bind = "127.0.0.1:8443"
-[identity.chat]
-names = ["chat.example.org", "*.chat.example.org"]
-certificate = "chat.pem"
-key = "chat.key"
-[upstream.chat]
-servers = ["http://127.0.0.1:8000"]
-[[route]]
-host = "chat.example.org"
-upstream = "chat"
-"""
-
-
-def check(text: str, *omitted: tuple[str | int, ...]) -> list[str]:
-    config = Config.model_validate(tomllib.loads(text))
-    return [str(problem) for problem in cross_check(config, "f", Omissions(frozenset(omitted)))]
+from tests.cross_checks import GOOD, check
 
 
 def test_a_route_leads_to_an_upstream() -> None:
