@@ -75,7 +75,11 @@ class Screen:
         os.write(self._master, text.encode() + b"\n")
 
     def interrupt(self) -> None:
-        self._program.send_signal(signal.SIGINT)
+        """Ctrl-C, and again if nothing comes of it: a signal just before a read does not end the read."""
+        for _ in range(10):
+            self._program.send_signal(signal.SIGINT)
+            if select.select([self._master], [], [], 5)[0]:
+                break
 
     def end(self) -> int:
         try:
