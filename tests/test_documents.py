@@ -126,6 +126,8 @@ def parse(words: list[str]) -> None:
     while isinstance(command, TyperGroup) and (words or not command.invoke_without_command):
         if words and words[0] in {"--help", "--version"}:
             return
+        if (default := getattr(command, "default_command", None)) and words[:1] and words[0] not in command.commands:
+            words = [default, *words]
         command = command.commands[words.pop(0)]
     if "--help" not in words:
         command.make_context(command.name, words)

@@ -18,6 +18,7 @@ from proxy.commands import alerts, maintenance, password, payload, running
 from proxy.commands.audit import verify
 from proxy.commands.certs import trust
 from proxy.commands.certs.commands import certs_app
+from proxy.commands.doctor import commands as doctor_commands
 from proxy.commands.hsm import commands as hsm_commands
 from proxy.commands.reload import reload_command
 from proxy.commands.route import route_command
@@ -124,6 +125,7 @@ app.command(name="route", epilog="Example: plexigate route plexigate.toml https:
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
 running.register(app)
 password.register(app)
+app.add_typer(doctor_commands.app)
 app.add_typer(verify.app)
 app.add_typer(maintenance.app)
 app.add_typer(payload.app)

@@ -1,0 +1,1 @@
+"""`plexigate doctor`: finds what is wrong before users do."""

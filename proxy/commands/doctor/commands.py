@@ -1,0 +1,97 @@
+"""The command `plexigate doctor`, and the group that its further commands hang on."""
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from config.problems import ConfigError
+from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.problem_table import print_problems
+
+_WRONG: Final = 1
+_UNREADABLE: Final = 2
+# wide enough for every remedy when the output is not a terminal
+_FILE_COLUMNS: Final = 120
+
+
+class _ExaminesByDefault(TyperGroup):
+    """`plexigate doctor FILE` is short for `plexigate doctor examine FILE`."""
+
+    default_command: Final = "examine"
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override] # typer has a click of its own
+        """Insert the command that is meant, unless one is named or help is asked for."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [self.default_command, *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(
+    name="doctor",
+    cls=_ExaminesByDefault,
+    help="Find what is wrong, and what to do about it: plexigate doctor \\[FILE].",
+    epilog="Example: plexigate doctor /etc/plexigate/plexigate.toml. It is short for plexigate doctor examine FILE, which has the options.",
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def _doctor() -> None:
+    """Makes it a group: typer would drop the name of a command that is alone."""
+
+
+@app.command(
+    name=_ExaminesByDefault.default_command,
+    epilog="Example: plexigate doctor plexigate.toml --json | jq '.findings[].remedy'",
+)
+def examine(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The configuration, in TOML.", show_default=False)
+    ] = None,
+    socket: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Path of the admin socket. Default: as in FILE.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+    shows_all: Annotated[bool, typer.Option("--all", help="Show also what is ok or was skipped.")] = False,  # noqa: FBT002 - as above
+    is_strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a warning too.")] = False,  # noqa: FBT002 - as above
+) -> None:
+    """Examine the machine, the configuration, the services that it names, and the
+    running proxy. Lists what is wrong, each with what to do about it.
+
+    It changes nothing, and asks only the services that FILE names. It takes less
+    than a minute. Exits with 0 when nothing is wrong (there may be warnings), with
+    1 for a failure, with 2 when FILE cannot be read.
+    """
+    # imported here: without it the other commands start faster
+    from proxy.commands.doctor.checkups import checkups
+    from proxy.commands.doctor.looking import examined
+    from proxy.commands.doctor.table import print_report
+    from proxy.doctor import examining, report
+    from proxy.supervisor.secrets.safe import now_in_utc
+
+    try:
+        looked_at = examined(file, socket, now_in_utc)
+    except ConfigError as error:
+        print_problems(error.problems, Console(stderr=True))
+        raise typer.Exit(_UNREADABLE) from None
+    console = Console(stderr=True)
+    with console.status("plexigate doctor") as shown:  # silent unless it is a terminal
+
+        def progress(names: Sequence[str]) -> None:
+            shown.update(f"looking at {', '.join(names)}")
+
+        results = examining.examine(checkups(), looked_at, progress)
+    if as_json:
+        typer.echo(json.dumps(report.document(results, looked_at, version("plexigate"), now_in_utc()), indent=2))
+    else:
+        print_report(results, table_console(_FILE_COLUMNS), shows_all=shows_all)
+    if report.is_wrong(results, is_strict=is_strict):
+        raise typer.Exit(_WRONG)

@@ -1,0 +1,37 @@
+"""Finds what `plexigate doctor` examines: the configuration and the running proxy."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from config.loader import survey
+from config.problems import ConfigError
+from proxy.admin.client import AdminRefused, AdminUnreachable, UnixAdminClient, connect
+from proxy.doctor.checkup import AnsweringProxy, Examined
+
+
+def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]) -> Examined:
+    """Read the configuration and find the running proxy.
+
+    Raises `ConfigError` for a file that cannot be read or is no TOML.
+    """
+    configured = None
+    if file is not None:
+        found = survey(file)
+        if found.loaded is None:
+            raise ConfigError(found.problems)
+        configured = found.loaded
+    client = connect(file, socket)
+    try:
+        running, absence = _answering(client), ""
+    except (AdminUnreachable, AdminRefused) as error:
+        running, absence = None, f"no running proxy answers: {error}"
+    return Examined(file, configured, running, absence, now)
+
+
+def _answering(client: UnixAdminClient) -> AnsweringProxy:
+    def ask(path: str) -> dict[str, Any]:
+        return client.agreed(client.get(path))
+
+    return AnsweringProxy(ask("/status"), ask)

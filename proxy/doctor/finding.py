@@ -1,0 +1,77 @@
+"""What a check has found, as a value. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How a subject stands."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """It works today. Look at it in the next days."""
+    FAILURE = "failure"
+    """It does not work, or does not do what the configuration says."""
+    UNKNOWN = "unknown"
+    """The check could not find out."""
+    SKIPPED = "skipped"
+    """The check does not apply here, or lacks what it needs; `found` says which."""
+
+
+class Area(StrEnum):
+    """The heading that a check stands under in the report, in this order."""
+
+    MACHINE = "machine"
+    CONFIGURATION = "configuration"
+    FILES = "files"
+    NETWORK = "network"
+    CERTIFICATES = "certificates"
+    ISSUERS = "issuers"
+    TOKENS = "tokens and keys"
+    UPSTREAMS = "upstreams"
+    RUNNING = "running proxy"
+    HANDSHAKES = "handshakes"
+    SPEED = "speed"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one subject stands.
+
+    `check` names the check, `subject` what it looked at (a file, an address, an identity), `found`
+    what it saw, and `remedy` what to do about it (empty when there is nothing to do). None of them
+    has a secret.
+    """
+
+    check: str
+    subject: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Makes the findings of one check."""
+
+    check: str
+
+    def ok(self, subject: str, found: str) -> Finding:
+        """The subject is as it should be."""
+        return Finding(self.check, subject, State.OK, found)
+
+    def warning(self, subject: str, found: str, remedy: str) -> Finding:
+        """The subject works, and will cause trouble."""
+        return Finding(self.check, subject, State.WARNING, found, remedy)
+
+    def failure(self, subject: str, found: str, remedy: str) -> Finding:
+        """The subject does not work."""
+        return Finding(self.check, subject, State.FAILURE, found, remedy)
+
+    def unknown(self, subject: str, found: str, remedy: str = "") -> Finding:
+        """The check could not find out; `found` says why."""
+        return Finding(self.check, subject, State.UNKNOWN, found, remedy)
+
+    def skipped(self, subject: str, found: str, remedy: str = "") -> Finding:
+        """The check did not look; `found` says why."""
+        return Finding(self.check, subject, State.SKIPPED, found, remedy)
