@@ -15,7 +15,7 @@ from tests.english import NEGATION, RIDDLES, WIDEST_PROSE
 ROOT = Path(__file__).parents[1]
 FOREIGN = {
     # of other authors, in one line
-    Path("docker/demo/payload-libraries.js"),
+    Path("proxy/payload/clients/javascript/payload-libraries.js"),
     # in its style sheet "#" begins a selector and not a comment
     Path("docker/demo/chat.html"),
 }

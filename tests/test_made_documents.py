@@ -41,7 +41,7 @@ def test_each_metric_has_a_row() -> None:
 def test_script_of_a_browser_calls_what_the_library_has() -> None:
     text = (ROOT / "docs/payload.md").read_text(encoding="utf-8")
     found = re.search(r"^```js\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    library = (ROOT / "docker/demo/payload.js").read_text(encoding="utf-8")
+    library = (ROOT / "proxy/payload/clients/javascript/payload.js").read_text(encoding="utf-8")
     assert found is not None
     called = re.findall(r"(?:PayloadClient|client)\.(\w+)\(", found[1])
     assert called == ["session", "fetch", "websocket"]

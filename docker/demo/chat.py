@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,8 @@ from aiohttp import WSCloseCode, web
 from aiohttp.helpers import content_disposition_header
 
 PAGE: Final = Path(__file__).with_name("chat.html").read_text(encoding="utf-8")
-MODULES: Final = {name: Path(__file__).with_name(name).read_bytes() for name in ("payload.js", "payload-libraries.js")}
+_JAVASCRIPT: Final = files("proxy.payload") / "clients" / "javascript"
+MODULES: Final = {name: (_JAVASCRIPT / name).read_bytes() for name in ("payload.js", "payload-libraries.js")}
 
 HISTORY: Final = 50  # messages that a newcomer sees
 NAME_LENGTH: Final = 32

@@ -1,6 +1,6 @@
 """Commands for the key rings of payload encryption.
 
-`plexigate payload list|rotate|retire|revoke|export|identity`.
+`plexigate payload list|rotate|retire|revoke|export|identity|client`.
 """
 
 import json
@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from proxy.commands.payload_clients import ClientLanguage, write_client
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
@@ -49,7 +50,7 @@ def list_rings(config: _Config = None, socket: _Socket = None, as_json: _Json = 
     """List all rings and their keys: version, state, age, number of encrypted
     messages. Shows no secret.
     """
-    document = asked(config, socket, lambda client: client.get("/payload"))
+    document = asked(config, socket, lambda admin: admin.get("/payload"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
@@ -82,7 +83,7 @@ def rotate(ring: _Ring, config: _Config = None, socket: _Socket = None, as_json:
     """Encrypt with a new key from now on. Earlier keys stay valid for as long as
     the configuration allows.
     """
-    answer = asked(config, socket, lambda client: client.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
+    answer = asked(config, socket, lambda admin: admin.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
     _said(answer, f"Ring {ring} encrypts with key {answer['version']}.", as_json=as_json)
 
 
@@ -97,7 +98,7 @@ def retire(
     """Retire a key that no client needs any more. The key that encrypts now
     cannot be retired.
     """
-    answer = asked(config, socket, lambda client: client.post(_path(ring, version, "retire"), {}))
+    answer = asked(config, socket, lambda admin: admin.post(_path(ring, version, "retire"), {}))
     _said(answer, f"Key {version} of ring {ring} is retired.", as_json=as_json)
 
 
@@ -114,7 +115,7 @@ def revoke(
 
     If it is the key that encrypts now, a new one replaces it first.
     """
-    answer = asked(config, socket, lambda client: client.post(_path(ring, version, "revoke"), {}))
+    answer = asked(config, socket, lambda admin: admin.post(_path(ring, version, "revoke"), {}))
     _said(answer, f"Key {version} of ring {ring} is revoked.", as_json=as_json)
 
 
@@ -130,7 +131,7 @@ def export(
     """Write the keys of a ring for its clients. They are secret: they decrypt and
     forge every message of the ring.
     """
-    answer = asked(config, socket, lambda client: client.get(f"/payload/{quote(ring, safe='')}/export"))
+    answer = asked(config, socket, lambda admin: admin.get(f"/payload/{quote(ring, safe='')}/export"))
     text = "\n".join(key["key"] for key in answer["keys"]) if keys_only else json.dumps(answer, indent=2)
     _written(text + "\n", output, replaces=force)
 
@@ -145,8 +146,41 @@ def identity(
     """Write the public keys that clients of sessions pin. They are not secret;
     deliver them unaltered.
     """
-    answer = asked(config, socket, lambda client: client.get("/payload-identity"))
+    answer = asked(config, socket, lambda admin: admin.get("/payload-identity"))
     _written(json.dumps(answer, indent=2) + "\n", output, replaces=force)
+
+
+@app.command(epilog="Example: plexigate payload client --js web/plexigate && plexigate payload client --python vendor")
+def client(
+    python: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write the Python package, which needs only cryptography.", show_default=False
+        ),
+    ] = None,
+    javascript: Annotated[
+        Path | None,
+        typer.Option(
+            "--js", metavar="DIR", help="Write the module for browsers, Node, Deno and Bun.", show_default=False
+        ),
+    ] = None,
+    force: _Force = False,  # noqa: FBT002 - as above
+) -> None:
+    """Write the client for applications, with README, types and license. It needs
+    no running proxy and contains no key.
+    """
+    wanted = {ClientLanguage.PYTHON: python, ClientLanguage.JAVASCRIPT: javascript}
+    directories = {language: directory for language, directory in wanted.items() if directory is not None}
+    if not directories:
+        raise typer.BadParameter("say where to: --python DIR, --js DIR, or both")
+    for language, directory in directories.items():
+        try:
+            paths = write_client(language, directory, replaces=force)
+        except AlreadyThere as error:
+            raise ended(str(error)) from None
+        except OSError as error:
+            raise ended(f'"{error.filename or directory}": {error.strerror}') from None
+        typer.echo(f"{directory} has the {language} client, {len(paths)} files. Begin with {directory / 'README.md'}.")
 
 
 def _path(ring: str, version: int, verb: str) -> str:

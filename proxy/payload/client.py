@@ -22,10 +22,9 @@ from urllib.parse import urlsplit
 from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
 from proxy.payload.channel import MessageCipher, MessageEnvelope
 from proxy.payload.codec import LARGEST_PLAIN, FreshnessWindow, RingCodec
-from proxy.payload.endpoints import message_for
 from proxy.payload.key_document import DocumentRefused, PinnedIdentity
 from proxy.payload.keyring import Keyring, PayloadKeyState, RingKey
-from proxy.payload.sessions import session_key
+from proxy.payload.sessions import message_for, session_key
 from proxy.payload.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
 from proxy.payload.suites import BUILT_IN, Suite, info_of
 

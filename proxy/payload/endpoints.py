@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.sessions import Agreed, Opening, Sessions, decoded, encoded
+from proxy.payload.sessions import Agreed, Opening, Sessions, decoded
 
 if TYPE_CHECKING:
     from proxy.limits.requests import RequestRate
@@ -87,11 +87,6 @@ def _established(sessions: Sessions, body: bytes, now: float) -> Agreed | Openin
 
 def _ticket(agreed: Agreed) -> LocalAnswer:
     return _answer(json.dumps({"ticket": agreed.ticket.decode(), "expires": agreed.expires}).encode())
-
-
-def message_for(suite: str, version: int, message: bytes) -> bytes:
-    """The body of a request for a session."""
-    return json.dumps({"suite": suite, "key": version, "message": encoded(message)}).encode()
 
 
 def _answer(body: bytes) -> LocalAnswer:

@@ -6,6 +6,7 @@ the secret, bound to the suite, the version of our key, and the ticket.
 """
 
 import base64
+import json
 import struct
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
@@ -167,6 +168,11 @@ def decoded(text: str) -> bytes:
 def encoded(octets: bytes) -> str:
     """Octets as base64url without padding."""
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def message_for(suite: str, version: int, message: bytes) -> bytes:
+    """The body of a request for a session."""
+    return json.dumps({"suite": suite, "key": version, "message": encoded(message)}).encode()
 
 
 def _uncounted(_ring: str, _version: int) -> None:

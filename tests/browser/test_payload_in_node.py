@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from proxy.admin.client import UnixAdminClient
+from proxy.commands.payload_clients import ClientLanguage, write_client
 from tests.certificates import Authority
 from tests.integration.stage import Upstream, serving, write_configuration
 from tests.integration.test_payload import backend
 from tests.integration.upstreams import in_thread
 
-DEMO = Path(__file__).parents[2] / "docker" / "demo"
 ROUTES = {
     "chat": 'payload = "require"\npayload_ring = "chat"',
     "bound": 'payload = "require"\npayload_ring = "bound"',
@@ -56,10 +56,11 @@ def test_client_in_node_is_understood_and_understands(tmp_path: Path, version: s
 
 def _run(url: str, keys: dict[str, Any], ca: Path, version: str) -> dict[str, Any]:
     script = Path(__file__).with_name("payload_in_node.js")
-    # Node takes a file for a module by its name or its package
-    modules = [ca.with_name(f"{name}.mjs") for name in ("payload_in_node", "payload", "payload-libraries")]
-    for module, source in zip(modules, (script, DEMO / "payload.js", DEMO / "payload-libraries.js"), strict=True):
-        module.write_bytes(source.read_bytes())
+    client = ca.with_name("client")
+    write_client(ClientLanguage.JAVASCRIPT, client, replaces=False)
+    # beside its package.json, by which Node takes a file for a module
+    (client / script.name).write_bytes(script.read_bytes())
+    modules = [client / name for name in (script.name, "payload.js", "payload-libraries.js")]
     done = subprocess.run(
         ["node", str(modules[0]), url, *map(str, modules[1:]), version],
         input=json.dumps(keys),

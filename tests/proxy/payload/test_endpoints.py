@@ -11,12 +11,11 @@ from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.endpoints import (
     SlowAnswer,
     key_endpoint,
-    message_for,
     session_endpoint,
 )
 from proxy.payload.keyring import Keyring
 from proxy.payload.liboqs import suites_of
-from proxy.payload.sessions import Sessions
+from proxy.payload.sessions import Sessions, message_for
 from proxy.payload.suites import BUILT_IN, info_of
 from tests.payloads import NOW, WINDOW, ring
 from tests.proxy.payload.test_liboqs import package
