@@ -77,7 +77,9 @@ def fed(times: int = 1) -> Counters:
             counters.established("public", result, 0.003)
         for host in range(3):
             counters.established("public", CLASSICAL, 0.002)
-            counters.breaking.add(f"192.0.2.{host}", [(b"User-Agent", OLD_AGENT if host else b"curl/7.68.0")])
+            counters.breaking.add(
+                "public", "chat.test", f"192.0.2.{host}", [(b"User-Agent", OLD_AGENT if host else b"curl/7.68.0")]
+            )
         counters.refused("strict", None)
         counters.failure("strict", "pq_policy")
         counters.failure("public", "timeout")

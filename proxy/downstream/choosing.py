@@ -30,7 +30,7 @@ def take_up(
         requester = request.requester = facts.client_of(fields)
     request_id = (facts.is_trusted and trusted_request_id(fields)) or service.new_request_id()
     if facts.is_unreported:
-        facts.report(requester, request.head, service.counters.breaking)
+        facts.report(requester.address, request.head.headers, service.counters.breaking)
     target = request.admitted(facts.tls, service.runtime.routes)
     if isinstance(target, RequestRefusal):
         return Exchange(client, service, request, request_id), target

@@ -1,6 +1,6 @@
 """The facts about a client for the life of its connection, for upstreams and the log."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +9,6 @@ from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.downstream.told_of import Origin, RequestLink, told_of
 from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import Fields
-from proxy.http.head import RequestHead
 from proxy.http.headers import ForwardedPeer
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import EXEMPT, is_in, network_of
@@ -88,10 +87,11 @@ class ClientFacts(ClientLink):
             return self
         return RequestLink(self.origin, client.address, self.tls)
 
-    def report(self, client: Requester, request: RequestHead, clients: BreakingClients) -> None:
-        """Count a client that `require` would refuse, by its first request."""
+    def report(self, address: str, headers: Iterable[tuple[bytes, bytes]], clients: BreakingClients) -> None:
+        """Count a client that `require` would refuse, by its address and the headers of its first
+        request."""
         self.is_unreported = False
-        clients.add(client.address, request.headers)
+        clients.add(self.listener, self.tls.server_name, address, headers)
 
     def stand(self, policies: Mapping[str, HandshakePolicy]) -> None:
         """Go on under the current policies of the listeners. Raises `NoLongerWelcome`.

@@ -24,6 +24,8 @@ def take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> Ta
         facts.wire = stream.raw
         stream.owner = downstream = Downstream(service, stream, facts)
         return ClientEnding(service, downstream)
+    if facts.is_unreported:
+        facts.report(facts.address, (), service.counters.breaking)
     stream.reads_on = True  # no request ends behind a record
     tcp = TcpConnection(service, stream, TcpVisitor(service, facts))
     tcp.begin()

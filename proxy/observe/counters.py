@@ -129,9 +129,11 @@ def _no_losses() -> tuple[int, int]:
 class Counters:
     """All counters of a worker."""
 
-    def __init__(self, log_losses: Callable[[], tuple[int, int]] = _no_losses) -> None:
+    def __init__(
+        self, log_losses: Callable[[], tuple[int, int]] = _no_losses, breaking: BreakingClients | None = None
+    ) -> None:
         """`log_losses` returns the lines of the log that were lost, and the failed attempts to
-        write it."""
+        write it. `breaking` counts the clients that the policy `require` would refuse."""
         self._log_losses = log_losses
         self._handshakes: Counter[tuple[str, str, str, str, bool]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
@@ -140,8 +142,7 @@ class Counters:
         self._http_2_seconds = Histogram(REQUEST_SECONDS)
         self._signing: dict[str, Histogram] = {}
         self._tokens: dict[str, TokenCounters] = {}
-        self.breaking = BreakingClients()
-        """Clients that the policy `require` would refuse."""
+        self.breaking = breaking or BreakingClients()
         self.loop_lag = Histogram(LAG_SECONDS)
         self.swaps = 0
         """Configurations that the worker took over."""
@@ -243,6 +244,7 @@ class Counters:
             "log": [{"dropped": dropped, "errors": errors}],
             "swaps": [{"count": self.swaps}],
             "breaking": self.breaking.snapshot(),
+            "breaking_connections": self.breaking.rows(),
         }
 
     def _connections(self) -> dict[str, Any]:

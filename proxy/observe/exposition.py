@@ -35,14 +35,15 @@ def families(scrape: Scrape) -> dict[str, Rows]:
     the parent."""
     retained = scrape.retained or {}
     counted = merge([retained, *(worker.snapshot for worker in scrape.workers)])
-    breaking = counted.pop("breaking", None)
+    counted.pop("breaking", None)
+    breaking = sum(row["count"] for row in counted.get("breaking_connections", ()))
     dropped, errors = scrape.log_losses
     return {
         **counted,
         "log": merge_rows([*counted.get("log", ()), {"dropped": dropped, "errors": errors}]),
         **_servers(scrape, retained.get("servers", ())),
         "audit": [scrape.audit] if scrape.audit else [],
-        "breaking_total": [] if breaking is None else [{"count": breaking["agents"]["total"]}],
+        "breaking_total": [{"count": breaking}] if "breaking_connections" in counted else [],
         "build": [{"version": scrape.version, "count": 1}],
         "process": [
             {

@@ -11,8 +11,8 @@ from math import isinf
 from typing import Any, Final
 
 from proxy.figures.histogram import LAG_SECONDS, quantile
+from proxy.observe.breaking import merge_breaking, merge_kinds
 from proxy.observe.exposition import families
-from proxy.observe.merging import merge
 from proxy.observe.request_figures import protocol_figures, route_figures
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
@@ -132,19 +132,24 @@ def _handshakes(rows: Rows) -> dict[str, Any]:
 
 
 def _breaking(scrape: Scrape) -> dict[str, Any]:
-    """Return the clients that `pq = "require"` would refuse.
+    """Return the clients that `pq = "require"` would refuse, from the day `since` on: workers
+    remember two days. `doctor readiness` has more.
 
     The count of an entry is at most `error` too high. Every client with more connections than
     `error_at_most` is listed.
     """
     snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
-    merged = merge([{"breaking": one["breaking"]} for one in snapshots if "breaking" in one]).get("breaking")
-    if merged is None:
-        return {"connections": 0, "error_at_most": 0, "networks": [], "user_agents": []}
+    days = merge_breaking([one["breaking"] for one in snapshots if "breaking" in one])
+    found = [summaries for listeners in days.values() for summaries in listeners.values()]
+    if not found:
+        return {"since": None, "connections": 0, "error_at_most": 0, "names": [], "networks": [], "user_agents": []}
+    merged = merge_kinds(found)
     agents = merged["agents"]
     return {
+        "since": min(days),
         "connections": agents["total"],
         "error_at_most": agents["total"] // agents["capacity"],
+        "names": _entries(merged["names"]["entries"], "name"),
         "networks": _entries(merged["networks"]["entries"], "network"),
         "user_agents": _entries(agents["entries"], "user_agent"),
     }

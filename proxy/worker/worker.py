@@ -24,6 +24,7 @@ from proxy.net.deadlines import Deadlines
 from proxy.net.in_thread import in_thread
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
+from proxy.observe.breaking import BreakingClients, day_of
 from proxy.observe.counters import Counters
 from proxy.observe.events.event import Event, Tell
 from proxy.observe.events.process import Drained, UnexpectedError
@@ -66,6 +67,10 @@ class Parent(Protocol):
         """Tell the keys, by their URIs, that this process does not find in a token that works."""
 
 
+def _today() -> str:
+    return day_of(time.time())  # noqa: TID251 - a driver
+
+
 class Worker:
     """Serves by one generation until another one replaces it, or until it is drained."""
 
@@ -82,7 +87,7 @@ class Worker:
         self._generation = generation
         generation.payload_uses.revoke(generation.payload_revoked)
         self._log = log
-        self.counters = Counters(log.losses)
+        self.counters = Counters(log.losses, BreakingClients(_today))
         self._lag = LoopLag(loop, time.perf_counter, self.counters.loop_lag)
         self._deadlines = Deadlines(loop)
         self._tasks = Tasks(loop, self.unexpected)

@@ -175,9 +175,10 @@ def _handshakes(handshakes: Document, failures: Mapping[str, int]) -> Table:
 
 def _breaking(breaking: Document) -> Iterator[RenderableType]:
     if not breaking["connections"]:
-        yield Text("\npq = require would refuse none of the connections so far.", "green")
+        yield Text("\npq = require would refuse none of the connections of today and yesterday.", "green")
         return
-    yield Text(f"\n{how_many(breaking['connections'], 'connection')} would be refused under pq = require:", "yellow")
+    connections = how_many(breaking["connections"], "connection")
+    yield Text(f"\n{connections} since {breaking['since']} would be refused under pq = require:", "yellow")
     for title, key in (("By user agent", "user_agent"), ("By network", "network")):
         table = titled_table(title, key.replace("_", " "), ">connections", ">of these uncertain")
         entries = breaking[f"{key}s"]

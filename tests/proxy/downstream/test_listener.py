@@ -95,7 +95,7 @@ class TestAccepting:
             for _ in range(2):
                 client.sock.send(client.sealed(b"GET / HTTP/1.1\r\nHost: other.test\r\nUser-Agent: old/1.0\r\n\r\n"))
                 world.loop.settle()
-        breaking = world.counters.breaking.snapshot()
+        (breaking,) = [day["public"] for day in world.counters.breaking.snapshot().values()]
         assert breaking["networks"]["entries"] == [["127.0.0.0/24", 1, 0]]
         assert breaking["agents"]["entries"] == [["old/1.0", 1, 0]]
 

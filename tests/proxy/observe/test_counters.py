@@ -211,12 +211,13 @@ def test_what_the_process_itself_knows_is_told() -> None:
     counters = Counters(lambda: (3, 1))
     counters.swaps += 2
     counters.loop_lag.observe(0.2)
-    counters.breaking.add("192.0.2.1", [(b"User-Agent", b"old")])
+    counters.breaking.add("public", None, "192.0.2.1", [(b"User-Agent", b"old")])
     snapshot = counters.snapshot()
     assert snapshot["log"] == [{"dropped": 3, "errors": 1}]
     assert snapshot["swaps"] == [{"count": 2}]
     assert snapshot["loop_lag"][0]["sum"] == 0.2
-    assert snapshot["breaking"]["agents"]["entries"] == [["old", 1, 0]]
+    assert snapshot["breaking"]["1970-01-01"]["public"]["agents"]["entries"] == [["old", 1, 0]]
+    assert snapshot["breaking_connections"] == [{"listener": "public", "count": 1}]
     assert Counters().snapshot()["log"] == [{"dropped": 0, "errors": 0}]
 
 
@@ -232,4 +233,4 @@ def test_a_snapshot_is_json_and_does_not_change() -> None:
 
 def test_nothing_counted_is_nothing_listed() -> None:
     snapshot = Counters().snapshot()
-    assert {family for family, rows in snapshot.items() if rows} == {"loop_lag", "log", "swaps", "breaking"}
+    assert {family for family, rows in snapshot.items() if rows} == {"loop_lag", "log", "swaps"}

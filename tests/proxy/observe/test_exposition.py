@@ -180,7 +180,9 @@ def test_thousands_of_made_up_names_and_paths_make_no_series(warm: Counters) -> 
             warm.request(replace(REQUEST, connection=client, target=target, route=None, status=400, error=name))
             warm.established("public", replace(CLASSICAL, server_name=name), 0.001)
             warm.refused("strict", None)
-            warm.breaking.add(f"10.{number % 256}.{number // 256}.1", [(b"User-Agent", name.encode("utf-8"))])
+            warm.breaking.add(
+                "public", name, f"10.{number % 256}.{number // 256}.1", [(b"User-Agent", name.encode("utf-8"))]
+            )
     after = scrape(worker(0, warm))
     assert series(after) == before
     assert "evil" not in exposition(after).decode()
@@ -196,5 +198,5 @@ def test_no_name_makes_a_series(name: str, agent: bytes, status: int) -> None:
     before = series(scrape(worker(0, counters)))
     counters.request(replace(REQUEST, connection=replace(CLIENT, name=name), route=None, status=status, error=name))
     counters.established("public", replace(HYBRID, server_name=name), 0.001)
-    counters.breaking.add("192.0.2.1", [(b"User-Agent", agent)])
+    counters.breaking.add("public", name, "192.0.2.1", [(b"User-Agent", agent)])
     assert series(scrape(worker(0, counters))) == before

@@ -39,10 +39,10 @@ def test_a_family_that_only_one_has_is_kept() -> None:
 
 
 def test_who_would_break_is_merged_by_its_own_rule() -> None:
-    breaking = BreakingClients()
-    breaking.add("192.0.2.1", [])
+    breaking = BreakingClients(lambda: "2026-11-28")
+    breaking.add("public", None, "192.0.2.1", [])
     merged = merge([{"breaking": breaking.snapshot()}, {}, {"breaking": breaking.snapshot()}])
-    assert merged["breaking"]["networks"]["entries"] == [["192.0.2.0/24", 2, 0]]
+    assert merged["breaking"]["2026-11-28"]["public"]["networks"]["entries"] == [["192.0.2.0/24", 2, 0]]
 
 
 SERVER: dict[str, Any] = {
@@ -84,8 +84,8 @@ def test_of_servers_the_totals_are_added_whatever_state_each_worker_saw() -> Non
 def test_of_a_worker_that_is_gone_counts_stay_and_gauges_do_not() -> None:
     retained = Retained()
     assert retained.snapshot == {}
-    breaking = BreakingClients()
-    breaking.add("192.0.2.1", [])
+    breaking = BreakingClients(lambda: "2026-11-28")
+    breaking.add("public", None, "192.0.2.1", [])
     retained.keep(
         {"connections": [{"listener": "public", "accepted": 7, "open": 3}], "breaking": breaking.snapshot()}, [SERVER]
     )
@@ -95,7 +95,7 @@ def test_of_a_worker_that_is_gone_counts_stay_and_gauges_do_not() -> None:
     total = retained.total([json.loads(json.dumps(live))])
     assert total["connections"] == [{"listener": "public", "accepted": 10, "open": 2}]
     assert total["response_buffer"] == [{"held": 0, "shortages": 4}]
-    assert total["breaking"]["agents"]["total"] == 1
+    assert total["breaking"]["2026-11-28"]["public"]["agents"]["total"] == 1
     assert total["servers"] == retained.snapshot["servers"] == server_totals([SERVER])
 
 

@@ -103,8 +103,10 @@ def test_who_would_break_under_require() -> None:
     retained = Retained()
     retained.keep(fed().snapshot())
     assert status(scrape(retained=retained))["breaking_under_require"] == {
+        "since": "1970-01-01",
         "connections": 15,
         "error_at_most": 0,
+        "names": [{"name": "chat.test", "connections": 15, "error": 0}],
         "networks": [{"network": "192.0.2.0/24", "connections": 15, "error": 0}],
         "user_agents": [
             {"user_agent": "OldChat/1.4 (Windows NT 6.1)", "connections": 10, "error": 0},

@@ -107,7 +107,7 @@ def test_tokens_with_what_is_wrong() -> None:
 def test_a_proxy_that_has_just_begun() -> None:
     starting = replace(worker(0, Counters()), snapshot={}, servers=[server(requests=0)])
     text = shown(status(Scrape(NOW, NOW, "0.1.0", 1, [starting])))
-    assert "pq = require would refuse none of the connections so far." in text
+    assert "pq = require would refuse none of the connections of today and yesterday." in text
     assert "reloads: none" in text
     assert "Certificates" not in text
     assert lines(text, "hybrid") == [
@@ -120,7 +120,7 @@ def test_a_proxy_that_has_just_begun() -> None:
 def test_the_rest_of_a_long_list_is_counted() -> None:
     counters = fed()
     for number in range(20):
-        counters.breaking.add(f"198.51.{number}.1", [(b"User-Agent", f"agent/{number}".encode())])
+        counters.breaking.add("public", None, f"198.51.{number}.1", [(b"User-Agent", f"agent/{number}".encode())])
     text = shown(status(scrape(worker(0, counters))))
     assert "and 12 more, see --json" in text
     assert "and 11 more, see --json" in text
@@ -128,7 +128,7 @@ def test_the_rest_of_a_long_list_is_counted() -> None:
 
 def test_what_a_client_says_is_shown_and_not_obeyed() -> None:
     counters = fed()
-    counters.breaking.add("198.51.100.1", [(b"User-Agent", b"[bold red]x[/] \x1b[2J [link=http://a]")])
+    counters.breaking.add("public", None, "198.51.100.1", [(b"User-Agent", b"[bold red]x[/] \x1b[2J [link=http://a]")])
     assert "[bold red]x[/] ?[2J [link=http://a]" in shown(status(scrape(worker(0, counters))))
 
 
