@@ -22,6 +22,7 @@ from proxy.observe.merging import Retained
 from proxy.observe.readiness import READY, Readiness
 from proxy.observe.scrape import (
     CertificateFacts,
+    ConfigurationFacts,
     ListenerFacts,
     MaintenanceFacts,
     RotationFacts,
@@ -178,6 +179,8 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
         alerts=(DOWN,),
         alert_deliveries={("webhook", "ok"): 3, ("webhook", "failed"): 1},
         maintenance=(MaintenanceFacts("chat.test/", NOW - 90.0),),
+        configuration=ConfigurationFacts("/etc/plexigate/plexigate.toml", "ab" * 32, NOW - 3 * DAY),
+        pid=3_999,
     )
 
 
@@ -229,6 +232,10 @@ class FakePayload:
         self._tell("export", ring)
         keys = [{"version": 2, "state": "active", "key": "b2"}, {"version": 1, "state": "valid", "key": "b1"}]
         return {"ring": ring, "bind": False, "envelope": "none", "max_age_seconds": 60.0, "keys": keys}
+
+    async def tested(self) -> dict[str, Any]:
+        """One key that works."""
+        return {"keys": [{"ring": "chat", "version": 2, "state": "active", "fault": None}]}
 
     async def identity(self) -> dict[str, str]:
         """Something to pin."""

@@ -6,6 +6,7 @@ POST /payload/RING/VERSION/retire        no more messages under it
 POST /payload/RING/VERSION/revoke        the same at once, and for good
 GET  /payload/RING/export                the keys themselves, for clients
 GET  /payload-identity                   what clients of sessions pin
+GET  /payload-test                       whether each key encrypts and decrypts, without secrets
 """
 
 from typing import Any, Protocol
@@ -36,12 +37,16 @@ class PayloadControl(Protocol):
     async def identity(self) -> dict[str, str]:
         """The public keys that sign the keys of sessions."""
 
+    async def tested(self) -> dict[str, Any]:
+        """Whether each key of each ring encrypts and decrypts."""
+
 
 def add_payload_routes(router: web.UrlDispatcher, control: PayloadControl) -> None:
     """Add the routes."""
     routes = _Payload(control)
     router.add_get("/payload", routes.listed)
     router.add_get("/payload-identity", routes.identity)
+    router.add_get("/payload-test", routes.tested)
     router.add_post("/payload/{ring}/rotate", routes.rotate)
     router.add_get("/payload/{ring}/export", routes.exported)
     router.add_post(r"/payload/{ring}/{version:\d{1,9}}/retire", routes.retire)
@@ -57,6 +62,9 @@ class _Payload:
 
     async def identity(self, _request: web.Request) -> web.Response:
         return json_answer(await self._control.identity())
+
+    async def tested(self, _request: web.Request) -> web.Response:
+        return json_answer(await self._control.tested())
 
     async def rotate(self, request: web.Request) -> web.Response:
         ring = request.match_info["ring"]

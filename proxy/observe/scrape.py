@@ -131,6 +131,16 @@ class MaintenanceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigurationFacts:
+    """The configuration that is served: its file, the SHA-256 of its content in hexadecimal, and
+    when it was read, in UNIX seconds."""
+
+    file: str
+    sha256: str
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerFacts:
     """What one listener offers, and its addresses."""
 
@@ -149,6 +159,7 @@ class Scrape:
     `generation`: number of the served configuration. `log_losses`: lines that the parent lost, and
     its failed attempts to write or open the log. `audit`: counts of audit log lines, empty without
     an audit log. `alert_deliveries`: attempts to send an alert, by receiver and result.
+    `pid` is that of the parent.
     """
 
     now: float
@@ -172,3 +183,5 @@ class Scrape:
     readiness: Readiness = READY
     alerts: Sequence[OpenAlert] = ()
     alert_deliveries: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    configuration: ConfigurationFacts | None = None
+    pid: int = 0

@@ -25,11 +25,14 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def status(scrape: Scrape) -> dict[str, Any]:
-    """Return the document. Times are in seconds; `started_at` and `expires_at` are UNIX seconds."""
+    """Return the document. Times are in seconds; `started_at`, `read_at` and `expires_at` are UNIX
+    seconds."""
     rows = families(scrape)
     return {
         "version": scrape.version,
+        "pid": scrape.pid,
         "generation": scrape.generation,
+        "configuration": None if scrape.configuration is None else asdict(scrape.configuration),
         "started_at": scrape.started_at,
         "uptime_seconds": scrape.now - scrape.started_at,
         "readiness": scrape.readiness.as_json(),

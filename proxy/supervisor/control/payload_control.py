@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from certs.audit.entries import Action
@@ -13,6 +14,7 @@ from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadRingExported
 from proxy.payload.keyring import NoSuchKey
 from proxy.payload.keys import suite_of
+from proxy.payload.self_test import RingKeyTrial, trials
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
 from proxy.supervisor.secrets.payload_store import PayloadStoreUnusable
@@ -86,6 +88,15 @@ class SupervisorPayload:
             return self._rotation.store(edition).identity().pinned.as_json()
 
         return await _translated(lambda: in_thread(self._loop, read))
+
+    async def tested(self) -> dict[str, Any]:
+        """Whether each key of each ring encrypts and decrypts; shows no secret, counts no use."""
+        rings = self._served.edition.payload.rings
+
+        def test() -> list[RingKeyTrial]:
+            return [one for ring in rings.values() for one in trials(ring)]
+
+        return {"keys": [asdict(one) for one in await in_thread(self._loop, test)]}
 
 
 async def _translated(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:

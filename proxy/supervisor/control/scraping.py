@@ -1,5 +1,7 @@
 """A scrape: the counts of all workers and the figures of the parent at one moment."""
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -8,10 +10,18 @@ from typing import Final
 
 from config.plain import PLAIN_LISTENER
 from proxy.observe.merging import Retained
-from proxy.observe.scrape import ListenerFacts, MaintenanceFacts, Scrape, WorkerScrape, WorkerState
+from proxy.observe.scrape import (
+    ConfigurationFacts,
+    ListenerFacts,
+    MaintenanceFacts,
+    Scrape,
+    WorkerScrape,
+    WorkerState,
+)
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.alerts.alerting import Alerting
 from proxy.supervisor.control.ability import Ability
+from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.maintenance import Maintenance
 from proxy.supervisor.reporting import wall_clock
@@ -74,6 +84,8 @@ class Scraping:
             readiness=await self.ability.readiness(),
             alerts=self.alerting.open,
             alert_deliveries=self.alerting.deliveries,
+            configuration=_configuration(self.served.edition),
+            pid=os.getpid(),
         )
 
     def _listeners(self) -> Iterator[ListenerFacts]:
@@ -96,6 +108,11 @@ class Scraping:
             rss_bytes=_resident_bytes(worker.pid),
             state=state if has_told else WorkerState.SILENT,
         )
+
+
+def _configuration(edition: Edition) -> ConfigurationFacts:
+    digest = hashlib.sha256(edition.content).hexdigest()
+    return ConfigurationFacts(str(edition.loaded.file.path), digest, edition.read_at.timestamp())
 
 
 def _resident_bytes(pid: int) -> int:

@@ -42,6 +42,8 @@ async def test_what_is_asked_is_done(
 async def test_what_is_shown(admin: Admin) -> None:
     assert [ring["name"] for ring in (await admin.ask("/payload")).json["rings"]] == ["chat"]
     assert (await admin.ask("/payload/chat/export")).json["ring"] == "chat"
+    tested = {"ring": "chat", "version": 2, "state": "active", "fault": None}
+    assert (await admin.ask("/payload-test")).json == {"keys": [tested]}
 
 
 async def test_refusal_is_a_problem(admin: Admin) -> None:
@@ -51,7 +53,7 @@ async def test_refusal_is_a_problem(admin: Admin) -> None:
 
 
 async def test_keys_are_not_for_who_only_monitors(admin: Admin) -> None:
-    for path in ("/payload", "/payload/chat/export", "/payload-identity"):
+    for path in ("/payload", "/payload/chat/export", "/payload-identity", "/payload-test"):
         assert (await admin.ask(path, over_tcp=True)).status == 404
     assert (await admin.ask("/payload/chat/x/revoke", "POST")).status == 404
     assert admin.control.payload.told == []

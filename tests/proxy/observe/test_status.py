@@ -19,6 +19,9 @@ def test_it_is_json() -> None:
 def test_the_process() -> None:
     document = status(scrape())
     assert (document["version"], document["generation"], document["uptime_seconds"]) == ("0.1.0", 2, 3 * DAY)
+    read = {"file": "/etc/plexigate/plexigate.toml", "sha256": "ab" * 32, "read_at": NOW - 3 * DAY}
+    assert (document["pid"], document["configuration"]) == (3_999, read)
+    assert status(Scrape(NOW, NOW, "0.1.0", 1, []))["configuration"] is None
     assert (document["started_at"], document["worker_restarts"]) == (NOW - 3 * DAY, 1)
     assert document["reloads"] == {"ok": 1, "failed": 2}
 

@@ -57,6 +57,14 @@ async def test_export_is_what_clients_need_and_is_told(case: Case) -> None:
         assert caught.value.status == 404
 
 
+async def test_each_key_is_tried_and_no_use_is_counted(case: Case) -> None:
+    before = case.parent.edition.payload
+    keys = (await case.control.tested())["keys"]
+    assert {one["ring"] for one in keys} == {"chat", ":tickets", ":kem:MLKEM768-X25519"}
+    assert {one["fault"] for one in keys} == {None}
+    assert case.parent.edition.payload == before
+
+
 async def test_identity_is_that_of_the_document(case: Case) -> None:
     pinned = PinnedIdentity.from_json(await case.control.identity())
     keys = case.parent.edition.payload

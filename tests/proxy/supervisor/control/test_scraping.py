@@ -1,6 +1,7 @@
 """A scrape of a running parent: what each worker counts, and what the parent knows."""
 
 import asyncio
+import hashlib
 import os
 import signal
 from importlib.metadata import version
@@ -25,6 +26,11 @@ class TestScrape:
             assert scrape.version == version("plexigate")
             assert scrape.started_at <= scrape.now <= wall_clock()
             assert (scrape.generation, scrape.restarts, scrape.reloads) == (1, 0, {})
+            assert scrape.pid == os.getpid()
+            assert scrape.configuration is not None
+            edition = run.supervisor.served.edition
+            assert scrape.configuration.sha256 == hashlib.sha256(edition.content).hexdigest()
+            assert scrape.configuration.file == str(edition.loaded.file.path)
             (public,) = scrape.listeners
             assert (public.name, public.pq) == ("public", "prefer")
             assert list(public.addresses) == run.supervisor.crew.sockets.by_listener["public"]
