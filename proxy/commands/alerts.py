@@ -68,7 +68,7 @@ def alert_table(document: Mapping[str, Any]) -> Table:
 
 @app.command("test", epilog="Example: plexigate alerts test && echo arrived")
 def send_test(config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
-    """Send a test alert to each receiver of [alerts], by the running proxy.
+    """Send a test alert to each receiver of \\[alerts], by the running proxy.
 
     Exits with 0 if each one took it, with 1 if one did not, or if there is none.
     """

@@ -14,7 +14,7 @@ from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
-from proxy.commands import alerts, maintenance, password, payload, running
+from proxy.commands import alerts, completion, maintenance, password, payload, running
 from proxy.commands.audit import verify
 from proxy.commands.certs import trust
 from proxy.commands.certs.commands import certs_app
@@ -30,7 +30,7 @@ from proxy.tls.libssl import InterpreterUnsuitable
 app = typer.Typer(
     name="plexigate",
     help="A TLS 1.3 reverse proxy for chat servers, with post-quantum hybrid key exchange.",
-    epilog="Start with: plexigate check FILE, then: plexigate run FILE. config/example.toml explains every key of FILE.",
+    epilog="Start with: plexigate check FILE, then: plexigate run FILE. The manual page plexigate.toml(5) explains every key of FILE.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -126,6 +126,7 @@ app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(re
 running.register(app)
 password.register(app)
 app.add_typer(doctor_commands.app)
+completion.register(app)
 app.add_typer(verify.app)
 app.add_typer(maintenance.app)
 app.add_typer(payload.app)

@@ -153,5 +153,5 @@ def test_version() -> None:
 def test_help_says_how_to_begin() -> None:
     result = plexigate("--help")
     assert result.exit_code == 0
-    for word in ("run", "check", "example.toml"):
+    for word in ("run", "check", "plexigate.toml(5)"):
         assert word in result.stdout
