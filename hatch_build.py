@@ -1,4 +1,6 @@
-"""Compiles the hot path with mypyc: a build hook of hatch, and the compiled code that `./dev` runs.
+"""What a wheel has beside the sources: the hot path compiled with mypyc, manual pages, completions.
+
+This is a build hook of hatch, and makes the compiled code that `./dev` runs.
 
 One source, two ways to run it. `[tool.plexigate]` in pyproject.toml lists the modules. A wheel has
 them compiled if a C compiler is there; otherwise it has the sources alone, and the build says so
@@ -15,6 +17,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,12 +27,14 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, contextmanager, redirect_stdout
+from email.utils import parsedate_to_datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.builders.utils import get_reproducible_timestamp
 
 _ROOT: Final = Path(__file__).parent
 _PACKAGES: Final = ("proxy", "certs", "config")
@@ -45,24 +50,31 @@ class NotCompiled(Exception):
 
 
 class CompiledHotPath(BuildHookInterface[Any]):
-    """Adds the compiled modules to a wheel."""
+    """Adds the compiled modules, manual pages and completions to a wheel."""
 
     PLUGIN_NAME = "custom"
 
     def dependencies(self) -> list[str]:
-        """What the compiler needs: itself, and what the sources import, for their types."""
-        if self.target_name != "wheel" or _is_refused() or _what_is_missing():
+        """What the compiler needs: itself, and what the sources import, for their types. The command
+        line is imported for its manual pages.
+        """
+        if self.target_name != "wheel" or _is_refused():
             return []
         project = _settings()["project"]
         compilers = [one for one in project["optional-dependencies"]["dev"] if one.startswith("mypy[mypyc]")]
-        return [*compilers, *project["dependencies"]]
+        return [*([] if _what_is_missing() else compilers), *project["dependencies"]]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, unless the install is editable: that one runs the sources."""
         if self.target_name != "wheel" or version == "editable":
             return
-        self._built = tempfile.TemporaryDirectory(prefix="plexigate-compiled-")
-        place = Path(self._built.name)
+        self._built = tempfile.TemporaryDirectory(prefix="plexigate-built-")
+        place, beside = Path(self._built.name, "compiled"), Path(self._built.name, "beside")
+        place.mkdir()
+        if reason := _why_no_data_files(beside, self.metadata.version):
+            self.app.display_warning(f"Plexigate is built without manual pages and completions: {reason}")
+        else:
+            build_data["shared_data"][str(beside / "share")] = "share"
         reason = "PLEXIGATE_PURE=1 is set" if _is_refused() else _why_not(place)
         if reason:
             self.app.display_warning(f"Plexigate is built without compiled code, and slower so: {reason}")
@@ -88,6 +100,31 @@ def _why_not(place: Path) -> str:
     except NotCompiled as error:
         return str(error)
     return ""
+
+
+def _why_no_data_files(place: Path, version: str) -> str:
+    """Write manual pages and completions below `place`.
+
+    Returns why that was not possible, or an empty text.
+    """
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SOURCE_DATE_EPOCH": str(_source_date())}
+    command = [sys.executable, "-P", "-B", "-m", "proxy.commands.data_files", str(place), version]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
+    return (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
+
+
+def _source_date() -> int:
+    """SOURCE_DATE_EPOCH, or else the date of the last entry in the changelog of the Debian package.
+
+    An image is built without that changelog; the pages there have the date that hatch gives files.
+    """
+    changelog = _ROOT / "debian" / "changelog"
+    if "SOURCE_DATE_EPOCH" not in os.environ and changelog.exists():
+        date = re.search(r"^ -- .*>  (.*)$", changelog.read_text(encoding="utf-8"), re.MULTILINE)
+        if date is not None:
+            return int(parsedate_to_datetime(date[1]).timestamp())
+    return get_reproducible_timestamp()
 
 
 def compiled_packages() -> Path:
