@@ -119,7 +119,7 @@ def holder_of(bind: Bind, running: RunningAddresses, proc: Path) -> Holder:
 
 def _service_manager(bind: Bind, proc: Path) -> Holder:
     """Whether the first process of the machine listens there, as far as this user can see."""
-    sockets = list(_listening(bind.port, proc))
+    sockets = list(listening(bind.port, proc))
     try:
         held = {str(one.readlink()) for one in (proc / "1/fd").iterdir()}
     except OSError:
@@ -129,7 +129,7 @@ def _service_manager(bind: Bind, proc: Path) -> Holder:
     return Holder.OURS if is_held else Holder.ANOTHER
 
 
-def _listening(port: int, proc: Path) -> Iterator[tuple[str, int]]:
+def listening(port: int, proc: Path) -> Iterator[tuple[str, int]]:
     """Inode and user of each socket that listens on a port (proc_net_tcp(5))."""
     for table in ("tcp", "tcp6"):
         try:

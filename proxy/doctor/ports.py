@@ -1,0 +1,98 @@
+"""Each address of the configuration: bound by the running proxy, by another program, or free."""
+
+import errno
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from config.addresses import Bind, Refused, parse_bind
+from proxy.admin.held_addresses import addresses_of, listening
+from proxy.doctor.checkup import Checkup, Examined, Needed
+from proxy.doctor.finding import Area, Finding, Judge
+from proxy.doctor.processes import PROC
+from proxy.net.bound_socket import bind_fault, bound_socket
+
+_PORTS: Final = Judge("ports")
+
+
+@dataclass(frozen=True, slots=True)
+class PortHolder:
+    """A program that listens: its name and PID; None and 0 if this user may not see."""
+
+    name: str | None
+    pid: int = 0
+
+    def __str__(self) -> str:
+        return "a program that this user may not see" if self.name is None else f"{self.name} (process {self.pid})"
+
+
+def holders(port: int, proc: Path = PROC) -> Sequence[PortHolder]:
+    """The programs that listen on a port."""
+    sockets = {f"socket:[{inode}]" for inode, _ in listening(port, proc)}
+    found = [_holder(place) for place in sorted(proc.glob("[0-9]*")) if _has(place, sockets)]
+    return found or ([PortHolder(None)] if sockets else [])
+
+
+def _has(place: Path, sockets: set[str]) -> bool:
+    try:
+        return any(str(one.readlink()) in sockets for one in (place / "fd").iterdir())
+    except OSError:
+        return False
+
+
+def _holder(place: Path) -> PortHolder:
+    try:
+        return PortHolder((place / "comm").read_text(encoding="utf-8", errors="replace").strip(), int(place.name))
+    except OSError:
+        return PortHolder(None)
+
+
+def running_binds(status: Mapping[str, object]) -> frozenset[Bind]:
+    """The addresses of a running proxy, by its `GET /status`."""
+    listeners, metrics = status["listeners"], status.get("metrics", ())
+    assert isinstance(listeners, list) and isinstance(metrics, Sequence)  # noqa: PT018 - of a status
+    found = set()
+    for address in [*(one for listener in listeners for one in listener["addresses"]), *metrics]:
+        try:
+            found.add(parse_bind(address))
+        except Refused:
+            continue
+    return frozenset(found)
+
+
+def port_finding(key: str, bind: Bind, running: frozenset[Bind] | None, proc: Path = PROC) -> Finding:
+    """Judge one address. `running` is None when no proxy runs."""
+    subject = f"{bind} ({key})"
+    if running is not None and any(bind == one or bind.overlaps(one) for one in running):
+        return _PORTS.ok(subject, "bound by the running proxy")
+    try:
+        bound_socket(bind).close()
+    except PermissionError:
+        remedy = "The unit of systemd gives CAP_NET_BIND_SERVICE; run the doctor with the rights of the service."
+        return _PORTS.warning(subject, f"port {bind.port} is privileged, and this user may not bind it", remedy)
+    except OSError as error:
+        found, remedy = bind_fault(bind, error)
+        if error.errno != errno.EADDRINUSE:
+            return _PORTS.failure(subject, found, f"Use {remedy}.")
+        names = ", ".join(map(str, holders(bind.port, proc))) or "a program in another network namespace"
+        kind = "another program has it" if running is None else "the running proxy does not have it"
+        return _PORTS.failure(subject, f"{kind}: {names} listens there", f"Stop {names}, or choose another port.")
+    if running is not None:
+        found = "free: the running proxy does not listen there"
+        return _PORTS.warning(subject, found, "Reload, or restart if the reload says so: plexigate reload.")
+    return _PORTS.ok(subject, "free")
+
+
+def _ports(examined: Examined) -> Iterator[Finding]:
+    assert examined.configured is not None  # the check needs it
+    running = None if examined.running is None else running_binds(examined.running.status)
+    file = examined.configured.file
+    for location, bind in addresses_of(examined.configured.config):
+        if bind.port == 0:
+            yield _PORTS.skipped(f"{bind} ({file.key(*location)})", "the system chooses the port")
+        else:
+            yield port_finding(file.key(*location), bind, running)
+
+
+PORTS: Final = (Checkup("ports", Area.NETWORK, _ports, needs=frozenset({Needed.CONFIGURATION})),)
