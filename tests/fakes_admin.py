@@ -8,7 +8,7 @@ from typing import Any
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import ReloadReport, UnknownServer
-from proxy.admin.maintenance import MaintenanceWish
+from proxy.admin.maintenance_wish import MaintenanceWish
 from proxy.admin.rotation_wish import RotationWish
 from proxy.admin.server import AdminHost
 from proxy.downstream.response_buffer import ResponseBudget

@@ -5,30 +5,12 @@ POST /maintenance/on?route=ROUTE     take a route out; the body is the page, if 
 POST /maintenance/off?route=ROUTE    put it back
 """
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import web
 
+from proxy.admin.maintenance_wish import MaintenanceWish
 from proxy.admin.problems import CommandRefused, json_answer
-from proxy.routes.error_pages import MOST_BYTES
-
-PAGE_BYTES = MOST_BYTES + 1
-"""A page that is one byte too long is still read, so that the answer can say so."""
-
-
-@dataclass(frozen=True, slots=True)
-class MaintenanceWish:
-    """How an operator wants a route to be answered, before anything of it is checked."""
-
-    route: str
-    retry_after: str
-    """Empty for the usual time."""
-    allowed: str
-    """Networks with commas between them."""
-    page: bytes
-    """Empty for the page that the route has for a 503."""
-    page_is_html: bool
 
 
 class MaintenanceControl(Protocol):

@@ -19,7 +19,8 @@ from proxy.admin.certificates import CertificateCommands, RotationUnderWay, Unkn
 from proxy.admin.contracts import Control, UnknownServer
 from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Visit
 from proxy.admin.listening import admin_socket, metrics_socket, remove_admin_socket
-from proxy.admin.maintenance import PAGE_BYTES, add_maintenance_routes
+from proxy.admin.maintenance import add_maintenance_routes
+from proxy.admin.maintenance_wish import PAGE_BYTES
 from proxy.admin.payload import add_payload_routes
 from proxy.admin.problems import CommandRefused, json_answer, problem
 from proxy.admin.settings import AdminSettings

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from config.log import LogFormat
 from config.problems import ConfigError
-from config.schema import LogFormat
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
 from proxy.commands import alerts, completion, maintenance, password, payload, running

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.error_pages import HTML_ENDINGS, JSON_ENDINGS
-from proxy.admin.maintenance import PAGE_BYTES
+from proxy.admin.maintenance_wish import PAGE_BYTES
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from config.addresses import Refused, parse_network
-from proxy.admin.maintenance import MaintenanceWish
+from proxy.admin.maintenance_wish import MaintenanceWish
 from proxy.admin.problems import CommandRefused
 from proxy.figures.totals import how_many
 from proxy.processes.messages.questions import MaintainedRoute

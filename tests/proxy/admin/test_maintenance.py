@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.maintenance import PAGE_BYTES, MaintenanceWish
+from proxy.admin.maintenance_wish import PAGE_BYTES, MaintenanceWish
 from proxy.admin.problems import CommandRefused
 from tests.proxy.admin.test_server import Admin, listening
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.maintenance import MaintenanceWish
+from proxy.admin.maintenance_wish import MaintenanceWish
 from proxy.admin.problems import CommandRefused
 from tests.fakes_admin import NOW
 from tests.proxy.commands.test_running import Running, plexigate, running

@@ -7,7 +7,7 @@ import pytest
 
 from config.loaded import LoadedConfig
 from config.loader import load
-from proxy.admin.maintenance import MaintenanceWish
+from proxy.admin.maintenance_wish import MaintenanceWish
 from proxy.admin.problems import CommandRefused
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES
