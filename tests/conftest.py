@@ -2,8 +2,11 @@
 
 import asyncio
 import gc
+import os
 import signal
+import tempfile
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import hypothesis
 import pytest
@@ -26,8 +29,11 @@ __all__ = [
     "pytest_collection_finish",
     "pytest_configure",
     "pytest_report_header",
+    "pytest_unconfigure",
     "shim_module",
 ]
+
+_STATE: Final = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
 hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples=200, deadline=None, database=None)
@@ -47,8 +53,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """End at once where the tests would pass on the wrong code."""
+    # What a proxy of a test remembers is not that of this machine's.
+    config.stash[_STATE] = state = tempfile.TemporaryDirectory(prefix="state-")
+    os.environ["STATE_DIRECTORY"] = state.name
     if (wanted := config.getoption("--hot-path")) not in {None, hot_path()}:
         raise pytest.UsageError(f"the hot path is {hot_path()}; --hot-path asks for {wanted} code")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Forget what proxies have remembered."""
+    config.stash[_STATE].cleanup()
 
 
 def pytest_report_header() -> str:

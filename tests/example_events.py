@@ -10,6 +10,7 @@ from typing import Any
 
 from config.problems import Problem
 from proxy.observe.events import (
+    adoption,
     alerts,
     audit,
     certificates,
@@ -36,6 +37,7 @@ SUBJECTS: dict[str, ModuleType] = {
     "TCP and passthrough": relays,
     "Servers": servers,
     "Maintenance": maintenance,
+    "Handshakes by day": adoption,
     "Certificates": certificates,
     "Tokens": tokens,
     "Sealing and session tickets": secrets,
@@ -402,6 +404,31 @@ EXAMPLES = (
         servers.ServerUndrained("chat", SERVER),
         {"event": "server_undrained", "upstream": "chat", "server": SERVER},
         f"server {SERVER} of upstream chat gets requests again",
+    ),
+    Example(
+        adoption.AdoptionSetAside(
+            "/var/lib/plexigate/adoption.json",
+            "the content of another version",
+            "/var/lib/plexigate/adoption.json.damaged",
+        ),
+        {
+            "event": "adoption_set_aside",
+            "file": "/var/lib/plexigate/adoption.json",
+            "found": "the content of another version",
+            "kept_as": "/var/lib/plexigate/adoption.json.damaged",
+        },
+        "/var/lib/plexigate/adoption.json has the content of another version: it is now"
+        " /var/lib/plexigate/adoption.json.damaged, and the counts of handshakes begin anew",
+    ),
+    Example(
+        adoption.AdoptionNotKept("/var/lib/plexigate/adoption.json", "No space left on device"),
+        {
+            "event": "adoption_not_kept",
+            "file": "/var/lib/plexigate/adoption.json",
+            "reason": "No space left on device",
+        },
+        "/var/lib/plexigate/adoption.json: No space left on device: a restart will forget the counts of"
+        " handshakes by day",
     ),
     Example(
         maintenance.MaintenanceBegun("chat.example.org/", 300, None),

@@ -15,6 +15,7 @@ from proxy.downstream.response_buffer import ResponseBudget
 from proxy.http.websocket_close import ClosedBy, WebSocketClose
 from proxy.http2.causes import ResetCause
 from proxy.observe.access_log import ClientRecord, RequestRecord
+from proxy.observe.adoption import Adoption
 from proxy.observe.alert import Concern, OpenAlert
 from proxy.observe.alert_kinds import AlertKind, AlertUrgency
 from proxy.observe.counters import Counters
@@ -322,6 +323,13 @@ class FakeControl:
         """Answer the document of what was prepared."""
         self._tell("status")
         return status(self.answer)
+
+    async def adoption(self) -> dict[str, Any]:
+        """Answer the days of what was prepared."""
+        self._tell("adoption")
+        adoption = Adoption()
+        adoption.take(self.answer.now, self.answer.workers[0].snapshot, self.answer.listeners)
+        return adoption.document(self.answer.now, "fake")
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Answer the prepared report."""

@@ -55,6 +55,9 @@ class Control(Protocol):
     async def status(self) -> dict[str, Any]:
         """The document of `GET /status`: `observe.status.status(await self.scrape())`."""
 
+    async def adoption(self) -> dict[str, Any]:
+        """The document of `GET /adoption`: `observe.adoption.Adoption.document`."""
+
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Read the configuration again and serve by it. A dry run only says what would change."""
 

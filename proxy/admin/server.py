@@ -104,6 +104,7 @@ class AdminServer:
         application.router.add_get("/readyz", monitoring.readyz)
         if commands is not None:
             application.router.add_get("/status", commands.status)
+            application.router.add_get("/adoption", commands.adoption)
             application.router.add_post("/reload", commands.reload)
             application.router.add_post("/keys/try", commands.try_key)
             # the name of a server is percent-encoded: it has slashes
@@ -158,6 +159,10 @@ class _Commands:
 
     async def status(self, _request: web.Request) -> web.Response:
         return json_answer({**await self._control.status(), "metrics": self._server.metrics_addresses})
+
+    async def adoption(self, _request: web.Request) -> web.Response:
+        """Answer the handshakes of the last 30 days, see `observe.adoption`."""
+        return json_answer(await self._control.adoption())
 
     async def reload(self, request: web.Request) -> web.Response:
         """Answer 200 if the reload is done, or could be done. Answer 409 if there are problems."""

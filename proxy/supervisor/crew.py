@@ -10,10 +10,12 @@ from proxy.observe.merging import Retained
 from proxy.processes.messages.questions import Begin, KnownBeside
 from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
+from proxy.supervisor.adopting import Adopting
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.maintenance import Maintenance
 from proxy.supervisor.proofs import Proofs
+from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
@@ -49,6 +51,7 @@ class Crew:
         self._tokens = ParentTokens(loop, tasks, self.fleet, tell, self.auditing.pin_tried)
         self.proofs: Final = Proofs(loop, self.fleet, tell)
         self.maintenance: Final = Maintenance(loop, self.fleet, tell)
+        self.adopting: Final = Adopting(loop, self.fleet, self.retained, tell, wall_clock)
 
     @property
     def tokens(self) -> ParentTokens:

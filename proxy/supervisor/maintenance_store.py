@@ -1,20 +1,18 @@
 """The routes in maintenance on disk: they stay out of service when the proxy starts again."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Final
 
 from certs.files.atomic_file import write_atomic
-from certs.hsm.access import state_directory
 from config.addresses import parse_network
 from config.loaded import LoadedConfig
+from proxy.observe.state_file import state_file
 from proxy.processes.messages.codec import MessageMalformed, decode, encode
 from proxy.processes.messages.questions import MaintainedRoute, ShowMaintenance
 from proxy.routes.error_pages import ErrorPage, PageUnusable
 
 _VERSION: Final = 1
-_DIGEST_DIGITS: Final = 16
 
 
 class MaintenanceUnreadable(Exception):
@@ -36,16 +34,8 @@ class MaintenanceStore:
 
     @classmethod
     def of(cls, loaded: LoadedConfig) -> "MaintenanceStore":
-        """The file of the proxy that runs by this configuration.
-
-        It is in `rotation.state`, which belongs to one proxy. Without that key, it is in the state
-        directory of the user, and its name tells the proxies of this user apart.
-        """
-        state = loaded.config.rotation.state
-        if state is not None:
-            return cls(loaded.file.resolve(state) / "maintenance.json")
-        digest = hashlib.sha256(str(loaded.file.path.resolve()).encode()).hexdigest()[:_DIGEST_DIGITS]
-        return cls(state_directory() / f"maintenance-{digest}.json")
+        """The file of the proxy that runs by this configuration."""
+        return cls(state_file(loaded, "maintenance"))
 
     def read(self) -> tuple[MaintainedRoute, ...]:
         """What `write` kept; empty if there is no file. Raises `MaintenanceUnreadable`."""

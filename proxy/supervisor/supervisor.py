@@ -29,7 +29,7 @@ from proxy.supervisor.control.inspection import Inspection
 from proxy.supervisor.control.key_trial import WorkerKeyTrial
 from proxy.supervisor.control.maintenance_control import SupervisorMaintenance
 from proxy.supervisor.control.payload_control import SupervisorPayload
-from proxy.supervisor.control.scraping import Scraping
+from proxy.supervisor.control.scraping import Scraping, listener_facts
 from proxy.supervisor.control.server_control import ServerControl
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.editions.edition import Edition, reread_edition
@@ -83,6 +83,7 @@ class Supervisor:
         self.served: Final = ServedEdition(edition)
         self.crew: Final = Crew(loop, self._tasks, sockets, log, tell, safe.trail, edition.worker_count)
         self.crew.maintenance.restore(edition.loaded)
+        self.crew.adopting.restore(edition.loaded, lambda: listener_facts(self.served, sockets))
         self._log = SharedLog(log, self.crew.fleet, tell)
         self.announcements: Final = Announcements(notifier, self.served, self.crew.fleet, tell)
         reloading = Reloading(loop, self.crew.fleet, sockets)
@@ -150,6 +151,7 @@ class Supervisor:
             RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
             SupervisorPayload(loop, served, payload, self.reporting.tell),
             SupervisorMaintenance(served, crew.maintenance, wall_clock),
+            self.crew.adopting.document,
         )
 
     def _alerting_of(self) -> Alerting:
@@ -192,7 +194,7 @@ class Supervisor:
         self._stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reloads.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
-        for work in (*self._secrets, self.alerting.run):
+        for work in (*self._secrets, self.alerting.run, self.crew.adopting.run):
             self._tasks.start(work())
         self._tasks.start(self.crew.auditing.run(self.served.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:
@@ -201,6 +203,7 @@ class Supervisor:
         self.phase = "ends: clients go elsewhere"
         self.announcements.stopping()
         await (self.crew.fleet.let_go() if self.crew.sockets.are_kept else self._drain())
+        self.crew.adopting.finish()
         self.reporting.tell(Stopped(**totals(self.crew.retained.total([]))))
 
     async def _drain(self) -> None:

@@ -1,6 +1,6 @@
 """Passes each question of the admin server to the part of the parent that can answer it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from config.pkcs11_uri import Pkcs11Uri
@@ -35,8 +35,10 @@ class SupervisorControl:
         rotation: RotationControl,
         payload: SupervisorPayload,
         maintenance: SupervisorMaintenance,
+        adoption: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:
         """The admin server asks `rotation`, `payload`, `maintenance` and `alerts` directly."""
+        self._adoption = adoption
         self._scraping = scraping
         self._reload = reload
         self._servers = servers
@@ -53,6 +55,10 @@ class SupervisorControl:
     async def status(self) -> dict[str, Any]:
         """The document of `GET /status`."""
         return status(await self.scrape())
+
+    async def adoption(self) -> dict[str, Any]:
+        """The document of `GET /adoption`."""
+        return await self._adoption()
 
     async def signatures(self) -> Mapping[str, int]:
         """How often the keys of each identity have signed since the start.

@@ -68,7 +68,7 @@ class Scraping:
             version=version("plexigate"),
             generation=self.served.edition.number,
             workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
-            listeners=list(self._listeners()),
+            listeners=list(listener_facts(self.served, self.sockets)),
             certificates=self.served.edition.certificates,
             revocations=self.served.edition.revocations,
             restarts=self.fleet.restarts,
@@ -88,13 +88,6 @@ class Scraping:
             pid=os.getpid(),
         )
 
-    def _listeners(self) -> Iterator[ListenerFacts]:
-        offers, addresses = self.served.offers, self.sockets.by_listener
-        for one in () if offers is None else offers.listeners:
-            yield ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
-        if PLAIN_LISTENER in addresses:
-            yield ListenerFacts(PLAIN_LISTENER, addresses[PLAIN_LISTENER], "no TLS", "")
-
     def _worker(self, worker: WorkerProcess, *, has_told: bool) -> WorkerScrape:
         told = worker.last
         state = WorkerState.DRAINING if worker.is_retiring else WorkerState.SERVING
@@ -113,6 +106,15 @@ class Scraping:
 def _configuration(edition: Edition) -> ConfigurationFacts:
     digest = hashlib.sha256(edition.content).hexdigest()
     return ConfigurationFacts(str(edition.loaded.file.path), digest, edition.read_at.timestamp())
+
+
+def listener_facts(served: ServedEdition, sockets: ListeningSockets) -> Iterator[ListenerFacts]:
+    """What each listener offers, and where."""
+    offers, addresses = served.offers, sockets.by_listener
+    for one in () if offers is None else offers.listeners:
+        yield ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
+    if PLAIN_LISTENER in addresses:
+        yield ListenerFacts(PLAIN_LISTENER, addresses[PLAIN_LISTENER], "no TLS", "")
 
 
 def _resident_bytes(pid: int) -> int:

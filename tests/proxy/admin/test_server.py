@@ -139,6 +139,7 @@ class TestMonitoring:
     ("method", "target"),
     [
         ("GET", "/status"),
+        ("GET", "/adoption"),
         ("POST", "/reload"),
         ("POST", "/reload?dry_run=1"),
         ("POST", DRAIN),
@@ -159,6 +160,11 @@ class TestCommands:
         assert (answer.status, answer.content_type) == (200, "application/json")
         # where a check may find us
         assert answer.json == {**status(admin.control.answer), "metrics": list(admin.server.metrics_addresses)}
+
+    async def test_adoption(self, admin: Admin) -> None:
+        answer = await admin.ask("/adoption")
+        assert (answer.status, answer.json["version"], answer.json["writer"]) == (200, 1, "fake")
+        assert admin.control.told == [("adoption",)]
 
     @pytest.mark.parametrize(("query", "dry_run"), [("", False), ("?dry_run=0", False), ("?dry_run=1", True)])
     async def test_reload(self, admin: Admin, query: str, *, dry_run: bool) -> None:
