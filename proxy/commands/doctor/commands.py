@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from config.problems import ConfigError
+from proxy.commands.doctor.readiness import readiness
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -40,6 +41,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+
+
+app.command(epilog="Example: plexigate doctor readiness plexigate.toml --days 7")(readiness)
 
 
 @app.callback()

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from config.loaded import LoadedConfig
 from config.loader import survey
 from config.problems import ConfigError
 from proxy.admin.client import AdminRefused, AdminUnreachable, UnixAdminClient, connect
@@ -16,18 +17,24 @@ def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]
 
     Raises `ConfigError` for a file that cannot be read or is no TOML.
     """
-    configured = None
-    if file is not None:
-        found = survey(file)
-        if found.loaded is None:
-            raise ConfigError(found.problems)
-        configured = found.loaded
+    configured = None if file is None else configuration(file)
     client = connect(file, socket)
     try:
         running, absence = _answering(client), ""
     except (AdminUnreachable, AdminRefused) as error:
         running, absence = None, f"no running proxy answers: {error}"
     return Examined(file, configured, running, absence, now)
+
+
+def configuration(file: Path) -> LoadedConfig:
+    """Read what can be read of a configuration.
+
+    Raises `ConfigError` for a file that cannot be read or is no TOML.
+    """
+    found = survey(file)
+    if found.loaded is None:
+        raise ConfigError(found.problems)
+    return found.loaded
 
 
 def _answering(client: UnixAdminClient) -> AnsweringProxy:

@@ -1,0 +1,142 @@
+"""When classical key exchange can be retired: from the share of handshakes that need it, by day.
+Pure.
+
+The trend is the share of the last seven days against that of the seven days before. It is
+continued at the same rate until it is below `ENOUGH`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from math import ceil, log
+from typing import Any, Final
+
+WEEK: Final = 7
+ENOUGH: Final = 0.001
+"""A share below which a date of the trend is named: one handshake in a thousand."""
+
+# Fewer handshakes in a quiet time say little: a client that comes once a week may be missing.
+_QUIET_HANDSHAKES: Final = 100
+_THIN_HANDSHAKES: Final = 1_000
+_THIN_BREAKING: Final = 30
+# A trend of two weeks says nothing about longer times.
+_FARTHEST_DAYS: Final = 730
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """The finished handshakes of a day, and those of them that `require` would have refused."""
+
+    handshakes: int
+    breaking: int
+
+
+class Outlook(StrEnum):
+    """Whether the step can be taken."""
+
+    NOW = "now"
+    LATER = "later"
+    """At a date, if the trend goes on."""
+    DECIDE = "decide"
+    """Almost no client is left: whether they may be refused is for a person to say."""
+    BLOCKED = "blocked"
+    """The share does not fall, or not fast enough."""
+    UNKNOWN = "unknown"
+    """There are too few days or handshakes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The verdict, its reason in a sentence, and what makes it doubtful. `on` is a date for
+    `LATER`."""
+
+    verdict: Outlook
+    reason: str
+    on: date | None = None
+    doubts: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "verdict": str(self.verdict),
+            "reason": self.reason,
+            "on": None if self.on is None else self.on.isoformat(),
+            "doubts": list(self.doubts),
+        }
+
+
+def forecast(days: Mapping[date, DayCount], today: date) -> Forecast:
+    """Judge. `days` are those on which a handshake was seen."""
+    seen = {day: one for day, one in days.items() if one.handshakes}
+    if not seen:
+        return Forecast(Outlook.UNKNOWN, "no handshake was seen")
+    begins = _begin_of_quiet(seen)
+    quiet, since_then = (today - begins).days, _sum(seen, begins, today)
+    if quiet >= WEEK and since_then.handshakes >= _QUIET_HANDSHAKES:
+        return Forecast(
+            Outlook.NOW,
+            f"none of {since_then.handshakes} handshakes since {begins} would be refused ({quiet} days)",
+        )
+    last, before = _week(seen, today), _week(seen, today - timedelta(days=WEEK))
+    doubts = tuple(_doubts(seen, last, before, today))
+    if not last.breaking:
+        return Forecast(
+            Outlook.UNKNOWN,
+            f"none of {last.handshakes} handshakes of the last {WEEK} days would be refused: wait until {WEEK} days and"
+            f" {_QUIET_HANDSHAKES} handshakes are seen without one",
+            doubts=doubts,
+        )
+    return _trend(last, before, today, doubts)
+
+
+def _trend(last: DayCount, before: DayCount, today: date, doubts: tuple[str, ...]) -> Forecast:
+    share = last.breaking / last.handshakes
+    told = (
+        f"{share:.2%} of the handshakes of the last {WEEK} days would be refused ({last.breaking} of {last.handshakes})"
+    )
+    if share < ENOUGH:
+        return Forecast(Outlook.DECIDE, told, doubts=doubts)
+    if not before.handshakes:
+        return Forecast(Outlook.UNKNOWN, f"{told}; a trend needs {2 * WEEK} days", doubts=doubts)
+    former = before.breaking / before.handshakes
+    against = f"{told}, {former:.2%} in the {WEEK} days before"
+    if share >= former:
+        return Forecast(Outlook.BLOCKED, f"{against}: it does not fall", doubts=doubts)
+    days = ceil(WEEK * log(ENOUGH / share) / log(share / former))
+    if days > _FARTHEST_DAYS:
+        return Forecast(Outlook.BLOCKED, f"{against}: it hardly falls", doubts=doubts)
+    on = today + timedelta(days=days)
+    return Forecast(Outlook.LATER, f"{against}: at this rate it is below {ENOUGH:.1%} on {on}", on, doubts)
+
+
+def _doubts(seen: Mapping[date, DayCount], last: DayCount, before: DayCount, today: date) -> Sequence[str]:
+    observed = (today - min(seen)).days + 1
+    return [
+        *([f"only {observed} days were observed"] if observed < 2 * WEEK else []),
+        *(
+            [f"a week has fewer than {_THIN_HANDSHAKES} handshakes"]
+            if min(last.handshakes, before.handshakes) < _THIN_HANDSHAKES
+            else []
+        ),
+        *(
+            [f"fewer than {_THIN_BREAKING} of them would be refused: chance decides the trend"]
+            if last.breaking + before.breaking < _THIN_BREAKING
+            else []
+        ),
+    ]
+
+
+def _begin_of_quiet(seen: Mapping[date, DayCount]) -> date:
+    """The first day after the latest one with a handshake that would be refused."""
+    loud = [day for day, one in seen.items() if one.breaking]
+    return max(loud) + timedelta(days=1) if loud else min(seen)
+
+
+def _week(seen: Mapping[date, DayCount], last: date) -> DayCount:
+    return _sum(seen, last - timedelta(days=WEEK - 1), last)
+
+
+def _sum(seen: Mapping[date, DayCount], first: date, last: date) -> DayCount:
+    chosen = [one for day, one in seen.items() if first <= day <= last]
+    return DayCount(sum(one.handshakes for one in chosen), sum(one.breaking for one in chosen))

@@ -1,0 +1,206 @@
+"""The answer of `plexigate doctor readiness`: for each listener its phase, what blocks the next
+one, and when it could be taken. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from proxy.doctor.readiness.forecast import DayCount, Forecast, Outlook, forecast
+from proxy.doctor.readiness.phase import Phase, phase_of
+from proxy.doctor.readiness.tally import Tally, share, total
+from proxy.observe.adoption import Adoption, Days, ListenerDay, Offer
+from proxy.observe.breaking import KINDS, merge_kinds
+
+FORMAT: Final = 1
+"""The version of the document. Keys may be added in a version; none changes its meaning."""
+_NOTHING_OFFERED: Final = Offer("off", "")
+_SETTINGS: Final = {
+    Phase.PREFERRED: 'pq = "prefer", with quantum-safe groups in the first tuple of groups',
+    Phase.RETIRED: 'pq = "require"',
+}
+_PASSES: Final = frozenset({Outlook.NOW})
+
+
+@dataclass(frozen=True, slots=True)
+class BlockingClient:
+    """Clients that `require` would refuse, by one name, network or user agent.
+
+    `connections` is at most `error` too high. `share` is that of all connections that it would
+    refuse.
+    """
+
+    key: str
+    connections: int
+    error: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """Those of a listener. Everything with more connections than `error_at_most` is listed."""
+
+    connections: int
+    error_at_most: int
+    clients: Mapping[str, Sequence[BlockingClient]]
+    """By kind: names, networks, agents; the most frequent first."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "connections": self.connections,
+            "error_at_most": self.error_at_most,
+            **{
+                kind: [
+                    {"key": one.key, "connections": one.connections, "error": one.error, "share": one.share}
+                    for one in clients
+                ]
+                for kind, clients in self.clients.items()
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerReadiness:
+    """One listener. `next` is None after the last phase."""
+
+    name: str
+    offer: Offer
+    phase: Phase
+    next: Phase | None
+    forecast: Forecast | None
+    """When the next phase can be taken, None after the last one."""
+    handshakes: Tally
+    identities: Mapping[str, Tally]
+    blocking: Blocking
+    days: Mapping[date, DayCount]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is in the way of the next phase."""
+        return self.forecast is None or self.forecast.verdict in _PASSES
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "pq": self.offer.pq,
+            "groups": self.offer.groups,
+            "phase": str(self.phase),
+            "next": None
+            if self.next is None or self.forecast is None
+            else {"phase": str(self.next), "setting": _SETTINGS[self.next], **self.forecast.as_json()},
+            "handshakes": self.handshakes.as_json(),
+            "identities": {name: one.as_json() for name, one in self.identities.items()},
+            "blocking": self.blocking.as_json(),
+            "days": {
+                day.isoformat(): {"established": one.handshakes, "breaking": one.breaking}
+                for day, one in sorted(self.days.items())
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessReport:
+    """All listeners, from the days `first` to `last`. `source` says where the days are from."""
+
+    source: str
+    first: date
+    last: date
+    observed: int
+    """On how many of these days a handshake was seen."""
+    listeners: Sequence[ListenerReadiness]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every listener can take its next phase now, or has taken the last one."""
+        return all(one.is_open for one in self.listeners)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `--json`."""
+        return {
+            "version": FORMAT,
+            "source": self.source,
+            "first_day": self.first.isoformat(),
+            "last_day": self.last.isoformat(),
+            "days_observed": self.observed,
+            "ready": self.is_ready,
+            "listeners": [one.as_json() for one in self.listeners],
+        }
+
+
+def setting_of(phase: Phase) -> str:
+    """What to write in the configuration for a phase that comes next."""
+    return _SETTINGS[phase]
+
+
+def readiness_report(adoption: Adoption, today: date, days: int, source: str) -> ReadinessReport:
+    """Judge the last `days` days, the present one included."""
+    first = today - timedelta(days=days - 1)
+    chosen = {day: found for day, found in adoption.days.items() if first <= date.fromisoformat(day) <= today}
+    names = sorted({*adoption.offers, *(name for found in chosen.values() for name in found)})
+    return ReadinessReport(
+        source, first, today, len(chosen), [_listener(name, adoption, chosen, today) for name in names]
+    )
+
+
+def _listener(name: str, adoption: Adoption, chosen: Days, today: date) -> ListenerReadiness:
+    offer = adoption.offers.get(name, _NOTHING_OFFERED)
+    phase = phase_of(offer.groups)
+    is_offered = phase is not Phase.CLASSICAL
+    counts = {
+        date.fromisoformat(day): _day_count(found[name], is_offered=is_offered)
+        for day, found in adoption.days.items()
+        if name in found
+    }
+    of_it = [found[name] for found in chosen.values() if name in found]
+    identities: dict[str, Tally] = {}
+    for one in of_it:
+        for identity, outcomes in one.handshakes.items():
+            identities[identity] = identities.get(identity, Tally()) + Tally.of(outcomes)
+    return ListenerReadiness(
+        name,
+        offer,
+        phase,
+        phase.next,
+        # the trend needs all days, also those before the first one that was asked for
+        _forecast(phase, counts, today),
+        total(identities.values()),
+        dict(sorted(identities.items())),
+        _blocking([one.breaking for one in of_it if one.breaking]),
+        {day: one for day, one in counts.items() if day.isoformat() in chosen},
+    )
+
+
+def _day_count(one: ListenerDay, *, is_offered: bool) -> DayCount:
+    tally = total(Tally.of(outcomes) for outcomes in one.handshakes.values())
+    return DayCount(tally.established, tally.breaking(is_offered=is_offered))
+
+
+def _forecast(phase: Phase, days: Mapping[date, DayCount], today: date) -> Forecast | None:
+    match phase:
+        case Phase.RETIRED:
+            return None
+        case Phase.CLASSICAL | Phase.OFFERED:
+            return Forecast(
+                Outlook.NOW, "no client is refused by it: who has no quantum-safe group gets a classical one"
+            )
+        case Phase.PREFERRED:
+            return forecast(days, today)
+
+
+def _blocking(summaries: Sequence[Mapping[str, Any]]) -> Blocking:
+    if not summaries:
+        return Blocking(0, 0, dict.fromkeys(KINDS, ()))
+    merged = merge_kinds(summaries)
+    agents = merged["agents"]
+    return Blocking(
+        agents["total"],
+        agents["total"] // agents["capacity"],
+        {kind: tuple(_clients(merged[kind])) for kind in KINDS},
+    )
+
+
+def _clients(summary: Mapping[str, Any]) -> Iterator[BlockingClient]:
+    for key, count, error in summary["entries"]:
+        yield BlockingClient(key, count, error, share(count, summary["total"]) or 0.0)

@@ -1,0 +1,51 @@
+"""The phase of a listener's migration to post-quantum key exchange, by the groups that it offers.
+Pure.
+
+    CLASSICAL   no quantum-safe group
+    OFFERED     a quantum-safe group, and a classical one that is as good or better
+    PREFERRED   quantum-safe groups first: a client that has one gets one
+    RETIRED     quantum-safe groups alone
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from proxy.tls.groups import KNOWN, NamedGroup, classify
+
+
+class Phase(StrEnum):
+    """How far a listener is."""
+
+    CLASSICAL = "classical only"
+    OFFERED = "hybrid offered"
+    PREFERRED = "hybrid preferred"
+    RETIRED = "classical retired"
+
+    @property
+    def next(self) -> "Phase | None":
+        """The phase after this one, None after the last one."""
+        return _NEXT.get(self)
+
+
+_NEXT: Final = {
+    Phase.CLASSICAL: Phase.PREFERRED,
+    Phase.OFFERED: Phase.PREFERRED,
+    Phase.PREFERRED: Phase.RETIRED,
+}
+# For a group of a provider, whose number is not needed here.
+_NO_CODE_POINT: Final = -1
+
+
+def phase_of(groups: str) -> Phase:
+    """Judge a list of groups in OpenSSL's syntax: `A:B / C`."""
+    tuples = [[_group(name) for name in one.split(":")] for one in groups.replace(" ", "").split("/")]
+    safe = [[group.is_quantum_safe for group in one] for one in tuples]
+    if all(map(all, safe)):
+        return Phase.RETIRED
+    if all(safe[0]):
+        return Phase.PREFERRED
+    return Phase.OFFERED if any(map(any, safe)) else Phase.CLASSICAL
+
+
+def _group(name: str) -> NamedGroup:
+    return KNOWN.get(name.lower()) or classify(name, _NO_CODE_POINT)
