@@ -4,6 +4,7 @@ from proxy.doctor.checkup import Checkup
 from proxy.doctor.clock import CLOCK
 from proxy.doctor.disk import DISK
 from proxy.doctor.file_rights import FILE_RIGHTS
+from proxy.doctor.handshakes.checkups import HANDSHAKES
 from proxy.doctor.interpreter import INTERPRETER
 from proxy.doctor.kernel import KERNEL
 from proxy.doctor.openssl import OPENSSL
@@ -13,4 +14,4 @@ from proxy.doctor.running_proxy import RUNNING_PROXY
 
 def checkups() -> tuple[Checkup, ...]:
     """The checks. Each name is there once."""
-    return (*CLOCK, *INTERPRETER, *OPENSSL, *KERNEL, *FILE_RIGHTS, *DISK, *PORTS, *RUNNING_PROXY)
+    return (*CLOCK, *INTERPRETER, *OPENSSL, *KERNEL, *FILE_RIGHTS, *DISK, *PORTS, *RUNNING_PROXY, *HANDSHAKES)

@@ -1,0 +1,110 @@
+"""The checks of the doctor that shake hands with the listeners of a configuration."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from config.addresses import name_matches
+from config.route import RouteConfig
+from config.schema import Config
+from proxy.doctor.checkup import Checkup, Examined, Needed
+from proxy.doctor.finding import Area, Finding, Judge
+from proxy.doctor.handshakes import stack, visits
+from proxy.doctor.handshakes.condensing import condensed
+from proxy.doctor.handshakes.conversation import is_taken
+from proxy.doctor.handshakes.judgement import Subject
+from proxy.doctor.handshakes.presented import CHAIN
+from proxy.doctor.handshakes.visiting import ListenerVisit, passthrough_finding
+from proxy.doctor.handshakes.visits import NotVisited, VisitedListener, VisitedName
+
+_LISTENER: Final = Judge("listener")
+_REQUEST: Final = Judge("request")
+_SECONDS: Final = 30.0
+_SECONDS_FOR_NAMES: Final = 15.0
+"""A token that signs slowly leaves no time for many names; the requests come behind them."""
+
+
+def _handshakes(examined: Examined) -> Iterator[Finding]:
+    """All, one after the other: the limits on a single client count them together."""
+    listeners = list(_listeners(examined))
+    visited = [one for one in listeners if isinstance(one, VisitedListener)]
+    for one in listeners:
+        if isinstance(one, NotVisited):
+            yield _LISTENER.skipped(one.name, one.reason)
+        else:
+            yield from ListenerVisit(one).policy_findings()
+    yield from condensed(_names(examined, visited))
+    yield from _passthrough(examined)
+    for one in visited:
+        yield from _requests(_config(examined), one)
+
+
+def _names(examined: Examined, visited: Sequence[VisitedListener]) -> Iterator[tuple[Subject, Finding]]:
+    config, until = _config(examined), time.monotonic() + _SECONDS_FOR_NAMES
+    mldsa = visits.mldsa_by_identity(None if examined.running is None else examined.running.status)
+    for one in visited:
+        for subject, finding in ListenerVisit(one).name_findings(config, mldsa, examined.now()):
+            yield subject, finding
+            if time.monotonic() > until:
+                rest = Subject(one.name, "", "further names")
+                found = f"not looked at: the handshakes before took {_SECONDS_FOR_NAMES:g} s"
+                yield rest, Judge(CHAIN).unknown(str(rest), found)
+                return
+
+
+def _passthrough(examined: Examined) -> Iterator[Finding]:
+    for one in visits.names_passed_on(_config(examined), _addresses(examined)):
+        if examined.running is not None or is_taken(one.door):
+            yield passthrough_finding(one)
+
+
+def _requests(config: Config, one: VisitedListener) -> Iterator[Finding]:
+    if not one.speaks_http:
+        yield _REQUEST.skipped(one.name, "it relays TCP: the doctor knows nothing to say to the server behind")
+        return
+    asked = next(_askable(config, one), None)
+    if asked is None:
+        found = "no name has a route to an upstream that a client without credentials may use"
+        yield _REQUEST.skipped(one.name, found)
+    else:
+        yield from ListenerVisit(one).request_findings(*asked)
+
+
+def _askable(config: Config, listener: VisitedListener) -> Iterator[tuple[VisitedName, str]]:
+    """Names that lead to an upstream, each with a path."""
+    for named in listener.names:
+        if named.demands_certificate:
+            continue
+        for route in config.route:
+            if route.upstream is not None and name_matches(route.host, named.name) and _takes_anyone(route):
+                health = config.upstream[route.upstream].health if route.upstream in config.upstream else None
+                probed = None if health is None else health.path
+                yield named, probed if probed is not None and route.path == "/" else route.path
+
+
+def _takes_anyone(route: RouteConfig) -> bool:
+    """Whether the route asks for nothing that the doctor does not have."""
+    conditions = (route.methods, route.headers, route.query, route.client_certificate, route.auth, route.basic_auth)
+    return all(one is None for one in conditions) and not (route.allow or route.deny)
+
+
+def _listeners(examined: Examined) -> Iterator[VisitedListener | NotVisited]:
+    for one in visits.listeners_to_visit(_config(examined), _addresses(examined), stack.has_group):
+        if isinstance(one, VisitedListener) and examined.running is None and not any(map(is_taken, one.doors)):
+            yield NotVisited(one.name, "no proxy runs, and nothing listens there")
+        else:
+            yield one
+
+
+def _addresses(examined: Examined) -> Mapping[str, Sequence[str]]:
+    return visits.addresses_by_listener(None if examined.running is None else examined.running.status)
+
+
+def _config(examined: Examined) -> Config:
+    assert examined.configured is not None  # the checkups need it
+    return examined.configured.config
+
+
+HANDSHAKES: Final = (
+    Checkup("handshakes", Area.HANDSHAKES, _handshakes, frozenset({Needed.CONFIGURATION}), _SECONDS, is_alone=True),
+)
