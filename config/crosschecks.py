@@ -28,6 +28,8 @@ from config.tcp import ListenerProtocol
 from config.tcp_checks import tcp_problems
 
 # Pairs of limits of which the second is reached first if the first is larger.
+# The name of OpenSSL's FIPS provider.
+_FIPS = "fips"
 _ORDERED_LIMITS = (
     ("connections_per_address", "connections"),
     ("handshakes_per_address", "handshakes_in_flight"),
@@ -231,6 +233,12 @@ class _CrossChecks:
         for index, name in enumerate(providers):
             if name in providers[:index]:
                 yield self._error(("openssl", "providers", index), f'"{name}" again', "each provider once")
+            if name == _FIPS and self.config.hsm is not None:
+                yield self._error(
+                    ("openssl", "providers", index),
+                    f'"{name}" beside [hsm]: with approved algorithms alone, OpenSSL does not use pkcs11-provider',
+                    "one of them: keys in files with the FIPS provider, or keys in tokens without it",
+                )
 
     def limits(self) -> Iterator[Problem]:
         for smaller, larger in _ORDERED_LIMITS:

@@ -23,6 +23,7 @@ from proxy.tls.groups import GroupPreference
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.libssl import LibsslError
+from proxy.tls.openssl_configuration import FIPS
 from proxy.tls.passthrough import PassthroughTable
 from proxy.tls.policy import PolicyError, UnknownGroupError, cipher_suites, effective_pq, group_preference
 from proxy.tls.protocols import BARE_TCP, ProtocolOffer
@@ -143,6 +144,8 @@ class _Listeners:
                 str.lower, self._capabilities.unusable_groups
             ):
                 found = f"{error.name}, which a provider lists, but with which OpenSSL makes no TLS 1.3 hello"
+            if isinstance(error, UnknownGroupError) and FIPS in self._capabilities.providers:
+                allowed = 'level = "high", or groups of the FIPS provider, such as X25519MLKEM768 and secp256r1'
             if not self._capabilities.has_group_tuples:
                 allowed = (
                     "OpenSSL 3.5 or newer (Debian 13 has it), or a provider that brings the groups: openssl.providers"

@@ -10,8 +10,8 @@ from config.problems import Problem, shown
 from config.schema import OpensslConfig
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.libssl import modules_directory
-from proxy.tls.openssl_configuration import PKCS11
-from proxy.tls.openssl_setup import configured_directory
+from proxy.tls.openssl_configuration import FIPS, PKCS11
+from proxy.tls.openssl_setup import configured_directory, fips_file
 
 
 def provider_problems(
@@ -27,6 +27,14 @@ def provider_problems(
     for index, name in enumerate(openssl.providers):
         if name in capabilities.missing_providers:
             yield _missing(file, openssl, index, name)
+    if FIPS in capabilities.providers:
+        index = openssl.providers.index(FIPS)
+        yield file.warning(
+            ("openssl", "providers", index),
+            '"fips", which has no X25519 of its own, no X448 and no ChaCha20-Poly1305; it does the cryptography of'
+            " TLS, not that of [payload] and of the internal CA",
+            "it all the same: clients of TLS get AES, and hybrid groups or NIST curves",
+        )
     if capabilities.unusable_groups:
         listed = ", ".join(capabilities.unusable_groups)
         yield file.warning(
@@ -46,10 +54,17 @@ def _missing(file: ConfigFile, openssl: OpensslConfig, index: int, name: str) ->
     location = ("openssl", "providers", index)
     if not module.exists():
         found = f'"{name}", which OpenSSL cannot load: there is no {module}'
-        return file.error(
-            location, found, f"a module in {directory}, or set openssl.module_path to the directory that has it"
-        )
+        package = "the package openssl-provider-fips, " if name == FIPS else ""
+        allowed = f"{package}a module in {directory}, or set openssl.module_path to the directory that has it"
+        return file.error(location, found, allowed)
     fault = _loading_fault(module)
+    if fault is None and name == FIPS:
+        settings = fips_file(file, openssl)
+        why = "is of another build of it" if settings.exists() else "is missing"
+        found = f'"fips", whose self-test fails: {settings} {why}'
+        return file.error(
+            location, found, f"the file that is made by: openssl fipsinstall -module {module} -out {settings}"
+        )
     if fault is None:
         found = f'"{name}", whose module {module} OpenSSL does not take'
         return file.error(location, found, "a provider that was built for this version of OpenSSL")

@@ -1,6 +1,7 @@
 """Load the configured providers into this process's OpenSSL, before its first context."""
 
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from config.schema import HsmConfig, OpensslConfig
 from proxy.tls import libssl
 from proxy.tls.capabilities import Capabilities, survey
 from proxy.tls.module_instances import ModuleInstances, module_instances
-from proxy.tls.openssl_configuration import ProviderModule, openssl_configuration, pkcs11_provider
+from proxy.tls.openssl_configuration import (
+    APPROVED_ALONE,
+    FIPS,
+    FIPS_FILE,
+    ProviderModule,
+    fips_provider,
+    openssl_configuration,
+    pkcs11_provider,
+)
 
 
 def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabilities:
@@ -21,14 +30,20 @@ def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabi
     """
     libssl.never_prompt()
     providers = tuple(_providers(loaded.file, loaded.config.openssl, loaded.config.hsm, with_tokens=with_tokens))
+    _load(openssl_configuration(providers))
+    if FIPS in loaded.config.openssl.providers and libssl.provider_is_available(FIPS):
+        _load(APPROVED_ALONE)
+    return survey(tuple(provider.name for provider in providers))
+
+
+def _load(configuration: str) -> None:
     # in memory: a locked-down service may have no place to write to
     descriptor = os.memfd_create("openssl.cnf")
     try:
-        os.write(descriptor, openssl_configuration(providers).encode())
+        os.write(descriptor, configuration.encode())
         libssl.load_configuration(Path(f"/proc/self/fd/{descriptor}"))
     finally:
         os.close(descriptor)
-    return survey(tuple(provider.name for provider in providers))
 
 
 def configured_directory(file: ConfigFile, openssl: OpensslConfig) -> Path | None:
@@ -36,6 +51,12 @@ def configured_directory(file: ConfigFile, openssl: OpensslConfig) -> Path | Non
     path = openssl.module_path
     # absolute: OpenSSL looks for a relative one below its own directory
     return None if path is None else file.resolve(path).absolute()
+
+
+def fips_file(file: ConfigFile, openssl: OpensslConfig) -> Path:
+    """Where the FIPS provider's own settings are: in `module_path`, or in OpenSSL's directory."""
+    own = Path(ssl.get_default_verify_paths().openssl_cafile).parent
+    return (configured_directory(file, openssl) or own) / FIPS_FILE
 
 
 def instances_of(loaded: LoadedConfig) -> ModuleInstances:
@@ -67,4 +88,13 @@ def _providers(
     if hsm is not None and with_tokens:
         yield pkcs11_provider(_own_provider(file, openssl), str(_module(file, hsm)))
     for name in openssl.providers:
-        yield ProviderModule(name, None if directory is None else str(directory / f"{name}.so"))
+        module = None if directory is None else str(directory / f"{name}.so")
+        yield fips_provider(module, _installed(file, openssl)) if name == FIPS else ProviderModule(name, module)
+
+
+def _installed(file: ConfigFile, openssl: OpensslConfig) -> str:
+    """What `openssl fipsinstall` wrote. Empty without a file: the provider then does not start."""
+    try:
+        return fips_file(file, openssl).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""

@@ -134,6 +134,15 @@ def test_a_provider_is_loaded_once() -> None:
     ]
 
 
+def test_fips_provider_is_not_beside_tokens() -> None:
+    hsm = '[hsm]\nmodule = "/lib/m.so"\n[hsm.token.a]\npin_file = "f"\n'
+    found = [one for one in check(GOOD + '[openssl]\nproviders = ["fips"]\n' + hsm) if "openssl" in one]
+    assert found == [
+        'f: openssl.providers[0]: found "fips" beside [hsm]: with approved algorithms alone, OpenSSL does not use'
+        " pkcs11-provider; allowed: one of them: keys in files with the FIPS provider, or keys in tokens without it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("smaller", "larger", "value"),
     [

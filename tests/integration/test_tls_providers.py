@@ -173,3 +173,94 @@ def test_oqs_is_not_needed_by_other_listeners(trust: Trust, tmp_path: Path, grou
     path.write_text(process(path.with_suffix(".sock")) + listener("standard") + trust.identities())
     with program([PLEXIGATE, "run", str(path)], plexigate_listeners) as running:
         assert OQS not in Path(f"/proc/{workers_of(running.pid)[0]}/maps").read_text()
+
+
+# -- the FIPS provider
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The FIPS provider with what `openssl fipsinstall` writes, as an operator makes it."""
+    said = subprocess.run(["openssl", "version", "-m"], capture_output=True, text=True, check=True).stdout
+    module = Path(said.split('"')[1]) / "fips.so"
+    if not module.exists():
+        pytest.skip("openssl-provider-fips not installed")
+    directory = tmp_path_factory.mktemp("fips")
+    (directory / "fips.so").symlink_to(module)
+    command = ["openssl", "fipsinstall", "-module", str(module), "-out", str(directory / "fipsmodule.cnf"), "-quiet"]
+    subprocess.run(command, check=True, timeout=60)
+    return directory
+
+
+def fips(directory: Path) -> str:
+    return f'[openssl]\nproviders = ["fips"]\nmodule_path = "{directory}"\n'
+
+
+@pytest.fixture(scope="module")
+def approved(
+    modules: Path, trust: Trust, echo_server: ScriptedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A proxy whose TLS is in the FIPS provider."""
+    listeners = (
+        listener("high", level="high")
+        + listener("strict", level="quantum-safe", weaker_signatures=True)
+        + fips(modules)
+    )
+    with gateway(tmp_path_factory.mktemp("gateway"), trust, echo_server, listeners) as running:
+        yield running
+
+
+def test_fips_provider_does_hybrid_handshakes(approved: Gateway) -> None:
+    (ready,) = events(approved.program.output, "ready")
+    assert ready["providers"] == ["default", "fips"]
+    assert "fips.so" in Path(f"/proc/{workers_of(approved.program.pid)[0]}/maps").read_text()
+    for group, on in (
+        ("X25519MLKEM768", "high"),
+        ("SecP256r1MLKEM768", "high"),
+        ("secp384r1", "high"),
+        ("SecP384r1MLKEM1024", "strict"),
+        ("MLKEM1024", "strict"),
+    ):
+        said = approved.s_client("-groups", group, on=on)
+        assert said.is_established, group
+        assert said.group is not None
+        assert said.group.lower() == group.lower()
+
+
+def test_fips_provider_resumes_and_refuses_what_is_not_approved(approved: Gateway) -> None:
+    assert approved.s_client("-groups", "X25519", on="high").alert == 40
+    assert approved.s_client("-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", on="high").alert == 40
+    assert approved.s_client("-ciphersuites", "TLS_AES_256_GCM_SHA384", on="high").is_established
+
+
+def checked(trust: Trust, path: Path, text: str) -> list[dict[str, str]]:
+    path.write_text(process(path.with_suffix(".sock")) + text + trust.identities())
+    done = subprocess.run([PLEXIGATE, "check", "--json", str(path)], capture_output=True, timeout=60, check=False)
+    found: list[dict[str, str]] = [
+        one for one in json.loads(done.stdout)["problems"] if one["severity"] == "error" or "openssl" in one["key"]
+    ]
+    return found
+
+
+def test_check_says_what_the_fips_provider_lacks(trust: Trust, modules: Path, tmp_path: Path) -> None:
+    problems = checked(trust, tmp_path / "standard.toml", listener("standard") + fips(modules))
+    (error,) = [one for one in problems if one["severity"] == "error"]
+    assert "there is no key exchange group 'X25519'" in error["found"]
+    assert 'level = "high"' in error["allowed"]
+    (warning,) = [one for one in problems if one["key"].startswith("openssl.providers")]
+    assert "no X25519 of its own, no X448 and no ChaCha20-Poly1305" in warning["found"]
+
+
+def test_check_says_how_the_fips_provider_is_installed(trust: Trust, modules: Path, tmp_path: Path) -> None:
+    text = listener("high", level="high")
+    (tmp_path / "fips.so").symlink_to((modules / "fips.so").resolve())
+    (missing,) = checked(trust, tmp_path / "one.toml", text + fips(tmp_path))
+    assert f"{tmp_path}/fipsmodule.cnf is missing" in missing["found"]
+    assert f"openssl fipsinstall -module {tmp_path}/fips.so -out {tmp_path}/fipsmodule.cnf" in missing["allowed"]
+    mac = (modules / "fipsmodule.cnf").read_text().replace("module-mac = ", "module-mac = 00:")
+    (tmp_path / "fipsmodule.cnf").write_text(mac)
+    (other,) = checked(trust, tmp_path / "one.toml", text + fips(tmp_path))
+    assert "is of another build of it" in other["found"]
+    (tmp_path / "empty").mkdir()
+    (absent,) = checked(trust, tmp_path / "one.toml", text + fips(tmp_path / "empty"))
+    assert "the package openssl-provider-fips" in absent["allowed"]

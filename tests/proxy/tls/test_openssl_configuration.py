@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.tls.openssl_configuration import ProviderModule, openssl_configuration, pkcs11_provider
+from proxy.tls.openssl_configuration import (
+    APPROVED_ALONE,
+    ProviderModule,
+    fips_provider,
+    openssl_configuration,
+    pkcs11_provider,
+)
 
 LIBRARY = "/opt/vendor/libhsm.so"
 
@@ -74,3 +80,40 @@ def _parsed(text: str) -> dict[str, dict[str, str]]:
             key, _, value = line.partition(" = ")
             sections[name][key] = value
     return sections
+
+
+INSTALLED = """[fips_sect]
+activate = 1
+install-version = 1
+conditional-errors = 1
+hmac-key-check = 0
+module-mac = 23:F5:1F
+module = /elsewhere/fips.so
+.include /etc/passwd
+"""
+
+
+def test_fips_provider_comes_with_its_settings() -> None:
+    sections = _parsed(openssl_configuration([fips_provider("/opt/fips.so", INSTALLED)]))
+    assert list(sections["providers"]) == ["default", "fips"]
+    assert sections["provider_fips"] == {
+        "activate": "1",
+        "module": "/opt/fips.so",
+        "install-version": "1",
+        "conditional-errors": "1",
+        "hmac-key-check": "0",
+        "module-mac": "23:F5:1F",
+    }
+
+
+def test_approved_algorithms_alone_are_asked_for_apart() -> None:
+    assert _parsed(APPROVED_ALONE) == {
+        "": {"openssl_conf": "plexigate"},
+        "plexigate": {"alg_section": "algorithms"},
+        "algorithms": {"default_properties": "fips=yes"},
+    }
+
+
+def test_fips_provider_without_settings_is_named_all_the_same() -> None:
+    """OpenSSL then does not start it, and `check` says why."""
+    assert _parsed(openssl_configuration([fips_provider(None, "")]))["provider_fips"] == {"activate": "1"}
