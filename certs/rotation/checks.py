@@ -68,7 +68,14 @@ def read_chain_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
 
 
 def findings(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> list[str]:
-    """All that speaks against a chain, leaf first."""
+    """All that speaks against a new chain, leaf first."""
+    return [*serving_findings(chain, expected, now), *_age(chain[0], now)]
+
+
+def serving_findings(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> list[str]:
+    """All that speaks against a chain that serves, leaf first. Its age does not: it is valid to its
+    end.
+    """
     leaf = chain[0]
     found = []
     if _spki(leaf) != expected.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
@@ -112,7 +119,11 @@ def _time(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
             )
             yield f"its certificate in place {position} is valid from {span}; the time here is {now:%Y-%m-%d %H:%M} UTC"
             return
-    leaf = chain[0]
+
+
+def _age(leaf: x509.Certificate, now: datetime) -> Iterator[str]:
+    if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:
+        return  # `_time` says so
     lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc
     if leaf.not_valid_after_utc - now < lifetime * _LEAST_LEFT:
         yield "more than half of its lifetime is over"

@@ -31,7 +31,8 @@ from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Problem
 from config.rotation import SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
 
-_ACCOUNTS: Final = "accounts"
+ACCOUNTS: Final = "accounts"
+"""The directory of ACME accounts within the state directory."""
 
 Clock = Callable[[], datetime]
 
@@ -76,7 +77,7 @@ def parts_of(
 
     homes = homes_of(loaded.file, loaded.config.hsm, store, sealer(Purpose.CREDENTIAL_KEY))
     showing = showing or Showing(NobodyShows(), lambda _: None)
-    accounts = SealedAccountStore(FileAccountStore(store.directory / _ACCOUNTS), sealer(Purpose.ACME_ACCOUNT))
+    accounts = SealedAccountStore(FileAccountStore(store.directory / ACCOUNTS), sealer(Purpose.ACME_ACCOUNT))
     configured, seconds = loaded.config.issuer, loaded.config.rotation.issue_seconds
     issuers: dict[str, Issuer] = dict(acme_issuers(loaded.file, configured, seconds, accounts, showing))
     for name, settings in configured.items():

@@ -1,5 +1,6 @@
 """Build the active checks of a configuration, for the process that makes them."""
 
+import ssl
 from collections.abc import Mapping
 
 from config.loaded import ConfigFile
@@ -21,7 +22,7 @@ def _checks(file: ConfigFile, name: str, upstream: UpstreamConfig) -> list[Healt
     health = upstream.health
     if health is None:
         return []
-    context = build_client_context(_tls(file, upstream)) if upstream.has_tls else None
+    context = client_context_of(file, upstream) if upstream.has_tls else None
     return [
         HealthCheck(
             upstream=name,
@@ -43,8 +44,12 @@ def _checks(file: ConfigFile, name: str, upstream: UpstreamConfig) -> list[Healt
     ]
 
 
-def _tls(file: ConfigFile, upstream: UpstreamConfig) -> UpstreamTls:
+def client_context_of(file: ConfigFile, upstream: UpstreamConfig) -> ssl.SSLContext:
+    """The context for connections to an upstream outside of the workers.
+
+    Raises `ssl.SSLError`, `OSError` or `LibsslError`.
+    """
     ca, certificate, key = (
         None if path is None else file.resolve(path) for path in (upstream.ca, upstream.certificate, upstream.key)
     )
-    return UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS, upstream.offered_protocols)
+    return build_client_context(UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS, upstream.offered_protocols))

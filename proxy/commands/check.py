@@ -63,6 +63,19 @@ def check(file: Path) -> tuple[Problem, ...]:
     return _check_elsewhere(file, found.loaded, found)
 
 
+def check_apart(file: Path) -> tuple[Problem, ...]:
+    """The same as `check`, and always in a separate process: this one loads no provider.
+
+    Raises `CheckFell`.
+    """
+    found = survey(file)
+    if found.loaded is None:
+        return found.problems
+    if _leaves_tokens_open(found.loaded, found):
+        return (*found.problems, *account_of(found.loaded)[1])
+    return _check_elsewhere(file, found.loaded, found)
+
+
 def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
     """Whether `[hsm]` has errors: then it is unknown which PIN belongs to which token, and none is
     tried.

@@ -63,21 +63,22 @@ def clock_findings(
             found = "the kernel says that nothing steers this clock: it will drift"
             yield _CLOCK.warning("synchronisation", found, f"{_SET_IT} In a container or VM the host may do it.")
     for name, time in others.items():
-        yield _beside(name, now - time)
+        yield clock_finding(_CLOCK, name, now - time)
     for name, time in issued.items():
         if time > now + _APART:
             found = f"it was issued {_span(time - now)} in the future ({time:%Y-%m-%d %H:%M} UTC)"
             yield _CLOCK.failure(name, found, f"{_SET_IT} If the clock is right, the certificate is not valid yet.")
 
 
-def _beside(name: str, apart: timedelta) -> Finding:
+def clock_finding(judge: Judge, name: str, apart: timedelta) -> Finding:
+    """Judge by how much this clock is ahead of that of `name`."""
     way = "ahead of" if apart > timedelta() else "behind"
     found = f"this clock is {_span(abs(apart))} {way} it"
     if abs(apart) > _GRAVE:
-        return _CLOCK.failure(name, found, _SET_IT)
+        return judge.failure(name, found, _SET_IT)
     if abs(apart) > _APART:
-        return _CLOCK.warning(name, found, _SET_IT)
-    return _CLOCK.ok(name, f"both clocks agree within {_span(_APART)}")
+        return judge.warning(name, found, _SET_IT)
+    return judge.ok(name, f"both clocks agree within {_span(_APART)}")
 
 
 def _span(span: timedelta) -> str:

@@ -1,22 +1,152 @@
-"""The running proxy: whether it answers, and is ready."""
+"""The running proxy: whether it is ready, and of the version that is installed; alerts; workers."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any, Final
 
 from proxy.doctor.checkup import Checkup, Examined, Needed
 from proxy.doctor.finding import Area, Finding, Judge
+from proxy.observe.alert_kinds import AlertUrgency
 
 _READY: Final = Judge("readiness")
+_VERSION: Final = Judge("running version")
+_ALERTS: Final = Judge("alerts")
+_WORKERS: Final = Judge("workers")
+_ROTATION: Final = Judge("rotation")
+_HOUR: Final = 3_600.0
+_DAY: Final = 86_400.0
+_LATE_SECONDS: Final = 0.25
+_LATE: Final = frozenset({"late", "grave", "expired"})
+
+
+def readiness_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge the reasons against readiness, and what is doubtful."""
+    reasons, doubts = status["readiness"]["reasons"], status["readiness"]["doubts"]
+    if not reasons:
+        yield _READY.ok("the proxy", f"ready, up for {_span(status['uptime_seconds'])}")
+    for one in reasons:
+        remedy = "plexigate status shows it; the log of the proxy has the cause: journalctl -u plexigate."
+        yield _READY.failure(_about(one), one["detail"], remedy)
+    for one in doubts:
+        yield _READY.warning(_about(one), one["detail"], "plexigate status shows it.")
+    for one in status["maintenance"]:
+        found = "it is in maintenance: clients get the page"
+        yield _READY.warning(f"route {one['route']}", found, f"plexigate maintenance off {one['route']} ends it.")
+
+
+def _about(reason: Mapping[str, Any]) -> str:
+    return f"{reason['subject']} {reason['name']}".strip()
+
+
+def version_finding(status: Mapping[str, Any], installed: str) -> Finding:
+    """Judge whether the running proxy is the installed program."""
+    running = status["version"]
+    if running == installed:
+        return _VERSION.ok("the proxy", f"{running}, as installed")
+    found = f"version {running} runs, and {installed} is installed"
+    return _VERSION.warning("the proxy", found, "Restart it to use the installed version: systemctl restart plexigate.")
+
+
+def alert_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+    """Each open alert, with the remedy of its kind."""
+    for one in status["alerts"]:
+        subject = f"{one['kind']} {one['subject']}".strip()
+        found = f"{one['text']} (since {one['since']}, {one['urgency']})"
+        judge = _ALERTS.failure if one["urgency"] == AlertUrgency.CRITICAL else _ALERTS.warning
+        yield judge(subject, found, one["remedy"])
+    if not status["alerts"]:
+        yield _ALERTS.ok("alerts", "none is open")
+
+
+def worker_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+    """Judge restarts, silence and delays of the workers."""
+    restarts, uptime = status["worker_restarts"], status["uptime_seconds"]
+    log = "The log says why: worker_lost, and the traceback before it. Report it if it is an error of ours."
+    if restarts:
+        found = f"{restarts} workers had to be replaced in {_span(uptime)}"
+        yield _WORKERS.warning("restarts", found, log)
+    else:
+        yield _WORKERS.ok("restarts", f"none in {_span(uptime)}")
+    generation = status["generation"]
+    for one in status["workers"]:
+        subject, lag = f"worker {one['slot']}", one["loop_lag_p99_seconds"]
+        found = f"process {one['pid']}, {one['state']}, generation {one['generation']}"
+        if one["state"] == "silent":
+            yield _WORKERS.failure(subject, f"{found}: it does not answer", log)
+        elif one["state"] == "serving" and one["generation"] not in {None, generation}:
+            remedy = "Wait a moment; if it stays, plexigate reload."
+            yield _WORKERS.warning(subject, f"{found}, while the proxy is at {generation}", remedy)
+        elif lag is not None and lag > _LATE_SECONDS:
+            remedy = "Give it more cores or workers; look for another program that takes the cores."
+            yield _WORKERS.warning(subject, f"{found}; one turn of a hundred waits {lag * 1e3:.0f} ms", remedy)
+        else:
+            yield _WORKERS.ok(subject, found)
+    failed = status["reloads"].get("failed", 0)
+    if failed:
+        remedy = "plexigate reload --dry-run says whether the file can be used now."
+        yield _WORKERS.warning("reloads", f"{failed} of {sum(status['reloads'].values())} failed", remedy)
+
+
+def rotation_findings(certificates: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Judge the certificates that the proxy rotates, by its `GET /certificates`."""
+    if not certificates:
+        yield _ROTATION.skipped("rotation", "no certificate rotates by itself")
+    for one in certificates:
+        subject, following = f"{one['identity']} {one['credential']}", one["next"]
+        remedy = f"plexigate certs rotate {one['identity']} tries it now and tells each step."
+        if one["not_after"] is None:
+            yield _ROTATION.failure(subject, f"it has no certificate yet: {_error(one)}", remedy)
+        elif following is not None and following["urgency"] in _LATE:
+            found = f"its rotation is {following['urgency']}, {following['failures']} failures: {_error(one)}"
+            yield _ROTATION.failure(subject, found, remedy)
+        elif one["last_error"]:
+            yield _ROTATION.warning(subject, f"its last rotation failed: {_error(one)}", remedy)
+        else:
+            due = "" if following is None else f"; next rotation at {following['at']} ({following['reason']})"
+            yield _ROTATION.ok(subject, f"valid until {one['not_after']}{due}")
+
+
+def _error(one: Mapping[str, Any]) -> str:
+    return one["last_error"] or "no attempt has failed yet"
+
+
+def _span(seconds: float) -> str:
+    if seconds >= 2 * _DAY:
+        return f"{seconds / _DAY:.0f} days"
+    return f"{seconds / _HOUR:.0f} hours" if seconds >= 2 * _HOUR else f"{seconds:.0f} s"
+
+
+def _status(examined: Examined) -> Mapping[str, Any]:
+    assert examined.running is not None  # each of these checks needs it
+    return examined.running.status
 
 
 def _readiness(examined: Examined) -> Iterator[Finding]:
-    assert examined.running is not None  # the checkup needs it
-    status = examined.running.status
-    reasons = status["readiness"]["reasons"]
-    if not reasons:
-        yield _READY.ok("the proxy", f"ready, up for {status['uptime_seconds']:.0f} s")
-    for reason in reasons:
-        yield _READY.failure("the proxy", str(reason), "The log of the proxy says more: journalctl -u plexigate.")
+    yield from readiness_findings(_status(examined))
 
 
-RUNNING_PROXY: Final = (Checkup("readiness", Area.RUNNING, _readiness, needs=frozenset({Needed.RUNNING_PROXY})),)
+def _version(examined: Examined) -> Iterator[Finding]:
+    yield version_finding(_status(examined), version("plexigate"))
+
+
+def _alerts(examined: Examined) -> Iterator[Finding]:
+    yield from alert_findings(_status(examined))
+
+
+def _workers(examined: Examined) -> Iterator[Finding]:
+    yield from worker_findings(_status(examined))
+
+
+def _rotation(examined: Examined) -> Iterator[Finding]:
+    assert examined.running is not None  # the check needs it
+    yield from rotation_findings(examined.running.ask("/certificates")["certificates"])
+
+
+_RUNNING: Final = frozenset({Needed.RUNNING_PROXY})
+RUNNING_PROXY: Final = (
+    Checkup("readiness", Area.RUNNING, _readiness, needs=_RUNNING),
+    Checkup("running version", Area.RUNNING, _version, needs=_RUNNING),
+    Checkup("alerts", Area.RUNNING, _alerts, needs=_RUNNING),
+    Checkup("workers", Area.RUNNING, _workers, needs=_RUNNING),
+    Checkup("rotation", Area.RUNNING, _rotation, needs=_RUNNING),
+)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.issuing.trust import NoTrustStore, Trust, system_trust
 from certs.keys.signing_key import algorithm_of, supported_public_key
-from certs.rotation.checks import Expectation, findings
+from certs.rotation.checks import Expectation, serving_findings
 from config.addresses import Bind
 from proxy.rotation.pinned import SECONDS, name_to_ask_for, said, takes_only_its_kind
 from proxy.tls.libssl import LibsslError
@@ -53,9 +53,8 @@ def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]
         )
     except NoTrustStore as error:
         trust = Trust((), str(error))
-    faults = findings(subject.chain, Expectation(leaf.public_key(), subject.names, trust.roots, place=trust.place), now)
-    # in the last third of its life a certificate is still valid
-    faults = [one for one in faults if not one.startswith("more than half")]
+    expected = Expectation(leaf.public_key(), subject.names, trust.roots, place=trust.place)
+    faults = serving_findings(subject.chain, expected, now)
     yield from (LiveFinding(subject.about, one, is_fault=True) for one in faults)
     key = supported_public_key(leaf.public_key())
     kind = "an unsupported key" if key is None else str(algorithm_of(key))

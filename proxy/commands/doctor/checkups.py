@@ -1,17 +1,38 @@
 """All checks of `plexigate doctor`, in the order of the report."""
 
+from proxy.commands.check import check_apart
+from proxy.doctor.certificates import CERTIFICATES
 from proxy.doctor.checkup import Checkup
 from proxy.doctor.clock import CLOCK
+from proxy.doctor.configuration import configuration_checkups
 from proxy.doctor.disk import DISK
 from proxy.doctor.file_rights import FILE_RIGHTS
 from proxy.doctor.handshakes.checkups import HANDSHAKES
 from proxy.doctor.interpreter import INTERPRETER
+from proxy.doctor.issuers import ISSUERS
 from proxy.doctor.kernel import KERNEL
+from proxy.doctor.names import NAMES
 from proxy.doctor.openssl import OPENSSL
+from proxy.doctor.payload_rings import PAYLOAD_RINGS
 from proxy.doctor.ports import PORTS
 from proxy.doctor.running_proxy import RUNNING_PROXY
+from proxy.doctor.served_chains import SERVED_CHAINS
+from proxy.doctor.speed import SPEED
+from proxy.doctor.token_keys import TOKEN_KEYS
+from proxy.doctor.upstreams import UPSTREAMS
 
 
 def checkups() -> tuple[Checkup, ...]:
     """The checks. Each name is there once."""
-    return (*CLOCK, *INTERPRETER, *OPENSSL, *KERNEL, *FILE_RIGHTS, *DISK, *PORTS, *RUNNING_PROXY, *HANDSHAKES)
+    return (
+        *(*CLOCK, *INTERPRETER, *OPENSSL, *KERNEL),
+        *configuration_checkups(check_apart),
+        *(*FILE_RIGHTS, *DISK),
+        *(*PORTS, *NAMES),
+        *(*CERTIFICATES, *SERVED_CHAINS, *ISSUERS),
+        *(*TOKEN_KEYS, *PAYLOAD_RINGS),
+        *UPSTREAMS,
+        *RUNNING_PROXY,
+        *HANDSHAKES,
+        *SPEED,
+    )

@@ -26,6 +26,13 @@ class TestCheck:
     def test_usable_configuration_has_no_problems(self, site: Site) -> None:
         assert check(site.write(site.minimal)) == ()
 
+    def test_separate_process_finds_the_same(self, site: Site) -> None:
+        file = site.write(listener("public", groups=["X25519MLKEM786"]) + site.identity + MINIMAL_REST)
+        assert [one.key for one in checking.check_apart(file)] == [one.key for one in checking.check(file)]
+        assert [one.found for one in checking.check_apart(file.with_name("gone.toml"))] == [
+            "No such file or directory when reading it"
+        ]
+
     def test_warnings_are_told_once(self, site: Site) -> None:
         text = (
             listener("public", level="quantum-safe", pq="report", weaker_signatures=True) + site.identity + MINIMAL_REST

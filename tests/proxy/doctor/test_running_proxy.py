@@ -1,25 +1,127 @@
 """What the running proxy says of itself."""
 
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
-from proxy.doctor.checkup import Checkup
-from proxy.doctor.finding import Finding
-from proxy.doctor.running_proxy import RUNNING_PROXY
+import pytest
+
+from proxy.doctor.running_proxy import (
+    RUNNING_PROXY,
+    alert_findings,
+    readiness_findings,
+    rotation_findings,
+    version_finding,
+    worker_findings,
+)
+from proxy.observe.status import status
+from tests.fakes_admin import scrape
 from tests.proxy.doctor.checkups import NOTHING, answering, states
 
+REASON = {"subject": "worker", "name": "1", "detail": "does not answer"}
+WORKER: dict[str, Any] = {"slot": 0, "pid": 7, "state": "serving", "generation": 3, "loop_lag_p99_seconds": 0.001}
+QUIET: dict[str, Any] = {
+    "version": "1.2",
+    "uptime_seconds": 61.2,
+    "readiness": {"reasons": [], "doubts": []},
+    "maintenance": [],
+    "alerts": [],
+    "worker_restarts": 0,
+    "generation": 3,
+    "workers": [WORKER],
+    "reloads": {"ok": 2},
+}
 
-def looked(name: str, status: dict[str, Any]) -> list[Finding]:
-    (checkup,) = (one for one in RUNNING_PROXY if one.name == name)
-    assert isinstance(checkup, Checkup)
-    return list(checkup.look(replace(NOTHING, running=answering(status))))
+
+def test_ready_proxy() -> None:
+    (finding,) = readiness_findings(QUIET)
+    assert (finding.state, finding.found) == ("ok", "ready, up for 61 s")
+    assert "3 days" in next(iter(readiness_findings({**QUIET, "uptime_seconds": 3 * 86_400.0}))).found
+    assert "5 hours" in next(iter(readiness_findings({**QUIET, "uptime_seconds": 5 * 3_600.0}))).found
 
 
-def test_a_ready_proxy() -> None:
-    status = {"readiness": {"reasons": []}, "uptime_seconds": 61.2}
-    assert [(one.state, one.found) for one in looked("readiness", status)] == [("ok", "ready, up for 61 s")]
+def test_reasons_doubts_and_maintenance() -> None:
+    readiness = {"reasons": [REASON, {**REASON, "name": ""}], "doubts": [REASON]}
+    found = list(readiness_findings({**QUIET, "readiness": readiness, "maintenance": [{"route": "chat.test/"}]}))
+    assert states(found) == [
+        ("worker 1", "failure"),
+        ("worker", "failure"),
+        ("worker 1", "warning"),
+        ("route chat.test/", "warning"),
+    ]
+    assert "plexigate maintenance off chat.test/" in found[3].remedy
 
 
-def test_each_reason_against_readiness_is_a_failure() -> None:
-    status = {"readiness": {"reasons": ["worker 1 is missing", "chat has no certificate"]}, "uptime_seconds": 1.0}
-    assert states(looked("readiness", status)) == [("the proxy", "failure"), ("the proxy", "failure")]
+def test_version_that_runs_and_version_that_is_installed() -> None:
+    assert version_finding(QUIET, "1.2").state == "ok"
+    late = version_finding(QUIET, "1.3")
+    assert (late.state, late.found) == ("warning", "version 1.2 runs, and 1.3 is installed")
+
+
+def test_alerts_have_their_own_remedy() -> None:
+    assert states(alert_findings(QUIET)) == [("alerts", "ok")]
+    alert = {"kind": "x", "subject": "chat", "urgency": "critical", "since": "now", "text": "t", "remedy": "do it"}
+    grave, mild = alert_findings({**QUIET, "alerts": [alert, {**alert, "urgency": "warning"}]})
+    assert (grave.state, mild.state, grave.remedy) == ("failure", "warning", "do it")
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, "ok"),
+        ({"loop_lag_p99_seconds": None, "generation": None}, "ok"),
+        ({"state": "draining", "generation": 2}, "ok"),
+        ({"state": "silent"}, "failure"),
+        ({"generation": 2}, "warning"),
+        ({"loop_lag_p99_seconds": 0.5}, "warning"),
+    ],
+)
+def test_worker(change: dict[str, Any], state: str) -> None:
+    found = list(worker_findings({**QUIET, "workers": [{**WORKER, **change}]}))
+    assert states(found) == [("restarts", "ok"), ("worker 0", state)]
+
+
+def test_restarts_and_failed_reloads() -> None:
+    found = list(worker_findings({**QUIET, "worker_restarts": 2, "reloads": {"ok": 2, "failed": 1}}))
+    assert states(found) == [("restarts", "warning"), ("worker 0", "ok"), ("reloads", "warning")]
+    assert "1 of 3 failed" in found[2].found
+
+
+ROW: dict[str, Any] = {
+    "identity": "chat",
+    "credential": "ec",
+    "not_after": "2026-07-01",
+    "last_error": None,
+    "next": {"urgency": "calm", "at": "2026-06-20", "reason": "age", "failures": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "text"),
+    [
+        ({}, "ok", "next rotation at 2026-06-20 (age)"),
+        ({"next": None}, "ok", "valid until 2026-07-01"),
+        ({"not_after": None}, "failure", "no certificate yet: no attempt has failed yet"),
+        ({"last_error": "no answer"}, "warning", "its last rotation failed: no answer"),
+        ({"next": {"urgency": "late", "failures": 4}, "last_error": "x"}, "failure", "late, 4 failures: x"),
+    ],
+)
+def test_rotation(change: dict[str, Any], state: str, text: str) -> None:
+    (finding,) = rotation_findings([{**ROW, **change}])
+    assert (finding.subject, finding.state) == ("chat ec", state)
+    assert text in finding.found
+
+
+def test_without_rotation() -> None:
+    assert states(rotation_findings([])) == [("rotation", "skipped")]
+
+
+def test_checks_read_the_status_of_this_version() -> None:
+    """The document is that of `observe.status`, so that a key that was renamed is found here."""
+    running = answering(status(scrape()), {"/certificates": {"certificates": [ROW]}})
+    found = {one.name: list(one.look(replace(NOTHING, running=running))) for one in RUNNING_PROXY}
+    assert [str(one.state) for one in found["running version"]] == [
+        "ok" if version("plexigate") == "0.1.0" else "warning"
+    ]
+    assert all(found.values())
+    assert states(found["rotation"]) == [("chat ec", "ok")]

@@ -1,0 +1,34 @@
+"""The rings of payload encryption: each key of the running proxy encrypts and decrypts."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from proxy.doctor.checkup import Checkup, Examined, Needed
+from proxy.doctor.finding import Area, Finding, Judge
+
+_PAYLOAD: Final = Judge("payload keys")
+
+
+def ring_findings(keys: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Judge the answer of `GET /payload-test`.
+
+    There is a finding for each ring that works, and one for each key that does not.
+    """
+    if not keys:
+        yield _PAYLOAD.skipped("payload encryption", "the running proxy has no ring")
+    for ring in dict.fromkeys(one["ring"] for one in keys):
+        of_ring = [one for one in keys if one["ring"] == ring]
+        for one in [one for one in of_ring if one["fault"] is not None]:
+            remedy = f"plexigate payload rotate {ring} makes a new key; clients fetch it."
+            yield _PAYLOAD.failure(f"{ring}, key {one['version']}", f"{one['fault']} ({one['state']})", remedy)
+        if all(one["fault"] is None for one in of_ring):
+            versions = ", ".join(f"{one['version']} {one['state']}" for one in of_ring)
+            yield _PAYLOAD.ok(ring, f"each key encrypts and decrypts: {versions}")
+
+
+def _rings(examined: Examined) -> Iterator[Finding]:
+    assert examined.running is not None  # the check needs it
+    yield from ring_findings(examined.running.ask("/payload-test")["keys"])
+
+
+PAYLOAD_RINGS: Final = (Checkup("payload keys", Area.TOKENS, _rings, needs=frozenset({Needed.RUNNING_PROXY})),)
