@@ -1,4 +1,4 @@
-"""The shape of `auth` and `basic_auth` of a route. Pure."""
+"""The shape of `auth`, `basic_auth` and `admin_page` of a route. Pure."""
 
 import re
 import warnings
@@ -76,3 +76,12 @@ class BasicAuthConfig(Table):
 
     file: FilePath
     realm: Annotated[str, AfterValidator(_parse_realm)] = "Plexigate"
+
+
+class AdminPageConfig(Table):
+    """`admin_page` of a route: the page of the admin server, which can be read and changes nothing.
+
+    `tokens` is a file with a token in each line. None: the client certificate is enough.
+    """
+
+    tokens: FilePath | None = None

@@ -10,6 +10,7 @@ from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
 from config.log import log_problems
 from config.omissions import Omissions
+from config.page_crosschecks import page_problems
 from config.payload_crosschecks import payload_problems
 from config.plain import plain_bind_place, plain_problems
 from config.problems import Problem, Severity, shown
@@ -67,6 +68,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *route_problems(config, file, checks.omissions),
         *client_certificate_problems(config, file, checks.omissions),
         *reply_problems(config, file, checks.omissions),
+        *page_problems(config, file, checks.omissions),
         *reach_problems(config, file, checks.omissions),
         *checks.providers(),
         *log_problems(config.log, (route.entry_name for route in config.route), file, checks.omissions),

@@ -235,7 +235,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("acme", "https_port"): _PLAIN_REQUESTS,
     ("plain", "bind"): _PLAIN_ADDRESSES,
     ("plain", "https_port"): _PLAIN_REQUESTS,
-    ("admin",): _restart("the admin socket and the listener of metrics are made once"),
+    ("admin",): _restart("the sockets of [admin] are made once"),
     ("workers",): _workers,
     ("watch",): _live("watching starts or ends; connections are not touched"),
     ("reload_seconds",): _live("for the reloads after this one"),
@@ -318,6 +318,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("route", "*", "payload_origins"): _REQUESTS,
     ("route", "*", "auth"): _REQUESTS,
     ("route", "*", "basic_auth"): _REQUESTS,
+    ("route", "*", "admin_page"): _REQUESTS,
     ("payload", "directory"): _restart("the directory of rings is chosen at the start"),
     ("payload", "ring", "*"): _entry(
         added=_live("its keys are made, or read from where they rest"),

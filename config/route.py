@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from config.addresses import Refused
-from config.auth import AuthConfig, BasicAuthConfig
+from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificateMode
 from config.error_pages import ErrorPages
 from config.limits import RateConfig
@@ -21,6 +21,9 @@ from config.values import Network, ServerName, Table
 # What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
 # same prefix in it.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
+
+
+_ANSWERS = ("upstream", "respond", "redirect", "admin_page")
 
 
 def _parse_route_path(value: str) -> str:
@@ -49,8 +52,8 @@ class RouteConfig(Table):
     `methods`, `headers` and `query` are conditions beside host and path, of which all must hold. A
     name of `headers` is in lower case.
 
-    An `upstream` answers, or the proxy itself by `respond` or `redirect`. `error_pages` replace
-    those of the whole file, status by status.
+    An `upstream` answers, or the proxy itself by `respond`, `redirect` or `admin_page`.
+    `error_pages` replace those of the whole file, status by status.
 
     `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
     their body came. `payload`: whether bodies are encrypted between the client's code and the
@@ -69,6 +72,7 @@ class RouteConfig(Table):
     upstream: str | None = None
     respond: RespondConfig | None = None
     redirect: RedirectConfig | None = None
+    admin_page: AdminPageConfig | None = None
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
     client_certificate: Annotated[ClientCertificateMode | None, AfterValidator(_parse_client_certificate)] = None
     allow: tuple[Network, ...] = ()
@@ -104,11 +108,10 @@ class RouteConfig(Table):
 
     @model_validator(mode="after")
     def _has_one_answer(self) -> Self:
-        answers = [key for key in ("upstream", "respond", "redirect") if getattr(self, key) is not None]
+        answers = [key for key in _ANSWERS if getattr(self, key) is not None]
         if len(answers) != 1:
             found = " and ".join(answers) or "none of them"
-            about = ("upstream", "respond", "redirect")
-            raise Refused("one of upstream, respond and redirect", found=found, about=about)
+            raise Refused("one of upstream, respond, redirect and admin_page", found=found, about=_ANSWERS)
         if self.auth is not None and self.basic_auth is not None:
             raise Refused("one of the two", found="auth and basic_auth", about=("auth", "basic_auth"))
         self._check_copied()

@@ -88,6 +88,11 @@ __all__ = [
 MOST_WORKERS = 64
 """More processes than that share too little: a machine with more cores gets this many."""
 
+PAGE_UPSTREAM = "admin page"
+"""The name of the upstream behind routes with `admin_page`: the parent process."""
+PAGE_CONNECTIONS = 16
+"""Requests for the admin page that a worker has under way. A viewer has one that does not end."""
+
 # What useradd(8) takes.
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 
@@ -242,11 +247,23 @@ class Config(Table):
     def all_upstreams(self) -> dict[str, UpstreamConfig]:
         """Every upstream by its name; one for each server of a passthrough has its address as name.
 
-        No `[upstream.NAME]` can have such a name.
+        The admin page has one too. No `[upstream.NAME]` can have such a name.
         """
         passed = {server for listener in self.listener.values() for server in listener.passthrough.values()}
         of_passthrough = {str(one): UpstreamConfig(servers=(ServerConfig(address=one),)) for one in passed}
-        return {**self.upstream, **dict(sorted(of_passthrough.items()))}
+        return {**self.upstream, **dict(sorted(of_passthrough.items())), **self._page_upstream}
+
+    @property
+    def _page_upstream(self) -> dict[str, UpstreamConfig]:
+        socket = self.admin.page_socket
+        if socket is None or all(route.admin_page is None for route in self.route):
+            return {}
+        address = ServerAddress("unix", path=socket)
+        return {
+            PAGE_UPSTREAM: UpstreamConfig(
+                servers=(ServerConfig(address=address),), connections=PAGE_CONNECTIONS, waiting=PAGE_CONNECTIONS
+            )
+        }
 
     @property
     def plain_listener(self) -> PlainConfig:

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from config.addresses import Bind
-from config.auth import AuthConfig, BasicAuthConfig
+from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificatesConfig
 from config.diff import diff
 from config.effects import Difference, Effect, EffectKind, effect_of
@@ -259,7 +259,7 @@ SECTIONS: Final = (
 """All tables, in the order of the document."""
 
 INLINE: Final = (
-    *(AuthConfig, BasicAuthConfig, FieldsConfig, RateConfig, RedirectConfig, RespondConfig),
+    *(AdminPageConfig, AuthConfig, BasicAuthConfig, FieldsConfig, RateConfig, RedirectConfig, RespondConfig),
     *(RewriteConfig, ServerConfig),
 )
 """Tables that stand in one line, as the value of a key."""
@@ -313,6 +313,7 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
     (RouteConfig, "error_pages"): "table: a status, and the path of a file or a list of two",
     (RouteConfig, "auth"): "table",
     (RouteConfig, "basic_auth"): "table",
+    (RouteConfig, "admin_page"): "table",
     (RouteConfig, "redirect"): "table",
     (RouteConfig, "respond"): "table",
     (RedirectConfig, "status"): "301, 302, 303, 307 or 308",

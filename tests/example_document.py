@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import config
-from config.auth import AuthConfig, BasicAuthConfig
+from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificatesConfig
 from config.plain import PlainConfig
 from config.replies import RedirectConfig, RespondConfig
@@ -97,6 +97,7 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         RewriteConfig: inside(document.get("route", []), "rewrite"),
         AuthConfig: inside(document.get("route", []), "auth"),
         BasicAuthConfig: inside(document.get("route", []), "basic_auth"),
+        AdminPageConfig: inside(document.get("route", []), "admin_page"),
         HsmConfig: only("hsm"),
         TokenConfig: [entry for hsm in only("hsm") for entry in hsm["token"].values()],
         OpensslConfig: only("openssl"),
@@ -140,6 +141,7 @@ MODELS: list[type[BaseModel]] = [
     RewriteConfig,
     AuthConfig,
     BasicAuthConfig,
+    AdminPageConfig,
     HsmConfig,
     TokenConfig,
     OpensslConfig,

@@ -288,6 +288,11 @@ EXAMPLES = (
         "which asked for chat.example.org and offered X25519, 0x9999",
     ),
     Example(
+        clients.PageTokenWrong("192.0.2.1", 12),
+        {"event": "page_token_wrong", "client": "192.0.2.1", "count": 12},
+        "admin page: 12 wrong tokens, the latest from 192.0.2.1",
+    ),
+    Example(
         relays.TcpClosed(
             client="192.0.2.1",
             listener="irc",

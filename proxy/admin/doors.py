@@ -77,6 +77,10 @@ OVER_TCP: Final = RoomLimits(most=32, share=8, when_short=2, answer_seconds=30.0
 # minutes, and so does a rotation that tells its steps.
 LOCAL: Final = RoomLimits(most=32, share=32, when_short=8, answer_seconds=None)
 
+# The processes at the other end are our workers, and each has a viewer of the page for every
+# connection. A stranger gets none: the worker has asked for a token or a certificate.
+PAGE: Final = RoomLimits(most=64, share=16, when_short=4, answer_seconds=30.0)
+
 
 class DoorPlaces:
     """The connections of one socket kind: TCP or Unix."""
@@ -239,13 +243,24 @@ class Visit(RequestHandler):
 class Door:
     """Accepts the connections of a listening socket into a room."""
 
-    def __init__(self, sock: socket.socket, room: DoorPlaces, server: web.Server, report: Report) -> None:
-        """Take over a listening socket and accept at once. `report` gets errors of ours."""
+    def __init__(
+        self,
+        sock: socket.socket,
+        room: DoorPlaces,
+        server: web.Server,
+        report: Report,
+        users: frozenset[int] | None = None,
+    ) -> None:
+        """Take over a listening socket and accept at once. `report` gets errors of ours.
+
+        Of a Unix socket that every user may connect to, `users` are those that are let in.
+        """
         self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._room = room
         self._server = server
         self._report = report
+        self._users = users
         self._tasks = Tasks(self._loop, report)
         self._pause: asyncio.TimerHandle | None = None
         self._is_local = sock.family == socket.AF_UNIX
@@ -298,7 +313,11 @@ class Door:
         self._loop.add_reader(self._sock, self._accept)
 
     def _take(self, sock: socket.socket, address: Any) -> None:
-        peer = _process(sock) if self._is_local else network_of(address[0].partition("%")[0])
+        process, user, _ = _credentials(sock) if self._is_local else (0, 0, 0)
+        if self._users is not None and user not in self._users:
+            sock.close()
+            return
+        peer = b"%d" % process if self._is_local else network_of(address[0].partition("%")[0])
         visitor = Visitor(peer, self._loop.time())
         if not self._room.has_room_for(visitor):
             sock.close()
@@ -318,7 +337,9 @@ class Door:
                 raise
 
 
-def _process(sock: socket.socket) -> bytes:
-    """The process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
-    process, _, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return b"%d" % process
+def _credentials(sock: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    process, user, group = _CREDENTIALS.unpack(
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    )
+    return process, user, group

@@ -4,6 +4,9 @@ A Unix socket is bound under another name and then renamed. So it replaces a soc
 left behind in one step, and a client always meets a socket with a listener. The mode is set before
 `bind`: between `bind` and `chmod` any user could connect. Linux gives the new file the mode of the
 socket.
+
+Workers connect to the socket of the page as their own user. So its file lets everybody connect, and
+the door behind it asks the kernel for the user of each peer (`doors`).
 """
 
 import contextlib
@@ -11,6 +14,7 @@ import errno
 import os
 import socket
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,15 +26,27 @@ from proxy.admin.settings import AdminSettings
 from proxy.building.places import directory_fault
 from proxy.net.bound_socket import listening_socket
 
-_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
 # unix(7): sun_path holds 108 octets with its final NUL. The name that is bound first ends in the
 # process id, which has up to 7 digits.
 _LONGEST_PATH: Final = 107 - len(".4194304")
-_REMEDY: Final = (
-    f"choose another path for admin.socket that this process may write to, of at most {_LONGEST_PATH} bytes"
-)
 BACKLOG: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What a Unix socket is for: the key that names it, and the mode of its file."""
+
+    key: str
+    mode: int
+
+    @property
+    def remedy(self) -> str:
+        return f"choose another path for {self.key} that this process may write to, of at most {_LONGEST_PATH} bytes"
+
+
+_COMMANDS: Final = _Use("admin.socket", 0o600)
+_PAGE: Final = _Use("admin.page_socket", 0o666)
 
 
 class AdminSocketError(Exception):
@@ -53,53 +69,68 @@ class _OfAnotherUser(AdminSocketError):
 
 
 def admin_socket(path: Path) -> socket.socket:
-    """Listen at `path`. Makes the last directory of the path if it is missing.
+    """Listen at `path` for commands. Makes the last directory of the path if it is missing.
 
     Raises `AdminSocketError`.
     """
+    return _unix_socket(path, _COMMANDS)
+
+
+def page_socket(path: Path) -> socket.socket:
+    """Listen at `path` for requests to the page, as `admin_socket` does."""
+    return _unix_socket(path, _PAGE)
+
+
+def _unix_socket(path: Path, use: _Use) -> socket.socket:
     try:
-        _refuse_place(path)
+        _refuse_place(path, use)
         with contextlib.suppress(FileExistsError):
             path.parent.mkdir(_DIRECTORY_MODE)
-        _refuse_listener(path)
-        return _bound(path)
+        _refuse_listener(path, use)
+        return _bound(path, use.mode)
     except OSError as error:
-        raise AdminSocketError(str(path), error.strerror or str(error), _REMEDY) from None
+        raise AdminSocketError(str(path), error.strerror or str(error), use.remedy) from None
 
 
 def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
-    """The faults that keep this process from making the admin socket. Only reads.
+    """The faults that keep this process from making its Unix sockets. Only reads.
 
     A proxy that listens there now is no fault.
     """
-    path = AdminSettings.of(file, admin).socket
+    settings = AdminSettings.of(file, admin)
+    problems = _problems(file, settings.socket, _COMMANDS)
+    return problems if settings.page_socket is None else [*problems, *_problems(file, settings.page_socket, _PAGE)]
+
+
+def _problems(file: ConfigFile, path: Path, use: _Use) -> list[Problem]:
+    key = tuple(use.key.split("."))
     try:
-        _refuse_place(path)
+        _refuse_place(path, use)
         fault = directory_fault(path.parent)
     except OSError as error:
         fault = error.strerror or str(error)
     except _OfAnotherUser as error:
         if os.geteuid() == 0:  # root mostly checks for a proxy that another user starts
             better = "to check as that user as well, if it is the one of the proxy (docs/deploy.md shows how)"
-            return [file.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
-        return [file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
+            return [file.warning(key, f"{shown(error.place)}, {error.found}", better)]
+        return [file.error(key, f"{shown(error.place)}, {error.found}", error.remedy)]
     except AdminSocketError as error:
-        return [file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
-    return [] if fault is None else [file.error(("admin", "socket"), f"{shown(str(path))}, {fault}", _REMEDY)]
+        return [file.error(key, f"{shown(error.place)}, {error.found}", error.remedy)]
+    return [] if fault is None else [file.error(key, f"{shown(str(path))}, {fault}", use.remedy)]
 
 
-def _refuse_place(path: Path) -> None:
+def _refuse_place(path: Path, use: _Use) -> None:
     """Refuse a path that is too long, an open directory, and another file in the socket's place.
 
     Raises `AdminSocketError` or `OSError`.
     """
     if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise AdminSocketError(str(path), f"a path of more than {_LONGEST_PATH} bytes", _REMEDY)
+        raise AdminSocketError(str(path), f"a path of more than {_LONGEST_PATH} bytes", use.remedy)
     _refuse_directory(path.parent)
     with contextlib.suppress(FileNotFoundError):
         # a socket without a listener may be replaced
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            remedy = "remove it, or choose another path for admin.socket"
+            remedy = f"remove it, or choose another path for {use.key}"
             raise AdminSocketError(str(path), "something that is no socket", remedy)
 
 
@@ -121,7 +152,7 @@ def _refuse_directory(directory: Path) -> None:
         raise _OfAnotherUser(str(directory), owner, remedy)
 
 
-def _refuse_listener(path: Path) -> None:
+def _refuse_listener(path: Path, use: _Use) -> None:
     """Refuse a socket on which another proxy listens."""
     if not path.exists():
         return
@@ -135,17 +166,19 @@ def _refuse_listener(path: Path) -> None:
     raise AdminSocketError(
         str(path),
         "another process listens there",
-        "is Plexigate running already? Stop it, or give this one another admin.socket",
+        f"is Plexigate running already? Stop it, or give this one another {use.key}",
     )
 
 
-def _bound(path: Path) -> socket.socket:
+def _bound(path: Path, mode: int) -> socket.socket:
     new = path.with_name(f"{path.name}.{os.getpid()}")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(sock.fileno(), _MODE)
+        os.fchmod(sock.fileno(), mode)
         new.unlink(missing_ok=True)
         sock.bind(str(new))
+        if mode != _COMMANDS.mode:
+            new.chmod(mode)  # the umask has taken something of it
         sock.listen(BACKLOG)
         sock.settimeout(0)
         new.replace(path)

@@ -2,12 +2,18 @@
 
 A user who may open the socket may steer the proxy, so it has mode 0600 from the moment it exists.
 TCP has no password. So TCP gets an application of its own, which can be read and has no commands.
+
+The page has a Unix socket of its own. There the workers hand on the requests of clients that showed
+a token or a certificate (`admin_page` of a route). A worker reads the TLS and the HTTP of strangers.
+So this process, which holds the keys, never reads an octet of theirs.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -17,8 +23,8 @@ from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.alerts import add_alert_routes
 from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import Control, UnknownServer
-from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Visit
-from proxy.admin.listening import admin_socket, metrics_socket, remove_admin_socket
+from proxy.admin.doors import LOCAL, OVER_TCP, PAGE, Door, DoorPlaces, Report, Visit
+from proxy.admin.listening import admin_socket, metrics_socket, page_socket, remove_admin_socket
 from proxy.admin.maintenance import add_maintenance_routes
 from proxy.admin.maintenance_wish import PAGE_BYTES
 from proxy.admin.payload import add_payload_routes
@@ -46,6 +52,8 @@ class AdminHost:
     tell: Tell
     is_short: Callable[[], bool]
     """Whether the process needs all descriptors that are left for itself."""
+    worker_user: int | None = None
+    """The user id of the workers; None if it is that of this process."""
 
 
 class AdminServer:
@@ -58,21 +66,24 @@ class AdminServer:
         self._host = host
         self._local = DoorPlaces("the admin socket", LOCAL, host.is_short, host.tell)
         self._over_tcp = DoorPlaces("admin.metrics_bind", OVER_TCP, host.is_short, host.tell)
+        self._of_page = DoorPlaces("admin.page_socket", PAGE, host.is_short, host.tell)
         self._listening: list[tuple[Door, web.AppRunner]] = []
-        self._inode: int | None = None
+        self._inodes: dict[Path, int] = {}
         self.metrics_addresses: tuple[str, ...] = ()
         """The TCP addresses for metrics. Port 0 is replaced by the port that the kernel chose."""
 
     async def start(self) -> None:
         """Listen. Raises `AdminSocketError` after it has closed all sockets."""
         try:
-            sock = admin_socket(self._settings.socket)
-            self._inode = self._settings.socket.stat().st_ino
-            await self._serve(sock, _Commands(self._control, self))
+            sock = self._in_file_system(self._settings.socket, admin_socket)
+            await self._serve(sock, self._local, self._application(_Commands(self._control, self)))
             for bind in self._settings.metrics_bind:
                 sock = metrics_socket(bind)
                 self.metrics_addresses += (str(replace(bind, port=sock.getsockname()[1])),)
-                await self._serve(sock, None)
+                await self._serve(sock, self._over_tcp, self._application(None))
+            if (path := self._settings.page_socket) is not None:
+                sock = self._in_file_system(path, page_socket)
+                await self._serve(sock, self._of_page, self._page_application(), self._page_users())
         except BaseException:
             await self.stop()
             raise
@@ -84,16 +95,28 @@ class AdminServer:
             await door.close()
             await runner.cleanup()
         self.metrics_addresses = ()
-        if self._inode is not None:
-            remove_admin_socket(self._settings.socket, self._inode)
-            self._inode = None
+        while self._inodes:
+            remove_admin_socket(*self._inodes.popitem())
 
-    async def _serve(self, sock: socket.socket, commands: "_Commands | None") -> None:
-        runner = web.AppRunner(self._application(commands), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    def _in_file_system(self, path: Path, listening: Callable[[Path], socket.socket]) -> socket.socket:
+        sock = listening(path)
+        self._inodes[path] = path.stat().st_ino
+        return sock
+
+    async def _serve(
+        self, sock: socket.socket, room: DoorPlaces, application: web.Application, users: frozenset[int] | None = None
+    ) -> None:
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         assert runner.server is not None  # made by the setup
-        room = self._over_tcp if commands is None else self._local
-        self._listening.append((Door(sock, room, runner.server, self._host.report), runner))
+        self._listening.append((Door(sock, room, runner.server, self._host.report, users), runner))
+
+    def _page_users(self) -> frozenset[int]:
+        own = os.geteuid()
+        return frozenset({0, own, own if self._host.worker_user is None else self._host.worker_user})
+
+    def _page_application(self) -> web.Application:
+        return web.Application(client_max_size=_BODY_BYTES, middlewares=[_staged, _problems(self._host.report)])
 
     def _application(self, commands: "_Commands | None") -> web.Application:
         most = _BODY_BYTES if commands is None else PAGE_BYTES

@@ -25,16 +25,18 @@ _OF_THE_SYSTEM: Final = Path("/run") / _NAME / _SOCKET
 
 @dataclass(frozen=True, slots=True)
 class AdminSettings:
-    """The path of the Unix socket, and the TCP addresses for monitoring."""
+    """The path of the Unix socket, the TCP addresses for monitoring, and the socket of the page."""
 
     socket: Path
     metrics_bind: tuple[Bind, ...] = ()
+    page_socket: Path | None = None
 
     @classmethod
     def of(cls, file: ConfigFile, admin: AdminConfig) -> "AdminSettings":
         """The settings of a configuration, with the defaults of this process."""
         socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else file.resolve(admin.socket)
-        return cls(socket, admin.metrics_bind)
+        page = None if admin.page_socket is None else file.resolve(admin.page_socket)
+        return cls(socket, admin.metrics_bind, page)
 
     @staticmethod
     def places(file: ConfigFile, admin: AdminConfig) -> tuple[Path, ...]:

@@ -1,9 +1,10 @@
-"""How a route finds out who may use it: by an authorization server, or by passwords."""
+"""How a route finds out who may use it: an authorization server, passwords, or tokens."""
 
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from proxy.auth.grant import Grant
+from proxy.auth.page_tokens import PageTokens
 from proxy.auth.users import Users
 from proxy.auth.verified import VerifiedCredentials
 from proxy.limits.requests import RequestRate
@@ -11,6 +12,7 @@ from proxy.limits.requests import RequestRate
 _GUESSES_PER_SECOND: Final = 0.5
 _GUESSES_AT_ONCE: Final = 10
 """A person mistypes a few times. A program that guesses gets 43,000 guesses a day of an address."""
+_QUIET_SECONDS: Final = 60.0
 _USER: Final = b"X-Forwarded-User"
 _DECIDED: Final = frozenset({b"authorization", b"x-forwarded-user"})
 _CREDENTIALS: Final = frozenset({b"authorization", b"cookie"})
@@ -47,7 +49,42 @@ class BasicRule:
         return cls(users, challenge, rate, VerifiedCredentials(key))
 
 
-Rule: TypeAlias = AuthRule | BasicRule
+class WrongTokens:
+    """Counts wrong tokens, so that the log has a line a minute and not one for each."""
+
+    __slots__ = ("_count", "_told_at")
+
+    def __init__(self) -> None:
+        """There were none."""
+        self._count = 0
+        self._told_at = -_QUIET_SECONDS
+
+    def add(self, now: float) -> int | None:
+        """Count one. Returns how many there were since the last line if it is time for another."""
+        self._count += 1
+        if now < self._told_at + _QUIET_SECONDS:
+            return None
+        count, self._count, self._told_at = self._count, 0, now
+        return count
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRule:
+    """Ask the client for a token of the admin page."""
+
+    tokens: PageTokens
+    rate: RequestRate
+    """How many wrong tokens a client may show. A right one is let in all the same."""
+    wrong: WrongTokens
+
+    @classmethod
+    def of(cls, tokens: PageTokens, label: str) -> "TokenRule":
+        """For the route with this label."""
+        rate = RequestRate.of(f"token\0{label}", _GUESSES_PER_SECOND, _GUESSES_AT_ONCE, is_per_client=True)
+        return cls(tokens, rate, WrongTokens())
+
+
+Rule: TypeAlias = AuthRule | BasicRule | TokenRule
 
 
 def identity_names(rule: Rule) -> frozenset[bytes]:
@@ -55,6 +92,8 @@ def identity_names(rule: Rule) -> frozenset[bytes]:
 
     Credentials are not among them: an application that takes them verifies them itself.
     """
+    if isinstance(rule, TokenRule):
+        return frozenset()
     return (rule.copied if isinstance(rule, AuthRule) else frozenset({_USER.lower()})) - _CREDENTIALS
 
 

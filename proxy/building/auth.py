@@ -8,7 +8,8 @@ from config.problems import Location, shown
 from config.schema import Config, RouteConfig
 from proxy.auth.basic import challenge
 from proxy.auth.grant import Grant
-from proxy.auth.rules import AuthRule, BasicRule, Rule, identity_names
+from proxy.auth.page_tokens import ALLOWED, PageTokens, TokensRefused, parse_tokens
+from proxy.auth.rules import AuthRule, BasicRule, Rule, TokenRule, identity_names
 from proxy.auth.users import Users, UsersRefused, parse_users
 from proxy.building.foundation import Foundation
 from proxy.building.private_files import private_content
@@ -59,7 +60,22 @@ def _rule(foundation: Foundation, index: int, route: RouteConfig) -> Rule | None
             if users is None
             else BasicRule.of(users, challenge(basic.realm), route.entry_name, secrets.token_bytes(_KEY_BYTES))
         )
+    if (page := route.admin_page) is not None and page.tokens is not None:
+        tokens = _tokens(foundation, ("route", index, "admin_page", "tokens"), page.tokens)
+        return None if tokens is None else TokenRule.of(tokens, route.entry_name)
     return None
+
+
+def _tokens(foundation: Foundation, place: Location, file: str) -> PageTokens | None:
+    """Read a file of tokens. After an error there is none, and the error stops the build."""
+    content = private_content(foundation, place, file, ALLOWED)
+    if content is None:
+        return None
+    try:
+        return parse_tokens(content)
+    except TokensRefused as error:
+        foundation.error(place, f"{shown(file)} has {error.found}", ALLOWED)
+        return None
 
 
 def _users(foundation: Foundation, place: Location, file: str) -> Users | None:

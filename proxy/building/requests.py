@@ -4,12 +4,13 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from config.route_conditions import ANY_VALUE, specificity, with_head
-from config.schema import Config, LimitsConfig, RatePer, RouteConfig
+from config.schema import PAGE_UPSTREAM, Config, LimitsConfig, RatePer, RouteConfig
 from proxy.auth.grant import Grant
 from proxy.auth.rules import Rule
 from proxy.building.auth import withheld_fields
 from proxy.building.error_pages import PagesOfAll
 from proxy.building.fields import field_edits
+from proxy.building.page import sign_in_routes
 from proxy.building.paths import path_change
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget
@@ -18,6 +19,7 @@ from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpLimits
+from proxy.downstream.token_check import PAGE_GRANT
 from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import Route, RouteTable
@@ -51,7 +53,8 @@ def route_table(config: Config, parts: RouteParts) -> RouteTable[RouteTarget]:
         places.setdefault((route.host, route.path), []).append(route)
     withheld = withheld_fields(config, parts.auth)
     routes = [Route(host, path, _place(here, config.limits, parts, withheld)) for (host, path), here in places.items()]
-    return RouteTable([*routes, *parts.payload.endpoints(config)])
+    forms = [form for route in routes for form in sign_in_routes(route)]
+    return RouteTable([*routes, *forms, *parts.payload.endpoints(config)])
 
 
 def _place(
@@ -80,9 +83,11 @@ def _wanted(conditions: Mapping[str, str]) -> tuple[Wanted, ...]:
 def _target(route: RouteConfig, limits: LimitsConfig, parts: RouteParts, withheld: Grant | None) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
     name = route.entry_name
+    if route.admin_page is not None:
+        body_bytes, withheld = 0, PAGE_GRANT
     return RouteTarget(
         name,
-        route.upstream or "",
+        PAGE_UPSTREAM if route.admin_page is not None else route.upstream or "",
         requires_pq=route.pq is not None,
         body_bytes=body_bytes,
         rate=_request_rate(route),

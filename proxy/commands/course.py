@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config.addresses import name_matches
 from config.schema import Config, RouteConfig
+from proxy.auth.sign_in import SIGN_IN_PATH
 from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.building.replies import fixed_reply
 from proxy.building.requests import RouteParts, http_limits, route_table
@@ -25,7 +26,7 @@ class Course:
     route: str | None
     """As in the log: host, path and conditions."""
     answer: str
-    """Who answers: `upstream NAME`, `respond`, `redirect`, or `error STATUS`."""
+    """Who answers: `upstream NAME`, `respond`, `redirect`, `admin_page`, or `error STATUS`."""
     target: str | None
     """What the server is asked for."""
     demands: tuple[str, ...]
@@ -58,7 +59,8 @@ def course_of(config: Config, raw: bytes, client: str | None) -> Course:
 def _taken(config: Config, request: Request, found: RouteTarget, client: str | None) -> Course:
     route = next((one for one in config.route if one.entry_name == found.label), None)
     if route is None:
-        return Course(found.label, "sessions of payload encryption", None, (), None)
+        answer = "the form for a token" if found.label.endswith(SIGN_IN_PATH) else "sessions of payload encryption"
+        return Course(found.label, answer, None, (), None)
     target: bytes | RequestRefusal = request.framing.target
     if found.path_change is not None:
         target = target_for_server(found.path_change, request.framing.target)
@@ -73,7 +75,7 @@ def _taken(config: Config, request: Request, found: RouteTarget, client: str | N
         except WrongMethod as error:
             return _refused(found.label, 405, f"the route answers {error.allowed.decode()}")
     if route.upstream is None:
-        answer = "respond" if route.respond is not None else "redirect"
+        answer = next(key for key in ("respond", "redirect", "admin_page") if getattr(route, key) is not None)
         return Course(found.label, answer, None, tuple(_demands(route, client)), None)
     return Course(
         found.label, f"upstream {route.upstream}", target.decode("latin-1"), tuple(_demands(route, client)), None
@@ -92,5 +94,6 @@ def _demands(route: RouteConfig, client: str | None) -> list[str]:
         (route.rate is not None, "no more requests than its rate allows"),
         (route.auth is not None, "the consent of the authorization server"),
         (route.basic_auth is not None, "a name and a password"),
+        (route.admin_page is not None and route.admin_page.tokens is not None, "a token of the admin page"),
     ]
     return [demand for is_demanded, demand in told if is_demanded]

@@ -80,7 +80,9 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     reserve = DescriptorReserve(figures, lambda: supervisor.served.edition.worker_count)
     supervisor.check_servers_unless(reserve.why_not_check)
     reporting = supervisor.reporting
-    host = AdminHost(reporting.unexpected, reporting.tell, reserve.is_short)
+    account = edition.account
+    worker_user = None if account is None else account.user
+    host = AdminHost(reporting.unexpected, reporting.tell, reserve.is_short, worker_user)
     admin = AdminServer(supervisor.control, AdminSettings.of(edition.loaded.file, edition.loaded.config.admin), host)
     try:
         # first: a second proxy with the same configuration fails here, before it takes a port

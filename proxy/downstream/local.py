@@ -4,12 +4,15 @@ from functools import partial
 from typing import Final
 
 from proxy.auth.grant import Grant
+from proxy.auth.sign_in import FORM_FIELDS, WRONG_FORM, WrongToken
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.answer_writer import OwnAnswer
 from proxy.downstream.contracts import Client
 from proxy.downstream.endpoint import Endpoint
+from proxy.downstream.guesses import wrong_token
 from proxy.downstream.outgoing import answer_fields
 from proxy.downstream.refusals import (
+    GivenAnswer,
     RequestRefusal,
     body_too_long,
     payload_refused,
@@ -149,6 +152,9 @@ class LocalResponder(Responding):
             self._client.refuse(payload_refused(fault.cause))
         except WrongMethod as error:
             self._client.refuse(wrong_method(error.allowed))
+        except WrongToken as error:
+            shown = GivenAnswer(b"Forbidden", FORM_FIELDS, WRONG_FORM, frozenset())
+            self._client.refuse(wrong_token(error.rule, self._request, self.holder, self._service, shown))
         else:
             if isinstance(answer, SlowAnswer):
                 self._answer_later(answer)

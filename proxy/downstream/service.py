@@ -25,7 +25,7 @@ from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
-from proxy.observe.events.clients import ConnectionCut
+from proxy.observe.events.clients import ConnectionCut, PageTokenWrong
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
 from proxy.routes.error_pages import ErrorPages
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -84,7 +84,7 @@ class HttpRuntime:
     """Whether the log has a line when a WebSocket opens."""
 
 
-def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed) -> None:
+def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed | PageTokenWrong) -> None:
     pass
 
 
@@ -98,6 +98,7 @@ class RequestLedger:
     shared: SharedTable
     log_cut: Callable[[ConnectionCut], None] = _unwritten
     log_relay: Callable[[TcpClosed | PassthroughClosed], None] = _unwritten
+    log_guesses: Callable[[PageTokenWrong], None] = _unwritten
 
 
 class Drainable(Protocol):
@@ -161,6 +162,7 @@ class HttpService:
         self._sampled: dict[str | None, int] = {}
         self.log_cut = ledger.log_cut
         self.log_relay = ledger.log_relay
+        self.log_guesses = ledger.log_guesses
         self.wall_clock = wall_clock
         self.counters = ledger.counters
         self.shared = ledger.shared

@@ -1,6 +1,6 @@
 """Starts the responder of a request, if the rate and the guard of its route let it pass."""
 
-from proxy.auth.rules import AuthRule
+from proxy.auth.rules import AuthRule, TokenRule
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.auth_request import AuthRequest
 from proxy.downstream.basic_check import BasicCheck
@@ -9,6 +9,7 @@ from proxy.downstream.contracts import Client
 from proxy.downstream.refusals import too_many_requests
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
+from proxy.downstream.token_check import TokenCheck
 
 
 def start(responder: Chosen, target: RouteTarget, request: Request, client: Client, service: HttpService) -> None:
@@ -24,5 +25,7 @@ def start(responder: Chosen, target: RouteTarget, request: Request, client: Clie
         responder.start(target, request.upstream_fields(), withheld)
     elif isinstance(rule, AuthRule):
         AuthRequest(rule, responder, target, request, client, service).begin()
+    elif isinstance(rule, TokenRule):
+        TokenCheck(rule, responder, target, request, client, service).begin()
     else:
         BasicCheck(rule, responder, target, request, client, service).begin()

@@ -103,6 +103,8 @@ class RequestReason(StrEnum):
     """The route's authorization server, or a wrong password, kept the request out."""
     AUTH_FAILED = "auth_failed"
     """The authorization server gave no verdict."""
+    PAGE_TOKEN = "page_token"  # noqa: S105 - a name, no token
+    """A wrong token for the admin page."""
     PAYLOAD = "payload"
     """Payload encryption refused the request or a message of it; the log names the cause."""
     GIVEN_UP = "given_up"

@@ -98,7 +98,7 @@ class Worker:
             loop,
             self._deadlines,
             generation.http(self._resources),
-            RequestLedger(log.request, self.counters, shared, self._event, self._event),
+            RequestLedger(log.request, self.counters, shared, self._event, self._event, self._event),
             time.time,  # noqa: TID251 - a driver
         )
         self._figures = ProcessFigures()

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.auth import AuthConfig, BasicAuthConfig
+from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificatesConfig
 from config.crosschecks import cross_check
 from config.loader import load
@@ -73,6 +73,7 @@ INNER: list[type[BaseModel]] = [
     ClientCertificatesConfig,
     AuthConfig,
     BasicAuthConfig,
+    AdminPageConfig,
 ]
 # Tables that are commented out as a whole: they need a device, or clients that have keys.
 OPTIONAL: list[type[BaseModel]] = [
@@ -87,6 +88,7 @@ OPTIONAL: list[type[BaseModel]] = [
     ClientCertificatesConfig,
     AuthConfig,
     BasicAuthConfig,
+    AdminPageConfig,
 ]
 
 

@@ -95,6 +95,29 @@ class HandshakeFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PageTokenWrong(Event):
+    """Clients showed wrong tokens for the admin page. A worker writes it once a minute at most.
+
+    Each is counted in `plexigate_failures_total` under the reason `page_token`. A single one is a
+    typing error, or a program that has an old token. Many are an attack, or such a program: limit
+    the route by `allow`. A token has too many possibilities to be guessed.
+    """
+
+    event = "page_token_wrong"
+    level = Level.WARNING
+
+    client: str
+    """Address of the client of the latest one."""
+    count: int
+    """Number of wrong tokens in this worker since the last line."""
+
+    def sentence(self) -> str:
+        """Name the client."""
+        tokens = "a wrong token" if self.count == 1 else f"{self.count} wrong tokens"
+        return f"admin page: {tokens}, the latest from {self.client}"
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionCut(Event):
     """A connection was closed after its handshake, because the client broke the rules of TLS or
     HTTP/2, exceeded a limit of HTTP/2, or sent a fatal alert.

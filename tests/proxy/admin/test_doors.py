@@ -1,6 +1,7 @@
 """Connections to the admin server, over real sockets: how many there may be, and for how long."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -71,7 +72,9 @@ class Case:
 
 
 @asynccontextmanager
-async def door(limits: RoomLimits = FEW, path: Path | None = None) -> AsyncIterator[Case]:
+async def door(
+    limits: RoomLimits = FEW, path: Path | None = None, users: frozenset[int] | None = None
+) -> AsyncIterator[Case]:
     """One that is open; nothing of it is left."""
     errors: list[BaseException] = []
     made: list[Case] = []
@@ -102,7 +105,7 @@ async def door(limits: RoomLimits = FEW, path: Path | None = None) -> AsyncItera
     )
     made.append(Case(room, connect, errors))
     made[0].told = told
-    opened = Door(sock, room, runner.server, errors.append)
+    opened = Door(sock, room, runner.server, errors.append, users)
     try:
         yield made[0]
     finally:
@@ -119,6 +122,20 @@ async def door(limits: RoomLimits = FEW, path: Path | None = None) -> AsyncItera
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
     """Either kind of socket."""
     return None if request.param == "tcp" else tmp_path / "door.sock"
+
+
+class TestWho:
+    """Of a Unix socket to which every user may connect."""
+
+    async def test_only_the_given_users_are_let_in(self, tmp_path: Path) -> None:
+        own = os.geteuid()
+        async with door(path=tmp_path / "own.sock", users=frozenset({own})) as case:
+            assert (await case.served(await case.peer())).startswith(b"HTTP/1.1 200")
+        async with door(path=tmp_path / "other.sock", users=frozenset({own + 1})) as case:
+            stranger = await case.connect()
+            await case.refused(stranger)
+            assert len(case.room) == 0
+            stranger[1].close()
 
 
 class TestHowMany:

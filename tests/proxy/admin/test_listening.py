@@ -10,7 +10,14 @@ import pytest
 
 from config.addresses import Bind
 from config.loader import load
-from proxy.admin.listening import AdminSocketError, admin_socket, metrics_socket, remove_admin_socket, socket_problems
+from proxy.admin.listening import (
+    AdminSocketError,
+    admin_socket,
+    metrics_socket,
+    page_socket,
+    remove_admin_socket,
+    socket_problems,
+)
 from tests.configurations import Site
 
 LOOPBACK = ip_address("127.0.0.1")
@@ -58,6 +65,17 @@ class TestUnix:
         finally:
             os.umask(before)
         assert seen == [0o600]
+
+    def test_workers_of_another_user_may_open_that_of_the_page_whatever_the_umask(self, tmp_path: Path) -> None:
+        path = tmp_path / "page.sock"
+        before = os.umask(0o077)
+        try:
+            with page_socket(path):
+                assert mode(path) == 0o666
+        finally:
+            os.umask(before)
+        with page_socket(path), pytest.raises(AdminSocketError, match=r"give this one another admin\.page_socket"):
+            page_socket(path)
 
     def test_one_that_was_left_behind_is_replaced(self, tmp_path: Path) -> None:
         path = tmp_path / "admin.sock"
@@ -179,6 +197,14 @@ class TestProblems:
         assert sorted(site.directory.iterdir()) == before
         assert all(problem.key == "admin.socket" and problem.line == 2 for problem in problems)
         return [problem.found for problem in problems]
+
+    def test_socket_of_the_page_is_judged_too(self, site: Site) -> None:
+        (site.directory / "file").touch()
+        text = f'admin.page_socket = "{site.directory}/file"\n{site.minimal}'
+        loaded = load(site.write(text))
+        (problem,) = socket_problems(loaded.file, loaded.config.admin)
+        assert (problem.key, problem.found.endswith("something that is no socket")) == ("admin.page_socket", True)
+        assert problem.allowed == "remove it, or choose another path for admin.page_socket"
 
     @pytest.mark.parametrize("is_root", [True, False])
     def test_root_is_not_refused_the_socket_of_a_proxy_that_another_user_starts(

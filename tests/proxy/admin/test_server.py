@@ -81,7 +81,7 @@ class Admin:
 @asynccontextmanager
 async def listening(directory: Path) -> AsyncIterator[Admin]:
     control, errors = FakeControl(), list[BaseException]()
-    settings = AdminSettings(directory / "run" / "admin.sock", (LOOPBACK,))
+    settings = AdminSettings(directory / "run" / "admin.sock", (LOOPBACK,), directory / "run" / "page.sock")
     server = AdminServer(control, settings, host_of(errors))
     await server.start()
     try:
@@ -152,6 +152,14 @@ async def test_tcp_has_no_commands(admin: Admin, method: str, target: str) -> No
     assert answer.status == 404
     assert admin.control.told == []
     assert (await admin.ask(target, method)).status == 200
+
+
+@pytest.mark.parametrize("target", ["/status", "/metrics", "/healthz", "/readyz", "/reload", DRAIN])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_socket_of_the_page_has_nothing_else(admin: Admin, method: str, target: str) -> None:
+    page = replace(admin, path=admin.path.with_name("page.sock"))
+    assert (await page.ask(target, method)).status == 404
+    assert admin.control.told == []
 
 
 class TestCommands:

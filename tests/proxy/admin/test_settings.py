@@ -45,6 +45,12 @@ def test_a_path_of_the_configuration_is_relative_to_its_file() -> None:
     assert [str(bind) for bind in settings.metrics_bind] == ["127.0.0.1:9464"]
 
 
+def test_socket_of_the_page_is_there_if_the_configuration_names_one() -> None:
+    file = ConfigFile(Path("/etc/p/p.toml"))
+    assert AdminSettings.of(file, AdminConfig()).page_socket is None
+    assert AdminSettings.of(file, AdminConfig(page_socket="/run/p/page.sock")).page_socket == Path("/run/p/page.sock")
+
+
 def test_without_a_path_it_is_the_default_of_this_process() -> None:
     settings = AdminSettings.of(
         (given := LoadedConfig(Config(), ConfigFile(Path("/etc/plexigate/plexigate.toml")))).file, given.config.admin

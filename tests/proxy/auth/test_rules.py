@@ -1,7 +1,8 @@
 """How a route finds out who may use it."""
 
 from proxy.auth.basic import challenge
-from proxy.auth.rules import AuthRule, BasicRule, identity_names, user_grant
+from proxy.auth.page_tokens import PageTokens
+from proxy.auth.rules import AuthRule, BasicRule, TokenRule, WrongTokens, identity_names, user_grant
 from proxy.auth.users import parse_users
 from tests.proxy.auth.test_password_hash import argon2
 
@@ -26,3 +27,15 @@ def test_server_learns_the_name_and_not_the_password() -> None:
     grant = user_grant("ada")
     assert grant.added == ((b"X-Forwarded-User", b"ada"),)
     assert grant.removed == {b"authorization", b"x-forwarded-user"}
+
+
+def test_wrong_tokens_are_few_and_tell_the_page_nothing() -> None:
+    rule = TokenRule.of(PageTokens([bytes(32)]), "ops.test/")
+    assert rule.rate.is_per_client
+    assert (rule.rate.rate.interval, rule.rate.rate.tolerance) == (2.0, 18.0)
+    assert identity_names(rule) == frozenset()
+
+
+def test_wrong_tokens_are_told_of_once_a_minute() -> None:
+    wrong = WrongTokens()
+    assert [wrong.add(now) for now in (0.0, 1.0, 59.9, 60.0, 61.0, 120.0)] == [1, None, None, 3, None, 2]
