@@ -43,9 +43,11 @@ def test_route_hosts_are_names_or_suffixes() -> None:
 
 
 def test_a_route_has_one_answer() -> None:
-    one: list[dict[str, object]] = [{"upstream": "chat"}, {"respond": {}}, {"redirect": {"to": "/"}}]
+    one: list[dict[str, object]] = [
+        *({"upstream": "chat"}, {"respond": {}}, {"redirect": {"to": "/"}}, {"admin_page": {}}),
+    ]
     for answer in one:
         RouteConfig.model_validate({"host": "chat.example.org", **answer})
-    assert "one of upstream, respond and redirect" in refused(RouteConfig, {"host": "chat.example.org"})
+    assert "one of upstream, respond, redirect and admin_page" in refused(RouteConfig, {"host": "chat.example.org"})
     for answer in one[1:]:
-        assert "one of upstream, respond and redirect" in refused(RouteConfig, {**ROUTE, **answer})
+        assert "one of upstream, respond, redirect and admin_page" in refused(RouteConfig, {**ROUTE, **answer})
