@@ -44,7 +44,10 @@ def test_route_hosts_are_names_or_suffixes() -> None:
 
 def test_a_route_has_one_answer() -> None:
     one: list[dict[str, object]] = [
-        *({"upstream": "chat"}, {"respond": {}}, {"redirect": {"to": "/"}}, {"admin_page": {}}),
+        {"upstream": "chat"},
+        {"respond": {}},
+        {"redirect": {"to": "/"}},
+        {"admin_page": {}},
     ]
     for answer in one:
         RouteConfig.model_validate({"host": "chat.example.org", **answer})
