@@ -4,8 +4,8 @@ A user who may open the socket may steer the proxy, so it has mode 0600 from the
 TCP has no password. So TCP gets an application of its own, which can be read and has no commands.
 
 The page has a Unix socket of its own. There the workers hand on the requests of clients that showed
-a token or a certificate (`admin_page` of a route). A worker reads the TLS and the HTTP of strangers.
-So this process, which holds the keys, never reads an octet of theirs.
+a token or a certificate (`admin_page` of a route). The TLS and the HTTP of strangers end in a
+worker. So this process, which holds the keys, never reads an octet of theirs.
 """
 
 import asyncio
