@@ -60,7 +60,7 @@ class WrongToken(Exception):
         self.rule = rule
 
 
-class SignIn:
+class SignInForm:
     """What `SIGN_IN_PATH` answers."""
 
     def __init__(self, rule: TokenRule, random: Callable[[int], bytes]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from proxy.auth.rules import TokenRule
-from proxy.auth.sign_in import BODY_BYTES, SIGN_IN_PATH, SignIn
+from proxy.auth.sign_in import BODY_BYTES, SIGN_IN_PATH, SignInForm
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.endpoint import Endpoint
 from proxy.http.routing import Route
@@ -18,7 +18,7 @@ def sign_in_routes(page: Route[RouteTarget]) -> Iterator[Route[RouteTarget]]:
     """
     rule = page.payload.auth
     if isinstance(rule, TokenRule):
-        endpoint = Endpoint(SignIn(rule, secrets.token_bytes).answer, takes_body=True)
+        endpoint = Endpoint(SignInForm(rule, secrets.token_bytes).answer, takes_body=True)
         label = f"{page.host}{SIGN_IN_PATH}"
         target = replace(
             page.payload, label=label, upstream="", body_bytes=BODY_BYTES, endpoint=endpoint, auth=None, withheld=None

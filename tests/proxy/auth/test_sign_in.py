@@ -6,12 +6,12 @@ import pytest
 
 from proxy.auth.page_tokens import PageTokens
 from proxy.auth.rules import TokenRule
-from proxy.auth.sign_in import FORM, SignIn, WrongToken, is_cross_site
+from proxy.auth.sign_in import FORM, SignInForm, WrongToken, is_cross_site
 from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
 from tests.proxy.auth.test_page_tokens import NOW, ONE, TWO
 
 TOKENS = PageTokens([TWO])
-SIGN_IN = SignIn(TokenRule.of(TOKENS, "ops.test/"), bytes)
+SIGN_IN = SignInForm(TokenRule.of(TOKENS, "ops.test/"), bytes)
 OWN = [(b"Origin", b"https://ops.test:8443"), (b"Content-Type", b"application/x-www-form-urlencoded")]
 
 

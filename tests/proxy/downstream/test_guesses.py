@@ -2,7 +2,7 @@
 
 from proxy.auth.page_tokens import PageTokens
 from proxy.auth.rules import TokenRule
-from proxy.auth.sign_in import SignIn
+from proxy.auth.sign_in import SignInForm
 from proxy.downstream.endpoint import Endpoint
 from proxy.limits.requests import ClientRates
 from proxy.observe.events.clients import PageTokenWrong
@@ -19,7 +19,7 @@ def form(token: bytes) -> bytes:
 
 def conversation(rates: ClientRates | None = None) -> tuple[Conversation, list[PageTokenWrong]]:
     rule, told = TokenRule.of(PageTokens([ONE]), "chat.test/"), list[PageTokenWrong]()
-    of = Conversation(endpoint=Endpoint(SignIn(rule, bytes).answer, takes_body=True), rates=rates)
+    of = Conversation(endpoint=Endpoint(SignInForm(rule, bytes).answer, takes_body=True), rates=rates)
     of.service.log_guesses = told.append
     return of, told
 
