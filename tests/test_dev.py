@@ -39,7 +39,11 @@ def test_every_test_is_run() -> None:
 
 
 # Programs of packages that every Debian has ("Essential: yes", and what it cannot do without).
-ESSENTIAL = frozenset({"sh", "bash", "dash", "env", "chown", "true", "false", "prlimit", "setpriv"})
+ESSENTIAL = frozenset(
+    {"sh", "bash", "dash", "env", "chown", "cp", "tar", "true", "false", "nsenter", "prlimit", "setpriv", "unshare"}
+)
+# What has a command of its own, and no test.
+APART = ("soak", "image", "fresh", "debian_roots.py")
 # Other programs of a package that is asked for by one of them.
 BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble", "h2load": "nghttp"}
 
@@ -92,12 +96,18 @@ def asked_for_by(function: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("command", "some"), [("test", {"ss", "openssl", "curl", "gcc", "pebble"}), ("soak", {"pebble", "gcc"})]
+    ("command", "some"),
+    [
+        ("test", {"ss", "openssl", "curl", "gcc", "pebble"}),
+        ("soak", {"pebble", "gcc"}),
+        ("image", {"debootstrap", "curl"}),
+        ("fresh", {"debootstrap", "git"}),
+    ],
 )
 def test_every_program_that_is_called_is_installed_first(command: str, some: set[str]) -> None:
     files = (ROOT / "tests").rglob("*.py")
     if command == "test":
-        called = programs_called(one for one in files if "soak" not in one.relative_to(ROOT).parts)
+        called = programs_called(one for one in files if not set(APART) & set(one.relative_to(ROOT).parts))
     else:
         called = programs_called(imported_by(one for one in files if command in one.relative_to(ROOT).parts))
     assert some <= set(called)
@@ -106,7 +116,7 @@ def test_every_program_that_is_called_is_installed_first(command: str, some: set
     assert {name: files for name, files in called.items() if name not in known} == {}
 
 
-@pytest.mark.parametrize("command", ["run", "test", "bench", "soak"])
+@pytest.mark.parametrize("command", ["run", "test", "bench", "soak", "image", "fresh"])
 def test_no_package_is_asked_for_twice_in_one_command(command: str) -> None:
     packages = [package for package, _ in asked_for_by(f"dev_{command}")]
     assert packages
