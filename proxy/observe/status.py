@@ -231,6 +231,7 @@ def _certificate(one: CertificateFacts, now: float) -> dict[str, Any]:
         "identity": one.identity,
         "algorithm": one.algorithm,
         "names": list(one.names),
+        "begins_at": one.begins_at,
         "expires_at": one.expires_at,
         "days_left": round((one.expires_at - now) / _DAY, 1),
     }

@@ -1,93 +1,73 @@
-"""What a load balancer is told by `/readyz`, and an operator by the status, of a whole program."""
+"""`plexigate doctor readiness`, of a proxy that real clients have used, over a restart and without a proxy."""
 
 import json
-import os
-import signal
-import time
-from dataclasses import dataclass
+import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.configurations import listener
+from tests.integration.gateway import PLEXIGATE, Gateway, Trust, events, gateway
+from tests.integration.upstreams import ScriptedServer
 
-from tests.bench.servers import free_port
-from tests.soak.scenes import Scene, scene
-from tests.waiting import until_found
-
-pytestmark = pytest.mark.paced
+OLD, OLDER = "OldChat/1.0", "OldChat/0.9"
 
 
-def readyz(running: Scene) -> tuple[int, dict[str, Any]]:
-    """Status and document."""
-    status, body = running.admin.ask("/readyz")
-    return status, json.loads(body)
+def readiness(directory: Path, number: int) -> tuple[int, dict[str, Any]]:
+    """Exit status and document of the command."""
+    command = [PLEXIGATE, "doctor", "readiness", str(directory / f"gateway-{number}.toml"), "--json"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    document: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, document
 
 
-def reasons(running: Scene) -> list[tuple[str, str]]:
-    """Who is not able; the status says the same."""
-    status, document = readyz(running)
-    found = document.get("reasons", [])
-    assert (status == 503) is bool(found)
-    return [(one["subject"], one["name"]) for one in found]
+def visit(running: Gateway) -> None:
+    """Five clients: two with quantum-safe groups, three without."""
+    assert running.curl("--curves", "X25519MLKEM768", "--user-agent", "New/2.0").status == 0
+    assert running.s_client("-groups", "X25519MLKEM768").is_established
+    for agent in (OLD, OLD, OLDER):
+        assert running.curl("--curves", "X25519", "--user-agent", agent).status == 0
 
 
-@dataclass
-class Waiting(Scene):
-    """A proxy whose only identity waits for a CA that cannot be reached."""
-
-    def __post_init__(self) -> None:
-        """There is no certificate to make."""
-
-    @property
-    def identity(self) -> str:
-        """By ACME."""
-        return (
-            '[identity.chat]\nnames = ["localhost"]\n[[identity.chat.credential]]\nkey = "ec-p256@file"\nissuer = "far"\n'
-            f'[issuer.far]\ntype = "acme"\ndirectory = "https://127.0.0.1:{free_port()}/directory"\n'
-            '[rotation]\nstate = "state"\n'
-        )
-
-
-def test_an_identity_that_waits_for_its_certificate_is_not_ready(tmp_path: Path) -> None:
-    with scene(tmp_path, kind=Waiting) as running:
-        status, document = readyz(running)
-        assert status == 503
-        assert document["detail"].startswith("identity chat has no certificate yet")
-        assert [(one["subject"], one["name"]) for one in document["reasons"]] == [("identity", "chat")]
-        assert running.admin.status()["readiness"]["reasons"] == document["reasons"]
-
-
-def test_servers_that_are_all_down_are_named_with_their_routes(tmp_path: Path) -> None:
-    health = '[upstream.backend.health]\npath = "/"\ninterval_seconds = 0.5\nrise = 1\nfall = 1\n'
-    with scene(tmp_path, extra=health) as running:
-        until_found(lambda: running.events("server_up"))
-        assert reasons(running) == []
-        running.backend = free_port()  # nobody listens there
-        running.write()
-        assert running.admin.ask("/reload", "--request", "POST")[0] == 200
-        until_found(lambda: running.events("server_down"))
-        status, document = readyz(running)
-        (reason,) = document["reasons"]
-        assert (status, reason["subject"], reason["routes"]) == (503, "upstream", ["localhost/"])
-        assert f":{running.backend} is down" in reason["detail"]
+def test_clients_that_require_would_refuse_are_known_over_a_restart(
+    trust: Trust, echo_server: ScriptedServer, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    text = listener("standard") + listener("pure", pq="require") + f'[rotation]\nstate = "{state}"\n'
+    with gateway(tmp_path, trust, echo_server, text) as running:
+        visit(running)
+        assert running.s_client("-groups", "X25519", on="pure").alert == 40
+        exit_status, asked = readiness(tmp_path, 0)
+    assert (exit_status, asked["source"], asked["days_observed"]) == (1, "the running proxy", 1)
+    kept = state / "adoption.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert "127.0.0.1" not in kept.read_text()
+    with gateway(tmp_path, trust, echo_server, text) as running:
+        visit(running)
+        _, asked = readiness(tmp_path, 1)
+    assert not events(running.program.output, "adoption_set_aside")
+    pure, standard = asked["listeners"]
+    assert (pure["phase"], pure["next"], pure["handshakes"]["refused"]) == ("classical retired", None, 1)
+    assert (standard["phase"], standard["next"]["setting"]) == ("hybrid preferred", 'pq = "require"')
+    assert (standard["handshakes"]["hybrid"], standard["handshakes"]["classical_client_cannot"]) == (4, 6)
+    assert standard["next"]["verdict"] == "unknown"
+    assert "60.00% of the handshakes of the last 7 days would be refused (6 of 10)" in standard["next"]["reason"]
+    blocking = standard["blocking"]
+    assert [(one["key"], one["connections"]) for one in blocking["agents"]] == [(OLD, 4), (OLDER, 2)]
+    assert [(one["key"], one["share"]) for one in blocking["networks"]] == [("127.0.0.0/24", 1.0)]
+    assert [(one["key"], one["connections"]) for one in blocking["names"]] == [("chat.test", 6)]
+    exit_status, read = readiness(tmp_path, 1)  # no proxy runs
+    assert (exit_status, read["source"]) == (1, str(kept))
+    assert read["listeners"] == asked["listeners"]
 
 
-def test_a_stopped_worker_is_told_at_once_and_a_reload_replaces_it(tmp_path: Path) -> None:
-    with scene(tmp_path) as running:
-        stopped, other = running.worker_pids
-        os.kill(stopped, signal.SIGSTOP)
-        try:
-            began = time.monotonic()
-            assert [subject for subject, _ in reasons(running)] == ["worker"]
-            assert time.monotonic() - began < 3.0
-            rows = {one["pid"]: one["state"] for one in running.admin.status()["workers"]}
-            assert rows == {stopped: "silent", other: "serving"}
-            began = time.monotonic()
-            status, body = running.admin.ask("/reload", "--request", "POST")
-            assert (status, json.loads(body)["ok"]) == (200, True)
-            assert time.monotonic() - began < 10.0
-            (given_up,) = until_found(lambda: running.events("worker_given_up"))
-            assert given_up["pid"] == stopped
-            until_found(lambda: reasons(running) == [])
-        finally:
-            os.kill(stopped, signal.SIGCONT)
+def test_damaged_file_is_no_obstacle_to_a_start(trust: Trust, echo_server: ScriptedServer, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    (state / "adoption.json").write_bytes(b"\x00" * 100)
+    text = listener("standard") + f'[rotation]\nstate = "{state}"\n'
+    with gateway(tmp_path, trust, echo_server, text) as running:
+        assert running.s_client("-groups", "X25519MLKEM768").is_established
+        (told,) = events(running.program.output, "adoption_set_aside")
+    assert told["kept_as"] == str(state / "adoption.json.damaged")
+    assert json.loads((state / "adoption.json").read_bytes())["version"] == 1

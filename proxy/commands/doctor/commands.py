@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from config.problems import ConfigError
 from proxy.commands.doctor.readiness import readiness
+from proxy.commands.doctor.standards import standards
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -44,6 +45,7 @@ app = typer.Typer(
 
 
 app.command(epilog="Example: plexigate doctor readiness plexigate.toml --days 7")(readiness)
+app.command(epilog="Example: plexigate doctor standards plexigate.toml --standard sp-800-57")(standards)
 
 
 @app.callback()

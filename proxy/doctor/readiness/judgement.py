@@ -178,15 +178,11 @@ def _day_count(one: ListenerDay, *, is_offered: bool) -> DayCount:
 
 
 def _forecast(phase: Phase, days: Mapping[date, DayCount], today: date) -> Forecast | None:
-    match phase:
-        case Phase.RETIRED:
-            return None
-        case Phase.CLASSICAL | Phase.OFFERED:
-            return Forecast(
-                Outlook.NOW, "no client is refused by it: who has no quantum-safe group gets a classical one"
-            )
-        case Phase.PREFERRED:
-            return forecast(days, today)
+    if phase is Phase.RETIRED:
+        return None
+    if phase is Phase.PREFERRED:
+        return forecast(days, today)
+    return Forecast(Outlook.NOW, "no client is refused by it: who has no quantum-safe group gets a classical one")
 
 
 def _blocking(summaries: Sequence[Mapping[str, Any]]) -> Blocking:

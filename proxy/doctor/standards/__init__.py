@@ -1,0 +1,1 @@
+"""What the running configuration meets of public standards, and what it cannot know."""

@@ -1,0 +1,85 @@
+"""One requirement of a standard, and how the proxy stands to it. Pure."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from proxy.doctor.standards.facts import StandardFacts
+
+
+class Conformity(StrEnum):
+    """How the proxy stands to a requirement."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    NOT_KNOWN = "not known"
+    """It cannot be seen from here; `where` says who could know."""
+    NOT_USED = "does not apply"
+    """The proxy does not use what the requirement is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A requirement in our words, with its clause.
+
+    `found` is the evidence, `where` the place that it is from, or who could know. `remedy` says
+    what to do, empty if there is nothing to do.
+    """
+
+    clause: str
+    requirement: str
+    conformity: Conformity
+    found: str
+    where: str
+    remedy: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "clause": self.clause,
+            "requirement": self.requirement,
+            "verdict": str(self.conformity),
+            "found": self.found,
+            "where": self.where,
+            "remedy": self.remedy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """A standard by the `name` that the command takes, its `title` with the edition that was read,
+    and what assesses it."""
+
+    name: str
+    title: str
+    assess: Callable[[StandardFacts], Iterable[Assessment]]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """Makes the assessments of one requirement. `where` is the usual place of the evidence."""
+
+    number: str
+    requirement: str
+    where: str
+
+    def met(self, found: str, where: str = "") -> Assessment:
+        """The evidence shows it."""
+        return Assessment(self.number, self.requirement, Conformity.MET, found, where or self.where)
+
+    def not_met(self, found: str, remedy: str, where: str = "") -> Assessment:
+        """The evidence shows the opposite."""
+        return Assessment(self.number, self.requirement, Conformity.NOT_MET, found, where or self.where, remedy)
+
+    def not_known(self, found: str, who: str, remedy: str = "") -> Assessment:
+        """It cannot be seen from here. `who` could know it."""
+        return Assessment(self.number, self.requirement, Conformity.NOT_KNOWN, found, who, remedy)
+
+    def not_used(self, found: str) -> Assessment:
+        """The proxy does not use what it is about."""
+        return Assessment(self.number, self.requirement, Conformity.NOT_USED, found, self.where)
+
+    def judged(self, faults: list[str], well: str, remedy: str, where: str = "") -> Assessment:
+        """Met, unless there are faults."""
+        return self.not_met("; ".join(faults), remedy, where) if faults else self.met(well, where)

@@ -1,0 +1,186 @@
+"""NIST SP 800-57 Part 1 Revision 5: how long keys are used (section 5.3.6, Table 1), and how strong
+they are (section 5.6). Pure.
+
+Table 1 suggests cryptoperiods: it names an order of magnitude, and asks for shorter ones where the
+risk is greater.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Final
+
+from config.rotation import InternalIssuerConfig
+from config.schema import Config
+from proxy.doctor.standards.assessment import Assessment, Clause
+from proxy.doctor.standards.facts import RUNNING, CertificateView, StandardFacts
+
+_TABLE: Final = "section 5.3.6, Table 1"
+_YEAR: Final = 365.25
+_HOURS: Final = 24.0
+_DAY: Final = 86_400.0
+_FILE: Final = "the configuration"
+_NO_FILE: Final = "no configuration was named"
+_NAME_IT: Final = "plexigate doctor standards FILE"
+
+_AUTHENTICATION_YEARS: Final = 2
+_SIGNATURE_YEARS: Final = 3
+_SYMMETRIC_YEARS: Final = 2
+# Security strengths in bits, by section 5.6.1, Table 2.
+_RSA_STRENGTHS: Final = ((15_360, 256), (7_680, 192), (3_072, 128), (2_048, 112))
+_STRENGTHS: Final = {"ecdsa-p256": 128, "ecdsa-p384": 192, "ecdsa-p521": 256, "ed25519": 128, "ed448": 224}
+# By their categories (FIPS 204, Table 1): as strong as SHA-256 collisions, AES-192, AES-256.
+_MLDSA_STRENGTHS: Final = {"mldsa-44": 128, "mldsa-65": 192, "mldsa-87": 256}
+_LEAST_STRENGTH: Final = 112
+_LATER_STRENGTH: Final = 128
+_LAST_DAY_OF_112: Final = date(2030, 12, 31)
+
+
+def sp_800_57(facts: StandardFacts) -> Iterator[Assessment]:
+    """Assess all keys that the proxy has to do with."""
+    yield from _certificates(facts)
+    yield from _strengths(facts)
+    yield Clause(_TABLE, "A private ephemeral key-agreement key serves one transaction.", "the program").met(
+        "TLS 1.3 makes a new key for each handshake, also for one that resumes a session"
+    )
+    config = facts.config
+    if config is None:
+        yield Clause(_TABLE, "Keys of tickets, payloads, sealing and authorities end in time.", "").not_known(
+            _NO_FILE, _NAME_IT
+        )
+        return
+    yield _tickets(config)
+    yield from _payload(config, facts)
+    yield from _authorities(config)
+    yield from _keys_of_the_operator(config)
+
+
+def _certificates(facts: StandardFacts) -> Iterator[Assessment]:
+    clause = Clause(
+        _TABLE,
+        "A private authentication key, such as that of a certificate for TLS, is used for 1 to 2 years.",
+        RUNNING,
+    )
+    certificates = facts.certificates()
+    if certificates is None:
+        yield clause.not_known("no running proxy", "plexigate doctor standards, while the proxy runs")
+        return
+    issued = _issued(facts.config)
+    limit = _AUTHENTICATION_YEARS * _YEAR
+    for one in certificates:
+        found = f"{one}: its certificate is valid for {one.days:.0f} days"
+        if one.days > limit:
+            yield clause.not_met(found, "Use shorter certificates, with a new key in each.")
+        elif one.identity in issued:
+            yield clause.met(f"{found}, and the proxy makes a new key for the next one")
+        else:
+            yield clause.not_known(
+                f"{found}; whether an earlier certificate had the same key is not known",
+                "who made the key",
+                "Make a new key for each certificate, or let the proxy issue it: [[identity.NAME.credential]].",
+            )
+
+
+def _issued(config: Config | None) -> frozenset[str]:
+    """The identities whose keys the proxy itself renews."""
+    identities = {} if config is None else config.identity
+    return frozenset(
+        name for name, one in identities.items() if one.credential and all(hasattr(c, "issuer") for c in one.credential)
+    )
+
+
+def _strengths(facts: StandardFacts) -> Iterator[Assessment]:
+    clause = Clause(
+        "section 5.6.3, Table 4",
+        "A key protects with 112 bits or more until 2030, with 128 or more from 2031 on.",
+        RUNNING,
+    )
+    for one in facts.certificates() or ():
+        bits = strength(one)
+        if bits is None:
+            yield clause.not_known(f"{one} is not in the tables", "the authors of the algorithm")
+        elif bits < _LEAST_STRENGTH or (bits < _LATER_STRENGTH and _last_day(one) > _LAST_DAY_OF_112):
+            yield clause.not_met(f"{one}: {bits} bits, until {_last_day(one)}", "Issue it with a stronger key.")
+        else:
+            yield clause.met(f"{one}: {bits} bits, until {_last_day(one)}")
+
+
+def strength(one: CertificateView) -> int | None:
+    """The security strength of a key in bits. None if the tables do not have it."""
+    known = _STRENGTHS | _MLDSA_STRENGTHS
+    if one.algorithm in known:
+        return known[one.algorithm]
+    kind, _, size = one.algorithm.partition("-")
+    if kind != "rsa":
+        return None
+    return next((bits for least, bits in _RSA_STRENGTHS if int(size) >= least), 0)
+
+
+def _last_day(one: CertificateView) -> date:
+    return date(1970, 1, 1) + timedelta(days=one.expires_at // _DAY)
+
+
+def _tickets(config: Config) -> Assessment:
+    hours = config.limits.tls_ticket_rotation_hours
+    clause = Clause(
+        _TABLE, "A symmetric data-encryption key encrypts for 2 years at most.", "limits.tls_ticket_rotation_hours"
+    )
+    # config.limits allows a week at most
+    return clause.met(f"session tickets get a new key each {hours:g} hours")
+
+
+def _payload(config: Config, facts: StandardFacts) -> Iterator[Assessment]:
+    clause = Clause(_TABLE, "A symmetric data-encryption key encrypts for 2 years at most.", "payload.ring.NAME")
+    most = _SYMMETRIC_YEARS * _YEAR * _HOURS
+    remedy = "Set rotate_hours = 24, or another time below two years."
+    for name, ring in config.payload.ring.items():
+        faults = [f"ring {name} rotates each {ring.rotate_hours:g} hours"] if ring.rotate_hours > most else []
+        yield clause.judged(faults, f"ring {name} rotates each {ring.rotate_hours:g} hours", remedy)
+    sessions = config.payload.sessions
+    if sessions is not None:
+        yield Clause(
+            _TABLE, "A private static key-agreement key is used for 1 to 2 years.", "payload.sessions.rotate_hours"
+        ).met(f"the keys that clients agree with rotate each {sessions.rotate_hours:g} hours")
+    ages = {key: (facts.now - key.created) / _DAY for key in facts.payload_keys() if key.state == "active"}
+    observed = Clause(_TABLE, "The same, as observed.", "GET /payload of the running proxy")
+    for key, days in ages.items():
+        faults = [f"key {key.version} of ring {key.ring} is {days:.0f} days old"] if days > most / _HOURS else []
+        yield observed.judged(
+            faults,
+            f"key {key.version} of ring {key.ring} is {days:.1f} days old",
+            f"plexigate payload rotate {key.ring}",
+        )
+
+
+def _authorities(config: Config) -> Iterator[Assessment]:
+    clause = Clause(_TABLE, "A private signature key, such as that of an authority, signs for 1 to 3 years.", _FILE)
+    for name, issuer in config.issuer.items():
+        if not isinstance(issuer, InternalIssuerConfig):
+            continue
+        days = issuer.intermediate_lifetime.days
+        where = f"issuer.{name}.intermediate_lifetime"
+        faults = [f"intermediate of {name}: {days} days"] if days > _SIGNATURE_YEARS * _YEAR else []
+        yield clause.judged(
+            faults, f"intermediate of {name}: {days} days", "Set a shorter intermediate_lifetime.", where
+        )
+        yield clause.not_known(
+            f"root of {name}: its certificate is valid for 10 years; it signs only when an intermediate is made",
+            "who keeps the key of the root",
+            "Keep the root's key away from the proxy (docs/certificates.md), and replace it by plan.",
+        )
+
+
+def _keys_of_the_operator(config: Config) -> Iterator[Assessment]:
+    sealing = Clause(_TABLE, "A symmetric key-wrapping key wraps for 2 years at most.", "sealing.key")
+    if config.sealing.key is None:
+        yield sealing.not_used("[sealing] has no key")
+    else:
+        yield sealing.not_known(
+            "a sealing key is configured; its age is not known",
+            "who made it: the log of the token",
+            "Replace it by plan.",
+        )
+    audit = Clause(_TABLE, "A private signature key signs for 1 to 3 years.", "audit.checkpoint_key")
+    if config.audit.checkpoint_key is None:
+        yield audit.not_used("[audit] has no checkpoint_key")
+    else:
+        yield audit.not_known("the audit log is signed; the age of its key is not known", "who made it")

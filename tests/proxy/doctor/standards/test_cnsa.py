@@ -1,0 +1,44 @@
+"""CNSA 2.0."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.doctor.standards.assessment import Conformity
+from proxy.doctor.standards.cnsa import cnsa_2
+from tests.proxy.doctor.standards.standard_facts import certificate, configuration, facts, listener, of_clause, status
+
+MET, NOT_MET, NOT_KNOWN, NOT_USED = Conformity
+
+
+def test_without_a_file_and_a_proxy_nothing_is_known() -> None:
+    assert {one.conformity for one in cnsa_2(facts())} == {NOT_KNOWN}
+
+
+@pytest.mark.parametrize(
+    ("groups", "verdicts"),
+    [
+        ("X25519MLKEM768 / X25519", (NOT_MET, NOT_MET)),
+        ("SecP384r1MLKEM1024:MLKEM1024 / X25519MLKEM768", (MET, NOT_MET)),
+        ("SecP384r1MLKEM1024:MLKEM1024", (MET, MET)),
+    ],
+)
+def test_key_establishment(groups: str, verdicts: tuple[Conformity, Conformity]) -> None:
+    rows = list(cnsa_2(facts(status=status(listener(groups)))))
+    found = of_clause(rows, "ML-KEM-1024 is offered") + of_clause(rows, "ML-KEM-1024 is the only")
+    assert tuple(one.conformity for one in found) == verdicts
+    assert verdicts[1] is MET or "2226 days are left" in found[1].remedy
+
+
+def test_each_identity_needs_ml_dsa_87() -> None:
+    certificates = certificate("mldsa-87"), certificate(), certificate(identity="files")
+    (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=certificates)))), "ML-DSA-87")
+    assert (row.conformity, row.found) == (NOT_MET, "files has none")
+
+
+def test_suites_by_level(tmp_path: Path) -> None:
+    for directory, level, verdict in (("a", "standard", NOT_MET), ("b", "quantum-safe", MET)):
+        (tmp_path / directory).mkdir()
+        config = configuration(tmp_path / directory, listener=f'level = "{level}"\n')
+        (row,) = of_clause(list(cnsa_2(facts(config))), "AES-256")
+        assert row.conformity is verdict

@@ -1,0 +1,84 @@
+"""NIST SP 800-52 Revision 2."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.doctor.standards.assessment import Conformity
+from proxy.doctor.standards.facts import OpensslView
+from proxy.doctor.standards.tls_guidelines import sp_800_52
+from tests.proxy.doctor.standards.standard_facts import (
+    certificate,
+    configuration,
+    facts,
+    listener,
+    of_clause,
+    openssl,
+    status,
+)
+
+MET, NOT_MET, NOT_KNOWN, NOT_USED = Conformity
+
+
+def test_without_a_file_and_a_proxy_little_is_known() -> None:
+    rows = list(sp_800_52(facts()))
+    assert {one.conformity for one in rows} == {MET, NOT_KNOWN}
+
+
+def test_suites_by_level(tmp_path: Path) -> None:
+    for directory, level, verdict in (("a", "standard", NOT_MET), ("b", "quantum-safe", MET)):
+        (tmp_path / directory).mkdir()
+        config = configuration(tmp_path / directory, listener=f'level = "{level}"\n')
+        (row,) = of_clause(list(sp_800_52(facts(config))), "cipher suites")
+        assert row.conformity is verdict
+    (tmp_path / "c").mkdir()
+    config = configuration(tmp_path / "c")
+    (row,) = of_clause(list(sp_800_52(facts(config, openssl=openssl("fips")))), "cipher suites")
+    assert row.conformity is MET
+
+
+@pytest.mark.parametrize(
+    ("groups", "verdict"), [("X25519MLKEM768 / secp256r1", MET), ("X25519MLKEM768 / X25519", NOT_MET)]
+)
+def test_groups(groups: str, verdict: Conformity) -> None:
+    (row,) = of_clause(list(sp_800_52(facts(status=status(listener(groups))))), "Key exchange uses")
+    assert row.conformity is verdict
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "verdict"),
+    [("ecdsa-p256", MET), ("rsa-2048", MET), ("rsa-1024", NOT_MET), ("ed25519", NOT_MET), ("mldsa-65", NOT_MET)],
+)
+def test_keys_of_certificates(algorithm: str, verdict: Conformity) -> None:
+    (row,) = of_clause(
+        list(sp_800_52(facts(status=status(certificates=(certificate(algorithm),))))), "Server certificates have keys"
+    )
+    assert row.conformity is verdict
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "says"),
+    [
+        (None, NOT_KNOWN, "did not answer"),
+        (openssl(), NOT_MET, "absent from the configuration"),
+        (openssl(missing=("fips",)), NOT_MET, "cannot load it"),
+        (openssl("fips"), NOT_KNOWN, "does the cryptography of TLS"),
+    ],
+)
+def test_validated_module(found: OpensslView | None, verdict: Conformity, says: str) -> None:
+    (row,) = of_clause(list(sp_800_52(facts(openssl=found))), "FIPS 140")
+    assert row.conformity is verdict
+    assert says in row.found
+
+
+def test_client_certificates(tmp_path: Path) -> None:
+    clause = "Where clients show certificates"
+    (tmp_path / "a").mkdir()
+    (row,) = of_clause(list(sp_800_52(facts(configuration(tmp_path / "a")))), clause)
+    assert row.conformity is NOT_USED
+    asking = '[identity.chat.client_certificates]\nca = "ca.pem"\n'
+    for directory, crl, verdict in (("b", "", NOT_MET), ("c", 'crl = "crl.pem"\n', MET)):
+        (tmp_path / directory).mkdir()
+        config = configuration(tmp_path / directory, asking + crl)
+        (row,) = of_clause(list(sp_800_52(facts(config))), clause)
+        assert row.conformity is verdict
