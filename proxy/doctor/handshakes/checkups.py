@@ -40,10 +40,10 @@ def _handshakes(examined: Examined) -> Iterator[Finding]:
 
 
 def _names(examined: Examined, visited: Sequence[VisitedListener]) -> Iterator[tuple[Subject, Finding]]:
-    config, until = _config(examined), time.monotonic() + _SECONDS_FOR_NAMES
+    until = time.monotonic() + _SECONDS_FOR_NAMES
     mldsa = visits.mldsa_by_identity(None if examined.running is None else examined.running.status)
     for one in visited:
-        for subject, finding in ListenerVisit(one).name_findings(config, mldsa, examined.now()):
+        for subject, finding in ListenerVisit(one).name_findings(mldsa, examined.now()):
             yield subject, finding
             if time.monotonic() > until:
                 rest = Subject(one.name, "", "further names")

@@ -26,9 +26,10 @@ _MLDSA_KEYS: Final = frozenset(f"2.16.840.1.101.3.4.3.{number}" for number in (1
 """ML-DSA-44, -65 and -87 (NIST CSOR, RFC 9881)."""
 
 _RELOAD: Final = (
-    "Compare the file with the groups in force (plexigate status). If they differ, run plexigate reload. "
-    "If another program answers here (ss -ltnp shows it), stop it, or give the listener another address."
+    "The proxy may serve an earlier version of the file: run plexigate reload. If another program answers here "
+    "(ss -ltnp shows it), stop it, or give the listener another address."
 )
+_COMPARE: Final = f"Compare with the groups in force (plexigate status). {_RELOAD}"
 _RETRY_COSTS: Final = "Look at the order of groups in the listener: the first tuple that a client lists decides."
 _UNSEEN: Final = {
     Ending.CLOSED: (
@@ -70,10 +71,10 @@ def key_exchange(check: str, subject: Subject, seen: Observation, expectation: E
     if expectation.group is None:
         return _refusal_expected(judge, what, seen, pq)
     if not seen.is_established:
-        return judge.failure(what, f"{seen}; {expectation.group} was to be expected", _RELOAD)
+        return judge.failure(what, f"{seen}; {expectation.group} was to be expected", _COMPARE)
     if not is_same_group(seen.group, expectation.group):
         danger = "" if is_quantum_safe(seen.group) else ": recorded traffic can be decrypted later"
-        return judge.failure(what, f"{seen}; {expectation.group} was to be expected{danger}", _RELOAD)
+        return judge.failure(what, f"{seen}; {expectation.group} was to be expected{danger}", _COMPARE)
     if seen.retried != expectation.is_retried:
         found = "with" if seen.retried else "without"
         return judge.warning(what, f"{seen}, {found} a HelloRetryRequest, otherwise than expected", _RETRY_COSTS)
@@ -93,7 +94,7 @@ def _policy_words(seen: Observation, pq: PqPolicy) -> str:
 
 def _refusal_expected(judge: Judge, what: str, seen: Observation, pq: PqPolicy) -> Finding:
     if seen.is_established:
-        return judge.failure(what, f"{seen}; pq = {pq} has to refuse this client", _RELOAD)
+        return judge.failure(what, f"{seen}; pq = {pq} has to refuse this client", _COMPARE)
     if seen.alert == AlertDescription.HANDSHAKE_FAILURE:
         return judge.ok(what, f"{seen}, as pq = {pq} demands")
     return judge.warning(what, f"{seen}; handshake_failure was to be expected", _RELOAD)
@@ -123,7 +124,10 @@ def old_version(subject: Subject, seen: Observation) -> Finding:
     if unanswered is not None:
         return unanswered
     if seen.is_established:
-        remedy = f"Plexigate never speaks TLS 1.2: another program answers here. {_UNSEEN[Ending.NOT_TLS]}"
+        remedy = (
+            "Plexigate never speaks TLS 1.2. Another program has the address (ss -ltnp shows it): stop it, or give the "
+            "listener another one."
+        )
         return judge.failure(what, f"{seen.version} is accepted, without post-quantum key exchange", remedy)
     if seen.alert == AlertDescription.PROTOCOL_VERSION:
         return judge.ok(what, str(seen))

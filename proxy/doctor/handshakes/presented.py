@@ -1,4 +1,8 @@
-"""The certificate chain that a listener presents, judged as a client would. Pure."""
+"""The certificate chain that a listener presents for a name. Pure.
+
+Whether clients trust its end is for `doctor.certificates` and `doctor.served_chains` to say: once
+for each certificate, and not for each name.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,28 +24,10 @@ _ANEW: Final = (
     "root. Then run plexigate reload, or plexigate certs rotate for a certificate that Plexigate issues."
 )
 _NAME: Final = "Add the name to the certificate, or take it out of names of the identity."
-_INCOMPLETE: Final = (
-    "Append the certificate of that issuer to the chain, if it is an intermediate one. If it is a root of your own, the "
-    "clients need it: give it to them."
-)
-_SELF_SIGNED: Final = (
-    "Browsers refuse it. Let an issuer (plexigate.toml: [issuer.NAME]) or your CA sign the certificate."
-)
 
 
-def chain(
-    subject: Subject,
-    certificates: Sequence[x509.Certificate],
-    roots: Sequence[x509.Certificate],
-    now: datetime,
-    *,
-    is_own: bool,
-) -> Finding:
-    """Judge the order, the validity, the names and the end of a chain.
-
-    `roots` are those that clients can be expected to have. `is_own`: an internal authority of the
-    configuration issues the identity's certificates, so its clients have the root.
-    """
+def chain(subject: Subject, certificates: Sequence[x509.Certificate], now: datetime) -> Finding:
+    """Judge its order, its validity, and whether it is for the name that was asked for."""
     judge, what = Judge(CHAIN), str(subject)
     if not certificates:
         return judge.failure(what, "no certificate was presented", _ANEW)
@@ -53,15 +39,6 @@ def chain(
     names = tuple(alternative_names(leaf))
     if not is_covered(subject.name, names):
         return judge.failure(what, f"the certificate is for {', '.join(names) or 'no name'}", _NAME)
+    until = min(one.not_valid_after_utc for one in certificates)
     told = f"{len(certificates)} certificate{'s' if len(certificates) > 1 else ''}"
-    told = f"{told}, valid until {_earliest_end(certificates):%Y-%m-%d %H:%M} UTC"
-    if leaf.issuer == leaf.subject:
-        return judge.warning(what, f"{told}; it is signed by itself", _SELF_SIGNED)
-    end = last.issuer.rfc4514_string()
-    if is_own or last.issuer == last.subject or any(root.subject == last.issuer for root in roots):
-        return judge.ok(what, f"{told}, up to {end}")
-    return judge.warning(what, f"{told}; no root of this system is {end}, which ends the chain", _INCOMPLETE)
-
-
-def _earliest_end(certificates: Sequence[x509.Certificate]) -> datetime:
-    return min(one.not_valid_after_utc for one in certificates)
+    return judge.ok(what, f"{told}, valid until {until:%Y-%m-%d %H:%M} UTC, up to {last.issuer.rfc4514_string()}")

@@ -11,11 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from cryptography import x509
-
-from certs.issuing.trust import NoTrustStore, system_trust
-from config.rotation import InternalIssuerConfig
-from config.schema import Config, HttpProtocol, IssuedCredentialConfig
+from config.schema import HttpProtocol
 from proxy.doctor.finding import Finding, Judge
 from proxy.doctor.handshakes import judgement, offers, presented, requests
 from proxy.doctor.handshakes.conversation import Conversation, conversation
@@ -99,21 +95,17 @@ class ListenerVisit:
 
     # -- the names
 
-    def name_findings(
-        self, config: Config, mldsa: Mapping[str, bool], now: datetime
-    ) -> Iterator[tuple[Subject, Finding]]:
+    def name_findings(self, mldsa: Mapping[str, bool], now: datetime) -> Iterator[tuple[Subject, Finding]]:
         """Ask for each name at the first address: its chain, ML-DSA, and client certificates.
 
         `mldsa` has the identities of the running proxy, and whether they have such a certificate.
         """
-        door, trust = self.listener.doors[0], _Roots()
+        door = self.listener.doors[0]
         for named in self.listener.names[:_MOST_NAMES]:
             subject = Subject(self.listener.name, str(door), named.name)
             seen = self._shake(offers.hybrid_share(named.name, self.listener.groups, self.listener.alpn), door)
             if seen.is_established:
-                is_own = _has_own_authority(config, named)
-                roots = trust.above(seen.chain)
-                yield subject, presented.chain(subject, seen.chain, roots, now, is_own=is_own)
+                yield subject, presented.chain(subject, seen.chain, now)
             else:
                 yield subject, judgement.unserved(presented.CHAIN, subject, seen)
             yield subject, self._mldsa(door, subject, mldsa.get(named.identity))
@@ -233,28 +225,3 @@ def _ticket(first: Conversation) -> Session | None:
 
 def _one_of(alpn: Sequence[str]) -> tuple[str, ...]:
     return (str(HttpProtocol.HTTP_2),) if HttpProtocol.HTTP_2 in alpn else tuple(alpn)
-
-
-class _Roots:
-    """The roots of the system that could be above a chain. The store is read once for each end."""
-
-    def __init__(self) -> None:
-        self._above: dict[bytes, tuple[x509.Certificate, ...]] = {}
-
-    def above(self, chain: Sequence[x509.Certificate]) -> tuple[x509.Certificate, ...]:
-        last = chain[-1:]
-        end = b"".join(one.issuer.public_bytes() for one in last)
-        if end not in self._above:
-            try:
-                self._above[end] = system_trust(last).roots
-            except NoTrustStore:
-                self._above[end] = ()
-        return self._above[end]
-
-
-def _has_own_authority(config: Config, named: VisitedName) -> bool:
-    """Whether an internal authority of the configuration issues all certificates of an identity."""
-    return all(
-        isinstance(one, IssuedCredentialConfig) and isinstance(config.issuer.get(one.issuer), InternalIssuerConfig)
-        for one in named.settings.credentials
-    )

@@ -130,7 +130,7 @@ def _visited(
 ) -> VisitedListener | NotVisited:
     try:
         pq = effective_pq(settings.level, settings.pq)
-        preference = group_preference(settings.level, settings.pq, settings.groups, _known(settings))
+        preference = group_preference(settings.level, settings.pq, settings.groups, known_groups(settings))
     except PolicyError as error:
         return NotVisited(name, f"its policy contradicts itself: {error}")
     doors = _doors(settings, binds)
@@ -170,7 +170,7 @@ def _doors(settings: ListenerConfig, binds: Sequence[Bind]) -> tuple[Entrance, .
     return tuple(Entrance(one.host, one.port, own_header(ProxyHeaderVersion.BINARY, None)) for one in trusted)
 
 
-def _known(settings: ListenerConfig) -> Mapping[str, NamedGroup]:
+def known_groups(settings: ListenerConfig) -> Mapping[str, NamedGroup]:
     """All groups that are known, and those of the file: a provider may have brought these."""
     written = [name for entry in settings.groups or () for name in ((entry,) if isinstance(entry, str) else entry)]
     # no wire has these code points: names are compared here
