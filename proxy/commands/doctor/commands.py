@@ -68,6 +68,12 @@ def examine(
     as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
     shows_all: Annotated[bool, typer.Option("--all", help="Show also what is ok or was skipped.")] = False,  # noqa: FBT002 - as above
     is_strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a warning too.")] = False,  # noqa: FBT002 - as above
+    bill: Annotated[
+        Path | None,
+        typer.Option(
+            "--cbom", metavar="OUT", help="Write a cryptographic bill of materials instead.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Examine the machine, the configuration, the services that it names, and the
     running proxy. Lists what is wrong, each with what to do about it.
@@ -88,6 +94,11 @@ def examine(
     except ConfigError as error:
         print_problems(error.problems, Console(stderr=True))
         raise typer.Exit(_UNREADABLE) from None
+    if bill is not None:
+        from proxy.commands.doctor.bill_file import write_bill
+
+        write_bill(looked_at, bill, version("plexigate"))
+        return
     console = Console(stderr=True)
     with console.status("plexigate doctor") as shown:  # silent unless it is a terminal
 

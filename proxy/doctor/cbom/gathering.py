@@ -1,0 +1,223 @@
+"""Gathers the inventory: from the configuration, the files that it names, and the running proxy.
+
+Private keys are not read. What cannot be read is said in the inventory; the rest goes on.
+"""
+
+import re
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from cryptography import x509
+
+from certs.files.errors import CredentialError
+from certs.identities.chain_file import read_chain
+from certs.keys.signing_key import algorithm_of, supported_public_key
+from certs.rotation.facts import chain_of
+from certs.storage.shelf import ShelfDamaged
+from certs.storage.store import store_of
+from config.hsm import KeySource
+from config.loaded import LoadedConfig
+from config.pkcs11_uri import Pkcs11Uri
+from config.rotation import FILE, SEALED, IssuedCredentialConfig
+from config.schema import CredentialConfig
+from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.doctor.cbom.algorithms import ALGORITHMS, FERNET, OF_LIBOQS, SEALING, TICKETS
+from proxy.doctor.cbom.inventory import (
+    CertificateInUse,
+    Inventory,
+    KeyAsset,
+    KeyRole,
+    LibraryFacts,
+    LibraryRole,
+    OfferedTls,
+    Protection,
+    TokenAsset,
+)
+from proxy.doctor.checkup import AnsweringProxy, Examined
+from proxy.doctor.handshakes.visits import known_groups
+from proxy.payload.keys import suite_of
+from proxy.tls.policy import PolicyError, cipher_suites, effective_pq, group_preference
+
+_SEPARATORS: Final = re.compile(r"[:/ ]+")
+_STATES: Final[Mapping[str, str]] = {
+    "pending": "pre-activation",
+    "active": "active",
+    "valid": "active",
+    "retired": "deactivated",
+    "revoked": "compromised",
+}
+"""Of a payload key, in the words of NIST SP 800-57 part 1 section 7, which CycloneDX has too."""
+
+
+def gathered(examined: Examined, program: str) -> Inventory:
+    """The inventory of a configuration; `examined.configured` must be there. Blocks."""
+    assert examined.configured is not None  # the command needs a file
+    loaded, running = examined.configured, examined.running
+    unread: list[str] = []
+    keys: list[KeyAsset] = []
+    certificates = list(_identities(loaded, keys, unread))
+    keys += _other_keys(loaded, running, unread)
+    sessions = loaded.config.payload.sessions
+    suites = () if sessions is None else tuple(str(one) for one in sessions.suites)
+    return Inventory(
+        version=program,
+        at=examined.now(),
+        is_observed=running is not None,
+        listeners=tuple(_listeners(loaded, running, unread)),
+        keys=tuple(keys),
+        certificates=tuple(certificates),
+        suites=suites,
+        libraries=tuple(_libraries(suites)),
+        tokens=tuple(_tokens(loaded, running)),
+        unread=tuple(unread),
+    )
+
+
+def _listeners(loaded: LoadedConfig, running: AnsweringProxy | None, unread: list[str]) -> Iterator[OfferedTls]:
+    config = loaded.config
+    status = {} if running is None else {one["name"]: one for one in running.status["listeners"]}
+    for name, settings in config.listener.items():
+        if not settings.opens_tls:
+            continue
+        try:
+            pq = effective_pq(settings.level, settings.pq)
+            preference = group_preference(settings.level, settings.pq, settings.groups, known_groups(settings))
+        except PolicyError as error:
+            unread.append(f"listener {name}: {error}")
+            continue
+        served = status.get(name)
+        offered = preference.openssl_list() if served is None else served["groups"]
+        yield OfferedTls(
+            name,
+            str(pq),
+            str(settings.level),
+            tuple(_SEPARATORS.split(offered)),
+            tuple(cipher_suites(settings.level).split(":")),
+            tuple(config.identity),
+            None if served is None else served["handshakes"]["by_group"],
+        )
+
+
+def _identities(loaded: LoadedConfig, keys: list[KeyAsset], unread: list[str]) -> Iterator[CertificateInUse]:
+    """The certificates of all identities; their keys are added to `keys`."""
+    for name, identity in loaded.config.identity.items():
+        for position, credential in enumerate(identity.credentials, 1):
+            try:
+                chain = _chain(loaded, name, credential)
+            except (CredentialError, ShelfDamaged, OSError) as error:
+                unread.append(f"identity {name}, credential {position}: {error}")
+                chain = ()
+            first = len(keys)
+            keys += _keys(loaded, f"{name}-{position}", credential, chain)
+            for place, certificate in enumerate(chain):
+                own = tuple(range(first, len(keys))) if place == 0 else ()
+                yield CertificateInUse(name, place, certificate, own)
+
+
+def _chain(
+    loaded: LoadedConfig, identity: str, credential: CredentialConfig | IssuedCredentialConfig
+) -> tuple[x509.Certificate, ...]:
+    """The chain that is configured; of an issued credential the one that serves, if there is one.
+
+    Raises `CredentialError`, `ShelfDamaged` or `OSError`.
+    """
+    if isinstance(credential, CredentialConfig):
+        return read_chain(loaded.file.resolve(credential.certificate))
+    store = store_of(loaded.file, loaded.config.rotation)
+    current = None if store is None else store.shelf(identity, credential.key.slot).current()
+    return () if current is None else chain_of(current)
+
+
+def _keys(
+    loaded: LoadedConfig,
+    name: str,
+    credential: CredentialConfig | IssuedCredentialConfig,
+    chain: Sequence[x509.Certificate],
+) -> Iterator[KeyAsset]:
+    if isinstance(credential, IssuedCredentialConfig):
+        spec = credential.key
+        protection = {FILE: Protection.FILE, SEALED: Protection.SEALED}.get(spec.place, Protection.TOKEN)
+        token = spec.place if protection is Protection.TOKEN else ""
+        place = f"token {token}" if token else str(loaded.config.rotation.state)
+        yield KeyAsset(KeyRole.IDENTITY, name, spec.algorithm, protection, place, token)
+        return
+    key = supported_public_key(chain[0].public_key()) if chain else None
+    algorithm = "unknown" if key is None else str(algorithm_of(key))
+    for number, source in enumerate(credential.key, 1):
+        copy = f"{name}.{number}" if len(credential.key) > 1 else name
+        yield KeyAsset(KeyRole.IDENTITY, copy, algorithm, *_place(loaded, source))
+
+
+def _place(loaded: LoadedConfig, source: KeySource) -> tuple[Protection, str, str]:
+    """How a key is protected, where, and the NAME of its token."""
+    if not isinstance(source, Pkcs11Uri):
+        return Protection.FILE, source, ""
+    hsm = loaded.config.hsm
+    token = next(iter(() if hsm is None else hsm.tokens_of(source)), "")
+    return Protection.TOKEN, str(source), token
+
+
+def _other_keys(loaded: LoadedConfig, running: AnsweringProxy | None, unread: list[str]) -> Iterator[KeyAsset]:
+    config = loaded.config
+    sealing = config.sealing.key
+    if sealing is not None:
+        yield KeyAsset(KeyRole.SEALING, KeyRole.SEALING, SEALING, *_place(loaded, sealing), is_secret_key=True)
+    if any(one.opens_tls for one in config.listener.values()):
+        kept = Protection.MEMORY if sealing is None else Protection.SEALED
+        place = str(config.sealing.directory or config.rotation.state) if sealing is not None else "the processes"
+        yield KeyAsset(KeyRole.TICKETS, KeyRole.TICKETS, TICKETS, kept, place, is_secret_key=True)
+    if not config.payload.ring and config.payload.sessions is None:
+        return
+    place = str(config.payload.directory or config.sealing.directory)
+    if running is None:
+        for ring in config.payload.ring:
+            yield KeyAsset(KeyRole.PAYLOAD, ring, FERNET, Protection.SEALED, place, is_secret_key=True)
+        return
+    try:
+        rings = running.ask("/payload")["rings"]
+    except (AdminUnreachable, AdminRefused) as error:
+        unread.append(f"payload keys: {error}")
+        return
+    for ring in rings:
+        yield from (_ring_key(ring["name"], one, place) for one in ring["keys"])
+
+
+def _ring_key(ring: str, key: Mapping[str, Any], place: str) -> KeyAsset:
+    suite = suite_of(ring)
+    return KeyAsset(
+        KeyRole.PAYLOAD,
+        ring,
+        FERNET if suite is None else suite,
+        Protection.SEALED,
+        place,
+        state=_STATES[key["state"]],
+        version=str(key["version"]),
+        created=datetime.fromtimestamp(key["created"], UTC),
+        is_secret_key=suite is None,
+    )
+
+
+def _tokens(loaded: LoadedConfig, running: AnsweringProxy | None) -> Iterator[TokenAsset]:
+    hsm = loaded.config.hsm
+    seen = {} if running is None else {one["token"]: one["parent"] for one in running.status["tokens"]}
+    if hsm is None:
+        return
+    for name, names in hsm.names.items():
+        yield TokenAsset(name, str(hsm.module), names.label or "", names.serial or "", str(seen.get(name, "")))
+
+
+def _libraries(suites: Sequence[str]) -> Iterator[LibraryFacts]:
+    words = ssl.OPENSSL_VERSION.split()
+    yield LibraryFacts(words[0], words[1], LibraryRole.TLS, f"pkg:generic/openssl@{words[1]}")
+    found = version("cryptography")
+    yield LibraryFacts("cryptography", found, LibraryRole.KEYS, f"pkg:pypi/cryptography@{found}")
+    if any(set(ALGORITHMS[one].parts) & OF_LIBOQS for one in suites):
+        try:
+            oqs = version("liboqs-python")
+        except PackageNotFoundError:
+            oqs = ""
+        purl = f"pkg:pypi/liboqs-python@{oqs}" if oqs else ""
+        yield LibraryFacts("liboqs-python", oqs, LibraryRole.OTHER_KEMS, purl)
