@@ -19,6 +19,7 @@ from proxy.observe.adoption import Adoption
 from proxy.observe.alert import Concern, OpenAlert
 from proxy.observe.alert_kinds import AlertKind, AlertUrgency
 from proxy.observe.counters import Counters
+from proxy.observe.history.history import History
 from proxy.observe.merging import Retained
 from proxy.observe.readiness import READY, Readiness
 from proxy.observe.scrape import (
@@ -308,6 +309,7 @@ class FakeControl:
     payload: FakePayload = field(default_factory=FakePayload)
     alerts: FakeAlerts = field(default_factory=FakeAlerts)
     maintenance: FakeMaintenance = field(default_factory=FakeMaintenance)
+    history: History = field(default_factory=History)
 
     def _tell(self, *call: Any) -> None:
         self.told.append(call)
@@ -315,8 +317,9 @@ class FakeControl:
             raise self.error
 
     async def scrape(self) -> Scrape:
-        """Answer what was prepared."""
+        """Answer what was prepared, as the history of the parent sees it too."""
         self._tell("scrape")
+        self.history.note(self.answer)
         return self.answer
 
     async def status(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from proxy.admin.alerts import AlertControl
 from proxy.admin.certificates import CertificateControl
 from proxy.admin.maintenance import MaintenanceControl
 from proxy.admin.payload import PayloadControl
+from proxy.observe.history.history import History
 from proxy.observe.readiness import Readiness
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
@@ -99,3 +100,7 @@ class Control(Protocol):
     @property
     def maintenance(self) -> MaintenanceControl:
         """The routes that are out of service."""
+
+    @property
+    def history(self) -> History:
+        """The figures of the last day."""

@@ -26,7 +26,7 @@ class WorkerState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class WorkerScrape:
     """One live worker. `servers` are its `ServerStatistics` as dictionaries; `generation` is None
-    until its first answer."""
+    until its first answer. `cpu_seconds`: the time that it has computed, in user and kernel mode."""
 
     slot: int
     pid: int
@@ -36,6 +36,7 @@ class WorkerScrape:
     servers: Sequence[Mapping[str, Any]] = ()
     rss_bytes: int = 0
     state: WorkerState = WorkerState.SERVING
+    cpu_seconds: float = 0.0
 
     @property
     def connections(self) -> dict[str, int]:
@@ -156,9 +157,10 @@ class Scrape:
 
     `retained`: the counts of workers that ended (`merging.Retained.snapshot`). `restarts`: workers
     that had to be replaced. `reloads` and `rotations`: counts by result ("ok", "failed").
-    `generation`: number of the served configuration. `log_losses`: lines that the parent lost, and
-    its failed attempts to write or open the log. `audit`: counts of audit log lines, empty without
-    an audit log. `alert_deliveries`: attempts to send an alert, by receiver and result.
+    `generation`: number of the served configuration; `configured_at`: when its file began to serve,
+    in UNIX seconds. `log_losses`: lines that the parent lost, and its failed attempts to write or
+    open the log. `audit`: counts of audit log lines, empty without an audit log.
+    `alert_deliveries`: attempts to send an alert, by receiver and result.
     `pid` is that of the parent.
     """
 
@@ -185,3 +187,4 @@ class Scrape:
     alert_deliveries: Mapping[tuple[str, str], int] = field(default_factory=dict)
     configuration: ConfigurationFacts | None = None
     pid: int = 0
+    configured_at: float = 0.0

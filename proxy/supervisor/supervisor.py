@@ -133,7 +133,7 @@ class Supervisor:
             fleet=crew.fleet,
             sockets=crew.sockets,
             retained=crew.retained,
-            reloads=self.announcements.counts,
+            announcements=self.announcements,
             log_losses=log.losses,
             tokens=crew.tokens,
             trail=trail,

@@ -47,6 +47,7 @@ class SupervisorControl:
         self.payload: Final = payload
         self.alerts: Final = scraping.alerting
         self.maintenance: Final = maintenance
+        self.history: Final = scraping.history
 
     async def scrape(self) -> Scrape:
         """Ask all workers for their counts."""

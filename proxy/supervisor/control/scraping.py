@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from config.plain import PLAIN_LISTENER
+from proxy.observe.history.history import History
 from proxy.observe.merging import Retained
 from proxy.observe.scrape import (
     ConfigurationFacts,
@@ -24,6 +25,7 @@ from proxy.supervisor.control.ability import Ability
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.maintenance import Maintenance
+from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
@@ -34,6 +36,9 @@ from proxy.supervisor.workers.sockets import ListeningSockets
 
 # A scrape leaves out stuck workers, so that monitoring does not hang with them.
 _SCRAPE_SECONDS: Final = 2.0
+# utime and stime, counted from the field after the name of the program.
+_USER_TICKS: Final = 11
+_KERNEL_TICKS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,7 @@ class Scraping:
     fleet: Fleet
     sockets: ListeningSockets
     retained: Retained
-    reloads: Mapping[str, int]
-    """Reloads by result."""
+    announcements: Announcements
     log_losses: Callable[[], tuple[int, int]]
     tokens: ParentTokens
     trail: AuditTrail
@@ -58,11 +62,12 @@ class Scraping:
     rotating: Rotating
     ability: Ability
     alerting: Alerting
+    history: History = field(default_factory=History)
 
     async def scrape(self) -> Scrape:
         """Ask all workers for their counts."""
         workers = await self.fleet.scrape(_SCRAPE_SECONDS)
-        return Scrape(
+        scrape = Scrape(
             now=wall_clock(),
             started_at=self.started_at,
             version=version("plexigate"),
@@ -72,7 +77,7 @@ class Scraping:
             certificates=self.served.edition.certificates,
             revocations=self.served.edition.revocations,
             restarts=self.fleet.restarts,
-            reloads=dict(self.reloads),
+            reloads=dict(self.announcements.counts),
             retained=self.retained.snapshot,
             log_losses=self.log_losses(),
             tokens=self.tokens.scrape(),
@@ -86,7 +91,10 @@ class Scraping:
             alert_deliveries=self.alerting.deliveries,
             configuration=_configuration(self.served.edition),
             pid=os.getpid(),
+            configured_at=self.announcements.configured_at,
         )
+        self.history.note(scrape)
+        return scrape
 
     def _worker(self, worker: WorkerProcess, *, has_told: bool) -> WorkerScrape:
         told = worker.last
@@ -100,6 +108,7 @@ class Scraping:
             servers=() if told is None else told.servers,
             rss_bytes=_resident_bytes(worker.pid),
             state=state if has_told else WorkerState.SILENT,
+            cpu_seconds=_cpu_seconds(worker.pid),
         )
 
 
@@ -124,3 +133,12 @@ def _resident_bytes(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1_024 for line in lines if line.startswith("VmRSS:")), 0)
+
+
+def _cpu_seconds(pid: int) -> float:
+    """The time that a process has computed (proc_pid_stat(5)). 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[_USER_TICKS]) + int(fields[_KERNEL_TICKS])) / os.sysconf("SC_CLK_TCK")

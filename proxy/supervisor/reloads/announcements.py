@@ -12,6 +12,7 @@ from proxy.observe.events.event import Tell
 from proxy.observe.events.reloads import ReloadBegun, Reloaded, ReloadFailed
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reporting import wall_clock
 
 if TYPE_CHECKING:
     from config.diff import Change
@@ -52,6 +53,8 @@ class Announcements:
         self._tell = tell
         self.counts: Counter[str] = Counter()
         """Reloads by result: "ok" or "failed"."""
+        self.configured_at = wall_clock()
+        """When the served configuration began to serve, in UNIX seconds."""
 
     def started(self) -> None:
         """The workers serve."""
@@ -93,6 +96,7 @@ class Announcements:
     def succeeded(self, edition: Edition, changes: "Sequence[Change]") -> None:
         """All workers serve by the new edition."""
         self.counts["ok"] += 1
+        self.configured_at = wall_clock()
         self._tell(Reloaded(edition.number, [str(one) for one in changes]))
 
     @property

@@ -1,0 +1,1 @@
+"""The figures of the last day, for the page of the admin server."""

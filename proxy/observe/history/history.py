@@ -1,0 +1,72 @@
+"""The history of the last day, from the scrapes that are made anyway. Pure.
+
+Alerts look at the whole proxy every ten seconds, and monitoring scrapes it. The history takes one of
+those scrapes for each ten seconds, so a worker has no work with it. It begins with the process: a
+restart begins a new one, a reload does not.
+"""
+
+from typing import Any, Final
+
+from proxy.observe.history.reading import Reading, reading, sample
+from proxy.observe.history.refusals import Refusals
+from proxy.observe.history.routes import RecentRoutes, route_readings
+from proxy.observe.history.series import Series
+from proxy.observe.scrape import Scrape
+
+_FINE_SECONDS: Final = 10.0
+_COARSE_SECONDS: Final = 60.0
+_HOUR: Final = 3_600.0
+_DAY: Final = 86_400.0
+
+
+class History:
+    """A sample for each ten seconds of the last hour, and for each minute of the last day."""
+
+    def __init__(self) -> None:
+        """The history begins with the first scrape."""
+        self.fine: Final = Series(_FINE_SECONDS, round(_HOUR / _FINE_SECONDS))
+        self.coarse: Final = Series(_COARSE_SECONDS, round(_DAY / _COARSE_SECONDS))
+        self._refusals: Final = Refusals()
+        self._routes: Final = RecentRoutes()
+        self._latest: Reading | None = None
+        self._latest_of_minute: Reading | None = None
+
+    @property
+    def latest_at(self) -> float:
+        """When the newest sample was taken, in UNIX seconds. 0 without a scrape."""
+        return 0.0 if self._latest is None else self._latest.at
+
+    def note(self, scrape: Scrape) -> None:
+        """Take a scrape, if it is the first of its ten seconds."""
+        if self._latest is not None and scrape.now < self._latest.at - _FINE_SECONDS:
+            self._begin_anew()
+        if not _is_new(scrape.now, self._latest, _FINE_SECONDS):
+            return
+        earlier, self._latest = self._latest, reading(scrape)
+        if earlier is not None:
+            self.fine.add(self._latest.at, sample(earlier, self._latest))
+            self._refusals.note(earlier, self._latest)
+        if not _is_new(scrape.now, self._latest_of_minute, _COARSE_SECONDS):
+            return
+        earlier, self._latest_of_minute = self._latest_of_minute, self._latest
+        self._routes.add(scrape.now, route_readings(scrape))
+        if earlier is not None:
+            self.coarse.add(self._latest.at, sample(earlier, self._latest))
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """Why clients were refused lately, the latest first."""
+        return self._refusals.listed()
+
+    def routes(self, scrape: Scrape) -> dict[str, Any]:
+        """How the requests of each route went lately, see `RecentRoutes.since_oldest`."""
+        return self._routes.since_oldest(scrape.now, route_readings(scrape))
+
+    def _begin_anew(self) -> None:
+        """The clock of the machine was set back: the times of the samples would not ascend."""
+        for one in (self.fine, self.coarse, self._refusals, self._routes):
+            one.clear()
+        self._latest = self._latest_of_minute = None
+
+
+def _is_new(now: float, latest: Reading | None, seconds: float) -> bool:
+    return latest is None or now // seconds > latest.at // seconds

@@ -1,0 +1,76 @@
+"""The history of a proxy, from scrapes at any times."""
+
+from dataclasses import replace
+
+from proxy.observe.history.history import History
+from proxy.observe.scrape import Scrape
+from tests.fakes_admin import NOW, fed, scrape, worker
+
+
+def at(seconds: float, times: int = 1) -> Scrape:
+    """A scrape so many seconds after `NOW`; the counts are those of `times`."""
+    return replace(scrape(worker(0, fed(times))), now=NOW + seconds)
+
+
+def test_first_scrape_has_nothing_to_compare_with() -> None:
+    history = History()
+    assert history.latest_at == 0.0
+    history.note(at(0.0))
+    assert history.latest_at == NOW
+    assert history.fine.since(0.0)["at"] == []
+
+
+def test_one_scrape_of_each_ten_seconds_is_taken() -> None:
+    history = History()
+    for seconds in (0.0, 2.0, 9.9, 10.5, 12.0, 19.9, 31.0):
+        history.note(at(seconds))
+    assert history.fine.since(0.0)["at"] == [NOW + 10.5, NOW + 31.0]
+    assert history.latest_at == NOW + 31.0
+
+
+def test_rates_are_over_the_time_that_has_passed() -> None:
+    history = History()
+    history.note(at(0.0))
+    history.note(at(12.5, times=2))
+    assert history.fine.since(0.0)["series"]["handshakes/hybrid"] == [6 / 12.5]
+
+
+def test_each_minute_has_a_coarse_sample() -> None:
+    history = History()
+    for number in range(14):
+        history.note(at(10.0 * number, times=1 + number))
+    assert history.coarse.since(0.0)["at"] == [NOW + 60.0, NOW + 120.0]
+    assert history.coarse.since(0.0)["series"]["handshakes/hybrid"] == [0.6, 0.6]
+
+
+def test_hour_and_day_are_bounded() -> None:
+    history = History()
+    assert (history.fine.seconds * history.fine.length, history.coarse.seconds * history.coarse.length) == (
+        3_600.0,
+        86_400.0,
+    )
+
+
+def test_refusals_and_routes_follow() -> None:
+    history = History()
+    history.note(at(0.0))
+    history.note(at(60.0, times=2))
+    assert {(one["listener"], one["reason"], one["count"]) for one in history.refusals()} >= {
+        ("public", "timeout", 1),
+        ("strict", "pq_policy", 1),
+    }
+    found = history.routes(at(70.0, times=3))
+    assert found["seconds"] == 70.0
+    assert {one["route"] for one in found["routes"]} == {"-", "chat.test/"}
+
+
+def test_clock_that_was_set_back_begins_a_new_history() -> None:
+    history = History()
+    history.note(at(0.0))
+    history.note(at(10.0))
+    history.note(at(9.0))
+    assert history.fine.since(0.0)["at"] == [NOW + 10.0], "a step of a moment is none"
+    history.note(at(-3_600.0))
+    assert history.fine.since(0.0)["at"] == []
+    history.note(at(-3_590.0))
+    assert history.fine.since(0.0)["at"] == [NOW - 3_590.0]
