@@ -5,7 +5,8 @@ workers and needs its descriptors for them. So `Door` accepts connections instea
 For each one, `DoorPlaces` first decides which connection makes room for it (`visitors`).
 
 A connection has one deadline at a time: first to send a complete request, then to read its answer
-and to ask again. Sending octets does not extend a deadline.
+and to ask again. Sending octets does not extend a deadline. The answer to a page that watches has no
+deadline of its own; its end is in `page.watching`. A page makes room before a command does.
 
 The Unix socket has its own room, so that strangers on TCP do not keep an operator out. It also has
 a spare descriptor, and so accepts an operator when the process has no other descriptor left.
@@ -170,6 +171,11 @@ class Visit(RequestHandler):
         self.visitor.stage = Stage.ASKING
         self._set_deadline(self._room.limits.answer_seconds)
 
+    def watches(self) -> None:
+        """Its answer goes on and on, and ends by itself."""
+        self.visitor.stage = Stage.WATCHING
+        self._set_deadline(None)
+
     def answered(self) -> None:
         """Its answer is on its way."""
         self.visitor.stage = Stage.ANSWERED
@@ -207,7 +213,8 @@ class Visit(RequestHandler):
     def resume_writing(self) -> None:
         """The peer reads again."""
         super().resume_writing()
-        if self.visitor.stage is Stage.ASKING and self._room.limits.answer_seconds is None:
+        is_long = self.visitor.stage is Stage.ASKING and self._room.limits.answer_seconds is None
+        if is_long or self.visitor.stage is Stage.WATCHING:
             self._set_deadline(None)
 
     def handle_error(

@@ -85,9 +85,12 @@ async def door(
     address: Any = sock.getsockname()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        if request.path == "/slow":
+        if request.path.startswith("/watch"):
+            assert isinstance(request.protocol, Visit)
+            request.protocol.watches()
+        if request.path in {"/slow", "/watch"}:
             await made[0].goes_on.wait()
-        return web.Response(body=bytes(LARGE if request.path == "/large" else 3))
+        return web.Response(body=bytes(LARGE if "large" in request.path else 3))
 
     async def connect() -> Peer:
         if path is None:
@@ -242,6 +245,25 @@ class TestHowLong:
             assert next(iter(case.room._present.values()))._timer is None
             case.goes_on.set()
             assert (await peer[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+    async def test_page_that_watches_has_no_limit_where_other_answers_have_one(self) -> None:
+        async with door(replace(HASTY, answer_seconds=0.2)) as case:
+            peer = await case.peer(REQUEST.replace(b"/ ", b"/watch ", 1))
+            await until_seen(lambda: next(iter(case.room._present)).stage is Stage.WATCHING)
+            assert next(iter(case.room._present.values()))._timer is None
+            case.goes_on.set()
+            assert (await peer[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+    async def test_page_that_does_not_read_is_ended(self, path: Path | None) -> None:
+        async with door(HASTY, path) as case:
+            await case.peer(REQUEST.replace(b"/ ", b"/watch-large ", 1))
+            await until_seen(lambda: not len(case.room))
+
+    async def test_page_that_reads_is_not_ended(self, path: Path | None) -> None:
+        async with door(replace(HASTY, linger_seconds=30.0), path) as case:
+            peer = await case.peer()
+            await case.served(peer, REQUEST.replace(b"/ ", b"/watch-large ", 1))
+            assert len(await peer[0].readexactly(LARGE)) == LARGE
 
     def test_limits_are_in_proportion(self) -> None:
         for limits in (OVER_TCP, LOCAL):

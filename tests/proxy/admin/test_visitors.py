@@ -53,3 +53,10 @@ def test_where_nobody_is_silent_one_with_its_answer_goes_before_one_without() ->
     assert who_goes([*crowd, *done], Visitor(OTHER, 20.0), most=4, share=4) is done[0]
     done[0].stage = Stage.ASKING
     assert who_goes([*crowd, *done], Visitor(OTHER, 20.0), most=4, share=4) is crowd[0]
+
+
+def test_the_oldest_page_goes_before_a_command_and_comes_after_what_has_its_answer() -> None:
+    pages, command = several(MONITOR, 2, Stage.WATCHING, since=5.0), several(OTHER, 1, Stage.ASKING)
+    assert who_goes([*pages, *command], Visitor(OTHER, 20.0), most=3, share=3) is pages[0]
+    done = several(CROWD, 1, Stage.ANSWERED, since=10.0)
+    assert who_goes([*pages, *command, *done], Visitor(OTHER, 20.0), most=4, share=4) is done[0]
