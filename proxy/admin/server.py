@@ -27,6 +27,7 @@ from proxy.admin.doors import LOCAL, OVER_TCP, PAGE, Door, DoorPlaces, Report, V
 from proxy.admin.listening import admin_socket, metrics_socket, page_socket, remove_admin_socket
 from proxy.admin.maintenance import add_maintenance_routes
 from proxy.admin.maintenance_wish import PAGE_BYTES
+from proxy.admin.page.routes import Page
 from proxy.admin.payload import add_payload_routes
 from proxy.admin.problems import CommandRefused, json_answer, problem
 from proxy.admin.settings import AdminSettings
@@ -67,6 +68,7 @@ class AdminServer:
         self._local = DoorPlaces("the admin socket", LOCAL, host.is_short, host.tell)
         self._over_tcp = DoorPlaces("admin.metrics_bind", OVER_TCP, host.is_short, host.tell)
         self._of_page = DoorPlaces("admin.page_socket", PAGE, host.is_short, host.tell)
+        self._page = Page(control, host.report)
         self._listening: list[tuple[Door, web.AppRunner]] = []
         self._inodes: dict[Path, int] = {}
         self.metrics_addresses: tuple[str, ...] = ()
@@ -116,7 +118,10 @@ class AdminServer:
         return frozenset({0, own, own if self._host.worker_user is None else self._host.worker_user})
 
     def _page_application(self) -> web.Application:
-        return web.Application(client_max_size=_BODY_BYTES, middlewares=[_staged, _problems(self._host.report)])
+        middlewares = [_staged, _problems(self._host.report)]
+        application = web.Application(client_max_size=_BODY_BYTES, middlewares=middlewares)
+        self._page.add_to(application)
+        return application
 
     def _application(self, commands: "_Commands | None") -> web.Application:
         most = _BODY_BYTES if commands is None else PAGE_BYTES
@@ -137,6 +142,7 @@ class AdminServer:
             add_payload_routes(application.router, self._control.payload)
             add_alert_routes(application.router, self._control.alerts)
             add_maintenance_routes(application.router, self._control.maintenance)
+            self._page.add_to(application)
         return application
 
 

@@ -20,6 +20,7 @@ from proxy.commands.certs import trust
 from proxy.commands.certs.commands import certs_app
 from proxy.commands.doctor import commands as doctor_commands
 from proxy.commands.hsm import commands as hsm_commands
+from proxy.commands.page.command import page_command
 from proxy.commands.reload import reload_command
 from proxy.commands.route import route_command
 from proxy.commands.terminal.problem_table import print_problems
@@ -123,6 +124,7 @@ app.command(name="route", epilog="Example: plexigate route plexigate.toml https:
     route_command
 )
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
+app.command(name="page", epilog="Example: plexigate page --port 8765")(page_command)
 running.register(app)
 password.register(app)
 app.add_typer(doctor_commands.app)

@@ -129,7 +129,7 @@ class TestMonitoring:
         assert answer.json["doubts"] == []
 
     async def test_what_is_not_there_is_a_problem(self, admin: Admin, *, over_tcp: bool) -> None:
-        assert (await admin.ask("/", over_tcp=over_tcp)).detail == "Not Found"
+        assert (await admin.ask("/nowhere", over_tcp=over_tcp)).detail == "Not Found"
         answer = await admin.ask("/metrics", "POST", over_tcp=over_tcp)
         assert (answer.status, answer.detail) == (405, "Method Not Allowed")
         assert answer.headers["Allow"] == "GET,HEAD"

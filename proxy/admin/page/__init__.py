@@ -1,0 +1,1 @@
+"""The page of the admin server: what it shows, and how it comes to a browser."""

@@ -1,0 +1,40 @@
+// Elements of the document. Text is always text: no string becomes markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @typedef {Node|string|number|null|undefined} Child */
+
+/** @param {string} id @returns {HTMLElement} */
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+/** @param {Element} made @param {Object<string, *>} attributes @param {Child[]} children */
+function filled(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(name, "");
+    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, String(value));
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : String(child))));
+  return made;
+}
+
+/** @param {string} tag @param {Object<string, *>} [attributes] @param {...Child} children @returns {HTMLElement} */
+export function html(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** @param {string} tag @param {Object<string, *>} [attributes] @param {...Child} children @returns {SVGElement} */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** @param {"good"|"warn"|"bad"|""} state @param {string} text @returns {HTMLElement} */
+export function pill(state, text) {
+  return html("span", { class: `pill ${state}` }, text);
+}
+
+/** Change a text only when it differs: a screen reader tells of each change. @param {Element} where @param {string} text */
+export function say(where, text) {
+  if (where.textContent !== text) where.textContent = text;
+}

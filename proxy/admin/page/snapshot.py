@@ -1,0 +1,56 @@
+"""What the page says to a browser without JavaScript: the state at the moment of the answer, as HTML.
+
+Pure. All texts are escaped.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, Final
+
+from proxy.admin.page.overview import Overview
+
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "alerts": ("urgency", "kind", "subject", "since", "text", "remedy"),
+    "certificates": ("identity", "credential", "expires", "urgency"),
+    "upstreams": ("upstream", "server", "states", "requests", "failures"),
+    "tokens": ("token", "condition", "detail"),
+    "workers": ("slot", "pid", "state", "generation"),
+}
+
+
+def snapshot(found: Overview) -> str:
+    """The state as HTML, to stand in `<noscript>`."""
+    return "\n".join(_parts(found))
+
+
+def _parts(found: Overview) -> Iterator[str]:
+    proxy = found["proxy"]
+    yield f"<h1>{escape(found['readiness']['sentence'])}</h1>"
+    yield "<p>This page needs JavaScript for its plots, its history, and to stay up to date. This is the state"
+    yield f"at {_time(proxy['now'])}; load the page again for a newer one. <code>plexigate status</code> shows more.</p>"
+    yield f"<p>Plexigate {escape(proxy['version'])}, hot path {escape(proxy['hot_path'])}, started at"
+    yield f"{_time(proxy['started_at'])}, configured at {_time(proxy['configured_at'])}.</p>"
+    for section, columns in _COLUMNS.items():
+        rows = [[escape(_cell(row, column)) for column in columns] for row in found[section]["rows"]]
+        yield from _table(section.capitalize(), columns, rows)
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    if column == "expires":
+        return _time(row["expires_at"])
+    value = row[column]
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} in {count} workers" for name, count in value.items())
+    return "" if value is None else str(value)
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"<h2>{title}</h2>"
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    yield f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else "<p>None.</p>"
+
+
+def _time(seconds: float | None) -> str:
+    return "-" if not seconds else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,1 @@
+"""`plexigate page`: brings the page of the admin server to the browser of an operator."""
