@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 import sys
 import tempfile
@@ -105,10 +106,24 @@ async def raw(port: int, sent: bytes, context: ssl.SSLContext | None = None) -> 
 
 async def chatter(port: int, context: ssl.SSLContext) -> None:
     """Someone who stays in the chat for some time."""
-    async with connect(f"wss://localhost:{port}/socket", ssl=context, proxy=None) as socket:
+    async with connect(f"wss://localhost:{port}/socket", ssl=context, proxy=None) as connection:
         async with asyncio.timeout(random.uniform(5, 60)):  # noqa: S311
-            async for _ in socket:
+            async for _ in connection:
                 pass
+
+
+def visit_twice(port: int, context: ssl.SSLContext) -> None:
+    """A program that comes again, with the ticket of its last visit."""
+    session: ssl.SSLSession | None = None
+    for _ in range(3):
+        with (
+            socket.create_connection(("127.0.0.1", port), 5) as sock,
+            context.wrap_socket(sock, server_hostname="localhost", session=session) as tls,
+        ):
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bot\r\nConnection: close\r\n\r\n")
+            while tls.recv(65_536):
+                pass
+            session = tls.session
 
 
 async def again_and_again(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
@@ -138,6 +153,7 @@ async def clients(public: int, strict: int, ca: Path) -> None:
             (0.4, lambda: program_.get("/files/picture.png")),
             (0.7, lambda: browser.get("/nowhere")),
             *[(3.0, lambda: chatter(public, context))] * 14,
+            (0.6, lambda: asyncio.to_thread(visit_twice, public, context)),
             *[(0.5, lambda: curl(public, "--http2", "--curves", "X25519MLKEM768"))] * 2,
             (1.2, lambda: curl(public, "--curves", "X25519:X25519MLKEM768")),
             (1.5, lambda: curl(public, "--curves", "X25519", "--user-agent", random.choice(AGENTS))),  # noqa: S311

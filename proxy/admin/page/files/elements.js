@@ -38,3 +38,8 @@ export function pill(state, text) {
 export function say(where, text) {
   if (where.textContent !== text) where.textContent = text;
 }
+
+/** @param {string} text with code between backticks @returns {Child[]} */
+export function withCode(text) {
+  return text.split("`").map((part, index) => (index % 2 ? html("code", {}, part) : part));
+}

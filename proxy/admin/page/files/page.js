@@ -69,9 +69,11 @@ async function begin() {
   await load("hour").catch(() => {});
   draw();
   listen(
-    history.hour.at.at(-1) ?? 0,
+    () => history.hour.at.at(-1) ?? 0,
     (changed) => {
       const isFirst = !state.proxy;
+      const isAnother = !isFirst && changed.proxy && changed.proxy.started_at !== state.proxy.started_at;
+      if (isAnother) return location.reload(); // a new process: perhaps with another page, and its history begins anew
       Object.assign(state, changed);
       showSections(state, Object.keys(changed));
       if (isFirst) draw();

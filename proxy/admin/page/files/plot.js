@@ -17,6 +17,7 @@ import { timeTicks, valueTicks } from "./scale.js";
  * @property {boolean} isStack
  * @property {function(number): string} format
  * @property {function(Samples): Line[]} lines
+ * @property {number} [unit] the axis has round multiples of it
  * @property {string} [nothing] what to say when nothing happened
  */
 
@@ -80,7 +81,8 @@ export class Plot {
     const { at } = this.samples;
     const layers = this.kind.isStack ? stacked(this.lines, at.length) : this.lines.map((line) => ({ low: null, high: line.values }));
     const most = Math.max(0, ...layers.flatMap((layer) => layer.high.map((value) => value ?? 0)));
-    const ticks = valueTicks(most);
+    const unit = this.kind.unit ?? 1;
+    const ticks = valueTicks(most / unit).map((value) => value * unit);
     this.top = ticks.at(-1);
     const parts = ticks.flatMap((value) => [
       svg("line", { class: "grid", x1: EDGE.left, x2: this.width - EDGE.right, y1: this.#y(value), y2: this.#y(value) }),

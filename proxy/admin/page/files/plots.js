@@ -71,8 +71,8 @@ export const PLOTS = {
     { title: "Time of a handshake", isStack: false, format: seconds, lines: quantilesOf("handshake"), nothing: "no handshake in this time" },
   ],
   "process-plots": [
-    { title: "Processor time of the workers (100 % is one core)", isStack: false, format: percent, lines: (samples) => [{ ...lineOf(samples, "processes/cpu", 0), label: "all workers" }] },
-    { title: "Memory of the workers", isStack: false, format: bytes, lines: (samples) => [{ ...lineOf(samples, "processes/memory", 1), label: "all workers" }] },
+    { title: "Processor time of the workers", isStack: false, format: percent, lines: (samples) => [{ ...lineOf(samples, "processes/cpu", 0), label: "all of them; 100 % is one core" }] },
+    { title: "Memory of the workers", isStack: false, format: bytes, unit: 1048576, lines: (samples) => [{ ...lineOf(samples, "processes/memory", 1), label: "all of them" }] },
     { title: "Delay of the event loops", isStack: false, format: seconds, lines: quantilesOf("lag") },
   ],
 };

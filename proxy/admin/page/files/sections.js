@@ -1,6 +1,6 @@
 // What the page shows of the state: one function for each section of the document.
 
-import { byId, html, pill, say } from "./elements.js";
+import { byId, html, pill, say, withCode } from "./elements.js";
 import { age, bytes, clock, count, inWords, moment, percent, perSecond, seconds } from "./format.js";
 import { showTable } from "./table.js";
 import { leftOf, timeline, urgencyOf } from "./timeline.js";
@@ -39,8 +39,8 @@ function showAlerts({ alerts }) {
   where.dataset.shown = text;
   if (!alerts.rows.length) return where.replaceChildren(html("p", { class: "none" }, "No alert is open."));
   where.replaceChildren(...alerts.rows.map((one) => html("article", { class: `alert ${one.urgency}` },
-    html("p", { class: "what" }, pill(one.urgency === "warning" ? "warn" : one.urgency === "info" ? "" : "bad", one.urgency), one.text),
-    html("p", { class: "remedy" }, one.remedy),
+    html("p", { class: "what" }, pill(one.urgency === "warning" ? "warn" : one.urgency === "info" ? "" : "bad", one.urgency), ...withCode(one.text)),
+    html("p", { class: "remedy" }, ...withCode(one.remedy)),
     html("p", { class: "meta" }, `${inWords(one.kind)} · ${one.subject} · since ${moment(Date.parse(one.since) / 1000)}`))));
 }
 
@@ -78,7 +78,7 @@ function showCertificates({ certificates, proxy }) {
     { title: "names", cell: (one) => one.names.join(", ") },
     { title: "key in", cell: (one) => one.place || "–" },
     { title: "issuer", cell: (one) => one.issuer ?? "a file" },
-    { title: "state", cell: (one) => [pill(urgencyOf(one, proxy.now), leftOf(one, proxy.now)), one.error ? html("span", {}, one.error) : null] },
+    { title: "state", isState: true, cell: (one) => [pill(urgencyOf(one, proxy.now), leftOf(one, proxy.now)), one.error ? html("span", {}, one.error) : null] },
     { title: "next rotation", cell: (one) => (one.next_at ? moment(one.next_at) : "none") },
   ], certificates);
 }
@@ -88,8 +88,8 @@ function showTokens({ tokens }) {
   const ofWorker = (state) => pill(TOKEN_STATES[state] ?? "", inWords(state));
   showTable(byId("tokens-table"), "No key is in a token.", "Tokens", [
     { title: "token", cell: (one) => one.token },
-    { title: "parent", cell: (one) => [pill(one.condition === "well" ? "good" : "bad", inWords(one.condition)), one.detail] },
-    { title: "workers", cell: (one) => one.states.map(ofWorker) },
+    { title: "probe of the parent", cell: (one) => [pill(one.condition === "well" ? "good" : "bad", inWords(one.condition)), one.detail] },
+    { title: "breaker, by worker", cell: (one) => one.states.map(ofWorker) },
     { title: "sessions", isNumber: true, cell: (one) => `${one.sessions} of ${one.session_limit}` },
     { title: "signing", isNumber: true, cell: (one) => count(one.signing) },
     { title: "waiting", isNumber: true, cell: (one) => count(one.queued) },
@@ -104,7 +104,7 @@ function showUpstreams({ upstreams }) {
   showTable(byId("upstreams-table"), "There is no upstream.", "Upstreams", [
     { title: "upstream", cell: (one) => one.upstream },
     { title: "server", cell: (one) => one.server },
-    { title: "state, in workers", cell: states },
+    { title: "state, in workers", isState: true, cell: states },
     { title: "requests", isNumber: true, cell: (one) => count(one.requests) },
     { title: "failures", isNumber: true, cell: (one) => count(one.failures) },
     { title: "connections", isNumber: true, cell: (one) => `${one.open} open, ${one.idle} idle` },
@@ -117,7 +117,7 @@ function showRoutes({ routes, maintenance }) {
   const out = new Map(maintenance.rows.map((one) => [one.route, one.since]));
   const sum = (statuses, ...names) => names.reduce((total, name) => total + (statuses[name] ?? 0), 0);
   const all = (one) => sum(one.requests, ...Object.keys(one.requests));
-  const failed = (one) => pill(one.requests["5xx"] ? "bad" : "", count(one.requests["5xx"] ?? 0));
+  const failed = (one) => (one.requests["5xx"] ? pill("bad", count(one.requests["5xx"])) : "0");
   say(byId("routes-note"), routes.seconds === null ? "Since the start." : `The last ${age(routes.seconds)}.${routes.routes.length >= routes.most ? ` The ${routes.most} routes with most requests.` : ""}`);
   showTable(byId("routes-table"), "No request has come yet.", "Routes", [
     { title: "route", cell: (one) => [one.route === "-" ? "no route" : one.route, out.has(one.route) ? pill("warn", "maintenance") : null] },
@@ -152,7 +152,7 @@ function showWorkers({ workers, proxy }) {
   showTable(byId("workers-table"), "No worker runs.", "Workers", [
     { title: "worker", cell: (one) => one.slot },
     { title: "process", cell: (one) => one.pid },
-    { title: "state", cell: (one) => pill(WORKER_STATES[one.state] ?? "", one.state) },
+    { title: "state", isState: true, cell: (one) => pill(WORKER_STATES[one.state] ?? "", one.state) },
     { title: "age", isNumber: true, cell: (one) => age(one.age_seconds) },
     { title: "generation", isNumber: true, cell: (one) => one.generation ?? "–" },
     { title: "connections", isNumber: true, cell: (one) => count(Object.values(one.connections).reduce((sum, open) => sum + open, 0)) },

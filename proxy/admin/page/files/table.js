@@ -7,11 +7,12 @@ import { html } from "./elements.js";
  * @property {string} title
  * @property {function(*): (Child|Child[])} cell makes the content for a row
  * @property {boolean} [isNumber]
+ * @property {boolean} [isState] it shows states, which should stay on a line
  */
 
 /** @param {string} caption @param {Column[]} columns @param {Object[]} rows @param {number} more how many rows are left out @param {"stack"|"cards"|""} form @returns {Node[]} */
 function table(caption, columns, rows, more, form) {
-  const numbered = (column) => (column.isNumber ? "number" : null);
+  const numbered = (column) => (column.isNumber ? "number" : column.isState ? "state" : null);
   const head = html("tr", {}, ...columns.map((column) => html("th", { scope: "col", class: numbered(column) }, column.title)));
   const body = rows.map((row) =>
     html("tr", {}, ...columns.map((column) => html("td", { class: numbered(column), "data-label": column.title }, html("span", {}, ...[column.cell(row)].flat())))),

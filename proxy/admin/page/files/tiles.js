@@ -15,7 +15,7 @@ function shareOf(samples, prefix, of) {
 const TILES = [
   ["Requests", (samples) => summed(samples, family(samples, "requests/")), (value) => [perSecond(value), " /s"]],
   ["p99 of responses", (samples) => samples.series["latency/p99"] ?? [], (value) => [seconds(value), ""]],
-  ["Failed requests (5xx)", (samples) => shareOf(samples, "requests/", ["requests/5xx"]), (value) => [percent(value), ""]],
+  ["Failed (5xx)", (samples) => shareOf(samples, "requests/", ["requests/5xx"]), (value) => [percent(value), ""]],
   ["Open connections", (samples) => samples.series["open/connections"] ?? [], (value) => [count(value), ""]],
   ["Open WebSockets", (samples) => samples.series["open/websockets"] ?? [], (value) => [count(value), ""]],
   ["Handshakes", (samples) => summed(samples, family(samples, "handshakes/")), (value) => [perSecond(value), " /s"]],
