@@ -26,7 +26,7 @@ class WorkerState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class WorkerScrape:
     """One live worker. `servers` are its `ServerStatistics` as dictionaries; `generation` is None
-    until its first answer. `cpu_seconds`: the time that it has computed, in user and kernel mode."""
+    until its first answer. `cpu_seconds`: the processor time that it has used."""
 
     slot: int
     pid: int

@@ -1,8 +1,8 @@
 """Puts the page together from its files: one document that loads nothing else.
 
-The scripts are modules, so an editor and a type checker can read them. A browser gets all of them as
-one script: a line `import ... from "./NAME.js"` names a file that comes before, and `export` is left
-out. So no two files may give the same name to something at their top level.
+The scripts are modules, so an editor and a type checker can read them. A browser gets all of them
+as one script: a line `import ... from "./NAME.js"` names a file that comes before, and `export` is
+left out. So no two files may give the same name to something at their top level.
 
 The policy names the style and the script by their hashes. A browser runs nothing else, even if
 hostile text became an element.

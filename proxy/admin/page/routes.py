@@ -39,7 +39,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 
 class Page:
-    """The handlers of the requests. All doors share one: it looks at the proxy once for all pages."""
+    """The handlers of the requests. All doors share one, which looks once for all pages."""
 
     def __init__(self, control: Control, report: Report) -> None:
         """`report` gets errors of ours."""

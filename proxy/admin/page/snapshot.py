@@ -1,4 +1,4 @@
-"""What the page says to a browser without JavaScript: the state at the moment of the answer, as HTML.
+"""What the page says to a browser without JavaScript: the state of the moment, as HTML.
 
 Pure. All texts are escaped.
 """

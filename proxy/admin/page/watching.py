@@ -1,9 +1,10 @@
 """Sends what changes to the pages that are open, as Server-Sent Events.
 
 Theory of operation. While a page watches, `Watching` looks at the proxy every two seconds, once for
-all pages. Each page gets the sections that have changed since it last got them. When the history has
-a new sample, the page gets that too, with its time as the id of the event: a browser that comes again
-names the last id that it saw, and gets the samples that it missed. Without a page nothing runs.
+all pages. Each page gets the sections that have changed since it last got them. When the history
+has a new sample, the page gets that too, with its time as the id of the event: a browser that comes
+again names the last id that it saw, and gets the samples that it missed. Without a page nothing
+runs.
 
 There is room for a few pages. One more ends the oldest, which comes again later. Each page is ended
 after some minutes and comes again at once: so a connection that died without a word, or a user who
@@ -47,7 +48,7 @@ class _Watcher:
         return True
 
     def end(self, farewell: str) -> None:
-        """Let the stream end with this event, whatever waits."""
+        """Let the stream end with this event. What waits is dropped."""
         self.farewell = farewell
         while not self.put(None):
             self.waiting.get_nowait()

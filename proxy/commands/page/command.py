@@ -27,7 +27,7 @@ def page_command(
 ) -> None:
     """Show the page of the running proxy: serve it on a loopback port until Ctrl-C.
 
-    The URL has a secret of this run in it. Whoever has the URL can look, and can
+    The URL has a secret of this run in it. It lets a person look, and
     change nothing. Over SSH, forward the port to your own machine first.
     """
     try:

@@ -1,8 +1,8 @@
 """The history of the last day, from the scrapes that are made anyway. Pure.
 
-Alerts look at the whole proxy every ten seconds, and monitoring scrapes it. The history takes one of
-those scrapes for each ten seconds, so a worker has no work with it. It begins with the process: a
-restart begins a new one, a reload does not.
+Alerts look at the whole proxy every ten seconds, and monitoring scrapes it. The history takes one
+of those scrapes for each ten seconds, so a worker has no work with it. It begins with the process:
+a restart begins a new one, a reload does not.
 """
 
 from typing import Any, Final

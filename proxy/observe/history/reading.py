@@ -24,7 +24,7 @@ _MOST_TOKENS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """A histogram: the upper bounds of its buckets, and the counts of each. The last has no bound."""
+    """A histogram: the upper bounds of its buckets, and their counts. The last has no bound."""
 
     bounds: Bounds
     counts: Counts
@@ -39,7 +39,8 @@ class Distribution:
     def quantile(self, share: float) -> float | None:
         """About the value that `share` (0 to 1) of the values do not exceed. None without values.
 
-        Within a bucket the values are taken as evenly spread. Above the last bound it is that bound.
+        Within a bucket the values are taken as evenly spread. Above the last bound it is that
+        bound.
         """
         wanted, seen = share * sum(self.counts), 0
         if not wanted:
@@ -133,8 +134,8 @@ def sample(earlier: Reading, later: Reading) -> dict[str, float]:
     """What has happened between two readings, by series.
 
     Counts become rates per second, distributions become `/p50` and `/p99` in seconds, levels are
-    those of the later reading. What did not happen has no entry. The caller sees to it that time has
-    passed.
+    those of the later reading. What did not happen has no entry. The caller sees to it that time
+    has passed.
     """
     seconds = later.at - earlier.at
     # a worker that has not answered yet may have taken its counts with it

@@ -1,4 +1,4 @@
-"""Why clients were refused lately: the reasons whose counts have grown between two readings. Pure."""
+"""Why clients were refused lately: the reasons whose counts have grown between readings. Pure."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping

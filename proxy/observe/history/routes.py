@@ -10,7 +10,7 @@ from proxy.figures.histogram import REQUEST_SECONDS
 from proxy.observe.history.reading import Distribution, added
 from proxy.observe.scrape import Scrape
 
-# The page shows those with most requests: a table of thousands helps nobody.
+# The page shows those with most requests: no person reads a table of thousands.
 MOST_ROUTES: Final = 50
 _MINUTES: Final = 5
 
