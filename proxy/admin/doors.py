@@ -6,7 +6,7 @@ For each one, `DoorPlaces` first decides which connection makes room for it (`vi
 
 A connection has one deadline at a time: first to send a complete request, then to read its answer
 and to ask again. Sending octets does not extend a deadline. The answer to a page that watches has
-no deadline of its own; its end is in `page.watching`. A page makes room before a command does.
+no deadline of its own; its end is in `page.open_pages`. A page makes room before a command does.
 
 The Unix socket has its own room, so that strangers on TCP do not keep an operator out. It also has
 a spare descriptor, and so accepts an operator when the process has no other descriptor left.

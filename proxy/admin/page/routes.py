@@ -2,7 +2,7 @@
 
 GET /               the document, which has its style and script in it
 GET /page/history   samples: `span` is `hour` or `day`, `since` a time in UNIX seconds
-GET /events         what changes, as Server-Sent Events (`watching`)
+GET /events         what changes, as Server-Sent Events (`open_pages`)
 
 An application with these routes has to let in only those who may see what the page shows: the names
 and addresses of servers, the networks and user agents of clients.
@@ -20,9 +20,9 @@ from aiohttp import web
 from proxy.admin.contracts import Control
 from proxy.admin.doors import Report, Visit
 from proxy.admin.page.assembly import assembled
+from proxy.admin.page.open_pages import OpenPages
 from proxy.admin.page.overview import Overview, overview
 from proxy.admin.page.snapshot import snapshot
-from proxy.admin.page.watching import Watching
 from proxy.admin.problems import CommandRefused, json_answer
 from proxy.admin.shared_answer import SharedAnswer
 from proxy.processes.hot_path import hot_path
@@ -47,7 +47,7 @@ class Page:
         self._hot_path = hot_path()
         self._page = assembled()
         self._overview = SharedAnswer(self._looked)
-        self._watching = Watching(self._overview.get, control.history, report)
+        self._open = OpenPages(self._overview.get, control.history, report)
 
     def add_to(self, application: web.Application) -> None:
         """Add the routes. The pages end when the application shuts down."""
@@ -58,7 +58,7 @@ class Page:
         application.on_shutdown.append(self._shut)
 
     async def _shut(self, _application: web.Application) -> None:
-        await self._watching.close()
+        await self._open.close()
 
     async def _looked(self) -> Overview:
         scrape = await self._control.scrape()
@@ -95,7 +95,7 @@ class Page:
         response = web.StreamResponse(headers={**_HEADERS, "Content-Type": _EVENTS, "X-Accel-Buffering": "no"})
         await response.prepare(request)
         with contextlib.suppress(ConnectionResetError):  # it has left
-            async with aclosing(self._watching.events(seen_at)) as events:
+            async with aclosing(self._open.events(seen_at)) as events:
                 async for text in events:
                     await response.write(text.encode())
             await response.write_eof()

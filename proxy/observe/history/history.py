@@ -7,7 +7,7 @@ a restart begins a new one, a reload does not.
 
 from typing import Any, Final
 
-from proxy.observe.history.reading import Reading, reading, sample
+from proxy.observe.history.reading import HistoryReading, reading, sample
 from proxy.observe.history.refusals import Refusals
 from proxy.observe.history.routes import RecentRoutes, route_readings
 from proxy.observe.history.series import Series
@@ -28,8 +28,8 @@ class History:
         self.coarse: Final = Series(_COARSE_SECONDS, round(_DAY / _COARSE_SECONDS))
         self._refusals: Final = Refusals()
         self._routes: Final = RecentRoutes()
-        self._latest: Reading | None = None
-        self._latest_of_minute: Reading | None = None
+        self._latest: HistoryReading | None = None
+        self._latest_of_minute: HistoryReading | None = None
 
     @property
     def latest_at(self) -> float:
@@ -68,5 +68,5 @@ class History:
         self._latest = self._latest_of_minute = None
 
 
-def _is_new(now: float, latest: Reading | None, seconds: float) -> bool:
+def _is_new(now: float, latest: HistoryReading | None, seconds: float) -> bool:
     return latest is None or now // seconds > latest.at // seconds

@@ -53,7 +53,7 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class HistoryReading:
     """What a scrape tells. `at` is in UNIX seconds, `counts` only grow, `levels` rise and fall."""
 
     at: float
@@ -64,7 +64,7 @@ class Reading:
     """How often a listener had a reason to refuse or to give up."""
 
 
-def reading(scrape: Scrape) -> Reading:
+def reading(scrape: Scrape) -> HistoryReading:
     """Take the figures of all workers together, those that have ended included."""
     snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
 
@@ -88,7 +88,7 @@ def reading(scrape: Scrape) -> Reading:
     failures: Counter[tuple[str, str]] = Counter()
     for row in rows("failures"):
         failures[row["listener"], row["reason"]] += row["count"]
-    return Reading(
+    return HistoryReading(
         scrape.now,
         counts,
         {
@@ -130,7 +130,7 @@ def added(bounds: Bounds, rows: Iterable[Mapping[str, Any]]) -> Counts:
     return counts
 
 
-def sample(earlier: Reading, later: Reading) -> dict[str, float]:
+def sample(earlier: HistoryReading, later: HistoryReading) -> dict[str, float]:
     """What has happened between two readings, by series.
 
     Counts become rates per second, distributions become `/p50` and `/p99` in seconds, levels are

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from proxy.limits.reasons import ConnectionReason, RequestReason
-from proxy.observe.history.reading import Reading
+from proxy.observe.history.reading import HistoryReading
 from proxy.tls.results import FailureReason
 
 MOST_REFUSALS: Final = 200
@@ -42,7 +42,7 @@ class Refusals:
         """Forget all of them."""
         self._kept.clear()
 
-    def note(self, earlier: Reading, later: Reading) -> None:
+    def note(self, earlier: HistoryReading, later: HistoryReading) -> None:
         """Add what was refused between two readings."""
         self._kept.extend(_grown(later.at, earlier.failures, later.failures))
 

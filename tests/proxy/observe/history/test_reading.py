@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from proxy.figures.histogram import REQUEST_SECONDS
-from proxy.observe.history.reading import Distribution, Reading, added, reading, sample
+from proxy.observe.history.reading import Distribution, HistoryReading, added, reading, sample
 from proxy.observe.merging import Retained
 from tests.fakes_admin import NOW, fed, scrape, worker
 
-EMPTY = Reading(NOW, {}, {}, {}, {})
+EMPTY = HistoryReading(NOW, {}, {}, {}, {})
 
 
 def counts(*pairs: tuple[int, int]) -> list[int]:
@@ -61,7 +61,9 @@ class TestSample:
 
     def test_counts_are_rates_and_levels_are_the_later_ones(self) -> None:
         earlier = replace(EMPTY, counts={"requests/2xx": 100.0, "requests/5xx": 3.0}, levels={"open/connections": 9.0})
-        later = Reading(NOW + 10, {"requests/2xx": 350.0, "requests/5xx": 3.0}, {"open/connections": 4.0}, {}, {})
+        later = HistoryReading(
+            NOW + 10, {"requests/2xx": 350.0, "requests/5xx": 3.0}, {"open/connections": 4.0}, {}, {}
+        )
         assert sample(earlier, later) == {"requests/2xx": 25.0, "open/connections": 4.0}
 
     def test_count_that_fell_is_no_negative_rate(self) -> None:

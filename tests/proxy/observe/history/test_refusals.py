@@ -2,13 +2,13 @@
 
 import pytest
 
-from proxy.observe.history.reading import Reading
+from proxy.observe.history.reading import HistoryReading
 from proxy.observe.history.refusals import MOST_REFUSALS, Refusals
 
 
-def at(seconds: float, **counts: int) -> Reading:
+def at(seconds: float, **counts: int) -> HistoryReading:
     """A reading with these failures of the listener `public`."""
-    return Reading(seconds, {}, {}, {}, {("public", reason): count for reason, count in counts.items()})
+    return HistoryReading(seconds, {}, {}, {}, {("public", reason): count for reason, count in counts.items()})
 
 
 def test_reasons_that_have_grown_are_listed_the_latest_first() -> None:

@@ -1,7 +1,7 @@
 """Sends what changes to the pages that are open, as Server-Sent Events.
 
-Theory of operation. While a page watches, `Watching` looks at the proxy every two seconds, once for
-all pages. Each page gets the sections that have changed since it last got them. When the history
+Theory of operation. While a page is open, this looks at the proxy every two seconds, once for all
+pages. Each page gets the sections that have changed since it last got them. When the history
 has a new sample, the page gets that too, with its time as the id of the event: a browser that comes
 again names the last id that it saw, and gets the samples that it missed. Without a page nothing
 runs.
@@ -54,7 +54,7 @@ class _Watcher:
             self.waiting.get_nowait()
 
 
-class Watching:
+class OpenPages:
     """The open pages of all doors."""
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.page.watching import MOST_PAGES, Watching
+from proxy.admin.page.open_pages import MOST_PAGES, OpenPages
 from proxy.observe.history.history import History
 from tests.fakes_admin import NOW, fed, scrape, worker
 from tests.waiting import until_seen
@@ -61,9 +61,9 @@ class Page:
 @asynccontextmanager
 async def watching(
     every: float = 0.01, longest: float = 60.0
-) -> AsyncIterator[tuple[Proxy, Watching, Callable[..., Page]]]:
+) -> AsyncIterator[tuple[Proxy, OpenPages, Callable[..., Page]]]:
     proxy, pages = Proxy(), list[Page]()
-    watching = Watching(proxy.look, proxy.history, proxy.errors.append, every, longest)
+    watching = OpenPages(proxy.look, proxy.history, proxy.errors.append, every, longest)
 
     def page(seen_at: float = 0.0) -> Page:
         pages.append(Page(watching.events(seen_at)))
