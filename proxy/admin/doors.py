@@ -5,8 +5,7 @@ workers and needs its descriptors for them. So `Door` accepts connections instea
 For each one, `DoorPlaces` first decides which connection makes room for it (`visitors`).
 
 A connection has one deadline at a time: first to send a complete request, then to read its answer
-and to ask again. Sending octets does not extend a deadline. The answer to a page that watches has
-no deadline of its own; its end is in `page.open_pages`. A page makes room before a command does.
+and to ask again. Sending octets does not extend a deadline. `page.open_pages` ends that of a page.
 
 The Unix socket has its own room, so that strangers on TCP do not keep an operator out. It also has
 a spare descriptor, and so accepts an operator when the process has no other descriptor left.
@@ -78,8 +77,7 @@ OVER_TCP: Final = RoomLimits(most=32, share=8, when_short=2, answer_seconds=30.0
 # minutes, and so does a rotation that tells its steps.
 LOCAL: Final = RoomLimits(most=32, share=32, when_short=8, answer_seconds=None)
 
-# The processes at the other end are our workers, and each has a viewer of the page for every
-# connection. A stranger gets none: the worker has asked for a token or a certificate.
+# At the other end are our workers: each has a viewer for every connection, who showed a token.
 PAGE: Final = RoomLimits(most=64, share=16, when_short=4, answer_seconds=30.0)
 
 
@@ -213,8 +211,8 @@ class Visit(RequestHandler):
     def resume_writing(self) -> None:
         """The peer reads again."""
         super().resume_writing()
-        is_long = self.visitor.stage is Stage.ASKING and self._room.limits.answer_seconds is None
-        if is_long or self.visitor.stage is Stage.WATCHING:
+        is_asking = self.visitor.stage is Stage.ASKING and self._room.limits.answer_seconds is None
+        if is_asking or self.visitor.stage is Stage.WATCHING:
             self._set_deadline(None)
 
     def handle_error(

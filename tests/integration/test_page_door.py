@@ -19,8 +19,7 @@ from tests.integration.stage import Site, serving
 
 OPS, CERT = "ops.page.test", "cert.page.test"
 FIRST, SECOND, WRONG = (secrets.token_hex(32) for _ in range(3))
-# An answer of the parent process on its page socket, which the workers never give themselves.
-FROM_THE_PAGE = "404"
+FROM_THE_PAGE = "200"
 
 
 @dataclass(frozen=True)
