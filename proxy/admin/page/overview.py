@@ -40,7 +40,7 @@ def overview(scrape: Scrape, history: History, issued: Sequence[Mapping[str, Any
         "upstreams": _first(_servers(told["upstreams"])),
         "listeners": _first([_listener(one) for one in told["listeners"]]),
         "routes": history.routes(scrape),
-        "refusals": {"rows": history.refusals(), "more": 0},
+        "refusals": _first(history.refusals()),
         "classical": _classical(told["breaking_under_require"]),
         "workers": _first([{**one, "cpu_seconds": cpu[one["pid"]]} for one in told["workers"]]),
         "maintenance": _first(told["maintenance"]),

@@ -69,4 +69,5 @@ class History:
 
 
 def _is_new(now: float, latest: HistoryReading | None, seconds: float) -> bool:
-    return latest is None or now // seconds > latest.at // seconds
+    # a sample of a moment would be all noise
+    return latest is None or (now // seconds > latest.at // seconds and now - latest.at >= seconds / 2)

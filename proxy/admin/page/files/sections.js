@@ -10,7 +10,6 @@ const AREAS = { tls: "TLS", limits: "limit", http: "HTTP", server: "server", cli
 const SERVER_STATES = { up: "good", draining: "warn", drained: "warn", ejected: "warn", "slow-start": "warn", down: "bad" };
 const TOKEN_STATES = { closed: "good", slow: "warn", half_open: "warn", proved: "warn", open: "bad", stopped: "bad" };
 const WORKER_STATES = { serving: "good", draining: "warn", silent: "bad" };
-const MOST_REFUSALS = 100;
 
 /** The seconds of processor time of each worker at the look before. @type {Map<number, {cpu: number, at: number}>} */
 const computed = new Map();
@@ -140,7 +139,7 @@ function showRefusals({ refusals }) {
     { title: "area", cell: (one) => pill(one.area === "server" ? "bad" : "", AREAS[one.area]) },
     { title: "reason", cell: (one) => inWords(one.reason) },
     { title: "times", isNumber: true, cell: (one) => count(one.count) },
-  ], { rows: refusals.rows.slice(0, MOST_REFUSALS), more: Math.max(0, refusals.rows.length - MOST_REFUSALS) }, "");
+  ], refusals, "");
 }
 
 function showWorkers({ workers, proxy }) {

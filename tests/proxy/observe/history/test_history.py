@@ -28,6 +28,13 @@ def test_one_scrape_of_each_ten_seconds_is_taken() -> None:
     assert history.latest_at == NOW + 31.0
 
 
+def test_scrape_that_follows_too_soon_is_left_out() -> None:
+    history = History()
+    for seconds in (9.0, 10.5, 14.5, 21.0):
+        history.note(at(seconds))
+    assert history.fine.since(0.0)["at"] == [NOW + 14.5, NOW + 21.0]
+
+
 def test_rates_are_over_the_time_that_has_passed() -> None:
     history = History()
     history.note(at(0.0))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.observe.scrape import WorkerState
-from proxy.supervisor.control.scraping import _resident_bytes
+from proxy.supervisor.control.scraping import _cpu_seconds, _resident_bytes
 from proxy.supervisor.reporting import wall_clock
 from tests.configurations import Site
 from tests.proxy.supervisor.control.test_control import SERVER, Running, running, text
@@ -52,7 +52,17 @@ class TestScrape:
             for worker, one in zip(run.workers, scrape.workers, strict=True):
                 assert before - worker.started <= one.age_seconds <= asyncio.get_running_loop().time() - worker.started
                 assert one.rss_bytes > 10_000_000
+                assert 0.0 < one.cpu_seconds < 60.0
                 assert [row["server"] for row in one.servers] == [SERVER]
+
+    async def test_history_takes_it_and_goes_on_over_a_reload(self, site: Site, tmp_path: Path) -> None:
+        async with running(site, tmp_path) as run:
+            began = (await run.control.scrape()).configured_at
+            assert began <= run.control.history.latest_at <= wall_clock()
+            seen = run.control.history.latest_at
+            assert (await run.control.reload(dry_run=False)).ok
+            assert (await run.control.scrape()).configured_at > began
+            assert run.control.history.latest_at >= seen
 
     async def test_what_a_lost_worker_had_counted_is_kept_as_of_its_last_answer(
         self, site: Site, tmp_path: Path
@@ -101,3 +111,5 @@ class TestScrape:
     def test_process_that_is_gone_has_no_memory(self) -> None:
         assert _resident_bytes(os.getpid()) > 10_000_000
         assert _resident_bytes(2**22 + 1) == 0, "above what the kernel numbers processes with"
+        assert _cpu_seconds(os.getpid()) > 0.0
+        assert _cpu_seconds(2**22 + 1) == 0.0

@@ -62,7 +62,9 @@ def test_a_reload_that_is_refused_is_said_and_one_that_succeeds_afterwards_too(c
         announcements.failed(ConfigError(PROBLEMS))
     with announcements.to_service_manager():
         pass
+    configured = announcements.configured_at
     announcements.succeeded(case.served.edition, [])
+    assert announcements.configured_at > configured
     assert [event["event"] for event in case.told] == ["reloading", "reload_failed", "reloaded"]
     assert [one["key"] for one in case.told[1]["problems"]] == ["a"], "warnings are no reason"
     assert case.lines[2] == "reloaded: 0 changes, generation 1"
