@@ -121,6 +121,13 @@ class TestToken:
         assert doors.status(version, *right, "--request", "POST") == "405"
         assert doors.status(version, *right, "--data", "x") == "413"
 
+    def test_events_arrive_while_the_page_is_open(self, doors: Doors, version: str) -> None:
+        right = ("--header", f"Authorization: Bearer {FIRST}", "--no-buffer", "--max-time", "5")
+        told = doors.curl(version, *right, path="/events")
+        assert told.returncode == 28, "the time was over, and the answer was not"
+        assert told.stdout.count(b"event: now\ndata: {") >= 2
+        assert "text/event-stream" in told.stdout.decode()
+
     def test_commands_of_the_admin_socket_are_not_there(self, doors: Doors, version: str) -> None:
         right = ("--header", f"Authorization: Bearer {FIRST}")
         for path in ("/status", "/metrics", "/reload", "/readyz", "/keys/try"):
