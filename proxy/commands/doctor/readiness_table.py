@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from proxy.doctor.readiness.tally import Tally, share
 from proxy.figures.totals import how_many
 
 _SHOWN_CLIENTS: Final = 10
+_BELOW: Final = (0, 0, 0, 10)
 _SHOWN_IDENTITIES: Final = 20
 _TITLES: Final = {"agents": "user agent", "networks": "network", "names": "name"}
 _STYLES: Final = {
@@ -58,9 +60,9 @@ def _listener(one: ListenerReadiness) -> Iterator[RenderableType]:
 def _step(setting: str, forecast: Forecast) -> Iterator[RenderableType]:
     when = str(forecast.verdict) if forecast.on is None else f"about {forecast.on}"
     yield Text.assemble("  next    ", setting, ": ", (when, _STYLES[forecast.verdict]))
-    yield Text(f"          {forecast.reason}")
+    yield Padding(Text(forecast.reason), _BELOW, expand=False)
     for doubt in forecast.doubts:
-        yield Text(f"          doubtful: {doubt}", "yellow")
+        yield Padding(Text(f"doubtful: {doubt}", "yellow"), _BELOW, expand=False)
 
 
 def _handshakes(one: ListenerReadiness) -> Table:

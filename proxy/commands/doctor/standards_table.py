@@ -39,7 +39,7 @@ def _shown(report: StandardReport) -> Iterator[RenderableType]:
 
 
 def _row(row: Assessment) -> Iterator[RenderableType]:
-    yield Text.assemble("  ", (f"{row.conformity:<14}", _STYLES[row.conformity]), (row.clause, "bold"))
+    yield Text.assemble("  ", (f"{row.conformity:<16}", _STYLES[row.conformity]), (row.clause, "bold"))
     table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     table.add_row(Text("asks", "dim"), Text(row.requirement))
     table.add_row(Text("found", "dim"), Text(printable(row.found)))
@@ -48,7 +48,7 @@ def _row(row: Assessment) -> Iterator[RenderableType]:
         table.add_row(Text(place, "dim"), Text(row.where))
     if row.remedy:
         table.add_row(Text("do", "dim"), Text(row.remedy))
-    yield Padding(table, (0, 0, 0, 16), expand=False)
+    yield Padding(table, (0, 0, 0, 18), expand=False)
 
 
 def _counted(numbers: dict[str, int]) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 
 from proxy.doctor.standards.assessment import Assessment, Clause
 from proxy.doctor.standards.facts import FIPS, RUNNING, StandardFacts
+from proxy.figures.totals import how_many
 
 _PROGRAM: Final = "the program"
 _OPERATOR: Final = "who knows the clients of this service"
@@ -49,7 +50,7 @@ def _certificates(facts: StandardFacts) -> Iterator[Assessment]:
         yield clause.not_known("no running proxy", "plexigate doctor standards, while the proxy runs")
         return
     foreign = [str(one) for one in certificates if not _is_approved_key(one.algorithm)]
-    well = f"{len(certificates)} certificates"
+    well = how_many(len(certificates), "certificate")
     yield clause.judged(
         foreign, well, "The guideline is older than ML-DSA (FIPS 204): keep a classical certificate beside it."
     )

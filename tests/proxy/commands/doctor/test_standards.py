@@ -20,7 +20,7 @@ def test_report_for_a_person(file: Path, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout.startswith("This is no certificate")
     assert "No running proxy answers" in result.stdout
-    assert "not met       section 3.3" in result.stdout
+    assert "not met         section 3.3" in result.stdout
 
 
 def test_one_standard_as_json(file: Path, tmp_path: Path) -> None:
