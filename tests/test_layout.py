@@ -71,6 +71,7 @@ def test_the_top_level_is_what_it_is_said_to_be() -> None:
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "NOTICE",
+        "debian",
         "hatch_build.py",
         "mkdocs.yml",
         "constraints.txt",

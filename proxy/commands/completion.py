@@ -32,8 +32,8 @@ def register(app: typer.Typer) -> None:
 def completion(context: typer.Context, shell: _Shell) -> None:
     """Print the completion of a shell, for an installation whose shells do not find it.
 
-    The Debian package and pipx install the completions. They are files of the
-    shell: TAB does not start the program.
+    The Debian package installs all completions. They are functions of the shell:
+    TAB does not start the program.
     """
     typer.echo(_completion_of(command_tree(context.find_root().command), shell), nl=False)
 
