@@ -32,6 +32,10 @@ def openssl_findings(facts: OpensslFacts, wanted: OpensslConfig, *, kernel_wants
     for name in facts.missing_providers:
         place = wanted.module_path or facts.modules
         remedy = f"Install {name}.so in {place}, or set openssl.module_path to where it is."
+        if name == _FIPS:  # its module is not enough: it needs what openssl fipsinstall writes
+            remedy = (
+                "Install openssl-provider-fips, and run openssl fipsinstall: plexigate check says which is missing."
+            )
         yield _OPENSSL.failure(f"provider {name}", "it is configured, and OpenSSL cannot load it", remedy)
     yield _OPENSSL.ok("providers", ", ".join(facts.providers))
     yield from _group_findings(facts)

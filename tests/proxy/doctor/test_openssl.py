@@ -108,3 +108,8 @@ def test_fips_mode_of_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "sys/crypto").mkdir(parents=True)
     (tmp_path / "sys/crypto/fips_enabled").write_text("1\n")
     assert _kernel_wants_fips(tmp_path)
+
+
+def test_fips_provider_needs_more_than_its_module() -> None:
+    findings = found(replace(GOOD, missing_providers=("fips",)), "fips")
+    assert "run openssl fipsinstall" in findings["provider fips"].remedy
