@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+from itertools import combinations
+from math import dist
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,42 @@ class TestOurs:
 
     def test_it_stays_small(self) -> None:
         assert len(self.document) < 120_000
+
+
+# How eyes without one kind of cones see linear RGB (Machado, Oliveira and Fernandes 2009).
+SIGHT = {
+    "usual": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    "protanopia": ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0520)),
+    "deuteranopia": ((0.3673, 0.8606, -0.2280), (0.2801, 0.6725, 0.0474), (-0.0118, 0.0429, 0.9689)),
+    "tritanopia": ((1.2555, -0.0767, -0.1788), (-0.0784, 0.9309, 0.1476), (0.0047, 0.6914, 0.3039)),
+}
+# Of CIE Lab (1976); 2 is just noticeable side by side.
+APART = 12.0
+
+
+def seen(colour: str, sight: str) -> tuple[float, float, float]:
+    """The colour in CIE Lab, as these eyes see it."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    red, green, blue = (
+        min(1.0, max(0.0, sum(one * other for one, other in zip(row, linear, strict=True)))) for row in SIGHT[sight]
+    )
+    x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    z = (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.0888
+    a, b, c = (part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in (x, y, z))
+    return 116 * b - 16, 500 * (a - b), 200 * (b - c)
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_colours_of_the_plots_are_told_apart_by_all_eyes(sight: str) -> None:
+    palettes = re.findall(r"(--c0: .*)", (FILES / "page.css").read_text())
+    assert len(palettes) == 2, "light and dark"
+    for palette in palettes:
+        colours = re.findall(r"#[0-9a-f]{6}", palette)
+        assert len(colours) == 8
+        for one, other in combinations(colours, 2):
+            assert dist(seen(one, sight), seen(other, sight)) >= APART, (one, other)
 
 
 def test_wheel_has_the_files() -> None:
