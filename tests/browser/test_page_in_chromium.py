@@ -66,7 +66,7 @@ class Scene:
         return tab
 
     @staticmethod
-    async def look(tab: Tab, *, scheme: str = "light", width: int = 1280) -> None:
+    async def look(tab: Tab, *, scheme: str = "light", width: int = 1280, media: str = "") -> None:
         """Make the screen so wide, and light or dark; nothing moves."""
         await tab.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
@@ -75,7 +75,7 @@ class Scene:
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]
-        await tab.command("Emulation.setEmulatedMedia", features=features)
+        await tab.command("Emulation.setEmulatedMedia", media=media, features=features)
 
     def wrong(self) -> list[str]:
         """What the browser complained about."""
@@ -139,6 +139,10 @@ async def test_page_is_for_everybody(tmp_path: Path) -> None:
         tab = await scene.open()
         await tab.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         await audited(scene, tab)
+
+        await scene.look(tab, scheme="dark", media="print")
+        faults = await tab.evaluate(AUDIT)
+        assert [fault for fault in faults if "contrast" in fault or "wider" in fault] == [], "paper is white"
 
         token = TokenScrape("plexi", "absent", "the device is away", 1, 16, 5, {}, 80.0, {"key": ("chat",)})
         scene.passes(10.0, 9, readiness=NOT_READY, alerts=(DOWN,), tokens=(token,))
