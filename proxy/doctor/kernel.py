@@ -11,11 +11,10 @@ from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.processes import PROC, RunningProcess, running_processes
 from proxy.limits.machine import most_descriptors
+from proxy.net.bound_socket import BACKLOG
 
 _FILES: Final = Judge("file descriptors")
 _KERNEL: Final = Judge("kernel settings")
-# What the listeners ask for (proxy.supervisor.workers.sockets); the kernel takes the smaller one.
-_BACKLOG: Final = 4_096
 _FEW_PORTS: Final = 10_000
 _NEARLY: Final = 0.8
 _RAISE: Final = "Set LimitNOFILE=262144 in the unit (systemctl edit plexigate), or ulimit -n before the start; restart."
@@ -79,9 +78,9 @@ def kernel_findings(sysctl: Path) -> Iterator[Finding]:
     most = _number(sysctl / "net/core/somaxconn")
     if most is None:
         yield _KERNEL.unknown("net.core.somaxconn", "cannot be read here")
-    elif most < _BACKLOG:
+    elif most < BACKLOG:
         found = f"{most}: a burst of connections beyond it is lost, and clients wait a second to try again"
-        yield _KERNEL.warning("net.core.somaxconn", found, f"sysctl -w net.core.somaxconn={_BACKLOG}; restart.")
+        yield _KERNEL.warning("net.core.somaxconn", found, f"sysctl -w net.core.somaxconn={BACKLOG}; restart.")
     else:
         yield _KERNEL.ok("net.core.somaxconn", f"{most}")
     try:

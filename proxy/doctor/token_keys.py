@@ -102,7 +102,7 @@ def _of_look(use: TokenUse, look: TokenLook) -> Iterator[Finding]:
 
 
 def _of_key(use: TokenUse, name: str, seconds: list[float] | HsmError) -> Finding:
-    subject = printable(f"{use.name}, key {name}")
+    subject = printable(f"{use.name}, {name}")
     if isinstance(seconds, HsmError):
         remedy = "plexigate hsm list shows its keys; rotate the credential, or restore the key."
         return _TOKENS.failure(subject, f"it does not sign: {printable(str(seconds))}", remedy)

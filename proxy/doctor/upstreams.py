@@ -162,7 +162,7 @@ def seen_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
             bad = {state: count for state, count in server["states"].items() if state not in _GOOD and count}
             subject = f"{upstream['name']} {server['server']}"
             if bad:
-                told = ", ".join(f"{state} in {count} workers" for state, count in bad.items())
+                told = ", ".join(f"{state} (workers: {count})" for state, count in bad.items())
                 remedy = "plexigate status shows its requests; plexigate undrain returns a drained server."
                 yield _HEALTH.warning(subject, f"the running proxy sees it {told}", remedy)
             elif server["states"]:

@@ -2,8 +2,12 @@
 
 import errno
 import socket
+from typing import Final
 
 from config.addresses import Bind
+
+BACKLOG: Final = 4_096
+"""Connections that wait for a worker at one address; the kernel takes no more than somaxconn."""
 
 
 def bind_fault(bind: Bind, error: OSError) -> tuple[str, str]:

@@ -12,14 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final
 
 from config.schema import Bind
-from proxy.net.bound_socket import bind_fault, bound_socket
+from proxy.net.bound_socket import BACKLOG, bind_fault, bound_socket
 from proxy.net.tcp_options import tune
 from proxy.processes.systemd import KEPT, Notifier, SocketStore
-
-_BACKLOG: Final = 4_096
 
 
 class BindFailed(Exception):
@@ -58,7 +55,7 @@ def listening_socket(listener: str, bind: Bind, *, is_first: bool = True) -> soc
             bound_socket(bind).close()
         sock = bound_socket(bind, reuse_port=True)
         tune(sock)
-        sock.listen(_BACKLOG)
+        sock.listen(BACKLOG)
     except OSError as error:
         raise BindFailed(listener, bind, error) from error
     return sock

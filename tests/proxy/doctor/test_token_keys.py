@@ -63,7 +63,7 @@ def test_what_a_token_says_of_itself(use: TokenUse) -> None:
     low = judged(use, TokenLook(replace(FACTS, flags=INITIALIZED | COUNT_LOW, session_limit=4), {}))
     assert states(low) == [("plexi", "warning"), ("plexi, sessions", "warning"), ("plexi, keys", "skipped")]
     slow = judged(use, TokenLook(FACTS, {"chat": [0.4, 0.5, 0.6]}))
-    assert states(slow)[1] == ("plexi, key chat", "warning")
+    assert states(slow)[1] == ("plexi, chat", "warning")
 
 
 def test_other_errors(use: TokenUse) -> None:

@@ -156,7 +156,7 @@ def test_view_of_the_running_proxy(tmp_path: Path) -> None:
     assert states(seen_findings(status(up=2))) == [("chat http://x", "ok")]
     assert states(seen_findings(status())) == []
     (finding,) = seen_findings(status(up=1, ejected=1, down=0))
-    assert (finding.state, finding.found) == ("warning", "the running proxy sees it ejected in 1 workers")
+    assert (finding.state, finding.found) == ("warning", "the running proxy sees it ejected (workers: 1)")
     _, file = site_with(tmp_path, "http://127.0.0.1:1")
     examined = replace(NOTHING, configured=configured(file), running=answering(status(up=1)))
     assert states(UPSTREAMS[1].look(examined)) == [("health checks", "skipped"), ("chat http://x", "ok")]
