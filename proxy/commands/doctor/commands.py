@@ -59,7 +59,10 @@ def _doctor() -> None:
 )
 def examine(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The configuration, in TOML.", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="The configuration, in TOML. Default: that of the running proxy.", show_default=False
+        ),
     ] = None,
     socket: Annotated[
         Path | None,

@@ -15,7 +15,8 @@ from proxy.doctor.checkup import AnsweringProxy, Examined
 def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]) -> Examined:
     """Read the configuration and find the running proxy.
 
-    Raises `ConfigError` for a file that cannot be read or is no TOML.
+    Without a file, this is the one that the running proxy serves by, if this user can read it.
+    Raises `ConfigError` for a file that was named and cannot be read, or is no TOML.
     """
     configured = None if file is None else configuration(file)
     client = connect(file, socket)
@@ -23,7 +24,20 @@ def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]
         running, absence = _answering(client), ""
     except (AdminUnreachable, AdminRefused) as error:
         running, absence = None, f"no running proxy answers: {error}"
+    if running is not None and configured is None:
+        file, configured = _served(running)
     return Examined(file, configured, running, absence, now)
+
+
+def _served(running: AnsweringProxy) -> tuple[Path | None, LoadedConfig | None]:
+    told = running.status.get("configuration")
+    file = None if told is None else Path(told["file"])
+    if file is None or not file.is_absolute():
+        return None, None  # relative to a directory that is not known here
+    try:
+        return file, configuration(file)
+    except ConfigError:
+        return None, None
 
 
 def configuration(file: Path) -> LoadedConfig:
