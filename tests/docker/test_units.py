@@ -116,6 +116,37 @@ def test_commands_to_install_put_everything_where_the_unit_looks() -> None:
     assert set(re.findall(r"docker/[\w.-]+", install)) <= {f"docker/{path.name}" for path in DOCKER.iterdir()}
 
 
+def of_root() -> str:
+    """The unit with the lines that its comments give for User=root."""
+    text = (DOCKER / "plexigate.service").read_text()
+    given = re.findall(r"(?m)^#   (\w+)=(.*)$", text)
+    assert [key for key, _ in given] == ["User", "AmbientCapabilities", "CapabilityBoundingSet", "SystemCallFilter"]
+    for key, value in given[:3]:
+        text = re.sub(rf"(?m)^{key}=.*$", f"{key}={value}", text)
+    return text.replace("#   SystemCallFilter=", "SystemCallFilter=")
+
+
+def test_root_may_become_another_user_and_the_other_user_may_not() -> None:
+    filters = re.findall(r"(?m)^SystemCallFilter=(.*)$", of_root())
+    assert filters == ["@system-service", "~@privileged", "@setuid"]  # the later one wins
+    assert SERVICE["SystemCallFilter"] == "~@privileged"
+
+
+def test_exposure_is_low_for_either_user(tmp_path: Path) -> None:
+    """By the measure of systemd, from 0 to 10; tenths here."""
+    for name, text, most in (("one", (DOCKER / "plexigate.service").read_text(), 17), ("root", of_root(), 25)):
+        file = tmp_path / f"{name}.service"
+        file.write_text(text)
+        checked = subprocess.run(
+            ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={most}", str(file)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert checked.returncode == 0, checked.stdout
+
+
 def test_systemd_understands_them(tmp_path: Path) -> None:
     units = [DOCKER / "plexigate.service", DOCKER / "plexigate.socket"]
     for path in units:
