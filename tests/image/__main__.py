@@ -12,6 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
 from tests.debian_roots import RootError, bare_root
 from tests.image import composition, trial
 from tests.image.engines import BASE, Engine, EngineError, engine
@@ -80,6 +83,8 @@ def tried(chosen: Engine) -> list[str]:
         wrong = trial.judged(made, say)
         bill = PLACE / "sbom.cdx.json"
         chosen.said("cp", f"{made.name}:{trial.BILL}", str(bill))
+        invalid = JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill.read_text(encoding="utf-8"))
+        wrong += [] if invalid is None else [f"the bill of materials is not valid: {invalid}"]
         say(f"bill of materials: {bill.relative_to(ROOT)}")
         return [*wrong, *trial.stopped(made)]
 
