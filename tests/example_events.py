@@ -23,6 +23,7 @@ from proxy.observe.events import (
     secrets,
     servers,
     tokens,
+    upgrades,
     workers,
 )
 from proxy.observe.events.event import Event
@@ -32,6 +33,7 @@ SUBJECTS: dict[str, ModuleType] = {
     "The process": process,
     "Alerts": alerts,
     "Reloads": reloads,
+    "Upgrades": upgrades,
     "Worker processes": workers,
     "Connections of clients": clients,
     "TCP and passthrough": relays,
@@ -132,7 +134,7 @@ EXAMPLES = (
     Example(
         process.Drained(4242),
         {"event": "drained", "pid": 4242},
-        "process 4242, which was started before the restart, has ended its last connection",
+        "process 4242, which was started before the restart or upgrade, has ended its last connection",
     ),
     Example(
         process.UnexpectedError.of(ValueError("no such key")),
@@ -174,6 +176,32 @@ EXAMPLES = (
         {"event": "reload_failed", "problems": [_problem("error")]},
         "reload failed, the former configuration stays in use: plexigate.toml:3:1: log.file: found a directory; "
         "allowed: a file",
+    ),
+    # -- upgrades
+    Example(
+        upgrades.UpgradeBegun("/opt/plexigate/bin/plexigate", 4343),
+        {"event": "upgrade", "program": "/opt/plexigate/bin/plexigate", "pid": 4343},
+        "upgrade: started /opt/plexigate/bin/plexigate, process 4343",
+    ),
+    Example(
+        upgrades.UpgradeServing(4343, "0.2.0"),
+        {"event": "upgrade_serving", "pid": 4343, "version": "0.2.0"},
+        "upgrade: process 4343 serves by version 0.2.0",
+    ),
+    Example(
+        upgrades.UpgradeFailed("preparing", "it ended with status 1"),
+        {"event": "upgrade_failed", "phase": "preparing", "reason": "it ended with status 1"},
+        "upgrade failed while preparing, the former process serves as before: it ended with status 1",
+    ),
+    Example(
+        upgrades.UpgradeLeft(4343),
+        {"event": "upgrade_left", "pid": 4343},
+        "upgrade: process 4343 has taken over; this process ends, its workers drain",
+    ),
+    Example(
+        upgrades.UpgradeTakenOver("0.2.0", 2),
+        {"event": "upgraded", "version": "0.2.0", "workers": 2},
+        "upgraded: version 0.2.0 serves; 2 workers of the former process drain",
     ),
     # -- workers
     Example(workers.WorkerJoined(**_WORKER), {"event": "worker_joined", **_WORKER}, "worker 1 (process 4242) serves"),

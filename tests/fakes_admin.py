@@ -293,6 +293,25 @@ class FakeMaintenance:
 
 
 @dataclass
+class FakeUpgrade:
+    """An upgrade with the steps that were prepared."""
+
+    told: list[tuple[str | None, float | None]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=lambda: [{"step": "started"}, {"ok": True}])
+    why_nothing_changes: str | None = None
+    error: Exception | None = None
+    """What the next call fails with."""
+
+    async def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[dict[str, Any]]:
+        """Tell the steps."""
+        self.told.append((program, seconds))
+        if self.error is not None:
+            raise self.error
+        for one in self.steps:
+            yield one
+
+
+@dataclass
 class FakeControl:
     """A parent that remembers what it was told."""
 
@@ -310,6 +329,7 @@ class FakeControl:
     alerts: FakeAlerts = field(default_factory=FakeAlerts)
     maintenance: FakeMaintenance = field(default_factory=FakeMaintenance)
     history: History = field(default_factory=History)
+    upgrade: FakeUpgrade = field(default_factory=FakeUpgrade)
 
     def _tell(self, *call: Any) -> None:
         self.told.append(call)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pwd
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -117,6 +118,24 @@ class StateLock:
             os.close(descriptor)
             raise
         return cls(descriptor)
+
+    @classmethod
+    def handed(cls, state: Path, descriptor: int) -> Self | None:
+        """A lock that another process has handed over as an open file. None if it is the lock of
+        another directory; then the descriptor is closed.
+        """
+        with suppress(OSError):
+            named, opened = (state / _NAME).stat(), os.fstat(descriptor)
+            if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino):
+                os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call has no other form
+                return cls(descriptor)
+        os.close(descriptor)
+        return None
+
+    @property
+    def descriptor(self) -> int | None:
+        """The locked file. Each process with a copy of it holds the lock."""
+        return self._descriptor
 
     def release(self) -> None:
         """Let others have it."""

@@ -9,6 +9,7 @@ from proxy.admin.alerts import AlertControl
 from proxy.admin.certificates import CertificateControl
 from proxy.admin.maintenance import MaintenanceControl
 from proxy.admin.payload import PayloadControl
+from proxy.admin.upgrade import UpgradeControl
 from proxy.observe.history.history import History
 from proxy.observe.readiness import Readiness
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
@@ -104,3 +105,7 @@ class Control(Protocol):
     @property
     def history(self) -> History:
         """The figures of the last day."""
+
+    @property
+    def upgrade(self) -> UpgradeControl:
+        """The upgrade in place."""

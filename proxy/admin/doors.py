@@ -15,7 +15,6 @@ import asyncio
 import errno
 import os
 import socket
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +22,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from proxy.admin.listening import peer_credentials
 from proxy.admin.problems import problem
 from proxy.admin.visitors import Stage, Visitor, who_goes
 from proxy.limits.networks import network_of
@@ -47,7 +47,6 @@ _ACCEPTED_AT_ONCE: Final = 16
 _PAUSE_SECONDS: Final = 0.1
 _QUIET_SECONDS: Final = 60.0
 _FROM_THE_PEER: Final = frozenset({errno.ECONNABORTED, errno.EAGAIN, errno.EINTR, errno.EPROTO})
-_CREDENTIALS: Final = struct.Struct("3i")
 
 Report = Callable[[BaseException], None]
 
@@ -272,12 +271,25 @@ class Door:
         self._in_store = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if self._is_local else -1
         self._loop.add_reader(sock, self._accept)
 
-    async def close(self) -> None:
-        """Stop accepting."""
+    def fileno(self) -> int:
+        """The listening socket."""
+        return self._sock.fileno()
+
+    def rest(self) -> None:
+        """Accept nothing for now. Connections that are there go on."""
         if self._pause is not None:
             self._pause.cancel()
-        else:
-            self._loop.remove_reader(self._sock)
+        self._pause = None
+        self._loop.remove_reader(self._sock)
+
+    def resume(self) -> None:
+        """Accept again."""
+        self._pause = None
+        self._loop.add_reader(self._sock, self._accept)
+
+    async def close(self) -> None:
+        """Stop accepting."""
+        self.rest()
         self._sock.close()
         if self._in_store >= 0:
             os.close(self._in_store)
@@ -311,14 +323,10 @@ class Door:
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._sock)
-        self._pause = self._loop.call_later(seconds, self._go_on)
-
-    def _go_on(self) -> None:
-        self._pause = None
-        self._loop.add_reader(self._sock, self._accept)
+        self._pause = self._loop.call_later(seconds, self.resume)
 
     def _take(self, sock: socket.socket, address: Any) -> None:
-        process, user, _ = _credentials(sock) if self._is_local else (0, 0, 0)
+        process, user = peer_credentials(sock) if self._is_local else (0, 0)
         if self._users is not None and user not in self._users:
             sock.close()
             return
@@ -340,11 +348,3 @@ class Door:
             sock.close()
             if not isinstance(error, OSError):  # OSError: the peer has gone meanwhile
                 raise
-
-
-def _credentials(sock: socket.socket) -> tuple[int, int, int]:
-    """Process, user and group at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
-    process, user, group = _CREDENTIALS.unpack(
-        sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    )
-    return process, user, group

@@ -14,6 +14,7 @@ import errno
 import os
 import socket
 import stat
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,7 @@ _DIRECTORY_MODE: Final = 0o700
 # process id, which has up to 7 digits.
 _LONGEST_PATH: Final = 107 - len(".4194304")
 BACKLOG: Final = 64
+_CREDENTIALS: Final = struct.Struct("3i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +206,9 @@ def metrics_socket(bind: Bind) -> socket.socket:
         used = "stop what uses it (ss -ltnp shows it), or " if error.errno == errno.EADDRINUSE else ""
         remedy = f"{used}choose another address for admin.metrics_bind"
         raise AdminSocketError(str(bind), error.strerror or str(error), remedy) from None
+
+
+def peer_credentials(sock: socket.socket) -> tuple[int, int]:
+    """Process and user at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    process, user, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return process, user

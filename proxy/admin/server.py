@@ -9,9 +9,10 @@ worker. So this process, which holds the keys, never reads an octet of theirs.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,7 @@ from proxy.admin.payload import add_payload_routes
 from proxy.admin.problems import CommandRefused, json_answer, problem
 from proxy.admin.settings import AdminSettings
 from proxy.admin.shared_answer import SharedAnswer
+from proxy.admin.upgrade import add_upgrade_route, while_nothing_changes
 from proxy.observe.events.event import Tell
 from proxy.observe.exposition import CONTENT_TYPE, exposition
 
@@ -40,6 +42,10 @@ _BODY_BYTES: Final = 1_024
 # A client that asks again and again keeps its connection. The end waits only for one answer.
 _SHUTDOWN_SECONDS: Final = 1.0
 _LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
+
+
+Inherited = Callable[[str], socket.socket | None]
+"""The listening socket of an older process at a place. None if it has none there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,49 +75,93 @@ class AdminServer:
         self._over_tcp = DoorPlaces("admin.metrics_bind", OVER_TCP, host.is_short, host.tell)
         self._of_page = DoorPlaces("admin.page_socket", PAGE, host.is_short, host.tell)
         self._page = Page(control, host.report)
-        self._listening: list[tuple[Door, web.AppRunner]] = []
+        self._listening: list[tuple[str, Door, web.AppRunner]] = []
         self._inodes: dict[Path, int] = {}
         self.metrics_addresses: tuple[str, ...] = ()
         """The TCP addresses for metrics. Port 0 is replaced by the port that the kernel chose."""
 
-    async def start(self) -> None:
-        """Listen. Raises `AdminSocketError` after it has closed all sockets."""
+    async def start(self, inherited: Inherited = lambda _: None) -> None:
+        """Listen. `inherited` gives the socket of an older process that has a name of `handed`.
+
+        Raises `AdminSocketError` after it has closed all sockets.
+        """
         try:
-            sock = self._in_file_system(self._settings.socket, admin_socket)
-            await self._serve(sock, self._local, self._application(_Commands(self._control, self)))
+            path = self._settings.socket
+            sock = self._in_file_system(path, admin_socket, inherited)
+            await self._serve(sock, str(path), self._local, self._application(_Commands(self._control, self)))
             for bind in self._settings.metrics_bind:
-                sock = metrics_socket(bind)
+                sock = inherited(str(bind)) or metrics_socket(bind)
                 self.metrics_addresses += (str(replace(bind, port=sock.getsockname()[1])),)
-                await self._serve(sock, self._over_tcp, self._application(None))
-            if (path := self._settings.page_socket) is not None:
-                sock = self._in_file_system(path, page_socket)
-                await self._serve(sock, self._of_page, self._page_application(), self._page_users())
+                await self._serve(sock, str(bind), self._over_tcp, self._application(None))
+            if (page := self._settings.page_socket) is not None:
+                sock = self._in_file_system(page, page_socket, inherited)
+                await self._serve(sock, str(page), self._of_page, self._page_application(), self._page_users())
         except BaseException:
             await self.stop()
             raise
 
+    @property
+    def places(self) -> list[str]:
+        """The paths of the Unix sockets."""
+        return [str(one) for one in (self._settings.socket, self._settings.page_socket) if one is not None]
+
+    @property
+    def handed(self) -> list[tuple[str, int]]:
+        """The listening sockets by name, for the process that takes the place of this one."""
+        return [(name, door.fileno()) for name, door, _ in self._listening]
+
+    def rest(self) -> None:
+        """Accept nothing: another process accepts on the same sockets."""
+        for _, door, _ in self._listening:
+            door.rest()
+
+    def resume(self) -> None:
+        """Accept again after `rest`."""
+        for _, door, _ in self._listening:
+            door.resume()
+
+    def own(self) -> None:
+        """Remove the Unix sockets from the file system at the end, also inherited ones."""
+        for path in map(Path, self.places):
+            with contextlib.suppress(OSError):  # it was removed by hand
+                self._inodes[path] = path.stat().st_ino
+
+    def leave(self, places: Collection[str]) -> None:
+        """Another process has the Unix sockets at these paths: leave them there at the end."""
+        self._inodes = {path: inode for path, inode in self._inodes.items() if str(path) not in places}
+
     async def stop(self) -> None:
         """Stop listening, and remove the socket from the file system."""
         listening, self._listening = self._listening, []
-        for door, runner in listening:
+        for _, door, runner in listening:
             await door.close()
             await runner.cleanup()
         self.metrics_addresses = ()
         while self._inodes:
             remove_admin_socket(*self._inodes.popitem())
 
-    def _in_file_system(self, path: Path, listening: Callable[[Path], socket.socket]) -> socket.socket:
+    def _in_file_system(
+        self, path: Path, listening: Callable[[Path], socket.socket], inherited: Inherited
+    ) -> socket.socket:
+        sock = inherited(str(path))
+        if sock is not None:
+            return sock  # the path is of the older process until `own`
         sock = listening(path)
         self._inodes[path] = path.stat().st_ino
         return sock
 
     async def _serve(
-        self, sock: socket.socket, room: DoorPlaces, application: web.Application, users: frozenset[int] | None = None
+        self,
+        sock: socket.socket,
+        name: str,
+        room: DoorPlaces,
+        application: web.Application,
+        users: frozenset[int] | None = None,
     ) -> None:
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         assert runner.server is not None  # made by the setup
-        self._listening.append((Door(sock, room, runner.server, self._host.report, users), runner))
+        self._listening.append((name, Door(sock, room, runner.server, self._host.report, users), runner))
 
     def _page_users(self) -> frozenset[int]:
         own = os.geteuid()
@@ -125,7 +175,10 @@ class AdminServer:
 
     def _application(self, commands: "_Commands | None") -> web.Application:
         most = _BODY_BYTES if commands is None else PAGE_BYTES
-        application = web.Application(client_max_size=most, middlewares=[_staged, _problems(self._host.report)])
+        application = web.Application(
+            client_max_size=most,
+            middlewares=[_staged, _problems(self._host.report), while_nothing_changes(self._control.upgrade)],
+        )
         monitoring = _Monitoring(self._control)
         application.router.add_get("/metrics", monitoring.metrics)
         application.router.add_get("/healthz", monitoring.healthz)
@@ -143,6 +196,7 @@ class AdminServer:
             add_alert_routes(application.router, self._control.alerts)
             add_maintenance_routes(application.router, self._control.maintenance)
             self._page.add_to(application)
+            add_upgrade_route(application.router, self._control.upgrade)
         return application
 
 

@@ -24,6 +24,7 @@ from proxy.commands.page.command import page_command
 from proxy.commands.reload import reload_command
 from proxy.commands.route import route_command
 from proxy.commands.terminal.problem_table import print_problems
+from proxy.commands.upgrade import upgrade_command
 from proxy.processes.hot_path import hot_path
 from proxy.processes.systemd import InheritedSocketUnusable
 from proxy.tls.libssl import InterpreterUnsuitable
@@ -125,6 +126,10 @@ app.command(name="route", epilog="Example: plexigate route plexigate.toml https:
 )
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
 app.command(name="page", epilog="Example: plexigate page --port 8765")(page_command)
+app.command(
+    name="upgrade",
+    epilog="Example: plexigate upgrade && plexigate status; plexigate upgrade --program /opt/plexigate-2/bin/plexigate",
+)(upgrade_command(connect))
 running.register(app)
 password.register(app)
 app.add_typer(doctor_commands.app)

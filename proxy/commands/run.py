@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from dataclasses import replace
+import signal
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from certs.storage.disk import Disk
 from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold
 from config.problems import ConfigError
 from config.schema import LogFormat
+from proxy.admin.listening import AdminSocketError
 from proxy.admin.server import AdminHost, AdminServer
 from proxy.admin.settings import AdminSettings
 from proxy.limits.machine import ProcessFigures
@@ -19,11 +21,17 @@ from proxy.limits.reserve import DescriptorReserve
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.audit import AuditLogLate
 from proxy.processes.privileges import keep_memory_private, raise_descriptor_limit
-from proxy.processes.systemd import Notifier, SocketStore, inherited_sockets, watchdog_seconds
+from proxy.processes.systemd import InheritedSocketUnusable, Notifier, SocketStore, inherited_sockets, watchdog_seconds
+from proxy.processes.upgrade_wire import WireBroken
 from proxy.supervisor.editions.edition import Edition, read_edition
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.supervisor.supervisor import Supervisor
+from proxy.supervisor.upgrade.handover import Handed, HandedState, HandoverUnreadable
+from proxy.supervisor.upgrade.predecessor import GivenBack, Predecessor
+from proxy.supervisor.upgrade.program import StartCommand
+from proxy.supervisor.upgrade.replaceable import this_process
+from proxy.supervisor.upgrade.takeover import UpgradeTakeover
 from proxy.supervisor.workers.sockets import ListeningSockets
 from proxy.tls import libssl
 from proxy.tls.tickets import TicketSecrets
@@ -34,16 +42,49 @@ _LAST_LINES_SECONDS: Final = 2.0
 _LAST_CHECKPOINT_SECONDS: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Succession:
+    """The start of the new process in an upgrade."""
+
+    predecessor: Predecessor
+    state: HandedState
+    handed: Handed
+
+
 def run(file: Path, log_format: LogFormat | None) -> None:
     """Serve with a configuration until a signal ends the process.
 
-    Raises `ConfigError`, `libssl.InterpreterUnsuitable` or `AdminSocketError`
-    before it starts to serve.
+    If `plexigate upgrade` has started this process, it takes the place of the older one, or ends
+    and tells that one why. Raises `ConfigError`, `libssl.InterpreterUnsuitable` or
+    `AdminSocketError` before it starts to serve.
     """
+    start = StartCommand.of_this_process(os.environ)
+    predecessor = Predecessor.from_environment(os.environ)
+    if predecessor is None:
+        _serve(file, log_format, start, None)
+        return
+    # Ctrl-C is for the older process, and a reload is left to this one when it may do it.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        state, handed = predecessor.greet()
+        start = replace(start, program=state.program, environment=state.environment)
+        _serve(file, log_format, start, _Succession(predecessor, state, handed))
+    except (GivenBack, WireBroken):
+        return  # the older process goes on, and has logged why
+    except ConfigError as error:
+        predecessor.refuse("the configuration cannot be used by the new program", error.problems)
+        raise
+    except (libssl.InterpreterUnsuitable, AdminSocketError, InheritedSocketUnusable, HandoverUnreadable) as error:
+        predecessor.refuse(str(error))
+        raise
+
+
+def _serve(file: Path, log_format: LogFormat | None, start: StartCommand, succession: _Succession | None) -> None:
     libssl.self_check()
     safe = Safe(now_in_utc)
     try:
-        edition = _with_tickets(read_edition(file, 1, TicketSecrets.fresh(), now_in_utc(), safe), safe)
+        edition = _with_tickets(read_edition(file, 1, TicketSecrets.fresh(), now_in_utc(), safe), safe, succession)
     except ConfigError:
         # imported here: it loads everything that only workers need
         from proxy.commands.check import check
@@ -56,26 +97,39 @@ def run(file: Path, log_format: LogFormat | None) -> None:
     keep_memory_private()
     raise_descriptor_limit()
     try:
-        uvloop.run(_supervise(edition, target, safe))
+        uvloop.run(_supervise(edition, target, safe, start, succession))
     finally:
         target.close(_LAST_LINES_SECONDS)
 
 
-def _with_tickets(edition: Edition, safe: Safe) -> Edition:
-    """The edition with the session ticket secrets that the former process stored."""
+def _with_tickets(edition: Edition, safe: Safe, succession: _Succession | None) -> Edition:
+    """The edition with the session ticket secrets that the former process stored or hands over."""
+    if succession is not None:
+        record = succession.state.tickets
+        safe.since = record.since
+        return replace(edition, tickets=record.secrets)
     tickets, doubts = safe.tickets(edition.loaded)
     return replace(edition, tickets=tickets, warnings=[*edition.warnings, *doubts])
 
 
-async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
+async def _supervise(
+    edition: Edition, target: LogTarget, safe: Safe, start: StartCommand, succession: _Succession | None
+) -> None:
     # each removes its variables from the environment, because workers inherit it
     notifier = Notifier.from_environment(os.environ)
     store = SocketStore.from_environment(os.environ, notifier)
-    sockets = ListeningSockets(inherited_sockets(os.environ, os.getpid()), store)
+    inherited = inherited_sockets(os.environ, os.getpid())
     watchdog = watchdog_seconds(os.environ, os.getpid())
     loop = asyncio.get_running_loop()
-    lock = _state_lock(edition)
+    if succession is not None:
+        notifier.is_silent = True  # until the older process has left
+        inherited += succession.handed.listening()
+    sockets = ListeningSockets(inherited, store)
+    sockets.is_shared = succession is not None
+    lock = _state_lock(edition, succession)
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
+    if succession is not None:
+        supervisor.crew.servers.verdicts.adopt(succession.state.verdicts)
     figures = ProcessFigures()
     reserve = DescriptorReserve(figures, lambda: supervisor.served.edition.worker_count)
     supervisor.check_servers_unless(reserve.why_not_check)
@@ -84,11 +138,27 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     worker_user = None if account is None else account.user
     host = AdminHost(reporting.unexpected, reporting.tell, reserve.is_short, worker_user)
     admin = AdminServer(supervisor.control, AdminSettings.of(edition.loaded.file, edition.loaded.config.admin), host)
+    takeover = None
+    if succession is not None:
+        takeover = UpgradeTakeover(
+            succession.predecessor,
+            succession.handed,
+            admin,
+            supervisor.control.upgrade,
+            supervisor.crew,
+            notifier,
+            reporting.tell,
+        )
     try:
-        # first: a second proxy with the same configuration fails here, before it takes a port
-        await admin.start()
-        await supervisor.start(admin.metrics_addresses)
+        if takeover is None:
+            # first: a second proxy with the same configuration fails here, before it takes a port
+            await admin.start()
+        await supervisor.start(lambda: admin.metrics_addresses, takeover)
+        supervisor.control.upgrade.enable(this_process(start, admin, _held(edition, lock)))
         await supervisor.run(watchdog)
+    except GivenBack:
+        await supervisor.give_back()
+        raise
     finally:
         await admin.stop()
         await supervisor.close()
@@ -100,17 +170,31 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
             lock.release()
 
 
-def _state_lock(edition: Edition) -> StateLock | None:
+def _state_directory(edition: Edition) -> Path | None:
+    state = edition.loaded.config.rotation.state
+    return None if state is None else edition.loaded.file.resolve(state)
+
+
+def _held(edition: Edition, lock: StateLock | None) -> tuple[Path, int] | None:
+    """The state directory and the descriptor of its lock, to hand over."""
+    state = _state_directory(edition)
+    return None if state is None or lock is None or lock.descriptor is None else (state, lock.descriptor)
+
+
+def _state_lock(edition: Edition, succession: _Succession | None) -> StateLock | None:
     """Lock the state directory: only this process may change it while it runs.
 
-    Raises `ConfigError`.
+    In an upgrade the older process hands over its lock. Raises `ConfigError`.
     """
     loaded = edition.loaded
-    state = loaded.config.rotation.state
+    state = _state_directory(edition)
     if state is None:
         return None
+    number = None if succession is None else succession.handed.state_lock(state)
+    if number is not None and (lock := StateLock.handed(state, number)) is not None:
+        return lock
     try:
-        return hold(loaded.file.resolve(state), Disk())
+        return hold(state, Disk())
     except StateInUse as error:
         found, allowed = str(error), "a directory that no other process uses"
     except StateUnusable as error:

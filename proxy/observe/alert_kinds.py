@@ -59,6 +59,7 @@ class AlertKind(StrEnum):
     STATE_NOT_WRITABLE = "state_not_writable"
     SECRETS_NOT_ROTATED = "secrets_not_rotated"
     RELOAD_REFUSED = "reload_refused"
+    UPGRADE_FAILED = "upgrade_failed"
     CLOCK_JUMPED = "clock_jumped"
     UNEXPECTED_ERROR = "unexpected_error"
     TEST = "test"
@@ -229,6 +230,13 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "`configuration`",
         "A reload was refused. The workers serve by the former configuration, and a restart would fail.",
         "Correct what the text names, try `plexigate reload --dry-run`, then reload.",
+    ),
+    AlertKind.UPGRADE_FAILED: KindFacts(
+        _WARNING,
+        "`upgrade`",
+        "An upgrade in place failed, and the former process serves as before. The alert ends with the next upgrade, or "
+        "after an hour.",
+        "Correct what the text names, then run `plexigate upgrade` again.",
     ),
     AlertKind.CLOCK_JUMPED: KindFacts(
         _WARNING,

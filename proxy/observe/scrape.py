@@ -124,6 +124,15 @@ class UnmadeCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class UpgradeFacts:
+    """An upgrade that is under way. `phase`: `preparing` or `proving`; `pid` is the new process."""
+
+    phase: str
+    pid: int
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
 class MaintenanceFacts:
     """A route that is out of service since that moment, in UNIX seconds."""
 
@@ -188,3 +197,6 @@ class Scrape:
     configuration: ConfigurationFacts | None = None
     pid: int = 0
     configured_at: float = 0.0
+    upgrade: UpgradeFacts | None = None
+    former_workers: Sequence[int] = ()
+    """Workers of the process before an upgrade that still drain, by their process ids."""

@@ -39,6 +39,8 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "alerts": [one.as_json() for one in scrape.alerts],
         "reloads": dict(scrape.reloads),
         "worker_restarts": scrape.restarts,
+        "upgrade": None if scrape.upgrade is None else asdict(scrape.upgrade),
+        "former_workers": list(scrape.former_workers),
         "workers": [_worker(one) for one in sorted(scrape.workers, key=lambda one: one.slot)],
         "listeners": [_listener(one, rows) for one in scrape.listeners],
         "routes": route_figures(rows),

@@ -54,6 +54,13 @@ class Notifier:
     def __init__(self, address: str | None) -> None:
         """`address`: of a Unix datagram socket, "@" in front if abstract; None: tell nothing."""
         self._address: Final = address
+        self.is_silent = False
+        """Whether nothing is sent: systemd listens to the main process of the service only."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether a service manager listens."""
+        return self._address is not None
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "Notifier":
@@ -77,6 +84,10 @@ class Notifier:
         """A sign of life."""
         self._send("WATCHDOG=1")
 
+    def main_process(self, pid: int) -> None:
+        """Another process is the main process of the service from now on."""
+        self._send(f"MAINPID={pid}")
+
     async def feed(self, seconds: float) -> None:
         """Send a sign of life every `seconds`, until cancelled."""
         while True:
@@ -99,7 +110,7 @@ class Notifier:
         self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
     def _send(self, message: str, descriptors: Sequence[int] = ()) -> None:
-        if self._address is None:
+        if self._address is None or self.is_silent:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         # the service goes on if systemd does not listen

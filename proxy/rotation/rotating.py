@@ -34,7 +34,7 @@ from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Run, Swap
 from proxy.rotation.steps import GONE, busy, last_word, waiting
 from proxy.rotation.ways_back import Asked
 
-_NOTHING_TO_DO_SECONDS: Final = 3_600.0
+_LOOK_AGAIN_SECONDS: Final = 5.0  # with nothing to do, or at rest
 _REVOKE_AGAIN_SECONDS: Final = 600.0
 _END: Final[dict[str, Any]] = {}
 
@@ -42,14 +42,7 @@ _END: Final[dict[str, Any]] = {}
 class Rotating:
     """Looks after certificates from `follow` on, and rotates them while `run` runs."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        tasks: Tasks,
-        swap: Swap,
-        tell: Tell,
-        clocks: Clocks,
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, swap: Swap, tell: Tell, clocks: Clocks) -> None:
         """Reading and writing begin with `follow`."""
         self._loop = loop
         self._tasks = tasks
@@ -73,6 +66,8 @@ class Rotating:
         self._moved = asyncio.Event()
         self.rotations = {"ok": 0, "failed": 0}
         """Rotations since the start, by outcome."""
+        self.is_resting = False
+        """Whether nothing new begins."""
 
     # -- what the parent does with it
 
@@ -189,6 +184,11 @@ class Rotating:
         await self._changed()
         return outcomes
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether work for a certificate is under way."""
+        return bool(self._busy or self._running)
+
     def is_running(self, key: Key) -> bool:
         """Whether a credential is being rotated at this moment."""
         return key in self._running
@@ -198,8 +198,8 @@ class Rotating:
     async def turn(self) -> float:
         """Do what is due at this moment. Returns the seconds until the next look."""
         parts = self._parts
-        if parts is None:
-            return _NOTHING_TO_DO_SECONDS
+        if parts is None or self.is_resting:
+            return _LOOK_AGAIN_SECONDS
         await self._count_uses(parts)
         now = self._clocks.now()
         if not self._busy:

@@ -52,11 +52,24 @@ class Crew:
         self.proofs: Final = Proofs(loop, self.fleet, tell)
         self.maintenance: Final = Maintenance(loop, self.fleet, tell)
         self.adopting: Final = Adopting(loop, self.fleet, self.retained, tell, wall_clock)
+        self._is_resting = False
 
     @property
     def tokens(self) -> ParentTokens:
         """The tokens of the served edition."""
         return self._tokens
+
+    async def rest(self) -> None:
+        """Accept nothing more: another process accepts on the same sockets. Connections stay."""
+        self._is_resting = True
+        await self.fleet.offer()
+
+    async def resume(self) -> None:
+        """Accept again."""
+        if self._is_resting:
+            self._is_resting = False
+            await self.fleet.offer()
+            await self.fleet.assign()
 
     def close(self) -> None:
         """Close what the workers share. All workers have ended."""
@@ -67,8 +80,8 @@ class Crew:
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
-        """The bound addresses, with their sockets."""
-        return self.sockets.bound
+        """The addresses that workers accept on, with their sockets."""
+        return () if self._is_resting else self.sockets.bound
 
     def known(self) -> KnownBeside:
         """What a worker must know of servers, tokens and routes, and the challenges for CAs."""

@@ -23,6 +23,11 @@ class Stopping:
         """A signal has come."""
         (self._second if self._first.is_set() else self._first).set()
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether a signal has come."""
+        return self._first.is_set()
+
     async def wait_for_first(self) -> None:
         """Wait until the drain is to begin."""
         await self._first.wait()

@@ -8,8 +8,10 @@ serves, drains and closes. `reloads/` changes editions, `crew` has what the work
 
 import asyncio
 import functools
+import os
 import signal
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Final
 
 from certs.rotation.parts import parts_of
@@ -39,7 +41,7 @@ from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.changeover import Changeover
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
 from proxy.supervisor.reloads.reloading import Reloading
-from proxy.supervisor.reloads.reloads import Reloads
+from proxy.supervisor.reloads.reloads import Reloads, Takeover
 from proxy.supervisor.reloads.renewal import Renewal
 from proxy.supervisor.reloads.swaps import swap_issued
 from proxy.supervisor.reloads.ticket_rotation import TicketRotation
@@ -48,8 +50,10 @@ from proxy.supervisor.reloads.watching import Watching
 from proxy.supervisor.reporting import Reporting, wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
+from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.stopping import Stopping
+from proxy.supervisor.upgrade.upgrading import Upgrading
 from proxy.supervisor.workers.sockets import ListeningSockets
 
 # How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
@@ -98,7 +102,16 @@ class Supervisor:
         self.alerting: Final = self._alerting_of()
         self._secrets = (self.tickets.run, unsealing.run, payload.run)
         self.reloads: Final = self._reloads_by(reloading, changeover, safe)
-        self.control: Final = self._control_of(log, safe.trail, payload)
+        upgrading = Upgrading(
+            loop,
+            self._tasks,
+            self.crew,
+            self.rotating,
+            reloading,
+            lambda: TicketRecord(self.served.edition.tickets, safe.since),
+            tell,
+        )
+        self.control: Final = self._control_of(log, safe.trail, payload, upgrading)
         self.rotating.count_by(self.control.signatures)
         self.reporting.listen(self.alerting.hear)
 
@@ -124,11 +137,14 @@ class Supervisor:
             followed,
         )
 
-    def _control_of(self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation) -> SupervisorControl:
+    def _control_of(
+        self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation, upgrading: Upgrading
+    ) -> SupervisorControl:
         loop, served, crew = self._loop, self.served, self.crew
         scraping = Scraping(
             ticks=loop.time,
             started_at=wall_clock(),
+            version=version("plexigate"),
             served=served,
             fleet=crew.fleet,
             sockets=crew.sockets,
@@ -141,6 +157,7 @@ class Supervisor:
             maintenance=crew.maintenance,
             rotating=self.rotating,
             alerting=self.alerting,
+            upgrading=upgrading,
             ability=Ability(served, crew.fleet, crew.servers, crew.tokens, lambda: self.phase),
         )
         return SupervisorControl(
@@ -169,27 +186,29 @@ class Supervisor:
 
     # -- the life of the process
 
-    async def start(self, metrics: Sequence[str]) -> None:
-        """Serve.
+    async def start(self, metrics: Callable[[], Sequence[str]], takeover: Takeover | None = None) -> None:
+        """Serve, in an upgrade after the older process has left.
 
-        `metrics` are the addresses for metrics, for the report. Raises `ConfigError` after it has
+        `metrics` tells the addresses for metrics, for the report. Raises `ConfigError` after it has
         ended all workers.
         """
-        await self.reloads.start()
+        await self.reloads.start(takeover)
         self._tasks.start(self.rotating.run())
         await self.rotating.first_round(_FIRST_ROUND_SECONDS)
         self.phase = None
         offers, addresses, workers = self.served.offers, self.crew.sockets.by_listener, len(self.crew.fleet.workers)
         assert offers is not None  # the commit has set them
-        self.reporting.tell(ProxyReady.of(offers, addresses, metrics, workers))
+        self.reporting.tell(ProxyReady.of(offers, addresses, metrics(), workers))
         for name, address in self.crew.sockets.unused:
             self.reporting.tell(SocketUnused(name, address))
         self.announcements.started()
+        if takeover is not None and takeover.wants_reload:
+            self._tasks.start(self.reloads.reload_by("SIGHUP"))
 
     async def run(self, watchdog_seconds: float | None) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends the drain.
 
-        SIGHUP reloads. SIGUSR1 reopens the log.
+        SIGHUP reloads. SIGUSR1 reopens the log. After an upgrade this process leaves at once.
         """
         self._stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reloads.reload_by("SIGHUP")))
@@ -199,12 +218,34 @@ class Supervisor:
         self._tasks.start(self.crew.auditing.run(self.served.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:
             self._tasks.start(self.announcements.feed_watchdog(watchdog_seconds / 2))
-        await self._stopping.wait_for_first()
+        await self._until_it_ends()
         self.phase = "ends: clients go elsewhere"
-        self.announcements.stopping()
-        await (self.crew.fleet.let_go() if self.crew.sockets.are_kept else self._drain())
+        if self.control.upgrade.done.is_set():
+            await self._leave()
+        else:
+            self.announcements.stopping()
+            await (self.crew.fleet.let_go() if self.crew.sockets.are_kept else self._drain())
         self.crew.adopting.finish()
         self.reporting.tell(Stopped(**totals(self.crew.retained.total([]))))
+
+    async def _until_it_ends(self) -> None:
+        """Wait for a signal, or for the end of an upgrade. A signal abandons an upgrade."""
+        upgrade = self.control.upgrade
+        waiting = {
+            self._loop.create_task(self._stopping.wait_for_first()),
+            self._loop.create_task(upgrade.done.wait()),
+        }
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await upgrade.stop("the proxy was told to stop")
+
+    async def _leave(self) -> None:
+        """Leave everything to the process that has taken over."""
+        successor = self.control.upgrade.leave(self.announcements.main_process)
+        if self._stopping.is_asked:
+            os.kill(successor, signal.SIGTERM)  # the signal came too late to stop the upgrade
+        await self.crew.fleet.let_go()
 
     async def _drain(self) -> None:
         # A client that comes now is refused at once and goes elsewhere. The workers empty the
@@ -218,8 +259,14 @@ class Supervisor:
             await ending
         impatience.cancel()
 
+    async def give_back(self) -> None:
+        """Leave everything to the older process of an upgrade. Connections drain by themselves."""
+        if self.crew.fleet.workers:
+            await self.crew.fleet.let_go()
+
     async def close(self) -> None:
         """End every process and task, and close every descriptor."""
+        self.control.upgrade.former.close()
         await self.crew.fleet.close()
         await self._tasks.cancel_all()
         self.crew.close()

@@ -3,7 +3,7 @@
 The parent tells every worker, also workers that join later or that serve by another edition.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from proxy.processes.messages.questions import Verdict
@@ -16,6 +16,10 @@ class Verdicts:
         """`clock` is CLOCK_MONOTONIC, which all processes of a machine share."""
         self._clock = clock
         self._known: dict[tuple[str, str], Verdict] = {}
+
+    def adopt(self, verdicts: Iterable[Verdict]) -> None:
+        """Begin with what an earlier process knew."""
+        self._known.update({(one.upstream, one.server): one for one in verdicts})
 
     @property
     def all(self) -> tuple[Verdict, ...]:

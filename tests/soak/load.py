@@ -10,7 +10,7 @@ import itertools
 import ssl
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 import websockets
@@ -192,9 +192,16 @@ class Visit:
 
 
 async def under_load(
-    port: int, context: ssl.SSLContext, crowd: Crowd, act: Callable[[Tally], Awaitable[None]]
+    port: int,
+    context: ssl.SSLContext,
+    crowd: Crowd,
+    act: Callable[[Tally], Awaitable[None]],
+    others: Sequence[Callable[[Visit], Coroutine[None, None, None]]] = (),
 ) -> Tally:
-    """Let the crowd loose, `act` meanwhile, and tell what happened to it until `act` was over."""
+    """Let the crowd loose, `act` meanwhile, and tell what happened to it until `act` was over.
+
+    `others` are further clients that stop as the visit says.
+    """
     tally, stop = Tally(), asyncio.Event()
     visit = Visit(port, context, crowd, tally, stop)
     async with asyncio.TaskGroup() as group:
@@ -206,6 +213,8 @@ async def under_load(
             group.create_task(browse(visit, keep=True))
         for _ in range(crowd.connecting):
             group.create_task(browse(visit, keep=False))
+        for one in others:
+            group.create_task(one(visit))
         try:
             await act(tally)
         finally:

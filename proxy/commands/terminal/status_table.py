@@ -45,6 +45,7 @@ def _parts(document: Document) -> Iterator[RenderableType]:
     for one in document["maintenance"]:
         since = duration(document["started_at"] + document["uptime_seconds"] - one["since"])
         yield Text(f"under maintenance for {since}: {one['route']}", "yellow")
+    yield from _upgrade(document["upgrade"], document["former_workers"])
     yield _workers(document["workers"])
     yield _listeners(document["listeners"])
     if any(one["http2"]["connections"] for one in document["listeners"]):
@@ -83,6 +84,13 @@ def _alerts(alerts: Sequence[Document]) -> Iterator[RenderableType]:
         more = f", and {len(alerts) - _SHOWN_ALERTS} more" if len(alerts) > _SHOWN_ALERTS else ""
         line = f"{how_many(len(alerts), 'alert')} open: {shown}{more}; plexigate alerts tells what to do"
         yield Text(line, URGENCY_STYLES.get(alerts[0]["urgency"], "yellow"))
+
+
+def _upgrade(upgrade: Document | None, former: Sequence[int]) -> Iterator[RenderableType]:
+    if upgrade is not None:
+        yield Text(f"upgrade: {upgrade['phase']}, process {upgrade['pid']} of {upgrade['program']}", "yellow")
+    if former:
+        yield Text(f"workers from before the upgrade that drain: {', '.join(map(str, former))}", "yellow")
 
 
 def _workers(workers: Sequence[Document]) -> Table:

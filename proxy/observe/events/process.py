@@ -114,8 +114,8 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class Drained(Event):
-    """A worker that outlived its parent ends, because its last connection has ended. It happens at
-    a restart under systemd."""
+    """A worker that outlived its parent ends, because its last connection has ended. It happens
+    after an upgrade, and at a restart under systemd."""
 
     event = "drained"
     level = Level.INFORMATION
@@ -125,7 +125,7 @@ class Drained(Event):
 
     def sentence(self) -> str:
         """Name the process."""
-        return f"process {self.pid}, which was started before the restart, has ended its last connection"
+        return f"process {self.pid}, which was started before the restart or upgrade, has ended its last connection"
 
 
 @dataclass(frozen=True, slots=True)

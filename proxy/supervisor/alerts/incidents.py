@@ -18,6 +18,7 @@ from proxy.observe.events.payload import PayloadKeyRotated, PayloadRotationFaile
 from proxy.observe.events.process import UnexpectedError
 from proxy.observe.events.reloads import Reloaded, ReloadFailed
 from proxy.observe.events.secrets import TicketRotationFailed, TicketsNotKept, TicketsRotated
+from proxy.observe.events.upgrades import UpgradeBegun, UpgradeFailed
 from proxy.observe.events.workers import WorkerEnded, WorkerFailed
 
 RESTARTS_SECONDS: Final = 600.0
@@ -46,6 +47,7 @@ class _Fault:
 
 _FAULTS: Final[Mapping[type[Event], _Fault]] = {
     ReloadFailed: _Fault(AlertKind.RELOAD_REFUSED, "configuration", Reloaded),
+    UpgradeFailed: _Fault(AlertKind.UPGRADE_FAILED, "upgrade", UpgradeBegun, _HELD_SECONDS),
     AuditLogFailed: _Fault(AlertKind.AUDIT_NOT_WRITTEN, "audit", AuditLogWrittenAgain),
     TicketRotationFailed: _Fault(AlertKind.SECRETS_NOT_ROTATED, _TICKETS, TicketsRotated),
     TicketsNotKept: _Fault(AlertKind.SECRETS_NOT_ROTATED, f"stored {_TICKETS}", seconds=_HELD_SECONDS),

@@ -37,7 +37,7 @@ class SupervisorControl:
         maintenance: SupervisorMaintenance,
         adoption: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:
-        """The admin server asks `rotation`, `payload`, `maintenance` and `alerts` directly."""
+        """The admin server asks the parts that are attributes directly."""
         self._adoption = adoption
         self._scraping = scraping
         self._reload = reload
@@ -48,6 +48,7 @@ class SupervisorControl:
         self.alerts: Final = scraping.alerting
         self.maintenance: Final = maintenance
         self.history: Final = scraping.history
+        self.upgrade: Final = scraping.upgrading
 
     async def scrape(self) -> Scrape:
         """Ask all workers for their counts."""

@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +29,7 @@ from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
+from proxy.supervisor.upgrade.upgrading import Upgrading
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import ListeningSockets
@@ -49,6 +49,8 @@ class Scraping:
     """The clock that `WorkerProcess.started` is read from."""
     started_at: float
     """The start of this process, in UNIX seconds."""
+    version: str
+    """Of this process. An upgrade of the files changes what is installed."""
     served: ServedEdition
     fleet: Fleet
     sockets: ListeningSockets
@@ -62,6 +64,7 @@ class Scraping:
     rotating: Rotating
     ability: Ability
     alerting: Alerting
+    upgrading: Upgrading
     history: History = field(default_factory=History)
 
     async def scrape(self) -> Scrape:
@@ -70,7 +73,7 @@ class Scraping:
         scrape = Scrape(
             now=wall_clock(),
             started_at=self.started_at,
-            version=version("plexigate"),
+            version=self.version,
             generation=self.served.edition.number,
             workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
             listeners=list(listener_facts(self.served, self.sockets)),
@@ -92,6 +95,8 @@ class Scraping:
             configuration=_configuration(self.served.edition),
             pid=os.getpid(),
             configured_at=self.announcements.configured_at,
+            upgrade=self.upgrading.facts,
+            former_workers=self.upgrading.former.pids,
         )
         self.history.note(scrape)
         return scrape

@@ -24,6 +24,9 @@ class ServiceManager(Protocol):
     def ready(self, status: str) -> None:
         """The proxy serves. `status` is the line of `systemctl status`."""
 
+    def main_process(self, pid: int) -> None:
+        """Another process is the main one of the service from now on."""
+
     def reloading(self, monotonic_usec: int) -> None:
         """A reload begins at this time of CLOCK_MONOTONIC, in microseconds."""
 
@@ -63,6 +66,10 @@ class Announcements:
     async def feed_watchdog(self, seconds: float) -> None:
         """Give the service manager a sign of life every so many seconds, until cancelled."""
         await self._notifier.feed(seconds)
+
+    def main_process(self, pid: int) -> None:
+        """Another process serves in the place of this one."""
+        self._notifier.main_process(pid)
 
     def stopping(self) -> None:
         """The drain begins."""

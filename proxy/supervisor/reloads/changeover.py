@@ -1,6 +1,7 @@
 """How an edition comes into service: which parts follow it, and in which order."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from config.problems import Problem
 from proxy.supervisor.auditing import Auditing
@@ -28,7 +29,7 @@ class Changeover:
         self._servers = servers
         self._tokens = tokens
         self._auditing = auditing
-        self._warn = warn
+        self.warn: Final = warn
 
     async def commit(self, prepared: Prepared) -> None:
         """Serve by a new configuration."""
@@ -38,7 +39,7 @@ class Changeover:
         self._tokens.follow(edition.tokens, edition.identities_in_tokens)
         await self._reloading.commit(prepared)
         self._is_served(prepared)
-        self._warn([*edition.warnings, *prepared.answers[0].warnings])
+        self.warn([*edition.warnings, *prepared.answers[0].warnings])
 
     async def renew(self, prepared: Prepared) -> None:
         """Serve by the same configuration with other secrets. Its servers are unchanged."""

@@ -8,6 +8,7 @@ if the time is over. All workers then serve by the edition before.
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.answers import PreparedToServe
 from proxy.processes.messages.refusals import ConfigurationRefused, OtherVersion, QuestionRefused
 from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.standstill import Standstill
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BindFailed, ListeningSockets, PreparedSockets, addresses_of
@@ -48,6 +50,11 @@ class Reloading:
         self._fleet = fleet
         self._sockets = sockets
         self.editing: Final = fleet.editing
+        self.standstill: Final = Standstill()
+
+    def changing(self) -> AbstractAsyncContextManager[None]:
+        """Hold `editing` for a change of configuration or secrets, not during a standstill."""
+        return self.standstill.moving(self.editing)
 
     async def prepare_first(self, edition: Edition, leave_module: Callable[[], bool]) -> Prepared:
         """Let all workers prepare at a start. It serves what it can if a token hangs.
@@ -97,6 +104,10 @@ class Reloading:
             answers += said + more
             staying, vacant = [], [one.slot for one in silent]
         return answers
+
+    def lacks_sockets(self, edition: Edition) -> bool:
+        """Whether an address has fewer sockets than there are workers."""
+        return any(len(one.by_slot) < edition.worker_count for one in self._sockets.bound)
 
     async def commit(self, prepared: Prepared) -> None:
         """Let all workers serve by the prepared edition."""

@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 from config.problems import ConfigError
 from proxy.admin.contracts import ReloadReport
@@ -10,7 +11,7 @@ from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.changeover import Changeover
-from proxy.supervisor.reloads.reloading import Reloading, changes_between, report_of, restart_problems
+from proxy.supervisor.reloads.reloading import Prepared, Reloading, changes_between, report_of, restart_problems
 from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.tokens.tokens import ParentTokens
 
@@ -19,6 +20,20 @@ if TYPE_CHECKING:
 
 Reread = Callable[[], Awaitable[Edition]]
 """Reads the configuration again, as the next edition. Raises `ConfigError`."""
+
+
+class Takeover(Protocol):
+    """The part of an upgrade that a start waits for."""
+
+    @property
+    def wants_reload(self) -> bool:
+        """Whether a reload was asked for meanwhile."""
+
+    async def take(self) -> None:
+        """All workers are ready. Wait until they may serve beside those of the older process."""
+
+    async def prove(self) -> None:
+        """All workers serve. Wait until the older process is no longer needed."""
 
 
 class Reloads:
@@ -45,19 +60,49 @@ class Reloads:
         self._reread = reread
         self._followed = followed
 
-    async def start(self) -> None:
-        """Serve by the first edition. Raises `ConfigError` after it has ended all workers."""
+    async def start(self, takeover: Takeover | None = None) -> None:
+        """Serve by the first edition, perhaps in the place of an older process.
+
+        Raises `ConfigError` after it has ended all workers.
+        """
         async with self._reloading.editing:
             edition = self._served.edition
             await self._tokens.begin(edition)
             prepared = await self._reloading.prepare_first(edition, lambda: self._tokens.leave_module(edition.tokens))
+            if takeover is not None:
+                await self._take(takeover, prepared)
             await self._changeover.commit(prepared)
+        if takeover is not None:
+            await takeover.prove()
+            await self._complete(edition)
         await self._followed(edition)
+
+    async def _take(self, takeover: Takeover, prepared: Prepared) -> None:
+        try:
+            await takeover.take()
+        except BaseException:
+            await self._reloading.abandon(prepared)
+            raise
+
+    async def _complete(self, edition: Edition) -> None:
+        """Make the sockets that were left out while an older process accepted beside this one."""
+        if not self._reloading.lacks_sockets(edition):
+            return
+        try:
+            async with self._reloading.changing():
+                complete = replace(edition, number=self._served.next_number())
+                await self._changeover.renew(await self._reloading.prepare(complete))
+        except ConfigError as error:  # the sockets that are there serve
+            self._changeover.warn(error.problems)
 
     async def reload_by(self, cause: str) -> None:
         """Reload without a command. The log has the `cause` and the result."""
         self._announcements.begun(cause)
-        await self.reload(dry_run=False)
+        self._reloading.standstill.reloads += 1
+        try:
+            await self.reload(dry_run=False)
+        finally:
+            self._reloading.standstill.reloads -= 1
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Read the configuration again and serve by it. A dry run only reports what would change.
@@ -66,7 +111,7 @@ class Reloads:
         """
         changes: Sequence[Change] = ()
         announced = contextlib.nullcontext() if dry_run else self._announcements.to_service_manager()
-        async with self._reloading.editing:
+        async with self._reloading.changing():
             with announced:
                 try:
                     edition = await self._reread()

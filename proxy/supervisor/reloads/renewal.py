@@ -31,7 +31,7 @@ class Renewal:
         Both run in a thread. Raises `ConfigError`, or what `change` and `keep` raise. The old
         edition then goes on serving.
         """
-        async with self._reloading.editing:
+        async with self._reloading.changing():
             before, number = self._served.edition, self._served.next_number()
             edition = await in_thread(self._loop, lambda: change(before, number))
             prepared = await self._reloading.prepare(edition)

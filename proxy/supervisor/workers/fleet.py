@@ -14,13 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.net.tasks import Tasks
-from proxy.observe.events.workers import (
-    WorkerBlind,
-    WorkerEnded,
-    WorkerGivenUp,
-    WorkerJoined,
-    WorkerRefused,
-)
+from proxy.observe.events.workers import WorkerBlind, WorkerEnded, WorkerGivenUp, WorkerJoined, WorkerRefused
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.answers import Done, PreparedToServe
 from proxy.processes.messages.questions import Abort, Commit, Drain, EndNow, Leave, Question, TellFigures
@@ -199,6 +193,11 @@ class Fleet:
                     # mostly for want of descriptors: the worker is offered all sockets again soon
                     self._acceptance.refused(worker, before[worker])
                     self._loop.call_later(self._patience.ping, lambda: self._tasks.start(self.assign()))
+
+    async def offer(self) -> None:
+        """Tell every worker its sockets again: the owner has others now."""
+        async with self._assigning:
+            await self._tell(self.workers, self._acceptance.listing)
 
     async def tell_all(self, order: Question[Done], descriptors: Sequence[int] = ()) -> None:
         """Tell every worker the same."""

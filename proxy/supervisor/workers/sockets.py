@@ -129,6 +129,12 @@ class ListeningSockets:
         self._store = store or SocketStore(Notifier(None), 0)
         self._store.begins_with([name for name, _ in inherited])
         self._bound: dict[str, BoundAddress] = {}
+        self.is_shared = False
+        """Whether another process accepts on the inherited sockets too, as in an upgrade.
+
+        Then no socket is added to their addresses: if this process failed, the connections in the
+        queue of such a socket would be lost.
+        """
 
     @property
     def are_kept(self) -> bool:
@@ -165,6 +171,20 @@ class ListeningSockets:
         """
         return [(name, address_of(sock)) for name, sock in self._inherited]
 
+    @property
+    def handed(self) -> list[tuple[str, socket.socket]]:
+        """All sockets with the names by which the next process finds them (`inherited`)."""
+        found = []
+        for one in self._bound.values():
+            is_unit = one.origin is SocketOrigin.MANAGER  # the others are copies of the first
+            name = one.listener if is_unit else one.kept_name
+            found += [(name, sock) for sock in (one.by_slot[:1] if is_unit else one.by_slot)]
+        return [*found, *self._inherited]
+
+    def keep_all(self) -> None:
+        """Let the service manager keep all sockets, if it does not have them."""
+        self._keep()
+
     def prepare(self, addresses: Sequence[Address], slots: int) -> "PreparedSockets":
         """Make the missing sockets of these addresses for `slots` workers.
 
@@ -187,6 +207,8 @@ class ListeningSockets:
         origin = existing.origin if existing else prepared.origin_of(address.key)
         have = list(existing.by_slot) if existing else [sock for _, sock in prepared.inherited.get(address.key, ())]
         made = prepared.made[address.key] = []
+        if have and self.is_shared:
+            return
         for _ in range(len(have), slots):
             first = (have + made)[0] if have or made else None
             made.append(self._another(prepared, address, origin, first))

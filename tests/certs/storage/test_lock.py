@@ -80,3 +80,29 @@ class TestHolding:
         error = StateUnusable(state, PermissionError(13, "Permission denied", str(state)))
         assert error.found == f"{state}: Permission denied"
         assert StateUnusable(state, PermissionError(13, "Permission denied")).found == f"{state}: Permission denied"
+
+
+class TestHandedOver:
+    """The lock travels as an open file, so there is no moment without it."""
+
+    def test_it_is_held_until_the_last_process_lets_go(self, tmp_path: Path) -> None:
+        first = StateLock.acquire(tmp_path)
+        assert first.descriptor is not None
+        second = StateLock.handed(tmp_path, os.dup(first.descriptor))
+        assert second is not None
+        first.release()
+        with pytest.raises(StateInUse):
+            StateLock.acquire(tmp_path)
+        second.release()
+        assert second.descriptor is None
+        StateLock.acquire(tmp_path).release()
+
+    def test_the_lock_of_another_directory_is_not_taken(self, tmp_path: Path) -> None:
+        (other := tmp_path / "other").mkdir()
+        with StateLock.acquire(tmp_path) as lock, StateLock.acquire(other):
+            assert lock.descriptor is not None
+            copy = os.dup(lock.descriptor)
+            assert StateLock.handed(other, copy) is None
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(copy)
+            assert StateLock.handed(tmp_path / "missing", os.dup(lock.descriptor)) is None

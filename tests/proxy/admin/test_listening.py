@@ -15,6 +15,7 @@ from proxy.admin.listening import (
     admin_socket,
     metrics_socket,
     page_socket,
+    peer_credentials,
     remove_admin_socket,
     socket_problems,
 )
@@ -243,3 +244,9 @@ class TestProblems:
     def test_whoever_listens_there_now(self, site: Site) -> None:
         with admin_socket(site.directory / "admin.sock"):
             assert self.found(site, "admin.sock") == []
+
+
+def test_the_process_at_the_other_end_of_a_socket_is_known() -> None:
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        assert peer_credentials(one) == (os.getpid(), os.geteuid())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -95,6 +96,47 @@ async def admin(tmp_path: Path) -> AsyncIterator[Admin]:
     async with listening(tmp_path) as admin:
         yield admin
         assert admin.errors == []
+
+
+class TestUpgrades:
+    """Another process listens on the same sockets."""
+
+    async def test_it_rests_while_another_process_accepts_and_accepts_again(self, admin: Admin) -> None:
+        admin.server.rest()
+        with socket.socket(socket.AF_UNIX) as waiting:
+            waiting.connect(str(admin.path))
+            waiting.sendall(b"GET /healthz HTTP/1.1\r\nHost: plexigate\r\n\r\n")
+            waiting.settimeout(0)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            with pytest.raises(BlockingIOError):
+                waiting.recv(10)
+            admin.server.resume()
+            assert (await admin.ask("/healthz")).status == 200
+            waiting.settimeout(5)
+            assert (await asyncio.to_thread(waiting.recv, 12)) == b"HTTP/1.1 200"
+
+    async def test_the_next_process_has_the_sockets_and_leaves_the_path_until_it_owns_it(self, admin: Admin) -> None:
+        handed = {name: socket.socket(fileno=os.dup(number)) for name, number in admin.server.handed}
+        assert set(handed) == {*admin.server.places, str(LOOPBACK)}
+        for sock in handed.values():
+            sock.settimeout(0)
+        settings = admin.server._settings
+        server = AdminServer(admin.control, settings, host_of(admin.errors))
+        await server.start(lambda name: handed.pop(name, None))
+        assert server.metrics_addresses == admin.server.metrics_addresses
+        admin.server.rest()
+        assert (await admin.ask("/healthz")).status == 200
+        await server.stop()
+        assert admin.path.exists(), "it was not its own yet"
+        admin.server.resume()
+        server.own()
+        admin.server.leave(["/another"])
+        admin.server.leave(admin.server.places)
+        await admin.server.stop()
+        assert admin.path.exists()
+        await server.stop()
+        assert not admin.path.exists()
 
 
 @pytest.mark.parametrize("over_tcp", [False, True])

@@ -52,6 +52,18 @@ class TestNotifier:
         assert systemd.heard() == "STATUS=the reload was refused"
         notifier.stopping()
         assert systemd.heard() == "STOPPING=1"
+        notifier.main_process(4242)
+        assert systemd.heard() == "MAINPID=4242"
+
+    def test_nothing_is_sent_while_another_process_is_the_main_one(self, systemd: Listener) -> None:
+        notifier = Notifier(systemd.variable)
+        notifier.is_silent = True
+        notifier.watchdog()
+        notifier.is_silent = False
+        notifier.stopping()
+        assert systemd.heard() == "STOPPING=1"
+        assert notifier.is_heard
+        assert not Notifier(None).is_heard
 
     def test_sockets_go_along_with_their_name(self, systemd: Listener) -> None:
         notifier = Notifier(systemd.variable)

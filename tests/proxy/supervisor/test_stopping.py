@@ -15,8 +15,10 @@ async def test_the_second_signal_is_told_from_the_first(number: signal.Signals) 
     stopping.listen(loop)
     try:
         second = loop.create_task(stopping.wait_for_second())
+        assert not stopping.is_asked
         os.kill(os.getpid(), number)
         await stopping.wait_for_first()
+        assert stopping.is_asked
         assert not second.done()
         os.kill(os.getpid(), number)
         await second

@@ -103,7 +103,7 @@ async def running(site: Site, directory: Path, text: str) -> AsyncIterator[Runni
     """Serve until the test has ended it, or end it."""
     run = Running(site, directory, text)
     loop = asyncio.get_running_loop()
-    await run.supervisor.start(())
+    await run.supervisor.start(tuple)
     serving = loop.create_task(run.supervisor.run(None))
     await asyncio.sleep(0)  # its signal handlers are set then
     pids = run.pids
@@ -290,7 +290,7 @@ async def test_second_signal_does_not_wait(site: Site, tmp_path: Path, first: in
 async def test_start_that_fails_leaves_nothing(site: Site, tmp_path: Path) -> None:
     run = Running(site, tmp_path, workers(site).replace("[listener.public]", '[listener.public]\ngroups = ["no"]'))
     with pytest.raises(Exception, match=r"listener\.public\.groups"):
-        await run.supervisor.start(())
+        await run.supervisor.start(tuple)
     assert list(run.supervisor.crew.bound) == []
     assert run.pids == []
     assert run.notifications() == []

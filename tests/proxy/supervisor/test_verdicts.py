@@ -108,3 +108,10 @@ class TestFollow:
         known.follow({("chat", ONE): False})
         assert known.all == (verdict(drains_until=1_030.0),)
         assert known.health == {}
+
+
+def test_what_an_earlier_process_knew_is_known() -> None:
+    verdicts = Verdicts(lambda: 0.0)
+    verdicts.adopt([Verdict("chat", "a", is_up=False), Verdict("chat", "b", None, 12.5)])
+    assert not verdicts.takes_requests("chat", "a")
+    assert verdicts.is_draining("chat", "b")

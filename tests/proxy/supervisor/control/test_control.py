@@ -65,7 +65,7 @@ async def running(site: Site, directory: Path, more: str = "") -> AsyncIterator[
     """Serve with two workers."""
     run = Running(site, directory, text(site, more))
     try:
-        await run.supervisor.start(())
+        await run.supervisor.start(tuple)
         yield run
     finally:
         await run.supervisor.close()

@@ -32,6 +32,9 @@ class Case:
     def ready(self, status: str) -> None:
         self.heard.append(status)
 
+    def main_process(self, pid: int) -> None:
+        self.heard.append(f"main {pid}")
+
     def reloading(self, monotonic_usec: int) -> None:
         assert monotonic_usec > 0
         self.heard.append("reloading")
@@ -52,7 +55,8 @@ async def test_the_service_manager_hears_of_start_watchdog_and_end(case: Case) -
     case.announcements.started()
     await case.announcements.feed_watchdog(2.5)
     case.announcements.stopping()
-    assert case.heard == ["serving with 1 worker", "alive every 2.5 s", "stopping"]
+    case.announcements.main_process(7)
+    assert case.heard == ["serving with 1 worker", "alive every 2.5 s", "stopping", "main 7"]
 
 
 def test_a_reload_that_is_refused_is_said_and_one_that_succeeds_afterwards_too(case: Case) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.reloads import Reloads
+from proxy.supervisor.standstill import Standstill
 from tests.configurations import Site, listener
 from tests.fleets import edition_of
+from tests.waiting import until
 
 PROBLEM = Problem("f", "a", "x", "y")
 
@@ -27,15 +29,32 @@ class Case:
         self.steps: list[str] = []
         self.events: list[str] = []
         self.editing = asyncio.Lock()
+        self.standstill = Standstill()
         self.workers = [object()]
         self.served = ServedEdition(edition_of(site, site.minimal))
         self.next = edition_of(site, site.minimal + listener("second"), number=2)
+        self.lacks = self.renewal_fails = False
         self.refusal: str = ""
         """The step that fails."""
         parts: Any = self
         announcements = Announcements(parts, self.served, parts, lambda event: self.events.append(event.event))
         self.announcements = announcements
         self.reloads = Reloads(self.served, parts, parts, parts, parts, announcements, self.reread, self.followed)
+
+    def changing(self) -> AbstractAsyncContextManager[None]:
+        return self.standstill.moving(self.editing)
+
+    def lacks_sockets(self, _: Edition) -> bool:
+        return self.lacks
+
+    async def renew(self, edition: Edition) -> None:
+        if self.renewal_fails:
+            raise ConfigError([PROBLEM])
+        self.step(f"renew {edition.number}")
+
+    def warn(self, problems: object) -> None:
+        assert problems
+        self.step("warn")
 
     def step(self, name: str) -> None:
         self.steps.append(name)
@@ -138,3 +157,58 @@ async def test_a_change_that_needs_a_restart_is_refused_before_any_worker_is_ask
     assert not report.ok
     assert "needs a restart" in report.problems[-1]["found"]
     assert case.steps == ["reloading", "read", "ready"]
+
+
+async def test_a_reload_without_a_command_waits_for_the_end_of_an_upgrade_and_is_counted(case: Case) -> None:
+    case.standstill.begin("an upgrade is under way")
+    asking = asyncio.get_running_loop().create_task(case.reloads.reload_by("SIGHUP"))
+    await until(lambda: case.standstill.reloads)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert "read" not in case.steps
+    case.standstill.end()
+    await asking
+    assert "commit" in case.steps
+    assert case.standstill.reloads == 0
+
+
+class Takeover:
+    """The older process of an upgrade."""
+
+    wants_reload = False
+
+    def __init__(self, case: Case, refusal: Exception | None = None) -> None:
+        self.case = case
+        self.refusal = refusal
+
+    async def take(self) -> None:
+        self.case.steps.append("take")
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def prove(self) -> None:
+        self.case.steps.append("prove")
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+async def test_a_start_in_an_upgrade_serves_first_and_lets_others_follow_when_the_older_process_has_left(
+    case: Case, *, lacks: bool
+) -> None:
+    case.lacks = lacks
+    await case.reloads.start(Takeover(case))
+    more = ["prepare", "renew 2"] if lacks else []
+    assert case.steps == ["try PINs", "prepare", "take", "commit", "prove", *more, "followed 1"]
+
+
+async def test_a_start_that_may_not_take_over_leaves_nothing_prepared(case: Case) -> None:
+    with pytest.raises(RuntimeError):
+        await case.reloads.start(Takeover(case, RuntimeError()))
+    assert case.steps == ["try PINs", "prepare", "take", "abandon"]
+
+
+async def test_sockets_that_cannot_be_made_after_an_upgrade_are_a_warning(case: Case) -> None:
+    case.lacks = True
+    takeover = Takeover(case)
+    case.renewal_fails = True
+    await case.reloads.start(takeover)
+    assert case.steps[-2:] == ["warn", "followed 1"]

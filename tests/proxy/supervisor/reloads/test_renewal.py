@@ -1,6 +1,7 @@
 """Other secrets for all workers: kept first, served by everybody or by nobody."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.renewal import Renewal
+from proxy.supervisor.standstill import Standstill
 from tests.configurations import Site
 from tests.fleets import edition_of
 
@@ -19,7 +21,11 @@ class Parent:
     def __init__(self, edition: Edition) -> None:
         self.served = ServedEdition(edition)
         self.editing = asyncio.Lock()
+        self.standstill = Standstill()
         self.steps: list[str] = []
+
+    def changing(self) -> AbstractAsyncContextManager[None]:
+        return self.standstill.moving(self.editing)
 
     def renewal(self) -> Renewal:
         parent: Any = self

@@ -406,3 +406,48 @@ def test_addresses_are_those_of_all_listeners_in_their_order() -> None:
     found = addresses_of({"public": [one, two], "second": [two]})
     assert found == [Address("public", 0, one), Address("public", 1, two), Address("second", 0, two)]
     assert [address.key for address in found] == ["127.0.0.1:443", "public[1] [::1]:0", "second[0] [::1]:0"]
+
+
+class TestUpgrades:
+    """Another process takes the sockets, while this one still accepts on them."""
+
+    def test_they_are_handed_with_the_names_by_which_they_are_found(self, listening: ListeningSockets) -> None:
+        one = address(lasting_port())
+        listening.prepare([one], 2).commit()
+        handed = [(name, sock.dup()) for name, sock in listening.handed]
+        successor = ListeningSockets(handed)
+        successor.is_shared = True
+        successor.prepare([one], 3).commit()
+        assert ports(successor) == ports(listening), "no socket of its own: its queue would end with this process"
+        successor.is_shared = False
+        successor.prepare([one], 3).commit()
+        assert len(ports(successor)["public"]) == 3
+        successor.close()
+
+    def test_an_address_that_the_older_process_does_not_have_is_bound(self, listening: ListeningSockets) -> None:
+        listening.is_shared = True
+        listening.prepare([address()], 2).commit()
+        assert len(ports(listening)["public"]) == 2
+
+    def test_one_of_a_unit_is_handed_once_by_the_name_of_its_listener(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as unit, socket.create_server(("127.0.0.1", 0)) as stray:
+            sockets = ListeningSockets([("public", unit), ("stray", stray)])
+            sockets.prepare([address()], 2).commit()
+            assert sockets.handed == [("public", unit), ("stray", stray)]
+            sockets.close()
+
+    def test_the_service_manager_is_told_of_them_when_it_listens(self, tmp_path: Path) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(tmp_path / "notify"))
+            manager.settimeout(5)
+            notifier = Notifier(str(tmp_path / "notify"))
+            notifier.is_silent = True
+            sockets = ListeningSockets((), SocketStore(notifier, 8))
+            sockets.prepare([address()], 1).commit()
+            notifier.is_silent = False
+            sockets.keep_all()
+            data, descriptors, _, _ = socket.recv_fds(manager, 4_096, 8)
+            assert data.startswith(b"FDSTORE=1")
+            for one in descriptors:
+                os.close(one)
+            sockets.close()

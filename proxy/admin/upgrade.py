@@ -1,0 +1,86 @@
+"""The upgrade on the admin socket: `POST /upgrade?program=PATH&seconds=N` tells each step.
+
+Only the Unix socket has it, which the user of the proxy and root alone may open. What is asked for
+is a program that this process starts with its own rights.
+"""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from proxy.admin.certificates import STEPS_TYPE
+from proxy.admin.problems import CommandRefused, problem
+
+PATH: Final = "/upgrade"
+MOST_SECONDS: Final = 3_600.0
+
+
+class UpgradeControl(Protocol):
+    """The part of the parent that replaces it."""
+
+    @property
+    def why_nothing_changes(self) -> str | None:
+        """Why other commands are refused now. None if they are not."""
+
+    def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[dict[str, Any]]:
+        """Start the program (None: the installed one) and let it take over, and tell the steps.
+
+        It has `seconds` to be ready. The last step has `ok`. Raises `CommandRefused` before the
+        first one.
+        """
+
+
+def add_upgrade_route(router: web.UrlDispatcher, control: UpgradeControl) -> None:
+    """Add the route."""
+
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        """Tell the steps as they happen. The upgrade goes on if the client hangs up."""
+        steps = control.upgrade(request.query.get("program") or None, _seconds(request))
+        first = await anext(steps)  # before the answer begins: a refusal is a 409
+        response = web.StreamResponse(headers={"Content-Type": STEPS_TYPE})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionResetError):  # hung up
+            await response.write(_line(first))
+            async for step in steps:
+                await response.write(_line(step))
+            await response.write_eof()
+        return response
+
+    router.add_post(PATH, upgrade)
+
+
+def while_nothing_changes(control: UpgradeControl) -> Any:
+    """The middleware that refuses other commands during an upgrade.
+
+    What they change would be lost with this process, or would not be known to the next one.
+    """
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        reason = control.why_nothing_changes
+        if reason is not None and request.method == "POST" and request.path != PATH:
+            return problem(409, f"{reason}; ask again when that has ended")
+        return await handler(request)
+
+    return refuse
+
+
+def _seconds(request: web.Request) -> float | None:
+    text = request.query.get("seconds")
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MOST_SECONDS:
+        raise CommandRefused(400, f"seconds is {text[:20]!a}: write a number above 0 and up to {MOST_SECONDS:.0f}")
+    return seconds
+
+
+def _line(step: dict[str, Any]) -> bytes:
+    return json.dumps(step).encode() + b"\n"

@@ -1,0 +1,96 @@
+"""Events of upgrades in place. Pure."""
+
+from dataclasses import dataclass
+
+from proxy.observe.events.event import Event, Level
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeBegun(Event):
+    """`plexigate upgrade` was called: this process has started the new program."""
+
+    event = "upgrade"
+    level = Level.INFORMATION
+
+    program: str
+    """The program file."""
+    pid: int
+    """Process ID of the new process."""
+
+    def sentence(self) -> str:
+        """Name the program and the process."""
+        return f"upgrade: started {self.program}, process {self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeServing(Event):
+    """In an upgrade, the workers of the new process accept connections. The process that writes
+    this accepts no more, and watches the new one for some seconds before it leaves."""
+
+    event = "upgrade_serving"
+    level = Level.INFORMATION
+
+    pid: int
+    """Process ID of the new process."""
+    version: str
+    """Version of the new program."""
+
+    def sentence(self) -> str:
+        """Name process and version."""
+        return f"upgrade: process {self.pid} serves by version {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeFailed(Event):
+    """The new process of an upgrade did not become ready. The process that writes this serves as
+    before, and no connection was refused.
+
+    Correct what `reason` says and run `plexigate upgrade` again. If the new configuration is at
+    fault, `plexigate check FILE` of the new version shows it.
+    """
+
+    event = "upgrade_failed"
+    level = Level.ACTION
+
+    phase: str
+    """`preparing`: before the new process served. `proving`: it served, and connections that it had
+    accepted may be lost if it crashed."""
+    reason: str
+    """What happened."""
+
+    def sentence(self) -> str:
+        """Name phase and reason."""
+        return f"upgrade failed while {self.phase}, the former process serves as before: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeLeft(Event):
+    """An upgrade succeeded: this process ends, and another one serves. The workers of this process
+    finish their connections within `limits.drain_seconds`."""
+
+    event = "upgrade_left"
+    level = Level.INFORMATION
+
+    pid: int
+    """Process ID of the process that serves."""
+
+    def sentence(self) -> str:
+        """Name the process."""
+        return f"upgrade: process {self.pid} has taken over; this process ends, its workers drain"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeTakenOver(Event):
+    """An upgrade succeeded: the process that writes this serves in the place of an older one."""
+
+    event = "upgraded"
+    level = Level.INFORMATION
+
+    version: str
+    """Version of this program."""
+    workers: int
+    """Workers of the older process that still drain."""
+
+    def sentence(self) -> str:
+        """Name the version."""
+        return f"upgraded: version {self.version} serves; {self.workers} workers of the former process drain"

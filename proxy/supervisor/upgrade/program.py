@@ -1,0 +1,125 @@
+"""Which program an upgrade starts, and whether it may.
+
+By default it is the program file of the start, as it is installed now, with the same arguments. A
+parent that runs as root starts only what root alone can change. Otherwise another user could have
+root run a program of theirs, by a file that an operator names or that an installation left open.
+"""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from proxy.processes.upgrade_wire import VARIABLE
+
+_MOST_LINKS: Final = 40
+# The kernel reads as much of the first line (execve(2), BINPRM_BUF_SIZE).
+_FIRST_LINE_BYTES: Final = 256
+# What systemd has set for the process that it started, and for no other.
+_OF_ONE_PROCESS: Final = frozenset({"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", VARIABLE})
+
+
+class ProgramRefused(Exception):
+    """The program must not be started. Has the `path`, and what was `found`."""
+
+    def __init__(self, path: str, found: str, allowed: str) -> None:
+        """Remember the facts."""
+        super().__init__(path, found, allowed)
+        self.path = path
+        self.found = found
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"{self.path}: found {self.found}; allowed: {self.allowed}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartCommand:
+    """How this process was started: the program with what belongs to it, and the arguments."""
+
+    program: tuple[str, ...]
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @classmethod
+    def of_this_process(cls, environment: Mapping[str, str]) -> "StartCommand":
+        """Call it before variables of the service manager are removed from the environment.
+
+        The path of the program stays as it was named: a link may lead to another version by now.
+        """
+        arguments = tuple(sys.argv[1:])
+        words = sys.orig_argv[: len(sys.orig_argv) - len(arguments)]
+        program: tuple[str, ...] = (sys.executable, *words[1:])
+        if len(words) == 2 and Path(words[1]).is_file():
+            program = (str(Path(words[1]).absolute()),)
+        theirs = {name: value for name, value in environment.items() if name not in _OF_ONE_PROCESS}
+        if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+            theirs.pop("WATCHDOG_USEC", None)  # of another process
+        return cls(program, arguments, theirs)
+
+    def with_program(self, path: str | None, user: int) -> "StartCommand":
+        """The same with another program, or with the installed one if `path` is None.
+
+        `user` is the effective user id of this process. Raises `ProgramRefused`.
+        """
+        program = self.program if path is None else (path,)
+        file = Path(program[0])
+        if not file.is_absolute():
+            raise ProgramRefused(program[0], "a relative path", "the full path of a program")
+        if not file.is_file() or not os.access(file, os.X_OK):
+            raise ProgramRefused(program[0], "no file that this process may execute", "a program such as plexigate")
+        try:
+            for one in (file, *_interpreters(file)) if user == 0 else ():
+                _refuse_what_others_can_change(one)
+        except OSError as error:
+            raise ProgramRefused(
+                program[0], f"{error.filename}: {error.strerror}", "a program such as plexigate"
+            ) from None
+        return StartCommand(program, self.arguments, self.environment)
+
+
+def _interpreters(file: Path) -> Iterator[Path]:
+    """The program that the first line of a script names."""
+    with file.open("rb") as opened:
+        line = opened.readline(_FIRST_LINE_BYTES)
+    if line.startswith(b"#!") and (words := line[2:].split()):
+        yield Path(os.fsdecode(words[0]))
+
+
+def _refuse_what_others_can_change(file: Path) -> None:
+    for one in _way(file):
+        facts = one.lstat()
+        # In a directory such as /tmp (sticky) only the owner of an entry may replace it, and each
+        # entry on the way is looked at. The mode of a link says nothing.
+        may_be_written = stat.S_ISLNK(facts.st_mode) or (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX)
+        if facts.st_uid != 0 or (facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not may_be_written):
+            found = f"{one}, of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):04o}"
+            allowed = "a program that only root can change, in directories that only root can change"
+            raise ProgramRefused(str(file), found, allowed)
+
+
+def _way(file: Path) -> Iterator[Path]:
+    """Every directory and every link on the way to a file, and the file."""
+    ahead: Sequence[str] = file.parts[1:]
+    here, links = Path("/"), 0
+    yield here
+    while ahead:
+        name, *ahead = ahead
+        if name == "..":
+            here = here.parent
+            continue
+        found = here / name
+        yield found
+        if not found.is_symlink():
+            here = found
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise ProgramRefused(str(file), "links in a circle", "a program")
+        target = found.readlink()
+        here = Path("/") if target.is_absolute() else here
+        ahead = [*(target.parts[1:] if target.is_absolute() else target.parts), *ahead]

@@ -1,0 +1,53 @@
+"""The process that an upgrade replaces, and what it can hand over."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from proxy.supervisor.crew import Crew
+from proxy.supervisor.upgrade.handover import ADMIN, LISTENING, STANDARD_ERROR, STATE
+from proxy.supervisor.upgrade.program import StartCommand
+
+
+class Doors(Protocol):
+    """The admin server (`AdminServer`)."""
+
+    @property
+    def handed(self) -> list[tuple[str, int]]:
+        """Its listening sockets by name."""
+
+    def rest(self) -> None:
+        """Accept nothing."""
+
+    def resume(self) -> None:
+        """Accept again."""
+
+    def leave(self, places: Collection[str]) -> None:
+        """Another process has the Unix sockets at these paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaceable:
+    """What has to be known of this process to replace it."""
+
+    start: StartCommand
+    doors: Doors
+    state: tuple[Path, int] | None
+    """The state directory and its lock."""
+    pid: int
+    user: int
+    """The effective user id."""
+
+    def descriptors(self, crew: Crew) -> list[tuple[str, int]]:
+        """Everything that the new process gets, by name."""
+        listening = [(LISTENING + name, sock.fileno()) for name, sock in crew.sockets.handed]
+        admin = [(ADMIN + name, number) for name, number in self.doors.handed]
+        state = [] if self.state is None else [(f"{STATE}{self.state[0]}", self.state[1])]
+        return [*listening, *admin, *state, (STANDARD_ERROR, 2)]
+
+
+def this_process(start: StartCommand, doors: Doors, state: tuple[Path, int] | None) -> Replaceable:
+    """The facts of the process that calls it."""
+    return Replaceable(start, doors, state, os.getpid(), os.geteuid())

@@ -1,0 +1,107 @@
+"""The new process of an upgrade takes over: the part of its start that waits for the older one.
+
+Until the older process has left, this one changes no state on disk, says nothing to the service
+manager and refuses commands. It only serves.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Protocol
+
+from proxy.observe.events.event import Tell
+from proxy.observe.events.upgrades import UpgradeTakenOver
+from proxy.processes.systemd import Notifier
+from proxy.processes.upgrade_wire import WireBroken
+from proxy.supervisor.crew import Crew
+from proxy.supervisor.upgrade.handover import Handed
+from proxy.supervisor.upgrade.predecessor import GivenBack, Predecessor
+from proxy.supervisor.upgrade.upgrading import Upgrading
+
+
+class InheritingDoors(Protocol):
+    """The admin server (`AdminServer`)."""
+
+    @property
+    def places(self) -> Sequence[str]:
+        """The paths of its Unix sockets."""
+
+    async def start(self, inherited: Callable[[str], socket.socket | None]) -> None:
+        """Listen, on inherited sockets where they are."""
+
+    def own(self) -> None:
+        """The Unix sockets belong to this process alone from now on."""
+
+
+class UpgradeTakeover:
+    """Implements `reloads.Takeover`."""
+
+    def __init__(  # noqa: PLR0913 - what stands still until the older process has left
+        self,
+        predecessor: Predecessor,
+        handed: Handed,
+        doors: InheritingDoors,
+        upgrading: Upgrading,
+        crew: Crew,
+        notifier: Notifier,
+        tell: Tell,
+    ) -> None:
+        """`handed` came from the predecessor."""
+        self._predecessor = predecessor
+        self._handed = handed
+        self._doors = doors
+        self._upgrading = upgrading
+        self._crew = crew
+        self._notifier = notifier
+        self._tell = tell
+        self._asked_to_end = asyncio.Event()
+
+    @property
+    def wants_reload(self) -> bool:
+        """Whether the older process leaves a reload to this one."""
+        return self._predecessor.wants_reload
+
+    async def take(self) -> None:
+        """Wait for the order to serve. Raises `GivenBack` or `AdminSocketError`."""
+        loop = asyncio.get_running_loop()
+        await self._predecessor.may_take(loop)
+        loop.add_signal_handler(signal.SIGTERM, self._asked_to_end.set)
+        self._upgrading.hold("this process is taking over in an upgrade")
+        await self._doors.start(self._handed.admin)
+
+    async def prove(self) -> None:
+        """Serve beside the older process until it leaves. Raises `GivenBack`."""
+        loop = asyncio.get_running_loop()
+        proof, end = loop.create_task(self._prove(loop)), loop.create_task(self._asked_to_end.wait())
+        try:
+            await asyncio.wait({proof, end}, return_when=asyncio.FIRST_COMPLETED)
+            if not proof.done():
+                raise GivenBack
+            proof.result()
+        finally:
+            proof.cancel()
+            end.cancel()
+        self._owns_everything()
+
+    async def _prove(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            await self._predecessor.proven(loop, self._doors.places, lambda: len(self._crew.fleet.workers))
+        except WireBroken:
+            # The older process has crashed. A service manager starts another one with the sockets
+            # that it keeps, and must not meet this one. Without a service manager this one stays.
+            if self._notifier.is_heard:
+                raise GivenBack from None
+
+    def _owns_everything(self) -> None:
+        self._handed.report_to_standard_error()
+        self._handed.close()
+        self._predecessor.close()
+        self._doors.own()
+        self._notifier.is_silent = False
+        self._crew.sockets.is_shared = False
+        self._crew.sockets.keep_all()
+        self._upgrading.former.watch(self._predecessor.workers)
+        self._upgrading.release()
+        self._tell(UpgradeTakenOver(version("plexigate"), len(self._predecessor.workers)))

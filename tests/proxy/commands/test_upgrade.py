@@ -1,0 +1,119 @@
+"""`plexigate upgrade`: what it asks, what it shows, with which status it ends."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from config.problems import ConfigError, Problem
+from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.commands.cli import app as command_line
+from proxy.commands.upgrade import SteppingClient, upgrade_command
+
+PROBLEM = Problem("/etc/plexigate.toml", "identity.chat.key", '"chat.key", which does not exist', "a readable file")
+STEPS: list[dict[str, Any]] = [
+    {"step": "started", "program": "/opt/plexigate/bin/plexigate", "pid": 4343},
+    {"step": "greeted", "version": "0.2.0", "sockets": 4},
+    {"step": "the configuration is read"},
+    {"step": "ready"},
+    {"step": "serving", "workers": 2},
+]
+DONE = {"ok": True, "pid": 4343, "version": "0.2.0"}
+FAILED = {"ok": False, "phase": "preparing", "reason": "it ended with status 1", "problems": []}
+
+
+class Parent:
+    """An admin socket with these steps."""
+
+    def __init__(self, *steps: dict[str, Any], error: Exception | None = None) -> None:
+        self.answer = steps
+        self.error = error
+        self.asked: list[tuple[str, Mapping[str, str]]] = []
+
+    def connect(self, config: Path | None, socket: Path | None) -> SteppingClient:
+        assert socket is None or config is None
+        return self
+
+    def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        self.asked.append((path, query))
+        yield from self.answer
+        if self.error is not None:
+            raise self.error
+
+    def run(self, *arguments: str) -> Result:
+        app = typer.Typer()
+        app.command()(upgrade_command(self.connect))
+        return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+
+
+def test_each_step_is_a_line() -> None:
+    parent = Parent(*STEPS, DONE)
+    result = parent.run()
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        "Started /opt/plexigate/bin/plexigate, process 4343.",
+        "It is version 0.2.0, and has the 4 listening sockets.",
+        "the configuration is read",
+        "Its workers are ready.",
+        "Its 2 workers accept connections; the old ones accept no more.",
+        "Upgraded: version 0.2.0 serves, process 4343. The old workers finish their connections.",
+    ]
+    assert parent.asked == [("/upgrade", {})]
+
+
+def test_program_and_time_are_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    parent = Parent(DONE)
+    assert parent.run("--program", "new/plexigate", "--timeout", "5").exit_code == 0
+    assert parent.asked == [("/upgrade", {"program": str(tmp_path / "new/plexigate"), "seconds": "5"})]
+
+
+def test_what_failed_is_said_with_the_problems_as_check_shows_them() -> None:
+    result = Parent(STEPS[0], {**FAILED, "problems": [PROBLEM.as_json()]}).run()
+    assert result.exit_code == 1
+    assert "Not upgraded: it ended with status 1. The old version serves as before." in result.output
+    assert "identity.chat.key" in result.output
+    assert "a readable file" in result.output
+
+
+def test_problems_of_another_version_are_shown_as_they_came() -> None:
+    result = Parent({**FAILED, "problems": [{"what": "x"}]}).run()
+    assert result.exit_code == 1
+    assert '[{"what": "x"}]' in result.stderr
+
+
+def test_json_is_a_line_for_each_step() -> None:
+    result = Parent(*STEPS, FAILED).run("--json")
+    assert result.exit_code == 1
+    assert list(map(json.loads, result.output.splitlines())) == [*STEPS, FAILED]
+
+
+@pytest.mark.parametrize(
+    ("steps", "status"), [([], 2), (STEPS[:1], 1)], ids=["it has not begun", "the proxy was lost on the way"]
+)
+@pytest.mark.parametrize(
+    "error", [AdminRefused(409, "an upgrade is under way"), AdminUnreachable("/run/admin.sock", "broke off", "look")]
+)
+def test_a_refusal_says_why(steps: list[dict[str, Any]], status: int, error: Exception) -> None:
+    result = Parent(*steps, error=error).run()
+    assert result.exit_code == status
+    assert f"plexigate: {error}" in result.stderr
+
+
+def test_an_answer_without_an_end_is_a_failure() -> None:
+    assert Parent(*STEPS).run().exit_code == 1
+
+
+def test_a_configuration_that_cannot_be_read() -> None:
+    parent = Parent(error=ConfigError([PROBLEM]))
+    assert parent.run().exit_code == 2
+
+
+def test_the_program_has_the_command() -> None:
+    result = CliRunner().invoke(command_line, ["upgrade", "--help"], env={"COLUMNS": "100", "TERM": "dumb"})
+    assert "plexigate upgrade" in result.output
+    assert "--program" in result.output
