@@ -1,8 +1,13 @@
 """An upgrade in place under load: no connection is refused, no request fails, WebSockets end only by the drain."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
+import ssl
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +15,15 @@ from typing import Any
 
 import pytest
 
+from certs.storage.lock import StateInUse, StateLock
 from tests.fleets import is_alive
-from tests.integration.stage import workers_of
+from tests.hostile.client import Address, Client
+from tests.integration.stage import PLEXIGATE, workers_of
+from tests.programs import START_SECONDS
 from tests.soak.h2_load import browse_h2
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, scene
-from tests.upgrades import other_version, this_version, upgrade
+from tests.upgrades import IS_READY, SERVES, other_version, speaker, this_version, upgrade
 from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
@@ -24,6 +32,11 @@ DRAIN_SECONDS = 1.0
 CROWD = Crowd(keeping=2, connecting=2, sockets=8, message_seconds=0.2, think_seconds=0.05, comes_again=True)
 H2 = 'bind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]\nhttp = ["h2", "http/1.1"]'
 EXTRA = f"[limits]\ndrain_seconds = {DRAIN_SECONDS}\n"
+FAILING = (
+    ("sys.exit(3)", "preparing", "it ended with status 3"),
+    (IS_READY + 'wait("take")\nsys.exit(5)', "proving", "it ended with status 5"),
+    (SERVES + "sys.exit(6)", "proving", "it ended with status 6"),
+)
 
 
 @contextmanager
@@ -82,3 +95,133 @@ def test_upgrade_to_another_version_and_back_is_not_noticed(tmp_path: Path) -> N
     assert [failure for failure in tally.failures if not failure.startswith("a stall of ")] == []
     assert {close.partition(" ")[0] for close in tally.closes} == {"1012"}
     assert tally.requests > 500
+
+
+def test_a_program_that_fails_is_not_noticed_either(tmp_path: Path) -> None:
+    def act(tally: Tally) -> None:
+        del tally
+        for text, phase, reason in FAILING:
+            told = upgrade(running.path, "--program", str(speaker(tmp_path, "new", text)), "--timeout", "5")
+            assert (told.status, told.last["phase"]) == (1, phase), told
+            assert reason in told.last["reason"]
+        running.extra = f"{EXTRA}body_bites = 5\n"
+        running.write()
+        told = upgrade(running.path)
+        assert [one["key"] for one in told.last["problems"]] == ["limits.body_bites"], told
+        assert told.last["reason"] == "the configuration cannot be used by the new program"
+
+    with upgradable(tmp_path) as running:
+        pids = running.worker_pids
+        tally = asyncio.run(
+            under_load(
+                running.port, running.client, CROWD, lambda tally: asyncio.to_thread(act, tally), [browse_h2, browse_h2]
+            )
+        )
+        assert running.worker_pids == pids
+        assert len(running.events("upgrade_failed")) == len(FAILING) + 1
+        assert running.events("error", "worker_ended") == []
+        assert [one["kind"] for one in running.admin.status()["alerts"]] in ([], ["upgrade_failed"])
+    assert [failure for failure in tally.failures if not failure.startswith("a stall of ")] == []
+    assert tally.closes == {}
+
+
+class Begun:
+    """An upgrade by the installed program, up to the moment when the new workers serve."""
+
+    def __init__(self, running: Scene) -> None:
+        self.running = running
+        self._command = subprocess.Popen(
+            [PLEXIGATE, "upgrade", "--json", "--config", str(running.path)], stdout=subprocess.PIPE, text=True
+        )
+        count = len(running.events("upgrade_serving"))
+        deadline = time.monotonic() + START_SECONDS
+        while len(running.events("upgrade_serving")) == count:  # a command and a proxy start, on a busy machine
+            assert time.monotonic() < deadline, running.running.output
+            time.sleep(0.02)
+        self.pid: int = running.events("upgrade_serving")[-1]["pid"]
+
+    def outcome(self) -> tuple[int, dict[str, Any]]:
+        """The status of the command, and its last step."""
+        output, _ = self._command.communicate(timeout=30)
+        return self._command.returncode, json.loads(output.splitlines()[-1])
+
+
+def asked(running: Scene) -> int:
+    """The status of a request on a new connection."""
+    with Client(Address(running.port, running.authority.path), "localhost") as client:
+        client.send(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return client.read_response().status
+
+
+def test_the_old_version_serves_again_when_the_new_one_dies_or_is_ended_while_it_serves(tmp_path: Path) -> None:
+    with upgradable(tmp_path) as running:
+        pids = running.worker_pids
+        for number, reasons in (
+            (signal.SIGKILL, {"it ended with signal 9"}),
+            (signal.SIGTERM, {"it ended with status 0", "it ended the talk"}),
+        ):
+            begun = Begun(running)
+            assert {asked(running) for _ in range(10)} == {200}
+            os.kill(begun.pid, number)
+            if number is signal.SIGTERM:  # with the other one, the connections of the new workers are cut
+                assert {asked(running) for _ in range(10)} == {200}
+            status, last = begun.outcome()
+            assert {asked(running) for _ in range(10)} == {200}
+            assert (status, last["phase"]) == (1, "proving")
+            assert last["reason"] in reasons
+            assert not is_alive(begun.pid)
+        assert {pid for pid in running.worker_pids if pid in pids} == set(pids)
+        assert running.admin.status()["upgrade"] is None
+
+
+def test_the_proxy_ends_when_it_is_told_to_in_the_middle_of_an_upgrade(tmp_path: Path) -> None:
+    with upgradable(tmp_path) as running:
+        begun = Begun(running)
+        assert running.admin.ask("/reload", "-X", "POST")[0] == 409
+        running.signal(signal.SIGTERM)
+        status, last = begun.outcome()
+        assert (status, last["reason"]) == (1, "the proxy was told to stop")
+        until_found(lambda: not is_alive(running.running.pid) and not is_alive(begun.pid))
+
+
+def test_what_the_proxy_keeps_goes_on(tmp_path: Path) -> None:
+    (state := tmp_path / "state").mkdir(mode=0o700)
+    extra = f'{EXTRA}[audit]\nfile = "audit.jsonl"\n[rotation]\nstate = "{state}"\n'
+
+    def command(*words: str) -> str:
+        done = subprocess.run(
+            [PLEXIGATE, *words, "--config", str(running.path)], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def visit(session: ssl.SSLSession | None) -> tuple[bool, ssl.SSLSession | None]:
+        with (
+            socket.create_connection(("127.0.0.1", running.port)) as sock,
+            client.wrap_socket(sock, server_hostname="localhost", session=session) as tls,
+        ):
+            tls.sendall(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert tls.recv(100).startswith(b"HTTP/1.1 503")
+            return bool(tls.session_reused), tls.session
+
+    with upgradable(tmp_path, extra=extra, servers=("127.0.0.1", "127.0.0.2")) as running:
+        client = running.client
+        command("maintenance", "on", "localhost/")
+        command("drain", "backend", running.server("127.0.0.2"))
+        _, session = visit(None)
+        told = upgrade(running.path)
+        assert told.status == 0, told
+        assert {visit(session)[0] for _ in range(6)} == {True}
+        assert running.admin.server_states("backend")[running.server("127.0.0.2")].keys() <= {"draining", "drained"}
+        assert [one["route"] for one in running.admin.status()["maintenance"]] == ["localhost/"]
+        with pytest.raises(StateInUse):
+            StateLock.acquire(state)
+        command("maintenance", "off", "localhost/")
+        assert asked(running) == 200
+        (pid,) = parents(running)
+        os.kill(pid, signal.SIGTERM)
+        until_found(lambda: not is_alive(pid))
+        StateLock.acquire(state).release()
+        words = [PLEXIGATE, "audit", "verify", str(tmp_path / "audit.jsonl")]
+        verified = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert "Intact, " in verified.stdout, verified

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import operation, payload, rotations, tokens
+from tests.soak import operation, payload, rotations, tokens, upgrades
 from tests.soak.attacks import proof as attacks
 
 
@@ -28,6 +28,9 @@ PROOFS = {
         payload.run, 0.0, f"{payload.SIZE >> 20} MiB of encrypted body: every octet, flat memory, no lag of the loop"
     ),
     "rotations": Proof(rotations.run, 0.0, "rotations under load, renewals by pebble, weeks of simulated time"),
+    "upgrades": Proof(
+        upgrades.run, 5.0, "upgrades to another version and back under load, and programs that fail: nobody notices"
+    ),
     "attacks": Proof(attacks.run, 3.0, "attacks that strangers can make: no honest client fails; nginx beside it"),
 }
 
