@@ -15,8 +15,8 @@ from aiohttp.typedefs import Handler
 from proxy.admin.certificates import STEPS_TYPE
 from proxy.admin.problems import CommandRefused, problem
 
-PATH: Final = "/upgrade"
-MOST_SECONDS: Final = 3_600.0
+_PATH: Final = "/upgrade"
+_MOST_SECONDS: Final = 3_600.0
 
 
 class UpgradeControl(Protocol):
@@ -50,7 +50,7 @@ def add_upgrade_route(router: web.UrlDispatcher, control: UpgradeControl) -> Non
             await response.write_eof()
         return response
 
-    router.add_post(PATH, upgrade)
+    router.add_post(_PATH, upgrade)
 
 
 def while_nothing_changes(control: UpgradeControl) -> Any:
@@ -62,7 +62,7 @@ def while_nothing_changes(control: UpgradeControl) -> Any:
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         reason = control.why_nothing_changes
-        if reason is not None and request.method == "POST" and request.path != PATH:
+        if reason is not None and request.method == "POST" and request.path != _PATH:
             return problem(409, f"{reason}; ask again when that has ended")
         return await handler(request)
 
@@ -77,8 +77,8 @@ def _seconds(request: web.Request) -> float | None:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds <= MOST_SECONDS:
-        raise CommandRefused(400, f"seconds is {text[:20]!a}: write a number above 0 and up to {MOST_SECONDS:.0f}")
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise CommandRefused(400, f"seconds is {text[:20]!a}: write a number above 0 and up to {_MOST_SECONDS:.0f}")
     return seconds
 
 

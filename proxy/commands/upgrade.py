@@ -10,7 +10,6 @@ from rich.console import Console
 
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminRefused, AdminUnreachable
-from proxy.admin.upgrade import MOST_SECONDS, PATH
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -42,9 +41,7 @@ def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
         ] = None,
         timeout: Annotated[
             float | None,
-            typer.Option(
-                min=0.1, max=MOST_SECONDS, help="Seconds for the new version to be ready (60).", show_default=False
-            ),
+            typer.Option(min=0.1, help="Seconds for the new version to be ready (60).", show_default=False),
         ] = None,
         config: Annotated[
             Path | None,
@@ -74,7 +71,7 @@ def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
         try:
             query = {} if program is None else {"program": str(program.absolute())}
             for last in connect(config, socket).steps(
-                PATH, query | ({} if timeout is None else {"seconds": f"{timeout:g}"})
+                "/upgrade", query | ({} if timeout is None else {"seconds": f"{timeout:g}"})
             ):
                 typer.echo(json.dumps(last) if as_json else _line(last))
         except (ConfigError, AdminRefused, AdminUnreachable) as error:
