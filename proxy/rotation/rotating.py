@@ -34,7 +34,7 @@ from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Run, Swap
 from proxy.rotation.steps import GONE, busy, last_word, waiting
 from proxy.rotation.ways_back import Asked
 
-_LOOK_AGAIN_SECONDS: Final = 5.0  # with nothing to do, or at rest
+_NOTHING_TO_DO_SECONDS: Final = 3_600.0
 _REVOKE_AGAIN_SECONDS: Final = 600.0
 _END: Final[dict[str, Any]] = {}
 
@@ -199,7 +199,7 @@ class Rotating:
         """Do what is due at this moment. Returns the seconds until the next look."""
         parts = self._parts
         if parts is None or self.is_resting:
-            return _LOOK_AGAIN_SECONDS
+            return 5.0 if self.is_resting else _NOTHING_TO_DO_SECONDS  # a rest is short
         await self._count_uses(parts)
         now = self._clocks.now()
         if not self._busy:
