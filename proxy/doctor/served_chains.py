@@ -16,7 +16,7 @@ from proxy.doctor.chains import Chain, ConfiguredChain, chain_findings, configur
 from proxy.doctor.checkup import Checkup, Examined, Needed
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.side_by_side import side_by_side
-from proxy.rotation.pinned import SECONDS, name_to_ask_for, said, takes_only_its_kind
+from proxy.rotation.pinned import SECONDS, name_to_ask_for, offers_every_group, said, takes_only_its_kind
 
 _SERVED: Final = Judge("served chains")
 
@@ -57,6 +57,7 @@ def shown_chain(served: ServedChain) -> Chain:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # nothing is verified here: what was shown is judged, also if it is wrong
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    offers_every_group(context)
     takes_only_its_kind(context, served.expected.chain[0])
     host = served.address.host
     target = {4: "127.0.0.1", 6: "::1"}[host.version] if host.is_unspecified else str(host)

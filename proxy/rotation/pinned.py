@@ -1,5 +1,6 @@
 """A client that accepts only one certificate: the one that should serve."""
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.keys.signing_key import KeyFamily, algorithm_of, supported_public_key
 from config.schema import CredentialPreference
-from proxy.tls.libssl import set_signature_algorithms
+from proxy.tls.groups import KNOWN
+from proxy.tls.libssl import LibsslError, set_groups, set_signature_algorithms
 from proxy.tls.signature_schemes import sigalgs_list
 
 SECONDS: Final = 5.0
@@ -22,6 +24,23 @@ _SCHEMES: Final = {
     KeyFamily.MLDSA: "mldsa",
     KeyFamily.RSA: "rsa",
 }
+
+
+_FIRST_GROUP: Final = "X25519MLKEM768"
+_EVERY_GROUP: Final = ":".join(
+    f"?{name}" for name in dict.fromkeys([_FIRST_GROUP, *(one.name for one in KNOWN.values())])
+)
+"""`?`: where OpenSSL has it (SSL_CTX_set1_groups_list(3))."""
+
+
+def offers_every_group(context: ssl.SSLContext) -> None:
+    """Let a client share a group with every listener.
+
+    OpenSSL's own list lacks the groups of the level quantum-safe. The first group has the key
+    share. A listener that wants another one asks for it by a HelloRetryRequest.
+    """
+    with contextlib.suppress(LibsslError):  # OpenSSL before 3.5 does not know the syntax
+        set_groups(context, _EVERY_GROUP)
 
 
 def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None:
@@ -43,6 +62,7 @@ def pinned_context(leaf: x509.Certificate) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # this would judge its issuers
+    offers_every_group(context)
     takes_only_its_kind(context, leaf)
     return context
 

@@ -12,6 +12,7 @@ from certs.identities.chain_file import read_chain
 from config.addresses import parse_bind
 from proxy.doctor.chains import ConfiguredChain
 from proxy.doctor.served_chains import SERVED_CHAINS, ServedChain, served_chains, served_findings, shown_chain
+from proxy.tls.libssl import set_groups
 from tests.configurations import Site
 from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
 from tests.proxy.rotation.showing import listening
@@ -67,6 +68,14 @@ def test_every_address_is_asked_on_loopback(site: Site) -> None:
     with listening(site.chat.server_context()) as port:
         chain = shown_chain(replace(served(site), address=parse_bind(f"0.0.0.0:{port}")))
     assert len(chain) == 1
+
+
+@pytest.mark.parametrize("groups", ["SecP384r1MLKEM1024:MLKEM1024", "MLKEM512", "secp521r1"])
+def test_listener_whose_groups_openssl_does_not_offer_by_itself(site: Site, groups: str) -> None:
+    context = site.chat.server_context()
+    set_groups(context, groups)
+    with listening(context) as port:
+        assert len(shown_chain(served(site, port))) == 1
 
 
 def test_check_of_a_running_proxy(site: Site) -> None:

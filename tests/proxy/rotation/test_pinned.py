@@ -10,6 +10,7 @@ import pytest
 from certs.rotation.facts import leaf_of
 from certs.storage.shelf import StoredVersion
 from proxy.rotation.pinned import fault_of_handshake, name_to_ask_for, said
+from proxy.tls.libssl import set_groups
 from tests.proxy.rotation.showing import server_context, shown_over
 from tests.rotations import Rotations, Time, configuration
 
@@ -31,6 +32,14 @@ def test_what_should_serve_passes_and_nothing_else(tmp_path: Path) -> None:
     first, second = rotations.serve(), rotations.serve()
     assert fault(second, second) is None
     assert fault(first, second) is not None, "another certificate of the same CA, for the same name"
+
+
+def test_listener_with_the_groups_of_the_strictest_level_passes(tmp_path: Path) -> None:
+    version = scene(tmp_path).serve()
+    context = server_context(version)
+    set_groups(context, "SecP384r1MLKEM1024:MLKEM1024")
+    with shown_over(context) as client:
+        assert fault_of_handshake(client, leaf_of(version), NAMES) is None
 
 
 def test_another_name_does_not_pass(tmp_path: Path) -> None:
