@@ -113,7 +113,8 @@ def installed_by_pipx(wheel: Path, scratch: Path) -> str:
         "PIPX_BIN_DIR": str(scratch / "bin"),
         "PIPX_MAN_DIR": str(scratch / "man"),
     }
-    run(["pipx", "install", "--python", "/usr/bin/python3", str(wheel)], scratch, **places)
+    # compiled code runs in the version of Python that built it alone
+    run(["pipx", "install", "--python", str(Path(sys.executable).resolve()), str(wheel)], scratch, **places)
     page = scratch / "man" / "man1" / "plexigate.1"
     if not page.exists():
         raise BuildError(f"pipx has not installed {page}")
