@@ -81,8 +81,10 @@ def test_sockets_are_those_of_the_example() -> None:
     assert re.findall(r"^FileDescriptorName=(.*)$", text, re.MULTILINE) == [bind[1]]
 
 
-def test_the_log_is_reopened_by_the_parent() -> None:
+def test_the_log_is_reopened_by_the_parent_if_it_runs() -> None:
     text = (DOCKER / "plexigate.logrotate").read_text()
+    assert "if systemctl --quiet is-active plexigate.service; then" in text
+    assert re.findall("^/.*", text, re.MULTILINE) == ["/var/log/plexigate/access.jsonl {"]  # never the audit log
     assert "systemctl kill --kill-whom=main --signal=SIGUSR1 plexigate.service" in text
     assert "nocreate" in text
 
