@@ -61,11 +61,13 @@ def test_directories_have_the_owners_and_modes_of_the_unit() -> None:
     unit.read(ROOT / "docker" / "plexigate.service")
     service = unit["Service"]
     lines = [line.split()[:5] for line in (DEBIAN / "plexigate.tmpfiles").read_text().splitlines() if line[0] != "#"]
-    modes = {path: (mode, user, group) for _, path, mode, user, group in lines}
+    assert lines[0] == ["z", "/etc/plexigate", "0750", "root", service["User"]]
+    # ":" as the owner of those that are there follows the unit, which may have User=root
+    assert all(value.startswith(":") for line in lines[1:] for value in line[2:])
+    modes = {path: tuple(value.lstrip(":") for value in rest) for _, path, *rest in lines}
     user = service["User"]
     assert modes["/var/lib/plexigate"] == (service["StateDirectoryMode"], user, user)
     assert modes["/var/log/plexigate"] == (service["LogsDirectoryMode"], user, user)
-    assert modes["/etc/plexigate"] == ("0750", "root", user)
     assert (DEBIAN / "plexigate.sysusers").read_text().split()[:2] == ["u", user]
 
 
@@ -120,3 +122,111 @@ class TestTidying:
         assert {"1.0-aaaaaaaa", "1.2-cccccccc", "packaged", "tidy", "current"} == self.left(versions)
         subprocess.run(["sh", versions / "tidy"], check=True, timeout=20)
         assert {"1.2-cccccccc", "packaged", "tidy", "current"} == self.left(versions)
+
+
+FAKE = """\
+#!/bin/sh
+name=$(basename "$0")
+case "$name $1 $2" in
+    "systemctl show --property=User") cat "$world/user" ;;
+    "systemctl show --property=Environment") cat "$world/environment" ;;
+    "systemctl show "*) ;;
+    *) echo "$name $*" >>"$world/calls" ;;
+esac
+case $name in
+    setpriv) while [ "$1" != env ]; do shift; done; exec "$@" ;;
+    plexigate) echo "with $SOFTHSM2_CONF, $CREDENTIALS_DIRECTORY"; exit "$(cat "$world/check")" ;;
+    deb-systemd-invoke) exit "$(cat "$world/restart")" ;;
+    systemctl) [ "$2" != is-active ] || exit "$(cat "$world/stopped")" ;;
+esac
+"""
+
+
+class TestConfiguring:
+    """The script after the files are there, with programs that only note how they are called."""
+
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Path:
+        (tmp_path / "bin").mkdir()
+        for name in ("systemctl", "setpriv", "plexigate", "deb-systemd-invoke", "systemd-run"):
+            (tmp_path / "bin" / name).write_text(FAKE)
+            (tmp_path / "bin" / name).chmod(0o755)
+        (tmp_path / "lib" / "packaged" / "lib").mkdir(parents=True)
+        (tmp_path / "lib" / "packaged" / "name").write_text("1.0-aaaaaaaa\n")
+        (tmp_path / "lib" / "tidy").write_text("#!/bin/sh\n")
+        (tmp_path / "lib" / "tidy").chmod(0o755)
+        (tmp_path / "system").mkdir()
+        (tmp_path / "credentials").mkdir()
+        for name, text in {
+            "user": "plexigate",
+            "environment": "",
+            "check": "0",
+            "restart": "0",
+            "stopped": "0",
+        }.items():
+            (tmp_path / name).write_text(text)
+        script = (DEBIAN / "plexigate.postinst").read_text()
+        for before, after in (
+            ("/usr/lib/plexigate", "lib"),
+            ("/run/systemd/system", "system"),
+            ("/run/credentials/plexigate.service", "credentials"),
+        ):
+            script = script.replace(before, str(tmp_path / after))
+        (tmp_path / "postinst").write_text(script)
+        return tmp_path
+
+    @staticmethod
+    def configure(world: Path, *arguments: str, **settings: str) -> tuple[list[str], str]:
+        """What was called, and what was said."""
+        for name, text in settings.items():
+            (world / name).write_text(text)
+        environment = {"PATH": f"{world / 'bin'}:/usr/bin:/bin", "world": str(world)}
+        done = subprocess.run(
+            ["sh", world / "postinst", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+        assert (world / "lib" / "current").readlink() == Path("1.0-aaaaaaaa")
+        calls = (world / "calls").read_text().splitlines() if (world / "calls").exists() else []
+        return calls, done.stdout
+
+    def test_a_running_service_is_restarted_by_its_new_unit(self, world: Path) -> None:
+        calls, _ = self.configure(world, "configure", "0.9")
+        programs = [call for call in calls if "setpriv" not in call]
+        assert programs[:2] == ["systemctl daemon-reload", "systemctl --quiet is-active plexigate.service"]
+        assert programs[2:4] == [
+            "plexigate check /etc/plexigate/plexigate.toml",
+            "deb-systemd-invoke restart plexigate.service",
+        ]
+
+    @pytest.mark.parametrize("user", ["", "root", "0"])
+    def test_a_service_of_root_is_checked_as_root(self, world: Path, user: str) -> None:
+        calls, _ = self.configure(world, "configure", "0.9", user=user)
+        assert "plexigate check /etc/plexigate/plexigate.toml" in calls
+        assert not [call for call in calls if call.startswith("setpriv")]
+
+    def test_the_check_has_the_user_and_the_environment_of_the_unit(self, world: Path) -> None:
+        environment = 'SOFTHSM2_CONF=/etc/softhsm.conf "OTHER=two words"'
+        calls, said = self.configure(world, "configure", "0.9", user="nobody", environment=environment, check="1")
+        assert any(call.startswith("setpriv --reuid=nobody --regid=") and "OTHER=two words" in call for call in calls)
+        assert f"with /etc/softhsm.conf, {world / 'credentials'}" in said
+        assert "the old version goes on" in said
+        assert "deb-systemd-invoke restart plexigate.service" not in calls
+
+    def test_a_version_that_does_not_start_does_not_stop_apt(self, world: Path) -> None:
+        _, said = self.configure(world, "configure", "0.9", restart="1")
+        assert "does not start" in said
+
+    def test_a_first_installation_starts_nothing(self, world: Path) -> None:
+        calls, said = self.configure(world, "configure", "", stopped="3")
+        assert "not started yet" in said
+        assert not [call for call in calls if "restart" in call]
+
+    @pytest.mark.parametrize("arguments", [("abort-upgrade", "2.0"), ("abort-remove",)])
+    def test_an_aborted_change_restarts_nothing(self, world: Path, arguments: tuple[str, ...]) -> None:
+        calls, _ = self.configure(world, *arguments)
+        assert calls == []
