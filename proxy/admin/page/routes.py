@@ -54,7 +54,8 @@ class Page:
         router = application.router
         router.add_get("/", self.document)
         router.add_get("/page/history", self.history)
-        router.add_get("/events", self.events)
+        # an answer to HEAD has no body (RFC 9110, section 9.3.2), and a stream is nothing else
+        router.add_get("/events", self.events, allow_head=False)
         application.on_shutdown.append(self._shut)
 
     async def _shut(self, _application: web.Application) -> None:

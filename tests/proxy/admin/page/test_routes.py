@@ -44,6 +44,12 @@ async def test_it_only_reads(directory: Path, target: str) -> None:
         assert admin.control.told == []
 
 
+async def test_stream_is_refused_to_head_so_nothing_follows_its_answer(directory: Path) -> None:
+    async with listening(directory) as admin:
+        assert (await admin.ask("/events", "HEAD")).status == 405
+        assert (await admin.ask("/", "HEAD")).status == 200
+
+
 async def test_history_of_the_hour_and_of_the_day(directory: Path) -> None:
     async with listening(directory) as admin:
         for seconds in (0.0, 60.0, 70.0):
