@@ -63,6 +63,13 @@
     if (found < 3) fault(mark, `contrast ${found.toFixed(2)} of a plotted colour`);
   }
 
+  // a cell belongs to its row: it is no card of its own
+  for (const cell of all("th, td")) if (getComputedStyle(cell).boxShadow !== "none") fault(cell, "a cell that looks like a card");
+  for (const whole of all(".whole + .whole")) {
+    const [left, right] = [whole.previousElementSibling, whole].map((one) => one.getBoundingClientRect());
+    if (left.top === right.top && right.left - left.right < 2) fault(whole, "words without a gap");
+  }
+
   // nothing scrolls sideways
   if (document.documentElement.scrollWidth > innerWidth) {
     const wide = all("body *").filter((element) => element.getBoundingClientRect().right > innerWidth + 1 && !element.closest(".scroll"));

@@ -255,8 +255,34 @@ async def test_page_says_that_the_proxy_is_away_and_goes_on_when_it_is_back(tmp_
         await first.stop()
         await tab.wait_until("document.querySelector('.live.off')")
         assert "does not answer" in await tab.evaluate("document.getElementById('live-text').textContent")
+        assert (await tab.evaluate("document.title")).startswith("No news"), "and not: ready"
+        assert (await tab.evaluate("readiness.textContent")).startswith("No news since ")
         control.answer = replace(control.answer, readiness=NOT_READY)
         await second.start()
         await tab.wait_until("document.querySelector('.live.on') && document.title.startsWith('Not ready')")
     await second.stop()
     await asyncio.sleep(0)
+
+
+async def test_page_that_is_refused_says_so_and_does_not_ask_again(tmp_path: Path) -> None:
+    control = FakeControl(replace(scrape(), readiness=READY))
+    settings = AdminSettings(tmp_path / "run" / "admin.sock", ())
+    admin = AdminServer(control, settings, host_of([]))
+    await admin.start()
+    async with chromium(tmp_path / "home") as browser:
+        async with PageForwarder(settings.socket).serving(0) as url:
+            tab = await browser.open_tab(url)
+            await tab.wait_until("document.querySelector('.live.on')")
+        port = int(url.split(":")[2].partition("/")[0])
+        async with PageForwarder(settings.socket).serving(port) as other:
+            assert other != url, "the secret of another run"
+            await tab.wait_until("!document.getElementById('again').hidden")
+            assert (
+                await tab.evaluate("document.getElementById('live-text').textContent")
+                == "the page is not here any more"
+            )
+            assert (await tab.evaluate("document.title")).startswith("No news")
+            asked = len([event for event in browser._events if event.method == "Network.requestWillBeSent"])
+            await tab.evaluate("new Promise((yes) => setTimeout(yes, 4000))")
+            assert asked == len([event for event in browser._events if event.method == "Network.requestWillBeSent"])
+    await admin.stop()

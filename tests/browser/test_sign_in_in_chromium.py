@@ -1,6 +1,8 @@
 """The form for a token of the admin page, in a browser."""
 
+import os
 import secrets
+import signal
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,14 @@ async def test_token_is_typed_once_and_the_page_is_live(tmp_path: Path) -> None:
             assert await again.evaluate("document.querySelector('#token') === null")
             live = "new Promise(done => new EventSource('/events').addEventListener('now', () => done(true)))"
             assert await again.evaluate(live)
+
+            # the session is over when the stream ends: the page says so, and has a way to the form
+            await again.wait_until("document.querySelector('.live.on')")
+            await again.command("Network.clearBrowserCookies")
+            for pid in site.worker_pids:
+                os.kill(pid, signal.SIGKILL)
+            await again.wait_until("!document.getElementById('again').hidden")
+            assert await again.evaluate("document.getElementById('live-text').textContent") == "you are signed out"
+            await again.evaluate("document.getElementById('again').click()")
+            await browser.event(again.session, "Page.loadEventFired")
+            assert await again.evaluate("document.activeElement.id") == "token"

@@ -42,7 +42,7 @@ function draw() {
 async function drawAnew() {
   if (span > 3600 && performance.now() - dayAt > DAY_EVERY_MS) {
     dayAt = performance.now();
-    await load("day");
+    await load("day").catch(() => {}); // the stream says that the proxy is away
   }
   draw();
 }

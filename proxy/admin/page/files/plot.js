@@ -18,6 +18,7 @@ import { timeTicks, valueTicks } from "./scale.js";
  * @property {function(number): string} format
  * @property {function(Samples): Line[]} lines
  * @property {number} [unit] the axis has round multiples of it
+ * @property {number} [least] the least step of the axis, in units
  * @property {string} [nothing] what to say when nothing happened
  */
 
@@ -82,7 +83,7 @@ export class Plot {
     const layers = this.kind.isStack ? stacked(this.lines, at.length) : this.lines.map((line) => ({ low: null, high: line.values }));
     const most = Math.max(0, ...layers.flatMap((layer) => layer.high.map((value) => value ?? 0)));
     const unit = this.kind.unit ?? 1;
-    const ticks = valueTicks(most / unit).map((value) => value * unit);
+    const ticks = valueTicks(most / unit, this.kind.least).map((value) => value * unit);
     this.top = ticks.at(-1);
     const parts = ticks.flatMap((value) => [
       svg("line", { class: "grid", x1: EDGE.left, x2: this.width - EDGE.right, y1: this.#y(value), y2: this.#y(value) }),

@@ -62,7 +62,7 @@ export const PLOTS = {
     { title: "Requests per second, by status", isStack: true, format: perSecond, lines: linesOf("requests/"), nothing: "no request in this time" },
     { title: "Time of a response", isStack: false, format: seconds, lines: quantilesOf("latency"), nothing: "no request in this time" },
     { title: "Per second, by protocol", isStack: true, format: perSecond, lines: linesOf("protocols/"), nothing: "no request in this time" },
-    { title: "Open at a time", isStack: false, format: count, lines: theseLines(["open/connections", "open/websockets", "open/relays"]), nothing: "nothing is open" },
+    { title: "Open at a time", isStack: false, format: count, least: 1, lines: theseLines(["open/connections", "open/websockets", "open/relays"]), nothing: "nothing is open" },
   ],
   "tls-plots": [
     { title: "Handshakes per second, by outcome", isStack: true, format: perSecond, lines: linesOf("handshakes/"), nothing: "no handshake in this time" },

@@ -2,11 +2,11 @@
 
 import { clock, hoursAndMinutes } from "./format.js";
 
-/** @param {number} most @param {number} [wanted] @returns {number[]} round values from 0 to at least `most` */
-export function valueTicks(most, wanted = 4) {
+/** @param {number} most @param {number} [least] between two of them @param {number} [wanted] @returns {number[]} round values from 0 to at least `most` */
+export function valueTicks(most, least = 0, wanted = 4) {
   const rough = (most > 0 ? most : 1) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.999);
+  const step = Math.max(least, [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough * 0.999 && (!least || one % least === 0 || one < least)));
   const last = Math.ceil((most > 0 ? most : 1) / step - 1e-9);
   return Array.from({ length: last + 1 }, (_, index) => index * step);
 }

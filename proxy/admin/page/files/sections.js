@@ -28,7 +28,15 @@ function showReadiness({ readiness, proxy, alerts }) {
     ["Reloads", reloads || "none"], ["Hot path", proxy.hot_path], ["Workers replaced", count(proxy.restarts)], ["Alerts", count(alerts.rows.length + alerts.more)],
   ];
   byId("facts").replaceChildren(...facts.map(([name, value]) => html("span", {}, `${name} `, html("b", {}, value))));
-  say(byId("footer"), `The history begins ${moment(proxy.started_at)}, with the start of the proxy: 10-second samples of the last hour, one a minute for the last day. A reload keeps it, a restart begins anew. This page changes nothing.`);
+  say(byId("footer"), `The history begins ${moment(proxy.started_at)}, with the start of the proxy: 10-second samples of the last hour, one a minute for the last day. A reload keeps it, a restart begins anew. Times are those of this browser, ${Intl.DateTimeFormat().resolvedOptions().timeZone}. This page changes nothing.`);
+}
+
+/** The state is not known any more: nothing may say that the proxy is ready. @param {string} why @param {number} at UNIX seconds of the last news, 0 without any */
+export function showAway(why, at) {
+  byId("readiness").closest("section").className = "state";
+  byId("sign").setAttribute("d", SIGNS.warn);
+  say(byId("readiness"), at ? `No news since ${moment(at)}: ${why}. The page shows the state of that time.` : `No news: ${why}.`);
+  document.title = "No news · Plexigate";
 }
 
 function showAlerts({ alerts }) {
@@ -132,9 +140,9 @@ function showRoutes({ routes, maintenance }) {
   ], { rows: [...routes.routes].sort((one, other) => all(other) - all(one)), more: 0 });
 }
 
-function showRefusals({ refusals }) {
+function showRefusals({ refusals, proxy }) {
   showTable(byId("refusals-table"), "Nothing was refused lately.", "Recent refusals", [
-    { title: "time", cell: (one) => clock(one.at) },
+    { title: "time", cell: (one) => (proxy.now - one.at < 43200 ? clock(one.at) : moment(one.at)) },
     { title: "listener", cell: (one) => one.listener },
     { title: "area", cell: (one) => pill(one.area === "server" ? "bad" : "", AREAS[one.area]) },
     { title: "reason", cell: (one) => inWords(one.reason) },
