@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.loaded import LoadedConfig
-from proxy.doctor.finding import Area, Finding
+from proxy.doctor.finding import Area, Finding, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Examined:
 
     `file` is the configuration that was named. `configured` is what could be read of it, None
     without a file. `running` is None when no proxy answers; `absence` then says why. `now` is the
-    time in UTC.
+    time in UTC. `absence_state` is how bad that is: `WARNING` if nothing listens on the admin
+    socket, `UNKNOWN` if this user may not ask, `FAILURE` if a proxy is there and does not answer.
     """
 
     file: Path | None
@@ -37,6 +38,7 @@ class Examined:
     running: AnsweringProxy | None
     absence: str
     now: Callable[[], datetime]
+    absence_state: State = State.WARNING
 
 
 class Needed(Enum):

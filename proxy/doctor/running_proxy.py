@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from proxy.doctor.checkup import Checkup, Examined, Needed
-from proxy.doctor.finding import Area, Finding, Judge
+from proxy.doctor.finding import Area, Finding, Judge, State
 from proxy.observe.alert_kinds import AlertUrgency
 
 _READY: Final = Judge("readiness")
@@ -15,6 +15,14 @@ _WORKERS: Final = Judge("workers")
 _ROTATION: Final = Judge("rotation")
 _HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
+_ABSENT: Final = {
+    State.WARNING: (
+        "Start it: systemctl start plexigate, or plexigate run FILE. If it has ended by itself, its log says why: "
+        "journalctl -u plexigate."
+    ),
+    State.UNKNOWN: "Run the doctor as root, or as the user of the service.",
+    State.FAILURE: "Look at its log (journalctl -u plexigate), and at the load of the machine. A restart ends the silence.",
+}
 _LATE_SECONDS: Final = 0.25
 _LATE: Final = frozenset({"late", "grave", "expired"})
 
@@ -122,7 +130,13 @@ def _status(examined: Examined) -> Mapping[str, Any]:
 
 
 def _readiness(examined: Examined) -> Iterator[Finding]:
-    yield from readiness_findings(_status(examined))
+    if examined.running is not None:
+        yield from readiness_findings(_status(examined))
+    elif examined.configured is None:
+        yield _READY.skipped("the proxy", examined.absence)
+    else:
+        state = examined.absence_state
+        yield Finding("readiness", "the proxy", state, examined.absence, _ABSENT[state])
 
 
 def _version(examined: Examined) -> Iterator[Finding]:
@@ -144,7 +158,7 @@ def _rotation(examined: Examined) -> Iterator[Finding]:
 
 _RUNNING: Final = frozenset({Needed.RUNNING_PROXY})
 RUNNING_PROXY: Final = (
-    Checkup("readiness", Area.RUNNING, _readiness, needs=_RUNNING),
+    Checkup("readiness", Area.RUNNING, _readiness),
     Checkup("running version", Area.RUNNING, _version, needs=_RUNNING),
     Checkup("alerts", Area.RUNNING, _alerts, needs=_RUNNING),
     Checkup("workers", Area.RUNNING, _workers, needs=_RUNNING),

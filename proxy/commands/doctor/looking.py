@@ -8,8 +8,9 @@ from typing import Any
 from config.loaded import LoadedConfig
 from config.loader import survey
 from config.problems import ConfigError
-from proxy.admin.client import AdminRefused, AdminUnreachable, UnixAdminClient, connect
+from proxy.admin.client import AdminAbsent, AdminRefused, AdminSilent, AdminUnreachable, UnixAdminClient, connect
 from proxy.doctor.checkup import AnsweringProxy, Examined
+from proxy.doctor.finding import State
 
 
 def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]) -> Examined:
@@ -20,13 +21,20 @@ def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]
     """
     configured = None if file is None else configuration(file)
     client = connect(file, socket)
+    state = State.WARNING
     try:
         running, absence = _answering(client), ""
     except (AdminUnreachable, AdminRefused) as error:
-        running, absence = None, f"no running proxy answers: {error}"
+        running, absence, state = None, f"no running proxy answers: {error}", _weight(error)
     if running is not None and configured is None:
         file, configured = _served(running)
-    return Examined(file, configured, running, absence, now)
+    return Examined(file, configured, running, absence, now, state)
+
+
+def _weight(error: AdminUnreachable | AdminRefused) -> State:
+    if isinstance(error, AdminAbsent):
+        return State.WARNING
+    return State.FAILURE if isinstance(error, AdminSilent) else State.UNKNOWN
 
 
 def _served(running: AnsweringProxy) -> tuple[Path | None, LoadedConfig | None]:

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proxy.doctor.finding import State
 from proxy.doctor.running_proxy import (
     RUNNING_PROXY,
     alert_findings,
@@ -15,8 +17,9 @@ from proxy.doctor.running_proxy import (
     worker_findings,
 )
 from proxy.observe.status import status
+from tests.configurations import Site
 from tests.fakes_admin import scrape
-from tests.proxy.doctor.checkups import NOTHING, answering, states
+from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
 
 REASON = {"subject": "worker", "name": "1", "detail": "does not answer"}
 WORKER: dict[str, Any] = {"slot": 0, "pid": 7, "state": "serving", "generation": 3, "loop_lag_p99_seconds": 0.001}
@@ -38,6 +41,20 @@ def test_ready_proxy() -> None:
     assert (finding.state, finding.found) == ("ok", "ready, up for 61 s")
     assert "3 days" in next(iter(readiness_findings({**QUIET, "uptime_seconds": 3 * 86_400.0}))).found
     assert "5 hours" in next(iter(readiness_findings({**QUIET, "uptime_seconds": 5 * 3_600.0}))).found
+
+
+@pytest.mark.parametrize(
+    ("state", "remedy"),
+    [(State.WARNING, "systemctl start plexigate"), (State.UNKNOWN, "as root"), (State.FAILURE, "its log")],
+)
+def test_configured_proxy_that_does_not_answer_is_shown(tmp_path: Path, state: State, remedy: str) -> None:
+    site = Site.make(tmp_path)
+    readiness = RUNNING_PROXY[0]
+    examined = replace(NOTHING, configured=configured(site.write(site.minimal)), absence_state=state)
+    (finding,) = readiness.look(examined)
+    assert (finding.subject, finding.state, finding.found) == ("the proxy", state, "no running proxy answers")
+    assert remedy in finding.remedy
+    assert states(readiness.look(NOTHING)) == [("the proxy", "skipped")]
 
 
 def test_reasons_doubts_and_maintenance() -> None:

@@ -6,12 +6,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from config.problems import ConfigError
+from proxy.admin.client import AdminSilent, UnixAdminClient
 from proxy.commands.doctor.looking import examined
+from proxy.doctor.finding import State
 from tests.configurations import Site
 from tests.proxy.doctor.checkups import NOON
 
@@ -42,6 +44,18 @@ def test_configuration_is_read_and_the_absence_of_a_proxy_is_said(tmp_path: Path
     assert (found.file, found.running, found.now()) == (file, None, NOON)
     assert found.configured is not None
     assert found.absence.startswith(f"no running proxy answers: {tmp_path}/admin.sock: No such file")
+
+
+def test_weight_of_an_absence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert examined(None, tmp_path / "admin.sock", lambda: NOON).absence_state is State.WARNING
+    (tmp_path / "file").touch()
+    assert examined(None, tmp_path / "file/admin.sock", lambda: NOON).absence_state is State.UNKNOWN
+
+    def silent(*_: object) -> NoReturn:
+        raise AdminSilent("admin.sock", "no answer within 5 s", "is Plexigate stopped?")
+
+    monkeypatch.setattr(UnixAdminClient, "get", silent)
+    assert examined(None, tmp_path / "admin.sock", lambda: NOON).absence_state is State.FAILURE
 
 
 def test_without_a_file_there_is_no_configuration(tmp_path: Path) -> None:
