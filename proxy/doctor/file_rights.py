@@ -33,6 +33,8 @@ class Service:
 
     user: int
     groups: tuple[int, ...]
+    is_known: bool = True
+    """False: no proxy says who it is, and this is the unprivileged user of the doctor."""
 
     @property
     def name(self) -> str:
@@ -84,7 +86,7 @@ def _faults(place: NamedPlace, facts: os.stat_result, service: Service) -> Itera
         yield _RIGHTS.failure(place.key, f"{found}: others than its owner may read it", remedy)
     if place.content in {Content.STATE, Content.SOCKET} and mode & stat.S_IRWXO:
         yield _RIGHTS.warning(place.key, f"{found}: every user may enter or read it", f"chmod o-rwx {path}")
-    if facts.st_uid not in {0, service.user} and place.content is not Content.PUBLIC:
+    if service.is_known and facts.st_uid not in {0, service.user} and place.content is not Content.PUBLIC:
         remedy = f"chown {service.name} {path}"
         yield _RIGHTS.warning(place.key, f"{found}: neither root nor the user of the service, {service.name}", remedy)
 
@@ -160,6 +162,10 @@ def readable_findings(places: Iterable[NamedPlace], service: Service) -> Iterato
         return
     for one in [one for one in read if one.path in lost]:
         found = f"{service.name} cannot read {one.path}"
+        if not service.is_known:
+            found = f"{found}; whether the service can is not known"
+            yield _READABLE.unknown(one.key, found, "Run the doctor as root, or as the user of the service.")
+            continue
         remedy = f"chown {service.name} {one.path}, and let that user pass all directories above it (chmod o+x)."
         yield _READABLE.failure(one.key, found, remedy)
     if not lost:
@@ -171,7 +177,8 @@ def _service(examined: Examined) -> Service:
     if examined.running is not None:
         for one in running_processes(examined.running.status):
             return Service(one.user, one.groups)
-    return Service(os.geteuid(), (os.getegid(),))
+    user = os.geteuid()
+    return Service(user, (os.getegid(),), is_known=user == 0)
 
 
 def _rights(examined: Examined) -> Iterator[Finding]:

@@ -23,6 +23,11 @@ class PortHolder:
     name: str | None
     pid: int = 0
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether this user may not see it."""
+        return self.name is None
+
     def __str__(self) -> str:
         return "a program that this user may not see" if self.name is None else f"{self.name} (process {self.pid})"
 
@@ -75,9 +80,15 @@ def port_finding(key: str, bind: Bind, running: frozenset[Bind] | None, proc: Pa
         found, remedy = bind_fault(bind, error)
         if error.errno != errno.EADDRINUSE:
             return _PORTS.failure(subject, found, f"Use {remedy}.")
-        names = ", ".join(map(str, holders(bind.port, proc))) or "a program in another network namespace"
+        there = holders(bind.port, proc)
+        if running is None and any(one.is_hidden for one in there):
+            found = "in use, perhaps by the proxy: this user may not see which program listens there"
+            return _PORTS.unknown(subject, found, "Run the doctor as root, or as the user of the service.")
+        names = ", ".join(map(str, there)) or "a program in another network namespace"
         kind = "another program has it" if running is None else "the running proxy does not have it"
-        return _PORTS.failure(subject, f"{kind}: {names} listens there", f"Stop {names}, or choose another port.")
+        return _PORTS.failure(
+            subject, f"{kind}: {names} listens there", "Stop it (ss -ltnp shows it to root), or choose another port."
+        )
     if running is not None:
         found = "free: the running proxy does not listen there"
         return _PORTS.warning(subject, found, "Reload, or restart if the reload says so: plexigate reload.")

@@ -103,6 +103,28 @@ def test_files_that_the_service_cannot_read(tmp_path: Path) -> None:
     assert states(readable_findings(places, ME)) == [("files", "ok")]
 
 
+def test_files_of_a_service_that_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator without its rights is not told to take its keys over."""
+    unknown = Service(4_711, (4_711,), is_known=False)
+    key = made(tmp_path / "key", 0o600)
+    monkeypatch.setattr("proxy.doctor.file_rights.unreadable", lambda paths, _: list(paths))
+    (finding,) = readable_findings([NamedPlace("a", key, Content.SECRET)], unknown)
+    assert (finding.state, "chown" in finding.remedy) == ("unknown", False)
+
+
+def test_owner_of_a_file_is_not_judged_where_the_service_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site.make(tmp_path)
+    examined = replace(NOTHING, configured=configured(site.write(site.minimal)))
+    if os.geteuid() == 0:
+        os.chown(site.chat.key, 65_534, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4_711)
+    rights, _ = FILE_RIGHTS
+    key = states(one for one in rights.look(examined) if one.subject == "identity.chat.key")
+    assert key == [("identity.chat.key", "ok")], "that its owner is not this user says nothing"
+
+
 def test_what_this_user_cannot_find_out_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = [NamedPlace("a", made(tmp_path / "file", 0o600), Content.SECRET)]
     monkeypatch.setattr(os, "geteuid", lambda: 4_711)

@@ -41,6 +41,13 @@ def test_address_of_another_program_names_it(taken: Bind) -> None:
     assert "the running proxy does not have it" in port_finding("x", taken, frozenset()).found
 
 
+def test_port_whose_program_is_hidden_may_be_that_of_the_proxy(taken: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "holders", lambda *_: [PortHolder(None)])
+    finding = port_finding("x", taken, None)
+    assert (finding.state, "as root" in finding.remedy) == ("unknown", True)
+    assert port_finding("x", taken, frozenset()).state == "failure", "the running proxy does not have it"
+
+
 def test_free_address_is_right_only_when_nothing_runs() -> None:
     bind = free()
     assert port_finding("x", bind, None).state == "ok"
