@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.doctor.handshakes.flights import in_small_records, is_tls, pieces, server_hellos
 from proxy.doctor.handshakes.observation import Ending, Observation
-from proxy.doctor.handshakes.offers import Cut
+from proxy.doctor.handshakes.offers import Cut, HelloOffer
 from proxy.doctor.handshakes.stack import ClientHandshake, Session, StackRefused, TlsClient
 from proxy.doctor.handshakes.visits import Entrance
 
@@ -97,16 +97,18 @@ def conversation(
     with contextlib.closing(sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = _Wire(sock, client.begin(session), monotonic() + seconds, monotonic)
-        yield _attempt(wire, client.offer.cut, door.ahead)
+        yield _attempt(wire, client.offer, door.ahead)
+        if client.offer.leaves:
+            return  # its Finished is not sent either
         with contextlib.suppress(OSError):
             wire.handshake.close()
             wire.send(wire.handshake.to_send())
 
 
-def _attempt(wire: "_Wire", cut: Cut, ahead: bytes) -> Conversation:
+def _attempt(wire: "_Wire", offer: HelloOffer, ahead: bytes) -> Conversation:
     started = perf_counter()
     try:
-        wire.begin(cut, ahead)
+        wire.begin(offer, ahead)
     except _Over as over:
         seconds, retried = perf_counter() - started, server_hellos(bytes(wire.received)).retry is not None
         return Conversation(Observation(over.ending, seconds, retried, wire.handshake.alert, over.detail))
@@ -141,13 +143,13 @@ class _Wire:
         self._early = b""
         """Data that came together with the tickets."""
 
-    def begin(self, cut: Cut, ahead: bytes) -> None:
+    def begin(self, offer: HelloOffer, ahead: bytes) -> None:
         """Run the handshake until our side has finished. Raises `_Over`."""
         try:
             self.send(ahead)
             self._step()
             flight = self.handshake.to_send()
-            if cut is Cut.MANY_SEGMENTS:
+            if offer.cut is Cut.MANY_SEGMENTS:
                 flight = in_small_records(flight, _RECORD_OCTETS)
                 for piece in pieces(flight, _SEGMENT_OCTETS):
                     self.send(piece)
@@ -156,7 +158,8 @@ class _Wire:
             while not self._step():
                 self.send(self.handshake.to_send())  # a second ClientHello, or nothing yet
                 self._hear()
-            self.send(self.handshake.to_send())
+            if not offer.leaves:
+                self.send(self.handshake.to_send())
         except TimeoutError:
             raise _Over(Ending.SILENT) from None
         except OSError as error:

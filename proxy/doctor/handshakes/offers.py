@@ -41,6 +41,8 @@ class HelloOffer:
     signature_schemes: tuple[str, ...] = ()
     versions: Versions = Versions.TLS_1_3
     cut: Cut = Cut.WHOLE
+    leaves: bool = False
+    """Whether the client hangs up in place of its Finished, when the server has done its part."""
 
     @property
     def groups_list(self) -> str:
@@ -75,8 +77,12 @@ def classical_share(server_name: str | None, groups: Groups, alpn: tuple[str, ..
 
 
 def classical_only(server_name: str | None, groups: Groups, alpn: tuple[str, ...] = ()) -> HelloOffer:
-    """A client without post-quantum key exchange."""
-    return HelloOffer(server_name, (groups.classical,), (groups.classical,), alpn)
+    """A client without post-quantum key exchange.
+
+    It leaves: its handshake must not count among those of real clients that `doctor readiness`
+    judges.
+    """
+    return HelloOffer(server_name, (groups.classical,), (groups.classical,), alpn, leaves=True)
 
 
 def in_many_segments(offer: HelloOffer) -> HelloOffer:

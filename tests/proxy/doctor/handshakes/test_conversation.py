@@ -58,6 +58,22 @@ def test_classical_client(door: Entrance) -> None:
     assert seen(offers.classical_only("chat.test", USUAL), door).group == "x25519"
 
 
+def test_classical_client_leaves_before_its_handshake_counts(files: CertificateFiles) -> None:
+    completed: list[bool] = []
+
+    def shake(sock: socket.socket) -> None:
+        try:
+            with context(files).wrap_socket(sock, server_side=True):
+                completed.append(True)
+        except OSError:
+            completed.append(False)
+
+    with raw_server(shake) as one:
+        assert seen(offers.classical_only("chat.test", USUAL), one).is_established
+        assert seen(HYBRID, one).is_established
+    assert completed == [False, True]
+
+
 def test_hello_arrives_in_many_small_segments(files: CertificateFiles) -> None:
     segments: list[int] = []
 
