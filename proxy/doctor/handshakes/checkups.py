@@ -26,13 +26,15 @@ _SECONDS_FOR_NAMES: Final = 15.0
 
 def _handshakes(examined: Examined) -> Iterator[Finding]:
     """All, one after the other: the limits on a single client count them together."""
-    listeners = list(_listeners(examined))
-    visited = [one for one in listeners if isinstance(one, VisitedListener)]
-    for one in listeners:
+    visited: list[VisitedListener] = []
+    for one in _listeners(examined):
         if isinstance(one, NotVisited):
             yield _LISTENER.skipped(one.name, one.reason)
         else:
-            yield from ListenerVisit(one).policy_findings()
+            visit = ListenerVisit(one)
+            yield from visit.policy_findings()
+            if one.doors[0] not in visit.unanswered:  # where names and requests are tried
+                visited.append(one)
     yield from condensed(_names(examined, visited))
     yield from _passthrough(examined)
     for one in visited:

@@ -17,7 +17,7 @@ from proxy.doctor.handshakes import judgement, offers, presented, requests
 from proxy.doctor.handshakes.conversation import Conversation, conversation
 from proxy.doctor.handshakes.expectation import expected
 from proxy.doctor.handshakes.judgement import Subject
-from proxy.doctor.handshakes.observation import Observation
+from proxy.doctor.handshakes.observation import Ending, Observation
 from proxy.doctor.handshakes.offers import HelloOffer
 from proxy.doctor.handshakes.stack import Session, TlsClient, version
 from proxy.doctor.handshakes.visits import Entrance, PassedOn, VisitedListener, VisitedName
@@ -26,6 +26,8 @@ _SECONDS: Final = 5.0
 """A healthy handshake takes milliseconds, also by a token."""
 _FIRST_WORD_SECONDS: Final = 1.0
 _MOST_NAMES: Final = 200
+_FURTHER: Final = "further handshakes"
+_NO_ANSWER: Final = frozenset({Ending.SILENT, Ending.UNREACHABLE, Ending.NOT_TLS})
 
 
 @dataclass(slots=True)
@@ -36,6 +38,8 @@ class ListenerVisit:
     pause: Callable[[float], None] = time.sleep
     seconds: list[float] = field(default_factory=list)
     """How long each handshake took that was established."""
+    unanswered: set[Entrance] = field(default_factory=set)
+    """Where no TLS server answered a handshake: a further one would cost the same time again."""
 
     # -- the policy of an address
 
@@ -49,6 +53,9 @@ class ListenerVisit:
         for door in self.listener.doors:
             subject = Subject(self.listener.name, str(door), named.name)
             yield from self._key_exchanges(door, subject)
+            if door in self.unanswered:
+                yield Judge(_FURTHER).skipped(str(subject), "not tried: no TLS server answered the first one")
+                continue
             yield self._unknown_name(door)
             yield self._old_version(door, subject)
             if not named.demands_certificate:
@@ -66,6 +73,8 @@ class ListenerVisit:
         ):
             wanted = expected(one.preference, one.pq, offer)
             yield judgement.key_exchange(check, subject, self._shake(offer, door), wanted, one.pq)
+            if door in self.unanswered:
+                return
 
     def _unknown_name(self, door: Entrance) -> Finding:
         offer = offers.hybrid_share(offers.UNKNOWN_NAME, self.listener.groups, self.listener.alpn)
@@ -133,6 +142,8 @@ class ListenerVisit:
             seen = attempt.observation
         if seen.is_established:
             self.seconds.append(seen.seconds)
+        if seen.ending in _NO_ANSWER:
+            self.unanswered.add(door)
         return seen
 
     # -- requests
