@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 import sys
@@ -173,12 +174,35 @@ def readable_findings(places: Iterable[NamedPlace], service: Service) -> Iterato
 
 
 def _service(examined: Examined) -> Service:
-    """The account of the running parent; without a running proxy, that of this command."""
+    """The account of the running parent.
+
+    Without a running proxy it is that of the unit. Without a unit it is that of this command.
+    """
     if examined.running is not None:
         for one in running_processes(examined.running.status):
             return Service(one.user, one.groups)
-    user = os.geteuid()
-    return Service(user, (os.getegid(),), is_known=user == 0)
+    try:
+        account = pwd.getpwnam(_user_of_unit())
+    except KeyError:
+        user = os.geteuid()
+        return Service(user, (os.getegid(),), is_known=user == 0)
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    return Service(account.pw_uid, (account.pw_gid, *(one for one in groups if one != account.pw_gid)))
+
+
+def _user_of_unit() -> str:
+    """`User=` of plexigate.service with its drop-ins; empty without systemd or without the unit."""
+    systemctl = shutil.which("systemctl")
+    if systemctl is None:
+        return ""
+    command = [systemctl, "show", "--property=User", "--value", "plexigate.service"]
+    try:
+        done = subprocess.run(  # noqa: S603 - of the system
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_TRIAL_SECONDS, text=True
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _rights(examined: Examined) -> Iterator[Finding]:

@@ -150,3 +150,18 @@ def test_checks_use_the_account_of_the_running_proxy(tmp_path: Path) -> None:
     assert states(readable.look(mine)) == [("files", "ok")]
     gone = replace(examined, running=answering({"pid": 2**22 + 1, "workers": []}))
     assert states(readable.look(gone)) == [("files", "ok")]
+
+
+def test_service_that_does_not_run_has_the_user_of_its_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An administrator asks as root: a key that is given to root is lost for the service."""
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    site = Site.make(tmp_path)
+    examined = replace(NOTHING, configured=configured(site.write(site.minimal)))
+    os.chown(site.chat.key, 65_534, -1)
+    fake = made(tmp_path / "systemctl", 0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    answers = {"echo nobody": "ok", "echo": "warning", "echo nobody; exit 1": "warning", "echo no-such-user": "warning"}
+    for answer, expected in answers.items():
+        fake.write_text(f"#!/bin/sh\n[ \"$*\" = 'show --property=User --value plexigate.service' ] || exit\n{answer}\n")
+        assert ("identity.chat.key", expected) in states(FILE_RIGHTS[0].look(examined)), answer
