@@ -61,7 +61,7 @@ def examine(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help="The configuration, in TOML. Default: that of the running proxy.", show_default=False
+            metavar="FILE", help="The configuration, in TOML. Default: that of the running proxy.", show_default=False
         ),
     ] = None,
     socket: Annotated[

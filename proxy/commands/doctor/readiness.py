@@ -19,7 +19,7 @@ _MOST_DAYS: Final = 30
 
 def readiness(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The configuration, in TOML.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)
     ] = None,
     socket: Annotated[
         Path | None,

@@ -18,7 +18,7 @@ _FILE_COLUMNS: Final = 120
 
 def standards(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The configuration, in TOML.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)
     ] = None,
     socket: Annotated[
         Path | None,
