@@ -18,7 +18,7 @@ from proxy.observe.counters import Counters
 from proxy.observe.readiness import READY, NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import ListenerFacts, Scrape, TokenScrape
 from tests.browser.devtools import Browser, Tab, chromium
-from tests.fakes_admin import DAY, DOWN, FakeControl, fed, host_of, scrape, server, worker
+from tests.fakes_admin import DAY, DOWN, NOW, FakeControl, fed, host_of, scrape, server, worker
 
 pytestmark = pytest.mark.paced
 
@@ -157,6 +157,21 @@ async def audited(scene: Scene, tab: Tab) -> None:
             await scene.look(tab, scheme=scheme, width=width)
             await tab.evaluate("new Promise((yes) => requestAnimationFrame(() => requestAnimationFrame(yes)))")
             assert await tab.evaluate(AUDIT) == [], (scheme, width)
+
+
+async def test_hundreds_of_certificates_stay_readable(tmp_path: Path) -> None:
+    first = scrape().certificates[0]
+    many = [
+        replace(first, identity=f"identity-{n}", begins_at=NOW - DAY, expires_at=NOW + n * DAY) for n in range(1, 201)
+    ]
+    async with shown(tmp_path, replace(scrape(), certificates=many)) as scene:
+        tab = await scene.open(width=360)
+        bars = await tab.evaluate("document.getElementById('timeline').innerText")
+        assert ("identity-20" in bars, "identity-21" in bars) == (True, False)
+        assert "The table has 80 more." in bars
+        table = await tab.evaluate("document.getElementById('certificates-table').innerText")
+        assert ("identity-21" in table, "101 more are not shown." in table) == (True, True)
+        assert await tab.evaluate(AUDIT) == []
 
 
 async def test_hostile_text_stays_text(tmp_path: Path) -> None:

@@ -126,12 +126,14 @@ def _token(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _servers(upstreams: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each server. If not all have room, those that are not up come first."""
     kept = ("server", "states", "open", "idle", "waiting", "requests", "failures", "websockets")
-    return [
+    rows = [
         {"upstream": upstream["name"], **{name: server.get(name) for name in kept}}
         for upstream in upstreams
         for server in upstream["servers"]
     ]
+    return sorted(rows, key=lambda one: one["states"].keys() == {"up"}) if len(rows) > _MOST_ROWS else rows
 
 
 def _listener(one: Mapping[str, Any]) -> dict[str, Any]:

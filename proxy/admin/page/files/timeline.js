@@ -35,11 +35,16 @@ function bar(one, now) {
   return picture;
 }
 
-/** @param {Object[]} rows @param {number} now @returns {HTMLElement} */
+// More bars are no picture any more: the table below has them all.
+const MOST_BARS = 20;
+
+/** @param {Object[]} rows the first to expire first @param {number} now @returns {HTMLElement} */
 export function timeline(rows, now) {
-  return html("ul", { class: "timeline" }, ...rows.filter((one) => one.expires_at).map((one) =>
+  const drawn = rows.filter((one) => one.expires_at);
+  const rest = drawn.length - MOST_BARS;
+  return html("ul", { class: "timeline" }, ...drawn.slice(0, MOST_BARS).map((one) =>
     html("li", {},
       html("span", { class: "who" }, one.identity, html("small", {}, `${one.credential}, ${leftOf(one, now)}`)),
       html("div", {}, bar(one, now), html("small", { class: "note" }, `${one.begins_at ? moment(one.begins_at) : "–"} → ${moment(one.expires_at)}${one.next_at ? `, ◆ next rotation ${moment(one.next_at)}` : ", from a file: it does not rotate by itself"}`))),
-  ));
+  ), rest > 0 ? html("li", { class: "note" }, `These expire first. The table has ${rest} more.`) : null);
 }

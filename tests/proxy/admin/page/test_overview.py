@@ -100,3 +100,11 @@ def test_readiness_is_one_sentence(readiness: Readiness, sentence: str) -> None:
     found = overview(replace(scrape(), readiness=readiness), History(), [], "compiled")["readiness"]
     assert found["sentence"] == sentence
     assert found["ready"] == readiness.is_ready
+
+
+def test_servers_in_trouble_come_first_where_not_all_have_room() -> None:
+    servers = [server(f"http://10.0.1.{number}:8000") for number in range(120)]
+    servers += [server("http://10.0.2.1:8000", "down")]
+    found = overview(scrape(worker(0, fed(), servers)), History(), [], "compiled")["upstreams"]
+    assert (len(found["rows"]), found["more"]) == (100, 21)
+    assert [one["server"] for one in found["rows"][:2]] == ["http://10.0.2.1:8000", "http://10.0.1.0:8000"]
