@@ -125,6 +125,16 @@ async def test_page_is_live_and_loads_nothing_else(tmp_path: Path) -> None:
 
         await tab.evaluate("document.getElementById('span-3').click()")
         await tab.wait_until(f"{rows} === 1")
+        # the clock of the machine is set back: the plots go on from there
+        now = scene.control.answer.now
+        scene.passes(-3_600.0, 10)
+        await scene.browser.event(tab.session, "Page.loadEventFired")
+        await tab.wait_until("document.querySelector('.live.on')")
+        await tab.evaluate("document.querySelectorAll('#traffic-plots summary')[0].click()")
+        assert await tab.evaluate(rows) == 0
+        scene.passes(10.0, 11)
+        await tab.wait_until(f"{rows} === 1")
+        assert scene.control.history.latest_at == now - 3_590.0
         asked = {
             event.params["request"]["url"].removeprefix(scene.url).partition("?")[0]
             for event in scene.browser._events

@@ -11,6 +11,7 @@ import { showTiles } from "./tiles.js";
 const SPANS = [["15 min", 900], ["1 h", 3600], ["6 h", 21600], ["24 h", 86400]];
 const SHORTEST = 120;
 const DAY_EVERY_MS = 60000;
+const SET_BACK = 11; // the history begins anew when the clock was set back by more than ten seconds
 
 const state = {};
 const history = { hour: noSamples(), day: noSamples() };
@@ -73,7 +74,8 @@ async function begin() {
     (changed) => {
       const isFirst = !state.proxy;
       const isAnother = !isFirst && changed.proxy && changed.proxy.started_at !== state.proxy.started_at;
-      if (isAnother) return location.reload(); // a new process: perhaps with another page, and its history begins anew
+      const isSetBack = !isFirst && state.proxy.now - changed.proxy?.now > SET_BACK;
+      if (isAnother || isSetBack) return location.reload(); // the history begins anew; and a new process has perhaps another page
       Object.assign(state, changed);
       showSections(state, Object.keys(changed));
       if (isFirst) draw();

@@ -24,7 +24,7 @@ function showReadiness({ readiness, proxy, alerts }) {
   byId("reasons").replaceChildren(...(several.length > 1 ? several.map((one) => html("li", {}, `${one.subject} ${one.name} ${one.detail}`)) : []));
   const reloads = Object.entries(proxy.reloads).map(([result, times]) => `${times} ${result}`).join(", ");
   const facts = [
-    ["Version", proxy.version], ["Up for", age(proxy.now - proxy.started_at)], ["Configuration", `${age(proxy.now - proxy.configured_at)} old, generation ${proxy.generation}`],
+    ["State of", moment(proxy.now)], ["Version", proxy.version], ["Up for", age(proxy.now - proxy.started_at)], ["Configuration", `${age(proxy.now - proxy.configured_at)} old, generation ${proxy.generation}`],
     ["Reloads", reloads || "none"], ["Hot path", proxy.hot_path], ["Workers replaced", count(proxy.restarts)], ["Alerts", count(alerts.rows.length + alerts.more)],
   ];
   byId("facts").replaceChildren(...facts.map(([name, value]) => html("span", {}, `${name} `, html("b", {}, value))));
