@@ -15,7 +15,15 @@ from config.schema import CredentialConfig
 ROOT = Path(__file__).parents[2]
 DEBIAN = ROOT / "debian"
 RULES = (DEBIAN / "rules").read_text()
-SCRIPTS = ("plexigate.postinst", "plexigate.prerm", "plexigate.postrm", "plexigate.sh", "tidy.sh", "tests/smoke")
+SCRIPTS = (
+    "plexigate.postinst",
+    "plexigate.prerm",
+    "plexigate.postrm",
+    "plexigate.sh",
+    "tidy.sh",
+    "check.sh",
+    "tests/smoke",
+)
 
 
 @pytest.fixture(scope="module")
@@ -165,14 +173,16 @@ class TestConfiguring:
             "stopped": "0",
         }.items():
             (tmp_path / name).write_text(text)
-        script = (DEBIAN / "plexigate.postinst").read_text()
-        for before, after in (
-            ("/usr/lib/plexigate", "lib"),
-            ("/run/systemd/system", "system"),
-            ("/run/credentials/plexigate.service", "credentials"),
-        ):
-            script = script.replace(before, str(tmp_path / after))
-        (tmp_path / "postinst").write_text(script)
+        for source, name in (("plexigate.postinst", "postinst"), ("check.sh", "lib/check")):
+            script = (DEBIAN / source).read_text()
+            for before, after in (
+                ("/usr/lib/plexigate", "lib"),
+                ("/run/systemd/system", "system"),
+                ("/run/credentials/plexigate.service", "credentials"),
+            ):
+                script = script.replace(before, str(tmp_path / after))
+            (tmp_path / name).write_text(script)
+            (tmp_path / name).chmod(0o755)
         return tmp_path
 
     @staticmethod
@@ -225,6 +235,16 @@ class TestConfiguring:
         calls, said = self.configure(world, "configure", "", stopped="3")
         assert "not started yet" in said
         assert not [call for call in calls if "restart" in call]
+
+    def test_an_administrator_checks_without_systemd_too(self, world: Path) -> None:
+        (world / "system").rmdir()
+        environment = {"PATH": f"{world / 'bin'}:/usr/bin:/bin", "world": str(world)}
+        (world / "bin" / "id").write_text("#!/bin/sh\necho 7\n")
+        (world / "bin" / "id").chmod(0o755)
+        subprocess.run([world / "lib" / "check", "other.toml"], env=environment, check=True, timeout=20)
+        first, second = (world / "calls").read_text().splitlines()
+        assert first.startswith("setpriv --reuid=plexigate --regid=7 --init-groups --reset-env ")
+        assert second == "plexigate check other.toml"
 
     @pytest.mark.parametrize("arguments", [("abort-upgrade", "2.0"), ("abort-remove",)])
     def test_an_aborted_change_restarts_nothing(self, world: Path, arguments: tuple[str, ...]) -> None:
