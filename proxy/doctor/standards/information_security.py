@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
+from config.client_certificates import ClientCertificateMode
 from config.schema import Config
 from proxy.doctor.standards.assessment import Assessment, Clause
 from proxy.doctor.standards.facts import RUNNING, StandardFacts
@@ -36,7 +37,7 @@ def iso_27001(facts: StandardFacts) -> Iterator[Assessment]:
 
 
 def _configuration_management(facts: StandardFacts) -> Assessment:
-    clause = Clause("A.8.9", "The configuration in use is the one that is documented.", RUNNING)
+    clause = Clause("A.8.9", "The configuration in use is the one that its file has.", RUNNING)
     told = None if facts.status is None else facts.status.get("configuration")
     if told is None or facts.digest is None:
         return clause.not_known("a running proxy and its configuration are needed", "plexigate doctor standards FILE")
@@ -48,7 +49,7 @@ def _configuration_management(facts: StandardFacts) -> Assessment:
 
 
 def _authentication_information(config: Config) -> Assessment:
-    clause = Clause("A.5.17", "Secrets for authentication are managed, and not in configurations.", "[hsm.token.NAME]")
+    clause = Clause("A.5.17", "Secrets for authentication are kept out of configurations.", "[hsm.token.NAME]")
     if config.hsm is None:
         return clause.not_known("no token, so no PIN; keys are in files", _ORGANISATION)
     return clause.met(
@@ -58,10 +59,16 @@ def _authentication_information(config: Config) -> Assessment:
 
 def _secure_authentication(config: Config) -> Assessment:
     clause = Clause("A.8.5", "Access is authenticated securely, by the sensitivity of what is behind.", "identity.NAME")
-    asking = [name for name, one in config.identity.items() if one.client_certificates]
-    if asking:
-        return clause.met(f"client certificates: {', '.join(asking)}")
-    return clause.not_known("no identity asks for client certificates: the application authenticates", _ORGANISATION)
+    demanding = [
+        name
+        for name, one in config.identity.items()
+        if one.client_certificates and one.client_certificates.mode is ClientCertificateMode.REQUIRE
+    ]
+    others = [name for name in config.identity if name not in demanding]
+    if not others:
+        return clause.met(f"client certificates are required: {', '.join(demanding)}")
+    found = f"{', '.join(others)} can be used without a client certificate: the application authenticates"
+    return clause.not_known(found, _ORGANISATION)
 
 
 def _logging(config: Config) -> Assessment:
@@ -107,7 +114,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _services(facts: StandardFacts) -> Assessment:
-    clause = Clause("A.8.21", "Network services have security mechanisms that are known and checked.", RUNNING)
+    clause = Clause("A.8.21", "The security mechanisms of network services are identified.", RUNNING)
     listeners = facts.listeners()
     if not listeners:
         return clause.not_known("no listener with TLS could be read", "the running proxy, or the configuration")

@@ -58,7 +58,12 @@ def test_secrets(tmp_path: Path, expected: Conformity, *, has_token: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("", NOT_KNOWN), ('[identity.chat.client_certificates]\nca = "ca.pem"\n', MET)]
+    ("text", "expected"),
+    [
+        ("", NOT_KNOWN),
+        ('[identity.chat.client_certificates]\nca = "ca.pem"\n', MET),
+        ('[identity.chat.client_certificates]\nca = "ca.pem"\nmode = "optional"\n', NOT_KNOWN),
+    ],
 )
 def test_authentication(tmp_path: Path, text: str, expected: Conformity) -> None:
     assert verdict(iso_27001(facts(configuration(tmp_path, text))), "A.8.5") is expected
