@@ -13,6 +13,7 @@ from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.processes import PROC
 from proxy.net.bound_socket import bind_fault, bound_socket
 
+_OUR_NAME: Final = "plexigate"
 _PORTS: Final = Judge("ports")
 
 
@@ -27,6 +28,11 @@ class PortHolder:
     def is_hidden(self) -> bool:
         """Whether this user may not see it."""
         return self.name is None
+
+    @property
+    def is_plexigate(self) -> bool:
+        """Whether it is a proxy like this one."""
+        return self.name == _OUR_NAME
 
     def __str__(self) -> str:
         return "a program that this user may not see" if self.name is None else f"{self.name} (process {self.pid})"
@@ -84,6 +90,13 @@ def port_finding(key: str, bind: Bind, running: frozenset[Bind] | None, proc: Pa
         if running is None and any(one.is_hidden for one in there):
             found = "in use, perhaps by the proxy: this user may not see which program listens there"
             return _PORTS.unknown(subject, found, "Run the doctor as root, or as the user of the service.")
+        if running is None and any(one.is_plexigate for one in there):
+            found = f"{', '.join(map(str, there))} listens there, and no proxy answers on the admin socket of this file"
+            remedy = (
+                "If it serves by this file, look at its log, or name its socket: --socket PATH. Else stop it, or choose "
+                "another port."
+            )
+            return _PORTS.warning(subject, found, remedy)
         names = ", ".join(map(str, there)) or "a program in another network namespace"
         kind = "another program has it" if running is None else "the running proxy does not have it"
         return _PORTS.failure(

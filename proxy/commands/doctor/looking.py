@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from config.loaded import LoadedConfig
 from config.loader import survey
@@ -11,6 +11,9 @@ from config.problems import ConfigError
 from proxy.admin.client import AdminAbsent, AdminRefused, AdminSilent, AdminUnreachable, UnixAdminClient, connect
 from proxy.doctor.checkup import AnsweringProxy, Examined
 from proxy.doctor.finding import State
+
+_SECONDS: Final = 10.0
+"""For an answer on the admin socket: a proxy that is silent leaves time for the other checks."""
 
 
 def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]) -> Examined:
@@ -61,6 +64,6 @@ def configuration(file: Path) -> LoadedConfig:
 
 def _answering(client: UnixAdminClient) -> AnsweringProxy:
     def ask(path: str) -> dict[str, Any]:
-        return client.agreed(client.get(path))
+        return client.agreed(client.get(path, _SECONDS))
 
     return AnsweringProxy(ask("/status"), ask)

@@ -48,6 +48,13 @@ def test_port_whose_program_is_hidden_may_be_that_of_the_proxy(taken: Bind, monk
     assert port_finding("x", taken, frozenset()).state == "failure", "the running proxy does not have it"
 
 
+def test_port_of_a_proxy_that_does_not_answer(taken: Bind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "holders", lambda *_: [PortHolder("plexigate", 7), PortHolder("python3", 8)])
+    finding = port_finding("x", taken, None)
+    assert (finding.state, "--socket" in finding.remedy) == ("warning", True)
+    assert port_finding("x", taken, frozenset()).state == "failure", "another proxy has it than the running one"
+
+
 def test_free_address_is_right_only_when_nothing_runs() -> None:
     bind = free()
     assert port_finding("x", bind, None).state == "ok"

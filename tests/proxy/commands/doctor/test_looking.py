@@ -6,12 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from config.problems import ConfigError
-from proxy.admin.client import AdminSilent, UnixAdminClient
+from proxy.commands.doctor import looking
 from proxy.commands.doctor.looking import examined
 from proxy.doctor.finding import State
 from tests.configurations import Site
@@ -51,11 +51,13 @@ def test_weight_of_an_absence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "file").touch()
     assert examined(None, tmp_path / "file/admin.sock", lambda: NOON).absence_state is State.UNKNOWN
 
-    def silent(*_: object) -> NoReturn:
-        raise AdminSilent("admin.sock", "no answer within 5 s", "is Plexigate stopped?")
-
-    monkeypatch.setattr(UnixAdminClient, "get", silent)
-    assert examined(None, tmp_path / "admin.sock", lambda: NOON).absence_state is State.FAILURE
+    monkeypatch.setattr(looking, "_SECONDS", 0.05)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "admin.sock"))
+        silent.listen()
+        found = examined(None, tmp_path / "admin.sock", lambda: NOON)
+    assert found.absence_state is State.FAILURE
+    assert "no answer within 0.05 s" in found.absence
 
 
 def test_without_a_file_there_is_no_configuration(tmp_path: Path) -> None:
