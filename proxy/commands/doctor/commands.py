@@ -1,6 +1,7 @@
 """The command `plexigate doctor`, and the group that its further commands hang on."""
 
 import json
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +39,7 @@ app = typer.Typer(
     name="doctor",
     cls=_ExaminesByDefault,
     help="Find what is wrong, and what to do about it: plexigate doctor \\[FILE].",
-    epilog="Example: plexigate doctor /etc/plexigate/plexigate.toml. It is short for plexigate doctor examine FILE, which has the options.",
+    epilog="Example: plexigate doctor /etc/plexigate/plexigate.toml --all. It is short for plexigate doctor examine FILE --all. The options --all, --json, --strict, --socket and --cbom are those of examine: plexigate doctor examine --help.",
     add_completion=False,
     rich_markup_mode="rich",
 )
@@ -92,6 +93,7 @@ def examine(
     from proxy.doctor import examining, report
     from proxy.supervisor.secrets.safe import now_in_utc
 
+    began = time.monotonic()
     try:
         looked_at = examined(file, socket, now_in_utc)
     except ConfigError as error:
@@ -108,7 +110,8 @@ def examine(
         def progress(names: Sequence[str]) -> None:
             shown.update(f"looking at {', '.join(names)}")
 
-        results = examining.examine(checkups(), looked_at, progress)
+        left = examining.ALL_SECONDS - (time.monotonic() - began)  # a silent proxy has cost some
+        results = examining.examine(checkups(), looked_at, progress, left)
     if as_json:
         typer.echo(json.dumps(report.document(results, looked_at, version("plexigate"), now_in_utc()), indent=2))
     else:
