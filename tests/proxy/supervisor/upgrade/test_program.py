@@ -51,7 +51,7 @@ class TestStart:
         found = self.of(monkeypatch, ["python3", "-P", "-m", "proxy.commands.start"], ["run", "x.toml"])
         assert found.program == (sys.executable, "-P", "-m", "proxy.commands.start")
 
-    @pytest.mark.parametrize(("pid", "has"), [(str(os.getpid()), True), ("1", False)])
+    @pytest.mark.parametrize(("pid", "has"), [(str(os.getpid()), True), ("1", False)], ids=["own", "another"])
     def test_signs_of_life_are_due_if_they_were_due_here(self, pid: str, *, has: bool) -> None:
         found = StartCommand.of_this_process({"WATCHDOG_PID": pid, "WATCHDOG_USEC": "5"}).environment
         assert found == ({"WATCHDOG_USEC": "5"} if has else {})
