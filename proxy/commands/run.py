@@ -90,6 +90,8 @@ def _serve(file: Path, log_format: LogFormat | None, start: StartCommand, succes
         from proxy.commands.check import check
 
         raise ConfigError(check(file)) from None  # reports all problems, not only the first
+    if succession is not None:
+        succession.predecessor.step("configured")
     safe.trail.open(edition.loaded.file, edition.loaded.config.audit, edition.loaded.config.hsm)
     target = LogTarget(
         edition.loaded.file, edition.loaded.config.log, edition.loaded.config.limits.log_queue_lines, log_format
@@ -123,6 +125,8 @@ async def _supervise(
     loop = asyncio.get_running_loop()
     if succession is not None:
         notifier.is_silent = True  # until the older process has left
+        # Workers inherit it. What failed before is in the report of the older process.
+        succession.handed.report_to_standard_error()
         inherited += succession.handed.listening()
     sockets = ListeningSockets(inherited, store)
     sockets.is_shared = succession is not None
@@ -146,6 +150,7 @@ async def _supervise(
             admin,
             supervisor.control.upgrade,
             supervisor.crew,
+            supervisor.stopping,
             notifier,
             reporting.tell,
         )

@@ -90,6 +90,8 @@ def _line(step: Mapping[str, Any]) -> str:
             return f"Started {program}, process {pid}."
         case {"step": "greeted", "version": version, "sockets": sockets}:
             return f"It is version {version}, and has the {sockets} listening sockets."
+        case {"step": "configured"}:
+            return "It has read the configuration."
         case {"step": "ready"}:
             return "Its workers are ready."
         case {"step": "serving", "workers": workers}:

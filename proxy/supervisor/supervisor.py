@@ -78,7 +78,7 @@ class Supervisor:
         """
         safe = safe or Safe(now_in_utc)
         self._loop = loop
-        self._stopping = Stopping()
+        self.stopping: Final = Stopping()
         self.phase: str | None = "has not begun to serve: it starts"
         self.reporting: Final = Reporting(log)
         tell = self.reporting.tell
@@ -202,15 +202,17 @@ class Supervisor:
         for name, address in self.crew.sockets.unused:
             self.reporting.tell(SocketUnused(name, address))
         self.announcements.started()
-        if takeover is not None and takeover.wants_reload:
-            self._tasks.start(self.reloads.reload_by("SIGHUP"))
+        if takeover is not None:
+            self._tasks.start(self._log.reopen())  # a rotation of the log has reached only the older process
+            if takeover.wants_reload:
+                self._tasks.start(self.reloads.reload_by("SIGHUP"))
 
     async def run(self, watchdog_seconds: float | None) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends the drain.
 
         SIGHUP reloads. SIGUSR1 reopens the log. After an upgrade this process leaves at once.
         """
-        self._stopping.listen(self._loop)
+        self.stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reloads.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
         for work in (*self._secrets, self.alerting.run, self.crew.adopting.run):
@@ -232,7 +234,7 @@ class Supervisor:
         """Wait for a signal, or for the end of an upgrade. A signal abandons an upgrade."""
         upgrade = self.control.upgrade
         waiting = {
-            self._loop.create_task(self._stopping.wait_for_first()),
+            self._loop.create_task(self.stopping.wait_for_first()),
             self._loop.create_task(upgrade.done.wait()),
         }
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -243,7 +245,7 @@ class Supervisor:
     async def _leave(self) -> None:
         """Leave everything to the process that has taken over."""
         successor = self.control.upgrade.leave(self.announcements.main_process)
-        if self._stopping.is_asked:
+        if self.stopping.is_asked:
             os.kill(successor, signal.SIGTERM)  # the signal came too late to stop the upgrade
         await self.crew.fleet.let_go()
 
@@ -252,7 +254,7 @@ class Supervisor:
         # queues of their sockets and close them too.
         self.crew.sockets.close()
         ending = self._loop.create_task(self.crew.fleet.end())
-        impatience = self._loop.create_task(self._stopping.wait_for_second())
+        impatience = self._loop.create_task(self.stopping.wait_for_second())
         await asyncio.wait({ending, impatience}, return_when=asyncio.FIRST_COMPLETED)
         if not ending.done():
             await self.crew.fleet.end_now()

@@ -33,6 +33,8 @@ class Predecessor:
         self._wire = wire
         self.workers: tuple[int, ...] = ()
         """The workers that it leaves, by their process ids."""
+        self.has_left_state = False
+        """Whether the state was given to this process. The older one leaves at once then."""
         self.wants_reload = False
         """Whether it was asked for a reload that it leaves to this process."""
 
@@ -54,10 +56,13 @@ class Predecessor:
     def greet(self) -> tuple[HandedState, Handed]:
         """Say who this is, and take what is handed over.
 
-        Raises `WireBroken` or `handover.HandoverUnreadable`.
+        Raises `GivenBack`, `WireBroken` or `handover.HandoverUnreadable`.
         """
         self._wire.say("hello", {"protocol": PROTOCOL, "version": version("plexigate"), "pid": os.getpid()})
-        return handover.read(self._wire.hear())
+        said = self._wire.hear()
+        if said.kind == "give back":
+            raise GivenBack
+        return handover.read(said)
 
     def step(self, text: str) -> None:
         """Tell what has been done."""
@@ -97,6 +102,7 @@ class Predecessor:
                 case "keep":
                     found = said.body.get("workers", ())
                     self.workers = tuple(one for one in found if isinstance(one, int))
+                    self.has_left_state = True
                     self._wire.say("kept")
                     return await self._is_left(loop)
                 case _:
@@ -104,11 +110,10 @@ class Predecessor:
 
     async def _is_left(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait until the service manager knows that this is the main process."""
-        with contextlib.suppress(WireBroken):  # it has left everything already
-            said = await self._wire.heard(loop)
-            if said.kind != "main":
-                raise GivenBack
-            self.wants_reload = bool(said.body.get("reload"))
+        said = await self._wire.heard(loop)
+        if said.kind != "main":
+            raise GivenBack
+        self.wants_reload = bool(said.body.get("reload"))
 
     def close(self) -> None:
         """Close the wire."""

@@ -16,6 +16,7 @@ from proxy.observe.events.upgrades import UpgradeTakenOver
 from proxy.processes.systemd import Notifier
 from proxy.processes.upgrade_wire import WireBroken
 from proxy.supervisor.crew import Crew
+from proxy.supervisor.stopping import Stopping
 from proxy.supervisor.upgrade.handover import Handed
 from proxy.supervisor.upgrade.predecessor import GivenBack, Predecessor
 from proxy.supervisor.upgrade.upgrading import Upgrading
@@ -45,6 +46,7 @@ class UpgradeTakeover:
         doors: InheritingDoors,
         upgrading: Upgrading,
         crew: Crew,
+        stopping: Stopping,
         notifier: Notifier,
         tell: Tell,
     ) -> None:
@@ -54,35 +56,41 @@ class UpgradeTakeover:
         self._doors = doors
         self._upgrading = upgrading
         self._crew = crew
+        self._stopping = stopping
         self._notifier = notifier
         self._tell = tell
-        self._asked_to_end = asyncio.Event()
+        self._is_reload_asked = False
 
     @property
     def wants_reload(self) -> bool:
-        """Whether the older process leaves a reload to this one."""
-        return self._predecessor.wants_reload
+        """Whether the older process leaves a reload to this one, or this one was asked for one."""
+        return self._predecessor.wants_reload or self._is_reload_asked
 
     async def take(self) -> None:
         """Wait for the order to serve. Raises `GivenBack` or `AdminSocketError`."""
         loop = asyncio.get_running_loop()
         await self._predecessor.may_take(loop)
-        loop.add_signal_handler(signal.SIGTERM, self._asked_to_end.set)
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.asked)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_asked)
         self._upgrading.hold("this process is taking over in an upgrade")
         await self._doors.start(self._handed.admin)
+
+    def _reload_asked(self) -> None:
+        self._is_reload_asked = True
 
     async def prove(self) -> None:
         """Serve beside the older process until it leaves. Raises `GivenBack`."""
         loop = asyncio.get_running_loop()
-        proof, end = loop.create_task(self._prove(loop)), loop.create_task(self._asked_to_end.wait())
+        proof, end = loop.create_task(self._prove(loop)), loop.create_task(self._stopping.wait_for_first())
         try:
             await asyncio.wait({proof, end}, return_when=asyncio.FIRST_COMPLETED)
-            if not proof.done():
+            if not proof.done() and not self._predecessor.has_left_state:
                 raise GivenBack
-            proof.result()
+            await proof  # a signal after the state has come: this process ends as every other one
         finally:
             proof.cancel()
             end.cancel()
+        self._stopping.listen(loop)
         self._owns_everything()
 
     async def _prove(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -95,7 +103,6 @@ class UpgradeTakeover:
                 raise GivenBack from None
 
     def _owns_everything(self) -> None:
-        self._handed.report_to_standard_error()
         self._handed.close()
         self._predecessor.close()
         self._doors.own()

@@ -67,6 +67,8 @@ class UpgradeTimes:
     """Between two questions whether it serves."""
     answer: float = 5.0
     """For its answers. A busy machine alone delays none for so long."""
+    rest: float = 15.0
+    """At the end, for a worker that starts in this process."""
     end: float = 5.0
     """For a new process that failed to let go of its clients."""
 
@@ -132,7 +134,6 @@ class Upgrading:
         command = self._command(program)
         self._reloading.standstill.begin(_UNDER_WAY)
         self._idle.clear()
-        self._stop_reason = None
         steps: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._tasks.start(self._run(command, seconds or self.times.ready, steps.put_nowait))
         while True:
@@ -142,6 +143,8 @@ class Upgrading:
                 return
 
     def _command(self, program: str | None) -> StartCommand:
+        if self._stop_reason is not None:
+            raise CommandRefused(409, f"{self._stop_reason}, and ends")
         if (reason := self.why_nothing_changes) is not None:
             raise CommandRefused(409, f"{reason}: there is one at a time")
         one = self._replaceable
@@ -159,7 +162,7 @@ class Upgrading:
             raise CommandRefused(403, f"the program {error}") from None
 
     async def stop(self, reason: str) -> None:
-        """Abandon an upgrade that is under way, and wait until that is done."""
+        """Abandon an upgrade that is under way, and wait until that is done. Later ones are refused."""
         self._stop_reason = reason
         if self._successor is not None:
             self._successor.stop(reason)
@@ -227,14 +230,27 @@ class Upgrading:
         """Wait for changes that are under way."""
         self._rotating.is_resting = True
         while self._rotating.is_busy:
-            if self._stop_reason is not None:
-                raise UpgradeAbandoned(self._stop_reason)
-            if self._loop.time() >= ends_at:
-                raise UpgradeAbandoned("a certificate is being rotated: plexigate certs list tells which one")
+            self._abandon_after(ends_at, "a certificate is being rotated: plexigate certs list tells which one")
             await asyncio.sleep(_LOOK_SECONDS)
-        async with self._reloading.editing:
-            pass
+        await self._hold_editing(ends_at)
+        self._reloading.editing.release()
         await self._crew.adopting.keep()  # the new process begins with what is on disk
+
+    async def _hold_editing(self, ends_at: float) -> None:
+        """Wait for a reload, or for the start of a worker. Each takes `reload_seconds` at most."""
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._reloading.editing.acquire()
+                    return
+            except TimeoutError:
+                self._abandon_after(ends_at, "a reload or the start of a worker has not ended, see the log")
+
+    def _abandon_after(self, ends_at: float, reason: str) -> None:
+        if self._stop_reason is not None:
+            raise UpgradeAbandoned(self._stop_reason)
+        if self._loop.time() >= ends_at:
+            raise UpgradeAbandoned(reason)
 
     def _started(self, command: StartCommand, show: Callable[[dict[str, Any]], None]) -> Successor:
         self._successor = successor = Successor(self._loop, command)
@@ -292,7 +308,7 @@ class Upgrading:
 
     async def _kept(self, successor: Successor, undone: contextlib.AsyncExitStack) -> None:
         """Leave the state to the new process."""
-        await self._reloading.editing.acquire()
+        await self._hold_editing(self._loop.time() + self.times.rest)
         undone.callback(self._reloading.editing.release)
         workers = await self._crew.fleet.scrape(_SCRAPE_SECONDS)
         successor.say("keep", {"workers": [one.pid for one in workers]})

@@ -18,7 +18,8 @@ PROBLEM = Problem("/etc/plexigate.toml", "identity.chat.key", '"chat.key", which
 STEPS: list[dict[str, Any]] = [
     {"step": "started", "program": "/opt/plexigate/bin/plexigate", "pid": 4343},
     {"step": "greeted", "version": "0.2.0", "sockets": 4},
-    {"step": "the configuration is read"},
+    {"step": "configured"},
+    {"step": "a step of a later version"},
     {"step": "ready"},
     {"step": "serving", "workers": 2},
 ]
@@ -57,7 +58,8 @@ def test_each_step_is_a_line() -> None:
     assert result.output.splitlines() == [
         "Started /opt/plexigate/bin/plexigate, process 4343.",
         "It is version 0.2.0, and has the 4 listening sockets.",
-        "the configuration is read",
+        "It has read the configuration.",
+        "a step of a later version",
         "Its workers are ready.",
         "Its 2 workers accept connections; the old ones accept no more.",
         "Upgraded: version 0.2.0 serves, process 4343. The old workers finish their connections.",

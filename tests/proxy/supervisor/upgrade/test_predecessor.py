@@ -78,6 +78,15 @@ class TestBeginning:
             predecessor.greet()
         predecessor.close()
 
+    def test_it_is_not_wanted(self) -> None:
+        older, theirs = pair()
+        predecessor = Predecessor(UpgradeWire(theirs))
+        older.say("give back")
+        with pytest.raises(GivenBack):
+            predecessor.greet()
+        older.close()
+        predecessor.close()
+
 
 class TestTaking:
     """When all workers are ready."""
@@ -120,15 +129,16 @@ class TestProving:
         assert (talk.predecessor.workers, talk.predecessor.wants_reload) == ((7, 8), True)
         talk.close()
 
-    async def test_the_older_process_may_end_once_it_has_left_everything(self) -> None:
+    async def test_the_older_process_has_crashed_before_it_has_left_everything(self) -> None:
         talk = Talk()
         proving = talk.proven()
         talk.older.say("keep")
         assert await talk.heard() == ("serving", {"places": ["/run/admin.sock"], "workers": 2})
         assert await talk.heard() == ("kept", {})
         talk.older.close()
-        await proving
-        assert not talk.predecessor.wants_reload
+        with pytest.raises(WireBroken):
+            await proving
+        assert talk.predecessor.has_left_state
         talk.close()
 
     @pytest.mark.parametrize("before", [[], ["keep"]])

@@ -13,11 +13,13 @@ import pytest
 from proxy.observe.events.event import Event
 from proxy.processes.systemd import Notifier
 from proxy.processes.upgrade_wire import UpgradeWire, pair
+from proxy.supervisor.stopping import Stopping
 from proxy.supervisor.upgrade.handover import Handed
 from proxy.supervisor.upgrade.predecessor import GivenBack, Predecessor
 from proxy.supervisor.upgrade.takeover import UpgradeTakeover
 from tests.configurations import Site
 from tests.proxy.supervisor.test_supervisor import Running, running, workers
+from tests.waiting import until_seen
 
 
 class Doors:
@@ -44,9 +46,17 @@ class Case:
         self.predecessor = Predecessor(UpgradeWire(theirs))
         self.notifier, self.doors, self.events = notifier, Doors(), list[Event]()
         self.crew, self.upgrading = run.supervisor.crew, run.supervisor.control.upgrade
+        self.stopping = Stopping()
         notifier.is_silent = self.crew.sockets.is_shared = True
         self.takeover = UpgradeTakeover(
-            self.predecessor, Handed([]), self.doors, self.upgrading, self.crew, notifier, self.events.append
+            self.predecessor,
+            Handed([]),
+            self.doors,
+            self.upgrading,
+            self.crew,
+            self.stopping,
+            notifier,
+            self.events.append,
         )
 
     async def heard(self) -> str:
@@ -74,7 +84,7 @@ async def taking(site: Site, directory: Path, notifier: Notifier | None = None) 
         finally:
             case.older.close()
             case.predecessor.close()
-            run.supervisor._stopping.listen(asyncio.get_running_loop())  # as `run` does after a takeover
+            run.supervisor.stopping.listen(asyncio.get_running_loop())  # as `run` does after a takeover
 
 
 async def test_it_owns_everything_when_the_older_process_has_left(site: Site, tmp_path: Path) -> None:
@@ -102,9 +112,14 @@ async def test_it_stays_when_the_older_process_has_crashed(site: Site, tmp_path:
         assert case.owns
 
 
-async def test_it_leaves_the_place_to_the_next_process_of_a_service_manager(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_kept", [False, True])
+async def test_it_leaves_the_place_to_the_next_process_of_a_service_manager(
+    site: Site, tmp_path: Path, *, has_kept: bool
+) -> None:
     async with taking(site, tmp_path, Notifier("/nowhere")) as case:
         await case.take()
+        if has_kept:
+            case.older.say("keep")
         case.older.close()
         with pytest.raises(GivenBack):
             await case.takeover.prove()
@@ -119,3 +134,31 @@ async def test_it_gives_back_when_it_is_asked_to_end(site: Site, tmp_path: Path)
         with pytest.raises(GivenBack):
             await proving
         assert not case.owns
+
+
+async def test_a_signal_after_the_state_has_come_ends_it_as_every_other_process(site: Site, tmp_path: Path) -> None:
+    async with taking(site, tmp_path) as case:
+        await case.take()
+        proving = asyncio.get_running_loop().create_task(case.takeover.prove())
+        case.older.say("keep")
+        assert [await case.heard(), await case.heard()] == ["serving", "kept"]
+        os.kill(os.getpid(), signal.SIGTERM)
+        await case.stopping.wait_for_first()
+        case.older.say("main")
+        await proving
+        assert case.owns
+        assert case.stopping.is_asked
+
+
+async def test_no_signal_is_lost_between_the_takeover_and_the_end_of_the_start(site: Site, tmp_path: Path) -> None:
+    async with taking(site, tmp_path) as case:
+        await case.take()
+        proving = asyncio.get_running_loop().create_task(case.takeover.prove())
+        case.older.say("keep")
+        case.older.say("main")
+        await proving
+        assert not case.takeover.wants_reload
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until_seen(lambda: case.takeover.wants_reload)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await case.stopping.wait_for_first()

@@ -156,13 +156,37 @@ async def test_a_rotation_under_way_is_waited_for(site: Site, tmp_path: Path) ->
         steps = await steps_of(upgrading, 0.3)
         assert steps[-1]["reason"] == "a certificate is being rotated: plexigate certs list tells which one"
         await accepts(run, doors)
+        run.supervisor.rotating._busy.clear()
+        assert (await steps_of(upgrading))[-1]["reason"] == "it ended with status 3"
+        run.supervisor.rotating._busy.add("ca")
         attempt = asyncio.get_running_loop().create_task(steps_of(upgrading))
         await until_seen(lambda: upgrading.why_nothing_changes)
         await upgrading.stop("the proxy was told to stop")
         assert (await attempt)[-1]["reason"] == "the proxy was told to stop"
         assert not run.supervisor.rotating.is_resting
         run.supervisor.rotating._busy.clear()
-        assert (await steps_of(upgrading))[-1]["reason"] == "it ended with status 3"
+
+
+async def test_a_reload_under_way_is_waited_for_but_not_for_ever(site: Site, tmp_path: Path) -> None:
+    async with running(site, tmp_path, workers(site, 1)) as run:
+        upgrading, doors = enabled(run, speaker(tmp_path, "new", "sys.exit(3)"))
+        await run.supervisor.crew.fleet.editing.acquire()
+        steps = await steps_of(upgrading, 0.3)
+        assert steps[-1]["reason"] == "a reload or the start of a worker has not ended, see the log"
+        await accepts(run, doors)
+        attempt = asyncio.get_running_loop().create_task(steps_of(upgrading))
+        await until_seen(lambda: upgrading.why_nothing_changes)
+        await upgrading.stop("the proxy was told to stop")
+        assert (await attempt)[-1]["reason"] == "the proxy was told to stop"
+        run.supervisor.crew.fleet.editing.release()
+
+
+async def test_a_proxy_that_drains_begins_no_upgrade(site: Site, tmp_path: Path) -> None:
+    async with running(site, tmp_path, workers(site, 1)) as run:
+        upgrading, _ = enabled(run, speaker(tmp_path, "new", "sys.exit(3)"))
+        await upgrading.stop("the proxy was told to stop")
+        with pytest.raises(CommandRefused, match="the proxy was told to stop, and ends"):
+            await anext(upgrading.upgrade(None, None))
 
 
 async def test_a_program_that_serves_gets_everything_and_this_process_ends(site: Site, tmp_path: Path) -> None:
