@@ -296,3 +296,27 @@ async def test_start_that_fails_leaves_nothing(site: Site, tmp_path: Path) -> No
     assert run.notifications() == []
     run.target.close(10)
     run.notified.close()
+
+
+class Takeover:
+    """An upgrade during which the log is rotated."""
+
+    wants_reload = False
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    async def take(self) -> None:
+        self.log.rename(self.log.with_suffix(".1"))
+
+    async def prove(self) -> None:
+        pass
+
+
+async def test_a_rotation_of_the_log_during_an_upgrade_reaches_the_new_process(site: Site, tmp_path: Path) -> None:
+    run = Running(site, tmp_path, workers(site, 1))
+    await run.supervisor.start(tuple, Takeover(run.log))
+    await until_seen(run.log.exists)
+    await run.supervisor.close()
+    run.target.close(10)
+    run.notified.close()
