@@ -162,7 +162,7 @@ class Upgrading:
             raise CommandRefused(403, f"the program {error}") from None
 
     async def stop(self, reason: str) -> None:
-        """Abandon an upgrade that is under way, and wait until that is done. Later ones are refused."""
+        """Abandon an upgrade that is under way, wait until that is done, and refuse later ones."""
         self._stop_reason = reason
         if self._successor is not None:
             self._successor.stop(reason)
