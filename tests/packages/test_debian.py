@@ -45,6 +45,16 @@ def test_scripts_are_plain_sh(name: str) -> None:
     subprocess.run(["dash", "-n", DEBIAN / name], check=True, timeout=20)
 
 
+def test_settings_of_the_user_do_not_change_what_is_built(tmp_path: Path) -> None:
+    shown = tmp_path / "shown"
+    shown.write_text(f"include {DEBIAN / 'rules'}\nshown:\n\t@env\n")
+    settings = {"PYTHONPATH": "/elsewhere", "PLEXIGATE_PURE": "1", "PATH": "/usr/bin:/bin"}
+    command = ["make", "-s", "-f", shown, "shown"]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=20, check=True)
+    assert "PIP_CONSTRAINT=" in done.stdout
+    assert not re.search("^(PYTHONPATH|PLEXIGATE_PURE)=", done.stdout, re.MULTILINE)
+
+
 def test_version_is_that_of_the_program() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (DEBIAN / "changelog").read_text().startswith(f"plexigate ({version}) ")
