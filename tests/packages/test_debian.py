@@ -49,7 +49,7 @@ def test_settings_of_the_user_do_not_change_what_is_built(tmp_path: Path) -> Non
     shown = tmp_path / "shown"
     shown.write_text(f"include {DEBIAN / 'rules'}\nshown:\n\t@env\n")
     settings = {"PYTHONPATH": "/elsewhere", "PLEXIGATE_PURE": "1", "PATH": "/usr/bin:/bin"}
-    command = ["make", "-s", "-f", shown, "shown"]
+    command = ["make", "-s", "-f", str(shown), "shown"]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=20, check=True)
     assert "PIP_CONSTRAINT=" in done.stdout
     assert not re.search("^(PYTHONPATH|PLEXIGATE_PURE)=", done.stdout, re.MULTILINE)
@@ -260,3 +260,16 @@ class TestConfiguring:
     def test_an_aborted_change_restarts_nothing(self, world: Path, arguments: tuple[str, ...]) -> None:
         calls, _ = self.configure(world, *arguments)
         assert calls == []
+
+    def test_a_removal_stops_the_service_before_its_files_go(self, world: Path) -> None:
+        (world / "lib" / "1.0-aaaaaaaa").mkdir()
+        script = (DEBIAN / "plexigate.prerm").read_text()
+        script = script.replace("/usr/lib/plexigate", str(world / "lib"))
+        (world / "prerm").write_text(script.replace("/run/systemd/system", str(world / "system")))
+        environment = {"PATH": f"{world / 'bin'}:/usr/bin:/bin", "world": str(world)}
+        for argument in ("upgrade", "remove"):
+            assert (world / "lib" / "1.0-aaaaaaaa").exists()
+            assert not (world / "calls").exists()
+            subprocess.run(["sh", world / "prerm", argument], env=environment, check=True, timeout=20)
+        assert (world / "calls").read_text() == "deb-systemd-invoke stop plexigate.socket plexigate.service\n"
+        assert not (world / "lib" / "1.0-aaaaaaaa").exists()
