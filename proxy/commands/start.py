@@ -17,7 +17,7 @@ def main() -> None:
     if "OPENSSL_CONF" in os.environ:
         environment = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
         # -P: do not import modules from the current directory
-        command = [sys.executable, "-P", "-m", "proxy.commands.start", *sys.argv[1:]]
+        command = [sys.executable, "-P", *_ourselves(), *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves
     with _quiet_interruption():
         try:
@@ -29,6 +29,12 @@ def main() -> None:
 
     with watched_output():
         app(prog_name="plexigate")
+
+
+def _ourselves() -> list[str]:
+    """The script by its path. An upgrade starts it again, perhaps by another interpreter."""
+    words = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
+    return words if len(words) == 1 and os.path.isfile(words[0]) else ["-m", "proxy.commands.start"]  # noqa: PTH113 - without an import
 
 
 @contextmanager

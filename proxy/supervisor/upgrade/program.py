@@ -54,8 +54,9 @@ class StartCommand:
         arguments = tuple(sys.argv[1:])
         words = sys.orig_argv[: len(sys.orig_argv) - len(arguments)]
         program: tuple[str, ...] = (sys.executable, *words[1:])
-        if len(words) == 2 and Path(words[1]).is_file():
-            program = (str(Path(words[1]).absolute()),)
+        named = [one for one in words[1:] if one != "-P"]  # as `commands.start` begins again
+        if len(named) == 1 and Path(named[0]).is_file():
+            program = (str(Path(named[0]).absolute()),)
         theirs = {name: value for name, value in environment.items() if name not in _OF_ONE_PROCESS}
         if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             theirs.pop("WATCHDOG_USEC", None)  # of another process

@@ -34,7 +34,18 @@ class Executed(Exception):
     """The process would be another one now."""
 
 
-def test_process_starts_once_more_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        (["python3", __file__, "run", "a file"], [__file__]),
+        (["python3", "-m", "proxy.commands.start", "run", "a file"], ["-m", "proxy.commands.start"]),
+        (["python3", "/nowhere/plexigate", "run", "a file"], ["-m", "proxy.commands.start"]),
+    ],
+    ids=["script", "module", "missing"],
+)
+def test_process_starts_once_more_without_the_variable(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], again: list[str]
+) -> None:
     seen: list[tuple[str, Sequence[str], dict[str, str]]] = []
 
     def execve(path: str, arguments: Sequence[str], environment: dict[str, str]) -> None:
@@ -45,11 +56,12 @@ def test_process_starts_once_more_without_the_variable(monkeypatch: pytest.Monke
     monkeypatch.setenv("OPENSSL_CONF", "/etc/evil.cnf")
     monkeypatch.setenv("KEPT", "as it is")
     monkeypatch.setattr(sys, "argv", ["plexigate", "run", "a file"])
+    monkeypatch.setattr(sys, "orig_argv", words)
     with pytest.raises(Executed):
         start.main()
     ((path, arguments, environment),) = seen
     assert path == sys.executable
-    assert arguments == [sys.executable, "-P", "-m", "proxy.commands.start", "run", "a file"]
+    assert arguments == [sys.executable, "-P", *again, "run", "a file"]
     assert "OPENSSL_CONF" not in environment
     assert environment["KEPT"] == "as it is"
 

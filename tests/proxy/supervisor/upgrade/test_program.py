@@ -43,9 +43,10 @@ class TestStart:
     ) -> None:
         file = script(tmp_path / "plexigate")
         monkeypatch.chdir(tmp_path)
-        found = self.of(monkeypatch, ["/usr/bin/python3", "plexigate"], ["run", "x.toml"])
-        assert (found.program, found.arguments) == ((str(file),), ("run", "x.toml"))
-        assert found.environment == {"A": "1"}
+        for words in (["/usr/bin/python3", "plexigate"], ["/usr/bin/python3", "-P", "plexigate"]):
+            found = self.of(monkeypatch, words, ["run", "x.toml"])
+            assert (found.program, found.arguments) == ((str(file),), ("run", "x.toml"))
+            assert found.environment == {"A": "1"}
 
     def test_a_module_is_started_as_it_was(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = self.of(monkeypatch, ["python3", "-P", "-m", "proxy.commands.start"], ["run", "x.toml"])
