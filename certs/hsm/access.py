@@ -71,6 +71,16 @@ def state_directory() -> Path:
     return Path(state, "plexigate")
 
 
+def make_private_directory(directory: Path) -> None:
+    """Make a directory of the state, and the state directory itself, for their owner alone.
+
+    `Path.mkdir` gives its mode to the last directory of the path only. Raises `OSError`.
+    """
+    if not directory.parent.exists():
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+
+
 def file_stem(label: str, serial: str) -> str:
     """The name of a token's files in the state directory: made from its serial, or from its label
     if it has none.

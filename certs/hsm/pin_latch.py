@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.files.atomic_file import write_atomic
-from certs.hsm.access import file_stem
+from certs.hsm.access import file_stem, make_private_directory
 from certs.hsm.errors import LatchUnusable
 from certs.hsm.secret import Secret
 
@@ -81,7 +81,7 @@ class PinLatch:
         Waits for the others, so it belongs where a deadline ends the process.
         """
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self._directory)
             descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _unusable(self._lock_path, error) from None

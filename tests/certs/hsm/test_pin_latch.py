@@ -25,6 +25,12 @@ def latch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PinLatch:
     return one
 
 
+def test_state_directory_that_it_makes_is_private(latch: PinLatch) -> None:
+    """The doctor warns of one that other users may enter."""
+    for directory in (latch.path.parent, latch.path.parent.parent):
+        assert directory.stat().st_mode & 0o777 == 0o700
+
+
 def test_nothing_is_latched_at_first(latch: PinLatch) -> None:
     assert latch.read() is None
 
