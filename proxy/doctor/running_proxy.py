@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from proxy.doctor.checkup import Checkup, Examined, Needed
 from proxy.doctor.finding import Area, Finding, Judge, State
+from proxy.figures.totals import how_many
 from proxy.observe.alert_kinds import AlertUrgency
 
 _READY: Final = Judge("readiness")
@@ -71,7 +72,7 @@ def worker_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
     restarts, uptime = status["worker_restarts"], status["uptime_seconds"]
     log = "The log says why: worker_lost, and the traceback before it. Report it if it is an error of ours."
     if restarts:
-        found = f"{restarts} workers had to be replaced in {_span(uptime)}"
+        found = f"{how_many(restarts, 'worker')} had to be replaced in {_span(uptime)}"
         yield _WORKERS.warning("restarts", found, log)
     else:
         yield _WORKERS.ok("restarts", f"none in {_span(uptime)}")

@@ -12,6 +12,8 @@ from enum import StrEnum
 from math import ceil, log
 from typing import Any, Final
 
+from proxy.figures.totals import how_many
+
 WEEK: Final = 7
 ENOUGH: Final = 0.001
 """A share below which a date of the trend is named: one handshake in a thousand."""
@@ -113,7 +115,7 @@ def _trend(last: DayCount, before: DayCount, today: date, doubts: tuple[str, ...
 def _doubts(seen: Mapping[date, DayCount], last: DayCount, before: DayCount, today: date) -> Sequence[str]:
     observed = (today - min(seen)).days + 1
     return [
-        *([f"only {observed} days were observed"] if observed < 2 * WEEK else []),
+        *([f"only {how_many(observed, 'day')} of observation"] if observed < 2 * WEEK else []),
         *(
             [f"a week has fewer than {_THIN_HANDSHAKES} handshakes"]
             if min(last.handshakes, before.handshakes) < _THIN_HANDSHAKES

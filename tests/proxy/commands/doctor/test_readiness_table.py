@@ -58,7 +58,7 @@ def test_last_phase_and_doubts() -> None:
     )
     assert "now" in shown(few)
     few.offers = {"public": Offer("prefer", "MLKEM768 / X25519")}
-    assert "doubtful: only 1 days were observed" in shown(few)
+    assert "doubtful: only 1 day of observation" in shown(few)
 
 
 def test_nothing_seen() -> None:

@@ -69,7 +69,7 @@ def test_other_shares(seen: list[int | None], verdict: Outlook, says: str) -> No
 def test_thin_data_are_doubted() -> None:
     found = forecast(days([1, None, *[0] * 4, 1], 10), TODAY)
     assert found.doubts == (
-        "only 7 days were observed",
+        "only 7 days of observation",
         "a week has fewer than 1000 handshakes",
         "fewer than 30 of them would be refused: chance decides the trend",
     )
