@@ -1,5 +1,6 @@
 """The manifests for Kubernetes: they fit each other, their schemas, and the configuration in them."""
 
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from config.schema import Config
+from proxy.admin.listening import AdminSocketError, admin_socket
+from proxy.admin.settings import default_socket
 from proxy.commands.check import check
 from tests.certificates import Authority
 
@@ -142,8 +145,27 @@ def test_files_are_where_the_configuration_looks(
     # a mount within a mount that can only be read has no place to be made
     assert not [one for one in mounts for other in mounts if one != other and one.startswith(f"{other}/")]
     assert "RUNTIME_DIRECTORY=/run/plexigate" in DOCKERFILE
-    assert volumes[mounts["/run/plexigate"]["name"]]["emptyDir"]["medium"] == "Memory"
+    assert volumes[mounts["/run"]["name"]]["emptyDir"]["medium"] == "Memory"
     assert 'CMD ["run", "/etc/plexigate/plexigate.toml"]' in DOCKERFILE
+
+
+def test_admin_socket_and_state_have_a_place_in_what_the_kubelet_makes(
+    pod: dict[str, Any], container: dict[str, Any], tmp_path: Path
+) -> None:
+    volumes = {one["name"]: one for one in pod["spec"]["volumes"]}
+    mounts = {one["mountPath"]: volumes[one["name"]] for one in container["volumeMounts"]}
+    (state,) = container["env"]
+    (runtime,) = re.findall(r"RUNTIME_DIRECTORY=(\S+)", DOCKERFILE)
+    socket = default_socket({"RUNTIME_DIRECTORY": runtime}, 999)
+    for directory in (socket.parent, Path(state["value"])):
+        assert "emptyDir" in mounts[str(directory.parent)], "a directory in a volume, and not the volume"
+        volume = tmp_path / str(directory.parent).lstrip("/")
+        volume.mkdir(parents=True)
+        volume.chmod(0o2777)  # of an emptyDir with fsGroup
+        with pytest.raises(AdminSocketError, match="mode 2777"):
+            admin_socket(volume / "admin.sock")
+        admin_socket(volume / directory.name / "admin.sock").close()
+        assert (volume / directory.name).stat().st_mode & 0o777 == 0o700
 
 
 def test_an_upgrade_and_a_drained_node_leave_a_pod_that_serves(manifests: dict[str, dict[str, Any]]) -> None:
