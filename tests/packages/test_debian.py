@@ -241,6 +241,13 @@ class TestConfiguring:
         _, said = self.configure(world, "configure", "0.9", restart="1")
         assert "does not start" in said
 
+    def test_compiled_modules_name_the_place_where_they_stay(self, world: Path) -> None:
+        (world / "lib" / "packaged" / "lib" / "one.py").write_text("")
+        _, said = self.configure(world, "configure", "0.9")
+        assert said == ""
+        (compiled,) = (world / "lib" / "1.0-aaaaaaaa").rglob("*.pyc")
+        assert str(world / "lib" / "1.0-aaaaaaaa" / "lib" / "one.py").encode() in compiled.read_bytes()
+
     def test_a_first_installation_starts_nothing(self, world: Path) -> None:
         calls, said = self.configure(world, "configure", "", stopped="3")
         assert "not started yet" in said
