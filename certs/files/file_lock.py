@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from certs.files.owner import open_lock_file
+
 _PAUSE_SECONDS: Final = 0.005
 
 
@@ -30,10 +32,10 @@ class StillLocked(Exception):
 
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock of a file, which is made with mode 0600 where there is none; raises
+    """Hold the lock of a file, which is made with mode 0600 if there is none; raises
     `StillLocked` and `OSError`.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_lock_file(path)
     try:
         _wait(descriptor, path, seconds)
         yield

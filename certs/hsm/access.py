@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from certs.files.owner import give_to_owner
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import LONGEST_PIN, Secret
 
@@ -78,7 +79,15 @@ def make_private_directory(directory: Path) -> None:
     """
     if not directory.parent.exists():
         directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.mkdir(mode=0o700, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        give_to_owner(descriptor, directory.parent)
+    finally:
+        os.close(descriptor)
 
 
 def file_stem(label: str, serial: str) -> str:

@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from certs.files.atomic_file import write_atomic
+from certs.files.atomic_file import write_state
+from certs.files.owner import open_lock_file
 from certs.hsm.access import file_stem, make_private_directory
 from certs.hsm.errors import LatchUnusable
 from certs.hsm.secret import Secret
@@ -82,7 +83,7 @@ class PinLatch:
         """
         try:
             make_private_directory(self._directory)
-            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = open_lock_file(self._lock_path)
         except OSError as error:
             raise _unusable(self._lock_path, error) from None
         try:
@@ -110,7 +111,7 @@ class PinLatch:
             "check": _check(salt, pin).hex(),
         }
         try:
-            write_atomic(self.path, json.dumps(document, indent=2).encode() + b"\n")
+            write_state(self.path, json.dumps(document, indent=2).encode() + b"\n")
         except OSError as error:
             raise _unusable(self.path, error) from None
 
@@ -156,7 +157,7 @@ def _read(path: Path) -> RefusedPin | None:
     except OSError as error:
         raise _unusable(path, error) from None
     except (ValueError, KeyError, TypeError):
-        # not a partial write (`write_atomic`): another program changed it, and no PIN is tried
+        # not a partial write (`write_state`): another program changed it, and no PIN is tried
         raise LatchUnusable(str(path), "content that is not a latch; delete the file to try the PIN again") from None
 
 

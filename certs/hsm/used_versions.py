@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from certs.files.atomic_file import write_atomic
+from certs.files.atomic_file import write_state
 from certs.files.file_lock import StillLocked, locked
 from certs.hsm.access import file_stem, make_private_directory, state_directory
 from certs.hsm.facts import TokenFacts
@@ -93,4 +93,4 @@ class UsedVersions:
             "serial": self._token.serial,
             "last": sorted(name.label for name in known.values()),
         }
-        write_atomic(self._path, json.dumps(document, indent=2).encode() + b"\n")
+        write_state(self._path, json.dumps(document, indent=2).encode() + b"\n")

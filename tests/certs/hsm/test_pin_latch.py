@@ -31,6 +31,19 @@ def test_state_directory_that_it_makes_is_private(latch: PinLatch) -> None:
         assert directory.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away: NOT tried")
+def test_what_root_makes_beside_a_service_is_the_services(tmp_path: Path) -> None:
+    """`plexigate doctor` and `hsm list` as root, before the first start of the service."""
+    state = tmp_path / "state"
+    state.mkdir(0o700)
+    os.chown(state, 65_534, 65_534)
+    one = PinLatch(state / "latches", "plexi", "0042")
+    with one.exclusive():
+        one.set(WRONG, "CKR_PIN_INCORRECT", AT)
+    made = [state / "latches", *sorted((state / "latches").iterdir())]
+    assert [path.stat().st_uid for path in made] == [65_534, 65_534, 65_534]
+
+
 def test_nothing_is_latched_at_first(latch: PinLatch) -> None:
     assert latch.read() is None
 
