@@ -152,9 +152,9 @@ class LocalResponder(Responding):
             self._client.refuse(payload_refused(fault.cause))
         except WrongMethod as error:
             self._client.refuse(wrong_method(error.allowed))
-        except WrongToken as error:
+        except WrongToken as wrong:  # another name than above: mypyc gives a name one type
             shown = GivenAnswer(b"Forbidden", FORM_FIELDS, WRONG_FORM, frozenset())
-            self._client.refuse(wrong_token(error.rule, self._request, self.holder, self._service, shown))
+            self._client.refuse(wrong_token(wrong.rule, self._request, self.holder, self._service, shown))
         else:
             if isinstance(answer, SlowAnswer):
                 self._answer_later(answer)

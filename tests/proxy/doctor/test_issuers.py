@@ -31,7 +31,6 @@ from tests.rotations import Rotations
 URL = "https://ca.test/dir"
 SETTINGS = AcmeIssuerConfig(type="acme", directory=URL)
 DIRECTORY = Directory("n", "a", "o", None, None, frozenset({"shortlived"}), needs_binding=False)
-NOW = datetime.now(UTC)  # noqa: TID251 - the CA of tests has its own clock
 
 
 def judged(answer: AcmeAnswer | Exception, settings: AcmeIssuerConfig = SETTINGS) -> list[Finding]:
@@ -97,7 +96,7 @@ def acme_site(
 
 def test_a_real_directory_is_asked(tmp_path: Path, ca: AcmeDirectory) -> None:
     file = acme_site(tmp_path, url=ca.url, more=f'ca_file = "{ca.trust}"\n')
-    examined = replace(NOTHING, configured=configured(file), now=lambda: NOW)
+    examined = replace(NOTHING, configured=configured(file), now=lambda: datetime.now(UTC))  # noqa: TID251 - the clock of the CA
     found = states(ISSUERS[0].look(examined))
     assert (f"le ({ca.url})", "ok") in found
     assert ("le, clock", "ok") in found
