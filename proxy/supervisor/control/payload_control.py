@@ -12,9 +12,9 @@ from proxy.admin.problems import CommandRefused
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadRingExported
+from proxy.payload.key_trials import RingKeyTrial, trials
 from proxy.payload.keyring import NoSuchKey
 from proxy.payload.keys import suite_of
-from proxy.payload.self_test import RingKeyTrial, trials
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
 from proxy.supervisor.secrets.payload_store import PayloadStoreUnusable

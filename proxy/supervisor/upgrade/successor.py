@@ -105,6 +105,7 @@ class Successor:
             raise UpgradeAbandoned(await self._end_of_talk()) from None
         finally:
             heard.cancel()
+            await asyncio.wait({heard})  # until it has let go of the wire: `close` would not close it
 
     async def _end_of_talk(self) -> str:
         await self._exit(_EXIT_SECONDS)

@@ -11,7 +11,7 @@ from proxy.commands.terminal.status_table import duration, share, size, status_t
 from proxy.http2.causes import ResetCause
 from proxy.observe.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
-from proxy.observe.scrape import Scrape, WorkerState
+from proxy.observe.scrape import Scrape, UpgradeFacts, WorkerState
 from proxy.observe.status import status
 from tests.fakes_admin import DOWN, NOW, fed, scrape, server, worker
 
@@ -174,3 +174,11 @@ def test_open_alerts_are_one_line_with_the_most_urgent_first() -> None:
     many = replace(scrape(), alerts=[DOWN] * 7)
     assert "7 alerts open: " in shown(status(many))
     assert ", and 2 more; plexigate alerts" in shown(status(many))
+
+
+def test_an_upgrade_under_way_and_what_it_left() -> None:
+    assert "upgrade" not in shown(status(scrape()))
+    under_way = replace(scrape(), upgrade=UpgradeFacts("proving", 4_343, "/usr/bin/plexigate"))
+    assert lines(shown(status(under_way)), "upgrade") == ["upgrade: proving, process 4343 of /usr/bin/plexigate"]
+    (left,) = lines(shown(status(replace(scrape(), former_workers=(41, 42)))), "upgrade")
+    assert left == "workers from before the upgrade that drain: 41, 42"

@@ -1,8 +1,10 @@
 """The new process, seen from the running one: each way in which it fails is said in a clause."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,16 +23,33 @@ def command(program: Path) -> StartCommand:
     return StartCommand((str(program),), ("run", "x.toml"), {"PATH": "/usr/bin:/bin"})
 
 
+def what_is_held() -> list[str]:
+    """The wires, memory files and handles of processes that are open: all that a successor is given or has.
+
+    Threads of other tests may open and close sockets meanwhile.
+    """
+    held = []
+    for descriptor in open_descriptors():
+        with suppress(OSError):
+            link = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - of a descriptor
+            if link.startswith("socket:"):
+                with socket.socket(fileno=os.dup(descriptor)) as one:
+                    link = "wire" if one.type == socket.SOCK_SEQPACKET else ""
+            if link == "wire" or link.startswith(("/memfd:", "anon_inode:[pidfd]")):
+                held.append(link)
+    return sorted(held)
+
+
 @asynccontextmanager
 async def started(program: Path) -> AsyncIterator[Successor]:
-    before = open_descriptors()
+    before = what_is_held()
     successor = Successor(asyncio.get_running_loop(), command(program))
     try:
         yield successor
     finally:
         await successor.end(SECONDS)
         assert not is_alive(successor.pid)
-    assert open_descriptors() == before
+    assert what_is_held() == before
 
 
 async def failure(
@@ -76,20 +95,20 @@ async def test_it_ends_at_once(tmp_path: Path, text: str, reason: str) -> None:
     [("#!/nowhere/python\n", "No such file or directory"), ("no program\n", "Exec format error")],
 )
 async def test_it_cannot_be_started(tmp_path: Path, text: str, reason: str) -> None:
-    before, program = open_descriptors(), script(tmp_path, "new", text)
+    before, program = what_is_held(), script(tmp_path, "new", text)
     with pytest.raises(UpgradeAbandoned, match=f"{program} could not be started: {reason}"):
         Successor(asyncio.get_running_loop(), command(program))
-    assert open_descriptors() == before
+    assert what_is_held() == before
 
 
 async def test_it_says_nothing_and_is_killed(tmp_path: Path) -> None:
-    before = open_descriptors()
+    before = what_is_held()
     successor = Successor(asyncio.get_running_loop(), command(speaker(tmp_path, "new", "time.sleep(600)")))
     assert str(await failure(successor, seconds=0.05)) == "it was not ready in time"
     assert str(await failure(successor, seconds=-1.0)) == "it was not ready in time"
     await successor.end(0.05)
     assert not is_alive(successor.pid)
-    assert open_descriptors() == before
+    assert what_is_held() == before
 
 
 async def test_it_says_something_else(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from proxy.payload import liboqs
+from proxy.payload.key_trials import RingKeyTrial, trials
 from proxy.payload.keyring import SECRET_BYTES, Keyring, PayloadKeyState, RingPolicy
 from proxy.payload.keys import kem_ring
-from proxy.payload.self_test import RingKeyTrial, trials
 from proxy.payload.suites import BUILT_IN
 
 POLICY = RingPolicy(60.0, 100, 1)
@@ -52,6 +52,8 @@ def test_two_keys_with_one_secret_are_told() -> None:
 
 
 def test_suite_without_its_library_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.payload.self_test.suite", lambda _: (_ for _ in ()).throw(liboqs.LiboqsUnusable("gone")))
+    monkeypatch.setattr(
+        "proxy.payload.key_trials.suite", lambda _: (_ for _ in ()).throw(liboqs.LiboqsUnusable("gone"))
+    )
     (trial,) = trials(fresh(kem_ring("X25519-HQC256"), b""))
     assert trial.fault == "gone"
