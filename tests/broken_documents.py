@@ -80,6 +80,7 @@ class World:
             "letsencrypt.eab": "c2VjcmV0LXNlY3JldA",
             "plexi.pin": "1234",
             "admins.users": f"ada:{new_hash(b'secret', bytes(16))}\n",
+            "page.tokens": "0123456789abcdef" * 4,
         }.items():
             self._secret(name, content)
         for name, text in {
@@ -148,7 +149,8 @@ class World:
         keys["openssl"] |= {"module_path": "modules"}
         keys["payload"]["directory"] = "payload"
         keys["log"]["file"] = "log.jsonl"
-        keys["admin"] = {"socket": "admin.sock", "metrics_bind": ["127.0.0.1:0"]}
+        page = str(self.directory / "page.sock")
+        keys["admin"] = {"socket": "admin.sock", "page_socket": page, "metrics_bind": ["127.0.0.1:0"]}
         return keys
 
     def _with_files(self) -> Document:

@@ -111,6 +111,15 @@ def asking(directory: Path, authority: Authority) -> str:
     return text + '[[route]]\nhost = "optional.test"\nupstream = "chat"\nclient_certificate = "require"\n'
 
 
+def page(directory: Path, authority: Authority) -> str:
+    """An identity with the admin page, whose tokens are in `directory`."""
+    tokens = directory / "page.tokens"
+    tokens.touch(0o600)
+    tokens.write_text("0123456789abcdef" * 4)
+    text = identity("page", ("page.test",), authority.issue("page", ("page.test",)))
+    return text + '[[route]]\nhost = "page.test"\nadmin_page = { tokens = "page.tokens" }\n'
+
+
 def play(peer: Peer) -> None:
     """Answer as the path asks for."""
     peer.sock.settimeout(None)
@@ -155,8 +164,9 @@ def limited(
             "unjudged": Upstream((server.url,), route='auth = { upstream = "gone" }'),
         }
         directory = tmp_path_factory.mktemp("limits")
-        askers = asking(directory, authority)
-        configuration = write_configuration(directory, localhost, upstreams, CONFIGURATION + askers, workers=2)
+        extra = CONFIGURATION + asking(directory, authority) + page(directory, authority)
+        extra = f'admin.page_socket = "{directory}/page.sock"\n{extra}'
+        configuration = write_configuration(directory, localhost, upstreams, extra, workers=2)
         with serving(configuration, authority) as running:
             yield Limited(running)
 
@@ -554,6 +564,14 @@ def client_certificate_required(limited: Limited) -> Iterator[int]:
     with Client(Address(limited.site.port(), limited.site.ca), "optional.test") as client:
         client.send(b"GET / HTTP/1.1\r\nHost: optional.test\r\n\r\n")
         assert client.read_response().status == 403
+        yield 1
+
+
+@drives(RequestReason.PAGE_TOKEN)
+def wrong_token_of_the_page(limited: Limited) -> Iterator[int]:
+    with Client(Address(limited.site.port(), limited.site.ca), "page.test") as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: page.test\r\nAuthorization: Bearer wrong\r\n\r\n")
+        assert client.read_response().status == 401
         yield 1
 
 
