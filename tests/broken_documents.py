@@ -202,11 +202,15 @@ def _entries(value: object, place: Location) -> Iterator[tuple[Location, object]
         yield from _entries(entry, (*place, part))
 
 
-def broken(document: Document, world: World) -> Iterator[Broken]:
-    """Break a document in every place, in every way."""
-    for place, value in _entries(document, ()):
+def broken(document: Document, world: World, one_in: int = 1) -> Iterator[Broken]:
+    """Break a document in every place: without what is there, under another name, and by one in so many other ways.
+
+    These are other ones at each place, so that together they are all.
+    """
+    for number, (place, value) in enumerate(_entries(document, ())):
         if place:
-            yield from _broken_at(document, place, value, world)
+            ways = _broken_at(document, place, value, world)
+            yield from (one for way, one in enumerate(ways) if way < _EVERYWHERE or (number + way) % one_in == 0)
 
 
 def _broken_at(document: Document, place: Location, value: object, world: World) -> Iterator[Broken]:
@@ -241,6 +245,10 @@ def _broken_at(document: Document, place: Location, value: object, world: World)
         yield put(f" {value}", "behind a blank")
         for path in world.wrong_files if place[-1] in _FILES else ():
             yield put(path, f"the path {path}")
+
+
+_EVERYWHERE: Final = 2
+"""The first ways: it is missing, and it has another name. Each key is refused under another name."""
 
 
 def _is_number(value: object) -> bool:

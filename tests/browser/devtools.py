@@ -145,6 +145,12 @@ class Tab:
             f"new Promise((yes) => {{ const look = () => ({condition}) ? yes() : setTimeout(look, 10); look(); }})"
         )
 
+    async def wait_over_pages(self, condition: str) -> None:
+        """The same while one page replaces another, which ends what waits in it. Raises TimeoutError."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while not await self.evaluate(condition):  # noqa: ASYNC110 - no page outlives the wait
+                await asyncio.sleep(0.02)
+
     async def type(self, text: str, *, enter: bool = True) -> None:
         """Type into the focused element as a keyboard would, then press Enter."""
         await self.command("Input.insertText", text=text)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import operation, payload, rotations, tokens, upgrades
+from tests.soak import configurations, operation, payload, rotations, tokens, upgrades
 from tests.soak.attacks import proof as attacks
 
 
@@ -31,6 +31,7 @@ PROOFS = {
     "upgrades": Proof(
         upgrades.run, 5.0, "upgrades to another version and back under load, and programs that fail: nobody notices"
     ),
+    "configurations": Proof(configurations.run, 0.0, "the example configuration, broken in every key and in every way"),
     "attacks": Proof(attacks.run, 3.0, "attacks that strangers can make: no honest client fails; nginx beside it"),
 }
 
@@ -42,7 +43,7 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
         epilog="\n".join(
-            f"{name:<12}{proof.what} ({proof.minutes:g} minutes)" if proof.minutes else f"{name:<12}{proof.what}"
+            f"{name:<16}{proof.what} ({proof.minutes:g} minutes)" if proof.minutes else f"{name:<16}{proof.what}"
             for name, proof in PROOFS.items()
         ),
     )
