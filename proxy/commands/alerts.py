@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.status_table import URGENCY_STYLES
@@ -22,19 +22,14 @@ app = typer.Typer(
     epilog="Example: plexigate alerts && plexigate alerts test",
 )
 
-_Config = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
-]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 
 
 @app.callback(invoke_without_command=True)
 def alerts(
     context: typer.Context,
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     as_json: _Json = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
     """List the open alerts: what is wrong, since when, and what to do.
@@ -67,7 +62,7 @@ def alert_table(document: Mapping[str, Any]) -> Table:
 
 
 @app.command("test", epilog="Example: plexigate alerts test && echo arrived")
-def send_test(config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
+def send_test(config: ConfigOption = None, socket: SocketOption = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
     """Send a test alert to each receiver of \\[alerts], by the running proxy.
 
     Exits with 0 if each one took it, with 1 if one did not, or if there is none.

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from config.error_pages import HTML_ENDINGS, JSON_ENDINGS
 from proxy.admin.maintenance_wish import PAGE_BYTES
+from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 
@@ -25,11 +26,6 @@ app = typer.Typer(
     no_args_is_help=False,
 )
 
-_Config = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
-]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 _Route = Annotated[
     str,
@@ -42,8 +38,8 @@ _Route = Annotated[
 @app.callback()
 def list_routes(
     context: typer.Context,
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     as_json: _Json = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
     """Show the routes that are out of service, take one out, or put it back."""
@@ -101,8 +97,8 @@ def on(
             metavar="NETWORK", help="Serve clients with these addresses all the same; repeatable.", show_default=False
         ),
     ] = None,
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
 ) -> None:
     """Take a route out of service: all workers answer its requests with 503 when
     the command returns.
@@ -126,7 +122,7 @@ def on(
 
 
 @app.command(epilog="Example: plexigate maintenance off chat.example.org/")
-def off(route: _Route, config: _Config = None, socket: _Socket = None) -> None:
+def off(route: _Route, config: ConfigOption = None, socket: SocketOption = None) -> None:
     """Put a route back into service."""
     _warn(asked(config, socket, lambda client: client.post("/maintenance/off", {"route": route})))
     typer.echo(f"Route {route} is back in service.")

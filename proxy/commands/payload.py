@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.commands.payload_clients import ClientLanguage, write_client
+from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
@@ -24,11 +25,6 @@ _STYLES = {"active": "bold green", "pending": "cyan", "valid": "green", "retired
 
 app = typer.Typer(name="payload", help="Keys that encrypt message bodies.", no_args_is_help=True)
 
-_Config = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
-]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 _Ring = Annotated[str, typer.Argument(metavar="RING", help="NAME of \\[payload.ring.NAME].", show_default=False)]
 _Version = Annotated[
@@ -46,7 +42,7 @@ _KeysOnly = Annotated[
 
 
 @app.command("list", epilog="Example: plexigate payload list --json | jq '.rings[].keys[0].uses'")
-def list_rings(config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - the signature of a typer command
+def list_rings(config: ConfigOption = None, socket: SocketOption = None, as_json: _Json = False) -> None:  # noqa: FBT002 - the signature of a typer command
     """List all rings and their keys: version, state, age, number of encrypted
     messages. Shows no secret.
     """
@@ -79,7 +75,7 @@ def _time(seconds: float) -> str:
 
 
 @app.command(epilog="Example: plexigate payload rotate chat")
-def rotate(ring: _Ring, config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
+def rotate(ring: _Ring, config: ConfigOption = None, socket: SocketOption = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
     """Encrypt with a new key from now on. Earlier keys stay valid for as long as
     the configuration allows.
     """
@@ -91,8 +87,8 @@ def rotate(ring: _Ring, config: _Config = None, socket: _Socket = None, as_json:
 def retire(
     ring: _Ring,
     version: _Version,
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     as_json: _Json = False,  # noqa: FBT002 - as above
 ) -> None:
     """Retire a key that no client needs any more. The key that encrypts now
@@ -106,8 +102,8 @@ def retire(
 def revoke(
     ring: _Ring,
     version: _Version,
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     as_json: _Json = False,  # noqa: FBT002 - as above
 ) -> None:
     """Revoke a key that was disclosed: no worker accepts it when the command
@@ -122,8 +118,8 @@ def revoke(
 @app.command(epilog="Example: plexigate payload export chat --output chat-keys.json")
 def export(
     ring: _Ring,
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     output: _Output = None,
     keys_only: _KeysOnly = False,  # noqa: FBT002 - as above
     force: _Force = False,  # noqa: FBT002 - as above
@@ -138,8 +134,8 @@ def export(
 
 @app.command(epilog="Example: plexigate payload identity --output payload-identity.json")
 def identity(
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     output: _Output = None,
     force: _Force = False,  # noqa: FBT002 - as above
 ) -> None:

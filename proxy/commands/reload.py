@@ -12,6 +12,7 @@ from rich.console import Console
 from config.diff import Change
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable
+from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.diff_table import render
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -69,14 +70,8 @@ def reload_command(connect: Connect) -> Callable[..., None]:
     """Make the command; `connect` reaches the admin socket."""
 
     def reload(
-        config: Annotated[
-            Path | None,
-            typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
-        ] = None,
-        socket: Annotated[
-            Path | None,
-            typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False),
-        ] = None,
+        config: ConfigOption = None,
+        socket: SocketOption = None,
         is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,  # noqa: FBT002 - the signature of a typer command
         as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,  # noqa: FBT002 - as above
     ) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import typer
 from rich.console import RenderableType
 
+from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.live_view import live_view
@@ -19,11 +20,6 @@ _FILE_COLUMNS = 160
 # often enough to see a change, and a scrape of all workers takes a few milliseconds
 _WATCH_SECONDS = 2.0
 
-_Config = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
-]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Upstream = Annotated[str, typer.Argument(metavar="UPSTREAM", help="NAME of \\[upstream.NAME].", show_default=False)]
 _Server = Annotated[
     str, typer.Argument(metavar="SERVER", help="One of its servers, such as http://127.0.0.1:8000", show_default=False)
@@ -42,8 +38,8 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the whole status as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
     is_watched: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")] = False,  # noqa: FBT002 - as above
 ) -> None:
@@ -88,8 +84,8 @@ def drain(
             min=0, help="How long its WebSockets may stay open. Default: limits.drain_seconds.", show_default=False
         ),
     ] = None,
-    config: _Config = None,
-    socket: _Socket = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
 ) -> None:
     """Take a server out of service: it gets no new requests. Its WebSockets are
     closed when the time is over.
@@ -104,7 +100,7 @@ def drain(
         typer.echo(f"warning: {answer['warning']}", err=True)
 
 
-def undrain(upstream: _Upstream, server: _Server, config: _Config = None, socket: _Socket = None) -> None:
+def undrain(upstream: _Upstream, server: _Server, config: ConfigOption = None, socket: SocketOption = None) -> None:
     """Return a drained server to service."""
     asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
     typer.echo(f"{server} of upstream {upstream} gets requests again.")

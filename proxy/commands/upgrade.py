@@ -10,6 +10,7 @@ from rich.console import Console
 
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -43,13 +44,8 @@ def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
             float | None,
             typer.Option(min=0.1, help="Seconds for the new version to be ready (60).", show_default=False),
         ] = None,
-        config: Annotated[
-            Path | None,
-            typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
-        ] = None,
-        socket: Annotated[
-            Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)
-        ] = None,
+        config: ConfigOption = None,
+        socket: SocketOption = None,
         as_json: Annotated[bool, typer.Option("--json", help="Write each step as one line of JSON.")] = False,
     ) -> None:
         """Replace the running proxy by the installed version. No connection is

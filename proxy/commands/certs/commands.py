@@ -16,6 +16,7 @@ from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.admin.rotation_wish import RotationWish
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
 from proxy.commands.certs.targets import CommandTarget, offline_of
+from proxy.commands.terminal.admin_options import SocketOption
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import table_console
 
@@ -30,7 +31,6 @@ _Config = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Configuration; it names the admin socket too.", show_default=False),
 ]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 _Offline = Annotated[
     bool, typer.Option("--offline", help="Use the state directory of --config instead of the running proxy.")
@@ -65,7 +65,9 @@ def certs_app() -> typer.Typer:
     return app
 
 
-def listing(config: _Config = None, socket: _Socket = None, offline: _Offline = False, as_json: _Json = False) -> None:
+def listing(
+    config: _Config = None, socket: SocketOption = None, offline: _Offline = False, as_json: _Json = False
+) -> None:
     """List all certificates that rotate automatically: issuer, key and its place,
     serial, expiry, next rotation and reason.
     """
@@ -74,7 +76,7 @@ def listing(config: _Config = None, socket: _Socket = None, offline: _Offline = 
 
 
 def show(
-    name: _Name, config: _Config = None, socket: _Socket = None, offline: _Offline = False, as_json: _Json = False
+    name: _Name, config: _Config = None, socket: SocketOption = None, offline: _Offline = False, as_json: _Json = False
 ) -> None:
     """Show the certificates of one identity."""
     found = [one for one in _asked(CommandTarget(config, socket, offline).listing) if one["identity"] == name]
@@ -103,7 +105,7 @@ def rotate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the issuer accepts requests again.")] = False,
     config: _Config = None,
-    socket: _Socket = None,
+    socket: SocketOption = None,
     offline: _Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write each step as one line of JSON.")] = False,
 ) -> None:
@@ -147,7 +149,7 @@ def rollback(
     name: _Name,
     slot: _Slot = None,
     config: _Config = None,
-    socket: _Socket = None,
+    socket: SocketOption = None,
     offline: _Offline = False,
     as_json: _Json = False,
 ) -> None:

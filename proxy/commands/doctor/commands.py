@@ -12,15 +12,10 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from config.problems import ConfigError
+from proxy.commands.doctor.options import FILE_COLUMNS, WRONG, JsonOption, SocketOption, unreadable
 from proxy.commands.doctor.readiness import readiness
 from proxy.commands.doctor.standards import standards
 from proxy.commands.terminal.console import table_console
-from proxy.commands.terminal.problem_table import print_problems
-
-_WRONG: Final = 1
-_UNREADABLE: Final = 2
-# wide enough for every remedy when the output is not a terminal
-_FILE_COLUMNS: Final = 120
 
 
 class _ExaminesByDefault(TyperGroup):
@@ -65,11 +60,8 @@ def examine(
             metavar="FILE", help="The configuration, in TOML. Default: that of the running proxy.", show_default=False
         ),
     ] = None,
-    socket: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Path of the admin socket. Default: as in FILE.", show_default=False),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+    socket: SocketOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002 - the signature of a typer command
     shows_all: Annotated[bool, typer.Option("--all", help="Show also what is ok or was skipped.")] = False,  # noqa: FBT002 - as above
     is_strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a warning too.")] = False,  # noqa: FBT002 - as above
     bill: Annotated[
@@ -97,8 +89,7 @@ def examine(
     try:
         looked_at = examined(file, socket, now_in_utc)
     except ConfigError as error:
-        print_problems(error.problems, Console(stderr=True))
-        raise typer.Exit(_UNREADABLE) from None
+        raise unreadable(error) from None
     if bill is not None:
         from proxy.commands.doctor.bill_file import write_bill
 
@@ -115,6 +106,6 @@ def examine(
     if as_json:
         typer.echo(json.dumps(report.document(results, looked_at, version("plexigate"), now_in_utc()), indent=2))
     else:
-        print_report(results, table_console(_FILE_COLUMNS), shows_all=shows_all)
+        print_report(results, table_console(FILE_COLUMNS), shows_all=shows_all)
     if report.is_wrong(results, is_strict=is_strict):
-        raise typer.Exit(_WRONG)
+        raise typer.Exit(WRONG)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import webbrowser
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -11,17 +10,13 @@ import typer
 
 from config.problems import ConfigError
 from proxy.admin.client import AdminUnreachable, connect
+from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
 
 
 def page_command(
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
-    ] = None,
-    socket: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)
-    ] = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Loopback port to serve the page on; 0 takes any.")] = 0,
     is_opened: Annotated[bool, typer.Option("--open", help="Open the page in the browser of this machine.")] = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
