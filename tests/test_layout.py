@@ -17,7 +17,7 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if path.name != "__init__.py"
 )
-LONGEST_FILE = 350
+LONGEST_FILE = 450
 # Protocols only: what they promise is tested where it is kept.
 WITHOUT_CODE = {
     Path(f"proxy/{package}/contracts.py")
