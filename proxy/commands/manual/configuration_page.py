@@ -39,7 +39,11 @@ def configuration_page(example: str, date: str, version: str) -> str:
 
 
 def _blocks(example: str) -> Iterator[str]:
-    """Parts of the example that empty lines divide; the first one is its introduction."""
+    """Parts of the example that empty lines divide; the first one is its introduction.
+
+    In the example the text of a key comes first. In a manual page the key stands above its text, because
+    a reader looks for its name.
+    """
     for block in re.split(r"\n\s*\n", example.strip())[1:]:
         lines = [line for line in block.splitlines() if _RULE.match(line) is None]
         # A comment before a key that is commented out can itself look like one.
@@ -47,9 +51,12 @@ def _blocks(example: str) -> Iterator[str]:
         header = next((found[1] for line in lines if (found := _HEADER.match(line))), None)
         if header is not None:
             yield roff.subheading(header)
-        yield from _text(lines[:start])
-        if start < len(lines):
-            yield from roff.literal(lines[start:])
+        code = [line for line in lines[start:] if _HEADER.match(line) is None]
+        text = list(_text(lines[:start]))
+        if code:
+            yield from roff.term_lines(code)
+            text = roff.indented(text)
+        yield from text
 
 
 def _is_code(line: str) -> bool:

@@ -54,6 +54,17 @@ def literal(lines: Iterable[str]) -> list[str]:
     return [".PP", ".nf", ".RS 4", *map(escaped, lines), ".RE", ".fi"]
 
 
+def term_lines(lines: Iterable[str]) -> list[str]:
+    """Lines that stand as they are, in bold: what the text below them is about."""
+    return [".PP", ".nf", *map(bold, lines), ".fi"]
+
+
+def indented(lines: Iterable[str]) -> list[str]:
+    """Text that belongs to the term above it."""
+    kept = list(lines)
+    return [".RS 4", *(kept[1:] if kept[:1] == [".PP"] else kept), ".RE"] if kept else []
+
+
 def bold(text: str) -> str:
     """What is typed as it stands."""
     return f"\\fB{escaped(text)}\\fR"
