@@ -246,6 +246,18 @@ def test_readme_is_short() -> None:
     assert readme.words <= LONGEST_README
 
 
+def test_figures_of_the_first_page_are_those_that_were_measured() -> None:
+    """A row of README.md beside the rows that `./dev bench` gave."""
+    said = re.search(r"^\| CPU for a request .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    measured = re.search(
+        r"^\| GET, 13 fields.*$", (ROOT / "docs/performance.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert said is not None
+    assert measured is not None
+    nginx, haproxy, ours = (round(float(one)) for one in re.findall(r"\| ([\d.]+) µs", measured[0]))
+    assert re.findall(r"(\d+) µs", said[0]) == [str(ours), str(nginx), str(haproxy)]
+
+
 def test_the_site_has_every_document() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     listed = re.findall(r"^ +- [^:\n]+: (\S+\.md)$", text, re.MULTILINE)

@@ -41,8 +41,8 @@ def configuration_page(example: str, date: str, version: str) -> str:
 def _blocks(example: str) -> Iterator[str]:
     """Parts of the example that empty lines divide; the first one is its introduction.
 
-    In the example the text of a key comes first. In a manual page the key stands above its text, because
-    a reader looks for its name.
+    In the example the text of a key comes first. In a manual page the key stands above its text,
+    because a reader looks for its name.
     """
     for block in re.split(r"\n\s*\n", example.strip())[1:]:
         lines = [line for line in block.splitlines() if _RULE.match(line) is None]
