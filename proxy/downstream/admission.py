@@ -72,6 +72,9 @@ class RouteTarget:
 
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")
 _AMBIGUOUS_PATH: Final = RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
+_AMBIGUOUS_CONDITION: Final = RequestRefusal(
+    400, "a field or a parameter can be read in more than one way", RequestReason.AMBIGUOUS_CONDITION
+)
 
 
 def admit(
@@ -100,12 +103,14 @@ def routed(head: RequestHead, framing: RequestFraming, routes: RouteTable[RouteT
 def _chosen(
     alternatives: Alternatives[RouteTarget], method: bytes, framing: RequestFraming
 ) -> RouteTarget | RequestRefusal:
+    fields = framing.fields
+    # else a client could take away what a proxy in front has written
+    if fields.removed and alternatives.read_one_of(fields.removed):
+        return _AMBIGUOUS_CONDITION
     try:
-        target = alternatives.match(method, framing.fields.forwarded, framing.target.partition(b"?")[2])
+        target = alternatives.match(method, fields.forwarded, framing.target.partition(b"?")[2])
     except AmbiguousCondition:
-        return RequestRefusal(
-            400, "a field or a parameter can be read in more than one way", RequestReason.AMBIGUOUS_CONDITION
-        )
+        return _AMBIGUOUS_CONDITION
     except MethodNotAllowed as error:
         return wrong_method(error.allowed)
     return _NO_ROUTE if target is None else target

@@ -125,10 +125,7 @@ class ClientFacts(ClientLink):
         chain = trust.chain(fields)
         address = chain.addresses[0] if chain.addresses else self.address
         is_exempt = chain.is_whole and bool(trust.exempt) and is_in(address, trust.exempt)
-        if chain.is_whole and not chain.addresses:
-            rates = self._rates
-        else:
-            rates = None if is_exempt else ClientRates(network_of(address))
+        rates = None if is_exempt else ClientRates(network_of(address))
         return Requester(address, rates, own.peer, self._record(address), chain)
 
     def idle(self, since: float) -> Idle:

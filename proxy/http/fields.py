@@ -38,14 +38,19 @@ class Fields(NamedTuple):
     """Fields by which a trusted peer describes its client."""
     special: dict[bytes, list[bytes]]
     """Lower-case name -> the value of each of its field lines."""
+    removed: frozenset[bytes] = frozenset()
+    """Lower-case names of the fields that `Connection` keeps from going on, present or not."""
 
-    def without(self, names: frozenset[bytes]) -> "Fields":
-        """Leave out what `Connection` named (lower-case names; RFC 9110 7.6.1)."""
-        return Fields(
-            [header for header in self.forwarded if header[0].lower() not in names],
-            [header for header in self.claims if header[0].lower() not in names],
-            self.special,
-        )
+    def without(self, options: frozenset[bytes]) -> "Fields":
+        """Leave out what `Connection` names (RFC 9110 7.6.1), as far as it may.
+
+        `options` are in lower case. A proxy in front passes on the options of a stranger. So they
+        remove no field that this proxy judges or writes: nothing that the tables know, and no
+        claim. A claim of a trusted peer that goes missing would make its client the peer.
+        """
+        removed = frozenset(name for name in options if not _is_known(name))
+        kept = [header for header in self.forwarded if header[0].lower() not in removed]
+        return Fields(kept, self.claims, self.special, removed)
 
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
@@ -108,6 +113,12 @@ def _treat_in_request(name: bytes) -> Treatment:
     return treatment
 
 
+def _is_known(name: bytes) -> bool:
+    """Whether the proxy judges or writes fields of this lower-case name, or of a twin."""
+    plain = name.translate(_DASHED)
+    return plain in _REQUEST_TREATMENTS or plain.startswith(_KNOWN_PREFIXES)
+
+
 def _treat_in_response(name: bytes) -> Treatment:
     return _RESPONSE_TREATMENTS.get(name.lower(), Treatment.FORWARD)
 
@@ -140,6 +151,10 @@ _DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in
 
 # How TLS offloaders hand on the client's certificate, and every X-Forwarded-*.
 _CLAIM_PREFIXES: Final = (b"x-forwarded", *CERTIFICATE_CLAIMS)
+
+# Besides the tables: what payload encryption, authentication and answers of the proxy judge, and
+# what servers are told of the content.
+_KNOWN_PREFIXES: Final = (*_CLAIM_PREFIXES, b"payload-", b"content-", b"sec-", b"access-control-", b"if-", b"digest")
 
 # RFC 9110 7.6.1, and what was hop-by-hop before: Keep-Alive, Proxy-Connection. Proxy credentials
 # are for the client's own proxy, not for an origin. `Proxy` becomes HTTP_PROXY in a CGI environment

@@ -6,7 +6,8 @@ address that is not trusted itself is the client: it could have written everythi
 nothing there is read. What anyone puts in front of the list cannot change the result.
 
 An element that is not exactly one address ends the reading as well: "unknown", an obfuscated name,
-an empty element, anything malformed. The client is then the nearest hop that was believed.
+an empty element, anything malformed. The client is then the nearest hop that was believed. A list
+that is missing names no client either: a trusted peer appends to it in each request of a client.
 """
 
 import re
@@ -30,10 +31,15 @@ class Chain:
     elements: bytes
     """The same hops as the trusted peer has them in Forwarded; empty if that was not read."""
     is_whole: bool
-    """Whether the reading ended at the client or at the end of the list, not at what is broken."""
+    """Whether the list names the client: the reading ended at it or at the end of the list.
+
+    It did not end at what is broken, and there is a list.
+    """
 
 
-NO_CHAIN: Final = Chain((), b"", is_whole=True)
+NO_CHAIN: Final = Chain((), b"", is_whole=False)
+"""The trusted peer says nothing. It may speak for itself (a health check), or have lost what it
+said of a client. So it passes nowhere for its own address."""
 
 Trusts = Callable[[str], bool]
 """Whether an address is that of a trusted peer."""

@@ -47,7 +47,7 @@ class RequestFraming(NamedTuple):
     target: bytes
     """In origin-form."""
     fields: Fields
-    """All but those that Connection names."""
+    """All but those that Connection removes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +128,7 @@ def request_framing(head: RequestHead) -> RequestFraming:
     if not options <= _KNOWN_OPTIONS:
         if options & _NEVER_NAMED:
             raise MalformedMessage(400, "Connection names a field that every recipient needs")
-        fields = fields.without(options)
+        fields = fields.without(options - _KNOWN_OPTIONS)
     body, length = _request_body(special, head.minor_version)
     has_body = body is BodyKind.CHUNKED or length > 0
     is_modern = head.minor_version > 0

@@ -1,8 +1,8 @@
 """The heads that we write: to the upstream, and to the client (RFC 9110 section 7.6).
 
 The proxy writes only what it has parsed. It writes every field between two neighbours itself. The
-fields that a peer's `Connection` names are removed before (see `framing`), so a client cannot
-remove our fields by naming them.
+fields that a peer's `Connection` removes are gone before (see `fields`), so a client cannot remove
+our fields by naming them.
 """
 
 import re

@@ -75,6 +75,11 @@ class Alternatives(Generic[TargetT]):
         self._names_methods: Final = any(one.methods for one, _ in self._entries)
         self._parameters: Final = {_loosest_name(name): name for one, _ in self._entries for name, _ in one.query}
 
+    def read_one_of(self, names: Iterable[bytes]) -> bool:
+        """Whether the choice depends on a field of one of these names."""
+        folded = [_folded(name) for name in names]
+        return any(name in self._fields or (self._names_methods and name in _METHOD_OVERRIDES) for name in folded)
+
     def match(self, method: bytes, fields: Sequence[Header], query: bytes) -> TargetT | None:
         """Find the target of a request; None if there is none.
 

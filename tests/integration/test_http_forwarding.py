@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Address, Client
 from tests.hostile.strict import Message
-from tests.integration.stage import Site, Upstream, body_of, request, site
-from tests.integration.upstreams import OK, Peer, scripted
+from tests.integration.balancers import haproxy
+from tests.integration.limited import answering_all
+from tests.integration.stage import PLEXIGATE, Site, Upstream, body_of, request, site
+from tests.integration.upstreams import OK, Peer, scripted, unused_port
 
 CLAIMS = (
     "X-Forwarded-For: 198.51.100.1",
@@ -22,6 +25,15 @@ CLAIMS = (
     "X-Request-Id: theirs",
     "X-TLS-Group: made-up",
 )
+
+BALANCER, STRANGER = "127.0.0.1", "127.0.0.7"
+GUARDED = {
+    "inside": f'allow = ["{BALANCER}"]',
+    "outside": f'deny = ["{STRANGER}"]',
+    "rated": 'rate = { requests_per_second = 0.1, burst = 2, per = "client" }',
+    "private": 'basic_auth = { file = "admins.users" }',
+}
+"""The routes behind HAProxy."""
 
 LISTENERS = """
 [listener.public]
@@ -188,3 +200,55 @@ class TestTrusted:
     def test_peer_without_claims_is_the_client(self, seen: Seen) -> None:
         got, _ = seen.ask(request(), "behind")
         assert got.values("X-Forwarded-For") == ["127.0.0.1"]
+
+
+# -- a stranger asks a stock balancer to take away what it says of the stranger
+
+
+@pytest.fixture(scope="module")
+def balanced(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
+) -> Iterator[tuple[Site, int]]:
+    """A proxy that trusts HAProxy and exempts it, and the port of HAProxy."""
+    directory, port = tmp_path_factory.mktemp("balanced"), unused_port()
+    made = subprocess.run([PLEXIGATE, "password", "ada"], input=b"correct horse\n", capture_output=True, check=True)
+    users = directory / "admins.users"
+    users.touch(0o600)
+    users.write_bytes(made.stdout)
+    listener = f'[listener.public]\nbind = "127.0.0.1:0"\ntrusted_peers = ["{BALANCER}"]\nexempt = ["{BALANCER}"]\n'
+    with scripted(answering_all) as server:
+        upstreams = {name: Upstream((server.url,), route=route) for name, route in GUARDED.items()}
+        with site(directory, authority, localhost, upstreams, listener) as running:
+            text = (
+                f"listen front\n  mode http\n  option forwardfor\n  bind 127.0.0.1:{port}\n"
+                f"  http-request set-header Host localhost\n"
+                f"  server plexigate 127.0.0.1:{running.port()} ssl verify none sni str(localhost)\n"
+            )
+            with haproxy(directory, text, port):
+                yield running, port
+
+
+def statuses(balanced: tuple[Site, int], path: str, *options: str, count: int = 1) -> list[str]:
+    """How a stranger is answered who asks so many times for a path."""
+    urls = [f"http://127.0.0.1:{balanced[1]}{path}"] * count
+    named = ("--header", "Connection: close, X-Forwarded-For", "--interface", STRANGER)
+    command = ["curl", "--silent", "--noproxy", "*", "--write-out", "\n%{http_code}\n", *named, *options, *urls]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return re.findall(r"^[0-9]{3}$", found.stdout, re.MULTILINE)
+
+
+def test_the_stranger_stays_who_it_is_for_every_rule(balanced: tuple[Site, int]) -> None:
+    assert statuses(balanced, "/inside") == ["403"]
+    assert statuses(balanced, "/outside") == ["403"]
+    assert statuses(balanced, "/rated", count=6) == ["200"] * 2 + ["429"] * 4
+    guessed = statuses(balanced, "/private", "--user", "ada:wrong", count=15)
+    assert guessed == ["401"] * 10 + ["429"] * 5
+    records = balanced[0].records("/rated", 6)
+    assert {(one["client"], one["peer"]) for one in records} == {(STRANGER, BALANCER)}
+
+
+def test_what_the_balancer_asks_for_itself_passes_no_list_and_counts_for_it(balanced: tuple[Site, int]) -> None:
+    running, _ = balanced
+    shown = ("--output", "/dev/null", "--write-out", "%{http_code}")
+    assert [running.curl(*shown, path=path).stdout for path in ("/inside", "/outside")] == [b"403"] * 2
+    assert [running.curl(*shown, path="/rated/health").stdout for _ in range(3)] == [b"200", b"200", b"429"]

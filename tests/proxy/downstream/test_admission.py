@@ -119,11 +119,13 @@ def test_path_with_conditions_is_not_passed_by(
     assert refused.allow == (b"POST" if status == 405 else None)
 
 
-def test_field_that_connection_names_meets_no_condition() -> None:
-    """It is not sent on, so the server would not see it."""
-    found = by_condition(b"X-Version: 2", b"Connection: x-version")
-    assert isinstance(found, RouteTarget)
-    assert found.label == "one"
+def test_field_of_a_condition_cannot_be_named_away() -> None:
+    """A proxy in front may have written it."""
+    for lines in ((b"X-Version: 2", b"Connection: x-version"), (b"Connection: x_version",)):
+        found = by_condition(*lines)
+        assert isinstance(found, RequestRefusal)
+        assert (found.status, found.reason) == (400, "ambiguous_condition")
+    assert isinstance(by_condition(b"Connection: x-other"), RouteTarget)
 
 
 def test_conditions_that_fail_leave_nothing() -> None:

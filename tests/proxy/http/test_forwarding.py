@@ -50,9 +50,10 @@ class TestXForwardedFor:
     ) -> None:
         assert x_forwarded_for(*values) == Chain(tuple(addresses), b"", is_whole=True)
 
-    def test_without_the_field_the_peer_is_the_client(self) -> None:
+    def test_without_the_field_nobody_is_named(self) -> None:
         assert x_forwarded_for() is NO_CHAIN
         assert forwarded() is NO_CHAIN
+        assert not NO_CHAIN.is_whole
 
     @pytest.mark.parametrize(
         "element",

@@ -63,6 +63,11 @@ class TestMethodOverrides:
             match(self.POST, method=b"GET", fields=fields)
 
     @pytest.mark.parametrize("name", NAMES)
+    def test_they_are_read_where_a_condition_names_methods(self, name: bytes) -> None:
+        assert Alternatives([(self.POST, 0)]).read_one_of([name.lower()])
+        assert not Alternatives([(Conditions(query=TOKEN), 0)]).read_one_of([name.lower()])
+
+    @pytest.mark.parametrize("name", NAMES)
     def test_method_that_leads_to_the_same_route_is_taken(self, name: bytes) -> None:
         assert match(self.POST, Conditions(), method=b"POST", fields=[(name, b"patch")]) == 0
         assert match(self.POST, Conditions(), method=b"PUT", fields=[(name, b"DELETE")]) == 1
