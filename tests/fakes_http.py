@@ -481,9 +481,9 @@ class RecordingExchange:
         """Count it."""
         self.flushes += 1
 
-    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+    def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
         """Note the fault."""
-        self.events.append(("failed", (failure.fault, is_retryable)))
+        self.events.append(("failed", (failure.fault, is_excused)))
 
     def pause_writing(self) -> None:
         """Note it."""

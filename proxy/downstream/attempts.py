@@ -14,7 +14,7 @@ from proxy.upstream.upstream import RequestFacts, Upstream
 class Attempts:
     """Chooses the next server, and remembers those that were tried."""
 
-    __slots__ = ("_binding", "_facts", "_request", "_tried", "_upstream", "_was_repeated", "server")
+    __slots__ = ("_binding", "_facts", "_request", "_tried", "_upstream", "_was_repeated", "_was_stale", "server")
 
     server: Server
     """The one that the request is at."""
@@ -28,7 +28,7 @@ class Attempts:
             self._facts = RequestFacts(request.client.shown, request.head.headers, wall_clock())
         self._tried: tuple[Server, ...] = ()
         self._binding = b""
-        self._was_repeated = False
+        self._was_repeated = self._was_stale = False
 
     def next_server(self) -> Server | None:
         """A server that was not tried yet, None if none is left. The request now belongs to it."""
@@ -49,24 +49,33 @@ class Attempts:
         """The failure to answer with at once; None if the next server may be tried."""
         return self._upstream.last_word(failure, self._tried)
 
-    def may_repeat(self, sent: bytes, failure: UpstreamFailure) -> bool:
-        """Whether a request may be sent once more, because its reused connection was dead.
+    def may_repeat(self, sent: bytes, failure: UpstreamFailure, *, is_excused: bool) -> bool:
+        """Whether a request may be sent once more, because a connection was lost with it.
 
-        It may be sent again only once. `sent` is all of it, or empty if we do not have all of it.
-        The other unused connections of the server are as old. They are closed, because a second
-        dead connection would fail the request.
+        `sent` is all of it, or empty if we do not have all of it. `is_excused`: see
+        `ResponseReceiver`.
 
-        A request that a server refused was not processed. So every method may be sent once more
-        (RFC 9113 8.7), to another server.
+        - Its reused connection was dead: once, also to the same server. The other unused
+          connections of the server are as old. They are closed, because a second dead connection
+          would fail the request.
+        - The server ended the connection before a byte of its answer: to each other server, and to
+          the same one once if there is no other.
+        - The server refused it: it was not processed, so every method may be sent once more (RFC
+          9113 8.7), to another server.
         """
-        request, is_refused = self._request, failure.fault is UpstreamFault.REFUSED
-        may = is_refused or is_repeatable(request.head.method, request.framing)
-        if not (may and sent and not self._was_repeated and self._upstream.may_retry()):
+        is_refused, is_closed = failure.fault is UpstreamFault.REFUSED, failure.fault is UpstreamFault.CLOSED
+        may = is_refused or (is_closed and is_repeatable(self._request.head.method, self._request.framing))
+        is_stale, has_another = is_closed and is_excused, self._upstream.has_another(self._tried)
+        is_used_up = self._was_stale if is_stale else self._was_repeated and (is_refused or not has_another)
+        if not (may and sent) or is_used_up or not self._upstream.may_retry():
             return False
-        self._was_repeated = True
-        if not is_refused:
+        if is_stale:
+            self._was_stale = True
             self.server.close_idle()
-            self._tried = ()
+        else:
+            self._was_repeated = True
+        if is_stale or not (is_refused or has_another):
+            self._tried = self._tried[:-1]
         return True
 
     def bound(self, response: Response) -> Response:

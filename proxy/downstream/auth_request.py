@@ -186,12 +186,12 @@ class AuthRequest(Guard):
         else:
             self._client.refuse(_denial(response, self._body))
 
-    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
-        """Ask once more if the connection was dead, else fail."""
+    def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
+        """Ask once more if the connection was lost without an answer, else fail."""
         self._connection = None
-        if not is_retryable:
+        if not is_excused:
             self._attempts.server.failed_a_request()
-        if is_retryable and self._attempts.may_repeat(self._sent, failure):
+        if self._attempts.may_repeat(self._sent, failure, is_excused=is_excused):
             self._acquire(failure)
         else:
             self._fail(failure)

@@ -270,16 +270,16 @@ class Exchange(Responding):
         if sent and self._is_client_paused:
             self._hold_server_back(sent)
 
-    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+    def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
         """Try once more if that is safe, else answer for the upstream, or cut the response."""
         self._connection = None
-        if not is_retryable:  # the close of an idle connection is no fault of the server
+        if not is_excused:  # the close of an idle connection is no fault of the server
             self._attempts.server.failed_a_request()
         if self._state is _ExchangeState.RESPONDING:
             self._state = _ExchangeState.OVER
             self.response_flushed()
             self._client.cut(str(failure))
-        elif is_retryable and self._attempts.may_repeat(self._outgoing.text, failure):
+        elif self._attempts.may_repeat(self._outgoing.text, failure, is_excused=is_excused):
             self._state = _ExchangeState.WAITING
             self._acquire(failure)
         else:

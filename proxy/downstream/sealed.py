@@ -323,9 +323,9 @@ class SealedResponse:
         """Hand on a 1xx response."""
         self._writer.informational(response)
 
-    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+    def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
         """Hand on that there will be no (more) response."""
-        self._writer.upstream_failed(failure, is_retryable=is_retryable)
+        self._writer.upstream_failed(failure, is_excused=is_excused)
 
     def pause_writing(self) -> None:
         """Hand on that the server takes no more of the request."""

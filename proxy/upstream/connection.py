@@ -289,7 +289,7 @@ class UpstreamConnection(Carrier):
         self._keeper.closed(self)
 
     def _fault_of_loss(self) -> UpstreamFault:
-        return UpstreamFault.CLOSED if self._phase is _Phase.HEAD else UpstreamFault.CUT
+        return UpstreamFault.CUT if self._saw_bytes else UpstreamFault.CLOSED
 
     def pause_writing(self) -> None:
         """The server takes no more for now: it has a deadline of its own to continue."""
@@ -318,10 +318,10 @@ class UpstreamConnection(Carrier):
     def _fail(self, fault: UpstreamFault, detail: str = "") -> None:
         exchange, self._exchange = self._exchange, None
         # RFC 9112 9.3.1: a server may close an idle connection at the moment when we reuse it
-        died_unused = fault is UpstreamFault.CLOSED and self.exchanges > 1 and not self._saw_bytes
+        died_unused = fault is UpstreamFault.CLOSED and self.exchanges > 1
         self._close()
         if exchange is not None:
-            exchange.upstream_failed(UpstreamFailure(fault, detail), is_retryable=died_unused)
+            exchange.upstream_failed(UpstreamFailure(fault, detail), is_excused=died_unused)
 
     def _close(self) -> None:
         if self._phase is not _Phase.GONE:

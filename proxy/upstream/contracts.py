@@ -41,10 +41,11 @@ class ResponseReceiver(Protocol):
     def response_flushed(self) -> None:
         """All bytes of one read were handed over: send them on."""
 
-    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+    def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
         """The response will not be completed.
 
-        `is_retryable`: the connection was reused, and died before a byte of the response arrived.
+        `is_excused`: the server is not to blame. It refused the request unprocessed, or it closed an
+        idle connection at the moment when that was used again.
         """
 
     def pause_writing(self) -> None:

@@ -10,7 +10,10 @@ class UpstreamFault(Enum):
     CONNECT_TIMEOUT = (504, "the upstream did not accept a connection in time")
     TLS = (502, "the TLS handshake with the upstream failed")
     BUSY = (503, "all connections to the upstream are in use")
+    # no byte of the answer came: an idempotent request may go to another server
     CLOSED = (502, "the upstream closed the connection before it answered")
+    # its answer to this request (RFC 9113 5.4.2), unlike the loss of a connection
+    RESET = (502, "the upstream reset the request")
     CUT = (502, "the upstream closed the connection in the middle of its response")
     FIRST_BYTE_TIMEOUT = (504, "the upstream did not answer in time")
     RESPONSE_STALLED = (504, "the upstream stopped in the middle of its response")

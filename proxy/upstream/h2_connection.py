@@ -31,6 +31,7 @@ from proxy.net.byte_stream import ByteStream, StreamOwner
 from proxy.net.deadlines import NEVER, Deadlines
 from proxy.tls.waiting_data import SEND_BYTES
 from proxy.upstream.connection import ResponseLimits
+from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.h2_stream import UpstreamStream
 from proxy.upstream.h2_tunnel import ServerBytes
 from proxy.upstream.statistics import StreamCounts
@@ -285,12 +286,12 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         """The server broke a rule that ends the connection, or did not answer in time."""
         self._flush()  # the GOAWAY that says why
         self._end()
-        self._lose_streams(reason)
+        self._lose_streams(reason, UpstreamFault.MALFORMED)
         self._keeper.lost(self, reason)
 
-    def _lose_streams(self, reason: str) -> None:
+    def _lose_streams(self, reason: str, fault: UpstreamFault = UpstreamFault.CLOSED) -> None:
         for carrier in list(self._carriers.values()):
-            carrier.lost(reason)
+            carrier.lost(fault, reason)
         for tunnel in list(self._tunnels.values()):
             tunnel.failed(reason)
 

@@ -276,12 +276,12 @@ class UpstreamStream(Carrier):
         elif reason:
             self._fail(UpstreamFault.MALFORMED, reason)
         else:
-            self._fail(UpstreamFault.CUT if self._saw_bytes else UpstreamFault.CLOSED, f"HTTP/2 error {code}")
+            self._fail(UpstreamFault.CUT if self._saw_bytes else UpstreamFault.RESET, f"HTTP/2 error {code}")
 
     def _refused(self) -> None:
         """The server did not begin to process the request."""
         if not self._replay.may_move(server_leaves=self.host.session.is_going_away):
-            self._fail(UpstreamFault.REFUSED, is_retryable=True)
+            self._fail(UpstreamFault.REFUSED, is_excused=True)
             return
         self._is_blocked = False
         self.deadline = NEVER
@@ -304,16 +304,16 @@ class UpstreamStream(Carrier):
         """There is no other connection."""
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            exchange.upstream_failed(failure, is_retryable=False)
+            exchange.upstream_failed(failure, is_excused=False)
 
-    def lost(self, detail: str) -> None:
-        """The connection is gone."""
-        if self._saw_bytes:
-            self._fail(UpstreamFault.CUT, detail)
+    def lost(self, fault: UpstreamFault, detail: str) -> None:
+        """The connection is gone: `CLOSED`, or for a fault of the server."""
+        if fault is not UpstreamFault.CLOSED or self._saw_bytes:
+            self._fail(UpstreamFault.CUT if self._saw_bytes else fault, detail)
             return
         # as RFC 9112 9.3.1: a server may close a connection at the moment when we reuse it
         died_unused = self.host.is_reused and self.host.reads == self._reads_before
-        self._fail(UpstreamFault.CLOSED, detail, is_retryable=died_unused)
+        self._fail(UpstreamFault.CLOSED, detail, is_excused=died_unused)
 
     def deadline_passed(self, now: float) -> None:
         """The server did not answer in time.
@@ -325,11 +325,11 @@ class UpstreamStream(Carrier):
             self.host.leave()
         self._fail(UpstreamFault.RESPONSE_STALLED if self._saw_bytes else UpstreamFault.FIRST_BYTE_TIMEOUT)
 
-    def _fail(self, fault: UpstreamFault, detail: str = "", *, is_retryable: bool = False) -> None:
+    def _fail(self, fault: UpstreamFault, detail: str = "", *, is_excused: bool = False) -> None:
         exchange, self._exchange = self._exchange, None
         self._leave(ErrorCode.PROTOCOL_ERROR if fault is UpstreamFault.MALFORMED else ErrorCode.CANCEL)
         if exchange is not None:
-            exchange.upstream_failed(UpstreamFailure(fault, detail), is_retryable=is_retryable)
+            exchange.upstream_failed(UpstreamFailure(fault, detail), is_excused=is_excused)
 
     def _leave(self, code: int) -> None:
         """Give the connection back; close the stream with `code` if it is still open."""

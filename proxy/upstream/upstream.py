@@ -96,6 +96,10 @@ class Upstream:
             self._is_warming = _warm(self.servers, self._clock())
         return self._pick(usable, facts)
 
+    def has_another(self, tried: Sequence[Server]) -> bool:
+        """Whether `choose` finds one that was not tried yet."""
+        return any(one not in tried for one in self._usable)
+
     def _pick(self, usable: Sequence[Server], facts: RequestFacts | None) -> Server:
         match self.rules.balance:
             case Balance.ROUND_ROBIN:

@@ -291,15 +291,6 @@ class TestRetry:
             assert len(server.peers) == 1
         assert len([head for head in heads if b"/patient/once" in head]) == 1
 
-    def test_fresh_connection_that_dies_is_the_end_of_the_request(self, proxy: Site, raw: Path) -> None:
-        def script(peer: Peer) -> None:
-            peer.read_head()
-
-        with scripted(script, raw) as server, proxy.connect() as client:
-            client.send(request(start="GET /patient/fresh HTTP/1.1"))
-            assert client.read_response().status == 502
-            assert len(server.peers) == 1
-
     def test_restarted_server_loses_no_idempotent_request(self, proxy: Site, raw: Path) -> None:
         """It has closed all of several connections at the moment when one of them is reused."""
         everyone = threading.Barrier(4)

@@ -63,23 +63,46 @@ def test_only_what_is_here_and_has_the_same_effect_twice_may_be_repeated(
 ) -> None:
     of = attempts(start=start)
     of.next_server()
-    assert of.may_repeat(sent, CLOSED) is may
+    for is_excused in (False, True):
+        assert of.may_repeat(sent, CLOSED, is_excused=is_excused) is may
 
 
 def test_what_a_server_refused_may_be_sent_to_another_one_whatever_its_method() -> None:
     of = attempts(servers=2, start=b"POST / HTTP/1.1")
     first = of.next_server()
-    assert of.may_repeat(b"all of it", UNPROCESSED)
+    assert of.may_repeat(b"all of it", UNPROCESSED, is_excused=True)
     assert of.next_server() is not first
-    assert not of.may_repeat(b"all of it", UNPROCESSED)
+    assert not of.may_repeat(b"all of it", UNPROCESSED, is_excused=True)
 
 
-def test_it_may_be_repeated_once_and_from_the_beginning() -> None:
+def test_dead_idle_connection_is_replaced_once_and_at_the_same_server() -> None:
     of = attempts(servers=1)
     first = of.next_server()
-    assert of.may_repeat(b"all of it", CLOSED)
+    assert of.may_repeat(b"all of it", CLOSED, is_excused=True)
     assert of.next_server() is first
-    assert not of.may_repeat(b"all of it", CLOSED)
+    assert not of.may_repeat(b"all of it", CLOSED, is_excused=True)
+
+
+@pytest.mark.parametrize(("servers", "asked"), [(1, 2), (2, 2), (3, 3)])
+def test_servers_that_end_fresh_connections_are_asked_in_turn_and_a_single_one_twice(servers: int, asked: int) -> None:
+    of = attempts(servers=servers)
+    names = [of.next_server()]
+    while of.may_repeat(b"all of it", CLOSED, is_excused=False):
+        names.append(of.next_server())
+    assert (len(names), len(set(names))) == (asked, servers)
+    assert not of.may_repeat(b"all of it", CLOSED, is_excused=False)
+
+
+def test_no_other_failure_is_repeated() -> None:
+    of = attempts()
+    of.next_server()
+    assert not of.may_repeat(b"all of it", UpstreamFailure(UpstreamFault.CUT), is_excused=False)
+
+
+def test_budget_bounds_all_of_them() -> None:
+    of = attempts(retry_percent=0.0, retries_per_second=0.0)
+    of.next_server()
+    assert not of.may_repeat(b"all of it", CLOSED, is_excused=False)
 
 
 def test_response_binds_the_client_to_its_server_where_the_upstream_wants_that() -> None:

@@ -724,14 +724,36 @@ class TestFailure:
         assert refusal(case.told())[0] == 502
         assert not case.servers[0].waiting
 
-    def test_fresh_connection_that_dies_is_not_tried_again(self) -> None:
+    def test_fresh_connection_that_dies_unanswered_is_replaced_at_each_other_server(self) -> None:
+        case = Case(servers=3)
+        case.start()
+        for _ in case.servers[1:]:
+            case.lend().lose()
+            assert case.told() == []
+        server = case.lend()
+        server.receive(EMPTY)
+        assert case.told()[-1][0] == "finished"
+        assert [one.server.failures for one in case.servers].count(1) == 2, "each failure counts against its server"
+
+    def test_the_only_server_is_asked_once_more(self) -> None:
         case = Case()
-        case.begun().lose()
+        case.start()
+        case.lend().lose()
+        case.lend().lose()
         assert refusal(case.told()) == (502, UpstreamFault.CLOSED.sentence)
 
-    def test_second_death_is_the_last(self) -> None:
+    def test_answer_that_had_begun_is_never_asked_for_again(self) -> None:
+        case = Case(servers=2)
+        server = case.begun()
+        server.receive(b"HTTP/1.1 2")
+        server.lose()
+        assert refusal(case.told()) == (502, UpstreamFault.CUT.sentence)
+
+    def test_death_of_the_fresh_one_behind_a_dead_one_has_an_attempt_of_its_own(self) -> None:
         case = Case()
         self.die_after_reuse(case)
+        case.lend().lose()
+        assert case.told() == []
         case.lend().lose()
         assert refusal(case.told())[0] == 502
 

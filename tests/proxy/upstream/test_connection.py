@@ -281,11 +281,11 @@ class TestMalformed:
 class TestLoss:
     """What a lost connection means, and when a request may be sent again."""
 
-    def test_fresh_connection_that_dies_is_not_retryable(self) -> None:
+    def test_death_of_a_fresh_connection_is_the_fault_of_its_server(self) -> None:
         assert Line().lose() == [("failed", (UpstreamFault.CLOSED, False))]
 
     @pytest.mark.parametrize("how", ["reset", "end"])
-    def test_reused_connection_that_dies_unanswered_is_retryable(self, how: str) -> None:
+    def test_reused_connection_that_dies_unanswered_is_excused(self, how: str) -> None:
         line = Line()
         line.receive(response(b"Content-Length: 0"))
         line.exchange = line.borrow()
@@ -299,12 +299,12 @@ class TestLoss:
         assert line.keeper.events == ["returned", "closed"]
 
     @pytest.mark.parametrize("part", [b"HTTP/1.1 200", b"HTTP/1.1 100 Continue\r\n\r\n"])
-    def test_reused_connection_that_began_to_answer_is_not_retryable(self, part: bytes) -> None:
+    def test_reused_connection_that_began_to_answer_has_cut_it(self, part: bytes) -> None:
         line = Line()
         line.receive(response(b"Content-Length: 0"))
         line.exchange = line.borrow()
         line.receive(part)
-        assert line.lose() == [("failed", (UpstreamFault.CLOSED, False))]
+        assert line.lose() == [("failed", (UpstreamFault.CUT, False))]
 
     @pytest.mark.parametrize(
         "part", [response(b"Content-Length: 5", body=b"he"), response(b"Transfer-Encoding: chunked", body=b"5\r\nhe")]

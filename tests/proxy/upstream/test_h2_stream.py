@@ -89,7 +89,7 @@ class TestResponses:
         assert exchange.told() == [("started", 200), ("failed", (UpstreamFault.MALFORMED, False))]
 
     def test_a_reset_before_and_in_a_response(self) -> None:
-        for early, fault in ((b"", UpstreamFault.CLOSED), (HEAD, UpstreamFault.CUT)):
+        for early, fault in ((b"", UpstreamFault.RESET), (HEAD, UpstreamFault.CUT)):
             backend = Backend()
             _, exchange = backend.lend()
             backend.receive(early + rst(1, ErrorCode.INTERNAL_ERROR))
