@@ -144,6 +144,11 @@ class ListenerConfig(Table):
         return self
 
     @property
+    def binds_signatures(self) -> bool:
+        """Whether all who prove something here sign by ML-DSA-87: their keys and their issuers."""
+        return self.level is SecurityLevel.QUANTUM_SAFE and not self.weaker_signatures
+
+    @property
     def tcp_upstreams(self) -> frozenset[str]:
         """The upstreams that connections of this listener go to."""
         if self.protocol is not ListenerProtocol.TCP:

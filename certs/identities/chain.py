@@ -1,17 +1,35 @@
 """A certificate chain, judged by itself; `credential` judges whether a key fits it. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import SignatureAlgorithmOID
 
 from certs.files.errors import CredentialError
 from config.problems import shown
 
 Chain = tuple[x509.Certificate, ...]
+
+_SIGNATURES = {
+    SignatureAlgorithmOID.ECDSA_WITH_SHA256: "ecdsa-sha256",
+    SignatureAlgorithmOID.ECDSA_WITH_SHA384: "ecdsa-sha384",
+    SignatureAlgorithmOID.ECDSA_WITH_SHA512: "ecdsa-sha512",
+    SignatureAlgorithmOID.RSA_WITH_SHA256: "rsa-sha256",
+    SignatureAlgorithmOID.RSA_WITH_SHA384: "rsa-sha384",
+    SignatureAlgorithmOID.RSA_WITH_SHA512: "rsa-sha512",
+    SignatureAlgorithmOID.RSASSA_PSS: "rsa-pss",
+    SignatureAlgorithmOID.ED25519: "ed25519",
+    SignatureAlgorithmOID.ED448: "ed448",
+    SignatureAlgorithmOID.ML_DSA_44: "mldsa-44",
+    SignatureAlgorithmOID.ML_DSA_65: "mldsa-65",
+    SignatureAlgorithmOID.ML_DSA_87: "mldsa-87",
+}
+CNSA_SIGNATURE = "mldsa-87"
+"""`signature_name` of the only signature in CNSA 2.0."""
 
 BROKEN_HASHES = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4, and OpenSSL's security level 2
 
@@ -122,6 +140,22 @@ def _signature_errors(chain: Chain, path: Path) -> Iterator[CredentialError]:
         digest = digest_name(certificate)
         if digest in BROKEN_HASHES:
             yield SignatureTooWeak(path, position, digest)
+
+
+def signature_name(certificate: x509.Certificate) -> str:
+    """How a certificate is signed, such as `ecdsa-sha384` or `mldsa-87`; an unknown way by its
+    object identifier.
+    """
+    oid = certificate.signature_algorithm_oid
+    return _SIGNATURES.get(oid, oid.dotted_string)
+
+
+def weaker_link(chain: Iterable[x509.Certificate]) -> str | None:
+    """The first certificate of a chain that is not signed by ML-DSA-87: how, and by whom."""
+    for one in chain:
+        if signature_name(one) != CNSA_SIGNATURE:
+            return f"signed with {signature_name(one)} by {shown(one.issuer.rfc4514_string())}"
+    return None
 
 
 def digest_name(certificate: x509.Certificate) -> str:

@@ -26,8 +26,8 @@ from certs.identities.credential import (
     reexamine_in_tokens,
 )
 from certs.identities.issued import files_of_slot, stand_ins, token_place
+from certs.identities.levels import level_problems
 from certs.keys.pin import read_pins
-from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
 from certs.sealing.envelope import is_sealed
 from config.hsm import HsmConfig
@@ -38,14 +38,10 @@ from config.schema import (
     CredentialPreference,
     IdentityConfig,
     IssuedCredentialConfig,
-    ListenerConfig,
-    SecurityLevel,
 )
 from config.upstream import UpstreamConfig
 
 _SOON = timedelta(days=7)  # any week has a working day
-
-_CNSA_MLDSA = 87  # CNSA 2.0: the parameter set of FIPS 204 for signatures
 
 _BEGINNING = 64  # bytes: enough to tell what a file is
 
@@ -90,9 +86,7 @@ def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = Mapping
     identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
     upstreams = dict(reading.upstreams(config.upstream))
     clients = dict(reading.clients(config.identity))
-    reading.problems += _level_problems(
-        loaded.file, loaded.config.listener, list(_weaker(loaded.config.identity, identities))
-    )
+    reading.problems += level_problems(loaded, identities, clients)
     return LoadedCredentials(
         MappingProxyType(identities),
         MappingProxyType(upstreams),
@@ -305,38 +299,3 @@ def _beginning(path: Path) -> bytes:
             return file.read(_BEGINNING)
     except OSError:
         return b""
-
-
-def _level_problems(
-    file: ConfigFile, listeners: Mapping[str, ListenerConfig], weaker: Sequence[str]
-) -> Iterator[Problem]:
-    """CNSA 2.0 asks for ML-DSA-87 signatures: what signs otherwise breaks the promise of the level,
-    unless that is allowed on purpose.
-    """
-    if not weaker:
-        return
-    said = ", ".join(dict.fromkeys(weaker))
-    for name, listener in listeners.items():
-        if listener.level is SecurityLevel.QUANTUM_SAFE and not listener.weaker_signatures:
-            allowed = "ML-DSA-87 credentials alone (CNSA 2.0), or weaker_signatures = true for clients that cannot verify them"
-            found = f'"{listener.level}", at which these would sign weaker: {said}'
-            yield file.error(("listener", name, "level"), found, allowed)
-        elif listener.level is SecurityLevel.QUANTUM_SAFE:
-            found = f"true, so these sign weaker than the level {listener.level} promises: {said}"
-            yield file.warning(("listener", name, "weaker_signatures"), found, "ML-DSA-87 credentials alone")
-
-
-def _weaker(
-    configured: Mapping[str, IdentityConfig], identities: Mapping[str, tuple[Credential, ...]]
-) -> Iterator[str]:
-    """Identities with what they sign or will sign with, but for ML-DSA-87."""
-    for name, settings in configured.items():
-        for one in identities[name]:
-            # what was issued may stand in for what is configured, and is judged by that
-            if not one.is_issued and not (
-                one.algorithm.family is KeyFamily.MLDSA and one.algorithm.size == _CNSA_MLDSA
-            ):
-                yield f"{name} ({one.algorithm})"
-        for issued in settings.credentials:
-            if isinstance(issued, IssuedCredentialConfig) and issued.key.algorithm != f"mldsa-{_CNSA_MLDSA}":
-                yield f"{name} ({issued.key.algorithm.replace('ec-', 'ecdsa-')})"

@@ -13,6 +13,11 @@ from config.schema import Config
 _CREDENTIALS: Final = "credentials"
 
 
+def root_directory(state: Path, issuer: str) -> Path:
+    """Where the root of an internal issuer is; its other files are beside that."""
+    return state / "issuers" / issuer / "root"
+
+
 class Store:
     """Keys and chains below one directory."""
 
@@ -58,4 +63,4 @@ def paths_of(identity: str, slot: str, state: Path) -> tuple[Path, Path]:
     return place / "chain.pem", place / "key.pem"
 
 
-__all__ = ["Store", "StoredVersion", "paths_of", "store_of"]
+__all__ = ["Store", "StoredVersion", "paths_of", "root_directory", "store_of"]

@@ -48,6 +48,7 @@ class WorkerScrape:
 class CertificateFacts:
     """One credential of an identity. `begins_at` and `expires_at` in UNIX seconds; `keys` are the
     places of its keys; `fingerprint` is SHA-256 of the leaf; `is_issued`: the rotation renews it.
+    `signatures` are those of the certificates of its chain, leaf first, such as `mldsa-87`.
     """
 
     identity: str
@@ -58,6 +59,7 @@ class CertificateFacts:
     fingerprint: str = ""
     begins_at: float = 0.0
     is_issued: bool = False
+    signatures: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,6 +232,7 @@ def _certificate(one: CertificateFacts, now: float) -> dict[str, Any]:
     return {
         "identity": one.identity,
         "algorithm": one.algorithm,
+        "signatures": list(one.signatures),
         "names": list(one.names),
         "begins_at": one.begins_at,
         "expires_at": one.expires_at,

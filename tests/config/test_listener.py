@@ -71,6 +71,15 @@ def test_critical_levels_require_post_quantum_groups() -> None:
     ]
 
 
+def test_only_the_level_quantum_safe_binds_signatures_and_not_with_its_exception() -> None:
+    tables = [
+        ListenerConfig.model_validate({"bind": "127.0.0.1:1", "level": level, "weaker_signatures": weaker})
+        for level in SecurityLevel
+        for weaker in (False, True)
+    ]
+    assert [one.level for one in tables if one.binds_signatures] == [SecurityLevel.QUANTUM_SAFE]
+
+
 @pytest.mark.parametrize("http", [["h2"], ["http/1.1"], ["h2", "http/1.1"], ["http/1.1", "h2"], (HttpProtocol.HTTP_2,)])
 def test_versions_of_http_keep_the_order_of_the_file(http: list[str]) -> None:
     made = ListenerConfig.model_validate({"bind": "127.0.0.1:1", "http": http}).http

@@ -40,7 +40,7 @@ from certs.keys.signing_key import KeyAlgorithm, algorithm_of, supported_public_
 from certs.storage.intent import Intent
 from certs.storage.ledger import Retirement
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
-from certs.storage.store import Store
+from certs.storage.store import Store, root_directory
 from config.rotation import InternalIssuerConfig, KeySpec
 
 _SIGNED: Final = frozenset(ALGORITHMS.values())
@@ -75,8 +75,9 @@ class InternalAuthority:
         self._root_key = root_key
         self._now = now
         self._disk = store.disk
-        self.directory: Final = store.directory / "issuers" / name
-        self.root_shelf: Final = Shelf(self.directory / "root", root_identity(name), "root", store.disk, store.told)
+        root = root_directory(store.directory, name)
+        self.directory: Final = root.parent
+        self.root_shelf: Final = Shelf(root, root_identity(name), "root", store.disk, store.told)
         self.intermediate_shelf: Final = Shelf(
             self.directory / "intermediate", f"ca.{name}", "intermediate", store.disk, store.told
         )

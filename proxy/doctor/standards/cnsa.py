@@ -30,10 +30,8 @@ def cnsa_2(facts: StandardFacts) -> Iterator[Assessment]:
     )
     yield from _key_establishment(facts)
     yield _signatures(facts)
+    yield _chains(facts)
     yield from _suites(facts)
-    yield Clause(_ALGORITHMS, "Certificates are signed over SHA-384 or SHA-512.", "").not_known(
-        "the signatures of the authorities", "the certificates: openssl x509 -noout -text"
-    )
 
 
 def _key_establishment(facts: StandardFacts) -> Iterator[Assessment]:
@@ -67,6 +65,24 @@ def _signatures(facts: StandardFacts) -> Assessment:
     faults = [f"{name} has none" for name in identities if name not in with_it]
     remedy = 'Add a credential: [[identity.NAME.credential]] key = "mldsa-87@file", and prefer = "mldsa".'
     return clause.judged(faults, ", ".join(identities), remedy)
+
+
+def _chains(facts: StandardFacts) -> Assessment:
+    """Each signature names its parameters, so the last one tells how the issuer above it signs."""
+    text = "Each certificate of a chain with ML-DSA-87 is signed with ML-DSA-87, up to the root."
+    clause = Clause(_ALGORITHMS, text, RUNNING)
+    chains = [one for one in facts.certificates() or () if one.algorithm == _MLDSA]
+    if facts.certificates() is None or not all(one.signatures for one in chains):
+        return clause.not_known("no running proxy tells the chains", "the certificates: openssl x509 -noout -text")
+    if not chains:
+        return clause.not_used("no certificate with ML-DSA-87 is served")
+    faults = [
+        f"{one.identity}: signed with {', '.join(weaker)}"
+        for one in chains
+        if (weaker := list(dict.fromkeys(name for name in one.signatures if name != _MLDSA)))
+    ]
+    remedy = "Have the certificate issued by an authority that signs with ML-DSA-87, as its root does."
+    return clause.judged(faults, ", ".join(one.identity for one in chains), remedy)
 
 
 def _suites(facts: StandardFacts) -> Iterator[Assessment]:

@@ -40,13 +40,15 @@ class ListenerView:
 class CertificateView:
     """A certificate in use: `algorithm` as `ecdsa-p256`, `rsa-3072`, `ed25519`, `mldsa-87`.
 
-    Times are in UNIX seconds.
+    Times are in UNIX seconds. `signatures` are those of its chain, leaf first; empty if the running
+    proxy does not tell them.
     """
 
     identity: str
     algorithm: str
     begins_at: float
     expires_at: float
+    signatures: tuple[str, ...] = ()
 
     @property
     def days(self) -> float:
@@ -138,7 +140,13 @@ class StandardFacts:
         if self.status is None:
             return None
         return tuple(
-            CertificateView(one["identity"], one["algorithm"], one["begins_at"], one["expires_at"])
+            CertificateView(
+                one["identity"],
+                one["algorithm"],
+                one["begins_at"],
+                one["expires_at"],
+                tuple(one.get("signatures", ())),  # a proxy before an upgrade has none
+            )
             for one in self.status["certificates"]
         )
 

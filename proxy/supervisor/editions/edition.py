@@ -15,6 +15,7 @@ from types import MappingProxyType
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from certs.hierarchy.configured import key_in_file_warnings
+from certs.identities.chain import signature_name
 from certs.identities.credential import Credential
 from certs.identities.identities import LoadedCredentials, examine_issued, load_credentials
 from certs.keys.pkcs11 import Pkcs11Key
@@ -309,6 +310,7 @@ def _facts(
             one.leaf.fingerprint(SHA256()).hex(),
             one.leaf.not_valid_before_utc.timestamp(),
             is_issued=_configured(file, identities[name], one) is None,
+            signatures=tuple(map(signature_name, one.chain)),
         )
         for name, of_identity in credentials.identities.items()
         for one in of_identity

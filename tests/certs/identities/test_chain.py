@@ -17,6 +17,8 @@ from certs.identities.chain import (
     alternative_names,
     chain_errors,
     order_errors,
+    signature_name,
+    weaker_link,
 )
 from tests.certs.authority import DAY, NOW, Issued, issue, private_key
 
@@ -152,3 +154,26 @@ def test_names_are_those_of_the_subject_alternative_name() -> None:
         "2001:db8::1",
     ]
     assert list(alternative_names(LEAF.certificate)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("mldsa-87", "mldsa-87"),
+        ("mldsa-44", "mldsa-44"),
+        ("ecdsa-p384", "ecdsa-sha256"),
+        ("rsa-2048", "rsa-sha256"),
+        ("ed448", "ed448"),
+    ],
+)
+def test_signature_is_named_and_a_weaker_one_than_ml_dsa_87_is_found(kind: str, name: str) -> None:
+    root = issue("Root", private_key(kind, 5))
+    leaf = issue("leaf", private_key("mldsa-87"), issuer=root)
+    assert signature_name(leaf.certificate) == name
+    expected = None if kind == "mldsa-87" else f'signed with {name} by "CN=Root"'
+    assert weaker_link([leaf.certificate, root.certificate]) == expected
+
+
+def test_unknown_signature_is_named_by_its_identifier() -> None:
+    root = issue("Root", private_key("ecdsa-p256", 5), digest=hashes.SHA224())
+    assert signature_name(root.certificate) == "1.2.840.10045.4.3.1"

@@ -180,35 +180,6 @@ def test_a_preference_is_not_judged_by_what_could_not_be_read(tmp_path: Path) ->
     }
 
 
-@pytest.mark.parametrize(("kind", "is_said"), [("mldsa-65", True), ("ecdsa-p256", True), ("mldsa-87", False)])
-def test_quantum_safe_refuses_what_is_not_mldsa_87_unless_that_is_allowed_on_purpose(
-    tmp_path: Path,
-    kind: str,
-    is_said: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
-    write(tmp_path, "chat", issue("chat", private_key(kind), names=["chat.example.org"]))
-    quantum_safe = SINGLE.replace(":8443", ':8443"\nlevel = "quantum-safe')
-    said = [(one.key, one.severity, one.found) for one in credentials(tmp_path, quantum_safe).problems]
-    refused = f'"quantum-safe", at which these would sign weaker: chat ({kind})'
-    assert said == ([("listener.public.level", "error", refused)] if is_said else [])
-    allowed = quantum_safe.replace("quantum-safe", 'quantum-safe"\nweaker_signatures = true\ndefault = "reject')
-    said = [(one.key, one.severity, one.found) for one in credentials(tmp_path, allowed).problems]
-    warned = f"true, so these sign weaker than the level quantum-safe promises: chat ({kind})"
-    assert said == ([("listener.public.weaker_signatures", "warning", warned)] if is_said else [])
-
-
-def test_quantum_safe_names_each_identity_once_also_those_whose_certificate_is_not_there_yet(tmp_path: Path) -> None:
-    write(tmp_path, "chat", issue("chat", private_key("mldsa-87"), names=["chat.example.org"]))
-    quantum_safe = SINGLE.replace(":8443", ':8443"\nlevel = "quantum-safe')
-    issued = "".join(
-        f'[[identity.later.credential]]\nkey = "{key}@file"\nissuer = "internal"\n' for key in ("ec-p256", "mldsa-87")
-    )
-    quantum_safe += '[identity.later]\nnames = ["later.example.org"]\n' + issued
-    quantum_safe += '[issuer.internal]\ntype = "internal"\n[rotation]\nstate = "issued"\n'
-    (error,) = [one for one in credentials(tmp_path, quantum_safe).problems if one.is_error]
-    assert error.found.endswith(": later (ecdsa-p256)")
-
-
 def test_what_an_upstream_is_shown_and_trusted_by_is_read(tmp_path: Path) -> None:
     write(tmp_path, "chat", CHAT)
     write(tmp_path, "proxy", issue("proxy", private_key("ed25519")))

@@ -12,7 +12,7 @@ from proxy.net.tasks import Tasks
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.capabilities import survey as survey_openssl
 from proxy.upstream.pooling import PoolResources
-from tests.certificates import DAY, CertificateFiles
+from tests.certificates import DAY, Authority, CertificateFiles
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, identity, listener
 from tests.fakes import FakeLoop
 from tests.generations import NOW, SECRETS, built, problems
@@ -99,7 +99,8 @@ class TestWhole:
         assert "chat (ecdsa-p256)" in warning.found
 
     def test_quantum_safe_level_is_content_with_mldsa_87(self, site: Site, capabilities: Capabilities) -> None:
-        strong = site.authority.issue("strong", ("chat.test", "*.chat.test"), kind="mldsa-87")
+        authority = Authority(site.directory, "Strong authority", "mldsa-87")
+        strong = authority.issue("strong", ("chat.test", "*.chat.test"), kind="mldsa-87")
         text = identity("chat", ("chat.test", "*.chat.test"), strong)
         generation = built(site, capabilities, listener("public", level="quantum-safe") + text + MINIMAL_REST)
         assert generation.warnings == ()

@@ -28,10 +28,13 @@ def listener(groups: str = USUAL, name: str = "public", pq: str = "prefer") -> d
     return {"name": name, "pq": pq, "groups": groups}
 
 
-def certificate(algorithm: str = "ecdsa-p256", days: float = 90.0, identity: str = "chat") -> dict[str, Any]:
+def certificate(
+    algorithm: str = "ecdsa-p256", days: float = 90.0, identity: str = "chat", signatures: tuple[str, ...] = ()
+) -> dict[str, Any]:
     return {
         "identity": identity,
         "algorithm": algorithm,
+        "signatures": list(signatures),
         "begins_at": NOW - DAY,
         "expires_at": NOW - DAY + days * DAY,
     }

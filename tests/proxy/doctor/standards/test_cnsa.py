@@ -32,8 +32,30 @@ def test_key_establishment(groups: str, verdicts: tuple[Conformity, Conformity])
 
 def test_each_identity_needs_ml_dsa_87() -> None:
     certificates = certificate("mldsa-87"), certificate(), certificate(identity="files")
-    (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=certificates)))), "ML-DSA-87")
+    (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=certificates)))), "Each identity")
     assert (row.conformity, row.found) == (NOT_MET, "files has none")
+
+
+@pytest.mark.parametrize(
+    ("signatures", "verdict", "found"),
+    [
+        (("mldsa-87", "mldsa-87"), MET, "chat"),
+        (("mldsa-44", "mldsa-87"), NOT_MET, "chat: signed with mldsa-44"),
+        (("mldsa-87", "ecdsa-sha384", "ecdsa-sha384"), NOT_MET, "chat: signed with ecdsa-sha384"),
+        ((), NOT_KNOWN, "no running proxy tells the chains"),
+    ],
+)
+def test_each_signature_of_a_chain_with_ml_dsa_87_is_judged(
+    signatures: tuple[str, ...], verdict: Conformity, found: str
+) -> None:
+    certificates = certificate("mldsa-87", signatures=signatures), certificate(signatures=("rsa-sha256",))
+    (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=certificates)))), "of a chain")
+    assert (row.conformity, row.found) == (verdict, found)
+
+
+def test_chains_without_ml_dsa_87_are_judged_by_their_identity_alone() -> None:
+    (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=(certificate(),))))), "of a chain")
+    assert row.conformity is NOT_USED
 
 
 def test_suites_by_level(tmp_path: Path) -> None:
