@@ -18,6 +18,9 @@ from proxy.tls.signing_plan import SigningPlan
 from proxy.tls.tickets import TicketSecrets
 from proxy.tls.token_key import TokenKey
 
+ClientTrusts = Mapping[tuple[str, bool], ClientTrust]
+"""By the name of the identity, and whether the level of the listener binds signatures."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContextKey:
@@ -54,8 +57,8 @@ class Carried:
 
     is_replacement: bool = False
     """Whether this process replaces another one that has served, and has no generation yet."""
-    clients: Mapping[str, ClientTrust] = field(default_factory=dict)
-    """What identities demand of their clients, by the name of the identity."""
+    clients: ClientTrusts = field(default_factory=dict)
+    """What identities demand of their clients."""
 
     @property
     def is_nothing(self) -> bool:

@@ -6,28 +6,30 @@ from collections.abc import Mapping
 from certs.identities.client_authorities import ClientAuthorities
 from config.addresses import is_covered
 from config.schema import ClientCertificateMode, IdentityConfig
+from proxy.building.carried import ClientTrusts
 from proxy.building.foundation import Foundation
-from proxy.tls.client_trust import ClientTrust, fingerprint_of
+from proxy.tls.client_trust import ClientTrust, Demand, fingerprint_of
 from proxy.tls.libssl import LibsslError
 
 
-def client_trusts(foundation: Foundation, authorities: Mapping[str, ClientAuthorities]) -> dict[str, ClientTrust]:
-    """Build all that can be built, by the name of the identity.
+def client_trusts(foundation: Foundation, authorities: Mapping[str, ClientAuthorities]) -> ClientTrusts:
+    """Build all that can be built, for each kind of listener that there is.
 
     What has not changed is used again.
     """
-    trusts: dict[str, ClientTrust] = {}
-    for name, identity in foundation.loaded.config.identity.items():
+    trusts: dict[tuple[str, bool], ClientTrust] = {}
+    config = foundation.loaded.config
+    kinds = sorted({listener.binds_signatures for listener in config.listener.values()})
+    for name, identity in config.identity.items():
         settings, issuing = identity.client_certificates, authorities.get(name)
         if settings is None or issuing is None:
             continue
-        is_required = settings.mode is ClientCertificateMode.REQUIRE
-        known = foundation.before.clients.get(name)
-        if known is not None and known.fingerprint == fingerprint_of(issuing, is_required=is_required):
-            trusts[name] = known
-            continue
         try:
-            trusts[name] = ClientTrust(issuing, is_required=is_required)
+            for is_bound in kinds:
+                demand = Demand(settings.mode is ClientCertificateMode.REQUIRE, is_bound)
+                known = foundation.before.clients.get((name, is_bound))
+                is_same = known is not None and known.fingerprint == fingerprint_of(issuing, demand)
+                trusts[name, is_bound] = known if known is not None and is_same else ClientTrust(issuing, demand)
         except (ssl.SSLError, OSError, LibsslError) as error:
             place = ("identity", name, "client_certificates")
             foundation.error(place, f"files that OpenSSL does not take: {error}", "PEM files of authorities")

@@ -8,7 +8,7 @@ from certs.identities.credential import Credential
 from config.addresses import is_covered
 from config.schema import REJECT, Config, ListenerConfig
 from config.tcp import ListenerProtocol
-from proxy.building.carried import ContextKey
+from proxy.building.carried import ClientTrusts, ContextKey
 from proxy.building.clients import reserved_names
 from proxy.building.foundation import Foundation
 from proxy.building.signing import signing_plan, without_tokens
@@ -17,7 +17,6 @@ from proxy.downstream.relay_rules import RelayRules
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.tls.capabilities import Capabilities
-from proxy.tls.client_trust import ClientTrust
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import GroupPreference
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -34,7 +33,7 @@ from proxy.tls.tickets import TicketSecrets
 def listener_runtimes(
     foundation: Foundation,
     credentials: Mapping[str, tuple[Credential, ...]],
-    clients: Mapping[str, ClientTrust],
+    clients: ClientTrusts,
     capabilities: Capabilities,
     tickets: TicketSecrets,
 ) -> dict[str, ListenerRuntime]:
@@ -73,7 +72,7 @@ class _Listeners:
         self,
         foundation: Foundation,
         credentials: Mapping[str, tuple[Credential, ...]],
-        clients: Mapping[str, ClientTrust],
+        clients: ClientTrusts,
         capabilities: Capabilities,
         tickets: TicketSecrets,
     ) -> None:
@@ -161,7 +160,7 @@ class _Listeners:
         self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
     ) -> ServerIdentity | None:
         settings = self._config.identity[identity]
-        clients = self._clients.get(identity)
+        clients = self._clients.get((identity, self._config.listener[listener].binds_signatures))
         tls = replace(tls, clients=clients)
         prefer = preference_at(self._config.listener[listener].level, settings.prefer)
         key = ContextKey(

@@ -10,8 +10,8 @@ _SUBJECT_CHARACTERS: Final = 256
 _LENGTH_BYTES: Final = 3  # as in a TLS Certificate message (RFC 8446 section 4.4.2)
 
 
-class UnreadableCertificate(Exception):
-    """A certificate that breaks rules of X.509 which OpenSSL does not look at."""
+class UnusableCertificate(Exception):
+    """A certificate that breaks rules which OpenSSL does not look at: of X.509, or of a level."""
 
 
 class ClientCertificate:
@@ -22,7 +22,7 @@ class ClientCertificate:
     def __init__(self, leaf: bytes, chain: Sequence[bytes] = ()) -> None:
         """`leaf` is the client's, `chain` those between it and an authority that we have.
 
-        Both are in DER. OpenSSL has verified them. Raises `UnreadableCertificate`.
+        Both are in DER. OpenSSL has verified them. Raises `UnusableCertificate`.
         """
         certificate = read_certificate(leaf)
         self.leaf: Final = leaf
@@ -50,11 +50,11 @@ def unpacked_chain(data: bytes) -> list[bytes]:
 
 
 def read_certificate(der: bytes) -> x509.Certificate:
-    """Read a certificate that OpenSSL has read. Raises `UnreadableCertificate`."""
+    """Read a certificate that OpenSSL has read. Raises `UnusableCertificate`."""
     try:
         return x509.load_der_x509_certificate(der)
     except (ValueError, x509.InvalidVersion) as error:
-        raise UnreadableCertificate(str(error)) from None
+        raise UnusableCertificate(str(error)) from None
 
 
 def subject_of(certificate: x509.Certificate) -> str:

@@ -7,6 +7,9 @@ certificate up to a root against the revocation lists. It sends the alert. Until
 cost a handshake like any other. A chain is verified from the authority down, so a forged one costs
 one signature. Its length and size are bounded here.
 
+On a listener whose level binds signatures, OpenSSL asks for ML-DSA-87 and takes no other signature
+of a client. How the certificates are signed is looked at here, when the handshake has finished.
+
 A ticket carries the authentication. Its key is derived from the content of all that is demanded
 (`fingerprint`), so a ticket of another identity, of other authorities or revocations, or of a time
 without demand, leads to a full handshake (CVE-2025-23419). A ticket ends with the certificates and
@@ -16,14 +19,16 @@ that it has its key at least once in the life of a ticket, two hours.
 
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Final, Protocol
 
 from certs.files.memory_file import MemoryFile
+from certs.identities.chain import weaker_link
 from proxy.tls import libssl_peers
-from proxy.tls.client_certificate import ClientCertificate, unpacked_chain
-from proxy.tls.signature_schemes import CLIENT_SCHEMES
+from proxy.tls.client_certificate import ClientCertificate, UnusableCertificate, read_certificate, unpacked_chain
+from proxy.tls.signature_schemes import CLIENT_SCHEMES, CNSA_CLIENT_SCHEMES
 from proxy.tls.tls_object import TlsObject, verified_chain
 
 # A leaf and three intermediates with ML-DSA-87 have 30 KB.
@@ -50,25 +55,36 @@ class Authorities(Protocol):
         """From when to when all of them have a current list; None without lists."""
 
 
-def fingerprint_of(authorities: Authorities, *, is_required: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How certificates are asked for. `is_bound`: whether only ML-DSA-87 signs, in the handshake
+    and in each certificate, as the level of the listener promises.
+    """
+
+    is_required: bool
+    is_bound: bool = False
+
+
+def fingerprint_of(authorities: Authorities, demand: Demand) -> str:
     """What tells two `ClientTrust` apart."""
     certificates, lists = sha256(authorities.certificates_pem).digest(), sha256(authorities.lists_pem).digest()
-    return sha256(b"%d" % is_required + certificates + lists).hexdigest()
+    return sha256(b"%d%d" % (demand.is_required, demand.is_bound) + certificates + lists).hexdigest()
 
 
 class ClientTrust:
     """What one identity demands of its clients. Two of the same content are equal."""
 
-    __slots__ = ("_authorities", "_until", "_verifying", "fingerprint", "is_required")
+    __slots__ = ("_authorities", "_is_bound", "_until", "_verifying", "fingerprint", "is_required")
 
-    def __init__(self, authorities: Authorities, *, is_required: bool) -> None:
+    def __init__(self, authorities: Authorities, demand: Demand) -> None:
         """Load what `authorities` has.
 
         Raises `ssl.SSLError` or `libssl.LibsslError` for files that OpenSSL does not take.
         """
         certificates, lists = authorities.certificates_pem, authorities.lists_pem
-        self.is_required: Final = is_required
-        self.fingerprint: Final = fingerprint_of(authorities, is_required=is_required)
+        self.is_required: Final = demand.is_required
+        self._is_bound: Final = demand.is_bound
+        self.fingerprint: Final = fingerprint_of(authorities, demand)
         currency = authorities.currency
         self._until: Final = _NEVER if currency is None else currency[1].timestamp()
         self._authorities: Final = MemoryFile("client-authorities", certificates)
@@ -103,14 +119,30 @@ class ClientTrust:
         libssl_peers.ask_for_certificates(
             context, self._authorities.path, depth=_MOST_INTERMEDIATES, most_bytes=_MOST_BYTES
         )
-        libssl_peers.set_client_signature_algorithms(context, CLIENT_SCHEMES)
+        schemes = CNSA_CLIENT_SCHEMES if self._is_bound else CLIENT_SCHEMES
+        libssl_peers.set_client_signature_algorithms(context, schemes)
 
     def shown(self, tls: TlsObject) -> ClientCertificate | None:
-        """The certificate of a client whose handshake has finished; None if it showed none."""
+        """The certificate of a client whose handshake has finished; None if it showed none.
+
+        Raises `UnusableCertificate`.
+        """
         leaf = tls.getpeercert(True)  # noqa: FBT003 - of CPython: in DER
         if not isinstance(leaf, bytes):
             return None
-        return ClientCertificate(leaf, _chain(tls))
+        certificate = ClientCertificate(leaf, _chain(tls))
+        weakness = self._weakness(certificate)
+        if weakness is not None:
+            raise UnusableCertificate(weakness)
+        return certificate
+
+    def _weakness(self, certificate: ClientCertificate) -> str | None:
+        """OpenSSL does not hold the signatures of certificates against what was asked for."""
+        if not self._is_bound:
+            return None
+        chain = [read_certificate(one) for one in (certificate.leaf, *certificate.chain)]
+        link = weaker_link(chain)
+        return None if link is None else f"{link}; the level of the listener takes mldsa-87 alone"
 
     def seal(self, tls: TlsObject, certificate: ClientCertificate) -> bool:
         """Put a certificate in the tickets of a connection; returns whether it may get any."""
@@ -123,7 +155,7 @@ class ClientTrust:
         """Why a client with this certificate would be refused now; None if it would not."""
         if certificate is None:
             return "it showed no certificate" if self.is_required else None
-        return libssl_peers.verify(self._verifying, certificate.leaf, certificate.chain)
+        return self._weakness(certificate) or libssl_peers.verify(self._verifying, certificate.leaf, certificate.chain)
 
 
 def _chain(tls: TlsObject) -> Sequence[bytes]:

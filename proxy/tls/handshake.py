@@ -24,7 +24,7 @@ from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.attempt import Flight
 from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
-from proxy.tls.client_certificate import UnreadableCertificate
+from proxy.tls.client_certificate import UnusableCertificate
 from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.handshake_policy import ConnectionRefusal, HandshakePolicy
 from proxy.tls.handshake_states import (
@@ -304,7 +304,7 @@ class Handshake(StreamOwner[memoryview]):
         if (clients := state.identity.clients) is not None:
             try:
                 result.client = clients.shown(tls)
-            except UnreadableCertificate as error:
+            except UnusableCertificate as error:
                 self._end(b"", FailureReason.CLIENT_CERTIFICATE_REFUSED, str(error), None)
                 return
             tickets = state.tickets if result.client is None or clients.seal(tls, result.client) else 0

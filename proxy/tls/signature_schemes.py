@@ -43,6 +43,9 @@ _OF_AUTHORITIES: Final = ("rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha
 CLIENT_SCHEMES: Final = ":".join((*SIGNATURE_SCHEMES, *_OF_AUTHORITIES))
 """What clients may sign with, and the authorities of their certificates, in OpenSSL's syntax."""
 
+CNSA_CLIENT_SCHEMES: Final = "mldsa87"
+"""The same where a level binds them (CNSA 2.0)."""
+
 _ORDERS: Final = {
     CredentialPreference.CLASSICAL: (*_CLASSICAL, *_MLDSA),
     CredentialPreference.MLDSA: (*_MLDSA, *_CLASSICAL),

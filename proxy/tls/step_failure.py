@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from proxy.tls.alerts import AlertDescription, alert_in
-from proxy.tls.client_certificate import UnreadableCertificate, read_certificate, subject_of
+from proxy.tls.client_certificate import UnusableCertificate, read_certificate, subject_of
 from proxy.tls.results import FailureReason, openssl_code, openssl_reason
 from proxy.tls.server_step import ServerStep
 from proxy.tls.tls_object import verified_chain
@@ -64,5 +64,5 @@ def _claimed(made: ServerStep) -> str:
         return ""
     try:
         return f": {subject_of(read_certificate(chain[0]))}"
-    except UnreadableCertificate:
+    except UnusableCertificate:
         return ""

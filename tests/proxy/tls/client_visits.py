@@ -13,7 +13,7 @@ from config.schema import CredentialPreference, HttpProtocol
 from proxy.tls import libssl
 from proxy.tls.bio_pair import BioPair
 from proxy.tls.client_hello import parse_client_hello
-from proxy.tls.client_trust import ClientTrust
+from proxy.tls.client_trust import ClientTrust, Demand
 from proxy.tls.context import ServerContext, TlsSettings, build_server_context
 from proxy.tls.server_step import ServerStep, server_step
 from proxy.tls.signature_schemes import sigalgs_list
@@ -35,11 +35,13 @@ class Stated:
     currency: tuple[datetime, datetime] | None = None
 
 
-def trust(*authorities: ClientAuthority, lists: Sequence[bytes] = (), is_required: bool = True) -> ClientTrust:
+def trust(
+    *authorities: ClientAuthority, lists: Sequence[bytes] = (), is_required: bool = True, is_bound: bool = False
+) -> ClientTrust:
     """Trust these authorities."""
     certificates = tuple(one.certificate for one in authorities)
     stated = ClientAuthorities(certificates, tuple(x509.load_pem_x509_crl(one) for one in lists))
-    return ClientTrust(stated, is_required=is_required)
+    return ClientTrust(stated, Demand(is_required, is_bound))
 
 
 def server(

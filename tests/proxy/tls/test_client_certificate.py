@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from proxy.tls.client_certificate import ClientCertificate, UnreadableCertificate, subject_of, unpacked_chain
+from proxy.tls.client_certificate import ClientCertificate, UnusableCertificate, subject_of, unpacked_chain
 from tests.certificates import DAY
 from tests.client_authorities import ClientAuthority
 
@@ -62,8 +62,8 @@ def test_chain_survives_a_ticket(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableCertificate, match="parsing"):
+    with pytest.raises(UnusableCertificate, match="parsing"):
         ClientCertificate(b"\x30\x00")
     version_10 = ROOT.issue(tmp_path, "bot").der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09")
-    with pytest.raises(UnreadableCertificate, match="version"):
+    with pytest.raises(UnusableCertificate, match="version"):
         ClientCertificate(version_10)

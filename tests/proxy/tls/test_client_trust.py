@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from proxy.tls.client_certificate import ClientCertificate
-from proxy.tls.client_trust import ClientTrust, fingerprint_of
+from proxy.tls.client_certificate import ClientCertificate, UnusableCertificate
+from proxy.tls.client_trust import ClientTrust, Demand, fingerprint_of
 from proxy.tls.libssl import LibsslError
 from proxy.tls.tickets import TicketSecrets
 from tests.certificates import DAY, Authority, CertificateFiles
@@ -20,6 +20,7 @@ from tests.proxy.tls.client_visits import Stated, Visit, client, server, trust, 
 ROOT = ClientAuthority("Root")
 BELOW = ClientAuthority("Below", above=ROOT)
 MODERN = ClientAuthority("Modern", "mldsa-65")
+SAFE = ClientAuthority("Safe", "mldsa-87")
 STRANGER = ClientAuthority("Root")  # of the same name
 FAULTS: dict[str, Any] = {
     "server": {"purposes": [ExtendedKeyUsageOID.SERVER_AUTH]},
@@ -118,6 +119,42 @@ class TestHandshake:
         assert made.last.error is not None
         assert made.error is not None
         assert made.error.reason == alert
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_level_that_binds_signatures_takes_ml_dsa_87_alone(
+        self, directory: Path, authority: Authority, chat: CertificateFiles, kind: str
+    ) -> None:
+        """The CertificateRequest lists nothing else, so a client with another key shows nothing."""
+        clients = trust(SAFE, is_bound=True)
+        made = visit(server(chat, clients), client(authority, SAFE.issue(directory, "bot", kind=kind)))
+        if kind == "mldsa-87":
+            found = shown(clients, made)
+            assert found is not None
+            assert found.subject == "CN=bot"
+        else:
+            assert made.error is not None
+            assert made.error.reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        assert trust(SAFE, is_bound=True, is_required=False) != trust(SAFE, is_required=False)
+
+    def test_level_that_binds_signatures_judges_the_whole_chain(
+        self, directory: Path, authority: Authority, chat: CertificateFiles
+    ) -> None:
+        for between, how in (
+            (ClientAuthority("Between", "mldsa-87", above=SAFE), None),
+            (ClientAuthority("Between", "mldsa-44", above=SAFE), 'mldsa-44 by "CN=Between"'),
+            (ClientAuthority("Between", "mldsa-87", above=ROOT), 'ecdsa-sha256 by "CN=Root"'),
+        ):
+            issued = between.issue(directory, "bot", kind="mldsa-87")
+            clients = trust(SAFE, ROOT, is_bound=True)
+            made = visit(server(chat, clients), client(authority, issued))
+            if how is None:
+                assert shown(clients, made) is not None
+                assert clients.refusal_of(ClientCertificate(issued.der, issued.chain)) is None
+                continue
+            with pytest.raises(UnusableCertificate, match=f"^signed with {how}"):
+                shown(clients, made)
+            refusal = clients.refusal_of(ClientCertificate(issued.der, issued.chain))
+            assert refusal == f"signed with {how}; the level of the listener takes mldsa-87 alone"
 
     def test_message_that_is_too_large(self, directory: Path, authority: Authority, chat: CertificateFiles) -> None:
         issued = ROOT.issue(directory, "large", names=["urn:" + "x" * 33_000])
@@ -324,10 +361,10 @@ def test_equal_content_is_equal() -> None:
     several = [trust(ROOT), trust(ROOT, is_required=False), trust(MODERN), trust(ROOT, lists=lists)]
     assert len({*several, trust(ROOT), trust(ROOT, lists=lists)}) == len(several)
     assert trust(ROOT) != ROOT
-    assert trust(ROOT).fingerprint == fingerprint_of(Stated(ROOT.pem), is_required=True)
+    assert trust(ROOT).fingerprint == fingerprint_of(Stated(ROOT.pem), Demand(is_required=True))
 
 
 @pytest.mark.parametrize("stated", [Stated(b"x"), Stated(ROOT.pem, b"x")])
 def test_files_that_openssl_does_not_take(stated: Stated) -> None:
     with pytest.raises((ssl.SSLError, LibsslError)):
-        ClientTrust(stated, is_required=True)
+        ClientTrust(stated, Demand(is_required=True))
