@@ -119,8 +119,8 @@ class WorkerGivenUp(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerStuck(Event):
-    """A worker does not answer the parent. Its clients wait; new connections go to the other
-    workers.
+    """A worker has not answered the parent for a second. Its clients wait; new connections go to
+    the other workers. If it stays silent for 30 seconds, it is replaced (`worker_hopeless`).
 
     Look at the load of the machine, and at whether a PKCS#11 module hangs.
     """

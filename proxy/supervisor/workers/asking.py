@@ -1,7 +1,7 @@
 """Ask several workers at once, each with a limit of time."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 from proxy.processes.messages.answers import PreparedToServe
@@ -46,20 +46,28 @@ async def answers(
 
 
 async def refusals(
-    loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: QuestionOf[AskedT], seconds: float
+    loop: asyncio.AbstractEventLoop,
+    workers: Sequence[AskedT],
+    question: QuestionOf[AskedT],
+    seconds: float,
+    silent: Collection[AskedT] = (),
 ) -> Refusals[AskedT]:
     """Ask each worker its question. Returns those that said no or could not get descriptors.
 
-    A worker that is late, or that has ended, did not say no.
+    A worker that is late, or that has ended, did not say no. Those that are known to be `silent`
+    are asked too, but not waited for.
     """
     asked = {loop.create_task(one.ask(*question(one))): one for one in workers}
-    if not asked:
-        return {}
-    answered, late = await asyncio.wait(asked, timeout=seconds)
-    for task in late:
+    await asyncio.sleep(0)  # every question is sent
+    waited = [task for task, one in asked.items() if task.done() or one not in silent]
+    if waited:
+        await asyncio.wait(waited, timeout=seconds)
+    for task in asked:
         task.cancel()
     return {
-        asked[task]: str(error) for task in answered if isinstance(error := task.exception(), QuestionRefused | OSError)
+        one: str(error)
+        for task, one in asked.items()
+        if task.done() and not task.cancelled() and isinstance(error := task.exception(), QuestionRefused | OSError)
     }
 
 

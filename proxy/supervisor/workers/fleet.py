@@ -49,7 +49,7 @@ class Fleet:
         self._leaving: dict[WorkerProcess, asyncio.Event] = {}
         """Workers that drain. The event is set when the worker has left."""
         self._patience = patience
-        self._pulse = Pulse(loop, tasks, patience, owner.tell, self.assign)
+        self._pulse = Pulse(loop, tasks, patience, owner.tell, lambda: tasks.start(self.assign()))
         self._acceptance = Acceptance(owner)
         self._restarts = Restarts(patience, owner.tell)
         self._assigning = asyncio.Lock()
@@ -226,7 +226,7 @@ class Fleet:
 
         A stuck worker is not waited for: it reads the question when it goes on.
         """
-        return await refusals(self._loop, workers, question, self._patience.stuck)
+        return await refusals(self._loop, workers, question, self._patience.stuck, self._pulse.stuck)
 
     # -- ends and restarts
 

@@ -1,11 +1,13 @@
 """Finds stuck workers: each worker is asked again and again whether its loop still runs.
 
-While a worker does not answer, another one accepts on its slot too.
+While a worker does not answer, another one accepts on its slot too. A watch waits for nothing but
+the answers of its worker: what it waited for beside them would count as silence, or as a pause of
+this process.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from proxy.limits.shortage import HELD_UP_SECONDS
 from proxy.net.tasks import Tasks
@@ -27,9 +29,9 @@ class Pulse:
         tasks: Tasks,
         patience: WorkerTimeouts,
         tell: Tell,
-        changed: Callable[[], Awaitable[None]],
+        changed: Callable[[], None],
     ) -> None:
-        """`changed` is called when a worker gets stuck or answers again."""
+        """`changed` is called when a worker gets stuck or answers again. It must not wait."""
         self._loop = loop
         self._tasks = tasks
         self._patience = patience
@@ -53,7 +55,7 @@ class Pulse:
         return self.silence(worker) >= self._patience.given_up
 
     async def _watch(self, worker: WorkerProcess) -> None:
-        turn = answered = self._answered[worker] = self._loop.time()
+        turn = self._answered[worker] = self._loop.time()
         while worker.is_alive and not worker.is_retiring:
             is_answered = False
             with contextlib.suppress(ChannelLost, TimeoutError):
@@ -62,22 +64,25 @@ class Pulse:
                         await worker.ask(Ping())
                 is_answered = True
             now = self._loop.time()
-            if is_answered or now - turn > self._patience.stuck + self._patience.ping + HELD_UP_SECONDS:
-                # the second case: the loop of this process stood still, as when the machine was
-                # paused
-                answered = self._answered[worker] = now
+            if is_answered:
+                self._answered[worker] = now
+            elif now - turn > self._patience.stuck + self._patience.ping + HELD_UP_SECONDS:
+                # The loop of this process stood still, as when the machine was paused. This turn
+                # says nothing about the worker. What the turns before it said stands.
+                self._answered[worker] += now - turn
             turn = now
-            await self._judge(worker, now - answered)
+            self._judge(worker, self.silence(worker))
+            if self.silence(worker) >= self._patience.hopeless:
+                self._tell(WorkerHopeless(worker.slot, worker.pid))
+                worker.kill()
+                await worker.gone.wait()  # a call into a device may hold up its end
             await asyncio.sleep(self._patience.ping)
         self.stuck.discard(worker)
         self._answered.pop(worker, None)
 
-    async def _judge(self, worker: WorkerProcess, silent: float) -> None:
+    def _judge(self, worker: WorkerProcess, silent: float) -> None:
         is_stuck = silent >= self._patience.stuck
-        if silent >= self._patience.hopeless:
-            self._tell(WorkerHopeless(worker.slot, worker.pid))
-            worker.kill()
         if is_stuck != (worker in self.stuck) and worker.is_alive:
             (self.stuck.add if is_stuck else self.stuck.discard)(worker)
             self._tell((WorkerStuck if is_stuck else WorkerAnswers)(worker.slot, worker.pid))
-            await self._changed()
+            self._changed()

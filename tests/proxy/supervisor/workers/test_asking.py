@@ -71,6 +71,17 @@ async def test_who_said_no_is_told_apart_from_who_is_late_or_gone() -> None:
     assert await refusals(loop, [], lambda _: (EndNow(), []), 0.01) == {}
 
 
+async def test_one_that_is_known_to_be_silent_is_asked_and_not_waited_for() -> None:
+    silent, no = Worker(None), Worker(QuestionRefused(QuestionFailed("no")))
+    async with asyncio.timeout(30):
+        for asked in ([silent], [silent, no]):
+            found = await refusals(
+                asyncio.get_running_loop(), asked, lambda _: (EndNow(), []), 3_600.0, silent={silent, no}
+            )
+            assert found == {one: "no" for one in asked if one is no}
+    assert silent.asked == [EndNow(), EndNow()]
+
+
 async def test_one_that_could_not_be_told_counts_as_a_no() -> None:
     loop, asked = asyncio.get_running_loop(), [Worker(OSError(24, "Too many open files")), Worker(Done())]
     assert await refusals(loop, asked, lambda _: (EndNow(), [3]), 0.01) == {asked[0]: "[Errno 24] Too many open files"}

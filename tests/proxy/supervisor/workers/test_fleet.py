@@ -188,15 +188,27 @@ class TestLoss:
             assert await run.served_by() == both
             assert run.fleet.restarts == 0
 
-    async def test_one_that_stays_silent_is_replaced(self, site: Site, tmp_path: Path) -> None:
-        patience = WorkerTimeouts(stuck=0.2, hopeless=0.6, ping=0.05)
-        async with fleet(site, tmp_path, workers(site, 1), patience) as run:
-            (stopped,) = run.fleet.workers
+    async def test_one_that_stays_silent_gets_no_connections_and_is_replaced_in_time(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        """Its own answer to where it accepts is not waited for: that took longer than a pause of the parent may."""
+        patience = WorkerTimeouts(stuck=0.6, hopeless=2.0, ping=0.05)
+        async with fleet(site, tmp_path, workers(site, 2), patience) as run:
+            stopped, other = run.fleet.workers
+            loop, slowest = asyncio.get_running_loop(), 0.0
             os.kill(stopped.pid, signal.SIGSTOP)
-            await stopped.gone.wait()
-            await until_seen(lambda: run.pids)
-            assert run.parent.told[:3] == ["worker_stuck", "worker_hopeless", "worker_ended"]
-            (await run.connect()).close()
+            stopped_at = loop.time()
+            await until_seen(lambda: run.fleet.stuck == [stopped])
+            async with asyncio.timeout(10):
+                while stopped.is_alive:
+                    began = loop.time()
+                    assert len(await run.served_by(1)) == 1
+                    slowest = max(slowest, loop.time() - began)
+            assert loop.time() - stopped_at < patience.hopeless + patience.stuck + patience.ping + 1.0
+            assert slowest < 0.5
+            await run.settled()
+            assert run.parent.told == ["worker_stuck", "worker_hopeless", "worker_ended", "worker_joined"]
+            assert run.pids[1] == other.pid
 
     async def test_restarts_in_a_row_come_slower_and_slower(
         self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -33,7 +33,7 @@ class Watched:
         self.pulse = Pulse(loop, self.tasks, patience, lambda event: self.told.append(event.as_json()), self.changed)
         self.worker = WorkerProcess(loop, self.tasks, 3, None, lambda _: None)
 
-    async def changed(self) -> None:
+    def changed(self) -> None:
         self.changes.append(set(self.pulse.stuck))
 
     async def answers(self) -> None:
@@ -62,6 +62,18 @@ async def watched(patience: WorkerTimeouts) -> AsyncIterator[Watched]:
     assert watch.errors == []
 
 
+async def held_up() -> None:
+    """Let the loop of this process stand still for a while."""
+    over = asyncio.Event()
+
+    def hold_up() -> None:
+        time.sleep(1.0)
+        over.set()
+
+    asyncio.get_running_loop().call_soon(hold_up)
+    await over.wait()
+
+
 async def test_silence_is_told_once_and_so_is_its_end() -> None:
     async with watched(WorkerTimeouts(stuck=0.2, hopeless=NEVER, ping=0.02)) as watch:
         os.kill(watch.worker.pid, signal.SIGSTOP)
@@ -77,24 +89,28 @@ async def test_silence_that_lasts_is_the_end() -> None:
         os.kill(watch.worker.pid, signal.SIGSTOP)
         await watch.worker.gone.wait()
         await until_seen(lambda: not watch.pulse.stuck)
-        assert watch.told[:2] == watch.events("worker_stuck", "worker_hopeless")
+        assert watch.told == watch.events("worker_stuck", "worker_hopeless")
 
 
 async def test_a_worker_is_not_silent_because_its_parent_was_held_up() -> None:
     """As when a whole machine is paused: all workers were ended when it went on."""
     async with watched(WorkerTimeouts(stuck=0.2, hopeless=0.4, ping=0.0)) as watch:
         for _ in range(3):
-            over = asyncio.Event()
-
-            def hold_up(over: asyncio.Event = over) -> None:
-                time.sleep(1.0)
-                over.set()
-
-            asyncio.get_running_loop().call_soon(hold_up)
-            await over.wait()
+            await held_up()
             await watch.answers()
         assert watch.told == []
         assert watch.worker.is_alive
+
+
+async def test_a_parent_that_was_held_up_still_knows_who_was_silent_before() -> None:
+    async with watched(WorkerTimeouts(stuck=0.2, hopeless=NEVER, ping=0.0)) as watch:
+        os.kill(watch.worker.pid, signal.SIGSTOP)
+        await until_seen(lambda: watch.pulse.stuck)
+        before = watch.pulse._answered[watch.worker]
+        await held_up()
+        await until_seen(lambda: watch.pulse._answered[watch.worker] != before)  # the pause is no silence
+        assert watch.told == watch.events("worker_stuck")
+        assert watch.pulse.silence(watch.worker) < 1.0
 
 
 async def test_worker_that_is_told_to_go_is_left_alone() -> None:
