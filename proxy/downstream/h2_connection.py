@@ -13,7 +13,6 @@ from proxy.downstream.client_deadlines import ClientDeadlines
 from proxy.downstream.contracts import ClientStream
 from proxy.downstream.h2_ending import Http2Ending
 from proxy.downstream.h2_host import StreamHost
-from proxy.downstream.h2_requests import trailer_fault
 from proxy.downstream.h2_stream import Http2Stream
 from proxy.downstream.service import HttpService
 from proxy.http2.causes import ResetCause, connection_reason, reset_cause
@@ -27,13 +26,15 @@ from proxy.http2.events import (
     StreamReset,
     TrailersReceived,
 )
+from proxy.http2.field_rules import trailer_fault
 from proxy.http2.streams import SessionStream, StreamSide
 from proxy.net.deadlines import NEVER
 from proxy.tls.waiting_data import SEND_BYTES
 
 # About a round trip of the slowest client. Streams that it opened before it saw our first GOAWAY
-# arrive within this time, and those that it sends behind a GOAWAY of its own.
-_LEAVING_SECONDS: Final = 1.0
+# arrive within this time, those that it sends behind a GOAWAY of its own, and the rest of a request
+# that it sent before it saw the answer.
+_ON_THE_WAY_SECONDS: Final = 1.0
 
 
 class Http2Connection(StreamHost):
@@ -207,6 +208,19 @@ class Http2Connection(StreamHost):
         assert isinstance(stream, Http2Stream)  # the streams that it made
         self._finishing.append(stream)
 
+    def await_request(self, stream: SessionStream) -> None:
+        """The answer was sent before the end of its request: give the rest a moment to come.
+
+        What is on its way is judged. A client that has more to send is told to stop.
+        """
+        self.service.loop.call_later(_ON_THE_WAY_SECONDS, self._stop, stream)
+
+    def _stop(self, stream: SessionStream) -> None:
+        if not self._has_ended:
+            self.session.reset(stream, ErrorCode.NO_ERROR)  # RFC 9113 8.1; nothing if it is closed
+            self._flush()
+            self._end_if_empty()
+
     def stream_over(self, stream: StreamSide) -> None:
         """The stream has ended, and everything of it was let go."""
         assert isinstance(stream, Http2Stream)  # the streams that it made
@@ -260,7 +274,7 @@ class Http2Connection(StreamHost):
         self._is_leaving = True
         self.session.go_away(is_final=False)
         self.flush_soon()
-        self.service.loop.call_later(_LEAVING_SECONDS, self._leave_finally)
+        self.service.loop.call_later(_ON_THE_WAY_SECONDS, self._leave_finally)
 
     def _leave_finally(self) -> None:
         if not self._has_ended:
@@ -270,7 +284,7 @@ class Http2Connection(StreamHost):
             self._end_if_empty()
 
     def _end_if_empty(self) -> None:
-        if self._has_left and not self._streams:
+        if self._has_left and not self._streams and not self.session.has_streams:
             self.end()
 
     def _failed(self, code: int, reason: str) -> None:

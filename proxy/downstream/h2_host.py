@@ -10,7 +10,7 @@ from proxy.downstream.own_answers import OwnAnswers
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.service import HttpService
 from proxy.http2.session import ServerSession
-from proxy.http2.streams import StreamSide
+from proxy.http2.streams import SessionStream, StreamSide
 from proxy.net.byte_stream import StreamOwner
 
 
@@ -47,6 +47,10 @@ class StreamHost(StreamOwner[bytes]):
 
     def await_sent(self, stream: StreamSide) -> None:
         """Call `sent` of this stream when the end of its answer was sent."""
+        raise NotImplementedError
+
+    def await_request(self, stream: SessionStream) -> None:
+        """The answer was sent before the end of its request: give the rest a moment to come."""
         raise NotImplementedError
 
     def stream_over(self, stream: StreamSide) -> None:

@@ -9,8 +9,6 @@ from typing import Final
 from proxy.downstream.requests import Request
 from proxy.http.framing import RequestFraming
 from proxy.http.head import Header, HeadLimits, MalformedMessage
-from proxy.http2.errors import ErrorCode, StreamFault
-from proxy.http2.field_rules import check_trailers
 from proxy.http2.header_decoder import DecodedFields
 from proxy.http2.request_fields import FieldSection, RequestFieldReader
 
@@ -73,14 +71,3 @@ def start_of(fields: list[Header]) -> bytes:
     told = dict(fields)
     words = (told.get(b":method", b""), told.get(b":path", b""), told.get(b":authority", b""))
     return b"%b %b HTTP/2\r\nhost: %b\r\n" % words
-
-
-def trailer_fault(block: DecodedFields) -> StreamFault | None:
-    """What is wrong with the trailer fields of a request; None if nothing is."""
-    if block.is_too_large:
-        return StreamFault(ErrorCode.PROTOCOL_ERROR, "too many trailer fields, or too large ones")
-    try:
-        check_trailers(block.fields)
-    except StreamFault as fault:
-        return fault
-    return None

@@ -83,12 +83,12 @@ class Http2Stream(StreamSide):
             host.session.prioritize(stream, host.requests.priority)
         exchange, target = take_up(request, self, service, facts)
         self._exchange = exchange
-        if isinstance(target, RequestRefusal):
-            self.refuse(target)
-            return
         framing = request.framing
         if framing.body is BodyKind.LENGTH and not host.session.expects(stream, framing.length):
             self._break_off(ErrorCode.PROTOCOL_ERROR, "the body differs from its content-length", _BAD_REQUEST)
+            return
+        if isinstance(target, RequestRefusal):
+            self.refuse(target)
             return
         start(exchange, target, request, self, service)
         if not exchange.is_request_complete:
@@ -294,6 +294,8 @@ class Http2Stream(StreamSide):
         exchange, self._exchange = self._exchange, None
         if not self._is_logged and exchange is not None:
             self._host.log.request(self._request, exchange.tally, exchange.tally.status, None)
+        if not self._stream.is_closed:
+            self._host.await_request(self._stream)
         tunnel = self._bytes
         self.ended()
         if tunnel is not None:

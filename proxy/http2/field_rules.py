@@ -9,6 +9,7 @@ from typing import Final
 from proxy.http.grammar import is_field_value
 from proxy.http.head import Header
 from proxy.http2.errors import ErrorCode, StreamFault
+from proxy.http2.header_decoder import DecodedFields
 
 # RFC 9113 8.2.2: HTTP/2 has no fields about a connection.
 CONNECTION_FIELDS: Final = frozenset(
@@ -86,12 +87,18 @@ def _check_values(values: bytes) -> None:
         raise malformed("control character in a field value")
 
 
-def check_trailers(fields: list[Header]) -> None:
-    """Judge the trailer fields of a request (RFC 9113 8.1), which never go on.
+def trailer_fault(block: DecodedFields) -> StreamFault | None:
+    """Return what is wrong with the trailer fields of a request (RFC 9113 8.1); None if nothing is.
 
-    Raises StreamFault.
+    They never go on.
     """
-    check_characters(fields, 0)
+    if block.is_too_large:
+        return malformed("too many trailer fields, or too large ones")
+    try:
+        check_characters(block.fields, 0)
+    except StreamFault as fault:
+        return fault
+    return None
 
 
 def malformed(reason: str) -> StreamFault:

@@ -160,7 +160,10 @@ class Outbox:
         stream.unconsumed_bytes -= fresh
         self.credit(fresh)
         if self._windows.is_due(stream, size):
-            self.add_frame(frames.window_update(stream.id, self._windows.credit(stream)))
+            if stream.is_stopped and stream.is_end_sent:
+                self.reset(stream, ErrorCode.NO_ERROR)
+            else:
+                self.add_frame(frames.window_update(stream.id, self._windows.credit(stream)))
 
     def close(self, stream: SessionStream) -> None:
         """The stream is closed: drop what waits for it, and credit what was not consumed."""
@@ -284,7 +287,7 @@ class Outbox:
             self._ending.append(stream)
 
     def _end_all(self) -> None:
-        """The frames that end these streams are handed out now, and RST_STREAM behind them."""
+        """The frames that end these streams are handed out now."""
         ending, self._ending = self._ending, []
         for stream in ending:
             if not stream.is_closed:  # it may have been reset meanwhile
@@ -295,5 +298,3 @@ class Outbox:
         if stream.is_remote_ended:
             self.close(stream)
             self._budgets.stream_completed()
-        elif stream.is_stopped:
-            self.reset(stream, ErrorCode.NO_ERROR)

@@ -4,6 +4,7 @@ from typing import Final
 
 from proxy.http2.errors import ConnectionFault, ErrorCode
 from proxy.http2.events import RequestReceived
+from proxy.http2.field_rules import trailer_fault
 from proxy.http2.floods import FloodBudgets
 from proxy.http2.flow import ReceiveWindow, StreamWindows
 from proxy.http2.frames import rst_stream
@@ -62,4 +63,6 @@ class RequestFrames(StreamFrames):
             self._table.remember(number, self._table.first_window)
 
     def _next_headers(self, stream: SessionStream, decoded: DecodedFields, *, ends: bool) -> None:
+        if stream.is_stopped and (fault := trailer_fault(decoded)) is not None:
+            raise fault  # the driver does not judge them: it has answered
         self._trailers(stream, decoded, ends=ends)

@@ -164,17 +164,16 @@ class ServerSession:
         self._table.work_ended(stream)
 
     def stop_request(self, stream: SessionStream) -> None:
-        """The rest of the request's body is of no use: say so behind the end of the answer.
+        """The rest of the request is of no use, but judged to its end: there are no events for it.
 
-        That is RST_STREAM with NO_ERROR (RFC 9113 8.1), after `send_end` and all that waits. Body
-        that still comes is dropped. Does nothing if the request has ended.
+        Body that still comes is dropped. A client that has more to send than is on its way gets
+        RST_STREAM with NO_ERROR behind the end of the answer (RFC 9113 8.1): once it would need
+        credit, or when the driver calls `reset`. Does nothing if the request has ended.
         """
         if stream.is_closed or stream.is_remote_ended:
             return
         stream.is_stopped = True
         self._outbox.consumed(stream, stream.unconsumed_bytes)
-        if stream.is_end_sent:
-            self._outbox.reset(stream, ErrorCode.NO_ERROR)
 
     def reset(self, stream: SessionStream, code: int) -> None:
         """End the stream at once; what waits for it is dropped.
@@ -234,6 +233,11 @@ class ServerSession:
         `fail` with SETTINGS_TIMEOUT.
         """
         return self._connection.settings_acked
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether streams are open, be it that only their requests are not complete."""
+        return bool(self._table.streams)
 
     @property
     def is_head_incomplete(self) -> bool:

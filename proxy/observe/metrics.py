@@ -69,7 +69,7 @@ _HTTP_2: Final = (
         "http2_resets",
         "Streams that ended by RST_STREAM, by cause. client: the client gave up. "
         "client_error, flow_control: it broke a rule that ends the stream. "
-        "refused: it may send the request again. early_answer: the response was complete before the request. "
+        "refused: it may send the request again. early_answer: the response was complete before the request (counted also if the request ended soon after). "
         "broken_answer: the server did not complete its response. given_up: the proxy gave up, for example at a limit.",
         "http2_resets",
         "listener",

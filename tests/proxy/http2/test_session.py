@@ -97,19 +97,34 @@ class TestStoppedRequests:
         assert [(one.kind, one.ends) for one in wire.sent()] == [
             (FrameType.HEADERS, False),
             (FrameType.DATA, True),
-            (FrameType.RST_STREAM, False),
         ]
-        assert (stream.is_closed, wire.session._table.open) == (True, 0)
+        assert (stream.is_closed, wire.session.has_streams) == (False, True)
+        wire.session.reset(stream, ErrorCode.NO_ERROR)
+        assert [(one.kind, one.number) for one in wire.sent()] == [(FrameType.RST_STREAM, ErrorCode.NO_ERROR)]
+        assert (stream.is_closed, wire.session.has_streams, wire.session._table.open) == (True, False, 0)
         assert wire.receive(body(1, b"y" * 100, ends=True)) == []
 
-    def test_an_answer_whose_end_is_sent_is_followed_at_once(self) -> None:
+    @pytest.mark.parametrize(
+        ("rest", "code"),
+        [
+            (body(1, b"abcde", ends=True), ErrorCode.PROTOCOL_ERROR),
+            (body(1, b"abcde"), ErrorCode.PROTOCOL_ERROR),
+            (body(1, b"a", ends=True), ErrorCode.PROTOCOL_ERROR),
+            (headers(1, ends=False, payload=block([(b"x-sum", b"1")])), ErrorCode.PROTOCOL_ERROR),
+            (body(1, b"abc") + headers(1, payload=block([(b":method", b"GET")])), ErrorCode.PROTOCOL_ERROR),
+            (window_update(1, LAST_STREAM) * 2, ErrorCode.FLOW_CONTROL_ERROR),
+            (window_update(1, 0), ErrorCode.PROTOCOL_ERROR),
+        ],
+        ids=["longer", "longer_without_end", "shorter", "no_trailers", "pseudo_trailers", "window", "no_credit"],
+    )
+    def test_a_request_is_judged_to_its_end_behind_its_answer(self, rest: bytes, code: int) -> None:
         wire = Wire()
         stream = wire.request(1, ends=False)
+        assert wire.session.expects(stream, 3)
         wire.session.send_head(stream, OK, ends=True)
-        wire.sent()
         wire.session.stop_request(stream)
-        (sent,) = wire.sent()
-        assert (sent.kind, sent.number) == (FrameType.RST_STREAM, ErrorCode.NO_ERROR)
+        assert [one.kind for one in wire.sent()] == [FrameType.HEADERS]
+        assert wire.reset(rest)[0] == code
 
     @pytest.mark.parametrize("end", [body(1, b"", ends=True), headers(1, payload=block([(b"x-sum", b"1")]))])
     def test_a_request_that_ends_meanwhile_needs_no_word(self, end: bytes) -> None:
@@ -120,7 +135,7 @@ class TestStoppedRequests:
         wire.session.stop_request(stream)
         wire.session.send_head(stream, OK, ends=True)
         assert [one.kind for one in wire.sent()] == [FrameType.HEADERS]
-        assert stream.is_closed
+        assert (stream.is_closed, wire.session.has_streams) == (True, False)
 
     def test_the_body_that_is_dropped_gets_credit(self) -> None:
         wire = Wire()
