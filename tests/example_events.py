@@ -206,6 +206,11 @@ EXAMPLES = (
     # -- workers
     Example(workers.WorkerJoined(**_WORKER), {"event": "worker_joined", **_WORKER}, "worker 1 (process 4242) serves"),
     Example(
+        workers.WorkerDisowned(**_WORKER, detail="descriptors"),
+        {"event": "worker_disowned", **_WORKER, "detail": "descriptors"},
+        "worker 1 (process 4242) was killed for what it sent its parent: descriptors",
+    ),
+    Example(
         workers.WorkerEnded(**_WORKER, status=None),
         {"event": "worker_ended", **_WORKER, "status": None},
         "worker 1 (process 4242) ended with an unknown status; another one is started",

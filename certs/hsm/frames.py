@@ -45,7 +45,7 @@ def unpack(payload: bytes) -> dict[str, Any]:
     """The value of a frame. Raises Garbled."""
     try:
         value = json.loads(payload, object_hook=_text_as_bytes)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise Garbled from None
     if not isinstance(value, dict):
         raise Garbled

@@ -3,6 +3,11 @@
 Both sides may ask. A frame is its length, the number of descriptors that travel with its first
 byte, and a JSON object (`messages` says what is in it). The stream ends when the other process
 ends, for any reason; so each side learns of it.
+
+A worker parses what strangers send, and one of them may take it over. So the parent takes little
+from it: no descriptor, which the kernel closes before this process has it; frames of news up to a
+small limit; answers only to what was asked, each up to the limit of its question. After anything
+else it reads nothing more of this worker.
 """
 
 import asyncio
@@ -13,6 +18,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum, auto
 from typing import Any, Final
 
 from proxy.net.tasks import Tasks
@@ -30,8 +36,17 @@ _HEADER: Final = struct.Struct("!IH")
 # descriptors go before it. So a frame has one message at most, and if this process has no room for
 # the descriptors of a message, it knows which question has lost them.
 _DESCRIPTORS_AT_ONCE: Final = 250
-# A snapshot of all counters has some megabytes, and so has a configuration of thousands of names.
-_LARGEST_FRAME: Final = 64 * 1_048_576
+LARGEST_FRAME: Final = 64 * 1_048_576
+"""Bytes of a frame of the parent, and of an answer that may be large.
+
+A snapshot of all counters has some megabytes, and so has a configuration of thousands of names.
+"""
+LARGEST_NEWS: Final = 1_048_576
+"""Bytes of what a worker tells unasked, and of most answers. The names of a thousand keys have a
+third of it.
+"""
+# A worker tells its news one at a time, and is told that each has arrived.
+_MOST_NEWS: Final = 256
 _BRINGS: Final[Body] = {"brings": True}
 _READ_BYTES: Final = 262_144
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * struct.calcsize("i"))
@@ -45,27 +60,37 @@ class ChannelLost(Exception):
         return "the process at the other end is gone"
 
 
-class _Garbled(Exception):
-    """Bytes that are no frame. The parent reads nothing more from such a worker.
+class Peer(Enum):
+    """Who is at the other end."""
 
-    A worker parses what strangers send: this may be the sign that one of them has taken it over.
-    """
+    PARENT = auto()
+    WORKER = auto()
+    """It may have been taken over."""
+
+
+class _Garbled(Exception):
+    """What came is no frame, or none that this peer may send; the text says what it is."""
 
 
 class Channel:
-    """One end. Calls `answer` for each question, and `lost` once when the other side is gone."""
+    """One end. Calls `answer` for each question, and `lost` once when the other side is gone.
+
+    `lost` gets what the other side sent that is no frame, or None if it has ended.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
+        peer: Peer,
         tasks: Tasks,
         answer: Answer,
-        lost: Callable[[], None],
+        lost: Callable[[str | None], None],
     ) -> None:
         """Take over a connected stream socket; reading begins at once."""
         self._loop = loop
         self._sock = sock
+        self._is_trusted = peer is Peer.PARENT
         self._tasks = tasks
         self._answer = answer
         self._lost = lost
@@ -76,6 +101,10 @@ class Channel:
         """The descriptors of a question that is still to come; None if some of them were lost."""
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._waiting: dict[int, asyncio.Future[Body]] = {}
+        self._largest: dict[int, int] = {}
+        """By question, how large its answer may be. Kept until the answer comes."""
+        self._news = 0
+        """Questions of the other side that are not answered."""
         self._ids = itertools.count(1)
         self._is_open = True
         self._all_sent = asyncio.Event()
@@ -85,10 +114,12 @@ class Channel:
 
     # -- asking
 
-    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
-        """Ask and wait for the answer. The caller closes its descriptors.
+    async def ask(
+        self, kind: str, body: Body | None = None, descriptors: Sequence[int] = (), largest: int = LARGEST_NEWS
+    ) -> Body:
+        """Ask and wait for the answer, which has at most `largest` bytes if a worker gives it.
 
-        Raises `QuestionRefused` or `ChannelLost`.
+        The caller closes its descriptors. Raises `QuestionRefused` or `ChannelLost`.
         """
         if not self._is_open:
             raise ChannelLost
@@ -97,6 +128,7 @@ class Channel:
         self._waiting[number] = future
         try:
             self._send({"id": number, "ask": kind, "body": body or {}}, descriptors)
+            self._largest[number] = largest
             return await future
         finally:
             self._waiting.pop(number, None)
@@ -129,6 +161,7 @@ class Channel:
             if not future.done():
                 future.set_exception(ChannelLost())
         self._waiting.clear()
+        self._largest.clear()
 
     # -- sending
 
@@ -149,7 +182,7 @@ class Channel:
 
     def _queue(self, frame: Body, copies: list[int]) -> None:
         payload = json.dumps(frame, separators=(",", ":")).encode()
-        assert len(payload) <= _LARGEST_FRAME  # this process wrote it
+        assert len(payload) <= LARGEST_FRAME  # this process wrote it
         self._unsent.append((_HEADER.pack(len(payload), len(copies)) + payload, copies))
 
     def _flush(self) -> None:
@@ -177,12 +210,34 @@ class Channel:
 
     def _receive(self) -> bool:
         """Take what has arrived; answer whether there may be more."""
+        fault = None
         try:
-            data, ancillary, flags, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+            is_over = not self._received_some()
+            while self._is_open and not is_over and (frame := self._next_frame()) is not None:
+                self._take(*frame)
         except (BlockingIOError, InterruptedError):
             return False
+        except _Garbled as garbled:
+            is_over, fault = True, str(garbled)
+        if is_over:
+            self.give_up(fault)
+        return not is_over
+
+    def give_up(self, fault: str | None) -> None:
+        """Read nothing more, and say why: the other side has ended (None), or its `fault`."""
+        if self._is_open:
+            self.close()
+            self._lost(fault)
+
+    def _received_some(self) -> bool:
+        """Read once. False at the end of the stream."""
+        room = _ANCILLARY_BYTES if self._is_trusted else 0
+        try:
+            data, ancillary, flags, _ = self._sock.recvmsg(_READ_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+        except (BlockingIOError, InterruptedError):
+            raise
         except OSError:
-            data, ancillary, flags = b"", [], 0
+            return False
         size = struct.calcsize("i")
         came = [
             number
@@ -190,35 +245,29 @@ class Channel:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS
             for number in struct.unpack(f"{len(content) // size}i", content[: len(content) // size * size])
         ]
+        if flags & socket.MSG_CTRUNC and not self._is_trusted:
+            raise _Garbled("descriptors")
         if came or flags & socket.MSG_CTRUNC:  # the second: this process has no room for them
             self._descriptors.append(came)
         self._received += data
-        try:
-            is_lost = not data
-            while self._is_open and not is_lost and (frame := self._next_frame()) is not None:
-                self._take(frame)
-        except _Garbled:
-            is_lost = True
-        if is_lost and self._is_open:
-            self.close()
-            self._lost()
-        return not is_lost
+        return bool(data)
 
-    def _next_frame(self) -> Body | None:
+    def _next_frame(self) -> tuple[Body, int] | None:
+        """A frame and how many bytes it has."""
         if len(self._received) < _HEADER.size:
             return None
         length, count = _HEADER.unpack_from(self._received)
-        if length > _LARGEST_FRAME:
-            raise _Garbled
+        allowed = LARGEST_FRAME if self._is_trusted else max((LARGEST_NEWS, *self._largest.values()))
+        if length > allowed:
+            raise _Garbled(f"a frame of {length:_} bytes where {allowed:_} are allowed")
+        if count and not self._is_trusted:
+            raise _Garbled("a frame with descriptors")
         end = _HEADER.size + length
         if len(self._received) < end:
             return None
-        try:
-            frame = json.loads(self._received[_HEADER.size : end])
-        except ValueError:
-            raise _Garbled from None
-        if not isinstance(frame, dict) or (count and not self._descriptors):
-            raise _Garbled
+        frame = _parsed(self._received[_HEADER.size : end])
+        if count and not self._descriptors:
+            raise _Garbled("a frame without its descriptors")
         del self._received[:end]
         descriptors = self._descriptors.popleft() if count else []
         if len(descriptors) == count and self._brought is not None:
@@ -226,27 +275,55 @@ class Channel:
         else:
             close_all([*descriptors, *(self._brought or [])])
             self._brought = None
-        return frame
+        return frame, length
 
-    def _take(self, frame: Body) -> None:
-        if "brings" in frame:
-            return
+    def _take(self, frame: Body, length: int) -> None:
+        match frame:
+            case {"brings": True, **rest} if not rest and self._is_trusted:
+                return
+            case {"id": int(), "ask": str(), "body": dict(), **rest} if not rest:
+                self._asked(frame, length)
+            case {"id": int(number), "answer": dict() as answer, **rest} if not rest:
+                if (future := self._answered(number, length)) is not None:
+                    future.set_result(answer)
+            case {"id": int(number), "failure": dict() as failure, **rest} if not rest:
+                if (future := self._answered(number, length)) is not None:
+                    future.set_exception(QuestionRefused(decode_refusal(failure)))
+            case _:
+                raise _Garbled("a frame that is neither a question nor an answer")
+
+    def _asked(self, frame: Body, length: int) -> None:
         descriptors, self._brought = self._brought, []
-        if "ask" in frame:
-            if descriptors is None:
-                self._reply_to(frame, _failure("no room for more descriptors (LimitNOFILE)"))
-            else:
-                self._tasks.start(self._reply(frame, descriptors))
-            return
-        future = self._waiting.pop(frame["id"], None)
-        if future is None or future.done():
-            return  # the caller has stopped waiting
-        if "failure" in frame:
-            future.set_exception(QuestionRefused(decode_refusal(frame["failure"])))
+        if not self._is_trusted:
+            if length > LARGEST_NEWS:
+                raise _Garbled(f"news of {length:_} bytes where {LARGEST_NEWS:_} are allowed")
+            if self._news + len(self._unsent) >= _MOST_NEWS:
+                raise _Garbled(f"more than {_MOST_NEWS} news at once")
+        if descriptors is None:
+            self._reply_to(frame, _failure("no room for more descriptors (LimitNOFILE)"))
         else:
-            future.set_result(frame["answer"])
+            self._news += 1
+            self._tasks.start(self._reply(frame, descriptors))
+
+    def _answered(self, number: int, length: int) -> asyncio.Future[Body] | None:
+        """The asker that waits for an answer, or None."""
+        largest = self._largest.pop(number, None)
+        if not self._is_trusted and (largest is None or length > largest):
+            raise _Garbled(
+                "an answer to no question"
+                if largest is None
+                else f"an answer of {length:_} bytes where {largest:_} are allowed"
+            )
+        future = self._waiting.pop(number, None)
+        return None if future is None or future.done() else future
 
     async def _reply(self, frame: Body, descriptors: list[int]) -> None:
+        try:
+            await self._reply_with_answer(frame, descriptors)
+        finally:
+            self._news -= 1
+
+    async def _reply_with_answer(self, frame: Body, descriptors: list[int]) -> None:
         try:
             reply: Body = {"answer": await self._answer(frame["ask"], frame["body"], descriptors)}
         except QuestionRefused as refusal:
@@ -260,6 +337,20 @@ class Channel:
     def _reply_to(self, frame: Body, reply: Body) -> None:
         if self._is_open:
             self._send({"id": frame["id"], **reply})
+
+
+def _parsed(payload: bytearray) -> Body:
+    """Read the JSON object of a frame. Raises `_Garbled`."""
+    try:
+        frame = json.loads(payload)
+        if b"\\ud" in payload or b"\\uD" in payload:
+            json.dumps(frame, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        # RecursionError: lists within lists within lists
+        raise _Garbled(f"a frame that is no JSON ({type(error).__name__})") from None
+    if not isinstance(frame, dict):
+        raise _Garbled("a frame that is no JSON object")
+    return frame
 
 
 def _failure(sentence: str) -> Body:

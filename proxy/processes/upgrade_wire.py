@@ -151,7 +151,7 @@ class UpgradeWire:
 def _object(data: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WireBroken from None
     if not isinstance(found, dict):
         raise WireBroken

@@ -16,7 +16,7 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.process import UnexpectedError
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
-from proxy.processes.channel import Body, Channel, ChannelLost, close_all
+from proxy.processes.channel import Body, Channel, ChannelLost, Peer, close_all
 from proxy.processes.messages.answers import Begun
 from proxy.processes.messages.codec import encode
 from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
@@ -66,7 +66,7 @@ class _Entry:
         self._is_alone = False
         self.over = asyncio.Event()
         self._tasks = Tasks(loop, self._unexpected)
-        self._channel = Channel(loop, sock, self._tasks, self._answer, self._orphaned)
+        self._channel = Channel(loop, sock, Peer.PARENT, self._tasks, self._answer, self._orphaned)
         loop.add_signal_handler(signal.SIGTERM, self._terminated)
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
@@ -115,7 +115,7 @@ class _Entry:
         with contextlib.suppress(ChannelLost, QuestionRefused):
             await self._channel.ask(*encode_question(news))
 
-    def _orphaned(self) -> None:
+    def _orphaned(self, _fault: str | None) -> None:
         """End, as the parent is gone, unless it has told this process to live on (`let_go`)."""
         if self._is_alone:
             return

@@ -47,6 +47,30 @@ class WorkerEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDisowned(Event):
+    """A worker sent its parent what no worker sends, and was killed for it. Another one is started,
+    unless it was to end.
+
+    A worker parses what clients send, so this may be the sign that a client has taken it over. Keep
+    the log, find out what the worker did, and report it. `SECURITY.md` says where.
+    """
+
+    event = "worker_disowned"
+    level = Level.ACTION
+
+    slot: int
+    """Number of the worker, from 0."""
+    pid: int
+    """Process ID."""
+    detail: str
+    """What it sent."""
+
+    def sentence(self) -> str:
+        """Name the worker and what it sent."""
+        return f"worker {self.slot} (process {self.pid}) was killed for what it sent its parent: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFailed(Event):
     """A new worker did not come to serve. The parent tries again, after pauses that grow.
 

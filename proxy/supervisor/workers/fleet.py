@@ -14,7 +14,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.net.tasks import Tasks
-from proxy.observe.events.workers import WorkerBlind, WorkerEnded, WorkerGivenUp, WorkerJoined, WorkerRefused
+from proxy.observe.events.workers import (
+    WorkerBlind,
+    WorkerDisowned,
+    WorkerEnded,
+    WorkerGivenUp,
+    WorkerJoined,
+    WorkerRefused,
+)
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.answers import Done, PreparedToServe
 from proxy.processes.messages.questions import Abort, Commit, Drain, EndNow, Leave, Question, TellFigures
@@ -233,6 +240,8 @@ class Fleet:
     def _ended(self, worker: WorkerProcess) -> None:
         self._pulse.stuck.discard(worker)
         self._acceptance.forget(worker)
+        if worker.fault is not None:
+            self._owner.tell(WorkerDisowned(worker.slot, worker.pid, worker.fault))
         if worker not in self._leaving:  # `_drain` may still wait for its last figures
             self._owner.worker_gone(worker)
         if worker.slot >= len(self._slots) or self._slots[worker.slot] is not worker:

@@ -11,11 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Body, Channel, close_all
+from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Body, Channel, Peer
 from proxy.processes.messages.answers import Done, WorkerFigures
 from proxy.processes.messages.codec import MessageMalformed, encode
 from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
-from proxy.processes.messages.questions import Question
+from proxy.processes.messages.questions import (
+    Drain,
+    Leave,
+    Prepare,
+    Question,
+    TakeRingUses,
+    TellFigures,
+    TellServers,
+)
 from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
 from proxy.processes.messages.wire import AnswerT, decode_answer, decode_news, encode_question
 from proxy.processes.privileges import ProcessAccount
@@ -44,6 +52,11 @@ _NOT_INHERITED: Final = frozenset(
     }
 )
 
+# Their answers grow with the configuration: counts, servers, warnings.
+_WITH_LARGE_ANSWERS: Final = (Drain, Leave, Prepare, TakeRingUses, TellFigures, TellServers)
+# Characters. A part of it is what the worker has sent.
+_LONGEST_FAULT: Final = 300
+
 
 class WorkerProcess:
     """A spawned worker.
@@ -66,6 +79,8 @@ class WorkerProcess:
         """The latest figures of the worker."""
         self.is_retiring = False
         """Whether it was told to drain and to end."""
+        self.fault: str | None = None
+        """What it sent that no worker sends. It was killed for that."""
         self._loop = loop
         self._ended: Callable[[WorkerProcess], None] | None = ended
         ours, theirs = socket.socketpair()
@@ -85,7 +100,7 @@ class WorkerProcess:
             self._process.wait()
             raise
         loop.add_reader(self._watch, self._exited)
-        self.channel = Channel(loop, ours, tasks, self._answer, self._channel_lost)
+        self.channel = Channel(loop, ours, Peer.WORKER, tasks, self._answer, self._channel_lost)
         self.gone = asyncio.Event()
         self.retire_asked: Callable[[WorkerProcess], None] | None = None
         self.breaker_changed: Callable[[WorkerProcess, str, BreakerState], None] | None = None
@@ -101,14 +116,16 @@ class WorkerProcess:
         return self._ended is not None
 
     async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
-        """Ask the worker. An answer that cannot be read counts as a no.
+        """Ask the worker. An answer that cannot be read is a no, and ends the worker.
 
         Raises `QuestionRefused` or `channel.ChannelLost`.
         """
-        answer = await self.channel.ask(*encode_question(question), descriptors)
+        largest = LARGEST_FRAME if isinstance(question, _WITH_LARGE_ANSWERS) else LARGEST_NEWS
+        answer = await self.channel.ask(*encode_question(question), descriptors, largest)
         try:
             return decode_answer(question, answer)
         except MessageMalformed as error:
+            self.channel.give_up(str(error))
             raise QuestionRefused(QuestionFailed(str(error))) from error
 
     def kill(self) -> None:
@@ -120,9 +137,13 @@ class WorkerProcess:
         """Let the worker end by itself, without a call of `ended`."""
         self._ended = None
 
-    async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
-        close_all(descriptors)  # workers send none
-        self._hear(decode_news(kind, body))
+    async def _answer(self, kind: str, body: Body, _descriptors: list[int]) -> Body:
+        try:
+            news = decode_news(kind, body)
+        except MessageMalformed as error:
+            self.channel.give_up(str(error))
+            raise QuestionRefused(QuestionFailed(str(error))) from None
+        self._hear(news)
         return encode(Done())
 
     def _hear(self, news: WorkerNews) -> None:
@@ -139,8 +160,9 @@ class WorkerProcess:
             case _:
                 assert_never(news)
 
-    def _channel_lost(self) -> None:
+    def _channel_lost(self, fault: str | None) -> None:
         # a worker without a channel cannot be led any more: wait for its exit
+        self.fault = None if fault is None else fault[:_LONGEST_FAULT]
         self.kill()
 
     def _exited(self) -> None:

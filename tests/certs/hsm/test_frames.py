@@ -28,7 +28,9 @@ def test_a_length_of_no_frame_is_garbled() -> None:
     assert "is not a frame" in str(caught.value)
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"a": {"$bytes": 5}}', b'{"a": {"$bytes": "%"}}', b"\xff"])
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", b"[]", b'{"a": {"$bytes": 5}}', b'{"a": {"$bytes": "%"}}', b"\xff", b"[" * 100_000]
+)
 def test_what_is_no_frame_is_garbled(payload: bytes) -> None:
     with pytest.raises(Garbled):
         unpack(payload)

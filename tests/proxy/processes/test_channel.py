@@ -1,6 +1,7 @@
 """Both ends of a channel over a real socket pair: frames, descriptors, and every way in which the other side can be gone."""
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -8,13 +9,14 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.problems import Problem
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Body, Channel, ChannelLost
+from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Body, Channel, ChannelLost, Peer
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
 from tests.descriptors import open_descriptors
 from tests.waiting import until
@@ -25,16 +27,17 @@ HEADER = struct.Struct("!IH")
 class End:
     """One side: answers by `replies`, and remembers what it was asked and told."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, peer: Peer) -> None:
         self.loop = asyncio.get_running_loop()
         self.asked: list[tuple[str, Body, list[int]]] = []
         self.losses = 0
+        self.fault: str | None = None
         self.gone = asyncio.Event()
         self.errors: list[BaseException] = []
         self.replies: dict[str, Callable[[Body], Any]] = {}
         self.sock = sock
         self.tasks = Tasks(self.loop, self.errors.append)
-        self.channel = Channel(self.loop, sock, self.tasks, self.answer, self.lost)
+        self.channel = Channel(self.loop, sock, peer, self.tasks, self.answer, self.lost)
 
     async def answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
         self.asked.append((kind, body, descriptors))
@@ -44,8 +47,9 @@ class End:
         found: Body = await reply if isinstance(reply, Awaitable) else reply
         return found
 
-    def lost(self) -> None:
+    def lost(self, fault: str | None) -> None:
         self.losses += 1
+        self.fault = fault
         self.gone.set()
 
     def close_received(self) -> list[bytes]:
@@ -61,9 +65,9 @@ class End:
 
 @asynccontextmanager
 async def pair() -> AsyncIterator[tuple[End, End]]:
-    """Two ends; nothing of them may be open afterwards."""
+    """The end of the parent, and that of a worker; nothing of them may be open afterwards."""
     before = open_descriptors()
-    left, right = (End(sock) for sock in socket.socketpair())
+    left, right = (End(*one) for one in zip(socket.socketpair(), (Peer.WORKER, Peer.PARENT), strict=True))
     try:
         yield left, right
     finally:
@@ -75,11 +79,11 @@ async def pair() -> AsyncIterator[tuple[End, End]]:
 
 
 @asynccontextmanager
-async def against_raw() -> AsyncIterator[tuple[End, socket.socket]]:
+async def against_raw(peer: Peer = Peer.PARENT) -> AsyncIterator[tuple[End, socket.socket]]:
     """An end, and the other side as bytes."""
     before = open_descriptors()
     ours, theirs = socket.socketpair()
-    end = End(ours)
+    end = End(ours, peer)
     try:
         yield end, theirs
     finally:
@@ -94,6 +98,12 @@ def memory(content: bytes) -> int:
     descriptor = os.memfd_create("test")
     os.write(descriptor, content)
     return descriptor
+
+
+def memory_files() -> list[str]:
+    """Those that this process has open."""
+    named = (str(Path(f"/proc/self/fd/{one}").resolve()) for one in open_descriptors())
+    return [one for one in named if "memfd:test" in one]
 
 
 def frame(content: object, descriptors: int = 0) -> bytes:
@@ -139,10 +149,12 @@ class TestAsking:
         async with pair() as (left, right):
             text = "\N{SNOWMAN}" * 1_000_000
             async with asyncio.TaskGroup() as group:
-                there = group.create_task(left.channel.ask("echo", {"text": text}))
-                back = group.create_task(right.channel.ask("echo", {"text": text[1:]}))
-            assert there.result() == {"text": text}
-            assert back.result() == {"text": text[1:]}
+                there = [
+                    group.create_task(left.channel.ask("echo", {"text": text}, largest=LARGEST_FRAME)) for _ in range(2)
+                ]
+                back = group.create_task(right.channel.ask("echo", {"text": text[:1_000]}))
+            assert [one.result() for one in there] == [{"text": text}] * 2
+            assert back.result() == {"text": text[:1_000]}
 
     async def test_frame_may_come_byte_by_byte(self) -> None:
         async with against_raw() as (end, raw):
@@ -330,22 +342,37 @@ class TestTheEnd:
                 await asking
             assert end.losses == 1
 
+    @pytest.mark.parametrize("peer", Peer)
     @pytest.mark.parametrize(
-        "said",
+        ("said", "fault"),
         [
-            HEADER.pack(1 << 31, 0),
-            HEADER.pack(4, 0) + b"{{{{",
-            HEADER.pack(4, 0) + b"\xff\xff\xff\xff",
-            HEADER.pack(2, 0) + b"[]",
-            frame({"id": 1, "ask": "take", "body": {}}, 3),
+            (HEADER.pack(1 << 31, 0), "a frame of 2_147_483_648 bytes where"),
+            (HEADER.pack(4, 0) + b"{{{{", "a frame that is no JSON"),
+            (HEADER.pack(4, 0) + b"\xff\xff\xff\xff", "a frame that is no JSON"),
+            (HEADER.pack(200_000, 0) + b"[" * 200_000, "a frame that is no JSON (RecursionError)"),
+            (HEADER.pack(2, 0) + b"[]", "a frame that is no JSON object"),
+            (frame({"id": 1, "ask": "half of \ud83d", "body": {}}), "a frame that is no JSON (UnicodeEncodeError)"),
+            (frame({"ask": "take", "body": {}}), "a frame that is neither a question nor an answer"),
+            (frame({"id": [1], "answer": {}}), "a frame that is neither a question nor an answer"),
+            (frame({"id": 1, "ask": ["take"], "body": {}}), "a frame that is neither a question nor an answer"),
+            (frame({"id": 1, "ask": "take", "body": 7}), "a frame that is neither a question nor an answer"),
+            (frame({"id": 1, "failure": None}), "a frame that is neither a question nor an answer"),
+            (frame({"id": 1, "answer": {}, "more": 1}), "a frame that is neither a question nor an answer"),
+            (frame({"id": 1, "ask": "take", "body": {}}, 3), "a frame with"),
         ],
-        ids=["a frame of gigabytes", "no JSON", "no text", "no object", "descriptors that did not come"],
+        ids=[
+            *("gigabytes", "no JSON", "no text", "deep", "no object", "no character", "no id", "an id that is none"),
+            *("a kind that is none", "a body that is none", "a failure that is none", "surplus", "no descriptors"),
+        ],
     )
-    async def test_side_that_says_what_no_frame_is(self, said: bytes) -> None:
-        async with against_raw() as (end, raw):
-            raw.send(said)
+    async def test_side_that_says_what_no_frame_is(self, said: bytes, fault: str, peer: Peer) -> None:
+        async with against_raw(peer) as (end, raw):
+            raw.settimeout(0)
+            await end.loop.sock_sendall(raw, said)
             await end.gone.wait()
             assert (end.losses, end.asked, raw.recv(10)) == (1, [], b"")
+            assert end.fault is not None
+            assert end.fault.startswith(fault)
 
     async def test_last_words_are_heard_though_the_end_is_known_before(self) -> None:
         """A worker answers with its last figures and is gone, in one turn of the loop."""
@@ -364,7 +391,7 @@ class TestTheEnd:
         async with pair() as (left, right):
             right.loop.remove_reader(right.sock)
             await left.channel.flush()
-            asking = left.loop.create_task(left.channel.ask("hello", {"fill": "x" * 3_000_000}))
+            asking = left.loop.create_task(left.channel.ask("hello", {"fill": "x" * 3_000_000}, largest=LARGEST_FRAME))
             await asyncio.sleep(0)
             flushing = left.loop.create_task(left.channel.flush())
             await asyncio.sleep(0)
@@ -400,3 +427,79 @@ class TestTheEnd:
                 await asking
             await asyncio.sleep(0)
             assert right.errors == []
+
+
+class TestWorkerThatWasTakenOver:
+    """It gets little out of its parent, which ends it with a reason."""
+
+    async def test_descriptors_never_reach_the_parent(self) -> None:
+        async with against_raw(Peer.WORKER) as (end, raw):
+            mine = memory(b"x")
+            for _ in range(12):
+                socket.send_fds(raw, [b"\0"], [mine] * 250)
+            os.close(mine)
+            end.channel._readable()
+            assert end.fault == "descriptors"
+            assert not memory_files()
+
+    @pytest.mark.parametrize("content", [{"brings": True}, {"id": 1, "answer": {}}, {"id": 77, "failure": {}}])
+    async def test_what_only_a_parent_sends_and_answers_that_nobody_asked_for(self, content: Body) -> None:
+        async with against_raw(Peer.WORKER) as (end, raw):
+            raw.send(frame(content))
+            await end.gone.wait()
+            assert end.fault in {"an answer to no question", "a frame that is neither a question nor an answer"}
+
+    async def test_large_answers_come_only_to_questions_that_allow_them(self) -> None:
+        async with against_raw(Peer.WORKER) as (end, raw):
+            large = end.loop.create_task(end.channel.ask("figures", largest=LARGEST_FRAME))
+            small = end.loop.create_task(end.channel.ask("ping"))
+            await asyncio.sleep(0)
+            raw.settimeout(0)
+            await end.loop.sock_sendall(raw, frame({"id": 1, "answer": {"fill": "x" * LARGEST_NEWS}}))
+            assert len((await large)["fill"]) == LARGEST_NEWS
+            await end.loop.sock_sendall(raw, HEADER.pack(LARGEST_NEWS + 1, 0))
+            with pytest.raises(ChannelLost):
+                await small
+            assert end.fault == "a frame of 1_048_577 bytes where 1_048_576 are allowed"
+
+    @pytest.mark.parametrize(
+        ("content", "fault"),
+        [
+            ({"id": 2, "answer": {"fill": "x" * LARGEST_NEWS}}, "an answer of 1_048_609 bytes where 1_048_576"),
+            ({"id": 1, "ask": "news", "body": {"fill": "x" * LARGEST_NEWS}}, "news of 1_048_622 bytes where 1_048_576"),
+        ],
+    )
+    async def test_a_question_with_a_large_answer_opens_no_way_for_others(self, content: Body, fault: str) -> None:
+        async with against_raw(Peer.WORKER) as (end, raw):
+            asking = [end.loop.create_task(end.channel.ask("figures", largest=LARGEST_FRAME))]
+            asking.append(end.loop.create_task(end.channel.ask("ping")))
+            await asyncio.sleep(0)
+            raw.settimeout(0)
+            await end.loop.sock_sendall(raw, frame(content))
+            await end.gone.wait()
+            assert end.fault is not None
+            assert end.fault.startswith(fault)
+            for one in asking:
+                with pytest.raises(ChannelLost):
+                    await one
+
+    async def test_a_large_answer_may_be_late(self) -> None:
+        async with against_raw(Peer.WORKER) as (end, raw):
+            asking = end.loop.create_task(end.channel.ask("figures", largest=LARGEST_FRAME))
+            await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait([asking])
+            raw.settimeout(0)
+            await end.loop.sock_sendall(raw, frame({"id": 1, "answer": {"fill": "x" * LARGEST_NEWS}}))
+            raw.send(frame({"id": 1, "ask": "news", "body": {"n": 1}}))
+            await until(lambda: end.asked)
+            assert end.fault is None
+
+    async def test_news_that_nobody_reads_the_receipts_of_do_not_pile_up(self) -> None:
+        async with against_raw(Peer.WORKER) as (end, raw):
+            raw.settimeout(0)
+            news = frame({"id": 1, "ask": "news", "body": {"fill": "x" * 1_000}})
+            with contextlib.suppress(ConnectionError):
+                while not end.gone.is_set():
+                    await end.loop.sock_sendall(raw, news)
+            assert end.fault == "more than 256 news at once"

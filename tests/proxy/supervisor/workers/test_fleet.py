@@ -154,6 +154,17 @@ class TestLoss:
             for one in crowd:
                 one.close()
 
+    async def test_one_that_sends_what_no_worker_sends_is_replaced_and_named(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, workers(site, 1)) as run:
+            (first,) = run.fleet.workers
+            first.channel.give_up("descriptors")
+            await first.gone.wait()
+            await until_seen(lambda: run.pids)
+            assert run.parent.events[0] == {
+                "event": "worker_disowned", "slot": 0, "pid": first.pid, "detail": "descriptors",
+            }  # fmt: skip
+            assert run.parent.told[1] == "worker_ended"
+
     async def test_last_one_that_is_killed_leaves_clients_waiting_and_not_refused(
         self, site: Site, tmp_path: Path
     ) -> None:

@@ -96,7 +96,7 @@ class TestTheEnd:
 
     async def test_worker_without_a_channel_is_ended(self) -> None:
         async with spawned() as worker:
-            worker._channel_lost()
+            worker._channel_lost(None)
             await worker.gone.wait()
             assert worker.exit_status == -signal.SIGKILL
 
@@ -145,11 +145,24 @@ class TestTheEnd:
 
 
 class TestWhatItSays:
-    async def test_answer_of_another_form_is_a_no(self) -> None:
+    async def test_answer_of_another_form_is_a_no_and_its_end(self) -> None:
         async with spawned() as worker:
             await begun(worker)
             with pytest.raises(QuestionRefused, match=r"message WorkerFigures\.generation: found nothing"):
                 await worker.ask(UNLIKE())
+            await worker.gone.wait()
+            assert worker.exit_status == -signal.SIGKILL
+            assert worker.fault == "message WorkerFigures.generation: found nothing; allowed: this field"
+
+    async def test_news_of_another_form_are_its_end(self) -> None:
+        async with spawned() as worker:
+            with pytest.raises(QuestionRefused):
+                await worker._answer("BreakerChanged" * 100, {}, [])
+            await worker.gone.wait()
+            assert worker.exit_status == -signal.SIGKILL
+            assert worker.fault is not None
+            assert worker.fault.startswith("message BreakerChangedBreakerChanged")
+            assert len(worker.fault) == 300
 
     async def test_news_reach_whoever_wants_them(self) -> None:
         heard: list[object] = []
