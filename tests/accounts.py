@@ -3,6 +3,10 @@
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -21,3 +25,12 @@ def _can_be_somebody_else() -> bool:
 AS_SOMEBODY_ELSE: Final = pytest.mark.skipif(
     not _can_be_somebody_else(), reason="needs root, and a Python that the user nobody can run too: not one below /root"
 )
+
+NEEDS_ROOT: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+
+
+@contextmanager
+def root_only_directory() -> Iterator[Path]:
+    """A directory of root to which root alone can write all the way: not one below /tmp."""
+    with tempfile.TemporaryDirectory(prefix="plexigate-test-", dir=Path.home()) as made:
+        yield Path(made)

@@ -1,11 +1,14 @@
 """Programs that an upgrade starts: this tree under another version, and ones that fail at some point."""
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +44,25 @@ IS_READY = GREETS + 'wait("handover")\nsay("ready")\n'
 SERVES = IS_READY + 'wait("take")\nsay("serving", places=["/nowhere"], workers=2)\n'
 
 
-def speaker(directory: Path, name: str, script: str) -> Path:
-    """A program that says what the script says."""
-    path = directory / name
-    path.write_text(_SPEAKER.format(python=sys.executable, script=script))
-    path.chmod(0o755)
-    return path
+def speaker(directory: Path, name: str, text: str) -> Path:
+    """A program that says what the text says."""
+    return script(directory, name, _SPEAKER.format(python=sys.executable, script=text))
 
 
 def script(directory: Path, name: str, text: str) -> Path:
-    """Any program."""
-    path = directory / name
+    """Any program, where a parent that is root may start it: root starts none below /tmp."""
+    path = (_root_only() / directory.name if os.geteuid() == 0 else directory) / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     path.chmod(0o755)
     return path
+
+
+@cache
+def _root_only() -> Path:
+    made = Path(tempfile.mkdtemp(prefix="plexigate-test-", dir=Path.home()))
+    atexit.register(shutil.rmtree, made)
+    return made
 
 
 def other_version(directory: Path, version: str) -> Path:

@@ -71,13 +71,15 @@ class AlertState(StrEnum):
 class Notice:
     """One message about an alert. `at` is its time in UNIX seconds.
 
-    `is_repeat`: the same was told before, and nothing has changed.
+    `is_repeat`: the same was told before, and nothing has changed. `lasted`: for how many seconds
+    the alert was open, also if the time of day was set meanwhile.
     """
 
     state: AlertState
     alert: OpenAlert
     at: float
     is_repeat: bool = False
+    lasted: float = 0.0
 
     @property
     def key(self) -> tuple[AlertKind, str]:

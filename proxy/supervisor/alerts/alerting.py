@@ -197,7 +197,7 @@ class Alerting:
     def _tell_of(self, notice: Notice) -> None:
         concern = notice.alert.concern
         if notice.state is AlertState.RESOLVED:
-            self._tell(AlertResolved(str(concern.kind), concern.subject, round(notice.at - notice.alert.since, 1)))
+            self._tell(AlertResolved(str(concern.kind), concern.subject, round(notice.lasted, 1)))
         elif not notice.is_repeat:
             remedy = KINDS[concern.kind].remedy
             self._tell(AlertRaised(str(concern.kind), concern.subject, str(concern.urgency), concern.text, remedy))

@@ -100,7 +100,7 @@ class OpenAlerts:
                 waits.append(left)
             else:
                 del self._entries[key]
-                notices.append(Notice(AlertState.RESOLVED, entry.alert, now.wall))
+                notices.append(Notice(AlertState.RESOLVED, entry.alert, now.wall, lasted=now.ticks - entry.begun))
         self.look_within = min(waits, default=float("inf"))
         return notices
 
@@ -134,7 +134,8 @@ class OpenAlerts:
             except (KeyError, TypeError, ValueError):
                 continue  # of another version
             seen = now.ticks + _TAKEN_UP_SECONDS
-            self._entries[concern.key] = _TableRow(concern, since, now.ticks, seen, _NEVER, urgency, times)
+            begun = now.ticks - max(0.0, now.wall - since)  # the clock may have been set meanwhile
+            self._entries[concern.key] = _TableRow(concern, since, begun, seen, _NEVER, urgency, times)
 
 
 def _by_key(concerns: Iterable[Concern]) -> dict[tuple[AlertKind, str], Concern]:

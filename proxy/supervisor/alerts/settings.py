@@ -1,11 +1,13 @@
 """What `[alerts]` and the former keys of `[rotation]` say, and whether the program can be run."""
 
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from certs.files.root_only import ROOT_ONLY, OthersCanChange, judge_program
 from certs.hierarchy.configured import directory_of
 from certs.hsm.access import state_directory
 from config.loaded import LoadedConfig
@@ -58,17 +60,34 @@ class AlertSettings:
 
 
 def program_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """A warning for a program that cannot be run: the proxy serves without it."""
+    """A warning for a program that cannot be run: the proxy serves without it.
+
+    An error for one that root would run and another user can change.
+    """
     config = loaded.config
     for place, command in (
         (("alerts", "command"), config.alerts.command),
         (("rotation", "alert_command"), config.rotation.alert_command),
     ):
-        if command and not _can_be_run(command):
+        if not command:
+            continue
+        program = None if "\0" in command[0] else shutil.which(command[0])
+        if program is None:
             found = f"{shown(command[0])}, which is not a program that this user can run"
             better = "the path of a program, or the name of a program in PATH: alerts do not arrive without it"
             yield loaded.file.warning((*place, 0), found, better)
+        elif (fault := _fault_under_root(Path(program))) is not None:
+            found = f"{shown(command[0])}, which root would run: {fault}"
+            yield loaded.file.error((*place, 0), found, ROOT_ONLY)
 
 
-def _can_be_run(command: Sequence[str]) -> bool:
-    return "\0" not in command[0] and shutil.which(command[0]) is not None
+def _fault_under_root(program: Path) -> str | None:
+    """Who else than root can change a program, if this process is root."""
+    try:
+        if os.geteuid() == 0:
+            judge_program(program.absolute())
+    except OthersCanChange as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    return None

@@ -6,18 +6,15 @@ root run a program of theirs, by a file that an operator names or that an instal
 """
 
 import os
-import stat
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from certs.files.root_only import ROOT_ONLY, OthersCanChange, judge_program
 from proxy.processes.upgrade_wire import VARIABLE
 
-_MOST_LINKS: Final = 40
-# The kernel reads as much of the first line (execve(2), BINPRM_BUF_SIZE).
-_FIRST_LINE_BYTES: Final = 256
 # What systemd has set for the process that it started, and for no other.
 _OF_ONE_PROCESS: Final = frozenset({"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID", VARIABLE})
 
@@ -74,53 +71,12 @@ class StartCommand:
         if not file.is_file() or not os.access(file, os.X_OK):
             raise ProgramRefused(program[0], "no file that this process may execute", "a program such as plexigate")
         try:
-            for one in (file, *_interpreters(file)) if user == 0 else ():
-                _refuse_what_others_can_change(one)
+            if user == 0:
+                judge_program(file)
+        except OthersCanChange as error:
+            raise ProgramRefused(program[0], str(error), ROOT_ONLY) from None
         except OSError as error:
             raise ProgramRefused(
                 program[0], f"{error.filename}: {error.strerror}", "a program such as plexigate"
             ) from None
         return StartCommand(program, self.arguments, self.environment)
-
-
-def _interpreters(file: Path) -> Iterator[Path]:
-    """The program that the first line of a script names."""
-    with file.open("rb") as opened:
-        line = opened.readline(_FIRST_LINE_BYTES)
-    if line.startswith(b"#!") and (words := line[2:].split()):
-        yield Path(os.fsdecode(words[0]))
-
-
-def _refuse_what_others_can_change(file: Path) -> None:
-    for one in _way(file):
-        facts = one.lstat()
-        # In a directory such as /tmp (sticky) only the owner of an entry may replace it, and each
-        # entry on the way is looked at. The mode of a link says nothing.
-        may_be_written = stat.S_ISLNK(facts.st_mode) or (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX)
-        if facts.st_uid != 0 or (facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not may_be_written):
-            found = f"{one}, of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):04o}"
-            allowed = "a program that only root can change, in directories that only root can change"
-            raise ProgramRefused(str(file), found, allowed)
-
-
-def _way(file: Path) -> Iterator[Path]:
-    """Every directory and every link on the way to a file, and the file."""
-    ahead: Sequence[str] = file.parts[1:]
-    here, links = Path("/"), 0
-    yield here
-    while ahead:
-        name, *ahead = ahead
-        if name == "..":
-            here = here.parent
-            continue
-        found = here / name
-        yield found
-        if not found.is_symlink():
-            here = found
-            continue
-        links += 1
-        if links > _MOST_LINKS:
-            raise ProgramRefused(str(file), "links in a circle", "a program")
-        target = found.readlink()
-        here = Path("/") if target.is_absolute() else here
-        ahead = [*(target.parts[1:] if target.is_absolute() else target.parts), *ahead]

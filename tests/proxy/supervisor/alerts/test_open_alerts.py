@@ -88,6 +88,17 @@ def test_it_is_resolved_when_it_is_gone_for_long_enough(looks: Looks) -> None:
     assert looks.table.look_within == float("inf")
 
 
+@pytest.mark.parametrize("is_taken_up", [False, True])
+def test_how_long_it_lasted_does_not_depend_on_a_clock_that_was_set_back(looks: Looks, *, is_taken_up: bool) -> None:
+    looks.at(0, concern())
+    if is_taken_up:
+        kept, looks = looks.table.kept(), Looks()
+        looks.table.take_up(kept, Moment(NOON - HOUR, 0))
+    looks.table.settle([concern()], Moment(NOON - HOUR, 150), PATIENCE)
+    (resolved,) = looks.table.settle([], Moment(NOON - HOUR, 200), PATIENCE)
+    assert (resolved.state, resolved.lasted) == (AlertState.RESOLVED, 200)
+
+
 def test_what_comes_and_goes_is_one_alert(looks: Looks) -> None:
     looks.at(0, concern())
     for second in range(1, 100, 2):

@@ -6,6 +6,7 @@ from config.loader import load
 from config.webhook import Webhook
 from proxy.observe.alert_kinds import AlertUrgency
 from proxy.supervisor.alerts.settings import AlertSettings, program_problems
+from tests.accounts import NEEDS_ROOT, root_only_directory
 from tests.configurations import Site
 
 
@@ -51,3 +52,23 @@ def test_a_program_that_cannot_be_run_is_a_warning(site: Site, table: str, key: 
 
     assert problems("no-such-program") == problems("a\\u0000b") == [f"{table}.{key}[0]"]
     assert problems("true") == []
+
+
+@NEEDS_ROOT
+def test_root_runs_no_program_that_another_user_can_change(site: Site) -> None:
+    with root_only_directory() as place:
+        (below := place / "sticky" / "own").mkdir(parents=True)
+        (script := below / "page").write_text("#!/bin/sh\n")
+        script.chmod(0o755)
+
+        def problems() -> list[str]:
+            loaded = load(site.write(f'{site.minimal}[alerts]\ncommand = ["{script}"]\n'))
+            return [str(one) for one in program_problems(loaded) if one.is_error]
+
+        assert problems() == []
+        below.parent.chmod(0o1777)
+        (problem,) = problems()
+        assert f'"{script}", which root would run: {below.parent}, of user 0 with mode 1777; allowed: ' in problem
+        script.write_text("#!/gone\n")
+        below.parent.chmod(0o755)
+        assert "which root would run: /gone: No such file" in problems()[0]

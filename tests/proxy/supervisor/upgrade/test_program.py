@@ -1,4 +1,4 @@
-"""Which program an upgrade starts; and under root none that another user can change."""
+"""Which program an upgrade starts."""
 
 import os
 import sys
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from proxy.supervisor.upgrade.program import ProgramRefused, StartCommand
+from tests.accounts import NEEDS_ROOT, root_only_directory
 
 ROOT = 0
 USER = 1_000
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
 
 
 def script(path: Path, first: str = "#!/bin/sh") -> Path:
@@ -76,68 +76,14 @@ class TestProgram:
         assert "found no file that this process may execute" in refused(command, plain)
 
 
-@needs_root
-class TestUnderRoot:
-    """A parent that is root starts only what root alone can change."""
-
-    def test_one_of_root_in_directories_of_root(self, tmp_path: Path) -> None:
-        command = start(script(tmp_path / "bin/plexigate"))
+@NEEDS_ROOT
+def test_a_parent_that_is_root_starts_only_what_root_alone_can_change() -> None:
+    with root_only_directory() as place:
+        command = start(script(place / "bin/plexigate"))
         assert command.with_program(None, ROOT) == command
-
-    @pytest.mark.parametrize("mode", [0o775, 0o757])
-    def test_a_file_that_others_can_write(self, tmp_path: Path, mode: int) -> None:
-        file = script(tmp_path / "plexigate")
-        file.chmod(mode)
-        assert f"found {file}, of user 0 with mode {mode:04o}; allowed: a program that only root" in refused(
-            start(file)
-        )
-        assert start(file).with_program(None, USER).program
-
-    def test_a_file_of_another_user(self, tmp_path: Path) -> None:
-        file = script(tmp_path / "plexigate")
-        os.chown(file, USER, USER)
-        assert f"{file}, of user 1000 with mode 0755" in refused(start(file))
-
-    @pytest.mark.parametrize("mode", [0o775, 0o757])
-    def test_a_directory_that_others_can_write(self, tmp_path: Path, mode: int) -> None:
-        file = script(tmp_path / "lib/bin/plexigate")
-        file.parent.parent.chmod(mode)
-        assert f"{file.parent.parent}, of user 0 with mode {mode:04o}" in refused(start(file))
-
-    def test_a_directory_of_another_user_on_the_way(self, tmp_path: Path) -> None:
-        file = script(tmp_path / "home/bin/plexigate")
-        os.chown(file.parent.parent, USER, USER)
-        assert f"{file.parent.parent}, of user 1000" in refused(start(file))
-
-    def test_a_link_leads_to_what_is_judged(self, tmp_path: Path) -> None:
-        file = script(tmp_path / "v2/plexigate")
-        (link := tmp_path / "current").symlink_to("v2")
-        assert start(link / "plexigate").with_program(None, ROOT).program
-        os.chown(file.parent, USER, USER)
-        assert f"{file.parent}, of user 1000" in refused(start(link / "plexigate"))
-
-    def test_a_link_of_another_user_in_a_directory_of_all(self, tmp_path: Path) -> None:
-        (shared := tmp_path / "shared").mkdir()
-        shared.chmod(0o1777)
-        script(tmp_path / "plexigate")
-        (link := shared / "plexigate").symlink_to("../plexigate")
-        assert start(link).with_program(None, ROOT).program
-        os.chown(link, USER, USER, follow_symlinks=False)
-        assert f"{link}, of user 1000" in refused(start(link))
-
-    def test_links_to_other_places_and_in_a_circle(self, tmp_path: Path) -> None:
-        file = script(tmp_path / "v2/plexigate")
-        (link := tmp_path / "abs").symlink_to(file.parent)
-        assert start(link / ".." / "v2" / "plexigate").with_program(None, ROOT).program
-        a, b = tmp_path / "a", tmp_path / "b"
-        a.symlink_to(b)
-        b.symlink_to(a)
-        assert "no file" in refused(start(a / "plexigate"))
-
-    def test_the_interpreter_of_a_script_is_judged_too(self, tmp_path: Path) -> None:
-        assert "gone: No such file" in refused(start(script(tmp_path / "broken", f"#!{tmp_path}/gone")))
-        python = script(tmp_path / "home/python")
-        os.chown(python, USER, USER)
-        assert f"{python}: found {python}, of user 1000" in refused(
-            start(script(tmp_path / "plexigate", f"#!{python} -P"))
-        )
+        (place / "bin").chmod(0o757)
+        found = f"{place}/bin/plexigate: found {place}/bin, of user 0 with mode 0757; allowed: a program that only root"
+        assert found in refused(command)
+        assert command.with_program(None, USER) == command
+        broken = start(script(place / "broken", f"#!{place}/gone"))
+        assert f"{place}/gone: No such file" in refused(broken)

@@ -129,7 +129,8 @@ async def test_a_program_that_hangs_has_its_time(site: Site, tmp_path: Path) -> 
 
 async def test_one_upgrade_at_a_time_and_nothing_changes_meanwhile(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path, workers(site, 1)) as run:
-        upgrading, doors = enabled(run, speaker(tmp_path, "new", GREETS + 'wait("never")'))
+        program = speaker(tmp_path, "new", GREETS + 'wait("never")')
+        upgrading, doors = enabled(run, program)
         steps = upgrading.upgrade(None, None)
         first = await anext(steps)
         assert first["step"] == "started"
@@ -137,7 +138,7 @@ async def test_one_upgrade_at_a_time_and_nothing_changes_meanwhile(site: Site, t
         assert (await run.supervisor.control.status())["upgrade"] == {
             "phase": "preparing",
             "pid": first["pid"],
-            "program": str(tmp_path / "new"),
+            "program": str(program),
         }
         with pytest.raises(CommandRefused, match="an upgrade is under way: there is one at a time"):
             await anext(upgrading.upgrade(None, None))
