@@ -113,7 +113,7 @@ class _Direction(Flow):
         return self.is_closed or self.tracker.close_sent
 
     def eof_received(self) -> None:
-        self._tunnel.ended(self, None if self.tracker.close_sent else "ended without a close frame")
+        self._tunnel.finished(self)
 
     def connection_lost(self, error: OSError | None) -> None:
         self._tunnel.lost(self, error)
@@ -147,6 +147,7 @@ class Tunnel(StreamPair):
         """
         self._is_closing = False
         self._awaits_close = False
+        self._is_client_finished = False
         self._close_reason: str | None = None
         self.closed: WebSocketClose | None = None
         """How it ended; known when its owner is told."""
@@ -219,7 +220,9 @@ class Tunnel(StreamPair):
                 self.end(self._close_reason and f"{CLOSED}: {self._close_reason}")  # it has answered our close frame
             return
         client_closes, upstream_closes = self._from_client.tracker.close_sent, self._from_upstream.tracker.close_sent
-        if client_closes and upstream_closes:
+        if client_closes and upstream_closes and self._is_client_finished:
+            self.end(None)
+        elif client_closes and upstream_closes:
             # section 7.1.1: the server ends the connection now; we do not wait if it does not
             self._begin_closing()
         elif (client_closes or upstream_closes) and not self._awaits_close:
@@ -267,6 +270,17 @@ class Tunnel(StreamPair):
             self._owner.client_lost(error)
         is_orderly = self._is_closing or direction.tracker.close_sent
         self.ended(direction, None if is_orderly else "was lost" if error is None else f"was lost: {error}")
+
+    def finished(self, direction: _Direction) -> None:
+        """One side sends no more.
+
+        A client may say so with its close frame: Chromium does, by END_STREAM. It waits for the
+        close frame of the server all the same (RFC 6455 section 7.1.5), and sees 1006 without it.
+        """
+        if direction.tracker.close_sent and direction is self._from_client and not self._is_closing:
+            self._is_client_finished = True  # the time for the server's close frame runs
+        else:
+            self.ended(direction, None if direction.tracker.close_sent else "ended without a close frame")
 
     def ended(self, direction: _Direction, fault: str | None) -> None:
         """One side sends no more. A client that got a close frame still has time to answer it."""

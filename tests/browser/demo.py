@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.configurations import process
+from tests.integration.upstreams import in_thread, websocket_server
 from tests.programs import chat_address, plexigate_listeners, program
 
 PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
@@ -34,9 +35,17 @@ pin_file = "hsm/plexi.pin"
 [upstream.chat]
 servers = ["http://{chat}"]
 
+[upstream.closing]
+servers = ["http://{closing}"]
+
 [[route]]
 host = "localhost"
 upstream = "chat"
+
+[[route]]
+host = "localhost"
+path = "/closing"
+upstream = "closing"
 
 [payload]
 directory = "payload"
@@ -50,6 +59,17 @@ upstream = "chat"
 payload = "require"
 payload_sessions = true
 """
+
+
+CLOSING = """
+const opened = () => new WebSocket(location.origin.replace("https", "wss") + "/closing");
+const closed = (one) => new Promise((yes) => { one.onclose = (event) => yes([event.code, event.reason, event.wasClean]); });
+const ours = opened(), theirs = opened();
+ours.onopen = () => ours.close(4001, "done");
+theirs.onopen = () => theirs.send("4002");
+return Promise.all([closed(ours), closed(theirs)]);
+"""
+"""WebSockets that the page closes, and that the server does: how the page sees each end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +114,12 @@ class Site:
         environment = {**os.environ, **self.environment}
         return subprocess.run(command, check=True, timeout=30, env=environment, capture_output=True).stdout
 
-    def write(self, chat: str) -> Path:
-        """Write the configuration."""
+    def write(self, chat: str, closing: str = "127.0.0.1:1") -> Path:
+        """Write the configuration; both are addresses of servers."""
         path = self.directory / "demo.toml"
-        path.write_text(process(path.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat))
+        path.write_text(
+            process(path.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat, closing=closing)
+        )
         return path
 
 
@@ -113,11 +135,11 @@ def make_site(directory: Path) -> Site:
 
 @contextmanager
 def running_demo(site: Site) -> Iterator[Demo]:
-    """Chat and proxy on ports of their own."""
+    """Chat, a server of WebSockets, and the proxy on ports of their own."""
     identity = site.directory / "identity.json"
     command = [sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0", "--payload-identity", str(identity)]
-    with program(command, chat_address) as chat:
-        configuration = site.write(chat.ready)
+    with in_thread(websocket_server) as closing, program(command, chat_address) as chat:
+        configuration = site.write(chat.ready, f"127.0.0.1:{closing}")
         with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.environment) as proxy:
             port = proxy.ready["public"][0].rpartition(":")[2]
             site.run(PLEXIGATE, "payload", "identity", "--config", configuration, "--output", identity)

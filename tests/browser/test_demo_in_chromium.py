@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.demo import Demo
+from tests.browser.demo import CLOSING, Demo
 from tests.browser.devtools import Browser, Tab, chromium
 from tests.waiting import until_seen
 
@@ -95,3 +95,16 @@ async def test_page_says_that_the_connection_is_lost_and_comes_back_by_itself(de
         await ada.evaluate("socket.close()")
         await ada.wait_until("!notice.hidden && badge.innerText === 'not connected'")
         await ada.wait_until("notice.hidden && connected() && badge.className === 'hybrid'")
+
+
+async def test_websockets_close_cleanly_from_either_side(demo: Demo) -> None:
+    """Chromium sends END_STREAM with its close frame, and tells the page 1006 if the server's does not come."""
+    async with chromium(demo.home) as browser:
+        tab = await browser.open_tab(demo.url)
+        closes = await tab.evaluate(f"(() => {{{CLOSING}}})()")
+    assert closes == [[4001, "done", True], [4002, "as you said", True]]
+    await until_seen(lambda: len(demo.of("/closing")) == 2)
+    assert {(one["protocol"], one["close"], one["closed_by"]) for one in demo.of("/closing")} == {
+        ("h2", 4001, "client"),
+        ("h2", 4002, "server"),
+    }

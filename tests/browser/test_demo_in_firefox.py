@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.bidi import firefox
-from tests.browser.demo import Demo
+from tests.browser.demo import CLOSING, Demo
 from tests.waiting import until_seen
 
 pytestmark = pytest.mark.paced
@@ -27,3 +27,15 @@ async def test_page_requests_and_websocket_go_over_http2(demo: Demo, tmp_path: P
     await until_seen(lambda: demo.of("/socket"))
     (socket,) = demo.of("/socket")
     assert (socket["method"], socket["protocol"], socket["status"]) == ("GET", "h2", 101)
+
+
+async def test_websockets_close_cleanly_from_either_side(demo: Demo, tmp_path: Path) -> None:
+    async with firefox(tmp_path, demo.ca) as browser:
+        await browser.navigate(demo.url)
+        closes = await browser.evaluate(f"(() => {{{CLOSING}}})()")
+    assert closes == [[4001, "done", True], [4002, "as you said", True]]
+    await until_seen(lambda: len(demo.of("/closing")) == 2)
+    assert {(one["protocol"], one["close"], one["closed_by"]) for one in demo.of("/closing")} == {
+        ("h2", 4001, "client"),
+        ("h2", 4002, "server"),
+    }

@@ -16,7 +16,7 @@ from tests.hostile.client import Address
 from tests.hostile.strict_frames import CLOSE, TEXT, FrameReader
 from tests.integration.http2 import Http2Client
 from tests.integration.stage import Site, Upstream, site
-from tests.integration.upstreams import backends
+from tests.integration.upstreams import backends, in_thread, websocket_server
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
 
@@ -122,3 +122,72 @@ def test_websocket_is_asked_to_come_again(tmp_path: Path) -> None:
         assert reader.frames[1].payload[:2] == (1012).to_bytes(2)
         assert (answer.is_complete, answer.reset) == (True, None)
         assert client.goaways == [], "its connection goes on"
+
+
+# RFC 6455 5.5.1, masked with zeros: a page that says `close(4001, "done")`, and its server's answer.
+CLOSING = b"\x88\x86\0\0\0\0" + (4001).to_bytes(2) + b"done"
+CLOSED = b"\x88\x06" + (4001).to_bytes(2) + b"done"
+
+
+def end_with_it(client: Http2Client, stream: int) -> None:
+    """As Chromium does."""
+    client.h2.send_data(stream, CLOSING, end_stream=True)
+
+
+def end_behind_it(client: Http2Client, stream: int) -> None:
+    """In one write."""
+    client.h2.send_data(stream, CLOSING)
+    client.h2.end_stream(stream)
+
+
+def end_later(client: Http2Client, stream: int) -> None:
+    """When the proxy has read it, and perhaps the server."""
+    client.h2.send_data(stream, CLOSING)
+    client.get("/between")
+    client.h2.end_stream(stream)
+
+
+def stay(client: Http2Client, stream: int) -> None:
+    """Never end it."""
+    client.h2.send_data(stream, CLOSING)
+
+
+def reset(client: Http2Client, stream: int) -> None:
+    """End it without waiting for the answer."""
+    client.h2.send_data(stream, CLOSING)
+    client.h2.reset_stream(stream)
+
+
+@pytest.fixture
+def closing(tmp_path: Path, authority: Authority, localhost: Any) -> Iterator[Site]:
+    """A proxy in front of a server that takes WebSockets alone."""
+    with in_thread(websocket_server) as port:
+        upstreams = {"one": Upstream((f"http://127.0.0.1:{port}",), path="/")}
+        with site(tmp_path, authority, localhost, upstreams) as running:
+            yield running
+
+
+def test_websocket_that_its_page_closes_gets_the_close_frame_of_its_server(closing: Site) -> None:
+    """Whatever END_STREAM comes with; Chromium tells the page 1006 without the server's frame."""
+    with Http2Client(Address(closing.port(), closing.ca)) as client:
+        for how in (end_with_it, end_behind_it, end_later, stay):
+            stream = client.open_websocket(f"/{how.__name__}")
+            how(client, stream)
+            client.flush()
+            answer = client.answer(stream)
+            assert (how.__name__, bytes(answer.body), answer.is_complete) == (how.__name__, CLOSED, True)
+        reset(client, client.open_websocket("/reset"))
+        client.flush()
+        stream = client.open_websocket("/by-the-server")
+        client.h2.send_data(stream, b"\x81\x84\0\0\0\x004002")
+        client.flush()
+        answer = client.answers[stream]
+        client.until(lambda: answer.body)
+        assert answer.body[:4] == b"\x88\x0d" + (4002).to_bytes(2)
+        client.h2.send_data(stream, b"\x88\x82\0\0\0\0" + (4002).to_bytes(2), end_stream=True)
+        client.flush()
+        assert client.answer(stream).is_complete
+        for path in ("end_with_it", "end_behind_it", "end_later", "stay", "reset"):
+            record = closing.record(f"/{path}")
+            assert (record.get("error"), record["close"], record["closed_by"]) == (None, 4001, "client"), path
+        assert closing.record("/by-the-server")["closed_by"] == "server"

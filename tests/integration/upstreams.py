@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from aiohttp import web
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from tests.hostile.strict import Message, RequestReader
 
@@ -237,6 +239,18 @@ async def aiohttp_server(*routes: web.RouteDef, at: int = 0) -> AsyncIterator[in
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def websocket_server() -> AsyncIterator[int]:
+    """It answers a close frame with the same code and reason, and closes itself with the code that it is sent."""
+
+    async def talk(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await connection.close(int(await connection.recv()), "as you said")
+
+    async with serve(talk, "127.0.0.1", 0) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
 
 
 class Backend:

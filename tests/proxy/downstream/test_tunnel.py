@@ -376,6 +376,34 @@ class TestClose:
         assert pair.client.ending == "end"
         assert pair.ends == ["closed: restart" if whose == "ours" else None]
 
+    @pytest.mark.parametrize("at_once", [True, False])
+    def test_client_that_ends_with_its_close_frame_gets_that_of_its_server(self, *, at_once: bool) -> None:
+        """Chromium sends END_STREAM on its close frame, and sees 1006 without the server's."""
+        pair = Pair()
+        pair.client.receive(frame(0x81, b"last words", masked=True) * (not at_once) + close(4001, masked=True))
+        pair.client.receive_end()
+        assert (pair.endings, pair.ends) == ((None, None), [])
+        pair.server.receive(frame(0x81, b"on its way"))
+        pair.server.receive(close(4001))
+        assert pair.client.sent() == frame(0x81, b"on its way") + close(4001)
+        assert (pair.endings, pair.ends) == (("end", "end"), [None])
+        assert pair.tunnel.closed == WebSocketClose(4001, ClosedBy.CLIENT)
+
+    def test_server_that_does_not_answer_such_a_client_is_not_waited_for(self) -> None:
+        pair = Pair()
+        pair.client.receive(close(4001, masked=True))
+        pair.client.receive_end()
+        pair.loop.advance(5.5)
+        assert close_code(pair.client.sent()) == 1001
+        assert (pair.endings, pair.ends) == (("end", "end"), ["a close frame was not answered"])
+
+    def test_such_a_client_that_is_lost_is_no_error(self) -> None:
+        pair = Pair()
+        pair.client.receive(close(4001, masked=True))
+        pair.client.receive_end()
+        pair.client.lose(ConnectionResetError())
+        assert (pair.server.ending, pair.ends) == ("end", [None])
+
     def test_client_that_never_answers_such_an_upstream_is_not_waited_for(self) -> None:
         pair = Pair()
         pair.server.receive(close(1000))
