@@ -15,6 +15,7 @@ from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECO
 from proxy.limits.reasons import RequestReason, request_reason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.breaking import BreakingClients
+from proxy.observe.busiest import BusiestClients
 from proxy.observe.protocol_rows import protocol_requests, protocol_seconds
 from proxy.observe.relay_counters import RelayCounters, Traffic, relay_rows
 from proxy.payload.causes import Cause
@@ -140,6 +141,8 @@ class Counters:
         self._listeners: dict[str, ListenerCounters] = {}
         self._routes: dict[str | None, RouteCounters] = {}
         self._http_2_seconds = Histogram(REQUEST_SECONDS)
+        self._servers: dict[str, Histogram] = {}
+        self._busiest = BusiestClients()
         self._signing: dict[str, Histogram] = {}
         self._tokens: dict[str, TokenCounters] = {}
         self.breaking = breaking or BreakingClients()
@@ -205,6 +208,12 @@ class Counters:
         if is_http_2:
             listener.http2.requests += 1
         route.first_byte_seconds.observe(record.first_byte)
+        if record.upstream is not None:
+            server = self._servers.get(record.upstream)
+            if server is None:
+                server = self._servers[record.upstream] = Histogram(REQUEST_SECONDS)
+            server.observe(record.first_byte)
+        self._busiest.add(record.connection.client, record.time)
         if record.messages is not None:
             if record.closed is not None:
                 route.closes[record.closed.kind, record.closed.by] += 1
@@ -244,6 +253,8 @@ class Counters:
             "log": [{"dropped": dropped, "errors": errors}],
             "swaps": [{"count": self.swaps}],
             "breaking": self.breaking.snapshot(),
+            "busiest": self._busiest.snapshot(),
+            "server_seconds": [one.row(server=address) for address, one in self._servers.items()],
             "breaking_connections": self.breaking.rows(),
         }
 

@@ -13,6 +13,8 @@ from proxy.observe.breaking import merge_breaking
 # Gauges: they end with their worker.
 _GAUGES: Final = frozenset({"open", "held", "streams_open"})
 _LIVE_FAMILIES: Final = frozenset({"token_figures", "token_states", "token_good"})
+# The page reads it of each worker, by `busiest`.
+_PER_WORKER: Final = frozenset({"busiest"})
 # Merged by their minimum, not by their sum.
 _AGES: Final = frozenset({"youngest"})
 # The statistics of a server that only grow, and their labels.
@@ -29,6 +31,8 @@ def merge(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Add snapshots. A family may be missing in some of them."""
     merged: dict[str, Any] = {}
     for family in dict.fromkeys(family for snapshot in snapshots for family in snapshot):
+        if family in _PER_WORKER:
+            continue
         found = [snapshot[family] for snapshot in snapshots if family in snapshot]
         if family == "breaking":
             merged[family] = merge_breaking(found)
@@ -82,7 +86,7 @@ class Retained:
         counted = {
             family: rows if family == "breaking" else _without_gauges(rows)
             for family, rows in snapshot.items()
-            if family not in _LIVE_FAMILIES
+            if family not in _LIVE_FAMILIES | _PER_WORKER
         }
         self._kept = merge([self._kept, counted, {"servers": server_totals(servers)}])
 

@@ -21,6 +21,13 @@ REQUESTS: Final = (
         family="first_byte_seconds",
     ),
     histogram(
+        "server_first_byte_seconds",
+        "The same by the server that answered, WebSockets included.",
+        REQUEST_SECONDS,
+        "server",
+        family="server_seconds",
+    ),
+    histogram(
         "request_seconds",
         "Time from the head of a request to the end of its response, WebSockets excluded.",
         REQUEST_SECONDS,

@@ -145,11 +145,12 @@ class MaintenanceFacts:
 @dataclass(frozen=True, slots=True)
 class ConfigurationFacts:
     """The configuration that is served: its file, the SHA-256 of its content in hexadecimal, and
-    when it was read, in UNIX seconds."""
+    when it was read, in UNIX seconds. `text`: what may be shown of it (`config.displayed`)."""
 
     file: str
     sha256: str
     read_at: float
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

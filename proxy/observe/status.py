@@ -14,7 +14,7 @@ from proxy.figures.histogram import LAG_SECONDS, quantile
 from proxy.observe.breaking import merge_breaking, merge_kinds
 from proxy.observe.exposition import families
 from proxy.observe.request_figures import protocol_figures, route_figures
-from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
+from proxy.observe.scrape import CertificateFacts, ConfigurationFacts, ListenerFacts, Scrape, WorkerScrape
 
 _DAY: Final = 86_400.0
 _HYBRID: Final = frozenset({"hybrid", "hybrid_after_retry"})
@@ -32,7 +32,7 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "version": scrape.version,
         "pid": scrape.pid,
         "generation": scrape.generation,
-        "configuration": None if scrape.configuration is None else asdict(scrape.configuration),
+        "configuration": None if scrape.configuration is None else _configuration(scrape.configuration),
         "started_at": scrape.started_at,
         "uptime_seconds": scrape.now - scrape.started_at,
         "readiness": scrape.readiness.as_json(),
@@ -54,6 +54,10 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "maintenance": [asdict(one) for one in scrape.maintenance],
         "certificates": [_certificate(one, scrape.now) for one in scrape.certificates],
     }
+
+
+def _configuration(facts: ConfigurationFacts) -> dict[str, Any]:
+    return {"file": facts.file, "sha256": facts.sha256, "read_at": facts.read_at}
 
 
 def signatures(scrape: Scrape) -> dict[str, int]:

@@ -176,12 +176,58 @@ async def test_hundreds_of_certificates_stay_readable(tmp_path: Path) -> None:
     ]
     async with shown(tmp_path, replace(scrape(), certificates=many)) as scene:
         tab = await scene.open(width=360)
+        await tab.evaluate("document.querySelector('#certificates summary').click()")
         bars = await tab.evaluate("document.getElementById('timeline').innerText")
         assert ("identity-20" in bars, "identity-21" in bars) == (True, False)
         assert "The table has 80 more." in bars
         table = await tab.evaluate("document.getElementById('certificates-table').innerText")
         assert ("identity-21" in table, "101 more are not shown." in table) == (True, True)
         assert await tab.evaluate(AUDIT) == []
+
+
+async def test_sections_fold_on_a_phone_and_a_browser_remembers_which(tmp_path: Path) -> None:
+    is_open = (
+        "[...document.querySelectorAll('details.fold')].filter((one) => one.open).map((one) => one.parentElement.id)"
+    )
+    async with shown(tmp_path, replace(scrape(), tokens=())) as scene:
+        tab = await scene.open(width=360)
+        assert await tab.evaluate(is_open) == ["alerts", "traffic"]
+        assert await tab.evaluate("document.documentElement.scrollHeight") < 4_000
+        await tab.evaluate("document.querySelector('nav a[href=\"#routes\"]').click()")
+        await tab.wait_until("document.querySelector('#routes details').open")
+        await tab.evaluate("document.querySelector('#traffic summary').click()")
+        await tab.navigate(scene.url)
+        await tab.wait_until("document.querySelector('#workers-table table')")
+        assert await tab.evaluate(is_open) == ["alerts"], "a link opens a section for once, a click for good"
+        assert await tab.evaluate("document.querySelector('nav a[href=\"#tokens\"]').checkVisibility()") is False
+
+
+async def test_a_selection_survives_the_refresh(tmp_path: Path) -> None:
+    async with shown(tmp_path, scrape()) as scene:
+        tab = await scene.open()
+        await tab.evaluate(
+            "getSelection().selectAllChildren(document.querySelector('#upstreams-table td:nth-child(2)'))"
+        )
+        requests = "document.querySelector('#upstreams-table').textContent"
+        before = await tab.evaluate(requests)
+        scene.passes(10.0, 9)
+        scene.control.answer = replace(
+            scene.control.answer, workers=[worker(0, fed(9), [server(requests=77), server("http://10.0.0.2:8000")])]
+        )
+        await tab.wait_until(f"{requests} !== {before!r}")
+        assert await tab.evaluate("getSelection().toString()") == "http://10.0.0.1:8000"
+
+
+async def test_colours_mean_the_same_in_all_plots_of_handshakes(tmp_path: Path) -> None:
+    colours = """[...document.querySelectorAll('#tls-plots figure')].slice(0, 2).map((figure) =>
+        Object.fromEntries([...figure.querySelectorAll('.legend li')].map((one) =>
+            [one.childNodes[1].data, one.querySelector('rect').getAttribute('class')])))"""
+    async with shown(tmp_path, scrape()) as scene:
+        tab = await scene.open()
+        await tab.wait_until("document.querySelectorAll('#tls-plots .legend rect').length > 4")
+        outcomes, groups = await tab.evaluate(colours)
+        assert outcomes["post-quantum"] == groups["X25519MLKEM768"] == "f0"
+        assert outcomes["classical: the client cannot"] == groups["X25519 (classical)"] == "f4"
 
 
 async def test_hostile_text_stays_text(tmp_path: Path) -> None:

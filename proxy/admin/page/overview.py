@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
+from proxy.observe.busiest import busiest
 from proxy.observe.history.history import History
 from proxy.observe.scrape import CertificateFacts, Scrape
 from proxy.observe.status import status
+from proxy.tls.groups import KNOWN, classify
 
 # What a person can read. The page says how many more there are.
 _MOST_ROWS: Final = 100
+_MOST_CLIENTS: Final = 10
 
 Overview = dict[str, Any]
 """The sections by name. Each is what `json` writes."""
@@ -37,13 +40,21 @@ def overview(scrape: Scrape, history: History, issued: Sequence[Mapping[str, Any
         "handshakes": told["handshakes"],
         "certificates": _first(_certificates(scrape, issued)),
         "tokens": _first([_token(one) for one in told["tokens"]]),
-        "upstreams": _first(_servers(told["upstreams"])),
+        "upstreams": _first(_servers(told["upstreams"], history.latencies(scrape))),
         "listeners": _first([_listener(one) for one in told["listeners"]]),
         "routes": history.routes(scrape),
         "refusals": _first(history.refusals()),
         "classical": _classical(told["breaking_under_require"]),
+        "busiest": busiest(
+            [one.snapshot["busiest"] for one in scrape.workers if "busiest" in one.snapshot], scrape.now, _MOST_CLIENTS
+        ),
+        "quantum_safe_groups": _quantum_safe_groups(scrape),
         "workers": _first([{**one, "cpu_seconds": cpu[one["pid"]]} for one in told["workers"]]),
         "maintenance": _first(told["maintenance"]),
+        "configuration": {
+            **(told["configuration"] or {}),
+            "text": scrape.configuration.text if scrape.configuration else "",
+        },
     }
 
 
@@ -125,15 +136,32 @@ def _token(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _servers(upstreams: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each server. If not all have room, those that are not up come first."""
+def _servers(
+    upstreams: Sequence[Mapping[str, Any]], latencies: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """One row for each server. If not all have room, those that are not up come first.
+
+    The latencies are those of the address, in all upstreams that have it.
+    """
+    unknown = {"p50": None, "p99": None}
     kept = ("server", "states", "open", "idle", "waiting", "requests", "failures", "websockets")
     rows = [
-        {"upstream": upstream["name"], **{name: server.get(name) for name in kept}}
+        {
+            "upstream": upstream["name"],
+            **{name: server.get(name) for name in kept},
+            **latencies.get(server["server"], unknown),
+        }
         for upstream in upstreams
         for server in upstream["servers"]
     ]
     return sorted(rows, key=lambda one: one["states"].keys() == {"up"}) if len(rows) > _MOST_ROWS else rows
+
+
+def _quantum_safe_groups(scrape: Scrape) -> list[str]:
+    """Those that were negotiated: the page gives them the colours of post-quantum key exchange."""
+    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
+    names = {row["group"] for snapshot in snapshots for row in snapshot.get("handshakes", ())}
+    return sorted(name for name in names if (KNOWN.get(name.lower()) or classify(name, 0)).is_quantum_safe)
 
 
 def _listener(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "tokens": ("token", "condition", "detail"),
     "workers": ("slot", "pid", "state", "generation"),
 }
+_TITLES: Final = {"generation": "number of the configuration"}
 
 
 def snapshot(found: Overview) -> str:
@@ -29,7 +30,7 @@ def _parts(found: Overview) -> Iterator[str]:
     yield f"<h1>{escape(found['readiness']['sentence'])}</h1>"
     yield "<p>This page needs JavaScript for its plots, its history, and to stay up to date. This is the state"
     yield f"at {_time(proxy['now'])}; load the page again for a newer one. <code>plexigate status</code> shows more.</p>"
-    yield f"<p>Plexigate {escape(proxy['version'])}, hot path {escape(proxy['hot_path'])}, started at"
+    yield f"<p>Plexigate {escape(proxy['version'])}, {escape(proxy['hot_path'])} code, started at"
     yield f"{_time(proxy['started_at'])}, configured at {_time(proxy['configured_at'])}.</p>"
     for section, columns in _COLUMNS.items():
         rows = [[escape(_cell(row, column)) for column in columns] for row in found[section]["rows"]]
@@ -48,7 +49,7 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"<h2>{title}</h2>"
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    head = "".join(f'<th scope="col">{column}</th>' for column in columns)
+    head = "".join(f'<th scope="col">{_TITLES.get(column, column)}</th>' for column in columns)
     yield f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else "<p>None.</p>"
 
 

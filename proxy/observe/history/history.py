@@ -5,12 +5,15 @@ of those scrapes for each ten seconds, so a worker has no work with it. It begin
 a restart begins a new one, a reload does not.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from proxy.observe.history.last_minutes import LastMinutes
 from proxy.observe.history.reading import HistoryReading, reading, sample
 from proxy.observe.history.refusals import Refusals
-from proxy.observe.history.routes import RecentRoutes, route_readings
+from proxy.observe.history.routes import RouteReading, route_readings, routes_since
 from proxy.observe.history.series import Series
+from proxy.observe.history.servers import ServerReadings, latencies_since, server_readings
 from proxy.observe.scrape import Scrape
 
 _FINE_SECONDS: Final = 10.0
@@ -27,7 +30,8 @@ class History:
         self.fine: Final = Series(_FINE_SECONDS, round(_HOUR / _FINE_SECONDS))
         self.coarse: Final = Series(_COARSE_SECONDS, round(_DAY / _COARSE_SECONDS))
         self._refusals: Final = Refusals()
-        self._routes: Final = RecentRoutes()
+        self._routes: Final = LastMinutes[Mapping[str, RouteReading]]()
+        self._servers: Final = LastMinutes[ServerReadings]()
         self._latest: HistoryReading | None = None
         self._latest_of_minute: HistoryReading | None = None
 
@@ -50,6 +54,7 @@ class History:
             return
         earlier, self._latest_of_minute = self._latest_of_minute, self._latest
         self._routes.add(scrape.now, route_readings(scrape))
+        self._servers.add(scrape.now, server_readings(scrape))
         if earlier is not None:
             self.coarse.add(self._latest.at, sample(earlier, self._latest))
 
@@ -58,12 +63,16 @@ class History:
         return self._refusals.listed()
 
     def routes(self, scrape: Scrape) -> dict[str, Any]:
-        """How the requests of each route went lately, see `RecentRoutes.since_oldest`."""
-        return self._routes.since_oldest(scrape.now, route_readings(scrape))
+        """How the requests of each route went lately, see `routes_since`."""
+        return routes_since(self._routes.oldest, scrape.now, route_readings(scrape))
+
+    def latencies(self, scrape: Scrape) -> dict[str, dict[str, float | None]]:
+        """How fast each server answered lately, see `latencies_since`."""
+        return latencies_since(self._servers.oldest, server_readings(scrape))
 
     def _begin_anew(self) -> None:
         """The clock of the machine was set back: the times of the samples would not ascend."""
-        for one in (self.fine, self.coarse, self._refusals, self._routes):
+        for one in (self.fine, self.coarse, self._refusals, self._routes, self._servers):
             one.clear()
         self._latest = self._latest_of_minute = None
 

@@ -5,7 +5,7 @@ parts are names of the configuration, of the code or of OpenSSL, as the labels o
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -84,6 +84,7 @@ def reading(scrape: Scrape) -> HistoryReading:
         **_sums("protocols", rows("relays"), "kind", "connections"),
         "protocols/websocket": sum(row["count"] for row in rows("websockets")),
         "processes/cpu": sum(worker.cpu_seconds for worker in scrape.workers),
+        **_bytes(rows),
     }
     failures: Counter[tuple[str, str]] = Counter()
     for row in rows("failures"):
@@ -101,6 +102,20 @@ def reading(scrape: Scrape) -> HistoryReading:
         | dict(_of_tokens(list(rows("token_signing_seconds")))),
         failures,
     )
+
+
+def _bytes(rows: Callable[[str], Iterator[Mapping[str, Any]]]) -> dict[str, float]:
+    """What clients sent and got: bodies, WebSockets with their frames, and relays. Heads and TLS are
+    not counted."""
+    bodies, sockets, relays = list(rows("bytes")), list(rows("websocket_traffic")), list(rows("relay_bytes"))
+
+    def relayed(direction: str) -> int:
+        return sum(row["bytes"] for row in (*sockets, *relays) if row["direction"] == direction)
+
+    return {
+        "bytes/from_client": sum(row["request"] for row in bodies) + relayed("from_client"),
+        "bytes/to_client": sum(row["response"] for row in bodies) + relayed("to_client"),
+    }
 
 
 def _sums(prefix: str, rows: Iterable[Mapping[str, Any]], label: str, value: str = "count") -> Counter[str]:

@@ -1,6 +1,6 @@
 """How the requests of each route went in the last minutes. Pure."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -12,7 +12,6 @@ from proxy.observe.scrape import Scrape
 
 # The page shows those with most requests: no person reads a table of thousands.
 MOST_ROUTES: Final = 50
-_MINUTES: Final = 5
 
 
 @dataclass(slots=True)
@@ -48,34 +47,21 @@ def route_readings(scrape: Scrape) -> dict[str, RouteReading]:
     return kept
 
 
-class RecentRoutes:
-    """Keeps the readings of the last minutes, one for each."""
+def routes_since(
+    oldest: tuple[float, Mapping[str, RouteReading]] | None, at: float, readings: Mapping[str, RouteReading]
+) -> dict[str, Any]:
+    """What has happened on each route since the oldest kept reading, as a document.
 
-    def __init__(self) -> None:
-        """There are none."""
-        self._kept: deque[tuple[float, Mapping[str, RouteReading]]] = deque(maxlen=_MINUTES)
-
-    def clear(self) -> None:
-        """Forget all readings."""
-        self._kept.clear()
-
-    def add(self, at: float, readings: Mapping[str, RouteReading]) -> None:
-        """Add the reading of a minute. `at` is in UNIX seconds."""
-        self._kept.append((at, readings))
-
-    def since_oldest(self, at: float, readings: Mapping[str, RouteReading]) -> dict[str, Any]:
-        """What has happened since the oldest kept reading, as a document.
-
-        `routes` have their requests of `seconds` by class, `total` since the start, latencies in
-        seconds (None without a request), and open WebSockets. Without a kept reading `seconds` is
-        None, and all counts are since the start.
-        """
-        before, earlier = self._kept[0] if self._kept else (None, {})
-        return {
-            "seconds": None if before is None else round(at - before, 1),
-            "most": MOST_ROUTES,
-            "routes": [_document(name, one, earlier.get(name)) for name, one in sorted(readings.items())],
-        }
+    `routes` have their requests of `seconds` by class, `total` since the start, latencies in seconds
+    (None without a request), and open WebSockets. Without a kept reading `seconds` is None, and all
+    counts are since the start.
+    """
+    before, earlier = oldest or (None, {})
+    return {
+        "seconds": None if before is None else round(at - before, 1),
+        "most": MOST_ROUTES,
+        "routes": [_document(name, one, earlier.get(name)) for name, one in sorted(readings.items())],
+    }
 
 
 def _document(name: str, now: RouteReading, before: RouteReading | None) -> dict[str, Any]:

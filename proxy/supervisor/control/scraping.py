@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from config.displayed import displayed
 from config.plain import PLAIN_LISTENER
 from proxy.observe.history.history import History
 from proxy.observe.merging import Retained
@@ -119,7 +120,8 @@ class Scraping:
 
 def _configuration(edition: Edition) -> ConfigurationFacts:
     digest = hashlib.sha256(edition.content).hexdigest()
-    return ConfigurationFacts(str(edition.loaded.file.path), digest, edition.read_at.timestamp())
+    path, read_at = str(edition.loaded.file.path), edition.read_at.timestamp()
+    return ConfigurationFacts(path, digest, read_at, displayed(edition.content))
 
 
 def listener_facts(served: ServedEdition, sockets: ListeningSockets) -> Iterator[ListenerFacts]:

@@ -233,4 +233,5 @@ def test_a_snapshot_is_json_and_does_not_change() -> None:
 
 def test_nothing_counted_is_nothing_listed() -> None:
     snapshot = Counters().snapshot()
-    assert {family for family, rows in snapshot.items() if rows} == {"loop_lag", "log", "swaps"}
+    assert {family for family, rows in snapshot.items() if rows} == {"busiest", "loop_lag", "log", "swaps"}
+    assert snapshot["busiest"]["entries"] == []

@@ -4,6 +4,6 @@ from proxy.observe.metrics import GROUPS
 from proxy.observe.request_metrics import REQUESTS
 
 
-def test_they_are_a_group_and_each_has_the_route_or_the_version_of_http() -> None:
+def test_they_are_a_group_and_each_has_the_route_the_server_or_the_version_of_http() -> None:
     assert REQUESTS in GROUPS.values()
-    assert all({"route", "protocol"} & set(metric.labels) for metric in REQUESTS)
+    assert all({"route", "server", "protocol"} & set(metric.labels) for metric in REQUESTS)

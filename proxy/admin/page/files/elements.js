@@ -34,6 +34,33 @@ export function pill(state, text) {
   return html("span", { class: `pill ${state}` }, text);
 }
 
+/**
+ * Show these children, and leave alone what is there already: a selection, the focus and a scrolled place stay.
+ * @param {Element} where @param {...Child} children
+ */
+export function update(where, ...children) {
+  const present = [...where.childNodes];
+  const wanted = children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
+  wanted.forEach((node, index) => {
+    if (index < present.length) become(present[index], node);
+    else where.append(node);
+  });
+  for (const node of present.slice(wanted.length)) node.remove();
+}
+
+/** @param {Node} node that is shown @param {Node} wanted */
+function become(node, wanted) {
+  if (node.isEqualNode(wanted)) return;
+  if (node.nodeName !== wanted.nodeName) return node.replaceWith(wanted);
+  if (!(node instanceof Element)) {
+    node.textContent = wanted.textContent;
+    return;
+  }
+  for (const name of node.getAttributeNames()) if (!wanted.hasAttribute(name)) node.removeAttribute(name);
+  for (const name of wanted.getAttributeNames()) if (node.getAttribute(name) !== wanted.getAttribute(name)) node.setAttribute(name, wanted.getAttribute(name));
+  update(node, ...wanted.childNodes);
+}
+
 /** Change a text only when it differs: a screen reader tells of each change. @param {Element} where @param {string} text */
 export function say(where, text) {
   if (where.textContent !== text) where.textContent = text;

@@ -24,6 +24,12 @@ export function seconds(value) {
   return value < 120 ? `${shortNumber(value)} s` : age(value);
 }
 
+/** @param {number} value @returns {string} an amount of data, in units of 1,000 */
+export function data(value) {
+  const place = Math.min(4, Math.max(0, Math.floor(Math.log10(Math.max(1, value)) / 3)));
+  return `${shortNumber(value / 1000 ** place)} ${["B", "kB", "MB", "GB", "TB"][place]}`;
+}
+
 /** @param {number} value @returns {string} an amount of memory */
 export function bytes(value) {
   const mebibytes = value / 1048576;

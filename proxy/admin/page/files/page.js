@@ -1,8 +1,9 @@
 // The page: it loads the history, listens to the proxy, and draws.
 
 import { byId, html } from "./elements.js";
+import { foldSections } from "./folds.js";
 import { Plot } from "./plot.js";
-import { PLOTS, signingPlot } from "./plots.js";
+import { knowGroups, PLOTS, signingPlot } from "./plots.js";
 import { append, noSamples } from "./samples.js";
 import { showSections } from "./sections.js";
 import { listen } from "./stream.js";
@@ -65,6 +66,7 @@ function addSpans() {
 
 async function begin() {
   byId("app").hidden = false;
+  foldSections();
   addSpans();
   for (const [place, kinds] of Object.entries(PLOTS)) for (const kind of kinds) addPlot(place, kind);
   await load("hour").catch(() => {});
@@ -77,6 +79,7 @@ async function begin() {
       const isSetBack = !isFirst && state.proxy.now - changed.proxy?.now > SET_BACK;
       if (isAnother || isSetBack) return location.reload(); // the history begins anew; and a new process has perhaps another page
       Object.assign(state, changed);
+      if (changed.quantum_safe_groups) knowGroups(changed.quantum_safe_groups);
       showSections(state, Object.keys(changed));
       if (isFirst) draw();
     },

@@ -1,6 +1,6 @@
 // A plot of several series over time, drawn as SVG: areas on top of each other, or lines.
 
-import { html, say, svg } from "./elements.js";
+import { html, say, svg, update } from "./elements.js";
 import { clock, hoursAndMinutes } from "./format.js";
 import { samplesFrom } from "./samples.js";
 import { timeTicks, valueTicks } from "./scale.js";
@@ -20,6 +20,7 @@ import { timeTicks, valueTicks } from "./scale.js";
  * @property {number} [unit] the axis has round multiples of it
  * @property {number} [least] the least step of the axis, in units
  * @property {string} [nothing] what to say when nothing happened
+ * @property {string} [note] what it means
  */
 
 const NARROWEST = 200;
@@ -39,7 +40,7 @@ export class Plot {
     this.summary = html("span", { id: `sum-${number}`, hidden: true });
     this.rows = html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `${kind.title}: table` });
     this.details = html("details", {}, html("summary", {}, "Table"), this.rows);
-    this.figure = html("figure", { class: "card" }, html("figcaption", {}, html("h3", { id: `plot-${number}` }, kind.title), this.when), this.drawing, this.legend, this.summary, this.details);
+    this.figure = html("figure", { class: "card" }, html("figcaption", {}, html("h3", { id: `plot-${number}` }, kind.title), this.when), kind.note ? html("p", { class: "note" }, kind.note) : null, this.drawing, this.legend, this.summary, this.details);
     this.cursor = null;
     this.width = 0;
     new ResizeObserver(() => this.#resized()).observe(this.drawing);
@@ -142,7 +143,7 @@ export class Plot {
     const { format } = this.kind;
     say(this.when, at.length ? `${this.cursor === null ? "now" : clock(at[place])}` : "");
     const shown = (value) => (value === null || value === undefined ? "–" : format(value));
-    this.legend.replaceChildren(...this.lines.map((line, index) => html("li", {}, swatch(line, index, this.kind.isStack), line.label, html("b", {}, shown(line.values[place] ?? (this.kind.isStack && at.length ? 0 : null))))));
+    update(this.legend, ...this.lines.map((line, index) => html("li", {}, swatch(line, index, this.kind.isStack), line.label, html("b", {}, shown(line.values[place] ?? (this.kind.isStack && at.length ? 0 : null))))));
     const parts = this.lines.map((line) => {
       const known = line.values.filter((value) => value !== null);
       return known.length ? `${line.label}: now ${shown(line.values.at(-1))}, at most ${format(Math.max(...known))}` : `${line.label}: none`;
@@ -186,7 +187,7 @@ export class Plot {
     const cells = (place) => this.lines.map((line) => html("td", { class: "number" }, line.values[place] === null || line.values[place] === undefined ? "–" : this.kind.format(line.values[place])));
     const head = html("tr", {}, html("th", { scope: "col" }, "time"), ...this.lines.map((line) => html("th", { scope: "col", class: "number" }, line.label)));
     const body = places.map((place) => html("tr", {}, html("th", { scope: "row" }, clock(at[place])), ...cells(place)));
-    this.rows.replaceChildren(html("table", {}, html("thead", {}, head), html("tbody", {}, ...body)));
+    update(this.rows, html("table", {}, html("thead", {}, head), html("tbody", {}, ...body)));
   }
 }
 

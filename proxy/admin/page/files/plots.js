@@ -1,6 +1,6 @@
 // Which plots the page has, and what stands in each.
 
-import { bytes, count, inWords, percent, perSecond, seconds } from "./format.js";
+import { bytes, count, data, inWords, percent, perSecond, seconds } from "./format.js";
 import { family } from "./samples.js";
 
 const MOST_LINES = 7;
@@ -13,11 +13,33 @@ const KNOWN = {
   "handshakes/hybrid": ["post-quantum", 0], "handshakes/hybrid_after_retry": ["post-quantum, one more round trip", 5],
   "handshakes/client_cannot": ["classical: the client cannot", 4], "handshakes/not_required": ["classical: not wanted", 7],
   "handshakes/would_refuse": ["classical: would be refused", 3], "handshakes/refused": ["refused", 1],
-  "sessions/full": ["full", 0], "sessions/resumed": ["resumed", 2],
+  "sessions/full": ["full", 7], "sessions/resumed": ["resumed", 2],
   "protocols/http/1.1": ["HTTP/1.1", 0], "protocols/h2": ["HTTP/2", 2], "protocols/websocket": ["WebSockets opened", 3],
   "protocols/tcp": ["TCP", 4], "protocols/passthrough": ["TLS passed through", 7],
+  "bytes/from_client": ["from clients", 3], "bytes/to_client": ["to clients", 2],
   "open/connections": ["connections", 0], "open/websockets": ["WebSockets", 3], "open/relays": ["TCP and passthrough", 4],
 };
+
+/** Groups that withstand a quantum computer have the colours of post-quantum handshakes, all others those of classical ones. */
+const QUANTUM_SAFE_COLOURS = [0, 5, 2];
+const CLASSICAL_COLOURS = [4, 7, 3];
+const quantumSafe = new Set();
+
+/** @param {string[]} names of the groups that withstand a quantum computer */
+export function knowGroups(names) {
+  for (const name of names) quantumSafe.add(name);
+}
+
+/** @param {Samples} samples @returns {Line[]} */
+function groupLines(samples) {
+  const seen = { true: 0, false: 0 };
+  return linesOf("groups/")(samples).map((line) => {
+    const isSafe = quantumSafe.has(line.label);
+    const colours = isSafe ? QUANTUM_SAFE_COLOURS : CLASSICAL_COLOURS;
+    const colour = colours[seen[isSafe]++ % colours.length];
+    return line.label === "others" ? line : { ...line, colour, label: isSafe ? line.label : `${line.label} (classical)` };
+  });
+}
 
 /** @param {Samples} samples @param {string} name @param {number} index @returns {Line} */
 function lineOf(samples, name, index) {
@@ -62,17 +84,18 @@ export const PLOTS = {
     { title: "Requests per second, by status", isStack: true, format: perSecond, lines: linesOf("requests/"), nothing: "no request in this time" },
     { title: "Time of a response", isStack: false, format: seconds, lines: quantilesOf("latency"), nothing: "no request in this time" },
     { title: "Per second, by protocol", isStack: true, format: perSecond, lines: linesOf("protocols/"), nothing: "no request in this time" },
+    { title: "Bytes per second", isStack: false, format: data, lines: theseLines(["bytes/to_client", "bytes/from_client"]), nothing: "no byte in this time", note: "Bodies and WebSockets, without heads and TLS." },
     { title: "Open at a time", isStack: false, format: count, least: 1, lines: theseLines(["open/connections", "open/websockets", "open/relays"]), nothing: "nothing is open" },
   ],
   "tls-plots": [
     { title: "Handshakes per second, by outcome", isStack: true, format: perSecond, lines: linesOf("handshakes/"), nothing: "no handshake in this time" },
-    { title: "Handshakes per second, by group", isStack: true, format: perSecond, lines: linesOf("groups/"), nothing: "no handshake in this time" },
+    { title: "Handshakes per second, by group", isStack: true, format: perSecond, lines: groupLines, nothing: "no handshake in this time" },
     { title: "Handshakes per second, full or resumed", isStack: true, format: perSecond, lines: linesOf("sessions/"), nothing: "no handshake in this time" },
     { title: "Time of a handshake", isStack: false, format: seconds, lines: quantilesOf("handshake"), nothing: "no handshake in this time" },
   ],
   "process-plots": [
     { title: "Processor time of the workers", isStack: false, format: percent, lines: (samples) => [{ ...lineOf(samples, "processes/cpu", 0), label: "all of them; 100 % is one core" }] },
     { title: "Memory of the workers", isStack: false, format: bytes, unit: 1048576, lines: (samples) => [{ ...lineOf(samples, "processes/memory", 1), label: "all of them" }] },
-    { title: "Delay of the event loops", isStack: false, format: seconds, lines: quantilesOf("lag") },
+    { title: "Event loop lag", isStack: false, format: seconds, lines: quantilesOf("lag"), note: "How late a worker begins what is due. Users notice more than 100 ms." },
   ],
 };

@@ -1,6 +1,6 @@
 // What the page shows of the state: one function for each section of the document.
 
-import { byId, html, pill, say, withCode } from "./elements.js";
+import { byId, html, pill, say, update, withCode } from "./elements.js";
 import { age, bytes, clock, count, inWords, moment, percent, perSecond, seconds } from "./format.js";
 import { showTable } from "./table.js";
 import { leftOf, timeline, urgencyOf } from "./timeline.js";
@@ -21,13 +21,13 @@ function showReadiness({ readiness, proxy, alerts }) {
   say(byId("readiness"), readiness.sentence);
   document.title = `${{ good: "Ready", warn: "Ready, with a doubt", bad: "Not ready" }[state]} · Plexigate`;
   const several = [...readiness.reasons, ...readiness.doubts];
-  byId("reasons").replaceChildren(...(several.length > 1 ? several.map((one) => html("li", {}, `${one.subject} ${one.name} ${one.detail}`)) : []));
+  update(byId("reasons"), ...(several.length > 1 ? several.map((one) => html("li", {}, `${one.subject} ${one.name} ${one.detail}`)) : []));
   const reloads = Object.entries(proxy.reloads).map(([result, times]) => `${times} ${result}`).join(", ");
   const facts = [
-    ["State of", moment(proxy.now)], ["Version", proxy.version], ["Up for", age(proxy.now - proxy.started_at)], ["Configuration", `${age(proxy.now - proxy.configured_at)} old, generation ${proxy.generation}`],
-    ["Reloads", reloads || "none"], ["Hot path", proxy.hot_path], ["Workers replaced", count(proxy.restarts)], ["Alerts", count(alerts.rows.length + alerts.more)],
+    ["State of", moment(proxy.now)], ["Version", proxy.version], ["Up for", age(proxy.now - proxy.started_at)], ["Configuration", `number ${proxy.generation}, in force for ${age(proxy.now - proxy.configured_at)}`],
+    ["Reloads", reloads || "none"], ["Code", proxy.hot_path === "compiled" ? "compiled" : `${proxy.hot_path}, which is slower`], ["Workers replaced", count(proxy.restarts)], ["Alerts", count(alerts.rows.length + alerts.more)],
   ];
-  byId("facts").replaceChildren(...facts.map(([name, value]) => html("span", {}, `${name} `, html("b", {}, value))));
+  update(byId("facts"), ...facts.map(([name, value]) => html("span", {}, `${name} `, html("b", {}, value))));
   say(byId("footer"), `The history begins ${moment(proxy.started_at)}, with the start of the proxy: 10-second samples of the last hour, one a minute for the last day. A reload keeps it, a restart begins anew. Times are those of this browser, ${Intl.DateTimeFormat().resolvedOptions().timeZone}. This page changes nothing.`);
 }
 
@@ -40,15 +40,12 @@ export function showAway(why, at) {
 }
 
 function showAlerts({ alerts }) {
-  const text = JSON.stringify(alerts);
-  const where = byId("alerts-list");
-  if (where.dataset.shown === text) return;
-  where.dataset.shown = text;
-  if (!alerts.rows.length) return where.replaceChildren(html("p", { class: "none" }, "No alert is open."));
-  where.replaceChildren(...alerts.rows.map((one) => html("article", { class: `alert ${one.urgency}` },
+  const none = html("p", { class: "none" }, "No alert is open.");
+  const found = alerts.rows.map((one) => html("article", { class: `alert ${one.urgency}` },
     html("p", { class: "what" }, pill(one.urgency === "warning" ? "warn" : one.urgency === "info" ? "" : "bad", one.urgency), ...withCode(one.text)),
     html("p", { class: "remedy" }, ...withCode(one.remedy)),
-    html("p", { class: "meta" }, `${inWords(one.kind)} · ${one.subject} · since ${moment(Date.parse(one.since) / 1000)}`))));
+    html("p", { class: "meta" }, `${inWords(one.kind)} · ${one.subject} · since ${moment(Date.parse(one.since) / 1000)}`)));
+  update(byId("alerts-list"), ...(found.length ? found : [none]));
 }
 
 function showListeners({ listeners }) {
@@ -64,7 +61,7 @@ function showListeners({ listeners }) {
 
 function showClassical({ classical }) {
   const where = byId("classical-tables");
-  if (!classical.connections) return where.replaceChildren(html("p", { class: "none" }, "Every client that sent a request can use a post-quantum group."));
+  if (!classical.connections) return update(where, html("p", { class: "none" }, "Every client that sent a request can use a post-quantum group."));
   const [agents, networks] = [html("div"), html("div")];
   showTable(agents, "", "By user agent", [
     { title: "user agent", cell: (one) => one.user_agent },
@@ -74,11 +71,11 @@ function showClassical({ classical }) {
     { title: "network", cell: (one) => one.network },
     { title: "connections", isNumber: true, cell: (one) => count(one.connections) },
   ], { rows: classical.networks, more: 0 }, "");
-  where.replaceChildren(html("p", { class: "note" }, `${count(classical.connections)} connections since the start. pq = "require" would refuse them.`), agents, networks);
+  update(where, html("p", { class: "note" }, `${count(classical.connections)} connections since the start. pq = "require" would refuse them.`), agents, networks);
 }
 
 function showCertificates({ certificates, proxy }) {
-  byId("timeline").replaceChildren(timeline(certificates.rows, proxy.now));
+  update(byId("timeline"), timeline(certificates.rows, proxy.now));
   showTable(byId("certificates-table"), "There is no certificate.", "Certificates", [
     { title: "identity", cell: (one) => one.identity },
     { title: "credential", cell: (one) => one.credential },
@@ -91,7 +88,7 @@ function showCertificates({ certificates, proxy }) {
 }
 
 function showTokens({ tokens }) {
-  byId("tokens").hidden = !tokens.rows.length;
+  byId("tokens").hidden = document.querySelector("nav a[href='#tokens']").hidden = !tokens.rows.length;
   const ofWorker = (state) => pill(TOKEN_STATES[state] ?? "", inWords(state));
   showTable(byId("tokens-table"), "No key is in a token.", "Tokens", [
     { title: "token", cell: (one) => one.token },
@@ -116,6 +113,8 @@ function showUpstreams({ upstreams }) {
     { title: "failures", isNumber: true, cell: (one) => count(one.failures) },
     { title: "connections", isNumber: true, cell: (one) => `${one.open} open, ${one.idle} idle` },
     { title: "waiting", isNumber: true, cell: (one) => count(one.waiting) },
+    { title: "first byte p50", isNumber: true, cell: (one) => seconds(one.p50) },
+    { title: "first byte p99", isNumber: true, cell: (one) => seconds(one.p99) },
     { title: "WebSockets", isNumber: true, cell: (one) => count(one.websockets) },
   ], upstreams);
 }
@@ -161,12 +160,24 @@ function showWorkers({ workers, proxy }) {
     { title: "process", cell: (one) => one.pid },
     { title: "state", isState: true, cell: (one) => pill(WORKER_STATES[one.state] ?? "", one.state) },
     { title: "age", isNumber: true, cell: (one) => age(one.age_seconds) },
-    { title: "generation", isNumber: true, cell: (one) => one.generation ?? "–" },
+    { title: "configuration", isNumber: true, cell: (one) => one.generation ?? "–" },
     { title: "connections", isNumber: true, cell: (one) => count(Object.values(one.connections).reduce((sum, open) => sum + open, 0)) },
     { title: "processor", isNumber: true, cell: (one) => percent(used(one)) },
     { title: "memory", isNumber: true, cell: (one) => bytes(one.rss_bytes) },
-    { title: "loop delay p99", isNumber: true, cell: (one) => seconds(one.loop_lag_p99_seconds) },
+    { title: "event loop lag p99", isNumber: true, cell: (one) => seconds(one.loop_lag_p99_seconds) },
   ], workers);
+}
+
+function showBusiest({ busiest }) {
+  showTable(byId("busiest-table"), "No request came in the last minutes.", "Busiest clients", [
+    { title: "client", cell: (one) => one.client },
+    { title: "share of requests", isNumber: true, cell: (one) => percent(one.share) },
+  ], { rows: busiest, more: 0 }, "");
+}
+
+function showConfiguration({ configuration, proxy }) {
+  say(byId("configuration-note"), configuration.file ? `${configuration.file}, number ${proxy.generation}, read ${moment(configuration.read_at)}. The number grows with each attempt to reload, and with each certificate or secret that is replaced. Comments and secrets are left out.` : "It is not known.");
+  say(byId("configuration-text"), configuration.text);
 }
 
 /** Which sections of the state each part of the page shows. */
@@ -174,6 +185,7 @@ const SHOWN = [
   [["readiness", "proxy", "alerts"], showReadiness], [["alerts"], showAlerts], [["listeners"], showListeners], [["classical"], showClassical],
   [["certificates", "tokens"], showCertificates], [["tokens"], showTokens], [["upstreams"], showUpstreams], [["routes", "maintenance"], showRoutes],
   [["refusals"], showRefusals], [["workers"], showWorkers],
+  [["busiest"], showBusiest], [["configuration"], showConfiguration],
 ];
 
 /** @param {Object} state all sections @param {string[]} changed their names */

@@ -1,6 +1,6 @@
 // Tables, which become lists of names and values on a narrow screen.
 
-import { html } from "./elements.js";
+import { html, update } from "./elements.js";
 
 /**
  * @typedef {Object} Column
@@ -23,5 +23,5 @@ function table(caption, columns, rows, more, form) {
 
 /** @param {Element} where @param {string} nothing what to say without rows @param {string} caption @param {Column[]} columns @param {{rows: Object[], more: number}} found @param {"stack"|"cards"|""} [form] `stack`: cards on a phone; `cards`: always; empty: it fits a phone as it is */
 export function showTable(where, nothing, caption, columns, found, form = "stack") {
-  where.replaceChildren(...(found.rows.length ? table(caption, columns, found.rows, found.more, form) : [html("p", { class: "none" }, nothing)]));
+  update(where, ...(found.rows.length ? table(caption, columns, found.rows, found.more, form) : [html("p", { class: "none" }, nothing)]));
 }

@@ -1,6 +1,6 @@
 // The numbers at the top, each with a small line of its past.
 
-import { html, svg } from "./elements.js";
+import { html, svg, update } from "./elements.js";
 import { count, percent, perSecond, seconds } from "./format.js";
 import { family, summed } from "./samples.js";
 
@@ -40,7 +40,7 @@ function spark(values) {
 
 /** @param {Element} where @param {Samples} samples those of the last hour */
 export function showTiles(where, samples) {
-  where.replaceChildren(...TILES.map(([title, valuesOf, written]) => {
+  update(where, ...TILES.map(([title, valuesOf, written]) => {
     const values = valuesOf(samples).slice(-LENGTH);
     const latest = values.at(-1) ?? null;
     const [text, unit] = latest === null ? ["–", ""] : written(latest);

@@ -9,6 +9,7 @@ import pytest
 from proxy.admin.page.overview import overview
 from proxy.observe.history.history import History
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
+from proxy.observe.scrape import ConfigurationFacts
 from tests.fakes_admin import DAY, NOW, fed, scrape, server, worker
 
 AWAY = NotReadyReason(ReadinessSubject.UPSTREAM, "chat", "has no server that takes requests")
@@ -31,8 +32,33 @@ def test_it_is_json_of_every_section() -> None:
     assert json.loads(json.dumps(found)) == found
     assert list(found) == [
         *("proxy", "readiness", "alerts", "handshakes", "certificates", "tokens", "upstreams", "listeners"),
-        *("routes", "refusals", "classical", "workers", "maintenance"),
+        *("routes", "refusals", "classical", "busiest", "quantum_safe_groups", "workers", "maintenance"),
+        "configuration",
     ]
+
+
+def test_busiest_clients_are_those_of_all_workers() -> None:
+    found = overview(scrape(), History(), [], "compiled")["busiest"]
+    assert found == [{"client": "192.0.2.1", "share": 1.0}]
+
+
+def test_groups_that_withstand_a_quantum_computer_are_named() -> None:
+    assert overview(scrape(), History(), [], "compiled")["quantum_safe_groups"] == ["X25519MLKEM768"]
+
+
+def test_servers_tell_how_fast_they_answered() -> None:
+    rows = overview(scrape(), History(), [], "compiled")["upstreams"]["rows"]
+    assert [(one["server"], one["p50"], one["p99"]) for one in rows] == [
+        ("http://10.0.0.1:8000", 0.00375, 0.004975),
+        ("http://10.0.0.2:8000", None, None),
+    ]
+
+
+def test_configuration_is_shown_without_its_secrets() -> None:
+    facts = ConfigurationFacts("/etc/plexigate.toml", "ab" * 32, NOW, "workers = 2\n")
+    shown = overview(replace(scrape(), configuration=facts), History(), [], "compiled")["configuration"]
+    assert (shown["file"], shown["text"]) == ("/etc/plexigate.toml", "workers = 2\n")
+    assert overview(replace(scrape(), configuration=None), History(), [], "compiled")["configuration"]["text"] == ""
 
 
 def test_process_says_how_old_it_and_its_configuration_are() -> None:

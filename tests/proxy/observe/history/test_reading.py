@@ -35,6 +35,7 @@ class TestReading:
         assert found.counts["requests/2xx"] == 9
         assert (found.counts["protocols/http/1.1"], found.counts["protocols/h2"]) == (24, 0)
         assert (found.counts["protocols/websocket"], found.counts["protocols/tcp"]) == (9, 18)
+        assert (found.counts["bytes/from_client"], found.counts["bytes/to_client"]) == (16_200, 123_000)
         assert found.failures["strict", "pq_policy"] == 3
         assert found.levels["open/connections"] == 8
         assert found.levels["open/websockets"] == 4

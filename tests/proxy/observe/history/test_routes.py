@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from proxy.observe.counters import Counters
-from proxy.observe.history.routes import MOST_ROUTES, RecentRoutes, route_readings
+from proxy.observe.history.routes import MOST_ROUTES, route_readings, routes_since
 from proxy.observe.scrape import Scrape
 from tests.fakes_admin import NOW, REQUEST, fed, scrape, worker
 
@@ -40,17 +40,15 @@ def test_routes_with_most_requests_are_kept() -> None:
 
 
 def test_without_an_earlier_reading_counts_are_since_the_start() -> None:
-    found = RecentRoutes().since_oldest(NOW, route_readings(asked(("a", 3))))
+    found = routes_since(None, NOW, route_readings(asked(("a", 3))))
     assert found["seconds"] is None
     (route,) = found["routes"]
     assert (route["route"], route["requests"], route["total"]) == ("a", {"2xx": 3}, {"2xx": 3})
 
 
 def test_counts_are_those_since_the_oldest_reading() -> None:
-    recent = RecentRoutes()
-    for minute in range(8):
-        recent.add(NOW + 60 * minute, route_readings(asked(("a", 1 + minute))))
-    found = recent.since_oldest(NOW + 430, route_readings(asked(("a", 10), ("b", 2))))
+    oldest = NOW + 180, route_readings(asked(("a", 4)))
+    found = routes_since(oldest, NOW + 430, route_readings(asked(("a", 10), ("b", 2))))
     assert found["seconds"] == 250.0
     first, second = found["routes"]
     assert (first["requests"], first["total"]) == ({"2xx": 6}, {"2xx": 10})
@@ -58,14 +56,6 @@ def test_counts_are_those_since_the_oldest_reading() -> None:
 
 
 def test_quiet_route_has_no_latency() -> None:
-    recent = RecentRoutes()
-    recent.add(NOW, route_readings(asked(("a", 3))))
-    (route,) = recent.since_oldest(NOW + 60, route_readings(asked(("a", 3))))["routes"]
+    oldest = NOW, route_readings(asked(("a", 3)))
+    (route,) = routes_since(oldest, NOW + 60, route_readings(asked(("a", 3))))["routes"]
     assert (route["requests"], route["p50"], route["p99"]) == ({}, None, None)
-
-
-def test_it_can_be_cleared() -> None:
-    recent = RecentRoutes()
-    recent.add(NOW, {})
-    recent.clear()
-    assert recent.since_oldest(NOW, {})["seconds"] is None
