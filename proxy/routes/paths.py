@@ -103,7 +103,19 @@ class PrefixChange(PathChange):
         rest = _behind(path, self._added)
         if rest is None:
             return line  # outside of what the route shows
-        return b"%b: %b%b%b\r\n" % (name, origin, self._stripped, rest or _SLASH)
+        turned = self._stripped + (rest or _SLASH)
+        if not origin and _names_host(turned):
+            return line  # as the server wrote it: the path stays on this host
+        return b"%b: %b%b\r\n" % (name, origin, turned)
+
+
+def _names_host(reference: bytes) -> bool:
+    """Whether a browser reads the reference as `//host` (RFC 3986 section 4.2).
+
+    The URL standard takes a backslash for a slash, and skips tabs.
+    """
+    start = reference.replace(b"\t", b"")[:2]
+    return len(start) == 2 and start[1] in _SLASHES
 
 
 def _is_location(line: bytes) -> bool:

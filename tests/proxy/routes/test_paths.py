@@ -189,6 +189,12 @@ class TestLocation:
             (ADD, b"/in/login", b"/login"),
             (ADD, b"/in", b"/"),
             (FILES, b"/files/bob/x", b"/files/bob/x"),
+            (BOTH, b"/in//evil.test/x/", b"/api//evil.test/x/"),
+            (ADD, b"https://chat.test:8443/in//evil.test/x/", b"https://chat.test:8443//evil.test/x/"),
+            *(
+                (ADD, b"/in" + path, b"/in" + path)
+                for path in (b"//evil.test/x/", b"/\\evil.test", b"/\t/evil.test", b"//")
+            ),
         ],
     )
     def test_each_change_turns_back_what_it_did(self, change: PathChange, location: bytes, told: bytes) -> None:
