@@ -1,4 +1,6 @@
-"""Checks whether a start could bind the addresses of a configuration while a proxy may run.
+"""Checks the addresses of a configuration against this machine, while a proxy may run.
+
+A start must be able to bind them, and no server of an upstream should be one of them.
 
 Each address is bound for a moment, without listening. The kernel refuses this if a program listens
 there, and the program loses no connection by it. If that program is a proxy with this
@@ -13,10 +15,11 @@ import stat
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from enum import Enum, auto
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Final
 
-from config.addresses import Bind, Refused, parse_bind
+from config.addresses import Bind, IPAddress, Refused, ServerAddress, parse_bind, parse_ip
 from config.loaded import LoadedConfig
 from config.plain import plain_bind_place
 from config.problems import Location, Problem
@@ -26,6 +29,7 @@ from proxy.admin.settings import AdminSettings
 from proxy.net.bound_socket import bind_fault, bound_socket
 
 _ANSWER_SECONDS: Final = 5.0
+_LOOPBACK: Final = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 _LISTENS: Final = "0A"  # TCP_LISTEN, as /proc/net/tcp writes it
 
 
@@ -68,6 +72,49 @@ def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterat
             elif holder is Holder.UNKNOWN:
                 better = "to ask as root or as the user of the proxy, whether it is the proxy that has it"
                 yield loaded.file.warning(place, f"{bind}, which is in use, perhaps by this proxy", better)
+
+
+def own_server_problems(loaded: LoadedConfig) -> Iterator[Problem]:
+    """Warnings for servers that are this proxy: each request would come back to it.
+
+    Names other than localhost are not looked up: a check waits for no name server.
+    """
+    binds = [bind for place, bind in addresses_of(loaded.config) if place[0] != "admin"]
+    for place, server in _servers(loaded.config):
+        own = next((one for one in binds for host in _hosts(server.host) if _leads_to(one, host, server.port)), None)
+        if own is not None:
+            better = "the address of the server itself: a request that comes back to the proxy gets 508"
+            yield loaded.file.warning(place, f"{server}, where this proxy itself listens ({own})", better)
+
+
+def _servers(config: Config) -> Iterator[tuple[Location, ServerAddress]]:
+    for name, upstream in config.upstream.items():
+        yield from ((("upstream", name, "servers", index), one.address) for index, one in enumerate(upstream.servers))
+    for name, listener in config.listener.items():
+        yield from ((("listener", name, "passthrough", of), server) for of, server in listener.passthrough.items())
+
+
+def _hosts(name: str) -> tuple[IPAddress, ...]:
+    """The addresses of a server, as far as its name tells them; the unspecified one leads here."""
+    address = parse_ip(name)
+    if name == "localhost":
+        return _LOOPBACK
+    if address is None:
+        return ()
+    return tuple(one for one in _LOOPBACK if one.version == address.version) if address.is_unspecified else (address,)
+
+
+def _leads_to(bind: Bind, host: IPAddress, port: int) -> bool:
+    """Whether a connection to that host and port comes to the address."""
+    if not bind.overlaps(Bind(host, port)):
+        return False
+    if bind.host == host or host.is_loopback:
+        return True
+    try:
+        bound_socket(Bind(host, 0)).close()
+    except OSError:
+        return False  # of another machine
+    return True
 
 
 def addresses_of(config: Config) -> Iterator[tuple[Location, Bind]]:

@@ -23,7 +23,7 @@ from config.hsm_crosschecks import token_problems
 from config.loaded import LoadedConfig
 from config.loader import Survey, survey
 from config.problems import ConfigError, Problem, Severity
-from proxy.admin.held_addresses import address_problems
+from proxy.admin.held_addresses import address_problems, own_server_problems
 from proxy.admin.listening import socket_problems
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.building.places import place_problems
@@ -113,7 +113,7 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
         problems += built.warnings
     problems += [*checkpoint_key_problems(loaded.file, loaded.config.audit, loaded.config.hsm), *account_of(loaded)[1]]
     problems += [*place_problems(loaded), *socket_problems(loaded.file, loaded.config.admin), *address_problems(loaded)]
-    problems += program_problems(loaded)
+    problems += [*own_server_problems(loaded), *program_problems(loaded)]
     known = {fault.key for fault in loaded.faults}
     further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
     return tuple(dict.fromkeys([*loaded.faults, *further]))

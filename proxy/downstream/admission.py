@@ -70,6 +70,8 @@ class RouteTarget:
     """Removes the fields in which its server is told who the client is, here or on other routes."""
 
 
+LOOP: Final = RequestRefusal(508, "a server of this host sends requests back to this proxy", RequestReason.LOOP)
+"""For a request that this proxy has had before (RFC 9110 section 7.6.3, RFC 5842 section 7.2)."""
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")
 _AMBIGUOUS_PATH: Final = RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
 _AMBIGUOUS_CONDITION: Final = RequestRefusal(

@@ -19,8 +19,8 @@ from proxy.downstream.refusals import GivenAnswer, RequestRefusal, all_down, ups
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.http.head import Header
-from proxy.http.headers import via
 from proxy.http.responses import Response
+from proxy.http.via import via
 from proxy.limits.reasons import RequestReason
 from proxy.net.byte_stream import ByteStream
 from proxy.upstream.carrier import Carrier

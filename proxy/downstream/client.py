@@ -10,6 +10,7 @@ from proxy.downstream.told_of import Origin, RequestLink, told_of
 from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import Fields
 from proxy.http.headers import ForwardedPeer
+from proxy.http.via import NAMELESS, OwnVia
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import EXEMPT, is_in, network_of
 from proxy.limits.requests import ClientRates
@@ -39,6 +40,7 @@ class ClientFacts(ClientLink):
         "network",
         "origin",
         "tls",
+        "via",
         "wire",
     )
 
@@ -76,6 +78,8 @@ class ClientFacts(ClientLink):
         """The socket, if its bytes are those of one request at a time: HTTP/1.1."""
         self.origin: Origin | None = None
         """Where it comes from: for servers that want a PROXY header."""
+        self.via: OwnVia = NAMELESS
+        """How the proxy is known to servers."""
 
     def told_of(self) -> ConnectionToldOf:
         """As `ClientLink` says."""
@@ -138,9 +142,9 @@ class ClientFacts(ClientLink):
             client = self.tls.client
             certificate = b"" if client is None else client_cert_lines(client.leaf, client.chain)
         return (
-            ForwardedPeer.of(IPv6Address(address), group, certificate)
+            ForwardedPeer.of(IPv6Address(address), group, certificate, self.via)
             if ":" in address
-            else ForwardedPeer.of_ipv4(address, group, certificate)
+            else ForwardedPeer.of_ipv4(address, group, certificate, self.via)
         )
 
     def _record(self, client: str) -> ClientRecord:

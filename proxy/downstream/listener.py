@@ -203,6 +203,7 @@ class _Arrival:
             trust = PeerTrust(runtime.trusted_peers, runtime.client_address_from, runtime.exempt)
         facts = ClientFacts(self._address, runtime.name, result, trust, self._rates, is_named=is_named)
         facts.origin = Origin(self._sock, header)
+        facts.via = services.http.via
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
         ending = take_over(services.http, stream, facts)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from proxy.auth.grant import Grant
-from proxy.downstream.admission import RouteTarget, admit, target_for_server
+from proxy.downstream.admission import LOOP, RouteTarget, admit, target_for_server
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requester import Requester
 from proxy.http.framing import RequestFraming, request_framing
@@ -95,7 +95,11 @@ class Request:
     def admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
         """Where the request may go, see `admission.admit`."""
         if self._routes is not routes:
-            self._admission = admit(self.head, self.framing, tls, routes)
+            passed = self.framing.fields.special.get(b"via")
+            if passed is not None and self.client.peer.via.is_in(passed):
+                self._admission = LOOP
+            else:
+                self._admission = admit(self.head, self.framing, tls, routes)
             if isinstance(self._admission, RouteTarget) and self._admission.path_change is not None:
                 changed = target_for_server(self._admission.path_change, self.framing.target)
                 if isinstance(changed, RequestRefusal):

@@ -18,6 +18,7 @@ from proxy.downstream.shared_work import SharedWork
 from proxy.downstream.slow_work import Computing, SlowWork
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
+from proxy.http.via import OwnVia
 from proxy.http.websocket import WebSocketLimits
 from proxy.http2.limits import SessionLimits
 from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
@@ -166,6 +167,8 @@ class HttpService:
         self.wall_clock = wall_clock
         self.counters = ledger.counters
         self.shared = ledger.shared
+        self.via: Final = OwnVia(self.shared.pseudonym)
+        """How all workers of this start are known to servers."""
         self.slow_work: Computing = SlowWork(loop)
         self.shared_work = SharedWork(self.slow_work)
         self.response_budget = ResponseBudget()

@@ -21,7 +21,7 @@ class Treatment(Enum):
 
     FORWARD = auto()
     NOTE = auto()
-    """Forward it, and remember that it is there."""
+    """Forward it, and remember it."""
     SPECIAL = auto()
     """It is about one connection (hop-by-hop): read it, and write our own."""
     CLAIM = auto()
@@ -37,7 +37,7 @@ class Fields(NamedTuple):
     claims: list[Header]
     """Fields by which a trusted peer describes its client."""
     special: dict[bytes, list[bytes]]
-    """Lower-case name -> the value of each of its field lines."""
+    """Lower-case name of a special or noted field -> the value of each of its field lines."""
     removed: frozenset[bytes] = frozenset()
     """Lower-case names of the fields that `Connection` keeps from going on, present or not."""
 
@@ -54,7 +54,7 @@ class Fields(NamedTuple):
 
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
-    """Sort the fields of a request; `Treatment.NOTE` is for responses only."""
+    """Sort the fields of a request."""
     forwarded: list[Header] = []
     claims: list[Header] = []
     special: dict[bytes, list[bytes]] = {}
@@ -66,6 +66,8 @@ def sort_request_fields(headers: Iterable[Header]) -> Fields:
         elif treatment is _CLAIM:
             claims.append(header)
         elif treatment is not _REMOVE:
+            if treatment is _NOTE:
+                forwarded.append(header)
             special.setdefault(name.lower(), []).append(header[1])
     return Fields(forwarded, claims, special)
 
@@ -144,6 +146,7 @@ def _spellings(names: str, treatment: Treatment) -> dict[bytes, Treatment]:
 
 # An attribute of an enum class costs more than a global.
 _FORWARD: Final = Treatment.FORWARD
+_NOTE: Final = Treatment.NOTE
 _CLAIM: Final = Treatment.CLAIM
 _REMOVE: Final = Treatment.REMOVE
 
@@ -172,9 +175,11 @@ _REQUEST_TREATMENTS: Final = {
         " content-language content-type cookie dnt if-match if-modified-since if-none-match if-range"
         " if-unmodified-since origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform"
         " sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc traceparent tracestate"
-        " upgrade-insecure-requests user-agent via x-csrf-token x-requested-with",
+        " upgrade-insecure-requests user-agent x-csrf-token x-requested-with",
         Treatment.FORWARD,
     ),
+    # It may say that the proxy has had the request before.
+    **_spellings("via", Treatment.NOTE),
     **_spellings(
         "host connection content-length transfer-encoding expect upgrade te"
         " sec-websocket-key sec-websocket-version sec-websocket-protocol sec-websocket-extensions",

@@ -19,12 +19,7 @@ from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, 
 from proxy.http.head import Header, RequestHead, ResponseHead
 from proxy.http.responses import Response
 from proxy.http.upgrade import WebSocketOffer
-
-# RFC 9110 7.6.3: the version in which the message was received, by its minor number.
-_VIA: Final = (b"1.0 plexigate", b"1.1 plexigate")
-_VIA_HTTP_2: Final = b"2.0 plexigate"
-_VIA_LINES: Final = tuple(b"Via: %b\r\n" % value for value in _VIA)
-_VIA_LINE_HTTP_2: Final = b"Via: %b\r\n" % _VIA_HTTP_2
+from proxy.http.via import NAMELESS, OwnVia, via
 
 _PERSISTENCE_LINES: Final = {
     Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
@@ -63,29 +58,39 @@ class ForwardedPeer:
     Then what a peer says of certificates is removed, also if it is trusted (RFC 9440 section 4).
     Else a trusted peer may hand on the certificate of its client: it asked for it.
     """
+    via: OwnVia = NAMELESS
+    """How the proxy itself is known."""
 
     @classmethod
-    def of(cls, address: IPv4Address | IPv6Address, group: str, certificate: bytes | None = None) -> "ForwardedPeer":
+    def of(
+        cls,
+        address: IPv4Address | IPv6Address,
+        group: str,
+        certificate: bytes | None = None,
+        own: OwnVia = NAMELESS,
+    ) -> "ForwardedPeer":
         """Describe the peer at `address`, whose handshake negotiated `group`.
 
         `certificate` are the lines of `client_cert`; None if clients are not asked for one.
         """
         shown = address.ipv4_mapped or IPv6Address(int(address)) if isinstance(address, IPv6Address) else address
         text = str(shown).encode("ascii")
-        return cls._told(text, _node(text), group, certificate)
+        return cls._told(text, _node(text), group, certificate, own)
 
     @classmethod
-    def of_ipv4(cls, address: str, group: str, certificate: bytes | None = None) -> "ForwardedPeer":
+    def of_ipv4(
+        cls, address: str, group: str, certificate: bytes | None = None, own: OwnVia = NAMELESS
+    ) -> "ForwardedPeer":
         """The same for an IPv4 address as the kernel writes it: `ip_address` would take 4 µs."""
         text = address.encode("ascii")
-        return cls._told(text, text, group, certificate)
+        return cls._told(text, text, group, certificate, own)
 
     @classmethod
-    def _told(cls, text: bytes, node: bytes, group: str, certificate: bytes | None) -> "ForwardedPeer":
+    def _told(cls, text: bytes, node: bytes, group: str, certificate: bytes | None, own: OwnVia) -> "ForwardedPeer":
         element = b'for=%b;proto=https;host="' % node
         group_line = b"X-TLS-Group: %b\r\n%b" % (group.encode("ascii"), certificate or b"")
         lines = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: https\r\nForwarded: %b" % (group_line, text, element)
-        return cls(text, element, group_line, lines, certificate is not None)
+        return cls(text, element, group_line, lines, certificate is not None, own)
 
 
 def trusted_request_id(fields: Fields) -> bytes | None:
@@ -124,7 +129,7 @@ def upstream_fields(
             b"Host: %b\r\n" % framing.host_field,
             _lines(framing.fields.forwarded),
             forwarding,
-            _VIA_LINES[head.minor_version] if head.major_version == 1 else _VIA_LINE_HTTP_2,
+            peer.via.line(head),
             _request_body_line(framing),
             _connection_lines(framing),
         )
@@ -262,11 +267,6 @@ def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, reque
     return b"%b%b%b%b%b" % (frame.start, response.lines, own_date, own_id, frame.end)
 
 
-def via(head: ResponseHead) -> bytes:
-    """The value of the Via field of a response that is sent on."""
-    return _VIA[head.minor_version] if head.major_version == 1 else _VIA_HTTP_2
-
-
 def _status_line(head: ResponseHead) -> bytes:
     # RFC 9110 2.5: our own version, not that of the upstream.
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
@@ -291,8 +291,8 @@ def switching_head(response: Response, request_id: bytes) -> bytes:
     ]
     if b"x-request-id" not in response.noted:
         lines.append((b"X-Request-Id", request_id))
-    via = _VIA_LINES[framing.head.minor_version]
-    return b"%b%b%b%b\r\n" % (_status_line(framing.head), response.lines, _lines(lines), via)
+    lines.append((b"Via", via(framing.head)))
+    return b"%b%b%b\r\n" % (_status_line(framing.head), response.lines, _lines(lines))
 
 
 def forwardable_trailers(trailers: Iterable[Header], delivery: Delivery) -> list[Header]:

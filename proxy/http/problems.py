@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from proxy.http.grammar import WHITESPACE
 
-# RFC 9110 section 15, RFC 6585: the reason phrase of each status that this proxy itself sends.
+# RFC 9110 section 15, RFC 6585, RFC 5842: the reason phrase of each status that this proxy itself
+# sends.
 TITLES: Final = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -33,6 +34,7 @@ TITLES: Final = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
+    508: "Loop Detected",
 }
 
 _PROBLEM_JSON: Final = "application/problem+json"

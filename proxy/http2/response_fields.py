@@ -11,8 +11,9 @@ from typing import Final
 
 from proxy.http.framing import Delivery, ResponseFraming, delivery
 from proxy.http.head import Header
-from proxy.http.headers import forwardable_trailers, via
+from proxy.http.headers import forwardable_trailers
 from proxy.http.responses import Response, as_field
+from proxy.http.via import via
 from proxy.http2.field_rules import CONNECTION_FIELDS
 from proxy.http2.static_table import AnyHeader
 

@@ -94,6 +94,8 @@ class RequestReason(StrEnum):
     """A field or a parameter that a route asks for can be read in more than one way."""
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NO_ROUTE = "no_route"
+    LOOP = "loop"
+    """The proxy has had the request before: an upstream leads back to it."""
     MAINTENANCE = "maintenance"
     ROUTE_REQUIRES_PQ = "route_requires_pq"
     CLIENT_CERTIFICATE_REQUIRED = "client_certificate_required"

@@ -41,6 +41,7 @@ from proxy.limits.replays import REPLAY_CELLS, ReplayTable
 MOST_COLUMNS: Final = 64
 _CELL_BYTES: Final = 8
 _SECRET_BYTES: Final = 32
+_NAME_BYTES: Final = 8
 # Header, padded to a page: number of columns, then the secret.
 _HEADER: Final = struct.Struct(f"<Q{_SECRET_BYTES}s")
 _HEADER_BYTES: Final = 4_096
@@ -84,6 +85,8 @@ class SharedTable:
         self._slot = slot
         self._buckets = _buckets(self._columns)
         self._hash = hashlib.blake2b(key=secret, digest_size=_INDEXES.size)
+        self.pseudonym: Final = hashlib.blake2b(b"name", key=secret, digest_size=_NAME_BYTES).hexdigest().encode()
+        """Names all processes that share the table, and no other; it does not tell the secret."""
         cells = _cell_count(self._columns)
         view = memoryview(memory)[_HEADER_BYTES:]
         self._counts = view[: cells * _CELL_BYTES]

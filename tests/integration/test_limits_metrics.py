@@ -44,6 +44,7 @@ UPGRADE = (
 )
 
 
+ITSELF: Final = "the address of the upstream that leads back"
 CONFIGURATION: Final = (
     listener("public")
     + listener("few", connections=2)
@@ -62,6 +63,7 @@ CONFIGURATION: Final = (
     )
     + listener("behind", f'proxy_protocol = "require"\ntrusted_peers = ["{OTHER}"]')
     + listener("many_each", connections_per_address=MANY)
+    + f'[listener.itself]\nbind = "{ITSELF}"\n'
     + listener("many_at_first", handshakes_per_second_per_address=0.001, handshake_burst_per_address=MANY)
     + f"""
 [limits]
@@ -149,6 +151,7 @@ def limited(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
 ) -> Iterator[Limited]:
     """A proxy with two workers; whoever changes it changes it back."""
+    port = unused_port()
     with scripted(play) as server:
         upstreams = {
             "chat": Upstream((server.url,)),
@@ -160,11 +163,16 @@ def limited(
             "sealed": Upstream((server.url,), route='payload = "require"\npayload_ring = "chat"'),
             "gone": Upstream((f"http://127.0.0.1:{unused_port()}",)),
             "closed": Upstream((server.url,)),
+            "around": Upstream((f"https://localhost:{port}",), f'ca = "{authority.path}"'),
             "denied": Upstream((server.url,), route='auth = { upstream = "chat", path = "/denied" }'),
             "unjudged": Upstream((server.url,), route='auth = { upstream = "gone" }'),
         }
         directory = tmp_path_factory.mktemp("limits")
-        extra = CONFIGURATION + asking(directory, authority) + page(directory, authority)
+        extra = (
+            CONFIGURATION.replace(ITSELF, f"127.0.0.1:{port}")
+            + asking(directory, authority)
+            + page(directory, authority)
+        )
         extra = f'admin.page_socket = "{directory}/page.sock"\n{extra}'
         configuration = write_configuration(directory, localhost, upstreams, extra, workers=2)
         with serving(configuration, authority) as running:
@@ -522,7 +530,7 @@ def client_left(limited: Limited) -> Iterator[int]:
 # -- requests
 
 
-def answered(reason: RequestReason, status: int, sent: bytes) -> None:
+def answered(reason: RequestReason, status: int, sent: bytes, listener: str = "public") -> None:
     """Register a driver that sends something and gets an answer with a status."""
 
     def driver(limited: Limited) -> Iterator[int]:
@@ -531,7 +539,7 @@ def answered(reason: RequestReason, status: int, sent: bytes) -> None:
             assert client.read_response().status == status
             yield 1
 
-    DRIVERS[reason] = "public", driver
+    DRIVERS[reason] = listener, driver
 
 
 def post(*lines: str, body: bytes = b"") -> bytes:
@@ -553,6 +561,8 @@ answered(RequestReason.NO_ROUTE, 404, request())
 answered(RequestReason.METHOD_NOT_ALLOWED, 405, request(start="GET /posted?v=1 HTTP/1.1"))
 answered(RequestReason.AMBIGUOUS_CONDITION, 400, request(start="GET /posted?v=1&v=2 HTTP/1.1"))
 answered(RequestReason.NETWORK_NOT_ALLOWED, 403, request(start="GET /distant HTTP/1.1"))
+# asked once more, by the proxy itself: of whichever worker
+answered(RequestReason.LOOP, 508, request(start="GET /around HTTP/1.1"), "itself")
 answered(RequestReason.PAYLOAD, 415, request("Content-Length: 5", start="POST /sealed HTTP/1.1", body=b"plain"))
 answered(RequestReason.UPSTREAM, 502, request(start="GET /gone HTTP/1.1"))
 answered(RequestReason.AUTH, 403, request(start="GET /denied HTTP/1.1"))

@@ -17,6 +17,7 @@ from proxy.admin.held_addresses import (
     RunningAddresses,
     address_problems,
     holder_of,
+    own_server_problems,
     running_among,
     running_proxy,
 )
@@ -73,6 +74,35 @@ def test_a_port_that_this_user_may_not_bind_is_for_the_one_who_starts_the_proxy(
     (problem,) = found(site, bind="127.0.0.1:443")
     assert not problem.is_error
     assert "CAP_NET_BIND_SERVICE" in problem.allowed
+
+
+@pytest.mark.parametrize(
+    ("bind", "server", "is_own"),
+    [
+        ("127.0.0.1:8443", "https://127.0.0.1:8443", True),
+        ("127.0.0.1:8443", "http://localhost:8443", True),
+        ("127.0.0.1:8443", "http://0.0.0.0:8443", True),
+        ("0.0.0.0:8443", "https://127.0.0.2:8443", True),
+        ("[::]:8443", "https://[::1]:8443", True),
+        ("[::]:8443", "https://127.0.0.1:8443", False),
+        ("127.0.0.1:8443", "https://127.0.0.1:8444", False),
+        ("127.0.0.1:8443", "https://127.0.0.2:8443", False),
+        ("0.0.0.0:8443", "https://192.0.2.1:8443", False),
+        ("0.0.0.0:8443", "https://chat.example.org:8443", False),
+        ("0.0.0.0:8443", "unix:/run/chat.sock", False),
+        ("127.0.0.1:0", "https://127.0.0.1:443", False),
+    ],
+)
+def test_server_that_is_the_proxy_itself_is_warned_of(site: Site, bind: str, server: str, *, is_own: bool) -> None:
+    text = listener("public", bind=bind) + site.identity + MINIMAL_REST
+    problems = list(own_server_problems(load(site.write(text.replace('"http://127.0.0.1:1"', f'"{server}"')))))
+    assert [(one.key, one.is_error) for one in problems] == [("upstream.chat.servers[0]", False)] * is_own
+
+
+def test_passthrough_to_the_proxy_itself_is_warned_of(site: Site) -> None:
+    own = listener("public", bind="0.0.0.0:8443") + 'passthrough = { "mail.test" = "tcp://127.0.0.1:8443" }\n'
+    (problem,) = own_server_problems(load(site.write(own + site.identity + MINIMAL_REST)))
+    assert problem.key == 'listener.public.passthrough."mail.test"'
 
 
 def test_the_service_of_the_system_is_asked_by_every_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,6 @@ ORDINARY = [
     b"sec-ch-ua",
     b"Cookie",
     b"Authorization",
-    b"Via",
     b"X-Custom",
     b"User_Agent",
     b"Content-Length0aaa",
@@ -243,6 +242,12 @@ def test_trailer_that_only_informs_is_allowed(name: bytes) -> None:
 )
 def test_trailer_that_would_change_the_message_is_not_allowed(name: bytes) -> None:
     assert not may_be_trailer(name)
+
+
+def test_via_is_forwarded_and_noted() -> None:
+    fields = sort_request_fields([(b"vIA", b"1.0 one"), (b"A", b"1"), (b"Via", b"1.1 two")])
+    assert fields.forwarded == [(b"vIA", b"1.0 one"), (b"A", b"1"), (b"Via", b"1.1 two")]
+    assert fields.special == {b"via": [b"1.0 one", b"1.1 two"]}
 
 
 names = st.sampled_from(SPECIAL_IN_REQUESTS + CLAIMS + REMOVED_FROM_REQUESTS + ORDINARY)
