@@ -43,7 +43,7 @@ class BusiestClients:
             self._now.add(client if ":" not in client else _network(client))
 
     def snapshot(self) -> dict[str, Any]:
-        """The summary of both windows, for JSON; `until` is the time of the latest request in it."""
+        """The summary of both windows, for JSON; `until` is the time of its latest request."""
         return {**merge_heavy_hitters([self._before.snapshot(), self._now.snapshot()]), "until": self._until}
 
     def _move(self, time: float) -> None:

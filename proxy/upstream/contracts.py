@@ -44,8 +44,8 @@ class ResponseReceiver(Protocol):
     def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
         """The response will not be completed.
 
-        `is_excused`: the server is not to blame. It refused the request unprocessed, or it closed an
-        idle connection at the moment when that was used again.
+        `is_excused`: the server is not to blame. It refused the request unprocessed, or it closed
+        an idle connection at the moment when that was used again.
         """
 
     def pause_writing(self) -> None:

@@ -105,8 +105,10 @@ def reading(scrape: Scrape) -> HistoryReading:
 
 
 def _bytes(rows: Callable[[str], Iterator[Mapping[str, Any]]]) -> dict[str, float]:
-    """What clients sent and got: bodies, WebSockets with their frames, and relays. Heads and TLS are
-    not counted."""
+    """What clients sent and got: bodies, WebSockets with their frames, and relays.
+
+    Heads and TLS are not counted.
+    """
     bodies, sockets, relays = list(rows("bytes")), list(rows("websocket_traffic")), list(rows("relay_bytes"))
 
     def relayed(direction: str) -> int:

@@ -52,9 +52,9 @@ def routes_since(
 ) -> dict[str, Any]:
     """What has happened on each route since the oldest kept reading, as a document.
 
-    `routes` have their requests of `seconds` by class, `total` since the start, latencies in seconds
-    (None without a request), and open WebSockets. Without a kept reading `seconds` is None, and all
-    counts are since the start.
+    `routes` have their requests of `seconds` by class, `total` since the start, latencies in
+    seconds (None without a request), and open WebSockets. Without a kept reading `seconds` is None,
+    and all counts are since the start.
     """
     before, earlier = oldest or (None, {})
     return {

@@ -23,7 +23,7 @@ def server_readings(scrape: Scrape) -> ServerReadings:
 def latencies_since(
     oldest: tuple[float, ServerReadings] | None, readings: ServerReadings
 ) -> dict[str, dict[str, float | None]]:
-    """`p50` and `p99` in seconds by server since the oldest kept reading; None without a request."""
+    """`p50` and `p99` in seconds by server since the oldest reading; None without a request."""
     earlier = oldest[1] if oldest is not None else {}
     lately = {server: one.since(earlier.get(server)) for server, one in readings.items()}
     return {server: {"p50": one.quantile(0.5), "p99": one.quantile(0.99)} for server, one in lately.items()}
