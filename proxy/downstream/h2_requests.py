@@ -10,6 +10,7 @@ from proxy.downstream.requests import Request
 from proxy.http.framing import RequestFraming
 from proxy.http.head import Header, HeadLimits, MalformedMessage
 from proxy.http2.header_decoder import DecodedFields
+from proxy.http2.never_indexed import with_copies
 from proxy.http2.request_fields import FieldSection, RequestFieldReader
 
 _NONCE_BYTES: Final = 16
@@ -55,7 +56,10 @@ class StreamRequests:
         last = self._request
         if last is not None and block is self._block and is_ended is self._is_ended and limits is self._limits:
             return last
-        read = self._reader.read(block.fields, limits, block.never_indexed, is_ended=is_ended)
+        marked = block.never_indexed
+        if marked:
+            marked = with_copies(marked)
+        read = self._reader.read(block.fields, limits, marked, is_ended=is_ended)
         section, same = read.section, None
         self.priority = _priority(read.framing)
         if section is not None and section is self._section and last is not None:

@@ -17,3 +17,18 @@ SECRET_NAMES: Final = frozenset(
     )
 )
 """These are never indexed, marked or not. So their marks need not go on."""
+
+# In which fields servers get the value of a field of the client once more, or in its place.
+_COPIES: Final = (
+    (b":authority", frozenset((b"forwarded", b"x-forwarded-host"))),
+    (b"host", frozenset((b":authority", b"forwarded", b"x-forwarded-host"))),
+    (b":path", frozenset((b"x-forwarded-uri",))),
+)
+
+
+def with_copies(names: frozenset[bytes]) -> frozenset[bytes]:
+    """The marked names of a request, with those of fields that repeat what it marked."""
+    for name, copies in _COPIES:
+        if name in names:
+            names |= copies
+    return names

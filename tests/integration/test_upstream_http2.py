@@ -1,17 +1,22 @@
 """Upstreams that speak HTTP/2: nginx, python-hyper by a script, and servers that do not."""
 
+import itertools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h2.config
 import h2.connection
 import h2.errors
 import h2.events
 import pytest
+from hpack import NeverIndexedHeaderTuple
 
 from tests.certificates import Authority, CertificateFiles
+from tests.hostile.client import Address
+from tests.integration.http2 import Http2Client
 from tests.integration.nginx_backend import NGINX, Nginx, nginx
 from tests.integration.stage import Site, Upstream, body_of, site
 from tests.integration.upstreams import Peer, scripted, unused_port
@@ -122,6 +127,7 @@ class Hyper:
         self.h2.initiate_connection()
         self.flush()
         self.bodies: dict[int, bytes] = {}
+        self.heads: dict[int, Sequence[Sequence[str | bytes]]] = {}
         self._whole: list[int] = []
 
     def flush(self) -> None:
@@ -132,7 +138,9 @@ class Hyper:
         """Read one whole request; returns its stream."""
         while not self._whole:
             for event in self.h2.receive_data(self.peer.read_some()):
-                if isinstance(event, h2.events.DataReceived):
+                if isinstance(event, h2.events.RequestReceived):
+                    self.heads[event.stream_id] = event.headers
+                elif isinstance(event, h2.events.DataReceived):
                     self.bodies[event.stream_id] = self.bodies.get(event.stream_id, b"") + event.data
                     self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 elif isinstance(event, h2.events.StreamEnded):
@@ -203,6 +211,30 @@ class TestScripted:
         with scripted(script, scripted_port), ThreadPoolExecutor(2) as pool:
             paths = ("/scripted/one", "/scripted/two")
             assert [body_of(one) for one in pool.map(lambda path: proxy.curl(path=path), paths)] == [b"nothing"] * 2
+
+    def test_fields_that_a_client_marks_stand_in_no_table_on_the_way_to_the_server(
+        self, proxy: Site, scripted_port: int
+    ) -> None:
+        """RFC 7541 6.2.3, also where tables have the same fields from requests without marks."""
+        seen: list[set[str | bytes]] = []
+
+        def script(peer: Peer) -> None:
+            server = Hyper(peer)
+            while True:
+                stream = server.read_request()
+                seen.append({one[0] for one in server.heads[stream] if isinstance(one, NeverIndexedHeaderTuple)})
+                server.answer(stream)
+
+        plain: list[Any] = [("x-key", "secret"), ("accept", "*/*")]
+        marked = [*itertools.starmap(NeverIndexedHeaderTuple, plain), ("x-open", "1")]
+        host: Any = NeverIndexedHeaderTuple("host", "localhost")
+        address = Address(proxy.port(), proxy.ca)
+        with scripted(script, scripted_port):
+            for fields in (plain, marked, [host]):
+                with Http2Client(address) as client:  # its own table knows none of them
+                    assert [client.get("/scripted/marks", *fields).status for _ in range(2)] == [200, 200]
+        keys, hosts = {"x-key", "accept"}, {":authority", "forwarded", "x-forwarded-host"}
+        assert seen == [set(), set(), keys, keys, hosts, hosts]
 
     @pytest.mark.parametrize(
         "answer",
