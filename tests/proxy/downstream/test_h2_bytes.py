@@ -83,7 +83,8 @@ def test_what_came_before_the_answer_is_not_lost() -> None:
 
 def test_end_that_came_before_the_answer_is_not_lost() -> None:
     socket = Socket(QUESTION + CLIENT_CLOSE, ends=True)
-    assert socket.server.sent() == QUESTION + CLIENT_CLOSE
+    assert (socket.server.sent(), socket.server.ending) == (QUESTION + CLIENT_CLOSE, None)
+    socket.hear(SERVER_CLOSE)
     assert socket.server.ending == "end"
 
 
@@ -126,7 +127,8 @@ def test_end_of_the_clients_direction_comes_behind_what_the_server_did_not_take(
     assert socket.server.ending is None
     socket.server.take()
     socket.talk.pump()
-    assert socket.server.sent() == QUESTION + CLIENT_CLOSE
+    assert (socket.server.sent(), socket.server.ending) == (QUESTION + CLIENT_CLOSE, None)
+    socket.hear(SERVER_CLOSE)
     assert socket.server.ending == "end"
     (record,) = socket.talk.records
     assert (record.error, record.messages) == (None, (2, 0))
@@ -139,6 +141,7 @@ def test_end_with_bytes_that_block_the_server_waits_for_it() -> None:
     assert socket.server.ending is None
     socket.server.take()
     socket.talk.pump()
+    socket.hear(SERVER_CLOSE)
     assert [record.error for record in socket.talk.records] == [None]
 
 
@@ -167,6 +170,7 @@ def test_end_that_waits_is_kept_while_the_server_blocks_again() -> None:
     assert (socket.server.sent(), socket.server.ending) == (CLIENT_CLOSE, None)
     socket.server.take()
     socket.talk.pump()
+    socket.hear(SERVER_CLOSE)
     assert [record.error for record in socket.talk.records] == [None]
 
 
