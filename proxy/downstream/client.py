@@ -132,9 +132,9 @@ class ClientFacts(ClientLink):
         rates = None if is_exempt else ClientRates(network_of(address))
         return Requester(address, rates, own.peer, self._record(address), chain)
 
-    def idle(self, since: float) -> Idle:
-        """A connection that waits for a request."""
-        return Idle(Shown.HANDSHAKE, since, self.listener, self.network)
+    def idle(self, since: float, *, is_new: bool = True) -> Idle:
+        """A connection that waits for a request: for its first if it `is_new`."""
+        return Idle(Shown.HANDSHAKE if is_new else Shown.REQUEST, since, self.listener, self.network)
 
     def _forwarded_peer(self) -> ForwardedPeer:
         group, address, certificate = self.tls.group_name, self.address, None

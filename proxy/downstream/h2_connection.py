@@ -64,7 +64,8 @@ class Http2Connection(StreamHost):
         self._is_flush_due = self._is_write_paused = self._has_ended = False
         self._is_leaving = self._has_left = False
         self._head_began: float | None = None  # while CONTINUATION frames have to come
-        self._began = self._idle_since = service.clock()
+        self._began = NEVER  # when the first byte came
+        self._idle_since = service.clock()
         self.deadline = self._due
         service.deadlines.watch(self)
         service.opened(self, Http2Ending(service, self))
@@ -78,6 +79,10 @@ class Http2Connection(StreamHost):
         """Take decrypted bytes."""
         if self._has_ended:
             return
+        if self._began == NEVER:
+            self._began = self.service.clock()
+            if not self._is_write_paused:
+                self.deadline = self._due
         refused = self.session.refused_streams
         for event in self.session.receive_data(data):
             self._act(event)
@@ -236,11 +241,15 @@ class Http2Connection(StreamHost):
 
     @property
     def _due(self) -> float:
-        """When the client owes the rest of a head, the answer to our SETTINGS, or a request."""
+        """When the client owes the rest of a head, the answer to our SETTINGS, or a request.
+
+        Browsers connect ahead, and say nothing before they have a request: that is an idle
+        connection. Who has begun to speak owes the answer to our SETTINGS (RFC 9113 6.5.3).
+        """
         limits = self.service.runtime.limits
         if self._head_began is not None:
             return self._head_began + limits.head_seconds
-        if not self.session.settings_acked:
+        if not self.session.settings_acked and self._began != NEVER:
             return self._began + limits.http2.settings_seconds
         return NEVER if self._streams else self._idle_since + limits.keep_alive_seconds
 
@@ -260,7 +269,7 @@ class Http2Connection(StreamHost):
             self.session.fail(ErrorCode.ENHANCE_YOUR_CALM)
             self._failed(ErrorCode.PROTOCOL_ERROR, "the fields of a request did not arrive in time")
             self._flush()
-        elif not self.session.settings_acked:
+        elif not self.session.settings_acked and self._began != NEVER:
             self.session.fail(ErrorCode.SETTINGS_TIMEOUT)
             self._failed(ErrorCode.SETTINGS_TIMEOUT, "our SETTINGS were not acknowledged")
             self._flush()
@@ -327,6 +336,11 @@ class Http2Connection(StreamHost):
     def is_idle(self) -> bool:
         """Whether no stream is open."""
         return not self._streams
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has had no request yet."""
+        return self.session.is_new
 
     @property
     def waits_since(self) -> float | None:

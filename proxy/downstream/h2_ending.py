@@ -16,6 +16,10 @@ class Leaving(Protocol):
         """What is known about its client."""
 
     @property
+    def is_new(self) -> bool:
+        """Whether it has had no request yet."""
+
+    @property
     def waits_since(self) -> float | None:
         """Since when the client owes a request; None while one is under way."""
 
@@ -68,8 +72,9 @@ class Http2Ending:
     @property
     def idle(self) -> Idle | None:
         """How idle it is while it waits for its client; None while it has work to do."""
-        since = self._connection.waits_since
-        return None if since is None else self._connection.facts.idle(since)
+        connection = self._connection
+        since = connection.waits_since
+        return None if since is None else connection.facts.idle(since, is_new=connection.is_new)
 
     def shed(self) -> None:
         """End at once, to make room for others. The connection is `idle`."""

@@ -292,7 +292,7 @@ class HttpService:
     def _idle_on(self, listener: str, client: bytes | None) -> Iterator[tuple[Idle, Sheddable]]:
         for idle, one in self._idle():
             is_meant = idle.listener == listener and (client is None or idle.client == client)
-            if is_meant and idle.shown is Shown.HANDSHAKE:
+            if is_meant and idle.shown >= Shown.HANDSHAKE:
                 yield idle, one
 
     def _idle(self) -> Iterator[tuple[Idle, Sheddable]]:

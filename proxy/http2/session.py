@@ -235,6 +235,11 @@ class ServerSession:
         return self._connection.settings_acked
 
     @property
+    def is_new(self) -> bool:
+        """Whether no request was taken up yet."""
+        return self._table.last_taken == 0
+
+    @property
     def has_streams(self) -> bool:
         """Whether streams are open, be it that only their requests are not complete."""
         return bool(self._table.streams)

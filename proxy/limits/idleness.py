@@ -22,7 +22,10 @@ class Shown(IntEnum):
     HELLO = 1
     """It was answered and owes the rest of the handshake. A copied ClientHello gets this far."""
     HANDSHAKE = 2
-    """It is connected and has no request under way, or only a part of one that no server has."""
+    """It is connected and has sent no request: some browsers connect ahead. Or only a part of its
+    first, which no server has."""
+    REQUEST = 3
+    """It has sent requests and has none under way, or only a part of one that no server has."""
 
 
 class Idle(NamedTuple):
@@ -45,6 +48,7 @@ _REASONS = {
     Shown.NOTHING: ConnectionReason.SHED_SILENT,
     Shown.HELLO: ConnectionReason.SHED_UNFINISHED,
     Shown.HANDSHAKE: ConnectionReason.SHED_IDLE,
+    Shown.REQUEST: ConnectionReason.SHED_IDLE,
 }
 
 Candidate = tuple[Idle, Connection]

@@ -1025,7 +1025,7 @@ class TestShedding:
         assert talk.ending.idle is None
         talk.advance(1)
         talk.answer(OK)
-        assert talk.ending.idle == idle._replace(since=talk.loop.now)
+        assert talk.ending.idle == idle._replace(since=talk.loop.now, shown=Shown.REQUEST)
         talk.ending.shed()
         assert talk.client.ending == "end_at_once"
         assert talk.ending.idle is None

@@ -92,7 +92,7 @@ class TestRoom:
         case.connection.waits_since = 12.0
         idle = case.ending.idle
         assert idle is not None
-        assert (idle.shown, idle.since, idle.listener) == (Shown.HANDSHAKE, 12.0, "public")
+        assert (idle.shown, idle.since, idle.listener) == (Shown.REQUEST, 12.0, "public")
 
     def test_shed_one_closes_cleanly(self) -> None:
         case = Case()

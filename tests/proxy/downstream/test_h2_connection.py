@@ -11,10 +11,11 @@ from proxy.downstream.exchange import Exchange
 from proxy.downstream.h2_patience import StreamPatience
 from proxy.downstream.h2_stream import Http2Stream
 from proxy.http2.errors import ErrorCode
-from proxy.http2.frames import FrameType
+from proxy.http2.frames import PREFACE, FrameType
+from proxy.limits.idleness import Shown
 from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, changed, handshake_policy, response
 from tests.fakes_http2 import GET, POST, Http2Conversation, frames
-from tests.http2_frames import frame, number
+from tests.http2_frames import SETTINGS, frame, headers, number
 
 OK = response(b"Content-Length: 2", body=b"ok")
 
@@ -40,11 +41,43 @@ class TestSettings:
 
     def test_client_that_does_not_acknowledge_them_is_told_so(self) -> None:
         talk = Http2Conversation(silent=True)
-        talk.advance(11.0)
+        talk.advance(8.0)
+        talk.client.receive(PREFACE + SETTINGS)
+        talk.advance(9.0)
+        assert talk.cuts == [], "it has its time from its first byte on"
+        talk.advance(2.0)
         talk.loop.settle()
         assert frames(talk.client.sent())[-1][-4:] == b"\0\0\0\x04", "SETTINGS_TIMEOUT"
         assert talk.client.ending == "end"
         assert [cut.detail for cut in talk.cuts] == ["our SETTINGS were not acknowledged"]
+
+    @pytest.mark.parametrize("first", [PREFACE[:1], PREFACE, PREFACE + SETTINGS[:-1], PREFACE + SETTINGS + headers(1)])
+    def test_client_that_has_begun_to_speak_owes_them(self, first: bytes) -> None:
+        talk = Http2Conversation(silent=True)
+        talk.client.receive(first)
+        talk.advance(11.0)
+        assert [cut.detail for cut in talk.cuts] == ["our SETTINGS were not acknowledged"]
+
+    def test_client_that_connects_ahead_is_idle(self) -> None:
+        """Chromium does, and says nothing for minutes."""
+        talk = Http2Conversation(silent=True)
+        talk.advance(74.0)
+        assert talk.h2_ending.idle is not None
+        assert (talk.h2_ending.idle.shown, talk.client.ending) == (Shown.HANDSHAKE, None)
+        talk.advance(3.0)
+        goaways = [frame for frame in frames(talk.client.sent()) if frame[3] == FrameType.GOAWAY]
+        assert [frame[-4:] for frame in goaways] == [bytes(4)] * 2, "NO_ERROR"
+        assert (talk.client.ending, talk.cuts) == ("end", [])
+
+    def test_client_that_connected_ahead_may_ask_later(self) -> None:
+        talk = Http2Conversation(silent=True)
+        talk.advance(50.0)
+        talk.peer.initiate_connection()
+        talk.pump()
+        talk.ask()
+        talk.respond(OK)
+        assert talk.h2_ending.idle is not None
+        assert talk.h2_ending.idle.shown is Shown.REQUEST
 
     def test_connection_preface_of_another_protocol_is_refused(self) -> None:
         talk = Http2Conversation(silent=True)

@@ -13,6 +13,7 @@ class Recorder:
     def __init__(self, talk: Http2Conversation) -> None:
         self.facts = talk.connection.facts
         self.waits_since: float | None = 7.0
+        self.is_new = False
         self.told: list[str] = []
 
     def leave(self) -> None:

@@ -23,6 +23,11 @@ def test_who_has_shown_least_goes_first_however_short_it_has_waited() -> None:
     assert names([], 5) == []
 
 
+def test_connection_without_a_request_goes_before_one_that_had_some() -> None:
+    """Who connects ahead, and who holds connections, sends nothing."""
+    assert names([waiting(Shown.REQUEST, 1), waiting(Shown.HANDSHAKE, 2), waiting(Shown.HANDSHAKE, 3)], 2) == ["2", "3"]
+
+
 def test_who_has_most_gives_first_however_much_it_has_shown() -> None:
     many = [waiting(Shown.HANDSHAKE, since, b"many") for since in (1, 2, 3)]
     assert names([*many, waiting(Shown.NOTHING, 4, b"few"), waiting(Shown.HELLO, 5, b"other")], 3) == ["1", "2", "4"]
@@ -41,7 +46,7 @@ def test_those_that_are_exempt_count_for_themselves() -> None:
 
 def test_each_is_counted_by_what_it_has_shown() -> None:
     reasons = [Idle(shown, 0.0, "public", b"").reason.value for shown in Shown]
-    assert reasons == ["shed_silent", "shed_unfinished", "shed_idle"]
+    assert reasons == ["shed_silent", "shed_unfinished", "shed_idle", "shed_idle"]
 
 
 @pytest.mark.parametrize(
