@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from config.durations import Duration
 from config.omissions import Omissions
 from config.problems import Problem, Severity
-from config.rotation import Duration, RotationConfig
+from config.rotation import RotationConfig
 from config.values import Table
 from config.webhook import OptionalWebhook
 

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from config.addresses import Refused
+from config.durations import Seconds, time_field
 from config.hsm import KeySource, parse_key
 from config.values import PathRole, Table, WrittenPath
 
@@ -20,15 +21,15 @@ class AuditConfig(Table):
     """`[audit]`: `file` None keeps no log.
 
     A checkpoint is made after `checkpoint_lines`, signed by `checkpoint_key` (None: unsigned).
-    Handshakes are written as totals for each key every `totals_seconds`. At `rotate_bytes` the file
-    is renamed and a new one begun (0: logrotate does it). `queue_lines` may wait for the disk;
+    Handshakes are written as totals for each key every `totals_interval`. At `rotate_bytes` the
+    file is renamed and a new one begun (0: logrotate does it). `queue_lines` may wait for the disk;
     further lines are lost, and counted.
     """
 
     file: WrittenPath | None = None
     checkpoint_key: Annotated[KeySource | None, PlainValidator(_parse_optional_key), PathRole.OWN] = None
     checkpoint_lines: int = Field(default=1_000, ge=1, le=1_000_000, strict=True)
-    totals_seconds: float = Field(default=300.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
+    totals_seconds: Seconds = time_field("totals_interval", 300.0, most=86_400.0)
     rotate_bytes: int = Field(default=67_108_864, ge=0, le=1_099_511_627_776, strict=True)
     queue_lines: int = Field(default=10_000, ge=1, le=1_000_000, strict=True)
 

@@ -4,9 +4,10 @@ import re
 import warnings
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from config.addresses import Refused
+from config.durations import Seconds, time_field
 from config.route_fields import plain_name
 from config.values import FilePath, Table
 
@@ -61,14 +62,14 @@ with warnings.catch_warnings():
     class AuthConfig(Table):
         """`auth` of a route: an authorization server decides about each request.
 
-        `copy` are the fields of its answer that the application gets. `seconds` is the time that
+        `copy` are the fields of its answer that the application gets. `timeout` is the time that
         the answer may take.
         """
 
         upstream: str
         path: Annotated[str, AfterValidator(_parse_target)] = "/"
         copy: tuple[Annotated[str, AfterValidator(_parse_copied)], ...] = ()  # type: ignore[assignment]
-        seconds: float = Field(default=5.0, ge=0.1, le=60.0, strict=True, allow_inf_nan=False)
+        seconds: Seconds = time_field("timeout", 5.0, most=60.0)
 
 
 class BasicAuthConfig(Table):

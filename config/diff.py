@@ -7,8 +7,12 @@ What follows for established connections stands in `effects`.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
+from pydantic.fields import FieldInfo
+
+from config.durations import unit_of, written
 from config.effects import Difference, Effect, EffectKind, effect_of
 from config.problems import Location, shown, toml_key
 from config.schema import Config
@@ -111,8 +115,15 @@ _Found = Iterator[tuple[_Place, Difference]]
 
 
 def _in_table(place: _Place, old: Table, new: Table) -> _Found:
-    for name in type(new).model_fields:
-        yield from _in_value(place.below(name), getattr(old, name), getattr(new, name))
+    for name, field in type(new).model_fields.items():
+        key = type(new).key_of(name)
+        yield from _in_value(place.below(key), _value(field, getattr(old, name)), _value(field, getattr(new, name)))
+
+
+def _value(field: FieldInfo, value: object) -> object:
+    """The value of a field, in which a time is no number but a time."""
+    unit = unit_of(field)
+    return unit * value if unit is not None and isinstance(value, int | float) else value
 
 
 def _in_value(place: _Place, old: object, new: object) -> _Found:
@@ -187,6 +198,8 @@ def _text(value: object) -> str:
             return ", ".join(told + further) or "nothing"
         case bool() | int() | float():
             return shown(value)
+        case timedelta():
+            return written(value)
         case _:
             quoted = shown(str(value))
             return quoted[1:-1] if _PLAIN.fullmatch(quoted[1:-1]) and quoted[0] == '"' else quoted
@@ -195,7 +208,7 @@ def _text(value: object) -> str:
 def _described(table: Table) -> str:
     """What a table says beyond its identity and its defaults."""
     told = (
-        f"{name} = {_text(value)}"
+        f"{type(table).key_of(name)} = {_text(_value(field, value))}"
         for name, field in type(table).model_fields.items()
         if name not in table.identified_by
         and (value := getattr(table, name)) != field.get_default(call_default_factory=True)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from config.addresses import Refused
+from config.durations import Seconds, time_field
 from config.rotation import InternalIssuerConfig
 from config.values import TAG_PREFIX, Name, OwnFilePath, Table
 
@@ -59,7 +60,7 @@ class AcmeIssuerConfig(Table):
     `contact` are mail addresses for the account. `eab_kid` and `eab_key_file` (base64url, as the CA
     gives it out) bind it to an account that the CA knows (RFC 8555 section 7.3.4). `profile` is one
     of the CA's. `hook` is the command of dns-01, run without a shell and ended after
-    `hook_seconds`. `ca_file`: what is trusted for the directory's own TLS; `root_file`: what the
+    `hook_timeout`. `ca_file`: what is trusted for the directory's own TLS; `root_file`: what the
     issued chains end in; both None: what the system trusts. `fallback` are other issuers of this
     type, asked in this order when this one gives no certificate.
     """
@@ -72,7 +73,7 @@ class AcmeIssuerConfig(Table):
     profile: Word | None = None
     challenge: AcmeChallenge = AcmeChallenge.TLS_ALPN_01
     hook: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    hook_seconds: float = Field(default=120.0, ge=1.0, le=3_600.0, strict=True, allow_inf_nan=False)
+    hook_seconds: Seconds = time_field("hook_timeout", 120.0, least=1.0, most=3_600.0)
     ca_file: OwnFilePath | None = None
     root_file: OwnFilePath | None = None
     fallback: tuple[Name, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
+from config.durations import Hours, OptionalSeconds, Seconds, time_field
 from config.values import Table
 
 _KIB = 1_024
@@ -21,11 +22,6 @@ _LEAST_WINDOW = 65_535
 
 def _whole(default: int | None, *, least: int, most: int) -> Any:
     return Field(default, ge=least, le=most, strict=True)
-
-
-def _seconds(default: float | None, *, most: float) -> Any:
-    # A tenth of a second: below it a healthy peer across an ocean would be cut off.
-    return Field(default, ge=0.1, le=most, strict=True, allow_inf_nan=False)
 
 
 def _rate(default: float | None) -> Any:
@@ -59,41 +55,41 @@ class ListenerLimitsConfig(Table):
 
     connections: int | None = _whole(None, least=1, most=10_000_000)
     connections_per_address: int | None = _whole(None, least=1, most=10_000_000)
-    handshake_seconds: float | None = _seconds(None, most=600.0)
+    handshake_seconds: OptionalSeconds = time_field("handshake_timeout", None, most=600.0)
     handshakes_in_flight: int | None = _whole(None, least=1, most=1_000_000)
     handshakes_per_address: int | None = _whole(None, least=1, most=1_000_000)
     handshakes_per_second_per_address: float | None = _rate(None)
     handshake_burst_per_address: int | None = _whole(None, least=1, most=1_000_000)
-    tcp_idle_seconds: float | None = _seconds(None, most=30 * _DAY)
-    tcp_half_closed_seconds: float | None = _seconds(None, most=_DAY)
+    tcp_idle_seconds: OptionalSeconds = time_field("tcp_idle_timeout", None, most=30 * _DAY)
+    tcp_half_closed_seconds: OptionalSeconds = time_field("tcp_half_closed_timeout", None, most=_DAY)
 
 
 class LimitsConfig(Table):
     """`[limits]`: what a client, an upstream or the proxy itself may use at most.
 
-    The unit is the end of each name.
+    The unit of a number is the end of its name; a time has its unit beside it.
     """
 
     # TLS
     client_hello_wire_bytes: int = _whole(400_000, least=_KIB, most=16 * _MIB)
     client_hello_bytes: int = _whole(65_536, least=_KIB, most=_MIB)
-    handshake_seconds: float = _seconds(10.0, most=600.0)
+    handshake_seconds: Seconds = time_field("handshake_timeout", 10.0, most=600.0)
     handshakes_in_flight: int = _whole(1_000, least=1, most=1_000_000)
     handshakes_per_address: int = _whole(100, least=1, most=1_000_000)
     handshakes_per_second_per_address: float = _rate(2_000.0)
     handshake_burst_per_address: int = _whole(2_000, least=1, most=1_000_000)
     key_updates_per_minute: int = _whole(32, least=1, most=1_000_000)
-    tls_ticket_rotation_hours: float = Field(default=12.0, ge=0.01, le=168.0, strict=True, allow_inf_nan=False)
+    tls_ticket_rotation_hours: Hours = time_field("rotate_tls_ticket_key_after", 12.0, least=0.01, most=168.0)
 
     # Connections
     connections: int = _whole(20_000, least=1, most=10_000_000)
     connections_per_address: int = _whole(1_000, least=1, most=10_000_000)
-    keep_alive_seconds: float = _seconds(75.0, most=_DAY)
-    write_idle_seconds: float = _seconds(60.0, most=_DAY)
+    keep_alive_seconds: Seconds = time_field("keep_alive_timeout", 75.0, most=_DAY)
+    write_idle_seconds: Seconds = time_field("write_idle_timeout", 60.0, most=_DAY)
     response_bytes_per_second: int = _whole(240, least=1, most=_GIB)
     linger_bytes: int = _whole(67_108_864, least=0, most=_GIB)
-    linger_seconds: float = _seconds(2.0, most=60.0)
-    drain_seconds: float = _seconds(30.0, most=_DAY)
+    linger_seconds: Seconds = time_field("linger_timeout", 2.0, most=60.0)
+    drain_seconds: Seconds = time_field("drain_timeout", 30.0, most=_DAY)
 
     # The process
     descriptor_reserve: int = _whole(256, least=0, most=1_000_000)
@@ -104,10 +100,10 @@ class LimitsConfig(Table):
     target_bytes: int = _whole(8_192, least=64, most=_MIB)
     header_count: int = _whole(100, least=8, most=10_000)
     header_bytes: int = _whole(16_384, least=256, most=_MIB)
-    head_seconds: float = _seconds(10.0, most=_DAY)
+    head_seconds: Seconds = time_field("head_timeout", 10.0, most=_DAY)
     body_bytes: int = _whole(104_857_600, least=0, most=1_024 * _GIB)
     request_buffer_bytes: int = _whole(65_536, least=0, most=64 * _MIB)
-    body_idle_seconds: float = _seconds(30.0, most=_DAY)
+    body_idle_seconds: Seconds = time_field("body_idle_timeout", 30.0, most=_DAY)
     body_bytes_per_second: int = _whole(240, least=1, most=_GIB)
     chunk_line_bytes: int = _whole(256, least=18, most=64 * _KIB)
     chunk_overhead_bytes: int = _whole(65_536, least=256, most=16 * _MIB)
@@ -124,7 +120,7 @@ class LimitsConfig(Table):
     http2_resets_per_second: float = _rate(20.0)
     http2_control_frames: int = _whole(1_000, least=16, most=1_000_000)
     http2_control_frames_per_second: float = _rate(100.0)
-    http2_settings_seconds: float = _seconds(10.0, most=600.0)
+    http2_settings_seconds: Seconds = time_field("http2_settings_timeout", 10.0, most=600.0)
 
     # Responses
     response_head_bytes: int = _whole(65_536, least=_KIB, most=16 * _MIB)
@@ -134,14 +130,14 @@ class LimitsConfig(Table):
     response_buffer_total_bytes: int = _whole(67_108_864, least=0, most=64 * _GIB)
 
     # WebSocket
-    websocket_idle_seconds: float = _seconds(3_600.0, most=30 * _DAY)
+    websocket_idle_seconds: Seconds = time_field("websocket_idle_timeout", 3_600.0, most=30 * _DAY)
     websocket_message_bytes: int = _whole(67_108_864, least=125, most=1_024 * _GIB)
     websocket_fragments: int = _whole(16_384, least=1, most=10_000_000)
-    websocket_close_seconds: float = _seconds(5.0, most=600.0)
+    websocket_close_seconds: Seconds = time_field("websocket_close_timeout", 5.0, most=600.0)
 
     # TCP
-    tcp_idle_seconds: float = _seconds(3_600.0, most=30 * _DAY)
-    tcp_half_closed_seconds: float = _seconds(60.0, most=_DAY)
+    tcp_idle_seconds: Seconds = time_field("tcp_idle_timeout", 3_600.0, most=30 * _DAY)
+    tcp_half_closed_seconds: Seconds = time_field("tcp_half_closed_timeout", 60.0, most=_DAY)
 
     # Log
     log_queue_lines: int = _whole(10_000, least=1, most=10_000_000)

@@ -17,11 +17,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.crosschecks import cross_check
+from config.former_times import FormerTimes, renew
 from config.loaded import ConfigFile, LoadedConfig
 from config.omissions import Omissions
 from config.places import missing_places, unfit_files
 from config.positions import Position, Positions
-from config.problems import ConfigError, Problem
+from config.problems import ConfigError, Problem, toml_key
 from config.rejections import Rejection, rejections
 from config.schema import Config, IdentityConfig, ListenerConfig, RouteConfig, UpstreamConfig
 from config.values import Table
@@ -81,11 +82,12 @@ def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConf
     """
     text = content.decode()
     document = tomllib.loads(text)
+    former = renew(document, str(path))
     for table, model in _ENTRIES.items():
         entries = {name: model.model_validate(entry) for name, entry in document.get(table, {}).items()}
         document[table] = entries
     document["route"] = [RouteConfig.model_validate(entry) for entry in document.get("route", ())]
-    config, positions = Config.model_validate(document), Positions(text)
+    config, positions = Config.model_validate(document), Positions(text, former.in_file)
     return LoadedConfig(config, ConfigFile(path, files=files, credentials=_credentials(), positions=positions))
 
 
@@ -102,18 +104,25 @@ def _survey(content: bytes, path: Path) -> Survey:
         document = _parse(content, str(path))
     except ConfigError as error:
         return Survey(None, error.problems)
+    former = renew(document, str(path))
     config, omissions, problems = _understand(document, str(path))
     problems += cross_check(config, str(path), omissions)
-    positions = Positions(content.decode())
+    positions = Positions(content.decode(), former.in_file)
     loaded = LoadedConfig(
         config, ConfigFile(path, omissions=omissions, credentials=_credentials(), positions=positions)
     )
-    problems = [*map(positions.located, problems), *missing_places(loaded)]
+    problems = [*map(positions.located, [*_still_true(former, omissions), *problems]), *missing_places(loaded)]
     loaded, unfit = unfit_files(loaded)
     problems += unfit
     warnings = tuple(problem for problem in problems if not problem.is_error)
     faults = tuple(problem for problem in problems if problem.is_error)
     return Survey(replace(loaded, warnings=warnings, faults=faults), tuple(problems))
+
+
+def _still_true(former: FormerTimes, omissions: Omissions) -> list[Problem]:
+    """What is wrong with former keys, without those whose value is refused anyway."""
+    refused = {former.in_file.get(toml_key(location)) for location in omissions.locations}
+    return [problem for problem in former.problems if problem.key not in refused]
 
 
 def read_file(path: Path) -> bytes:

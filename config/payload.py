@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from config.addresses import Refused
+from config.durations import Hours, Seconds, time_field
 from config.limits import RateConfig, RatePer
 from config.values import Name, Table, WrittenPath
 
@@ -69,12 +70,12 @@ def _parse_suites(suites: tuple[SessionSuite, ...]) -> tuple[SessionSuite, ...]:
 class RingConfig(Table):
     """`[payload.ring.NAME]`: a ring of keys that clients are handed out of band.
 
-    It rotates after `rotate_hours`, or after `quota` tokens of the proxy but not before a 24th of
+    It rotates after `rotate_after`, or after `quota` tokens of the proxy but not before a 24th of
     that time; `overlap` keys before the newest stay valid. `bind`: single tokens are bound to
     method, host and path as streams are.
     """
 
-    rotate_hours: float = Field(default=24.0, ge=0.01, le=87_600.0, strict=True, allow_inf_nan=False)
+    rotate_hours: Hours = time_field("rotate_after", 24.0, least=0.01, most=87_600.0)
     quota: int = Field(default=10_000, ge=1, le=1_000_000_000, strict=True)
     overlap: int = Field(default=3, ge=1, le=100, strict=True)
     bind: bool = Field(default=False, strict=True)
@@ -82,7 +83,7 @@ class RingConfig(Table):
 
 
 class SessionsConfig(Table):
-    """`[payload.sessions]`: clients agree on keys by themselves; `lifetime_hours` is that of a
+    """`[payload.sessions]`: clients agree on keys by themselves; `lifetime` is that of a
     ticket.
 
     `rate`: how many may ask for one, over all hosts. Each costs 0.2 to 3 ms of computation, for any
@@ -93,8 +94,8 @@ class SessionsConfig(Table):
     suites: Annotated[tuple[SessionSuite, ...], Field(min_length=1), AfterValidator(_parse_suites)] = (
         SessionSuite.MLKEM768_X25519,
     )
-    rotate_hours: float = Field(default=24.0, ge=0.01, le=8_760.0, strict=True, allow_inf_nan=False)
-    lifetime_hours: float = Field(default=12.0, ge=0.01, le=720.0, strict=True, allow_inf_nan=False)
+    rotate_hours: Hours = time_field("rotate_after", 24.0, least=0.01, most=8_760.0)
+    lifetime_hours: Hours = time_field("lifetime", 12.0, least=0.01, most=720.0)
     rate: RateConfig = RateConfig(requests_per_second=20.0, burst=200, per=RatePer.CLIENT)
     liboqs_rate: RateConfig = RateConfig(requests_per_second=2.0, burst=20, per=RatePer.CLIENT)
 
@@ -104,13 +105,13 @@ class PayloadConfig(Table):
 
     The key of `[sealing]` seals them, or one that is made in the same directory.
 
-    A token may be `max_age_seconds` old, and `skew_seconds` ahead of our clock; with
+    A token may be `max_age` old, and `clock_skew` ahead of our clock; with
     `refuse_replays` it is taken once within that time.
     """
 
     directory: WrittenPath | None = None
-    max_age_seconds: float = Field(default=60.0, ge=1.0, le=86_400.0, strict=True, allow_inf_nan=False)
-    skew_seconds: float = Field(default=30.0, ge=0.0, le=3_600.0, strict=True, allow_inf_nan=False)
+    max_age_seconds: Seconds = time_field("max_age", 60.0, least=1.0, most=86_400.0)
+    skew_seconds: Seconds = time_field("clock_skew", 30.0, least=0.0, most=3_600.0)
     refuse_replays: bool = Field(default=False, strict=True)
     ring: dict[Name, RingConfig] = Field(default_factory=dict)
     sessions: SessionsConfig | None = None

@@ -36,11 +36,12 @@ class Position:
 class Positions:
     """The keys of one document."""
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(self, text: str = "", former: Mapping[str, str] | None = None) -> None:
         """`text` is TOML that `tomllib` accepts; an empty one stands for a document that has no
-        text.
+        text. `former` tells under which name a key stands there that has a new one by now.
         """
         self._text = text
+        self._former = former or {}
         self._found: Mapping[str, Position] | None = None
 
     def at(self, key: str) -> Position | None:
@@ -60,7 +61,11 @@ class Positions:
         return Position(1, 1)  # in the table that has no header
 
     def located(self, problem: Problem) -> Problem:
-        """A problem of this document with its place."""
+        """A problem of this document with its place, under the name that its key has there."""
+        former = self._former.get(problem.key)
+        if former is not None:
+            new = problem.key.rpartition(".")[2]
+            problem = replace(problem, key=former, allowed=f"{new} in its place: {problem.allowed}")
         place = self.at(problem.key)
         return problem if place is None else replace(problem, line=place.line, column=place.column)
 

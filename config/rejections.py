@@ -10,14 +10,15 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from config.addresses import Refused
+from config.durations import unit_of, written
 from config.omissions import Omissions
 from config.problems import Location, Problem, shown, toml_key
 from config.schema import Config
-from config.values import TAG_PREFIX
+from config.values import TAG_PREFIX, Table
 
 _MISSING = "missing"
 _UNKNOWN = "extra_forbidden"
@@ -134,12 +135,16 @@ def _number(location: Location) -> str | None:
     least, most = _bound(field, "ge"), _bound(field, "le")
     if field is None or least is None or most is None:
         return None
+    unit = unit_of(field)
+    if unit is not None:
+        default = "" if field.default is None else f' (default "{written(field.default * unit)}")'
+        return f'a time in quotes with its unit, from "{written(least * unit)}" to "{written(most * unit)}"{default}'
     kind = "a number" if isinstance(least, float) else "a whole number"
     default = "" if field.is_required() or field.default is None else f" (default {field.default:_})"
-    return f"{kind} from {_written(least)} to {_written(most)}{default}"
+    return f"{kind} from {_digits(least)} to {_digits(most)}{default}"
 
 
-def _written(number: float) -> str:
+def _digits(number: float) -> str:
     """A bound as one writes it in a file: never with an exponent."""
     if isinstance(number, int):
         return f"{number:_}"
@@ -153,8 +158,8 @@ def _bound(field: FieldInfo | None, kind: str) -> float | None:
 
 
 def _fields(location: Location) -> Mapping[str, FieldInfo]:
-    """The fields of the schema's table at a location of the file, of all of its kinds; none where
-    there is no table of fields.
+    """The fields of the schema's table at a location of the file, by their keys and of all of its
+    kinds; none where there is no table of fields.
     """
     annotation: Any = Config
     for part in location:
@@ -174,5 +179,6 @@ def _fields_of(annotation: Any) -> Mapping[str, FieldInfo]:
         for kind in get_args(annotation):
             fields.update(_fields_of(kind))
         return fields
-    is_table = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation.model_fields if is_table else {}
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return {annotation.key_of(name): field for name, field in annotation.model_fields.items()}
+    return {}

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, PlainValidator
 
 from config.addresses import Refused
+from config.durations import Duration, OptionalDuration, Seconds, time_field
 from config.values import ServerName, Table, WrittenPath
 from config.webhook import OptionalWebhook
 
@@ -21,30 +22,8 @@ SEALED: Final = "sealed"
 KEY_ALGORITHMS: Final = ("ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096", "mldsa-65", "mldsa-87")
 """What keys can be made for."""
 
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
-_LONGEST: Final = timedelta(days=36_500)
 _KEY_SPEC: Final = re.compile(r"([a-z0-9-]+)@([A-Za-z0-9][A-Za-z0-9_.-]{0,31})")
 _WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+[^\s@]*")
-
-
-def _parse_duration(value: object) -> timedelta:
-    """Read `90d`, `12h`, `30m`, `45s`, `2w`."""
-    if isinstance(value, timedelta):
-        return value
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    span = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
-    if span is None or span > _LONGEST:
-        raise Refused('a time such as "90d", "12h" or "30m", of a hundred years at most')
-    return span
-
-
-def _parse_optional_duration(value: object) -> timedelta | None:
-    return None if value is None else _parse_duration(value)
-
-
-Duration = Annotated[timedelta, PlainValidator(_parse_duration)]
-OptionalDuration = Annotated[timedelta | None, PlainValidator(_parse_optional_duration)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +93,7 @@ class RotationConfig(Table):
 
     `renew_when_left`: share of the lifetime that is left when a certificate is renewed. `grace`:
     how long a former key is kept, for a rollback. `former`: how many former certificates are
-    remembered. `issue_seconds`: how long an issuer may take for one certificate. `alert_command`
+    remembered. `issue_timeout`: how long an issuer may take for one certificate. `alert_command`
     and `alert_webhook` are the former names of `alerts.command` and `alerts.webhook`.
     """
 
@@ -122,7 +101,7 @@ class RotationConfig(Table):
     renew_when_left: float = Field(default=0.34, ge=0.05, le=0.9, strict=True, allow_inf_nan=False)
     grace: Duration = timedelta(days=1)
     former: int = Field(default=10, ge=1, le=1_000, strict=True)
-    issue_seconds: float = Field(default=600.0, ge=1.0, le=86_400.0, strict=True, allow_inf_nan=False)
+    issue_seconds: Seconds = time_field("issue_timeout", 600.0, least=1.0, most=86_400.0)
     alert_command: tuple[str, ...] = ()
     alert_webhook: OptionalWebhook = None
 

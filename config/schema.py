@@ -15,6 +15,7 @@ from config.admin import AdminConfig
 from config.alerts import AlertRepeatConfig, AlertsConfig
 from config.audit import AuditConfig
 from config.client_certificates import ClientCertificateMode, ClientCertificatesConfig
+from config.durations import Seconds, time_field
 from config.error_pages import ErrorPages
 from config.hsm import HsmConfig, Keys, TokenConfig
 from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
@@ -208,7 +209,7 @@ class Config(Table):
 
     `workers` None is one for each core. `user` and `group` of the workers, None for those of the
     parent. `watch`: whether a change of the file, or of one that it names, reloads by itself.
-    `reload_seconds`: how long the preparation of a reload may take before it is given up.
+    `reload_timeout`: how long the preparation of a reload may take before it is given up.
     `error_pages`: files for the errors that the proxy answers itself, by status.
     """
 
@@ -216,7 +217,7 @@ class Config(Table):
     user: Annotated[str, AfterValidator(_parse_account)] | None = None
     group: Annotated[str, AfterValidator(_parse_account)] | None = None
     watch: bool = Field(default=False, strict=True)
-    reload_seconds: float = Field(default=30.0, ge=0.1, le=3_600.0, strict=True, allow_inf_nan=False)
+    reload_seconds: Seconds = time_field("reload_timeout", 30.0, most=3_600.0)
     listener: dict[Name, ListenerConfig] = Field(default_factory=dict)
     identity: dict[Name, IdentityConfig] = Field(default_factory=dict)
     upstream: dict[Name, UpstreamConfig] = Field(default_factory=dict)

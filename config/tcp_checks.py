@@ -12,7 +12,7 @@ from config.tcp import ListenerProtocol
 from config.upstream import Balance, HashKind, HealthConfig
 
 # Keys that mean nothing without HTTP: written there they are a mistake.
-_HTTP_UPSTREAM_KEYS = ("http", "cookie", "first_byte_seconds", "stall_seconds", "idle_seconds")
+_HTTP_UPSTREAM_FIELDS = ("http", "cookie", "first_byte_seconds", "stall_seconds", "idle_seconds")
 _HTTP_HEALTH_KEYS = ("path", "host", "statuses")
 _HTTP_LISTENER_KEYS = {
     "http": 'no http here: a listener with protocol = "tcp" offers the protocols of alpn',
@@ -100,8 +100,9 @@ class _TcpChecks:
                 yield self._error(("listener", name, "passthrough", server), f"{shown(server)} of an identity", allowed)
 
     def tcp_upstream(self, name: str, upstream: UpstreamConfig) -> Iterator[Problem]:
-        for key in _HTTP_UPSTREAM_KEYS:
-            if key in upstream.model_fields_set:
+        for field in _HTTP_UPSTREAM_FIELDS:
+            if field in upstream.model_fields_set:
+                key = UpstreamConfig.key_of(field)
                 yield self._error(("upstream", name, key), f"{key} of servers for TCP", "this key only for HTTP")
         if upstream.balance is Balance.STICKY_COOKIE:
             allowed = '"least-connections", "round-robin" or "consistent-hash" by "address": there are no cookies'

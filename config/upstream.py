@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from config.addresses import Refused, ServerAddress, parse_exact_name, parse_server
+from config.durations import Seconds, WholeSeconds, time_field
 from config.listener import HttpProtocol
 from config.tcp import Alpn
 from config.values import FilePath, Table
@@ -96,11 +97,6 @@ def _as_table(value: object) -> object:
     return {"address": value} if isinstance(value, str | ServerAddress) else value
 
 
-def _seconds(default: float, *, least: float = 0.1, most: float = 86_400.0) -> float:
-    field: float = Field(default=default, ge=least, le=most, strict=True, allow_inf_nan=False)
-    return field
-
-
 class ServerConfig(Table):
     """One of `upstream.NAME.servers`: where it is, and its share of the requests in proportion to
     the others'.
@@ -121,12 +117,12 @@ class CookieConfig(Table):
 
     secret: FilePath
     name: Annotated[str, AfterValidator(_parse_cookie_name)] | None = None
-    seconds: int = Field(default=86_400, ge=1, le=31_536_000, strict=True)
+    seconds: WholeSeconds = time_field("max_age", 86_400, least=1, most=31_536_000)
     same_site: SameSite = SameSite.LAX
 
 
 class HealthConfig(Table):
-    """`[upstream.NAME.health]`: each server is asked for `path` every `interval_seconds`, give or
+    """`[upstream.NAME.health]`: each server is asked for `path` every `interval`, give or
     take a share of `jitter`.
 
     It is down after `fall` bad answers in a row, and up again after `rise` good ones. `statuses`
@@ -136,9 +132,9 @@ class HealthConfig(Table):
 
     path: Annotated[str, AfterValidator(_parse_check_path)] | None = None
     host: Annotated[str, PlainValidator(parse_exact_name)] | None = None
-    interval_seconds: float = _seconds(5.0)
+    interval_seconds: Seconds = time_field("interval", 5.0, most=86_400.0)
     jitter: float = Field(default=0.2, ge=0.0, le=0.9, strict=True, allow_inf_nan=False)
-    timeout_seconds: float = _seconds(2.0, most=600.0)
+    timeout_seconds: Seconds = time_field("timeout", 2.0, most=600.0)
     rise: int = Field(default=2, ge=1, le=1_000, strict=True)
     fall: int = Field(default=3, ge=1, le=1_000, strict=True)
     statuses: Annotated[tuple[int, int], PlainValidator(_parse_statuses)] = (200, 299)
@@ -151,16 +147,16 @@ class EjectionConfig(Table):
 
     connect_failures: int = Field(default=5, ge=1, le=1_000, strict=True)
     errors: int = Field(default=20, ge=1, le=10_000, strict=True)
-    errors_seconds: float = _seconds(10.0)
-    base_seconds: float = _seconds(10.0)
-    max_seconds: float = _seconds(300.0)
+    errors_seconds: Seconds = time_field("errors_within", 10.0, most=86_400.0)
+    base_seconds: Seconds = time_field("base_time", 10.0, most=86_400.0)
+    max_seconds: Seconds = time_field("max_time", 300.0, most=86_400.0)
     most_percent: int = Field(default=50, ge=0, le=99, strict=True)
 
     @model_validator(mode="after")
     def _times_fit(self) -> Self:
         if self.max_seconds < self.base_seconds:
-            found = f"max_seconds {self.max_seconds} below base_seconds {self.base_seconds}"
-            raise Refused("a max_seconds of at least base_seconds", found=found, about=("base_seconds", "max_seconds"))
+            found = "a max_time below base_time"
+            raise Refused("a max_time of at least base_time", found=found, about=("base_time", "max_time"))
         return self
 
 
@@ -182,7 +178,7 @@ class UpstreamConfig(Table):
     balance: Balance = Balance.LEAST_CONNECTIONS
     hash_on: Annotated[HashSource, PlainValidator(_parse_hash_on)] | None = None
     cookie: CookieConfig | None = None
-    slow_start_seconds: float = _seconds(0.0, least=0.0, most=3_600.0)
+    slow_start_seconds: Seconds = time_field("slow_start", 0.0, least=0.0, most=3_600.0)
     retry_percent: float = Field(default=20.0, ge=0.0, le=100.0, strict=True, allow_inf_nan=False)
     retries_per_second: float = Field(default=10.0, ge=0.0, le=100_000.0, strict=True, allow_inf_nan=False)
     health: HealthConfig | None = None
@@ -195,11 +191,11 @@ class UpstreamConfig(Table):
     send_proxy_protocol: ProxyHeaderVersion | None = None
     connections: int = Field(default=256, ge=1, le=1_000_000, strict=True)
     waiting: int = Field(default=256, ge=0, le=1_000_000, strict=True)
-    connect_seconds: float = _seconds(5.0, most=600.0)
-    first_byte_seconds: float = _seconds(60.0)
-    stall_seconds: float = _seconds(300.0)
-    idle_seconds: float = _seconds(30.0)
-    wait_seconds: float = _seconds(5.0, most=600.0)
+    connect_seconds: Seconds = time_field("connect_timeout", 5.0, most=600.0)
+    first_byte_seconds: Seconds = time_field("first_byte_timeout", 60.0, most=86_400.0)
+    stall_seconds: Seconds = time_field("stall_timeout", 300.0, most=86_400.0)
+    idle_seconds: Seconds = time_field("idle_timeout", 30.0, most=86_400.0)
+    wait_seconds: Seconds = time_field("wait_timeout", 5.0, most=600.0)
 
     @property
     def has_tls(self) -> bool:

@@ -96,6 +96,12 @@ class Table(BaseModel):
         """What an entry of a list is called; None for the texts of `identified_by`, joined."""
         return None
 
+    @classmethod
+    def key_of(cls, name: str) -> str:
+        """What the file calls a field."""
+        alias = cls.model_fields[name].validation_alias
+        return alias if isinstance(alias, str) else name
+
     # ValidationError would otherwise print the input, which may be a key that was pasted in the
     # wrong place.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

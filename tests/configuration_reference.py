@@ -21,6 +21,7 @@ from config.addresses import Bind
 from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificatesConfig
 from config.diff import diff
+from config.durations import unit_of, written
 from config.effects import Difference, Effect, EffectKind, effect_of
 from config.pkcs11_uri import Pkcs11Uri
 from config.plain import PlainConfig
@@ -270,8 +271,6 @@ _UNITS: Final = {
     "per_second": "per second",
     "per_minute": "per minute",
     "bytes": "bytes",
-    "seconds": "seconds",
-    "hours": "hours",
     "percent": "percent",
     "lines": "lines",
 }
@@ -334,7 +333,12 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
 
 def keys_of(model: type[Table]) -> list[str]:
     """The keys of a table that are no tables of their own in the document."""
-    return [name for name, one in model.model_fields.items() if not _is_table(one.annotation)]
+    return [model.key_of(name) for name, one in model.model_fields.items() if not _is_table(one.annotation)]
+
+
+def _fields(model: type[Table]) -> Mapping[str, FieldInfo]:
+    """The fields of a table by their keys."""
+    return {model.key_of(name): one for name, one in model.model_fields.items()}
 
 
 def _is_table(kind: Any) -> bool:
@@ -353,7 +357,7 @@ def kind_of(model: type[Table], name: str) -> str:
     """The type of a key, what it may be, and its unit."""
     if (model, name) in _SPECIAL:
         return _SPECIAL[model, name]
-    one = model.model_fields[name]
+    one = _fields(model)[name]
     text = _kind(one)
     unit = next((unit for end, unit in _UNITS.items() if re.search(rf"(^|_){end}$", name)), "")
     return f"{text} {unit}" if unit and text[0] in "in" else text
@@ -363,6 +367,11 @@ def _kind(one: FieldInfo) -> str:
     parts = list(parts_of(one.annotation))
     metadata = [*one.metadata, *(part for kind in parts if get_origin(kind) is Annotated for part in kind.__metadata__)]
     types = [part for part in parts if isinstance(part, type)]
+    unit = unit_of(one)
+    if unit is not None:
+        least: Any = next(bound.ge for bound in metadata if isinstance(bound, Ge))
+        most: Any = next(bound.le for bound in metadata if isinstance(bound, Le))
+        return f'time, `"{written(least * unit)}"` to `"{written(most * unit)}"`'
     is_list = any(get_origin(part) is tuple for part in parts)
     text = _leaf(types, metadata, parts)
     return f"list: {text}" if is_list else text
@@ -396,11 +405,14 @@ def default_of(model: type[Table], name: str) -> str:
     """The value if the key is missing."""
     if (model, name) == (Config, "workers"):
         return '`"auto"`'
-    default = model.model_fields[name].default
-    if model.model_fields[name].default_factory is dict:
+    one = _fields(model)[name]
+    default, unit = one.default, unit_of(one)
+    if one.default_factory is dict:
         return "`{}`"
     if default is PydanticUndefined:
-        return "required" if model.model_fields[name].is_required() else "`{}`"
+        return "required" if one.is_required() else "`{}`"
+    if unit is not None and default is not None:
+        default *= unit
     return "not set" if default is None else f"`{_written(default)}`"
 
 
@@ -414,9 +426,7 @@ def _written(value: object) -> str:
         case int() | float():
             return f"{value:_}"
         case timedelta():
-            units = {"d": 86_400, "h": 3_600, "s": 1}
-            unit = next(one for one, size in units.items() if value.total_seconds() % size == 0)
-            return f'"{value.total_seconds() / units[unit]:.0f}{unit}"'
+            return f'"{written(value)}"'
         case tuple():
             return f"[{', '.join(map(_written, value))}]"
         case dict():
@@ -585,8 +595,8 @@ def _table(section: Section, keys: list[str]) -> Iterator[str]:
     for key in keys:
         yield _row(section.model, key, key, (*section.place, key))
         for inline in INLINE:
-            if inline in parts_of(section.model.model_fields[key].annotation):
-                yield from (_row(inline, name, f"{key}.{name}", (*section.place, key)) for name in inline.model_fields)
+            if inline in parts_of(_fields(section.model)[key].annotation):
+                yield from (_row(inline, name, f"{key}.{name}", (*section.place, key)) for name in _fields(inline))
     yield ""
     for key in keys:
         yield from ends_of(key, (*section.place, key))

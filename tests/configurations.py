@@ -39,9 +39,9 @@ def listener(name: str, **settings: object) -> str:
     return "\n".join([f"[listener.{name}]", *lines, ""])
 
 
-def limits(values: Mapping[str, float]) -> str:
+def limits(values: Mapping[str, float | str]) -> str:
     """The `[limits]` table."""
-    return "\n".join(["[limits]", *(f"{name} = {value}" for name, value in values.items()), ""])
+    return "\n".join(["[limits]", *(f"{name} = {json.dumps(value)}" for name, value in values.items()), ""])
 
 
 @dataclass(frozen=True, slots=True)

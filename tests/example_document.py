@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 import config
 from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificatesConfig
@@ -47,6 +45,7 @@ from config.schema import (
     TokenConfig,
     UpstreamConfig,
 )
+from config.values import Table
 
 PLACE = Path(config.__file__).parent
 EXAMPLE = PLACE / "example.toml"
@@ -57,7 +56,7 @@ def all_keys() -> dict[str, Any]:
     return tomllib.loads(re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text()))
 
 
-def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[str, Any]]:
+def tables(document: Mapping[str, Any], model: type[Table]) -> list[Mapping[str, Any]]:
     """The tables of one kind in a document, which need not have any."""
 
     def of(name: str) -> list[Mapping[str, Any]]:
@@ -70,7 +69,7 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         return [parent[name] for parent in parents if name in parent]
 
     credentials = [entry for identity in of("identity") for entry in identity.get("credential", [])]
-    kinds: dict[type[BaseModel], list[Mapping[str, Any]]] = {
+    kinds: dict[type[Table], list[Mapping[str, Any]]] = {
         ListenerConfig: of("listener"),
         ListenerLimitsConfig: inside(of("listener"), "limits"),
         IdentityConfig: of("identity"),
@@ -114,7 +113,7 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
     return kinds[model]
 
 
-MODELS: list[type[BaseModel]] = [
+MODELS: list[type[Table]] = [
     ListenerConfig,
     ListenerLimitsConfig,
     IdentityConfig,

@@ -221,9 +221,9 @@ EXAMPLES = (
         "worker 1 (process 4242) ended with status -11; another one is started",
     ),
     Example(
-        workers.WorkerFailed(1, "it was not ready in time (reload_seconds)"),
-        {"event": "worker_failed", "slot": 1, "detail": "it was not ready in time (reload_seconds)"},
-        "worker 1 could not be started: it was not ready in time (reload_seconds)",
+        workers.WorkerFailed(1, "it was not ready in time (reload_timeout)"),
+        {"event": "worker_failed", "slot": 1, "detail": "it was not ready in time (reload_timeout)"},
+        "worker 1 could not be started: it was not ready in time (reload_timeout)",
     ),
     Example(
         workers.WorkerRefused(**_WORKER, detail="MemoryError"),

@@ -23,11 +23,11 @@ RINGS = """
 [payload]
 directory = "{directory}"
 [payload.ring.chat]
-rotate_hours = 1.0
+rotate_after = "1h"
 quota = 100
 overlap = 1
 [payload.sessions]
-rotate_hours = 2.0
+rotate_after = "2h"
 """
 REST = """
 [upstream.chat]

@@ -199,7 +199,7 @@ def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[P
             check=False,
         )
     except subprocess.TimeoutExpired:
-        said = f"a PKCS#11 module that did not answer within {seconds:g} s (reload_seconds)"
+        said = f"a PKCS#11 module that did not answer within {seconds:g} s (reload_timeout)"
     else:
         if done.returncode == 0:
             return tuple(Problem.from_json(one) for one in json.loads(done.stdout))

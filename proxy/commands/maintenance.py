@@ -104,7 +104,7 @@ def on(
     the command returns.
 
     Requests under way finish. WebSockets get a close frame (1012), spread over
-    limits.drain_seconds. It stays so over reloads and restarts until
+    limits.drain_timeout. It stays so over reloads and restarts until
     `plexigate maintenance off`. A second `on` replaces page, time and networks.
     """
     query = {"route": route, "allow": ",".join(allow or []), "page": "html"}

@@ -81,7 +81,7 @@ def drain(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0, help="How long its WebSockets may stay open. Default: limits.drain_seconds.", show_default=False
+            min=0, help="How long its WebSockets may stay open. Default: limits.drain_timeout.", show_default=False
         ),
     ] = None,
     config: ConfigOption = None,

@@ -54,7 +54,7 @@ def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
         The running proxy starts the new program with the arguments of its own start
         and hands over its sockets. The new version reads the configuration, starts
         its workers and serves. The old workers finish their connections within
-        limits.drain_seconds. If the new version is not ready in time or fails in its
+        limits.drain_timeout. If the new version is not ready in time or fails in its
         first seconds, the old one goes on serving.
 
         Only the user of the proxy and root may ask. A proxy that runs as root starts

@@ -16,7 +16,7 @@ from proxy.tls.libssl import InterpreterUnsuitable
 _CONFIGURATION: Final = Judge("configuration")
 _SERVED: Final = Judge("served configuration")
 _RELOAD: Final = "plexigate reload --dry-run shows what changes; plexigate reload brings it into service."
-# More than a reload may take by default (reload_seconds), less than all checks together.
+# More than a reload may take by default (reload_timeout), less than all checks together.
 _SECONDS: Final = 40.0
 
 Check = Callable[[Path], Sequence[Problem]]

@@ -19,7 +19,7 @@ class EjectionPolicy:
     connect_failures: int
     """In a row: the server is not there."""
     errors: int
-    """Within `errors_seconds`: it is there, and does not do its work."""
+    """Within `errors_within`: it is there, and does not do its work."""
     errors_seconds: float
     base_seconds: float
     max_seconds: float

@@ -144,7 +144,7 @@ host = "localhost"
 path = "/up"
 upstream = "up"
 [limits]
-keep_alive_seconds = 600.0
+keep_alive_timeout = "10m"
 # all of its clients have one address
 connections_per_address = 20_000
 handshakes_per_second_per_address = 1_000_000.0

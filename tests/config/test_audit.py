@@ -32,7 +32,7 @@ def test_checkpoints_are_signed_by_a_key_in_a_file_or_a_token(written: str, key:
         {"checkpoint_key": "audit.key"},
         {"file": "a", "checkpoint_key": 7},
         {"file": "a", "checkpoint_lines": 0},
-        {"file": "a", "totals_seconds": 0.0},
+        {"file": "a", "totals_interval": "0s"},
         {"file": "a", "rotate_bytes": -1},
         {"file": "a", "queue_lines": 0},
     ],

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -106,6 +107,8 @@ def another(value: Any, kind: object = None) -> object:
             return members[(members.index(value) + 1) % len(members)]
         case int() | float():
             return value + 1
+        case timedelta():
+            return value + timedelta(milliseconds=1)
         case dict():
             return {} if value else {"other.test": "other"}
         case tuple():
@@ -115,7 +118,7 @@ def another(value: Any, kind: object = None) -> object:
 
 
 FIELDS = [
-    ((*way, name), getattr(table, name), field.annotation)
+    ((*way, name), type(table).key_of(name), getattr(table, name), field.annotation)
     for way, table in tables_in(COMPLETE)
     for name, field in type(table).model_fields.items()
     if not isinstance(getattr(table, name), Table)
@@ -132,15 +135,17 @@ def test_the_walk_below_meets_every_table_of_the_schema() -> None:
     assert {type(table) for _, table in tables_in(COMPLETE)} == models(Config)
 
 
-@pytest.mark.parametrize(("way", "value", "kind"), FIELDS, ids=[".".join(map(str, way)) for way, _, _ in FIELDS])
-def test_a_change_of_any_field_of_any_table_is_reported(way: tuple[Step, ...], value: object, kind: object) -> None:
+@pytest.mark.parametrize(("way", "key", "value", "kind"), FIELDS, ids=[".".join(map(str, way)) for way, *_ in FIELDS])
+def test_a_change_of_any_field_of_any_table_is_reported(
+    way: tuple[Step, ...], key: str, value: object, kind: object
+) -> None:
     changes = diff(COMPLETE, replaced(COMPLETE, way, another(value, kind)))
     assert changes
-    assert all(change.key.startswith(str(way[0])) for change in changes)
+    assert all(change.key.startswith(str(way[0]) if way[1:] else key) for change in changes)
     assert all(change.old != change.new and change.effect for change in changes)
     assert len({change.key for change in changes}) == len(changes)
     if len(way) == 3 and isinstance(way[1], str):
-        assert changes[0].key.startswith(".".join(map(str, way)))
+        assert changes[0].key.startswith(".".join([*map(str, way[:-1]), key]))
 
 
 def test_nothing_changes() -> None:

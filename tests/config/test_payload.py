@@ -11,9 +11,8 @@ from config.schema import RouteConfig
 
 
 def test_defaults_are_those_that_the_documents_promise() -> None:
-    assert PayloadConfig() == PayloadConfig(
-        directory=None, max_age_seconds=60.0, skew_seconds=30.0, refuse_replays=False
-    )
+    table = {"max_age": "60s", "clock_skew": "30s", "refuse_replays": False}
+    assert PayloadConfig() == PayloadConfig.model_validate(table)
     assert (RingConfig().rotate_hours, RingConfig().quota, RingConfig().overlap) == (24.0, 10_000, 3)
     assert (RingConfig().bind, RingConfig().envelope) == (False, PayloadEnvelope.NONE)
     assert SessionsConfig().suites == (SessionSuite.MLKEM768_X25519,)
@@ -31,7 +30,7 @@ def test_defaults_are_those_that_the_documents_promise() -> None:
         {"sessions": {"suites": ["MLKEM768-X25519", "MLKEM768-X25519"]}},
         {"sessions": {"suites": ["Kyber768"]}},
         {"sessions": {"rate": {"requests_per_second": 0.0, "burst": 1, "per": "client"}}},
-        {"max_age_seconds": 0.0},
+        {"max_age": "0s"},
     ],
 )
 def test_what_cannot_be_meant_is_refused(table: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
 from config.client_certificates import ClientCertificatesConfig
 from config.crosschecks import cross_check
+from config.durations import unit_of, written
 from config.loader import load
 from config.replies import RedirectConfig, RespondConfig
 from config.rotation import KeySpec
@@ -40,11 +41,12 @@ from config.schema import (
     TokenConfig,
     UpstreamConfig,
 )
+from config.values import Table
 from tests.example_document import EXAMPLE, MODELS, PLACE, all_keys, tables
 from tests.plexichat_settings import plexichat_settings
 
 # Keys that another one has replaced: the file shows them commented out, and they may not stand beside it.
-FORMER: list[tuple[type[BaseModel], str]] = [
+FORMER: list[tuple[type[Table], str]] = [
     (RotationConfig, "alert_command"),
     (RotationConfig, "alert_webhook"),
     (AcmeConfig, "http_bind"),
@@ -52,7 +54,7 @@ FORMER: list[tuple[type[BaseModel], str]] = [
 ]
 
 # Tables within a table, which are looked at by themselves.
-INNER: list[type[BaseModel]] = [
+INNER: list[type[Table]] = [
     AcmeIssuerConfig,
     IssuedCredentialConfig,
     CredentialConfig,
@@ -76,7 +78,7 @@ INNER: list[type[BaseModel]] = [
     AdminPageConfig,
 ]
 # Tables that are commented out as a whole: they need a device, or clients that have keys.
-OPTIONAL: list[type[BaseModel]] = [
+OPTIONAL: list[type[Table]] = [
     HsmConfig,
     TokenConfig,
     RingConfig,
@@ -105,7 +107,7 @@ FIELDS = [
 
 def test_all_tables_of_the_schema_are_looked_at() -> None:
     assert len(Config.model_fields) - len(TOP_LEVEL_KEYS) == len(MODELS) - len(INNER)
-    assert set(all_keys()) == set(Config.model_fields)
+    assert set(all_keys()) == {Config.key_of(name) for name in Config.model_fields}
 
 
 @pytest.mark.parametrize("name", ["example.toml", "plexichat.toml"])
@@ -125,8 +127,8 @@ def test_the_keys_that_are_commented_out_are_valid_too() -> None:
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS)
-def test_example_has_every_key(model: type[BaseModel], name: str) -> None:
-    assert any(name in table for table in tables(all_keys(), model))
+def test_example_has_every_key(model: type[Table], name: str) -> None:
+    assert any(model.key_of(name) in table for table in tables(all_keys(), model))
 
 
 def as_written(value: object) -> object:
@@ -135,9 +137,7 @@ def as_written(value: object) -> object:
         case tuple():
             return list(value)
         case timedelta():
-            units = {"d": 86_400, "h": 3_600, "s": 1}
-            unit = next(one for one, size in units.items() if value.total_seconds() % size == 0)
-            return f"{value.total_seconds() / units[unit]:.0f}{unit}"
+            return written(value)
         case KeySpec():
             return str(value)
         case _:
@@ -145,10 +145,13 @@ def as_written(value: object) -> object:
 
 
 @pytest.mark.parametrize(("model", "name"), FIELDS)
-def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
-    default = model.model_fields[name].default
+def test_example_has_every_default(model: type[Table], name: str) -> None:
+    field, key = model.model_fields[name], model.key_of(name)
+    default, unit = field.default, unit_of(field)
+    if unit is not None and default is not None:
+        default *= unit
     document = all_keys() if model in OPTIONAL else tomllib.loads(EXAMPLE.read_text())
-    active = [table[name] for table in tables(document, model) if name in table]
+    active = [table[key] for table in tables(document, model) if key in table]
     if default is None:
         shown = {
             (IdentityConfig, "certificate"),
@@ -161,7 +164,7 @@ def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
             (RouteConfig, "upstream"),
             (PayloadConfig, "sessions"),
         }
-        said_by_a_word: dict[tuple[type[BaseModel], str], list[object]] = {(Config, "workers"): ["auto"]}
+        said_by_a_word: dict[tuple[type[Table], str], list[object]] = {(Config, "workers"): ["auto"]}
         if (model, name) not in shown and model not in OPTIONAL:
             assert active == said_by_a_word.get((model, name), [])  # no default: the key is commented out
     elif isinstance(default, BaseModel):
@@ -181,7 +184,7 @@ def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
 def test_every_limit_has_a_reason(name: str) -> None:
     lines = EXAMPLE.read_text().splitlines()
     mark = "# " if LimitsConfig.model_fields[name].default is None else ""
-    line = next(index for index, line in enumerate(lines) if line.startswith(f"{mark}{name} = "))
+    line = next(index for index, line in enumerate(lines) if line.startswith(f"{mark}{LimitsConfig.key_of(name)} = "))
     line -= bool(mark)
     while " = " in lines[line] and not lines[line].startswith("#"):
         line -= 1

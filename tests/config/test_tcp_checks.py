@@ -95,10 +95,10 @@ def test_what_fits_is_no_problem(tables: dict[str, Any]) -> None:
             ['listener.irc.passthrough."irc.test": "irc.test" of an identity'],
         ),
         (
-            {"upstream": {"irc": {**TCP, "http": "h2", "first_byte_seconds": 1.0}}},
+            {"upstream": {"irc": {**TCP, "http": "h2", "first_byte_timeout": "1s"}}},
             [
                 "upstream.irc.http: http of servers for TCP",
-                "upstream.irc.first_byte_seconds: first_byte_seconds of servers for TCP",
+                "upstream.irc.first_byte_timeout: first_byte_timeout of servers for TCP",
             ],
         ),
         (

@@ -9,26 +9,26 @@ import pytest
 from tests.hostile.recorder import Recorder
 from tests.hostile.scene import DOORS, TRUSTING, Proxy, Scene, proxy, write_certificates
 
-HURRIED = {
-    "handshake_seconds": 0.3,
-    "head_seconds": 0.3,
-    "keep_alive_seconds": 0.3,
-    "body_idle_seconds": 0.3,
-    "write_idle_seconds": 0.3,
-    "websocket_idle_seconds": 0.3,
-    "websocket_close_seconds": 0.3,
-    "linger_seconds": 0.2,
+HURRIED: dict[str, float | str] = {
+    "handshake_timeout": "300ms",
+    "head_timeout": "300ms",
+    "keep_alive_timeout": "300ms",
+    "body_idle_timeout": "300ms",
+    "write_idle_timeout": "300ms",
+    "websocket_idle_timeout": "300ms",
+    "websocket_close_timeout": "300ms",
+    "linger_timeout": "200ms",
 }
 """Every time as short as it can be tested: the deadlines are looked at four times a second."""
 
-HURRIED_UPSTREAM = {"first_byte_seconds": 1.0, "stall_seconds": 1.0, "idle_seconds": 0.3}
+HURRIED_UPSTREAM: dict[str, float | str] = {"first_byte_timeout": "1s", "stall_timeout": "1s", "idle_timeout": "300ms"}
 """Longer than a client may take for its body, so that it is clear who was late."""
 
 TERSE = {"log_queue_lines": 100, "response_buffer_total_bytes": 4_194_304}
 """What is measured of its memory is no lines that wait for the disk, and little that waits for slow readers."""
 
-NARROW = {
-    "write_idle_seconds": 0.3,
+NARROW: dict[str, float | str] = {
+    "write_idle_timeout": "300ms",
     "connections_per_address": 8,
     "handshakes_in_flight": 6,
     "handshakes_per_address": 4,
@@ -86,7 +86,11 @@ def hurried_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
 @pytest.fixture(scope="session")
 def brisk_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
     """A proxy that waits longer for requests than for settings, so that it is clear what was late."""
-    times = {"http2_settings_seconds": 0.5, "keep_alive_seconds": 1.5, "head_seconds": 1.0}
+    times: dict[str, float | str] = {
+        "http2_settings_timeout": "500ms",
+        "keep_alive_timeout": "1500ms",
+        "head_timeout": "1s",
+    }
     with proxy(trusted, ports, times, {}) as running:
         yield running
 
@@ -94,7 +98,7 @@ def brisk_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
 @pytest.fixture(scope="session")
 def narrow_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
     """A proxy with small limits on numbers and sizes."""
-    with proxy(trusted, ports, NARROW, {"connections": 2, "waiting": 2, "wait_seconds": 0.3}) as running:
+    with proxy(trusted, ports, NARROW, {"connections": 2, "waiting": 2, "wait_timeout": "300ms"}) as running:
         yield running
 
 

@@ -249,14 +249,14 @@ class Proxy:
 
 @contextmanager
 def proxy(
-    trusted: Path, ports: Mapping[str, int], limits: Mapping[str, float], upstream: Mapping[str, float]
+    trusted: Path, ports: Mapping[str, int], limits: Mapping[str, float | str], upstream: Mapping[str, float | str]
 ) -> Iterator[Proxy]:
     """Run a proxy with these limits and settings of the upstream `chat`; `ports` are those of the doors and the impostor."""
     directory = trusted.parent
     text = _CONFIGURATION.format(
         **ports,
-        limits="\n".join(f"{name} = {value}" for name, value in limits.items()),
-        upstream="\n".join(f"{name} = {value}" for name, value in upstream.items()),
+        limits="\n".join(f"{name} = {json.dumps(value)}" for name, value in limits.items()),
+        upstream="\n".join(f"{name} = {json.dumps(value)}" for name, value in upstream.items()),
     )
     for identity, names in NAMES.items():
         text += f'[identity.{identity}]\nnames = {json.dumps(names)}\ncertificate = "{identity}.pem"\nkey = "{identity}.key"\n'

@@ -166,7 +166,7 @@ def test_connections_that_stay_where_they_are_end(brisk: Scene) -> None:
 
 @cases({"preface": h2.PREFACE, "settings": h2.HELLO})
 def test_connections_that_get_no_further_cost_little(scene: Scene, case: bytes) -> None:
-    """Each of 300 has its fixed allowance; `http2_settings_seconds` ends them."""
+    """Each of 300 has its fixed allowance; `http2_settings_timeout` ends them."""
     count = 300
     with bystanders(scene) as them, ExitStack() as stack:
         scene.proxy.forget_peak()

@@ -209,11 +209,11 @@ class TestCheck:
         assert found["identity.localhost.key"].endswith("which is not in the token, or not as a private key")
 
     def test_module_that_hangs_is_left(self, hsm_site: HsmSite) -> None:
-        configuration = hsm_site.write(text_of(hsm_site), top="reload_seconds = 5.0\n")
+        configuration = hsm_site.write(text_of(hsm_site), top='reload_timeout = "5s"\n')
         with hsm_site.hsm.shim.token("plexi").hanging("C_FindObjects"):
             status, found = self.check(hsm_site, configuration)
         assert status == 1
-        assert found == {"hsm.module": "a PKCS#11 module that did not answer within 5 s (reload_seconds)"}
+        assert found == {"hsm.module": "a PKCS#11 module that did not answer within 5 s (reload_timeout)"}
 
     def test_a_start_that_fails_says_the_same(self, hsm_site: HsmSite) -> None:
         configuration = hsm_site.write(text_of(hsm_site))

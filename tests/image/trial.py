@@ -17,7 +17,7 @@ HYBRID = "X25519MLKEM768"
 USER = 999
 START_SECONDS = 60.0
 STOP_SECONDS = 45
-"""Longer than limits.drain_seconds."""
+"""Longer than limits.drain_timeout."""
 BILL = "/usr/share/doc/plexigate/sbom.cdx.json"
 _CONFIGURATION = """\
 workers = 2

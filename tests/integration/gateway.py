@@ -186,7 +186,7 @@ def gateway(
     trust: Trust,
     upstream: ScriptedServer | str,
     listeners: str = LISTENERS,
-    limit: Mapping[str, float] | None = None,
+    limit: Mapping[str, float | str] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
     """Run a proxy in front of an upstream, or of what is at a URL."""

@@ -1,5 +1,6 @@
 """A proxy whose limits a test reaches, and the counts that it has when it ends."""
 
+import json
 import socket
 import ssl
 from collections.abc import Iterator
@@ -20,10 +21,10 @@ SILENCE_SECONDS = 0.3
 """Over loopback: who has got nothing for so long waits, and is not refused."""
 
 
-def listener(name: str, settings: str = "", /, **limits: float) -> str:
+def listener(name: str, settings: str = "", /, **limits: float | str) -> str:
     """A listener with limits of its own."""
     lines = [f"[listener.{name}]", 'bind = "127.0.0.1:0"', settings, f"[listener.{name}.limits]"]
-    return "\n".join([*lines, *(f"{limit} = {value}" for limit, value in limits.items()), ""])
+    return "\n".join([*lines, *(f"{limit} = {json.dumps(value)}" for limit, value in limits.items()), ""])
 
 
 @dataclass

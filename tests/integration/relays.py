@@ -17,7 +17,7 @@ NAMES = ("irc.test", "*.rooms.test")
 ENDS = ("tcp_closed", "passthrough_closed")
 
 
-def configured(directory: Path, certificate: CertificateFiles, tables: str, limit: Mapping[str, float]) -> Path:
+def configured(directory: Path, certificate: CertificateFiles, tables: str, limit: Mapping[str, float | str]) -> Path:
     """Write a configuration with one identity, which has `NAMES`."""
     path = directory / f"relays-{len(list(directory.glob('relays-*.toml')))}.toml"
     text = process(path.with_suffix(".sock")) + tables + identity("irc", NAMES, certificate) + limits(limit)
@@ -31,7 +31,7 @@ def relaying(
     authority: Authority,
     certificate: CertificateFiles,
     tables: str,
-    **limit: float,
+    **limit: float | str,
 ) -> Iterator[Site]:
     """Run it."""
     with serving(configured(directory, certificate, tables, limit), authority) as site:

@@ -54,7 +54,9 @@ def site(
         tables = tables.replace("[upstream.irc]", f"{passed}\n[upstream.irc]")
         tables += f"[listener.irc.limits]\nconnections = {CONNECTIONS}\n"
         directory = tmp_path_factory.mktemp("attack")
-        with relaying(directory, authority, certificate, tables, write_idle_seconds=1.5, drain_seconds=4.0) as running:
+        with relaying(
+            directory, authority, certificate, tables, write_idle_timeout="1500ms", drain_timeout="4s"
+        ) as running:
             yield running
 
 
@@ -150,7 +152,7 @@ def test_reload_keeps_connections_and_ends_those_that_it_forbids(site: Site) -> 
     with connected(site) as client:
         client.sendall(b"a")
         assert client.recv(1) == b"a"
-        site.configuration.write_text(text.replace("write_idle_seconds = 1.5", "write_idle_seconds = 2.0"))
+        site.configuration.write_text(text.replace('write_idle_timeout = "1500ms"', 'write_idle_timeout = "2s"'))
         os.kill(site.pid, signal.SIGHUP)
         site.program.wait_for(lambda output: next((one for one in output if '"event": "reloaded"' in one), None))
         client.sendall(b"b")
@@ -171,7 +173,7 @@ def test_drain_of_the_process_tells_clients_first(
 ) -> None:
     with scripted(flood) as server:
         tables = tcp_listener(server.url.replace("http:", "tcp:"))
-        with relaying(tmp_path, authority, certificate, tables, drain_seconds=2.0) as site:
+        with relaying(tmp_path, authority, certificate, tables, drain_timeout="2s") as site:
             client = connected(site)
             client.sendall(b"a")
             assert client.recv(1) == b"a"

@@ -25,7 +25,7 @@ GET = f"GET / HTTP/1.1\r\nHost: {BOTS}\r\n\r\n".encode()
 @pytest.fixture
 def proxy(tmp_path: Path, authority: Authority) -> Iterator[Asking]:
     (tmp_path / "clients").mkdir()
-    with asking(tmp_path, authority, Clients.make(tmp_path / "clients"), "limits.drain_seconds = 1.0\n") as running:
+    with asking(tmp_path, authority, Clients.make(tmp_path / "clients"), 'limits.drain_timeout = "1s"\n') as running:
         yield running
 
 

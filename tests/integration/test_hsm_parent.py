@@ -32,7 +32,7 @@ from tests.integration.stage import workers_of
 
 WRONG = "0000-wrong-pin"
 NO_HANDSHAKE = (ssl.SSLError, ConnectionError)
-QUICK = "reload_seconds = 3.0\n"
+QUICK = 'reload_timeout = "3s"\n'
 
 
 def written(

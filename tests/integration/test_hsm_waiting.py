@@ -175,7 +175,7 @@ def test_clients_that_leave_take_no_signature_from_those_that_wait(hsm_site: Hsm
 
 
 def test_process_ends_in_its_time_with_sixteen_hung_signatures(hsm_site: HsmSite) -> None:
-    further = limits({"drain_seconds": DRAIN_SECONDS})
+    further = limits({"drain_timeout": f"{DRAIN_SECONDS:.0f}s"})
     with scene(hsm_site, further=further, sessions={"plexi": 19, "spare": 19}) as one:
         context = one.client()
         with one.plexi.hanging(*SIGNATURES), one.spare.hanging(*SIGNATURES):

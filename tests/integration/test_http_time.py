@@ -16,11 +16,11 @@ pytestmark = pytest.mark.paced
 
 LIMITS = """
 [limits]
-head_seconds = 0.4
-body_idle_seconds = 0.4
-keep_alive_seconds = 0.4
-write_idle_seconds = 0.4
-linger_seconds = 0.3
+head_timeout = "400ms"
+body_idle_timeout = "400ms"
+keep_alive_timeout = "400ms"
+write_idle_timeout = "400ms"
+linger_timeout = "300ms"
 """
 
 

@@ -51,7 +51,7 @@ CONFIGURATION: Final = (
     + listener("few_each", connections_per_address=2)
     + listener("few_at_once", handshakes_in_flight=2)
     + listener("rarely", handshakes_per_second_per_address=0.001, handshake_burst_per_address=2)
-    + listener("impatient", handshake_seconds=0.3)
+    + listener("impatient", handshake_timeout="300ms")
     + listener("strict", 'pq = "require"')
     + listener("high", 'level = "high"')
     + listener(
@@ -73,9 +73,9 @@ head_bytes = 1_024
 header_bytes = 512
 target_bytes = 64
 body_bytes = 100
-head_seconds = 0.3
-body_idle_seconds = 0.5
-write_idle_seconds = 0.5
+head_timeout = "300ms"
+body_idle_timeout = "500ms"
+write_idle_timeout = "500ms"
 {HIGH_RATE}
 [payload]
 directory = "rings"

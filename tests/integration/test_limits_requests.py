@@ -195,8 +195,8 @@ head_bytes = 1_024
 header_bytes = 512
 target_bytes = 64
 body_bytes = 100
-head_seconds = 0.3
-body_idle_seconds = 0.3
+head_timeout = "300ms"
+body_idle_timeout = "300ms"
 """
 CHUNKED = ("Transfer-Encoding: chunked",)
 
@@ -227,10 +227,10 @@ def test_request_that_is_over_a_limit(small: Limited, sent: bytes, status: int, 
 
 HURRIED = """
 [limits]
-body_idle_seconds = 0.5
+body_idle_timeout = "500ms"
 body_bytes_per_second = 100_000
-write_idle_seconds = 0.5
-keep_alive_seconds = 0.3
+write_idle_timeout = "500ms"
+keep_alive_timeout = "300ms"
 """
 LONGER = 1.5
 """More than each of those."""

@@ -88,7 +88,7 @@ def test_request_under_way_is_answered_and_idle_connections_are_closed(
     trust: Trust, slow: Slow, slow_server: ScriptedServer, tmp_path: Path, number: int
 ) -> None:
     with (
-        gateway(tmp_path, trust, slow_server, PUBLIC, {"linger_seconds": 0.2}) as running,
+        gateway(tmp_path, trust, slow_server, PUBLIC, {"linger_timeout": "200ms"}) as running,
         running.connect() as busy,
         running.connect() as idle,
     ):
@@ -130,7 +130,7 @@ def test_drain_takes_no_longer_than_its_limit(
     trust: Trust, slow: Slow, slow_server: ScriptedServer, tmp_path: Path
 ) -> None:
     with (
-        gateway(tmp_path, trust, slow_server, PUBLIC, {"drain_seconds": 0.3}) as running,
+        gateway(tmp_path, trust, slow_server, PUBLIC, {"drain_timeout": "300ms"}) as running,
         running.connect() as busy,
     ):
         busy.send(REQUEST % b"/slow")
@@ -166,7 +166,7 @@ async def test_websocket_is_asked_to_come_again(trust: Trust, tmp_path: Path) ->
 
     async with timeout(SECONDS), serve(echo, "127.0.0.1", 0) as server:
         upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        with gateway(tmp_path, trust, upstream, PUBLIC, {"drain_seconds": 0.4}) as running:
+        with gateway(tmp_path, trust, upstream, PUBLIC, {"drain_timeout": "400ms"}) as running:
             sock = running.tcp()
             sock.settimeout(0)
             context = trust.classical.client_context()

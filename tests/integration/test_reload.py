@@ -199,7 +199,7 @@ class TestRefused:
         assert as_json(again(running, "--json"))["ok"]
 
     def test_file_that_hangs(self, running: Scene) -> None:
-        running.top = "reload_seconds = 0.5\n"
+        running.top = 'reload_timeout = "500ms"\n'
         assert reload(running).returncode == 0
         running.path.unlink()
         os.mkfifo(running.path)
@@ -241,7 +241,7 @@ class TestRefused:
             assert responds(peer) == 200
 
     def test_worker_that_hangs(self, running: Scene) -> None:
-        running.top = "reload_seconds = 0.5\n"
+        running.top = 'reload_timeout = "500ms"\n'
         assert reload(running).returncode == 0
         victim = running.worker_pids[0]
         os.kill(victim, signal.SIGSTOP)

@@ -125,7 +125,7 @@ class Half:
     def finish(self) -> bytes:
         """Ask on it, leave, and answer the status line.
 
-        A client that stays would have the worker wait `linger_seconds` for it at the end of the test.
+        A client that stays would have the worker wait `linger_timeout` for it at the end of the test.
         """
         with self._sock:
             return self._asked()

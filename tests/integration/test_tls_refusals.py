@@ -142,7 +142,7 @@ def test_client_that_dawdles_is_left(trust: Trust, echo_server: ScriptedServer, 
     """Silent, or half a hello, or all but its Finished: each has the time of the handshake, and no more."""
     hello = hellos.peer(hellos.client_context("X25519")).answer(b"")
     with gateway(
-        tmp_path, trust, echo_server, listener("standard", default="chat"), {"handshake_seconds": 0.3}
+        tmp_path, trust, echo_server, listener("standard", default="chat"), {"handshake_timeout": "300ms"}
     ) as fast:
         socks = [fast.tcp() for _ in range(3)]
         socks[1].sendall(hello[:100])

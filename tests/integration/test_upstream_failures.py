@@ -13,7 +13,7 @@ from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, Script, answering, scripted, unused_port
 
-SHORT = "connect_seconds = 0.3\nfirst_byte_seconds = 0.4\nstall_seconds = 0.4"
+SHORT = 'connect_timeout = "300ms"\nfirst_byte_seconds = 0.4\nstall_seconds = 0.4'
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def refused(proxy: Site, path: str, status: int, *, most_seconds: float = 5.0) -
 
 
 class TestUnreachable:
-    """502 at once, 504 after `connect_seconds`."""
+    """502 at once, 504 after `connect_timeout`."""
 
     @pytest.mark.parametrize("path", ["/down/x", "/missing/x", "/nameless/x"])
     def test_nobody_is_there(self, proxy: Site, path: str) -> None:
@@ -116,7 +116,7 @@ def silent(part: bytes = b"") -> Script:
 
 
 class TestSilence:
-    """504 after `first_byte_seconds` or, once a byte has come, `stall_seconds`; and a cut where an answer had begun."""
+    """504 after `first_byte_timeout` or, once a byte has come, `stall_timeout`; and a cut where an answer had begun."""
 
     @pytest.mark.parametrize("part", [b"", b"HTTP/1.1 200", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
     def test_server_that_does_not_answer(self, proxy: Site, raw: Path, part: bytes) -> None:

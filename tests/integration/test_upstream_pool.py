@@ -29,7 +29,7 @@ def proxy(directory: Path, authority: Authority, localhost: CertificateFiles) ->
     upstreams = {
         "narrow": Upstream(server, "connections = 1\nwaiting = 1"),
         "hasty": Upstream(server, "connections = 1\nwaiting = 1\nwait_seconds = 0.3"),
-        "short": Upstream(server, "idle_seconds = 0.3"),
+        "short": Upstream(server, 'idle_timeout = "300ms"'),
         "shared": Upstream(server, "connections = 8\nwaiting = 4\nwait_seconds = 60"),
         "three": Upstream(server, "connections = 3\nwaiting = 20"),
     }

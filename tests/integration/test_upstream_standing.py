@@ -108,7 +108,7 @@ class TestEjection:
     def test_burst_of_errors_ejects_and_a_success_between_them_does_not_help(
         self, stage: Stage, three: list[Backend]
     ) -> None:
-        settings = self.SETTINGS.replace("base_seconds = 0.3", "base_seconds = 60.0")
+        settings = self.SETTINGS.replace('base_time = "300ms"', 'base_time = "1m"')
         with stage.proxy([one.url for one in three], settings) as proxy:
             three[0].status = 503
             statuses = ask(proxy, 30)
@@ -119,7 +119,7 @@ class TestEjection:
             assert counts(three)[0] == 0
 
     def test_never_everyone(self, stage: Stage, three: list[Backend]) -> None:
-        settings = self.SETTINGS.replace("base_seconds = 0.3", "base_seconds = 60.0")
+        settings = self.SETTINGS.replace('base_time = "300ms"', 'base_time = "1m"')
         with stage.proxy([one.url for one in three], settings) as proxy:
             for one in three:
                 one.status = 500
@@ -259,7 +259,7 @@ class TestHealth:
 
 
 def test_server_that_comes_back_gets_little_at_first(stage: Stage) -> None:
-    with backends(2) as two, stage.proxy([one.url for one in two], "slow_start_seconds = 3600.0") as proxy:
+    with backends(2) as two, stage.proxy([one.url for one in two], 'slow_start = "1h"') as proxy:
         for is_up in (False, True):
             proxy.call(partial(proxy.upstream("chat").apply_health, two[0].url, is_up=is_up))
         assert proxy.states("chat") == ["slow-start", "up"]
@@ -427,7 +427,7 @@ class TestReload:
             stage.proxy([server.url]) as proxy,
             proxy.session() as session,
         ):
-            for weight in ("", "slow_start_seconds = 5.0"):
+            for weight in ("", 'slow_start = "5s"'):
                 assert session.get(proxy.url("/chat/x")).status_code == 200
                 proxy.reload(stage.configuration([server.url], weight))
             assert session.get(proxy.url("/chat/x")).status_code == 200

@@ -59,7 +59,7 @@ def hasty(
     directory: Path, upstreams: dict[str, Upstream], authority: Authority, localhost: CertificateFiles
 ) -> Iterator[Site]:
     """A proxy that does not wait for long, and takes small messages only."""
-    limits = "websocket_idle_seconds = 1.0\nwebsocket_close_seconds = 0.3\nwebsocket_message_bytes = 1_000"
+    limits = 'websocket_idle_timeout = "1s"\nwebsocket_close_seconds = 0.3\nwebsocket_message_bytes = 1_000'
     with site(directory, authority, localhost, upstreams, f"[limits]\n{limits}\n") as running:
         yield running
 
@@ -124,7 +124,7 @@ class TestRestart:
         self, directory: Path, upstreams: dict[str, Upstream], authority: Authority, localhost: CertificateFiles
     ) -> Iterator[Site]:
         """A proxy that may be ended."""
-        limits = "drain_seconds = 2.0\nwebsocket_close_seconds = 2.0"
+        limits = 'drain_timeout = "2s"\nwebsocket_close_seconds = 2.0'
         with site(directory, authority, localhost, upstreams, f"[limits]\n{limits}\n") as running:
             yield running
 
@@ -188,7 +188,7 @@ def switching(gone: threading.Event | None = None, answer: bytes = b"") -> Scrip
 
 
 class TestSilence:
-    """`websocket_idle_seconds`, and an hour by default."""
+    """`websocket_idle_timeout`, and an hour by default."""
 
     def test_silent_connection_is_closed_with_a_reason(self, hasty: Site, port: int) -> None:
         with scripted(switching(), port), opened(hasty, "/silent") as client:

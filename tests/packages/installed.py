@@ -34,7 +34,7 @@ key = "chat.key"
 host = "localhost"
 respond = {{ status = 200, body = "it works" }}
 [limits]
-drain_seconds = 5.0
+drain_timeout = "5s"
 """
 _SECONDS = 60.0
 

@@ -122,7 +122,7 @@ def _last_day(one: CertificateView) -> date:
 def _tickets(config: Config) -> Assessment:
     hours = config.limits.tls_ticket_rotation_hours
     clause = Clause(
-        _TABLE, "A symmetric data-encryption key encrypts for 2 years at most.", "limits.tls_ticket_rotation_hours"
+        _TABLE, "A symmetric data-encryption key encrypts for 2 years at most.", "limits.rotate_tls_ticket_key_after"
     )
     # config.limits allows a week at most
     return clause.met(f"session tickets get a new key each {hours:g} hours")
@@ -131,14 +131,14 @@ def _tickets(config: Config) -> Assessment:
 def _payload(config: Config, facts: StandardFacts) -> Iterator[Assessment]:
     clause = Clause(_TABLE, "A symmetric data-encryption key encrypts for 2 years at most.", "payload.ring.NAME")
     most = _SYMMETRIC_YEARS * _YEAR * _HOURS
-    remedy = "Set rotate_hours = 24, or another time below two years."
+    remedy = 'Set rotate_after = "1d", or another time below two years.'
     for name, ring in config.payload.ring.items():
         faults = [f"ring {name} rotates each {ring.rotate_hours:g} hours"] if ring.rotate_hours > most else []
         yield clause.judged(faults, f"ring {name} rotates each {ring.rotate_hours:g} hours", remedy)
     sessions = config.payload.sessions
     if sessions is not None:
         yield Clause(
-            _TABLE, "A private static key-agreement key is used for 1 to 2 years.", "payload.sessions.rotate_hours"
+            _TABLE, "A private static key-agreement key is used for 1 to 2 years.", "payload.sessions.rotate_after"
         ).met(f"the keys that clients agree with rotate each {sessions.rotate_hours:g} hours")
     ages = {key: (facts.now - key.created) / _DAY for key in facts.payload_keys() if key.state == "active"}
     observed = Clause(_TABLE, "The same, as observed.", "GET /payload of the running proxy")

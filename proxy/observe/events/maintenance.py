@@ -8,7 +8,7 @@ from proxy.observe.events.event import Event, Level
 @dataclass(frozen=True, slots=True)
 class MaintenanceBegun(Event):
     """`plexigate maintenance on` took a route out of service: its clients get 503, and its
-    WebSockets end within `limits.drain_seconds`."""
+    WebSockets end within `limits.drain_timeout`."""
 
     event = "maintenance_begun"
     level = Level.INFORMATION

@@ -11,7 +11,7 @@ class TcpClosed(Event):
     """A connection of a TCP listener is over.
 
     `reason` and `detail` say why. Many `no_server`: look at the servers by `plexigate status`. Many
-    `idle`: raise `tcp_idle_seconds` above the interval of the clients' pings.
+    `idle`: raise `tcp_idle_timeout` above the interval of the clients' pings.
     """
 
     event = "tcp_closed"

@@ -66,7 +66,7 @@ class UpgradeFailed(Event):
 @dataclass(frozen=True, slots=True)
 class UpgradeLeft(Event):
     """An upgrade succeeded: this process ends, and another one serves. The workers of this process
-    finish their connections within `limits.drain_seconds`."""
+    finish their connections within `limits.drain_timeout`."""
 
     event = "upgrade_left"
     level = Level.INFORMATION

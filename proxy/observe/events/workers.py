@@ -74,7 +74,7 @@ class WorkerDisowned(Event):
 class WorkerFailed(Event):
     """A new worker did not come to serve. The parent tries again, after pauses that grow.
 
-    `detail` has the reason. If it mentions the time, raise `reload_seconds`. If it mentions
+    `detail` has the reason. If it mentions the time, raise `reload_timeout`. If it mentions
     versions, restart the proxy: its files were replaced while it runs.
     """
 

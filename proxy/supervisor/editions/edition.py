@@ -272,7 +272,7 @@ async def reread_edition(
         async with asyncio.timeout(seconds):
             return await in_thread(loop, read)
     except TimeoutError:
-        found = f"a file that could not be read within {seconds:g} s (reload_seconds)"
+        found = f"a file that could not be read within {seconds:g} s (reload_timeout)"
         raise ConfigError(
             [Problem(str(file), "", found, "files that answer: no pipes, no dead network shares")]
         ) from None

@@ -137,7 +137,7 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
         case TimeoutError():
             seconds = edition.loaded.config.reload_seconds
             found = f"a worker that was not ready after {seconds:g} s"
-            allowed = "files and tokens that answer, or a longer reload_seconds"
+            allowed = "files and tokens that answer, or a longer reload_timeout"
             return NotReady([Problem(str(file), "", found, allowed)])
         case OSError():
             found, allowed = f"no room for another process: {error.strerror}", "fewer workers, or higher limits"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
 # How long a token may take to answer before the workers are told of it. It is half of
-# `reload_seconds` if that is less.
+# `reload_timeout` if that is less.
 _FIRST_LOGIN_SECONDS: Final = 10.0
 _FAILING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.PROVED})
 _NOT_SIGNING: Final = _FAILING | {BreakerState.STOPPED}

@@ -237,7 +237,7 @@ class Upgrading:
         await self._crew.adopting.keep()  # the new process begins with what is on disk
 
     async def _hold_editing(self, ends_at: float) -> None:
-        """Wait for a reload, or for the start of a worker. Each takes `reload_seconds` at most."""
+        """Wait for a reload, or for the start of a worker. Each takes `reload_timeout` at most."""
         while True:
             try:
                 async with asyncio.timeout(_LOOK_SECONDS):

@@ -54,4 +54,4 @@ class Restarts:
 
     def report(self, slot: int, error: Exception) -> None:
         """Log why a worker could not be started."""
-        self._tell(WorkerFailed(slot, str(error) or "it was not ready in time (reload_seconds)"))
+        self._tell(WorkerFailed(slot, str(error) or "it was not ready in time (reload_timeout)"))

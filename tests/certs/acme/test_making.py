@@ -81,8 +81,8 @@ def test_others_are_asked_in_order_and_each_ca_is_one_object(site: Site, tmp_pat
     text = (
         issuer("one", "https://localhost:1/dir", fallback=["two", "three"])
         + issuer("two", "https://localhost:2/dir")
-        + issuer("three", "https://localhost:3/dir", challenge="dns-01", hook=["/bin/hook", "-x"], hook_seconds=7.0)
-        + "[rotation]\nissue_seconds = 90.0\n"
+        + issuer("three", "https://localhost:3/dir", challenge="dns-01", hook=["/bin/hook", "-x"], hook_timeout="7s")
+        + "[rotation]\nissue_timeout = '90s'\n"
     )
     made = acme_issuers(
         (given := loaded(site, text)).file,

@@ -29,7 +29,7 @@ def test_route_without_a_key_is_open(site: Site, capabilities: Capabilities) -> 
 
 
 def test_authorization_server_of_a_route(site: Site, capabilities: Capabilities) -> None:
-    keys = 'auth = { upstream = "chat", path = "/verify?x", copy = ["X-User", "X_Mail"], seconds = 2.0 }\n'
+    keys = 'auth = { upstream = "chat", path = "/verify?x", copy = ["X-User", "X_Mail"], timeout = "2s" }\n'
     route = built(site, capabilities, text(site, keys)).routes.match(b"chat.test", b"/")
     assert route is not None
     assert route.payload.auth == AuthRule("chat", b"/verify?x", frozenset({b"x-user", b"x-mail"}), 2.0)

@@ -62,7 +62,7 @@ def two(site: Site) -> str:
 
 def test_unchanged_identities_keep_the_same_contexts(site: Site, capabilities: Capabilities, two: str) -> None:
     first = next_of(site, capabilities, two)
-    second = next_of(site, capabilities, two + limits({"drain_seconds": 7.0}), first)
+    second = next_of(site, capabilities, two + limits({"drain_timeout": "7s"}), first)
     third = next_of(site, capabilities, two, second)
     for later in (second, third):
         for one, other in zip(

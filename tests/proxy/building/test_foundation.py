@@ -15,7 +15,12 @@ from tests.generations import NOW
 def test_begins_with_the_warnings_of_the_file_and_its_limits(site: Site, capabilities: Capabilities) -> None:
     del capabilities
     unused = '[upstream.unused]\nservers = ["http://127.0.0.1:2"]\n'
-    values = {"key_updates_per_minute": 7, "linger_bytes": 8, "linger_seconds": 9.5, "write_idle_seconds": 10.5}
+    values: dict[str, float | str] = {
+        "key_updates_per_minute": 7,
+        "linger_bytes": 8,
+        "linger_timeout": "9500ms",
+        "write_idle_timeout": "10500ms",
+    }
     foundation = Foundation.of(
         load(site.write(MINIMAL_LISTENER + site.identity + MINIMAL_REST + unused + limits(values))),
         Carried(),

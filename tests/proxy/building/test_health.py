@@ -22,9 +22,9 @@ upstream = "chat"
 """
 SETTINGS = """
 host = "ready.internal"
-interval_seconds = 1.5
+interval = "1500ms"
 jitter = 0.25
-timeout_seconds = 2.5
+timeout = "2500ms"
 rise = 4
 fall = 5
 statuses = [200, 404]

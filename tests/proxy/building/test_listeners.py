@@ -105,7 +105,7 @@ def test_limits_and_peers_reach_their_place(site: Site, capabilities: Capabiliti
         "linger_bytes",
     )
     values = {name: 10_000 + number for number, name in enumerate(names)}
-    seconds = {"handshake_seconds": 3.5, "linger_seconds": 4.5, "write_idle_seconds": 5.5}
+    seconds = {"handshake_timeout": "3500ms", "linger_timeout": "4500ms", "write_idle_timeout": "5500ms"}
     generation = built(
         site,
         capabilities,

@@ -26,7 +26,7 @@ ROUTE = {"host": "chat.test", "upstream": "chat"}
 
 def config(*routes: dict[str, object]) -> Config:
     ring = {"bind": True, "envelope": "plexichat"}
-    payload = {"ring": {"chat": ring}, "sessions": {}, "max_age_seconds": 7.0, "skew_seconds": 3.0}
+    payload = {"ring": {"chat": ring}, "sessions": {}, "max_age": "7s", "clock_skew": "3s"}
     return Config.model_validate({"payload": payload, "route": [{**ROUTE, **route} for route in routes]})
 
 

@@ -36,26 +36,33 @@ def test_every_limit_of_http_reaches_its_place(site: Site, capabilities: Capabil
         "http2_control_frames",
     ]
     times = [
-        "keep_alive_seconds",
-        "write_idle_seconds",
-        "head_seconds",
-        "body_idle_seconds",
-        "websocket_idle_seconds",
-        "websocket_close_seconds",
-        "http2_resets_per_second",
-        "http2_control_frames_per_second",
-        "http2_settings_seconds",
+        "keep_alive_timeout",
+        "write_idle_timeout",
+        "head_timeout",
+        "body_idle_timeout",
+        "websocket_idle_timeout",
+        "websocket_close_timeout",
+        "http2_settings_timeout",
     ]
+    rates = ["http2_resets_per_second", "http2_control_frames_per_second"]
     windows = ["http2_stream_window_bytes", "http2_stream_window_most_bytes", "http2_connection_window_bytes"]
     values: dict[str, float] = {name: 1_100 + number for number, name in enumerate(numbers)}
-    values |= {name: 0.5 + number for number, name in enumerate(times)}
+    values |= {name: 0.5 + number for number, name in enumerate(rates)}
+    seconds = {name: 10 + number for number, name in enumerate(times)}
     values |= {name: 100_000 + number for number, name in enumerate(windows)}
     values |= {"early_responses": 999}
-    generation = built(site, capabilities, MINIMAL_LISTENER + site.identity + MINIMAL_REST + limits(values))
+    generation = built(
+        site,
+        capabilities,
+        MINIMAL_LISTENER
+        + site.identity
+        + MINIMAL_REST
+        + limits(values | {name: f"{value}s" for name, value in seconds.items()}),
+    )
     found = _leaves(dataclasses.asdict(generation.limits)) | _leaves(
         dataclasses.asdict(generation.upstreams[0].responses)
     )
-    assert set(values.values()) <= found
+    assert {*values.values(), *seconds.values()} <= found
 
 
 def rate_of(generation: Generation) -> RequestRate | None:

@@ -25,11 +25,11 @@ certificate = "{site.chat.certificate}"
 key = "{site.chat.key}"
 connections = 5
 waiting = 6
-wait_seconds = 1.5
-connect_seconds = 2.5
-first_byte_seconds = 3.5
-stall_seconds = 4.5
-idle_seconds = 5.5
+wait_timeout = "1500ms"
+connect_timeout = "2500ms"
+first_byte_timeout = "3500ms"
+stall_timeout = "4500ms"
+idle_timeout = "5500ms"
 [[route]]
 host = "chat.test"
 upstream = "chat"
@@ -78,19 +78,19 @@ CHOICE = """
 servers = ["http://127.0.0.1:1", { address = "http://127.0.0.1:2", weight = 3 }]
 balance = "consistent-hash"
 hash_on = "header:X-Room"
-slow_start_seconds = 30.0
+slow_start = "30s"
 retry_percent = 12.5
 retries_per_second = 2.5
 [upstream.chat.ejection]
 connect_failures = 2
 errors = 3
-errors_seconds = 4.5
-base_seconds = 5.5
-max_seconds = 6.5
+errors_within = "4500ms"
+base_time = "5500ms"
+max_time = "6500ms"
 most_percent = 77
 [upstream.chat.health]
 path = "/"
-interval_seconds = 4.0
+interval = "4s"
 rise = 5
 [[route]]
 host = "chat.test"

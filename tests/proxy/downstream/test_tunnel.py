@@ -498,7 +498,7 @@ class TestGivingUp:
 
 
 class TestIdle:
-    """`websocket_idle_seconds`."""
+    """`websocket_idle_timeout`."""
 
     def test_silence_for_too_long_closes_both_sides(self) -> None:
         pair = Pair()

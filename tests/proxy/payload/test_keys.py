@@ -8,8 +8,8 @@ from tests.payloads import NOW, ring, secret
 CONFIG = Config.model_validate(
     {
         "payload": {
-            "ring": {"chat": {"rotate_hours": 1.0, "quota": 7, "overlap": 5}},
-            "sessions": {"rotate_hours": 5.0, "lifetime_hours": 12.0, "suites": ["MLKEM768-X25519"]},
+            "ring": {"chat": {"rotate_after": "1h", "quota": 7, "overlap": 5}},
+            "sessions": {"rotate_after": "5h", "lifetime": "12h", "suites": ["MLKEM768-X25519"]},
         }
     }
 )

@@ -25,7 +25,7 @@ def token() -> FakeToken:
 @pytest.fixture
 def scene(tmp_path: Path, token: FakeToken) -> Rotations:
     made = Rotations(tmp_path, homes={"plexi": token})
-    made.follow(configuration("ec-p256@plexi", rotation="issue_seconds = 1.0"))
+    made.follow(configuration("ec-p256@plexi", rotation='issue_timeout = "1s"'))
     return made
 
 

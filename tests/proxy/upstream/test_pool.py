@@ -237,7 +237,7 @@ class TestLending:
 
 
 class TestLimits:
-    """`connections`, `waiting` and `wait_seconds`."""
+    """`connections`, `waiting` and `wait_timeout`."""
 
     def test_requests_beyond_the_connections_wait_in_order(self) -> None:
         with place() as pool:

@@ -12,7 +12,7 @@ _RECEIVE_BYTES: Final = 4_096
 # As over a network: by the size of a segment the kernel decides how much it holds, and with those of the loopback, of 64 KB, it
 # would take megabytes off the proxy's hands for each client.
 _SEGMENT_BYTES: Final = 1_460
-# Below `handshake_seconds`: one that the proxy turns away must not keep the others from being opened.
+# Below `handshake_timeout`: one that the proxy turns away must not keep the others from being opened.
 _STEP_SECONDS: Final = 5.0
 
 

@@ -92,9 +92,9 @@ def test_strength_by_time(algorithm: str, days: float, verdict: Conformity) -> N
 PAYLOAD = """[payload]
 directory = "payload"
 [payload.ring.short]
-rotate_hours = 24.0
+rotate_after = "1d"
 [payload.ring.long]
-rotate_hours = 20000.0
+rotate_after = "20000h"
 [payload.sessions]
 """
 
@@ -107,7 +107,7 @@ def test_symmetric_keys(tmp_path: Path) -> None:
     config = configuration(tmp_path, sealing + PAYLOAD)
     rows = list(sp_800_57(facts(config, payload={"rings": rings})))
     tickets, long, short = of_clause(rows, "A symmetric data-encryption key")
-    assert tickets.where == "limits.tls_ticket_rotation_hours"
+    assert tickets.where == "limits.rotate_tls_ticket_key_after"
     assert {one.found: one.conformity for one in (long, short)} == {
         "ring short rotates each 24 hours": MET,
         "ring long rotates each 20000 hours": NOT_MET,

@@ -13,7 +13,7 @@ class TestDrain:
     """Servers of upstreams, by the operator's word."""
 
     async def test_server_drains_in_all_workers_until_that_is_undone(self, site: Site, tmp_path: Path) -> None:
-        async with running(site, tmp_path, limits({"drain_seconds": 7.0})) as run:
+        async with running(site, tmp_path, limits({"drain_timeout": "7s"})) as run:
             await run.control.drain_server("chat", SERVER, None)
             assert await run.servers() == [{SERVER: "drained"}] * 2
             await run.control.undrain_server("chat", SERVER)

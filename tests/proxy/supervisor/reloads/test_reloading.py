@@ -125,7 +125,7 @@ class TestTogether:
                 await until_seen(lambda: run.fleet.able(2) == [other])
             began = loop.time()
             await run.use(edition_of(site, two_workers(site), 2))
-            assert loop.time() - began < 10, "not the 20 s of reload_seconds"
+            assert loop.time() - began < 10, "not the 20 s of reload_timeout"
             assert run.fleet.workers[1] is other
             assert run.pids[0] != stopped.pid
             assert run.parent.events[-1] == {"event": "worker_given_up", "slot": 0, "pid": stopped.pid}

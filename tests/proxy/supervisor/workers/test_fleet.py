@@ -27,7 +27,7 @@ from tests.hsm.softhsm import SOFTHSM, SoftHsm
 from tests.waiting import until_seen
 
 
-def workers(site: Site, count: int, **values: float) -> str:
+def workers(site: Site, count: int, **values: str) -> str:
     return f"workers = {count}\n" + site.minimal + limits(values)
 
 
@@ -272,7 +272,7 @@ class TestOtherVersion:
 
 class TestReplacement:
     async def test_terminated_one_keeps_its_connections_until_they_end(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 1, drain_seconds=30.0)) as run:
+        async with fleet(site, tmp_path, workers(site, 1, drain_timeout="30s")) as run:
             (before,) = run.fleet.workers
             idle = await run.connect()
             busy = await run.connect()
@@ -389,7 +389,7 @@ class TestTheEnd:
 
     async def test_one_that_is_silent_holds_the_end_up_no_longer_than_told(self, site: Site, tmp_path: Path) -> None:
         patience = WorkerTimeouts(stuck=0.2, goodbye=0.2)
-        async with fleet(site, tmp_path, workers(site, 1, drain_seconds=3_600.0), patience) as run:
+        async with fleet(site, tmp_path, workers(site, 1, drain_timeout="1h"), patience) as run:
             (stopped,) = run.fleet.workers
             os.kill(stopped.pid, signal.SIGSTOP)
             ending = asyncio.get_running_loop().create_task(run.fleet.end())

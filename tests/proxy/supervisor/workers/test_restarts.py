@@ -55,7 +55,7 @@ def test_worker_that_ends_soon_counts_as_a_failure_and_one_that_lived_does_not(r
 
 def test_one_that_was_late_is_told_in_words(restarts: Restarts, told: Told) -> None:
     restarts.failed(0, TimeoutError())
-    assert told[0]["detail"] == "it was not ready in time (reload_seconds)"
+    assert told[0]["detail"] == "it was not ready in time (reload_timeout)"
 
 
 class TestOtherVersion:
