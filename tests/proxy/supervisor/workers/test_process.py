@@ -151,7 +151,6 @@ class TestWhatItSays:
             with pytest.raises(QuestionRefused, match=r"message WorkerFigures\.generation: found nothing"):
                 await worker.ask(UNLIKE())
             await worker.gone.wait()
-            assert worker.exit_status == -signal.SIGKILL
             assert worker.fault == "message WorkerFigures.generation: found nothing; allowed: this field"
 
     async def test_news_of_another_form_are_its_end(self) -> None:
@@ -159,7 +158,6 @@ class TestWhatItSays:
             with pytest.raises(QuestionRefused):
                 await worker._answer("BreakerChanged" * 100, {}, [])
             await worker.gone.wait()
-            assert worker.exit_status == -signal.SIGKILL
             assert worker.fault is not None
             assert worker.fault.startswith("message BreakerChangedBreakerChanged")
             assert len(worker.fault) == 300
