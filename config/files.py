@@ -51,6 +51,16 @@ def named_files(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     )
 
 
+def places_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
+    """Every other place of this configuration: what the process writes, directories, libraries."""
+    others = (PathRole.WRITTEN, PathRole.DIRECTORY, PathRole.LIBRARY)
+    return tuple(
+        NamedFile(loaded.file.key(*location), loaded.file.resolve(path), role is PathRole.DIRECTORY)
+        for location, path, role in _paths(loaded.config, ())
+        if role in others
+    )
+
+
 def _place(loaded: LoadedConfig, path: str, role: PathRole) -> Path | None:
     match role:
         case PathRole.READ | PathRole.DIRECTORY:

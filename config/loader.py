@@ -23,6 +23,7 @@ from config.omissions import Omissions
 from config.places import missing_places, unfit_files
 from config.positions import Position, Positions
 from config.problems import ConfigError, Problem, toml_key
+from config.reading import FileUnfit, read_regular
 from config.rejections import Rejection, rejections
 from config.schema import Config, IdentityConfig, ListenerConfig, RouteConfig, UpstreamConfig
 from config.values import Table
@@ -111,9 +112,10 @@ def _survey(content: bytes, path: Path) -> Survey:
     loaded = LoadedConfig(
         config, ConfigFile(path, omissions=omissions, credentials=_credentials(), positions=positions)
     )
-    problems = [*map(positions.located, [*_still_true(former, omissions), *problems]), *missing_places(loaded)]
     loaded, unfit = unfit_files(loaded)
-    problems += unfit
+    told = {problem.key for problem in unfit}
+    missing = [problem for problem in missing_places(loaded) if problem.key not in told]
+    problems = [*map(positions.located, [*_still_true(former, omissions), *problems]), *missing, *unfit]
     warnings = tuple(problem for problem in problems if not problem.is_error)
     faults = tuple(problem for problem in problems if problem.is_error)
     return Survey(replace(loaded, warnings=warnings, faults=faults), tuple(problems))
@@ -128,8 +130,9 @@ def _still_true(former: FormerTimes, omissions: Omissions) -> list[Problem]:
 def read_file(path: Path) -> bytes:
     """Read a configuration file; raises `ConfigError`."""
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
+        content = read_regular(path, _LARGEST_FILE + 1).content
+    except FileUnfit as error:
+        raise _unreadable(path, f"{error.strerror}", "a regular file") from None
     except OSError as error:
         raise _unreadable(path, f"{error.strerror} when reading it", "a readable TOML file") from None
     if len(content) > _LARGEST_FILE:

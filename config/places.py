@@ -1,30 +1,21 @@
-"""Checks the paths of a configuration in the file system without opening them."""
+"""Checks the paths of a configuration in the file system, before anything is done with them."""
 
-import stat
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from config.files import NamedFile, named_files
+from config.files import NamedFile, named_files, places_of
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem, shown
+from config.reading import FileUnfit, faults
 
-# Special files: opening a pipe waits for its other end, reading a device may never end, or has an
-# effect.
-_UNFIT: Final = {
-    stat.S_IFIFO: "a pipe, which may keep its reader waiting for ever",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
 _NOWHERE: Final = Path("/dev/null/unfit")
 """A path that nothing can ever be at: below a file."""
 
 
 def missing_places(loaded: LoadedConfig) -> list[Problem]:
     """Directories and libraries that must be there; what certificates and keys are is judged by
-    those who read them.
+    those who read them. What does not answer was left out before (`unfit_files`).
     """
     problems = []
     openssl, log, hsm = loaded.config.openssl, loaded.config.log, loaded.config.hsm
@@ -46,28 +37,26 @@ def missing_places(loaded: LoadedConfig) -> list[Problem]:
 
 
 def unfit_files(loaded: LoadedConfig) -> tuple[LoadedConfig, list[Problem]]:
-    """Named files that are not files, and the configuration without them, so that later code does
-    not open them.
+    """Named files that are not files, and places that do not answer; and the configuration without
+    them, so that later code does not open them.
     """
+    files, places = named_files(loaded), places_of(loaded)
+    found = faults([one.path for one in files], [one.path for one in places])
     problems, instead = [], dict(loaded.file.files)
-    for file, kind in _unfit(loaded):
-        problems.append(
-            loaded.file.positions.located(
-                Problem(str(loaded.file.path), file.key, f"{shown(str(file.path))}, which is {kind}", "a regular file")
-            )
-        )
-        instead[file.path] = _NOWHERE
+    for named in (*files, *places):
+        fault = found.get(named.path)
+        if fault is not None:
+            problems.append(loaded.file.positions.located(_problem(loaded, named, fault)))
+            instead[named.path] = _NOWHERE
     return replace(loaded, file=replace(loaded.file, files=instead)), problems
 
 
-def _unfit(loaded: LoadedConfig) -> Iterator[tuple[NamedFile, str]]:
-    for file in named_files(loaded):
-        try:
-            kind = _UNFIT.get(stat.S_IFMT(file.path.stat().st_mode))
-        except (OSError, ValueError):
-            continue  # those who read it say that it is not there
-        if kind is not None:
-            yield file, kind
+def _problem(loaded: LoadedConfig, named: NamedFile, fault: OSError) -> Problem:
+    path = shown(str(named.path))
+    if isinstance(fault, FileUnfit):
+        return Problem(str(loaded.file.path), named.key, f"{path}, which is {fault.strerror}", "a regular file")
+    allowed = "a path on a file system that answers (a network share may be away)"
+    return Problem(str(loaded.file.path), named.key, f"{path}, which gives {fault.strerror}", allowed)
 
 
 def _is_file(path: Path) -> bool:

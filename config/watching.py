@@ -12,12 +12,14 @@ upon once at most: a file that stays broken is reported once, not every two seco
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from config.files import files_of
 from config.loader import survey
+from config.reading import FileUnanswered, answer
 
 INTERVAL_SECONDS: Final = 2.0
 """The time between two looks: soon enough for a person who waits, and 1,000 `stat` calls take
@@ -113,8 +115,12 @@ class FileWatcher:
         return Signature.of((self._file, *self._named))
 
     def reloading(self) -> None:
-        """Note that a reload begins that a command or signal requested."""
-        self._watch.settle(self.look())
+        """Note that a reload begins that a command or signal requested.
+
+        Leaves a file that does not answer to the reload, which names it.
+        """
+        with suppress(FileUnanswered):
+            self._watch.settle(answer(self.look, self._file))
 
     async def run(self) -> None:
         """Watch until cancelled.

@@ -32,6 +32,7 @@ from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 from certs.acme.wire import CaUnreachable, Wire, WireSettings
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
+from config.reading import read_regular
 
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
 # What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor
@@ -108,8 +109,7 @@ class AcmeIssuer:
         if path is None:
             return ()
         try:
-            with path.open("rb") as file:
-                return tuple(x509.load_pem_x509_certificates(file.read(_LARGEST_FILE)))
+            return tuple(x509.load_pem_x509_certificates(read_regular(path, _LARGEST_FILE).content))
         except (OSError, ValueError):
             detail = f"{self._name}: root_file {path} cannot be read as certificates in PEM"
             raise IssueFailed(FailureKind.PERMANENT, detail) from None

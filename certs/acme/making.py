@@ -17,6 +17,7 @@ from certs.acme.timeouts import AcmeTimeouts
 from certs.issuing.issuer import Issuer
 from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.loaded import ConfigFile
+from config.reading import read_regular
 
 # Far above any key; keeps a device that was named by mistake out of memory.
 _LARGEST_FILE: Final = 1_048_576  # bytes
@@ -92,8 +93,8 @@ class _AcmeIssuers:
         path = self._path(settings.eab_key_file)
         if path is None or settings.eab_kid is None:
             return None
-        with path.open("rb") as file:
-            return Binding(settings.eab_kid, file.read(_LARGEST_FILE).decode("ascii", "replace").strip())
+        key = read_regular(path, _LARGEST_FILE).content
+        return Binding(settings.eab_kid, key.decode("ascii", "replace").strip())
 
     def _path(self, file: str | None) -> Path | None:
         return None if file is None else self._file.resolve(file)

@@ -1,12 +1,12 @@
 """Read PEM files (RFC 7468) of certificates and keys."""
 
-import os
 import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from certs.files.errors import CredentialError, Part
+from config.reading import read_regular
 
 # Far above any real chain or key; keeps a device that was named by mistake out of memory.
 _LARGEST_FILE = 1_048_576  # bytes
@@ -74,17 +74,16 @@ def read_pem(path: Path, part: Part, most: int = _LARGEST_FILE) -> PemFile:
     PEM, `NotPem`.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        read = read_regular(path, most + 1)
     except OSError as error:
         raise FileUnreadable(path, part, error.strerror or type(error).__name__) from None
+    content = read.content
     if len(content) > most:
         raise NotPem(path, part, f"more than {most:_} bytes")
     labels = tuple(label.decode("ascii", "replace") for label in _BEGIN.findall(content))
     if not labels:
         raise NotPem(path, part, _described(content))
-    return PemFile(path, content, labels, mode)
+    return PemFile(path, content, labels, read.mode)
 
 
 def _described(content: bytes) -> str:

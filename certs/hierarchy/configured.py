@@ -18,6 +18,7 @@ from certs.sealing.sealer import Sealer
 from config.hsm import HsmConfig
 from config.loaded import ConfigFile, LoadedConfig
 from config.problems import ConfigError, Location, Problem, shown
+from config.reading import read_regular
 from config.schema import CredentialConfig, IdentityConfig
 from config.sealing import SealingConfig
 from config.upstream import UpstreamConfig
@@ -153,8 +154,7 @@ def _opened(sealed: bytes, sealer: Sealer | None) -> bytes:
 
 def _read(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE)
+        content = read_regular(path, _LARGEST_FILE).content
     except OSError:
         return None
     return content if is_sealed(content) else None

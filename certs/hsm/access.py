@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from certs.files.owner import give_to_owner
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import LONGEST_PIN, Secret
+from config.reading import read_regular
 
 if TYPE_CHECKING:
     from certs.hsm.facts import TokenFacts
@@ -122,20 +122,12 @@ def read_handed_over_pin(path: Path) -> Secret:
 
 def _read(path: Path, refused_mode: int) -> Secret:
     try:
-        # O_NONBLOCK: a FIFO in its place would hold us for ever
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        read = read_regular(path, LONGEST_PIN + 3)
     except OSError as error:
         raise PinFileUnusable(str(path), (error.strerror or "an error").lower(), _ALLOWED_FILE) from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise PinFileUnusable(str(path), "something that is not a regular file", _ALLOWED_FILE)
-        mode = stat.S_IMODE(status.st_mode)
-        if mode & refused_mode:
-            raise PinFileUnusable(str(path), f"mode {mode:04o}", _ALLOWED_MODE)
-        line = os.read(descriptor, LONGEST_PIN + 3).removesuffix(b"\n").removesuffix(b"\r")
-    finally:
-        os.close(descriptor)
+    if read.mode & refused_mode:
+        raise PinFileUnusable(str(path), f"mode {read.mode:04o}", _ALLOWED_MODE)
+    line = read.content.removesuffix(b"\n").removesuffix(b"\r")
     fault = _fault_of(line)
     if fault is not None:
         raise PinFileUnusable(str(path), fault, f"one line with the PIN, 1 to {LONGEST_PIN} bytes of printable UTF-8")

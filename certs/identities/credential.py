@@ -27,6 +27,7 @@ from certs.keys.signing_key import (
 from certs.keys.software import SoftwareKey
 from config.addresses import name_matches
 from config.pkcs11_uri import Pkcs11Uri
+from config.reading import read_regular
 
 
 class KeyDoesNotFit(CredentialError):
@@ -238,7 +239,7 @@ def digest_in_tokens(certificate: Path, places: Sequence[TokenPlace]) -> bytes |
     cannot be read.
     """
     try:
-        content = certificate.read_bytes()
+        content = read_regular(certificate).content
     except OSError:
         return None
     keys = [part for place in places for part in (str(place.uri).encode(), place.token.encode(), place.pin.digest)]
@@ -248,7 +249,7 @@ def digest_in_tokens(certificate: Path, places: Sequence[TokenPlace]) -> bytes |
 def content_digest(certificate: Path, key: Path) -> bytes | None:
     """Digest the content of both files (SHA-256); None if one cannot be read."""
     try:
-        contents = [certificate.read_bytes(), key.read_bytes()]
+        contents = [read_regular(certificate).content, read_regular(key).content]
     except OSError:
         return None
     return _digest(contents)

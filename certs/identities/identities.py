@@ -33,6 +33,7 @@ from certs.sealing.envelope import is_sealed
 from config.hsm import HsmConfig
 from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Problem, shown
+from config.reading import read_regular
 from config.schema import (
     CredentialConfig,
     CredentialPreference,
@@ -295,7 +296,6 @@ class _Reading:
 def _beginning(path: Path) -> bytes:
     """The beginning of a file; empty if it cannot be read, which is reported elsewhere."""
     try:
-        with path.open("rb") as file:
-            return file.read(_BEGINNING)
+        return read_regular(path, _BEGINNING).content
     except OSError:
         return b""

@@ -17,6 +17,7 @@ from config.addresses import Refused
 from config.hsm import HsmConfig
 from config.loaded import ConfigFile
 from config.pkcs11_uri import is_pkcs11_uri, parse
+from config.reading import read_regular
 from config.rotation import SLOTS, IssuedCredentialConfig
 from config.schema import IdentityConfig
 
@@ -77,7 +78,7 @@ def token_place(hsm: HsmConfig | None, certificate: Path, key: Path, pins: Mappi
 
     Raises `TokenUnknown` or `OSError`.
     """
-    content = key.read_bytes()
+    content = read_regular(key).content
     if not is_pkcs11_uri(content):
         return None
     text = content.decode("ascii", "replace").strip()

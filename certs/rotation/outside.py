@@ -17,6 +17,7 @@ from certs.identities.chain_file import read_chain
 from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.loaded import ConfigFile
 from config.problems import Location, Problem, Severity, shown
+from config.reading import read_regular
 
 _LARGEST_KEY: Final = 65_536  # bytes: far above any key in base64url
 
@@ -57,8 +58,7 @@ def _certificate_problems(file: ConfigFile, place: Location, written: str) -> It
 def _key_problems(file: ConfigFile, place: Location, written: str) -> Iterator[Problem]:
     allowed = "a file with the key of the external account from the CA, in base64url"
     try:
-        with file.resolve(written).open("rb") as content:
-            key = content.read(_LARGEST_KEY).strip()
+        key = read_regular(file.resolve(written), _LARGEST_KEY).content.strip()
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         yield file.error(place, f"{shown(written)}, which cannot be read ({reason})", allowed)

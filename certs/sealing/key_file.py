@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from certs.files.atomic_file import sync_directory
 from certs.sealing.held_key import HeldKey
+from config.reading import read_regular
 
 KEY_BYTES: Final = 32  # AES-256
 
@@ -47,14 +48,13 @@ class KeyFile:
         right to the file.
         """
         try:
-            with path.open("rb") as file:
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                content = file.read(_LARGEST_FILE)
+            read = read_regular(path, _LARGEST_FILE)
         except OSError as error:
             found = f"which cannot be read ({error.strerror})"
             raise KeyFileUnusable(path, found, "a file that this process may read") from None
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyFileUnusable(path, f"which has mode {mode:04o}", "mode 0600 (chmod 600 FILE)")
+        content = read.content
+        if read.mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyFileUnusable(path, f"which has mode {read.mode:04o}", "mode 0600 (chmod 600 FILE)")
         try:
             secret = base64.b64decode(content.removeprefix(_HEADER).strip(), validate=True)
         except binascii.Error:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from config.problems import Location, shown
+from config.reading import read_regular
 from proxy.building.foundation import Foundation
 
 
@@ -16,8 +17,7 @@ def read_bounded(
     path = foundation.loaded.file.resolve(file)
     if path not in contents:
         try:
-            with path.open("rb") as content:
-                contents[path] = content.read(most + 1)
+            contents[path] = read_regular(path, most + 1).content
         except OSError as error:
             found = f"{shown(file)}, which cannot be read ({error.strerror})"
             foundation.error(place, found, "a file that the user who starts the proxy may read")

@@ -1,9 +1,9 @@
 """Files with secrets that are no keys of certificates: small, and for their owner only."""
 
-import os
 from typing import Final
 
 from config.problems import Location, shown
+from config.reading import read_regular
 from proxy.building.foundation import Foundation
 
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
@@ -17,12 +17,11 @@ def private_content(foundation: Foundation, place: Location, file: str, allowed:
     """
     path = foundation.loaded.file.resolve(file)
     try:
-        with path.open("rb") as opened:
-            content, mode = opened.read(_LARGEST_FILE), os.fstat(opened.fileno()).st_mode
+        read = read_regular(path, _LARGEST_FILE)
     except OSError as error:
         foundation.error(place, f"{shown(file)}, which cannot be read ({error.strerror})", allowed)
         return None
-    if mode & _EVERYBODY_ELSE:
-        found = f"{shown(file)}, which others may read (mode {mode & 0o777:04o})"
+    if read.mode & _EVERYBODY_ELSE:
+        found = f"{shown(file)}, which others may read (mode {read.mode & 0o777:04o})"
         foundation.problems.append(foundation.loaded.file.warning(place, found, f"mode 0600: chmod 600 {path.name}"))
-    return content
+    return read.content

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from certs.identities.credential import Credential
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import Custody
+from config.reading import read_regular
 from config.schema import CredentialPreference
 from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
@@ -85,7 +86,7 @@ def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -
     place = (credential.digest, key.location)
     known = foundation.token_keys.get(place) or foundation.before.token_keys.get(place)
     if known is None:
-        known = TokenKey(key, credential.certificate_path.read_bytes())
+        known = TokenKey(key, read_regular(credential.certificate_path).content)
         if place not in foundation.absent:
             try:
                 known.adopt(instances_of(foundation.loaded).of(key.token).load(known))

@@ -14,6 +14,7 @@ from certs.hsm.errors import HsmError
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily
 from config.problems import printable
+from config.reading import read_regular
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.token_fault import Unusable
 from proxy.tls.key_store import LookupFailed
@@ -151,7 +152,7 @@ class TokenKeys:
 
     def _fit_fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         try:
-            self.instances.of(key.token).load(TokenKey(key, certificate.read_bytes()))
+            self.instances.of(key.token).load(TokenKey(key, read_regular(certificate).content))
         except OSError as error:  # mostly of OpenSSL, with its `reason`
             if getattr(error, "reason", None) in _OTHER_KEY:
                 return Unusable(

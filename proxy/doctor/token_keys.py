@@ -24,10 +24,11 @@ from certs.tokens.token_use import TokenUse, TriedKey, token_uses
 from certs.tokens.trial import trial
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, printable
+from config.reading import FileContent
 from proxy.doctor.checkup import Checkup, Examined, Needed
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.side_by_side import side_by_side
-from proxy.processes.material import FileContent, Material
+from proxy.processes.material import Material
 from proxy.signing.breaker import BreakerState
 
 _TOKENS: Final = Judge("tokens")

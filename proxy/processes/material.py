@@ -10,23 +10,10 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from certs.files.memory_file import sealed_memory_file
-
-# Far above any certificate, key or list of authorities. A parser refuses a file at a megabyte
-# already, with a better message.
-_LARGEST_FILE: Final = 4 * 1_048_576  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FileContent:
-    """One file. `mode`: its permission bits."""
-
-    mode: int
-    content: bytes = field(repr=False)
+from config.reading import FileContent, read_regular
 
 
 class Material(dict[str, FileContent]):
@@ -41,9 +28,7 @@ class Material(dict[str, FileContent]):
         material = cls()
         for path in paths:
             try:
-                with path.open("rb") as file:
-                    mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                    material[str(path)] = FileContent(mode, file.read(_LARGEST_FILE))
+                material[str(path)] = read_regular(path)
             except OSError:
                 continue
         return material

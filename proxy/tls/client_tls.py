@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from config.reading import read_regular
 from proxy.tls.context import UpstreamTls, build_client_context
 
 
@@ -31,7 +32,7 @@ def client_tls(settings: UpstreamTls, known: ClientTls | None) -> ClientTls:
 def _fingerprint(settings: UpstreamTls) -> bytes:
     digest = sha256(",".join([settings.groups, *settings.protocols]).encode())
     for path in (settings.ca, settings.certificate, settings.key):
-        digest.update(b"-" if path is None else sha256(path.read_bytes()).digest())
+        digest.update(b"-" if path is None else sha256(read_regular(path).content).digest())
     if settings.ca is None:
         # a few hundred certificates: when they were last changed says enough
         places = ssl.get_default_verify_paths()

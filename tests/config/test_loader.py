@@ -181,9 +181,12 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_device_without_end_is_refused() -> None:
-    with pytest.raises(ConfigError, match="more than"):
+def test_a_device_and_a_file_without_end_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found a device; allowed: a regular file"):
         load(Path("/dev/zero"))
+    (large := tmp_path / "large").write_bytes(bytes(1_048_577))
+    with pytest.raises(ConfigError, match="more than"):
+        load(large)
 
 
 def test_directories_must_exist(path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
-from config.loader import survey
-from config.problems import Problem
+from config.loader import load, survey
+from config.problems import ConfigError, Problem
+from config.reading import READ_SECONDS
 from tests.configurations import Site
+from tests.silent_files import silence
 
 
 @pytest.fixture
@@ -54,6 +57,18 @@ def test_what_may_keep_its_reader_for_ever_is_no_file_and_nobody_opens_it(site: 
     assert result.loaded is not None
     with pytest.raises(NotADirectoryError):
         result.loaded.file.resolve("place").read_bytes()
+
+
+def test_a_file_that_does_not_answer_is_named_and_nobody_waits_for_it_again(site: Site) -> None:
+    """A start and a reload read a configuration by the same function."""
+    with silence(site.chat.key):
+        began = time.monotonic()
+        with pytest.raises(ConfigError) as caught:
+            load(site.write(f'{site.minimal}[sealing]\nkey = "{site.chat.key}"\n'))
+        assert time.monotonic() - began < 2 * READ_SECONDS
+        told = {problem.key: str(problem) for problem in caught.value.problems}
+        assert f'"{site.chat.key}", which gives no answer within 5 s; allowed' in told["identity.chat.key"]
+        assert told.keys() == {"identity.chat.key", "sealing.key"}
 
 
 def test_a_file_is_fit_also_through_a_link(site: Site) -> None:

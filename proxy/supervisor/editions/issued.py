@@ -13,9 +13,10 @@ from certs.storage.shelf import Shelf, ShelfDamaged
 from certs.storage.store import paths_of, store_of
 from config.loaded import LoadedConfig
 from config.problems import Problem
+from config.reading import FileContent
 from config.rotation import SEALED
 from config.schema import CredentialConfig
-from proxy.processes.material import FileContent, Material
+from proxy.processes.material import Material
 from proxy.rotation.clocks import CLOCKS
 
 

@@ -83,6 +83,9 @@ def test_der_can_be_converted(tmp_path: Path, part: Part, allowed: str) -> None:
     assert caught.value.allowed == allowed
 
 
-def test_a_device_without_end_is_refused() -> None:
-    with pytest.raises(NotPem, match="more than 1_048_576 bytes"):
+def test_a_device_and_a_file_without_end_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileUnreadable, match="a device"):
         read_pem(Path("/dev/zero"), Part.KEY)
+    (large := tmp_path / "large").write_bytes(bytes(1_048_577))
+    with pytest.raises(NotPem, match="more than 1_048_576 bytes"):
+        read_pem(large, Part.KEY)

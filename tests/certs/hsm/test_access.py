@@ -61,10 +61,10 @@ def test_what_is_no_pin_is_refused_without_showing_it(tmp_path: Path, content: b
 def test_a_missing_file_a_directory_and_a_fifo_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PinFileUnusable, match="no such file"):
         read_pin(tmp_path / "none")
-    with pytest.raises(PinFileUnusable, match="not a regular file"):
+    with pytest.raises(PinFileUnusable, match="is a directory"):
         read_pin(tmp_path)
     os.mkfifo(tmp_path / "fifo", 0o600)
-    with pytest.raises(PinFileUnusable, match="not a regular file"):
+    with pytest.raises(PinFileUnusable, match="a pipe"):
         read_pin(tmp_path / "fifo")
 
 

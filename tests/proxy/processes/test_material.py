@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.processes.material import FileContent, Material
+from config.reading import FileContent
+from proxy.processes.material import Material
 from tests.descriptors import open_descriptors
 
 SECRET = b"-----BEGIN PRIVATE KEY-----"
