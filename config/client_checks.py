@@ -2,10 +2,16 @@
 
 from collections.abc import Iterator
 
-from config.listener import ClientAddressFrom
+from config.listener import ClientAddressFrom, ListenerConfig
 from config.omissions import Omissions
 from config.problems import Problem, Severity
 from config.schema import Config
+
+_HEADER_SENDERS = "the address of each balancer: with a network, each host in it can name any client"
+_BOTH = (
+    "proxy_protocol_from with the address of each balancer: now each host in it can name any client, in a PROXY header"
+)
+_TRUSTED = "addresses: a client whose PROXY header has an address in it chooses its own address by a header"
 
 
 def client_problems(config: Config, file: str, omissions: Omissions) -> Iterator[Problem]:
@@ -16,8 +22,25 @@ def client_problems(config: Config, file: str, omissions: Omissions) -> Iterator
                 key = omissions.key("listener", name, "trusted_peers", index)
                 better = "the addresses of your load balancers: now each client chooses its own address by a header"
                 yield Problem(file, key, f'"{network}"', better, Severity.WARNING)
+        yield from _shared_trust(name, listener, file, omissions)
         is_default = listener.client_address_from is ClientAddressFrom.X_FORWARDED_FOR
         if not (is_default or listener.trusted_peers or omissions.touch("listener", name)):
             key = omissions.key("listener", name, "client_address_from")
             better = "trusted_peers beside it: the headers of other peers are never read"
             yield Problem(file, key, f'"{listener.client_address_from}"', better, Severity.WARNING)
+
+
+def _shared_trust(name: str, listener: ListenerConfig, file: str, omissions: Omissions) -> Iterator[Problem]:
+    """Networks where PROXY headers name the clients, who may be in these networks themselves."""
+    if listener.proxy_protocol is None:
+        return
+    for key, networks, better in (
+        ("proxy_protocol_from", listener.proxy_protocol_from, _HEADER_SENDERS),
+        ("trusted_peers", listener.trusted_peers, _TRUSTED if listener.proxy_protocol_from else _BOTH),
+    ):
+        for index, network in enumerate(networks):
+            if 0 < network.prefixlen < network.max_prefixlen or (
+                key == "proxy_protocol_from" and not network.prefixlen
+            ):
+                place = omissions.key("listener", name, key, index)
+                yield Problem(file, place, f'"{network}" beside proxy_protocol', better, Severity.WARNING)

@@ -263,6 +263,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
         f"connections without a server name, which were those of the old one, {_END}"
     ),
     ("listener", "*", "proxy_protocol"): _live(f"for new connections; {_UNTOUCHED}"),
+    ("listener", "*", "proxy_protocol_from"): _live(f"for new connections; {_UNTOUCHED}"),
     ("listener", "*", "trusted_peers"): _live(f"for new connections; {_UNTOUCHED}"),
     ("listener", "*", "client_address_from"): _live(f"for new connections; {_UNTOUCHED}"),
     ("identity", "*"): _entry(

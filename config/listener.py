@@ -107,9 +107,9 @@ class ListenerConfig(Table):
     upstream that `upstream_by_name` has for its server name, or to `upstream`. `alpn` are the
     protocols that such a listener offers. `passthrough` are server names whose TLS is not opened,
     and where it goes. Forwarding headers are believed from `trusted_peers` only;
-    `client_address_from` is the one that names the client. With `proxy_protocol` only these may
-    connect, each time with a PROXY header first, which names the client. Limits on single clients
-    do not hold for those in `exempt`.
+    `client_address_from` is the one that names the client. With `proxy_protocol` only
+    `header_senders` may connect, each time with a PROXY header first, which names the client.
+    Limits on single clients do not hold for those in `exempt`.
     """
 
     bind: Annotated[
@@ -129,19 +129,31 @@ class ListenerConfig(Table):
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()
     proxy_protocol: ProxyProtocol | None = None
+    proxy_protocol_from: tuple[Network, ...] = ()
     client_address_from: ClientAddressFrom = ClientAddressFrom.X_FORWARDED_FOR
     exempt: tuple[Network, ...] = ()
     limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
 
     @model_validator(mode="after")
     def _header_has_senders(self) -> Self:
-        if self.proxy_protocol is not None and not self.trusted_peers:
+        if self.proxy_protocol is not None and not self.header_senders:
             raise Refused(
-                "trusted_peers with the networks of the balancers that send PROXY headers",
-                found="proxy_protocol without trusted_peers: any client could name any address",
-                about=("proxy_protocol", "trusted_peers"),
+                "proxy_protocol_from with the addresses of the balancers that send PROXY headers",
+                found="proxy_protocol without proxy_protocol_from: any client could name any address",
+                about=("proxy_protocol", "proxy_protocol_from", "trusted_peers"),
+            )
+        if self.proxy_protocol is None and self.proxy_protocol_from:
+            raise Refused(
+                'proxy_protocol = "require" beside it: without it no header is understood',
+                found="proxy_protocol_from without proxy_protocol",
+                about=("proxy_protocol", "proxy_protocol_from"),
             )
         return self
+
+    @property
+    def header_senders(self) -> tuple[Network, ...]:
+        """Who may send PROXY headers: those of the key of its own, else all `trusted_peers`."""
+        return self.proxy_protocol_from or self.trusted_peers
 
     @property
     def binds_signatures(self) -> bool:

@@ -57,9 +57,15 @@ class _TcpChecks:
         if not (listener.upstream or listener.upstream_by_name or listener.passthrough):
             allowed = "an upstream for all names, upstream_by_name, or passthrough"
             yield self._error(("listener", name, "upstream"), "nothing", allowed)
-        if listener.trusted_peers and listener.proxy_protocol is None:
+        if listener.trusted_peers and (listener.proxy_protocol is None or listener.proxy_protocol_from):
             allowed = 'proxy_protocol = "require" beside it: a listener for TCP believes nothing else of its peers'
-            yield self._error(("listener", name, "trusted_peers"), "trusted_peers without proxy_protocol", allowed)
+            found = "trusted_peers without proxy_protocol"
+            if listener.proxy_protocol_from:
+                found, allowed = (
+                    "trusted_peers beside proxy_protocol_from",
+                    "only one of both: TCP has no headers of HTTP",
+                )
+            yield self._error(("listener", name, "trusted_peers"), found, allowed)
         if listener.alpn_required and not listener.alpn:
             allowed = 'a list of protocols beside it, such as alpn = ["irc"]'
             yield self._error(("listener", name, "alpn_required"), "alpn_required without alpn", allowed)

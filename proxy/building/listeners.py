@@ -128,7 +128,7 @@ class _Listeners:
             ),
             trusted_peers=settings.trusted_peers,
             exempt=settings.exempt,
-            takes_proxy_headers=settings.proxy_protocol is not None,
+            header_senders=() if settings.proxy_protocol is None else settings.header_senders,
             client_address_from=settings.client_address_from,
             linger=self._foundation.linger,
         )

@@ -81,8 +81,8 @@ class Listener:
     def _accepted(self, sock: SocketType, address: str) -> None:
         runtime = self.runtime
         network = network_of(address)
-        has_header = runtime.takes_proxy_headers
-        if has_header and not is_in(address, runtime.trusted_peers):
+        has_header = bool(runtime.header_senders)
+        if has_header and not is_in(address, runtime.header_senders):
             self._refuse(sock, ConnectionReason.PROXY_SENDER, network)
             return
         # the limits on single clients wait for the client whom a header names

@@ -38,8 +38,8 @@ class ListenerRuntime:
     linger: Linger
     exempt: Networks = ()
     """Networks to which the limits on single clients do not apply."""
-    takes_proxy_headers: bool = False
-    """Whether only `trusted_peers` may connect, each time with a PROXY header first."""
+    header_senders: Networks = ()
+    """If there are any, only they may connect, each time with a PROXY header first."""
     client_address_from: ClientAddressFrom = ClientAddressFrom.X_FORWARDED_FOR
     """The field by which a trusted peer names its client."""
 

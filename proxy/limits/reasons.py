@@ -18,7 +18,7 @@ class ConnectionReason(StrEnum):
     HANDSHAKES_IN_FLIGHT = "handshakes_in_flight"
     HANDSHAKE_RATE = "handshakes_per_second_per_address"
     PROXY_SENDER = "proxy_header_sender"
-    """The listener takes PROXY headers, and the peer is none of its `trusted_peers`."""
+    """The listener takes PROXY headers, and not from this peer (`proxy_protocol_from`)."""
     OUT_OF_DESCRIPTORS = "out_of_descriptors"
     """Accepting paused because only the reserve of descriptors was left, or none.
 

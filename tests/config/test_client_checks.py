@@ -30,3 +30,16 @@ def test_field_that_is_never_read_is_a_warning() -> None:
         'f: listener.public.client_address_from: warning: found "forwarded"; better: trusted_peers'
     )
     assert check('client_address_from = "forwarded"', ("listener", "public", "trusted_peers")) == []
+
+
+def test_networks_are_a_warning_where_proxy_headers_name_the_clients() -> None:
+    required = 'proxy_protocol = "require"\n'
+    assert check(required + 'trusted_peers = ["10.0.0.5", "2001:db8::5"]') == []
+    (shared,) = check(required + 'trusted_peers = ["10.0.0.5", "10.0.0.0/8"]')
+    assert shared.startswith('f: listener.public.trusted_peers[1]: warning: found "10.0.0.0/8" beside proxy_protocol')
+    assert "proxy_protocol_from with the address of each balancer" in shared
+    sender, trusted = check(required + 'proxy_protocol_from = ["::/0"]\ntrusted_peers = ["10.0.0.0/31"]')
+    assert "proxy_protocol_from[0]" in sender
+    assert "each host in it can name any client" in sender
+    assert "trusted_peers[0]" in trusted
+    assert "chooses its own address" in trusted

@@ -1,5 +1,7 @@
 """The shape of a listener's table."""
 
+from ipaddress import ip_network
+
 import pytest
 from pydantic import ValidationError
 
@@ -59,9 +61,14 @@ def test_a_proxy_header_is_required_or_no_header_is_understood(value: object) ->
 
 
 def test_proxy_headers_need_peers_that_may_send_them() -> None:
-    assert "trusted_peers with the networks of the balancers" in refused("proxy_protocol", "require")
+    assert "proxy_protocol_from with the addresses of the balancers" in refused("proxy_protocol", "require")
+    assert 'proxy_protocol = "require" beside it' in refused("proxy_protocol_from", ["10.0.0.5"])
     table = {"bind": "127.0.0.1:1", "proxy_protocol": "require", "trusted_peers": ["10.0.0.5"]}
-    assert ListenerConfig.model_validate(table).proxy_protocol is ProxyProtocol.REQUIRE
+    listener = ListenerConfig.model_validate(table)
+    assert listener.proxy_protocol is ProxyProtocol.REQUIRE
+    assert listener.header_senders == listener.trusted_peers
+    apart = ListenerConfig.model_validate(table | {"proxy_protocol_from": ["10.0.0.6"]})
+    assert apart.header_senders == (ip_network("10.0.0.6"),)
 
 
 def test_critical_levels_require_post_quantum_groups() -> None:

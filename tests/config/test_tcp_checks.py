@@ -56,7 +56,7 @@ def test_what_fits_is_no_problem(tables: dict[str, Any]) -> None:
         (listener(upstream=None), ["listener.irc.upstream: nothing", "upstream.irc: an upstream that no route uses"]),
         (listener(http=["h2"]), ['listener.irc.http: http beside protocol = "tcp"']),
         (
-            listener(client_address_from="forwarded", trusted_peers=["10.0.0.0/8"], proxy_protocol="require"),
+            listener(client_address_from="forwarded", trusted_peers=["10.0.0.5"], proxy_protocol="require"),
             ['listener.irc.client_address_from: client_address_from beside protocol = "tcp"'],
         ),
         (
@@ -70,6 +70,10 @@ def test_what_fits_is_no_problem(tables: dict[str, Any]) -> None:
         (
             listener(trusted_peers=["10.0.0.0/8"]),
             ["listener.irc.trusted_peers: trusted_peers without proxy_protocol"],
+        ),
+        (
+            listener(trusted_peers=["10.0.0.1"], proxy_protocol_from=["10.0.0.1"], proxy_protocol="require"),
+            ["listener.irc.trusted_peers: trusted_peers beside proxy_protocol_from"],
         ),
         (
             listener(passthrough={"192.0.2.1": "tcp://127.0.0.1:1", "::1": "tcp://127.0.0.1:1"}),

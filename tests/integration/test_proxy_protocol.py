@@ -22,6 +22,12 @@ bind = ["127.0.0.1:0", "[::1]:0"]
 proxy_protocol = "require"
 trusted_peers = ["127.0.0.1", "::1"]
 
+[listener.apart]
+bind = "127.0.0.1:0"
+proxy_protocol = "require"
+proxy_protocol_from = ["127.0.0.1"]
+trusted_peers = ["192.0.2.9"]
+
 [listener.direct]
 bind = "127.0.0.1:0"
 """
@@ -69,6 +75,16 @@ class TestInFront:
             return any(f'"client":"{address}"' in line for line in output) or None
 
         assert behind.program.wait_for(logged)
+
+    def test_who_sends_headers_is_believed_nothing_else(self, behind: Site) -> None:
+        """And who is believed sends no headers: two lists."""
+        claim, url = ("--header", "X-Forwarded-For: 198.51.100.7"), f"https://localhost:{behind.port('apart')}/"
+
+        def told(address: str) -> bytes:
+            return body_of(behind.curl("--haproxy-clientip", address, *claim, url=url))
+
+        assert told("192.0.2.9") == b"198.51.100.7, 192.0.2.9"
+        assert told("127.0.0.1") == b"127.0.0.1"
 
     def test_a_line_with_the_address_of_another_family_is_refused(self, behind: Site) -> None:
         before = behind.admin.failures()

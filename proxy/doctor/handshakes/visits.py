@@ -135,7 +135,7 @@ def _visited(
         return NotVisited(name, f"its policy contradicts itself: {error}")
     doors = _doors(settings, binds)
     if not doors:
-        return NotVisited(name, "it takes PROXY headers, and this machine is not one of its trusted_peers")
+        return NotVisited(name, "it takes PROXY headers, and not from this machine (proxy_protocol_from)")
     pause = _pause(config, settings, doors)
     if pause > _LONGEST_PAUSE:
         return NotVisited(name, "its limits on the handshakes of one client leave too few for a visit")
@@ -166,7 +166,7 @@ def _doors(settings: ListenerConfig, binds: Sequence[Bind]) -> tuple[Entrance, .
     if settings.proxy_protocol is not ProxyProtocol.REQUIRE:
         return doors
     # a connection to an address of this machine comes from that address
-    trusted = (one for one in doors if is_in(one.host, settings.trusted_peers))
+    trusted = (one for one in doors if is_in(one.host, settings.header_senders))
     return tuple(Entrance(one.host, one.port, own_header(ProxyHeaderVersion.BINARY, None)) for one in trusted)
 
 

@@ -12,7 +12,7 @@ TURNED_AWAY: Final[Mapping[ConnectionReason, str]] = {
     ConnectionReason.CONNECTIONS_PER_ADDRESS: "{} refused by connections_per_address",
     ConnectionReason.HANDSHAKES_IN_FLIGHT: "{} refused by handshakes_in_flight",
     ConnectionReason.HANDSHAKE_RATE: "{} refused by handshakes_per_second_per_address",
-    ConnectionReason.PROXY_SENDER: "{} refused, not from trusted_peers (proxy_protocol)",
+    ConnectionReason.PROXY_SENDER: "{} refused, not from proxy_protocol_from",
     ConnectionReason.OUT_OF_DESCRIPTORS: "accepting paused {} times, no file descriptors left (LimitNOFILE=, ulimit -n)",
     ConnectionReason.OUT_OF_MEMORY: "accepting paused {} times, no memory left (memory_bytes)",
     ConnectionReason.SHED_SILENT: "{} closed before their ClientHello",

@@ -141,7 +141,8 @@ def test_a_listener_may_have_limits_of_its_own(site: Site, capabilities: Capabil
     assert (public.limits.handshake_rate, second.limits.handshake_rate) == (Rate.of(0.5, 11), Rate.of(2_000.0, 11))
     assert [str(network) for network in public.exempt] == ["192.0.2.0/24"]
     assert second.exempt == ()
-    assert (public.takes_proxy_headers, second.takes_proxy_headers) == (True, False)
+    assert [str(one) for one in public.header_senders] == ["10.0.0.5/32"]
+    assert second.header_senders == ()
 
 
 def test_unknown_group_names_those_that_are_there(site: Site, capabilities: Capabilities) -> None:

@@ -37,7 +37,7 @@ EACH = pytest.mark.parametrize(("header", "client"), list(HEADERS.values()), ids
 def behind(world: World) -> Iterator[World]:
     """The listener takes PROXY headers of this machine."""
     trusted = (ip_network("127.0.0.0/8"),)
-    world.listener.runtime = replace(world.listener.runtime, trusted_peers=trusted, takes_proxy_headers=True)
+    world.listener.runtime = replace(world.listener.runtime, trusted_peers=trusted, header_senders=trusted)
     yield world
     counts = world.listener.counts
     for client in world.clients:
@@ -153,14 +153,14 @@ class TestTheClientOfTheHeader:
 class TestWhoMayConnect:
     def test_another_peer_is_closed_and_counted(self, behind: World) -> None:
         trusted = (ip_network("192.0.2.0/24"),)
-        behind.listener.runtime = replace(behind.listener.runtime, trusted_peers=trusted)
+        behind.listener.runtime = replace(behind.listener.runtime, header_senders=trusted)
         assert behind.is_refused(behind.connect())
         assert behind.failures == {"proxy_header_sender": 1}
         behind.loop.advance(1.5)
         ((event, line),) = behind.events
         assert event["reasons"] == {"proxy_header_sender": 1}
         assert event["clients"] == {"127.0.0.1": 1}
-        assert "1 refused, not from trusted_peers (proxy_protocol)" in line
+        assert "1 refused, not from proxy_protocol_from" in line
 
     @pytest.mark.parametrize(
         ("data", "detail"),
