@@ -60,6 +60,8 @@ class ListenerLimitsConfig(Table):
     handshakes_per_address: int | None = _whole(None, least=1, most=1_000_000)
     handshakes_per_second_per_address: float | None = _rate(None)
     handshake_burst_per_address: int | None = _whole(None, least=1, most=1_000_000)
+    slow_groups_rate: float | None = _rate(None)
+    slow_groups_burst: int | None = _whole(None, least=1, most=1_000_000)
     tcp_idle_seconds: OptionalSeconds = time_field("tcp_idle_timeout", None, most=30 * _DAY)
     tcp_half_closed_seconds: OptionalSeconds = time_field("tcp_half_closed_timeout", None, most=_DAY)
 
@@ -78,6 +80,8 @@ class LimitsConfig(Table):
     handshakes_per_address: int = _whole(100, least=1, most=1_000_000)
     handshakes_per_second_per_address: float = _rate(2_000.0)
     handshake_burst_per_address: int = _whole(2_000, least=1, most=1_000_000)
+    slow_groups_rate: float = _rate(2.0)
+    slow_groups_burst: int = _whole(20, least=1, most=1_000_000)
     key_updates_per_minute: int = _whole(32, least=1, most=1_000_000)
     tls_ticket_rotation_hours: Hours = time_field("rotate_tls_ticket_key_after", 12.0, least=0.01, most=168.0)
 

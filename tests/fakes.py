@@ -195,12 +195,19 @@ class RecordingObserver:
         self.when_established: Callable[[TlsStream], None] = lambda _: None
         self.hellos = 0
         self.takes_hello = True
+        self.slow_exchanges = 0
+        self.takes_slow_exchange = True
         self.token_turns: list[str] = []
 
     def hello_complete(self) -> bool:
         """Count it."""
         self.hellos += 1
         return self.takes_hello
+
+    def slow_exchange_begins(self) -> bool:
+        """Count it."""
+        self.slow_exchanges += 1
+        return self.takes_slow_exchange
 
     def token_asked(self) -> None:
         """It waits for a signature."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from certs.identities.credential import Credential
 from config.addresses import is_covered
+from config.problems import Location
 from config.schema import REJECT, Config, ListenerConfig
 from config.tcp import ListenerProtocol
 from proxy.building.carried import ClientTrusts, ContextKey
@@ -17,7 +18,8 @@ from proxy.downstream.relay_rules import RelayRules
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.tls.capabilities import Capabilities
-from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.context import ServerContext, TlsSettings, build_alert_context, build_server_context
+from proxy.tls.group_costs import SLOW_SECONDS, slow_groups
 from proxy.tls.groups import GroupPreference
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
@@ -27,6 +29,7 @@ from proxy.tls.passthrough import PassthroughTable
 from proxy.tls.policy import PolicyError, UnknownGroupError, cipher_suites, effective_pq, group_preference
 from proxy.tls.protocols import BARE_TCP, ProtocolOffer
 from proxy.tls.signature_schemes import preference_at, sigalgs_list
+from proxy.tls.signing_plan import SigningPlan
 from proxy.tls.tickets import TicketSecrets
 
 
@@ -93,11 +96,7 @@ class _Listeners:
         is_tcp = settings.protocol is ListenerProtocol.TCP
         offered = settings.alpn if is_tcp else settings.http
         tls = TlsSettings(self._groups_for_openssl(preference), cipher_suites(settings.level), offered)
-        identities = [
-            server_identity
-            for identity, of_identity in self._credentials.items()
-            if of_identity and (server_identity := self._identity(identity, of_identity, tls, name)) is not None
-        ]
+        identities = list(self._identities(tls, preference, name))
         default = None
         if settings.default != REJECT:
             default = next((one for one in identities if one.name == settings.default), None)
@@ -125,6 +124,7 @@ class _Listeners:
                 limits.handshakes_per_address,
                 Rate.of(limits.handshakes_per_second_per_address, limits.handshake_burst_per_address),
                 limits.handshake_seconds,
+                Rate.of(limits.slow_groups_rate, limits.slow_groups_burst),
             ),
             trusted_peers=settings.trusted_peers,
             exempt=settings.exempt,
@@ -133,10 +133,22 @@ class _Listeners:
             linger=self._foundation.linger,
         )
 
+    def _identities(self, tls: TlsSettings, preference: GroupPreference, listener: str) -> Iterator[ServerIdentity]:
+        fast = preference.without_slow if preference.slow else None
+        for name, credentials in self._credentials.items():
+            one = self._identity(name, credentials, tls, listener) if credentials else None
+            if one is not None and fast is not None:
+                groups = self._groups_for_openssl(fast)
+                part = self._identity(name, credentials, replace(tls, groups=groups, all_groups=tls.groups), listener)
+                one = replace(one, fast=part)
+            if one is not None:
+                yield one
+
     def _preference(self, name: str, settings: ListenerConfig) -> GroupPreference | None:
         key = "level" if settings.groups is None else "groups"
         try:
-            return group_preference(settings.level, settings.pq, settings.groups, self._capabilities.groups)
+            preference = group_preference(settings.level, settings.pq, settings.groups, self._capabilities.groups)
+            return self._measured(preference, ("listener", name, key), settings)
         except PolicyError as error:
             found, allowed = str(error), "groups that this OpenSSL has and the policy allows"
             if isinstance(error, UnknownGroupError) and error.name.lower() in map(
@@ -152,6 +164,24 @@ class _Listeners:
             self._foundation.error(("listener", name, key), found, allowed)
             return None
 
+    def _measured(self, preference: GroupPreference, place: Location, settings: ListenerConfig) -> GroupPreference:
+        """With the groups that are too slow for an event loop; warns of them."""
+        slow = slow_groups(preference.by_code_point.values())
+        if not slow:
+            return preference
+        limits = self._config.limits.for_listener(settings.limits)
+        costs = ", ".join(
+            f"{preference.by_code_point[code_point].name}, whose key exchange takes {seconds * 1_000:.0f} ms"
+            for code_point, seconds in slow.items()
+        )
+        better = (
+            f"groups below {SLOW_SECONDS * 1_000:g} ms; a worker makes at most {1 / max(slow.values()):.0f} such"
+            f" exchanges a second. A client may ask for {limits.slow_groups_rate:g} a second (slow_groups_rate), and"
+            " then gets another group that it offers, or is refused"
+        )
+        self._foundation.problems.append(self._foundation.loaded.file.warning(place, costs, better))
+        return replace(preference, slow=slow)
+
     def _groups_for_openssl(self, preference: GroupPreference) -> str:
         listed = preference.openssl_list()
         return listed if self._capabilities.has_group_tuples else listed.replace(" / ", ":")
@@ -159,10 +189,28 @@ class _Listeners:
     def _identity(
         self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
     ) -> ServerIdentity | None:
-        settings = self._config.identity[identity]
-        clients = self._clients.get((identity, self._config.listener[listener].binds_signatures))
-        tls = replace(tls, clients=clients)
-        prefer = preference_at(self._config.listener[listener].level, settings.prefer)
+        settings = self._config.listener[listener]
+        tls = replace(tls, clients=self._clients.get((identity, settings.binds_signatures)))
+        try:
+            context, plan = self._proof(identity, credentials, tls, listener)
+        except (ssl.SSLError, OSError, LibsslError) as error:
+            self._foundation.error(
+                ("identity", identity),
+                f"credentials that OpenSSL does not take on listener {listener}: {error}",
+                "certificates and keys of a kind that TLS 1.3 can sign with",
+            )
+            return None
+        names = frozenset(self._config.identity[identity].names)
+        # a browser that has a connection under a wildcard asks for such a name on it too
+        # (RFC 9113 section 9.1.1), and 421 sends it to the server that has the name
+        passed = frozenset(one for one in settings.passthrough if is_covered(one, names))
+        reserved = reserved_names(self._config.identity, identity) | passed
+        return ServerIdentity(identity, names, context, plan, tls.clients, reserved=reserved)
+
+    def _proof(
+        self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
+    ) -> tuple[ServerContext, SigningPlan | None]:
+        prefer = preference_at(self._config.listener[listener].level, self._config.identity[identity].prefer)
         key = ContextKey(
             identity,
             tuple(one.digest for one in credentials),
@@ -172,23 +220,10 @@ class _Listeners:
             tuple(one.is_spread for one in credentials),
         )
         context = self._foundation.known_context(key)
-        try:
-            if context is None:
-                context = build_server_context(
-                    identity, without_tokens(credentials), key.signature_algorithms, tls, self._tickets
-                )
-            plan = signing_plan(self._foundation, key, credentials, prefer)
-        except (ssl.SSLError, OSError, LibsslError) as error:
-            self._foundation.error(
-                ("identity", identity),
-                f"credentials that OpenSSL does not take on listener {listener}: {error}",
-                "certificates and keys of a kind that TLS 1.3 can sign with",
+        if context is None:
+            context = build_server_context(
+                identity, without_tokens(credentials), key.signature_algorithms, tls, self._tickets
             )
-            return None
+        plan = signing_plan(self._foundation, key, credentials, prefer)
         self._foundation.contexts[key] = context
-        names = frozenset(settings.names)
-        # a browser that has a connection under a wildcard asks for such a name on it too
-        # (RFC 9113 section 9.1.1), and 421 sends it to the server that has the name
-        passed = frozenset(one for one in self._config.listener[listener].passthrough if is_covered(one, names))
-        reserved = reserved_names(self._config.identity, identity) | passed
-        return ServerIdentity(identity, names, context, plan, clients, reserved)
+        return context, plan

@@ -183,8 +183,14 @@ class _Arrival:
         services.http.opened(self, self)
         self._listener.room.accepted(self)
 
+    def slow_exchange_begins(self) -> bool:
+        """Whether the rate of this client for slow groups allows one more."""
+        if self._rates is None:
+            return True
+        return self._listener.counts.take_slow_token(self._counts, self._runtime.limits)
+
     def token_asked(self) -> None:
-        """It waits for a token, and does not make room meanwhile."""
+        """It waits for a token or a slow key exchange, and does not make room meanwhile."""
         self._listener.room.token_asked(self)
 
     def token_answered(self) -> None:

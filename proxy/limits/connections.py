@@ -10,6 +10,8 @@ from typing import Final
 from proxy.limits.rates import Rate
 from proxy.limits.shared import CONNECTION, HANDSHAKE, Clock, Place, SharedTable
 
+_UNLIMITED: Final = Rate(0.0, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerLimits:
@@ -22,6 +24,8 @@ class ListenerLimits:
     handshake_rate: Rate
     """Of one address."""
     handshake_seconds: float
+    slow_rate: Rate = _UNLIMITED
+    """Of one address: handshakes whose key exchange is too slow for an event loop."""
 
 
 class ClientCounts:
@@ -115,6 +119,11 @@ class ConnectionCounts:
     def take_token(self, client: ClientCounts, limits: ListenerLimits) -> bool:
         """Whether the rate of this client allows one more."""
         return not self._shared.take(client.rate_place, limits.handshake_rate, self._clock())
+
+    def take_slow_token(self, client: ClientCounts, limits: ListenerLimits) -> bool:
+        """The same for handshakes with a slow key exchange."""
+        place = self._shared.rate_place(self._prefix + b"slow\0" + client.network)
+        return not self._shared.take(place, limits.slow_rate, self._clock())
 
     def count_in(self, client: ClientCounts) -> None:
         """One connection more is open, and its handshake under way."""

@@ -34,6 +34,9 @@ class TlsSettings:
     """What is offered by ALPN, the preferred one first. Nothing: no part in ALPN."""
     clients: ClientTrust | None = None
     """Whose certificates clients show; None if they are not asked for one."""
+    all_groups: str = ""
+    """The groups of the policy, where `groups` are only those that are not slow: a ticket of the
+    one is good for the other."""
 
     @property
     def fingerprint(self) -> str:
@@ -41,7 +44,7 @@ class TlsSettings:
 
         The protocols do not: a resumption negotiates them anew (RFC 8446 section 4.6.1).
         """
-        policy = f"{self.groups}|{self.cipher_suites}"
+        policy = f"{self.all_groups or self.groups}|{self.cipher_suites}"
         return policy if self.clients is None else f"{policy}|{self.clients.fingerprint}"
 
 

@@ -107,6 +107,10 @@ class GroupPreference:
     tuples: tuple[tuple[NamedGroup, ...], ...]
     known: frozenset[NamedGroup] = field(default=frozenset(_GROUPS), repr=False, compare=False)
     """Every group of this OpenSSL with its providers, whether or not it is accepted here."""
+    slow: Mapping[int, float] = field(default_factory=dict, compare=False)
+    """Those whose key exchange takes too long for an event loop: seconds by code point."""
+    without_slow: "GroupPreference | None" = field(init=False, repr=False, compare=False)
+    """The same without them; None if nothing is left."""
     names: Mapping[int, str] = field(init=False, repr=False, compare=False)
     """Code point -> name, of every group that is known."""
     quantum_safe_anywhere: frozenset[int] = field(init=False, repr=False, compare=False)
@@ -123,6 +127,10 @@ class GroupPreference:
         safe = frozenset(group.code_point for group in by_code_point.values() if group.is_quantum_safe)
         known = {*_GROUPS, *self.known}
         anywhere = _FOREIGN_HYBRIDS | {group.code_point for group in known if group.is_quantum_safe}
+        fast = tuple(tuple(group for group in one if group.code_point not in self.slow) for one in self.tuples)
+        left = tuple(one_tuple for one_tuple in fast if one_tuple)
+        without_slow = self if not self.slow else GroupPreference(left, self.known) if left else None
+        object.__setattr__(self, "without_slow", without_slow)
         object.__setattr__(self, "names", MappingProxyType({group.code_point: group.name for group in known}))
         object.__setattr__(self, "quantum_safe_anywhere", anywhere)
         object.__setattr__(self, "by_code_point", MappingProxyType(by_code_point))

@@ -10,6 +10,10 @@ one; ours is sent if OpenSSL has none. The server's flight is sent only if the s
 succeeded, and the group is read from the ServerHello in it. On an error OpenSSL's alert goes out
 before the connection lingers and closes.
 
+A key exchange that is too slow for the event loop is made in a thread, at a rate of its own. Where
+that is used up, a client gets another group that it offers. OpenSSL then works on a context without
+the slow groups, so no client can make the loop compute one.
+
 A CA that looks at a pending challenge (RFC 8737) meets no identity and no policy. It sees a
 certificate that proves nothing else, and its connection closes as soon as the handshake is over.
 """
@@ -39,6 +43,7 @@ from proxy.tls.handshake_states import (
     Signing,
 )
 from proxy.tls.malformed_hello import answer_to, reason_of
+from proxy.tls.policy import SlowExchange
 from proxy.tls.records import ClientHelloReader, HelloError
 from proxy.tls.results import Failed, FailureReason, HandshakeObserver, UnopenedHello
 from proxy.tls.server_hello import ServerHello, parse_server_flight
@@ -50,7 +55,6 @@ from proxy.tls.tls_object import TlsObject
 
 if TYPE_CHECKING:
     from proxy.tls.identities import ServerIdentity
-    from proxy.tls.signing_plan import SigningPlan
 
 _CHALLENGE: Final = (CHALLENGE_ALPN,)  # RFC 8737 section 3: "with the single protocol name "acme-tls/1""
 
@@ -226,8 +230,25 @@ class Handshake(StreamOwner[memoryview]):
         identity = self._policy.judge(hello, state.identity)
         if isinstance(identity, ConnectionRefusal):
             self.refuse(*identity)
-        elif identity.plan is not None:
-            self._sign(hello, identity, identity.plan, reader)
+        elif self._policy.preference.slow:
+            slow = self._policy.slow_exchange(hello, identity)
+            if slow is None or not self._observer.slow_exchange_begins():
+                self._answer_without_slow(hello, identity, reader)
+            else:
+                self._make_flight(hello, identity, reader, slow)
+        else:
+            self._answer(hello, identity, reader)
+
+    def _answer_without_slow(self, hello: ClientHello, identity: "ServerIdentity", reader: ClientHelloReader) -> None:
+        fast = self._policy.without_slow(hello, identity)
+        if isinstance(fast, ConnectionRefusal):
+            self.refuse(*fast)
+        else:
+            self._answer(hello, fast, reader)
+
+    def _answer(self, hello: ClientHello, identity: "ServerIdentity", reader: ClientHelloReader) -> None:
+        if identity.plan is not None:
+            self._make_flight(hello, identity, reader, None)
         else:
             steps = self._steps(identity.context.select(hello.psk_identities))
             self._state = Answering(hello, identity, steps)
@@ -265,15 +286,27 @@ class Handshake(StreamOwner[memoryview]):
 
     # -- Signing
 
-    def _sign(
-        self, hello: ClientHello, identity: "ServerIdentity", plan: "SigningPlan", reader: ClientHelloReader
+    def _make_flight(
+        self, hello: ClientHello, identity: "ServerIdentity", reader: ClientHelloReader, slow: SlowExchange | None
     ) -> None:
         policy = self._policy
         limits = HelloLimits(policy.hello_bytes, policy.wire_bytes)
-        flight = SignedFlight(plan, identity.context, self._services, limits, self, self._stream)
+        flight = SignedFlight(identity.plan, identity.context, self._services, limits, self, self._stream)
         self._state = Signing(hello, identity, flight)
         self._observer.token_asked()
-        flight.begin(hello, reader, policy.preference, self.deadline, self._network)
+        preference = policy.preference.without_slow or policy.preference
+        flight.begin(hello, reader, preference, self.deadline, self._network, slow)
+
+    def flight_crowded_out(self, wire: bytes) -> None:
+        """Answer without slow groups what the client has sent (`FlightOwner`)."""
+        state, policy = self._state, self._policy
+        if not isinstance(state, Signing):
+            return  # it is over
+        self._observer.token_answered()
+        self._stream.resume_reading()
+        reader = ClientHelloReader(policy.hello_bytes, policy.wire_bytes)
+        reader.receive_data(wire)
+        self._answer_without_slow(state.hello, state.identity, reader)
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
         """Send a flight; go on with its object if it is no HelloRetryRequest (`FlightOwner`)."""

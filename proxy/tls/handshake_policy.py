@@ -10,7 +10,7 @@ from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.passthrough import PassthroughTable
-from proxy.tls.policy import breaks_under_require, has_no_common_group, outcome, refuses
+from proxy.tls.policy import SlowExchange, breaks_under_require, has_no_common_group, outcome, predicted_group, refuses
 from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.records import ClientHelloReader
 from proxy.tls.results import Established, FailureReason, UnopenedHello
@@ -75,6 +75,26 @@ class HandshakePolicy:
             detail = "the client offers none of our key exchange groups"
             return ConnectionRefusal(FailureReason.NO_COMMON_GROUP, AlertDescription.HANDSHAKE_FAILURE, detail)
         return identity
+
+    def slow_exchange(self, hello: ClientHello, identity: ServerIdentity) -> SlowExchange | None:
+        """The key exchange with a client, if it is too slow for an event loop."""
+        slow = self.preference.slow
+        group = predicted_group(self.preference, hello)
+        if group is not None and group.code_point in slow:
+            is_avoidable = not isinstance(self.without_slow(hello, identity), ConnectionRefusal)
+            return SlowExchange(slow[group.code_point], is_avoidable)
+        # without another identity, OpenSSL could still choose a slow one
+        return None if identity.fast is not None else SlowExchange(max(slow.values()), is_avoidable=False)
+
+    def without_slow(self, hello: ClientHello, identity: ServerIdentity) -> ServerIdentity | ConnectionRefusal:
+        """The identity that answers without slow groups, or why there is none."""
+        fast = self.preference.without_slow
+        is_left = fast is not None and not (refuses(self.pq, fast, hello) or has_no_common_group(fast, hello))
+        if is_left and identity.fast is not None:
+            return identity.fast
+        names = ", ".join(self.preference.by_code_point[one].name for one in self.preference.slow)
+        detail = f"too many key exchanges with slow groups ({names}), and the client offers no other one of ours"
+        return ConnectionRefusal(FailureReason.SLOW_GROUPS, AlertDescription.INTERNAL_ERROR, detail)
 
     def settled(
         self,

@@ -6,7 +6,8 @@
     Choosing    nothing: it decides at once             Answering, Signing, Challenged, Over
     Answering   OpenSSL (`server_step`): the flight;    Finishing, Over
                 after a HelloRetryRequest the client
-    Signing     a token, or OpenSSL (`signed_flight`);  Finishing, Over
+    Signing     a token, OpenSSL, or the thread for     Finishing, Answering, Over
+                slow groups (`signed_flight`);
                 after a HelloRetryRequest the client
     Finishing   the client: its Finished; then OpenSSL  Over: the connection is established
     Challenged  OpenSSL and the client in turn          Over: the CA has seen its challenge
@@ -69,7 +70,7 @@ class Answering:
 
 
 class Signing:
-    """The server's flight is made with a key in a token."""
+    """The server's flight takes long: its key is in a token, or its key exchange is slow."""
 
     __slots__ = ("flight", "hello", "identity", "is_retried")
 

@@ -26,6 +26,9 @@ class ServerIdentity:
     plan: "SigningPlan | None" = None
     clients: "ClientTrust | None" = None
     """Whose certificates its clients show; None if they are not asked for one."""
+    fast: "ServerIdentity | None" = None
+    """The same without groups that are too slow for an event loop; None if it has none of these, or
+    no others."""
     reserved: frozenset[str] = frozenset()
     """Names that no wildcard here covers: those of identities that ask for certificates of clients,
     and those whose TLS the listener passes through."""

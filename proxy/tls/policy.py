@@ -14,7 +14,7 @@ Pure: a level, a policy and what the client offered go in, a decision comes out.
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from config.schema import PqPolicy, SecurityLevel
 from proxy.tls.client_hello import ClientHello
@@ -150,6 +150,16 @@ class HandshakeOutcome(StrEnum):
     """
 
 
+class SlowExchange(NamedTuple):
+    """The key exchange that a client would get.
+
+    `seconds` is what it takes. `is_avoidable`: the client can have another group.
+    """
+
+    seconds: float
+    is_avoidable: bool
+
+
 def effective_pq(level: SecurityLevel, pq: PqPolicy) -> PqPolicy:
     """Settle the policy: a level of quantum-safe groups alone implies `REQUIRE`.
 
@@ -248,6 +258,22 @@ def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:
         if listed:
             return set(listed).isdisjoint(hello.key_shares)
     return False
+
+
+def predicted_group(preference: GroupPreference, hello: ClientHello) -> NamedGroup | None:
+    """The group that OpenSSL will choose, also by a HelloRetryRequest; None if there is none.
+
+    It takes the first tuple with a group that the client lists. There it takes the first group that
+    the client sent a share of, else the first one that it lists.
+    """
+    for one_tuple in preference.tuples:
+        listed = [group for group in one_tuple if group.code_point in hello.supported_groups]
+        for group in listed:
+            if group.code_point in hello.key_shares:
+                return group
+        if listed:
+            return listed[0]
+    return None
 
 
 def breaks_under_require(preference: GroupPreference, hello: ClientHello) -> bool:

@@ -49,6 +49,10 @@ class FailureReason(StrEnum):
     TLS_ERROR = "tls_error"
     HANDSHAKES_PER_ADDRESS = "handshakes_per_address"
     """As many handshakes of this client are under way as the limit allows."""
+    SLOW_GROUPS = "slow_groups_rate"
+    """Key exchanges that are too slow for an event loop come faster than this client may ask for
+    them, or than they can be made. The client offers no other group.
+    """
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
     SIGNING_UNAVAILABLE = "signing_unavailable"
@@ -211,8 +215,13 @@ class HandshakeObserver(Protocol):
     def hello_complete(self) -> bool:
         """The client has shown a whole ClientHello; whether its handshake may go on."""
 
+    def slow_exchange_begins(self) -> bool:
+        """The handshake needs a key exchange that is too slow for an event loop; whether its client
+        may have one more now.
+        """
+
     def token_asked(self) -> None:
-        """The handshake may wait for a signature from now on."""
+        """The handshake may wait for a signature or a slow key exchange from now on."""
 
     def token_answered(self) -> None:
         """It is the client's turn again: our flight goes out."""

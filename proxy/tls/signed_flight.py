@@ -1,4 +1,5 @@
-"""How the server's flight is made with a key in a token, without a wait on the event loop.
+"""How the server's flight is made without a wait on the event loop, where its key is in a token or
+its key exchange is slow.
 
 Theory of operation. Steps that need no token are made on the loop, in a turn with those of other
 handshakes (`step_queue`): a resumption and a HelloRetryRequest on a context with a throw-away
@@ -6,40 +7,51 @@ certificate, or the whole flight with a key in a file. If a step without a key h
 flight is thrown away: no client may see that certificate. Everything else is a race between tokens
 (`race`). All that the client sent is kept, as each attempt begins with the first ClientHello.
 
-    state     what it waits for                                     what follows
-    --------  ----------------------------------------------------  --------------------------
-    Enlisted  a turn of the step queue; the loop makes the step     Racing, Asking, Resting
-    Racing    a token                                               Enlisted, Asking, Resting
-    Asking    the client: a ClientHello after a HelloRetryRequest   Enlisted, Racing, Resting
-    Resting   nothing: not begun, or the owner was told the result
+A slow key exchange is never made on the loop: what needs no token is then made in a thread
+(`slow_exchanges`). With a key in a file that is the whole flight. With a key in a token it shows
+that the client's bytes are good, before the token is asked.
+
+    state      what it waits for                           what follows
+    ---------  ------------------------------------------  ------------------------------------
+    Enlisted   a turn of the step queue; the loop makes    Racing, Asking, Resting
+               the step
+    Computing  the thread for slow key exchanges           Racing, Computing, Asking, Resting
+    Racing     a token                                     Enlisted, Computing, Asking, Resting
+    Asking     the client: a ClientHello after a           Enlisted, Computing, Racing, Resting
+               HelloRetryRequest
+    Resting    nothing: not begun, or the owner was told the result
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.net.sockets import SocketStream
+from proxy.signing.executor import GivenUp, Job
 from proxy.tls.alerts import AlertDescription
-from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, step
+from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, attempt_in_thread, step
 from proxy.tls.bio_pair import BioPair
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupPreference
-from proxy.tls.policy import predicts_retry
+from proxy.tls.policy import SlowExchange, predicts_retry
 from proxy.tls.race import SigningRace, SigningServices
 from proxy.tls.records import ClientFlight, ClientHelloReader, HelloError
 from proxy.tls.results import FailureReason, openssl_code, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
+from proxy.tls.slow_exchanges import SlowExchanges
 from proxy.tls.step_queue import StepQueue
 from proxy.tls.tls_object import TlsObject
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
 
     from proxy.tls.context import ServerContext
 
 _NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
+_TOO_MANY: Final = "too many key exchanges with slow groups wait"
 _NO_KEY_FITS: Final = "no key of the identity fits the signature algorithms that the client lists"
 # As much early data as servers usually allow; reading pauses above it.
 _MOST_HELD_BYTES: Final = 16_384
@@ -62,6 +74,11 @@ class FlightOwner(Protocol):
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
         """There will be no flight: end with this alert."""
 
+    def flight_crowded_out(self, wire: bytes) -> None:
+        """There will be no flight with a slow key exchange: too many wait. `wire` is all that the
+        client has sent. Answer it in another way; nothing was sent to it.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class FlightServices:
@@ -70,6 +87,11 @@ class FlightServices:
     bios: BioPair
     steps: StepQueue
     signing: SigningServices
+    slow: SlowExchanges = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Its thread starts when it is needed."""
+        object.__setattr__(self, "slow", SlowExchanges(self.signing.loop, self.signing.clock))
 
 
 # The states are no dataclasses: mypyc leaves the `__init__` of those to the interpreter.
@@ -91,6 +113,14 @@ class _Stepped:
     ) -> None:
         self.result: Final = result
         self.then: Final = then
+
+
+class _Computing:
+    """The thread for slow key exchanges makes a flight; `then` gets it."""
+
+    def __init__(self, then: Callable[[Flight, ServerHello], None]) -> None:
+        self.then: Final = then
+        self.job: Job[Flight] | None = None
 
 
 class _Racing:
@@ -134,20 +164,25 @@ class SignedFlight:
         "_second",
         "_services",
         "_signers",
+        "_slow",
         "_state",
         "_stream",
+        "_tried_context",
     )
 
     def __init__(
         self,
-        plan: SigningPlan,
+        plan: SigningPlan | None,
         context: "ServerContext",
         services: FlightServices,
         limits: HelloLimits,
         owner: FlightOwner,
         stream: SocketStream,
     ) -> None:
-        """Set up for an identity: `plan` has its keys, `context` a throw-away certificate."""
+        """Set up for an identity: `plan` has its keys, `context` a throw-away certificate.
+
+        Without a plan, the `context` has the key: for a slow key exchange only.
+        """
         self._plan = plan
         self._context = context
         self._services = services
@@ -157,12 +192,15 @@ class SignedFlight:
         self._network = b""
         self._deadline = 0.0
         self._first = self._retry = self._second = b""
+        self._tried_context = context.current
+        """The one without a token."""
         self._held = b""
         """What the client has sent before our flight was there."""
         self._schemes: Sequence[int] = ()
         self._signers: list[Signer] = []
         """The signers that were not asked."""
-        self._state: _Enlisted | _Stepped | _Racing | _Asking | _Resting = _RESTING
+        self._slow: SlowExchange | None = None
+        self._state: _Enlisted | _Stepped | _Computing | _Racing | _Asking | _Resting = _RESTING
 
     @property
     def is_waiting(self) -> bool:
@@ -181,16 +219,22 @@ class SignedFlight:
         preference: GroupPreference,
         deadline: float,
         network: bytes,
+        slow: SlowExchange | None = None,
     ) -> None:
         """Answer a ClientHello, which `reader` has read.
 
-        `deadline` is that of the handshake in loop time; `network` is the client's.
+        `deadline` is that of the handshake in loop time; `network` is the client's. `slow` is
+        the key exchange, if it is too slow for the loop.
         """
         self._first = self._take(reader)
         self._deadline, self._network, self._schemes = deadline, network, hello.signature_algorithms
+        self._tried_context = context = self._context.select(hello.psk_identities)
+        if slow is not None:
+            self._slow = slow
+            self._try_slowly(slow)
+            return
         is_ours = self._context.opens(hello.psk_identities)
-        if is_ours or predicts_retry(preference, hello) or not self._plan.signers_for(self._schemes):
-            context = self._context.select(hello.psk_identities)
+        if is_ours or predicts_retry(preference, hello) or not self._signers_for_client():
             work = partial(attempt, lambda: context, self._transcript, self._services.bios)
             # one that asks for another hello may still resume
             self._enlist(work, partial(self._tried, keeps_object=is_ours))
@@ -220,7 +264,9 @@ class SignedFlight:
         if reader.message is None:
             return
         self._second = self._take(reader)
-        if state.stand_in is None:
+        if self._slow is not None:
+            self._try_slowly(self._slow._replace(is_avoidable=False))
+        elif state.stand_in is None:
             self._sign()
         else:
             work = partial(step, state.stand_in, self._services.bios, self._second)
@@ -236,6 +282,8 @@ class SignedFlight:
         state, self._state = self._state, _RESTING
         if isinstance(state, _Racing):
             state.race.abandon()
+        elif isinstance(state, _Computing) and state.job is not None:
+            self._services.slow.cancel(state.job)
 
     def _refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
         self._state = _RESTING
@@ -285,6 +333,46 @@ class SignedFlight:
         else:
             self._sign()
 
+    # -- with a slow key exchange
+
+    def _try_slowly(self, exchange: SlowExchange) -> None:
+        then = self._made if self._plan is None else partial(self._tried, keeps_object=False)
+        self._compute(self._tried_context, exchange, then)
+
+    def _compute(
+        self, context: "ssl.SSLContext", exchange: SlowExchange, then: Callable[[Flight, ServerHello], None]
+    ) -> None:
+        # reading goes on: a client that leaves gives its place in the queue to another one
+        state = self._state = _Computing(then)
+        work = partial(attempt_in_thread, lambda: context, self._transcript)
+        state.job = self._services.slow.begin(self._network, exchange, work, self._computed)
+        if state.job is None:
+            self._crowd_out()
+
+    def _computed(self, job: Job[Flight], result: Flight | BaseException) -> None:
+        state = self._state
+        if not isinstance(state, _Computing) or state.job is not job:
+            return  # it is over
+        if isinstance(result, Flight):
+            self._services.bios.adopt(result.tls)
+            self._stream.resume_reading()
+            state.then(result, parse_server_flight(result.data))
+        elif isinstance(result, AttemptFailed):
+            self._refuse_failed(result)
+        elif isinstance(result, GivenUp):
+            self._crowd_out()
+        elif isinstance(result, RetryDiffers):
+            self._refuse(FailureReason.TLS_ERROR, AlertDescription.INTERNAL_ERROR, _NOT_ALIKE)
+        else:
+            raise result
+
+    def _crowd_out(self) -> None:
+        if self._retry:
+            self._refuse(FailureReason.SLOW_GROUPS, AlertDescription.INTERNAL_ERROR, _TOO_MANY)
+            return
+        self._state = _RESTING
+        self._owner.flight_crowded_out(self._first + self._held)
+
     def _made(self, flight: Flight, server_hello: ServerHello, stand_in: TlsObject | None = None) -> None:
         held, self._held = self._held, b""
         if not server_hello.is_retry:
@@ -305,8 +393,11 @@ class SignedFlight:
     def _transcript(self) -> Transcript:
         return Transcript(self._first, self._retry, self._second)
 
+    def _signers_for_client(self) -> list[Signer]:
+        return [] if self._plan is None else self._plan.signers_for(self._schemes)
+
     def _sign(self) -> None:
-        self._signers = self._plan.signers_for(self._schemes)
+        self._signers = self._signers_for_client()
         if self._signers:
             self._sign_by(self._signers.pop(0))
         else:
@@ -318,6 +409,8 @@ class SignedFlight:
             race = SigningRace(self._services.signing, signer, self._transcript, self._network, self)
             self._state = _Racing(race)
             race.begin(self._deadline)
+        elif self._slow is not None:
+            self._compute(signer, self._slow, self._made)
         else:
             self._enlist(partial(attempt, lambda: signer, self._transcript, self._services.bios), self._made)
 
@@ -339,7 +432,12 @@ class SignedFlight:
         self._refuse_failed(failure)
 
     def judge(self) -> AttemptFailed | None:
-        """Try the client's bytes on the context that needs no token; None if they are good."""
+        """Try the client's bytes on the context that needs no token; None if they are good.
+
+        Those with a slow key exchange were tried in its thread.
+        """
+        if self._slow is not None:
+            return None
         try:
             attempt(lambda: self._context.current, self._transcript, self._services.bios)
         except AttemptFailed as failure:

@@ -23,6 +23,8 @@ def test_the_unit_is_in_the_name() -> None:
         "handshakes_per_address",
         "handshakes_per_second_per_address",
         "handshake_burst_per_address",
+        "slow_groups_rate",
+        "slow_groups_burst",
         "descriptor_reserve",
         "early_responses",
         "http2_streams",

@@ -51,6 +51,7 @@ CONFIGURATION: Final = (
     + listener("few_each", connections_per_address=2)
     + listener("few_at_once", handshakes_in_flight=2)
     + listener("rarely", handshakes_per_second_per_address=0.001, handshake_burst_per_address=2)
+    + listener("slowly", 'groups = [["ffdhe8192"]]', slow_groups_rate=0.001, slow_groups_burst=1)
     + listener("impatient", handshake_timeout="300ms")
     + listener("strict", 'pq = "require"')
     + listener("high", 'level = "high"')
@@ -447,6 +448,15 @@ def no_application_protocol(limited: Limited) -> Iterator[int]:
 @drives(FailureReason.NO_COMMON_GROUP)
 def no_common_group(limited: Limited) -> Iterator[int]:
     refused(limited, groups="MLKEM1024")
+    yield 1
+
+
+@drives(FailureReason.SLOW_GROUPS, "slowly")
+def slow_groups(limited: Limited) -> Iterator[int]:
+    context = ssl.create_default_context(cafile=str(limited.site.ca))
+    libssl.set_groups(context, "ffdhe8192")
+    limited.connect(listener="slowly", context=context).reset()
+    refused(limited, listener="slowly", groups="ffdhe8192")
     yield 1
 
 

@@ -145,6 +145,38 @@ def test_a_listener_may_have_limits_of_its_own(site: Site, capabilities: Capabil
     assert second.header_senders == ()
 
 
+def test_slow_groups_are_measured_and_can_be_left_out(site: Site, capabilities: Capabilities) -> None:
+    rate = "[listener.public.limits]\nslow_groups_rate = 0.5\nslow_groups_burst = 3\n"
+    slow = listener("public", groups=[["X25519MLKEM768", "ffdhe8192"], ["X25519"]]) + rate
+    generation = built(site, capabilities, slow + listener("usual") + site.identity + MINIMAL_REST)
+    (warning,) = generation.warnings
+    assert warning.key == "listener.public.groups"
+    assert warning.found.startswith("ffdhe8192, whose key exchange takes ")
+    assert "0.5 a second (slow_groups_rate)" in warning.allowed
+    public, usual = generation.listeners["public"], generation.listeners["usual"]
+    assert public.limits.slow_rate == Rate.of(0.5, 3)
+    assert list(public.policy.preference.slow) == [0x0104]
+    whole = public.policy.identities.resolve("chat.test")
+    assert whole is not None
+    assert whole.fast is not None
+    assert whole.fast.context.key_name == whole.context.key_name, "a ticket of the one is good for the other"
+    other = usual.policy.identities.resolve("chat.test")
+    assert other is not None
+    assert (other.fast, usual.policy.preference.slow) == (None, {})
+    again = built(site, capabilities, slow + site.identity + MINIMAL_REST, generation.carried)
+    kept = again.listeners["public"].policy.identities.resolve("chat.test")
+    assert kept is not None
+    assert kept.fast is not None
+    assert kept.fast.context is whole.fast.context
+
+
+def test_listener_of_slow_groups_alone_has_no_others(site: Site, capabilities: Capabilities) -> None:
+    generation = built(site, capabilities, listener("public", groups=[["ffdhe8192"]]) + site.identity + MINIMAL_REST)
+    one = generation.listeners["public"].policy.identities.resolve("chat.test")
+    assert one is not None
+    assert one.fast is None
+
+
 def test_unknown_group_names_those_that_are_there(site: Site, capabilities: Capabilities) -> None:
     found = problems(
         site, capabilities, listener("public", groups=["x25519_frodo640aes"]) + site.identity + MINIMAL_REST

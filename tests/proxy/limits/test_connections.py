@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -167,3 +168,17 @@ def test_the_rate_of_a_client_is_that_of_all_workers(
     assert here.take_token(here.client(TWO), limit)
     clock.now += 1.0
     assert here.take_token(here.client(ONE), limit)
+
+
+def test_slow_key_exchanges_have_a_rate_of_their_own(
+    here: ConnectionCounts, there: ConnectionCounts, clock: Clock
+) -> None:
+    limit = replace(limits(), slow_rate=Rate.of(1.0, 2))
+    client = count_in(here)
+    assert [one.take_slow_token(client, limit) for one in (here, there, here)] == [True, True, False]
+    assert here.take_slow_token(count_in(here, TWO), limit)
+    assert here.take_token(client, limit)
+    clock.now += 1.0
+    assert [one.take_slow_token(client, limit) for one in (there, here)] == [True, False]
+    third = count_in(here, network_of("192.0.2.3"))
+    assert all(here.take_slow_token(third, limits()) for _ in range(100)), "no rate is set"

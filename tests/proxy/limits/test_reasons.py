@@ -24,6 +24,7 @@ def test_a_limit_on_connections_is_the_reason_by_its_name() -> None:
         "handshakes_in_flight",
         "handshakes_per_address",
         "handshakes_per_second_per_address",
+        "slow_groups_rate",
     }
 
 

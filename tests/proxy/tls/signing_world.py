@@ -1,6 +1,6 @@
 """Handshakes with keys that pass for keys in tokens, whose threads the test moves."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
@@ -32,7 +32,7 @@ from proxy.tls.token_key import KeyContext, TokenKey
 from proxy.tls.waiting_data import RECORD_BYTES
 from tests.certificates import CertificateFiles
 from tests.fakes import FakeLoop, RecordingObserver, Wire
-from tests.fakes_signing import HandToken, token_key
+from tests.fakes_signing import HandExecutor, HandToken, token_key
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
 
@@ -100,6 +100,8 @@ class World:
     rsa: CertificateFiles | None = None
     """An RSA key in a file beside the one in tokens."""
     protocols: tuple[HttpProtocol, ...] = (HttpProtocol.HTTP_1,)
+    slow: tuple[str, ...] = ()
+    """Groups whose key exchange passes for a slow one."""
     opens_tickets: bool = True
     """Whether tickets can be opened whose key name is ours."""
 
@@ -112,13 +114,32 @@ class World:
         return cls(loop, files, tokens[0], tokens[1], keys)
 
     def __post_init__(self) -> None:
-        """One queue of steps for all conversations, as they are of one loop."""
+        """One queue of steps for all conversations, and one thread for slow groups, as they are of one loop."""
         self._steps = StepQueue(self.loop.call_soon)
+        self.thread = HandExecutor(self.loop, threads=1)
 
     def policy(self) -> HandshakePolicy:
         """What the listener demands."""
-        preference = group_preference(SecurityLevel.STANDARD, PqPolicy.PREFER, self.groups, KNOWN)
+        known = group_preference(SecurityLevel.STANDARD, PqPolicy.PREFER, self.groups, KNOWN)
+        preference = replace(known, slow={KNOWN[name].code_point: 0.05 for name in self.slow})
         settings = TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD), self.protocols)
+        identity = self._identity(settings)
+        left = preference.without_slow
+        if self.slow and left is not None:
+            part = replace(settings, groups=left.openssl_list(), all_groups=settings.groups)
+            identity = replace(identity, fast=self._identity(part))
+        return HandshakePolicy(
+            pq=PqPolicy.PREFER,
+            preference=preference,
+            identities=IdentityTable([identity], None),
+            hello_bytes=65_536,
+            wire_bytes=200_000,
+            alert_context=build_alert_context(),
+            tls_limits=TlsLimits(32),
+            protocols=ProtocolOffer.of_http(self.protocols),
+        )
+
+    def _identity(self, settings: TlsSettings) -> ServerIdentity:
         secret = ticket_key(self.tickets.current, "chat", settings.fingerprint)
         if not self.opens_tickets:
             secret = secret[:KEY_NAME_BYTES] + bytes(TICKET_KEY_BYTES - KEY_NAME_BYTES)
@@ -137,22 +158,14 @@ class World:
         context = build_server_context("chat", shown, ALGORITHMS, settings, self.tickets)
         if not self.opens_tickets:
             libssl.set_ticket_key(context.current, secret)
-        identity = ServerIdentity("chat", frozenset({"chat.example.org"}), context, plan)
-        return HandshakePolicy(
-            pq=PqPolicy.PREFER,
-            preference=preference,
-            identities=IdentityTable([identity], None),
-            hello_bytes=65_536,
-            wire_bytes=200_000,
-            alert_context=build_alert_context(),
-            tls_limits=TlsLimits(32),
-            protocols=ProtocolOffer.of_http(self.protocols),
-        )
+        return ServerIdentity("chat", frozenset({"chat.example.org"}), context, plan)
 
     def services(self) -> FlightServices:
         """The tokens, and the BIOs of the loop."""
         tokens = {one.token.name: one.token for one in (self.plexi, self.spare)}
-        return FlightServices(self.bios, self._steps, SigningServices(self.loop, self.loop.time, tokens))
+        services = FlightServices(self.bios, self._steps, SigningServices(self.loop, self.loop.time, tokens))
+        services.slow.threads = self.thread
+        return services
 
     def conversation(
         self,

@@ -120,3 +120,12 @@ class TestPreference:
         server = server_context(GroupPreference(((HYBRID,), (X25519,))).openssl_list())
         answer = peer(server).answer(peer(client_context("X25519:X25519MLKEM768")).answer(b""))
         assert parse_server_flight(answer).is_retry
+
+
+def test_preference_without_the_slow_groups_keeps_the_order_of_the_others() -> None:
+    tuples = tuple(tuple(KNOWN[name] for name in one) for one in (("mlkem768",), ("x448", "x25519"), ("secp256r1",)))
+    assert (all_of := GroupPreference(tuples)).without_slow is all_of
+    left = GroupPreference(tuples, slow={KNOWN["mlkem768"].code_point: 1.0, KNOWN["x448"].code_point: 1.0}).without_slow
+    assert left is not None
+    assert left.openssl_list() == "X25519 / secp256r1"
+    assert GroupPreference(tuples[:1], slow={KNOWN["mlkem768"].code_point: 1.0}).without_slow is None

@@ -13,6 +13,7 @@ from cryptography import x509
 from certs.identities.chain import alternative_names
 from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
 from proxy.net.deadlines import NEVER
+from proxy.signing.executor import JobRefusal
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.bio_pair import BioPair
@@ -28,7 +29,7 @@ from proxy.tls.policy import HandshakeOutcome, cipher_suites, group_preference
 from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.race import SigningServices
 from proxy.tls.records import HelloFailure
-from proxy.tls.results import FailureReason
+from proxy.tls.results import Established, FailureReason
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
@@ -38,6 +39,7 @@ from proxy.tls.waiting_data import RECORD_BYTES
 from tests.certificates import Authority, CertificateFiles
 from tests.client_authorities import ClientAuthority, ClientFiles
 from tests.fakes import LINGER, FakeLoop, RecordingObserver, Wire, broken_pipe
+from tests.fakes_signing import HandExecutor
 from tests.proxy.tls import hellos
 from tests.proxy.tls.client_visits import trust
 from tests.proxy.tls.clients import TlsClient, allow_early_data
@@ -141,31 +143,35 @@ class World:
     wires: list[Wire] = field(default_factory=list)
     challenges: PendingChallenges = field(default_factory=PendingChallenges)
     clients: ClientTrust | None = None
+    slow: tuple[str, ...] = ()
+    """Groups whose key exchange passes for a slow one."""
 
     def __post_init__(self) -> None:
         self.services = FlightServices(
             self.bios, StepQueue(self.loop.call_soon), SigningServices(self.loop, self.loop.time, {})
         )
+        self.thread = self.services.slow.threads = HandExecutor(self.loop, threads=1)
 
     @property
     def preference(self) -> GroupPreference:
-        return group_preference(self.level, self.pq, self.groups, KNOWN)
+        preference = group_preference(self.level, self.pq, self.groups, KNOWN)
+        return replace(preference, slow={KNOWN[name].code_point: 0.05 for name in self.slow})
 
     @property
     def settings(self) -> TlsSettings:
         return TlsSettings(self.preference.openssl_list(), cipher_suites(self.level), self.protocols, self.clients)
 
-    def policy(self) -> HandshakePolicy:
+    def identity(self, name: str, settings: TlsSettings) -> ServerIdentity:
         algorithms = sigalgs_list(CredentialPreference.CLASSICAL)
-        identities = [
-            ServerIdentity(
-                name,
-                frozenset({f"{name}.example.org"}),
-                build_server_context(name, [self.credential], algorithms, self.settings, self.tickets),
-                clients=self.clients,
-            )
-            for name in ("chat", "files")
-        ]
+        context = build_server_context(name, [self.credential], algorithms, settings, self.tickets)
+        return ServerIdentity(name, frozenset({f"{name}.example.org"}), context, clients=self.clients)
+
+    def policy(self) -> HandshakePolicy:
+        identities = [self.identity(name, self.settings) for name in ("chat", "files")]
+        left = self.preference.without_slow
+        if self.slow and left is not None:
+            part = replace(self.settings, groups=left.openssl_list(), all_groups=self.settings.groups)
+            identities = [replace(one, fast=self.identity(one.name, part)) for one in identities]
         return HandshakePolicy(
             pq=self.pq,
             preference=self.preference,
@@ -183,12 +189,13 @@ class World:
         name: str | None = "chat.example.org",
         session: ssl.SSLSession | None = None,
         policy: HandshakePolicy | None = None,
+        observer: RecordingObserver | None = None,
     ) -> Attempt:
         """A client with these groups, or with this context, comes."""
         wire = Wire(self.loop, read_bytes=RECORD_BYTES)
         self.wires.append(wire)
         context = groups if isinstance(groups, ssl.SSLContext) else hellos.client_context(groups)
-        observer = RecordingObserver()
+        observer = observer or RecordingObserver()
         handshake = Handshake(policy or self.policy(), self.services, observer, self.loop.now + 10, self.challenges)
         handshake.begin(wire.stream)
         return Attempt(self.loop, wire, TlsClient(wire.peer, context, name, session), handshake, observer, self.bios)
@@ -1212,3 +1219,140 @@ class TestClientCertificates:
         assert "version" in failure.detail
         assert not attempt.observer.results
         assert attempt.wire.peer_sees_end
+
+
+class TestSlowGroups:
+    """A key exchange that is too slow for the loop: in a thread, at a rate, or not at all."""
+
+    SLOW, BOTH = "X25519MLKEM768", "X25519MLKEM768:X25519"
+
+    @pytest.fixture(autouse=True)
+    def slow(self, world: World) -> None:
+        world.groups, world.slow = (("X25519MLKEM768",), ("X25519", "secp256r1")), ("x25519mlkem768",)
+
+    @staticmethod
+    def begun(world: World, groups: str = SLOW, observer: RecordingObserver | None = None) -> Attempt:
+        """A hello was sent, and the thread works for it."""
+        attempt = world.attempt(groups, observer=observer)
+        attempt.feed(attempt.client.handshake_step())
+        assert len(world.thread.running) == 1
+        assert attempt.wire.received() == b""
+        return attempt
+
+    @staticmethod
+    def finished(attempt: Attempt) -> Established:
+        """The flight has come; the handshake goes on without a thread."""
+        attempt.establish()
+        (result,) = attempt.observer.results
+        return result
+
+    def test_flight_comes_from_the_thread(self, world: World) -> None:
+        attempt = self.begun(world)
+        attempt.feed(b"")
+        world.thread.finish()
+        assert attempt.client.receive()
+        assert self.finished(attempt).group is KNOWN["x25519mlkem768"]
+        assert attempt.observer.token_turns == ["asked", "answered"]
+        assert attempt.observer.slow_exchanges == 1
+
+    def test_client_of_another_group_never_needs_it(self, world: World) -> None:
+        attempt = world.attempt("X25519:secp256r1")
+        attempt.establish()
+        assert attempt.observer.results[0].group is KNOWN["x25519"]
+        assert attempt.observer.slow_exchanges == 0
+        assert attempt.observer.token_turns == []
+
+    def test_share_is_asked_for_and_computed_there(self, world: World) -> None:
+        attempt = self.begun(world, SHARE_OF_X25519_ONLY)
+        world.thread.finish()
+        assert attempt.client.receive()
+        attempt.feed(attempt.client.handshake_step())
+        assert len(world.thread.running) == 1
+        world.thread.finish()
+        assert attempt.client.receive()
+        assert self.finished(attempt).outcome is HandshakeOutcome.HYBRID_AFTER_RETRY
+        assert attempt.observer.slow_exchanges == 1
+
+    @pytest.mark.parametrize("when", ["rate", "queue", "crowded", "late"])
+    def test_beyond_the_rate_or_the_queue_a_client_gets_another_group(self, world: World, when: str) -> None:
+        observer = RecordingObserver()
+        observer.takes_slow_exchange = when != "rate"
+        world.thread.refuses = JobRefusal.TOO_LATE if when == "queue" else None
+        if when in ("crowded", "late"):
+            self.begun(world)
+        attempt = world.attempt(self.BOTH, observer=observer)
+        attempt.feed(attempt.client.handshake_step())
+        if when == "crowded":
+            world.thread.crowd_out()
+        elif when == "late":
+            world.thread.give_up_waiting()
+            world.loop.settle()
+        assert attempt.client.receive()
+        attempt.establish()
+        assert observer.results[0].group is KNOWN["x25519"]
+        assert observer.results[0].outcome is HandshakeOutcome.NOT_REQUIRED
+
+    @pytest.mark.parametrize("policy", [PqPolicy.REQUIRE, PqPolicy.PREFER])
+    def test_client_that_cannot_have_another_group_is_refused(self, world: World, policy: PqPolicy) -> None:
+        world.pq = policy
+        observer = RecordingObserver()
+        observer.takes_slow_exchange = False
+        attempt = world.attempt(self.BOTH if policy is PqPolicy.REQUIRE else self.SLOW, observer=observer)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.refused(AlertDescription.INTERNAL_ERROR, FailureReason.SLOW_GROUPS)
+        assert "x25519mlkem768" in observer.failures[0].detail.lower()
+        assert not world.thread.running
+
+    def test_who_was_asked_for_a_share_cannot_have_another_group(self, world: World) -> None:
+        attempt = self.begun(world, SHARE_OF_X25519_ONLY)
+        world.thread.finish()
+        assert attempt.client.receive()
+        world.thread.refuses = JobRefusal.QUEUE_FULL
+        attempt.feed(attempt.client.handshake_step())
+        attempt.refused(AlertDescription.INTERNAL_ERROR, FailureReason.SLOW_GROUPS)
+
+    def test_client_that_leaves_gives_its_place_to_another_one(self, world: World) -> None:
+        first, second = self.begun(world), world.attempt(self.SLOW)
+        second.feed(second.client.handshake_step())
+        assert len(world.thread.waiting) == 1
+        for attempt in (second, first):
+            attempt.wire.peer.close()
+            world.loop.settle()
+            assert attempt.observer.failures[0].reason is FailureReason.CLIENT_LEFT
+        assert not world.thread.waiting
+        world.thread.finish()
+        assert first.observer.calls == 1
+
+    def test_hello_that_openssl_refuses_gets_its_alert(self, world: World) -> None:
+        attempt = world.attempt(self.SLOW)
+        hello = bytearray(attempt.client.handshake_step())
+        share = bytes(hello).index(b"\x11\xec\x04\xc0") + 4
+        hello[share : share + 1_184] = b"\xff" * 1_184  # no key of ML-KEM
+        attempt.feed(bytes(hello))
+        world.thread.finish()
+        attempt.refused(AlertDescription.ILLEGAL_PARAMETER, FailureReason.TLS_ERROR)
+
+    def test_fault_of_the_thread_is_no_silence(self, world: World) -> None:
+        self.begun(world)
+        world.loop.failures = []
+        world.thread.finish(RuntimeError("broken"))
+        assert [str(one) for one in world.loop.failures] == ["broken"]
+
+    def test_ticket_of_a_fast_handshake_is_good_for_a_slow_one(self, world: World) -> None:
+        first = world.attempt("X25519")
+        stream = first.establish()
+        stream.write(b"x")
+        assert first.client.read() == b"x"
+        context, session = first.client.tls.context, first.client.tls.session
+        libssl.set_groups(context, self.SLOW)
+        again = world.attempt(context, session=session)
+        again.feed(again.client.handshake_step())
+        world.thread.finish()
+        assert again.client.receive()
+        assert self.finished(again).is_resumed
+
+    def test_listener_without_another_group_computes_nothing_on_the_loop(self, world: World) -> None:
+        world.groups = (("X25519MLKEM768",),)
+        attempt = self.begun(world, SHARE_OF_X25519_ONLY)
+        world.thread.finish()
+        assert attempt.client.receive()

@@ -1,21 +1,31 @@
 """Whom a listener refuses for what stands in the ClientHello, and by which alert."""
 
+from dataclasses import replace
+
 import pytest
 
 from config.schema import HttpProtocol, PqPolicy, SecurityLevel
 from proxy.tls.alerts import AlertDescription
-from proxy.tls.client_hello import parse_client_hello
+from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.handshake_policy import ConnectionRefusal, HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import HandshakeOutcome, group_preference
+from proxy.tls.policy import HandshakeOutcome, SlowExchange, group_preference
 from proxy.tls.protocols import ProtocolOffer
 from proxy.tls.results import Established, FailureReason
 from proxy.tls.server_hello import ServerHello
 from proxy.tls.stream import TlsLimits
 from tests.proxy.tls import hellos
-from tests.proxy.tls.hellos import Hello, alpn, server_name, supported_groups
+from tests.proxy.tls.hellos import (
+    Hello,
+    alpn,
+    key_share,
+    server_name,
+    signature_algorithms,
+    supported_groups,
+    supported_versions,
+)
 
 A, F = AlertDescription, FailureReason
 H2, H1 = HttpProtocol.HTTP_2, HttpProtocol.HTTP_1
@@ -139,3 +149,41 @@ def test_a_resumption_without_a_key_exchange_has_no_group() -> None:
     resumed = ServerHello(is_retry=False, group=None, cipher_suite=0x1302, psk_selected=True, wire_length=90)
     result = policy_of(PqPolicy.PREFER).settled(hello, IDENTITY, resumed, None, H1, retried=False)
     assert (result.group, result.is_resumed, result.breaks_under_require) == (None, True, True)
+
+
+class TestSlowGroups:
+    """Which key exchange a client would get, and which other one it can have."""
+
+    ML, X, P = (KNOWN[name].code_point for name in ("x25519mlkem768", "x25519", "secp256r1"))
+
+    def policy(self, *slow: int, pq: PqPolicy = PqPolicy.PREFER) -> HandshakePolicy:
+        policy = policy_of(pq)
+        known = group_preference(SecurityLevel.STANDARD, pq, (("X25519MLKEM768",), ("X25519",)), KNOWN)
+        return replace(policy, preference=replace(known, slow=dict.fromkeys(slow, 0.05)))
+
+    @staticmethod
+    def hello(*groups: int) -> ClientHello:
+        extensions = (supported_versions(), supported_groups(groups), key_share((groups[0], b"k" * 32)))
+        return parse_client_hello(Hello((*extensions, signature_algorithms())).message)
+
+    def test_slow_one_is_avoidable_for_a_client_of_another_group(self) -> None:
+        identity = replace(IDENTITY, fast=IDENTITY)
+        policy = self.policy(self.ML)
+        assert policy.slow_exchange(self.hello(self.X), identity) is None
+        assert policy.slow_exchange(self.hello(self.X, self.ML), identity) == SlowExchange(0.05, is_avoidable=True)
+        assert policy.slow_exchange(self.hello(self.ML, self.P), identity) == SlowExchange(0.05, is_avoidable=False)
+        assert policy.without_slow(self.hello(self.ML, self.X), identity) is IDENTITY
+
+    def test_a_policy_that_requires_post_quantum_groups_gives_no_classical_one(self) -> None:
+        identity = replace(IDENTITY, fast=IDENTITY)
+        required = replace(self.policy(self.ML), pq=PqPolicy.REQUIRE)
+        refusal = required.without_slow(self.hello(self.ML, self.X), identity)
+        assert isinstance(refusal, ConnectionRefusal)
+        assert (refusal.reason, refusal.alert) == (F.SLOW_GROUPS, A.INTERNAL_ERROR)
+        assert "X25519MLKEM768" in refusal.detail
+
+    def test_where_all_are_slow_each_hello_counts(self) -> None:
+        policy = self.policy(self.ML, self.X)
+        assert policy.preference.without_slow is None
+        assert policy.slow_exchange(self.hello(self.P), IDENTITY) == SlowExchange(0.05, is_avoidable=False)
+        assert isinstance(policy.without_slow(self.hello(self.X), IDENTITY), ConnectionRefusal)

@@ -1,5 +1,6 @@
 """Policy: what each level offers, whom it refuses, how a handshake is counted; held against OpenSSL where it has a say."""
 
+import random
 import ssl
 from itertools import product
 
@@ -22,7 +23,9 @@ from proxy.tls.policy import (
     cipher_suites,
     effective_pq,
     group_preference,
+    has_no_common_group,
     outcome,
+    predicted_group,
     predicts_retry,
     refuses,
 )
@@ -335,3 +338,29 @@ class TestRetry:
                 server.answer(wire)
         else:
             assert predicts_retry(preference, hello) is parse_server_flight(server.answer(wire)).is_retry
+
+
+class TestPrediction:
+    """OpenSSL itself says which group it takes; what decides about slow groups must not be wrong."""
+
+    NAMES = ("X25519", "secp256r1", "secp384r1", "X448")
+
+    def test_prediction_is_what_openssl_does(self) -> None:
+        chance = random.Random(3)  # noqa: S311 - the same cases each time
+        for _ in range(200):
+            names = chance.sample(self.NAMES, chance.randint(1, len(self.NAMES)))
+            cut = chance.randint(1, len(names))
+            tuples = tuple(one for one in (tuple(names[:cut]), tuple(names[cut:])) if one)
+            listed = chance.sample(self.NAMES, chance.randint(1, len(self.NAMES)))
+            shares = set(chance.sample(listed, chance.randint(1, len(listed))))
+            preference = group_preference(STANDARD, PREFER, tuples, KNOWN)
+            client = client_context(":".join(f"*{one}" if one in shares else one for one in listed))
+            sent = peer(client).answer(b"")
+            hello = parse_client_hello(sent[5:])
+            group = predicted_group(preference, hello)
+            if group is None:
+                assert has_no_common_group(preference, hello)
+                continue
+            said = parse_server_flight(peer(server_context(preference.openssl_list())).answer(sent))
+            assert said.group == group.code_point, (tuples, listed, shares)
+            assert said.is_retry is predicts_retry(preference, hello)

@@ -11,6 +11,7 @@ import pytest
 from config.schema import PqPolicy, SecurityLevel
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.attempt import AttemptFailed, RetryDiffers
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import IdentityTable
 from proxy.tls.policy import HandshakeOutcome, group_preference
@@ -575,3 +576,96 @@ class TestMixedIdentities:
         one = world.conversation()
         one.say(hellos.record(bad.message))
         assert one.observer.failures[0].reason is R.TLS_ERROR
+
+
+class TestSlowGroups:
+    """What needs no token is computed in the thread for slow groups, and shows that the client's bytes are good."""
+
+    SLOW = "X25519MLKEM768"
+
+    @pytest.fixture(autouse=True)
+    def slow(self, world: World) -> None:
+        world.slow = ("x25519mlkem768",)
+
+    @staticmethod
+    def tried(world: World, groups: str = SLOW) -> Conversation:
+        """The thread has made a flight with the throw-away certificate; a token is asked."""
+        one = world.conversation(groups)
+        one.say()
+        for _ in range(2 if groups == RETRIED_GROUPS else 1):
+            if world.thread.running:
+                world.thread.finish()
+            if one.hear():
+                one.say()
+                world.thread.finish()
+        assert len(world.plexi.executor.running) == 1
+        return one
+
+    @pytest.mark.parametrize("groups", [SLOW, RETRIED_GROUPS])
+    def test_token_signs_what_was_tried_before(self, world: World, groups: str) -> None:
+        one = self.tried(world, groups)
+        assert one.hear() == b""
+        world.plexi.executor.finish()
+        one.finish()
+        assert one.observer.results[0].group is KNOWN["x25519mlkem768"]
+        assert one.observer.slow_exchanges == 1
+
+    def test_failure_of_a_token_is_not_looked_for_in_the_client_s_bytes(self, world: World) -> None:
+        """They were good in the thread; the loop computes nothing."""
+        one = self.tried(world)
+        world.plexi.executor.finish(AttemptFailed(TOKEN_FAULT, b""))
+        assert len(world.spare.executor.running) == 1
+        world.spare.executor.finish()
+        one.finish()
+
+    def test_hello_that_openssl_refuses_asks_no_token(self, world: World) -> None:
+        one = world.conversation(self.SLOW)
+        hello = one.client.handshake_step()
+        share = hello.index(b"\x11\xec\x04\xc0") + 4
+        one.say(hello[:share] + b"\xff" * 1_184 + hello[share + 1_184 :])
+        world.thread.finish()
+        refused(one, R.TLS_ERROR, A.ILLEGAL_PARAMETER)
+        assert not world.plexi.executor.running
+
+    def test_resumption_needs_the_thread_alone(self, world: World) -> None:
+        first = self.tried(world)
+        world.plexi.executor.finish()
+        first.finish()
+        again = returning(world, first)
+        again.say()
+        world.thread.finish()
+        again.finish()
+        assert again.observer.results[0].is_resumed
+        assert not world.plexi.executor.running
+
+    def test_key_in_a_file_signs_there(self, world: World, authority: Authority) -> None:
+        world.rsa = authority.issue("chat-rsa", ("chat.example.org",), kind="rsa-2048")
+        one = world.conversation(self.SLOW)
+        libssl.set_signature_algorithms(one.client.tls.context, "rsa_pss_rsae_sha256")
+        one = world.conversation(client=TlsClient(one.wire.peer, one.client.tls.context))
+        one.say()
+        world.thread.finish()
+        assert not world.plexi.executor.running
+        world.thread.finish()
+        one.finish()
+        assert one.observer.results[0].group is KNOWN["x25519mlkem768"]
+
+    def test_contexts_that_ask_for_different_shares(self, world: World) -> None:
+        one = world.conversation(RETRIED_GROUPS)
+        one.say()
+        world.thread.finish()
+        assert one.hear()
+        one.say()
+        world.thread.finish(RetryDiffers())
+        refused(one, R.TLS_ERROR, A.INTERNAL_ERROR)
+
+    def test_other_group_is_signed_by_the_token_too(self, world: World) -> None:
+        one = world.conversation("X25519MLKEM768:X25519")
+        one.observer.takes_slow_exchange = False
+        one.say()
+        assert one.hear()  # a HelloRetryRequest: it sent no share of X25519
+        one.say()
+        world.plexi.executor.finish()
+        one.finish()
+        assert one.observer.results[0].group is KNOWN["x25519"]
+        assert not world.thread.running
