@@ -194,6 +194,11 @@ EXAMPLES = (
         "upgrade failed while preparing, the former process serves as before: it ended with status 1",
     ),
     Example(
+        upgrades.UpgradeStopped("proving", "the proxy was told to stop"),
+        {"event": "upgrade_stopped", "phase": "proving", "reason": "the proxy was told to stop"},
+        "upgrade given up while proving: the proxy was told to stop; both processes end",
+    ),
+    Example(
         upgrades.UpgradeLeft(4343),
         {"event": "upgrade_left", "pid": 4343},
         "upgrade: process 4343 has taken over; this process ends, its workers drain",

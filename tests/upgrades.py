@@ -39,8 +39,12 @@ def wait(kind):
             sys.exit(0)
 {script}
 """
-GREETS = 'say("hello", protocol=1, version="9.9.9", pid=os.getpid())\n'
+GREETS = 'say("hello", protocol=2, version="9.9.9", pid=os.getpid())\n'
 IS_READY = GREETS + 'wait("handover")\nsay("ready")\n'
+KEPT = """while (said := hear()) != "keep":
+    say("pong", workers=2)
+say("kept")
+"""
 SERVES = IS_READY + 'wait("take")\nsay("serving", places=["/nowhere"], workers=2)\n'
 
 

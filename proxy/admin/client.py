@@ -124,7 +124,7 @@ class UnixAdminClient:
         except OSError as error:
             raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
         except (http.client.HTTPException, ValueError):
-            remedy = "the log of the proxy tells what became of it"
+            remedy = "plexigate status tells which version serves, and the log what became of the command"
             raise AdminUnreachable(str(self.path), "an answer that broke off", remedy) from None
         finally:
             connection.close()

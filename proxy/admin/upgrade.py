@@ -16,6 +16,8 @@ from proxy.admin.certificates import STEPS_TYPE
 from proxy.admin.problems import CommandRefused, problem
 
 _PATH: Final = "/upgrade"
+# The new version is watched for three seconds.
+_LEAST_SECONDS: Final = 5.0
 _MOST_SECONDS: Final = 3_600.0
 
 
@@ -29,7 +31,7 @@ class UpgradeControl(Protocol):
     def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[dict[str, Any]]:
         """Start the program (None: the installed one) and let it take over, and tell the steps.
 
-        It has `seconds` to be ready. The last step has `ok`. Raises `CommandRefused` before the
+        The upgrade has `seconds` until the new program has everything. The last step has `ok`. Raises `CommandRefused` before the
         first one.
         """
 
@@ -77,8 +79,9 @@ def _seconds(request: web.Request) -> float | None:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds <= _MOST_SECONDS:
-        raise CommandRefused(400, f"seconds is {text[:20]!a}: write a number above 0 and up to {_MOST_SECONDS:.0f}")
+    if not _LEAST_SECONDS <= seconds <= _MOST_SECONDS:
+        allowed = f"a number from {_LEAST_SECONDS:.0f} to {_MOST_SECONDS:.0f}"
+        raise CommandRefused(400, f"seconds is {text[:20]!a}: write {allowed}")
     return seconds
 
 

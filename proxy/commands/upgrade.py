@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import typer
 from rich.console import Console
@@ -13,6 +13,8 @@ from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.problem_table import print_problems
+
+_BOTH_END: Final = "Both versions end; their connections drain."
 
 # ruff: noqa: FBT002 - the signature of a typer command
 
@@ -42,7 +44,7 @@ def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
         ] = None,
         timeout: Annotated[
             float | None,
-            typer.Option(min=0.1, help="Seconds for the new version to be ready (60).", show_default=False),
+            typer.Option(help="Seconds for the whole upgrade (60), at least 5.", show_default=False),
         ] = None,
         config: ConfigOption = None,
         socket: SocketOption = None,
@@ -55,13 +57,14 @@ def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
         and hands over its sockets. The new version reads the configuration, starts
         its workers and serves. The old workers finish their connections within
         limits.drain_timeout. If the new version is not ready in time or fails in its
-        first seconds, the old one goes on serving.
+        first seconds, the old one goes on serving. If the proxy is told to stop
+        meanwhile, both end.
 
         Only the user of the proxy and root may ask. A proxy that runs as root starts
         only a program that root alone can change.
 
-        Exits with 0 when the new version serves, with 1 when the old one goes on, with
-        2 when the upgrade could not begin.
+        Exits with 0 when the new version serves, with 1 when it does not, with 2 when
+        the upgrade could not begin.
         """
         last: dict[str, Any] = {}
         try:
@@ -72,6 +75,8 @@ def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
                 typer.echo(json.dumps(last) if as_json else _line(last))
         except (ConfigError, AdminRefused, AdminUnreachable) as error:
             raise ended(str(error), 1 if last else 2) from None
+        if "ok" not in last:
+            raise ended("the answer ended before the outcome: plexigate status tells which version serves", 1)
         if not as_json:
             _show_problems(last.get("problems", ()))
         if not last.get("ok"):
@@ -95,7 +100,8 @@ def _line(step: Mapping[str, Any]) -> str:
         case {"ok": True, "version": version, "pid": pid}:
             return f"Upgraded: version {version} serves, process {pid}. The old workers finish their connections."
         case {"ok": False, "reason": reason}:
-            return f"Not upgraded: {reason}. The old version serves as before."
+            serves = "The old version serves as before." if step.get("serves", True) else _BOTH_END
+            return f"Not upgraded: {reason}. {serves}"
         case _:
             return str(step.get("step", ""))
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from certs.files.memory_file import sealed_memory_file
 from proxy.processes.channel import close_all
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Raise it with each change that a process of the version before would misunderstand."""
 VARIABLE: Final = "PLEXIGATE_UPGRADE"
 """The environment variable with the number of the descriptor, for the new process."""

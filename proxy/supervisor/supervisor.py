@@ -109,6 +109,7 @@ class Supervisor:
             self.rotating,
             reloading,
             lambda: TicketRecord(self.served.edition.tickets, safe.since),
+            self.announcements.main_process,
             tell,
         )
         self.control: Final = self._control_of(log, safe.trail, payload, upgrading)
@@ -244,7 +245,7 @@ class Supervisor:
 
     async def _leave(self) -> None:
         """Leave everything to the process that has taken over."""
-        successor = self.control.upgrade.leave(self.announcements.main_process)
+        successor = self.control.upgrade.leave()
         if self.stopping.is_asked:
             os.kill(successor, signal.SIGTERM)  # the signal came too late to stop the upgrade
         await self.crew.fleet.let_go()

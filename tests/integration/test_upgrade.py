@@ -109,6 +109,7 @@ def test_a_program_that_fails_is_not_noticed_either(tmp_path: Path) -> None:
         told = upgrade(running.path)
         assert [one["key"] for one in told.last["problems"]] == ["limits.body_bites"], told
         assert told.last["reason"] == "the configuration cannot be used by the new program"
+        until_found(lambda: running.admin.status()["upgrade"] is None)
 
     with upgradable(tmp_path) as running:
         pids = running.worker_pids
@@ -159,19 +160,20 @@ def test_the_old_version_serves_again_when_the_new_one_dies_or_is_ended_while_it
         for number, reasons in (
             (signal.SIGKILL, {"it ended with signal 9"}),
             (signal.SIGTERM, {"it ended with status 0", "it ended the talk"}),
+            (signal.SIGSTOP, {"1 of its 2 workers answer: its log says why"}),
         ):
             begun = Begun(running)
             assert {asked(running) for _ in range(10)} == {200}
-            os.kill(begun.pid, number)
+            os.kill(workers_of(begun.pid)[0] if number is signal.SIGSTOP else begun.pid, number)
             if number is signal.SIGTERM:  # with the other one, the connections of the new workers are cut
                 assert {asked(running) for _ in range(10)} == {200}
             status, last = begun.outcome()
             assert {asked(running) for _ in range(10)} == {200}
             assert (status, last["phase"]) == (1, "proving")
             assert last["reason"] in reasons
+            until_found(lambda: running.admin.status()["upgrade"] is None)
             assert not is_alive(begun.pid)
         assert {pid for pid in running.worker_pids if pid in pids} == set(pids)
-        assert running.admin.status()["upgrade"] is None
 
 
 def test_the_proxy_ends_when_it_is_told_to_in_the_middle_of_an_upgrade(tmp_path: Path) -> None:
@@ -180,7 +182,8 @@ def test_the_proxy_ends_when_it_is_told_to_in_the_middle_of_an_upgrade(tmp_path:
         assert running.admin.ask("/reload", "-X", "POST")[0] == 409
         running.signal(signal.SIGTERM)
         status, last = begun.outcome()
-        assert (status, last["reason"]) == (1, "the proxy was told to stop")
+        assert (status, last["reason"], last["serves"]) == (1, "the proxy was told to stop", False)
+        assert [one["event"] for one in running.events("upgrade_stopped", "upgrade_failed")] == ["upgrade_stopped"]
         until_found(lambda: not is_alive(running.running.pid) and not is_alive(begun.pid))
 
 

@@ -54,13 +54,33 @@ class UpgradeFailed(Event):
 
     phase: str
     """`preparing`: before the new process served. `proving`: it served, and connections that it had
-    accepted may be lost if it crashed."""
+    accepted may be lost if it crashed. `leaving`: it had the state, and did not confirm that it owns
+    everything."""
     reason: str
     """What happened."""
 
     def sentence(self) -> str:
         """Name phase and reason."""
         return f"upgrade failed while {self.phase}, the former process serves as before: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeStopped(Event):
+    """The proxy was told to stop during an upgrade. The new process ends, and the process that
+    writes this drains and ends too.
+    """
+
+    event = "upgrade_stopped"
+    level = Level.INFORMATION
+
+    phase: str
+    """As in `upgrade_failed`."""
+    reason: str
+    """Why the upgrade was given up."""
+
+    def sentence(self) -> str:
+        """Name phase and reason."""
+        return f"upgrade given up while {self.phase}: {self.reason}; both processes end"
 
 
 @dataclass(frozen=True, slots=True)

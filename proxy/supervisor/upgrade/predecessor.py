@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from importlib.metadata import version
+from typing import Protocol
 
 from config.problems import Problem
 from proxy.processes.upgrade_wire import PROTOCOL, VARIABLE, UpgradeWire, WireBroken
@@ -25,6 +26,17 @@ class GivenBack(Exception):
         return "the older process goes on serving"
 
 
+class ProvenFleet(Protocol):
+    """The workers of this process: a `Fleet`."""
+
+    @property
+    def workers(self) -> Sequence[object]:
+        """Those that serve."""
+
+    async def answering(self) -> int:
+        """How many of them answer now."""
+
+
 class Predecessor:
     """The older process at the other end of the wire."""
 
@@ -34,7 +46,8 @@ class Predecessor:
         self.workers: tuple[int, ...] = ()
         """The workers that it leaves, by their process ids."""
         self.has_left_state = False
-        """Whether the state was given to this process. The older one leaves at once then."""
+        """Whether the state was given to this process. The older one leaves once this one has
+        confirmed that it owns everything."""
         self.wants_reload = False
         """Whether it was asked for a reload that it leaves to this process."""
 
@@ -87,18 +100,18 @@ class Predecessor:
         if said.kind != "take":
             raise GivenBack
 
-    async def proven(self, loop: asyncio.AbstractEventLoop, places: Sequence[str], workers: Callable[[], int]) -> None:
+    async def proven(self, loop: asyncio.AbstractEventLoop, places: Sequence[str], fleet: ProvenFleet) -> None:
         """Say that all workers serve, and wait until the older process leaves everything.
 
-        `places` are the Unix sockets of the admin server. `workers` counts the workers that serve.
-        Raises `GivenBack`, or `WireBroken` if the older process has ended in between.
+        `places` are the Unix sockets of the admin server. Each answer to a question of the older
+        process counts the workers that answer this one. Raises `GivenBack`, or `WireBroken` if the older process has ended in between.
         """
-        self._wire.say("serving", {"places": list(places), "workers": workers()})
+        self._wire.say("serving", {"places": list(places), "workers": len(fleet.workers)})
         while True:
             said = await self._wire.heard(loop)
             match said.kind:
                 case "ping":
-                    self._wire.say("pong", {"workers": workers()})
+                    self._wire.say("pong", {"workers": await fleet.answering()})
                 case "keep":
                     found = said.body.get("workers", ())
                     self.workers = tuple(one for one in found if isinstance(one, int))
@@ -114,6 +127,12 @@ class Predecessor:
         if said.kind != "main":
             raise GivenBack
         self.wants_reload = bool(said.body.get("reload"))
+
+    def confirm(self) -> None:
+        """Say that this process owns everything: the older one ends. If this is never said, it
+        ends this process and serves again."""
+        with contextlib.suppress(WireBroken):
+            self._wire.say("owns")
 
     def close(self) -> None:
         """Close the wire."""

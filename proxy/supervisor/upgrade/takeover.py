@@ -95,7 +95,7 @@ class UpgradeTakeover:
 
     async def _prove(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            await self._predecessor.proven(loop, self._doors.places, lambda: len(self._crew.fleet.workers))
+            await self._predecessor.proven(loop, self._doors.places, self._crew.fleet)
         except WireBroken:
             # The older process has crashed. A service manager starts another one with the sockets
             # that it keeps, and must not meet this one. Without a service manager this one stays.
@@ -104,11 +104,12 @@ class UpgradeTakeover:
 
     def _owns_everything(self) -> None:
         self._handed.close()
-        self._predecessor.close()
-        self._doors.own()
         self._notifier.is_silent = False
         self._crew.sockets.is_shared = False
         self._crew.sockets.keep_all()
         self._upgrading.former.watch(self._predecessor.workers)
         self._upgrading.release()
+        self._doors.own()
+        self._predecessor.confirm()  # the older process serves again unless it hears this
+        self._predecessor.close()
         self._tell(UpgradeTakenOver(version("plexigate"), len(self._predecessor.workers)))

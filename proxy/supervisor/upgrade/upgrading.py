@@ -11,13 +11,23 @@ and the environment of its own start, and talks with it over a wire (`processes.
    accept no more; their connections go on. No connection waits, because all queues always have a
    worker, and none is lost, because both parents have every socket. No state on disk has changed
    hands yet, except that both append to the audit log, which is made for several writers.
-3. Leaving. The new process has served for some seconds. It gets the state; this is the only step
-   that cannot be undone. The service manager learns of the new main process. The old parent lets
-   its workers drain by themselves, as in a restart, and ends.
+3. Leaving. The new process has served for some seconds. It gets the state, and the service manager
+   learns of the new main process. The new process confirms that it owns everything; until it says
+   so, the old parent can still serve again. Then the old parent lets its workers drain by
+   themselves, as in a restart, and ends.
 
-If the new process fails before the third phase (it ends, hangs, refuses, or says what this version
-does not understand), the old workers accept again and the standstill ends. A new process that still
-lives is asked to let its workers drain, so that the connections that they accepted live on.
+Each upgrade has one outcome, which the command and the log tell as soon as it is certain:
+
+    what happens                                         outcome
+    the new process confirms that it owns everything     it serves, this process ends
+    the new process ends, hangs, refuses, loses a        this process serves as before
+      worker, or the time is over
+    SIGTERM before the new process gets the state        both processes end
+    SIGTERM after that                                   as without it, then the one that serves ends
+
+When this process serves as before, the old workers accept again and the standstill ends. A new
+process that still lives is asked to let its workers drain, so that the connections that they
+accepted live on. One that may own the state is killed.
 
 Why a new process and not an exec in place: an exec keeps the process id, but there is no way back
 from it. The service manager is told the new id (MAINPID=). Process 1 of a container cannot leave
@@ -30,10 +40,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from config.problems import Problem
 from proxy.admin.problems import CommandRefused
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
-from proxy.observe.events.upgrades import UpgradeBegun, UpgradeFailed, UpgradeLeft, UpgradeServing
+from proxy.observe.events.upgrades import UpgradeBegun, UpgradeFailed, UpgradeLeft, UpgradeServing, UpgradeStopped
 from proxy.observe.scrape import UpgradeFacts
 from proxy.processes.upgrade_wire import PROTOCOL
 from proxy.rotation.rotating import Rotating
@@ -51,14 +62,17 @@ _LOOK_SECONDS: Final = 0.1
 _SCRAPE_SECONDS: Final = 1.0
 _PREPARING: Final = "preparing"
 _PROVING: Final = "proving"
+_LEAVING: Final = "leaving"
+_ANSWERING: Final = "answering"
+_CLEANING: Final = "an upgrade has failed, and its process has not ended yet"
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeTimes:
     """All values are seconds."""
 
-    ready: float = 60.0
-    """For the new process to be ready, unless the command says otherwise."""
+    whole: float = 60.0
+    """From the command until the new process gets the state, unless the command says otherwise."""
     serving: float = 15.0
     """From the order to serve until all its workers do."""
     proof: float = 3.0
@@ -67,8 +81,6 @@ class UpgradeTimes:
     """Between two questions whether it serves."""
     answer: float = 5.0
     """For its answers. A busy machine alone delays none for so long."""
-    rest: float = 15.0
-    """At the end, for a worker that starts in this process."""
     end: float = 5.0
     """For a new process that failed to let go of its clients."""
 
@@ -84,15 +96,18 @@ class Upgrading:
         rotating: Rotating,
         reloading: Reloading,
         tickets: Callable[[], TicketRecord],
+        told_main: Callable[[int], None],
         tell: Tell,
     ) -> None:
-        """`tickets` tells the secrets of session tickets."""
+        """`tickets` tells the secrets of session tickets. `told_main` tells the service manager
+        the main process."""
         self._loop = loop
         self._tasks = tasks
         self._crew = crew
         self._rotating = rotating
         self._reloading = reloading
         self._tickets = tickets
+        self._told_main = told_main
         self._tell = tell
         self._replaceable: Replaceable | None = None
         self._successor: Successor | None = None
@@ -101,6 +116,7 @@ class Upgrading:
         """The Unix sockets of the admin server of the new process."""
         self._idle = asyncio.Event()
         self._idle.set()
+        self._phase = _PREPARING
         self.times = UpgradeTimes()
         self.former: Final = FormerWorkers(loop)
         """The workers of the process before, if this one took over."""
@@ -131,11 +147,13 @@ class Upgrading:
 
         Raises `CommandRefused` before it begins.
         """
+        if self.why_nothing_changes == _CLEANING:
+            await self._idle.wait()
         command = self._command(program)
         self._reloading.standstill.begin(_UNDER_WAY)
         self._idle.clear()
         steps: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._tasks.start(self._run(command, seconds or self.times.ready, steps.put_nowait))
+        self._tasks.start(self._run(command, seconds or self.times.whole, steps.put_nowait))
         while True:
             step = await steps.get()
             yield step
@@ -162,18 +180,19 @@ class Upgrading:
             raise CommandRefused(403, f"the program {error}") from None
 
     async def stop(self, reason: str) -> None:
-        """Abandon an upgrade that is under way, wait until that is done, and refuse later ones."""
+        """Abandon an upgrade that is under way, wait for its outcome, and refuse later ones.
+
+        An upgrade that leaves already is not abandoned.
+        """
         self._stop_reason = reason
-        if self._successor is not None:
+        if self._successor is not None and self._phase != _LEAVING:
             self._successor.stop(reason)
         await self._idle.wait()
 
-    def leave(self, told_main: Callable[[int], None]) -> int:
-        """Tell the new process that this one leaves, after `told_main`. Returns the new pid."""
+    def leave(self) -> int:
+        """This process leaves everything to the new one. Returns the pid of that."""
         assert self._successor is not None  # `done` is set
         pid = self._successor.pid
-        told_main(pid)
-        self._successor.say("main", {"reload": self._reloading.standstill.reloads > 0})
         self._tell(UpgradeLeft(pid))
         self._successor.close()
         return pid
@@ -182,43 +201,48 @@ class Upgrading:
 
     async def _run(self, command: StartCommand, seconds: float, show: Callable[[dict[str, Any]], None]) -> None:
         ends_at = self._loop.time() + seconds
-        phase = _PREPARING
+        self._phase = _PREPARING
         try:
             async with contextlib.AsyncExitStack() as undone:
                 undone.callback(self._moves_again)
+                undone.push_async_callback(self._ended)
+                undone.push(lambda _kind, error, _trace: self._failed(error, show))
                 await self._come_to_rest(ends_at)
                 successor = self._started(command, show)
-                undone.push_async_callback(self._ended, successor)
                 version = await self._prepared(successor, command, ends_at, show)
-                phase = _PROVING
+                self._phase = _PROVING
                 undone.push_async_callback(self._resumed)
-                await self._serving(successor, command, version, show)
-                await self._proven(successor)
-                await self._kept(successor, undone)
+                wanted = await self._serving(successor, command, version, ends_at, show)
+                await self._proven(successor, wanted, ends_at)
+                await self._left(successor, ends_at, undone)
                 undone.pop_all()  # nothing is undone
-        except UpgradeAbandoned as failure:
-            self._failed(phase, failure, show)
-        except BaseException as error:
-            show({"ok": False, "phase": phase, "reason": "an error of ours, see the log", "problems": []})
-            self._tell(UpgradeFailed(phase, f"{type(error).__name__}: {error}"))
-            raise
+        except UpgradeAbandoned:
+            pass  # it is told
         else:
             show({"ok": True, "pid": successor.pid, "version": version})
             self.done.set()
         finally:
             self._idle.set()
 
-    def _failed(self, phase: str, failure: UpgradeAbandoned, show: Callable[[dict[str, Any]], None]) -> None:
-        reason = failure.reason + "".join(f"; {one}" for one in failure.problems)
-        self._tell(UpgradeFailed(phase, reason))
+    def _failed(self, error: BaseException | None, show: Callable[[dict[str, Any]], None]) -> None:
+        """Tell the outcome. This process accepts again, if it did not accept."""
+        reason, problems = "an error of ours, see the log", tuple[Problem, ...]()
+        logged = f"{type(error).__name__}: {error}"
+        if isinstance(error, UpgradeAbandoned):
+            reason, problems = error.reason, error.problems
+            logged = reason + "".join(f"; {one}" for one in problems)
+        is_ending = self._stop_reason is not None
+        self._tell(UpgradeStopped(self._phase, logged) if is_ending else UpgradeFailed(self._phase, logged))
         show(
             {
                 "ok": False,
-                "phase": phase,
-                "reason": failure.reason,
-                "problems": [one.as_json() for one in failure.problems],
+                "phase": self._phase,
+                "reason": reason,
+                "problems": [one.as_json() for one in problems],
+                "serves": not is_ending,
             }
         )
+        self._reloading.standstill.begin(_CLEANING)
 
     def _moves_again(self) -> None:
         self.facts = None
@@ -282,38 +306,53 @@ class Upgrading:
         return version
 
     async def _serving(
-        self, successor: Successor, command: StartCommand, version: str, show: Callable[[dict[str, Any]], None]
-    ) -> None:
+        self,
+        successor: Successor,
+        command: StartCommand,
+        version: str,
+        ends_at: float,
+        show: Callable[[dict[str, Any]], None],
+    ) -> int:
+        """Let both serve, then only the new process. Returns how many workers that has."""
         assert self._replaceable is not None  # as above
         self._replaceable.doors.rest()
         successor.say("take")
-        said = await successor.expect(["serving"], self.times.serving)
+        said = await successor.expect(["serving"], self._left_of(self.times.serving, ends_at), "serving")
         self._places = tuple(map(str, said.body.get("places", ())))
         await self._crew.rest()
         self.facts = UpgradeFacts(_PROVING, successor.pid, command.program[0])
         self._tell(UpgradeServing(successor.pid, version))
-        show({"step": "serving", "workers": said.body.get("workers")})
+        workers = said.body.get("workers")
+        show({"step": "serving", "workers": workers})
+        return workers if isinstance(workers, int) else 0
 
-    async def _proven(self, successor: Successor) -> None:
-        wanted: int | None = None
-        ends_at = self._loop.time() + self.times.proof
-        while self._loop.time() < ends_at:
+    def _left_of(self, seconds: float, ends_at: float) -> float:
+        """So many seconds, or those that are left."""
+        return min(seconds, ends_at - self._loop.time())
+
+    async def _proven(self, successor: Successor, wanted: int, ends_at: float) -> None:
+        proven_at = self._loop.time() + self.times.proof
+        while self._loop.time() < proven_at:
             successor.say("ping")
-            said = await successor.expect(["pong"], self.times.answer)
+            said = await successor.expect(["pong"], self._left_of(self.times.answer, ends_at), _ANSWERING)
             workers = said.body.get("workers")
-            wanted = workers if wanted is None else wanted
-            if not isinstance(workers, int) or workers < 1 or workers != wanted:
-                raise UpgradeAbandoned(f"it has {workers} workers, and had {wanted}: its log says how they ended")
+            if not isinstance(workers, int) or workers < max(1, wanted):
+                raise UpgradeAbandoned(f"{workers} of its {wanted} workers answer: its log says why")
             await successor.silence(self.times.ping)
 
-    async def _kept(self, successor: Successor, undone: contextlib.AsyncExitStack) -> None:
-        """Leave the state to the new process."""
-        await self._hold_editing(self._loop.time() + self.times.rest)
+    async def _left(self, successor: Successor, ends_at: float, undone: contextlib.AsyncExitStack) -> None:
+        """Leave the state to the new process, and wait until it owns everything."""
+        await self._hold_editing(ends_at)
         undone.callback(self._reloading.editing.release)
         workers = await self._crew.fleet.scrape(_SCRAPE_SECONDS)
         successor.say("keep", {"workers": [one.pid for one in workers]})
-        await successor.expect(["kept"], self.times.answer)
+        await successor.expect(["kept"], self._left_of(self.times.answer, ends_at), _ANSWERING)
         assert self._replaceable is not None  # as above
+        self._phase = _LEAVING
+        undone.callback(self._told_main, self._replaceable.pid)
+        self._told_main(successor.pid)
+        successor.say("main", {"reload": self._reloading.standstill.reloads > 0})
+        await successor.expect(["owns"], self.times.answer, _ANSWERING)
         self._replaceable.doors.leave(self._places)
 
     async def _resumed(self) -> None:
@@ -321,5 +360,6 @@ class Upgrading:
         await self._crew.resume()
         self._replaceable.doors.resume()
 
-    async def _ended(self, successor: Successor) -> None:
-        await successor.end(self.times.end)
+    async def _ended(self) -> None:
+        if self._successor is not None:  # one that may own the state ends before anything moves here
+            await self._successor.end(0.0 if self._phase == _LEAVING else self.times.end)

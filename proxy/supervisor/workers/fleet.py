@@ -24,7 +24,7 @@ from proxy.observe.events.workers import (
 )
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.answers import Done, PreparedToServe
-from proxy.processes.messages.questions import Abort, Commit, Drain, EndNow, Leave, Question, TellFigures
+from proxy.processes.messages.questions import Abort, Commit, Drain, EndNow, Leave, Ping, Question, TellFigures
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.processes.messages.wire import AnswerT
 from proxy.supervisor.editions.edition import Edition
@@ -216,6 +216,11 @@ class Fleet:
         for worker, answer in told.items():
             worker.last = answer or worker.last
         return {one: told.get(one) is not None for one in (*self.workers, *self._leaving)}
+
+    async def answering(self) -> int:
+        """How many of the workers that serve answer now. A busy machine alone delays no answer."""
+        told = await answers(self._loop, self.workers, Ping(), self._patience.given_up)
+        return sum(answer is not None for answer in told.values())
 
     async def ask_all(self, question: Question[AnswerT], seconds: float) -> dict[WorkerProcess, AnswerT | None]:
         """Ask all workers, also those that leave. The answer is None if it is late or an error.

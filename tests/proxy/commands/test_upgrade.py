@@ -106,8 +106,17 @@ def test_a_refusal_says_why(steps: list[dict[str, Any]], status: int, error: Exc
     assert f"plexigate: {error}" in result.stderr
 
 
-def test_an_answer_without_an_end_is_a_failure() -> None:
-    assert Parent(*STEPS).run().exit_code == 1
+def test_an_answer_without_an_outcome_says_so() -> None:
+    result = Parent(*STEPS).run()
+    assert result.exit_code == 1
+    assert "plexigate status tells which version serves" in result.stderr
+
+
+def test_a_proxy_that_was_told_to_stop_does_not_serve_as_before() -> None:
+    result = Parent(*STEPS, {**FAILED, "reason": "the proxy was told to stop", "serves": False}).run()
+    assert result.exit_code == 1
+    assert "Not upgraded: the proxy was told to stop. Both versions end; their connections drain." in result.output
+    assert "as before" not in result.output
 
 
 def test_a_configuration_that_cannot_be_read() -> None:

@@ -16,6 +16,15 @@ from proxy.tls.tickets import TicketSecrets
 STATE = HandedState(TicketRecord(TicketSecrets.fresh(), datetime(2026, 11, 28, tzinfo=UTC)), (), ("plexigate",), {})
 
 
+class Workers:
+    """Two serve, and one of them is silent."""
+
+    workers = ("first", "silent")
+
+    async def answering(self) -> int:
+        return 1
+
+
 class Talk:
     """Both ends."""
 
@@ -27,8 +36,8 @@ class Talk:
     def may_take(self) -> "asyncio.Task[None]":
         return self.loop.create_task(self.predecessor.may_take(self.loop))
 
-    def proven(self, workers: int = 2) -> "asyncio.Task[None]":
-        return self.loop.create_task(self.predecessor.proven(self.loop, ["/run/admin.sock"], lambda: workers))
+    def proven(self) -> "asyncio.Task[None]":
+        return self.loop.create_task(self.predecessor.proven(self.loop, ["/run/admin.sock"], Workers()))
 
     async def heard(self) -> tuple[str, object]:
         said = await self.older.heard(self.loop)
@@ -65,7 +74,7 @@ class TestBeginning:
         state, _ = predecessor.greet()
         assert state == STATE
         assert (hello := older.hear()).kind == "hello"
-        assert (hello.body["protocol"], hello.body["pid"]) == (1, os.getpid())
+        assert (hello.body["protocol"], hello.body["pid"]) == (2, os.getpid())
         predecessor.step("the configuration is read")
         assert older.hear().body == {"step": "the configuration is read"}
         problems = [Problem("f", "a", "x", "y", severity) for severity in (Severity.ERROR, Severity.WARNING)]
@@ -120,12 +129,14 @@ class TestProving:
         proving = talk.proven()
         assert await talk.heard() == ("serving", {"places": ["/run/admin.sock"], "workers": 2})
         talk.older.say("ping")
-        assert await talk.heard() == ("pong", {"workers": 2})
+        assert await talk.heard() == ("pong", {"workers": 1})
         talk.older.say("keep", {"workers": [7, 8, "x"]})
         assert await talk.heard() == ("kept", {})
         assert not proving.done()
         talk.older.say("main", {"reload": True})
         await proving
+        talk.predecessor.confirm()
+        assert await talk.heard() == ("owns", {})
         assert (talk.predecessor.workers, talk.predecessor.wants_reload) == ((7, 8), True)
         talk.close()
 
@@ -139,6 +150,7 @@ class TestProving:
         with pytest.raises(WireBroken):
             await proving
         assert talk.predecessor.has_left_state
+        talk.predecessor.confirm()  # nobody hears it
         talk.close()
 
     @pytest.mark.parametrize("before", [[], ["keep"]])

@@ -97,6 +97,7 @@ async def test_it_owns_everything_when_the_older_process_has_left(site: Site, tm
         assert not case.owns
         case.older.say("main", {"reload": True})
         await proving
+        assert await case.heard() == "owns"
         assert case.owns
         assert case.takeover.wants_reload
         assert case.upgrading.why_nothing_changes is None

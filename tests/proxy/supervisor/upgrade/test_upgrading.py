@@ -18,10 +18,10 @@ from proxy.supervisor.upgrade.upgrading import UpgradeTimes, Upgrading
 from tests.configurations import Site
 from tests.fleets import is_alive
 from tests.proxy.supervisor.test_supervisor import Running, running, workers
-from tests.upgrades import GREETS, IS_READY, SERVES, script, speaker
+from tests.upgrades import GREETS, IS_READY, KEPT, SERVES, script, speaker
 from tests.waiting import until_seen
 
-SHORT = UpgradeTimes(ready=20.0, serving=0.5, proof=0.3, ping=0.05, answer=0.5, end=5.0)
+SHORT = UpgradeTimes(whole=20.0, serving=0.5, proof=0.3, ping=0.05, answer=0.5, end=5.0)
 REFUSES = 'say("refused", reason="so", problems=[{"file": "f", "key": "k", "found": "x", "allowed": "y", "severity": "error", "line": 1, "column": 1}])\n'
 FAILING = {
     "cannot be started": ("", "preparing", "could not be started"),
@@ -35,21 +35,24 @@ FAILING = {
     "ends when it is handed over": (GREETS + 'wait("handover")\nsys.exit(4)', "preparing", "it ended with status 4"),
     "speaks another language": (GREETS + 'say("bonjour")\nhear()', "preparing", "it says 'bonjour'"),
     "ends when it is to serve": (IS_READY + 'wait("take")\nsys.exit(5)', "proving", "it ended with status 5"),
-    "does not serve": (IS_READY + 'wait("never")', "proving", "it was not ready in time"),
+    "does not serve": (IS_READY + 'wait("never")', "proving", "it was not serving in time"),
     "ends after it has served": (SERVES + 'wait("ping")\nsys.exit(6)', "proving", "it ended with status 6"),
     "is killed when it serves": (SERVES + "os.kill(os.getpid(), 9)", "proving", "it ended with signal 9"),
-    "hangs when it serves": (SERVES + "time.sleep(600)", "proving", "it was not ready in time"),
+    "hangs when it serves": (SERVES + "time.sleep(600)", "proving", "it was not answering in time"),
     "loses a worker": (
         SERVES + 'hear()\nsay("pong", workers=2)\nhear()\nsay("pong", workers=1)\nwait("never")',
         "proving",
-        "it has 1 workers, and had 2",
+        "1 of its 2 workers answer",
     ),
-    "has none": (SERVES + 'hear()\nsay("pong", workers=0)\nwait("never")', "proving", "it has 0 workers"),
+    "has none": (SERVES + 'hear()\nsay("pong", workers=0)\nwait("never")', "proving", "0 of its 2 workers answer"),
     "does not take the state": (
         SERVES + 'while (said := hear()) != "keep":\n    say("pong", workers=2)\nwait("never")',
         "proving",
-        "it was not ready in time",
+        "it was not answering in time",
     ),
+    "ends with the state": (SERVES + KEPT + "sys.exit(7)", "leaving", "it ended with status 7"),
+    "ends when all is left to it": (SERVES + KEPT + 'wait("main")\nsys.exit(8)', "leaving", "it ended with status 8"),
+    "hangs when all is left to it": (SERVES + KEPT + "time.sleep(600)", "leaving", "it was not answering in time"),
 }
 
 
@@ -118,13 +121,20 @@ async def test_a_program_that_fails_at_any_point_changes_nothing(site: Site, tmp
         assert run.pids == pids
 
 
-async def test_a_program_that_hangs_has_its_time(site: Site, tmp_path: Path) -> None:
+async def test_the_outcome_is_told_when_the_time_is_over_and_not_when_the_program_has_ended(
+    site: Site, tmp_path: Path
+) -> None:
     async with running(site, tmp_path, workers(site, 1)) as run:
-        upgrading, doors = enabled(run, speaker(tmp_path, "new", "time.sleep(600)"))
-        upgrading.times = replace(SHORT, end=0.05)
-        steps = await steps_of(upgrading, 0.3)
-        assert steps[-1]["reason"] == "it was not ready in time"
-        await accepts(run, doors)
+        for text, phase in (("time.sleep(600)", "preparing"), (SERVES + "time.sleep(600)", "proving")):
+            upgrading, doors = enabled(run, speaker(tmp_path, "new", text))
+            upgrading.times = replace(SHORT, serving=600.0, answer=600.0, end=0.5)
+            steps = await steps_of(upgrading, 1.0)
+            assert (steps[-1]["phase"], steps[-1]["serves"]) == (phase, True)
+            assert upgrading.why_nothing_changes == "an upgrade has failed, and its process has not ended yet"
+            assert is_alive(steps[0]["pid"])
+            await run.visit()
+            await accepts(run, doors)
+            assert not is_alive(steps[0]["pid"])
 
 
 async def test_one_upgrade_at_a_time_and_nothing_changes_meanwhile(site: Site, tmp_path: Path) -> None:
@@ -145,7 +155,9 @@ async def test_one_upgrade_at_a_time_and_nothing_changes_meanwhile(site: Site, t
         os.kill(os.getpid(), signal.SIGHUP)
         await until_seen(lambda: "reloading" in run.told())
         await upgrading.stop("the proxy was told to stop")
-        assert [step async for step in steps][-1]["reason"] == "the proxy was told to stop"
+        last = [step async for step in steps][-1]
+        assert (last["reason"], last["serves"]) == ("the proxy was told to stop", False)
+        assert "upgrade_failed" not in run.told()
         await accepts(run, doors)
         await until_seen(lambda: "reloaded" in run.told())
 
@@ -191,7 +203,7 @@ async def test_a_proxy_that_drains_begins_no_upgrade(site: Site, tmp_path: Path)
 
 
 async def test_a_program_that_serves_gets_everything_and_this_process_ends(site: Site, tmp_path: Path) -> None:
-    last = 'while (said := hear()) != "keep":\n    say("pong", workers=2)\nsay("kept")\nwait("main")\nprint("main", flush=True)\n'
+    last = KEPT + 'wait("main")\nsay("owns")\n'
     async with running(site, tmp_path, workers(site)) as run:
         program = speaker(tmp_path, "new", SERVES + last + "time.sleep(0.3)")
         upgrading, doors = enabled(run, program)

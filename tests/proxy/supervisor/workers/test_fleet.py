@@ -203,12 +203,13 @@ class TestLoss:
         self, site: Site, tmp_path: Path
     ) -> None:
         """Its own answer to where it accepts is not waited for: that took longer than a pause of the parent may."""
-        patience = WorkerTimeouts(stuck=0.6, hopeless=2.0, ping=0.05)
+        patience = WorkerTimeouts(stuck=0.6, given_up=0.2, hopeless=2.0, ping=0.05)
         async with fleet(site, tmp_path, workers(site, 2), patience) as run:
             stopped, other = run.fleet.workers
             loop, slowest = asyncio.get_running_loop(), 0.0
             os.kill(stopped.pid, signal.SIGSTOP)
             stopped_at = loop.time()
+            assert await run.fleet.answering() == 1  # it is not known to be stuck yet
             await until_seen(lambda: run.fleet.stuck == [stopped])
             async with asyncio.timeout(10):
                 while stopped.is_alive:
