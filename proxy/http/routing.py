@@ -2,11 +2,12 @@
 
 Theory of operation. The proxy forwards the target byte for byte. So what matters is how the
 upstream reads a path, not how *we* do. Upstreams differ: some decode `%2F`, some take `\\` for `/`,
-merge `//`, drop `;params`, or decode twice. If such readers would put a path under different
-routes, the proxy refuses it (`AmbiguousPath`). So no client gets past a stricter route by spelling.
+merge `//`, drop `;params`, trim white space around segments, or decode twice. If such readers would
+put a path under different routes, the proxy refuses it (`AmbiguousPath`). So no client gets past a
+stricter route by spelling.
 
-Two readings are enough to find that out. Decoding, merging and dropping only lead deeper. The
-prefix of a route contains nothing that these steps change, so a path that begins with it still
+Two readings are enough to find that out. Decoding, merging, dropping and trimming only lead deeper.
+The prefix of a route contains nothing that these steps change, so a path that begins with it still
 does afterwards. The *least* reading decodes only what no reader takes for a border. The *fullest*
 reading does everything. The routes that any reader could find lie between the routes of these two.
 If the two find the same route, all readers do.
@@ -28,15 +29,28 @@ PayloadT = TypeVar("PayloadT")
 _SLASH: Final = b"/"
 _PERCENT, _SEMICOLON, _QUESTION_MARK, _BACKSLASH = b"%;?\\"
 
+# What some reader trims: Java all up to the space, others all white space of Unicode, JavaScript
+# the byte order mark too. Two octets are white space in Latin-1 alone; as they are no UTF-8 by
+# themselves, `trimmed` has them as surrogates.
+_BLANKS: Final = (
+    "".join(map(chr, range(0x21)))
+    + "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f"
+    + "\u3000\ufeff\udc85\udca0"
+)
+_BLANK: Final = (
+    rb"(?:[\x01-\x20\x85\xa0]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f"
+    rb"|\xe3\x80\x80|\xef\xbb\xbf)"
+)
+
 # Octets that readers may read differently. An escape of an octet above 7F never becomes a part of a
-# prefix, because a prefix is ASCII.
-_READ_DIFFERENTLY: Final = re.compile(rb"[;\\]|%(?![89A-Fa-f][0-9A-Fa-f])|(?<=/)/")
+# prefix, because a prefix is ASCII; but it may begin a blank, which is trimmed.
+_READ_DIFFERENTLY: Final = re.compile(rb"[;\\]|%(?:(?![89A-Fa-f][0-9A-Fa-f])|85|[Aa]0|[Cc]2|[Ee][1-3Ff])|(?<=/)/")
 # Escapes that the least reading keeps: NUL and `#%/;?\` are borders for some readers.
 _BORDER_ESCAPE: Final = re.compile(rb"%(?=00|2[35Ff]|3[BbFf]|5[Cc])")
 
 # For a path that was decoded as far as any reader does. Behind `;` some readers see parameters, and
 # some cut off the rest.
-_DOT_SEGMENT: Final = re.compile(rb"[/\\]\.{1,2}(?![^/\\;?#\0])")
+_DOT_SEGMENT: Final = re.compile(rb"[/\\]%b*+\.{1,2}%b*+(?![^/\\;?#\0])" % (_BLANK, _BLANK))
 _CUT_OFF: Final = re.compile(rb"[?#\0].*", re.DOTALL)
 _PARAMETERS: Final = re.compile(rb";[^/]*")
 _SLASHES: Final = re.compile(rb"/+")
@@ -211,7 +225,7 @@ def climbs(decoded: bytes) -> bool:
 
 def _other_readings(least: bytes, decoded: bytes) -> Iterable[bytes]:
     """Read a path as fully as any reader does, and as if it had an authority."""
-    cut = _CUT_OFF.sub(b"", decoded.replace(b"\\", _SLASH))
+    cut = trimmed(_CUT_OFF.sub(b"", decoded.replace(b"\\", _SLASH)))
     yield _merged(cut)
     if cut.startswith(b"//"):
         yield _merged(_AUTHORITY.sub(b"", cut, count=1))
@@ -220,4 +234,10 @@ def _other_readings(least: bytes, decoded: bytes) -> Iterable[bytes]:
 
 
 def _merged(path: bytes) -> bytes:
-    return _SLASHES.sub(_SLASH, _PARAMETERS.sub(b"", path))
+    return _SLASHES.sub(_SLASH, trimmed(_PARAMETERS.sub(b"", path)))
+
+
+def trimmed(path: bytes) -> bytes:
+    """Take away the white space around each segment."""
+    segments = path.decode("utf-8", "surrogateescape").split("/")
+    return "/".join([segment.strip(_BLANKS) for segment in segments]).encode("utf-8", "surrogateescape")

@@ -7,7 +7,8 @@ proxy refuses the request (`AmbiguousPath`) if some reader could take the new pa
 
 - It begins with two slashes, encoded ones among them, so that a host would follow.
 - It climbs by a dot segment, also after two decodings, out of what is put in front.
-- A named part of one segment is several segments, or cut off, for a reader that decodes it.
+- A named part of one segment is several segments, or none, for a reader that decodes it, or trims
+  white space.
 
 All work is linear in the length of the path.
 """
@@ -18,7 +19,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.http.responses import Response
-from proxy.http.routing import AmbiguousPath, climbs
+from proxy.http.routing import AmbiguousPath, climbs, trimmed
 
 _SLASH: Final = b"/"
 # What ends a segment for some reader, or begins its parameters.
@@ -43,6 +44,8 @@ class PathChange:
         path, mark, query = target.partition(b"?")
         changed = self._changed(path)
         decoded = unquote_to_bytes(unquote_to_bytes(changed))
+        if decoded is not changed:  # no white space stands in a target but as an escape
+            decoded = trimmed(decoded)
         if decoded[1:2] and decoded[1:2] in _SLASHES:
             raise AmbiguousPath
         if climbs(decoded):
@@ -165,6 +168,7 @@ def _one_segment(segment: bytes) -> bytes:
     """A segment that is one for every reader. Raises AmbiguousPath or NoPath."""
     if not segment:
         raise NoPath
-    if _BORDERS.search(unquote_to_bytes(unquote_to_bytes(segment))):
+    decoded = unquote_to_bytes(unquote_to_bytes(segment))
+    if _BORDERS.search(decoded) or not trimmed(decoded):
         raise AmbiguousPath
     return segment

@@ -130,6 +130,11 @@ class TestSpelling:
             (b"/%D0%BF%D1%80/x%2Fy;z", "/"),
             (b"/apix;y%2Fz/admin", "/"),
             (b"/x/y/z%20/", "/"),
+            (b"/files/%20a%20/report%20", "/files"),
+            (b"/files/a%20b", "/files"),
+            (b"/api%C3%A0", "/"),
+            (b"/api%20s", "/"),
+            (b"/%E3%81%82/api", "/"),
             (b"/%2561pi", None),
             (b"/api//x", "/api"),
             (b"/api/", "/api"),
@@ -185,6 +190,21 @@ class TestSpelling:
             b"/files/..;/api",
             b"/files/..%3b/api",
             b"/files/..%00",
+            b"/api%20",
+            b"/%09api",
+            b"/api/%20%09admin%0d/x",
+            b"/api%C2%A0/admin",
+            b"/api%A0",
+            b"/%EF%BB%BFapi",
+            b"/api%E3%80%80",
+            b"/api%1f",
+            b"/api%2520",
+            b"/%20/api",
+            b"/%20/x/api",
+            b"/api%20;x",
+            b"/api%20%2Fadmin",
+            b"/files/..%20/api",
+            b"/files/%C2%A0.%2e%09/api",
         ],
     )
     def test_a_path_that_could_lead_to_a_stricter_route_is_refused(self, target: bytes) -> None:
@@ -218,7 +238,7 @@ def test_two_routes_of_the_same_host_and_path_are_refused() -> None:
 
 PIECES = re.split(
     " ",
-    "/ / / a b %61 %62 %2F %2f %5C \\ ; %3B %25 %32 %66 %3F %23 %252F %253B %2561 %20 %C3 . .. %2e %00 2F x=1",
+    "/ / / a b %61 %62 %2F %2f %5C \\ ; %3B %25 %32 %66 %3F %23 %252F %253B %2561 %20 %C3 %C2%A0 . .. %2e %00 2F x=1",
 )
 PATHS = st.lists(st.sampled_from(PIECES), max_size=9).map(lambda pieces: ("/" + "".join(pieces)).encode())
 PREFIXES = st.sets(st.sampled_from(["/", "/a", "/a/", "/a/b", "/b/", "/ab", "/a/b/a", "/2F"]), min_size=1)
@@ -273,6 +293,7 @@ def _next_readings(path: bytes, decodings: int) -> Iterator[tuple[bytes, int]]:
     yield re.sub(rb";[^/]*", b"", path), decodings
     yield re.sub(rb"//+", b"/", path), decodings
     yield re.split(rb"[?#\0]", path)[0], decodings
+    yield re.sub(rb"(?<=/)(?: |\xc2\xa0)+|(?: |\xc2\xa0)+(?=/|\Z)", b"", path), decodings
     yield resolve_dots(path), decodings
 
 
