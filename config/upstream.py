@@ -166,7 +166,7 @@ class UpstreamConfig(Table):
 
     For https and tls servers: `ca` is a file of certificates to trust (None: those of the system),
     `server_name` the name asked for and verified (None: the host of the address), `certificate` and
-    `key` what the proxy proves itself with. `connections` and `waiting` count per server. `http`
+    `key` what the proxy proves itself with. All counts are per server. `http`
     is what all servers speak; an https server has to choose "h2" by ALPN. `alpn` is what tls
     servers are offered. `health` None: servers are not asked how they are. `send_proxy_protocol`:
     each connection begins with a PROXY header of this version, and belongs to one connection of a
@@ -191,6 +191,7 @@ class UpstreamConfig(Table):
     send_proxy_protocol: ProxyHeaderVersion | None = None
     connections: int = Field(default=256, ge=1, le=1_000_000, strict=True)
     waiting: int = Field(default=256, ge=0, le=1_000_000, strict=True)
+    websockets: int = Field(default=20_000, ge=1, le=10_000_000, strict=True)
     connect_seconds: Seconds = time_field("connect_timeout", 5.0, most=600.0)
     first_byte_seconds: Seconds = time_field("first_byte_timeout", 60.0, most=86_400.0)
     stall_seconds: Seconds = time_field("stall_timeout", 300.0, most=86_400.0)

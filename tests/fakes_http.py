@@ -25,7 +25,8 @@ from proxy.downstream.requester import PeerTrust
 from proxy.downstream.requests import Request
 from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, RequestLedger
-from proxy.downstream.switched import SwitchedStream
+from proxy.downstream.switched import SwitchedStream, TunnelServer
+from proxy.downstream.tunnel_places import TunnelPlace, TunnelPlaces
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
 from proxy.http.head import Header, HeadLimits, RequestHead
@@ -125,6 +126,7 @@ RULES = ServerRules(
     weight=1,
     slow_start_seconds=0.0,
     ejection=EjectionPolicy(connect_failures=3, errors=4, errors_seconds=10.0, base_seconds=10.0, max_seconds=60.0),
+    websockets=1_000,
 )
 UPSTREAM_RULES = UpstreamRules(
     balance=Balance.LEAST_CONNECTIONS,
@@ -379,6 +381,8 @@ class FakeClient:
     """How often a server got what was kept of the body."""
     room: int = 0
     """How much more may be written while it is blocked."""
+    place: RequestRefusal | None = None
+    """What a WebSocket gets instead of a place."""
 
     def writer_for(self, request: Request | None) -> AnswerWriter:
         """Writes HTTP/1.1 to this client."""
@@ -423,6 +427,14 @@ class FakeClient:
     def cut(self, reason: str) -> None:
         """Note it."""
         self.events.append(("cut", reason))
+
+    def tunnel_place(self, server: TunnelServer) -> TunnelPlace | RequestRefusal:
+        """One of no limit, or what the test says."""
+        if self.place is not None:
+            return self.place
+        place = TunnelPlaces(lambda: 0.0, lambda _: None, lambda *_: None).take(b"client", server)
+        assert isinstance(place, TunnelPlace)
+        return place
 
     def tunnel(self, switched: SwitchedStream) -> None:
         """Note it."""

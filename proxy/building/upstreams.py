@@ -11,6 +11,7 @@ from config.upstream import CookieConfig, HealthConfig
 from proxy.building.foundation import Foundation
 from proxy.building.private_files import private_content
 from proxy.building.requests import chunk_limits
+from proxy.building.resources import UpstreamBudget
 from proxy.http.head import HeadLimits
 from proxy.tls.client_tls import client_tls
 from proxy.tls.context import UPSTREAM_GROUPS, UpstreamTls
@@ -28,11 +29,16 @@ from proxy.upstream.waiting import ServerLimits
 _SECRET_BYTES: Final = 32
 
 
-def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]) -> Iterator[UpstreamPlan]:
+def upstream_plans(
+    foundation: Foundation, credentials: Mapping[str, Credential], descriptors: int | None
+) -> Iterator[UpstreamPlan]:
     """Plan every upstream. `credentials` are the proxy's own, by the name of the upstream.
+
+    `descriptors` is the limit of the process, None without a limit.
 
     If the files did not change, the context is used again, and so its connections can be.
     """
+    servers = UpstreamBudget.of(foundation.loaded.config, descriptors)
     for name, settings in foundation.loaded.config.all_upstreams.items():
         context = None
         is_tcp = settings.is_without_http or name in foundation.loaded.config.tcp_upstreams
@@ -54,7 +60,7 @@ def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]
                 stall_seconds=settings.stall_seconds,
                 idle_seconds=settings.idle_seconds,
             ),
-            limits=ServerLimits(settings.connections, settings.waiting, settings.wait_seconds),
+            limits=ServerLimits(servers.to_each(settings.connections), settings.waiting, settings.wait_seconds),
             rules=UpstreamRules(
                 balance=settings.balance,
                 hash_on=settings.hash_on,
@@ -76,7 +82,7 @@ def _standing(settings: UpstreamConfig, weight: int) -> ServerRules:
         ejection.base_seconds,
         ejection.max_seconds,
     )
-    return ServerRules(weight, settings.slow_start_seconds, policy)
+    return ServerRules(weight, settings.slow_start_seconds, policy, settings.websockets)
 
 
 def _recovery_seconds(health: HealthConfig) -> float:

@@ -22,6 +22,7 @@ from proxy.tls.results import Established
 from proxy.upstream.client_link import ClientLink
 
 if TYPE_CHECKING:
+    from proxy.downstream.tunnel_places import ListenerPlaces
     from proxy.net.counted_bytes import CountedBytes
 
 
@@ -37,6 +38,7 @@ class ClientFacts(ClientLink):
         "is_trusted",
         "is_unreported",
         "listener",
+        "listener_places",
         "network",
         "origin",
         "tls",
@@ -76,6 +78,8 @@ class ClientFacts(ClientLink):
         self._requester: Requester | None = None
         self.wire: CountedBytes | None = None
         """The socket, if its bytes are those of one request at a time: HTTP/1.1."""
+        self.listener_places: ListenerPlaces | None = None
+        """Its listener, which counts WebSockets that are no connections of their own."""
         self.origin: Origin | None = None
         """Where it comes from: for servers that want a PROXY header."""
         self.via: OwnVia = NAMELESS

@@ -20,8 +20,9 @@ from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.starting import start
-from proxy.downstream.switched import SwitchedStream
-from proxy.downstream.upgraded import Upgraded
+from proxy.downstream.switched import SwitchedStream, TunnelServer
+from proxy.downstream.tunnel_places import TunnelPlace
+from proxy.downstream.upgraded import Upgraded, place_for
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.limits.reasons import CLIENT_CLOSED_REQUEST
@@ -247,6 +248,11 @@ class Downstream(StreamOwner[bytes]):
         assert self._exchange is not None  # its caller
         self.abandon(reason, self._exchange.tally.status)
         self.stream.cut()
+
+    def tunnel_place(self, server: TunnelServer) -> TunnelPlace | RequestRefusal:
+        """As `Client` says."""
+        assert self._request is not None  # what the server has answered
+        return place_for(self._service, self.facts, self._request, server, is_stream=False)
 
     def tunnel(self, switched: SwitchedStream) -> None:
         """Hand both streams to a tunnel, with the bytes that either side sent early."""

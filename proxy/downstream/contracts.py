@@ -8,8 +8,9 @@ from proxy.downstream.answer_writer import AnswerWriter
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.response_buffer import Stream
-from proxy.downstream.switched import SwitchedStream
+from proxy.downstream.switched import SwitchedStream, TunnelServer
 from proxy.downstream.tally import RequestTally
+from proxy.downstream.tunnel_places import TunnelPlace
 from proxy.http.framing import Persistence, RequestFraming
 from proxy.http.responses import Response
 from proxy.net.byte_stream import ByteStream
@@ -55,6 +56,12 @@ class Client(Protocol):
 
     def cut(self, reason: str) -> None:
         """The response cannot be completed, and the client must see that."""
+
+    def tunnel_place(self, server: TunnelServer) -> TunnelPlace | RequestRefusal:
+        """Take a place for a WebSocket with this server, or return the refusal.
+
+        `tunnel` comes next.
+        """
 
     def tunnel(self, switched: SwitchedStream) -> None:
         """Both sides speak WebSocket from now on."""

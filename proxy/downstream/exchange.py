@@ -15,7 +15,13 @@ from proxy.downstream.admission import RouteTarget
 from proxy.downstream.attempts import Attempts
 from proxy.downstream.contracts import BodyCodec, Client
 from proxy.downstream.outgoing import OutgoingRequest
-from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long, upstream_failure
+from proxy.downstream.refusals import (
+    RequestRefusal,
+    all_down,
+    body_too_long,
+    too_many_websockets,
+    upstream_failure,
+)
 from proxy.downstream.request_body import RequestBody, is_repeatable
 from proxy.downstream.requests import Request
 from proxy.downstream.responding import Responding
@@ -24,7 +30,7 @@ from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.tally import RequestTally
 from proxy.http.head import Header
 from proxy.http.responses import Response
-from proxy.net.byte_stream import ByteStream
+from proxy.net.byte_stream import ByteStream, StreamOwner
 from proxy.payload.websocket import SealedMessages
 from proxy.upstream.carrier import Carrier
 from proxy.upstream.failures import UpstreamFailure
@@ -89,6 +95,12 @@ class Exchange(Responding):
         self, target: RouteTarget, fields: bytes, grant: Grant | None = None, upstream: Upstream | None = None
     ) -> None:
         """Ask a server once enough of the body is here; what was received is checked already."""
+        if self._framing.websocket is not None:
+            limit = self._service.tunnel_places.refusal_of(self.holder)
+            if limit is not None:
+                self._state = _ExchangeState.OVER
+                self._client.refuse(too_many_websockets(limit))
+                return
         body, upstream = self._body, upstream or self._service.runtime.upstreams[target.upstream]
         self._attempts = Attempts(upstream, self._request, self._service.wall_clock)
         is_coded = self._codec is not None and self._codec.is_coded
@@ -238,9 +250,16 @@ class Exchange(Responding):
     ) -> None:
         """Become a tunnel. `messages`, if given, encrypt those of the client's side."""
         self._state, self._connection = _ExchangeState.OVER, None
+        place = self._client.tunnel_place(self._attempts.server)
+        if isinstance(place, RequestRefusal):
+            stream.hand_over(StreamOwner())
+            stream.abort()
+            self._client.refuse(place)
+            return
         self.tally.status, self.tally.first_byte = response.framing.head.status, self._service.stopwatch()
         self._writer.switch(self._attempts.bound(self._outgoing.changed(response)), self.tally.request_id)
-        self._client.tunnel(SwitchedStream(response.framing, stream, rest, self._attempts.server, messages))
+        server = self._attempts.server
+        self._client.tunnel(SwitchedStream(response.framing, stream, rest, server, place, messages))
 
     def response_started(self, response: Response) -> None:
         """Write the head for the client."""

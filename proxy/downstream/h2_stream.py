@@ -17,8 +17,9 @@ from proxy.downstream.h2_writer import Http2Writer
 from proxy.downstream.refusals import RequestRefusal, bad_head, body_refused, late_body
 from proxy.downstream.requests import Request
 from proxy.downstream.starting import start
-from proxy.downstream.switched import SwitchedStream
-from proxy.downstream.upgraded import Upgraded
+from proxy.downstream.switched import SwitchedStream, TunnelServer
+from proxy.downstream.tunnel_places import TunnelPlace
+from proxy.downstream.upgraded import Upgraded, place_for
 from proxy.http.framing import BodyKind, Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http2.causes import ResetCause, reset_cause
@@ -211,6 +212,11 @@ class Http2Stream(StreamSide):
         """Reset the stream, so that the client sees that the response is not complete."""
         assert self._exchange is not None  # its caller
         self._break_off(ErrorCode.INTERNAL_ERROR, reason, self._exchange.tally.status)
+
+    def tunnel_place(self, server: TunnelServer) -> TunnelPlace | RequestRefusal:
+        """As `Client` says."""
+        assert self._request is not None  # what the server has answered
+        return place_for(self._host.service, self._host.facts, self._request, server, is_stream=True)
 
     def tunnel(self, switched: SwitchedStream) -> None:
         """Hand the stream to a tunnel, with the bytes that either side sent early."""

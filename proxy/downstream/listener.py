@@ -109,6 +109,14 @@ class Listener:
     def _introduced(self, one: Introduced) -> None:
         _Arrival(self, self._services, one.address, one.counts, one.rates).follow(one)
 
+    def admit_tunnel(self, network: bytes) -> ClientCounts | ConnectionReason:
+        """Count a WebSocket that is no connection of its own in, or return the limit exceeded."""
+        return self.room.admit_tunnel(network, self.runtime.limits)
+
+    def tunnel_over(self, client: ClientCounts) -> None:
+        """Count it out."""
+        self.counts.closed(client)
+
     def closed(self, client: ClientCounts) -> None:
         """One connection less is open."""
         self._tally.open -= 1
@@ -210,6 +218,7 @@ class _Arrival:
         facts = ClientFacts(self._address, runtime.name, result, trust, self._rates, is_named=is_named)
         facts.origin = Origin(self._sock, header)
         facts.via = services.http.via
+        facts.listener_places = self._listener
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
         ending = take_over(services.http, stream, facts)

@@ -26,6 +26,8 @@ _EXTRA_FIELDS: Final = {
     # RFC 9110 section 15.6.4: soon, as the cause is usually a restart or a burst
     503: b"Retry-After: 1\r\n",
 }
+# A WebSocket that was refused for want of room: others last, so not as soon as after a restart.
+_ROOM_SECONDS: Final = 5
 
 
 class SealedBodyRefused(MalformedMessage):
@@ -124,6 +126,15 @@ def body_refused(error: MalformedMessage) -> RequestRefusal:
     if isinstance(error, SealedBodyRefused):
         return payload_refused(error.cause)
     return RequestRefusal(error.status, error.reason, f"{RequestReason.MALFORMED_BODY}: {error.reason}")
+
+
+def too_many_websockets(limit: str) -> RequestRefusal:
+    """The answer to a WebSocket for which there is no room; `limit` is the one that was reached.
+
+    Over HTTP/2 too it is an answer, and not REFUSED_STREAM: browsers try that again at once.
+    """
+    detail = "there are too many WebSockets: try again later"
+    return RequestRefusal(503, detail, f"{RequestReason.TOO_MANY_WEBSOCKETS}: {limit}", retry_after=_ROOM_SECONDS)
 
 
 def too_many_requests(wait: float) -> RequestRefusal:

@@ -113,6 +113,7 @@ class Relay(StreamPair):
         self._flows = True
         """Whether bytes extend the deadline: no side is blocked, and no end is under way."""
         self._patience = rules.idle_seconds
+        self._blocked_at = 0.0
         self._closing: RelayEnd | None = None
         self._closing_detail: str | None = None
         self.deadline = NEVER
@@ -142,6 +143,13 @@ class Relay(StreamPair):
         """Bytes from the server."""
         return self._from_server.bytes
 
+    @property
+    def silent_since(self) -> float | None:
+        """Since when no side has sent or taken anything; None while it ends."""
+        if self._closing is not None or self._owner is None:
+            return None
+        return self.deadline - self._patience if self._flows else self._blocked_at
+
     def follow(self, rules: RelayRules) -> None:
         """Go on by the rules of a new configuration."""
         self.rules = rules
@@ -161,7 +169,7 @@ class Relay(StreamPair):
         super().blocked(flow)
         self._flows = False
         if self._closing is None:
-            self.deadline = self._clock()
+            self.deadline = self._blocked_at = self._clock()
 
     def unblocked(self, flow: Flow) -> None:
         """A side took all bytes."""

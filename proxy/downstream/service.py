@@ -16,12 +16,14 @@ from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits, ResponseBudget
 from proxy.downstream.shared_work import SharedWork
 from proxy.downstream.slow_work import Computing, SlowWork
+from proxy.downstream.tunnel_places import TunnelPlaces
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.via import OwnVia
 from proxy.http.websocket import WebSocketLimits
 from proxy.http2.limits import SessionLimits
 from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
+from proxy.limits.reasons import ConnectionReason
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
 from proxy.observe.access_log import RequestRecord
@@ -89,6 +91,10 @@ def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed | PageToken
     pass
 
 
+def _uncounted(_listener: str, _reason: ConnectionReason, _client: bytes) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class RequestLedger:
     """Where requests are written down: the log, the figures, and the rates of all workers."""
@@ -100,6 +106,8 @@ class RequestLedger:
     log_cut: Callable[[ConnectionCut], None] = _unwritten
     log_relay: Callable[[TcpClosed | PassthroughClosed], None] = _unwritten
     log_guesses: Callable[[PageTokenWrong], None] = _unwritten
+    count_shed: Callable[[str, ConnectionReason, bytes], None] = _uncounted
+    """Counts tunnels that made room: listener, reason and client."""
 
 
 class Drainable(Protocol):
@@ -123,14 +131,17 @@ class Drainable(Protocol):
 
 
 class Sheddable(Drainable, Protocol):
-    """A connection that can end at once while it waits for its client, to make room for others."""
+    """A connection that can end at once while it waits for its client, to make room for others.
+
+    Or a WebSocket, which can do so at any time.
+    """
 
     @property
     def idle(self) -> Idle | None:
         """How idle it is while it waits for its client; None while it has work to do."""
 
     def shed(self) -> None:
-        """End an idle one at once."""
+        """End one that is not None there at once."""
 
 
 class HttpService:
@@ -172,9 +183,10 @@ class HttpService:
         self.slow_work: Computing = SlowWork(loop)
         self.shared_work = SharedWork(self.slow_work)
         self.response_budget = ResponseBudget()
+        self.tunnel_places: Final = TunnelPlaces(loop.time, loop.call_soon, ledger.count_shed)
         # by the key for `closed`: a connection does not know its entry here
         self._connections: dict[object, Sheddable] = {}
-        self._tunnels: dict[object, Drainable] = {}
+        self._tunnels: dict[object, Sheddable] = {}
         self._quiet = asyncio.Event()
         self.is_draining = False
         self._drain_ends_at = 0.0
@@ -191,8 +203,8 @@ class HttpService:
         self._connections[key] = connection
         self._drain_late(connection)
 
-    def tunnel_opened(self, tunnel: Drainable) -> None:
-        """Count a WebSocket in. It never makes room: a person uses it even while it is silent."""
+    def tunnel_opened(self, tunnel: Sheddable) -> None:
+        """Count a WebSocket in."""
         self._tunnels[tunnel] = tunnel
         self._drain_late(tunnel)
         # either may have come while the server, or an authorization server, was asked
@@ -269,7 +281,7 @@ class HttpService:
         return len(self._connections) + len(self._tunnels)
 
     def shed(self, most: int) -> list[Idle]:
-        """End idle connections: all to upstreams, and at most `most` of clients (`first_to_go`).
+        """End all unused connections to upstreams, and at most `most` of clients (`first_to_go`).
 
         Returns the client connections that it ended.
         """
@@ -278,29 +290,35 @@ class HttpService:
                 server.close_idle()
         return self._end(self._idle(), most)
 
+    def bound_tunnels(self, most: int) -> None:
+        """There are descriptors for so many tunnels."""
+        self.tunnel_places.bound(most)
+
     def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
         """End connections of a listener that have no request, of one client or of all.
 
-        Returns those that it ended.
+        Also silent tunnels. Those in use end for other clients alone: else a client at its limit
+        would end one for the other without end. Returns those that it ended.
         """
-        return self._end(self._idle_on(listener, client), most)
+        return self._end(self._idle_on(listener, client, are_in_use=client is None), most)
 
     def count_idle(self, listener: str) -> int:
-        """How many `shed_idle` could end."""
-        return sum(1 for _ in self._idle_on(listener, None))
+        """How many `shed_idle` could end, at least."""
+        return sum(1 for _ in self._idle_on(listener, None, are_in_use=False))
 
-    def _idle_on(self, listener: str, client: bytes | None) -> Iterator[tuple[Idle, Sheddable]]:
+    def _idle_on(self, listener: str, client: bytes | None, *, are_in_use: bool) -> Iterator[tuple[Idle, Sheddable]]:
         for idle, one in self._idle():
             is_meant = idle.listener == listener and (client is None or idle.client == client)
-            if is_meant and idle.shown >= Shown.HANDSHAKE:
+            if is_meant and idle.shown >= Shown.HANDSHAKE and (are_in_use or idle.shown is not Shown.MESSAGES):
                 yield idle, one
 
     def _idle(self) -> Iterator[tuple[Idle, Sheddable]]:
         latest = self.clock() - LEAST_IDLE_SECONDS
-        for one in self._connections.values():
-            idle = one.idle
-            if idle is not None and idle.since <= latest:
-                yield idle, one
+        for several in (self._connections, self._tunnels):
+            for one in several.values():
+                idle = one.idle
+                if idle is not None and idle.since <= latest:
+                    yield idle, one
 
     def _end(self, candidates: Iterable[tuple[Idle, Sheddable]], most: int) -> list[Idle]:
         chosen = first_to_go(candidates, most)

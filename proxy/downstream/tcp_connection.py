@@ -10,7 +10,8 @@ from proxy.downstream.relay import Relay
 from proxy.downstream.relay_visitors import RelayFigures, RelayVisitor
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
-from proxy.limits.idleness import Idle
+from proxy.downstream.tunnel_places import TunnelPlace
+from proxy.limits.idleness import QUIET_SECONDS, Idle, Shown
 from proxy.limits.reasons import RelayEnd
 from proxy.net.byte_stream import StreamOwner, TwoWayStream
 from proxy.upstream.carrier import Carrier
@@ -30,6 +31,7 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
         "_early",
         "_has_ended",
         "_is_over",
+        "_place",
         "_relay",
         "_server",
         "_service",
@@ -62,6 +64,7 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
         self._tried: tuple[Server, ...] = ()
         self._server: Server | None = None
         self._relay: Relay | None = None
+        self._place: TunnelPlace | None = None
         self._is_over = False
         stream.hand_over(self)
         service.opened(self, self)
@@ -78,7 +81,11 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
             self._fail("a reload took its server name from the listener")
             return
         self._upstream = upstream
-        self._ask_next(upstream)
+        limit = self._service.tunnel_places.refusal_of(self._visitor.network)
+        if limit is None:
+            self._ask_next(upstream)
+        else:
+            self._fail(limit, RelayEnd.NO_ROOM)
 
     # -- the client, before a server is there
 
@@ -135,6 +142,13 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
             connection.stream.end()
             self._fail("a reload removed its listener")
             return
+        place = service.tunnel_places.take(visitor.network, server)
+        if not isinstance(place, TunnelPlace):
+            connection.stream.hand_over(StreamOwner())
+            connection.stream.abort()
+            self._fail(place, RelayEnd.NO_ROOM)
+            return
+        self._place, place.holder = place, self
         traffic = self._counters.from_client, self._counters.to_client
         self._relay = relay = Relay(service, rules, self._stream, connection.stream, traffic, self)
         server.tunnel_opened(self)
@@ -143,10 +157,10 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
 
     # -- the end
 
-    def _fail(self, detail: str) -> None:
+    def _fail(self, detail: str, end: RelayEnd = RelayEnd.NO_SERVER) -> None:
         self._stream.cut()
-        self._service.counters.failure(self._visitor.listener, RelayEnd.NO_SERVER)
-        self._over(RelayEnd.NO_SERVER, detail)
+        self._service.counters.failure(self._visitor.listener, end)
+        self._over(end, detail)
 
     def client_lost(self, error: OSError | None) -> None:
         """The client's connection is gone."""
@@ -170,6 +184,8 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
         if server is not None and relay is not None:
             server.tunnel_ended(self)
             figures.bytes_in, figures.bytes_out = relay.client_bytes, relay.server_bytes
+        if self._place is not None:
+            self._place.release()
         self._visitor.left(figures)
         service.closed(self)  # last: a drain must not find the process empty in between
 
@@ -211,11 +227,20 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
 
     @property
     def idle(self) -> Idle | None:
-        """How idle it is as long as its client has said nothing; None once it has."""
+        """How idle it is: since it began while its client says nothing, then since the last byte.
+
+        None while it waits for a server, and while it ends.
+        """
         relay = self._relay
-        if relay is None or relay.client_bytes > self._shown:
+        if relay is None:
             return None
-        return self._visitor.idle(self._since)
+        if relay.client_bytes <= self._shown:
+            return self._visitor.idle(self._since)
+        since = relay.silent_since
+        if since is None:
+            return None
+        is_silent = since < self._service.clock() - QUIET_SECONDS
+        return self._visitor.idle(since)._replace(shown=Shown.SILENCE if is_silent else Shown.MESSAGES)
 
     def shed(self) -> None:
         """End at once, to make room for others."""

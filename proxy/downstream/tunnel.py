@@ -14,6 +14,7 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameSender, FrameTracker, WebSocketViolation, close_frame
 from proxy.http.websocket_close import LOST, NO_CODE, ClosedBy, WebSocketClose
+from proxy.limits.idleness import QUIET_SECONDS, Idle, Shown
 from proxy.limits.reasons import CLOSED
 from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
@@ -31,6 +32,13 @@ _MASK_KEY_BYTES: Final = 4
 _UNANSWERED: Final = "a close frame was not answered"
 
 
+class TunnelClient(ByteStream, Protocol):
+    """The client's stream: a connection, or a stream of one."""
+
+    def end_at_once(self) -> None:
+        """Close cleanly, without waiting for the client's answer."""
+
+
 class TunnelOwner(Protocol):
     """The connection that a tunnel came from."""
 
@@ -39,6 +47,9 @@ class TunnelOwner(Protocol):
 
     def client_lost(self, error: OSError | None) -> None:
         """The client's connection is gone."""
+
+    def idle(self, shown: Shown, since: float) -> Idle:
+        """The tunnel as one that may make room, by whose it is."""
 
     def tunnel_stands(self) -> None:
         """Whether the present configuration still allows this tunnel. Raises `NoLongerWelcome`."""
@@ -125,7 +136,7 @@ class Tunnel(StreamPair):
     def __init__(
         self,
         service: HttpService,
-        client: ByteStream,
+        client: TunnelClient,
         upstream: ByteStream,
         extensions: Extensions,
         owner: TunnelOwner,
@@ -133,6 +144,7 @@ class Tunnel(StreamPair):
         """Take over two streams."""
         super().__init__()
         self._service = service
+        self._client = client
         self._limits = service.runtime.limits
         limits = self._limits.websocket
         self._from_client = _Direction(self, client, upstream, FrameTracker(FrameSender.CLIENT, limits, extensions))
@@ -146,7 +158,7 @@ class Tunnel(StreamPair):
         and each object that is read costs 20 to 40 ns.
         """
         self._is_closing = False
-        self._awaits_close = False
+        self._awaits_close = self._is_shed = False
         self._is_client_finished = False
         self._close_reason: str | None = None
         self.closed: WebSocketClose | None = None
@@ -318,7 +330,10 @@ class Tunnel(StreamPair):
         self.deadline = NEVER
         self._service.deadlines.forget(self)
         self._service.closed(self)
-        self._from_client.source.end()
+        if self._is_shed:
+            self._client.end_at_once()
+        else:
+            self._client.end()
         self._from_upstream.source.end()
         owner.tunnel_ended(self, reason)
 
@@ -328,6 +343,29 @@ class Tunnel(StreamPair):
         self._from_client.close_sink(CloseCode.GOING_AWAY, reason)
         self._closes(CloseCode.SERVICE_RESTART)
         self.end(reason)
+
+    @property
+    def idle(self) -> Idle | None:
+        """How long it has been silent, to make room for others; None while it ends."""
+        owner = self._owner
+        if owner is None or self._is_closing or self._awaits_close:
+            return None
+        limits, (sent, received) = self._limits, self.messages
+        since = self.deadline - (limits.write_idle_seconds if self._blocked else limits.websocket_idle_seconds)
+        is_silent = not (sent or received) or since < self._service.clock() - QUIET_SECONDS
+        return owner.idle(Shown.SILENCE if is_silent else Shown.MESSAGES, since)
+
+    def shed(self) -> None:
+        """End at once, to make room for others, with a close frame where one fits.
+
+        1013 says that the client may come again later. 1001 would say that nothing is wrong, and
+        1012 that another process is about to serve it.
+        """
+        self._is_shed = True
+        self._from_upstream.close_sink(CloseCode.TRY_AGAIN_LATER, "others need the room")
+        self._from_client.close_sink(CloseCode.GOING_AWAY, "others need the room")
+        self._closes(CloseCode.TRY_AGAIN_LATER)
+        self.end("it made room for others")
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Ask the client to connect anew, at a moment of the drain time (RFC 6455 7.2.3)."""

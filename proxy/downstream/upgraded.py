@@ -2,21 +2,37 @@
 
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.demands import unmet_demand
-from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.refusals import RequestRefusal, too_many_websockets
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.switched import SwitchedStream, TunnelServer
 from proxy.downstream.tally import RequestTally
-from proxy.downstream.tunnel import Tunnel
-from proxy.net.byte_stream import ByteStream
+from proxy.downstream.tunnel import Tunnel, TunnelClient
+from proxy.downstream.tunnel_places import TunnelPlace
+from proxy.limits.idleness import Idle, Shown
+
+
+def place_for(
+    service: HttpService, facts: ClientFacts, request: Request, server: TunnelServer, *, is_stream: bool
+) -> TunnelPlace | RequestRefusal:
+    """Take a place for a request that becomes a tunnel, or return its refusal.
+
+    A connection of HTTP/1.1 is counted by its listener already, but for its peer: not for a client
+    that a trusted peer names. `is_stream` says that it is a stream of HTTP/2.
+    """
+    client = request.client
+    is_named = client.chain is not None and bool(client.chain.addresses)
+    listener = facts.listener_places if is_stream or is_named else None
+    place = service.tunnel_places.take(client.network, server, listener)
+    return place if isinstance(place, TunnelPlace) else too_many_websockets(place)
 
 
 class Upgraded:
     """The owner of a tunnel: its request, the figures for the log, and the client's facts."""
 
-    __slots__ = ("_facts", "_log", "_request", "_server", "_service", "_tally")
+    __slots__ = ("_facts", "_log", "_place", "_request", "_server", "_service", "_tally")
 
     def __init__(self, service: HttpService, facts: ClientFacts, request: Request, tally: RequestTally) -> None:
         """A request that was answered with 101."""
@@ -26,8 +42,9 @@ class Upgraded:
         self._request = request
         self._tally = tally
         self._server: TunnelServer
+        self._place: TunnelPlace
 
-    def begin(self, client: ByteStream, switched: SwitchedStream, from_client: bytes) -> Tunnel:
+    def begin(self, client: TunnelClient, switched: SwitchedStream, from_client: bytes) -> Tunnel:
         """Make the tunnel of both streams, tell its server, and start it.
 
         It starts with the bytes that either side sent early.
@@ -35,7 +52,8 @@ class Upgraded:
         tunnel = Tunnel(self._service, client, switched.stream, switched.extensions, self)
         if switched.messages is not None:
             tunnel.encrypt(switched.messages)
-        self._server = switched.server
+        self._server, self._place = switched.server, switched.place
+        self._place.holder = tunnel
         self._server.tunnel_opened(tunnel)
         if self._service.runtime.logs_websocket_opens:
             self._log.opened(self._request, self._tally)
@@ -56,6 +74,10 @@ class Upgraded:
         if isinstance(admitted, RequestRefusal):
             raise NoLongerWelcome(f"a reload removed its route or made it stricter: {admitted.detail}")
 
+    def idle(self, shown: Shown, since: float) -> Idle:
+        """The tunnel as one that may make room."""
+        return Idle(shown, since, self._facts.listener, self._request.client.network)
+
     def client_lost(self, error: OSError | None) -> None:
         """See `RequestLog.lost`."""
         self._log.lost(error)
@@ -64,5 +86,6 @@ class Upgraded:
         """Log what it was."""
         tally = self._tally
         self._server.tunnel_ended(tunnel)
+        self._place.release()
         tally.request_bytes, tally.response_bytes = tunnel.client_bytes, tunnel.server_bytes
         self._log.request(self._request, tally, tally.status, reason, tunnel.messages, tunnel.closed)

@@ -134,6 +134,14 @@ class ConnectionCounts:
         self._shared.add(self._place, CONNECTION + HANDSHAKE)
         self._shared.add(client.place, CONNECTION)
 
+    def count_tunnel_in(self, client: ClientCounts) -> None:
+        """One more that needs no handshake: `closed` counts it out."""
+        self.open += 1
+        client.connections += 1
+        self._clients[client.network] = client
+        self._shared.add(self._place, CONNECTION)
+        self._shared.add(client.place, CONNECTION)
+
     def move(self, before: ClientCounts, client: ClientCounts) -> None:
         """A connection without a ClientHello counts for another client from now on."""
         self._leave(before)

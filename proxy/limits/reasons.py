@@ -32,6 +32,8 @@ class ConnectionReason(StrEnum):
     """The same for a connection whose client had not finished its handshake."""
     SHED_IDLE = "shed_idle"
     """The same for a connection without a request, or with an incomplete one that no server saw."""
+    SHED_TUNNEL = "shed_tunnel"
+    """The same for a WebSocket, or for a connection of TCP whose client has spoken."""
     RECORD_FLOOD = "tls_record_flood"
     """The client sent too many TLS records without data, or asked for too many new keys."""
     TLS_BROKEN = "tls_broken"
@@ -113,6 +115,8 @@ class RequestReason(StrEnum):
     """The client left before it had its answer, or the proxy ended."""
     WEBSOCKET = "websocket"
     """A WebSocket that did not end with close frames on both sides."""
+    TOO_MANY_WEBSOCKETS = "too_many_websockets"
+    """There was no room for one more; the sentence names the limit."""
     UPSTREAM = "upstream"
 
 
@@ -135,12 +139,14 @@ class RelayEnd(StrEnum):
     """The same of the server."""
     NO_SERVER = "no_server"
     """All servers of the upstream failed, or take no clients now."""
+    NO_ROOM = "no_room"
+    """The process or the server has as many connections as it may have, and none made room."""
     DRAINED = "drained"
     """The process or the server was drained."""
     RELOADED = "reloaded"
     """A reload forbids the connection."""
     SHED = "shed_idle"
-    """The client had sent nothing, and others needed the room."""
+    """It made room for others: the client had sent nothing, or both sides had long been silent."""
 
 
 _MALFORMED: Final = frozenset({RequestReason.MALFORMED_REQUEST, RequestReason.MALFORMED_BODY})

@@ -163,6 +163,18 @@ class Room:
                 return reason
         return client
 
+    def admit_tunnel(self, network: bytes, limits: ListenerLimits) -> ClientCounts | ConnectionReason:
+        """Count a WebSocket over HTTP/2 in as a connection, or return the limit that it exceeds."""
+        counts = self._counts
+        client = counts.client(network)
+        if network != EXEMPT and counts.surplus_of(client, limits) > 0 and not self._makes_room_of(client, limits):
+            return ConnectionReason.CONNECTIONS_PER_ADDRESS
+        connections, _ = counts.surplus(limits)
+        if connections > 0 and not self._makes_room_for_connection(connections, limits):
+            return ConnectionReason.CONNECTIONS
+        counts.count_tunnel_in(client)
+        return client
+
     def _makes_room_for_handshake(self, surplus: int) -> bool:
         self._tell_others()
         if self._counts.has_most_to_spare(len(self._waiting)) and self._end_unfinished(surplus):

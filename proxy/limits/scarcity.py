@@ -3,7 +3,8 @@
 Theory of operation. The kernel gives a new descriptor the lowest number that is free. So the number
 of an accepted connection tells how many are in use, at no cost. Above some number only the reserve
 is left. It is for connections to upstreams and for the log: to accept more clients than can be
-served helps none of them. Memory is checked once a second.
+served helps none of them. Tunnels may take only a part of what is not reserved: they last, and so
+they could end accepting for good (`downstream.tunnel_places`). Memory is checked once a second.
 
 If one of the two is short, all listeners of the process pause, and new connections wait in the
 kernel or with the listeners of other workers. Ten times a second some connections that wait for
@@ -28,8 +29,15 @@ _PAUSE_SECONDS: Final = 0.1
 _MEMORY_SECONDS: Final = 1.0
 # To end one takes some 50 µs: the loop is blocked for less than 2 ms, and 300 a second make room.
 _SHED_AT_ONCE: Final = 32
-# The reserve is this part of all descriptors at most: with few of them, clients need some too.
-_LARGEST_RESERVE: Final = 4
+LARGEST_RESERVE: Final = 4
+"""The reserve is this part of all descriptors at most: with few of them, clients need some too."""
+# What a worker has before the first client: listening sockets, pipes, the log, libraries.
+_OWN: Final = 24
+# Tunnels (WebSockets, connections of TCP) last, so they get this part of what clients may take. A
+# client that only asks something finds the rest, where unused connections make room.
+_TUNNELS_PART: Final = 0.75
+# One to the client, one to the server.
+_OF_A_TUNNEL: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,9 @@ class SheddableConnections(Protocol):
     @property
     def count(self) -> int:
         """How many clients there are."""
+
+    def bound_tunnels(self, most: int) -> None:
+        """There are descriptors for so many tunnels."""
 
     def shed(self, most: int) -> Sequence[Idle]:
         """End idle connections, at most `most` of clients; returns what was ended."""
@@ -118,7 +129,9 @@ class Scarcity:
 
     def _settle_reserve(self) -> None:
         most = self._figures.descriptor_limit
-        self.reserve_begins = most - min(self._limits.descriptor_reserve, most // _LARGEST_RESERVE)
+        self.reserve_begins = most - min(self._limits.descriptor_reserve, most // LARGEST_RESERVE)
+        for_clients = self.reserve_begins - _OWN
+        self._connections.bound_tunnels(max(1, int(for_clients * _TUNNELS_PART) // _OF_A_TUNNEL))
 
     def stop(self) -> None:
         """Check no more."""

@@ -123,7 +123,7 @@ _RELAYS: Final = (
     counter(
         "relay_ends",
         "Ends of these connections, by reason. closed: both sides had ended. client_lost, server_lost: one broke off. "
-        "no_server: none could be reached. The others are limits, drains and reloads.",
+        "no_server: none could be reached. no_room: there were too many already. The others are limits, drains and reloads.",
         "relay_ends",
         "listener",
         "kind",

@@ -8,6 +8,7 @@ from proxy.upstream.contracts import Tunnelling
 from proxy.upstream.ejection import EjectionPolicy, EjectionRecord
 from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.pooling import PoolFigures, PoolOwner, PoolSettings
+from proxy.upstream.shares import Shares
 from proxy.upstream.slow_start import warmth
 from proxy.upstream.statistics import ServerState, ServerStatistics, StreamCounts
 from proxy.upstream.waiting import Borrower, WaitingLine
@@ -28,6 +29,8 @@ class ServerRules:
     weight: int
     slow_start_seconds: float
     ejection: EjectionPolicy
+    websockets: int
+    """Of a server of TCP: connections."""
 
 
 class ServerConnections(Protocol):
@@ -99,6 +102,8 @@ class Server:
         self._drain_over: TimerHandle | None = None
         self._closes_tunnels = False
         self.tunnels: set[Tunnelling] = set()
+        self.places = Shares(rules.websockets)
+        """Those that tunnels take, by client."""
         self.failures = 0
 
     def __repr__(self) -> str:
@@ -164,12 +169,14 @@ class Server:
         """Continue by the rules of a new configuration; all counts stay."""
         self._rules = rules
         self._record.policy = rules.ejection
+        self.places.resize(rules.websockets)
         self.warm(self._clock())
 
     def succeed(self, other: "Server") -> None:
         """Replace a server at the same address with other settings: keep its state and figures."""
         self.is_down = other.is_down
-        self.tunnels = other.tunnels  # the same set: a drain is for those too
+        self.tunnels, self.places = other.tunnels, other.places  # the same: a drain is for those too
+        self.places.resize(self._rules.websockets)
         self.failures = other.failures
         ours, theirs = self.connections, other.connections
         ours.requests, ours.line.wait_seconds = theirs.requests, theirs.line.wait_seconds

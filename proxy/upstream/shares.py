@@ -1,4 +1,6 @@
-"""How many connections to one server each client holds, and whether it may have one more. Pure.
+"""How much of something scarce each client holds, and whether it may have one more. Pure.
+
+It is used for the connections to one server, and for WebSockets (`downstream.tunnel_places`).
 
 Theory of operation. A client may take another connection while it holds fewer than three times as
 many as are free. So a single client gets three quarters of them, and two get three sevenths each.
@@ -18,7 +20,7 @@ _FOR_EACH_FREE: Final = 3
 
 
 class Shares:
-    """The connections of one server that are in use, by client."""
+    """What is in use, by client: mostly the connections of one server."""
 
     __slots__ = ("_connections", "_held", "in_use")
 
@@ -31,6 +33,19 @@ class Shares:
     def held(self, client: bytes) -> int:
         """How many this client has."""
         return self._held.get(client, 0)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether none is free."""
+        return self.in_use >= self._connections
+
+    def take_any(self, client: bytes) -> bool:
+        """Give the client one more while any is free: one of its own, or of another, made room."""
+        if self.is_full:
+            return False
+        self.in_use += 1
+        self._held[client] = self._held.get(client, 0) + 1
+        return True
 
     def take(self, client: bytes) -> bool:
         """Give the client one more, if it may have it. Returns whether it got one.

@@ -12,12 +12,12 @@ from typing import Any, Final, Protocol
 from config.pkcs11_uri import Pkcs11Uri
 from config.plain import PLAIN_LISTENER
 from proxy.building.maintenance import maintenance_of
-from proxy.building.resources import resource_limits, worker_count
+from proxy.building.resources import resource_limits
 from proxy.downstream.listener import Listener
 from proxy.downstream.listening import ListenerServices
 from proxy.downstream.plain_listener import PlainListener, PlainServices
 from proxy.downstream.service import HttpService, RequestLedger
-from proxy.limits.machine import ProcessFigures, memory_bytes
+from proxy.limits.machine import ProcessFigures, memory_bytes, most_descriptors
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
@@ -94,15 +94,17 @@ class Worker:
         self._tokens = Tokens(Timing(loop, loop.time), self.counters.token, _TokenEvents(self._event, parent))
         io = SharedIo(loop)
         self._resources = PoolResources(io, self._tasks, self._deadlines)
+        self._turned_away = TurnedAway(loop, self.counters.failure, self._event)
         self._http = HttpService(
             loop,
             self._deadlines,
             generation.http(self._resources),
-            RequestLedger(log.request, self.counters, shared, self._event, self._event, self._event),
+            RequestLedger(
+                log.request, self.counters, shared, self._event, self._event, self._event, self._turned_away.add
+            ),
             time.time,  # noqa: TID251 - a driver
         )
         self._figures = ProcessFigures()
-        self._turned_away = TurnedAway(loop, self.counters.failure, self._event)
         self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
         self._challenges = PendingChallenges()
         self._tokens_shown: dict[str, str] = {}
@@ -304,8 +306,7 @@ class _TokenEvents:
 
 
 def _resources(generation: Generation) -> ResourceLimits:
-    config = generation.loaded.config
-    return resource_limits(config.limits, memory_bytes(), worker_count(config))
+    return resource_limits(generation.loaded.config, memory_bytes(), most_descriptors())
 
 
 def offers_of(generation: Generation) -> list[ListenerOffer]:

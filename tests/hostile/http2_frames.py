@@ -125,14 +125,12 @@ def post(stream: int, path: bytes = b"/", *more: tuple[bytes, bytes]) -> bytes:
 CHAT = (b"sec-websocket-version", b"13")
 
 
-def websocket(stream: int, path: bytes = b"/chat", *more: tuple[bytes, bytes]) -> bytes:
+def websocket(
+    stream: int, path: bytes = b"/chat", *more: tuple[bytes, bytes], authority: bytes = b"chat.test"
+) -> bytes:
     """An extended CONNECT (RFC 8441)."""
-    return frame(
-        HEADERS,
-        block([(b":protocol", b"websocket"), *fields(path, CHAT, *more, method=b"CONNECT")]),
-        END_HEADERS,
-        stream,
-    )
+    asked = fields(path, CHAT, *more, method=b"CONNECT", authority=authority)
+    return frame(HEADERS, block([(b":protocol", b"websocket"), *asked]), END_HEADERS, stream)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def play(peer: Peer) -> None:
                     peer.send(bytes(100_000))
             case "/chat/slow":
                 peer.read_to_end()
-            case "/chat/socket":
+            case "/chat/socket" | "/sockets":
                 peer.send(
                     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
@@ -165,6 +165,7 @@ def limited(
             "gone": Upstream((f"http://127.0.0.1:{unused_port()}",)),
             "closed": Upstream((server.url,)),
             "around": Upstream((f"https://localhost:{port}",), f'ca = "{authority.path}"'),
+            "sockets": Upstream((server.url,), settings="websockets = 1"),
             "denied": Upstream((server.url,), route='auth = { upstream = "chat", path = "/denied" }'),
             "unjudged": Upstream((server.url,), route='auth = { upstream = "gone" }'),
         }
@@ -186,10 +187,16 @@ def count(limited: Limited, listener: str, reason: str) -> int:
 
 
 def in_use(client: Client) -> Client:
-    """A connection that makes room for nobody: it is a WebSocket."""
-    client.send(request(*UPGRADE, start="GET /chat/socket HTTP/1.1"))
-    assert client.read_response().status == 101
+    """A connection that makes room for nobody: it is a WebSocket with messages."""
+    assert opens(client, "/chat/socket") == 101
+    client.send(b"\x81\x82\0\0\0\0hi")
     return client
+
+
+def opens(client: Client, path: str) -> int:
+    """The status of the answer to a WebSocket."""
+    client.send(request(*UPGRADE, start=f"GET {path} HTTP/1.1"))
+    return client.read_response().status
 
 
 def asks(client: Client, path: str) -> int:
@@ -207,6 +214,7 @@ AT_LEAST: Final = {
     ConnectionReason.OUT_OF_MEMORY,
     ConnectionReason.SHED_IDLE,
     ConnectionReason.SHED_SILENT,
+    ConnectionReason.SHED_TUNNEL,
     ConnectionReason.SHED_UNFINISHED,
 }
 
@@ -333,6 +341,35 @@ def shed(limited: Limited) -> Iterator[int]:
         for _ in range(2 * FEW):
             stack.enter_context(limited.tcp())
         assert idle.await_end() is End.CLEAN
+        yield 1
+
+
+@drives(ConnectionReason.SHED_TUNNEL, "few_each")
+def shed_tunnel(limited: Limited) -> Iterator[int]:
+    """A worker can close only those that it has, which here one of the two has at least."""
+    before = count(limited, "few_each", ConnectionReason.SHED_TUNNEL)
+    with limited.connect(OTHER, "few_each") as one, limited.connect(OTHER, "few_each") as other:
+        assert [opens(one, "/chat/socket"), opens(other, "/chat/socket")] == [101, 101]
+
+        def makes_room() -> bool:
+            limited.refuses(OTHER, "few_each")
+            return count(limited, "few_each", ConnectionReason.SHED_TUNNEL) > before
+
+        until_found(makes_room)
+        yield 1
+
+
+@drives(RequestReason.TOO_MANY_WEBSOCKETS)
+def too_many_websockets(limited: Limited) -> Iterator[int]:
+    """Each worker has one place with this server."""
+    with ExitStack() as stack:
+        while True:
+            client = stack.enter_context(limited.connect())
+            status = opens(client, "/sockets")
+            if status == 503:
+                break
+            assert status == 101
+            client.send(b"\x81\x82\0\0\0\0hi")
         yield 1
 
 

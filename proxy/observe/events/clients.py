@@ -18,6 +18,7 @@ TURNED_AWAY: Final[Mapping[ConnectionReason, str]] = {
     ConnectionReason.SHED_SILENT: "{} closed before their ClientHello",
     ConnectionReason.SHED_UNFINISHED: "{} closed during their handshake",
     ConnectionReason.SHED_IDLE: "{} closed without a request",
+    ConnectionReason.SHED_TUNNEL: "{} WebSockets or TCP connections closed to make room",
 }
 """The reasons of which `turned_away` tells, with their sentences."""
 

@@ -24,6 +24,7 @@ ca = "{site.authority.path}"
 certificate = "{site.chat.certificate}"
 key = "{site.chat.key}"
 connections = 5
+websockets = 7
 waiting = 6
 wait_timeout = "1500ms"
 connect_timeout = "2500ms"
@@ -41,6 +42,7 @@ upstream = "chat"
     assert (one.server_name, two.server_name) == ("127.0.0.1", "chat.internal")
     assert one.connect_seconds == 2.5
     assert dataclasses.astuple(plan.limits) == (5, 6, 1.5)
+    assert [one.websockets for one in plan.standing] == [7, 7, 7]
     responses = plan.responses
     assert (responses.first_byte_seconds, responses.stall_seconds, responses.idle_seconds) == (3.5, 4.5, 5.5)
 
@@ -51,9 +53,9 @@ def test_context_is_taken_over_from_the_generation_before(site: Site) -> None:
     )
     loaded = load(site.write(MINIMAL_LISTENER + site.identity + text))
     one = Foundation.of(loaded, Carried())
-    (first,) = upstream_plans(one, {})
-    (second,) = upstream_plans(Foundation.of(loaded, Carried(client_tls=one.client_tls)), {})
-    (third,) = upstream_plans(Foundation.of(loaded, Carried()), {})
+    (first,) = upstream_plans(one, {}, None)
+    (second,) = upstream_plans(Foundation.of(loaded, Carried(client_tls=one.client_tls)), {}, None)
+    (third,) = upstream_plans(Foundation.of(loaded, Carried()), {}, None)
     assert first.dialling == second.dialling != third.dialling
 
 

@@ -19,6 +19,9 @@ class NoClients:
 
     count = 0
 
+    def bound_tunnels(self, most: int) -> None:
+        """There are none."""
+
     def shed(self, most: int) -> list[Idle]:
         """End nobody."""
         del most

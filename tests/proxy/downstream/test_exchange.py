@@ -9,7 +9,7 @@ from config.upstream import Balance, HashKind, HashSource, SameSite
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import RequestRefusal, body_too_long
+from proxy.downstream.refusals import RequestRefusal, body_too_long, too_many_websockets
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import Persistence
@@ -890,6 +890,26 @@ class TestSwitching:
         assert (switched.server, switched.messages) == (case.servers[0].server, None)
         assert switched.extensions is Extensions.NONE
         assert case.exchange.tally.status == 101
+
+    def test_without_room_the_server_is_let_go_and_the_client_told_when_to_come_again(self) -> None:
+        case = Case(*WEBSOCKET)
+        refusal = case.client.place = too_many_websockets("connections_per_address")
+        server = case.begun()
+        server.receive(self.answer())
+        assert server.ending == "abort"
+        assert case.told() == [("refuse", refusal)]
+        assert (refusal.status, refusal.retry_after) == (503, 5)
+        assert case.servers[0].server.places.in_use == 0
+
+    def test_who_found_no_room_a_moment_ago_asks_no_server(self) -> None:
+        case = Case(*WEBSOCKET)
+        case.service.bound_tunnels(0)
+        assert case.service.tunnel_places.take(case.exchange.holder, case.servers[0].server) == "out_of_descriptors"
+        case.start()
+        ((kind, refusal),) = case.told()
+        assert (kind, refusal.reason) == ("refuse", "too_many_websockets: out_of_descriptors")
+        assert case.servers[0].waiting == []
+        assert not case.exchange.is_waiting
 
     def test_extensions_are_known(self) -> None:
         case = Case(*WEBSOCKET, b"Sec-WebSocket-Extensions: permessage-deflate")

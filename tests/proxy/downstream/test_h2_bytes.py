@@ -18,8 +18,8 @@ SERVER_CLOSE = b"\x88\x02\x03\xe8"
 class Socket:
     """A WebSocket that was opened."""
 
-    def __init__(self, early: bytes = b"", *, ends: bool = False) -> None:
-        self.talk = Http2Conversation()
+    def __init__(self, early: bytes = b"", *, ends: bool = False, talk: Http2Conversation | None = None) -> None:
+        self.talk = talk or Http2Conversation()
         self.stream = self.talk.ask((*CONNECT, (b"sec-websocket-protocol", b"chat")), ends=False)
         if early:
             self.talk.send(self.stream, early, ends=ends)
@@ -93,6 +93,30 @@ def test_server_that_refuses_is_heard() -> None:
     stream = talk.ask(CONNECT, ends=False)
     talk.respond(response(b"Content-Length: 2", start=b"HTTP/1.1 403 Forbidden", body=b"no"))
     assert (talk.status(stream), talk.body(stream), talk.has_ended(stream)) == (403, b"no", True)
+
+
+def test_without_room_it_is_answered_and_not_reset() -> None:
+    """Browsers send what was refused by RST_STREAM at once again (RFC 9113 8.7)."""
+    talk = Http2Conversation()
+    talk.service.bound_tunnels(0)
+    socket = Socket(talk=talk)
+    head = talk.head(socket.stream)
+    assert (head[b":status"], head[b"retry-after"], talk.has_ended(socket.stream)) == (b"503", b"5", True)
+    assert (socket.server.ending, talk.records[0].error) == ("abort", "too_many_websockets: out_of_descriptors")
+    talk.ask(CONNECT, ends=False)
+    assert talk.server.waiting == [], "for a moment the server is not asked again"
+
+
+def test_one_that_makes_room_is_closed_and_its_stream_ends() -> None:
+    socket = Socket()
+    socket.hear(ANSWER)
+    socket.talk.advance(61.0)
+    assert [one.client for one in socket.talk.service.shed(9)] == [b""]
+    socket.talk.pump()
+    assert socket.talk.body(socket.stream) == ANSWER + b"\x88\x16\x03\xf5others need the room"
+    assert socket.talk.has_ended(socket.stream)
+    assert socket.talk.server.server.places.in_use == 0
+    assert socket.talk.records[0].error == "it made room for others"
 
 
 def test_wrong_accept_is_no_tunnel() -> None:

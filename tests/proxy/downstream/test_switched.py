@@ -3,6 +3,7 @@
 import pytest
 
 from proxy.downstream.switched import SwitchedStream
+from proxy.downstream.tunnel_places import TunnelPlace, TunnelPlaces
 from proxy.http.responses import ResponseReader
 from proxy.http.upgrade import WebSocketOffer, accept_value
 from proxy.http.websocket import Extensions
@@ -22,5 +23,7 @@ def test_extensions_are_those_of_the_101(lines: tuple[bytes, ...], extensions: E
     head = response(*ACCEPT, *lines, start=b"HTTP/1.1 101 Switching Protocols")
     read = ResponseReader().read(head, RESPONSES.head, b"GET", offer)
     loop = FakeLoop()
-    switched = SwitchedStream(read.framing, FakeStream(loop), b"", FakeServer(loop).server, None)
+    server = FakeServer(loop).server
+    place = TunnelPlace(TunnelPlaces(loop.time, loop.call_soon, lambda *_: None), b"", server.places)
+    switched = SwitchedStream(read.framing, FakeStream(loop), b"", server, place, None)
     assert switched.extensions is extensions

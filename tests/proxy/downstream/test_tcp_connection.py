@@ -59,6 +59,10 @@ class Scene:
         if rules:
             runtime = replace(runtime, upstreams={"chat": upstream(*self.servers, **rules)})
         self.service.runtime = runtime
+        self.arrive(early)
+
+    def arrive(self, early: bytes = b"") -> None:
+        """A client comes."""
         self.visitor, self.client = Client(), FakeStream(self.loop)
         self.connection = TcpConnection(self.service, self.client, self.visitor)
         self.connection.begin(early)
@@ -214,7 +218,7 @@ class TestService:
         scene.loop.advance(11.0)
         assert (scene.end.end, scene.end.detail) == (RelayEnd.RELOADED, "why")
 
-    def test_it_makes_room_only_while_its_client_said_nothing(self) -> None:
+    def test_it_may_make_room_first_as_one_whose_client_said_nothing(self) -> None:
         scene = Scene()
         assert scene.connection.idle is None  # it waits for us
         scene.connection.shed()
@@ -222,9 +226,33 @@ class TestService:
         scene.connect()
         assert scene.connection.idle is not None
         scene.client.receive(b"x")
-        assert scene.connection.idle is None
+        said = scene.loop.time()
+        assert scene.connection.idle == Idle(Shown.MESSAGES, said, "irc", Client.network)
+        scene.loop.advance(60.1)
+        assert scene.connection.idle == Idle(Shown.SILENCE, said, "irc", Client.network)
+        scene.connection.drain(1.0)
+        scene.loop.advance(0.6)
+        assert scene.connection.idle is None  # it ends
         scene = Scene(early=b"a hello")
         scene.connect()
         assert scene.connection.idle is not None
         scene.connection.shed()
         assert scene.end.end is RelayEnd.SHED
+
+    def test_who_finds_no_room_is_cut_and_for_a_moment_no_server_is_asked(self) -> None:
+        scene = Scene()
+        scene.service.bound_tunnels(1)
+        scene.connect()
+        late = Scene.__new__(Scene)
+        late.loop, late.service, late.servers = scene.loop, scene.service, scene.servers
+        late.arrive()
+        server = late.connect()
+        assert (server.ending, late.client.ending) == ("abort", "cut")
+        assert (late.end.end, late.end.detail) == (RelayEnd.NO_ROOM, "out_of_descriptors")
+        late.arrive()
+        assert (late.end.end, late.servers[0].waiting) == (RelayEnd.NO_ROOM, [])
+        scene.client.lose()
+        scene.loop.advance(0.25)
+        late.arrive()
+        late.connect()
+        assert late.connection.idle is not None

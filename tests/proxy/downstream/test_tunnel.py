@@ -1,11 +1,14 @@
 """A WebSocket between its two sides: frames as they came, close frames of ours only between two of them."""
 
+from collections.abc import Callable
+
 import pytest
 
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import CloseCode, Extensions
 from proxy.http.websocket_close import ClosedBy, WebSocketClose
+from proxy.limits.idleness import Idle, Shown
 from proxy.net.deadlines import NEVER
 from proxy.observe.counters import RouteCounters
 from proxy.tls.record_flood import RecordFlood
@@ -83,10 +86,26 @@ class Pair:
         """Note how."""
         self.client_errors.append(error)
 
+    def idle(self, shown: Shown, since: float) -> Idle:
+        """It is of one client."""
+        return Idle(shown, since, "public", b"client")
+
     def tunnel_stands(self) -> None:
         """Judge as the test wants."""
         if self.unwelcome is not None:
             raise NoLongerWelcome(self.unwelcome)
+
+    def tunnel_closes(self) -> None:
+        """The proxy begins to close it."""
+        self.tunnel.close(CloseCode.GOING_AWAY, "")
+
+    def client_closes(self) -> None:
+        """The client begins to close it."""
+        self.client.receive(close(1000, masked=True))
+
+    def client_ends(self) -> None:
+        """The client is gone."""
+        self.client.lose()
 
     @property
     def endings(self) -> tuple[str | None, str | None]:
@@ -606,3 +625,55 @@ def test_end_is_told_once() -> None:
     pair.server.lose()
     pair.tunnel.end("again")
     assert len(pair.ends) == 1
+
+
+class TestRoom:
+    """A tunnel may have to end for others."""
+
+    def test_it_is_silent_before_the_first_message_and_a_minute_after_the_last_byte(self) -> None:
+        pair = Pair()
+        opened = pair.loop.time()
+        assert pair.tunnel.idle == Idle(Shown.SILENCE, opened, "public", b"client")
+        pair.loop.advance(5.0)
+        pair.server.receive(frame(0x89))  # a ping is no message
+        assert pair.tunnel.idle == Idle(Shown.SILENCE, opened + 5.0, "public", b"client")
+        pair.loop.advance(5.0)
+        pair.server.receive(frame(0x81, b"news"))
+        assert pair.tunnel.idle == Idle(Shown.MESSAGES, opened + 10.0, "public", b"client")
+        pair.loop.advance(50.0)
+        pair.client.receive(frame(0x8A, masked=True))
+        pair.loop.advance(60.0)
+        assert pair.tunnel.idle == Idle(Shown.MESSAGES, opened + 60.0, "public", b"client")
+        pair.loop.advance(0.1)
+        assert pair.tunnel.idle == Idle(Shown.SILENCE, opened + 60.0, "public", b"client")
+
+    def test_who_takes_no_message_falls_silent(self) -> None:
+        pair = Pair()
+        pair.client.is_full = True
+        pair.server.receive(frame(0x81, b"news"))
+        assert pair.tunnel.idle == Idle(Shown.MESSAGES, pair.loop.time(), "public", b"client")
+
+    @pytest.mark.parametrize("closes", [Pair.tunnel_closes, Pair.client_closes, Pair.client_ends])
+    def test_one_that_ends_already_makes_no_room(self, closes: Callable[[Pair], None]) -> None:
+        pair = Pair()
+        closes(pair)
+        assert pair.tunnel.idle is None
+
+    def test_the_client_may_come_again_and_keeps_no_descriptor(self) -> None:
+        pair = Pair()
+        pair.server.receive(frame(0x81, b"news"))
+        pair.client.sent()
+        pair.tunnel.shed()
+        assert close_code(pair.client.sent()) == CloseCode.TRY_AGAIN_LATER
+        assert close_code(pair.server.sent(), masked=True) == CloseCode.GOING_AWAY
+        assert pair.endings == ("end_at_once", "end")
+        assert pair.ends == ["it made room for others"]
+        assert pair.tunnel.closed == WebSocketClose(1013, ClosedBy.PROXY)
+
+    def test_no_close_frame_goes_into_the_middle_of_another(self) -> None:
+        pair = Pair()
+        message = frame(0x81, b"news")
+        pair.server.receive(message[:3])
+        pair.tunnel.shed()
+        assert pair.client.sent() == message[:3]
+        assert pair.endings == ("end_at_once", "end")

@@ -310,6 +310,40 @@ class TestConnections:
         assert not here.reasons
 
 
+class TestTunnels:
+    """A WebSocket over HTTP/2 is a connection for every limit on them, but has no handshake."""
+
+    def tunnel(self, worker: WorkerRoom, network: bytes = ONE) -> ClientCounts | ConnectionReason:
+        """One more."""
+        return worker.room.admit_tunnel(network, worker.limits)
+
+    def test_each_counts_for_its_client_and_for_all_workers(self, here: WorkerRoom, there: WorkerRoom) -> None:
+        here.limits = there.limits = limits(connections=4, of_one=2)
+        here.connected()
+        tunnel = self.tunnel(there)
+        assert isinstance(tunnel, ClientCounts)
+        assert (self.tunnel(here), self.tunnel(there), here.comes()) == (R.CONNECTIONS_PER_ADDRESS,) * 3
+        here.connected(TWO)
+        here.connected(THREE)
+        assert self.tunnel(there, bytes(4)) is R.CONNECTIONS
+        assert self.tunnel(there, EXEMPT) is R.CONNECTIONS, "the limit on all is one on exempt clients too"
+        assert (there.counts.open, there.counts.in_flight) == (1, 0)
+        there.counts.closed(tunnel)
+        here.connected(bytes(4))
+
+    @pytest.mark.parametrize("limit", [{"of_one": 2}, {"connections": 2}])
+    def test_what_is_idle_makes_room_for_one(self, here: WorkerRoom, limit: dict[str, int]) -> None:
+        here.limits = limits(**limit)
+        here.idle()
+        here.connected()
+        assert isinstance(self.tunnel(here), ClientCounts)
+        assert here.reasons == {R.SHED_IDLE: 1}
+
+    def test_exempt_clients_may_have_more_than_one_address(self, here: WorkerRoom) -> None:
+        here.limits = limits(of_one=1)
+        assert all(isinstance(self.tunnel(here, EXEMPT), ClientCounts) for _ in range(3))
+
+
 class TestIntroducedByABalancer:
     """It is admitted as exempt, and counts for its client once a header names one."""
 

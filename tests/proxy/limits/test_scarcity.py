@@ -38,11 +38,16 @@ class FakeConnections:
     idle: int = 0
     in_use: int = 0
     sheds: list[int] = field(default_factory=list)
+    tunnels: int = 0
 
     @property
     def count(self) -> int:
         """All."""
         return self.idle + self.in_use
+
+    def bound_tunnels(self, most: int) -> None:
+        """Note it."""
+        self.tunnels = most
 
     def shed(self, most: int) -> list[Idle]:
         """End idle ones."""
@@ -93,6 +98,17 @@ class TestDescriptors:
         world.figures.descriptor_limit = limit
         world.scarcity.start(ResourceLimits(reserve, 1_000_000))
         assert world.scarcity.reserve_begins == begins
+
+    @pytest.mark.parametrize(("limit", "most"), [(20_000, 7_395), (1_024, 279), (256, 63), (16, 1)])
+    def test_tunnels_get_three_quarters_of_what_is_not_reserved(self, world: World, limit: int, most: int) -> None:
+        """Each takes two; the limit may change while the process serves."""
+        world.figures.descriptor_limit = limit
+        world.scarcity.start(ResourceLimits(256, 1_000_000))
+        assert world.connections.tunnels == most
+        world.figures.descriptor_limit = 1_024
+        world.scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
+        world.loop.advance(0.15)
+        assert world.connections.tunnels == 279
 
     def test_all_listeners_pause_until_there_are_enough_again(self, world: World) -> None:
         world.connections.idle = 100

@@ -33,7 +33,7 @@ servers = ["http://127.0.0.1:1", { address = "unix:/run/chat.sock", weight = 3 }
 host = "chat.test"
 upstream = "chat"
 """
-SLOWLY = ServerRules(1, 60.0, RULES.ejection)
+SLOWLY = ServerRules(1, 60.0, RULES.ejection, 1_000)
 LIMITS = ServerLimits(5, 5, 1.0)
 
 
@@ -82,7 +82,7 @@ class TestReload:
         loop = Loop()
         (before,) = loop.reload(plan(1))["chat"].servers
         before.drain(60.0)
-        heavy = (ServerRules(9, 60.0, RULES.ejection),)
+        heavy = (ServerRules(9, 60.0, RULES.ejection, 1_000),)
         (after,) = loop.reload(plan(1, standing=heavy))["chat"].servers
         assert after is before
         assert (after.share, after.is_draining) == (9.0, True)

@@ -168,13 +168,13 @@ class TestShare:
     def test_new_rules_change_the_weight_at_once_and_keep_what_was_counted(self) -> None:
         case = Case()
         case.fail(2)
-        case.server.follow(ServerRules(7, 0.0, RULES.ejection))
+        case.server.follow(ServerRules(7, 0.0, RULES.ejection, 1_000))
         assert case.server.share == 7.0
         case.fail()
         assert case.server.is_ejected
 
     def test_it_grows_to_the_weight(self) -> None:
-        case = Case(ServerRules(4, 10.0, RULES.ejection))
+        case = Case(ServerRules(4, 10.0, RULES.ejection, 1_000))
         case.server.begin_slowly()
         assert case.server.share == pytest.approx(0.4)
         case.loop.now += 5.0

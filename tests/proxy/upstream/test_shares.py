@@ -36,6 +36,15 @@ def test_exempt_client_gets_all() -> None:
     assert taken(Shares(10), EXEMPT) == 10
 
 
+def test_one_that_made_room_is_replaced_as_long_as_any_is_free() -> None:
+    shares = Shares(4)
+    assert taken(shares, A) == 3
+    assert shares.take_any(A)
+    assert shares.is_full
+    assert not shares.take_any(B)
+    assert (shares.held(A), shares.in_use) == (4, 4)
+
+
 def test_what_is_given_back_can_be_taken_again() -> None:
     shares = Shares(4)
     assert taken(shares, A) == 3

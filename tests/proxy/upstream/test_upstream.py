@@ -26,7 +26,7 @@ class Group:
         self.loop = FakeLoop()
         weights = weights or (1,) * len(loads)
         connections = [
-            FakeServer(self.loop, str(number), rules=ServerRules(weight, slow_start, RULES.ejection))
+            FakeServer(self.loop, str(number), rules=ServerRules(weight, slow_start, RULES.ejection, 1_000))
             for number, weight in enumerate(weights)
         ]
         for one, load in zip(connections, loads, strict=True):

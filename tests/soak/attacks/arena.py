@@ -18,9 +18,9 @@ daemon off;
 pid {directory}/nginx.pid;
 error_log stderr notice;
 worker_processes {workers};
-worker_rlimit_nofile 8192;
+worker_rlimit_nofile {descriptors};
 {user}
-events {{ worker_connections 8000; }}
+events {{ worker_connections {descriptors}; }}
 http {{
     access_log off;
     client_body_temp_path {directory}/nginx-body;
@@ -28,6 +28,7 @@ http {{
     fastcgi_temp_path {directory}/nginx-fastcgi;
     uwsgi_temp_path {directory}/nginx-uwsgi;
     scgi_temp_path {directory}/nginx-scgi;
+    map $http_upgrade $connection_to_backend {{ default Upgrade; "" ""; }}
     upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; }}
     server {{
         listen 127.0.0.1:{port} ssl reuseport backlog=4096;
@@ -39,7 +40,8 @@ http {{
         location / {{
             proxy_pass http://backend;
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            proxy_set_header Connection $connection_to_backend;
+            proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Host $http_host;
         }}
     }}
@@ -62,6 +64,7 @@ class Arena:
 
     scene: Scene
     plexigate: Target
+    descriptors: int
 
     @contextmanager
     def nginx(self) -> Iterator[Target]:
@@ -73,6 +76,7 @@ class Arena:
             user=nginx_user(),
             backend=self.scene.backend,
             port=port,
+            descriptors=self.descriptors,
             certificate=self.scene.certificate,
             key=self.scene.key,
         )
@@ -91,9 +95,11 @@ def arena(settings: Settings = DEFAULTS) -> Iterator[Arena]:
         metrics = free_port()
         top = settings.top.replace("{metrics}", str(metrics))
         route = f'[[route]]\nhost = "localhost"\nupstream = "backend"\n{settings.route}\n'
-        with scene(Path(place), listener='bind = "127.0.0.1:0"', workers=WORKERS, top=top, route=route) as made:
+        few = ("sh", "-c", f'ulimit -n {settings.descriptors} && exec "$@"', "sh")
+        with scene(Path(place), few, listener='bind = "127.0.0.1:0"', workers=WORKERS, top=top, route=route) as made:
             others = {"metrics": metrics} if "{metrics}" in settings.top else {}
-            yield Arena(made, Target("plexigate", made.running.pid, made.port, made.authority.path, others))
+            target = Target("plexigate", made.running.pid, made.port, made.authority.path, others)
+            yield Arena(made, target, settings.descriptors)
 
 
 def tried(attack: Attack, target: Target, count: int = honest.COUNT) -> Outcome:

@@ -79,6 +79,8 @@ class Settings:
     """Keys and tables, `[limits]` among them; in it `{metrics}` is a free port, which `Target.others` then names."""
     route: str = ""
     """Lines of the route."""
+    descriptors: int = 8_192
+    """What each process may have, nginx's too."""
 
 
 DEFAULTS: Final = Settings()

@@ -1,6 +1,6 @@
 """All attacks. See `attack` for how one is added."""
 
-from tests.soak.attacks import http2, metrics_port, silent, slow_uploads, unread_answers
+from tests.soak.attacks import http2, metrics_port, silent, slow_uploads, unread_answers, websockets
 from tests.soak.attacks.attack import Attack
 
 ATTACKS: tuple[Attack, ...] = (
@@ -9,4 +9,5 @@ ATTACKS: tuple[Attack, ...] = (
     *unread_answers.ATTACKS,
     *http2.ATTACKS,
     *metrics_port.ATTACKS,
+    *websockets.ATTACKS,
 )
