@@ -15,9 +15,9 @@ _FIRST_REQUEST_SECONDS: Final = 2.0
 
 
 def for_last_request(drain_seconds: float, *, gently: bool) -> float:
-    """How long an idle connection may wait for one more request in a drain.
+    """How long a connection may wait for its last requests in a drain.
 
-    If gently, each idle connection may wait, else only a new one.
+    If gently, each idle connection may wait for one more, else only a new one.
     """
     return drain_seconds * _SHARE if gently else min(drain_seconds, _FIRST_REQUEST_SECONDS)
 

@@ -9,7 +9,7 @@ stream.
 from typing import Final
 
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.client_deadlines import ClientDeadlines
+from proxy.downstream.client_deadlines import ClientDeadlines, for_last_request
 from proxy.downstream.contracts import ClientStream
 from proxy.downstream.h2_ending import Http2Ending
 from proxy.downstream.h2_host import StreamHost
@@ -41,6 +41,7 @@ class Http2Connection(StreamHost):
     """Owner of a client's `TlsStream`, and host of its streams."""
 
     __slots__ = (
+        "_awaited",
         "_began",
         "_finishing",
         "_has_ended",
@@ -63,6 +64,7 @@ class Http2Connection(StreamHost):
         self._finishing: list[Http2Stream] = []  # their answers wait to be sent
         self._is_flush_due = self._is_write_paused = self._has_ended = False
         self._is_leaving = self._has_left = False
+        self._awaited = 0  # in a drain, GOAWAY comes behind the answers of the streams up to this one
         self._head_began: float | None = None  # while CONTINUATION frames have to come
         self._began = NEVER  # when the first byte came
         self._idle_since = service.clock()
@@ -183,6 +185,9 @@ class Http2Connection(StreamHost):
         session = self.session
         while not (self._is_write_paused or self._has_ended):
             data = session.data_to_send(SEND_BYTES)
+            if self._awaited and self._has_answered:
+                self.leave()
+                data += session.data_to_send(0)
             if not data:
                 break
             self.stream.write(data)
@@ -276,11 +281,37 @@ class Http2Connection(StreamHost):
         else:
             self.leave()
 
+    def drain(self, seconds: float) -> None:
+        """Leave behind the answers of the requests under way, at the latest after half of `seconds`.
+
+        To some clients the first GOAWAY is the end: python-hyper, and so httpx, gives up all its
+        requests (RFC 9113 6.8 has them go on). It goes out in one piece with the last of the
+        answers, before the client asks again. If no request is under way, one more gets a moment
+        to come: a client may be between two of them, or may have just connected.
+        """
+        if self._is_leaving:
+            return
+        last = self.session.last_taken
+        latest = for_last_request(seconds, gently=True)
+        if all(one.is_tunnel for one in self._streams):
+            last = last + 2 if last else 1  # the next one (RFC 9113 5.1.1)
+            latest = min(latest, for_last_request(seconds, gently=False))
+        self._awaited = last
+        self.service.loop.call_later(latest, self.leave)
+
+    @property
+    def _has_answered(self) -> bool:
+        """Whether the streams up to the awaited one have come and have their answers, but for WebSockets."""
+        last = self._awaited
+        return self.session.last_taken >= last and all(
+            one.is_sent or one.is_tunnel or one.number > last for one in self._streams
+        )
+
     def leave(self) -> None:
         """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
         if self._is_leaving or self._has_ended:
             return
-        self._is_leaving = True
+        self._is_leaving, self._awaited = True, 0
         self.session.go_away(is_final=False)
         self.flush_soon()
         self.service.loop.call_later(_ON_THE_WAY_SECONDS, self._leave_finally)
@@ -340,7 +371,7 @@ class Http2Connection(StreamHost):
     @property
     def is_new(self) -> bool:
         """Whether it has had no request yet."""
-        return self.session.is_new
+        return self.session.last_taken == 0
 
     @property
     def waits_since(self) -> float | None:

@@ -23,6 +23,9 @@ class Leaving(Protocol):
     def waits_since(self) -> float | None:
         """Since when the client owes a request; None while one is under way."""
 
+    def drain(self, seconds: float) -> None:
+        """Leave behind the answers of the requests under way, or after a part of `seconds`."""
+
     def leave(self) -> None:
         """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
 
@@ -47,23 +50,24 @@ class Http2Ending:
         self._connection = connection
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Take up no more streams. GOAWAY tells it, so no request is lost on its way.
+        """End. GOAWAY tells it, so no request is lost on its way.
 
         The service drains the WebSockets of the connection by itself.
         """
-        del seconds, gently  # GOAWAY is gentle, and the worker bounds the time
-        self._connection.leave()
+        del gently  # GOAWAY is gentle
+        self._connection.drain(seconds)
 
     def configuration_changed(self, seconds: float) -> None:
         """Go on, unless the listener would refuse this client now.
 
-        Even then the requests under way are answered.
+        Even then the requests under way are answered, but it gets no time for more.
         """
+        del seconds
         facts = self._connection.facts
         try:
             facts.stand(self._service.runtime.policies)
         except NoLongerWelcome:
-            self.drain(seconds)
+            self._connection.leave()
 
     def give_up(self, reason: str) -> None:
         """End now. Clients see that their answers are cut."""

@@ -286,6 +286,11 @@ class Http2Stream(StreamSide):
         return self._stream.is_end_sent
 
     @property
+    def number(self) -> int:
+        """Its identifier."""
+        return self._stream.id
+
+    @property
     def is_tunnel(self) -> bool:
         """Whether it became a WebSocket."""
         return self._bytes is not None

@@ -235,9 +235,9 @@ class ServerSession:
         return self._connection.settings_acked
 
     @property
-    def is_new(self) -> bool:
-        """Whether no request was taken up yet."""
-        return self._table.last_taken == 0
+    def last_taken(self) -> int:
+        """The highest stream that was taken up; 0 if none was."""
+        return self._table.last_taken
 
     @property
     def has_streams(self) -> bool:

@@ -1,5 +1,6 @@
 """Reloads, drains and limits on time over HTTP/2: a client that sends refused streams again sees none fail (RFC 9113 6.8)."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.certificates import Authority
@@ -18,10 +20,11 @@ from tests.integration.http2 import Http2Client
 from tests.integration.stage import Site, Upstream, site
 from tests.integration.upstreams import backends, in_thread, websocket_server
 from tests.soak.scenes import Scene, scene
-from tests.waiting import until_found
+from tests.waiting import until_found, until_seen
 
 pytestmark = pytest.mark.paced
 
+LISTENER = 'bind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]\nhttp = ["h2", "http/1.1"]'
 LOAD = Path(__file__).with_name("http2_load.mjs")
 SECONDS = 30
 
@@ -64,6 +67,33 @@ def test_no_request_fails_while_workers_are_drained(tmp_path: Path) -> None:
     assert told["failures"] == []
     assert told["goaways"] >= 2
     assert told["requests"] > 1_000
+
+
+async def test_polls_of_clients_that_take_goaway_for_the_end_are_answered(tmp_path: Path) -> None:
+    """httpx gives up what is under way at the first GOAWAY, though RFC 9113 6.8 has it go on."""
+    limits = "[limits]\ndrain_seconds = 4.0\n"
+    with scene(tmp_path, listener=LISTENER, extra=limits, workers=3) as running:
+        url, is_over = f"https://localhost:{running.port}/late/300", asyncio.Event()
+        answers: list[str] = []
+
+        async def poll() -> None:
+            async with httpx.AsyncClient(http2=True, verify=running.client, trust_env=False) as client:
+                while not is_over.is_set():
+                    answer = await client.get(url)
+                    answers.append(f"{answer.http_version} {answer.status_code}")
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(poll())
+            try:
+                await until_seen(lambda: len(answers) >= 16)
+                running.workers = 1
+                await asyncio.to_thread(reloaded, running, 1)
+                await until_seen(lambda: len(running.worker_pids) == 1)
+            finally:
+                is_over.set()
+        assert set(answers) == {"HTTP/2 200"}
+        assert running.events("error", "reload_failed") == []
 
 
 def test_no_request_fails_while_the_configuration_changes(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """What stands behind the proxy in the long proofs: answers requests and echoes WebSocket messages, in a process of its own.
 
-`python -m tests.soak.backend` prints its port, on which it listens at two addresses: one server can drain while the other serves. Every answer repeats the path that was asked for, so that a mixed-up one is seen; /large/COUNT is answered with so many octets.
+`python -m tests.soak.backend` prints its port, on which it listens at two addresses: one server can drain while the other serves. Every answer repeats the path that was asked for, so that a mixed-up one is seen; /large/COUNT is answered with so many octets, /late/COUNT after so many milliseconds.
 """
 
+import asyncio
 import socket
 
 from aiohttp import WSMsgType, web
@@ -37,6 +38,8 @@ async def _answer(request: web.Request) -> web.StreamResponse:
         return await _echo(request)
     if request.path.startswith("/large/"):
         return await _large(request, int(request.path.rpartition("/")[2]))
+    if request.path.startswith("/late/"):
+        await asyncio.sleep(int(request.path.rpartition("/")[2]) / 1_000)
     body = await request.read()
     return web.Response(text=f"{request.path} {len(body)} {'.' * 500}")
 
@@ -49,7 +52,6 @@ async def _started() -> web.Application:
 
 def main() -> None:
     """Serve until a signal ends it."""
-    import asyncio
 
     async def run() -> None:
         runner = web.AppRunner(await _started(), access_log=None)

@@ -270,7 +270,7 @@ def test_drain_closes_with_a_frame_that_asks_to_come_again() -> None:
     frame = socket.talk.body(socket.stream)
     assert (frame[:1], frame[2:4]) == (b"\x88", b"\x03\xf4"), "close, 1012"
     socket.say(b"\x88\x82\0\0\0\0\x03\xf4")
-    socket.talk.advance(1.5)  # the last GOAWAY comes a second after the first
+    socket.talk.advance(3.5)  # time for one more request, and a second between the two GOAWAYs
     socket.talk.pump()
     assert socket.talk.has_ended(socket.stream)
     assert socket.talk.client.ending == "end", "the connection ends with its last stream"

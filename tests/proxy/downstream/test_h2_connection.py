@@ -16,6 +16,7 @@ from proxy.limits.idleness import Shown
 from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, changed, handshake_policy, response
 from tests.fakes_http2 import GET, POST, Http2Conversation, frames
 from tests.http2_frames import SETTINGS, frame, headers, number
+from tests.proxy.downstream.test_h2_bytes import Socket
 
 OK = response(b"Content-Length: 2", body=b"ok")
 
@@ -118,17 +119,104 @@ class TestLeaving:
             talk.server.lend().receive(OK)
         talk.pump()
         assert (talk.body(first), talk.body(3)) == (b"ok", b"ok")
-        assert goodbyes(talk) == [(0, 2**31 - 1), (0, 3)]
+        assert goodbyes(talk) == [(0, 2**31 - 1)]
+        talk.advance(1.5)
+        talk.pump()
+        assert goodbyes(talk)[1:] == [(0, 3)]
         assert talk.client.ending == "end"
 
     def test_drain_of_a_connection_without_streams_ends_it_after_a_round_trip(self) -> None:
         talk = Http2Conversation()
+        talk.ask()
+        talk.respond(OK)
         talk.service.drain(10.0)
+        talk.advance(1.9)
+        talk.pump()
+        assert goodbyes(talk) == []
         talk.advance(1.5)
         talk.pump()
+        assert goodbyes(talk) == [(0, 2**31 - 1), (0, 1)]
         assert talk.client.ending == "end"
         talk.client.lose()
         assert talk.service.count == 0
+
+    def test_goaway_of_a_drain_comes_in_one_piece_with_the_last_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """python-hyper takes it for the end, and drops what is under way."""
+        talk = Http2Conversation()
+        streams = [talk.ask(), talk.ask()]
+        talk.service.drain(10.0)
+        talk.advance(4.9)
+        talk.respond(OK)
+        assert goodbyes(talk) == []
+        pieces: list[bytes] = []
+        monkeypatch.setattr(talk.client, "write", pieces.append)
+        talk.server.lend().receive(OK)
+        talk.loop.settle()
+        assert [[(one[3], one[4] & 1) for one in frames(piece)] for piece in pieces] == [
+            [(FrameType.HEADERS, 0), (FrameType.DATA, 1), (FrameType.GOAWAY, 0)]
+        ]
+        assert streams == [1, 3]
+
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_drain_waits_for_half_of_its_time_and_not_for_later_requests(self, *, ends: bool) -> None:
+        talk = Http2Conversation()
+        talk.ask()
+        talk.service.drain(10.0)
+        talk.service.drain(10.0)
+        talk.advance(3.0)
+        later = talk.ask()
+        if ends:
+            talk.respond(OK)
+        else:
+            talk.advance(1.9)
+            talk.pump()
+            assert goodbyes(talk) == []
+            talk.advance(0.2)
+            talk.pump()
+        assert goodbyes(talk) == [(0, 2**31 - 1)]
+        talk.service.drain(10.0)
+        talk.advance(1.1)
+        talk.pump()
+        assert goodbyes(talk)[1:] == [(0, later)]
+        while talk.server.waiting:
+            talk.respond(OK)
+        assert talk.body(later) == b"ok"
+        assert talk.client.ending == "end"
+
+    def test_drain_does_not_wait_for_what_the_client_has_reset(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask()
+        talk.service.drain(10.0)
+        talk.peer.reset_stream(stream)
+        talk.pump()
+        assert goodbyes(talk) == [(0, 2**31 - 1)]
+
+    def test_drain_does_not_wait_for_websockets(self) -> None:
+        talk = Socket().talk
+        talk.service.drain(10.0)
+        talk.advance(2.1)
+        talk.pump()
+        assert goodbyes(talk) == [(0, 2**31 - 1)]
+
+    @pytest.mark.parametrize("is_new", [True, False])
+    @pytest.mark.parametrize("asks", [True, False])
+    def test_drain_gives_a_connection_without_a_request_two_seconds_to_ask(self, *, asks: bool, is_new: bool) -> None:
+        """Else a client that is between two polls would lose the next one."""
+        talk = Http2Conversation()
+        if not is_new:
+            talk.ask()
+            talk.respond(OK)
+        talk.service.drain(10.0)
+        if asks:
+            talk.advance(1.9)
+            stream = talk.ask()
+            assert goodbyes(talk) == []
+            talk.respond(OK)
+            assert talk.body(stream) == b"ok"
+        else:
+            talk.advance(2.1)
+            talk.pump()
+        assert goodbyes(talk) == [(0, 2**31 - 1)]
 
     def test_reload_that_forbids_the_client_lets_its_requests_end(self) -> None:
         talk = Http2Conversation()

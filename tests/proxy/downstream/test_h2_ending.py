@@ -20,6 +20,10 @@ class Recorder:
         """Note it."""
         self.told.append("leave")
 
+    def drain(self, seconds: float) -> None:
+        """Note it."""
+        self.told.append(f"drain within {seconds:g}")
+
     def give_up(self, reason: str) -> None:
         """Note it."""
         self.told.append(reason)
@@ -39,7 +43,7 @@ def test_drain_is_the_same_however_gentle_it_is() -> None:
     _, connection, ending = case()
     ending.drain(1.0)
     ending.drain(1.0, gently=True)
-    assert connection.told == ["leave", "leave"]
+    assert connection.told == ["drain within 1", "drain within 1"]
 
 
 def test_only_a_configuration_that_forbids_the_client_makes_it_leave() -> None:
