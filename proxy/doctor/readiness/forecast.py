@@ -114,19 +114,16 @@ def _trend(last: DayCount, before: DayCount, today: date, doubts: tuple[str, ...
 
 def _doubts(seen: Mapping[date, DayCount], last: DayCount, before: DayCount, today: date) -> Sequence[str]:
     observed = (today - min(seen)).days + 1
-    return [
-        *([f"only {how_many(observed, 'day')} of observation"] if observed < 2 * WEEK else []),
-        *(
-            [f"a week has fewer than {_THIN_HANDSHAKES} handshakes"]
-            if min(last.handshakes, before.handshakes) < _THIN_HANDSHAKES
-            else []
-        ),
-        *(
-            [f"fewer than {_THIN_BREAKING} of them would be refused: chance decides the trend"]
-            if last.breaking + before.breaking < _THIN_BREAKING
-            else []
-        ),
-    ]
+    doubts = [f"only {how_many(observed, 'day')} of observation"] if observed < 2 * WEEK else []
+    if last.handshakes < _THIN_HANDSHAKES:
+        doubts.append(f"only {how_many(last.handshakes, 'handshake')} in the last {WEEK} days")
+    if 0 < before.handshakes < _THIN_HANDSHAKES:  # of none there is no trend
+        doubts.append(f"only {how_many(before.handshakes, 'handshake')} in the {WEEK} days before")
+    breaking = last.breaking + before.breaking
+    if 0 < breaking < _THIN_BREAKING:
+        told = how_many(last.handshakes + before.handshakes, "handshake")
+        doubts.append(f"only {breaking} of {told} would be refused: a trend of so few is chance")
+    return doubts
 
 
 def _begin_of_quiet(seen: Mapping[date, DayCount]) -> date:

@@ -70,9 +70,21 @@ def test_thin_data_are_doubted() -> None:
     found = forecast(days([1, None, *[0] * 4, 1], 10), TODAY)
     assert found.doubts == (
         "only 7 days of observation",
-        "a week has fewer than 1000 handshakes",
-        "fewer than 30 of them would be refused: chance decides the trend",
+        "only 60 handshakes in the last 7 days",
+        "only 2 of 60 handshakes would be refused: a trend of so few is chance",
     )
+
+
+def test_doubts_name_the_week_and_what_was_counted() -> None:
+    """A week in which nothing was observed is no week with few handshakes."""
+    assert forecast(days([20] * 7, 377), TODAY).doubts == ("only 7 days of observation",)
+    found = forecast(days([*[2] * 7, *[1] * 7], 142), TODAY)
+    assert found.doubts == (
+        "only 994 handshakes in the last 7 days",
+        "only 994 handshakes in the 7 days before",
+        "only 21 of 1988 handshakes would be refused: a trend of so few is chance",
+    )
+    assert forecast(days([0] * 5, 377), TODAY).doubts == ("only 5 days of observation",)
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 50)), max_size=30), st.integers(50, 100_000))
