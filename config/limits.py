@@ -132,6 +132,7 @@ class LimitsConfig(Table):
     early_responses: int = _whole(16, least=0, most=1_000)
     response_buffer_bytes: int = _whole(262_144, least=0, most=_GIB)
     response_buffer_total_bytes: int = _whole(67_108_864, least=0, most=64 * _GIB)
+    spool_bytes: int = _whole(_GIB, least=0, most=1_024 * _GIB)
 
     # WebSocket
     websocket_idle_seconds: Seconds = time_field("websocket_idle_timeout", 3_600.0, most=30 * _DAY)

@@ -159,6 +159,11 @@ EXAMPLES = (
         "7 were closed so far",
     ),
     Example(
+        process.SpoolFailed("No space left on device"),
+        {"event": "spool_failed", "detail": "No space left on device"},
+        "responses for slow clients cannot be spooled to disk: No space left on device",
+    ),
+    Example(
         process.LogNotReopened("Permission denied"),
         {"event": "log_not_reopened", "detail": "Permission denied"},
         "the log file could not be opened again, the former one stays in use: Permission denied",

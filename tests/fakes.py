@@ -74,6 +74,10 @@ class FakeLoop(_Loop):  # type: ignore[misc]  # as its stubs have 43 abstract me
         self.ready.append(handle)
         return handle
 
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
+        """As `call_soon`, from any thread."""
+        return self.call_soon(callback, *args, context=context)
+
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> TimerHandle:
         """Run when `advance` has come so far."""
         timer = TimerHandle(self.now + delay, callback, args, self, context)

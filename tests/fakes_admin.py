@@ -144,7 +144,16 @@ def worker(slot: int, counters: Counters, servers: Sequence[Mapping[str, Any]] |
         pid=4_000 + slot,
         age_seconds=7_260.0 + slot,
         generation=2,
-        snapshot=json.loads(json.dumps({**counters.snapshot(), **ResponseBudget().rows(), **tokens(float(slot))})),
+        snapshot=json.loads(
+            json.dumps(
+                {
+                    **counters.snapshot(),
+                    **ResponseBudget().rows(),
+                    **ResponseBudget("spool").rows(),
+                    **tokens(float(slot)),
+                }
+            )
+        ),
         servers=[server(), server("http://10.0.0.2:8000", "ejected", ejections=1)] if servers is None else servers,
         rss_bytes=61_000_000 + slot,
     )

@@ -404,6 +404,14 @@ class FakeClient:
         self.room -= written
         return self.room > 0
 
+    def hold(self, holder: bytes) -> None:
+        """Counts nothing."""
+        assert isinstance(holder, bytes)
+
+    def reader_is_late(self, reason: str) -> None:
+        """Note it."""
+        self.events.append(("late", reason))
+
     def pause_request(self) -> None:
         """Note it."""
         self.events.append(("pause", None))

@@ -150,7 +150,9 @@ def http_limits(limits: LimitsConfig) -> HttpLimits:
         write_idle_seconds=limits.write_idle_seconds,
         body_bytes_per_second=limits.body_bytes_per_second,
         response_bytes_per_second=limits.response_bytes_per_second,
-        response_buffer=BufferLimits(limits.response_buffer_bytes, limits.response_buffer_total_bytes),
+        response_buffer=BufferLimits(
+            limits.response_buffer_bytes, limits.response_buffer_total_bytes, limits.spool_bytes
+        ),
         websocket=WebSocketLimits(limits.websocket_message_bytes, limits.websocket_fragments),
         websocket_idle_seconds=limits.websocket_idle_seconds,
         websocket_close_seconds=limits.websocket_close_seconds,

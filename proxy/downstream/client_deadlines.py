@@ -61,6 +61,10 @@ class ClientDeadlines:
         """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
         return self._blocked.has_room(holder, written, self._service.runtime.limits.response_buffer)
 
+    def hold(self, holder: bytes) -> None:
+        """Count what waits for a blocked client, see `ResponseBuffer`."""
+        self._blocked.hold(holder)
+
     @property
     def _blocked(self) -> ResponseBuffer:
         if self._buffer is None:

@@ -56,6 +56,7 @@ class Downstream(StreamOwner[bytes]):
         "deadline",
         "facts",
         "has_room",
+        "hold",
         "is_new",
         "send",
         "stream",
@@ -70,6 +71,7 @@ class Downstream(StreamOwner[bytes]):
         self._refuse: Final = OwnAnswers(service, self._log).refuse
         self._patience = ClientDeadlines(service, stream)
         self.has_room: Final = self._patience.has_room
+        self.hold: Final = self._patience.hold
         self._persistence: Persistence | None = None  # of a complete answer that the client has not taken yet
         self._state, self.is_new = _ConnectionState.IDLE, True
         self._inbox = Inbox(stream)
@@ -254,6 +256,11 @@ class Downstream(StreamOwner[bytes]):
         assert self._request is not None  # what the server has answered
         return place_for(self._service, self.facts, self._request, server, is_stream=False)
 
+    def reader_is_late(self, reason: str) -> None:
+        """The client takes too little of its answer."""
+        self.abandon(reason)
+        self.stream.abort()
+
     def tunnel(self, switched: SwitchedStream) -> None:
         """Hand both streams to a tunnel, with the bytes that either side sent early."""
         self._state = _ConnectionState.TUNNEL
@@ -335,8 +342,7 @@ class Downstream(StreamOwner[bytes]):
         if self._is_write_paused:
             self.deadline = self._patience.for_reader(now)
             if self.deadline <= now:
-                self.abandon(self._patience.reader_reason)
-                self.stream.abort()
+                self.reader_is_late(self._patience.reader_reason)
             return
         self.deadline = NEVER
         if self._state is _ConnectionState.IDLE:

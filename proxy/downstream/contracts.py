@@ -72,6 +72,12 @@ class Client(Protocol):
         `holder` is the client network that the bytes count for; `written` bytes were just sent.
         """
 
+    def hold(self, holder: bytes) -> None:
+        """Count what waits here for the blocked client: the rest of its response is spooled."""
+
+    def reader_is_late(self, reason: str) -> None:
+        """The client takes too little of the response: end it at once."""
+
     @property
     def may_stay(self) -> bool:
         """Whether the connection may take another request after this one, from our side."""

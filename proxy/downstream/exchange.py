@@ -3,7 +3,8 @@
 Theory of operation. The downstream connection feeds request bytes in (`receive`, then `proceed`).
 The upstream connection feeds the response in (`response_*`). The body is gathered (see
 `request_body`) before a server is asked for a connection. From then on each side pauses while the
-other is full: the client at once, the server without room for a slow client (`response_buffer`).
+other is full: the client at once, the server without room for a slow client (`response_buffer`),
+and then for a limited time (`unread_answers`).
 A codec of payload encryption decrypts what `receive` takes, and encrypts what `response_*` gets.
 """
 
@@ -28,6 +29,7 @@ from proxy.downstream.responding import Responding
 from proxy.downstream.service import HttpService
 from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.tally import RequestTally
+from proxy.downstream.unread_answers import UnreadAnswer
 from proxy.http.head import Header
 from proxy.http.responses import Response
 from proxy.net.byte_stream import ByteStream, StreamOwner
@@ -46,6 +48,7 @@ class _ExchangeState(Enum):
     WAITING = auto()  # for a connection to a server
     SENT = auto()  # the head; there is no final response yet
     RESPONDING = auto()
+    SPOOLED = auto()  # the server has sent all; the client has not got all
     OVER = auto()
 
 
@@ -63,6 +66,7 @@ class Exchange(Responding):
         "_outgoing",
         "_request",
         "_service",
+        "_slow",
         "_state",
         "_writer",
     )
@@ -82,6 +86,7 @@ class Exchange(Responding):
             bodies, ends_itself = service.runtime.limits.bodies, request.head.major_version == 1
             self._body = RequestBody(request.framing, self._framing, bodies, service.clock, ends_itself=ends_itself)
         self._connection: Carrier | None = None
+        self._slow: UnreadAnswer | None = None
         self._state, self._is_client_paused = _ExchangeState.NEW, False
         self._attempts: Attempts
         self._outgoing: OutgoingRequest
@@ -150,8 +155,8 @@ class Exchange(Responding):
 
     def receive(self, data: bytes) -> bytes:
         """As `Responder` says. Raises `MalformedMessage`."""
-        if self._state is _ExchangeState.OVER:
-            return b""  # the request is answered: further bytes of it mean nothing
+        if self._is_answered:
+            return b""  # further bytes of the request mean nothing
         assert self._body is not None  # it is not complete
         piece, excess = self._body.receive_data(data)
         self._take(self._body, piece)
@@ -159,7 +164,7 @@ class Exchange(Responding):
 
     def end_request(self) -> None:
         """As `Responder` says. Raises `MalformedMessage`."""
-        if self._state is not _ExchangeState.OVER and self._body is not None and not self.is_request_complete:
+        if not self._is_answered and self._body is not None and not self.is_request_complete:
             self._body.end()
             self._take(self._body, b"")
 
@@ -185,7 +190,12 @@ class Exchange(Responding):
     @property
     def keeps_body(self) -> bool:
         """Whether it keeps what it receives, until a server has it."""
-        return self._connection is None and self._state is not _ExchangeState.OVER
+        return self._connection is None and not self._is_answered
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the answer is complete, though perhaps not sent."""
+        return self._state is _ExchangeState.OVER or self._state is _ExchangeState.SPOOLED
 
     def _await_request(self) -> None:
         """Give the server no deadline while the client owes the next piece."""
@@ -279,7 +289,14 @@ class Exchange(Responding):
     def response_ended(self, trailers: list[Header]) -> None:
         """Finish the response."""
         self._writer.end(trailers)
-        self._state, self._connection = _ExchangeState.OVER, None
+        self._connection, slow = None, self._slow
+        if slow is not None:
+            slow.moves()
+            if slow.writer is not None:
+                self._state = _ExchangeState.SPOOLED
+                return
+            slow.close()
+        self._state = _ExchangeState.OVER
         self.response_flushed()
         self._client.finished(self._writer.persistence)
 
@@ -291,7 +308,10 @@ class Exchange(Responding):
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
         """Try once more if that is safe, else answer for the upstream, or cut the response."""
-        self._connection = None
+        self._connection, slow = None, self._slow
+        if slow is not None:
+            self._slow = None
+            slow.close()
         if not is_excused:  # the close of an idle connection is no fault of the server
             self._attempts.server.failed_a_request()
         if self._state is _ExchangeState.RESPONDING:
@@ -336,7 +356,7 @@ class Exchange(Responding):
     @property
     def has_responded(self) -> bool:
         """Whether a byte of the final response went to the client."""
-        return self._state is _ExchangeState.RESPONDING
+        return self._state is _ExchangeState.RESPONDING or self._state is _ExchangeState.SPOOLED
 
     def pause_response(self) -> None:
         """The client takes no more."""
@@ -345,19 +365,78 @@ class Exchange(Responding):
 
     def _hold_server_back(self, written: int = 0) -> None:
         """Pause the server if there is no room. The blocked client just got `written` bytes."""
-        if not self._client.has_room(self.holder, written) and self._connection is not None:
-            self._connection.pause_reading()
+        slow, connection = self._slow, self._connection
+        if slow is not None and slow.writer is not None:
+            has_room = slow.has_room
+        else:
+            has_room = self._client.has_room(self.holder, written)
+        if not has_room and connection is not None:
+            connection.pause_reading()
+            if slow is None:
+                shares = self._attempts.server.connections.line.shares
+                slow = self._slow = UnreadAnswer(self._service.unread_answers, shares, self)
+            slow.stands()
 
     def resume_response(self) -> None:
         """The client takes more again."""
-        self._is_client_paused = False
-        if self._connection is not None:
+        self._is_client_paused, slow = False, self._slow
+        if slow is not None and slow.writer is not None:
+            self._drain()
+        if self._connection is not None and (slow is None or not self._is_client_paused or slow.has_room):
+            if slow is not None:
+                slow.moves()
             self._connection.resume_reading()
+
+    # -- what is spooled
+
+    def spool(self) -> None:
+        """As `SlowReader` says."""
+        slow, connection = self._slow, self._connection
+        assert slow is not None is not connection  # the server waits
+        if self._state is not _ExchangeState.RESPONDING:
+            slow.stands()  # there is nothing to spool yet
+            return
+        if slow.writer is None:
+            self._client.hold(self.holder)
+            slow.begin(self._writer)
+            self._writer = slow
+        connection.resume_reading()
+
+    def _drain(self) -> None:
+        """Write what was spooled until the client is blocked again, a piece in each turn."""
+        slow = self._slow
+        if slow is None or slow.writer is None or self._is_client_paused:
+            return  # it has ended meanwhile
+        try:
+            slow.pass_on()
+        except OSError as error:
+            self._client.cut(f"the spool cannot be read: {error.strerror}")
+            return
+        if self._is_client_paused:
+            self._client.hold(self.holder)
+        elif slow.unread:
+            self._service.loop.call_soon(self._drain)
+        else:
+            self._drained(slow)
+
+    def _drained(self, slow: UnreadAnswer) -> None:
+        self._writer = slow.finish()
+        if self._state is _ExchangeState.SPOOLED:
+            self._state = _ExchangeState.OVER
+            slow.close()
+            self.response_flushed()
+            self._client.finished(self._writer.persistence)
+
+    def displaced(self, reason: str) -> None:
+        """As `SlowReader` says."""
+        self._client.reader_is_late(reason)
 
     def abandon(self) -> None:
         """As `Responder` says."""
         super().abandon()
         self._state = _ExchangeState.OVER
+        if self._slow is not None:
+            self._slow.close()
         if self._codec is not None:
             self._codec.abandoned()
         if self._connection is not None:

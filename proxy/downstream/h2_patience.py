@@ -114,6 +114,10 @@ class StreamPatience:
         """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
         return self._paces.has_room(holder, written)
 
+    def hold(self, holder: bytes) -> None:
+        """Count what waits for a blocked client, see `ResponseBuffer`."""
+        self._paces.hold(holder)
+
     def deadline_passed(self, now: float) -> None:
         """The client did not deliver or take in time what it owed."""
         if not self._awaits_reader:

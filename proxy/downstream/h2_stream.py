@@ -267,6 +267,10 @@ class Http2Stream(StreamSide):
         """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
         return self._patience.has_room(holder, written)
 
+    def hold(self, holder: bytes) -> None:
+        """Count what waits for a blocked client, see `ResponseBuffer`."""
+        self._patience.hold(holder)
+
     def body_is_late(self, reason: str) -> None:
         """The next piece of the body did not come in time."""
         if self._host.session.is_window_used_up:  # by other bodies, so the client cannot send

@@ -13,7 +13,8 @@ client is an address (IPv6: a /64) with all of its connections.
 
 When the proxy pauses a server, the bytes of the last read are already here. They are held for each
 blocked client, and count for no client: else many clients without room would use up the room of
-the others.
+the others. They are bounded by the connections to servers, until the rest of an answer goes into
+the spool (`unread_answers`): from then on they count.
 """
 
 from dataclasses import dataclass
@@ -24,19 +25,21 @@ from proxy.limits.networks import EXEMPT
 
 @dataclass(frozen=True, slots=True)
 class BufferLimits:
-    """Bytes: of one answer, and of all in a worker."""
+    """Bytes: of one answer, of all in the memory of a worker, and of all in its spool."""
 
     most: int
     total: int
+    spooled: int = 0
 
 
 class ResponseBudget:
     """What all clients of a loop hold together."""
 
-    __slots__ = ("_by_client", "held", "shortages")
+    __slots__ = ("_by_client", "_name", "held", "shortages")
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, name: str = "response_buffer") -> None:
+        """Start empty. `name` is that of its figures."""
+        self._name: Final = name
         self._by_client: dict[bytes, int] = {}
         self.held = 0
         """Bytes that wait now because this budget gave room for them."""
@@ -63,9 +66,13 @@ class ResponseBudget:
         free = total - self.held
         return free > 0 if client == EXEMPT else self._by_client.get(client, 0) < free
 
+    def held_by(self, client: bytes) -> int:
+        """How much of it this client holds."""
+        return self._by_client.get(client, 0)
+
     def rows(self) -> dict[str, list[dict[str, int]]]:
         """The figures, for `merging`."""
-        return {"response_buffer": [{"held": self.held, "shortages": self.shortages}]}
+        return {self._name: [{"held": self.held, "shortages": self.shortages}]}
 
 
 class Stream(Protocol):
@@ -114,6 +121,12 @@ class ResponseBuffer:
             return False
         self._settle(held)
         return True
+
+    def hold(self, client: bytes) -> None:
+        """Count what the blocked client holds, room or not: more of its answer is in the spool."""
+        if not self._held:
+            self._client = client
+        self._settle(self._stream.held_bytes)
 
     def release(self) -> None:
         """The client took everything, or is gone."""

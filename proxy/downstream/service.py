@@ -16,7 +16,9 @@ from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits, ResponseBudget
 from proxy.downstream.shared_work import SharedWork
 from proxy.downstream.slow_work import Computing, SlowWork
+from proxy.downstream.spool import Spool
 from proxy.downstream.tunnel_places import TunnelPlaces
+from proxy.downstream.unread_answers import UnreadAnswers
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.via import OwnVia
@@ -29,6 +31,7 @@ from proxy.net.deadlines import Deadlines
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.events.clients import ConnectionCut, PageTokenWrong
+from proxy.observe.events.process import SpoolFailed
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
 from proxy.routes.error_pages import ErrorPages
 from proxy.tls.handshake_policy import HandshakePolicy
@@ -87,7 +90,7 @@ class HttpRuntime:
     """Whether the log has a line when a WebSocket opens."""
 
 
-def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed | PageTokenWrong) -> None:
+def _unwritten(_event: ConnectionCut | TcpClosed | PassthroughClosed | PageTokenWrong | SpoolFailed) -> None:
     pass
 
 
@@ -108,6 +111,7 @@ class RequestLedger:
     log_guesses: Callable[[PageTokenWrong], None] = _unwritten
     count_shed: Callable[[str, ConnectionReason, bytes], None] = _uncounted
     """Counts tunnels that made room: listener, reason and client."""
+    log_spool: Callable[[SpoolFailed], None] = _unwritten
 
 
 class Drainable(Protocol):
@@ -184,6 +188,11 @@ class HttpService:
         self.shared_work = SharedWork(self.slow_work)
         self.response_budget = ResponseBudget()
         self.tunnel_places: Final = TunnelPlaces(loop.time, loop.call_soon, ledger.count_shed)
+        self.spool = Spool(loop, self.clock, self._spool_failed)
+        self._log_spool: Final = ledger.log_spool
+        self.unread_answers = UnreadAnswers(
+            deadlines, self.clock, loop.call_soon, self.spool, self.response_budget, runtime.limits.response_buffer
+        )
         # by the key for `closed`: a connection does not know its entry here
         self._connections: dict[object, Sheddable] = {}
         self._tunnels: dict[object, Sheddable] = {}
@@ -197,6 +206,20 @@ class HttpService:
         self._id_start = b""
         self._date = b""
         self._date_second = 0
+
+    def rows(self) -> dict[str, list[dict[str, int]]]:
+        """The figures of what waits for slow clients, for `merging`."""
+        return {**self.response_budget.rows(), **self.unread_answers.budget.rows()}
+
+    def _spool_failed(self, error: OSError) -> None:
+        self._log_spool(SpoolFailed(error.strerror or type(error).__name__))
+
+    def use_spool(self, directories: Iterable[str]) -> None:
+        """Spool in the first of these directories that takes a file, if there is to be a spool."""
+        if self.runtime.limits.response_buffer.spooled and not self.spool.is_open:
+            error = self.spool.open_in(directories)
+            if error is not None:
+                self._spool_failed(error)
 
     def opened(self, key: object, connection: Sheddable) -> None:
         """Count a connection in, until `closed` is told the key."""
@@ -244,6 +267,7 @@ class HttpService:
         Connections that it does not allow end within `seconds`.
         """
         self.runtime, self._changed_within = runtime, seconds
+        self.unread_answers.limits = runtime.limits.response_buffer
         self._review([*self._connections, *self._tunnels], runtime, seconds)
 
     def maintain(self, maintenance: ClosedRoutes | None) -> None:

@@ -85,6 +85,8 @@ class RequestReason(StrEnum):
     READER_TIMEOUT = "reader_timeout"
     """The client took no byte of the response for too long."""
     READER_TOO_SLOW = "reader_too_slow"
+    READER_DISPLACED = "reader_displaced"
+    """The client took the response slowly while others needed its connection to the server."""
     HEAD_TOO_LARGE = "head_too_large"
     TARGET_TOO_LONG = "target_too_long"
     BODY_TOO_LONG = "body_too_long"

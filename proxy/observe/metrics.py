@@ -150,6 +150,18 @@ _BUFFERS: Final = (
         "response_buffer",
         value="shortages",
     ),
+    gauge(
+        "spool_bytes",
+        "Bytes that are in the spool for slow clients.",
+        "spool",
+        value="held",
+    ),
+    counter(
+        "spool_shortages",
+        "Times when the spool had no room for a slow client.",
+        "spool",
+        value="shortages",
+    ),
 )
 _UPSTREAMS: Final = (
     gauge("upstream_state", "Workers that see this server in this state.", "server_states", *_SERVER, "state"),

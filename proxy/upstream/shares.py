@@ -7,6 +7,11 @@ many as are free. So a single client gets three quarters of them, and two get th
 With any number of clients some stay free, so a new client finds a place at once, even if the others
 hold on to theirs. A request under way never loses its connection. Switches share their memory among
 ports by the same rule ("dynamic thresholds", Choudhury and Hahne 1998).
+
+An answer whose client takes nothing keeps its connection for no use: it stands. The last quarter of
+the connections is not for clients with such answers. So attackers with any number of addresses do
+not keep out clients that read. `lacking` says how far the quarter is used up: then answers that
+stand have to go (`downstream.unread_answers`).
 """
 
 from typing import Final
@@ -17,17 +22,20 @@ from proxy.limits.networks import EXEMPT
 # it would get nine tenths, and two clients would leave only a nineteenth free, in place of a
 # seventh. Up to three connections, a single client gets all.
 _FOR_EACH_FREE: Final = 3
+_KEPT: Final = 4
+"""One in so many is kept for clients that read."""
 
 
 class Shares:
     """What is in use, by client: mostly the connections of one server."""
 
-    __slots__ = ("_connections", "_held", "in_use")
+    __slots__ = ("_connections", "_held", "_standing", "in_use")
 
     def __init__(self, connections: int) -> None:
         """All `connections` are free."""
         self._connections = connections
         self._held: dict[bytes, int] = {}
+        self._standing: dict[bytes, int] = {}
         self.in_use = 0
 
     def held(self, client: bytes) -> int:
@@ -55,6 +63,8 @@ class Shares:
         held, free = self._held.get(client, 0), self._connections - self.in_use
         if free <= 0 or (held >= _FOR_EACH_FREE * free and client != EXEMPT):
             return False
+        if self._standing and free <= self._connections // _KEPT and client in self._standing:
+            return False
         self.in_use += 1
         self._held[client] = held + 1
         return True
@@ -71,3 +81,28 @@ class Shares:
             self._held[client] = left
         else:
             del self._held[client]  # no entry for a client that has left
+
+    # -- answers that stand
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether more than half of the connections are in use."""
+        return 2 * self.in_use > self._connections
+
+    @property
+    def lacking(self) -> int:
+        """How many connections are in use of those that are for clients that read."""
+        return max(0, self._connections // _KEPT - (self._connections - self.in_use))
+
+    def stand(self, client: bytes) -> None:
+        """The client takes nothing of an answer. `EXEMPT` stands for many clients: it still may."""
+        if client != EXEMPT:
+            self._standing[client] = self._standing.get(client, 0) + 1
+
+    def move(self, client: bytes) -> None:
+        """The answer needs the connection no more, or the client takes it again."""
+        left = self._standing.get(client, 0) - 1
+        if left > 0:
+            self._standing[client] = left
+        else:
+            self._standing.pop(client, None)

@@ -72,7 +72,7 @@ class WaitingLine:
         """Begin empty. `name` is the server's, for the log."""
         self._name: Final = name
         self._limits: Final = limits
-        self._shares: Final = shares
+        self.shares: Final = shares
         self._deadlines: Final = deadlines
         self._clock: Final = clock
         self._queue: FairQueue[Waiting] = FairQueue(QueueLimits(limits.waiting, per_network=limits.waiting))
@@ -115,17 +115,17 @@ class WaitingLine:
             self._refuse(waiting)
 
     def _refuse(self, waiting: Waiting) -> None:
-        held = self._shares.held(waiting.holder)
+        held = self.shares.held(waiting.holder)
         detail = f"{self._name}: of {self._limits.connections} connections this client holds {held}"
         waiting.borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, detail))
 
     def next(self) -> Waiting | None:
         """The next waiting request whose client may have more, with the share taken for it."""
-        while (waiting := self._queue.pop(self._shares.take)) is not None:
+        while (waiting := self._queue.pop(self.shares.take)) is not None:
             self._waited(waiting)
             if waiting.borrower.is_waiting:
                 return waiting
-            self._shares.give_back(waiting.holder)
+            self.shares.give_back(waiting.holder)
         return None
 
     def _waited(self, waiting: Waiting) -> None:

@@ -17,6 +17,7 @@ from proxy.downstream.listener import Listener
 from proxy.downstream.listening import ListenerServices
 from proxy.downstream.plain_listener import PlainListener, PlainServices
 from proxy.downstream.service import HttpService, RequestLedger
+from proxy.downstream.spool import spool_directories
 from proxy.limits.machine import ProcessFigures, memory_bytes, most_descriptors
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
@@ -100,10 +101,18 @@ class Worker:
             self._deadlines,
             generation.http(self._resources),
             RequestLedger(
-                log.request, self.counters, shared, self._event, self._event, self._event, self._turned_away.add
+                log.request,
+                self.counters,
+                shared,
+                log_cut=self._event,
+                log_relay=self._event,
+                log_guesses=self._event,
+                log_spool=self._event,
+                count_shed=self._turned_away.add,
             ),
             time.time,  # noqa: TID251 - a driver
         )
+        self._http.use_spool(spool_directories(os.environ.get("TMPDIR")))
         self._figures = ProcessFigures()
         self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
         self._challenges = PendingChallenges()
@@ -180,6 +189,7 @@ class Worker:
         seconds = generation.loaded.config.limits.drain_seconds
         self._http.maintenance = maintenance_of(self._maintained, seconds)
         self._http.use(generation.http(self._resources, self._http.runtime), seconds)
+        self._http.use_spool(spool_directories(os.environ.get("TMPDIR")))
 
     def servers(self) -> list[dict[str, Any]]:
         """The statistics of all servers of all upstreams."""
@@ -272,7 +282,7 @@ class Worker:
 
     def snapshot(self) -> dict[str, Any]:
         """All counters, with those of tokens, for `observe.merging`."""
-        return {**self.counters.snapshot(), **self._http.response_budget.rows(), **self._tokens.rows()}
+        return {**self.counters.snapshot(), **self._http.rows(), **self._tokens.rows()}
 
     def left_alone(self) -> None:
         """Log that the last connection is gone, in place of the parent, which has ended."""

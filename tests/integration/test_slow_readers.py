@@ -19,12 +19,13 @@ pytestmark = pytest.mark.paced
 MIB = 1 << 20
 SIZE = 12 * MIB
 """More than the kernel holds for a client with a small buffer: 4 MiB of tcp_wmem on this side."""
+BODY = b"".join(number.to_bytes(8) for number in range(SIZE // 8))
 ALLOWED_BYTES = 6 * MIB
 SLOW = 65_536
 
 
 def limits(answer: int, total: int) -> str:
-    """The buffer of one answer, and of all."""
+    """The memory for one answer, and for all."""
     return f"[limits]\nresponse_buffer_bytes = {answer}\nresponse_buffer_total_bytes = {total}\n"
 
 
@@ -48,20 +49,23 @@ class Large:
                 self.begun += 1
             peer.sock.settimeout(60)
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE)
-            for _ in range(SIZE // MIB):
-                peer.send(bytes(MIB))
+            for at in range(0, SIZE, MIB):
+                peer.send(BODY[at : at + MIB])
             with self._lock:
                 self.sent += 1
 
 
-@pytest.fixture(params=[(64 * MIB, 256 * MIB), (0, 0), (64 * MIB, 0)], ids=["buffer", "no buffer", "no room"])
+@pytest.fixture(
+    params=[(64 * MIB, 256 * MIB), (0, 0), (64 * MIB, 0), (MIB // 4, 256 * MIB)],
+    ids=["buffer", "no buffer", "no room", "spool"],
+)
 def proxy(
     request: pytest.FixtureRequest, tmp_path: Path, authority: Authority, localhost: CertificateFiles
 ) -> Iterator[tuple[Site, bool]]:
-    """A proxy with one connection to its server, and whether an answer fits into its buffer."""
+    """A proxy with one connection to its server, and whether an answer fits into its memory or its spool."""
     upstreams = {"one": Upstream((f"unix:{tmp_path / 'raw.sock'}",), "connections = 1\nwait_seconds = 0.5", path="/")}
     with site(tmp_path, authority, localhost, upstreams, limits(*request.param)) as running:
-        yield running, request.param == (64 * MIB, 256 * MIB)
+        yield running, request.param[1] > 0
 
 
 def slow(proxy: Site) -> Client:
@@ -83,13 +87,14 @@ def test_server_is_free_while_its_client_still_reads(proxy: tuple[Site, bool], t
         ask(other, "/small")
         assert other.read_response().status == (200 if fits else 503), "there is one connection"
         assert not any('"path":"/large"' in line for line in running.program.output), "it is not over yet"
-        assert len(reader.read_response().body) == SIZE, "it gets all of it, whatever room there was"
+        assert reader.read_response().body == BODY, "it gets all of it, whatever room there was"
         record = running.record("/large")
         assert (record["status"], record["response_bytes"], record.get("error")) == (200, SIZE, None)
         assert record["duration_ms"] > record["first_byte_ms"]
         ask(reader, "/small")
         assert reader.read_response().status == 200
         until_found(lambda: found(running.admin.metrics(), "plexigate_response_buffer_bytes") == 0)
+        assert found(running.admin.metrics(), "plexigate_spool_bytes") == 0
 
 
 @pytest.fixture

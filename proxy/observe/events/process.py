@@ -269,6 +269,26 @@ class LogNotReopened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolFailed(Event):
+    """Responses for slow clients could not be spooled: the temporary directory takes no file, or
+    its disk is full. Until it takes them again, slow clients keep connections to servers in use.
+
+    Make room on the disk, or name another directory by the environment variable `TMPDIR`. Without
+    any disk, set `limits.spool_bytes = 0`.
+    """
+
+    event = "spool_failed"
+    level = Level.WARNING
+
+    detail: str
+    """Reason from the system."""
+
+    def sentence(self) -> str:
+        """Name the reason."""
+        return f"responses for slow clients cannot be spooled to disk: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class LogLinesLost(Event):
     """Log lines were dropped because the queue was full, or were not written because of an error.
     Written when there is room again.

@@ -58,6 +58,8 @@ def test_reader_has_room_until_it_has_taken_all() -> None:
     assert budget.held == 90
     stream.held_bytes = 100
     assert not patience.has_room(b"client", 10)
+    patience.hold(b"client")
+    assert budget.held == 100
     patience.reader_took_all()
     assert budget.held == 0
 

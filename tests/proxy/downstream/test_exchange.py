@@ -1,6 +1,8 @@
 """One request and its response: streamed both ways, retried where that is safe, cut where the client must see it."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,8 @@ from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import RequestRefusal, body_too_long, too_many_websockets
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.requests import RequestReader
+from proxy.downstream.response_buffer import BufferLimits
+from proxy.http.chunked import ChunkedDecoder
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.upgrade import accept_value
@@ -37,6 +41,7 @@ from tests.fakes_http import (
     response,
     upstream,
 )
+from tests.waiting import until_found
 
 if TYPE_CHECKING:
     from proxy.downstream.requester import PeerTrust
@@ -559,6 +564,153 @@ class TestResponse:
         assert server.is_reading
         server.receive(EMPTY)
         case.exchange.pause_response()
+        case.exchange.resume_response()
+        assert server.is_reading
+
+
+BODY = bytes(range(256)) * 1_000
+"""More than three pieces of the spool."""
+BODIES = {
+    "length": (b"Content-Length: %d" % len(BODY), BODY),
+    "chunked": (CHUNKED, b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)),
+    "to the end": (b"X: y", BODY),
+}
+
+
+class TestSpooling:
+    """A client that takes nothing for long: its server is free, and it gets all of the answer."""
+
+    @pytest.fixture
+    def case(self, tmp_path: Path) -> Case:
+        """A case with a spool."""
+        case = Case()
+        case.service.spool.open_in([str(tmp_path)])
+        case.service.unread_answers.limits = BufferLimits(0, 1_000, 1_000_000)
+        return case
+
+    def held(self, case: Case, line: bytes = BODIES["length"][0]) -> FakeStream:
+        """Its client took the head only, and the time for which a server waits has passed."""
+        server = case.begun()
+        case.client.is_full = True
+        server.receive(response(line))
+        assert not server.is_reading
+        case.loop.advance(6.0)
+        assert server.is_reading
+        return server
+
+    def got(self, case: Case) -> bytes:
+        """The body that the client got so far, of an answer of known length."""
+        return b"".join(case.client.writes).partition(b"\r\n\r\n")[2]
+
+    @pytest.mark.parametrize("kind", BODIES)
+    def test_server_is_free_and_the_client_gets_all_of_it(self, case: Case, kind: str) -> None:
+        line, body = BODIES[kind]
+        server = self.held(case, line)
+        case.told()
+        server.receive(body[:1_000])
+        server.receive(body[1_000:])
+        if kind == "to the end":
+            server.receive_end()
+        assert len(case.servers[0].idle) == (kind != "to the end")
+        assert case.told() == []
+        assert (case.exchange.has_responded, case.exchange.keeps_body) == (True, False)
+        case.exchange.resume_response()
+        case.loop.settle()
+        *_, (_, sent), finished = case.told()
+        assert finished[0] == "finished"
+        assert (sent if kind == "length" else ChunkedDecoder(CHUNKS, case.loop.time).receive_data(sent)) == BODY
+        assert case.service.unread_answers.budget.held == 0
+
+    def test_client_that_reads_again_before_anything_was_spooled_gets_it_all(self, case: Case) -> None:
+        line, body = BODIES["chunked"]
+        server = self.held(case, line)
+        case.told()
+        case.exchange.resume_response()
+        assert case.told() == []
+        server.receive(body)
+        assert case.told()[-1][0] == "finished"
+
+    def test_client_that_is_blocked_again_gets_the_rest_later(self, case: Case) -> None:
+        server = self.held(case)
+        server.receive(BODY[:-1])
+        for _ in range(3):
+            case.client.is_full = True
+            case.exchange.resume_response()
+            case.loop.settle()
+        assert 0 < len(self.got(case)) < len(BODY)
+        server.receive(BODY[-1:])
+        case.exchange.resume_response()
+        case.loop.settle()
+        assert self.got(case) == BODY
+        assert case.told()[-1][0] == "finished"
+
+    def test_answer_goes_on_without_the_spool_once_the_client_has_caught_up(self, case: Case) -> None:
+        server = self.held(case)
+        server.receive(BODY[:1_000])
+        case.exchange.resume_response()
+        assert self.got(case) == BODY[:1_000]
+        case.loop.settle()
+        server.receive(BODY[1_000:])
+        assert self.got(case) == BODY
+        assert case.told()[-1][0] == "finished"
+
+    def test_server_waits_for_room_in_the_spool(self, case: Case) -> None:
+        case.service.unread_answers.limits = BufferLimits(0, 1_000, 60_000)
+        server = self.held(case)
+        server.receive(BODY[:60_000])
+        assert not server.is_reading
+        case.exchange.resume_response()
+        case.loop.settle()
+        assert server.is_reading
+        server.receive(BODY[60_000:])
+        assert self.got(case) == BODY
+
+    def test_failure_of_the_server_cuts_it(self, case: Case) -> None:
+        server = self.held(case)
+        server.receive(BODY[:1_000])
+        server.lose()
+        assert case.told()[-1] == ("cut", UpstreamFault.CUT.sentence)
+        assert case.service.unread_answers.budget.held == 0
+
+    def test_nothing_is_left_when_the_client_leaves(self, case: Case) -> None:
+        server = self.held(case)
+        server.receive(BODY)
+        case.exchange.abandon()
+        assert case.service.unread_answers.budget.held == 0
+        case.exchange.resume_response()
+        case.loop.settle()
+        assert self.got(case) == b""
+
+    def test_spool_that_cannot_be_read_cuts_it(self, case: Case) -> None:
+        server = self.held(case)
+        server.receive(BODY)
+        thread = case.service.spool._thread
+        assert thread is not None
+        until_found(lambda: len(case.loop.ready) == 4)  # all pieces are written
+        case.loop.settle()
+        os.ftruncate(thread._descriptor, 0)
+        case.exchange.resume_response()
+        assert case.told()[-1] == ("cut", "the spool cannot be read: the spool does not have what was written")
+
+    def test_it_may_have_to_give_way(self, case: Case) -> None:
+        server = self.held(case)
+        server.receive(BODY)
+        case.exchange.displaced("reader_displaced: why")
+        assert case.told()[-1] == ("late", "reader_displaced: why")
+
+    def test_rest_of_a_request_means_nothing_once_its_answer_is_complete(self, tmp_path: Path) -> None:
+        case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1", streams=True)
+        case.service.spool.open_in([str(tmp_path)])
+        case.service.unread_answers.limits = BufferLimits(0, 1_000, 1_000_000)
+        self.held(case).receive(BODY)
+        assert case.exchange.receive(b"rest") == b""
+        case.exchange.end_request()
+
+    def test_server_that_has_not_answered_goes_on_waiting(self, case: Case) -> None:
+        server = case.begun()
+        case.exchange.pause_response()
+        case.loop.advance(60.0)
+        assert not server.is_reading
         case.exchange.resume_response()
         assert server.is_reading
 

@@ -147,3 +147,16 @@ def test_it_is_the_backlog_of_its_client() -> None:
     client.write(20)
     backlog: Any = client.buffer
     assert (backlog.waiting_bytes, backlog.written_bytes) == (7, 50)
+
+
+def test_what_waits_beside_the_spool_counts_with_and_without_room() -> None:
+    budget = ResponseBudget("other")
+    client = Client(budget, b"a")
+    client.fill(10)
+    client.stream.held_bytes = 5_000
+    client.buffer.hold(b"b")
+    assert (budget.held_by(b"a"), budget.held_by(b"b")) == (5_000, 0)
+    client.buffer.release()
+    client.buffer.hold(b"b")
+    assert (budget.held_by(b"a"), budget.held_by(b"b")) == (0, 5_000)
+    assert list(budget.rows()) == ["other"]

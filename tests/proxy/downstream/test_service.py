@@ -2,15 +2,18 @@
 
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpRuntime, HttpService, RequestLedger
 from proxy.http.routing import RouteTable
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
 from proxy.observe.counters import Counters
+from proxy.observe.events.process import SpoolFailed
 from tests.fakes import FakeLoop
-from tests.fakes_http import DATE, LIMITS, WALL_CLOCK, Conversation, request, response
+from tests.fakes_http import DATE, LIMITS, WALL_CLOCK, Conversation, changed, request, response
 from tests.proxy.observe.counting import REQUEST
 
 
@@ -251,3 +254,22 @@ def test_of_a_busy_route_one_in_so_many_successes_is_logged() -> None:
     assert logged == [(200, 3), (404, 0), (200, 3), (200, 0), (101, 0)]
     rows = talk.service.counters.snapshot()["requests"]
     assert sum(row["count"] for row in rows) == 8, "all are counted"
+
+
+def test_spool_is_opened_where_it_is_wanted_and_its_failure_is_told(tmp_path: Path) -> None:
+    told: list[SpoolFailed] = []
+    loop = FakeLoop()
+    runtime = HttpRuntime(RouteTable([]), LIMITS, logs_query=False, policies={})
+    ledger = RequestLedger(lambda _: None, Counters(), SharedTable.private(), log_spool=told.append)
+    shared = HttpService(loop, Deadlines(loop), runtime, ledger, Clock())
+    shared.use_spool([str(tmp_path)])
+    assert not shared.spool.is_open
+    wanted = replace(runtime, limits=changed(LIMITS, response_buffer=BufferLimits(0, 0, 1_000)))
+    shared.use(wanted, 30.0)
+    assert shared.unread_answers.limits.spooled == 1_000
+    shared.use_spool([str(tmp_path / "missing")])
+    assert told == [SpoolFailed("No such file or directory")]
+    shared.use_spool([str(tmp_path)])
+    shared.use_spool([str(tmp_path / "missing")])
+    assert (shared.spool.is_open, len(told)) == (True, 1)
+    assert shared.rows()["spool"] == [{"held": 0, "shortages": 0}]

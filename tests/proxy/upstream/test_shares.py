@@ -68,3 +68,34 @@ def test_counts_are_true_and_within_the_limit(connections: int, steps: list[tupl
             held[number] -= 1
         assert shares.held(client) == held[number]
         assert shares.in_use == sum(held.values()) <= connections
+
+
+def test_last_quarter_is_for_clients_that_read() -> None:
+    shares = Shares(8)
+    for _ in range(5):
+        assert shares.take(A)
+    shares.stand(A)
+    shares.stand(A)
+    assert (shares.take(A), shares.take(A)) == (True, False)
+    assert shares.take(B)
+    assert (shares.lacking, shares.is_busy) == (1, True)
+    shares.move(A)
+    assert not shares.take(A)
+    shares.move(A)
+    shares.give_back(A)
+    shares.give_back(A)
+    assert shares.take(A), "it reads again"
+    assert shares.lacking == 0
+
+
+def test_answers_of_many_clients_together_do_not_stand_for_one() -> None:
+    shares = Shares(4)
+    shares.stand(EXEMPT)
+    assert [shares.take(EXEMPT) for _ in range(5)] == [True] * 4 + [False]
+    shares.move(EXEMPT)
+
+
+def test_few_connections_have_no_last_quarter() -> None:
+    shares = Shares(3)
+    shares.stand(A)
+    assert (taken(shares, A), shares.lacking) == (3, 0)
