@@ -80,7 +80,11 @@ class PayloadRules:
         taken = {(route.host, route.path) for route in config.route}
         hosts = {route.host for route in config.route if route.payload_sessions}
         answers = (
-            (KEYS_PATH, _for_every_origin(key_endpoint(self.document)), None),
+            (
+                KEYS_PATH,
+                _for_every_origin(key_endpoint(self.document)),
+                _rate(KEYS_PATH, config.payload.sessions.rate),
+            ),
             (
                 SESSIONS_PATH,
                 _for_every_origin(
@@ -106,7 +110,7 @@ def _for_every_origin(answer: Callable[[LocalRequest, float], LocalAnswer | Slow
     return Endpoint(answer, takes_body=True, mark=FOR_EVERY_ORIGIN)
 
 
-def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> RouteTarget:
+def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate) -> RouteTarget:
     return RouteTarget(label, "", requires_pq=False, body_bytes=REQUEST_BYTES, rate=rate, endpoint=endpoint)
 
 

@@ -14,9 +14,13 @@ from typing import Final
 from proxy.commands.terminal.output_file import PUBLIC_MODE, AlreadyThere, write_for_person
 
 MODULES: Final = (
-    "binding", "causes", "channel", "client", "codec", "key_document", "keyring", "sessions", "stream", "suites",
+    "binding", "causes", "channel", "client", "codec", "key_document", "keyring", "liboqs", "sessions", "stream",
+    "suites",
 )  # fmt: skip
-"""The modules of `proxy.payload` that a client needs: those that `client` imports, and so on."""
+"""The modules of `proxy.payload` that a client needs: those that `client` imports, and so on.
+
+`liboqs` is for clients that ask for its suites.
+"""
 
 _SOURCES: Final = files("proxy.payload")
 _PACKAGE: Final = "plexigate_payload"
@@ -51,6 +55,9 @@ license = "Apache-2.0"
 license-files = ["LICENSE", "NOTICE"]
 requires-python = ">=3.11"
 dependencies = ["{cryptography}"]
+
+[project.optional-dependencies]
+liboqs = ["{liboqs}"]
 
 [tool.hatch.build.targets.wheel]
 packages = ["plexigate_payload"]
@@ -96,9 +103,12 @@ def write_client(language: ClientLanguage, directory: Path, *, replaces: bool) -
 
 def _python() -> Iterator[tuple[str, str]]:
     plexigate = distribution("plexigate")
-    (cryptography,) = [one for one in plexigate.requires or () if one.startswith("cryptography")]
+    required = [one.partition(";")[0].strip() for one in plexigate.requires or ()]
+    cryptography, liboqs = (
+        next(one for one in required if one.startswith(name)) for name in ("cryptography", "liboqs-python")
+    )
     yield "README.md", _text("clients/python/README.md")
-    yield "pyproject.toml", _PROJECT.format(version=plexigate.version, cryptography=cryptography)
+    yield "pyproject.toml", _PROJECT.format(version=plexigate.version, cryptography=cryptography, liboqs=liboqs)
     yield "LICENSE", _legal("LICENSE")
     # what follows is about the libraries in JavaScript
     yield "NOTICE", _legal("NOTICE").partition("\n\n")[0] + "\n"

@@ -1,8 +1,10 @@
 """A request that the proxy answers itself, without a server, and the answer. Pure."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from http import HTTPStatus
 
+from proxy.http.grammar import list_elements
 from proxy.http.head import Header
 
 
@@ -50,3 +52,19 @@ def reason_phrase(status: int) -> bytes:
 def has_content(status: int) -> bool:
     """Whether an answer with this status has a body and its length (RFC 9110 section 8.6)."""
     return status not in {204, 304}
+
+
+def entity_tag(body: bytes) -> bytes:
+    """An ETag (RFC 9110 section 8.8.3). The same content has the same in each worker and after a
+    restart.
+    """
+    return b'"%b"' % sha256(body).hexdigest()[:32].encode()
+
+
+def is_known(etag: bytes, headers: list[Header]) -> bool:
+    """Whether the client has this content (RFC 9110 section 13.1.2: by weak comparison)."""
+    values = [value for name, value in headers if name.lower() == b"if-none-match"]
+    if not values:
+        return False
+    tags = list_elements(values)
+    return tags == [b"*"] or any(tag.removeprefix(b"W/") == etag for tag in tags)

@@ -206,8 +206,9 @@ class SessionOffer:
 
         Raises `DocumentRefused`.
         """
-        refused = ["no key of a suite that is at hand"]
-        for key in pinned.verified(signed, now):
+        keys = pinned.verified(signed, now)
+        refused = [f"none of its suites is at hand: {', '.join(key.suite for key in keys)}"]
+        for key in keys:
             suite = suites.get(key.suite)
             if suite is None:
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
+from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod, entity_tag, is_known
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.sessions import Agreed, Opening, Sessions, decoded
 
@@ -39,12 +39,20 @@ class SlowAnswer:
 
 
 def key_endpoint(document: bytes) -> Callable[[LocalRequest, float], LocalAnswer]:
-    """`GET /.well-known/payload-keys`."""
+    """`GET /.well-known/payload-keys`.
+
+    A key of Classic McEliece makes the document 0.9 MB, so a client may keep it. It asks each time
+    whether the keys are still the same (RFC 9111 section 5.2.2.4): a revoked one is gone at once.
+    """
+    tag = entity_tag(document)
+    fields = b"Cache-Control: no-cache\r\nETag: %b\r\n%b" % (tag, FOR_EVERY_ORIGIN)
+    whole = LocalAnswer(200, document, b"Content-Type: %b\r\n%b" % (_JSON, fields))
+    unchanged = LocalAnswer(304, b"", fields)
 
     def answer(request: LocalRequest, _now: float) -> LocalAnswer:
         match request.method:
             case b"GET" | b"HEAD":
-                return _answer(document)
+                return unchanged if is_known(tag, request.headers) else whole
             case b"OPTIONS":
                 return _preflight(b"GET")
             case _:

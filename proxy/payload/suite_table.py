@@ -2,14 +2,20 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from config.loaded import LoadedConfig
-from config.problems import Problem
+from config.problems import Location, Problem
 from proxy.payload import liboqs
 from proxy.payload.keyring import SECRET_BYTES, Keyring
 from proxy.payload.keys import kem_ring, suite_of
 from proxy.payload.liboqs import LiboqsUnusable, liboqs_suite
 from proxy.payload.suites import BUILT_IN, Suite
+
+_OF_JAVASCRIPT: Final = frozenset({"MLKEM768-X25519", "MLKEM1024-P384"})
+"""The suites of `clients/javascript`."""
+_LARGE_DOCUMENT: Final = 100_000
+"""In bytes: as much as a page loads otherwise."""
 
 
 def suite(name: str) -> Suite:
@@ -59,6 +65,18 @@ def variant_warnings(loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> Iter
             )
 
 
+def _large_document(loaded: LoadedConfig, location: Location, found: Suite) -> Iterator[Problem]:
+    # `liboqs`: the mechanism, and the lengths of public key and ciphertext
+    public = int(found.variant.split("/")[1])
+    size = public * 16 // 9  # written in base64 twice, for the key and for what is signed
+    if size > _LARGE_DOCUMENT:
+        yield loaded.file.warning(
+            location,
+            f'"{found.name}", whose public key makes the document of keys {size // 1_000} KB',
+            "another suite; or clients that keep the document and ask by If-None-Match (docs/payload.md)",
+        )
+
+
 def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
     """The suites of a configuration that cannot be used here.
 
@@ -66,12 +84,18 @@ def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
     """
     sessions = loaded.config.payload.sessions
     of_liboqs = None
+    if sessions is not None and _OF_JAVASCRIPT.isdisjoint(one.value for one in sessions.suites):
+        yield loaded.file.warning(
+            ("payload", "sessions", "suites"),
+            "no suite that the client in JavaScript has, so no page can make a session",
+            f"{' or '.join(sorted(_OF_JAVASCRIPT))} as well: each client takes the first suite that it has",
+        )
     for index, configured in enumerate(() if sessions is None else sessions.suites):
         location = ("payload", "sessions", "suites", index)
         if configured.value not in liboqs.SUITES:
             continue
         try:
-            suite(configured.value)
+            found = suite(configured.value)
         except LiboqsUnusable as error:
             yield loaded.file.error(
                 location,
@@ -81,5 +105,6 @@ def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
             )
         else:
             of_liboqs = location
+            yield from _large_document(loaded, location, found)
     if of_liboqs is not None and (fault := liboqs.version_fault()) is not None:
         yield loaded.file.warning(of_liboqs, fault, "the same release of both, 0.16 or newer")

@@ -1,12 +1,10 @@
 """An answer of fixed content: `respond` of a route. Pure."""
 
 from collections.abc import Collection, Mapping
-from hashlib import sha256
 from typing import Final
 
-from proxy.http.grammar import list_elements
 from proxy.http.head import Header
-from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
+from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod, entity_tag, is_known
 
 MOST_BYTES: Final = 1_048_576
 """Each worker keeps the content in memory. A longer file is a download: a server can send it in
@@ -75,8 +73,7 @@ class Reply:
         self._preflight: LocalAnswer | None = None
         self._etag = b""
         if status == _OK:
-            # RFC 9110 8.8.3: the same content has the same tag in each worker and after a restart
-            self._etag = b'"%b"' % sha256(body).hexdigest()[:32].encode()
+            self._etag = entity_tag(body)
             given.append((b"ETag", self._etag))
         if _ALLOW_ORIGIN in names and (not methods or b"OPTIONS" in methods):
             told = b", ".join(sorted(allowed - {b"OPTIONS"}))
@@ -95,18 +92,9 @@ class Reply:
             raise WrongMethod(b", ".join(sorted(self._methods)))
         if method == b"OPTIONS" and self._preflight is not None:
             return self._preflight
-        if self._etag and method in _SAFE and _is_known(self._etag, request.headers):
+        if self._etag and method in _SAFE and is_known(self._etag, request.headers):
             return self._unchanged
         return self._answer
-
-
-def _is_known(etag: bytes, headers: list[Header]) -> bool:
-    """Whether the client has this content (RFC 9110 section 13.1.2: by weak comparison)."""
-    values = [value for name, value in headers if name.lower() == b"if-none-match"]
-    if not values:
-        return False
-    tags = list_elements(values)
-    return tags == [b"*"] or any(tag.removeprefix(b"W/") == etag for tag in tags)
 
 
 def _preflight_lines(headers: Mapping[bytes, bytes], methods: bytes) -> bytes:

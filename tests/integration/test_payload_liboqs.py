@@ -16,21 +16,24 @@ from tests.toy_liboqs import build_toy_liboqs
 pytestmark = pytest.mark.paced
 
 SUITE = "X25519-FrodoKEM976"
-SETTINGS = f'[payload]\ndirectory = "payload"\n[payload.sessions]\nsuites = ["{SUITE}"]\n'
-# A process of its own, whose liboqs is another one or none.
-CLIENT = f"""
+SETTINGS = f'[payload]\ndirectory = "payload"\n[payload.sessions]\nsuites = ["{SUITE}", "MLKEM768-X25519"]\n'
+# A process of its own, whose liboqs is another one or none, with the package that an operator hands to authors of clients.
+CLIENT = """
 import json, sys, time
 import requests
-from proxy.payload.client import SessionOffer
-from proxy.payload.key_document import DocumentRefused, PinnedIdentity
-from proxy.payload.liboqs import liboqs_suite
-url, ca, pinned = sys.argv[1:]
+package, suite, url, ca, pinned = sys.argv[1:]
+sys.path.insert(0, package)
+from plexigate_payload import DocumentRefused, PinnedIdentity, SessionOffer
+from plexigate_payload.liboqs import liboqs_suite
 session = requests.Session()
 session.verify, session.trust_env = ca, False
-document = session.get(url + "/.well-known/payload-keys").content
+answer = session.get(url + "/.well-known/payload-keys")
+again = session.get(answer.url, headers={"If-None-Match": answer.headers["ETag"]})
+assert (again.status_code, again.content) == (304, b"")
+document = answer.content
 pinned = PinnedIdentity.from_json(json.loads(pinned))
 try:
-    offer = SessionOffer.to(document, pinned, time.time(), {{"{SUITE}": liboqs_suite("{SUITE}")}})
+    offer = SessionOffer.to(document, pinned, time.time(), {suite: liboqs_suite(suite)})
 except DocumentRefused as error:
     print("refused:", error)
 else:
@@ -52,8 +55,11 @@ def asked(proxy: Site, liboqs: Path) -> str:
     """What a client with this liboqs says."""
     command = [PLEXIGATE, "payload", "identity", "--config", str(proxy.configuration)]
     pinned = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    package = liboqs.parent / "client"
+    if not package.exists():
+        subprocess.run([PLEXIGATE, "payload", "client", "--python", str(package)], check=True, timeout=30)
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, proxy.url("").rstrip("/"), str(proxy.ca), pinned],
+        [sys.executable, "-c", CLIENT, str(package), SUITE, proxy.url("").rstrip("/"), str(proxy.ca), pinned],
         env={"OQS_INSTALL_PATH": str(liboqs), "PATH": "/usr/bin"},
         capture_output=True,
         text=True,

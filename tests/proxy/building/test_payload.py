@@ -88,12 +88,10 @@ def test_sessions_have_a_rate_that_all_hosts_share() -> None:
     routes = [route, {**route, "host": "other.test"}]
     of = Config.model_validate({"payload": {"sessions": sessions}, "route": routes})
     rates = {(one.host, one.path): one.payload.rate for one in rules(of).endpoints(of)}
-    rate = RequestRate.of(SESSIONS_PATH, 0.5, 7, is_per_client=True)
     assert rates == {
-        ("chat.test", KEYS_PATH): None,
-        ("chat.test", SESSIONS_PATH): rate,
-        ("other.test", KEYS_PATH): None,
-        ("other.test", SESSIONS_PATH): rate,
+        (host, path): RequestRate.of(path, 0.5, 7, is_per_client=True)
+        for host in ("chat.test", "other.test")
+        for path in (KEYS_PATH, SESSIONS_PATH)
     }
 
 

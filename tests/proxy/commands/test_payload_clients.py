@@ -48,7 +48,7 @@ def imported(name: str) -> set[str]:
 
 def test_python_package_stands_alone_and_the_proxy_reads_what_it_seals(tmp_path: Path) -> None:
     written = plexigate("payload", "client", "--python", str(tmp_path / "py"))
-    assert written.output == f"{tmp_path}/py has the python client, 16 files. Begin with {tmp_path}/py/README.md.\n"
+    assert written.output == f"{tmp_path}/py has the python client, 17 files. Begin with {tmp_path}/py/README.md.\n"
     url = "https://chat.test/letters?x=1"
     command = [sys.executable, "-I", "-c", STRANGER, str(tmp_path / "py"), json.dumps(RING), str(NOW), url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -64,7 +64,8 @@ def test_python_package_stands_alone_and_the_proxy_reads_what_it_seals(tmp_path:
 
 def test_package_has_each_module_that_its_modules_import() -> None:
     assert {one for name in MODULES for one in imported(name)} == {f"proxy.payload.{name}" for name in MODULES} - {
-        "proxy.payload.client"
+        "proxy.payload.client",
+        "proxy.payload.liboqs",  # for clients that ask for its suites
     }
 
 
@@ -73,6 +74,7 @@ def test_python_package_is_typed_and_names_what_it_needs(tmp_path: Path) -> None
     settings = tomllib.loads((tmp_path / "pyproject.toml").read_text())["project"]
     assert settings["version"] == version("plexigate")
     assert [re.split(r"\W", one)[0] for one in settings["dependencies"]] == ["cryptography"]
+    assert settings["optional-dependencies"] == {"liboqs": ["liboqs-python>=0.16"]}
     for name in ("README.md", "LICENSE", "NOTICE", "plexigate_payload/py.typed"):
         assert (tmp_path / name).is_file()
     assert "hpke" not in (tmp_path / "NOTICE").read_text()

@@ -40,12 +40,20 @@ def answered(endpoint: Answering, method: bytes, body: bytes = b"") -> LocalAnsw
     return answer
 
 
-def test_keys_are_for_everybody_and_for_no_cache() -> None:
+def test_keys_are_for_everybody_and_a_client_that_has_them_gets_them_no_second_time() -> None:
     answer = answered(KEYS, b"GET")
     assert (answer.status, answer.body) == (200, b'{"document": "x"}')
     assert b"Access-Control-Allow-Origin: *\r\n" in answer.fields
-    assert b"Cache-Control: no-store\r\n" in answer.fields
+    assert b"Cache-Control: no-cache\r\n" in answer.fields
     assert KEYS(asking(b"HEAD"), NOW) == answer
+    tag = answer.fields.partition(b"ETag: ")[2].partition(b"\r\n")[0]
+    for known, status in ((tag, 304), (b'W/"other", ' + tag, 304), (b'"other"', 200)):
+        again = KEYS(LocalRequest(b"GET", b"chat.test", b"/x", [(b"If-None-Match", known)], b""), NOW)
+        assert again.status == status
+        assert (again.body == b"") is (status == 304)
+        assert tag in again.fields
+        assert b"Access-Control-Allow-Origin: *\r\n" in again.fields
+    assert tag not in key_endpoint(b"{}")(asking(b"GET"), NOW).fields
 
 
 @pytest.mark.parametrize(("endpoint", "method"), [(KEYS, b"GET"), (SESSIONS, b"POST")])

@@ -13,7 +13,7 @@ from proxy.payload.liboqs import LiboqsUnusable
 from proxy.payload.suite_table import SuiteRings, suite, suite_problems, variant_warnings
 from proxy.payload.suites import BUILT_IN
 from tests.payloads import NOW
-from tests.proxy.payload.test_liboqs import package
+from tests.proxy.payload.test_liboqs import KeyEncapsulation, package
 
 
 def loaded(*names: str) -> LoadedConfig:
@@ -62,10 +62,30 @@ def test_suite_without_liboqs_is_named_with_its_remedy(monkeypatch: pytest.Monke
 
 def test_releases_that_do_not_belong_together_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch)
-    assert list(suite_problems(loaded(FRODO))) == []
+    assert list(suite_problems(loaded(FRODO, *BUILT_IN))) == []
     installed(monkeypatch, "0.15.0")
-    (problem,) = suite_problems(loaded(FRODO))
+    (problem,) = suite_problems(loaded(FRODO, *BUILT_IN))
     assert (problem.is_error, problem.found) == (False, "liboqs 0.15.0 beside liboqs-python 0.16.0.1")
+
+
+@pytest.mark.parametrize("suites", [(FRODO,), ("RSA4096-MLKEM1024",)])
+def test_suites_that_no_page_has_are_a_warning(monkeypatch: pytest.MonkeyPatch, suites: tuple[str, ...]) -> None:
+    installed(monkeypatch)
+    (problem,) = suite_problems(loaded(*suites))
+    assert (problem.key, problem.is_error) == ("payload.sessions.suites", False)
+    assert "JavaScript" in problem.found
+    assert list(suite_problems(loaded(*suites, "MLKEM1024-P384"))) == []
+
+
+def test_document_that_a_large_key_makes_large_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch)
+    monkeypatch.setattr(
+        KeyEncapsulation, "details", {"length_public_key": 524_160, "length_ciphertext": 156}, raising=True
+    )
+    mceliece = "X25519-ClassicMcEliece460896"
+    (problem,) = suite_problems(loaded("MLKEM768-X25519", mceliece))
+    assert (problem.key, problem.is_error) == ("payload.sessions.suites[1]", False)
+    assert problem.found == f'"{mceliece}", whose public key makes the document of keys 931 KB'
 
 
 def test_ring_of_another_variant_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

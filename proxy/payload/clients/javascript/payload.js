@@ -191,7 +191,9 @@ export class PayloadClient {
     const document = await (await fetch(new URL("/.well-known/payload-keys", origin))).json();
     const keys = await verified(document, pinned, libraries, clock());
     const chosen = keys.find((key) => suiteOf(key.suite, libraries) !== null);
-    if (chosen === undefined) throw new PayloadFault("no key of a suite that is at hand");
+    if (chosen === undefined) {
+      throw new PayloadFault(`none of its suites is in payload-libraries.js: ${keys.map((key) => key.suite).join(", ")}`);
+    }
     const suite = suiteOf(chosen.suite, libraries);
     const secret = random(32);
     const agreed = `${chosen.suite}:${chosen.id}`;
