@@ -44,9 +44,11 @@ def _history(request: bytes, context: Context) -> Iterator[bytes]:
 
 
 def _talk(requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
-    """Bidirectional stream: each message is answered before the next is read."""
+    """Bidirectional stream: each message is answered before the next is read; `bye` ends it."""
     del context
     for message in requests:
+        if message == b"bye":
+            return
         yield b"heard " + message
 
 

@@ -84,6 +84,17 @@ def test_bidirectional_streams_answer_each_message_before_the_next(client: ChatC
     assert answers.code() is grpc.StatusCode.OK
 
 
+def test_a_stream_that_the_server_ends_first(client: ChatClient) -> None:
+    said: queue.Queue[bytes | None] = queue.Queue()
+    answers = client.talk(iter(said.get, None), timeout=30)
+    said.put(b"hello")
+    assert next(answers) == b"heard hello"
+    said.put(b"bye")
+    assert list(answers) == []
+    assert answers.code() is grpc.StatusCode.OK
+    said.put(None)
+
+
 def test_a_call_that_the_client_cancels_leaves_the_others_alone(client: ChatClient) -> None:
     said: queue.Queue[bytes | None] = queue.Queue()
     first, second = client.talk(iter(queue.Queue[bytes]().get, None)), client.talk(iter(said.get, None), timeout=30)

@@ -243,6 +243,24 @@ class TestClosed:
             answered.set()
         assert "error" not in proxy.record(path)
 
+    def test_client_that_ends_with_its_close_frame_gets_that_of_its_server(self, proxy: Site, port: int) -> None:
+        has_read = threading.Event()
+
+        def script(peer: Peer) -> None:
+            switched(peer)
+            assert code_of(frames_of(peer.read_some(), masked=True)[0]) == 4_001
+            assert has_read.wait(WAIT_SECONDS)
+            peer.send(close_frame(4_001))
+            peer.read_to_end()
+
+        with scripted(script, port), opened(proxy, "/leaves") as client:
+            client.send(close_frame(4_001, masked=True))
+            client.shut_down(says_so=True)
+            has_read.set()
+            assert [code_of(frame) for frame in frames_of(client.read_to_end())] == [4_001]
+            assert client.end is End.CLEAN
+        assert "error" not in proxy.record("/leaves")
+
 
 class TestGone:
     """One side vanishes: the other one learns of it."""
