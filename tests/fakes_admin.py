@@ -259,11 +259,12 @@ class FakeAlerts:
     """Alerts that are given, and receivers with their answers."""
 
     alerts: list[dict[str, Any]] = field(default_factory=lambda: [DOWN.as_json()])
+    waiting: list[dict[str, Any]] = field(default_factory=list)
     receivers: list[dict[str, Any]] = field(default_factory=list)
 
-    async def listed(self) -> list[dict[str, Any]]:
+    async def listed(self) -> dict[str, Any]:
         """Answer what was prepared."""
-        return self.alerts
+        return {"alerts": self.alerts, "waiting": self.waiting}
 
     async def test(self) -> list[dict[str, Any]]:
         """Answer what was prepared."""

@@ -1,6 +1,6 @@
 """The alerts on the admin socket.
 
-GET  /alerts        what is open, the most urgent first
+GET  /alerts        what is open, the most urgent first, and what may become an alert
 POST /alerts/test   send a test alert to each receiver, and tell what each did
 """
 
@@ -15,8 +15,10 @@ from proxy.admin.problems import json_answer
 class AlertControl(Protocol):
     """The alerts, as the admin server sees them."""
 
-    async def listed(self) -> Sequence[dict[str, Any]]:
-        """Look, then return the open alerts, as `observe.alert.OpenAlert.as_json` writes them."""
+    async def listed(self) -> dict[str, Any]:
+        """Look, then return `alerts`, as `observe.alert.OpenAlert.as_json` writes them, and
+        `waiting`: what has not lasted for long enough to be one.
+        """
 
     async def test(self) -> Sequence[dict[str, Any]]:
         """Send a test alert to each receiver.
@@ -29,7 +31,7 @@ def add_alert_routes(router: web.UrlDispatcher, control: AlertControl) -> None:
     """Add the routes."""
 
     async def listed(_request: web.Request) -> web.Response:
-        return json_answer({"alerts": await control.listed()})
+        return json_answer(await control.listed())
 
     async def test(_request: web.Request) -> web.Response:
         receivers = await control.test()

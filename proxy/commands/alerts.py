@@ -42,10 +42,13 @@ def alerts(
     document = asked(config, socket, lambda client: client.get("/alerts"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
-    elif document["alerts"]:
+        return
+    if document["alerts"]:
         table_console(_FILE_COLUMNS).print(alert_table(document))
     else:
         typer.echo("No alert is open.")
+    for one in document.get("waiting", ()):
+        typer.echo(f"Wrong since {one['since']}, an alert in {one['told_in_seconds']:.0f} s: {one['text']}")
 
 
 def alert_table(document: Mapping[str, Any]) -> Table:
@@ -55,7 +58,7 @@ def alert_table(document: Mapping[str, Any]) -> Table:
         table.add_row(
             Text(one["urgency"], URGENCY_STYLES.get(one["urgency"], "")),
             Text(one["kind"]),
-            Text(one["since"]),
+            Text(f"{one['since']}, over now" if one.get("over") else one["since"]),
             Text.assemble(f"{one['text']}\n", (one["remedy"], "dim")),
         )
     return table

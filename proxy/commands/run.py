@@ -152,6 +152,7 @@ async def _supervise(
             supervisor.crew,
             supervisor.stopping,
             notifier,
+            supervisor.memory,
             reporting.tell,
         )
     try:

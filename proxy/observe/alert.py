@@ -4,6 +4,7 @@
 could break them takes another `VERSION`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -35,6 +36,17 @@ class Concern:
         """Two concerns with the same key are one alert."""
         return self.kind, self.subject
 
+    def as_json(self) -> dict[str, str]:
+        """All of it, for another process."""
+        urgency = str(self.urgency)
+        return {"kind": str(self.kind), "subject": self.subject, "urgency": urgency, "text": self.text}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Concern":
+        """Reverse `as_json`. Raises `KeyError` or `ValueError` for one of another version."""
+        urgency = AlertUrgency(document["urgency"])
+        return cls(AlertKind(document["kind"]), str(document["subject"]), urgency, str(document["text"]))
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
@@ -44,6 +56,8 @@ class OpenAlert:
     since: float
     times: int
     """How many times it was sent to the receivers."""
+    is_over: bool = False
+    """Whether the latest look did not find it. If that stays so, it is resolved soon."""
 
     def as_json(self) -> dict[str, Any]:
         """The facts for `plexigate alerts --json`, the status and the receivers."""
@@ -57,6 +71,7 @@ class OpenAlert:
             "text": text,
             "remedy": KINDS[concern.kind].remedy,
             "times": self.times,
+            "over": self.is_over,
         }
 
 
@@ -93,7 +108,7 @@ class Notice:
 
     def as_json(self, host: str) -> dict[str, Any]:
         """The message. `host` is the name of this machine: there may be several proxies."""
-        facts = self.alert.as_json()
+        facts = {name: value for name, value in self.alert.as_json().items() if name != "over"}
         return {
             "version": VERSION,
             "state": str(self.state),

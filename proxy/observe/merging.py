@@ -78,7 +78,12 @@ class Retained:
 
     def __init__(self) -> None:
         """The counts begin empty."""
+        self._inherited: Mapping[str, Any] = {}
         self._kept: dict[str, Any] = {}
+
+    def inherit(self, snapshot: Mapping[str, Any]) -> None:
+        """Begin with the counts of an older process, which an upgrade has replaced."""
+        self._inherited = snapshot
 
     def keep(self, snapshot: Mapping[str, Any], servers: Sequence[Row] = ()) -> None:
         """Add the last snapshot of a worker that ended, and the last statistics of its servers
@@ -92,12 +97,17 @@ class Retained:
 
     @property
     def snapshot(self) -> Mapping[str, Any]:
-        """Return the kept counts, for `Scrape.retained`."""
+        """Return the kept and the inherited counts, for `Scrape.retained`."""
+        return merge([self._inherited, self._kept]) if self._inherited else self._kept
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """Return the kept counts of this process alone."""
         return self._kept
 
     def total(self, live: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Add the kept counts and the snapshots of live workers."""
-        return merge([self._kept, *live])
+        return merge([self.snapshot, *live])
 
 
 def _without_gauges(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from config.loaded import LoadedConfig
 from proxy.net.in_thread import in_thread
-from proxy.observe.adoption import FAMILIES, Adoption
+from proxy.observe.adoption import FAMILIES, Adoption, parse_adoption
 from proxy.observe.adoption_store import AdoptionStore, AdoptionUnreadable
 from proxy.observe.events.adoption import AdoptionNotKept, AdoptionSetAside
 from proxy.observe.events.event import Tell
@@ -43,8 +43,8 @@ class Ended(Protocol):
     """The counts of workers that ended: a `Retained`."""
 
     @property
-    def snapshot(self) -> Mapping[str, Any]:
-        """All of them."""
+    def own(self) -> Mapping[str, Any]:
+        """Those of this process. An older one has kept its counts itself."""
 
 
 class Adopting:
@@ -85,6 +85,11 @@ class Adopting:
             self._set_aside(error.found)
         except OSError as error:
             self._not_kept(error)
+
+    def take_over(self, document: object) -> None:
+        """Begin with what an older process counted until now. Raises `AdoptionMalformed`."""
+        self._adoption = parse_adoption(document)
+        self._is_changed = True
 
     def _set_aside(self, found: str) -> None:
         path = str(self._store.path)
@@ -132,7 +137,7 @@ class Adopting:
 
     def _take_from(self, workers: Iterable[CountingWorker]) -> None:
         live = [worker.last.snapshot for worker in workers if worker.last is not None]
-        found = [{family: one[family] for family in FAMILIES if family in one} for one in (self._ended.snapshot, *live)]
+        found = [{family: one[family] for family in FAMILIES if family in one} for one in (self._ended.own, *live)]
         is_new = self._adoption.take(self._clock(), merge(found), list(self._listeners()))
         self._is_changed = self._is_changed or is_new
 

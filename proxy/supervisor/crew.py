@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Event, Tell
@@ -108,6 +108,15 @@ class Crew:
         """A worker stops trusting a token, or trusts it again. The worker has logged that."""
         self._tokens.breaker_changed(worker, token, state)
         self.auditing.breaker_changed(worker, token, state)
+
+    def counts(self) -> dict[str, Any]:
+        """The counts since the first start, as another process may inherit them."""
+        kept = Retained()
+        kept.inherit(self.retained.snapshot)
+        for worker in (*self.fleet.workers, *self.fleet.leaving):
+            if worker.last is not None:
+                kept.keep(worker.last.snapshot, worker.last.servers)
+        return dict(kept.snapshot)
 
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Keep the counts of a worker that ended, and free what it had taken."""

@@ -53,6 +53,7 @@ from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.stopping import Stopping
+from proxy.supervisor.upgrade.memory import ParentMemory
 from proxy.supervisor.upgrade.upgrading import Upgrading
 from proxy.supervisor.workers.sockets import ListeningSockets
 
@@ -109,6 +110,7 @@ class Supervisor:
             self.rotating,
             reloading,
             lambda: TicketRecord(self.served.edition.tickets, safe.since),
+            lambda: self.memory.document(),
             self.announcements.main_process,
             tell,
         )
@@ -180,6 +182,11 @@ class Supervisor:
             wall=wall_clock,
         )
         return Alerting(self._loop, self._tasks, watched, self.reporting.tell, self.reporting.unexpected)
+
+    @property
+    def memory(self) -> ParentMemory:
+        """What an upgrade hands over with the state."""
+        return ParentMemory(self.crew, self.alerting, self.control)
 
     def check_servers_unless(self, why_not: Callable[[], str | None]) -> None:
         """Make no health checks while `why_not` returns a reason, such as too few descriptors."""

@@ -2,7 +2,7 @@
 
 Alerts look at the whole proxy every ten seconds, and monitoring scrapes it. The history takes one
 of those scrapes for each ten seconds, so a worker has no work with it. It begins with the process:
-a restart begins a new one, a reload does not.
+a restart begins a new one, a reload does not, and an upgrade hands it over.
 """
 
 from collections.abc import Mapping
@@ -57,6 +57,17 @@ class History:
         self._servers.add(scrape.now, server_readings(scrape))
         if earlier is not None:
             self.coarse.add(self._latest.at, sample(earlier, self._latest))
+
+    def handed(self) -> dict[str, Any]:
+        """What a process that replaces this one goes on with, for JSON."""
+        return {"fine": self.fine.since(0.0), "coarse": self.coarse.since(0.0), "refusals": self.refusals()}
+
+    def take_over(self, document: Mapping[str, Any]) -> None:
+        """Go on with what `handed` of an older process has returned."""
+        self._begin_anew()
+        self.fine.take_over(document["fine"])
+        self.coarse.take_over(document["coarse"])
+        self._refusals.take_over(document["refusals"])
 
     def refusals(self) -> list[dict[str, Any]]:
         """Why clients were refused lately, the latest first."""

@@ -1,7 +1,7 @@
 """Why clients were refused lately: the reasons whose counts have grown between readings. Pure."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -45,6 +45,10 @@ class Refusals:
     def note(self, earlier: HistoryReading, later: HistoryReading) -> None:
         """Add what was refused between two readings."""
         self._kept.extend(_grown(later.at, earlier.failures, later.failures))
+
+    def take_over(self, document: Iterable[Mapping[str, Any]]) -> None:
+        """Begin with what `listed` of another list has returned."""
+        self._kept.extend(reversed([Refusal(**one) for one in document]))
 
     def listed(self) -> list[dict[str, Any]]:
         """The latest first, as documents. Other threads may ask."""

@@ -55,6 +55,12 @@ class Series:
             "series": {name: values for name, values in series.items() if any(one is not None for one in values)},
         }
 
+    def take_over(self, document: Mapping[str, Any]) -> None:
+        """Begin with the samples that `since` of another table has returned."""
+        for index, at in enumerate(document["at"]):
+            found = {name: values[index] for name, values in document["series"].items()}
+            self.add(float(at), {name: float(value) for name, value in found.items() if value is not None})
+
     def _places(self) -> Iterator[int]:
         """From the oldest sample to the newest."""
         for number in range(max(0, self._taken - self.length), self._taken):

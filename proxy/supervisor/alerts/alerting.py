@@ -79,6 +79,7 @@ class Alerting:
         self._results: Counter[tuple[str, str]] = Counter()
         self._unwritable: Mapping[str, str] = {}
         self._directories_at = float("-inf")
+        self._has_taken_over = False
         self._stirred = asyncio.Event()
         self._looking = asyncio.Lock()
 
@@ -121,12 +122,29 @@ class Alerting:
             self._incidents.hear(event, self._loop.time())
             self._stirred.set()
 
+    def handed(self) -> dict[str, Any]:
+        """What a process that replaces this one goes on with, for JSON."""
+        ticks = self._loop.time()
+        return {
+            "table": self._table.handed(ticks),
+            "growth": self._rules.growth.handed(ticks),
+            "incidents": self._incidents.handed(ticks),
+        }
+
+    def take_over(self, document: Mapping[str, Any]) -> None:
+        """Go on with what `handed` of an older process has returned, before `run`."""
+        ticks = self._loop.time()
+        self._rules.growth.take_over(document["growth"], ticks)
+        self._incidents.take_over(document["incidents"], ticks)
+        self._table.take_over(document["table"], ticks)
+        self._has_taken_over = True
+
     # -- admin.alerts.AlertControl
 
-    async def listed(self) -> list[dict[str, Any]]:
-        """Look, then return the open alerts as documents."""
+    async def listed(self) -> dict[str, Any]:
+        """Look, then return the open alerts as documents, and what may become one."""
         await self.look()
-        return [one.as_json() for one in self.open]
+        return {"alerts": [one.as_json() for one in self.open], "waiting": self._table.waiting(self._loop.time())}
 
     async def test(self) -> list[dict[str, Any]]:
         """Send a test alert to each receiver. Returns what each did."""
@@ -204,7 +222,7 @@ class Alerting:
 
     async def _take_up(self) -> None:
         memory = None if self._settings is None else self._settings.memory
-        if memory is not None:
+        if memory is not None and not self._has_taken_over:
             self._table.take_up(await in_thread(self._loop, lambda: remembered(memory)), self._moment())
 
     def _moment(self) -> Moment:

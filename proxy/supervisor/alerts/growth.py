@@ -1,7 +1,7 @@
 """Counters whose growth is a concern for some time. Pure."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 HELD_SECONDS: Final = 600.0
 """How long a growth is a concern: a second one within ten minutes belongs to the same fault."""
@@ -16,6 +16,16 @@ class Growth:
         self._values: dict[str, int] = {}
         self._grown: dict[str, tuple[float, int]] = {}
         """The latest growth, and the value of the counter before the trouble began."""
+
+    def handed(self, ticks: float) -> dict[str, Any]:
+        """The values and what has grown lately, for a process that replaces this one."""
+        grown = {name: [ticks - at, began_with] for name, (at, began_with) in self._grown.items()}
+        return {"values": self._values, "grown": grown}
+
+    def take_over(self, document: Mapping[str, Any], ticks: float) -> None:
+        """Go on with what `handed` of an older process has returned."""
+        self._values = {str(name): int(value) for name, value in document["values"].items()}
+        self._grown = {str(name): (ticks - age, int(before)) for name, (age, before) in document["grown"].items()}
 
     def look(self, values: Mapping[str, int], ticks: float) -> dict[str, int]:
         """The counters that have grown lately, and by how much since that began."""

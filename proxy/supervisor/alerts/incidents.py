@@ -7,7 +7,7 @@ events that the parent writes.
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from proxy.observe.alert import Concern
 from proxy.observe.alert_kinds import KINDS, AlertKind
@@ -76,6 +76,24 @@ class Incidents:
         for one in _FAULTS.values():
             if one.over is type(event):
                 self._held.pop((one.kind, one.subject_of(event)), None)
+
+    def handed(self, ticks: float) -> dict[str, Any]:
+        """Everything that is held, for a process that replaces this one."""
+        return {
+            "held": [
+                {**concern.as_json(), "left": None if end == _UNTIL_OVER else end - ticks}
+                for concern, end in self._held.values()
+            ],
+            "ends": [[ticks - at, text] for at, text in self._ends],
+        }
+
+    def take_over(self, document: Mapping[str, Any], ticks: float) -> None:
+        """Go on with what `handed` of an older process has returned."""
+        for one in document["held"]:
+            concern, left = Concern.from_json(one), one["left"]
+            self._held.setdefault(concern.key, (concern, _UNTIL_OVER if left is None else ticks + left))
+        earlier = [(ticks - age, str(text)) for age, text in document["ends"]]
+        self._ends.extendleft(reversed(earlier))
 
     def concerns(self, ticks: float) -> Iterator[Concern]:
         """What is a concern at this moment."""

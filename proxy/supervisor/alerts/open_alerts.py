@@ -21,6 +21,8 @@ from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 # probed.
 _TAKEN_UP_SECONDS: Final = 120.0
 _NEVER: Final = float("-inf")
+# Seconds: JSON has no infinity, and everything is repeated sooner.
+_LONG_AGO: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,12 @@ class _TableRow:
     told: float | None = None
     told_as: AlertUrgency = AlertUrgency.WARNING
     times: int = 0
+    is_present: bool = True
+    """Whether the latest look has found it."""
 
     @property
     def alert(self) -> OpenAlert:
-        return OpenAlert(self.concern, self.since, self.times)
+        return OpenAlert(self.concern, self.since, self.times, not self.is_present)
 
     def lasts_in(self, ticks: float) -> float:
         """Seconds until the concern has lasted for long enough to be told."""
@@ -79,13 +83,18 @@ class OpenAlerts:
         told = [one.alert for one in self._entries.values() if one.told is not None]
         return sorted(told, key=lambda one: (one.concern.urgency.rank, one.since))
 
+    def waiting(self, ticks: float) -> list[dict[str, Any]]:
+        """What is wrong and has not lasted for long enough to be told, as documents."""
+        rows = [(one, one.lasts_in(ticks)) for one in self._entries.values() if one.told is None]
+        return [{**row.alert.as_json(), "told_in_seconds": round(max(0.0, left), 1)} for row, left in rows]
+
     def settle(self, concerns: Iterable[Concern], now: Moment, patience: AlertPatience) -> list[Notice]:
         """Compare the table with everything that is wrong now. Returns what is to be told."""
         notices: list[Notice] = []
         present = _by_key(concerns)
         for key, concern in present.items():
             entry = self._entries.get(key) or _TableRow(concern, now.wall, now.ticks, now.ticks)
-            entry = replace(entry, concern=concern, seen=max(entry.seen, now.ticks))
+            entry = replace(entry, concern=concern, seen=max(entry.seen, now.ticks), is_present=True)
             if _is_to_be_told(entry, now.ticks, patience):
                 is_repeat = entry.told not in {None, _NEVER} and not concern.urgency.exceeds(entry.told_as)
                 entry = replace(entry, told=now.ticks, told_as=concern.urgency, times=entry.times + 1)
@@ -98,6 +107,7 @@ class OpenAlerts:
                 del self._entries[key]
             elif (left := entry.seen + patience.resolve_seconds - now.ticks) > 0:
                 waits.append(left)
+                self._entries[key] = replace(entry, is_present=False)
             else:
                 del self._entries[key]
                 notices.append(Notice(AlertState.RESOLVED, entry.alert, now.wall, lasted=now.ticks - entry.begun))
@@ -114,10 +124,7 @@ class OpenAlerts:
         """The open alerts, for a file."""
         return [
             {
-                "kind": str(one.concern.kind),
-                "subject": one.concern.subject,
-                "urgency": str(one.concern.urgency),
-                "text": one.concern.text,
+                **one.concern.as_json(),
                 "since": one.since,
                 "times": one.times,
             }
@@ -128,14 +135,44 @@ class OpenAlerts:
         """Remember what `kept` of an earlier process returned. Leaves out what it does not know."""
         for one in document:
             try:
-                urgency = AlertUrgency(one["urgency"])
-                concern = Concern(AlertKind(one["kind"]), str(one["subject"]), urgency, str(one["text"]))
+                concern = Concern.from_json(one)
                 since, times = float(one["since"]), int(one["times"])
             except (KeyError, TypeError, ValueError):
                 continue  # of another version
             seen = now.ticks + _TAKEN_UP_SECONDS
             begun = now.ticks - max(0.0, now.wall - since)  # the clock may have been set meanwhile
-            self._entries[concern.key] = _TableRow(concern, since, begun, seen, _NEVER, urgency, times)
+            self._entries[concern.key] = _TableRow(concern, since, begun, seen, _NEVER, concern.urgency, times)
+
+    # -- across an upgrade
+
+    def handed(self, ticks: float) -> list[dict[str, Any]]:
+        """The whole table, also what was not told yet, for a process that replaces this one."""
+        return [
+            {
+                **one.concern.as_json(),
+                "since": one.since,
+                "times": one.times,
+                "begun": ticks - one.begun,
+                "seen": ticks - one.seen,
+                "told": None if one.told is None else min(ticks - one.told, _LONG_AGO),
+                "told_as": str(one.told_as),
+            }
+            for one in self._entries.values()
+        ]
+
+    def take_over(self, document: Iterable[Mapping[str, Any]], ticks: float) -> None:
+        """Go on with what `handed` of an older process has returned: no wait begins anew."""
+        for one in document:
+            concern, told = Concern.from_json(one), one["told"]
+            self._entries[concern.key] = _TableRow(
+                concern,
+                float(one["since"]),
+                ticks - one["begun"],
+                ticks - one["seen"],
+                None if told is None else _NEVER if told >= _LONG_AGO else ticks - told,
+                AlertUrgency(one["told_as"]),
+                int(one["times"]),
+            )
 
 
 def _by_key(concerns: Iterable[Concern]) -> dict[tuple[AlertKind, str], Concern]:

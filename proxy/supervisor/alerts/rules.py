@@ -55,13 +55,13 @@ class Rules:
 
     def __init__(self) -> None:
         """The first look is that of a new process."""
-        self._growth = Growth()
+        self.growth: Final = Growth()
 
     def concerns(self, facts: AlertFacts, ticks: float) -> Iterator[Concern]:
         """Everything that is wrong."""
         for rule in _RULES:
             yield from rule(facts)
-        yield from _grown(self._growth.look(_counters(facts.scrape), ticks))
+        yield from _grown(self.growth.look(_counters(facts.scrape), ticks))
 
 
 def _concern(kind: AlertKind, subject: str, text: str, urgency: AlertUrgency | None = None) -> Concern:

@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from importlib.metadata import version
-from typing import Protocol
+from typing import Any, Protocol
 
 from config.problems import Problem
 from proxy.processes.upgrade_wire import PROTOCOL, VARIABLE, UpgradeWire, WireBroken
@@ -45,6 +45,8 @@ class Predecessor:
         self._wire = wire
         self.workers: tuple[int, ...] = ()
         """The workers that it leaves, by their process ids."""
+        self.memory: Mapping[str, Any] = {}
+        """What only its memory had (`ParentMemory.document`)."""
         self.has_left_state = False
         """Whether the state was given to this process. The older one leaves once this one has
         confirmed that it owns everything."""
@@ -115,6 +117,7 @@ class Predecessor:
                 case "keep":
                     found = said.body.get("workers", ())
                     self.workers = tuple(one for one in found if isinstance(one, int))
+                    self.memory = dict(said.body.get("memory", {}))
                     self.has_left_state = True
                     self._wire.say("kept")
                     return await self._is_left(loop)

@@ -18,6 +18,7 @@ from proxy.processes.upgrade_wire import WireBroken
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.stopping import Stopping
 from proxy.supervisor.upgrade.handover import Handed
+from proxy.supervisor.upgrade.memory import ParentMemory
 from proxy.supervisor.upgrade.predecessor import GivenBack, Predecessor
 from proxy.supervisor.upgrade.upgrading import Upgrading
 
@@ -48,6 +49,7 @@ class UpgradeTakeover:
         crew: Crew,
         stopping: Stopping,
         notifier: Notifier,
+        memory: ParentMemory,
         tell: Tell,
     ) -> None:
         """`handed` came from the predecessor."""
@@ -58,6 +60,7 @@ class UpgradeTakeover:
         self._crew = crew
         self._stopping = stopping
         self._notifier = notifier
+        self._memory = memory
         self._tell = tell
         self._is_reload_asked = False
 
@@ -90,6 +93,7 @@ class UpgradeTakeover:
         finally:
             proof.cancel()
             end.cancel()
+        await self._memory.take(self._predecessor.memory)
         self._stopping.listen(loop)
         self._owns_everything()
 

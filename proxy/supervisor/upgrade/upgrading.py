@@ -36,7 +36,7 @@ without ending the container, so it refuses.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -96,17 +96,19 @@ class Upgrading:
         rotating: Rotating,
         reloading: Reloading,
         tickets: Callable[[], TicketRecord],
+        memory: Callable[[], Awaitable[dict[str, Any]]],
         told_main: Callable[[int], None],
         tell: Tell,
     ) -> None:
-        """`tickets` tells the secrets of session tickets. `told_main` tells the service manager
-        the main process."""
+        """`tickets` tells the secrets of session tickets, `memory` is `ParentMemory.document`.
+        `told_main` tells the service manager the main process."""
         self._loop = loop
         self._tasks = tasks
         self._crew = crew
         self._rotating = rotating
         self._reloading = reloading
         self._tickets = tickets
+        self._memory = memory
         self._told_main = told_main
         self._tell = tell
         self._replaceable: Replaceable | None = None
@@ -345,7 +347,7 @@ class Upgrading:
         await self._hold_editing(ends_at)
         undone.callback(self._reloading.editing.release)
         workers = await self._crew.fleet.scrape(_SCRAPE_SECONDS)
-        successor.say("keep", {"workers": [one.pid for one in workers]})
+        successor.say("keep", {"workers": [one.pid for one in workers], "memory": await self._memory()})
         await successor.expect(["kept"], self._left_of(self.times.answer, ends_at), _ANSWERING)
         assert self._replaceable is not None  # as above
         self._phase = _LEAVING

@@ -76,6 +76,11 @@ class Fleet:
         return [one for one in self.workers if one in self._pulse.stuck]
 
     @property
+    def leaving(self) -> list[WorkerProcess]:
+        """The workers that drain."""
+        return list(self._leaving)
+
+    @property
     def slots_with_sockets(self) -> int:
         """How many slots there are or were. A slot keeps its sockets while it is empty."""
         return len(self._slots)

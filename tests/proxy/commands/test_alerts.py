@@ -15,12 +15,20 @@ def test_the_list_says_what_is_wrong_and_what_to_do(running: Running) -> None:
     assert first.split()[:3] == ["critical", "upstream_down", "2026-06-01T11:59:00Z"]
     assert "upstream chat has no server that takes requests" in first
     assert second.strip() == DOWN.as_json()["remedy"]
-    assert json.loads(running.run("alerts", "--json").output) == {"alerts": [DOWN.as_json()]}
+    assert json.loads(running.run("alerts", "--json").output) == {"alerts": [DOWN.as_json()], "waiting": []}
 
 
 def test_nothing_open_is_said(running: Running) -> None:
     running.control.alerts.alerts = []
     assert running.run("alerts").output == "No alert is open.\n"
+
+
+def test_what_is_wrong_and_what_is_over_is_said_too(running: Running) -> None:
+    running.control.alerts.waiting = [{**DOWN.as_json(), "told_in_seconds": 7.0}]
+    running.control.alerts.alerts = [{**DOWN.as_json(), "over": True}]
+    output = running.run("alerts").output
+    assert "2026-06-01T11:59:00Z, over now" in output
+    assert output.splitlines()[-1] == f"Wrong since 2026-06-01T11:59:00Z, an alert in 7 s: {DOWN.as_json()['text']}"
 
 
 def test_a_test_tells_what_each_receiver_did(running: Running) -> None:

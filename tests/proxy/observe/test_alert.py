@@ -1,5 +1,7 @@
 """The message about an alert: what programs read of it stays as it is."""
 
+import pytest
+
 from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert, utc
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 
@@ -24,6 +26,12 @@ def test_a_message_has_these_fields() -> None:
         "times": 2,
     }
     assert (notice.key, notice.urgency) == (CONCERN.key, AlertUrgency.CRITICAL)
+
+
+def test_a_concern_is_read_as_it_was_written() -> None:
+    assert Concern.from_json(CONCERN.as_json()) == CONCERN
+    with pytest.raises(ValueError, match="unheard of"):
+        Concern.from_json({**CONCERN.as_json(), "kind": "unheard of"})
 
 
 def test_a_long_text_is_cut() -> None:

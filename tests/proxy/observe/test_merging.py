@@ -45,6 +45,15 @@ def test_who_would_break_is_merged_by_its_own_rule() -> None:
     assert merged["breaking"]["2026-11-28"]["public"]["networks"]["entries"] == [["192.0.2.0/24", 2, 0]]
 
 
+def test_the_counts_of_the_process_before_are_kept_apart() -> None:
+    retained = Retained()
+    retained.inherit({"requests": [{"route": "a", "count": 2}]})
+    retained.keep({"requests": [{"route": "a", "count": 3}]})
+    assert retained.snapshot["requests"] == [{"route": "a", "count": 5}]
+    assert retained.own["requests"] == [{"route": "a", "count": 3}]
+    assert retained.total([{"requests": [{"route": "a", "count": 1}]}])["requests"] == [{"route": "a", "count": 6}]
+
+
 SERVER: dict[str, Any] = {
     "upstream": "chat",
     "server": "http://a:1",

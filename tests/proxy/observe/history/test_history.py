@@ -1,5 +1,6 @@
 """The history of a proxy, from scrapes at any times."""
 
+import json
 from dataclasses import replace
 
 from proxy.observe.history.history import History
@@ -81,3 +82,16 @@ def test_clock_that_was_set_back_begins_a_new_history() -> None:
     assert history.fine.since(0.0)["at"] == []
     history.note(at(-3_590.0))
     assert history.fine.since(0.0)["at"] == [NOW - 3_590.0]
+
+
+def test_the_next_process_of_an_upgrade_goes_on() -> None:
+    history, later = History(), History()
+    for number in range(14):
+        history.note(at(10.0 * number, times=1 + number))
+    later.note(at(100.0))
+    later.note(at(120.0))
+    later.take_over(json.loads(json.dumps(history.handed())))
+    assert later.handed() == history.handed()
+    later.note(at(150.0))
+    later.note(at(160.0, times=2))
+    assert later.fine.since(NOW + 140.0)["at"] == [NOW + 160.0]

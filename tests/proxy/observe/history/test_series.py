@@ -46,3 +46,11 @@ def test_it_can_be_cleared() -> None:
     assert kept.since(0.0)["at"] == []
     kept.add(5.0, {"b": 1.0})
     assert kept.since(0.0)["series"] == {"b": [1.0]}
+
+
+def test_another_table_goes_on_with_what_this_one_has_told() -> None:
+    kept, later = Series(10.0, 3), Series(10.0, 3)
+    for number in range(1, 6):
+        kept.add(10.0 * number, {"a": float(number)} if number < 5 else {"b": 0.5})
+    later.take_over(kept.since(0.0))
+    assert later.since(0.0) == kept.since(0.0)

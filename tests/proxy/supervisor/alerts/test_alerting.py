@@ -86,7 +86,7 @@ async def test_a_fault_is_logged_listed_and_sent(watched: Watched) -> None:
     await watched.alerting.look()
     await watched.alerting.look()
     assert watched.told() == [("alert_raised", "upstream_down")]
-    (listed,) = await watched.alerting.listed()
+    (listed,) = (await watched.alerting.listed())["alerts"]
     assert listed["remedy"] == watched.events[0]["remedy"]
     (message,) = await watched.got(1)
     assert (message["state"], message["kind"], message["version"]) == ("firing", "upstream_down", 1)

@@ -1,5 +1,7 @@
 """Events that are a concern, and the events that end them."""
 
+import json
+
 import pytest
 
 from config.problems import Problem
@@ -94,3 +96,16 @@ def test_three_workers_that_end_within_ten_minutes_are_a_concern() -> None:
     )
     assert found(incidents, RESTARTS_SECONDS - 1) == [("workers_restart", "workers")]
     assert found(incidents, RESTARTS_SECONDS) == []
+
+
+def test_the_next_process_of_an_upgrade_goes_on_with_them() -> None:
+    incidents, later = Incidents(), Incidents()
+    incidents.hear(REFUSED, 1)
+    incidents.hear(TicketsNotKept("x"), 1)
+    incidents.hear(WorkerEnded(0, 7, 1), 1)
+    later.hear(WorkerEnded(1, 8, 1), 5)
+    later.take_over(json.loads(json.dumps(incidents.handed(4))), 4)
+    later.hear(WorkerEnded(1, 9, 1), 6)
+    expected = [("reload_refused", "configuration"), ("secrets_not_rotated", "stored session tickets")]
+    assert found(later, 7) == [*expected, ("workers_restart", "workers")]
+    assert found(later, HOUR + 1) == expected[:1]

@@ -177,3 +177,47 @@ class TestRestart:
         later = Looks()
         later.table.take_up([{**kept, **wrong} if wrong else {}], Moment(NOON, 0.0))
         assert later.table.told == []
+
+
+class TestUpgrade:
+    """What one process hands over, and the next goes on with: no wait begins anew."""
+
+    def taken_over(self, looks: Looks, seconds: float) -> Looks:
+        document = json.loads(json.dumps(looks.table.handed(seconds)))
+        later = Looks()
+        later.table.take_over(document, seconds)
+        return later
+
+    def test_what_was_told_is_not_told_again_and_is_resolved_in_time(self, looks: Looks) -> None:
+        looks.at(0, concern())
+        later = self.taken_over(looks, 7.0)
+        assert later.table.told == looks.table.told
+        assert later.told(8) == later.told(29) == []
+        (resolved,) = later.at(30)
+        assert (resolved.state, resolved.lasted, resolved.alert.since) == (AlertState.RESOLVED, 30.0, NOON)
+
+    def test_what_has_not_lasted_long_enough_has_waited_already(self, looks: Looks) -> None:
+        one = concern(AlertKind.WORKER_AWAY, "1")
+        looks.at(0, one)
+        later = self.taken_over(looks, 7.0)
+        after = KINDS[AlertKind.WORKER_AWAY].after_seconds
+        (waiting,) = later.table.waiting(7.0)
+        assert (waiting["subject"], waiting["told_in_seconds"]) == ("1", after - 7.0)
+        assert later.told(after - 0.1, one) == []
+        assert later.told(after, one) == [("firing", "1", False)]
+        assert later.table.waiting(after) == []
+
+    def test_what_a_restart_brought_is_still_told_once_more(self, looks: Looks) -> None:
+        looks.at(0, concern())
+        restarted = Looks()
+        restarted.table.take_up(looks.table.kept(), Moment(NOON, 0.0))
+        assert self.taken_over(restarted, 1.0).told(2, concern()) == [("firing", "chat", False)]
+
+
+def test_an_alert_that_the_latest_look_has_not_found_is_over(looks: Looks) -> None:
+    looks.at(0, concern())
+    assert [one.as_json()["over"] for one in looks.table.told] == [False]
+    looks.at(10)
+    assert [one.as_json()["over"] for one in looks.table.told] == [True]
+    looks.at(20, concern())
+    assert [one.as_json()["over"] for one in looks.table.told] == [False]

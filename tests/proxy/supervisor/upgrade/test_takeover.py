@@ -56,6 +56,7 @@ class Case:
             self.crew,
             self.stopping,
             notifier,
+            run.supervisor.memory,
             self.events.append,
         )
 
