@@ -36,5 +36,5 @@ class AuditConfig(Table):
     @model_validator(mode="after")
     def _signs_something(self) -> Self:
         if self.checkpoint_key is not None and self.file is None:
-            raise Refused("audit.file, whose lines the key signs", found="no file", about=("checkpoint_key",))
+            raise Refused("audit.file, whose lines the key signs", found="no file", about=("checkpoint_key", "file"))
         return self

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from config.alerts import alert_problems
 from config.client_certificate_crosschecks import client_certificate_problems
 from config.client_checks import client_problems
+from config.durations import written
 from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
 from config.log import log_problems
@@ -44,6 +45,12 @@ _ORDERED_LIMITS = (
 )
 
 
+# Tables whose entries others name: without a whole one, each such name would be told as unknown.
+_NAMED = frozenset(
+    {("listener",), ("identity",), ("upstream",), ("issuer",), ("payload",), ("payload", "ring"), ("hsm",)}
+)
+
+
 def cross_check(config: Config, file: str, omissions: Omissions | None = None) -> list[Problem]:
     """Find contradictions between tables.
 
@@ -51,6 +58,8 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
     that may only follow from such a gap is not reported.
     """
     checks = _CrossChecks(config, file, omissions or Omissions())
+    if checks.omissions.locations & _NAMED:
+        return []
     return [
         *checks.needed_tables(),
         *checks.listeners(),
@@ -140,6 +149,13 @@ class _CrossChecks:
             if first is not None:
                 allowed = "an address and port of its own, such as 127.0.0.1:9464"
                 yield Problem(self.file, key, f'"{bind}", which {first} already uses', allowed)
+            elif bind.host.is_unspecified:
+                better = (
+                    "127.0.0.1, or the address of the network of your monitoring: figures tell who your clients are"
+                )
+                yield Problem(
+                    self.file, key, f'"{bind}", which is every address of this machine', better, Severity.WARNING
+                )
             others[key] = bind
 
     def identities(self) -> Iterator[Problem]:
@@ -193,7 +209,7 @@ class _CrossChecks:
                 yield self._warning(("issuer", name), "an issuer that no credential uses", better)
         for name, issuer in self.config.issuer.items():
             if isinstance(issuer, InternalIssuerConfig) and issuer.intermediate_lifetime < 4 * issuer.lifetime:
-                found = f"{issuer.intermediate_lifetime.days} days"
+                found = f'"{written(issuer.intermediate_lifetime)}"'
                 allowed = "at least four times issuer lifetime, because the intermediate has to outlive the certificates that it signs"
                 yield self._error(("issuer", name, "intermediate_lifetime"), found, allowed)
 

@@ -9,6 +9,7 @@ import copy
 import os
 import re
 import tomllib
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,9 @@ _LARGEST_FILE = 1_048_576  # bytes
 
 # Before Python 3.14 tomllib says the place of a fault in its message only.
 _PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)", re.DOTALL)
+
+# What some editors put before a text.
+_MARKS: Mapping[str, bytes] = {"UTF-8": BOM_UTF8, "UTF-16": BOM_UTF16_LE, "UTF-16 (big-endian)": BOM_UTF16_BE}
 
 Document = dict[str, Any]
 
@@ -141,6 +145,10 @@ def read_file(path: Path) -> bytes:
 
 
 def _parse(content: bytes, file: str) -> Document:
+    mark = next((name for name, bytes_ in _MARKS.items() if content.startswith(bytes_)), None)
+    if mark is not None:
+        allowed = 'TOML in UTF-8 without a mark: save it as "UTF-8", not as "UTF-8 with BOM" or "Unicode"'
+        raise _unreadable(file, f"the byte order mark (BOM) of {mark} before the first key", allowed, Position(1, 1))
     try:
         return tomllib.loads(content.decode())
     except UnicodeDecodeError as error:

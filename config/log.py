@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
+from config.addresses import Refused
 from config.omissions import Omissions
 from config.problems import Problem, Severity
 from config.values import Table, WrittenPath
+
+_MOST_SAMPLE: Final = 1_000_000
 
 
 class LogFormat(StrEnum):
@@ -29,6 +32,12 @@ class LogField(StrEnum):
     """Two numbers, `wire_bytes_in` and `wire_bytes_out`."""
 
 
+def _parse_sample(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= _MOST_SAMPLE:
+        raise Refused(f"a whole number from 2 to {_MOST_SAMPLE:_}: one success in so many is logged")
+    return value
+
+
 class LogConfig(Table):
     """`[log]`: `file` None is standard output; `query` also logs the query of each request.
 
@@ -41,7 +50,7 @@ class LogConfig(Table):
     query: bool = Field(default=False, strict=True)
     websocket_opens: bool = Field(default=False, strict=True)
     fields: tuple[LogField, ...] = ()
-    sample: dict[str, Annotated[int, Field(ge=2, le=1_000_000, strict=True)]] = Field(default_factory=dict)
+    sample: dict[str, Annotated[int, PlainValidator(_parse_sample)]] = Field(default_factory=dict)
 
 
 def log_problems(log: LogConfig, routes: Iterable[str], file: str, omissions: Omissions) -> Iterator[Problem]:

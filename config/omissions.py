@@ -5,7 +5,7 @@ without it), and the rest is read again. Checks on the rest must not take a gap 
 must name list entries by the index that they have in the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from config.problems import Location, toml_key
@@ -23,6 +23,13 @@ class Omissions:
     def touch(self, *location: str | int) -> bool:
         """Whether anything at, or under, a location of the file was left out."""
         return any(omitted[: len(location)] == location for omitted in self.locations)
+
+    def touch_any(self, table: Location, keys: Iterable[str]) -> bool:
+        """Whether anything at, or under, one of these keys was left out of a table; its location is
+        that in what was left.
+        """
+        place = self.in_file(table)
+        return any(self.touch(*place, key) for key in keys)
 
     def names(self, table: str) -> frozenset[str]:
         """The NAMEs of the `[table.NAME]`s that were left out as a whole."""

@@ -47,6 +47,8 @@ class _PageChecks:
 
     def demand(self, index: int, route: RouteConfig) -> Iterator[Problem]:
         assert route.admin_page is not None  # the caller has looked
+        if self.omissions.touch_any(("route", index), ("admin_page", "client_certificate")):
+            return
         if route.admin_page.tokens is None and route.client_certificate is None:
             allowed = 'a file of tokens, admin_page = { tokens = "page.tokens" }, or client_certificate = "require"'
             yield self._error(("route", index, "admin_page"), "a page that every client may read", allowed)

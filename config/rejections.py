@@ -36,6 +36,13 @@ _SHAPES = {
 }
 
 
+# As headers of a file name them.
+_LISTS_OF_TABLES = frozenset({"route", "credential"})
+_NAMED_TABLES = frozenset({"listener", "identity", "upstream", "issuer", "token", "ring"})
+
+# Keys that tell of which kind their table is, below the name or the index of it.
+_TELL_KINDS = {"credential": "issuer", "issuer": "type"}
+
 # Of a table that is one of two kinds, told by a key that only the other one has.
 _INSTEAD: Mapping[str | int, str] = {"certificate": ', or an "issuer" that signs one'}
 
@@ -61,8 +68,14 @@ class Rejection:
 
     @property
     def omitted(self) -> Location:
-        """What cannot stay: the value, or the whole table where one is missing."""
-        return self.location[:-1] if self.kind == _MISSING else self.location
+        """What cannot stay: the value, or its table where one is missing or tells its kind."""
+        return self.location[:-1] if self.kind == _MISSING or self.tells_kind else self.location
+
+    @property
+    def tells_kind(self) -> bool:
+        """Whether it says of which kind its table is."""
+        *_, table, _, key = ("", "", *self.location)
+        return _TELL_KINDS.get(str(table)) == key
 
     def follows_from(self, omissions: Omissions) -> bool:
         """Whether it may only be a gap, left by something that was refused already."""
@@ -79,13 +92,15 @@ def rejections(error: ValidationError, document: Mapping[str, object], omissions
         _rejection(entry["type"], _place(omissions.in_file(_untagged(entry["loc"])), document, entry["type"]), entry)
         for entry in error.errors(include_url=False)
     ]
+    unknown_kinds = {entry.location[:-1] for entry in found if entry.tells_kind}
+    found = [entry for entry in found if entry.tells_kind or entry.location[:-1] not in unknown_kinds]
     # pydantic calls a list too short as well when its entries are refused.
     refused = Omissions(frozenset(entry.location for entry in found if entry.kind != _TOO_SHORT))
     return [entry for entry in found if entry.kind != _TOO_SHORT or not entry.follows_from(refused)]
 
 
 def _rejection(kind: str, location: Location, entry: Mapping[str, Any]) -> Rejection:
-    found, allowed = shown(entry["input"]), _SHAPES.get(kind)
+    found, allowed = shown(entry["input"]), _brackets(location, entry["input"], kind) or _SHAPES.get(kind)
     about: tuple[Location, ...] = (location,)
     if kind == _MISSING:
         found, allowed = "nothing", f"this key is needed in [{toml_key(location[:-1])}]{_INSTEAD.get(location[-1], '')}"
@@ -97,6 +112,22 @@ def _rejection(kind: str, location: Location, entry: Mapping[str, Any]) -> Rejec
         found, allowed = refused.found or found, refused.allowed
         about = tuple((*location, key) for key in refused.about) or about
     return Rejection(location, kind, found, allowed or _number(location) or entry["msg"], about)
+
+
+def _brackets(location: Location, value: object, kind: str) -> str | None:
+    """How the header of a table is written that has too few or too many brackets, or no name."""
+    header = toml_key(tuple(part for part in location if not isinstance(part, int)))
+    if kind == "tuple_type" and isinstance(value, dict) and location[-1] in _LISTS_OF_TABLES:
+        return f"[[{header}]], with two brackets and without a name: each is an entry of a list"
+    if kind not in {"dict_type", "model_type"}:
+        return None
+    if location[-1] in _NAMED_TABLES:
+        return f"tables with a name of your choice, [{header}.NAME]"
+    if isinstance(value, list):
+        return f"a table, [{header}], with one bracket"
+    if location[-2:-1] and location[-2] in _NAMED_TABLES:
+        return f"a table with a name of your choice, [{toml_key((*location[:-1], 'NAME'))}]"
+    return None
 
 
 def _untagged(location: Location) -> Location:
@@ -121,6 +152,9 @@ def _place(location: Location, document: Mapping[str, object], kind: str) -> Loc
 
 def _unknown_key(location: Location) -> tuple[str, str]:
     names = sorted(_fields(location[:-1]))
+    if location[-1] in names:
+        *_, table, _, _ = ("", *location)
+        return "a key of another kind of this table", f'no such key, or another kind by "{_TELL_KINDS[str(table)]}"'
     known = f"one of {', '.join(names)}"
     closest = get_close_matches(str(location[-1]).lower().replace("-", "_"), names, n=1)
     if not closest:

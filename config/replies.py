@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from config.addresses import Refused
 from config.problems import shown
-from config.route_fields import check_field_name
+from config.route_fields import check_field_name, fault_of_value
 from config.values import FilePath, Table
 
 # RFC 9110: these have no content (15.3.5, 15.3.6, 15.4.5).
@@ -33,8 +33,8 @@ _BEGINS_AUTHORITY = re.compile(r"/(?:[/\\]|\{path\})")
 _AUTHORITY_END = re.compile(r"[/?#]|\{path\}|\{query\}")
 
 
-def _parse_status(value: int) -> int:
-    if not 200 <= value <= 599 or value in _NOT_OURS:
+def _parse_status(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599 or value in _NOT_OURS:
         raise Refused("a final status from 200 to 599, without 206 and 426, which need more than an answer")
     return value
 
@@ -45,8 +45,8 @@ def _parse_body(value: str) -> str:
     return value
 
 
-def _parse_redirect_status(value: int) -> int:
-    if value not in _REDIRECTS:
+def _parse_redirect_status(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in _REDIRECTS:
         raise Refused("301, 302, 303, 307 or 308 (308 keeps method and body, and browsers remember it)")
     return value
 
@@ -58,7 +58,8 @@ def _parse_fields(fields: Mapping[str, str]) -> Mapping[str, str]:
             raise Refused('no "ETag": the proxy makes it from the body', found=shown(name))
         if not _VALUE.fullmatch(value):
             raise Refused(
-                f"for {name} text in ASCII in one line, without white space at its ends", found="another value"
+                "text in ASCII in one line, without white space at its ends",
+                found=f"{shown(name)} with {fault_of_value(value)}",
             )
     if len({name.lower() for name in fields}) != len(fields):
         raise Refused("each field once")
@@ -85,7 +86,7 @@ class RespondConfig(Table):
     in a file.
     """
 
-    status: Annotated[int, AfterValidator(_parse_status)] = Field(default=200, strict=True)
+    status: Annotated[int, PlainValidator(_parse_status)] = 200
     headers: Annotated[dict[str, str], AfterValidator(_parse_fields)] = Field(default_factory=dict, max_length=32)
     body: Annotated[str, AfterValidator(_parse_body)] | None = None
     file: FilePath | None = None
@@ -106,4 +107,4 @@ class RedirectConfig(Table):
     """`route.redirect`: the URL that a client is sent to, with {path}, {query} and {host}."""
 
     to: Annotated[str, AfterValidator(_parse_target)]
-    status: Annotated[int, AfterValidator(_parse_redirect_status)] = Field(default=308, strict=True)
+    status: Annotated[int, PlainValidator(_parse_redirect_status)] = 308

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from config.addresses import Refused
 from config.durations import Duration, OptionalDuration, Seconds, time_field
@@ -106,6 +106,12 @@ class RotationConfig(Table):
     alert_webhook: OptionalWebhook = None
 
 
+def _parse_type(value: object) -> object:
+    if value != "internal":  # an issuer of type "acme" is another table
+        raise Refused('"internal" or "acme"')
+    return value
+
+
 class InternalIssuerConfig(Table):
     """`[issuer.NAME]` with `type = "internal"`: a certificate authority of our own, in the state
     directory.
@@ -117,7 +123,7 @@ class InternalIssuerConfig(Table):
     certificates, for those who look for revocations.
     """
 
-    type: Literal["internal"] = "internal"
+    type: Annotated[Literal["internal"], BeforeValidator(_parse_type)] = "internal"
     key: KeySpecText = KeySpec("ec-p384", FILE)
     root: KeySpecText = KeySpec("ec-p384", FILE)
     root_key: WrittenPath | None = None

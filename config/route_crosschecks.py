@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import collapse_addresses, ip_network
+from typing import Final
 
-from config.addresses import name_matches
+from config.addresses import IPNetwork, name_matches
 from config.listener import PqPolicy
 from config.omissions import Omissions
-from config.problems import Problem, shown
+from config.problems import Problem, Severity, shown
 from config.route_conditions import may_both_match, specificity
 from config.schema import Config, RouteConfig
 
+_EVERYBODY: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _ONCE = (
     "each pair of host and path once, or with conditions (methods, headers, query) of which one route has more,"
     " or that exclude each other"
@@ -23,6 +26,7 @@ def route_problems(config: Config, file: str, omissions: Omissions) -> Iterator[
         yield from checks.upstream(index, route)
         yield from checks.host(index, route)
         yield from checks.pq(index, route)
+        yield from checks.networks(index, route)
     yield from checks.duplicates()
 
 
@@ -41,8 +45,8 @@ class _RouteChecks:
             yield self._error(("route", index, "auth", "upstream"), shown(route.auth.upstream), allowed)
 
     def host(self, index: int, route: RouteConfig) -> Iterator[Problem]:
-        if self.omissions.touch("identity"):
-            return  # the name may be in the part that could not be read
+        if self.omissions.touch("identity") or not self.config.identity:
+            return  # the name may be in the part that could not be read, or is told to be missing
         names = [name for identity in self.config.identity.values() for name in identity.names]
         if route.host.startswith("*."):  # in a route, the wildcard stands for one label or more
             is_covered = any(name.endswith(route.host[1:]) for name in names)
@@ -61,10 +65,31 @@ class _RouteChecks:
             allowed = 'no pq here, or a listener whose pq is not "off": now this route refuses every request'
             yield self._error(("route", index, "pq"), f'"{route.pq}"', allowed)
 
+    def networks(self, index: int, route: RouteConfig) -> Iterator[Problem]:
+        """Clients that `allow` lets through and `deny` refuses: `deny` wins."""
+        if self.omissions.touch_any(("route", index), ("allow", "deny")):
+            return
+        refused = [(at, one) for at, one in enumerate(route.allow or _EVERYBODY) if _is_within(one, route.deny)]
+        if len(refused) == len(route.allow or _EVERYBODY):
+            found = "networks with every client" if not route.allow else "all networks of allow"
+            better = "other networks, or no such route: now each request gets 403"
+            yield self._warning(("route", index, "deny"), found, better)
+            return
+        for at, network in refused:
+            if route.allow:
+                better = "no such entry, or other networks in deny, which has this one and wins"
+                yield self._warning(("route", index, "allow", at), f'"{network}"', better)
+            else:
+                found = f'"{network}", every address of IPv{network.version}'
+                better = f"smaller networks: now each request by IPv{network.version} gets 403"
+                yield self._warning(("route", index, "deny"), found, better)
+
     def duplicates(self) -> Iterator[Problem]:
         """Two routes that take the same request: the order in the file decides nothing."""
         places: dict[tuple[str, str], list[tuple[str, RouteConfig]]] = {}
         for index, route in enumerate(self.config.route):
+            if self.omissions.touch_any(("route", index), ("host", "path", "methods", "headers", "query")):
+                continue  # what it takes is not known
             key = self.omissions.key("route", index)
             others = places.setdefault((route.host, route.path), [])
             rivals = (name for name, other in others if self._are_equal(route, other))
@@ -78,8 +103,18 @@ class _RouteChecks:
     def _are_equal(self, one: RouteConfig, other: RouteConfig) -> bool:
         return specificity(one) == specificity(other) and may_both_match(one, other)
 
+    def _warning(self, location: tuple[str | int, ...], found: str, better: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, better, Severity.WARNING)
+
     def _error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
         return Problem(self.file, self.omissions.key(*location), found, allowed)
+
+
+def _is_within(network: IPNetwork, others: Iterable[IPNetwork]) -> bool:
+    """Whether others together have each address of a network."""
+    of_its_kind = [one for one in others if one.version == network.version]
+    merged = collapse_addresses(of_its_kind)  # type: ignore[type-var]
+    return any(one.supernet_of(network) for one in merged)  # type: ignore[arg-type]
 
 
 def _and_conditions(route: RouteConfig) -> str:

@@ -87,6 +87,18 @@ def check_field_name(name: str) -> None:
             raise Refused(f"other fields: {reason}", found=f'"{name}"')
 
 
+def fault_of_value(value: str) -> str:
+    """What is wrong with the value of a field, without the value, which may be a secret."""
+    if not value:
+        return "an empty value"
+    if value != value.strip(" \t"):
+        return "white space at the beginning or the end"
+    wrong = next((one for one in value if not " " <= one <= "~"), None)
+    if wrong is None:
+        return f"a value of {len(value):_} characters"
+    return "a line break" if wrong in "\r\n" else f"the character U+{ord(wrong):04X}"
+
+
 def _parse_values(values: Mapping[str, str]) -> Mapping[str, str]:
     seen: set[str] = set()
     for name, value in values.items():
@@ -96,7 +108,8 @@ def _parse_values(values: Mapping[str, str]) -> Mapping[str, str]:
         seen.add(name.lower())
         if not _VALUE.fullmatch(value):
             raise Refused(
-                "values of 1 to 4,096 visible ASCII characters, with spaces inside", found=f'another "{name}"'
+                "values of 1 to 4,096 visible ASCII characters, with spaces inside",
+                found=f'"{name}" with {fault_of_value(value)}',
             )
         for _ in template_parts(value):
             pass  # it raises for what is no variable

@@ -104,11 +104,13 @@ def check_paths(route: Rewriting) -> None:
         if not _is_below(_start(route.rewrite.path), route.path):
             found = f'rewrite.path = "{route.rewrite.path}"'
             raise Refused(
-                f'a form that begins with the path of the route, "{route.path}"', found=found, about=("rewrite",)
+                f'a form that begins with the path of the route, "{route.path}"', found=found, about=("rewrite", "path")
             )
     if route.strip_prefix is not None and not _is_below(route.path, route.strip_prefix):
         found = f'strip_prefix = "{route.strip_prefix}"'
-        raise Refused(f'the path of the route, "{route.path}", or its beginning', found=found, about=("strip_prefix",))
+        raise Refused(
+            f'the path of the route, "{route.path}", or its beginning', found=found, about=("strip_prefix", "path")
+        )
 
 
 def _start(form: str) -> str:

@@ -29,5 +29,5 @@ class SealingConfig(Table):
     @model_validator(mode="after")
     def _seals_something(self) -> Self:
         if self.directory is not None and self.key is None:
-            raise Refused("a key beside it, which seals what is there", found="no key", about=("directory",))
+            raise Refused("a key beside it, which seals what is there", found="no key", about=("directory", "key"))
         return self

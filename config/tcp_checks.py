@@ -45,6 +45,8 @@ class _TcpChecks:
     omissions: Omissions
 
     def http_listener(self, name: str, listener: ListenerConfig) -> Iterator[Problem]:
+        if self.omissions.touch("listener", name, "protocol"):
+            return
         for key in _TCP_LISTENER_KEYS:
             if key in listener.model_fields_set:
                 found = f"{key} on a listener for HTTP"

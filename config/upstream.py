@@ -94,6 +94,8 @@ def _parse_cookie_name(value: str) -> str:
 
 
 def _as_table(value: object) -> object:
+    if not isinstance(value, str | dict | ServerAddress | ServerConfig):
+        raise Refused('an address such as "http://127.0.0.1:8000", or a table with an address and a weight')
     return {"address": value} if isinstance(value, str | ServerAddress) else value
 
 

@@ -56,6 +56,18 @@ def all_keys() -> dict[str, Any]:
     return tomllib.loads(re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text()))
 
 
+def valid_keys() -> dict[str, Any]:
+    """All keys without those that others have replaced, or that exclude others."""
+    keys = all_keys()
+    del keys["upstream"]["rooms"]["hash_on"]  # for another balance
+    del keys["hsm"]["token"]["plexi"]["pin_credential"]  # for another place
+    keys["listener"]["public"] |= {"trusted_peers": ["10.0.0.5"]}  # who sends PROXY headers
+    for name in ("alert_command", "alert_webhook"):
+        del keys["rotation"][name]
+    del keys["acme"]
+    return keys
+
+
 def tables(document: Mapping[str, Any], model: type[Table]) -> list[Mapping[str, Any]]:
     """The tables of one kind in a document, which need not have any."""
 

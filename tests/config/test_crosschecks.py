@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from config.crosschecks import cross_check
+from config.omissions import Omissions
 from config.schema import Config
 from tests.cross_checks import GOOD, check
 
@@ -209,3 +210,14 @@ def test_metrics_have_each_address_once() -> None:
     assert problem.startswith(
         'f: admin.metrics_bind[2]: found "0.0.0.0:9464", which admin.metrics_bind[0] already uses'
     )
+
+
+@pytest.mark.parametrize(("address", "times"), [("0.0.0.0", 1), ("[::]", 1), ("10.0.0.5", 0)])  # noqa: S104 - nothing listens
+def test_figures_on_every_address_are_only_said(address: str, times: int) -> None:
+    found = check(f'{GOOD}\n[admin]\nmetrics_bind = "{address}:9464"\n')
+    assert [one.startswith("f: admin.metrics_bind[0]: warning: found") for one in found] == [True] * times
+
+
+@pytest.mark.parametrize("table", [("upstream",), ("issuer",), ("payload", "ring")])
+def test_without_a_table_of_names_no_name_is_called_unknown(table: tuple[str, ...]) -> None:
+    assert cross_check(Config(), "f", Omissions(frozenset({table}))) == []

@@ -1,14 +1,21 @@
 """Reading a configuration file."""
 
+import copy
+import re
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.loader import accepted, load, parsed, read_file, survey
-from config.problems import ConfigError
+from config.crosschecks import cross_check
+from config.loader import _understand, accepted, load, parsed, read_file, survey
+from config.problems import ConfigError, Location, toml_key
+from tests.example_document import valid_keys
 
 GOOD = """
 [listener.public]
@@ -133,6 +140,8 @@ def test_an_unknown_key_in_an_unknown_table_is_reported_once(path: Path) -> None
         (b"[log]\nfile = '\xc3\xa9\xff'\n", "found a byte that is not UTF-8;", (2, 10)),
         ("a = " + "9" * 5_000, "found TOML that is too long or too deep to read", (None, None)),
         ("a = " + "[" * 5_000, "found TOML that is too long or too deep to read", (None, None)),
+        (b"\xef\xbb\xbfwatch = true", "found the byte order mark (BOM) of UTF-8 before the first key;", (1, 1)),
+        ("watch = true".encode("utf-16"), "found the byte order mark (BOM) of UTF-16 before", (1, 1)),
         ("#" * 1_048_577, "found more than 1_048_576 bytes", (None, None)),
     ],
 )
@@ -263,3 +272,40 @@ def test_credentials_of_systemd_are_where_it_says(tmp_path: Path, monkeypatch: p
     loaded = load(tmp_path / "a.toml")
     assert loaded.file.credentials == Path("/run/credentials/plexigate.service")
     assert parsed((tmp_path / "a.toml").read_bytes(), loaded.file.path, {}).file.credentials == loaded.file.credentials
+
+
+# What no key takes: every type that TOML has, and texts and numbers that are out of all bounds.
+NEVER: list[object] = [True, -1.5, 10**30, "a\r\nb\x00", [[]], date(2026, 1, 1), [], {}]
+# Words with which pydantic begins its own sentences.
+NOT_OURS = re.compile("Input|Value|String|List|Dictionary|Tuple|Unable|Field|Extra")
+
+
+def places(value: object, way: Location = ()) -> Iterator[Location]:
+    """Where each value of a document stands."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, entry in entries:
+        yield (*way, name)
+        yield from places(entry, (*way, name))
+
+
+def with_value(document: dict[str, Any], place: Location, value: object) -> dict[str, Any]:
+    changed: Any = copy.deepcopy(document)
+    table = changed
+    for step in place[:-1]:
+        table = table[step]
+    table[place[-1]] = value
+    return dict(changed)
+
+
+def test_a_value_that_is_refused_is_told_in_our_words_and_no_gap_for_a_fault() -> None:
+    document = valid_keys()
+    for number, place in enumerate(places(document)):
+        for value in (NEVER[number % len(NEVER)], NEVER[(number + 3) % len(NEVER)]):
+            config, omissions, refused = _understand(with_value(document, place, value), "f")
+            key, about = toml_key(place), f"{toml_key(place)} = {value!r}"
+            assert not [one for one in refused if NOT_OURS.match(one.allowed)], about
+            faults = [one for one in [*refused, *cross_check(config, "f", omissions)] if one.is_error]
+            if omissions:  # else it was taken, and means something else for others
+                assert [
+                    one for one in faults if not f"{key}.".startswith(one.key) and not one.key.startswith(key)
+                ] == [], about

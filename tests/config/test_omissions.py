@@ -30,6 +30,13 @@ def test_keys_tables_and_entries_are_left_out() -> None:
     }
 
 
+def test_keys_of_a_table_are_touched_wherever_it_stands() -> None:
+    omissions = Omissions(frozenset({("route", 0), ("route", 1, "path")}))
+    assert omissions.touch_any(("route", 0), ("host", "path"))
+    assert not omissions.touch_any(("route", 0), ("host",))
+    assert not omissions.touch_any(("route", 1), ("host", "path"))
+
+
 def test_a_whole_list_can_be_left_out() -> None:
     assert Omissions(frozenset({("route",)})).without(DOCUMENT) == {"upstream": DOCUMENT["upstream"]}
 

@@ -23,8 +23,26 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("listener = 5", "f: listener: found 5; allowed: a table"),
-        ("[listener]\na = 5", "f: listener.a: found 5; allowed: a table"),
+        ("limits = 5", "f: limits: found 5; allowed: a table"),
+        ("listener = 5", "f: listener: found 5; allowed: tables with a name of your choice, [listener.NAME]"),
+        ("[[listener]]", "f: listener: found a list of 1; allowed: tables with a name of your choice, [listener.NAME]"),
+        ("[[limits]]", "f: limits: found a list of 1; allowed: a table, [limits], with one bracket"),
+        ("[listener]\na = 5", "f: listener.a: found 5; allowed: a table with a name of your choice, [listener.NAME]"),
+        ("[[listener.a]]", "f: listener.a: found a list of 1; allowed: a table, [listener.a], with one bracket"),
+        (
+            "[route]\nhost = 'a'",
+            "f: route: found a table with host; allowed: [[route]], with two brackets and without a name: "
+            "each is an entry of a list",
+        ),
+        (
+            "[issuer.a]\ndirectory = 'x'",
+            "f: issuer.a.directory: found a key of another kind of this table; "
+            'allowed: no such key, or another kind by "type"',
+        ),
+        (
+            "[issuer.a]\ntype = 5\ndirectory = 'x'",
+            'f: issuer.a.type: found 5; allowed: "internal" or "acme"',
+        ),
         ("[listener.a]", "f: listener.a.bind: found nothing; allowed: this key is needed in [listener.a]"),
         (
             '[listener.a]\nbind = "127.0.0.1:1"\npq = "on"',
@@ -80,6 +98,11 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
             '"tcp://127.0.0.1:6667" or "tls://irc.internal:6697"',
         ),
         (
+            '[upstream.a]\nservers = ["http://a", 42]',
+            'f: upstream.a.servers[1]: found 42; allowed: an address such as "http://127.0.0.1:8000", '
+            "or a table with an address and a weight",
+        ),
+        (
             '[upstream.a]\nservers = [{ address = "http://a", weight = 0 }]',
             "f: upstream.a.servers[0].weight: found 0; allowed: a whole number from 1 to 1_000 (default 1)",
         ),
@@ -91,6 +114,10 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
             '[upstream.a]\nservers = ["http://a"]\n[upstream.a.ejection]\nerror = 5',
             'f: upstream.a.ejection.error: found an unknown key (did you mean "errors"?); allowed: one of '
             "base_time, connect_failures, errors, errors_within, max_time, most_percent",
+        ),
+        (
+            '[log]\nsample = { "a/" = 1 }',
+            'f: log.sample."a/": found 1; allowed: a whole number from 2 to 1_000_000: one success in so many is logged',
         ),
         ("route = 5", "f: route: found 5; allowed: a list in brackets"),
         ("[log]\nquery = 1", "f: log.query: found 1; allowed: true or false"),
@@ -137,6 +164,8 @@ def test_what_cannot_stay_is_the_value_or_the_table_that_lacks_one() -> None:
     by_key = {entry.location: entry for entry in rejected('[listener.a]\npq = "on"\n[log]\nx = 1')}
     assert by_key["listener", "a", "pq"].omitted == ("listener", "a", "pq")
     assert by_key["listener", "a", "bind"].omitted == ("listener", "a")
+    (kind,) = rejected('[issuer.a]\ntype = "other"')
+    assert kind.omitted == ("issuer", "a")
     assert by_key["log", "x"].is_unknown_key
     assert not by_key["listener", "a", "pq"].is_unknown_key
 

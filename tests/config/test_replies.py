@@ -59,7 +59,7 @@ def test_name_of_a_field_is_a_token(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["a\r\nB: c", "a\n", "\x00", " a", "a ", "ä", "\x7f"])
 def test_value_of_a_field_is_one_line_of_ascii(value: str) -> None:
-    assert "for X-A text in ASCII in one line" in refused(RespondConfig, headers={"X-A": value})
+    assert "text in ASCII in one line" in refused(RespondConfig, headers={"X-A": value})
     for good in ("", "a", "a\tb c", "*"):
         assert RespondConfig.model_validate({"headers": {"X-A": good}}).headers == {"X-A": good}
 

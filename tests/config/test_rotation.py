@@ -113,4 +113,4 @@ def test_an_identity_has_one_credential_of_each_kind() -> None:
 def test_an_intermediate_outlives_what_it_signs() -> None:
     short = GOOD.replace('type = "internal"', 'type = "internal"\nlifetime = "90d"\nintermediate_lifetime = "200d"')
     (problem,) = check(short)
-    assert problem.startswith("f: issuer.internal.intermediate_lifetime: found 200 days; allowed: at least four times")
+    assert problem.startswith('f: issuer.internal.intermediate_lifetime: found "200d"; allowed: at least four times')

@@ -119,3 +119,21 @@ def test_a_name_is_listed_once_in_what_is_allowed() -> None:
     text += 'certificate = "a"\nkey = "b"\n'
     (host,) = [problem for problem in check(text) if problem.startswith("f: route[0].host")]
     assert host.count('"chat.example.org"') == 1
+
+
+@pytest.mark.parametrize(
+    ("networks", "told"),
+    [
+        ('deny = ["0.0.0.0/0", "::/0"]', ("deny", "networks with every client")),
+        ('deny = ["0.0.0.0/1", "128.0.0.0/1"]', ("deny", '"0.0.0.0/0", every address of IPv4')),
+        ('allow = ["10.1.0.0/16", "::1"]\ndeny = ["10.0.0.0/8", "::1"]', ("deny", "all networks of allow")),
+        ('allow = ["10.1.0.0/16", "::1"]\ndeny = ["10.0.0.0/8"]', ("allow[0]", '"10.1.0.0/16"')),
+        ('allow = ["10.0.0.0/8"]\ndeny = ["10.1.0.0/16"]', None),
+        ('deny = ["10.0.0.0/8"]', None),
+    ],
+)
+def test_networks_that_let_nobody_through_are_only_said(networks: str, told: tuple[str, str] | None) -> None:
+    found = check(GOOD.replace('upstream = "chat"', f'upstream = "chat"\n{networks}', 1))
+    assert [one.partition("; better")[0] for one in found] == (
+        [f"f: route[0].{told[0]}: warning: found {told[1]}"] if told else []
+    )

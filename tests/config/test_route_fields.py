@@ -80,6 +80,23 @@ def test_value_that_could_end_its_line_or_is_no_template_is_refused(value: str) 
 
 
 @pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("", "an empty value"),
+        ("secret ", "white space at the beginning or the end"),
+        ("a\r\nsecret: b", "a line break"),
+        ("secret\u00e4", "the character U+00E4"),
+        ("x" * 4_097, "a value of 4_097 characters"),
+    ],
+)
+def test_fault_of_a_value_is_told_without_the_value(value: str, fault: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        edited(set={"X-A": value})
+    (error,) = caught.value.errors()
+    assert error["ctx"]["error"].found == f'"X-A" with {fault}'
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {},

@@ -1,5 +1,5 @@
-// Sections that fold. A phone begins with the first ones open, because the whole page has the height
-// of ten screens there.
+// Sections that fold. A phone begins with the first ones open, because the whole page has the
+// height of ten screens there.
 
 const NARROW = "(max-width: 40rem)";
 const OPEN_ON_A_PHONE = ["alerts", "traffic"];
