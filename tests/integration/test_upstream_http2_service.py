@@ -183,7 +183,7 @@ def test_websockets_of_both_kinds_of_clients_share_a_connection_with_requests(
         client.h2.send_data(stream, masked(CLOSE, (1000).to_bytes(2)), end_stream=True)
         client.flush()
         assert client.answer(stream).is_complete
-        assert answer.body.endswith(b"\x88\x02" + (1000).to_bytes(2)), "the close frame of the server"
+        assert client.answers[stream].body.endswith(b"\x88\x02" + (1000).to_bytes(2)), "the close frame of the server"
     record = proxy.record("/chat/new")
     assert (record["status"], record["protocol"], record.get("error")) == (101, "h2", None)
     until_found(lambda: server.sockets == 0 or None)
