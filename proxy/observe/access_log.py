@@ -295,6 +295,15 @@ class PrettyLines:
         line = Text.assemble((self._clock.shown(time)[11:], "dim"), "  ", ("TLS", "bold red"), f"  {sentence}")
         return self._rendered(line)
 
+    def sentences(self, time: float, lines: Sequence[str]) -> bytes:
+        """Write an event that is no end of a connection. Further lines stand under the first."""
+        shown = self._clock.shown(time)[11:]
+        first, *others = lines
+        whole = Text.assemble((shown, "dim"), f"  {first}")
+        for one in others:
+            whole.append(f"\n{'':{len(shown)}}  {one}")
+        return self._rendered(whole)
+
     def _rendered(self, line: Text) -> bytes:
         with self._console.capture() as capture:
             self._console.print(line, soft_wrap=True, highlight=False)

@@ -13,7 +13,7 @@ from proxy.observe.combined_lines import CombinedLines
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.event import Event
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
-from proxy.observe.log_writer import LogWriter
+from proxy.observe.log_writer import COLLECT_SECONDS, LogWriter
 
 
 class Log:
@@ -26,7 +26,8 @@ class Log:
         self._use(form)
 
     def _use(self, form: LogFormat) -> None:
-        self._form = form
+        # A person reads the lines of all processes in one order. Programs sort by `time`.
+        self._writer.collect_seconds = 0.0 if form is LogFormat.PRETTY else COLLECT_SECONDS
         match form:
             case LogFormat.JSON:
                 self._lines: JsonLines | PrettyLines | CombinedLines = JsonLines()
@@ -64,8 +65,8 @@ class Log:
         if isinstance(event, HandshakeFailed | ConnectionCut | TcpClosed | PassthroughClosed):
             self._writer.write(self._lines.event(now, event))
             return
-        if self._form is LogFormat.PRETTY:
-            self._writer.write("".join(f"{line}\n" for line in event.lines()).encode())
+        if isinstance(self._lines, PrettyLines):
+            self._writer.write(self._lines.sentences(now, event.lines()))
             return
         time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._writer.write(json.dumps({"time": time, **event.as_json()}).encode() + b"\n")

@@ -25,7 +25,7 @@ from proxy.observe.events.process import LogLinesLost
 
 # Lines of a tenth of a second go out together: at 20,000 requests a second one write in place of
 # 2,000.
-_COLLECT_SECONDS: Final = 0.1
+COLLECT_SECONDS: Final = 0.1
 _PIECE_BYTES: Final = 65_536
 _ROOM_MILLISECONDS: Final = 100
 
@@ -33,12 +33,14 @@ _ROOM_MILLISECONDS: Final = 100
 class LogWriter:
     """A queue, a thread, a file descriptor."""
 
-    def __init__(self, descriptor: int, queue_lines: int, *, collect_seconds: float = _COLLECT_SECONDS) -> None:
+    def __init__(self, descriptor: int, queue_lines: int, *, collect_seconds: float = COLLECT_SECONDS) -> None:
         """Write to a descriptor. The writer closes it at its end."""
         self._descriptor = descriptor
         self._piece_bytes = _piece_bytes(self._descriptor)
         self._queue_lines = queue_lines
-        self._collect_seconds = collect_seconds
+        self.collect_seconds = collect_seconds
+        """How long lines are collected for one write. The lines of several processes in one file
+        are out of order by that, and by the time of a write."""
         self._queue: deque[bytes] = deque()
         self._has_lines = threading.Event()
         self._is_urgent = threading.Event()
@@ -95,7 +97,7 @@ class LogWriter:
         is_last = False
         while not is_last:
             self._has_lines.wait()
-            self._is_urgent.wait(self._collect_seconds)
+            self._is_urgent.wait(self.collect_seconds)
             # Clear both before reading the queue: a later line sets them again.
             self._has_lines.clear()
             self._is_urgent.clear()

@@ -172,7 +172,7 @@ def serving(configuration: Path, authority: Authority, *, is_pretty: bool = Fals
 
 
 def _pretty_listeners(line: str) -> dict[str, list[str]] | None:
-    found = re.match(r"listener (\S+): (\S+)", line)
+    found = re.search(r"  listener (\S+): (\S+)", line)
     return found and {found[1]: [found[2]]}
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -190,9 +191,11 @@ def test_people_are_told_what_is_offered_and_what_happened(
     with gateway(tmp_path, trust, echo_server, PUBLIC):
         configuration = str(next(tmp_path.glob("*.toml")))
     command = [PLEXIGATE, "run", "--log-format", "pretty", configuration]
-    with program(command, lambda line: line.startswith("  modern") or None) as running:
+    with program(command, lambda line: "    modern" in line or None) as running:
         pass
-    lines = [line for line in running.output if ": user: " not in line]
+    times = {line[:15] for line in running.output}
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}Z  | {15}", one) for one in times), times
+    lines = [line[15:] for line in running.output if ": user: " not in line]
     assert lines[0].startswith(f"ready: hot path {hot_path()}; OpenSSL 3.")
     assert lines[1].startswith("listener standard: 127.0.0.1:")
     assert "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024 / X25519" in lines[2]

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+from rich.console import Console
+
 from config.schema import LogFormat
-from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
+from proxy.observe.access_log import ClientRecord, PrettyLines, RequestRecord, TargetRecord
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
+from tests.waiting import until_found
 
 REQUEST = RequestRecord(
     connection=ClientRecord(
@@ -40,7 +43,7 @@ CUT = ConnectionCut(
     detail="too many TLS records without data",
 )
 EVENT = AcmeProgress("le: \N{SNOWMAN}")
-LINES = ["le: \N{SNOWMAN}"]
+LINES = ["14:13:21.000Z  le: \N{SNOWMAN}"]
 
 
 def written(tmp_path: Path, form: LogFormat, *, has_colours: bool = False) -> list[str]:
@@ -71,6 +74,25 @@ def test_pretty_is_for_people(tmp_path: Path) -> None:
     assert "tls_record_flood: too many" in cut
     assert event == LINES
     assert "\x1b" not in request + handshake
+
+
+def test_lines_of_several_processes_stand_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    logs = [Log(LogWriter(open_log(path), 100), LogFormat.PRETTY, has_colours=False) for _ in range(2)]
+    for number in range(6):
+        logs[number % 2].event(1_790_000_000.0 + number, EVENT)
+        until_found(lambda count=number + 1: len(path.read_text().splitlines()) == count)  # type: ignore[misc]
+    assert all(log.close(10) for log in logs)
+    assert [line.split()[0] for line in path.read_text().splitlines()] == [
+        f"14:13:{20 + number}.000Z" for number in range(6)
+    ]
+    assert logs[0]._writer.collect_seconds == 0.0
+
+
+def test_further_lines_of_an_event_stand_under_the_first() -> None:
+    lines = PrettyLines(Console(force_terminal=False, width=40)).sentences(1_790_000_001.0, ["one", "  two", "x" * 50])
+    blank = " " * len("14:13:21.000Z")
+    assert lines.decode() == f"14:13:21.000Z  one\n{blank}    two\n{blank}  {'x' * 50}\n"
 
 
 def test_colours_are_for_terminals(tmp_path: Path) -> None:
