@@ -70,7 +70,7 @@ def test_form_of_the_command_wins_for_good(logging: Logging) -> None:
     place = target.prepare((given := logging.loaded("first", "json")).file, given.config.log)
     assert not target.use(place)
     logging.write("pretty")
-    assert logging.end() == {"first": ["pretty"]}
+    assert logging.end() == {"first": ["00:00:00.000Z  pretty"]}
 
 
 def test_same_place_and_form_is_no_change(logging: Logging) -> None:
@@ -90,7 +90,7 @@ def test_other_place_is_open_at_once_and_used_when_told(logging: Logging) -> Non
     logging.write("after")
     assert target.settings.format is LogFormat.PRETTY
     found = logging.end()
-    assert found["second"][-1] == "after"
+    assert found["second"][-1] == "00:00:00.000Z  after"
     assert len(found["first"]) + len(found["second"]) == 2  # what was queued goes along
 
 
@@ -98,7 +98,7 @@ def test_other_form_at_the_same_place(logging: Logging) -> None:
     target = logging.begin()
     assert target.use(target.prepare((given := logging.loaded("first", "pretty")).file, given.config.log))
     logging.write("pretty")
-    assert logging.end() == {"first": ["pretty"]}
+    assert logging.end() == {"first": ["00:00:00.000Z  pretty"]}
 
 
 def test_place_that_is_not_used_is_closed(logging: Logging) -> None:
