@@ -61,7 +61,7 @@ class CompiledHotPath(BuildHookInterface[Any]):
         if self.target_name != "wheel" or _is_refused():
             return []
         project = _settings()["project"]
-        compilers = [one for one in project["optional-dependencies"]["dev"] if one.startswith("mypy[mypyc]")]
+        compilers = [one for one in project["optional-dependencies"]["build"] if one.startswith("mypy[mypyc]")]
         return [*([] if _what_is_missing() else compilers), *project["dependencies"]]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -265,8 +265,9 @@ def _everything() -> Iterator[Path]:
         yield from sorted(
             path for path in (_ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts
         )
-    # with constraints.txt, as the types of other packages decide what is compiled
-    yield from (_ROOT / "pyproject.toml", _ROOT / "constraints.txt", _ROOT / "hatch_build.py")
+    # with the constraints, as the types of other packages decide what is compiled
+    yield from (_ROOT / "pyproject.toml", _ROOT / "constraints.txt", _ROOT / "constraints-build.txt")
+    yield _ROOT / "hatch_build.py"
 
 
 def _digest(paths: Iterable[Path], root: Path = _ROOT) -> str:

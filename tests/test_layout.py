@@ -75,6 +75,8 @@ def test_the_top_level_is_what_it_is_said_to_be() -> None:
         "hatch_build.py",
         "mkdocs.yml",
         "constraints.txt",
+        "constraints-build.txt",
+        "constraints-dev.txt",
         "dev",
         ".ci",
         ".gitignore",

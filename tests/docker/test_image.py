@@ -193,3 +193,47 @@ def test_composition_waits_longer_than_the_proxy_drains() -> None:
     grace = re.fullmatch(r"(\d+)s", services()["proxy"]["stop_grace_period"])
     assert grace is not None
     assert int(grace[1]) > CONFIG.limits.drain_seconds
+
+
+def pinned(name: str) -> dict[str, int]:
+    """The packages of a file of constraints, each with the number of its hashes."""
+    found: dict[str, int] = {}
+    for line in (ROOT / name).read_text().replace("\\\n", " ").splitlines():
+        if line.startswith("#"):
+            continue
+        named = re.match(r"([a-z0-9-]+)==\S+ ", line)
+        assert named is not None, line
+        assert named[1] not in found
+        found[named[1]] = len(re.findall(r" --hash=sha256:[0-9a-f]{64}(?= |$)", line))
+    return found
+
+
+def test_every_package_is_pinned_by_hashes_and_once() -> None:
+    program, build, dev = (pinned(f"constraints{part}.txt") for part in ("", "-build", "-dev"))
+    assert min([*program.values(), *build.values(), *dev.values()]) >= 1
+    assert len(program | build | dev) == len(program) + len(build) + len(dev)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {"": project["dependencies"], **project["optional-dependencies"]}
+    names = {
+        part: {re.sub("[._]", "-", re.match(r"[\w.-]+", one)[0]).lower() for one in ones}  # type: ignore[index]
+        for part, ones in needed.items()
+    }
+    assert names[""] <= set(program)
+    assert names["build"] <= set(program | build)
+    assert names["dev"] - {"plexigate"} <= set(program | build | dev)
+
+
+@pytest.mark.parametrize("path", ["docker/Dockerfile", "debian/rules", "dev"])
+def test_no_package_is_installed_without_its_hash(path: str) -> None:
+    text = (ROOT / path).read_text().replace("\\\n", " ")
+    lists = [one for one in re.split("&&|\n", text) if re.search(r"install\b.* -r |_TREE\).* -r ", one)]
+    assert lists
+    assert [one for one in lists if "--require-hashes" not in one] == []
+    # pip takes no hashes from there
+    assert "-c constraints" not in text
+    assert "PIP_CONSTRAINT" not in text
+
+
+def test_base_is_named_by_its_digest() -> None:
+    assert re.search(r"^ARG BASE=debian:13-slim@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) <= {"${BASE}", "debian", "built", "scratch"}

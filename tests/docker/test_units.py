@@ -108,7 +108,8 @@ def test_commands_to_install_put_everything_where_the_unit_looks() -> None:
     for command in (
         f"useradd --system .* {SERVICE['User']}",
         f"/usr/bin/python3 -m venv {place}",
-        f"{place}/bin/pip install -c constraints.txt .",
+        f"{place}/bin/pip install --require-hashes -r constraints.txt",
+        f"{place}/bin/pip install --no-deps .",
         f"ln -sfn venv-{found[1]} {Path(program).parents[1]}",
         f"setpriv --reuid={SERVICE['User']} (?s:.*?) plexigate check {configuration}",
         "cp docker/plexigate.service /etc/systemd/system/",

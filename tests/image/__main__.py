@@ -1,6 +1,6 @@
 """`./dev image`: build the image without a registry, run it as docs/deploy.md says, and ask it by curl.
 
-It takes Docker if its daemon answers, else podman. The base is made by debootstrap, unless --pull asks the engine for debian:13-slim. The
+It takes Docker if its daemon answers, else podman. The base is made by debootstrap, unless --pull asks the engine for that of docker/Dockerfile. The
 bill of materials of the image is written to .dev/image/sbom.cdx.json. The image stays in the store of the engine, under the name
 plexigate.
 """
@@ -23,7 +23,7 @@ from tests.machine_settings import MachineSettings, machine_settings
 ROOT = Path(__file__).parents[2]
 DEV = ROOT / ".dev"
 PLACE = DEV / "image"
-PULLED = "docker.io/library/debian:13-slim"
+PULLED = "docker.io/library/" + (ROOT / "docker/Dockerfile").read_text().partition("\nARG BASE=")[2].partition("\n")[0]
 
 
 def main() -> int:
