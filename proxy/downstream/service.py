@@ -6,6 +6,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from itertools import islice
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -39,6 +40,9 @@ from proxy.upstream.upstream import Upstream
 
 _BYTES_IN_HEX: Final = tuple(b"%02x" % number for number in range(256))
 _ERRORS: Final = 400
+# They are counted four times a second while a limit on connections is near: for a millisecond or
+# two.
+_MOST_COUNTED: Final = 2_000
 # Looking at one connection takes a few microseconds. If the authorities of clients have changed, a
 # certificate is verified again: that takes 0.2 ms with ECDSA and 1 ms with ML-DSA.
 _REVIEW_SECONDS: Final = 0.001
@@ -312,7 +316,7 @@ class HttpService:
         for upstream in self.runtime.upstreams.values():
             for server in upstream.servers:
                 server.close_idle()
-        return self._end(self._idle(), most)
+        return self._end(self._idle(self._connections.values(), self._tunnels.values()), most)
 
     def bound_tunnels(self, most: int) -> None:
         """There are descriptors for so many tunnels."""
@@ -324,22 +328,26 @@ class HttpService:
         Also silent tunnels. Those in use end for other clients alone: else a client at its limit
         would end one for the other without end. Returns those that it ended.
         """
-        return self._end(self._idle_on(listener, client, are_in_use=client is None), most)
+        idle = self._idle(self._connections.values(), self._tunnels.values())
+        return self._end(self._idle_on(idle, listener, client, are_in_use=client is None), most)
 
     def count_idle(self, listener: str) -> int:
-        """How many `shed_idle` could end, at least."""
-        return sum(1 for _ in self._idle_on(listener, None, are_in_use=False))
+        """How many `shed_idle` could end, at least; of tunnels only the oldest are looked at."""
+        idle = self._idle(self._connections.values(), islice(self._tunnels.values(), _MOST_COUNTED))
+        return sum(1 for _ in self._idle_on(idle, listener, None, are_in_use=False))
 
-    def _idle_on(self, listener: str, client: bytes | None, *, are_in_use: bool) -> Iterator[tuple[Idle, Sheddable]]:
-        for idle, one in self._idle():
+    def _idle_on(
+        self, several: Iterator[tuple[Idle, Sheddable]], listener: str, client: bytes | None, *, are_in_use: bool
+    ) -> Iterator[tuple[Idle, Sheddable]]:
+        for idle, one in several:
             is_meant = idle.listener == listener and (client is None or idle.client == client)
             if is_meant and idle.shown >= Shown.HANDSHAKE and (are_in_use or idle.shown is not Shown.MESSAGES):
                 yield idle, one
 
-    def _idle(self) -> Iterator[tuple[Idle, Sheddable]]:
+    def _idle(self, *kinds: Iterable[Sheddable]) -> Iterator[tuple[Idle, Sheddable]]:
         latest = self.clock() - LEAST_IDLE_SECONDS
-        for several in (self._connections, self._tunnels):
-            for one in several.values():
+        for kind in kinds:
+            for one in kind:
                 idle = one.idle
                 if idle is not None and idle.since <= latest:
                     yield idle, one

@@ -80,9 +80,9 @@ class TunnelPlace:
         """It is counted as a connection of the listener, too."""
         self._listener, self._counts = listener, counts
 
-    def is_of(self, server: Shares | None) -> bool:
-        """Whether its server has these places; None stands for any."""
-        return server is None or self._shared is server
+    def is_of(self, server: Shares | None, client: bytes | None) -> bool:
+        """Whether its server has these places, and who has it; None stands for any."""
+        return (server is None or self._shared is server) and (client is None or self._client == client)
 
     def release(self) -> None:
         """The tunnel is over."""
@@ -112,6 +112,8 @@ class TunnelPlaces:
         self._open: dict[TunnelPlace, None] = {}
         self._refused: dict[bytes, tuple[float, str]] = {}
         """Clients that found no room -> until when it is not looked for again, and the limit."""
+        self._vain: dict[Shares, tuple[float, int]] = {}
+        """Places that were all taken -> until when, and for whom at least, no room is looked for."""
 
     def bound(self, most: int) -> None:
         """There is room for so many tunnels now."""
@@ -167,9 +169,11 @@ class TunnelPlaces:
             return True
         held = 0 if client == EXEMPT else shares.held(client)
         is_full = shares.is_full  # else the client has its share
+        if is_full and self._is_vain(shares, held):
+            return False
         candidates = [
             (idle, one)
-            for idle, one in self._candidates(server)
+            for idle, one in self._candidates(server, None if is_full else client)
             if (is_full and shares.held(idle.client) > held)
             or (idle.client == client and idle.shown is not Shown.MESSAGES)
         ]
@@ -177,12 +181,22 @@ class TunnelPlaces:
         for idle, one in chosen:
             one.shed()
             self._count(idle.listener, idle.reason, idle.client)
+        if is_full and not chosen:
+            now = self._clock()
+            self._vain = {of: one for of, one in self._vain.items() if one[0] > now}
+            self._vain[shares] = now + _AGAIN_SECONDS, held
         return bool(chosen) and shares.take_any(client)
 
-    def _candidates(self, server: Shares | None) -> Iterator[tuple[Idle, TunnelHolder]]:
+    def _is_vain(self, shares: Shares, held: int) -> bool:
+        """Whether a client that had no more has found no room a moment ago."""
+        until, had = self._vain.get(shares, (0.0, 0))
+        return held >= had and self._clock() < until
+
+    def _candidates(self, server: Shares | None, client: bytes | None) -> Iterator[tuple[Idle, TunnelHolder]]:
+        """Those with a server, of a client; None stands for any."""
         latest = self._clock() - LEAST_IDLE_SECONDS
         for place in self._open:
-            if place.holder is not None and place.is_of(server):
+            if place.holder is not None and place.is_of(server, client):
                 idle = place.holder.idle
                 if idle is not None and idle.since <= latest:
                     yield idle, place.holder

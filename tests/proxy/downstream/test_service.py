@@ -170,6 +170,16 @@ class TestShedding:
         assert shared.shed_idle(1, "internal") == [waiting(8.0, listener="internal")]
         assert shared.shed_idle(1, "public") == [theirs]
 
+    def test_silent_tunnels_go_for_their_own_client_too_and_those_in_use_for_others_alone(self) -> None:
+        shared = service()
+        silent, busy = waiting(9.0, Shown.SILENCE), [waiting(1.0, Shown.MESSAGES)] * 7
+        for one in (silent, *busy):
+            shared.tunnel_opened(FakeConnection(idle=one))
+        assert shared.count_idle("public") == 1
+        assert shared.shed_idle(9, "public", b"some") == [silent]
+        assert shared.shed_idle(1, "public") == [silent]
+        assert shared.shed_idle(9, "public") == [silent, *busy]
+
     def test_unused_connections_to_upstreams_go_too(self) -> None:
         talk = Conversation()
         talk.receive(request())

@@ -45,13 +45,19 @@ class Tunnel:
 
     def __init__(self, world: "World", client: bytes, shown: Shown, place: TunnelPlace) -> None:
         self.world, self.place, self.is_open = world, place, True
-        self.idle: Idle | None = Idle(shown, world.loop.time(), "public", client)
+        self.is_ending = False
+        self.known = Idle(shown, world.loop.time(), "public", client)
         place.holder = self
+
+    @property
+    def idle(self) -> Idle | None:
+        """What is known of it; that it was looked at is counted."""
+        self.world.looks += 1
+        return None if self.is_ending else self.known
 
     def shed(self) -> None:
         """End at once."""
-        assert self.idle is not None
-        self.world.gone[self.idle.client] += 1
+        self.world.gone[self.known.client] += 1
         self.end()
 
     def end(self) -> None:
@@ -65,6 +71,7 @@ class World:
 
     def __init__(self, most: int) -> None:
         self.loop = FakeLoop()
+        self.looks = 0
         self.gone: Counter[bytes] = Counter()
         self.counted: list[tuple[str, ConnectionReason, bytes]] = []
         self.places = TunnelPlaces(self.loop.time, self.loop.call_soon, lambda *one: self.counted.append(one))
@@ -124,8 +131,8 @@ def test_when_all_are_taken_the_client_with_the_most_makes_room_for_who_has_less
     world.loop.advance(1.0)
     for one in list(world.places._open):
         holder = one.holder
-        if isinstance(holder, Tunnel) and holder.idle is not None:
-            holder.idle = holder.idle._replace(shown=Shown.MESSAGES)
+        if isinstance(holder, Tunnel):
+            holder.known = holder.known._replace(shown=Shown.MESSAGES)
     assert isinstance(world.comes(b"last"), Tunnel)
     assert world.gone[MANY] == 1, "that of who has more than a browser"
 
@@ -142,10 +149,26 @@ def test_client_with_the_most_pushes_nobody_out_and_finds_no_room_for_a_moment()
     assert world.places.refusal_of(MANY) is None
 
 
+def test_a_search_in_vain_is_not_made_again_at_once_but_for_who_has_less() -> None:
+    """A search looks at all of them, and many clients may come."""
+    world = World(12)
+    world.fill(MANY, 9, Shown.MESSAGES)
+    world.fill(FEW, 2, Shown.MESSAGES)
+    world.fill(b"other", 1, Shown.MESSAGES)
+    for _ in range(3):
+        assert world.comes(MANY) == "out_of_descriptors"
+    assert world.looks == 12
+    assert isinstance(world.comes(NEW), Tunnel)
+    assert world.gone == {MANY: 1}
+    world.loop.advance(0.25)
+    assert world.comes(MANY) == "out_of_descriptors"
+    assert world.looks > 24
+
+
 def test_one_that_came_just_now_or_ends_already_makes_no_room() -> None:
     world = World(2)
     one, _ = world.fill(FEW, 2)
-    one.idle = None
+    one.is_ending = True
     assert isinstance(world.comes(NEW), Tunnel)
     assert world.comes(b"newer") == "out_of_descriptors"
 
