@@ -113,7 +113,7 @@ class TunnelPlaces:
         self._refused: dict[bytes, tuple[float, str]] = {}
         """Clients that found no room -> until when it is not looked for again, and the limit."""
         self._vain: dict[Shares, tuple[float, int]] = {}
-        """Places that were all taken -> until when, and for whom at least, no room is looked for."""
+        """Places that were all taken -> until when no room is looked for, and for who has how many."""
 
     def bound(self, most: int) -> None:
         """There is room for so many tunnels now."""

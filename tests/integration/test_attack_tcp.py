@@ -82,10 +82,15 @@ def test_clients_that_take_nothing_hold_little_memory_and_are_cut(site: Site) ->
     assert site.peak_bytes - before < count * 400_000 + 16_000_000
 
 
-def test_silent_clients_with_a_whole_handshake_make_room_for_others(site: Site) -> None:
+@pytest.mark.parametrize("speaks", [False, True])
+def test_clients_that_hold_connections_make_room_for_others(site: Site, *, speaks: bool) -> None:
+    """A byte does not protect them."""
     with contextlib.ExitStack() as closing:
         for _ in range(CONNECTIONS - 2):
-            closing.enter_context(connected(site))
+            client = closing.enter_context(connected(site))
+            if speaks:
+                client.sendall(b"x")
+                assert read_exactly(client, 1) == b"x"
         time.sleep(0.6)  # `LEAST_IDLE_SECONDS`: one that is younger may have just arrived
         for _ in range(8):
             client = closing.enter_context(connected(site))

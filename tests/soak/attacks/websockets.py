@@ -13,7 +13,7 @@ import sys
 import time
 
 from tests.hostile import http2_frames as h2
-from tests.soak.attacks.attack import HELD, Attack, Settings, addresses, bounded, held
+from tests.soak.attacks.attack import HELD, Allowed, Attack, Settings, addresses, bounded, held
 
 NAME = "tests.soak.attacks.websockets"
 FEW = 256
@@ -52,6 +52,8 @@ def _attack(kind: Kind, count: int, sources: int, descriptors: int) -> Attack:
         f"WebSockets, {kind.name.lower().replace('_', ' ')}, {sources} address{'es' if sources > 1 else ''}",
         f"{count} connections{streams}, {descriptors} descriptors",
         held(NAME, str(count), str(sources), kind.name),
+        # each stream is a handshake of the backend too, which is a program in Python
+        Allowed(p99_seconds=2.0 if streams else 1.0),
         settings=Settings(descriptors=descriptors),
     )
 
