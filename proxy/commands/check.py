@@ -155,7 +155,9 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
     found = [(use, one) for use, one in asyncio.run(tried()) if one.condition is Condition.REFUSED]
     problems = {
         use.name: loaded.file.error(
-            ("hsm", "token", use.name), f"the PIN from the {use.pin_source}: {one.detail}", "its PIN"
+            ("hsm", "token", use.name),
+            f"the PIN from the {use.pin_source}: {one.detail}",
+            f"the PIN of the token, then: plexigate hsm unlatch {use.name}",
         )
         for use, one in found
     }

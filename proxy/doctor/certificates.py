@@ -19,7 +19,7 @@ def _certificates(examined: Examined) -> Iterator[Finding]:
     now = examined.now()
     for one in configured_chains(examined.configured):
         if isinstance(one, ConfiguredChain):
-            yield from chain_findings(JUDGE, one.about, one.chain, one.names, now)
+            yield from chain_findings(JUDGE, one.about, one, one.chain, now)
             yield trust_finding(one, now)
         else:
             yield one

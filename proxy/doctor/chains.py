@@ -23,7 +23,10 @@ CERTIFICATES: Final = Judge("certificates")
 _SOON: Final = timedelta(days=14)
 _LAST_PART: Final = 5
 """A certificate of a week is not late for its last fourteen days."""
-_RENEW: Final = "Renew it (plexigate certs rotate, or your CA), put it in place and reload."
+_RENEW_FILE: Final = "Get a new certificate from its CA, put it in place of the file, then plexigate reload."
+_CLOCK_FIRST: Final = (
+    "Look at the clock of this machine first (timedatectl). If it is right, serve the former certificate until then."
+)
 _ORDER: Final = "Put the server's own certificate first, then the issuer of each one before it; leave the root out."
 
 Chain = Sequence[x509.Certificate]
@@ -31,13 +34,24 @@ Chain = Sequence[x509.Certificate]
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredChain:
-    """A chain that an identity should show. `own_ca` is the internal issuer that has signed it."""
+    """A chain that an identity should show. `own_ca` is the internal issuer that has signed it.
+
+    `is_issued`: the proxy rotates it. Else it is a file.
+    """
 
     identity: str
     about: str
     names: tuple[str, ...]
     chain: Chain
     own_ca: str | None = None
+    is_issued: bool = False
+
+    @property
+    def renewal(self) -> str:
+        """How to get a new one."""
+        if not self.is_issued:
+            return _RENEW_FILE
+        return f"plexigate certs rotate {self.identity} requests a new one now, and tells each step."
 
     @property
     def algorithm(self) -> KeyAlgorithm | None:
@@ -73,7 +87,9 @@ def _issued(
         if version is None:
             yield CERTIFICATES.warning(about, f"not issued yet by {settings.issuer}", remedy)
             return
-        yield ConfiguredChain(name, about, identity.names, chain_of(version), _own_ca(loaded, settings.issuer))
+        yield ConfiguredChain(
+            name, about, identity.names, chain_of(version), _own_ca(loaded, settings.issuer), is_issued=True
+        )
     except (ShelfDamaged, OSError) as error:
         yield CERTIFICATES.failure(about, f"its store cannot be read: {error}", remedy)
 
@@ -82,24 +98,25 @@ def _own_ca(loaded: LoadedConfig, issuer: str) -> str | None:
     return issuer if isinstance(loaded.config.issuer.get(issuer), InternalIssuerConfig) else None
 
 
-def chain_findings(judge: Judge, subject: str, chain: Chain, names: Sequence[str], now: datetime) -> Iterator[Finding]:
-    """Judge a chain, leaf first, as a client does that trusts its end."""
-    leaf = chain[0]
-    for one in chain:
-        if not one.not_valid_before_utc <= now < one.not_valid_after_utc:
-            span = f"{one.not_valid_before_utc:%Y-%m-%d %H:%M} to {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-            found = f"{one.subject.rfc4514_string()} is valid from {span}, and now it is {now:%Y-%m-%d %H:%M}"
-            yield judge.failure(subject, found, _RENEW)
+def chain_findings(judge: Judge, subject: str, one: ConfiguredChain, chain: Chain, now: datetime) -> Iterator[Finding]:
+    """Judge a chain that stands for `one`, leaf first, as a client does that trusts its end."""
+    leaf, names, renewal = chain[0], one.names, one.renewal
+    for link in chain:
+        begins, ends = link.not_valid_before_utc, link.not_valid_after_utc
+        if not begins <= now < ends:
+            span = f"{begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC"
+            found = f"{link.subject.rfc4514_string()} is valid from {span}, and now it is {now:%Y-%m-%d %H:%M}"
+            yield judge.failure(subject, found, _CLOCK_FIRST if now < begins else renewal)
             return
     faults = serving_findings(chain, Expectation(leaf.public_key(), tuple(names), (chain[-1],)), now)
     for fault in faults:
-        yield judge.failure(subject, fault, f"{_RENEW} {_ORDER}")
-    until = min(one.not_valid_after_utc for one in chain)
+        yield judge.failure(subject, fault, f"{renewal} {_ORDER}")
+    until = min(link.not_valid_after_utc for link in chain)
     found = (
         f"valid until {until:%Y-%m-%d %H:%M} UTC ({(until - now).days} days), certificates in the chain: {len(chain)}"
     )
     if until < now + min(_SOON, (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / _LAST_PART):
-        yield judge.warning(subject, found, _RENEW)
+        yield judge.warning(subject, found, renewal)
     elif not faults:
         yield judge.ok(subject, found)
 

@@ -77,19 +77,29 @@ def place_findings(place: NamedPlace, service: Service) -> Iterator[Finding]:
 def _faults(place: NamedPlace, facts: os.stat_result, service: Service) -> Iterator[Finding]:
     mode, path = facts.st_mode, place.path
     found = f"{path}, mode {_mode(facts)}, owner {user_name(facts.st_uid)}"
-    if mode & _OTHERS_WRITE and not mode & stat.S_ISVTX:
+    if place.content is Content.SECRET:
+        yield from _secret_faults(place, mode, found)
+    elif mode & _OTHERS_WRITE and not mode & stat.S_ISVTX:
         yield _RIGHTS.failure(place.key, f"{found}: every user may change it", f"chmod o-w {path}")
-    elif mode & _GROUP_WRITES and place.content in {Content.CONFIGURATION, Content.SECRET, Content.STATE}:
+    elif mode & _GROUP_WRITES and place.content in {Content.CONFIGURATION, Content.STATE}:
         group = f"its group may change it (group {facts.st_gid})"
         yield _RIGHTS.warning(place.key, f"{found}: {group}", f"chmod g-w {path}")
-    if place.content is Content.SECRET and mode & _OTHERS_READ:
-        remedy = f"chmod 600 {path}. Replace the secret if another user may have read it."
-        yield _RIGHTS.failure(place.key, f"{found}: others than its owner may read it", remedy)
     if place.content in {Content.STATE, Content.SOCKET} and mode & stat.S_IRWXO:
         yield _RIGHTS.warning(place.key, f"{found}: every user may enter or read it", f"chmod o-rwx {path}")
     if service.is_known and facts.st_uid not in {0, service.user} and place.content is not Content.PUBLIC:
         remedy = f"chown {service.name} {path}"
         yield _RIGHTS.warning(place.key, f"{found}: neither root nor the user of the service, {service.name}", remedy)
+
+
+def _secret_faults(place: NamedPlace, mode: int, found: str) -> Iterator[Finding]:
+    """One finding for the mode of a secret, however many bits of it are wrong."""
+    others, remedy = [], f"chmod 600 {place.path}"
+    if mode & _OTHERS_READ:
+        others, remedy = ["read it"], f"{remedy}. Replace the secret if another user may have read it."
+    if mode & (_OTHERS_WRITE | _GROUP_WRITES):
+        others.append("change it")
+    if others:
+        yield _RIGHTS.failure(place.key, f"{found}: others than its owner may {' and '.join(others)}", remedy)
 
 
 def _open_parents(place: NamedPlace) -> Iterator[Finding]:

@@ -1,16 +1,39 @@
 """The report of the doctor as a document for programs, and its exit status. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
 
 from proxy.doctor.checkup import Examined, Result
-from proxy.doctor.finding import State
+from proxy.doctor.finding import Finding, State
 
+_INDEX: Final = re.compile(r"\[\d+\]$")
 FORMAT: Final = 1
 """The version of the document. Keys may be added in a version; none changes its meaning."""
+
+
+def without_repetitions(results: Sequence[Result]) -> list[Result]:
+    """Leave out what another check says about the same fault with more facts and a better remedy.
+
+    The check `configuration` finds faults of files and tokens too, and other checks look closer at
+    them. What the running proxy says of a token is told only if the doctor finds the token well.
+    """
+    closer = {(one.check, one.subject) for result in results for one in result.findings if one.state is State.FAILURE}
+    rights = {_INDEX.sub("", subject) for check, subject in closer if check == "file rights"}
+    tokens = {subject for check, subject in closer if check == "tokens"}
+
+    def is_repeated(one: Finding) -> bool:
+        if one.check == "configuration":
+            is_of_rights = one.state is State.WARNING and one.subject in rights
+            return is_of_rights or one.subject in tokens or one.subject.removeprefix("hsm.token.") in tokens
+        return one.check == "tokens" and one.subject.removesuffix(", running proxy") in tokens - {one.subject}
+
+    return [
+        replace(result, findings=tuple(one for one in result.findings if not is_repeated(one))) for result in results
+    ]
 
 
 def document(results: Sequence[Result], examined: Examined, program: str, at: datetime) -> dict[str, Any]:

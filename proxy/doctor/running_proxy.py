@@ -61,6 +61,9 @@ def alert_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
     for one in status["alerts"]:
         subject = f"{one['kind']} {one['subject']}".strip()
         found = f"{one['text']} (since {one['since']}, {one['urgency']})"
+        if one.get("over"):
+            yield _ALERTS.ok(subject, f"over, and resolved soon unless it comes back: {found}")
+            continue
         judge = _ALERTS.failure if one["urgency"] == AlertUrgency.CRITICAL else _ALERTS.warning
         yield judge(subject, found, one["remedy"])
     if not status["alerts"]:

@@ -91,7 +91,7 @@ def served_findings(served: ServedChain, answer: Chain | Exception, now: datetim
     elif list(shown) != list(expected):
         found = f"it shows a chain of {len(shown)}, and its file has another one of {len(expected)}"
         yield _SERVED.failure(served.subject, found, "The chain file was changed: plexigate reload.")
-    yield from chain_findings(_SERVED, served.subject, shown, served.expected.names, now)
+    yield from chain_findings(_SERVED, served.subject, served.expected, shown, now)
 
 
 def _served(examined: Examined) -> Iterator[Finding]:

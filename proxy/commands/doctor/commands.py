@@ -102,7 +102,7 @@ def examine(
             shown.update(f"looking at {', '.join(names)}")
 
         left = examining.ALL_SECONDS - (time.monotonic() - began)  # a silent proxy has cost some
-        results = examining.examine(checkups(), looked_at, progress, left)
+        results = report.without_repetitions(examining.examine(checkups(), looked_at, progress, left))
     if as_json:
         typer.echo(json.dumps(report.document(results, looked_at, version("plexigate"), now_in_utc()), indent=2))
     else:

@@ -32,7 +32,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def judged(chain: Sequence[x509.Certificate], *names: str, now: datetime = NOW) -> list[Finding]:
-    return list(chain_findings(CERTIFICATES, "chat", chain, names, now))
+    return list(chain_findings(CERTIFICATES, "chat", ConfiguredChain("chat", "chat", names, chain), chain, now))
 
 
 def test_good_chain(site: Site) -> None:
@@ -42,9 +42,13 @@ def test_good_chain(site: Site) -> None:
 
 def test_expired_and_not_yet_valid(site: Site) -> None:
     chain = read_chain(site.chat.certificate)
-    for now in (NOW + 100 * DAY, NOW - 2 * DAY):
+    for now, remedy in ((NOW + 100 * DAY, "Get a new certificate from its CA"), (NOW - 2 * DAY, "Look at the clock")):
         (finding,) = judged(chain, "chat.test", now=now)
         assert (finding.state, "CN=chat is valid from" in finding.found) == ("failure", True)
+        assert finding.remedy.startswith(remedy)
+    issued = ConfiguredChain("chat", "chat ecdsa", ("chat.test",), chain, is_issued=True)
+    (finding,) = chain_findings(CERTIFICATES, "chat", issued, chain, NOW + 100 * DAY)
+    assert finding.remedy.startswith("plexigate certs rotate chat")
 
 
 def test_last_days(site: Site) -> None:

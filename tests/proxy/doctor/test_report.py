@@ -7,7 +7,7 @@ import pytest
 
 from proxy.doctor.checkup import Result
 from proxy.doctor.finding import Finding, Judge
-from proxy.doctor.report import counts, document, is_wrong
+from proxy.doctor.report import counts, document, is_wrong, without_repetitions
 from tests.proxy.doctor.checkups import NOON, NOTHING, answering, checkup
 
 JUDGE = Judge("clock")
@@ -60,3 +60,22 @@ def test_a_failure_is_wrong_and_strictly_a_warning_too(found: Finding, is_strict
 
 def test_findings_are_counted_by_state() -> None:
     assert counts([result(OK, OK), result(LATE)])["ok"] == 2
+
+
+def test_what_another_check_has_looked_at_more_closely_is_said_once() -> None:
+    configuration, rights, tokens = Judge("configuration"), Judge("file rights"), Judge("tokens")
+    found = [
+        configuration.warning("identity.chat.key", "others may read it", "Better: 0600."),
+        configuration.failure("identity.chat.certificate", "missing", "Allowed: a file."),
+        configuration.failure("hsm.token.plexi", "refused", "Allowed: the PIN of the token."),
+        configuration.failure("hsm.token.other.pin_file", "missing", "Allowed: a file."),
+        configuration.failure("hsm.token.well", "workers cannot use it", "Allowed: access."),
+        rights.failure("identity.chat.key[0]", "others may read it", "chmod 600"),
+        tokens.failure("plexi", "refused", "plexigate hsm unlatch plexi"),
+        tokens.failure("plexi, running proxy", "pin_refused", "plexigate status"),
+        tokens.failure("hsm.token.other.pin_file", "missing", "Allowed: a file."),
+        tokens.ok("well", "fine"),
+        tokens.failure("well, running proxy", "blind", "plexigate status"),
+    ]
+    (left,) = without_repetitions([result(*found)])
+    assert [found.index(one) for one in left.findings] == [1, 4, 5, 6, 8, 9, 10]

@@ -80,6 +80,8 @@ def test_alerts_have_their_own_remedy() -> None:
     alert = {"kind": "x", "subject": "chat", "urgency": "critical", "since": "now", "text": "t", "remedy": "do it"}
     grave, mild = alert_findings({**QUIET, "alerts": [alert, {**alert, "urgency": "warning"}]})
     assert (grave.state, mild.state, grave.remedy) == ("failure", "warning", "do it")
+    (over,) = alert_findings({**QUIET, "alerts": [{**alert, "over": True}]})
+    assert (over.state, over.found) == ("ok", "over, and resolved soon unless it comes back: t (since now, critical)")
 
 
 @pytest.mark.parametrize(
