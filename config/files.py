@@ -51,13 +51,12 @@ def named_files(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     )
 
 
-def places_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
-    """Every other place of this configuration: what the process writes, directories, libraries."""
-    others = (PathRole.WRITTEN, PathRole.DIRECTORY, PathRole.LIBRARY)
+def places_of(loaded: LoadedConfig, *roles: PathRole) -> tuple[NamedFile, ...]:
+    """The places of these roles: what the process writes, directories, libraries."""
     return tuple(
         NamedFile(loaded.file.key(*location), loaded.file.resolve(path), role is PathRole.DIRECTORY)
         for location, path, role in _paths(loaded.config, ())
-        if role in others
+        if role in roles
     )
 
 

@@ -8,6 +8,7 @@ from config.files import NamedFile, named_files, places_of
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem, shown
 from config.reading import FileUnfit, faults
+from config.values import PathRole
 
 _NOWHERE: Final = Path("/dev/null/unfit")
 """A path that nothing can ever be at: below a file."""
@@ -40,7 +41,8 @@ def unfit_files(loaded: LoadedConfig) -> tuple[LoadedConfig, list[Problem]]:
     """Named files that are not files, and places that do not answer; and the configuration without
     them, so that later code does not open them.
     """
-    files, places = named_files(loaded), places_of(loaded)
+    files = named_files(loaded)
+    places = places_of(loaded, PathRole.WRITTEN, PathRole.DIRECTORY, PathRole.LIBRARY)
     found = faults([one.path for one in files], [one.path for one in places])
     problems, instead = [], dict(loaded.file.files)
     for named in (*files, *places):

@@ -163,12 +163,12 @@ def _read(path: Path, most: int) -> FileContent:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY
+    options = os.O_CLOEXEC | os.O_NOCTTY
     try:
-        descriptor = os.open(path, flags | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | options)
     except BlockingIOError:
         # a file server has a lease on it (fcntl(2), F_SETLEASE), and gives it back within a moment
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | options)
     try:
         yield descriptor
     finally:

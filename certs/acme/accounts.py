@@ -6,17 +6,15 @@ the store of plain files here and the store that seals documents have the same t
 
 import hashlib
 import json
-import os
 import re
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol, Self
 
 from certs.acme.account_key import AccountKey, NoAccountKey
+from certs.files.atomic_file import write_state
+from certs.files.directory import make_directories
 
-_DIRECTORY_MODE: Final = 0o700
 # Far above any account: a key of 241 bytes and two URLs.
 _LARGEST_DOCUMENT: Final = 65_536  # bytes
 _READABLE: Final = re.compile(r"[^a-z0-9.-]+")
@@ -109,30 +107,9 @@ class FileAccountStore:
             return None
 
     def save(self, directory: str, document: bytes) -> None:
-        """Write a file beside the one that is there, then put it in its place in one step."""
-        self._path.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
-        path = self._file(directory)
-        # mode 0600 from the beginning, and a unique name
-        descriptor, new = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=self._path)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(document)
-                file.flush()
-                os.fsync(descriptor)
-            Path(new).replace(path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                Path(new).unlink()
-            raise
-        self._sync_directory()
-
-    def _sync_directory(self) -> None:
-        """Let the new name survive a loss of power as well."""
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Replace a file in one step."""
+        make_directories(self._path)
+        write_state(self._file(directory), document)
 
     def _file(self, directory: str) -> Path:
         """A file name in which a person recognises the CA, unique for each directory URL."""

@@ -32,7 +32,7 @@ from certs.audit.journal import Journal
 from certs.audit.line import NO_HASH, Facts, Line, LineKind
 from certs.audit.signatures import CheckpointKey, SignerUnavailable
 from certs.audit.tail import LogDamaged, Tail, read_end, read_tail
-from certs.files.atomic_file import sync_directory
+from certs.files.directory import OpenDirectory, open_state_file
 from certs.files.file_lock import locked
 
 BEGUN: Final = "a new audit log begins"
@@ -190,7 +190,7 @@ class AuditLog:
                 if before is not None and self._head is not None and before.seq > self._head.seq:
                     self._head = before
             self._file = None  # closed, also if there is none to open in its place
-        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_state_file(self.path, os.O_RDWR | os.O_APPEND)
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
             os.fchmod(descriptor, 0o600)  # also if logrotate created it with another mode
@@ -212,13 +212,14 @@ class AuditLog:
         self._write(line, tail)
         if line.kind is LineKind.GENESIS:
             self._journal.send(f"{BEGUN}: {self._head.log} in {self.path}, as no file of an earlier one is beside it")
-        sync_directory(self.path.parent)
+        with OpenDirectory.at(self.path.parent) as directory:
+            directory.sync()
 
     def _rotate(self, now: datetime) -> None:
         assert self._head is not None  # a line was written
-        rotated = self.path.with_name(f"{self.path.stem}-{self._head.seq:012d}{self.path.suffix}")
-        self.path.rename(rotated)
-        sync_directory(self.path.parent)
+        with OpenDirectory.at(self.path.parent) as directory:
+            directory.rename(self.path.name, f"{self.path.stem}-{self._head.seq:012d}{self.path.suffix}")
+            directory.sync()
         self.close()
         self._prepared(now)
 
@@ -249,7 +250,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
     stem, suffix = re.escape(path.stem), re.escape(path.suffix)
     rotated = re.compile(rf"({stem}{suffix}{_TURN}|{stem}{_TURN}{suffix})(\.gz)?")
     beside = (one for one in path.parent.iterdir() if one == path or rotated.fullmatch(one.name))
-    return tuple(sorted(one for one in beside if one.is_file() and (one == path or not _lock_of(one).exists())))
+    files = (one for one in beside if one.is_file() and (one == path or not one.is_symlink()))
+    return tuple(sorted(one for one in files if one == path or not _lock_of(one).exists()))
 
 
 def _lock_of(path: Path) -> Path:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from certs.files.owner import open_lock_file
+from certs.files.directory import open_state_file
 
 _PAUSE_SECONDS: Final = 0.005
 
@@ -35,7 +35,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     """Hold the lock of a file, which is made with mode 0600 if there is none; raises
     `StillLocked` and `OSError`.
     """
-    descriptor = open_lock_file(path)
+    descriptor = open_state_file(path, os.O_RDWR)
     try:
         _wait(descriptor, path, seconds)
         yield

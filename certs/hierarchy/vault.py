@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from certs.audit.entries import Action, Outcome, Told
+from certs.files.directory import make_directories
 from certs.files.file_lock import StillLocked
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.hierarchy.key import DOMAIN, IllegalStep, KeyState, KeyTransition, ManagedKey, QuotaExhausted
@@ -255,7 +256,7 @@ class Vault:
         keys = self._store.read()
         if all(keys.versions(purpose) for purpose in _PURPOSES.values()):
             return keys
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directories(self._directory)
         self._record(self._store.change(lambda keys: _with_all_purposes(keys, self._clock())))
         return self._store.read()
 

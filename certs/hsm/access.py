@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from certs.files.owner import give_to_owner
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import LONGEST_PIN, Secret
 from config.reading import read_regular
@@ -70,24 +69,6 @@ def state_directory() -> Path:
         return Path("/var/lib/plexigate")
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     return Path(state, "plexigate")
-
-
-def make_private_directory(directory: Path) -> None:
-    """Make a directory of the state, and the state directory itself, for their owner alone.
-
-    `Path.mkdir` gives its mode to the last directory of the path only. Raises `OSError`.
-    """
-    if not directory.parent.exists():
-        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        directory.mkdir(mode=0o700)
-    except FileExistsError:
-        return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        give_to_owner(descriptor, directory.parent)
-    finally:
-        os.close(descriptor)
 
 
 def file_stem(label: str, serial: str) -> str:

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Final
 
 from certs.files.atomic_file import write_state
-from certs.files.owner import open_lock_file
-from certs.hsm.access import file_stem, make_private_directory
+from certs.files.directory import OpenDirectory, make_directories, open_state_file
+from certs.hsm.access import file_stem
 from certs.hsm.errors import LatchUnusable
 from certs.hsm.secret import Secret
 
@@ -82,8 +82,8 @@ class PinLatch:
         Waits for the others, so it belongs where a deadline ends the process.
         """
         try:
-            make_private_directory(self._directory)
-            descriptor = open_lock_file(self._lock_path)
+            make_directories(self._directory)
+            descriptor = open_state_file(self._lock_path, os.O_RDWR)
         except OSError as error:
             raise _unusable(self._lock_path, error) from None
         try:
@@ -163,7 +163,9 @@ def _read(path: Path) -> RefusedPin | None:
 
 def _remove(path: Path) -> bool:
     try:
-        path.unlink()
+        path.lstat()
+        with OpenDirectory.at(path.parent) as directory:
+            directory.remove(path.name)
     except FileNotFoundError:
         return False
     except OSError as error:

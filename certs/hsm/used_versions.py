@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from certs.files.atomic_file import write_state
+from certs.files.directory import make_directories
 from certs.files.file_lock import StillLocked, locked
-from certs.hsm.access import file_stem, make_private_directory, state_directory
+from certs.hsm.access import file_stem, state_directory
 from certs.hsm.facts import TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName
@@ -64,7 +65,7 @@ class UsedVersions:
         if name is None:
             return
         try:
-            make_private_directory(self._directory)
+            make_directories(self._directory)
             with locked(self._lock_path, _LOCK_SECONDS):
                 known = self._read()
                 before = known.get((name.identity, name.kind))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from certs.files.atomic_file import write_atomic
+from certs.files.atomic_file import write_state
 from certs.sealing.errors import NotSealed, SealingError
 from certs.sealing.sealer import Sealer
 
@@ -46,6 +46,6 @@ def write_sealed(path: Path, plain: bytes, label: str, sealer: Sealer) -> None:
     file is as it was.
     """
     try:
-        write_atomic(path, sealer.seal(plain, label))
+        write_state(path, sealer.seal(plain, label))
     except (SealingError, OSError) as error:
         raise SealedFileUnusable(path, error) from None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from certs.files.atomic_file import sync_directory
+from certs.files.directory import OpenDirectory
 from certs.sealing.held_key import HeldKey
 from config.reading import read_regular
 
@@ -72,12 +72,14 @@ class KeyFile:
         if len(key.secret) != KEY_BYTES:
             raise ValueError(f"a sealing key has {KEY_BYTES} bytes")
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(_HEADER + base64.b64encode(key.secret) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            sync_directory(path.parent)
+            with OpenDirectory.at(path.parent) as directory:
+                descriptor = directory.create(path.name)
+                with os.fdopen(descriptor, "wb") as file:
+                    directory.give(descriptor)
+                    file.write(_HEADER + base64.b64encode(key.secret) + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                directory.sync()
         except OSError as error:
             raise KeyFileUnusable(
                 path, f"which cannot be created ({error.strerror})", "a new file in an existing directory"

@@ -14,13 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from certs.files.directory import OpenDirectory
+
 Step = Callable[[str], None]
 
 NEW: Final = ".new"
 """Ends the name of a file that is not in its place yet: left behind, it is rubbish."""
-
-_FILE_MODE: Final = 0o600
-_DIRECTORY_MODE: Final = 0o700
 
 
 def _unobserved(_name: str) -> None:
@@ -39,37 +38,40 @@ class Disk:
         if path.is_dir():
             return
         self.make_directory(path.parent)
-        self._step(f"make {path.name}")
-        path.mkdir(_DIRECTORY_MODE, exist_ok=True)
-        self._sync_directory(path.parent)
+        with OpenDirectory.at(path.parent) as above:
+            self._step(f"make {path.name}")
+            above.make(path.name)
+            self._sync(above)
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file with mode 0600 in one step, over the one of that name if there is one."""
-        beside = path.with_name(f"{path.name}{NEW}")
-        self._step(f"create {beside.name}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, _FILE_MODE)
-        try:
-            # in two parts, so that the crash between them is one that can be tried
-            for part in (content[: len(content) // 2], content[len(content) // 2 :]):
-                self._step(f"write to {beside.name}")
-                _write_all(descriptor, part)
-            self._step(f"sync {beside.name}")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        self.rename(beside, path)
+        beside = f"{path.name}{NEW}"
+        with OpenDirectory.at(path.parent) as directory:
+            self._step(f"create {beside}")
+            descriptor = directory.create_anew(beside)
+            try:
+                directory.give(descriptor)
+                # in two parts, so that the crash between them is one that can be tried
+                for part in (content[: len(content) // 2], content[len(content) // 2 :]):
+                    self._step(f"write to {beside}")
+                    _write_all(descriptor, part)
+                self._step(f"sync {beside}")
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._rename(directory, beside, path.name)
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a file or directory another name in the same directory."""
-        self._step(f"rename {old.name} to {new.name}")
-        old.rename(new)
-        self._sync_directory(new.parent)
+        with OpenDirectory.at(new.parent) as directory:
+            self._rename(directory, old.name, new.name)
 
     def remove(self, path: Path) -> None:
         """Remove a file if it is there."""
-        self._step(f"remove {path.name}")
-        path.unlink(missing_ok=True)
-        self._sync_directory(path.parent)
+        with OpenDirectory.at(path.parent) as directory:
+            self._step(f"remove {path.name}")
+            directory.remove(path.name)
+            self._sync(directory)
 
     def remove_directory(self, path: Path) -> None:
         """Remove a directory of files, which are gone first; does nothing where there is none."""
@@ -77,17 +79,19 @@ class Disk:
             return
         for file in sorted(path.iterdir()):
             self.remove(file)
-        self._step(f"remove {path.name}")
-        path.rmdir()
-        self._sync_directory(path.parent)
+        with OpenDirectory.at(path.parent) as directory:
+            self._step(f"remove {path.name}")
+            directory.remove_directory(path.name)
+            self._sync(directory)
 
-    def _sync_directory(self, path: Path) -> None:
-        self._step(f"sync {path.name}/")
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def _rename(self, directory: OpenDirectory, old: str, new: str) -> None:
+        self._step(f"rename {old} to {new}")
+        directory.rename(old, new)
+        self._sync(directory)
+
+    def _sync(self, directory: OpenDirectory) -> None:
+        self._step(f"sync {directory.path.name}/")
+        directory.sync()
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

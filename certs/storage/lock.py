@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
+from certs.files.directory import open_state_file
 from certs.storage.disk import Disk
 
 _NAME: Final = "lock"
@@ -108,7 +109,7 @@ class StateLock:
     @classmethod
     def acquire(cls, state: Path) -> Self:
         """Take it; the directory is there. Raises `StateInUse` or `OSError`."""
-        descriptor = os.open(state / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_state_file(state / _NAME, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

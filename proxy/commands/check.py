@@ -111,8 +111,13 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
         with issued.as_files() as files:
             built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
         problems += built.warnings
-    problems += [*checkpoint_key_problems(loaded.file, loaded.config.audit, loaded.config.hsm), *account_of(loaded)[1]]
-    problems += [*place_problems(loaded), *socket_problems(loaded.file, loaded.config.admin), *address_problems(loaded)]
+    account, doubts = account_of(loaded)
+    problems += [*checkpoint_key_problems(loaded.file, loaded.config.audit, loaded.config.hsm), *doubts]
+    problems += [
+        *place_problems(loaded, account),
+        *socket_problems(loaded.file, loaded.config.admin),
+        *address_problems(loaded),
+    ]
     problems += [*own_server_problems(loaded), *program_problems(loaded)]
     known = {fault.key for fault in loaded.faults}
     further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from certs.files.atomic_file import write_atomic
+from certs.files.atomic_file import write_state
+from certs.files.directory import OpenDirectory, make_directories
 from config.loaded import LoadedConfig
 from proxy.observe.adoption import Adoption, AdoptionMalformed, parse_adoption
 from proxy.observe.state_file import state_file
@@ -69,8 +70,8 @@ class AdoptionStore:
         while len(content) > _MOST_BYTES and days:
             del days[min(days)]
             content = _encoded({**document, "days": days})
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_atomic(self.path, content)
+        make_directories(self.path.parent)
+        write_state(self.path, content)
 
     def set_aside(self) -> Path:
         """Rename a file that cannot be used, and return its new path. Raises `OSError`.
@@ -78,7 +79,9 @@ class AdoptionStore:
         One that was set aside before is replaced, so that they do not pile up.
         """
         beside = self.path.with_name(f"{self.path.name}.damaged")
-        return self.path.replace(beside)
+        with OpenDirectory.at(self.path.parent) as directory:
+            directory.rename(self.path.name, beside.name)
+        return beside
 
 
 def _encoded(document: dict[str, Any]) -> bytes:

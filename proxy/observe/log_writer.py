@@ -18,7 +18,6 @@ import threading
 import time
 from collections import deque
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from proxy.observe.events.process import LogLinesLost
@@ -146,12 +145,6 @@ class LogWriter:
             self._is_torn = rest[written - 1] != 0x0A
             rest = rest[written:]
         return 0
-
-
-def open_log(path: Path) -> int:
-    """Open a file for appending, or create it with mode 0600. The caller closes the descriptor.
-    Raises `OSError`."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _piece_bytes(descriptor: int) -> int:

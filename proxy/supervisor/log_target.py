@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from certs.files.directory import open_log
 from config.loaded import ConfigFile
 from config.problems import ConfigError, shown
 from config.schema import LogConfig, LogFormat
 from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter, open_log
+from proxy.observe.log_writer import LogWriter
 from proxy.processes.messages.questions import LogSettings
 
 _STDOUT: Final = 1

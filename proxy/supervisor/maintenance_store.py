@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Final
 
-from certs.files.atomic_file import write_atomic
+from certs.files.atomic_file import write_state
+from certs.files.directory import make_directories
 from config.addresses import parse_network
 from config.loaded import LoadedConfig
 from proxy.observe.state_file import state_file
@@ -59,9 +60,9 @@ class MaintenanceStore:
 
     def write(self, routes: tuple[MaintainedRoute, ...]) -> None:
         """Keep these, also over a crash. May take long. Raises `OSError`; the file is as it was."""
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        make_directories(self.path.parent)
         document = {"version": _VERSION, **encode(ShowMaintenance(routes))}
-        write_atomic(self.path, json.dumps(document, indent=2).encode() + b"\n")
+        write_state(self.path, json.dumps(document, indent=2).encode() + b"\n")
 
 
 def _check(one: MaintainedRoute) -> None:

@@ -11,13 +11,14 @@ from time import perf_counter
 import pytest
 import uvloop
 
+from certs.files.directory import open_log
 from config.files import files_of
 from config.loader import load
 from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter, open_log
+from proxy.observe.log_writer import LogWriter
 from proxy.payload.keys import PayloadKeys
 from proxy.processes.material import Material
 from proxy.processes.messages.questions import (

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from certs.files.directory import make_directories
 from certs.hierarchy.configured import directory_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
@@ -58,7 +59,7 @@ class PayloadStore:
         """
         try:
             if makes:
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directories(directory)
             if vault is not None:
                 return cls(directory, vault.sealer(Purpose.PAYLOAD_KEYRING))
             path = directory / OWN_KEY_FILE

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from certs.files.directory import make_directories
 from certs.hierarchy.configured import directory_of, opened_keys, vault_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
@@ -99,7 +100,7 @@ class Safe:
         vault = self.vault(loaded)
         if vault is not None:
             directory = directory_of(loaded.file, loaded.config.sealing)
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directories(directory)
             content = TicketRecord(secrets, since).encode()
             write_sealed(directory / TICKETS_FILE, content, _LABEL, vault.sealer(Purpose.TICKET_KEYS))
 

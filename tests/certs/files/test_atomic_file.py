@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.files.atomic_file import sync_directory, write_atomic
+from certs.files.atomic_file import write_atomic
 
 
 def test_new_and_replaced_for_the_owner_alone(tmp_path: Path) -> None:
@@ -23,10 +23,10 @@ def test_what_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "keys"
     write_atomic(path, b"one")
 
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os if step == "fsync" else Path, step, failing)
+    monkeypatch.setattr(os, step, failing)
     with pytest.raises(OSError, match="No space left"):
         write_atomic(path, b"two")
     assert path.read_bytes() == b"one"
@@ -37,22 +37,22 @@ def test_content_is_on_disk_before_the_name_and_the_name_before_the_return(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    real_fsync, real_rename = os.fsync, Path.rename
+    real_fsync, real_rename = os.fsync, os.rename
 
     def fsync(descriptor: int) -> None:
         steps.append("directory" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "content")  # noqa: PTH112 - of a descriptor
         real_fsync(descriptor)
 
-    def rename(path: Path, target: Path) -> Path:
+    def rename(old: str, new: str, **places: int) -> None:
         steps.append("rename")
-        return real_rename(path, target)
+        real_rename(old, new, **places)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(os, "rename", rename)
     write_atomic(tmp_path / "keys", b"one")
     assert steps == ["content", "rename", "directory"]
 
 
 def test_directory_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        sync_directory(tmp_path / "missing")
+        write_atomic(tmp_path / "missing" / "file", b"")

@@ -10,7 +10,8 @@ import pytest
 
 from config.loader import load
 from proxy.building.places import directory_fault, file_fault, place_problems
-from tests.accounts import AS_SOMEBODY_ELSE
+from proxy.processes.privileges import ProcessAccount
+from tests.accounts import AS_SOMEBODY_ELSE, NEEDS_ROOT
 from tests.configurations import Site
 
 
@@ -38,7 +39,7 @@ directory = "{0}/sealing"
 def test_places_that_can_be_made_are_fine_and_are_not_made(site: Site) -> None:
     place = site.directory / "place"
     place.mkdir()
-    assert list(place_problems(load(site.write(site.minimal + EVERYWHERE.format(place))))) == []
+    assert list(place_problems(load(site.write(site.minimal + EVERYWHERE.format(place))), None)) == []
     assert list(place.iterdir()) == []
 
 
@@ -55,7 +56,7 @@ def test_places_that_can_be_made_are_fine_and_are_not_made(site: Site) -> None:
 )
 def test_something_else_in_the_place_is_named(site: Site, table: str, found: tuple[str, str]) -> None:
     (site.directory / "directory").mkdir()
-    (problem,) = place_problems(load(site.write(site.minimal + table)))
+    (problem,) = place_problems(load(site.write(site.minimal + table)), None)
     assert problem.key == found[0]
     assert found[1] in problem.found
     assert problem.is_error is (found[0] != "sealing.directory")
@@ -86,3 +87,46 @@ def test_what_is_no_file_is_left_to_others(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert file_fault(tmp_path / "pipe") is None  # nobody waits for its reader
     assert "too long" in str(file_fault(tmp_path / ("x" * 300)))
+
+
+@NEEDS_ROOT
+class TestWorkers:
+    """Workers of another user could put a link in place of a file that root opens."""
+
+    WORKERS = ProcessAccount(1_234, 1_235, (1_236,), "plexigate")
+
+    def found(self, site: Site, table: str = "log") -> list[str]:
+        loaded = load(site.write(f'{site.minimal}[{table}]\nfile = "logs/deep/file"\n'))
+        return [str(one) for one in place_problems(loaded, self.WORKERS) if one.is_error]
+
+    @pytest.fixture
+    def logs(self, site: Site) -> Path:
+        (logs := site.directory / "logs" / "deep").mkdir(parents=True)
+        return logs
+
+    @pytest.mark.parametrize("table", ["log", "audit"])
+    @pytest.mark.parametrize(
+        ("owner", "group", "mode"), [(1_234, 0, 0o755), (0, 1_235, 0o770), (0, 1_236, 0o775), (0, 0, 0o757)]
+    )
+    def test_a_log_where_they_can_write_is_an_error(
+        self, site: Site, logs: Path, owner: int, group: int, mode: int, table: str
+    ) -> None:
+        for place in (logs, logs.parent):
+            os.chown(place, owner, group)
+            place.chmod(mode)
+            (problem,) = self.found(site, table)
+            assert f'"logs/deep/file", in "{place}", where the workers can write (user plexigate); allowed: ' in problem
+            os.chown(place, 0, 0)
+            place.chmod(0o755)
+        assert self.found(site, table) == []
+
+    def test_a_directory_such_as_tmp_is_one_but_what_is_below_it_is_not(self, site: Site, logs: Path) -> None:
+        logs.parent.chmod(0o1777)
+        assert self.found(site) == []
+        logs.chmod(0o1777)
+        assert len(self.found(site)) == 1
+
+    def test_a_link_of_theirs_is_found_before_it_is_followed(self, site: Site, logs: Path) -> None:
+        os.chown(logs, 1_234, 1_234)
+        (logs / "file").symlink_to(site.chat.key)
+        assert '"logs/deep/file", which must not be written: it is a link' in "".join(self.found(site))

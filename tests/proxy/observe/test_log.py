@@ -5,13 +5,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from certs.files.directory import open_log
 from config.schema import LogFormat
 from proxy.observe.access_log import ClientRecord, PrettyLines, RequestRecord, TargetRecord
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter, open_log
 from tests.waiting import until_found
+from proxy.observe.log_writer import LogWriter
 
 REQUEST = RequestRecord(
     connection=ClientRecord(

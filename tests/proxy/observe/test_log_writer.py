@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.observe.log_writer import LogWriter, open_log
+from certs.files.directory import open_log
+from proxy.observe.log_writer import LogWriter
 from tests.descriptors import open_descriptors
 
 SECONDS = 20.0

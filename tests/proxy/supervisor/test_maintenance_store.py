@@ -71,8 +71,9 @@ def test_file_that_cannot_be_opened_is_unreadable(tmp_path: Path) -> None:
 
 
 def test_failed_write_leaves_the_old_content(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
     store = MaintenanceStore(tmp_path / "a" / "b" / "maintenance.json")
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match="File exists"):
         store.write(ROUTES)
 
 

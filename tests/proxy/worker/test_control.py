@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from certs.files.directory import open_log
 from config.pkcs11_uri import Pkcs11Uri
 from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter, open_log
+from proxy.observe.log_writer import LogWriter
 from proxy.processes.material import Material
 from proxy.processes.messages.answers import Done, KeyTried, PreparedToServe, RingUses, ServersSeen, WorkerFigures
 from proxy.processes.messages.codec import encode

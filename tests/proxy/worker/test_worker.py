@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
+from certs.files.directory import open_log
 from config.loader import load
 from config.schema import Bind, LogFormat
 from proxy.building.carried import Carried
 from proxy.downstream.connection import _ConnectionState
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter, open_log
+from proxy.observe.log_writer import LogWriter
 from proxy.supervisor.workers.sockets import listening_socket
 from proxy.tls.capabilities import Capabilities, survey
 from proxy.tls.tickets import TicketSecrets
