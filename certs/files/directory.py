@@ -2,10 +2,11 @@
 
 Theory of operation. Root writes logs, locks and keys in directories of the service, whose user may
 be the attacker: a link that this user puts there must not lead root elsewhere. So a path is walked
-step by step, each from the open directory of the step before, and a link is followed only if root
-or this process's user made it in a directory where nobody else can write. `/var/log` may be such a
-link. At the end stands an open directory. Files are made, opened, renamed and removed by their name
-in it, so nothing that happens to the path afterwards matters.
+step by step, each from the open directory of the step before. Two users are trusted: root, and the
+user of this process. A link is followed if one of them made it, in a directory where others cannot
+write. `/var/log` may be such a link. Every other link is an error. At the end stands an open
+directory. Files are made, opened, renamed and removed by their name in it. Nothing that happens to
+the path afterwards matters.
 
 A file that is there already must be a regular one. In a directory of another user it also belongs
 to that user, to root or to this process, and has one name only: a second name could be a hard link
@@ -32,7 +33,7 @@ _DIRECTORY_MODE: Final = 0o700
 _STEP: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class NotOurs(OSError):
+class PlacedByOthers(OSError):
     """Another user could have put this in place: a link, or a file that is not what it seems."""
 
     def __init__(self, path: Path, found: str) -> None:
@@ -50,20 +51,23 @@ class OpenDirectory:
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Open the directory of a path. Raises `OSError`, which is `NotOurs` for a link of others."""
-        place = _Place.root()
+        """Open the directory of a path.
+
+        Raises `OSError`, which is `PlacedByOthers` for a link of others.
+        """
+        place = _Footing.root()
         try:
             place.walk(path.absolute().parts[1:])
             descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.descriptor)
         except OSError as error:
-            error.filename = error.filename if isinstance(error, NotOurs) else str(path)
+            error.filename = error.filename if isinstance(error, PlacedByOthers) else str(path)
             raise
         finally:
             place.close()
         return cls(path, descriptor, os.fstat(descriptor))
 
     def __enter__(self) -> Self:
-        """Nothing is left to do."""
+        """The directory is open already."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,7 +170,7 @@ def open_log(path: Path) -> int:
 
 
 def refuse_place(path: Path, *, is_stream_fine: bool) -> None:
-    """Raise `NotOurs` where `open_state_file` would, or `open_log` if a stream is fine.
+    """Raise `PlacedByOthers` where `open_state_file` would, or `open_log` if a stream is fine.
 
     Opens and makes nothing. Raises `OSError` for a way that leads nowhere.
     """
@@ -185,9 +189,9 @@ def _opened(path: Path, flags: int, made: Callable[[OpenDirectory, int], None], 
 
 
 @contextmanager
-def _place_of(path: Path) -> "Iterator[tuple[_Place, str]]":
+def _place_of(path: Path) -> "Iterator[tuple[_Footing, str]]":
     """Where a file is, through the links that may be followed, and its name there."""
-    place = _Place.root()
+    place = _Footing.root()
     try:
         *above, name = path.absolute().parts[1:]
         place.walk(above)
@@ -196,14 +200,14 @@ def _place_of(path: Path) -> "Iterator[tuple[_Place, str]]":
             place.walk(above)
         yield place, name
     except OSError as error:
-        error.filename = error.filename if isinstance(error, NotOurs) else str(path)
+        error.filename = error.filename if isinstance(error, PlacedByOthers) else str(path)
         raise
     finally:
         place.close()
 
 
 def _opened_in(
-    place: "_Place", name: str, flags: int, made: Callable[[OpenDirectory, int], None], *, is_stream_fine: bool
+    place: "_Footing", name: str, flags: int, made: Callable[[OpenDirectory, int], None], *, is_stream_fine: bool
 ) -> int:
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     try:
@@ -226,20 +230,20 @@ def _opened_in(
     return descriptor
 
 
-def _judge(path: Path, file: os.stat_result, place: "_Place", *, is_stream_fine: bool) -> None:
+def _judge(path: Path, file: os.stat_result, place: "_Footing", *, is_stream_fine: bool) -> None:
     is_fine = stat.S_ISREG(file.st_mode) or (is_stream_fine and place.is_ours and not stat.S_ISDIR(file.st_mode))
     if not is_fine:
-        raise NotOurs(path, "it is no regular file")
+        raise PlacedByOthers(path, "it is no regular file")
     if place.is_ours:
         return
     if file.st_uid not in {_ROOT, os.geteuid(), place.facts.st_uid}:
-        raise NotOurs(path, f"it belongs to user {file.st_uid}, in a directory where others can write")
+        raise PlacedByOthers(path, f"it belongs to user {file.st_uid}, in a directory where others can write")
     if file.st_nlink > 1:
-        raise NotOurs(path, "it has a second name (a hard link), in a directory where others can write")
+        raise PlacedByOthers(path, "it has a second name (a hard link), in a directory where others can write")
 
 
 @dataclass(slots=True)
-class _Place:
+class _Footing:
     """Where a walk has come to."""
 
     here: Path
@@ -247,7 +251,7 @@ class _Place:
     links: int = 0
 
     @classmethod
-    def root(cls) -> "_Place":
+    def root(cls) -> "_Footing":
         return cls(Path("/"), os.open("/", _STEP))
 
     @property
@@ -296,7 +300,7 @@ class _Place:
             return None
         path = self.here / name
         if not self.is_ours or facts.st_uid not in {_ROOT, os.geteuid()}:
-            raise NotOurs(path, "it is a link, in a directory where others can write")
+            raise PlacedByOthers(path, "it is a link, in a directory where others can write")
         self.links += 1
         if self.links > _MOST_LINKS:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))

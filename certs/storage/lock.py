@@ -1,13 +1,17 @@
 """A lock on a state directory: one process at a time changes it, the running proxy or a command.
 
-`flock` belongs to the open file, so the kernel frees it when its process ends, however it ends.
+`flock` belongs to the open file, so the kernel frees it when its process ends, however it ends. Who
+holds the lock has written its process id and its configuration into the file, for people.
 """
 
 import fcntl
 import os
 import pwd
+import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,17 +19,42 @@ from certs.files.directory import open_state_file
 from certs.storage.disk import Disk
 
 _NAME: Final = "lock"
+_PATIENCE_SECONDS: Final = 0.5
+_PAUSE_SECONDS: Final = 0.02
+# A process id, and a path (PATH_MAX).
+_LONGEST_NOTE: Final = 4_200
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """Who holds a lock, by its own word. `configuration` is that of a proxy."""
+
+    pid: int | None = None
+    configuration: str | None = None
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "another process"
+        try:
+            program = Path(f"/proc/{self.pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return f"process {self.pid} (of another container or user)"
+        by = "" if self.configuration is None else f", with the configuration {self.configuration}"
+        return f"process {self.pid} ({program}{by})"
 
 
 class StateInUse(Exception):
-    """Another process holds the state directory `path`."""
+    """Another process, the `holder`, holds the state directory `path`."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, holder: LockHolder) -> None:
+        super().__init__(path, holder)
         self.path = path
+        self.holder = holder
 
     def __str__(self) -> str:
-        return f"{self.path} is in use by another process: the running proxy (then leave out --offline), or another command"
+        return (
+            f"{self.path} is in use by {self.holder}: the running proxy (then leave out --offline), or another command"
+        )
 
 
 class StateUnusable(OSError):
@@ -45,16 +74,43 @@ class StateUnusable(OSError):
         return f"{self.found}; allowed: {self.allowed}"
 
 
-def hold(state: Path, disk: Disk) -> "StateLock":
-    """Make a state directory if it is not there, and take it.
+def hold(state: Path, disk: Disk, configuration: Path | None = None) -> "StateLock":
+    """Make a state directory if it is not there, and take it; a proxy says its configuration.
 
     Raises `StateInUse` or `StateUnusable`.
     """
     try:
         disk.make_directory(state)
-        return StateLock.acquire(state)
+        return StateLock.acquire(state, configuration)
     except OSError as error:
         raise StateUnusable(state, error) from None
+
+
+def other_holder(state: Path) -> LockHolder | None:
+    """The process that holds a state directory now, or None. Changes nothing.
+
+    None also if this process may not read the lock.
+    """
+    try:
+        descriptor = os.open(state / _NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        # shared: two checks at once do not take each other for a proxy
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _holder(descriptor: int) -> LockHolder:
+    written = os.pread(descriptor, _LONGEST_NOTE, 0).decode(errors="replace").splitlines()
+    if len(written) < 2 or not re.fullmatch("[0-9]{1,9}", written[0], re.ASCII):
+        return LockHolder()  # an older version
+    configuration = "".join(one if one.isprintable() else "?" for one in written[1])
+    return LockHolder(int(written[0]), configuration or None)
 
 
 def _diagnosis(path: Path, error: OSError) -> tuple[str, str]:
@@ -107,18 +163,20 @@ class StateLock:
         self._descriptor: int | None = descriptor
 
     @classmethod
-    def acquire(cls, state: Path) -> Self:
-        """Take it; the directory is there. Raises `StateInUse` or `OSError`."""
+    def acquire(cls, state: Path, configuration: Path | None = None) -> Self:
+        """Take it; the directory is there. Raises `StateInUse` or `OSError`.
+
+        Waits for a moment: a check tries the lock, and a process that ends has it to its last.
+        """
         descriptor = open_state_file(state / _NAME, os.O_RDWR)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise StateInUse(state) from None
+            _take(descriptor, state)
+            lock = cls(descriptor)
+            lock.sign(configuration)
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(descriptor)
+        return lock
 
     @classmethod
     def handed(cls, state: Path, descriptor: int) -> Self | None:
@@ -132,6 +190,13 @@ class StateLock:
                 return cls(descriptor)
         os.close(descriptor)
         return None
+
+    def sign(self, configuration: Path | None) -> None:
+        """Say that this process holds it."""
+        if self._descriptor is not None:
+            note = f"{os.getpid()}\n{configuration or ''}\n".encode(errors="surrogateescape")
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, note[:_LONGEST_NOTE], 0)
 
     @property
     def descriptor(self) -> int | None:
@@ -149,3 +214,16 @@ class StateLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def _take(descriptor: int, state: Path) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise StateInUse(state, _holder(descriptor)) from None
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return

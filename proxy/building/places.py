@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from certs.files.directory import NotOurs, refuse_place
+from certs.files.directory import PlacedByOthers, refuse_place
 from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Location, Problem, shown
 from proxy.building.outputs import output_problems
@@ -96,7 +96,7 @@ def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
         mode = _mode(path)
         if path.parent.is_dir() and not (mode is not None and stat.S_ISDIR(mode)):
             refuse_place(path, is_stream_fine=not is_regular)
-    except NotOurs as error:
+    except PlacedByOthers as error:
         return f"which must not be written: {error.strerror} ({error.filename})"
     except OSError as error:
         return _unseen(error)

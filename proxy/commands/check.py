@@ -34,6 +34,7 @@ from proxy.supervisor.alerts.settings import program_problems
 from proxy.supervisor.editions.issued import issued_material, with_files
 from proxy.supervisor.secrets.payload_store import store_problems
 from proxy.supervisor.secrets.safe import now_in_utc
+from proxy.supervisor.secrets.state_locks import lock_problems
 from proxy.supervisor.workers.process import worker_environment
 from proxy.tls import libssl
 from proxy.tls.openssl_setup import prepare_openssl
@@ -118,7 +119,7 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
         *socket_problems(loaded.file, loaded.config.admin),
         *address_problems(loaded),
     ]
-    problems += [*own_server_problems(loaded), *program_problems(loaded)]
+    problems += [*own_server_problems(loaded), *program_problems(loaded), *lock_problems(loaded)]
     known = {fault.key for fault in loaded.faults}
     further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
     return tuple(dict.fromkeys([*loaded.faults, *further]))

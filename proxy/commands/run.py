@@ -9,8 +9,6 @@ from typing import Final
 
 import uvloop
 
-from certs.storage.disk import Disk
-from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.listening import AdminSocketError
@@ -83,13 +81,17 @@ def run(file: Path, log_format: LogFormat | None) -> None:
 def _serve(file: Path, log_format: LogFormat | None, start: StartCommand, succession: _Succession | None) -> None:
     libssl.self_check()
     safe = Safe(now_in_utc)
+    if succession is not None:
+        safe.locks.take_over(succession.handed.state_locks())
     try:
         edition = _with_tickets(read_edition(file, 1, TicketSecrets.fresh(), now_in_utc(), safe), safe, succession)
-    except ConfigError:
+    except ConfigError as error:
         # imported here: it loads everything that only workers need
         from proxy.commands.check import check
 
-        raise ConfigError(check(file)) from None  # reports all problems, not only the first
+        found = check(file)  # reports all problems, not only the first
+        # a check finds no fault in a proxy that runs by this configuration already, and a start does
+        raise ConfigError(found if any(one.is_error for one in found) else error.problems) from None
     if succession is not None:
         succession.predecessor.step("configured")
     safe.trail.open(edition.loaded.file, edition.loaded.config.audit, edition.loaded.config.hsm)
@@ -130,7 +132,6 @@ async def _supervise(
         inherited += succession.handed.listening()
     sockets = ListeningSockets(inherited, store)
     sockets.is_shared = succession is not None
-    lock = _state_lock(edition, succession)
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
     if succession is not None:
         supervisor.crew.servers.verdicts.adopt(succession.state.verdicts)
@@ -160,7 +161,7 @@ async def _supervise(
             # first: a second proxy with the same configuration fails here, before it takes a port
             await admin.start()
         await supervisor.start(lambda: admin.metrics_addresses, takeover)
-        supervisor.control.upgrade.enable(this_process(start, admin, _held(edition, lock)))
+        supervisor.control.upgrade.enable(this_process(start, admin, lambda: safe.locks.held))
         await supervisor.run(watchdog)
     except GivenBack:
         await supervisor.give_back()
@@ -172,37 +173,4 @@ async def _supervise(
         if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):
             reporting.tell(AuditLogLate())
         await asyncio.sleep(0)  # lets callbacks of its thread run
-        if lock is not None:
-            lock.release()
-
-
-def _state_directory(edition: Edition) -> Path | None:
-    state = edition.loaded.config.rotation.state
-    return None if state is None else edition.loaded.file.resolve(state)
-
-
-def _held(edition: Edition, lock: StateLock | None) -> tuple[Path, int] | None:
-    """The state directory and the descriptor of its lock, to hand over."""
-    state = _state_directory(edition)
-    return None if state is None or lock is None or lock.descriptor is None else (state, lock.descriptor)
-
-
-def _state_lock(edition: Edition, succession: _Succession | None) -> StateLock | None:
-    """Lock the state directory: only this process may change it while it runs.
-
-    In an upgrade the older process hands over its lock. Raises `ConfigError`.
-    """
-    loaded = edition.loaded
-    state = _state_directory(edition)
-    if state is None:
-        return None
-    number = None if succession is None else succession.handed.state_lock(state)
-    if number is not None and (lock := StateLock.handed(state, number)) is not None:
-        return lock
-    try:
-        return hold(state, Disk())
-    except StateInUse as error:
-        found, allowed = str(error), "a directory that no other process uses"
-    except StateUnusable as error:
-        found, allowed = error.found, error.allowed
-    raise ConfigError([loaded.file.error(("rotation", "state"), found, allowed)])
+        safe.locks.release()

@@ -123,6 +123,7 @@ class Supervisor:
         watching = Watching(self._tasks, served.edition.loaded.file.path, lambda cause: self.reloads.reload_by(cause))
 
         async def followed(edition: Edition) -> None:
+            safe.locks.settle(edition.loaded)
             watching.follow(edition)
             self.alerting.follow(AlertSettings.of(edition.loaded))
             vault, told = safe.vault(edition.loaded), safe.trail.operation

@@ -223,6 +223,8 @@ def read_edition(
     material = Material.read(file.path for file in files_of(loaded))
     material.update(made)
     shut = shut_identities(loaded, material)
+    if safe is not None:
+        safe.locks.take(loaded)
     payload, notes = payload_keys(loaded, rings or {}, now.timestamp(), None if safe is None else safe.vault(loaded))
     return Edition(
         number=number,

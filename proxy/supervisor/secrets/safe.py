@@ -19,6 +19,7 @@ from certs.sealing.master import Place, place_of
 from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Problem
 from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.secrets.state_locks import StateLocks
 from proxy.supervisor.secrets.ticket_record import NoTicketRecord, TicketRecord, resumed
 from proxy.tls.tickets import TicketSecrets
 
@@ -34,9 +35,13 @@ class Safe:
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        """The other methods open files. `trail` gets every use of the sealing key."""
+        """The other methods open files. `trail` gets every use of the sealing key.
+
+        `locks` are those of the directories of state.
+        """
         self._clock = clock
         self.trail: Final = AuditTrail(clock)
+        self.locks: Final = StateLocks()
         self._place: Place | None = None
         self._vault: Vault | None = None
         self.since = clock()

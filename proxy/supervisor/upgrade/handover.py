@@ -94,9 +94,11 @@ class Handed:
             os.dup2(number, 2)
             os.close(number)
 
-    def state_lock(self, state: Path) -> int | None:
-        """Take the lock of a state directory."""
-        return self.take(STATE + str(state))
+    def state_locks(self) -> list[tuple[Path, int]]:
+        """Take the locks of all directories of state, each with its directory."""
+        found = [(name, number) for name, number in self._left if name.startswith(STATE)]
+        self._left = [one for one in self._left if one not in found]
+        return [(Path(name.removeprefix(STATE)), number) for name, number in found]
 
     def close(self) -> None:
         """Close what was not taken."""

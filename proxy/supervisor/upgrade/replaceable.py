@@ -1,7 +1,7 @@
 """The process that an upgrade replaces, and what it can hand over."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,8 +34,8 @@ class Replaceable:
 
     start: StartCommand
     doors: Doors
-    state: tuple[Path, int] | None
-    """The state directory and its lock."""
+    state: Callable[[], Sequence[tuple[Path, int]]]
+    """Tells the directories of state and their locks."""
     pid: int
     user: int
     """The effective user id."""
@@ -44,10 +44,10 @@ class Replaceable:
         """Everything that the new process gets, by name."""
         listening = [(LISTENING + name, sock.fileno()) for name, sock in crew.sockets.handed]
         admin = [(ADMIN + name, number) for name, number in self.doors.handed]
-        state = [] if self.state is None else [(f"{STATE}{self.state[0]}", self.state[1])]
+        state = [(f"{STATE}{path}", number) for path, number in self.state()]
         return [*listening, *admin, *state, (STANDARD_ERROR, 2)]
 
 
-def this_process(start: StartCommand, doors: Doors, state: tuple[Path, int] | None) -> Replaceable:
+def this_process(start: StartCommand, doors: Doors, state: Callable[[], Sequence[tuple[Path, int]]]) -> Replaceable:
     """The facts of the process that calls it."""
     return Replaceable(start, doors, state, os.getpid(), os.geteuid())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from certs.files.atomic_file import write_atomic, write_state
-from certs.files.directory import NotOurs, OpenDirectory, make_directories, open_log, open_state_file
+from certs.files.directory import OpenDirectory, PlacedByOthers, make_directories, open_log, open_state_file
 from tests.accounts import NEEDS_ROOT
 from tests.descriptors import open_descriptors
 
@@ -88,7 +88,7 @@ class TestOwn:
         os.mkfifo(tmp_path / "pipe")
         reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
         os.close(open_log(tmp_path / "pipe"))
-        with pytest.raises(NotOurs, match="no regular file"):
+        with pytest.raises(PlacedByOthers, match="no regular file"):
             opened(tmp_path / "pipe")
         os.close(reader)
 
@@ -146,7 +146,7 @@ class TestTheirs:
             if not is_roots:
                 os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
             for call in (opened, open_log):
-                with pytest.raises(NotOurs, match="it is a link, in a directory where others can write"):
+                with pytest.raises(PlacedByOthers, match="it is a link, in a directory where others can write"):
                     call(link)
         assert (secret.read_bytes(), owner_of(secret)) == (b"root", 0)
         assert not secret.with_name("missing").exists()
@@ -159,25 +159,25 @@ class TestTheirs:
             lambda: opened(place), lambda: write_state(place, b""), lambda: make_directories(place),
             lambda: OpenDirectory.at(place.parent), lambda: open_log(place),
         ):  # fmt: skip
-            with pytest.raises(NotOurs):
+            with pytest.raises(PlacedByOthers):
                 call()
         assert list(roots.iterdir()) == []
 
     def test_a_second_name_of_a_file_is_refused(self, theirs: Path, secret: Path) -> None:
         os.link(secret, theirs / "hard")
         for call in (opened, open_log):
-            with pytest.raises(NotOurs, match="hard link"):
+            with pytest.raises(PlacedByOthers, match="hard link"):
                 call(theirs / "hard")
 
     def test_a_file_of_a_third_user_is_refused(self, theirs: Path) -> None:
         theirs.chmod(0o1777)
         (theirs / "file").touch()
         os.chown(theirs / "file", 1_000, 1_000)
-        with pytest.raises(NotOurs, match="belongs to user 1000"):
+        with pytest.raises(PlacedByOthers, match="belongs to user 1000"):
             opened(theirs / "file")
         os.chown(theirs, 0, 0)
         os.chown(theirs / "file", NOBODY, NOBODY)
-        with pytest.raises(NotOurs, match="belongs to user 65534"):
+        with pytest.raises(PlacedByOthers, match="belongs to user 65534"):
             open_log(theirs / "file")
 
     def test_their_pipe_is_not_waited_for(self, theirs: Path) -> None:
@@ -185,7 +185,7 @@ class TestTheirs:
         with pytest.raises(OSError, match="No such device or address"):
             open_log(theirs / "pipe")
         reader = os.open(theirs / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-        with pytest.raises(NotOurs, match="no regular file"):
+        with pytest.raises(PlacedByOthers, match="no regular file"):
             open_log(theirs / "pipe")
         os.close(reader)
 
@@ -205,7 +205,7 @@ class TestTheirs:
         if is_fine:
             os.close(open_log(place / "log" / "file"))
         else:
-            with pytest.raises(NotOurs):
+            with pytest.raises(PlacedByOthers):
                 open_log(place / "log" / "file")
         assert (tmp_path / "real" / "file").exists() is is_fine
 

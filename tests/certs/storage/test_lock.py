@@ -11,7 +11,7 @@ from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold
 
 
 def test_a_directory_is_held_once(tmp_path: Path) -> None:
-    with StateLock.acquire(tmp_path), pytest.raises(StateInUse, match="in use by another process"):
+    with StateLock.acquire(tmp_path), pytest.raises(StateInUse, match=f"in use by process {os.getpid()} "):
         StateLock.acquire(tmp_path)
     StateLock.acquire(tmp_path).release()
 

@@ -74,8 +74,8 @@ def test_descriptors_are_taken_by_name() -> None:
         assert taken is not None
         assert (taken.family, taken.gettimeout()) == (socket.AF_UNIX, 0)
         assert handed.admin("/run/a") is None
-        assert handed.state_lock(Path("/var/lib/b")) is None
-        assert handed.state_lock(Path("/var/lib/a")) == lock
+        assert handed.state_locks() == [(Path("/var/lib/a"), lock)]
+        assert handed.state_locks() == []
         handed.close()
         os.close(lock)
         taken.close()

@@ -28,7 +28,7 @@ class NoDoors:
 async def test_each_descriptor_has_the_name_by_which_the_next_process_finds_it(site: Site, tmp_path: Path) -> None:
     run = Running(site, tmp_path, workers(site))
     await run.supervisor.start(tuple)
-    found = this_process(StartCommand(("/nowhere",), (), {}), NoDoors(), (tmp_path, 9))
+    found = this_process(StartCommand(("/nowhere",), (), {}), NoDoors(), lambda: [(tmp_path, 9)])
     assert (found.pid, found.user) == (os.getpid(), os.geteuid())
     listening = ["listening plexigate public[0] 127.0.0.1_0"] * 2
     named = found.descriptors(run.supervisor.crew)

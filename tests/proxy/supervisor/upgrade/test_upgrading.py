@@ -78,7 +78,7 @@ def enabled(run: Running, program: Path | str) -> tuple[Upgrading, FakeDoors]:
     upgrading, doors = run.supervisor.control.upgrade, FakeDoors()
     upgrading.times = SHORT
     start = StartCommand((str(program),), ("run", "x.toml"), {"PATH": "/usr/bin:/bin"})
-    upgrading.enable(this_process(start, doors, None))
+    upgrading.enable(this_process(start, doors, list))
     return upgrading, doors
 
 
@@ -238,7 +238,7 @@ async def test_it_is_refused_before_it_begins(
     with pytest.raises(CommandRefused, match="does not serve yet"):
         await anext(upgrading.upgrade(None, None))
     start = StartCommand((str(speaker(tmp_path, "new", "")),), (), {})
-    upgrading.enable(replace(Replaceable(start, FakeDoors(), None, 2, 1_000), **change))
+    upgrading.enable(replace(Replaceable(start, FakeDoors(), list, 2, 1_000), **change))
     with pytest.raises(CommandRefused) as caught:
         await anext(upgrading.upgrade(None, None))
     assert caught.value.status == status
