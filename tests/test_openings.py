@@ -17,6 +17,7 @@ ELSEWHERE: Final = {
     "proxy.commands.terminal.output": "opens /dev/null",
     "proxy.commands.terminal.output_file": "writes where a person says: to a terminal or a pipe",
     "proxy.doctor.speed": "a temporary file without a name that others know",
+    "proxy.downstream.spool": "a file without a name, of a worker, which has no rights of root",
     "proxy.limits.shared": "memory",
     "proxy.signing.login_turns": "memory",
     "proxy.supervisor.alerts.surroundings": "a file without a name (O_TMPFILE): nothing is changed",

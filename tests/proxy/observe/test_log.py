@@ -11,8 +11,8 @@ from proxy.observe.access_log import ClientRecord, PrettyLines, RequestRecord, T
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.log import Log
-from tests.waiting import until_found
 from proxy.observe.log_writer import LogWriter
+from tests.waiting import until_found
 
 REQUEST = RequestRecord(
     connection=ClientRecord(
