@@ -24,7 +24,7 @@ _SOON: Final = timedelta(days=14)
 _LAST_PART: Final = 5
 """A certificate of a week is not late for its last fourteen days."""
 _RENEW_FILE: Final = "Get a new certificate from its CA, put it in place of the file, then plexigate reload."
-_CLOCK_FIRST: Final = (
+CLOCK_FIRST: Final = (
     "Look at the clock of this machine first (timedatectl). If it is right, serve the former certificate until then."
 )
 _ORDER: Final = "Put the server's own certificate first, then the issuer of each one before it; leave the root out."
@@ -106,7 +106,7 @@ def chain_findings(judge: Judge, subject: str, one: ConfiguredChain, chain: Chai
         if not begins <= now < ends:
             span = f"{begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC"
             found = f"{link.subject.rfc4514_string()} is valid from {span}, and now it is {now:%Y-%m-%d %H:%M}"
-            yield judge.failure(subject, found, _CLOCK_FIRST if now < begins else renewal)
+            yield judge.failure(subject, found, CLOCK_FIRST if now < begins else renewal)
             return
     faults = serving_findings(chain, Expectation(leaf.public_key(), tuple(names), (chain[-1],)), now)
     for fault in faults:

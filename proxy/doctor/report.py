@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Final
@@ -15,11 +15,13 @@ FORMAT: Final = 1
 """The version of the document. Keys may be added in a version; none changes its meaning."""
 
 
-def without_repetitions(results: Sequence[Result]) -> list[Result]:
+def without_repetitions(results: Sequence[Result], keys: Mapping[str, str]) -> list[Result]:
     """Leave out what another check says about the same fault with more facts and a better remedy.
 
     The check `configuration` finds faults of files and tokens too, and other checks look closer at
     them. What the running proxy says of a token is told only if the doctor finds the token well.
+    `keys` maps the places of keys in the configuration to their tokens: a token that fails stands
+    for its keys.
     """
     closer = {(one.check, one.subject) for result in results for one in result.findings if one.state is State.FAILURE}
     rights = {_INDEX.sub("", subject) for check, subject in closer if check == "file rights"}
@@ -28,7 +30,8 @@ def without_repetitions(results: Sequence[Result]) -> list[Result]:
     def is_repeated(one: Finding) -> bool:
         if one.check == "configuration":
             is_of_rights = one.state is State.WARNING and one.subject in rights
-            return is_of_rights or one.subject in tokens or one.subject.removeprefix("hsm.token.") in tokens
+            place = _INDEX.sub("", one.subject)
+            return is_of_rights or one.subject in tokens or keys.get(place, place) in tokens
         return one.check == "tokens" and one.subject.removesuffix(", running proxy") in tokens - {one.subject}
 
     return [

@@ -25,6 +25,7 @@ from certs.tokens.trial import trial
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, printable
 from config.reading import FileContent
+from config.rotation import IssuedCredentialConfig
 from proxy.doctor.checkup import Checkup, Examined, Needed
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.side_by_side import side_by_side
@@ -124,6 +125,23 @@ def uses_of(loaded: LoadedConfig, now: datetime) -> tuple[TokenUse, ...]:
         there = replace(loaded, file=replace(loaded.file, files={**loaded.file.files, **files}))
         credentials = load_credentials(there, now)
     return token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins)
+
+
+def token_places(loaded: LoadedConfig | None) -> dict[str, str]:
+    """The places in the configuration that are about one token: its table, and the keys in it."""
+    if loaded is None or (hsm := loaded.config.hsm) is None:
+        return {}
+    found = {loaded.file.key("hsm", "token", name): name for name in hsm.token}
+    for name, identity in loaded.config.identity.items():
+        for index, one in enumerate(identity.credentials):
+            location = ("identity", name, "credential", index) if identity.credential else ("identity", name)
+            uris = (
+                [] if isinstance(one, IssuedCredentialConfig) else [uri for uri in one.key if not isinstance(uri, str)]
+            )
+            tokens = {token for uri in uris for token in hsm.tokens_of(uri)}
+            if len(tokens) == 1:  # of several, others may serve
+                found[loaded.file.key(*location, "key")] = tokens.pop()
+    return found
 
 
 def _issued(loaded: LoadedConfig, now: datetime) -> Material:

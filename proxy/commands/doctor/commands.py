@@ -83,6 +83,7 @@ def examine(
     from proxy.commands.doctor.looking import examined
     from proxy.commands.doctor.table import print_report
     from proxy.doctor import examining, report
+    from proxy.doctor.token_keys import token_places
     from proxy.supervisor.secrets.safe import now_in_utc
 
     began = time.monotonic()
@@ -102,7 +103,8 @@ def examine(
             shown.update(f"looking at {', '.join(names)}")
 
         left = examining.ALL_SECONDS - (time.monotonic() - began)  # a silent proxy has cost some
-        results = report.without_repetitions(examining.examine(checkups(), looked_at, progress, left))
+        results = examining.examine(checkups(), looked_at, progress, left)
+    results = report.without_repetitions(results, token_places(looked_at.configured))
     if as_json:
         typer.echo(json.dumps(report.document(results, looked_at, version("plexigate"), now_in_utc()), indent=2))
     else:

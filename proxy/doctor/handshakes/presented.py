@@ -13,6 +13,7 @@ from cryptography import x509
 
 from certs.identities.chain import alternative_names, order_errors, validity_errors
 from config.addresses import is_covered
+from proxy.doctor.chains import CLOCK_FIRST
 from proxy.doctor.finding import Finding, Judge
 from proxy.doctor.handshakes.judgement import Subject
 
@@ -35,7 +36,8 @@ def chain(subject: Subject, certificates: Sequence[x509.Certificate], now: datet
     faults = [*order_errors(tuple(certificates), _NO_FILE), *validity_errors(tuple(certificates), _NO_FILE, now)]
     if faults:
         found = "; ".join(f"a chain {fault.found.removeprefix('which ')}" for fault in faults)
-        return judge.failure(what, found, _ANEW)
+        is_early = any(now < one.not_valid_before_utc for one in certificates)
+        return judge.failure(what, found, CLOCK_FIRST if is_early else _ANEW)
     names = tuple(alternative_names(leaf))
     if not is_covered(subject.name, names):
         return judge.failure(what, f"the certificate is for {', '.join(names) or 'no name'}", _NAME)

@@ -76,6 +76,8 @@ def test_what_another_check_has_looked_at_more_closely_is_said_once() -> None:
         tokens.failure("hsm.token.other.pin_file", "missing", "Allowed: a file."),
         tokens.ok("well", "fine"),
         tokens.failure("well, running proxy", "blind", "plexigate status"),
+        configuration.failure("identity.chat.credential[1].key[0]", "is not looked at", "Allowed: the PIN."),
     ]
-    (left,) = without_repetitions([result(*found)])
+    keys = {"hsm.token.plexi": "plexi", "hsm.token.well": "well", "identity.chat.credential[1].key": "plexi"}
+    (left,) = without_repetitions([result(*found)], keys)
     assert [found.index(one) for one in left.findings] == [1, 4, 5, 6, 8, 9, 10]

@@ -13,7 +13,7 @@ from certs.hsm.facts import TokenFacts
 from certs.tokens.token_use import TokenUse
 from proxy.doctor.checkup import Examined
 from proxy.doctor.finding import Finding
-from proxy.doctor.token_keys import TOKEN_KEYS, TokenLook, look_at, seen_findings, token_findings, uses_of
+from proxy.doctor.token_keys import TOKEN_KEYS, TokenLook, look_at, seen_findings, token_findings, token_places, uses_of
 from tests.configurations import Site
 from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
 from tests.hsm.site import HsmSite
@@ -120,3 +120,11 @@ def test_view_of_the_running_proxy() -> None:
     assert [str(one.state) for one in found] == ["ok", "failure", "warning", "ok", "failure"]
     assert "workers 1 do not use it" in found[2].found
     assert "pkcs11:object=x is missing, for chat" in found[4].found
+
+
+def test_places_of_a_token_are_its_table_and_its_keys(hsm_site: HsmSite, plexi: Token) -> None:
+    public = hsm_site.hsm.generate(plexi, "chat")
+    identity = hsm_site.identity("localhost", public, "pkcs11:token=plexi;object=chat")
+    loaded = configured(hsm_site.write(hsm_site.tokens(plexi), identity, workers=1))
+    assert token_places(loaded) == {"hsm.token.plexi": "plexi", "identity.localhost.key": "plexi"}
+    assert token_places(None) == {}

@@ -66,6 +66,11 @@ def test_wrong_order_is_a_failure() -> None:
     assert found.startswith("a chain has in place 2 ")
 
 
+def test_certificate_that_is_not_valid_yet_leads_to_the_clock_first() -> None:
+    finding = chain(SUBJECT, [LEAF.certificate], NOW - timedelta(days=2))
+    assert (finding.state, finding.remedy.startswith("Look at the clock of this machine first")) == ("failure", True)
+
+
 def test_foreign_certificate_in_the_chain_is_a_failure() -> None:
     assert judged(LEAF, party("other"))[0] is State.FAILURE
 
