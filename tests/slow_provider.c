@@ -232,7 +232,17 @@ static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache) 
     return operation == OSSL_OP_KEYMGMT ? KINDS : operation == OSSL_OP_KEM ? EXCHANGES : NULL;
 }
 
+static int about(void *context, OSSL_PARAM params[]) {
+    OSSL_PARAM *p;
+    (void)context;
+    if ((p = OSSL_PARAM_locate(params, OSSL_PROV_PARAM_VERSION)) && !OSSL_PARAM_set_utf8_ptr(p, "0.12.0"))
+        return 0;
+    p = OSSL_PARAM_locate(params, OSSL_PROV_PARAM_BUILDINFO);
+    return p == NULL || OSSL_PARAM_set_utf8_ptr(p, "Slow Provider v.0.12.0 (test) based on liboqs v.0.16.0");
+}
+
 static const OSSL_DISPATCH PROVIDER[] = {
+    {OSSL_FUNC_PROVIDER_GET_PARAMS, (void (*)(void))about},
     {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))query},
     {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))capabilities},
     {0, NULL},

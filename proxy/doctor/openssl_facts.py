@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,18 @@ from proxy.tls.openssl_setup import prepare_openssl
 from proxy.tls.signature_schemes import SIGNATURE_SCHEMES
 
 _SECONDS: Final = 15.0
+_OWN: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """A provider that is loaded: what it says of itself, and the groups that it computes."""
+
+    name: str
+    version: str
+    build: str
+    """As `OQS Provider v.0.12.0 (1a2b3c) based on liboqs v.0.16.0`."""
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,7 @@ class OpensslFacts:
     unusable_groups: tuple[str, ...]
     schemes: tuple[str, ...]
     has_group_tuples: bool
+    modules_loaded: tuple["ProviderFacts", ...] = ()
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "OpensslFacts":
@@ -43,7 +56,8 @@ class OpensslFacts:
         facts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
         }
-        return cls(**facts)
+        loaded = (ProviderFacts(**{**one, "groups": tuple(one["groups"])}) for one in facts["modules_loaded"])
+        return cls(**{**facts, "modules_loaded": tuple(loaded)})
 
 
 class OpensslSilent(Exception):
@@ -86,7 +100,17 @@ def look(file: Path | None) -> OpensslFacts:
         unusable_groups=found.unusable_groups,
         schemes=tuple(name for name in SIGNATURE_SCHEMES if _is_accepted(name)),
         has_group_tuples=found.has_group_tuples,
+        modules_loaded=tuple(_loaded(found.providers, sorted(groups))),
     )
+
+
+def _loaded(providers: Sequence[str], groups: Sequence[str]) -> Iterator[ProviderFacts]:
+    computing = {name: libssl.provider_of(name) for name in groups}
+    for name in providers:
+        version, build = libssl.provider_versions(name)
+        # OpenSSL itself computes its curves by algorithms of other names
+        of_it = tuple(group for group, by in computing.items() if by == name or (by is None and name == _OWN))
+        yield ProviderFacts(name, version, build, of_it)
 
 
 def _is_accepted(scheme: str) -> bool:

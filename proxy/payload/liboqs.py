@@ -108,13 +108,18 @@ def suites_of(oqs: Any, enabled: Iterable[str]) -> dict[str, Suite]:
     return found
 
 
+def versions() -> tuple[str, str]:
+    """Of the library and of the package. Raises `LiboqsUnusable`."""
+    oqs = _package()
+    return oqs.oqs_version(), oqs.oqs_python_version()
+
+
 def version_fault() -> str | None:
     """What is wrong with the releases of package and library, which belong together.
 
     None if nothing is. Raises `LiboqsUnusable`.
     """
-    oqs = _package()
-    library, package = oqs.oqs_version(), oqs.oqs_python_version()
+    library, package = versions()
     if library.split(".")[:2] == package.split(".")[:2]:
         return None
     return f"liboqs {library} beside liboqs-python {package}"

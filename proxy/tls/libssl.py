@@ -83,6 +83,13 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "OSSL_LIB_CTX_new": (_POINTER,),
     "OSSL_LIB_CTX_load_config": (_INT, _POINTER, _TEXT),
     "OSSL_PROVIDER_available": (_INT, _POINTER, _TEXT),
+    "OSSL_PROVIDER_load": (_POINTER, _POINTER, _TEXT),
+    "OSSL_PROVIDER_get_params": (_INT, _POINTER, _POINTER),
+    "OSSL_PROVIDER_get0_name": (_TEXT, _POINTER),
+    "EVP_KEYMGMT_fetch": (_POINTER, _POINTER, _TEXT, _TEXT),
+    "EVP_KEYMGMT_get0_provider": (_POINTER, _POINTER),
+    "EVP_KEYMGMT_free": (None, _POINTER),
+    "ERR_clear_error": (None,),
     "OpenSSL_version": (_TEXT, _INT),
     "UI_null": (_POINTER,),
     "UI_set_default_method": (_INT, _POINTER),
@@ -338,6 +345,51 @@ def never_prompt() -> None:
     ever, in the middle of a handshake.
     """
     _library().UI_set_default_method(_library().UI_null())
+
+
+class _Parameter(ctypes.Structure):
+    """`OSSL_PARAM` (openssl/core.h)."""
+
+    _fields_ = [  # type: ignore[mutable-override]
+        ("key", ctypes.c_char_p),
+        ("data_type", ctypes.c_uint),
+        ("data", ctypes.c_void_p),
+        ("data_size", ctypes.c_size_t),
+        ("return_size", ctypes.c_size_t),
+    ]
+
+
+_UTF8_PTR: Final = 6  # OSSL_PARAM_UTF8_PTR
+
+
+def provider_versions(name: str) -> tuple[str, str]:
+    """What a loaded provider says of its version and its build; empty where it says nothing."""
+    library = _library()
+    said = (ctypes.c_char_p * 2)()
+    asked = (_Parameter * 3)(
+        *(
+            _Parameter(key, _UTF8_PTR, ctypes.addressof(said) + place * _POINTER_BYTES, 0, 0)
+            for place, key in enumerate((b"version", b"buildinfo"))
+        )
+    )
+    provider = library.OSSL_PROVIDER_load(None, name.encode())  # one reference more, until the process ends
+    if provider is None or library.OSSL_PROVIDER_get_params(provider, asked) != 1:
+        return "", ""
+    return (said[0] or b"").decode(errors="replace"), (said[1] or b"").decode(errors="replace")
+
+
+def provider_of(algorithm: str) -> str | None:
+    """The name of the provider that has keys of this name; None if none has."""
+    library = _library()
+    keys = library.EVP_KEYMGMT_fetch(None, algorithm.encode(), None)
+    if keys is None:
+        library.ERR_clear_error()  # else the next caller of OpenSSL takes the error for its own
+        return None
+    try:
+        name: bytes = library.OSSL_PROVIDER_get0_name(library.EVP_KEYMGMT_get0_provider(keys))
+        return name.decode()
+    finally:
+        library.EVP_KEYMGMT_free(keys)
 
 
 def provider_is_available(name: str, context: int | None = None) -> bool:

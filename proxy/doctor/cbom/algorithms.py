@@ -7,6 +7,7 @@ definition of that category itself. For a KEM of liboqs without a standard, its 
 is 0 where a quantum computer breaks the algorithm, and None where nothing says.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -73,7 +74,6 @@ TICKETS: Final = "AES-256-CBC-HMAC-SHA256"
 SEALING: Final = "AES-256-GCM"
 """What files are sealed with (`certs.sealing.envelope`)."""
 FERNET: Final = "Fernet"
-OF_LIBOQS: Final = frozenset({"FrodoKEM-976", "HQC-256", "Classic-McEliece-460896"})
 
 _P = Primitive
 _NIST: Final = "2.16.840.1.101.3.4."
@@ -165,10 +165,19 @@ _AGREEMENTS: Final = (
 )
 _OF_PAYLOAD: Final = (
     Algorithm("RSA-OAEP-4096", _P.PKE, 152, 0, "4096", f"{_PKCS_1}7", padding="oaep", parts=("SHA-256",)),
-    Algorithm("FrodoKEM-976", _P.KEM, 192, 3, "976"),
-    Algorithm("HQC-256", _P.KEM, 256, 5, "256"),
+)
+_OF_LIBOQS: Final = (
+    *(
+        Algorithm(f"FrodoKEM-{size}{variant}", _P.KEM, bits, level, f"{size}{variant}")
+        for size, bits, level in ((640, 128, 1), (976, 192, 3), (1344, 256, 5))
+        for variant in ("", "-SHAKE")  # without a word it is that with AES
+    ),
+    *(Algorithm(f"HQC-{bits}", _P.KEM, bits, level, str(bits)) for bits, level in ((128, 1), (192, 3), (256, 5))),
+    *(Algorithm(f"BIKE-L{level}", _P.KEM, bits, level, f"L{level}") for bits, level in ((128, 1), (192, 3), (256, 5))),
     Algorithm("Classic-McEliece-460896", _P.KEM, 192, 3, "460896"),
 )
+OF_LIBOQS: Final = frozenset(one.name for one in _OF_LIBOQS)
+"""What liboqs computes, for oqs-provider or for liboqs-python."""
 _PARTS_OF_SUITES: Final[Mapping[str, tuple[str, ...]]] = {
     "MLKEM768-X25519": ("ML-KEM-768", "X25519", "HKDF-SHA256", "AES-256-GCM"),
     "MLKEM1024-P384": ("ML-KEM-1024", "ECDH-P384", "HKDF-SHA384", "AES-256-GCM"),
@@ -196,7 +205,7 @@ _PARTS_OF_GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 _SINGLE: Final = (
-    *_TWO_WAYS, *_HASHES, *_SIGNATURES, *_OF_CERTIFICATES, *_MLKEM, *_AGREEMENTS, *_OF_PAYLOAD
+    *_TWO_WAYS, *_HASHES, *_SIGNATURES, *_OF_CERTIFICATES, *_MLKEM, *_AGREEMENTS, *_OF_PAYLOAD, *_OF_LIBOQS
 )  # fmt: skip
 _BY_NAME: Final = {one.name: one for one in _SINGLE}
 _BY_SIGNATURE_OID: Final = {
@@ -234,13 +243,49 @@ CIPHER_SUITES: Final[Mapping[str, tuple[str, str, tuple[str, str]]]] = MappingPr
 """Cipher, hash and the two octets of each suite (RFC 8446 appendix B.4)."""
 
 
+# How oqs-provider names what its groups are made of: `p384_frodo976shake`, `hqc5`.
+_CURVES_OF_OQS: Final[Mapping[str, str]] = {
+    "x25519": "X25519",
+    "x448": "X448",
+    "p256": "ECDH-P256",
+    "p384": "ECDH-P384",
+    "p521": "ECDH-P521",
+    "bp256": "ECDH-brainpoolP256r1",
+    "bp384": "ECDH-brainpoolP384r1",
+    "bp512": "ECDH-brainpoolP512r1",
+}
+_KEM_OF_OQS: Final = re.compile(
+    r"(?P<frodo>frodo(?P<size>640|976|1344)(?P<hash>aes|shake))|hqc(?P<hqc>1|3|5|128|192|256)|bikel(?P<bike>1|3|5)"
+    r"|mlkem(?P<mlkem>512|768|1024)"
+)
+_HQC_BITS: Final = {"1": "128", "3": "192", "5": "256"}
+
+
 def algorithm_of_group(name: str) -> Algorithm:
-    """The key exchange of a TLS group. Of a provider's group only the name is known."""
+    """The key exchange of a TLS group. Of a provider's group that is named in a way of its own only
+    the name is known.
+    """
     known = KNOWN.get(name.lower())
-    if known is None:
+    parts = _parts_of_oqs(name.lower()) if known is None else _PARTS_OF_GROUPS[known.name]
+    if not parts:
         return Algorithm(name, Primitive.KEM, parameter_set=name)
-    parts = _PARTS_OF_GROUPS[known.name]
-    return ALGORITHMS[known.name] if len(parts) > 1 else ALGORITHMS[parts[0]]
+    if len(parts) == 1:
+        return ALGORITHMS[parts[0]]
+    return _combined(name, parts) if known is None else ALGORITHMS[known.name]
+
+
+def _parts_of_oqs(name: str) -> tuple[str, ...]:
+    curve, _, rest = name.rpartition("_")
+    found = _KEM_OF_OQS.fullmatch(rest)
+    if found is None or (curve and curve not in _CURVES_OF_OQS):
+        return ()
+    if found["frodo"]:
+        kem = f"FrodoKEM-{found['size']}{'-SHAKE' if found['hash'] == 'shake' else ''}"
+    elif found["hqc"]:
+        kem = f"HQC-{_HQC_BITS.get(found['hqc'], found['hqc'])}"
+    else:
+        kem = f"BIKE-L{found['bike']}" if found["bike"] else f"ML-KEM-{found['mlkem']}"
+    return (_CURVES_OF_OQS[curve], kem) if curve else (kem,)
 
 
 def algorithm_of_key(name: str) -> Algorithm:

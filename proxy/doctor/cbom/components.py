@@ -30,6 +30,7 @@ from proxy.doctor.cbom.inventory import (
     CertificateInUse,
     KeyAsset,
     LibraryFacts,
+    LibraryRole,
     OfferedTls,
     Protection,
     TokenAsset,
@@ -75,8 +76,9 @@ def token_ref(name: str) -> str:
 
 
 def library_ref(library: LibraryFacts) -> str:
-    """The bom-ref of a library."""
-    return f"library/{_slug(library.name)}"
+    """The bom-ref of a library. There may be two of liboqs: of a provider, and of Python."""
+    version = f"-{_slug(library.version)}" if library.role is LibraryRole.KEM_LIBRARY else ""
+    return f"library/{_slug(library.name)}{version}"
 
 
 def algorithm_of(key: KeyAsset) -> Algorithm:

@@ -5,7 +5,7 @@ Private keys are not read. What cannot be read is said in the inventory; the res
 
 import re
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -24,7 +24,7 @@ from config.pkcs11_uri import Pkcs11Uri
 from config.rotation import FILE, SEALED, IssuedCredentialConfig
 from config.schema import CredentialConfig
 from proxy.admin.client import AdminRefused, AdminUnreachable
-from proxy.doctor.cbom.algorithms import ALGORITHMS, FERNET, OF_LIBOQS, SEALING, TICKETS
+from proxy.doctor.cbom.algorithms import ALGORITHMS, FERNET, OF_LIBOQS, SEALING, TICKETS, algorithm_of_group
 from proxy.doctor.cbom.inventory import (
     CertificateInUse,
     Inventory,
@@ -38,9 +38,16 @@ from proxy.doctor.cbom.inventory import (
 )
 from proxy.doctor.checkup import AnsweringProxy, Examined
 from proxy.doctor.handshakes.visits import known_groups
+from proxy.doctor.openssl_facts import OpensslSilent, facts_of
+from proxy.payload import liboqs
 from proxy.payload.keys import suite_of
+from proxy.payload.liboqs import LiboqsUnusable
 from proxy.tls.policy import PolicyError, cipher_suites, effective_pq, group_preference
 
+_OQS: Final = "oqsprovider"
+_OWN_PROVIDER: Final = "default"
+# `OQS Provider v.0.12.0 (1a2b3c) based on liboqs v.0.16.0`
+_LIBOQS_OF_BUILD: Final = re.compile(r"based on liboqs v\.?([0-9][\w.-]*)")
 _SEPARATORS: Final = re.compile(r"[:/ ]+")
 _STATES: Final[Mapping[str, str]] = {
     "pending": "pre-activation",
@@ -62,15 +69,16 @@ def gathered(examined: Examined, program: str) -> Inventory:
     keys += _other_keys(loaded, running, unread)
     sessions = loaded.config.payload.sessions
     suites = () if sessions is None else tuple(str(one) for one in sessions.suites)
+    listeners = tuple(_listeners(loaded, running, unread))
     return Inventory(
         version=program,
         at=examined.now(),
         is_observed=running is not None,
-        listeners=tuple(_listeners(loaded, running, unread)),
+        listeners=listeners,
         keys=tuple(keys),
         certificates=tuple(certificates),
         suites=suites,
-        libraries=tuple(_libraries(suites)),
+        libraries=tuple(_libraries(examined, suites, listeners, unread)),
         tokens=tuple(_tokens(loaded, running)),
         unread=tuple(unread),
     )
@@ -209,15 +217,54 @@ def _tokens(loaded: LoadedConfig, running: AnsweringProxy | None) -> Iterator[To
         yield TokenAsset(name, str(hsm.module), names.label or "", names.serial or "", str(seen.get(name, "")))
 
 
-def _libraries(suites: Sequence[str]) -> Iterator[LibraryFacts]:
+def _libraries(
+    examined: Examined, suites: Sequence[str], listeners: Sequence[OfferedTls], unread: list[str]
+) -> Iterator[LibraryFacts]:
     words = ssl.OPENSSL_VERSION.split()
     yield LibraryFacts(words[0], words[1], LibraryRole.TLS, f"pkg:generic/openssl@{words[1]}")
     found = version("cryptography")
     yield LibraryFacts("cryptography", found, LibraryRole.KEYS, f"pkg:pypi/cryptography@{found}")
+    others = list(_providers(examined, {group.lower() for one in listeners for group in one.groups}, unread))
     if any(set(ALGORITHMS[one].parts) & OF_LIBOQS for one in suites):
+        others.append(_liboqs_python(unread))
+    yield from others
+    for number in sorted({one.liboqs for one in others} - {""}):
+        purl = f"pkg:github/open-quantum-safe/liboqs@{number}"
+        yield LibraryFacts("liboqs", number, LibraryRole.KEM_LIBRARY, purl)
+
+
+def _providers(examined: Examined, offered: Collection[str], unread: list[str]) -> Iterator[LibraryFacts]:
+    """The providers that are loaded beside OpenSSL's own, with the groups of listeners that they
+    compute.
+    """
+    assert examined.configured is not None  # the command needs a file
+    if not examined.configured.config.openssl.providers:
+        return
+    try:
+        loaded = facts_of(examined.file).modules_loaded
+    except OpensslSilent as error:
+        unread.append(f"providers of OpenSSL: {error}")
+        return
+    for one in loaded:
+        if one.name == _OWN_PROVIDER:
+            continue
+        computed = tuple(algorithm_of_group(group).name for group in one.groups if group.lower() in offered)
+        called = _LIBOQS_OF_BUILD.search(one.build)
+        name, purl = one.name, ""
+        if one.name == _OQS:
+            name, purl = "oqs-provider", f"pkg:github/open-quantum-safe/oqs-provider@{one.version}"
+        liboqs_version = "" if called is None else called[1]
+        yield LibraryFacts(name, one.version, LibraryRole.PROVIDER, purl, computed, liboqs_version)
+
+
+def _liboqs_python(unread: list[str]) -> LibraryFacts:
+    try:
+        library, package = liboqs.versions()
+    except LiboqsUnusable as error:
+        unread.append(f"liboqs: {error.reason}")
         try:
-            oqs = version("liboqs-python")
+            library, package = "", version("liboqs-python")
         except PackageNotFoundError:
-            oqs = ""
-        purl = f"pkg:pypi/liboqs-python@{oqs}" if oqs else ""
-        yield LibraryFacts("liboqs-python", oqs, LibraryRole.OTHER_KEMS, purl)
+            library = package = ""
+    purl = f"pkg:pypi/liboqs-python@{package}" if package else ""
+    return LibraryFacts("liboqs-python", package, LibraryRole.OTHER_KEMS, purl, liboqs=library)

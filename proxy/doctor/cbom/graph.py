@@ -53,7 +53,8 @@ def dependencies(inventory: Inventory) -> Edges:
     for algorithm in used_algorithms(inventory):
         edges.use(made.algorithm_ref(algorithm), [made.algorithm_ref(ALGORITHMS[part]) for part in algorithm.parts])
     for library in inventory.libraries:
-        edges.use(made.library_ref(library), ())
+        called = (one for one in inventory.libraries if one.role is LibraryRole.KEM_LIBRARY)
+        edges.use(made.library_ref(library), (made.library_ref(one) for one in called if one.version == library.liboqs))
         edges.provides[made.library_ref(library)].update(map(made.algorithm_ref, _provided(library, inventory)))
     for certificate in inventory.certificates:
         _add_certificate(edges, certificate, inventory)
@@ -110,10 +111,15 @@ def _of_listener(listener: OfferedTls) -> Iterator[Algorithm]:
 def _provided(library: LibraryFacts, inventory: Inventory) -> list[Algorithm]:
     match library.role:
         case LibraryRole.TLS:
-            return [one for one in _with_parts(_of_tls(inventory)) if one.name not in OF_LIBOQS]
+            others = OF_LIBOQS.union(*(one.provides for one in inventory.libraries))
+            return [one for one in _with_parts(_of_tls(inventory)) if one.name not in others]
+        case LibraryRole.PROVIDER:
+            return [one for one in _with_parts(_of_tls(inventory)) if one.name in library.provides]
         case LibraryRole.KEYS:
             return [one for one in _with_parts(_of_keys(inventory)) if one.name not in OF_LIBOQS]
         case LibraryRole.OTHER_KEMS:
+            return [one for one in _with_parts(_of_keys(inventory)) if one.name in OF_LIBOQS]
+        case LibraryRole.KEM_LIBRARY:
             return [one for one in used_algorithms(inventory) if one.name in OF_LIBOQS]
         case _:  # pragma: no cover  mypy proves it
             assert_never(library.role)
@@ -141,4 +147,6 @@ def _used_by_listener(listener: OfferedTls, inventory: Inventory) -> Iterator[st
     for one in inventory.certificates:
         if one.identity in listener.identities and one.position == 0:
             yield made.certificate_ref(one.certificate)
-    yield from (made.library_ref(one) for one in inventory.libraries if one.role is LibraryRole.TLS)
+    yield from (
+        made.library_ref(one) for one in inventory.libraries if one.role in {LibraryRole.TLS, LibraryRole.PROVIDER}
+    )

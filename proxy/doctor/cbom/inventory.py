@@ -83,17 +83,25 @@ class LibraryRole(StrEnum):
 
     TLS = "ends the TLS of clients, and speaks TLS to upstreams"
     KEYS = "encrypts payloads, seals files, makes keys and certificates"
+    PROVIDER = "a provider of OpenSSL: computes groups of TLS"
     OTHER_KEMS = "key encapsulation of other families, for payload sessions"
+    KEM_LIBRARY = "computes the key encapsulation of other families"
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryFacts:
-    """A library that implements cryptography. `purl` is its package URL, if it has one."""
+    """A library that implements cryptography. `purl` is its package URL, if it has one.
+
+    `provides` are the algorithms of a provider. `liboqs` is the version of the library that it
+    calls.
+    """
 
     name: str
     version: str
     role: LibraryRole
     purl: str = ""
+    provides: tuple[str, ...] = ()
+    liboqs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What standards are judged by: the configuration, the running proxy, and its OpenSSL. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,12 +71,32 @@ class PayloadKeyView:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderView:
+    """A provider that is loaded, and the groups of TLS that it computes."""
+
+    name: str
+    version: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OpensslView:
     """OpenSSL, and the configured providers: which it has loaded, and which are missing."""
 
     version: str
     providers: tuple[str, ...]
     missing_providers: tuple[str, ...]
+    loaded: tuple[ProviderView, ...] = ()
+
+    def computing(self, groups: Iterable[str]) -> str:
+        """What computes each of these groups, in words."""
+        wanted = {name.lower() for name in groups}
+        found = []
+        for one in self.loaded:
+            who = f"OpenSSL {self.version}" if one.name == "default" else f"the provider {one.name} {one.version}"
+            if own := [name for name in one.groups if name.lower() in wanted]:
+                found.append(f"{who} ({', '.join(own)})")
+        return " and ".join(found) or f"OpenSSL {self.version}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import hashlib
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.doctor.checkup import Examined
 from proxy.doctor.openssl_facts import OpensslSilent, facts_of
-from proxy.doctor.standards.facts import OpensslView, StandardFacts
+from proxy.doctor.standards.facts import OpensslView, ProviderView, StandardFacts
 
 
 def gathered(examined: Examined) -> StandardFacts:
@@ -18,7 +18,8 @@ def gathered(examined: Examined) -> StandardFacts:
             payload = None
     try:
         found = facts_of(examined.file)
-        openssl = OpensslView(found.version, found.providers, found.missing_providers)
+        loaded = tuple(ProviderView(one.name, one.version, one.groups) for one in found.modules_loaded)
+        openssl = OpensslView(found.version, found.providers, found.missing_providers, loaded)
     except OpensslSilent:
         openssl = None
     return StandardFacts(

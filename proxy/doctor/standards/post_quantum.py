@@ -1,6 +1,6 @@
 """FIPS 203, 204 and 205: ML-KEM, ML-DSA and SLH-DSA. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.doctor.standards.assessment import Assessment, Clause
@@ -34,7 +34,7 @@ def fips_203(facts: StandardFacts) -> Iterator[Assessment]:
     yield default.judged(least, f"ML-KEM-768 or stronger on all listeners: {names}", "Remove MLKEM512 from groups.")
     yield from _observed(facts)
     yield Clause("section 3.3", "The implementation keeps the rules for randomness, checks and erasure.", "").not_known(
-        "inside OpenSSL",
+        f"inside {_computing(facts, (one.name for listener in listeners for one in listener.all_groups))}",
         _MODULE,
         "Use a validated build of the FIPS provider: see plexigate doctor standards --standard sp-800-52.",
     )
@@ -77,8 +77,16 @@ def fips_204(facts: StandardFacts) -> Iterator[Assessment]:
             foreign = [str(one) for one in found if one.algorithm not in _MLDSA]
             yield clause.judged(foreign, ", ".join(map(str, found)), "Issue the certificate with a set of FIPS 204.")
     yield Clause("section 3.6", "The implementation keeps the rules for randomness, checks and erasure.", "").not_known(
-        "inside OpenSSL, or inside the token that has the key", _MODULE
+        f"inside {_computing(facts, ())}, or inside the token that has the key", _MODULE
     )
+
+
+def _computing(facts: StandardFacts, groups: Iterable[str]) -> str:
+    """What computes these groups; of the others the FIPS provider, if it is there."""
+    if facts.openssl is None:
+        return "OpenSSL"
+    wanted = [name for name in groups if _has_mlkem(name)]
+    return "the FIPS provider of OpenSSL" if facts.has_fips and not wanted else facts.openssl.computing(wanted)
 
 
 def fips_205(_facts: StandardFacts) -> Iterator[Assessment]:

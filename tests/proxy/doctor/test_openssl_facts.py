@@ -10,6 +10,7 @@ import pytest
 from proxy.doctor import openssl_facts
 from proxy.doctor.openssl_facts import OpensslFacts, OpensslSilent, facts_of
 from tests.configurations import Site
+from tests.slow_provider import GROUP, NAME, build_slow_provider
 
 
 def test_facts_without_a_configuration() -> None:
@@ -25,6 +26,17 @@ def test_provider_that_is_not_there_is_missing(tmp_path: Path) -> None:
     facts = facts_of(site.write(f'{site.minimal}[openssl]\nproviders = ["legacy", "gone"]\n'))
     assert facts.missing_providers == ("gone",)
     assert "legacy" in facts.providers
+
+
+def test_providers_say_what_they_are_and_which_groups_they_compute(tmp_path: Path) -> None:
+    build_slow_provider(tmp_path)
+    site = Site.make(tmp_path)
+    facts = facts_of(site.write(f'{site.minimal}[openssl]\nproviders = ["{NAME}"]\nmodule_path = "{tmp_path}"\n'))
+    own, slow = facts.modules_loaded
+    assert (own.name, own.version) == ("default", facts.version)
+    assert {"X25519MLKEM768", "X25519", "secp256r1", "ffdhe2048"} <= set(own.groups)
+    assert (slow.name, slow.version, slow.groups) == (NAME, "0.12.0", (GROUP,))
+    assert slow.build.endswith("based on liboqs v.0.16.0")
 
 
 def test_process_that_fails_or_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

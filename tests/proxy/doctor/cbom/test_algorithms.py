@@ -50,9 +50,29 @@ def test_hybrid_is_as_strong_as_its_stronger_half() -> None:
     assert one.parts == ("ECDH-P384", "ML-KEM-1024")
 
 
-def test_group_of_a_provider_is_named_and_not_judged() -> None:
-    one = algorithm_of_group("frodo640aes")
-    assert (one.name, one.level, one.bits) == ("frodo640aes", None, None)
+@pytest.mark.parametrize("name", ["x25519_tulip", "curve9_hqc5", "hqc7"])
+def test_group_of_another_provider_is_named_and_not_judged(name: str) -> None:
+    one = algorithm_of_group(name)
+    assert (one.name, one.level, one.bits, one.parts) == (name, None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "level", "parts"),
+    [
+        ("frodo640aes", "FrodoKEM-640", 1, ()),
+        ("hqc5", "HQC-256", 5, ()),
+        ("hqc192", "HQC-192", 3, ()),
+        ("x25519_hqc1", "x25519_hqc1", 1, ("X25519", "HQC-128")),
+        ("p384_frodo976shake", "p384_frodo976shake", 3, ("ECDH-P384", "FrodoKEM-976-SHAKE")),
+        ("p256_bikel1", "p256_bikel1", 1, ("ECDH-P256", "BIKE-L1")),
+        ("P521_MLKEM1024", "P521_MLKEM1024", 5, ("ECDH-P521", "ML-KEM-1024")),
+    ],
+)
+def test_groups_of_oqs_provider_are_taken_apart(group: str, name: str, level: int, parts: tuple[str, ...]) -> None:
+    one = algorithm_of_group(group)
+    assert (one.name, one.level, one.parts) == (name, level, parts)
+    assert all(part in ALGORITHMS for part in one.parts)
+    assert (one.primitive is Primitive.COMBINER) is bool(parts)
 
 
 @pytest.mark.parametrize("key", KEY_ALGORITHMS)

@@ -1,5 +1,6 @@
 """The inventory of configurations, with and without a running proxy."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import pytest
 
 from certs.files.pem import NotPem
 from proxy.doctor.cbom.gathering import gathered
-from proxy.doctor.cbom.inventory import Inventory, KeyRole, LibraryRole, Protection
+from proxy.doctor.cbom.inventory import Inventory, KeyRole, LibraryFacts, LibraryRole, Protection
 from proxy.doctor.checkup import AnsweringProxy
+from proxy.payload import liboqs
 from proxy.payload.keys import kem_ring
 from tests.certificates import Authority
 from tests.configurations import identity, listener
 from tests.proxy.doctor.checkups import NOON, NOTHING, answering, configured
+from tests.slow_provider import GROUP, NAME, build_slow_provider
 
 STATUS: dict[str, Any] = {"listeners": [], "tokens": []}
 HSM = '[hsm]\nmodule = "/usr/lib/softhsm.so"\n[hsm.token.one]\npin_file = "pin"\n[hsm.token.two]\nserial = "17"\npin_file = "pin"\n'
@@ -168,6 +171,30 @@ def test_libraries(tmp_path: Path) -> None:
     libraries = inventory(tmp_path, text).libraries
     assert libraries[-1].role is LibraryRole.OTHER_KEMS
     assert all(one.version for one in libraries[:2])
+
+
+def test_provider_and_the_library_behind_it(tmp_path: Path) -> None:
+    build_slow_provider(tmp_path)
+    provider = f'[openssl]\nproviders = ["{NAME}"]\nmodule_path = "{tmp_path}"\n'
+    text = provider + listener("public", groups=[[GROUP], ["X25519"]])
+    *_, found, library = inventory(tmp_path, text).libraries
+    assert found == LibraryFacts(NAME, "0.12.0", LibraryRole.PROVIDER, "", (GROUP,), "0.16.0")
+    assert (library.name, library.version, library.role) == ("liboqs", "0.16.0", LibraryRole.KEM_LIBRARY)
+    unasked = inventory(tmp_path, provider + listener("public")).libraries[2]
+    assert (unasked.name, unasked.provides) == (NAME, ())
+
+
+def test_liboqs_of_payload_sessions_has_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liboqs, "versions", lambda: ("0.16.0", "0.16.0.1"))
+    text = '[payload]\ndirectory = "payload"\n[payload.sessions]\nsuites = ["X25519-HQC256"]\n'
+    *_, package, library = inventory(tmp_path, text).libraries
+    assert (package.version, package.liboqs, library.version) == ("0.16.0.1", "0.16.0", "0.16.0")
+
+
+def test_openssl_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    found = inventory(tmp_path, '[openssl]\nproviders = ["legacy"]\n' + listener("public"))
+    assert any(one.startswith("providers of OpenSSL: ") for one in found.unread)
 
 
 def test_it_says_when_and_by_what_it_was_made(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What uses what, and what implements what."""
 
+from dataclasses import replace
+
 from proxy.doctor.cbom.components import certificate_ref
 from proxy.doctor.cbom.graph import APPLICATION, dependencies, used_algorithms
-from proxy.doctor.cbom.inventory import Inventory
+from proxy.doctor.cbom.inventory import Inventory, LibraryFacts, LibraryRole
 from tests.proxy.doctor.cbom.bills import NOON, full
 
 FULL = full()
@@ -52,6 +54,22 @@ def test_libraries_provide_what_they_implement_here() -> None:
     assert "algorithm/Fernet" in cryptography - openssl
     assert "algorithm/X25519MLKEM768" in openssl - cryptography
     assert "algorithm/HQC-256" not in openssl | cryptography
+
+
+def test_provider_and_the_library_behind_it_provide_what_openssl_does_not() -> None:
+    provider = LibraryFacts("oqs-provider", "0.12.0", LibraryRole.PROVIDER, "", ("x25519_hqc5", "HQC-128"), "0.16.0")
+    library = LibraryFacts("liboqs", "0.16.0", LibraryRole.KEM_LIBRARY)
+    older = LibraryFacts("liboqs", "0.15.0", LibraryRole.KEM_LIBRARY)
+    listener = replace(FULL.listeners[0], groups=("x25519_hqc5", "hqc1", "X25519MLKEM768"))
+    edges = dependencies(replace(FULL, listeners=(listener,), libraries=(*FULL.libraries, provider, library, older)))
+    assert edges.provides["library/oqs-provider"] == {"algorithm/x25519_hqc5", "algorithm/HQC-128"}
+    assert edges.provides["library/liboqs-0.16.0"] == {"algorithm/HQC-128", "algorithm/HQC-256"}
+    assert edges.uses["library/oqs-provider"] == {"library/liboqs-0.16.0"}
+    assert edges.uses["algorithm/x25519_hqc5"] == {"algorithm/X25519", "algorithm/HQC-256"}
+    openssl = edges.provides["library/OpenSSL"]
+    assert {"algorithm/X25519", "algorithm/X25519MLKEM768"} <= openssl
+    assert not openssl & {"algorithm/x25519_hqc5", "algorithm/HQC-128", "algorithm/HQC-256"}
+    assert "library/oqs-provider" in edges.uses["protocol/tls/public"]
 
 
 def test_nothing_configured_uses_nothing() -> None:

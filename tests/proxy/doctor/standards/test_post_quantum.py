@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from proxy.doctor.standards.assessment import Conformity
+from proxy.doctor.standards.facts import OpensslView, ProviderView
 from proxy.doctor.standards.post_quantum import fips_203, fips_204, fips_205
 from tests.proxy.doctor.standards.standard_facts import (
     certificate,
@@ -10,6 +13,7 @@ from tests.proxy.doctor.standards.standard_facts import (
     facts,
     listener,
     of_clause,
+    openssl,
     status,
     verdicts,
 )
@@ -57,3 +61,31 @@ def test_parameter_sets_of_ml_dsa() -> None:
 
 def test_slh_dsa_is_not_used() -> None:
     assert verdicts(list(fips_205(facts()))) == [NOT_USED]
+
+
+@pytest.mark.parametrize(
+    ("groups", "where"),
+    [
+        ("X25519MLKEM768 / X25519", "inside OpenSSL 3.5.9 (X25519MLKEM768)"),
+        ("p521_mlkem1024", "inside the provider oqsprovider 0.12.0 (p521_mlkem1024)"),
+        (
+            "p521_mlkem1024:X25519MLKEM768",
+            "inside OpenSSL 3.5.9 (X25519MLKEM768) and the provider oqsprovider 0.12.0 (p521_mlkem1024)",
+        ),
+    ],
+)
+def test_implementation_is_named_by_provider_and_version(groups: str, where: str) -> None:
+    own = ProviderView("default", "3.5.9", ("X25519", "X25519MLKEM768"))
+    oqs = ProviderView("oqsprovider", "0.12.0", ("p521_mlkem1024",))
+    view = OpensslView("3.5.9", ("default", "oqsprovider"), (), (own, oqs))
+    (row,) = of_clause(list(fips_203(facts(status=status(listener(groups)), openssl=view))), "section 3.3")
+    assert row.found == where
+    (signing,) = of_clause(list(fips_204(facts(openssl=view))), "section 3.6")
+    assert signing.found == "inside OpenSSL 3.5.9, or inside the token that has the key"
+
+
+def test_fips_provider_is_named_where_it_signs() -> None:
+    (row,) = of_clause(list(fips_204(facts(openssl=openssl("fips")))), "section 3.6")
+    assert row.found.startswith("inside the FIPS provider of OpenSSL")
+    (row,) = of_clause(list(fips_204(facts())), "section 3.6")
+    assert row.found.startswith("inside OpenSSL, or")
