@@ -1,6 +1,5 @@
 """The OpenSSL that the proxy runs with: version, providers, groups, signature algorithms."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,10 @@ _OPENSSL: Final = Judge("openssl")
 _LIBOQS: Final = Judge("liboqs")
 _OQS: Final = "oqsprovider"
 _FIPS: Final = "fips"
+_LIBOQS_REMEDY: Final = (
+    "pip install 'plexigate[liboqs]', build liboqs, and set OQS_INSTALL_PATH to where it is, for the doctor too: see "
+    "docs/tls.md. Or choose another suite."
+)
 _HYBRID: Final = "X25519MLKEM768"
 _MLDSA: Final = ("mldsa44", "mldsa65", "mldsa87")
 _SYSTEM: Final = (
@@ -102,17 +105,21 @@ def _kernel_wants_fips(proc: Path) -> bool:
 
 
 def _liboqs(examined: Examined) -> Iterator[Finding]:
-    """Say whether liboqs is there; whether it can be used is judged with the configuration."""
-    is_there = importlib.util.find_spec("oqs") is not None
+    """Say whether liboqs can be used here, and by what. A broken one matters where it is needed."""
     sessions = None if examined.configured is None else examined.configured.config.payload.sessions
-    wanted = [] if sessions is None else [one.value for one in sessions.suites if one.value in liboqs.SUITES]
-    if wanted and not is_there:
-        found = f"the package liboqs-python is absent, and payload.sessions wants {', '.join(wanted)}"
-        yield _LIBOQS.failure("liboqs", found, "pip install 'plexigate[liboqs]', or choose another suite.")
-    elif is_there:
-        yield _LIBOQS.ok("liboqs", "the package liboqs-python is installed")
+    wanted = ", ".join(one.value for one in (() if sessions is None else sessions.suites) if one.value in liboqs.SUITES)
+    try:
+        fault, (library, package) = liboqs.version_fault(), liboqs.versions()
+    except liboqs.LiboqsUnusable as error:
+        if wanted:
+            yield _LIBOQS.failure("liboqs", f"{error.reason}; payload.sessions wants {wanted}", _LIBOQS_REMEDY)
+        else:
+            yield _LIBOQS.skipped("liboqs", f"{error.reason}; no suite of payload.sessions needs it")
+        return
+    if fault is not None:
+        yield _LIBOQS.warning("liboqs", fault, "Install the same release of both, 0.16 or newer.")
     else:
-        yield _LIBOQS.skipped("liboqs", "absent, and no suite of payload.sessions needs it")
+        yield _LIBOQS.ok("liboqs", f"liboqs {library}, liboqs-python {package}")
 
 
 OPENSSL: Final = (

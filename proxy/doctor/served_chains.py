@@ -17,6 +17,7 @@ from proxy.doctor.checkup import Checkup, Examined, Needed
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.side_by_side import side_by_side
 from proxy.rotation.pinned import SECONDS, name_to_ask_for, offers_every_group, said, takes_only_its_kind
+from proxy.tls.groups import KNOWN
 
 _SERVED: Final = Judge("served chains")
 
@@ -41,11 +42,19 @@ def served_chains(loaded: LoadedConfig, status: Mapping[str, Any]) -> Iterator[S
         configured = loaded.config.listener.get(listener["name"])
         if configured is None or configured.proxy_protocol is not None or not listener["addresses"]:
             continue
+        if foreign_groups(listener):
+            continue
         try:
             address = parse_bind(listener["addresses"][0])
         except Refused:
             continue
         yield from (ServedChain(address, one) for one in chains)
+
+
+def foreign_groups(listener: Mapping[str, Any]) -> str:
+    """The groups of a listener in the status if OpenSSL has none of them without its providers."""
+    names: list[str] = listener.get("groups", "").replace("/", " ").replace(":", " ").split()
+    return "" if not names or any(name.lower() in KNOWN for name in names) else ", ".join(names)
 
 
 def shown_chain(served: ServedChain) -> Chain:
@@ -102,6 +111,10 @@ def _served(examined: Examined) -> Iterator[Finding]:
         if listener.proxy_protocol is not None:
             found = "its connections begin with a PROXY header, which only a trusted peer may send"
             yield _SERVED.skipped(f"listener {name}", found)
+    for listener_status in examined.running.status["listeners"]:
+        if foreign := foreign_groups(listener_status):
+            found = f"it cannot be tried from here: only providers have its groups ({foreign})"
+            yield _SERVED.skipped(f"listener {listener_status['name']}", found)
     asked = list(served_chains(examined.configured, examined.running.status))
     for served, answer in side_by_side(asked, shown_chain, SECONDS + 1.0):
         yield from served_findings(served, answer, now)

@@ -14,7 +14,7 @@ from certs.issuing.trust import NoTrustStore, Trust, system_trust
 from certs.keys.signing_key import algorithm_of, supported_public_key
 from certs.rotation.checks import Expectation, serving_findings
 from config.addresses import Bind
-from proxy.rotation.pinned import SECONDS, name_to_ask_for, said, takes_only_its_kind
+from proxy.rotation.pinned import SECONDS, name_to_ask_for, offers_every_group, said, takes_only_its_kind
 from proxy.tls.libssl import LibsslError
 
 
@@ -108,6 +108,7 @@ def _context(subject: LiveSubject) -> ssl.SSLContext:
     else:
         context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    offers_every_group(context)
     takes_only_its_kind(context, subject.chain[0])
     return context
 

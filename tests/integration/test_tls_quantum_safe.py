@@ -74,3 +74,13 @@ def test_check_names_the_issuer_that_signs_weaker(tmp_path: Path) -> None:
     assert [one["key"] for one in errors] == ["listener.strict.level"]
     assert errors[0]["found"].endswith(': all (mldsa-87, signed with ecdsa-sha256 by "CN=Old root")')
     assert done.returncode == 1
+
+
+def test_certs_check_shakes_hands_at_the_level_too(safe: Gateway) -> None:
+    """OpenSSL's own list of groups has none of the level."""
+    directory = safe.trust.directory
+    command = [PLEXIGATE, "certs", "check", "all", "--config", str(next(directory.glob("gateway-*.toml")))]
+    done = subprocess.run(
+        [*command, "--ca", str(safe.trust.classical.path), "--json"], capture_output=True, timeout=60, check=False
+    )
+    assert [one for one in json.loads(done.stdout) if not one["ok"]] == []

@@ -144,6 +144,10 @@ def _visited(
         return NotVisited(name, "no identity has a DNS name to ask for")
     groups = _groups(preference, has_group)
     foreign = tuple(one.name for one in _listed(preference) if not has_group(one.name))
+    if len(foreign) == len(list(_listed(preference))):
+        return NotVisited(
+            name, f"it cannot be tried from here: the OpenSSL of the doctor has no {' and no '.join(foreign)}"
+        )
     return VisitedListener(name, settings, pq, preference, groups, doors, names, pause, foreign)
 
 

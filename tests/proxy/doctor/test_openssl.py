@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from config.schema import OpensslConfig
-from proxy.doctor.finding import Finding
+from proxy.doctor.finding import Finding, State
 from proxy.doctor.openssl import OPENSSL, _kernel_wants_fips, openssl_findings
 from proxy.doctor.openssl_facts import OpensslFacts
+from proxy.payload import liboqs
+from proxy.payload.liboqs import LiboqsUnusable
 from tests.configurations import Site
 from tests.proxy.doctor.checkups import NOTHING, configured, states
+from tests.proxy.payload.test_liboqs import package
 
 GOOD = OpensslFacts(
     version="3.5.9",
@@ -92,15 +95,31 @@ def test_openssl_that_does_not_answer_is_a_failure(tmp_path: Path, monkeypatch: 
     assert states(OPENSSL[0].look(NOTHING)) == [("OpenSSL", "failure")]
 
 
-def test_liboqs_is_judged_by_who_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, liboqs = OPENSSL
-    assert states(liboqs.look(NOTHING)) == [("liboqs", "ok")]  # installed for tests
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert states(liboqs.look(NOTHING)) == [("liboqs", "skipped")]
+def test_liboqs_is_judged_by_whether_it_can_be_used_and_who_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = Site.make(tmp_path)
     sessions = '[sealing]\nkey = "sealing.key"\n[payload.sessions]\nsuites = ["X25519-HQC256"]\n'
-    loaded = configured(site.write(site.minimal + sessions))
-    assert states(liboqs.look(replace(NOTHING, configured=loaded))) == [("liboqs", "failure")]
+    wanted = replace(NOTHING, configured=configured(site.write(site.minimal + sessions)))
+    _, checkup = OPENSSL
+
+    def broken() -> None:
+        raise LiboqsUnusable("liboqs cannot be loaded: the system finds none")
+
+    monkeypatch.setattr(liboqs, "_package", broken)
+    assert states(checkup.look(NOTHING)) == [("liboqs", "skipped")], "the package alone is no liboqs"
+    (failure,) = checkup.look(wanted)
+    assert failure.state is State.FAILURE
+    assert "cannot be loaded" in failure.found
+    assert "OQS_INSTALL_PATH" in failure.remedy
+    oqs = package()
+    oqs.oqs_python_version = lambda: "0.16.0.1"
+    monkeypatch.setattr(liboqs, "_package", lambda: oqs)
+    for library, state in (("0.16.0", State.OK), ("0.15.0", State.WARNING)):
+        oqs.oqs_version = lambda library=library: library
+        (finding,) = checkup.look(wanted)
+        assert finding.state is state
+        assert f"liboqs {library}" in finding.found
 
 
 def test_fips_mode_of_the_kernel(tmp_path: Path) -> None:

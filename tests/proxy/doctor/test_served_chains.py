@@ -11,7 +11,14 @@ import pytest
 from certs.identities.chain_file import read_chain
 from config.addresses import parse_bind
 from proxy.doctor.chains import ConfiguredChain
-from proxy.doctor.served_chains import SERVED_CHAINS, ServedChain, served_chains, served_findings, shown_chain
+from proxy.doctor.served_chains import (
+    SERVED_CHAINS,
+    ServedChain,
+    foreign_groups,
+    served_chains,
+    served_findings,
+    shown_chain,
+)
 from proxy.tls.libssl import set_groups
 from tests.configurations import Site
 from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
@@ -55,6 +62,26 @@ def test_other_certificate_and_other_chain(site: Site) -> None:
 def test_handshake_that_fails(site: Site) -> None:
     (finding,) = served_findings(served(site), ssl.SSLError(1, "no shared group"), NOW)
     assert (finding.state, "the handshake failed" in finding.found) == ("failure", True)
+
+
+@pytest.mark.parametrize(
+    ("groups", "foreign"),
+    [
+        ("x25519_hqc5:hqc5 / frodo640aes", "x25519_hqc5, hqc5, frodo640aes"),
+        ("x25519_hqc5 / X25519", ""),
+        ("X25519MLKEM768:MLKEM1024", ""),
+        ("", ""),
+    ],
+)
+def test_listener_whose_groups_only_providers_have_is_not_tried(site: Site, groups: str, foreign: str) -> None:
+    loaded = configured(site.write(site.minimal))
+    one = {**status("127.0.0.1:1")["listeners"][0], "groups": groups}
+    assert foreign_groups(one) == foreign
+    assert bool(list(served_chains(loaded, {"listeners": [one]}))) is not bool(foreign)
+    if foreign:
+        running = answering(status={"listeners": [one]})
+        (finding,) = SERVED_CHAINS[0].look(replace(NOTHING, configured=loaded, running=running))
+        assert (finding.state, foreign in finding.found) == ("skipped", True)
 
 
 def test_listeners_that_can_be_asked(site: Site) -> None:

@@ -44,6 +44,13 @@ def reason(listener: str, rest: str = IDENTITY) -> str:
     return one.reason
 
 
+def test_listener_of_groups_that_the_doctor_lacks_cannot_be_tried() -> None:
+    found = reason('bind = "127.0.0.1:443"\ngroups = [["x25519_frodo640aes"], ["frodo640aes"]]')
+    assert found.startswith("it cannot be tried from here: ")
+    assert found.endswith("x25519_frodo640aes and no frodo640aes")
+    assert visited('bind = "127.0.0.1:443"\ngroups = [["x25519_frodo640aes"], ["X25519"]]').groups.classical == "X25519"
+
+
 class TestDoors:
     def test_addresses_of_the_file(self) -> None:
         assert visited('bind = ["127.0.0.2:443", "[::1]:443"]').doors == (
