@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
 from proxy.net.in_thread import tell_loop
 
-# At 24 ms each (HQC-256, the slowest there is) the last one waits for half a second.
+# At 51 to 70 ms each (HQC-256, the slowest there is) the last one waits for a second or a little
+# more.
 _LIMITS: Final = QueueLimits(all=20, per_network=4)
 
 

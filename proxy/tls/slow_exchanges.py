@@ -1,7 +1,7 @@
 """Key exchanges that take too long for an event loop: a thread of its own makes them, in turn.
 
 Theory of operation. What a group costs a server is measured when its listener is built
-(`group_costs`). A replayed ClientHello costs its client nothing, and one of HQC-256 costs a server
+(`group_costs`). A replayed ClientHello costs its client nothing, and one of HQC-5 costs a server
 60 ms. So a handshake with such a group gets its flight from here, and client networks take turns.
 A client that offers another group too waits for a second at most, and then gets that group. One
 that offers no other waits for longer, and is refused then.
