@@ -153,6 +153,7 @@ class TestGoingAway:
         wire.session.go_away(is_final=False)
         wire.session.go_away(is_final=False)
         second = wire.request(3)
+        assert wire.session.last_taken == 3
         wire.session.go_away(is_final=True)
         wire.session.go_away(is_final=True)
         wire.session.go_away(is_final=False)
