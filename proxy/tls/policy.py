@@ -12,9 +12,10 @@ Pure: a level, a policy and what the client offered go in, a decision comes out.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from config.schema import PqPolicy, SecurityLevel
 from proxy.tls.client_hello import ClientHello
@@ -150,7 +151,8 @@ class HandshakeOutcome(StrEnum):
     """
 
 
-class SlowExchange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class SlowExchange:
     """The key exchange that a client would get.
 
     `seconds` is what it takes. `is_avoidable`: the client can have another group.

@@ -265,7 +265,7 @@ class SignedFlight:
             return
         self._second = self._take(reader)
         if self._slow is not None:
-            self._try_slowly(self._slow._replace(is_avoidable=False))
+            self._try_slowly(SlowExchange(self._slow.seconds, is_avoidable=False))
         elif state.stand_in is None:
             self._sign()
         else:

@@ -43,7 +43,7 @@ async def test_nobody_waits_for_long_who_can_have_another_group() -> None:
     loop = asyncio.get_running_loop()
     exchanges = SlowExchanges(loop, loop.time)
     assert exchanges.begin(b"net", NEVER, flight, lambda *_: None) is None
-    other = NEVER._replace(is_avoidable=False)
+    other = SlowExchange(NEVER.seconds, is_avoidable=False)
     assert exchanges.begin(b"net", other, flight, lambda *_: None) is not None
 
 
