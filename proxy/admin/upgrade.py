@@ -31,8 +31,8 @@ class UpgradeControl(Protocol):
     def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[dict[str, Any]]:
         """Start the program (None: the installed one) and let it take over, and tell the steps.
 
-        The upgrade has `seconds` until the new program has everything. The last step has `ok`. Raises `CommandRefused` before the
-        first one.
+        The upgrade has `seconds` until the new program has everything. The last step has `ok`.
+        Raises `CommandRefused` before the first one.
         """
 
 

@@ -17,16 +17,13 @@ from certs.storage.shelf import ShelfDamaged
 from certs.storage.store import Store, store_of
 from config.loaded import LoadedConfig
 from config.rotation import InternalIssuerConfig, IssuedCredentialConfig
-from proxy.doctor.finding import Finding, Judge
+from proxy.doctor.finding import CLOCK_FIRST, Finding, Judge
 
 CERTIFICATES: Final = Judge("certificates")
 _SOON: Final = timedelta(days=14)
 _LAST_PART: Final = 5
 """A certificate of a week is not late for its last fourteen days."""
 _RENEW_FILE: Final = "Get a new certificate from its CA, put it in place of the file, then plexigate reload."
-CLOCK_FIRST: Final = (
-    "Look at the clock of this machine first (timedatectl). If it is right, serve the former certificate until then."
-)
 _ORDER: Final = "Put the server's own certificate first, then the issuer of each one before it; leave the root out."
 
 Chain = Sequence[x509.Certificate]

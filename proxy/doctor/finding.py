@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+CLOCK_FIRST: Final = (
+    "Look at the clock of this machine first (timedatectl). If it is right, serve the former certificate until then."
+)
+"""The remedy for a certificate that is not valid yet."""
 
 
 class State(StrEnum):

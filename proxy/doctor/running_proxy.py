@@ -57,7 +57,7 @@ def version_finding(status: Mapping[str, Any], installed: str) -> Finding:
 
 
 def alert_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
-    """Each open alert, with the remedy of its kind."""
+    """Each open alert with the remedy of its kind, and what may become one."""
     for one in status["alerts"]:
         subject = f"{one['kind']} {one['subject']}".strip()
         found = f"{one['text']} (since {one['since']}, {one['urgency']})"
@@ -66,7 +66,11 @@ def alert_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         judge = _ALERTS.failure if one["urgency"] == AlertUrgency.CRITICAL else _ALERTS.warning
         yield judge(subject, found, one["remedy"])
-    if not status["alerts"]:
+    waiting = status.get("waiting", ())
+    for one in waiting:
+        found = f"{one['text']} (since {one['since']}, an alert in {one['told_in_seconds']:.0f} s)"
+        yield _ALERTS.warning(f"{one['kind']} {one['subject']}".strip(), found, one["remedy"])
+    if not status["alerts"] and not waiting:
         yield _ALERTS.ok("alerts", "none is open")
 
 
@@ -148,7 +152,9 @@ def _version(examined: Examined) -> Iterator[Finding]:
 
 
 def _alerts(examined: Examined) -> Iterator[Finding]:
-    yield from alert_findings(_status(examined))
+    assert examined.running is not None  # the check needs it
+    # Not those of the status: they are as old as the latest look of the proxy.
+    yield from alert_findings(examined.running.ask("/alerts"))
 
 
 def _workers(examined: Examined) -> Iterator[Finding]:

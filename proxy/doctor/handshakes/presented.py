@@ -13,8 +13,7 @@ from cryptography import x509
 
 from certs.identities.chain import alternative_names, order_errors, validity_errors
 from config.addresses import is_covered
-from proxy.doctor.chains import CLOCK_FIRST
-from proxy.doctor.finding import Finding, Judge
+from proxy.doctor.finding import CLOCK_FIRST, Finding, Judge
 from proxy.doctor.handshakes.judgement import Subject
 
 CHAIN: Final = "presented chain"

@@ -54,8 +54,8 @@ class UpgradeFailed(Event):
 
     phase: str
     """`preparing`: before the new process served. `proving`: it served, and connections that it had
-    accepted may be lost if it crashed. `leaving`: it had the state, and did not confirm that it owns
-    everything."""
+    accepted may be lost if it crashed. `leaving`: it had the state, and did not confirm that it
+    owns everything."""
     reason: str
     """What happened."""
 

@@ -63,7 +63,7 @@ class ParentMemory:
             with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError, AdoptionMalformed):
                 take(document[name])
         scrape = await self._observed.scrape()
-        with contextlib.suppress(Exception):  # whatever the rows of another version break, they are left out
+        with contextlib.suppress(Exception):  # the rows of another version may break anything
             together = replace(scrape, retained=merge([scrape.retained or {}, document["counts"]]))
             for reader in (status, exposition, reading):
                 reader(together)

@@ -106,7 +106,8 @@ class Predecessor:
         """Say that all workers serve, and wait until the older process leaves everything.
 
         `places` are the Unix sockets of the admin server. Each answer to a question of the older
-        process counts the workers that answer this one. Raises `GivenBack`, or `WireBroken` if the older process has ended in between.
+        process counts the workers that answer this one. Raises `GivenBack`, or `WireBroken` if the
+        older process has ended in between.
         """
         self._wire.say("serving", {"places": list(places), "workers": len(fleet.workers)})
         while True:

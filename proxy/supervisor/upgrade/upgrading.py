@@ -23,7 +23,7 @@ Each upgrade has one outcome, which the command and the log tell as soon as it i
     the new process ends, hangs, refuses, loses a        this process serves as before
       worker, or the time is over
     SIGTERM before the new process gets the state        both processes end
-    SIGTERM after that                                   as without it, then the one that serves ends
+    SIGTERM after that                                   as without it, then who serves ends
 
 When this process serves as before, the old workers accept again and the standstill ends. A new
 process that still lives is asked to let its workers drain, so that the connections that they

@@ -18,7 +18,7 @@ from proxy.doctor.running_proxy import (
 )
 from proxy.observe.status import status
 from tests.configurations import Site
-from tests.fakes_admin import scrape
+from tests.fakes_admin import DOWN, scrape
 from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
 
 REASON = {"subject": "worker", "name": "1", "detail": "does not answer"}
@@ -81,6 +81,8 @@ def test_alerts_have_their_own_remedy() -> None:
     grave, mild = alert_findings({**QUIET, "alerts": [alert, {**alert, "urgency": "warning"}]})
     assert (grave.state, mild.state, grave.remedy) == ("failure", "warning", "do it")
     (over,) = alert_findings({**QUIET, "alerts": [{**alert, "over": True}]})
+    (soon,) = alert_findings({"alerts": [], "waiting": [{**alert, "told_in_seconds": 7.0}]})
+    assert (soon.state, soon.found, soon.remedy) == ("warning", "t (since now, an alert in 7 s)", "do it")
     assert (over.state, over.found) == ("ok", "over, and resolved soon unless it comes back: t (since now, critical)")
 
 
@@ -137,10 +139,15 @@ def test_without_rotation() -> None:
 
 def test_checks_read_the_status_of_this_version() -> None:
     """The document is that of `observe.status`, so that a key that was renamed is found here."""
-    running = answering(status(scrape()), {"/certificates": {"certificates": [ROW]}})
+    answers: dict[str, dict[str, Any]] = {
+        "/certificates": {"certificates": [ROW]},
+        "/alerts": {"alerts": [DOWN.as_json()], "waiting": []},
+    }
+    running = answering(status(scrape()), answers)
     found = {one.name: list(one.look(replace(NOTHING, running=running))) for one in RUNNING_PROXY}
     assert [str(one.state) for one in found["running version"]] == [
         "ok" if version("plexigate") == "0.1.0" else "warning"
     ]
     assert all(found.values())
     assert states(found["rotation"]) == [("chat ec", "ok")]
+    assert states(found["alerts"]) == [("upstream_down chat", "failure")]
