@@ -12,6 +12,7 @@ from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.status_table import URGENCY_STYLES
+from proxy.commands.terminal.titled_table import plain_table
 
 # wide enough for sentences when the output is not a terminal
 _FILE_COLUMNS = 200
@@ -53,7 +54,7 @@ def alerts(
 
 def alert_table(document: Mapping[str, Any]) -> Table:
     """Make the table from the answer to `GET /alerts`."""
-    table = Table("urgency", "kind", "since", "what is wrong, and what to do", box=None, header_style="bold")
+    table = plain_table("urgency", "kind", "since", "what is wrong, and what to do")
     for one in document["alerts"]:
         table.add_row(
             Text(one["urgency"], URGENCY_STYLES.get(one["urgency"], "")),

@@ -23,6 +23,8 @@ from proxy.commands.hsm import commands as hsm_commands
 from proxy.commands.page.command import page_command
 from proxy.commands.reload import reload_command
 from proxy.commands.route import route_command
+from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.help_text import unwrap
 from proxy.commands.terminal.problem_table import print_problems
 from proxy.commands.upgrade import upgrade_command
 from proxy.processes.hot_path import hot_path
@@ -114,7 +116,7 @@ def check(
             json.dumps({"file": str(file), "ok": is_usable, "problems": [one.as_json() for one in problems]}, indent=2)
         )
     else:
-        print_problems(problems, Console())
+        print_problems(problems, table_console())
         if is_usable:
             typer.echo(f"{file} can be used.")
     if not is_usable:
@@ -142,3 +144,4 @@ app.add_typer(hsm_commands.app)
 _certs = certs_app()
 trust.add_to(_certs)
 app.add_typer(_certs)
+unwrap(app)

@@ -14,6 +14,7 @@ from proxy.admin.maintenance_wish import PAGE_BYTES
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.titled_table import plain_table
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160
@@ -56,7 +57,7 @@ def list_routes(
 
 def route_table(document: dict[str, Any]) -> Table:
     """Make the table of the routes from the answer to `GET /maintenance`."""
-    table = Table("route", "since", "retry after", "page", "served all the same", "", box=None, header_style="bold")
+    table = plain_table("route", "since", "retry after", "page", "served all the same", "")
     for one in document["routes"]:
         table.add_row(
             Text(one["route"]),

@@ -20,7 +20,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the user
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command(epilog="Example: plexigate password ada >> /etc/plexigate/admins.users")(password)
+    app.command(epilog="Example: (umask 077; plexigate password ada >> /etc/plexigate/admins.users)")(password)
 
 
 def password(name: _Name) -> None:

@@ -18,6 +18,7 @@ from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
+from proxy.commands.terminal.titled_table import plain_table
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160
@@ -56,7 +57,7 @@ def list_rings(config: ConfigOption = None, socket: SocketOption = None, as_json
 
 def ring_table(document: dict[str, Any]) -> Table:
     """Make the table of the rings from the answer to `GET /payload`."""
-    table = Table("ring", "key", "state", "since", "messages", "ended", box=None, header_style="bold")
+    table = plain_table("ring", "key", "state", "since", ">messages", "ended")
     for ring in document["rings"]:
         for index, key in enumerate(ring["keys"]):
             table.add_row(

@@ -13,6 +13,7 @@ from config.diff import Change
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
+from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.diff_table import render
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -93,7 +94,7 @@ def reload_command(connect: Connect) -> Callable[..., None]:
         if as_json:
             typer.echo(json.dumps(answer, indent=2))
         else:
-            _show(report, Console())
+            _show(report, table_console())
         if not report.ok:
             raise typer.Exit(1)
 

@@ -25,6 +25,8 @@ _Server = Annotated[
     str, typer.Argument(metavar="SERVER", help="One of its servers, such as http://127.0.0.1:8000", show_default=False)
 ]
 
+_Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
@@ -86,6 +88,7 @@ def drain(
     ] = None,
     config: ConfigOption = None,
     socket: SocketOption = None,
+    as_json: _Json = False,  # noqa: FBT002 - as above
 ) -> None:
     """Take a server out of service: it gets no new requests. Its WebSockets are
     closed when the time is over.
@@ -95,14 +98,26 @@ def drain(
     """
     query = {} if seconds is None else {"seconds": f"{seconds:g}"}
     answer = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
     typer.echo(f"{server} of upstream {upstream} gets no new requests.")
     if "warning" in answer:
         typer.echo(f"warning: {answer['warning']}", err=True)
 
 
-def undrain(upstream: _Upstream, server: _Server, config: ConfigOption = None, socket: SocketOption = None) -> None:
+def undrain(
+    upstream: _Upstream,
+    server: _Server,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
+    as_json: _Json = False,  # noqa: FBT002 - as above
+) -> None:
     """Return a drained server to service."""
-    asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
+    answer = asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
     typer.echo(f"{server} of upstream {upstream} gets requests again.")
 
 

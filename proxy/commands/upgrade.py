@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Protocol
 
 import typer
-from rich.console import Console
 
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.problem_table import print_problems
 
 _BOTH_END: Final = "Both versions end; their connections drain."
@@ -108,6 +108,6 @@ def _line(step: Mapping[str, Any]) -> str:
 
 def _show_problems(problems: list[dict[str, Any]]) -> None:
     try:
-        print_problems([Problem.from_json(one) for one in problems], Console())
+        print_problems([Problem.from_json(one) for one in problems], table_console())
     except (KeyError, TypeError, ValueError):
         raise ended(f"problems of another version: {json.dumps(problems)}") from None

@@ -17,7 +17,7 @@ from proxy.admin.rotation_wish import RotationWish
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
 from proxy.commands.certs.targets import CommandTarget, offline_of
 from proxy.commands.terminal.admin_options import SocketOption
-from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.asking import ended, served_file
 from proxy.commands.terminal.console import table_console
 
 Answer = TypeVar("Answer")
@@ -61,7 +61,7 @@ def certs_app() -> typer.Typer:
         rotate
     )
     app.command(epilog="Example: plexigate certs rollback chat")(rollback)
-    app.command(epilog="Example: plexigate certs history chat --config /etc/plexigate/plexigate.toml")(history)
+    app.command(epilog="Example: plexigate certs history chat")(history)
     return app
 
 
@@ -169,16 +169,14 @@ def rollback(
         raise typer.Exit(1)
 
 
-def history(name: _Name, config: _Config = None, as_json: _Json = False) -> None:
+def history(name: _Name, config: _Config = None, socket: SocketOption = None, as_json: _Json = False) -> None:
     """Show earlier certificates of an identity and their states, from the state
     directory.
     """
-    if config is None:
-        raise typer.BadParameter("--config FILE is required: it names the state directory")
     from proxy.rotation.history import history as versions_of
 
     def read() -> list[dict[str, Any]]:
-        found = offline_of(config).credentials(name)
+        found = offline_of(config or served_file(socket)).credentials(name)
         if not found:
             raise ended(f"identity {name} has no certificate that rotates automatically")
         return [entry for _, _, shelf in found for entry in versions_of(shelf)]

@@ -49,18 +49,18 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Live
         yield LiveSubject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
 
 
-def listening(loaded: LoadedConfig) -> list[Bind]:
+def listening(loaded: LoadedConfig, socket: Path | None) -> list[Bind]:
     """Where the running proxy listens. Raises `AdminUnreachable` or `AdminRefused`."""
-    document = _answer(loaded, "/status")
+    document = _answer(loaded, socket, "/status")
     return [parse_bind(text) for one in document["listeners"] for text in one["addresses"]]
 
 
-def shown_by_workers(loaded: LoadedConfig, name: str) -> list[dict[str, Any]]:
+def shown_by_workers(loaded: LoadedConfig, socket: Path | None, name: str) -> list[dict[str, Any]]:
     """What each worker shows for an identity. Raises `AdminUnreachable` or `AdminRefused`."""
-    rows: list[dict[str, Any]] = _answer(loaded, f"/certificates/{quote(name, safe='')}/live")["shown"]
+    rows: list[dict[str, Any]] = _answer(loaded, socket, f"/certificates/{quote(name, safe='')}/live")["shown"]
     return rows
 
 
-def _answer(loaded: LoadedConfig, path: str) -> dict[str, Any]:
-    client = connect(loaded.file.path, None)
+def _answer(loaded: LoadedConfig, socket: Path | None, path: str) -> dict[str, Any]:
+    client = connect(loaded.file.path, socket)
     return client.agreed(client.get(path))

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+from proxy.commands.terminal.fitting_table import FittingTable, unwrapped
 
 Document = Mapping[str, Any]
 
@@ -19,7 +21,10 @@ def listing_table(certificates: Sequence[Document]) -> RenderableType:
     """`plexigate certs list`."""
     if not certificates:
         return Text("no certificate rotates automatically: no [[identity.NAME.credential]] has an issuer")
-    table = Table("name", "credential", "issuer", "key", "lives in", "serial", "until", "left", "next try", "why")
+    table = unwrapped(
+        *("name", "credential", "issuer", "key", "lives in", "serial", "until", "left", "next try"),
+        Column("why", overflow="fold"),
+    )
     for one in certificates:
         planned = one["next"]
         style = _STYLES.get("" if planned is None else planned["urgency"], "")
@@ -35,7 +40,7 @@ def listing_table(certificates: Sequence[Document]) -> RenderableType:
             "now" if one["running"] else "-" if planned is None else moment(planned["at"]),
             Text(_why(one), style),
         )
-    return table
+    return FittingTable(table)
 
 
 def _why(one: Document) -> str:
@@ -76,16 +81,8 @@ def details(one: Document) -> RenderableType:
 
 def history_table(versions: Sequence[Document]) -> RenderableType:
     """`plexigate certs history`."""
-    table = Table(
-        "credential",
-        "version",
-        "state",
-        "since",
-        "reason",
-        "key",
-        "serial",
-        "valid until",
-        "key kept until",
+    table = unwrapped(
+        *("credential", "version", "state", "since", "reason", "key", "serial", "valid until", "key kept until")
     )
     for one in versions:
         table.add_row(
@@ -99,7 +96,7 @@ def history_table(versions: Sequence[Document]) -> RenderableType:
             moment(one["not_after"]),
             moment(one["key_until"]) if one["has_key"] else "destroyed",
         )
-    return table
+    return FittingTable(table)
 
 
 def step_line(step: Document) -> Text:

@@ -10,7 +10,8 @@ import typer
 
 from config.problems import ConfigError
 from proxy.commands.certs.targets import offline_of
-from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.admin_options import SocketOption
+from proxy.commands.terminal.asking import ended, served_file
 from proxy.commands.terminal.output_file import PUBLIC_MODE, AlreadyThere, write_for_person
 
 if TYPE_CHECKING:
@@ -20,24 +21,30 @@ if TYPE_CHECKING:
     from proxy.rotation.live_check import LiveFinding
     from proxy.rotation.offline import Offline
 
-# ruff: noqa: FBT002 - the signature of typer commands
+# ruff: noqa: FBT002, PLR0913 - the signature of typer commands
 
 _CRL = b"-----BEGIN X509 CRL-----"
 
-_File = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")]
+_File = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="The configuration. Default: that of the running proxy.", show_default=False
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to their group."""
-    app.command(epilog="Example: plexigate certs trust internal --config plexigate.toml --out root.pem")(trust)
-    app.command(epilog="Example: plexigate certs check chat --config plexigate.toml && echo fine")(check)
+    app.command(epilog="Example: plexigate certs trust internal --out root.pem")(trust)
+    app.command(epilog="Example: plexigate certs check chat && echo fine")(check)
 
 
 def trust(
     issuer: Annotated[
         str, typer.Argument(metavar="ISSUER", help="NAME of \\[issuer.NAME], type internal.", show_default=False)
     ],
-    config: _File,
+    config: _File = None,
+    socket: SocketOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -64,7 +71,7 @@ def trust(
     in Debian, browsers, curl, Python and Java.
     """
     try:
-        offline, authority = _authority(issuer, config)
+        offline, authority = _authority(issuer, config or served_file(socket))
         _trust(offline, authority, out or Path(f"plexigate-{issuer}.pem"), crl, replaces=force)
         if take_root_key is not None:
             _take_root_key(offline, authority, take_root_key)
@@ -119,7 +126,8 @@ def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Pat
 
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)],
-    config: _File,
+    config: _File = None,
+    socket: SocketOption = None,
     ca: Annotated[
         Path | None,
         typer.Option(
@@ -139,7 +147,7 @@ def check(
     Exits with 0 when a client can trust them, with 1 when it cannot.
     """
     try:
-        found = list(_checked(name, config, ca, live=live))
+        found = list(_checked(name, config or served_file(socket), socket, ca, live=live))
     except _failures() as error:
         raise ended(str(error)) from None
     if as_json:
@@ -151,7 +159,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _checked(name: str, config: Path, ca: Path | None, *, live: bool) -> "Iterator[LiveFinding]":
+def _checked(name: str, config: Path, socket: Path | None, ca: Path | None, *, live: bool) -> "Iterator[LiveFinding]":
     from proxy.commands.certs.subjects import listening, shown_by_workers, subjects
     from proxy.rotation.clocks import CLOCKS
     from proxy.rotation.live_check import chain_findings, handshake_finding, worker_findings
@@ -160,9 +168,9 @@ def _checked(name: str, config: Path, ca: Path | None, *, live: bool) -> "Iterat
     for subject in found:
         yield from chain_findings(subject, CLOCKS.wall())
     if live:
-        for address in listening(loaded):
+        for address in listening(loaded, socket):
             yield from (handshake_finding(subject, address) for subject in found)
-        rows = shown_by_workers(loaded, name)
+        rows = shown_by_workers(loaded, socket, name)
         for subject in found:
             yield from worker_findings(subject, rows)
 

@@ -32,6 +32,7 @@ from proxy.commands.hsm.sources import (
     Module,
     NotChosen,
     PinFile,
+    ServedConfig,
     SourceOptions,
     Token,
     key_address,
@@ -48,7 +49,7 @@ _FILE_COLUMNS = 200
 app = typer.Typer(
     name="hsm",
     help="HSM tokens and their keys, and the sealing key.",
-    epilog="Example: plexigate hsm list --config plexigate.toml",
+    epilog="Example: plexigate hsm list",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -56,10 +57,10 @@ app = typer.Typer(
 
 @app.command(
     "list",
-    epilog="Example: plexigate hsm list --module /usr/lib/softhsm/libsofthsm2.so --token plexi --pin-file plexi.pin --json",
+    epilog="Example: plexigate hsm list && plexigate hsm list --module /usr/lib/softhsm/libsofthsm2.so --token plexi --pin-file plexi.pin",
 )
 def list_(
-    config: Config = None,
+    config: ServedConfig = None,
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
@@ -74,8 +75,8 @@ def list_(
     A yellow label does not follow the naming scheme IDENTITY.KIND.vVERSION, or
     its key has the id of another key.
     """
-    source = SourceOptions(config, module, token, pin_file)
     with said_errors():
+        source = SourceOptions.found(config, module, token, pin_file)
         with TokenProcess() as process:
             process.perform(calls.load(source.modules()))
             tokens = process.perform(calls.tokens())
@@ -95,13 +96,13 @@ def list_(
         _print(key_table(facts, found))
 
 
-@app.command(epilog="Example: plexigate hsm generate chat --kind ecdsa-p256 --config plexigate.toml --token plexi")
+@app.command(epilog="Example: plexigate hsm generate chat --kind ecdsa-p256 --token plexi")
 def generate(  # noqa: PLR0913 - the options of a command
     identity: Annotated[
         str, typer.Argument(metavar="IDENTITY", help="Identity that the key is for, such as chat.", show_default=False)
     ],
     kind: Annotated[KeyKind, typer.Option(help="Kind of the key.")] = KeyKind.ECDSA_P256,
-    config: Config = None,
+    config: ServedConfig = None,
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
@@ -116,9 +117,10 @@ def generate(  # noqa: PLR0913 - the options of a command
     is destroyed.
     """
     with said_errors():
-        access = SourceOptions(config, module, token, pin_file).access()
+        source = SourceOptions.found(config, module, token, pin_file)
+        access = source.access()
         with (
-            recorded(config) as record,
+            recorded(source.config) as record,
             logged_in(access) as (process, facts),
             progress().status(told(f"making a key of kind {kind} in {facts.label}")),
         ):
@@ -190,7 +192,7 @@ def destroy(  # noqa: PLR0913 - the options of a command
 
 @app.command("test", epilog="Example: plexigate hsm test --config plexigate.toml --token plexi --json | jq .measured")
 def try_out(
-    config: Config = None,
+    config: ServedConfig = None,
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
@@ -209,9 +211,10 @@ def try_out(
     from certs.tokens.self_test import SelfTest  # imported here: the other commands start faster without cryptography
 
     with said_errors():
-        access = SourceOptions(config, module, token, pin_file).access()
+        source = SourceOptions.found(config, module, token, pin_file)
+        access = source.access()
         with (
-            recorded(config) as record,
+            recorded(source.config) as record,
             logged_in(access) as (process, facts),
             record.operation("test", f"token {facts.label}"),
             progress().status("") as status,

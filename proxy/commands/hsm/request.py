@@ -11,12 +11,12 @@ from config.addresses import Refused, parse_server_name
 from config.problems import shown
 from proxy.commands.hsm.recording import recorded
 from proxy.commands.hsm.sources import (
-    Config,
     KeyId,
     Label,
     Module,
     NotChosen,
     PinFile,
+    ServedConfig,
     SourceOptions,
     Token,
     key_address,
@@ -40,7 +40,7 @@ def request(  # noqa: PLR0913 - the options of a command
         ),
     ],
     key_id: KeyId = None,
-    config: Config = None,
+    config: ServedConfig = None,
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
@@ -61,10 +61,11 @@ def request(  # noqa: PLR0913 - the options of a command
 
     with said_errors():
         subjects, address = subjects_of(names), key_address(label, key_id)
+        source = SourceOptions.found(config, module, token, pin_file)
         with (
-            recorded(config) as record,
+            recorded(source.config) as record,
             record.operation("sign", label),
-            logged_in(SourceOptions(config, module, token, pin_file).access()) as (process, _),
+            logged_in(source.access()) as (process, _),
         ):
             key = token_private_key(
                 public_key_of(process.perform(calls.public_parts(address))), address, process.perform

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 from rich.console import Console
@@ -17,9 +17,19 @@ from certs.hsm.facts import KeyAddress, PinState, TokenFacts
 from certs.hsm.key_names import IdentityUnusable
 from certs.hsm.used_versions import VersionsUnusable
 from config.problems import printable
+from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.commands.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
+from proxy.commands.terminal.asking import served_file
 
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration with \\[hsm].", show_default=False)]
+ServedConfig = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Configuration with \\[hsm]. Default, without --module: that of the running proxy.",
+        show_default=False,
+    ),
+]
 Module = Annotated[
     Path | None,
     typer.Option(
@@ -75,6 +85,19 @@ class SourceOptions:
     module: Path | None
     token: str | None
     pin_file: Path | None
+
+    @classmethod
+    def found(cls, config: Path | None, module: Path | None, token: str | None, pin_file: Path | None) -> Self:
+        """The options; without --config and --module the configuration of the running proxy.
+
+        Raises NotChosen if no proxy answers.
+        """
+        if config is None and module is None:
+            try:
+                config = served_file()
+            except (AdminUnreachable, AdminRefused) as error:
+                raise NotChosen(f"{_NOTHING}; no running proxy names its configuration ({error})") from None
+        return cls(config, module, token, pin_file)
 
     def configured(self) -> Configured | None:
         """What the configuration says. Raises HsmNotConfigured."""

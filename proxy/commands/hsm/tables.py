@@ -4,19 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
 from certs.hsm.targets import Check, Measured, MeasuringReport
 from config.problems import printable
-from proxy.commands.terminal.fitting_table import FittingTable
+from proxy.commands.terminal.fitting_table import FittingTable, unwrapped
+from proxy.commands.terminal.titled_table import plain_table
 
 
 def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
     """Tokens: label, serial, model, slot, PIN state, sessions and abilities."""
-    table = _table(
+    table = unwrapped(
         "token",
         "serial",
         Column("model", overflow="fold"),
@@ -43,7 +44,7 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
 
 def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
     """Keys below the sealing key: purpose, state, dates and number of uses."""
-    table = _table("key", "from", "state", "created", "activated", "retired", "destroyed", "uses")
+    table = unwrapped("key", "from", "state", "created", "activated", "retired", "destroyed", "uses")
     for key in keys:
         dates = (key.created, key.activated, key.retired, key.destroyed)
         of = "" if key.quota is None else f" of {key.quota:_}"
@@ -62,7 +63,7 @@ def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
     title = told(f"keys of {token.label}", style="bold")
     if not keys:
         return Group(title, Text("  none", style="dim"))
-    table = _table("label", "id", "kind", Column("uses", overflow="fold"), "stays in", "made in")
+    table = unwrapped("label", "id", "kind", Column("uses", overflow="fold"), "stays in", "made in")
     for key in keys:
         table.add_row(
             told(key.label, style="" if key.name is not None else "yellow"),
@@ -77,12 +78,12 @@ def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
 
 def report_table(report: MeasuringReport) -> RenderableType:
     """Measurements beside their targets, and the results of the checks."""
-    measured = Table("operation", "where", "median", "p95", "per second", "target", "", box=None, header_style="bold")
+    measured = plain_table("operation", "where", ">median", ">p95", ">per second", "target", "")
     for one in report.measured:
         place = f"{one.place} ({one.why})" if one.why else str(one.place)
         figures = (f"{one.median * 1e3:.3f} ms", f"{one.p95 * 1e3:.3f} ms", f"{one.per_second:,.0f}")
         measured.add_row(one.target.value, place, *figures, _target(one), _met(one))
-    checks = Table("check", "", "found", box=None, header_style="bold")
+    checks = plain_table("check", "", "found")
     for check in report.checks:
         checks.add_row(check.what, _right(check), check.found)
     return Group(measured, Text(), checks)
@@ -130,12 +131,6 @@ def key_json(key: KeyFacts) -> dict[str, Any]:
 def told(words: str, style: str = "") -> Text:
     """Text from a token, made printable: labels are chosen by other users of the token."""
     return Text(printable(words), style=style)
-
-
-def _table(*columns: str | Column) -> Table:
-    """A table; columns given by their name alone do not wrap."""
-    kept = (Column(one, no_wrap=True) if isinstance(one, str) else one for one in columns)
-    return Table(*kept, box=None, header_style="bold")
 
 
 def _pin(token: TokenFacts) -> Text:

@@ -23,6 +23,21 @@ def asked(
         raise ended(str(error)) from None
 
 
+def served_file(socket: Path | None = None) -> Path:
+    """The configuration that the running proxy serves.
+
+    Raises `AdminUnreachable` or `AdminRefused`.
+    """
+    client = connect(None, socket)
+    told = client.agreed(client.get("/status")).get("configuration")
+    file = Path("" if told is None else told["file"])
+    if not file.is_absolute():
+        raise AdminRefused(
+            200, f"{client.path}: the running proxy does not tell its configuration; name it: --config FILE"
+        )
+    return file
+
+
 def ended(sentence: str, status: int = 1) -> typer.Exit:
     """Write a sentence to standard error, and return the exit for the caller to raise."""
     typer.echo(f"plexigate: {sentence}", err=True)

@@ -9,6 +9,8 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from proxy.commands.terminal.titled_table import plain_table
+
 # Wider than any table: for measuring the width that a table needs.
 _UNBOUNDED = 10_000
 
@@ -42,6 +44,11 @@ class FittingTable:
                 if _text(value):
                     block.add_row(column.header, _text(value))
             yield Padding(block, (0, 0, 0, 2), expand=False)
+
+
+def unwrapped(*columns: str | Column) -> Table:
+    """A table in which columns that are given by their name alone do not wrap."""
+    return plain_table(*(Column(one, no_wrap=True) if isinstance(one, str) else one for one in columns))
 
 
 def _text(cell: object) -> Text:

@@ -1,11 +1,21 @@
-"""The look of the tables of `plexigate status`."""
+"""The one look of tables: no lines, dim headers, two blanks between columns."""
 
-from rich.table import Table
+from rich.table import Column, Table
+
+
+def plain_table(*columns: str | Column) -> Table:
+    """Make a table. A column whose name begins with `>` is aligned right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        if isinstance(column, str):
+            table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        else:
+            table.columns.append(column)
+    return table
 
 
 def titled_table(title: str, *columns: str) -> Table:
-    """Make a table. A column whose name begins with `>` is aligned right."""
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", header_style="dim")
+    """The same below a title."""
+    table = plain_table(*columns)
+    table.title, table.title_justify, table.title_style = f"\n{title}", "left", "bold"
     return table

@@ -120,7 +120,8 @@ class Scraping:
 
 def _configuration(edition: Edition) -> ConfigurationFacts:
     digest = hashlib.sha256(edition.content).hexdigest()
-    path, read_at = str(edition.loaded.file.path), edition.read_at.timestamp()
+    # absolute: who reads it may be in another directory
+    path, read_at = str(edition.loaded.file.path.absolute()), edition.read_at.timestamp()
     return ConfigurationFacts(path, digest, read_at, displayed(edition.content))
 
 

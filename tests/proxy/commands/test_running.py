@@ -114,6 +114,18 @@ class TestDrain:
         assert (result.exit_code, result.stdout) == (0, f"{SERVER} of upstream chat gets requests again.\n")
         assert running.control.told == [("undrain", "chat", SERVER)]
 
+    def test_json_is_the_answer(self, running: Running) -> None:
+        running.control.warning = "no other server takes requests"
+        result = running.run("drain", "chat", SERVER, "--json")
+        about = {"upstream": "chat", "server": SERVER}
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert json.loads(result.stdout) == {
+            **about,
+            "draining": True,
+            "warning": "no other server takes requests",
+        }
+        assert json.loads(running.run("undrain", "chat", SERVER, "--json").stdout) == {**about, "draining": False}
+
     def test_an_unknown_server(self, running: Running) -> None:
         result = running.run("drain", "chat", "unix:/run/x y?.sock")
         assert (result.exit_code, result.stdout) == (1, "")

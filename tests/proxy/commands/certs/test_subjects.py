@@ -50,11 +50,11 @@ def test_the_running_proxy_says_where_it_listens_and_what_workers_show(running: 
     scene.file.write_text(text)
     scene.serve()
     loaded, _ = subjects(scene.file, "chat", None)
-    assert [str(bind) for bind in listening(loaded)] == ["0.0.0.0:443", "[::]:443", "0.0.0.0:8443"]
+    assert [str(bind) for bind in listening(loaded, None)] == ["0.0.0.0:443", "[::]:443", "0.0.0.0:8443"]
     running.control.rotating.rows = [{"worker": 0}]
-    assert shown_by_workers(loaded, "chat") == [{"worker": 0}]
+    assert shown_by_workers(loaded, None, "chat") == [{"worker": 0}]
     with pytest.raises(AdminRefused):
-        shown_by_workers(loaded, "nobody")
+        shown_by_workers(loaded, None, "nobody")
 
 
 def test_no_proxy_is_told(tmp_path: Path) -> None:
@@ -62,4 +62,4 @@ def test_no_proxy_is_told(tmp_path: Path) -> None:
     scene.serve()
     loaded, _ = subjects(scene.file, "chat", None)
     with pytest.raises(AdminUnreachable):
-        listening(loaded)
+        listening(loaded, None)

@@ -3,14 +3,18 @@
 import json
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from tests.proxy.commands.test_running import plexigate
+from proxy.observe.scrape import ConfigurationFacts
+from tests.proxy.commands.test_running import Running, plexigate, running
 from tests.rotations import Rotations, Time
+
+__all__ = ["running"]
 
 
 @pytest.fixture
@@ -116,3 +120,25 @@ class TestCheck:
         status, text = self.check(scene)
         assert status == 1
         assert "is Plexigate running" in text
+
+
+class TestServedConfiguration:
+    """Without --config."""
+
+    def test_the_running_proxy_names_it(self, scene: Rotations, running: Running) -> None:
+        scene.serve()
+        facts = ConfigurationFacts(str(scene.file), "", 0.0)
+        running.control.answer = replace(running.control.answer, configuration=facts)
+        checked = running.run("certs", "check", "chat", "--no-live")
+        assert (checked.exit_code, checked.stdout[:2]) == (0, "ok"), checked.stderr
+        trusted = running.run("certs", "trust", "internal", "--out", str(scene.directory / "root.pem"))
+        assert (trusted.exit_code, "update-ca-certificates" in trusted.stdout) == (0, True), trusted.stderr
+        assert running.run("certs", "history", "chat", "--json").exit_code == 0
+
+    def test_a_proxy_that_does_not_tell_is_no_answer(self, running: Running, tmp_path: Path) -> None:
+        facts = ConfigurationFacts("p.toml", "", 0.0)
+        running.control.answer = replace(running.control.answer, configuration=facts)
+        result = running.run("certs", "check", "chat")
+        assert (result.exit_code, "name it: --config FILE" in result.stderr) == (1, True)
+        absent = plexigate("certs", "trust", "internal", "--socket", str(tmp_path / "none.sock"))
+        assert (absent.exit_code, "is Plexigate running" in absent.stderr) == (1, True)

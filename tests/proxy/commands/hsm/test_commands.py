@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
@@ -23,8 +24,12 @@ from certs.hsm.used_versions import default_versions_directory
 from proxy.commands.cli import app
 from proxy.commands.hsm import commands
 from proxy.commands.hsm.commands import key_uri
+from proxy.observe.scrape import ConfigurationFacts
 from tests.hsm_tokens import PIN, tell_apart
 from tests.proxy.commands.hsm.conftest import Command
+from tests.proxy.commands.test_running import Running, running
+
+__all__ = ["running"]
 
 COMMANDS = get_group(commands.app).commands
 
@@ -319,3 +324,23 @@ def test_a_uri_escapes_what_has_a_meaning_in_it() -> None:
     token = TokenFacts(0, "a b;c", "", "", "", 0, None, None, ())
     key = KeyFacts("k/1", b"\x00a", KeyClass.PRIVATE, "ecdsa-p256", 256, None, None, None, None, None, ())
     assert key_uri(token, key) == "pkcs11:token=a%20b%3Bc;object=k%2F1;id=%00a"
+
+
+def test_without_options_it_is_the_configuration_of_the_running_proxy(
+    command: Command, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = ConfigurationFacts(str(configuration(command)), "", 0.0)
+    running.control.answer = replace(running.control.answer, configuration=facts)
+    socket = running.path.parent / "runtime/plexigate/admin.sock"
+    socket.parent.mkdir(parents=True)
+    socket.symlink_to(running.path)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(socket.parents[1]))
+    made = command.plain("generate", "served", "--json")
+    assert made.exit_code == 0, made.stderr
+    listed = command.plain("list")
+    assert (listed.exit_code, "served.ecdsa-p256.v1" in listed.stdout) == (0, True)
+    socket.unlink()
+    absent = command.plain("list")
+    assert (absent.exit_code, absent.stdout) == (1, "")
+    assert "no token chosen: give --config FILE" in absent.stderr
+    assert "no running proxy names its configuration" in absent.stderr

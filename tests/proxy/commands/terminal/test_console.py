@@ -4,8 +4,10 @@ import io
 import sys
 
 import pytest
+from rich.text import Text
 
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.titled_table import titled_table
 
 
 class Output(io.StringIO):
@@ -29,3 +31,17 @@ def test_terminal_says_how_wide_it_is_and_a_file_is_told(
     monkeypatch.setenv("COLUMNS", "90")
     monkeypatch.setattr(sys, "stdout", Output(is_terminal=is_terminal))
     assert table_console(160).width == width
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_no_line_of_a_file_ends_in_blanks(monkeypatch: pytest.MonkeyPatch, *, ends: bool) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    output = Output(is_terminal=False)
+    monkeypatch.setattr(sys, "stdout", output)
+    table = titled_table("Title", "name", "rest")
+    table.add_row("a", "")
+    console = table_console(40)
+    console.print(table)
+    console.print(Text("b  "), end="" if ends else "\n")
+    assert output.getvalue() == "\nTitle\nname  rest\na\nb" + ("" if ends else "\n")
