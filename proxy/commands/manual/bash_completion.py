@@ -29,10 +29,16 @@ _TAIL: Final = r"""
 
 _plexigate() {
     local current=${COMP_WORDS[COMP_CWORD]} at=plexigate file=DEFAULT_FILE
-    local commands switches options arguments=() word option= kind= count=0 glued= i
+    local commands switches options arguments=() word option= kind= count=0 glued= before= end=$COMP_CWORD i
     COMPREPLY=()
+    # bash takes ":" for a word of its own: what is typed of http://10.0.0.7 are three words
+    [[ $current == : ]] && before=: current= && end=$((end - 1)) && before=${COMP_WORDS[end]}:
+    while ((end > 2)) && [[ ${COMP_WORDS[end - 1]} == : ]]; do
+        before=${COMP_WORDS[end - 2]}:$before
+        end=$((end - 2))
+    done
     _plexigate_at "$at"
-    for ((i = 1; i < COMP_CWORD; i++)); do
+    for ((i = 1; i < end; i++)); do
         word=${COMP_WORDS[i]}
         # bash takes ":" and "=" for words of their own
         if [[ $word == : || $glued ]]; then
@@ -63,7 +69,7 @@ _plexigate() {
     elif [[ $current == -* ]]; then
         kind="$switches $(for word in $options; do printf '%s ' "${word%%=*}"; done)"
         kind=choice:${kind// /,}
-    elif [[ $commands ]]; then
+    elif [[ $commands && $count == 0 ]]; then
         kind=choice:${commands// /,}
     elif ((${#arguments[@]} > 0)); then
         [[ ${arguments[-1]} == *... && $count -ge ${#arguments[@]} ]] && count=$((${#arguments[@]} - 1))
@@ -73,10 +79,17 @@ _plexigate() {
     local IFS=$'\n'
     case $kind in
         choice:*) kind=${kind#choice:}; COMPREPLY=($(compgen -W "${kind//,/$IFS}" -- "$current")) ;;
-        name:*) COMPREPLY=($(compgen -W "$(_plexigate_names "${kind#name:}" "${file/#\~/$HOME}")" -- "$current")) ;;
+        name:*)
+            COMPREPLY=($(compgen -W "$(_plexigate_names "${kind#name:}" "${file/#\~/$HOME}")" -- "$before$current"))
+            COMPREPLY=("${COMPREPLY[@]#"$before"}") ;;
         file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")) ;;
         directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current")) ;;
     esac
+    # a group whose first argument may stand in the place of a command
+    if [[ $commands && $count == 0 && ! $option && $current != -* && ${arguments[0]} == file ]]; then
+        compopt -o filenames 2>/dev/null
+        COMPREPLY+=($(compgen -f -- "$current"))
+    fi
 }
 complete -F _plexigate plexigate
 """.replace("DEFAULT_FILE", DEFAULT_FILE)

@@ -54,7 +54,10 @@ def _lines(command: CliCommand) -> Iterator[str]:
     here = " ".join(command.path)
     for one in command.commands:
         yield f"complete -c plexigate -n '__plexigate_next {here}' -a {one.path[-1]} -d '{_quoted(one.summary)}'"
-    at = f"complete -c plexigate -n '{'__plexigate_next' if len(command.path) == 1 else '__plexigate_at'} {here}'"
+    place = f"{'__plexigate_next' if len(command.path) == 1 else '__plexigate_at'} {here}"
+    if command.default:  # its arguments and options are not those of its other commands
+        place = "".join(f"not __plexigate_at {' '.join(one.path)}; and " for one in command.commands) + place
+    at = f"complete -c plexigate -n '{place}'"
     for argument in command.arguments:
         if offered := _offered(argument.value):
             yield f"{at} {offered}"

@@ -13,13 +13,22 @@ _ROUTES: Final = (
     r"""inside && /^host *=/ { host = $2 } inside && /^path *=/ { path = $2 } END { if (host) print host path }'"""
 )
 
+_SERVERS: Final = (
+    r"""awk '/^\[/ { inside = /^\[upstream\./; on = 0 } inside && /^servers *=/ { on = 1 } on { left = $0; """
+    r"""while (match(left, /"(https?|tcp|tls|unix):[^"]*"/)) { print substr(left, RSTART + 1, RLENGTH - 2); """
+    r"""left = substr(left, RSTART + RLENGTH) } } on && /\] *(#.*)?$/ { on = 0 }'"""
+)
+
 
 def reading_names(table: str, file: str) -> str:
     """A command that prints the names of a table, one in a line; `file` is a word of shell.
 
-    A route has the name that `plexigate maintenance on` takes: its host and its path.
+    A route has the name that `plexigate maintenance on` takes: its host and its path. The servers
+    are those of all upstreams, as `plexigate drain` takes them.
     """
     if table == "route":
         return f"{_ROUTES} {file} 2>/dev/null"
+    if table == "upstream.servers":
+        return f"{_SERVERS} {file} 2>/dev/null | sort -u"
     header = table.replace(".", r"\.")
     return rf"sed -n 's/^\[\[*{header}\.\([A-Za-z0-9_-]*\).*/\1/p' {file} 2>/dev/null | sort -u"

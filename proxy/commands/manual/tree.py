@@ -19,6 +19,7 @@ _TABLES: Final = {
     "ISSUER": "issuer",
     "RING": "payload.ring",
     "ROUTE": "route",
+    "SERVER": "upstream.servers",
     "TOKEN": "hsm.token",
     "UPSTREAM": "upstream",
 }
@@ -84,6 +85,10 @@ class CliCommand:
     arguments: tuple[CliArgument, ...]
     options: tuple[CliOption, ...]
     commands: tuple["CliCommand", ...]
+    default: str
+    """The command of a group that is meant where none is named. The group takes its arguments and
+    options; empty for a group that has none.
+    """
     is_complete: bool
     """Whether it does something without a further command."""
 
@@ -105,9 +110,11 @@ def command_tree(command: object, path: tuple[str, ...] = ()) -> CliCommand:
     assert isinstance(command, TyperCommand | TyperGroup)  # Typer makes no others
     here = (*path, command.name or "")
     children = command.commands.values() if isinstance(command, TyperGroup) else ()
+    default = str(getattr(command, "default_command", ""))
+    given = command.commands[default] if isinstance(command, TyperGroup) and default else command
     is_complete = not isinstance(command, TyperGroup) or command.invoke_without_command
-    arguments = [one for one in command.params if isinstance(one, TyperArgument) and not one.hidden]
-    options = [one for one in command.params if isinstance(one, TyperOption) and not one.hidden]
+    arguments = [one for one in given.params if isinstance(one, TyperArgument) and not one.hidden]
+    options = [one for one in given.params if isinstance(one, TyperOption) and not one.hidden]
     closing = _plain(command.epilog or "")
     is_example = closing.startswith(_EXAMPLE)
     return CliCommand(
@@ -118,7 +125,8 @@ def command_tree(command: object, path: tuple[str, ...] = ()) -> CliCommand:
         arguments=tuple(_argument(one, here) for one in arguments),
         options=(*(_option(one) for one in options), CliOption(("--help",), None, _HELP, "", False, False)),  # noqa: FBT003
         commands=tuple(command_tree(one, here) for one in children if not one.hidden),
-        is_complete=is_complete,
+        default=default,
+        is_complete=is_complete or bool(default),
     )
 
 

@@ -56,6 +56,8 @@ def _function(command: CliCommand, tables: set[str]) -> Iterator[str]:
         yield f"        '{_quoted(one.path[-1])}:{_quoted(one.summary)}'"
     yield "      )"
     yield "      _describe command commands && ret=0"
+    for argument in command.arguments:
+        yield f"      {_action(argument.value, tables)} && ret=0"
     yield "      ;;"
     yield "    argument)"
     yield "      case $line[1] in"

@@ -28,3 +28,11 @@ def test_kinds_of_values_are_told(small: CliCommand) -> None:
     ):
         assert f"{line}\n" in text, line
     assert "complete -c plexigate -n '__plexigate_at paint doors one' -F\n" in text
+
+
+def test_options_of_a_default_command_are_not_those_of_the_others(program: CliCommand) -> None:
+    (line,) = (one for one in fish_completion(program).splitlines() if "_at plexigate doctor' -l all " in one)
+    others = "".join(
+        f"not __plexigate_at plexigate doctor {one}; and " for one in ("readiness", "standards", "examine")
+    )
+    assert line.startswith(f"complete -c plexigate -n '{others}__plexigate_at plexigate doctor' ")

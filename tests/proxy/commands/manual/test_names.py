@@ -40,3 +40,16 @@ def test_routes_are_host_and_path(tmp_path: Path) -> None:
 
 def test_file_that_is_missing_has_no_names(tmp_path: Path) -> None:
     assert names("identity", tmp_path / "none.toml") == names("route", tmp_path / "none.toml") == []
+
+
+def test_servers_are_those_of_all_upstreams(tmp_path: Path) -> None:
+    text = (
+        '[upstream.a]\nservers = ["http://10.0.0.1:80", { address = "https://b.example", weight = 2 }]\nca = "tls://no"\n'
+        '[upstream.b]\nservers = [\n    "unix:/run/x.sock", # one\n    "tcp://10.0.0.3:6667",\n]\nca = "tls://no"\n'
+        '[[route]]\nservers = ["http://no"]\n'
+    )
+    (tmp_path / "a.toml").write_text(text)
+    servers = ["http://10.0.0.1:80", "https://b.example", "tcp://10.0.0.3:6667", "unix:/run/x.sock"]
+    assert names("upstream.servers", tmp_path / "a.toml") == servers
+    found = {str(one.address) for upstream in load(EXAMPLE).config.upstream.values() for one in upstream.servers}
+    assert len(names("upstream.servers", EXAMPLE)) == len(found)

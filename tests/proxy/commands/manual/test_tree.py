@@ -71,3 +71,10 @@ def test_no_text_loses_a_word_in_brackets() -> None:
         assert [text for text in texts if Text.from_markup(text or "").spans] == []
         left += getattr(command, "commands", {}).values()
     assert len(left) > 30
+
+
+def test_a_group_takes_what_its_default_command_takes(program: CliCommand) -> None:
+    (doctor,) = (one for one in program.commands if one.path[-1] == "doctor")
+    assert (doctor.default, doctor.is_complete) == ("examine", True)
+    (examine,) = (one for one in doctor.commands if one.path[-1] == "examine")
+    assert (doctor.arguments, doctor.options) == (examine.arguments, examine.options)

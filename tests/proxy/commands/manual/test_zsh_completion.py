@@ -29,3 +29,8 @@ def test_kinds_of_values_are_told(small: CliCommand) -> None:
         "'doors:Doors\\: one or all'",
     ):
         assert f" {spec}" in text, spec
+
+
+def test_a_group_with_a_default_command_offers_its_argument_too(program: CliCommand) -> None:
+    part = zsh_completion(program).partition("_plexigate_doctor() {")[2].partition("\n}")[0]
+    assert "_describe command commands && ret=0\n      _files && ret=0" in part
