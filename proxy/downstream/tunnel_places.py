@@ -113,7 +113,7 @@ class TunnelPlaces:
         self._refused: dict[bytes, tuple[float, str]] = {}
         """Clients that found no room -> until when it is not looked for again, and the limit."""
         self._vain: dict[Shares, tuple[float, int]] = {}
-        """Places that were all taken -> until when no room is looked for, and for who has how many."""
+        """Places that were all taken -> until when a search is vain, for clients with how many."""
 
     def bound(self, most: int) -> None:
         """There is room for so many tunnels now."""
