@@ -157,6 +157,8 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "upstream and server",
         "The health checks of a server fail, and other servers of the upstream do its work.",
         "Look at the server, or take it out with `plexigate drain UPSTREAM SERVER`.",
+        # While an upstream comes back, its workers and its parent see it at different moments.
+        after_seconds=10.0,
     ),
     AlertKind.HEALTH_CHECKS_NOT_MADE: KindFacts(
         _SERIOUS,

@@ -113,9 +113,10 @@ def test_after_it_was_resolved_it_is_another_alert(looks: Looks) -> None:
     assert looks.table.told[0].since == NOON + 60
 
 
-def test_some_have_to_last_before_they_are_told(looks: Looks) -> None:
-    worker = concern(AlertKind.WORKER_AWAY, "1", "serious")
-    after = KINDS[AlertKind.WORKER_AWAY].after_seconds
+@pytest.mark.parametrize("kind", [AlertKind.WORKER_AWAY, AlertKind.SERVER_DOWN])
+def test_some_have_to_last_before_they_are_told(looks: Looks, kind: AlertKind) -> None:
+    worker = concern(kind, "1", "serious")
+    after = KINDS[kind].after_seconds
     assert looks.told(0, worker) == []
     assert (looks.table.told, looks.table.look_within) == ([], after)
     assert looks.told(1) == [], "a restart has repaired it, and nothing is to be resolved"
