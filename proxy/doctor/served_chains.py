@@ -17,7 +17,7 @@ from proxy.doctor.checkup import Checkup, Examined, Needed
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.side_by_side import side_by_side
 from proxy.rotation.pinned import SECONDS, name_to_ask_for, offers_every_group, said, takes_only_its_kind
-from proxy.tls.groups import KNOWN
+from proxy.tls.groups import are_foreign, groups_in
 
 _SERVED: Final = Judge("served chains")
 
@@ -52,9 +52,9 @@ def served_chains(loaded: LoadedConfig, status: Mapping[str, Any]) -> Iterator[S
 
 
 def foreign_groups(listener: Mapping[str, Any]) -> str:
-    """The groups of a listener in the status if OpenSSL has none of them without its providers."""
-    names: list[str] = listener.get("groups", "").replace("/", " ").replace(":", " ").split()
-    return "" if not names or any(name.lower() in KNOWN for name in names) else ", ".join(names)
+    """The groups of a listener in the status if only providers have them."""
+    names = groups_in(listener.get("groups", ""))
+    return ", ".join(names) if are_foreign(names) else ""
 
 
 def shown_chain(served: ServedChain) -> Chain:

@@ -94,7 +94,9 @@ def worker_findings(subject: LiveSubject, rows: Sequence[Mapping[str, Any]]) -> 
         yield LiveFinding(subject.about, text, is_fault=True)
     for row in ours:
         about = f"{subject.about} in worker {row['worker']} on {row['listener']}"
-        if row["fault"] is None:
+        if row.get("untried"):
+            yield LiveFinding(about, f"it cannot be tried from here: {row['untried']}", is_fault=None)
+        elif row["fault"] is None:
             yield LiveFinding(about, f"shown, serial {expected}")
         else:
             yield LiveFinding(about, f"the handshake failed: {row['fault']}", is_fault=True)

@@ -20,8 +20,8 @@ SLOW_SECONDS: Final = 0.003
 """From here on an exchange is too long for an event loop. In each of its turns it makes up to eight
 steps of handshakes (`step_queue`), and others should not wait for more than 25 ms."""
 
-# The first one loads code, and may be disturbed: the least of them counts.
-_TRIES: Final = 3
+# The first one loads code: the least of them counts.
+_TRIES: Final = 2
 _CHEAP: Final = KeyAlgorithm(KeyFamily.ECDSA, 256)
 
 

@@ -5,7 +5,7 @@ group that OpenSSL lacks comes from a provider, and `classify` sorts it by its n
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -93,6 +93,18 @@ def classify(name: str, code_point: int) -> NamedGroup:
     else:
         kind = GroupKind.POST_QUANTUM
     return NamedGroup(name, code_point, kind)
+
+
+def groups_in(openssl_list: str) -> list[str]:
+    """The names in a list as `GroupPreference.openssl_list` writes it."""
+    return openssl_list.replace("/", " ").replace(":", " ").split()
+
+
+def are_foreign(names: Sequence[str]) -> bool:
+    """Whether OpenSSL has none of these groups without a provider. Only workers load providers, so
+    no other process can make a handshake with such a listener.
+    """
+    return bool(names) and not any(name.lower() in KNOWN for name in names)
 
 
 @dataclass(frozen=True, slots=True)

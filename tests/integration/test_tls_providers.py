@@ -116,7 +116,9 @@ def oqs(
         + listener("pure", groups=[[*groups.hybrid, *groups.post_quantum]], pq="require")
         + providers(OQS)
     )
-    with gateway(tmp_path_factory.mktemp("gateway"), trust, echo_server, listeners) as running:
+    # some of its groups are slow, and the same client asks for all of them
+    rate = {"slow_groups_rate": 1_000.0, "slow_groups_burst": 1_000}
+    with gateway(tmp_path_factory.mktemp("gateway"), trust, echo_server, listeners, rate) as running:
         yield running
 
 

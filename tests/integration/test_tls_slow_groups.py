@@ -92,6 +92,15 @@ def test_check_says_what_the_group_costs(slow: Gateway, directory: Path) -> None
     assert found["listener.standard.groups"].startswith(f"{GROUP}, whose key exchange takes 5")
 
 
+def test_certs_check_leaves_out_the_listener_whose_groups_it_lacks(slow: Gateway, directory: Path) -> None:
+    command = [PLEXIGATE, "certs", "check", "chat", "--config", str(next(directory.glob("gateway-*.toml")))]
+    done = subprocess.run(
+        [*command, "--ca", str(slow.trust.classical.path), "--json"], capture_output=True, check=True, timeout=30
+    )
+    untried = [one["about"] for one in json.loads(done.stdout) if "cannot be tried from here" in one["found"]]
+    assert [about.rpartition(" on ")[2] for about in untried] == ["alone"]
+
+
 def test_replayed_hellos_stop_nobody_else(slow: Gateway) -> None:
     """On the loop, eight of them would be answered before the second request."""
     with ExitStack() as stack:

@@ -16,6 +16,7 @@ from config.schema import IssuedCredentialConfig
 from proxy.admin.client import connect
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.live_check import LiveSubject
+from proxy.tls.groups import are_foreign, groups_in
 
 
 def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list[LiveSubject]]:
@@ -50,9 +51,13 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Live
 
 
 def listening(loaded: LoadedConfig, socket: Path | None) -> list[Bind]:
-    """Where the running proxy listens. Raises `AdminUnreachable` or `AdminRefused`."""
-    document = _answer(loaded, socket, "/status")
-    return [parse_bind(text) for one in document["listeners"] for text in one["addresses"]]
+    """Where the running proxy listens, with groups that this process has too.
+
+    Raises `AdminUnreachable` or `AdminRefused`.
+    """
+    listeners = _answer(loaded, socket, "/status")["listeners"]
+    tried = (one for one in listeners if not are_foreign(groups_in(one["groups"])))
+    return [parse_bind(text) for one in tried for text in one["addresses"]]
 
 
 def shown_by_workers(loaded: LoadedConfig, socket: Path | None, name: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 
 from certs.identities.credential import Credential
+from config.listener import ListenerConfig
 from proxy.net.in_thread import in_thread
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.questions import TakeConnection
@@ -20,6 +21,7 @@ from proxy.rotation.pinned import fault_of_handshake
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
+from proxy.tls.groups import are_foreign
 from proxy.tls.libssl import LibsslError
 
 
@@ -35,7 +37,8 @@ class Inspection:
     async def of(self, identity: str) -> list[dict[str, Any]] | None:
         """A row for each worker, listener and credential. None for an unknown identity.
 
-        The `fault` of a row is None if the handshake was good.
+        The `fault` of a row is None if the handshake was good, or if none was made: `untried` says
+        why.
         """
         async with self._fleet.editing:  # no change of edition while the workers are looked at
             edition = self._served.edition
@@ -50,10 +53,12 @@ class Inspection:
                     "listener": listener,
                     "algorithm": str(one.algorithm),
                     "serial": f"{one.leaf.serial_number:x}",
-                    "fault": await self._fault(worker, listener, one, names),
+                    "fault": None if foreign else await self._fault(worker, listener, one, names),
+                    "untried": f"only providers have its groups ({', '.join(foreign)})" if foreign else None,
                 }
                 for worker in self._fleet.workers
-                for listener in edition.loaded.config.listener
+                for listener, settings in edition.loaded.config.listener.items()
+                for foreign in [_foreign(settings)]
                 for one in credentials
             ]
 
@@ -68,6 +73,11 @@ class Inspection:
             ours.close()
             return str(error) or "it did not take the connection"
         return await in_thread(self._loop, lambda: _shaken(ours, credential.leaf, names))
+
+
+def _foreign(listener: ListenerConfig) -> list[str]:
+    written = [name for one in listener.groups or () for name in ([one] if isinstance(one, str) else one)]
+    return written if are_foreign(written) else []
 
 
 def _shaken(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:

@@ -18,10 +18,13 @@ from proxy.net.sockets import SocketStream
 from proxy.net.tcp_options import MOST_UNSENT_BYTES
 from proxy.observe.events.clients import HandshakeFailed
 from proxy.tls.challenge import TlsChallenge
+from proxy.tls.groups import KNOWN
 from proxy.tls.handshake import Handshake
+from proxy.tls.identities import IdentityTable
 from proxy.tls.stream import TlsStream
 from tests.fakes import LINGER, FakeFigures
 from tests.fakes_http import HYBRID, handshake_policy, server_identity
+from tests.fakes_signing import HandExecutor
 from tests.proxy.downstream.listener_world import LIMITS, Credential, World, runtime
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
@@ -400,6 +403,24 @@ class TestLimits:
         assert world.is_refused(world.connect())
         world.loop.advance(0.2)
         assert not world.is_refused(world.connect())
+
+    def test_rate_of_slow_groups_is_not_for_networks_that_are_exempt(self, world: World) -> None:
+        world.limit(slow_rate=Rate.of(0.5, 1))
+        policy = world.listener.runtime.policy
+        slow = replace(policy.preference, slow={KNOWN["x25519"].code_point: 0.05})
+        identity = policy.identities.resolve("chat.test")
+        assert identity is not None
+        fast = IdentityTable([replace(identity, fast=identity)], None)
+        policy = replace(policy, preference=slow, identities=fast)
+        thread = world.listener._services.flights.slow.threads = HandExecutor(world.loop)
+        for exempt, counted in (("192.0.2.0/24", 1), ("127.0.0.0/8", 3)):
+            world.listener.runtime = replace(world.listener.runtime, policy=policy, exempt=(ip_network(exempt),))
+            for _ in range(3):
+                world.answered()
+            assert len(thread.running + thread.waiting) == counted
+            thread.running.clear()
+            thread.waiting.clear()
+        assert world.failures == {"slow_groups_rate": 2}
 
     @pytest.mark.parametrize("limit", ["connections_per_address", "handshakes_per_address"])
     def test_networks_that_are_exempt_have_no_share(self, world: World, limit: str) -> None:

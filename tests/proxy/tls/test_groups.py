@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.tls.groups import KNOWN, GroupKind, GroupPreference, NamedGroup, classify
+from proxy.tls.groups import KNOWN, GroupKind, GroupPreference, NamedGroup, are_foreign, classify, groups_in
 from proxy.tls.server_hello import parse_server_flight
 from tests.proxy.tls.hellos import SET_GROUPS_LIST, client_context, openssl_takes, peer, server_context
 
@@ -129,3 +129,11 @@ def test_preference_without_the_slow_groups_keeps_the_order_of_the_others() -> N
     assert left is not None
     assert left.openssl_list() == "X25519 / secp256r1"
     assert GroupPreference(tuples[:1], slow={KNOWN["mlkem768"].code_point: 1.0}).without_slow is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_foreign"),
+    [("x25519_hqc5:hqc5 / frodo640aes", True), ("x25519_hqc5 / x25519", False), ("X25519MLKEM768", False), ("", False)],
+)
+def test_groups_of_providers_alone_are_foreign(listed: str, *, is_foreign: bool) -> None:
+    assert are_foreign(groups_in(listed)) is is_foreign
