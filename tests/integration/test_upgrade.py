@@ -212,8 +212,11 @@ def test_what_the_proxy_keeps_goes_on(tmp_path: Path) -> None:
         command("maintenance", "on", "localhost/")
         command("drain", "backend", running.server("127.0.0.2"))
         _, session = visit(None)
+        counted = sum(running.admin.status()["listeners"][0]["requests"].values())
+        assert counted > 0
         told = upgrade(running.path)
         assert told.status == 0, told
+        assert sum(running.admin.status()["listeners"][0]["requests"].values()) == counted
         assert [one.get("step") for one in told.steps[1:4]] == ["greeted", "configured", "ready"]
         for worker in workers_of(told.last["pid"]) if os.geteuid() == 0 else ():  # root alone may look
             place = Path(f"/proc/{worker}/fd/2").readlink()

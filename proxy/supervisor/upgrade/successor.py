@@ -72,14 +72,14 @@ class Successor:
         if not self._stopped.done():
             self._stopped.set_result(reason)
 
-    async def expect(self, kinds: Sequence[str], seconds: float, state: str = "ready") -> Said:
-        """The next message, which must be of one of these kinds. `state`: what it tells of itself.
+    async def expect(self, kinds: Sequence[str], seconds: float, late: str = "it was not ready in time") -> Said:
+        """The next message, which must be of one of these kinds. `late`: the reason if none comes.
 
         Raises `UpgradeAbandoned` for another one, at the end of the process, and after `seconds`.
         """
         said = await self._heard(seconds)
         if said is None:
-            raise UpgradeAbandoned(f"it was not {state} in time")
+            raise UpgradeAbandoned(late)
         if said.kind == "refused":
             raise _refusal(said)
         if said.kind not in kinds:

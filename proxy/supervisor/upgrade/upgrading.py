@@ -63,7 +63,7 @@ _SCRAPE_SECONDS: Final = 1.0
 _PREPARING: Final = "preparing"
 _PROVING: Final = "proving"
 _LEAVING: Final = "leaving"
-_ANSWERING: Final = "answering"
+_NO_ANSWER: Final = "it did not answer in time"
 _CLEANING: Final = "an upgrade has failed, and its process has not ended yet"
 
 
@@ -319,7 +319,9 @@ class Upgrading:
         assert self._replaceable is not None  # as above
         self._replaceable.doors.rest()
         successor.say("take")
-        said = await successor.expect(["serving"], self._left_of(self.times.serving, ends_at), "serving")
+        said = await successor.expect(
+            ["serving"], self._left_of(self.times.serving, ends_at), "it did not serve in time"
+        )
         self._places = tuple(map(str, said.body.get("places", ())))
         await self._crew.rest()
         self.facts = UpgradeFacts(_PROVING, successor.pid, command.program[0])
@@ -336,7 +338,7 @@ class Upgrading:
         proven_at = self._loop.time() + self.times.proof
         while self._loop.time() < proven_at:
             successor.say("ping")
-            said = await successor.expect(["pong"], self._left_of(self.times.answer, ends_at), _ANSWERING)
+            said = await successor.expect(["pong"], self._left_of(self.times.answer, ends_at), _NO_ANSWER)
             workers = said.body.get("workers")
             if not isinstance(workers, int) or workers < max(1, wanted):
                 raise UpgradeAbandoned(f"{workers} of its {wanted} workers answer: its log says why")
@@ -348,13 +350,13 @@ class Upgrading:
         undone.callback(self._reloading.editing.release)
         workers = await self._crew.fleet.scrape(_SCRAPE_SECONDS)
         successor.say("keep", {"workers": [one.pid for one in workers], "memory": await self._memory()})
-        await successor.expect(["kept"], self._left_of(self.times.answer, ends_at), _ANSWERING)
+        await successor.expect(["kept"], self._left_of(self.times.answer, ends_at), _NO_ANSWER)
         assert self._replaceable is not None  # as above
         self._phase = _LEAVING
         undone.callback(self._told_main, self._replaceable.pid)
         self._told_main(successor.pid)
         successor.say("main", {"reload": self._reloading.standstill.reloads > 0})
-        await successor.expect(["owns"], self.times.answer, _ANSWERING)
+        await successor.expect(["owns"], self.times.answer, _NO_ANSWER)
         self._replaceable.doors.leave(self._places)
 
     async def _resumed(self) -> None:

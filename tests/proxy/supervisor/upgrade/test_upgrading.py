@@ -35,10 +35,10 @@ FAILING = {
     "ends when it is handed over": (GREETS + 'wait("handover")\nsys.exit(4)', "preparing", "it ended with status 4"),
     "speaks another language": (GREETS + 'say("bonjour")\nhear()', "preparing", "it says 'bonjour'"),
     "ends when it is to serve": (IS_READY + 'wait("take")\nsys.exit(5)', "proving", "it ended with status 5"),
-    "does not serve": (IS_READY + 'wait("never")', "proving", "it was not serving in time"),
+    "does not serve": (IS_READY + 'wait("never")', "proving", "it did not serve in time"),
     "ends after it has served": (SERVES + 'wait("ping")\nsys.exit(6)', "proving", "it ended with status 6"),
     "is killed when it serves": (SERVES + "os.kill(os.getpid(), 9)", "proving", "it ended with signal 9"),
-    "hangs when it serves": (SERVES + "time.sleep(600)", "proving", "it was not answering in time"),
+    "hangs when it serves": (SERVES + "time.sleep(600)", "proving", "it did not answer in time"),
     "loses a worker": (
         SERVES + 'hear()\nsay("pong", workers=2)\nhear()\nsay("pong", workers=1)\nwait("never")',
         "proving",
@@ -48,11 +48,11 @@ FAILING = {
     "does not take the state": (
         SERVES + 'while (said := hear()) != "keep":\n    say("pong", workers=2)\nwait("never")',
         "proving",
-        "it was not answering in time",
+        "it did not answer in time",
     ),
     "ends with the state": (SERVES + KEPT + "sys.exit(7)", "leaving", "it ended with status 7"),
     "ends when all is left to it": (SERVES + KEPT + 'wait("main")\nsys.exit(8)', "leaving", "it ended with status 8"),
-    "hangs when all is left to it": (SERVES + KEPT + "time.sleep(600)", "leaving", "it was not answering in time"),
+    "hangs when all is left to it": (SERVES + KEPT + "time.sleep(600)", "leaving", "it did not answer in time"),
 }
 
 
