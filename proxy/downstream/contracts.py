@@ -29,9 +29,6 @@ class ClientStream(ByteStream, Stream, Protocol):
     def cut(self) -> None:
         """Send what was written, then close so that the client sees that something is missing."""
 
-    def end_at_once(self) -> None:
-        """Close cleanly, without waiting for the client's answer."""
-
 
 class Client(Protocol):
     """The downstream connection, as the responder of its request sees it."""

@@ -32,13 +32,6 @@ _MASK_KEY_BYTES: Final = 4
 _UNANSWERED: Final = "a close frame was not answered"
 
 
-class TunnelClient(ByteStream, Protocol):
-    """The client's stream: a connection, or a stream of one."""
-
-    def end_at_once(self) -> None:
-        """Close cleanly, without waiting for the client's answer."""
-
-
 class TunnelOwner(Protocol):
     """The connection that a tunnel came from."""
 
@@ -136,7 +129,7 @@ class Tunnel(StreamPair):
     def __init__(
         self,
         service: HttpService,
-        client: TunnelClient,
+        client: ByteStream,
         upstream: ByteStream,
         extensions: Extensions,
         owner: TunnelOwner,
@@ -144,7 +137,6 @@ class Tunnel(StreamPair):
         """Take over two streams."""
         super().__init__()
         self._service = service
-        self._client = client
         self._limits = service.runtime.limits
         limits = self._limits.websocket
         self._from_client = _Direction(self, client, upstream, FrameTracker(FrameSender.CLIENT, limits, extensions))
@@ -330,11 +322,11 @@ class Tunnel(StreamPair):
         self.deadline = NEVER
         self._service.deadlines.forget(self)
         self._service.closed(self)
-        if self._is_shed:
-            self._client.end_at_once()
-        else:
-            self._client.end()
-        self._from_upstream.source.end()
+        for side in (self._from_client.source, self._from_upstream.source):
+            if self._is_shed:  # a peer that does not answer would keep its descriptor
+                side.end_at_once()
+            else:
+                side.end()
         owner.tunnel_ended(self, reason)
 
     def give_up(self, reason: str) -> None:

@@ -9,9 +9,10 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.switched import SwitchedStream, TunnelServer
 from proxy.downstream.tally import RequestTally
-from proxy.downstream.tunnel import Tunnel, TunnelClient
+from proxy.downstream.tunnel import Tunnel
 from proxy.downstream.tunnel_places import TunnelPlace
 from proxy.limits.idleness import Idle, Shown
+from proxy.net.byte_stream import ByteStream
 
 
 def place_for(
@@ -44,7 +45,7 @@ class Upgraded:
         self._server: TunnelServer
         self._place: TunnelPlace
 
-    def begin(self, client: TunnelClient, switched: SwitchedStream, from_client: bytes) -> Tunnel:
+    def begin(self, client: ByteStream, switched: SwitchedStream, from_client: bytes) -> Tunnel:
         """Make the tunnel of both streams, tell its server, and start it.
 
         It starts with the bytes that either side sent early.

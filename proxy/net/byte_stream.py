@@ -71,6 +71,9 @@ class ByteStream(Protocol):
     def end(self) -> None:
         """Send what was written, end our direction, then close."""
 
+    def end_at_once(self) -> None:
+        """Close cleanly, without waiting for the peer's answer."""
+
     def abort(self) -> None:
         """Close at once; the owner is told in the next turn of the loop."""
 

@@ -87,6 +87,10 @@ class ServerBytes(CreditedBytes):
         self.deadline = self._host.clock() + _END_SECONDS
         self._loop.call_soon(self._look)  # behind the flush
 
+    def end_at_once(self) -> None:
+        """As `end`: a stream holds no descriptor."""
+        self.end()
+
     def abort(self) -> None:
         """Reset the stream; the owner is told in the next turn of the loop."""
         self._is_ending = True

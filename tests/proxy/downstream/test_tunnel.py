@@ -666,7 +666,7 @@ class TestRoom:
         pair.tunnel.shed()
         assert close_code(pair.client.sent()) == CloseCode.TRY_AGAIN_LATER
         assert close_code(pair.server.sent(), masked=True) == CloseCode.GOING_AWAY
-        assert pair.endings == ("end_at_once", "end")
+        assert pair.endings == ("end_at_once", "end_at_once")
         assert pair.ends == ["it made room for others"]
         assert pair.tunnel.closed == WebSocketClose(1013, ClosedBy.PROXY)
 
@@ -676,4 +676,4 @@ class TestRoom:
         pair.server.receive(message[:3])
         pair.tunnel.shed()
         assert pair.client.sent() == message[:3]
-        assert pair.endings == ("end_at_once", "end")
+        assert pair.endings == ("end_at_once", "end_at_once")
