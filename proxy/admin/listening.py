@@ -180,7 +180,7 @@ def _bound(path: Path, mode: int) -> socket.socket:
         new.unlink(missing_ok=True)
         sock.bind(str(new))
         if mode != _COMMANDS.mode:
-            new.chmod(mode)  # the umask has taken something of it
+            _open_to_all(new, mode)  # the umask has taken something of it
         sock.listen(BACKLOG)
         sock.settimeout(0)
         new.replace(path)
@@ -189,6 +189,17 @@ def _bound(path: Path, mode: int) -> socket.socket:
         new.unlink(missing_ok=True)
         raise
     return sock
+
+
+def _open_to_all(path: Path, mode: int) -> None:
+    """Change the mode of a socket, and of nothing that another process has put in its place."""
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EEXIST, "another process has put something else there", str(path))
+        Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+    finally:
+        os.close(descriptor)
 
 
 def remove_admin_socket(path: Path, inode: int) -> None:

@@ -100,6 +100,8 @@ class TestOwn:
             os.write(descriptor, b"x")
             os.close(descriptor)
         assert os.pread(memory, 9, 0) == b"xx"
+        with pytest.raises(NotADirectoryError):
+            open_log(Path(f"/proc/self/fd/{memory}/x"))
         os.close(memory)
 
     def test_what_is_there_is_no_new_file(self, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -66,6 +67,24 @@ class TestUnix:
         finally:
             os.umask(before)
         assert seen == [0o600]
+
+    @pytest.mark.parametrize("put", [Path.symlink_to, Path.hardlink_to])
+    def test_what_another_process_puts_in_its_place_keeps_its_mode(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, put: Callable[[Path, Path], None]
+    ) -> None:
+        """Root opens the socket of the page to all, perhaps in a directory of a group."""
+        (secret := tmp_path / "secret").touch(0o600)
+
+        class Swapped(socket.socket):
+            def bind(self, address: str) -> None:  # type: ignore[override]  # a path
+                super().bind(address)
+                Path(address).unlink()
+                put(Path(address), secret)
+
+        monkeypatch.setattr("proxy.admin.listening.socket.socket", Swapped)
+        with pytest.raises(AdminSocketError, match="another process has put something else there"):
+            page_socket(tmp_path / "page.sock")
+        assert mode(secret) == 0o600
 
     def test_workers_of_another_user_may_open_that_of_the_page_whatever_the_umask(self, tmp_path: Path) -> None:
         path = tmp_path / "page.sock"
