@@ -23,9 +23,9 @@ async def until_seen(condition: Callable[[], object]) -> None:
         await asyncio.sleep(0.005)
 
 
-def until_found(look: Callable[[], Found]) -> Found:
+def until_found(look: Callable[[], Found], seconds: float = SECONDS) -> Found:
     """Look again until something true is seen that another process brings about; without a loop, and not for ever."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < deadline, seen
         time.sleep(0.02)

@@ -150,6 +150,7 @@ class Http2Connection(StreamHost):
         self.facts.left()
         self.log.lost(error)
         self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
+        self._finishing.clear()  # without it, reference counts free all of the connection
         self._patience.reader_took_all()
         self.counters.connections_open -= 1
         self.service.deadlines.forget(self)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from proxy.limits.freed_memory import FreedMemory
 from proxy.limits.idleness import Idle
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import ConnectionReason
@@ -63,8 +64,8 @@ class ResourceFigures(Protocol):
     def resident_bytes(self) -> int:
         """The memory that it holds."""
 
-    def give_memory_back(self) -> None:
-        """Return what was freed."""
+    def give_memory_back(self) -> float:
+        """Return what was freed. Returns how many seconds that took."""
 
 
 class SheddableConnections(Protocol):
@@ -115,6 +116,7 @@ class Scarcity:
         self._count = count
         self._limits: ResourceLimits
         self._listeners: dict[Pausable, None] = {}
+        self._freed = FreedMemory(figures.resident_bytes)
         self._memory_timer: TimerHandle | None = None
         self._pause_timer: TimerHandle | None = None
         self.reserve_begins = 0
@@ -175,8 +177,11 @@ class Scarcity:
 
     def _look_at_memory(self) -> None:
         self._memory_timer = self._loop.call_later(_MEMORY_SECONDS, self._look_at_memory)
-        if self._is_memory_short():
-            self._figures.give_memory_back()  # also that of connections that ended a second ago
+        resident, now = self._figures.resident_bytes, self._loop.time()
+        # also that of connections that ended a second ago
+        if self._freed.may_be_worth_it(resident, self._connections.count, now) or self._is_memory_short():
+            seconds = self._figures.give_memory_back()
+            self._freed.returned(resident, self._figures.resident_bytes, seconds, now)
             if self._is_memory_short():
                 self.short_of(ConnectionReason.OUT_OF_MEMORY)
 

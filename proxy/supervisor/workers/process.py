@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 
 # A handshake allocates and frees hundreds of small blocks. glibc caches only seven blocks of each
 # size by default and searches for the others, which costs 2 % of a handshake. With a larger count
-# than ours, uploads in odd pieces leave megabytes in the cache. If the variable has two values, the
-# later one holds (ld.so(8)): that is the operator's.
+# than ours, uploads in odd pieces leave megabytes in the cache. Threads share four arenas: by
+# default each may have one of its own, up to eight for each core, which keeps what it has freed. If
+# the variable has two values, the later one holds (ld.so(8)): that is the operator's.
 _TUNABLES_NAME: Final = "GLIBC_TUNABLES"
-_TUNABLES: Final = "glibc.malloc.tcache_count=300"
+_TUNABLES: Final = "glibc.malloc.tcache_count=300:glibc.malloc.arena_max=4"
 # Variables that a worker does not need or must not obey.
 _NOT_INHERITED: Final = frozenset(
     {

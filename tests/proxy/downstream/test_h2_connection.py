@@ -415,5 +415,11 @@ def test_stream_is_let_go_when_it_ends_without_the_garbage_collector() -> None:
             talk.ask(POST, b"hello")
             talk.respond(OK)
         assert kept() <= others
+        talk.peer.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        talk.ask()
+        talk.respond(OK)
+        talk.client.lose()
+        talk.loop.settle()
+        assert kept() <= others, "its answer could not be sent"
     finally:
         gc.enable()

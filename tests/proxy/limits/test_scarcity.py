@@ -64,7 +64,7 @@ class World:
 
     def __init__(self) -> None:
         self.loop = FakeLoop()
-        self.figures = FakeFigures()
+        self.figures = FakeFigures(resident_bytes=500_000)
         self.connections = FakeConnections(self.figures)
         self.counts: Counter[tuple[str, str]] = Counter()
         self.scarcity = Scarcity(self.loop, self.figures, self.connections, self.count)
@@ -159,9 +159,17 @@ class TestDescriptors:
 class TestMemory:
     def test_enough_is_no_reason_to_do_anything(self, world: World) -> None:
         world.connections.in_use = 5
-        world.figures.resident_bytes = 1_000_000
+        world.figures.resident_bytes = 549_000
         world.loop.advance(10)
         assert (world.paused, world.counts, world.figures.given_back) == ([False, False], {}, 0)
+
+    def test_what_a_flood_has_left_is_returned(self, world: World) -> None:
+        world.figures.resident_bytes, world.figures.garbage = 900_000, 400_000
+        world.loop.advance(1.05)
+        assert world.figures.resident_bytes == 500_000
+        assert (world.paused, world.figures.given_back) == ([False, False], 1)
+        world.loop.advance(60.0)
+        assert world.figures.given_back == 1
 
     def test_idle_connections_are_ended_until_there_is_enough(self, world: World) -> None:
         world.connections.idle, world.connections.in_use = 200, 5

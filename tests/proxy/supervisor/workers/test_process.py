@@ -198,6 +198,7 @@ class TestWhatItIs:
             [loader, "--list-tunables"], env=environment, capture_output=True, text=True, check=True
         )
         assert re.findall(r"^glibc\.malloc\.tcache_count: 0x(\w+)", tunables.stdout, re.MULTILINE) == [f"{count:x}"]
+        assert re.findall(r"^glibc\.malloc\.arena_max: 0x(\w+)", tunables.stdout, re.MULTILINE) == ["4"]
 
     async def test_no_descriptors_of_the_parent_are_inherited(self) -> None:
         reading, writing = os.pipe()
