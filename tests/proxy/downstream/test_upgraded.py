@@ -8,17 +8,23 @@ import pytest
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import RequestReader
 from proxy.downstream.standing import NoLongerWelcome
-from proxy.downstream.upgraded import Upgraded
+from proxy.downstream.tunnel_places import TunnelPlace
+from proxy.downstream.upgraded import Upgraded, place_for
 from proxy.http.routing import Route, RouteTable
 from proxy.http.upgrade import accept_value
 from proxy.http.websocket import CloseCode
+from proxy.limits.connections import ClientCounts
+from proxy.limits.networks import network_of
+from proxy.limits.reasons import ConnectionReason
 from proxy.tls.groups import NamedGroup
 from tests.fakes_http import (
     CLASSICAL,
     HYBRID,
     LIMITS,
+    TRUST,
     Conversation,
     FakeClient,
     FakeStream,
@@ -203,3 +209,48 @@ class TestEnd:
         case.talk.advance(6)
         assert case.talk.server.server.tunnels == set()
         assert case.service.count == 1, "the conversation's own connection"
+
+
+class Counted:
+    """The connections of a listener."""
+
+    def __init__(self) -> None:
+        self.open: list[bytes] = []
+
+    def admit_tunnel(self, network: bytes) -> ClientCounts | ConnectionReason:
+        """Count one in; two are too many."""
+        if len(self.open) == 2:
+            return ConnectionReason.CONNECTIONS
+        self.open.append(network)
+        return ClientCounts(network, (0, 0), (0, 0))
+
+    def tunnel_over(self, client: ClientCounts) -> None:
+        """Count it out."""
+        self.open.remove(client.network)
+
+
+class TestPlace:
+    """A WebSocket that is not a counted connection of its client becomes one."""
+
+    def place(self, case: Case, *lines: bytes, is_stream: bool = False) -> TunnelPlace | RequestRefusal:
+        """That of a request on this connection."""
+        asked = RequestReader().read(request(*WEBSOCKET, *lines), LIMITS.head)
+        asked.requester = case.facts.client_of(asked.framing.fields)
+        return place_for(case.service, case.facts, asked, case.talk.server.server, is_stream=is_stream)
+
+    def test_streams_and_clients_that_a_trusted_peer_names_are_counted(self) -> None:
+        case, counted = Case(), Counted()
+        case.facts = ClientFacts("192.0.2.7", "public", established(), TRUST)
+        case.facts.listener_places = counted
+        assert isinstance(self.place(case), TunnelPlace)
+        assert counted.open == [], "its connection is counted"
+        assert isinstance(self.place(case, b"X-Forwarded-For: 203.0.113.5"), TunnelPlace)
+        stream = self.place(case, is_stream=True)
+        assert isinstance(stream, TunnelPlace)
+        assert counted.open == [network_of("203.0.113.5"), network_of("192.0.2.7")]
+        refused = self.place(case, is_stream=True)
+        assert isinstance(refused, RequestRefusal)
+        assert (refused.status, refused.reason) == (503, "too_many_websockets: connections")
+        stream.release()
+        case.talk.loop.settle()
+        assert counted.open == [network_of("203.0.113.5")]
