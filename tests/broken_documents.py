@@ -125,6 +125,7 @@ class World:
         keys["listener"]["public"] |= {
             "bind": ["127.0.0.1:0", "[::1]:0"],
             "trusted_peers": ["10.0.0.1"],
+            "proxy_protocol_from": ["10.0.0.2"],
             "client_address_from": "forwarded",
             "exempt": ["10.0.0.0/8"],
         }

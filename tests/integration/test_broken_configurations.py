@@ -118,9 +118,9 @@ class Trial:
 
 def start(file: Path) -> set[str]:
     """Everything that a start (and a reload) has to do with a configuration but to serve by it; the keys that stand against it."""
-    tickets, now, held = TicketSecrets.fresh(), now_in_utc(), ListeningSockets()
+    tickets, now, held, safe = TicketSecrets.fresh(), now_in_utc(), ListeningSockets(), Safe(now_in_utc)
     try:
-        edition = read_edition(file, 1, tickets, now, Safe(now_in_utc))
+        edition = read_edition(file, 1, tickets, now, safe)
         with edition.material.as_files() as files:
             loaded = parsed(edition.content, file, files)
             build(loaded, prepare_openssl(loaded), tickets, now, payload=edition.payload)
@@ -133,6 +133,8 @@ def start(file: Path) -> set[str]:
         return {problem.key for problem in error.problems if problem.is_error}
     except (AdminSocketError, BindFailed) as error:
         return {str(error)}
+    finally:
+        safe.locks.release()
     return set()
 
 

@@ -101,7 +101,9 @@ def generate(  # noqa: PLR0913 - the options of a command
     identity: Annotated[
         str, typer.Argument(metavar="IDENTITY", help="Identity that the key is for, such as chat.", show_default=False)
     ],
-    kind: Annotated[KeyKind, typer.Option(help="Kind of the key.")] = KeyKind.ECDSA_P256,
+    kind: Annotated[
+        KeyKind, typer.Option(metavar="KIND", help=f"Kind of the key: {', '.join(KeyKind)}.")
+    ] = KeyKind.ECDSA_P256,
     config: ServedConfig = None,
     module: Module = None,
     token: Token = None,
