@@ -90,6 +90,11 @@ class Shares:
         return 2 * self.in_use > self._connections
 
     @property
+    def is_used_up(self) -> bool:
+        """Whether all connections are in use."""
+        return self.in_use >= self._connections
+
+    @property
     def lacking(self) -> int:
         """How many connections are in use of those that are for clients that read."""
         return max(0, self._connections // _KEPT - (self._connections - self.in_use))

@@ -101,7 +101,7 @@ class Site:
     @property
     def resident_bytes(self) -> int:
         """The memory that the workers hold now."""
-        return sum(_status(pid, "VmRSS") for pid in self.worker_pids)
+        return sum(memory_of(pid) for pid in self.worker_pids)
 
     @property
     def peak_bytes(self) -> int:
@@ -126,6 +126,11 @@ def _started(pid: int) -> tuple[int, int]:
     except FileNotFoundError:
         return 0, pid
     return int(stat.rpartition(")")[2].split()[19]), pid
+
+
+def memory_of(pid: int) -> int:
+    """The memory that a process holds now."""
+    return _status(pid, "VmRSS")
 
 
 def _status(pid: int, name: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.servers import free_port, nginx_user
+from tests.integration.stage import memory_of, workers_of
 from tests.programs import program
 from tests.soak.attacks import honest
 from tests.soak.attacks.attack import DEFAULTS, Attack, Settings, Target
@@ -105,6 +106,9 @@ def arena(settings: Settings = DEFAULTS) -> Iterator[Arena]:
 def tried(attack: Attack, target: Target, count: int = honest.COUNT) -> Outcome:
     """Try it: so many honest clients while it is held, a third of them before."""
     calm = honest.fare(target.port, target.ca, count // 3, attack.neighbours)
+    workers = workers_of(target.pid)
+    before = sum(memory_of(pid) for pid in workers)
     with attack.hold(target):
         held = honest.fare(target.port, target.ca, count, attack.neighbours)
-    return Outcome(calm, held, attack.allowed.judge(calm, held))
+        growth = sum(memory_of(pid) for pid in workers) - before
+    return Outcome(calm, held, attack.allowed.judge(calm, held, growth))

@@ -55,15 +55,19 @@ class Allowed:
     p99_seconds: float = 1.0
     p99_times: float | None = None
     """So many times what it is without the attack, or `_LEAST_SECONDS` where that is more."""
+    growth_bytes: int | None = None
+    """How much larger all workers together may become."""
 
-    def judge(self, calm: Verdict, held: Verdict) -> list[str]:
-        """What was too much."""
+    def judge(self, calm: Verdict, held: Verdict, growth: int) -> list[str]:
+        """What was too much; `growth` is by how much the workers became larger."""
         most = self.p99_seconds
         if self.p99_times is not None:
             most = max(_LEAST_SECONDS, self.p99_times * calm.p99)
         wrong = [f"{held.failed} of {held.count} failed: {held.said}"] if held.failed else []
         if held.p99 > most:
             wrong.append(f"p99 {held.p99:.3f} s, at most {most:.3f} s")
+        if self.growth_bytes is not None and growth > self.growth_bytes:
+            wrong.append(f"{growth:,} bytes more, at most {self.growth_bytes:,}")
         return wrong
 
 
