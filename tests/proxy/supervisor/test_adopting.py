@@ -118,7 +118,7 @@ async def test_full_disk_is_told_once_and_tried_again(world: World, monkeypatch:
     adopting = world.adopting()
     world.counters.established("public", HYBRID, 0.1)
     with monkeypatch.context() as patched:
-        patched.setattr("proxy.observe.adoption_store.write_atomic", _full)
+        patched.setattr("proxy.observe.adoption_store.write_state", _full)
         for _ in range(2):
             await adopting.keep()
     assert [(one["event"], one["reason"]) for one in world.events] == [("adoption_not_kept", "No space left on device")]
@@ -126,7 +126,7 @@ async def test_full_disk_is_told_once_and_tried_again(world: World, monkeypatch:
     assert world.kept() == {"hybrid": 1}
     world.counters.established("public", HYBRID, 0.1)
     world.ended.keep(world.counters.snapshot())
-    monkeypatch.setattr("proxy.observe.adoption_store.write_atomic", _full)
+    monkeypatch.setattr("proxy.observe.adoption_store.write_state", _full)
     adopting.finish()
     assert len(world.events) == 2  # it had worked in between
 
