@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+from certs.storage.disk import Disk
+from certs.storage.lock import hold
 from config.problems import ConfigError
 from proxy.commands import run as app
 from tests.configurations import MINIMAL_REST, Site, listener
@@ -56,6 +58,19 @@ class TestRun:
         (problem,) = caught.value.problems
         assert problem.key == "plain.bind[1]"
         assert problem.found == f"127.0.0.1:{port}, which cannot be used: Address already in use"
+
+    @pytest.mark.parametrize("name", ["other.toml", "plexigate.toml"], ids=["another proxy", "the same one"])
+    def test_no_key_is_made_where_another_proxy_makes_them(self, site: Site, name: str) -> None:
+        """A check has no objection to a proxy that runs by this configuration; a second start has."""
+        path = site.write(site.minimal + '[payload]\ndirectory = "rings"\n[payload.ring.chat]\n')
+        rings = site.directory / "rings"
+        with hold(rings, Disk(), path.resolve().with_name(name)):
+            with pytest.raises(ConfigError) as caught:
+                app.run(path, None)
+            (problem,) = [problem for problem in caught.value.problems if problem.is_error]
+            assert problem.key == "payload.directory"
+            assert f"which is in use by process {os.getpid()} (" in problem.found
+            assert [one.name for one in rings.iterdir()] == ["lock"]
 
     def test_log_that_cannot_be_written_is_a_problem_of_the_file(self, site: Site) -> None:
         (site.directory / "log").symlink_to("log")  # refused for root as well
