@@ -2,10 +2,8 @@
 
 import asyncio
 import gc
-import os
 import signal
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Final
 
 import hypothesis
@@ -20,6 +18,7 @@ pytest.register_assert_rewrite(
 
 from proxy.processes.hot_path import hot_path  # noqa: E402 - rewritten only from here on
 from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on
+from tests.own_places import OwnPlaces  # noqa: E402 - rewritten only from here on
 
 __all__ = [
     "hsm_site",
@@ -29,11 +28,12 @@ __all__ = [
     "pytest_collection_finish",
     "pytest_configure",
     "pytest_report_header",
+    "pytest_runtest_teardown",
     "pytest_unconfigure",
     "shim_module",
 ]
 
-_STATE: Final = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+_OWN: Final = pytest.StashKey[OwnPlaces]()
 
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
 hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples=200, deadline=None, database=None)
@@ -53,16 +53,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """End at once where the tests would pass on the wrong code."""
-    # What a proxy of a test remembers is not that of this machine's.
-    config.stash[_STATE] = state = tempfile.TemporaryDirectory(prefix="state-")
-    os.environ["STATE_DIRECTORY"] = state.name
+    config.stash[_OWN] = OwnPlaces()
     if (wanted := config.getoption("--hot-path")) not in {None, hot_path()}:
         raise pytest.UsageError(f"the hot path is {hot_path()}; --hot-path asks for {wanted} code")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Forget what proxies have remembered."""
-    config.stash[_STATE].cleanup()
+    config.stash[_OWN].remove()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """Fail a test that used a default place of this machine, also if it has not noticed."""
+    yield
+    item.config.stash[_OWN].blame()
 
 
 def pytest_report_header() -> str:

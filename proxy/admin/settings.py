@@ -62,5 +62,10 @@ def default_socket(environment: Mapping[str, str], user: int) -> Path:
 
 
 def sockets_to_try(environment: Mapping[str, str], user: int) -> tuple[Path, ...]:
-    """The sockets that a command tries by default: its user's own, then the system's service."""
-    return tuple(dict.fromkeys((default_socket(environment, user), _OF_THE_SYSTEM)))
+    """The sockets that a command tries by default: its user's own, then the system's service.
+
+    A `RUNTIME_DIRECTORY` that is called plexigate is that of one Plexigate: no other one is meant.
+    """
+    own = default_socket(environment, user)
+    of_service = Path(environment.get("RUNTIME_DIRECTORY", "").partition(":")[0])
+    return (own,) if of_service.name == _NAME else tuple(dict.fromkeys((own, _OF_THE_SYSTEM)))

@@ -1,6 +1,7 @@
 """`plexigate doctor` beside a running proxy: it finds nothing wrong, and then each of several faults."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def doctor(file: Path, *options: str, authority: Path | None = None) -> tuple[in
         capture_output=True,
         timeout=SECONDS,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **trust},
+        env={**os.environ, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **trust},
     )
     assert done.stdout, done.stderr.decode()
     return done.returncode, json.loads(done.stdout)

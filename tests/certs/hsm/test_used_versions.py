@@ -40,7 +40,7 @@ def test_another_file_is_no_ground_to_stand_on(tmp_path: Path, content: str) -> 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(VersionsUnusable, match="not a directory"):
+    with pytest.raises(VersionsUnusable, match="file exists"):
         UsedVersions(tmp_path / "file/versions", TOKEN).note("a.aes-256.v1")
 
 

@@ -34,6 +34,15 @@ def test_a_command_looks_at_the_service_of_the_system_too() -> None:
         Path("/run/plexigate/admin.sock"),
     )
     assert sockets_to_try({}, 0) == (Path("/run/plexigate/admin.sock"),)
+    assert sockets_to_try({"RUNTIME_DIRECTORY": "/run/backup"}, 0) == (
+        Path("/run/backup/plexigate/admin.sock"),
+        Path("/run/plexigate/admin.sock"),
+    )
+
+
+@pytest.mark.parametrize("directory", ["/run/second/plexigate", "/run/second/plexigate:/run/more"])
+def test_a_runtime_directory_of_plexigate_itself_is_the_only_place(directory: str) -> None:
+    assert sockets_to_try({"RUNTIME_DIRECTORY": directory}, 0) == (Path("/run/second/plexigate/admin.sock"),)
 
 
 def test_a_path_of_the_configuration_is_relative_to_its_file() -> None:

@@ -32,7 +32,7 @@ class Command:
 def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
     """A SoftHSM without tokens. Refused PINs and the default admin socket have directories of their own."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run/plexigate"))
     with softhsm(tmp_path) as one:
         yield one
     assert os.environ.get("SOFTHSM2_CONF") != str(tmp_path / "softhsm2.conf")

@@ -334,7 +334,7 @@ def test_without_options_it_is_the_configuration_of_the_running_proxy(
     socket = running.path.parent / "runtime/plexigate/admin.sock"
     socket.parent.mkdir(parents=True)
     socket.symlink_to(running.path)
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(socket.parents[1]))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(socket.parent))
     made = command.plain("generate", "served", "--json")
     assert made.exit_code == 0, made.stderr
     listed = command.plain("list")
