@@ -35,7 +35,9 @@ _PERCENT, _SEMICOLON, _QUESTION_MARK, _BACKSLASH = b"%;?\\"
 _BLANKS: Final = (
     "".join(map(chr, range(0x21)))
     + "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f"
-    + "\u3000\ufeff\udc85\udca0"
+    + "\u3000\ufeff"
+    + chr(0xDC85)  # mypyc has no literals of surrogates
+    + chr(0xDCA0)
 )
 _BLANK: Final = (
     rb"(?:[\x01-\x20\x85\xa0]|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f"
