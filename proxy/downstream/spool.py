@@ -129,7 +129,7 @@ class Spool:
         self._loop: Final = loop
         self._clock: Final = clock
         self._failed: Final = failed
-        self._thread: _SpoolThread | None = None
+        self._writing: _SpoolThread | None = None
         self._key: Final = secrets.token_bytes(32)
         self._free: list[int] = []
         self._slots = 0
@@ -151,23 +151,23 @@ class Spool:
             except OSError as error:
                 failure = error
             else:
-                self._thread = _SpoolThread(self._loop, descriptor, self._key)
+                self._writing = _SpoolThread(self._loop, descriptor, self._key)
                 return None
         return failure
 
     @property
     def is_open(self) -> bool:
         """Whether there is a file."""
-        return self._thread is not None
+        return self._writing is not None
 
     @property
     def has_room(self) -> bool:
         """Whether it takes pieces now, as far as the disk is concerned."""
-        return self._thread is not None and self._in_memory < _UNWRITTEN_BYTES and self._clock() >= self._not_before
+        return self._writing is not None and self._in_memory < _UNWRITTEN_BYTES and self._clock() >= self._not_before
 
     def put(self, data: bytes) -> Piece:
         """Keep a piece of `PIECE_BYTES` at most, also without room: it is in memory then."""
-        thread = self._thread
+        thread = self._writing
         assert thread is not None  # it had room once
         if self._free:
             slot = heapq.heappop(self._free)
@@ -193,7 +193,7 @@ class Spool:
 
     def take(self, piece: Piece) -> bytes:
         """The bytes of a piece, which leaves the spool. Raises `OSError`."""
-        thread = self._thread
+        thread = self._writing
         assert thread is not None  # the piece was put
         try:
             return piece.data or thread.read(piece)
@@ -213,8 +213,8 @@ class Spool:
         if not self._used:
             self._free.clear()
             self._slots = 0
-            assert self._thread is not None  # the piece was put
-            self._thread.truncate()
+            assert self._writing is not None  # the piece was put
+            self._writing.truncate()
 
 
 def spool_directories(environment: str | None) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class Case:
     @property
     def file(self) -> bytes:
         """All of the file."""
-        thread = self.spool._thread
+        thread = self.spool._writing
         assert thread is not None
         return Path(f"/proc/self/fd/{thread._descriptor}").read_bytes()
 
@@ -79,7 +79,7 @@ def test_piece_that_was_changed_in_the_file_is_an_error(case: Case) -> None:
     one, other = case.written(b"one"), case.written(b"two")
     moved = Piece(b"one", other.slot, one.number)
     with pytest.raises(OSError, match="does not have what was written"):
-        case.spool._thread.read(moved)  # type: ignore[union-attr]
+        case.spool._writing.read(moved)  # type: ignore[union-attr]
 
 
 def test_slots_are_used_again_and_an_empty_file_gives_its_space_back(case: Case) -> None:
