@@ -293,7 +293,7 @@ class _Footing:
         if self.is_of_our_descriptors:
             return None
         if self.here == Path("/proc") and name == "self":
-            return (str(os.getpid()),)  # in a container without root, /proc belongs to nobody
+            return (str(os.getpid()),)  # without root in a container, no user of ours owns /proc
         try:
             facts = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:

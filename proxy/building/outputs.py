@@ -1,7 +1,8 @@
 """What the process writes is never also what it reads, and no two things are written to one file.
 
-A log that is the configuration or a key destroys it line by line, and the next start fails. Two paths are the same if they lead to the same file (by inode, through links), or, for
-a file that is not there yet, to the same name in the same directory.
+A log that is the configuration or a key destroys it line by line, and the next start fails.
+Two paths are the same if they lead to the same file (by inode, through links), or, for a file that
+is not there yet, to the same name in the same directory.
 """
 
 import os

@@ -90,7 +90,7 @@ def _serve(file: Path, log_format: LogFormat | None, start: StartCommand, succes
         from proxy.commands.check import check
 
         found = check(file)  # reports all problems, not only the first
-        # a check finds no fault in a proxy that runs by this configuration already, and a start does
+        # a check accepts a proxy that runs by this configuration already, and a start does not
         raise ConfigError(found if any(one.is_error for one in found) else error.problems) from None
     if succession is not None:
         succession.predecessor.step("configured")

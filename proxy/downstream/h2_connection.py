@@ -283,7 +283,7 @@ class Http2Connection(StreamHost):
             self.leave()
 
     def drain(self, seconds: float) -> None:
-        """Leave behind the answers of the requests under way, at the latest after half of `seconds`.
+        """Leave behind the answers of the requests under way, after half of `seconds` at the latest.
 
         To some clients the first GOAWAY is the end: python-hyper, and so httpx, gives up all its
         requests (RFC 9113 6.8 has them go on). It goes out in one piece with the last of the
@@ -302,7 +302,8 @@ class Http2Connection(StreamHost):
 
     @property
     def _has_answered(self) -> bool:
-        """Whether the streams up to the awaited one have come and have their answers, but for WebSockets."""
+        """Whether the streams up to the awaited one have come and, WebSockets excepted, have their
+        answers."""
         last = self._awaited
         return self.session.last_taken >= last and all(
             one.is_sent or one.is_tunnel or one.number > last for one in self._streams

@@ -4,8 +4,9 @@ Theory of operation. Where the memory for a blocked client is used up (`response
 server waits, and that connection to the server is of no use to others. So the time for which an
 answer keeps its server waiting is bounded, all its pauses together: by `_MOST_SECONDS`; if half of
 the connections to the server are in use, by the next sweep of the deadlines; and if all of them
-are, by this turn of the loop. Then the rest of the answer goes into the spool (`spool`) as fast as the server sends it. A client that reads in time
-does not come this far, and its answers do not touch the disk.
+are, by this turn of the loop. Then the rest of the answer goes into the spool (`spool`) as fast
+as the server sends it. A client that reads in time does not come this far, and its answers do not
+touch the disk.
 
 What stands in the spool is bounded for all clients of a worker together, by the rule of
 `ResponseBudget`. It also needs memory: what was written to the stream of the client before. Without

@@ -60,7 +60,7 @@ class StateLocks:
             raise ConfigError([loaded.file.error(place, error.found, error.allowed)]) from None
 
     def settle(self, loaded: LoadedConfig) -> None:
-        """Keep the locks that a configuration wants and no others, and name this process in them."""
+        """Keep the locks that a configuration wants, and no others. They name this process."""
         close_all([number for _, number in self._handed])
         self._handed = []
         wanted = {directory.resolve() for _, directory in _directories(loaded)}
