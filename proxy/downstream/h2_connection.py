@@ -283,7 +283,7 @@ class Http2Connection(StreamHost):
             self.leave()
 
     def drain(self, seconds: float) -> None:
-        """Leave behind the answers of the requests under way, after half of `seconds` at the latest.
+        """Leave behind the answers of the requests under way, after half of `seconds` at most.
 
         To some clients the first GOAWAY is the end: python-hyper, and so httpx, gives up all its
         requests (RFC 9113 6.8 has them go on). It goes out in one piece with the last of the
