@@ -118,7 +118,7 @@ class _SpoolThread:
 
 
 def _nonce(piece: Piece) -> bytes:
-    return piece.number.to_bytes(12)
+    return piece.number.to_bytes(12, "big")
 
 
 class Spool:

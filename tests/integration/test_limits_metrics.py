@@ -235,9 +235,10 @@ OF_TOKENS: Final = {FailureReason.SIGNING_UNAVAILABLE, FailureReason.SIGNING_BUS
 OF_WAITING: Final = {ConnectionReason.HANDSHAKES_IN_FLIGHT, FailureReason.HANDSHAKES_PER_ADDRESS}
 # Only a client of HTTP/2 drives them, and no listener serves it yet: tests/proxy/http2/test_causes.
 OF_HTTP_2: Final = {one for one in ConnectionReason if one.startswith("http2_")}
-REASONS: Final = [
-    one for one in (*ConnectionReason, *RequestReason, *FailureReason) if one not in OF_TOKENS | OF_WAITING | OF_HTTP_2
-]
+# Only a crowd drives it that takes up a server, the memory and the spool: tests/hostile/test_slow_readers.
+OF_CROWDS: Final = {RequestReason.READER_DISPLACED}
+NOT_DRIVEN: Final = OF_TOKENS | OF_WAITING | OF_HTTP_2 | OF_CROWDS
+REASONS: Final = [one for one in (*ConnectionReason, *RequestReason, *FailureReason) if one not in NOT_DRIVEN]
 
 
 @pytest.mark.parametrize("reason", REASONS)
