@@ -61,6 +61,19 @@ def test_no_compiled_module_has_a_coroutine(hatch_build: ModuleType) -> None:
         assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)], path
 
 
+def test_mypyc_can_write_all_names_and_texts_in_c(hatch_build: ModuleType) -> None:
+    """It puts an underscore before the name of an attribute, and knows no literals of surrogates."""
+    keywords = {"_thread", "_asm", "_const", "_inline", "_signed", "_volatile", "_restrict", "_label", "_real", "_imag"}
+    found = []
+    for path in hatch_build.compiled_modules():
+        for node in ast.walk(ast.parse((ROOT / path).read_bytes())):
+            if isinstance(node, ast.Attribute) and node.attr in keywords:
+                found.append((path, node.lineno, node.attr))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found += [(path, node.lineno, ascii(one)) for one in node.value if "\ud800" <= one <= "\udfff"]
+    assert found == []
+
+
 def test_native_classes_inherit_from_what_mypyc_can_lay_out(hatch_build: ModuleType) -> None:
     """Fields of a native class lie over those of a base in C: on `threading.local` they were shared by all threads."""
     ours, bases = set(), []
