@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,11 +32,30 @@ def test_help_lists_every_command(arguments: tuple[str, ...]) -> None:
     )
 
 
+def listed(*names: str) -> list[str]:
+    """The places in tests that these lists of the script have."""
+    parts = re.findall(rf'^(?:{"|".join(names)})="(.*?)"$', SCRIPT, re.MULTILINE | re.DOTALL)
+    return sorted(word for part in parts for word in part.split() if word.startswith("tests/"))
+
+
 def test_every_test_is_run() -> None:
-    lists = re.findall(r'^ +(?:units|files|programs)="(?:\$files )?(.*)"$', SCRIPT, re.MULTILINE)
     places = [one for one in (ROOT / "tests").iterdir() if next(one.rglob("test_*.py"), None) or one.match("test_*.py")]
     assert len(places) > 8
-    assert sorted(" ".join(lists).split()) == sorted(f"tests/{one.name}" for one in places)
+    assert listed("units", "files", "programs") == sorted(f"tests/{one.name}" for one in places)
+
+
+def test_units_of_all_that_is_compiled_run_compiled() -> None:
+    compiled = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["plexigate"]["compiled"]
+    rooms = {"/".join(Path("tests", one).parts[:3]) for one in compiled}
+    assert set(listed("hot_units")) == rooms | {"tests/test_hatch_build.py"}
+
+
+def test_marked_tests_are_in_programs_where_their_stage_finds_them() -> None:
+    files = (ROOT / "tests").rglob("*.py")
+    named = {one for one in files if re.search(r"pytest\.mark\.(alone|paced)\b", one.read_text())} - {Path(__file__)}
+    assert len(named) > 30
+    assert all(one.match("test_*.py") for one in named)
+    assert {f"tests/{one.relative_to(ROOT / 'tests').parts[0]}" for one in named} <= set(listed("programs"))
 
 
 # Programs of packages that every Debian has ("Essential: yes", and what it cannot do without).
@@ -129,10 +149,12 @@ def test_stage_that_fails_stops_no_other_and_is_named() -> None:
         re.search(rf"^{name}\(\) .*?^\}}\n|^{name}\(\) \{{.*\}}\n", SCRIPT, re.MULTILINE | re.DOTALL)[0]  # type: ignore[index]
         for name in ("say", "die", "stage", "finish")
     )
-    text = f"set -eu\nfailed=\n{functions}stage one false\nstage two echo ran\nstage 'number three' false\nfinish\n"
+    text = f"set -eu\nfailed= times=\n{functions}stage one false\nstage two echo ran\nstage 'number three' false\nfinish\n"
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout) == (1, "ran\n")
-    assert done.stderr == "./dev: failed:\n  one\n  number three\n"
+    assert re.sub(r"\d+ s", "0 s", done.stderr) == (
+        "took:\n  0 s  one\n  0 s  two\n  0 s  number three\n./dev: failed:\n  one\n  number three\n"
+    )
     subprocess.run(["sh", "-c", text.replace("false", "true")], capture_output=True, timeout=20, check=True)
 
 
