@@ -63,7 +63,7 @@ def test_no_compiled_module_has_a_coroutine(hatch_build: ModuleType) -> None:
 
 def test_mypyc_can_write_all_names_and_texts_in_c(hatch_build: ModuleType) -> None:
     """It puts an underscore before the name of an attribute, and knows no literals of surrogates."""
-    keywords = {"_thread", "_asm", "_const", "_inline", "_signed", "_volatile", "_restrict", "_label", "_real", "_imag"}
+    keywords = {"_thread", "_asm", "_const", "_inline", "_signed", "_volatile", "_restrict", "_real", "_imag"}
     found = []
     for path in hatch_build.compiled_modules():
         for node in ast.walk(ast.parse((ROOT / path).read_bytes())):

@@ -684,7 +684,7 @@ class TestSpooling:
     def test_spool_that_cannot_be_read_cuts_it(self, case: Case) -> None:
         server = self.held(case)
         server.receive(BODY)
-        thread = case.service.spool._thread
+        thread = case.service.spool._writing
         assert thread is not None
         until_found(lambda: len(case.loop.ready) == 4)  # all pieces are written
         case.loop.settle()
