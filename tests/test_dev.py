@@ -149,7 +149,9 @@ def test_stage_that_fails_stops_no_other_and_is_named() -> None:
         re.search(rf"^{name}\(\) .*?^\}}\n|^{name}\(\) \{{.*\}}\n", SCRIPT, re.MULTILINE | re.DOTALL)[0]  # type: ignore[index]
         for name in ("say", "die", "stage", "finish")
     )
-    text = f"set -eu\nfailed= times=\n{functions}stage one false\nstage two echo ran\nstage 'number three' false\nfinish\n"
+    text = (
+        f"set -eu\nfailed= times=\n{functions}stage one false\nstage two echo ran\nstage 'number three' false\nfinish\n"
+    )
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout) == (1, "ran\n")
     assert re.sub(r"\d+ s", "0 s", done.stderr) == (
