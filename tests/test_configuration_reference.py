@@ -25,7 +25,6 @@ from config.values import Table
 from tests.configuration_reference import (
     INLINE,
     SECTIONS,
-    Section,
     change_of,
     comments,
     default_of,
@@ -38,9 +37,6 @@ from tests.configuration_reference import (
     reference,
 )
 from tests.example_document import EXAMPLE, MODELS
-
-FOUND = comments(EXAMPLE.read_text(encoding="utf-8"))
-DESCRIBED = [(section, key) for section in SECTIONS if not section.like for key in keys_of(section.model)]
 
 
 def test_all_tables_are_in_it() -> None:
@@ -56,10 +52,12 @@ def tables_in(model: type[Table]) -> Iterator[type[Table]]:
                 yield from tables_in(part)
 
 
-@pytest.mark.parametrize(("section", "key"), DESCRIBED, ids=[f"{one.title} {key}" for one, key in DESCRIBED])
-def test_each_key_has_a_reason(section: Section, key: str) -> None:
-    comment = FOUND.about(section.headers, key)
-    assert comment is not None, f"a comment before {key} in config/example.toml"
+def test_each_key_has_a_reason() -> None:
+    found = comments(EXAMPLE.read_text(encoding="utf-8"))
+    described = [(section, key) for section in SECTIONS if not section.like for key in keys_of(section.model)]
+    assert len(described) > 200
+    without = [f"{section.title} {key}" for section, key in described if found.about(section.headers, key) is None]
+    assert without == [], "a comment before each of them in config/example.toml"
 
 
 def test_each_key_has_one_row() -> None:

@@ -135,17 +135,16 @@ def test_the_walk_below_meets_every_table_of_the_schema() -> None:
     assert {type(table) for _, table in tables_in(COMPLETE)} == models(Config)
 
 
-@pytest.mark.parametrize(("way", "key", "value", "kind"), FIELDS, ids=[".".join(map(str, way)) for way, *_ in FIELDS])
-def test_a_change_of_any_field_of_any_table_is_reported(
-    way: tuple[Step, ...], key: str, value: object, kind: object
-) -> None:
-    changes = diff(COMPLETE, replaced(COMPLETE, way, another(value, kind)))
-    assert changes
-    assert all(change.key.startswith(str(way[0]) if way[1:] else key) for change in changes)
-    assert all(change.old != change.new and change.effect for change in changes)
-    assert len({change.key for change in changes}) == len(changes)
-    if len(way) == 3 and isinstance(way[1], str):
-        assert changes[0].key.startswith(".".join([*map(str, way[:-1]), key]))
+def test_a_change_of_any_field_of_any_table_is_reported() -> None:
+    assert len(FIELDS) > 700
+    for way, key, value, kind in FIELDS:
+        changes = diff(COMPLETE, replaced(COMPLETE, way, another(value, kind)))
+        assert changes, way
+        assert all(change.key.startswith(str(way[0]) if way[1:] else key) for change in changes), way
+        assert all(change.old != change.new and change.effect for change in changes), way
+        assert len({change.key for change in changes}) == len(changes), way
+        if len(way) == 3 and isinstance(way[1], str):
+            assert changes[0].key.startswith(".".join([*map(str, way[:-1]), key])), way
 
 
 def test_nothing_changes() -> None:
