@@ -99,7 +99,7 @@ TOP_LEVEL_KEYS = [
     for name, field in Config.model_fields.items()
     if (isinstance(field.default, bool | float | str | None) and name != "hsm") or name == "error_pages"
 ]
-FIELDS = [
+FIELDS: list[tuple[type[Table], str]] = [
     *((model, name) for model in MODELS for name in model.model_fields),
     *((Config, name) for name in TOP_LEVEL_KEYS),
 ]
