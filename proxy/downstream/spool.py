@@ -63,7 +63,7 @@ class _SpoolThread:
         self._cipher: Final = AESGCM(key)
         self._queue: deque[tuple[Piece, Callable[[Piece, OSError | None], None]] | None] = deque()
         self._changed: Final = threading.Condition()
-        self._is_running = False
+        self._is_running = self._is_ending = False
 
     def write(self, piece: Piece, written: Callable[[Piece, OSError | None], None]) -> None:
         """Write a piece; `written` is called on the loop."""
@@ -72,6 +72,15 @@ class _SpoolThread:
     def truncate(self) -> None:
         """Give the file's space back."""
         self._add(None)
+
+    def end(self) -> None:
+        """Close the file, and write no more."""
+        with self._changed:
+            if self._is_running:
+                self._is_ending = True
+                self._changed.notify()
+            else:
+                os.close(self._descriptor)
 
     def _add(self, job: tuple[Piece, Callable[[Piece, OSError | None], None]] | None) -> None:
         with self._changed:
@@ -85,8 +94,11 @@ class _SpoolThread:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._queue:
+                while not self._queue and not self._is_ending:
                     self._changed.wait()
+                if self._is_ending:
+                    os.close(self._descriptor)
+                    return
                 job = self._queue.popleft()
             if job is None:
                 os.ftruncate(self._descriptor, 0)
@@ -155,6 +167,12 @@ class Spool:
                 return None
         return failure
 
+    def close(self) -> None:
+        """Let go of the file: nobody waits for a piece any more."""
+        thread, self._writing = self._writing, None
+        if thread is not None:
+            thread.end()
+
     @property
     def is_open(self) -> bool:
         """Whether there is a file."""
@@ -213,8 +231,8 @@ class Spool:
         if not self._used:
             self._free.clear()
             self._slots = 0
-            assert self._writing is not None  # the piece was put
-            self._writing.truncate()
+            if self._writing is not None:
+                self._writing.truncate()
 
 
 def spool_directories(environment: str | None) -> tuple[str, ...]:

@@ -247,6 +247,7 @@ class Worker:
         self._scarcity.stop()
         self._turned_away.stop()
         self._figures.close()
+        self._http.spool.close()
         self._tokens.close()
 
     def end_now(self) -> None:

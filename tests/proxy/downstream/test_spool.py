@@ -11,6 +11,7 @@ import pytest
 
 from proxy.downstream.spool import _UNWRITTEN_BYTES, PIECE_BYTES, SLOT_BYTES, Piece, Spool, spool_directories
 from tests.fakes import FakeLoop
+from tests.waiting import until_found
 
 
 class Loop(FakeLoop):
@@ -147,3 +148,17 @@ def test_without_a_directory_there_is_no_room(tmp_path: Path) -> None:
 def test_directories_are_those_of_temporary_files() -> None:
     assert spool_directories("/srv/spool") == ("/srv/spool",)
     assert spool_directories(None) == spool_directories("") == ("/var/tmp", "/tmp")  # noqa: S108 - names only
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_end_of_it_lets_the_file_go(case: Case, *, is_used: bool) -> None:
+    thread = case.spool._writing
+    assert thread is not None
+    name = Path(f"/proc/self/fd/{thread._descriptor}").readlink()
+    piece = case.written(b"piece") if is_used else None
+    case.spool.close()
+    case.spool.close()
+    assert not case.spool.has_room
+    if piece is not None:
+        case.spool.drop(piece)
+    until_found(lambda: name not in [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()])
