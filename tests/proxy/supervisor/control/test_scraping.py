@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 import os
 import signal
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from proxy.observe.scrape import WorkerState
 from proxy.supervisor.control.scraping import _cpu_seconds, _resident_bytes
@@ -17,43 +19,53 @@ from tests.proxy.supervisor.control.test_control import SERVER, Running, running
 from tests.waiting import until_seen
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def run(site: Site, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """A parent that serves, for several tests."""
+    async with running(site, tmp_path_factory.mktemp("served")) as run:
+        yield run
+
+
+@pytest.mark.asyncio(loop_scope="module")
 class TestScrape:
     """Everything at one moment."""
 
-    async def test_it_has_what_the_parent_knows(self, site: Site, tmp_path: Path) -> None:
-        async with running(site, tmp_path) as run:
-            scrape = await run.control.scrape()
-            assert scrape.version == version("plexigate")
-            assert scrape.started_at <= scrape.now <= wall_clock()
-            assert (scrape.generation, scrape.restarts, scrape.reloads) == (1, 0, {})
-            assert scrape.pid == os.getpid()
-            assert scrape.configuration is not None
-            edition = run.supervisor.served.edition
-            assert scrape.configuration.sha256 == hashlib.sha256(edition.content).hexdigest()
-            assert scrape.configuration.file == str(edition.loaded.file.path)
-            (public,) = scrape.listeners
-            assert (public.name, public.pq) == ("public", "prefer")
-            assert list(public.addresses) == run.supervisor.crew.sockets.by_listener["public"]
-            assert "X25519MLKEM768" in public.groups
-            (certificate,) = scrape.certificates
-            assert (certificate.identity, set(certificate.names)) == ("chat", {"chat.test", "*.chat.test"})
+    async def test_it_has_what_the_parent_knows(self, run: Running) -> None:
+        scrape = await run.control.scrape()
+        assert scrape.version == version("plexigate")
+        assert scrape.started_at <= scrape.now <= wall_clock()
+        assert (scrape.generation, scrape.restarts, scrape.reloads) == (1, 0, {})
+        assert scrape.pid == os.getpid()
+        assert scrape.configuration is not None
+        edition = run.supervisor.served.edition
+        assert scrape.configuration.sha256 == hashlib.sha256(edition.content).hexdigest()
+        assert scrape.configuration.file == str(edition.loaded.file.path)
+        (public,) = scrape.listeners
+        assert (public.name, public.pq) == ("public", "prefer")
+        assert list(public.addresses) == run.supervisor.crew.sockets.by_listener["public"]
+        assert "X25519MLKEM768" in public.groups
+        (certificate,) = scrape.certificates
+        assert (certificate.identity, set(certificate.names)) == ("chat", {"chat.test", "*.chat.test"})
 
-    async def test_it_has_what_each_worker_counts(self, site: Site, tmp_path: Path) -> None:
-        async with running(site, tmp_path) as run:
-            before = asyncio.get_running_loop().time()
-            for _ in range(3):
-                await run.visit()
-            scrape = await run.control.scrape()
-            assert [(one.slot, one.pid, one.generation) for one in scrape.workers] == [
-                (worker.slot, worker.pid, 1) for worker in run.workers
-            ]
-            requests = [row for one in scrape.workers for row in one.snapshot["listener_requests"]]
-            assert sum(row["count"] for row in requests) == 3
-            for worker, one in zip(run.workers, scrape.workers, strict=True):
-                assert before - worker.started <= one.age_seconds <= asyncio.get_running_loop().time() - worker.started
-                assert one.rss_bytes > 10_000_000
-                assert 0.0 < one.cpu_seconds < 60.0
-                assert [row["server"] for row in one.servers] == [SERVER]
+    async def test_it_has_what_each_worker_counts(self, run: Running) -> None:
+        before = asyncio.get_running_loop().time()
+        for _ in range(3):
+            await run.visit()
+        scrape = await run.control.scrape()
+        assert [(one.slot, one.pid, one.generation) for one in scrape.workers] == [
+            (worker.slot, worker.pid, 1) for worker in run.workers
+        ]
+        requests = [row for one in scrape.workers for row in one.snapshot["listener_requests"]]
+        assert sum(row["count"] for row in requests) == 3
+        for worker, one in zip(run.workers, scrape.workers, strict=True):
+            assert before - worker.started <= one.age_seconds <= asyncio.get_running_loop().time() - worker.started
+            assert one.rss_bytes > 10_000_000
+            assert 0.0 < one.cpu_seconds < 60.0
+            assert [row["server"] for row in one.servers] == [SERVER]
+
+
+class TestChanges:
+    """Parents of their own, whose configuration or workers change."""
 
     async def test_history_takes_it_and_goes_on_over_a_reload(self, site: Site, tmp_path: Path) -> None:
         async with running(site, tmp_path) as run:
