@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from config.loader import survey
 from config.problems import ConfigError
 from proxy.admin.settings import AdminSettings, sockets_to_try
 
@@ -170,6 +169,8 @@ def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
     if path is not None:
         return UnixAdminClient(path)
     if config is not None:
+        from config.loader import survey  # imported here: few commands name a configuration
+
         # reads what it can: the running proxy reports errors in the file
         found = survey(config)
         if found.loaded is None:

@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from config.addresses import Bind
-from config.admin import AdminConfig
-from config.loaded import ConfigFile
+if TYPE_CHECKING:  # commands ask without a configuration
+    from config.addresses import Bind
+    from config.admin import AdminConfig
+    from config.loaded import ConfigFile
 
 _NAME: Final = "plexigate"
 _SOCKET: Final = "admin.sock"
@@ -28,18 +29,18 @@ class AdminSettings:
     """The path of the Unix socket, the TCP addresses for monitoring, and the socket of the page."""
 
     socket: Path
-    metrics_bind: tuple[Bind, ...] = ()
+    metrics_bind: "tuple[Bind, ...]" = ()
     page_socket: Path | None = None
 
     @classmethod
-    def of(cls, file: ConfigFile, admin: AdminConfig) -> "AdminSettings":
+    def of(cls, file: "ConfigFile", admin: "AdminConfig") -> "AdminSettings":
         """The settings of a configuration, with the defaults of this process."""
         socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else file.resolve(admin.socket)
         page = None if admin.page_socket is None else file.resolve(admin.page_socket)
         return cls(socket, admin.metrics_bind, page)
 
     @staticmethod
-    def places(file: ConfigFile, admin: AdminConfig) -> tuple[Path, ...]:
+    def places(file: "ConfigFile", admin: "AdminConfig") -> tuple[Path, ...]:
         """The sockets that a proxy with this configuration may have.
 
         Without `admin.socket` that proxy may also be the service of the system.

@@ -11,6 +11,7 @@ from rich.text import Text
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.status_table import URGENCY_STYLES
 from proxy.commands.terminal.titled_table import plain_table
 
@@ -19,6 +20,7 @@ _FILE_COLUMNS = 200
 
 app = typer.Typer(
     name="alerts",
+    cls=WholeSentences,
     help="What wants a person: the open alerts of the running proxy.",
     epilog="Example: plexigate alerts && plexigate alerts test",
 )
@@ -67,7 +69,7 @@ def alert_table(document: Mapping[str, Any]) -> Table:
 
 @app.command("test", epilog="Example: plexigate alerts test && echo arrived")
 def send_test(config: ConfigOption = None, socket: SocketOption = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
-    """Send a test alert to each receiver of \\[alerts], by the running proxy.
+    """Send a test alert to each receiver of [alerts], by the running proxy.
 
     Exits with 0 if each one took it, with 1 if one did not, or if there is none.
     """

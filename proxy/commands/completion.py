@@ -22,13 +22,10 @@ class Shell(StrEnum):
 _Shell = Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command(epilog="Example: plexigate completion bash > ~/.local/share/bash-completion/completions/plexigate")(
-        completion
-    )
+app = typer.Typer()
 
 
+@app.command(epilog="Example: plexigate completion bash > ~/.local/share/bash-completion/completions/plexigate")
 def completion(context: typer.Context, shell: _Shell) -> None:
     """Print the completion of a shell, for an installation whose shells do not find it.
 

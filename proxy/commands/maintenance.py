@@ -14,6 +14,7 @@ from proxy.admin.maintenance_wish import PAGE_BYTES
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.titled_table import plain_table
 
 # wide enough for every table when the output is not a terminal
@@ -21,6 +22,7 @@ _FILE_COLUMNS = 160
 
 app = typer.Typer(
     name="maintenance",
+    cls=WholeSentences,
     help="Routes that are out of service.",
     epilog="Example: plexigate maintenance",
     invoke_without_command=True,

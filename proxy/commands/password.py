@@ -18,11 +18,10 @@ _MOST: Final = 1_024  # octets: longer ones do not fit into an Authorization fie
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the user.", show_default=False)]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command(epilog="Example: (umask 077; plexigate password ada >> /etc/plexigate/admins.users)")(password)
+app = typer.Typer()
 
 
+@app.command(epilog="Example: (umask 077; plexigate password ada >> /etc/plexigate/admins.users)")
 def password(name: _Name) -> None:
     """Write the line of a user for the file that basic_auth of a route names.
 

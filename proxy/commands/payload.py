@@ -17,6 +17,7 @@ from proxy.commands.payload_clients import ClientLanguage, write_client
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
 from proxy.commands.terminal.titled_table import plain_table
 
@@ -24,10 +25,10 @@ from proxy.commands.terminal.titled_table import plain_table
 _FILE_COLUMNS = 160
 _STYLES = {"active": "bold green", "pending": "cyan", "valid": "green", "retired": "dim", "revoked": "red"}
 
-app = typer.Typer(name="payload", help="Keys that encrypt message bodies.", no_args_is_help=True)
+app = typer.Typer(name="payload", cls=WholeSentences, help="Keys that encrypt message bodies.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
-_Ring = Annotated[str, typer.Argument(metavar="RING", help="NAME of \\[payload.ring.NAME].", show_default=False)]
+_Ring = Annotated[str, typer.Argument(metavar="RING", help="NAME of [payload.ring.NAME].", show_default=False)]
 _Version = Annotated[
     int,
     typer.Argument(metavar="VERSION", min=1, help="Version of the key, as payload list shows it.", show_default=False),

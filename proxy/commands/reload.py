@@ -11,7 +11,7 @@ from rich.console import Console
 
 from config.diff import Change
 from config.problems import ConfigError, Problem
-from proxy.admin.client import AdminUnreachable
+from proxy.admin.client import AdminUnreachable, connect
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.diff_table import render
@@ -115,3 +115,7 @@ def _show(report: ReloadSummary, console: Console) -> None:
     if report.changes or report.ok:
         console.print(render(report.changes))
     console.print(report.conclusion, highlight=False)
+
+
+app = typer.Typer()
+app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))

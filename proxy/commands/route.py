@@ -22,7 +22,11 @@ _REFUSED: Final = 1
 _UNUSABLE: Final = 2
 
 
-def route_command(
+app = typer.Typer()
+
+
+@app.command(epilog="Example: plexigate route plexigate.toml https://chat.example.org/x --method POST")
+def route(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)],
     url: Annotated[str, typer.Argument(metavar="URL", help="What is asked for.", show_default=False)],
     method: Annotated[str, typer.Option(help="The method.")] = "GET",

@@ -20,7 +20,7 @@ _FILE_COLUMNS = 160
 # often enough to see a change, and a scrape of all workers takes a few milliseconds
 _WATCH_SECONDS = 2.0
 
-_Upstream = Annotated[str, typer.Argument(metavar="UPSTREAM", help="NAME of \\[upstream.NAME].", show_default=False)]
+_Upstream = Annotated[str, typer.Argument(metavar="UPSTREAM", help="NAME of [upstream.NAME].", show_default=False)]
 _Server = Annotated[
     str, typer.Argument(metavar="SERVER", help="One of its servers, such as http://127.0.0.1:8000", show_default=False)
 ]
@@ -28,17 +28,10 @@ _Server = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.command(
-        epilog="Example: plexigate status --watch && plexigate status --json | jq .handshakes.hybrid_share",
-    )(status)
-    app.command(
-        epilog="Example: plexigate drain chat http://10.0.0.7:8000 --seconds 600",
-    )(drain)
-    app.command(epilog="Example: plexigate undrain chat http://10.0.0.7:8000")(undrain)
+app = typer.Typer()
 
 
+@app.command(epilog="Example: plexigate status --watch && plexigate status --json | jq .handshakes.hybrid_share")
 def status(
     config: ConfigOption = None,
     socket: SocketOption = None,
@@ -77,6 +70,7 @@ def _tables(document: dict[str, Any]) -> RenderableType:
         raise ended("the answer is not a status; does a Plexigate of this version listen there?") from None
 
 
+@app.command(epilog="Example: plexigate drain chat http://10.0.0.7:8000 --seconds 600")
 def drain(
     upstream: _Upstream,
     server: _Server,
@@ -106,6 +100,7 @@ def drain(
         typer.echo(f"warning: {answer['warning']}", err=True)
 
 
+@app.command(epilog="Example: plexigate undrain chat http://10.0.0.7:8000")
 def undrain(
     upstream: _Upstream,
     server: _Server,

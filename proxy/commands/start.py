@@ -6,10 +6,9 @@ names the providers, so the process starts again without this variable.
 """
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from proxy.commands.terminal.interruption import quiet_interruption
 
 
 def main() -> None:
@@ -19,7 +18,7 @@ def main() -> None:
         # -P: do not import modules from the current directory
         command = [sys.executable, "-P", *_ourselves(), *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves
-    with _quiet_interruption():
+    with quiet_interruption():
         try:
             import ssl  # noqa: F401
         except ImportError:
@@ -35,23 +34,6 @@ def _ourselves() -> list[str]:
     """The script by its path. An upgrade starts it again, perhaps by another interpreter."""
     words = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
     return words if len(words) == 1 and os.path.isfile(words[0]) else ["-m", "proxy.commands.start"]  # noqa: PTH113 - without an import
-
-
-@contextmanager
-def _quiet_interruption() -> Iterator[None]:
-    """Let Ctrl-C end the process with status 130 during the imports, without a traceback.
-
-    The process exits at once: an exception would pass through half-imported modules. If the signal
-    is ignored (`nohup`), it stays ignored.
-    """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

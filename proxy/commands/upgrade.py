@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Protocol
 import typer
 
 from config.problems import ConfigError, Problem
-from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.admin.client import AdminRefused, AdminUnreachable, connect
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import table_console
@@ -111,3 +111,9 @@ def _show_problems(problems: list[dict[str, Any]]) -> None:
         print_problems([Problem.from_json(one) for one in problems], table_console())
     except (KeyError, TypeError, ValueError):
         raise ended(f"problems of another version: {json.dumps(problems)}") from None
+
+
+app = typer.Typer()
+app.command(
+    epilog="Example: plexigate upgrade && plexigate status; plexigate upgrade --program /opt/plexigate-2/bin/plexigate",
+)(upgrade_command(connect))

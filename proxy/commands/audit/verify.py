@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.help_text import WholeSentences
 
 if TYPE_CHECKING:
     from certs.audit.checkpoint import Checkpoint
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="audit",
+    cls=WholeSentences,
     help="Verify the audit log of key operations.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
 )
 
 _DAMAGED: Final = 1

@@ -14,11 +14,13 @@ from certs.storage.shelf import ShelfDamaged
 from config.problems import ConfigError
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.admin.rotation_wish import RotationWish
+from proxy.commands.certs import trust
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
 from proxy.commands.certs.targets import CommandTarget, offline_of
 from proxy.commands.terminal.admin_options import SocketOption
 from proxy.commands.terminal.asking import ended, served_file
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.help_text import WholeSentences
 
 Answer = TypeVar("Answer")
 
@@ -26,7 +28,7 @@ _WAITING = 3
 """Exit status: the issuer refuses requests until a later time, and --wait was not given."""
 _FILE_COLUMNS = 200
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].", show_default=False)]
 _Config = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Configuration; it names the admin socket too.", show_default=False),
@@ -45,26 +47,15 @@ _Slot = Annotated[
 # ruff: noqa: FBT001, FBT002, PLR0913 - the signature of typer commands
 
 
-def certs_app() -> typer.Typer:
-    """The group of commands."""
-    app = typer.Typer(
-        name="certs",
-        help="Certificates that rotate automatically: list, rotate now, roll back, check, trust.",
-        no_args_is_help=True,
-        rich_markup_mode="rich",
-    )
-    app.command("list", epilog="Example: plexigate certs list --json | jq '.[] | select(.next.urgency != \"calm\")'")(
-        listing
-    )
-    app.command(epilog="Example: plexigate certs show chat")(show)
-    app.command(epilog="Example: plexigate certs rotate chat --credential ec; plexigate certs rotate --all --dry-run")(
-        rotate
-    )
-    app.command(epilog="Example: plexigate certs rollback chat")(rollback)
-    app.command(epilog="Example: plexigate certs history chat")(history)
-    return app
+app = typer.Typer(
+    name="certs",
+    cls=WholeSentences,
+    help="Certificates that rotate automatically: list, rotate now, roll back, check, trust.",
+    no_args_is_help=True,
+)
 
 
+@app.command("list", epilog="Example: plexigate certs list --json | jq '.[] | select(.next.urgency != \"calm\")'")
 def listing(
     config: _Config = None, socket: SocketOption = None, offline: _Offline = False, as_json: _Json = False
 ) -> None:
@@ -75,6 +66,7 @@ def listing(
     _shown(certificates, as_json, listing_table)
 
 
+@app.command(epilog="Example: plexigate certs show chat")
 def show(
     name: _Name, config: _Config = None, socket: SocketOption = None, offline: _Offline = False, as_json: _Json = False
 ) -> None:
@@ -89,9 +81,10 @@ def show(
         table_console(_FILE_COLUMNS).print(details(one))
 
 
+@app.command(epilog="Example: plexigate certs rotate chat --credential ec; plexigate certs rotate --all --dry-run")
 def rotate(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].", show_default=False)
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Rotate all identities, one after the other.")] = False,
     slot: _Slot = None,
@@ -145,6 +138,7 @@ def _rotated(steps: Iterator[dict[str, Any]], *, as_json: bool, waits: bool) -> 
     return 0 if is_done else 1
 
 
+@app.command(epilog="Example: plexigate certs rollback chat")
 def rollback(
     name: _Name,
     slot: _Slot = None,
@@ -169,6 +163,7 @@ def rollback(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: plexigate certs history chat")
 def history(name: _Name, config: _Config = None, socket: SocketOption = None, as_json: _Json = False) -> None:
     """Show earlier certificates of an identity and their states, from the state
     directory.
@@ -182,6 +177,9 @@ def history(name: _Name, config: _Config = None, socket: SocketOption = None, as
         return [entry for _, _, shelf in found for entry in versions_of(shelf)]
 
     _shown(_asked(read), as_json, history_table)
+
+
+trust.add_to(app)
 
 
 # -- shared by the commands

@@ -41,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
 
 def trust(
     issuer: Annotated[
-        str, typer.Argument(metavar="ISSUER", help="NAME of \\[issuer.NAME], type internal.", show_default=False)
+        str, typer.Argument(metavar="ISSUER", help="NAME of [issuer.NAME], type internal.", show_default=False)
     ],
     config: _File = None,
     socket: SocketOption = None,
@@ -125,7 +125,7 @@ def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Pat
 
 
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].", show_default=False)],
     config: _File = None,
     socket: SocketOption = None,
     ca: Annotated[

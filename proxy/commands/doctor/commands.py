@@ -9,16 +9,16 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
 
 from config.problems import ConfigError
 from proxy.commands.doctor.options import FILE_COLUMNS, WRONG, JsonOption, SocketOption, unreadable
 from proxy.commands.doctor.readiness import readiness
 from proxy.commands.doctor.standards import standards
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.help_text import WholeSentences
 
 
-class _ExaminesByDefault(TyperGroup):
+class _ExaminesByDefault(WholeSentences):
     """`plexigate doctor FILE` is short for `plexigate doctor examine FILE`."""
 
     default_command: Final = "examine"
@@ -33,10 +33,8 @@ class _ExaminesByDefault(TyperGroup):
 app = typer.Typer(
     name="doctor",
     cls=_ExaminesByDefault,
-    help="Find what is wrong, and what to do about it: plexigate doctor \\[FILE].",
+    help="Find what is wrong, and what to do about it: plexigate doctor [FILE].",
     epilog="Example: plexigate doctor /etc/plexigate/plexigate.toml --all. It is short for plexigate doctor examine FILE --all. The options --all, --json, --strict, --socket and --cbom are those of examine: plexigate doctor examine --help.",
-    add_completion=False,
-    rich_markup_mode="rich",
 )
 
 

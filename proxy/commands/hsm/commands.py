@@ -42,16 +42,17 @@ from proxy.commands.hsm.sources import (
 )
 from proxy.commands.hsm.tables import key_json, key_table, report_table, token_json, token_table, told
 from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.help_text import WholeSentences
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 200
 
 app = typer.Typer(
     name="hsm",
+    cls=WholeSentences,
     help="HSM tokens and their keys, and the sealing key.",
     epilog="Example: plexigate hsm list",
     no_args_is_help=True,
-    rich_markup_mode="rich",
 )
 
 

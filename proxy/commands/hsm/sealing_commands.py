@@ -29,7 +29,7 @@ _HOW_TO_FREE = (
     "any more."
 )
 
-_Config = Annotated[Path, typer.Option(metavar="FILE", help="Configuration with \\[sealing].", show_default=False)]
+_Config = Annotated[Path, typer.Option(metavar="FILE", help="Configuration with [sealing].", show_default=False)]
 
 
 class SealedKind(StrEnum):

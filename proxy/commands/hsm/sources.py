@@ -21,12 +21,12 @@ from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.commands.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
 from proxy.commands.terminal.asking import served_file
 
-Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration with \\[hsm].", show_default=False)]
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration with [hsm].", show_default=False)]
 ServedConfig = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Configuration with \\[hsm]. Default, without --module: that of the running proxy.",
+        help="Configuration with [hsm]. Default, without --module: that of the running proxy.",
         show_default=False,
     ),
 ]
@@ -40,7 +40,7 @@ Token = Annotated[
     str | None,
     typer.Option(
         metavar="TOKEN",
-        help="NAME of \\[hsm.token.NAME]. Without --config: a label, serial=SERIAL or slot=NUMBER.",
+        help="NAME of [hsm.token.NAME]. Without --config: a label, serial=SERIAL or slot=NUMBER.",
         show_default=False,
     ),
 ]

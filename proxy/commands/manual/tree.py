@@ -9,7 +9,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from rich.text import Text
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 # Tables of the configuration whose names an argument takes, by the word that stands for the
@@ -115,11 +114,11 @@ def command_tree(command: object, path: tuple[str, ...] = ()) -> CliCommand:
     is_complete = not isinstance(command, TyperGroup) or command.invoke_without_command
     arguments = [one for one in given.params if isinstance(one, TyperArgument) and not one.hidden]
     options = [one for one in given.params if isinstance(one, TyperOption) and not one.hidden]
-    closing = _plain(command.epilog or "")
+    closing = command.epilog or ""
     is_example = closing.startswith(_EXAMPLE)
     return CliCommand(
         path=here,
-        paragraphs=tuple(" ".join(one.split()) for one in _plain(command.help or "").split("\n\n") if one.strip()),
+        paragraphs=tuple(" ".join(one.split()) for one in (command.help or "").split("\n\n") if one.strip()),
         epilog="" if is_example else closing,
         examples=(closing.removeprefix(_EXAMPLE),) if is_example else (),
         arguments=tuple(_argument(one, here) for one in arguments),
@@ -134,7 +133,7 @@ def _argument(argument: TyperArgument, path: tuple[str, ...]) -> CliArgument:
     value = _value(argument)
     if path[1] == "certs" and value.word == "NAME":
         value = CliValue(value.word, ValueKind.NAME, table="identity")
-    return CliArgument(value, _plain(argument.help or ""), argument.required, argument.nargs == -1)
+    return CliArgument(value, argument.help or "", argument.required, argument.nargs == -1)
 
 
 def _option(option: TyperOption) -> CliOption:
@@ -145,7 +144,7 @@ def _option(option: TyperOption) -> CliOption:
     return CliOption(
         names=(*option.opts, *option.secondary_opts),
         value=None if option.is_flag else _value(option),
-        meaning=_plain(option.help or ""),
+        meaning=option.help or "",
         default=str(default) if is_told else "",
         is_required=option.required,
         is_repeated=option.multiple,
@@ -163,8 +162,3 @@ def _value(parameter: TyperArgument | TyperOption) -> CliValue:
     if word in _TABLES:
         return CliValue(word, ValueKind.NAME, table=_TABLES[word])
     return CliValue(word, ValueKind.TEXT)
-
-
-def _plain(marked: str) -> str:
-    """The text without the marks of rich."""
-    return Text.from_markup(marked).plain

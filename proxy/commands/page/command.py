@@ -13,8 +13,11 @@ from proxy.admin.client import AdminUnreachable, connect
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
 
+app = typer.Typer()
 
-def page_command(
+
+@app.command(epilog="Example: plexigate page --port 8765")
+def page(
     config: ConfigOption = None,
     socket: SocketOption = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Loopback port to serve the page on; 0 takes any.")] = 0,

@@ -3,6 +3,21 @@
 import inspect
 
 import typer
+from typer._click.formatting import HelpFormatter
+from typer.core import TyperGroup
+
+
+class WholeSentences(TyperGroup):
+    """A group whose help lists each command with its first paragraph, and cuts none short."""
+
+    def format_commands(self, _ctx: object, formatter: HelpFormatter) -> None:
+        """Write the list."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.summary_of(name)) for name in self.commands])
+
+    def summary_of(self, name: str) -> str:
+        """The first paragraph of the help of a command."""
+        return summary(self.commands[name].help or "")
 
 
 def unwrap(app: typer.Typer) -> None:
@@ -18,3 +33,8 @@ def unwrap(app: typer.Typer) -> None:
 def paragraphs(docstring: str) -> str:
     """A docstring with each paragraph in one line."""
     return "\n\n".join(" ".join(one.split()) for one in inspect.cleandoc(docstring).split("\n\n"))
+
+
+def summary(text: str) -> str:
+    """The first paragraph of a help."""
+    return text.partition("\n\n")[0]

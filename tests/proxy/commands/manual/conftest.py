@@ -31,7 +31,7 @@ def small_program() -> typer.Typer:
 
     @paint.command(epilog="Example: paint wall north --colour red")
     def wall(  # noqa: PLR0913 - one of each kind
-        name: Annotated[str, typer.Argument(metavar="UPSTREAM", help="Which \\[upstream] it is.")],
+        name: Annotated[str, typer.Argument(metavar="UPSTREAM", help="Which [upstream] it is.")],
         colour: Annotated[Colour, typer.Option(help="The colour.")] = Colour.GREEN,
         plan: Annotated[Path | None, typer.Option(metavar="FILE", help="A plan.", show_default=False)] = None,
         place: Annotated[Path | None, typer.Option(metavar="DIRECTORY", help="Where.", show_default=False)] = None,

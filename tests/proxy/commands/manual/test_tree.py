@@ -1,9 +1,5 @@
 """The command line as values: what the program has, as it is typed."""
 
-import typer
-from rich.text import Text
-
-from proxy.commands.cli import app
 from proxy.commands.manual.tree import CliCommand, CliValue, ValueKind
 
 
@@ -61,16 +57,6 @@ def test_each_command_and_option_of_the_program_says_what_it_is_for(program: Cli
         assert command.paragraphs, command.path
         assert all(one.meaning for one in command.arguments), command.path
         assert all(one.meaning for one in command.options), command.path
-
-
-def test_no_text_loses_a_word_in_brackets() -> None:
-    """`[alerts]` in a help text is a mark of rich, and vanishes; `\\[alerts]` is text."""
-    left = [typer.main.get_command(app)]
-    for command in left:
-        texts = [command.help, command.epilog, *(getattr(one, "help", None) for one in command.params)]
-        assert [text for text in texts if Text.from_markup(text or "").spans] == []
-        left += getattr(command, "commands", {}).values()
-    assert len(left) > 30
 
 
 def test_a_group_takes_what_its_default_command_takes(program: CliCommand) -> None:
