@@ -7,6 +7,7 @@ them compiled if a C compiler is there; otherwise it has the sources alone, and 
 (pip shows that with -v; `plexigate --version` tells it later).
 
     python hatch_build.py            prints a directory that has all packages, their hot path compiled
+    python hatch_build.py --made     the same, but makes none: it fails if there is none
 
 That directory comes before the sources in PYTHONPATH. Its name is the digest of everything that went
 into it, and it is made when it is missing. Objects are kept by the digest of their C source, so that
@@ -43,6 +44,8 @@ _CACHE: Final = _ROOT / ".dev" / "compiled"
 _KEPT_BUILDS: Final = 6
 _GROUP: Final = "plexigate"
 _OPTIMISATION: Final = "2"
+# How often a build tells how far it is.
+_TOLD_FILES: Final = 50
 
 
 class NotCompiled(Exception):
@@ -80,14 +83,28 @@ class CompiledHotPath(BuildHookInterface[Any]):
             self.app.display_warning(f"Plexigate is built without compiled code, and slower so: {reason}")
             return
         build_data["pure_python"] = False
-        build_data["infer_tag"] = True
-        for library in place.rglob(f"*{_suffix()}"):
+        libraries = sorted(place.rglob(f"*{_suffix()}"))
+        build_data["tag"] = _tag(libraries)
+        for library in libraries:
             build_data["force_include"][str(library)] = str(library.relative_to(place))
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Remove what is in the wheel now."""
         if hasattr(self, "_built"):
             self._built.cleanup()
+
+
+def _tag(libraries: Iterable[Path]) -> str:
+    """What the wheel is for: this Python, this machine, and the oldest glibc that has all symbols
+    which the libraries ask for (PEP 600). With another libc: the machine that builds it.
+    """
+    python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    asked_for = {int(one) for path in libraries for one in re.findall(rb"\0GLIBC_2\.(\d+)", path.read_bytes())}
+    if asked_for:
+        # pip knows no older one
+        platform = platform.replace("linux_", f"manylinux_2_{max(17, *asked_for)}_", 1)
+    return f"{python}-{python}-{platform}"
 
 
 def _why_not(place: Path) -> str:
@@ -127,11 +144,20 @@ def _source_date() -> int:
     return get_reproducible_timestamp()
 
 
-def compiled_packages() -> Path:
-    """The directory with all packages, their hot path compiled: from the cache, or made now.
+def made_packages() -> Path:
+    """The directory with all packages, their hot path compiled, from the cache.
 
-    Raises `NotCompiled`.
+    Raises `NotCompiled` if these sources have not been compiled.
     """
+    built = _CACHE / _digest(_everything())
+    if not built.is_dir():
+        raise NotCompiled("these sources have not been compiled")
+    os.utime(built)
+    return built
+
+
+def compiled_packages() -> Path:
+    """The same, made now if it is missing. Raises `NotCompiled`."""
     _CACHE.mkdir(parents=True, exist_ok=True)
     with _only_one(_CACHE / "lock"):
         while not (built := _CACHE / _digest(_everything())).is_dir():
@@ -178,6 +204,9 @@ def compile_into(place: Path, objects: Path) -> None:
         _refuse_inverted_checks(Path(scratch))
         command = build_ext(Distribution({"name": _GROUP, "ext_modules": extensions}))
         command.build_lib, command.build_temp = str(place), scratch
+        # Each module has a library of its own, which only asks the large one: a tenth of a second of
+        # CPU for each of them.
+        command.parallel = os.cpu_count()
         command.ensure_finalized()
         compile_with = _cached(objects, Path(scratch))
         make_extensions = command.build_extensions
@@ -251,8 +280,13 @@ def _cached(objects: Path, scratch: Path) -> Any:
             return made
 
         def compile_all(sources: list[str], **options: Any) -> list[str]:
+            made = []
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                return list(pool.map(lambda source: compile_one(source, options), sources))
+                for one in pool.map(lambda source: compile_one(source, options), sources):
+                    made.append(one)
+                    if len(made) % _TOLD_FILES == 0:
+                        sys.stderr.write(f"  {len(made)} of {len(sources)} files compiled\n")
+            return made
 
         return compile_all
 
@@ -342,6 +376,7 @@ def _is_refused() -> bool:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(f"{compiled_packages()}\n")
+        packages = made_packages() if sys.argv[1:] == ["--made"] else compiled_packages()
+        sys.stdout.write(f"{packages}\n")
     except NotCompiled as error:
         sys.exit(f"{Path(__file__).name}: {error}")

@@ -74,6 +74,30 @@ def test_mypyc_can_write_all_names_and_texts_in_c(hatch_build: ModuleType) -> No
     assert found == []
 
 
+def test_wheel_is_for_the_oldest_glibc_that_has_what_it_asks_for(hatch_build: ModuleType, tmp_path: Path) -> None:
+    python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    first, second = tmp_path / "first.so", tmp_path / "second.so"
+    first.write_bytes(b"\x7fELF\0GLIBC_2.2.5\0GLIBC_2.4\0libc.so.6\0")
+    second.write_bytes(b"\x7fELF\0GLIBC_2.34\0GLIBC_2.17\0")
+    machine = os.uname().machine
+    assert hatch_build._tag([first]) == f"{python}-{python}-manylinux_2_17_{machine}"
+    assert hatch_build._tag([first, second]) == f"{python}-{python}-manylinux_2_34_{machine}"
+    second.write_bytes(b"\x7fELF\0libc.musl-x86_64.so.1\0")
+    assert hatch_build._tag([second]) == f"{python}-{python}-linux_{machine}"
+
+
+def test_what_was_not_compiled_is_not_made_on_the_way(
+    hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(hatch_build, "_CACHE", tmp_path)
+    with pytest.raises(hatch_build.NotCompiled, match=r"^these sources have not been compiled$"):
+        hatch_build.made_packages()
+    assert list(tmp_path.iterdir()) == []
+    made = tmp_path / hatch_build._digest(hatch_build._everything())
+    made.mkdir()
+    assert hatch_build.made_packages() == made
+
+
 def test_native_classes_inherit_from_what_mypyc_can_lay_out(hatch_build: ModuleType) -> None:
     """Fields of a native class lie over those of a base in C: on `threading.local` they were shared by all threads."""
     ours, bases = set(), []

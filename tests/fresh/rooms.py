@@ -4,6 +4,7 @@ The mounts exist in the namespace alone, and end with its first process. So a co
 happened in it; `remove_tree` looks once more before it does.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -45,6 +46,14 @@ class Room:
             *["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"],
             *["env", *(f"{name}={value}" for name, value in variables.items())],
         ]
+
+    def processes(self) -> Iterator[tuple[int, str]]:
+        """What runs there, with its command line, without the process that keeps the namespaces."""
+        ours = Path(f"/proc/{self.pid}/ns/pid").readlink()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it ends meanwhile
+                if (entry / "ns" / "pid").readlink() == ours and int(entry.name) != self.pid:
+                    yield int(entry.name), (entry / "cmdline").read_text().replace("\0", " ").strip()
 
     def run(self, command: str, user: str = "root", home: str = "/root") -> None:
         """Run a command of a shell. Raises RootError with the end of its output when it fails."""

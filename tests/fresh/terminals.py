@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.debian_roots import RootError
+from tests.fresh.figures import children, ended_children_seconds
 
 _PROMPT = "PS1='plexigate-fresh $?\\n'; PS2="
 _ENDS = re.compile(r"plexigate-fresh (\d+)\n")
@@ -23,8 +24,13 @@ class Terminal:
     """A shell whose output is kept. One command at a time runs in the foreground."""
 
     descriptor: int
+    shell: int
     echo: Callable[[str], None]
     output: str = ""
+
+    def spent(self) -> float:
+        """Seconds of CPU of all commands that have ended."""
+        return ended_children_seconds(self.shell)
 
     def run(self, command: str, seconds: float) -> str:
         """Type a command, and wait until it ends with 0. Returns what it printed. Raises RootError."""
@@ -89,8 +95,10 @@ def terminal(entering: Sequence[str], echo: Callable[[str], None]) -> Iterator[T
         finally:
             os._exit(127)
     try:
-        made = Terminal(descriptor, echo)
+        made = Terminal(descriptor, pid, echo)
         made.run(f"stty -echo columns 120 rows 50; {_PROMPT}", 20)
+        while below := children(made.shell):  # nsenter waits for the shell
+            made.shell = below[0]
         yield made
     finally:
         os.close(descriptor)

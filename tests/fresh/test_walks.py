@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fresh.__main__ import getting_started, two_commands
+from tests.fresh.__main__ import commands_of_readme, getting_started
 from tests.fresh.walks import Command, File, Packages, walks
 
 DOCUMENT = """\
@@ -91,10 +91,11 @@ def test_command_behind_a_check_serves_too() -> None:
     assert not Command("plexigate status", 1).is_foreground
 
 
-def test_both_commands_of_the_readme_are_followed() -> None:
-    first, second = two_commands()
+def test_commands_of_the_readme_are_followed() -> None:
+    first, second, own = commands_of_readme()
+    assert (first.text, second.text) == ("./dev run", "./dev test")
     assert first.is_foreground
-    assert second.is_foreground
+    assert own.is_foreground
     texts = [step.text for walk in getting_started() for step in walk.steps]
     assert first.text in texts
     assert any(text.startswith("plexigate run") for text in texts)

@@ -19,6 +19,7 @@ from tests.packages.building import (
     ROOT,
     BuildError,
     Release,
+    built,
     debian_package,
     installed_by_pipx,
     lint,
@@ -36,7 +37,12 @@ def main() -> int:
         prog="./dev package", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--no-root", action="store_true", help="do not install the package in a bare Debian")
+    parser.add_argument(
+        "--wheels", action="store_true", help="build the wheels alone, for each Python that is here (3.11 to 3.14)"
+    )
     arguments = parser.parse_args()
+    if arguments.wheels:
+        return only_wheels()
     is_visited = os.geteuid() == 0 and not arguments.no_root
     try:
         with tempfile.TemporaryDirectory(prefix="plexigate-package-") as directory:
@@ -55,6 +61,14 @@ def main() -> int:
     if not is_visited:
         say("not tried in a bare Debian, which needs root")
     return 0
+
+
+def only_wheels() -> int:
+    """Build the archive of the sources, and from it the wheels; answer the exit code."""
+    with tempfile.TemporaryDirectory(prefix="plexigate-package-") as directory:
+        sdist = built(ROOT, "sdist", Path(directory))
+        program = ROOT / "docker" / "building" / "wheels.py"
+        return subprocess.run([sys.executable, str(program), str(sdist), str(ROOT / "dist")], check=False).returncode
 
 
 def visited(made: Release, scratch: Path) -> None:
