@@ -20,6 +20,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -204,8 +205,8 @@ def compile_into(place: Path, objects: Path) -> None:
         _refuse_inverted_checks(Path(scratch))
         command = build_ext(Distribution({"name": _GROUP, "ext_modules": extensions}))
         command.build_lib, command.build_temp = str(place), scratch
-        # Each module has a library of its own, which only asks the large one: a tenth of a second of
-        # CPU for each of them.
+        # Each module has a library of its own, which only asks the large one: for each of them a tenth
+        # of a second of CPU.
         command.parallel = os.cpu_count()
         command.ensure_finalized()
         compile_with = _cached(objects, Path(scratch))
@@ -375,6 +376,7 @@ def _is_refused() -> bool:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without removing what was begun
     try:
         packages = made_packages() if sys.argv[1:] == ["--made"] else compiled_packages()
         sys.stdout.write(f"{packages}\n")

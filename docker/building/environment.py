@@ -1,7 +1,9 @@
-"""Makes the virtual environment in which `./dev` runs the sources: `python3 environment.py [--link] PLACE`.
+"""Makes the virtual environment in which `./dev` runs the sources.
 
-`python3 -m venv` and an editable install by pip would do the same in ten seconds of CPU: pip compiles
-all of itself first, and builds a wheel to write some lines. A stranger waits for that.
+    python3 environment.py [--link] PLACE
+
+`python3 -m venv` and an editable install by pip would do the same in ten seconds of CPU: pip
+compiles all of itself first, and builds a wheel to write some lines. A stranger waits for that.
 """
 
 import ensurepip
@@ -36,7 +38,10 @@ def make(place: Path) -> None:
 
 
 def link(place: Path) -> None:
-    """Let the environment run the sources, as an editable install does (PEP 660), and replace a former one."""
+    """Let the environment run the sources, as an editable install does (PEP 660).
+
+    A former link or install is replaced.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     packages = _packages(place)
     facts = packages / f"{project['name']}-{project['version']}.dist-info"

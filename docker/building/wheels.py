@@ -9,11 +9,11 @@ pipeline runs it twice, on x86_64 and on aarch64, each time in a container that 
         python3 docker/building/wheels.py --all dist/plexigate-0.1.0.tar.gz dist
 
 IMAGE is one for wheels (`manylinux_2_28`, whose interpreters are in /opt/python), or a Debian with
-gcc and several Pythons. The tag of a wheel names the oldest glibc that it runs on: that of the oldest
-symbols that its libraries ask for.
+gcc and several Pythons. The tag of a wheel names the oldest glibc that has all symbols which its
+libraries ask for.
 
-Everything is installed by the hashes of the lock files in the archive, so no pipeline gets a package
-that was not tried here.
+Everything is installed by the hashes of the lock files in the archive, so a pipeline gets those
+packages alone that were tried before.
 """
 
 import argparse
@@ -74,7 +74,10 @@ def _version(python: str) -> str:
 
 
 def built(python: str, sdist: Path, into: Path) -> Path:
-    """Build a wheel in an environment of its own, install it there, and try it. Raises `WheelError`."""
+    """Build a wheel in an environment of its own, install it there, and try it.
+
+    Raises `WheelError`.
+    """
     with tempfile.TemporaryDirectory(prefix="plexigate-wheel-") as directory:
         scratch = Path(directory)
         with tarfile.open(sdist) as archive:

@@ -23,7 +23,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def said(place: Path, *words: str) -> str:
-    command = [place / "bin" / "python", *words]
+    command = [str(place / "bin" / "python"), *words]
     return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
