@@ -49,6 +49,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `./dev test` say which code it means to test."""
     parser.addoption("--hot-path", choices=["compiled", "interpreted"], help="refuse to test other code than this")
+    parser.addoption(
+        "--every-cut", action="store_true", help="send every hostile case byte by byte too, not one in four"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,11 +1,13 @@
 """One recorder for all hostile tests, and a running proxy for each set of limits."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.hostile.client import Cut
 from tests.hostile.recorder import Recorder
 from tests.hostile.scene import DOORS, TRUSTING, Proxy, Scene, proxy, write_certificates
 
@@ -39,6 +41,28 @@ NARROW: dict[str, float | str] = {
     "response_head_bytes": 2_048,
     "response_header_count": 16,
 }
+
+
+ONE_IN = 4
+"""How many cases of a table come whole for one that comes byte by byte as well: the parsers of all of them are fed by octets in
+their own tests, so here it is about the way of the bytes to the parser, which is the same for a table.
+"""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out most of what comes byte by byte, unless `--every-cut` asks for all of it."""
+    if config.getoption("--every-cut"):
+        return
+    seen = Counter[str]()
+    kept, left_out = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        table = item.nodeid.partition("[")[0]
+        in_bytes = chosen.get("cut") is Cut.BYTES and "case" in chosen
+        (left_out if in_bytes and seen[table] % ONE_IN else kept).append(item)
+        seen[table] += in_bytes
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
