@@ -6,11 +6,13 @@ whether it took the message.
 
 import asyncio
 import contextlib
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from certs.files.memory_file import sealed_memory_file
 from config.webhook import Webhook
 from proxy.net.in_thread import in_thread
 
@@ -53,18 +55,23 @@ class ProgramReceiver:
 
     async def take(self, body: bytes) -> None:
         """Run the program. Raises `NotDelivered`."""
+        # Not a pipe: a program that ends without reading it breaks it, at any moment.
+        message = sealed_memory_file("alert", body)
         try:
+            os.lseek(message, 0, os.SEEK_SET)
             process = await asyncio.create_subprocess_exec(
                 *self._command,
-                stdin=asyncio.subprocess.PIPE,
+                stdin=message,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
             )
         except (OSError, ValueError) as error:
             raise NotDelivered(getattr(error, "strerror", None) or str(error)) from None
+        finally:
+            os.close(message)
         try:
             async with asyncio.timeout(self._seconds):
-                await process.communicate(body)
+                await process.wait()
         except TimeoutError:
             raise NotDelivered(f"it did not end within {self._seconds:g} s") from None
         finally:

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,21 @@ async def test_a_program_gets_the_message(tmp_path: Path) -> None:
     assert await fault(receiver) is None
     assert out.read_bytes() == BODY
     assert (receiver.kind, receiver.name) == ("command", sys.executable)
+
+
+async def test_a_program_may_end_before_it_could_be_written_to() -> None:
+    async def standing_still() -> None:
+        """Keep the loop until the program has ended."""
+        while True:
+            await asyncio.sleep(0)
+            with suppress(ChildProcessError):  # it is not there yet
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - this is meant to block
+                return
+
+    for body in (BODY, BODY * 10_000):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(standing_still())
+            await program("").take(body)
 
 
 async def test_a_program_that_fails_is_not_there_or_does_not_end() -> None:
