@@ -163,8 +163,8 @@ def open_state_file(path: Path, flags: int) -> int:
 def open_log(path: Path) -> int:
     """Open a file for appending, or make it with mode 0600.
 
-    It may be a pipe or a device, but not in a directory of another user. The caller closes it.
-    Raises `OSError`.
+    It may be a pipe that has a reader, or a device, but not in a directory of another user. The
+    caller closes it. Raises `OSError`, and never waits for a reader.
     """
     return _opened(path, os.O_WRONLY | os.O_APPEND, lambda *_: None, is_stream_fine=True)
 
@@ -217,13 +217,15 @@ def _opened_in(
     else:
         made(OpenDirectory(place.here, place.descriptor, place.facts), descriptor)
         return descriptor
-    # O_NONBLOCK: a pipe of another user would be waited for
-    waits = 0 if place.is_ours else os.O_NONBLOCK
-    descriptor = os.open(name, flags | waits, dir_fd=place.descriptor)
+    try:
+        descriptor = os.open(name, flags | os.O_NONBLOCK, dir_fd=place.descriptor)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # fifo(7): an open that may wait would wait for a reader
+            error.strerror = "it is a pipe that no process reads, or a socket"
+        raise
     try:
         _judge(place.here / name, os.fstat(descriptor), place, is_stream_fine=is_stream_fine)
-        if waits:
-            fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) & ~os.O_NONBLOCK)
     except BaseException:
         os.close(descriptor)
         raise
