@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from config.addresses import Bind
-from config.admin import AdminConfig
-from config.loaded import ConfigFile
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Problem, shown
 from proxy.admin.settings import AdminSettings
 from proxy.building.places import directory_fault
@@ -94,14 +93,24 @@ def _unix_socket(path: Path, use: _Use) -> socket.socket:
         raise AdminSocketError(str(path), error.strerror or str(error), use.remedy) from None
 
 
-def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
-    """The faults that keep this process from making its Unix sockets. Only reads.
+def socket_problems(loaded: LoadedConfig) -> list[Problem]:
+    """The faults that keep this process from making its Unix sockets, and servers that are one of
+    them. Only reads.
 
     A proxy that listens there now is no fault.
     """
-    settings = AdminSettings.of(file, admin)
-    problems = _problems(file, settings.socket, _COMMANDS)
-    return problems if settings.page_socket is None else [*problems, *_problems(file, settings.page_socket, _PAGE)]
+    settings = AdminSettings.of(loaded.file, loaded.config.admin)
+    problems = _problems(loaded.file, settings.socket, _COMMANDS)
+    if settings.page_socket is not None:
+        problems += _problems(loaded.file, settings.page_socket, _PAGE)
+    own = {os.path.realpath(one) for one in (settings.socket, settings.page_socket) if one is not None}
+    for name, upstream in loaded.config.upstream.items():
+        for index, server in enumerate(upstream.servers):
+            if server.address.scheme == "unix" and os.path.realpath(server.address.path) in own:
+                found = f"{server.address}, where this proxy takes commands, or shows its page"
+                allowed = "the socket of a server: a client that reaches this one could reload the proxy"
+                problems.append(loaded.file.error(("upstream", name, "servers", index), found, allowed))
+    return problems
 
 
 def _problems(file: ConfigFile, path: Path, use: _Use) -> list[Problem]:

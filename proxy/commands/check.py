@@ -116,7 +116,7 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
     problems += [*checkpoint_key_problems(loaded.file, loaded.config.audit, loaded.config.hsm), *doubts]
     problems += [
         *place_problems(loaded, account),
-        *socket_problems(loaded.file, loaded.config.admin),
+        *socket_problems(loaded),
         *address_problems(loaded),
     ]
     problems += [*own_server_problems(loaded), *program_problems(loaded), *lock_problems(loaded)]

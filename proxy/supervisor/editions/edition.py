@@ -206,7 +206,7 @@ def read_edition(
     made = Material({**opened, **issued})
     credentials = _credentials(loaded, made, now)
     account, doubts = account_of(loaded)
-    doubts = [*doubts, *place_problems(loaded, account), *socket_problems(loaded.file, loaded.config.admin)]
+    doubts = [*doubts, *place_problems(loaded, account), *socket_problems(loaded)]
     doubts += program_problems(loaded)
     problems = [
         *loaded.warnings,

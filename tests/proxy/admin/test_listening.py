@@ -212,7 +212,7 @@ class TestProblems:
     def found(self, site: Site, path: str) -> list[str]:
         before = sorted(site.directory.iterdir())
         loaded = load(site.write(f'admin.socket = "{path}"\n{site.minimal}'))
-        problems = socket_problems(loaded.file, loaded.config.admin)
+        problems = socket_problems(loaded)
         loaded.file.path.unlink()
         assert sorted(site.directory.iterdir()) == before
         assert all(problem.key == "admin.socket" and problem.line == 2 for problem in problems)
@@ -222,9 +222,22 @@ class TestProblems:
         (site.directory / "file").touch()
         text = f'admin.page_socket = "{site.directory}/file"\n{site.minimal}'
         loaded = load(site.write(text))
-        (problem,) = socket_problems(loaded.file, loaded.config.admin)
+        (problem,) = socket_problems(loaded)
         assert (problem.key, problem.found.endswith("something that is no socket")) == ("admin.page_socket", True)
         assert problem.allowed == "remove it, or choose another path for admin.page_socket"
+
+    def test_no_server_is_the_socket_of_commands_or_of_the_page(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every client of its route could reload the proxy."""
+        (site.directory / "link").symlink_to(site.directory)
+        monkeypatch.setenv("RUNTIME_DIRECTORY", str(site.directory / "plexigate"))
+        for table, place in (("socket", "a.sock"), ("page_socket", "link/a.sock"), (None, "plexigate/admin.sock")):
+            text = site.minimal.replace('"http://127.0.0.1:1"', f'"unix:{site.directory}/{place}"')
+            if table is not None:
+                text = f'admin.{table} = "{site.directory}/a.sock"\n{text}'
+            (problem,) = socket_problems(load(site.write(text)))
+            assert (problem.key, problem.is_error) == ("upstream.chat.servers[0]", True)
 
     @pytest.mark.parametrize("is_root", [True, False])
     def test_root_is_not_refused_the_socket_of_a_proxy_that_another_user_starts(
@@ -235,9 +248,7 @@ class TestProblems:
         if os.geteuid() == 0:
             os.chown(run, 4_712, -1)
         monkeypatch.setattr(os, "geteuid", lambda: owner)
-        (problem,) = socket_problems(
-            (given := load(site.write(f'admin.socket = "run/admin.sock"\n{site.minimal}'))).file, given.config.admin
-        )
+        (problem,) = socket_problems(load(site.write(f'admin.socket = "run/admin.sock"\n{site.minimal}')))
         assert problem.is_error is not is_root
         assert "a directory of user" in problem.found
 
