@@ -123,7 +123,7 @@ def _brackets(location: Location, value: object, kind: str) -> str | None:
         return None
     if location[-1] in _NAMED_TABLES:
         return f"tables with a name of your choice, [{header}.NAME]"
-    if isinstance(value, list):
+    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
         return f"a table, [{header}], with one bracket"
     if location[-2:-1] and location[-2] in _NAMED_TABLES:
         return f"a table with a name of your choice, [{toml_key((*location[:-1], 'NAME'))}]"

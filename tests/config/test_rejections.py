@@ -28,6 +28,10 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
         ("[[listener]]", "f: listener: found a list of 1; allowed: tables with a name of your choice, [listener.NAME]"),
         ("[[limits]]", "f: limits: found a list of 1; allowed: a table, [limits], with one bracket"),
         ("[listener]\na = 5", "f: listener.a: found 5; allowed: a table with a name of your choice, [listener.NAME]"),
+        (
+            '[listener]\nbind = ["[::]:443"]',
+            "f: listener.bind: found a list of 1; allowed: a table with a name of your choice, [listener.NAME]",
+        ),
         ("[[listener.a]]", "f: listener.a: found a list of 1; allowed: a table, [listener.a], with one bracket"),
         (
             "[route]\nhost = 'a'",
