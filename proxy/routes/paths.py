@@ -107,6 +107,7 @@ class PrefixChange(PathChange):
         if rest is None:
             return line  # outside of what the route shows
         turned = self._stripped + (rest or _SLASH)
+        turned = turned if turned.startswith(_SLASH) else _SLASH + turned  # not "?x", of any path
         if not origin and _names_host(turned):
             return line  # as the server wrote it: the path stays on this host
         return b"%b: %b%b\r\n" % (name, origin, turned)

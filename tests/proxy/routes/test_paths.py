@@ -192,6 +192,8 @@ class TestLocation:
             (STRIP, b"/", b"/api/"),
             (ADD, b"/in/login", b"/login"),
             (ADD, b"/in", b"/"),
+            (ADD, b"/in?x", b"/?x"),
+            (ADD, b"/in#x", b"/#x"),
             (FILES, b"/files/bob/x", b"/files/bob/x"),
             (BOTH, b"/in//evil.test/x/", b"/api//evil.test/x/"),
             (ADD, b"https://chat.test:8443/in//evil.test/x/", b"https://chat.test:8443//evil.test/x/"),
