@@ -41,6 +41,12 @@ def test_each_listed_place_has_modules_and_each_exception_is_one(hatch_build: Mo
         assert any(path.startswith(f"{listed}/") for listed in settings["compiled"]), path
 
 
+def test_each_optimised_module_is_compiled(hatch_build: ModuleType) -> None:
+    optimised = hatch_build._listed("optimised")
+    assert optimised == sorted(set(optimised))
+    assert set(optimised) <= set(hatch_build.compiled_modules())
+
+
 def test_all_of_the_hot_path_runs_as_this_process_says(hatch_build: ModuleType) -> None:
     """One compiled module could stand beside others that are not."""
     is_compiled = hot_path() == "compiled"
