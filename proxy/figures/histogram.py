@@ -33,14 +33,15 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def observe(self, value: float) -> None:
-        """Count a value."""
+    def observe(self, value: float) -> int:
+        """Count a value. Returns the number of its bucket."""
         bounds, bucket = self.bounds, 0
         # A loop, as it is compiled: most values are in the first buckets. `bisect` is slow to call.
         while bucket < len(bounds) and value > bounds[bucket]:
             bucket += 1
         self.counts[bucket] += 1
         self.sum += value
+        return bucket
 
     def row(self, **labels: str) -> dict[str, Any]:
         """Return counts and sum with these labels, for a snapshot."""

@@ -129,7 +129,7 @@ def upstream_fields(
             b"Host: %b\r\n" % framing.host_field,
             _lines(framing.fields.forwarded),
             forwarding,
-            peer.via.line(head),
+            peer.via.lines[head.minor_version] if head.major_version == 1 else peer.via.line_of_http_2,
             _request_body_line(framing),
             _connection_lines(framing),
         )

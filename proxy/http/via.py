@@ -8,7 +8,7 @@ have the same name, or the second one in a chain would refuse what the first one
 from collections.abc import Iterable
 from typing import Final
 
-from proxy.http.head import RequestHead, ResponseHead
+from proxy.http.head import ResponseHead
 
 # The name in responses: clients do not learn which process it was.
 _PUBLIC: Final = b"plexigate"
@@ -17,18 +17,15 @@ _PUBLIC: Final = b"plexigate"
 class OwnVia:
     """The Via of one proxy."""
 
-    __slots__ = ("_line_of_http_2", "_lines", "_pseudonym")
+    __slots__ = ("_pseudonym", "line_of_http_2", "lines")
 
     def __init__(self, pseudonym: bytes) -> None:
         """`pseudonym` is a token that no other proxy has."""
         self._pseudonym: Final = pseudonym
         name = b"%b-%b" % (_PUBLIC, pseudonym) if pseudonym else _PUBLIC
-        self._lines: Final = (b"Via: 1.0 %b\r\n" % name, b"Via: 1.1 %b\r\n" % name)
-        self._line_of_http_2: Final = b"Via: 2.0 %b\r\n" % name
-
-    def line(self, head: RequestHead) -> bytes:
-        """The field line for a request, with the version in which it was received."""
-        return self._lines[head.minor_version] if head.major_version == 1 else self._line_of_http_2
+        self.lines: Final = (b"Via: 1.0 %b\r\n" % name, b"Via: 1.1 %b\r\n" % name)
+        """The field lines of requests that were received by HTTP/1.0 and HTTP/1.1."""
+        self.line_of_http_2: Final = b"Via: 2.0 %b\r\n" % name
 
     def is_in(self, values: Iterable[bytes]) -> bool:
         """Whether this proxy has had the request before; `values` are those of Via.

@@ -1,7 +1,7 @@
 """The clients with most requests lately, in bounded memory. Pure.
 
-A client counts by its network: an IPv4 address, a /64 of IPv6. One request in sixteen is looked at,
-so the figures are shares, and a flood of invented addresses costs little. A share of more than 1.6
+A client counts by its network: an IPv4 address, a /64 of IPv6. `Counters` adds one request in
+sixteen, so the figures are shares, and a flood of invented addresses costs little. A share of more than 1.6
 percent is always listed (`HeavyHitters`).
 """
 
@@ -14,7 +14,7 @@ from proxy.figures.heavy_hitters import HeavyHitters, merge_heavy_hitters
 KEPT: Final = 64
 """The capacity of a summary."""
 EVERY: Final = 16
-"""One request of so many is looked at."""
+"""One request of so many is added."""
 WINDOW_SECONDS: Final = 150.0
 """The figures are of the last two such windows, the second of which is not over yet."""
 _IPV6_BITS: Final = 64
@@ -23,11 +23,10 @@ _IPV6_BITS: Final = 64
 class BusiestClients:
     """Counts the requests of a worker by client."""
 
-    __slots__ = ("_before", "_left", "_now", "_since", "_until")
+    __slots__ = ("_before", "_now", "_since", "_until")
 
     def __init__(self) -> None:
         """The counts begin empty."""
-        self._left = 1
         self._since = 0.0
         self._until = 0.0
         self._now = HeavyHitters(KEPT)
@@ -35,12 +34,9 @@ class BusiestClients:
 
     def add(self, client: str, time: float) -> None:
         """Count a request of this address. `time` is in UNIX seconds."""
-        self._left -= 1
-        if self._left == 0:
-            self._left = EVERY
-            self._move(time)
-            self._until = time
-            self._now.add(client if ":" not in client else _network(client))
+        self._move(time)
+        self._until = time
+        self._now.add(client if ":" not in client else _network(client))
 
     def snapshot(self) -> dict[str, Any]:
         """The summary of both windows, for JSON; `until` is the time of its latest request."""

@@ -15,7 +15,7 @@ from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECO
 from proxy.limits.reasons import RequestReason, request_reason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.breaking import BreakingClients
-from proxy.observe.busiest import BusiestClients
+from proxy.observe.busiest import EVERY, BusiestClients
 from proxy.observe.protocol_rows import protocol_requests, protocol_seconds
 from proxy.observe.relay_counters import RelayCounters, Traffic, relay_rows
 from proxy.payload.causes import Cause
@@ -123,6 +123,12 @@ class RouteCounters:
         return found
 
 
+def _websocket_over(route: RouteCounters, record: RequestRecord) -> None:
+    """Its bytes are counted already, and its client decides how long it lasts."""
+    if record.closed is not None:
+        route.closes[record.closed.kind, record.closed.by] += 1
+
+
 def _no_losses() -> tuple[int, int]:
     return 0, 0
 
@@ -143,6 +149,7 @@ class Counters:
         self._http_2_seconds = Histogram(REQUEST_SECONDS)
         self._servers: dict[str, Histogram] = {}
         self._busiest = BusiestClients()
+        self._until_sample = 1
         self._signing: dict[str, Histogram] = {}
         self._tokens: dict[str, TokenCounters] = {}
         self.breaking = breaking or BreakingClients()
@@ -207,17 +214,21 @@ class Counters:
         is_http_2 = record.connection.protocol == _HTTP_2
         if is_http_2:
             listener.http2.requests += 1
-        route.first_byte_seconds.observe(record.first_byte)
+        bucket = route.first_byte_seconds.observe(record.first_byte)
         if record.upstream is not None:
             server = self._servers.get(record.upstream)
             if server is None:
                 server = self._servers[record.upstream] = Histogram(REQUEST_SECONDS)
-            server.observe(record.first_byte)
-        self._busiest.add(record.connection.client, record.time)
+            # its bounds are the same: this needs no further call
+            server.counts[bucket] += 1
+            server.sum += record.first_byte
+        self._until_sample -= 1
+        if self._until_sample == 0:
+            self._until_sample = EVERY
+            self._busiest.add(record.connection.client, record.time)
         if record.messages is not None:
-            if record.closed is not None:
-                route.closes[record.closed.kind, record.closed.by] += 1
-            return  # a WebSocket: its bytes are counted already, and its client decides how long it lasts
+            _websocket_over(route, record)
+            return
         route.seconds.observe(record.duration)
         if is_http_2:
             self._http_2_seconds.observe(record.duration)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.http.head import RequestHead, ResponseHead
+from proxy.http.head import ResponseHead
 from proxy.http.via import NAMELESS, OwnVia, via
 
 OWN = OwnVia(b"0123456789abcdef")
@@ -10,9 +10,9 @@ OWN = OwnVia(b"0123456789abcdef")
 
 @pytest.mark.parametrize(("minor", "major", "version"), [(0, 1, b"1.0"), (1, 1, b"1.1"), (1, 2, b"2.0")])
 def test_each_message_is_passed_on_with_the_version_in_which_it_came(minor: int, major: int, version: bytes) -> None:
-    asked = RequestHead(b"GET", b"/", minor, [], major)
-    assert OWN.line(asked) == b"Via: %b plexigate-0123456789abcdef\r\n" % version
-    assert NAMELESS.line(asked) == b"Via: %b plexigate\r\n" % version
+    for own, name in ((OWN, b"plexigate-0123456789abcdef"), (NAMELESS, b"plexigate")):
+        line = own.lines[minor] if major == 1 else own.line_of_http_2
+        assert line == b"Via: %b %b\r\n" % (version, name)
     assert via(ResponseHead(200, b"OK", minor, [], major)) == b"%b plexigate" % version
 
 

@@ -231,6 +231,13 @@ def test_a_snapshot_is_json_and_does_not_change() -> None:
     assert json.loads(before) == snapshot
 
 
+def test_one_request_in_sixteen_is_counted_by_its_client_the_first_one_too() -> None:
+    counters = Counters()
+    for number in range(33):
+        counters.request(REQUEST)
+        assert counters.snapshot()["busiest"]["total"] == 1 + number // 16
+
+
 def test_nothing_counted_is_nothing_listed() -> None:
     snapshot = Counters().snapshot()
     assert {family for family, rows in snapshot.items() if rows} == {"busiest", "loop_lag", "log", "swaps"}
