@@ -1,6 +1,7 @@
 """The parts of ./dev that need no installation: what it says, and how it reads config/dev.toml."""
 
 import ast
+import os
 import re
 import subprocess
 import tomllib
@@ -203,3 +204,38 @@ def test_state_of_the_demo_stays_in_its_directory() -> None:
 def test_ci_runs_the_tests_and_nothing_it_could_pass_without() -> None:
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
     assert commands == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "./dev test"]
+
+
+def test_demo_waits_for_nothing_that_only_compiles_or_tests() -> None:
+    """The compiler, its headers and mypy come while the demo serves."""
+    assert {package for package, _ in asked_for_by("dev_run")} == {"openssl", "softhsm2", "curl"}
+    (demo,) = re.findall(r"^dev_run\(\) \{\n(.*?)^\}\n", SCRIPT, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^ +prepare (.*)$", demo, re.MULTILINE) == ['"$default" constraints.txt']
+    assert ("gcc", "gcc") in asked_for_by("compile_the_demo")
+
+
+def test_zombie_and_process_that_is_gone_do_not_live() -> None:
+    """After an upgrade the demo's proxy is no child of the script, and process 1 of a container may wait for none."""
+    function = re.search(r"^lives\(\) \{.*?^\}\n", SCRIPT, re.MULTILINE | re.DOTALL)
+    assert function is not None
+    zombie = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+    text = f"set -eu\n{function[0]}for one in $$ {zombie.pid} 0; do lives $one && echo yes || echo no; done\n"
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20, check=True)
+    zombie.wait()
+    assert (done.stdout, done.stderr) == ("yes\nno\nno\n", "")
+
+
+def test_program_of_the_demo_runs_these_packages(tmp_path: Path) -> None:
+    """Also where the path has a space."""
+    function = re.search(r"^demo_program\(\) \{.*?^\}\n", SCRIPT, re.MULTILINE | re.DOTALL)
+    assert function is not None
+    place = tmp_path / "a place"
+    (place / ".dev").mkdir(parents=True)
+    (place / "bin").mkdir()
+    program = place / "bin" / "plexigate"
+    program.write_text('#!/bin/sh\nprintf "%s|" "$PYTHONPATH" "$PYTHONSAFEPATH" "$@"\n')
+    program.chmod(0o755)
+    text = f'set -eu\n{function[0]}bin=bin; "$(demo_program "/built here")" run "two words"\n'
+    done = subprocess.run(["sh", "-c", text], cwd=place, capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "/built here|1|run|two words|"
