@@ -45,6 +45,11 @@ class Terminal:
         self.output = ""
         os.write(self.descriptor, f"{command}\n".encode())
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command has ended, as far as its output was read."""
+        return _ENDS.search(self.output) is not None
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         os.write(self.descriptor, _CTRL_C)
@@ -61,7 +66,7 @@ class Terminal:
         """Wait until the output has what the pattern matches. Raises RootError."""
         deadline = time.monotonic() + seconds
         while re.search(pattern, self.output, re.MULTILINE) is None:
-            if _ENDS.search(self.output) is not None:
+            if self.has_ended:
                 raise RootError(f"it has ended, before it printed {pattern}")
             self._read(deadline - time.monotonic())
 

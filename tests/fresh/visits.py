@@ -15,7 +15,7 @@ from tests.fresh.rooms import Room
 from tests.fresh.terminals import Terminal, terminal
 from tests.fresh.walks import Command, File, Packages, Walk
 
-READY = r"^listener \w+: "
+READY = r"^\S+  ready: hot path "
 """What the proxy prints when it serves, in the format `pretty`; the same in JSON."""
 READY_AS_JSON = r'"event": ?"ready"'
 COMMAND_SECONDS = 3_600.0
@@ -68,13 +68,17 @@ class Visit:
         where, began = self._terminal(), time.monotonic()
         where.start(command.text)
         self._serving.append((command, where))
-        while not answers(address):
-            where.listen()
-            if time.monotonic() - began > COMMAND_SECONDS:
-                raise RootError(f"`{command.text}` does not serve{self._last_lines()}")
-            time.sleep(0.1)
-        self.figures.append(Figure(what, time.monotonic() - began))
-        where.reads(READY, STOP_SECONDS)
+        try:
+            while not answers(address):
+                where.listen()
+                if where.has_ended or time.monotonic() - began > COMMAND_SECONDS:
+                    raise RootError(f"`{command.text}` does not serve")
+                time.sleep(0.1)
+            self.figures.append(Figure(what, time.monotonic() - began))
+            self.say(f"   after {self.figures[-1].seconds:.1f} s")
+            where.reads(READY, STOP_SECONDS)
+        except RootError as error:
+            raise RootError(f"{error}{self._last_lines()}") from None
 
     def left_nothing(self) -> None:
         """Raises RootError if something runs in the room but its terminals, some seconds after the last Ctrl-C."""
