@@ -48,12 +48,13 @@ class Room:
         ]
 
     def processes(self) -> Iterator[tuple[int, str]]:
-        """What runs there, with its command line, without the process that keeps the namespaces."""
+        """What runs there, with its command line, without the process that keeps the namespaces. A zombie has none."""
         ours = Path(f"/proc/{self.pid}/ns/pid").readlink()
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it ends meanwhile
-                if (entry / "ns" / "pid").readlink() == ours and int(entry.name) != self.pid:
-                    yield int(entry.name), (entry / "cmdline").read_text().replace("\0", " ").strip()
+                command = (entry / "cmdline").read_text().replace("\0", " ").strip()
+                if command and (entry / "ns" / "pid").readlink() == ours and int(entry.name) != self.pid:
+                    yield int(entry.name), command
 
     def run(self, command: str, user: str = "root", home: str = "/root") -> None:
         """Run a command of a shell. Raises RootError with the end of its output when it fails."""

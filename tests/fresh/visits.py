@@ -68,17 +68,14 @@ class Visit:
         where, began = self._terminal(), time.monotonic()
         where.start(command.text)
         self._serving.append((command, where))
-        try:
-            while not answers(address):
-                where.listen()
-                if where.has_ended or time.monotonic() - began > COMMAND_SECONDS:
-                    raise RootError(f"`{command.text}` does not serve")
-                time.sleep(0.1)
-            self.figures.append(Figure(what, time.monotonic() - began))
-            self.say(f"   after {self.figures[-1].seconds:.1f} s")
-            where.reads(READY, STOP_SECONDS)
-        except RootError as error:
-            raise RootError(f"{error}{self._last_lines()}") from None
+        while not answers(address):
+            where.listen()
+            if where.has_ended or time.monotonic() - began > COMMAND_SECONDS:
+                raise RootError(f"`{command.text}` does not serve{self._last_lines()}")
+            time.sleep(0.1)
+        self.figures.append(Figure(what, time.monotonic() - began))
+        self.say(f"   after {self.figures[-1].seconds:.1f} s")
+        where.reads(READY, STOP_SECONDS)
 
     def left_nothing(self) -> None:
         """Raises RootError if something runs in the room but its terminals, some seconds after the last Ctrl-C."""
