@@ -64,7 +64,7 @@ class Attempts:
           9113 8.7), to another server.
         """
         is_refused, is_closed = failure.fault is UpstreamFault.REFUSED, failure.fault is UpstreamFault.CLOSED
-        may = is_refused or (is_closed and is_repeatable(self._request.head.method, self._request.framing))
+        may = is_refused or (is_closed and is_repeatable(self._request.head.method))
         is_stale, has_another = is_closed and is_excused, self._upstream.has_another(self._tried)
         is_used_up = self._was_stale if is_stale else self._was_repeated and (is_refused or not has_another)
         if not (may and sent) or is_used_up or not self._upstream.may_retry():

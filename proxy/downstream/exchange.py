@@ -219,7 +219,7 @@ class Exchange(Responding):
             self._client.body_taken()
             if not body.is_complete:
                 self._client.resume_request()  # first: a blocked server pauses it again
-            elif connection.has_frames or is_repeatable(self._request.head.method, self._framing):
+            elif connection.has_frames or is_repeatable(self._request.head.method):
                 outgoing.text, self._body = request, None
         receiver = self if self._codec is None else self._codec.receiver(self)
         connection.is_request_complete = self.is_request_complete

@@ -176,6 +176,6 @@ class RequestBody:
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 
 
-def is_repeatable(method: bytes, framing: RequestFraming) -> bool:
-    """Whether a request may be sent once more, if we have all of it."""
-    return method in _IDEMPOTENT and framing.websocket is None
+def is_repeatable(method: bytes) -> bool:
+    """Whether a request may be sent once more, if we have all of it. A WebSocket begins by GET."""
+    return method in _IDEMPOTENT

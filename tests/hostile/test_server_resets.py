@@ -11,6 +11,13 @@ from tests.integration.stage import Site, Upstream, site
 from tests.integration.upstreams import OK, Peer, Script, answering, scripted
 
 REQUESTS = 40
+WEBSOCKET = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+"""Its handshake is a GET, and here its server declines."""
 
 
 def reset_at_once(peer: Peer) -> None:
@@ -55,8 +62,15 @@ def test_idempotent_requests_are_answered_by_the_other_server(proxy: Site, direc
         stack.enter_context(scripted(answering(*[OK] * REQUESTS), directory / "good.sock"))
         session = stack.enter_context(proxy.session())
         answers = [
-            session.request(method, proxy.url("/pair/x"), data=b"x" if method == "PUT" else None).status_code
-            for method in ("GET", "PUT", "DELETE", "OPTIONS") * (REQUESTS // 4)
+            session.request(method, proxy.url("/pair/x"), data=body, headers=fields).status_code
+            for method, body, fields in (
+                ("GET", None, None),
+                ("PUT", b"x", None),
+                ("DELETE", None, None),
+                ("GET", None, WEBSOCKET),
+                ("GET", None, WEBSOCKET),
+            )
+            * (REQUESTS // 5)
         ]
         assert answers == [200] * REQUESTS
         assert len(bad.peers) >= REQUESTS // 4, "it was met"

@@ -848,7 +848,6 @@ class TestFailure:
             (b"PATCH / HTTP/1.1", ()),
             (b"POST / HTTP/1.1", (b"Content-Length: 0",)),
             (b"GET / HTTP/1.1", (b"Content-Length: 2",)),
-            (b"GET / HTTP/1.1", WEBSOCKET),
         ],
     )
     def test_other_requests_never_are(self, start: bytes, lines: tuple[bytes, ...]) -> None:

@@ -12,7 +12,6 @@ from proxy.http.framing import RequestFraming
 from proxy.http.head import MalformedMessage
 from tests.fakes import FakeLoop
 from tests.fakes_http import CHUNKS, LIMITS, octets, request
-from tests.proxy.downstream.test_exchange import WEBSOCKET
 
 Feed = Callable[[bytes], list[bytes]]
 FEEDS = pytest.mark.parametrize("feed", [lambda data: [data], octets], ids=["whole", "octets"])
@@ -176,10 +175,8 @@ def test_a_server_with_frames_of_its_own_gets_it_bare() -> None:
     assert body.take(is_bare=True) == b"hello"
 
 
-@pytest.mark.parametrize(("method", "expected"), [(b"GET", True), (b"PUT", True), (b"POST", False), (b"PATCH", False)])
+@pytest.mark.parametrize(
+    ("method", "expected"), [(b"GET", True), (b"PUT", True), (b"OPTIONS", True), (b"POST", False), (b"PATCH", False)]
+)
 def test_what_has_the_same_effect_twice_may_be_repeated(method: bytes, *, expected: bool) -> None:
-    assert is_repeatable(method, framing(start=method + b" / HTTP/1.1")) is expected
-
-
-def test_websocket_may_not() -> None:
-    assert not is_repeatable(b"GET", framing(*WEBSOCKET, start=b"GET / HTTP/1.1"))
+    assert is_repeatable(method) is expected
