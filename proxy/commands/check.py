@@ -163,7 +163,7 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
         use.name: loaded.file.error(
             ("hsm", "token", use.name),
             f"the PIN from the {use.pin_source}: {one.detail}",
-            f"the PIN of the token, then: plexigate hsm unlatch {use.name}",
+            "the PIN of this token",
         )
         for use, one in found
     }

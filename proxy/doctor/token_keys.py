@@ -75,8 +75,17 @@ def _signed(process: TokenProcess, key: TriedKey) -> list[float] | HsmError:
 def token_findings(use: TokenUse, answer: TokenLook | Exception) -> Iterator[Finding]:
     """Judge what a look at a token has shown."""
     match answer:
-        case PinLatched() | PinRefused() | PinFinalTry():
-            remedy = f"Correct the PIN ({use.pin_source}), then: plexigate hsm unlatch {use.name}."
+        case PinFinalTry():
+            remedy = (
+                f"Make sure of the PIN ({use.pin_source}), then: plexigate hsm list --config FILE --token {use.name}"
+                " --final-try."
+            )
+            yield _TOKENS.failure(use.name, printable(str(answer)), remedy)
+        case PinLatched() | PinRefused():
+            remedy = (
+                f"Correct the PIN ({use.pin_source}), then plexigate reload. If it was right: plexigate hsm unlatch"
+                f" {answer.token}."
+            )
             yield _TOKENS.failure(use.name, printable(str(answer)), remedy)
         case HsmError():
             remedy = "Is the device there, and its daemon running? plexigate hsm list --config FILE shows all tokens."

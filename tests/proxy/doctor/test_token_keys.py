@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from certs.hsm.errors import CallFailed
+from certs.hsm.errors import CallFailed, PinFinalTry
 from certs.hsm.facts import TokenFacts
 from certs.tokens.token_use import TokenUse
 from proxy.doctor.checkup import Examined
@@ -48,7 +48,8 @@ def test_key_that_does_not_sign_is_a_failure(use: TokenUse, control: TokenContro
 
 
 def test_pin_that_is_refused_and_then_latched(hsm_site: HsmSite, plexi: Token, control: TokenControl) -> None:
-    wrong = use_of(hsm_site.hsm, plexi, pin="0000-wrong")
+    # the command takes the label, not the name in the configuration
+    wrong = replace(use_of(hsm_site.hsm, plexi, pin="0000-wrong"), name="signing")
     for _ in range(2):
         with pytest.raises(Exception, match="plexi") as caught:
             look_at(wrong)
@@ -57,6 +58,8 @@ def test_pin_that_is_refused_and_then_latched(hsm_site: HsmSite, plexi: Token, c
         assert (finding.state, "plexigate hsm unlatch plexi" in finding.remedy) == ("failure", True)
         assert "0000-wrong" not in str(finding)
     assert control.calls("C_Login") == 1
+    (finding,) = judged(wrong, PinFinalTry("plexi"))
+    assert "--token signing --final-try" in finding.remedy
 
 
 def test_what_a_token_says_of_itself(use: TokenUse) -> None:
