@@ -1,8 +1,9 @@
 """A configuration as it may be shown to people who must not see its secrets. Pure.
 
 Secrets rest in files of their own, which a configuration only names. What is left out here is the
-rest of what a person may have written into it: comments, the path of a webhook, the arguments of a
-program, the values of header fields and of conditions, and the bodies of answers.
+rest of what a person may have written into it: comments, the path of a webhook, the queries of other
+addresses, the arguments of a program, the values of header fields and of conditions, and the bodies
+of answers.
 """
 
 import json
@@ -17,6 +18,8 @@ from config.webhook import parse_webhook
 
 HIDDEN: Final = "(not shown)"
 WEBHOOKS: Final = frozenset({"webhook", "alert_webhook"})
+ADDRESSES: Final = frozenset({"path", "directory"})
+"""Keys whose values may have a query, which is hidden."""
 PROGRAMS: Final = frozenset({"command", "alert_command", "hook"})
 VALUES: Final = frozenset({"headers", "query", "request_headers", "response_headers", "body"})
 """Keys whose values are hidden. Of a table, the names in it are shown."""
@@ -59,6 +62,8 @@ def _value(key: str, value: Any) -> str:
         value = _without_values(value)
     elif key in WEBHOOKS:
         value = _webhook(value)
+    elif key in ADDRESSES and isinstance(value, str) and "?" in value:
+        value = f"{value.partition('?')[0]}?{HIDDEN}"
     elif key in PROGRAMS and isinstance(value, list):
         value = [*value[:1], *(HIDDEN for _ in value[1:])]
     return _written(value)

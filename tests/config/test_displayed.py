@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.alerts import AlertsConfig
-from config.displayed import HIDDEN, PROGRAMS, VALUES, WEBHOOKS, displayed
+from config.displayed import ADDRESSES, HIDDEN, PROGRAMS, VALUES, WEBHOOKS, displayed
 from config.issuers import AcmeIssuerConfig
 from config.replies import RespondConfig
 from config.rotation import RotationConfig
@@ -32,6 +32,10 @@ def test_comments_are_left_out() -> None:
         (
             '[alerts]\ncommand = ["/bin/page", "--token", "swordfish"]',
             {"alerts": {"command": ["/bin/page", HIDDEN, HIDDEN]}},
+        ),
+        (
+            '[upstream.a]\nhealth = { path = "/up?key=swordfish" }',
+            {"upstream": {"a": {"health": {"path": f"/up?{HIDDEN}"}}}},
         ),
         ('[issuer.a]\nhook = "/bin/hook"', {"issuer": {"a": {"hook": "/bin/hook"}}}),
         (
@@ -62,4 +66,4 @@ def test_secrets_are_left_out(written: str, shown: dict[str, Any]) -> None:
 def test_the_keys_are_those_of_the_schema() -> None:
     """A key that is renamed would show its secret."""
     tables = (AcmeIssuerConfig, AlertsConfig, RespondConfig, RotationConfig, RouteConfig)
-    assert {name for table in tables for name in table.model_fields} >= VALUES | PROGRAMS | WEBHOOKS
+    assert {name for table in tables for name in table.model_fields} >= VALUES | PROGRAMS | WEBHOOKS | ADDRESSES

@@ -24,14 +24,17 @@ const KNOWN = {
 const QUANTUM_SAFE_COLOURS = [0, 5, 2];
 const CLASSICAL_COLOURS = [4, 7, 3];
 const quantumSafe = new Set();
+let isTold = false;
 
 /** @param {string[]} names of the groups that withstand a quantum computer */
 export function knowGroups(names) {
+  isTold = true;
   for (const name of names) quantumSafe.add(name);
 }
 
 /** @param {Samples} samples @returns {Line[]} */
 function groupLines(samples) {
+  if (!isTold) return linesOf("groups/")(samples).map((line) => ({ ...line, colour: OTHER_COLOUR }));
   const seen = { true: 0, false: 0 };
   return linesOf("groups/")(samples).map((line) => {
     const isSafe = quantumSafe.has(line.label);
@@ -64,6 +67,11 @@ function theseLines(names) {
   return (samples) => names.map((name, index) => lineOf(samples, name, index)).filter((line) => line.values.some((value) => value !== null));
 }
 
+/** @param {string[]} names @returns {function(Samples): Line[]} of rates, which a sample without anything leaves out */
+function theseRates(names) {
+  return (samples) => theseLines(names)(samples).map((line) => ({ ...line, values: line.values.map((value) => value ?? 0) }));
+}
+
 /** @param {string} name of a distribution @returns {function(Samples): Line[]} */
 export function quantilesOf(name) {
   return (samples) => ["p50", "p99"].map((part, index) => ({
@@ -84,7 +92,7 @@ export const PLOTS = {
     { title: "Requests per second, by status", isStack: true, format: perSecond, lines: linesOf("requests/"), nothing: "no request in this time" },
     { title: "Time of a response", isStack: false, format: seconds, lines: quantilesOf("latency"), nothing: "no request in this time" },
     { title: "Per second, by protocol", isStack: true, format: perSecond, lines: linesOf("protocols/"), nothing: "no request in this time" },
-    { title: "Bytes per second", isStack: false, format: data, lines: theseLines(["bytes/to_client", "bytes/from_client"]), nothing: "no byte in this time", note: "Bodies and WebSockets, without heads and TLS." },
+    { title: "Bytes per second", isStack: false, format: data, lines: theseRates(["bytes/to_client", "bytes/from_client"]), nothing: "no byte in this time", note: "Bodies and WebSockets, without heads and TLS." },
     { title: "Open at a time", isStack: false, format: count, least: 1, lines: theseLines(["open/connections", "open/websockets", "open/relays"]), nothing: "nothing is open" },
   ],
   "tls-plots": [

@@ -28,7 +28,7 @@ function showReadiness({ readiness, proxy, alerts }) {
     ["Reloads", reloads || "none"], ["Code", proxy.hot_path === "compiled" ? "compiled" : `${proxy.hot_path}, which is slower`], ["Workers replaced", count(proxy.restarts)], ["Alerts", count(alerts.rows.length + alerts.more)],
   ];
   update(byId("facts"), ...facts.map(([name, value]) => html("span", {}, `${name} `, html("b", {}, value))));
-  say(byId("footer"), `The history begins ${moment(proxy.started_at)}, with the start of the proxy: 10-second samples of the last hour, one a minute for the last day. A reload keeps it, a restart begins anew. Times are those of this browser, ${Intl.DateTimeFormat().resolvedOptions().timeZone}. This page changes nothing.`);
+  say(byId("footer"), `The history has a sample of each 10 seconds of the last hour, and of each minute of the last day. A reload and an upgrade keep it, a restart begins anew. Times are those of this browser, ${Intl.DateTimeFormat().resolvedOptions().timeZone}. This page changes nothing.`);
 }
 
 /** The state is not known any more: nothing may say that the proxy is ready. @param {string} why @param {number} at UNIX seconds of the last news, 0 without any */
