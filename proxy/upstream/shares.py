@@ -26,14 +26,20 @@ _KEPT: Final = 4
 """One in so many is kept for clients that read."""
 
 
+def _kept(connections: int) -> int:
+    """How many are for clients that read: one of few, but not the only one."""
+    return max(connections // _KEPT, min(1, connections - 1))
+
+
 class Shares:
     """What is in use, by client: mostly the connections of one server."""
 
-    __slots__ = ("_connections", "_held", "_standing", "in_use")
+    __slots__ = ("_connections", "_held", "_kept", "_standing", "in_use")
 
     def __init__(self, connections: int) -> None:
         """All `connections` are free."""
         self._connections = connections
+        self._kept = _kept(connections)
         self._held: dict[bytes, int] = {}
         self._standing: dict[bytes, int] = {}
         self.in_use = 0
@@ -63,7 +69,7 @@ class Shares:
         held, free = self._held.get(client, 0), self._connections - self.in_use
         if free <= 0 or (held >= _FOR_EACH_FREE * free and client != EXEMPT):
             return False
-        if self._standing and free <= self._connections // _KEPT and client in self._standing:
+        if self._standing and free <= self._kept and client in self._standing:
             return False
         self.in_use += 1
         self._held[client] = held + 1
@@ -71,7 +77,7 @@ class Shares:
 
     def resize(self, connections: int) -> None:
         """There are so many connections now. Clients keep what they hold."""
-        self._connections = connections
+        self._connections, self._kept = connections, _kept(connections)
 
     def give_back(self, client: bytes) -> None:
         """It has one less."""
@@ -97,7 +103,7 @@ class Shares:
     @property
     def lacking(self) -> int:
         """How many connections are in use of those that are for clients that read."""
-        return max(0, self._connections // _KEPT - (self._connections - self.in_use))
+        return max(0, self._kept - (self._connections - self.in_use))
 
     def stand(self, client: bytes) -> None:
         """The client takes nothing of an answer. `EXEMPT` stands for many clients: it still may."""

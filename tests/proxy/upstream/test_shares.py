@@ -98,7 +98,12 @@ def test_answers_of_many_clients_together_do_not_stand_for_one() -> None:
     shares.move(EXEMPT)
 
 
-def test_few_connections_have_no_last_quarter() -> None:
-    shares = Shares(3)
+@pytest.mark.parametrize(("connections", "got", "lacking"), [(1, 1, 0), (2, 1, 1), (3, 2, 1)])
+def test_one_of_few_connections_is_for_clients_that_read(connections: int, got: int, lacking: int) -> None:
+    shares = Shares(1)
+    shares.resize(connections)
     shares.stand(A)
-    assert (taken(shares, A), shares.lacking) == (3, 0)
+    assert taken(shares, A) == got
+    while shares.take(B):
+        pass
+    assert shares.lacking == lacking
