@@ -1,10 +1,12 @@
 """Settings that every test shares."""
 
 import asyncio
+import faulthandler
 import gc
 import signal
+import threading
 from collections.abc import Callable, Generator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import hypothesis
 import pytest
@@ -29,6 +31,7 @@ __all__ = [
     "pytest_configure",
     "pytest_report_header",
     "pytest_runtest_teardown",
+    "pytest_timeout_set_timer",
     "pytest_unconfigure",
     "shim_module",
 ]
@@ -76,6 +79,25 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 def pytest_report_header() -> str:
     """Say which code is tested."""
     return f"hot path: {hot_path()}"
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """End a test that takes too long. uvloop drops what pytest-timeout raises in a signal handler, and hands on SystemExit."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def over(_number: int, _frame: object) -> None:
+        faulthandler.dump_traceback(2)
+        raise SystemExit(f"it took more than {settings.timeout:g} s")
+
+    def cancel() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    item.cancel_timeout = cancel  # type: ignore[attr-defined]
+    signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout)
+    return True
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
