@@ -58,7 +58,7 @@ _plexigate() {
             _plexigate_at "$at"
         else
             # the first argument of some commands is the configuration
-            [[ ${arguments[0]} == file && $count == 0 ]] && file=$word
+            [[ ${arguments[0]-} == file && $count == 0 ]] && file=$word
             count=$((count + 1))
         fi
     done
@@ -86,7 +86,7 @@ _plexigate() {
         directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current")) ;;
     esac
     # a group whose first argument may stand in the place of a command
-    if [[ $commands && $count == 0 && ! $option && $current != -* && ${arguments[0]} == file ]]; then
+    if [[ $commands && $count == 0 && ! $option && $current != -* && ${arguments[0]-} == file ]]; then
         compopt -o filenames 2>/dev/null
         COMPREPLY+=($(compgen -f -- "$current"))
     fi
