@@ -1,9 +1,9 @@
 """A configuration as it may be shown to people who must not see its secrets. Pure.
 
 Secrets rest in files of their own, which a configuration only names. What is left out here is the
-rest of what a person may have written into it: comments, the path of a webhook, the queries of other
-addresses, the arguments of a program, the values of header fields and of conditions, and the bodies
-of answers.
+rest of what a person may have written into it: comments, the path of a webhook, the queries of
+other addresses, the arguments of a program, the values of header fields and of conditions, and the
+bodies of answers.
 """
 
 import json

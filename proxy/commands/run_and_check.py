@@ -1,4 +1,4 @@
-"""The commands that take a configuration and no running proxy: `plexigate run` and `plexigate check`."""
+"""The commands that need no running proxy: `plexigate run` and `plexigate check`."""
 
 import json
 from pathlib import Path

@@ -168,7 +168,7 @@ class Spool:
         return failure
 
     def close(self) -> None:
-        """Let go of the file: nobody waits for a piece any more."""
+        """Let go of the file. No answer waits for a piece."""
         thread, self._writing = self._writing, None
         if thread is not None:
             thread.end()

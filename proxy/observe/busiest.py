@@ -1,8 +1,8 @@
 """The clients with most requests lately, in bounded memory. Pure.
 
 A client counts by its network: an IPv4 address, a /64 of IPv6. `Counters` adds one request in
-sixteen, so the figures are shares, and a flood of invented addresses costs little. A share of more than 1.6
-percent is always listed (`HeavyHitters`).
+sixteen, so the figures are shares, and a flood of invented addresses costs little. A share of more
+than 1.6 percent is always listed (`HeavyHitters`).
 """
 
 from collections.abc import Mapping, Sequence
