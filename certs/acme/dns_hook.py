@@ -14,8 +14,8 @@ from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import Final
 
-from certs.acme.challenges import PresentingFailed, Proof
 from certs.acme.problems import printable
+from certs.acme.proofs import PresentingFailed, Proof
 
 # The hook does not get our environment: it may hold credentials that are meant for us.
 ENVIRONMENT: Final = {

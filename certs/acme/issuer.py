@@ -19,10 +19,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.acme.account_key import NoBindingKey
 from certs.acme.accounts import AccountDamaged, AccountStore
-from certs.acme.challenges import ChallengeKind, NotOffered, PresentingFailed, Solver
+from certs.acme.challenges import NotOffered
 from certs.acme.messages import AcmeDocumentUnreadable
 from certs.acme.ordering import NameRefused, OrderFailed, Ordering, OrderOverdue
 from certs.acme.problems import AcmeProblem
+from certs.acme.proofs import ChallengeKind, PresentingFailed, Solver
 from certs.acme.renewal_info import NoWindow, certificate_id, window_of
 from certs.acme.sealed_accounts import AccountOutOfReach
 from certs.acme.session import AcmeOrder, Session

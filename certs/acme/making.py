@@ -1,18 +1,16 @@
 """Makes issuers from the tables `[issuer.NAME]` of type "acme"."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from certs.acme.accounts import AccountStore
-from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof, Solver
 from certs.acme.dns_hook import DnsHook
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
+from certs.acme.proofs import ChallengeKind, Showing
 from certs.acme.session import Binding
 from certs.acme.sign_in import Membership
-from certs.acme.silences import Silences
 from certs.acme.timeouts import AcmeTimeouts
 from certs.issuing.issuer import Issuer
 from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
@@ -24,20 +22,6 @@ _LARGEST_FILE: Final = 1_048_576  # bytes
 # A validation and an issuance, and a part for everything else: signing in, hooks, waiting for one's
 # turn.
 _PARTS_OF_AN_ATTEMPT: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """What all issuers share, and keep over a reload.
-
-    `solver` shows proofs for challenges other than dns-01. `tell` takes a log line for each step;
-    it is called in the thread that calls the issuer. `silences` are the waits that CAs have
-    requested.
-    """
-
-    solver: Solver
-    tell: Callable[[str], None]
-    silences: Silences = field(default_factory=Silences)
 
 
 def acme_issuers(
@@ -107,14 +91,3 @@ def _patience(seconds: float) -> AcmeTimeouts:
     return AcmeTimeouts(
         call=min(usual.call, part), validation=min(usual.validation, part), issuance=min(usual.issuance, part)
     )
-
-
-class NobodyShows:
-    """A `Solver` for commands that only inspect issuers: no proxy runs that could answer a CA."""
-
-    def present(self, _proof: Proof) -> None:
-        """Refuse. Raises `PresentingFailed`."""
-        raise PresentingFailed("the proxy does not run, so the CA would get no answer")
-
-    def withdraw(self, _proof: Proof) -> None:
-        """Do nothing: `present` showed nothing."""

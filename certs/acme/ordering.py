@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof, Solver, proof_of
+from certs.acme.challenges import proof_of
 from certs.acme.problems import AcmeProblem
+from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof, Solver
 from certs.acme.session import AcmeOrder, Authorization, Session
 from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
 

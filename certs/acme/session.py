@@ -13,7 +13,7 @@ from typing import Any, Final
 from acme import messages
 
 from certs.acme.accounts import AcmeAccount
-from certs.acme.challenges import Proof, TlsAlpn01Response
+from certs.acme.challenges import TlsAlpn01Response
 from certs.acme.messages import (
     QUESTION,
     AcmeDocumentUnreadable,
@@ -25,6 +25,7 @@ from certs.acme.messages import (
     read,
 )
 from certs.acme.problems import AcmeProblem, problem_of
+from certs.acme.proofs import Proof
 from certs.acme.wire import AcmeResponse, Wire
 
 # What a CA says about a predecessor that it will not have (RFC 9773 section 5): replaced already,

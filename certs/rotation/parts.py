@@ -2,14 +2,12 @@
 contradictions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from certs.acme.accounts import FileAccountStore
-from certs.acme.making import NobodyShows, Showing, acme_issuers
-from certs.acme.sealed_accounts import SealedAccountStore
+from certs.acme.proofs import NobodyShows, Showing
 from certs.audit.entries import Told, unheard
 from certs.hierarchy.configured import vault_of
 from certs.hierarchy.vault import Vault
@@ -38,18 +36,38 @@ Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The parts of one configuration."""
+class Keeping:
+    """Where one configuration keeps what was issued: the store, and the homes of keys."""
 
     loaded: LoadedConfig
     store: Store
     homes: Homes
-    issuers: Issuers
 
     def credentials(self) -> Iterator[tuple[str, int, IssuedCredentialConfig]]:
         """The issued credentials: identity, index among its credentials, settings."""
         for name, index, settings, _ in self.store.of_config(self.loaded.config):
             yield name, index, settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts(Keeping):
+    """All parts of one configuration."""
+
+    issuers: Issuers
+
+
+def keeping_of(
+    loaded: LoadedConfig, now: Clock, disk: Disk | None = None, vault: Vault | None = None, told: Told = unheard
+) -> Keeping | None:
+    """The parts without the issuers: those of a CA need its client, which takes long to load.
+
+    Arguments, answer and errors are those of `parts_of`.
+    """
+    store = store_of(loaded.file, loaded.config.rotation, disk, told)
+    if store is None:
+        return None
+    sealer = _sealer(store, vault or vault_of(loaded, now, told), Purpose.CREDENTIAL_KEY)
+    return Keeping(loaded, store, homes_of(loaded.file, loaded.config.hsm, store, sealer))
 
 
 def parts_of(
@@ -66,50 +84,60 @@ def parts_of(
     `[sealing]` (None: it is made here). `told` gets every operation on keys. Raises `ConfigError`
     without the PIN of the sealing key.
     """
-    store = store_of(loaded.file, loaded.config.rotation, disk, told)
-    if store is None:
-        return None
-    own: Sealer = OwnKeySealer(store.directory / OWN_KEY_FILE, store.disk)
     vault = vault or vault_of(loaded, now, told)
-
-    def sealer(purpose: Purpose) -> Sealer:
-        return own if vault is None else SucceedingSealer(vault.sealer(purpose), own)
-
-    homes = homes_of(loaded.file, loaded.config.hsm, store, sealer(Purpose.CREDENTIAL_KEY))
-    showing = showing or Showing(NobodyShows(), lambda _: None)
-    accounts = SealedAccountStore(FileAccountStore(store.directory / ACCOUNTS), sealer(Purpose.ACME_ACCOUNT))
-    configured, seconds = loaded.config.issuer, loaded.config.rotation.issue_seconds
-    issuers: dict[str, Issuer] = dict(acme_issuers(loaded.file, configured, seconds, accounts, showing))
-    for name, settings in configured.items():
+    keeping = keeping_of(loaded, now, disk, vault, told)
+    if keeping is None:
+        return None
+    store, homes = keeping.store, keeping.homes
+    issuers: dict[str, Issuer] = {}
+    if any(isinstance(one, AcmeIssuerConfig) for one in loaded.config.issuer.values()):
+        showing = showing or Showing(NobodyShows(), lambda _: None)
+        issuers |= _acme_issuers(loaded, store, _sealer(store, vault, Purpose.ACME_ACCOUNT), showing)
+    for name, settings in loaded.config.issuer.items():
         if isinstance(settings, InternalIssuerConfig):
             root_key = None if settings.root_key is None else loaded.file.resolve(settings.root_key)
             issuers[name] = InternalAuthority(name, settings, store, homes, root_key, now)
     return Parts(loaded, store, homes, issuers)
 
 
-def issuance_problems(parts: Parts) -> Iterator[Problem]:
+def _sealer(store: Store, vault: Vault | None, purpose: Purpose) -> Sealer:
+    own = OwnKeySealer(store.directory / OWN_KEY_FILE, store.disk)
+    return own if vault is None else SucceedingSealer(vault.sealer(purpose), own)
+
+
+def _acme_issuers(loaded: LoadedConfig, store: Store, sealer: Sealer, showing: Showing) -> Mapping[str, Issuer]:
+    # imported here: the client of a CA takes as long to load as half of all other modules
+    from certs.acme.accounts import FileAccountStore
+    from certs.acme.making import acme_issuers
+    from certs.acme.sealed_accounts import SealedAccountStore
+
+    accounts = SealedAccountStore(FileAccountStore(store.directory / ACCOUNTS), sealer)
+    return acme_issuers(loaded.file, loaded.config.issuer, loaded.config.rotation.issue_seconds, accounts, showing)
+
+
+def issuance_problems(keeping: Keeping) -> Iterator[Problem]:
     """Credentials that can never be issued, and keys that protect less than expected.
 
     Sends no request.
     """
-    loaded = parts.loaded
-    is_sealed = any(settings.key.place == SEALED for _, _, settings in parts.credentials())
+    loaded = keeping.loaded
+    is_sealed = any(settings.key.place == SEALED for _, _, settings in keeping.credentials())
     if is_sealed and loaded.config.sealing.key is None:
         found = f"no key, so {OWN_KEY_FILE} in the state directory opens sealed keys: only backups without that file are protected"
         yield loaded.file.warning(
             ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
         )
-    for identity, index, settings in parts.credentials():
+    for identity, index, settings in keeping.credentials():
         place = ("identity", identity, "credential", index, "key")
-        yield from _key_problems(parts, place, identity, settings.key)
+        yield from _key_problems(keeping, place, identity, settings.key)
         issuer, names = loaded.config.issuer.get(settings.issuer), loaded.config.identity[identity].names
         if isinstance(issuer, InternalIssuerConfig):
             yield from _name_problems(loaded.file, identity, names, settings.issuer, issuer.names)
-    yield from _trust_problems(parts)
+    yield from _trust_problems(keeping)
     for name, authority in loaded.config.issuer.items():
         if isinstance(authority, InternalIssuerConfig):
             for key in ("key", "root"):
-                yield from _key_problems(parts, ("issuer", name, key), root_identity(name), getattr(authority, key))
+                yield from _key_problems(keeping, ("issuer", name, key), root_identity(name), getattr(authority, key))
 
 
 def changed_issuers(before: Parts, after: Parts) -> Iterator[str]:
@@ -124,33 +152,33 @@ def changed_issuers(before: Parts, after: Parts) -> Iterator[str]:
             yield name
 
 
-def _key_problems(parts: Parts, place: tuple[str | int, ...], identity: str, spec: KeySpec) -> Iterator[Problem]:
-    home = parts.homes.get(spec.place)
+def _key_problems(keeping: Keeping, place: tuple[str | int, ...], identity: str, spec: KeySpec) -> Iterator[Problem]:
+    home = keeping.homes.get(spec.place)
     if home is None:
-        places = ", ".join(f'"{name}"' for name in sorted(parts.homes))
-        yield parts.loaded.file.error(place, f'"{spec}", whose place does not exist', f"after the @, one of {places}")
+        places = ", ".join(f'"{name}"' for name in sorted(keeping.homes))
+        yield keeping.loaded.file.error(place, f'"{spec}", whose place does not exist', f"after the @, one of {places}")
     elif not home.makes(ALGORITHMS[spec.algorithm]):
-        yield parts.loaded.file.error(
+        yield keeping.loaded.file.error(
             place, f'"{spec}", a key that this place cannot make', "another kind of key, or another place"
         )
     elif isinstance(home, TokenHome) and not home.can_name(identity):
         found = f'"{spec}", while "{identity}" is too long for the label of a key in a token'
-        yield parts.loaded.file.error(
+        yield keeping.loaded.file.error(
             place, found, f"a name of at most {LONGEST_IDENTITY} characters, or another place"
         )
 
 
-def _trust_problems(parts: Parts) -> Iterator[Problem]:
+def _trust_problems(keeping: Keeping) -> Iterator[Problem]:
     """Warn if there are no roots to verify new chains: present certificates serve, but no renewal
     would succeed.
     """
-    for name, issuer in parts.loaded.config.issuer.items():
+    for name, issuer in keeping.loaded.config.issuer.items():
         if isinstance(issuer, AcmeIssuerConfig) and issuer.root_file is None:
             try:
                 system_trust()
             except NoTrustStore as error:
                 better = "the package ca-certificates (Debian), or the root of a CA of your own"
-                yield parts.loaded.file.warning(("issuer", name, "root_file"), f"none, and {error}", better)
+                yield keeping.loaded.file.warning(("issuer", name, "root_file"), f"none, and {error}", better)
 
 
 def _name_problems(

@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Final
 
-from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
-from certs.acme.making import Showing
+from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof, Showing
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.observe.events.event import Tell
 from proxy.supervisor.challenges import Challenges, Telling
@@ -37,7 +36,7 @@ class Proofs:
 
 
 class ListenerSolver:
-    """A `certs.acme.challenges.Solver` of tls-alpn-01 and http-01."""
+    """A `certs.acme.proofs.Solver` of tls-alpn-01 and http-01."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, challenges: Challenges, seconds: float) -> None:
         """`seconds` limits the wait for all workers, and for another order of the same name."""

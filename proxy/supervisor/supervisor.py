@@ -16,7 +16,7 @@ from typing import Final
 
 from certs.rotation.parts import parts_of
 from proxy.figures.totals import totals
-from proxy.net.in_thread import tell_loop
+from proxy.net.in_thread import in_thread, tell_loop
 from proxy.net.tasks import Tasks
 from proxy.observe.events.process import ProxyReady, SocketUnused, Stopped
 from proxy.processes.systemd import Notifier
@@ -127,7 +127,11 @@ class Supervisor:
             watching.follow(edition)
             self.alerting.follow(AlertSettings.of(edition.loaded))
             vault, told = safe.vault(edition.loaded), safe.trail.operation
-            parts = parts_of(edition.loaded, CLOCKS.wall, showing=self.crew.proofs.showing, vault=vault, told=told)
+            showing = self.crew.proofs.showing
+            # in a thread: the first issuer of type "acme" loads the client of a CA
+            parts = await in_thread(
+                loop, lambda: parts_of(edition.loaded, CLOCKS.wall, showing=showing, vault=vault, told=told)
+            )
             await self.rotating.follow(parts)
 
         return Reloads(

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.acme.accounts import AcmeAccount, FileAccountStore
-from certs.acme.challenges import ChallengeKind, Proof, Solver
 from certs.acme.dns_hook import DnsHook
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
+from certs.acme.proofs import ChallengeKind, Proof, Solver
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.sign_in import Membership
 from certs.acme.timeouts import AcmeClocks, AcmeTimeouts

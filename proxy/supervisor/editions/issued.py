@@ -6,7 +6,7 @@ from pathlib import Path
 
 from certs.hierarchy.vault import Vault
 from certs.rotation.outside import outside_problems
-from certs.rotation.parts import Parts, issuance_problems, parts_of
+from certs.rotation.parts import Keeping, issuance_problems, keeping_of
 from certs.sealing.envelope import is_sealed
 from certs.storage.served import ServedFile, served_files
 from certs.storage.shelf import Shelf, ShelfDamaged
@@ -21,27 +21,27 @@ from proxy.rotation.clocks import CLOCKS
 
 
 def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[Material, list[Problem]]:
-    """The files of issued credentials that serve, and the problems of all. `vault`: see `parts_of`.
+    """The files of issued credentials that serve, and the problems of all. `vault`: see `keeping_of`.
 
     May wait for a token. Raises `ConfigError` without the PIN of the sealing key.
     """
-    parts = parts_of(loaded, CLOCKS.wall, vault=vault)
-    if parts is None:
+    keeping = keeping_of(loaded, CLOCKS.wall, vault=vault)
+    if keeping is None:
         return Material(), []
-    return _read(parts)
+    return _read(keeping)
 
 
-def _read(parts: Parts) -> tuple[Material, list[Problem]]:
-    files, faults = served_files(parts.store, parts.loaded.config, parts.homes)
-    store, loaded = parts.store, parts.loaded
+def _read(keeping: Keeping) -> tuple[Material, list[Problem]]:
+    files, faults = served_files(keeping.store, keeping.loaded.config, keeping.homes)
+    store, loaded = keeping.store, keeping.loaded
     chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, _, shelf in store.of_config(loaded.config)]
     is_all_issued = all(chain in files for chain in chains)
     problems = [
-        *issuance_problems(parts),
+        *issuance_problems(keeping),
         *outside_problems(loaded.file, loaded.config.issuer, is_all_issued=is_all_issued),
     ]
     problems += [
-        parts.loaded.file.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults
+        keeping.loaded.file.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults
     ]
     return as_material(files), problems
 

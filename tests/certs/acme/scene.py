@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from certs.acme.accounts import FileAccountStore
-from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
+from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof
 from certs.acme.session import Binding
 from certs.acme.sign_in import Membership
 from certs.acme.silences import Silences

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from certs.acme.dns_hook import DnsHook
+from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof
 
 PROOF = Proof(ChallengeKind.DNS_01, "chat.test", "token", "thumbprint", "https://ca.test/c")
 NAME, VALUE = PROOF.record

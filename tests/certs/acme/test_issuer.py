@@ -9,8 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.acme.challenges import ChallengeKind
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
+from certs.acme.proofs import ChallengeKind
 from certs.acme.renewal_info import certificate_id
 from certs.acme.session import Binding
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Revoker

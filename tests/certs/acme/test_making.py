@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from certs.acme.accounts import FileAccountStore
-from certs.acme.challenges import ChallengeKind, Proof
 from certs.acme.dns_hook import DnsHook
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer
-from certs.acme.making import NobodyShows, Showing, acme_issuers
+from certs.acme.making import acme_issuers
+from certs.acme.proofs import ChallengeKind, NobodyShows, Showing
 from certs.issuing.issuer import FailureKind, IssueFailed, IssueRequest
 from config.loaded import LoadedConfig
 from config.loader import accepted
@@ -138,4 +138,3 @@ def test_nobody_shows_anything_while_the_proxy_does_not_run(site: Site, tmp_path
         with pytest.raises(IssueFailed, match="the proxy does not run") as caught:
             made["le"].issue(REQUEST)
         assert caught.value.kind is FailureKind.TEMPORARY
-    NobodyShows().withdraw(Proof(ChallengeKind.HTTP_01, "", "", "", ""))

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from certs.acme.accounts import AcmeAccount
-from certs.acme.challenges import ChallengeKind, proof_of
+from certs.acme.challenges import proof_of
 from certs.acme.messages import AcmeDocumentUnreadable
 from certs.acme.problems import AcmeProblem
+from certs.acme.proofs import ChallengeKind
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.wire import Wire, WireSettings
 from tests.acme_directory import EAB_KEY, NOW, Refusal, csr_for

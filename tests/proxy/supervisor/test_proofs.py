@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
+from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.supervisor.challenges import Challenges
