@@ -6,7 +6,6 @@ so far.
 """
 
 import copy
-import os
 import re
 import tomllib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
@@ -26,10 +25,10 @@ from config.positions import Position, Positions
 from config.problems import ConfigError, Problem, toml_key
 from config.reading import FileUnfit, read_regular
 from config.rejections import Rejection, rejections
-from config.schema import Config, IdentityConfig, ListenerConfig, RouteConfig, UpstreamConfig
-from config.values import Table
+from config.reparsing import credentials_directory
+from config.schema import Config
 
-__all__ = ["LoadedConfig", "Survey", "accepted", "load", "parsed", "read_file", "survey"]
+__all__ = ["LoadedConfig", "Survey", "accepted", "load", "read_file", "survey"]
 
 # Far above any real configuration; keeps a device or a log that was named by mistake out of memory.
 _LARGEST_FILE = 1_048_576  # bytes
@@ -41,13 +40,6 @@ _PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of documen
 _MARKS: Mapping[str, bytes] = {"UTF-8": BOM_UTF8, "UTF-16": BOM_UTF16_LE, "UTF-16 (big-endian)": BOM_UTF16_BE}
 
 Document = dict[str, Any]
-
-# Tables of named entries, which may be many.
-_ENTRIES: Mapping[str, type[Table]] = {
-    "listener": ListenerConfig,
-    "identity": IdentityConfig,
-    "upstream": UpstreamConfig,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +70,6 @@ def accepted(content: bytes, path: Path) -> LoadedConfig:
     return result.loaded
 
 
-def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConfig:
-    """Read the content of a configuration that `load` has accepted before, perhaps in another
-    process.
-
-    Entry by entry: a thousand of them at once would be a call of many milliseconds, in which no
-    other thread has its turn.
-    """
-    text = content.decode()
-    document = tomllib.loads(text)
-    former = renew(document, str(path))
-    for table, model in _ENTRIES.items():
-        entries = {name: model.model_validate(entry) for name, entry in document.get(table, {}).items()}
-        document[table] = entries
-    document["route"] = [RouteConfig.model_validate(entry) for entry in document.get("route", ())]
-    config, positions = Config.model_validate(document), Positions(text, former.in_file)
-    return LoadedConfig(config, ConfigFile(path, files=files, credentials=_credentials(), positions=positions))
-
-
 def survey(path: Path) -> Survey:
     """Read as much of a configuration as can be understood, and collect all of its problems."""
     try:
@@ -114,7 +88,7 @@ def _survey(content: bytes, path: Path) -> Survey:
     problems += cross_check(config, str(path), omissions)
     positions = Positions(content.decode(), former.in_file)
     loaded = LoadedConfig(
-        config, ConfigFile(path, omissions=omissions, credentials=_credentials(), positions=positions)
+        config, ConfigFile(path, omissions=omissions, credentials=credentials_directory(), positions=positions)
     )
     loaded, unfit = unfit_files(loaded)
     told = {problem.key for problem in unfit}
@@ -202,9 +176,3 @@ def _discard_unknown_keys(document: Document, refused: list[Rejection]) -> None:
             for part in way:
                 table = table[part]
             del table[key]
-
-
-def _credentials() -> Path | None:
-    # of the service as a whole, and the same in all of its processes
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    return None if directory is None else Path(directory)

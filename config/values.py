@@ -104,4 +104,6 @@ class Table(BaseModel):
 
     # ValidationError would otherwise print the input, which may be a key that was pasted in the
     # wrong place.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    #
+    # What validates is made when a table is first read: of most tables, within that of `Config`.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)

@@ -6,18 +6,19 @@ the `json` module, so any text gives one line of valid JSON, in ASCII.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Final
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, Final
 
 from proxy.http.websocket_close import WebSocketClose
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 ConnectionEvent = HandshakeFailed | ConnectionCut | TcpClosed | PassthroughClosed
 """What is said of a connection once, at its end."""
@@ -259,8 +260,11 @@ class JsonLines:
 class PrettyLines:
     """Writes records for a terminal: aligned, coloured where `console` has colours."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         """`console` tells which colours the terminal has; lines are returned, not printed."""
+        from rich.text import Text  # imported here: other logs do not wait for rich at their start
+
+        self._assembled: Callable[..., Text] = Text.assemble
         self._clock = _Clock()
         self._console = console
 
@@ -268,7 +272,7 @@ class PrettyLines:
         """Write the line of a request."""
         target = record.target or TargetRecord("-", "-", "-", None)
         path = _printable((target.host or "-") + target.path, _TERMINAL_PATH)
-        line = Text.assemble(
+        line = self._assembled(
             (self._clock.shown(record.time)[11:], "dim"),
             "  ",
             (str(record.status), _STATUS_STYLES.get(record.status // 100, "bold red")),
@@ -292,19 +296,19 @@ class PrettyLines:
     def event(self, time: float, event: ConnectionEvent) -> bytes:
         """Write the line of a connection that failed, at `time` in UNIX seconds."""
         sentence = _printable(event.sentence(), _SENTENCE_CHARACTERS)
-        line = Text.assemble((self._clock.shown(time)[11:], "dim"), "  ", ("TLS", "bold red"), f"  {sentence}")
+        line = self._assembled((self._clock.shown(time)[11:], "dim"), "  ", ("TLS", "bold red"), f"  {sentence}")
         return self._rendered(line)
 
     def sentences(self, time: float, lines: Sequence[str]) -> bytes:
         """Write an event that is no end of a connection. Further lines stand under the first."""
         shown = self._clock.shown(time)[11:]
         first, *others = lines
-        whole = Text.assemble((shown, "dim"), f"  {first}")
+        whole = self._assembled((shown, "dim"), f"  {first}")
         for one in others:
             whole.append(f"\n{'':{len(shown)}}  {one}")
         return self._rendered(whole)
 
-    def _rendered(self, line: Text) -> bytes:
+    def _rendered(self, line: "Text") -> bytes:
         with self._console.capture() as capture:
             self._console.print(line, soft_wrap=True, highlight=False)
         return capture.get().encode("utf-8", "replace")

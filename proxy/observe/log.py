@@ -5,9 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import assert_never
 
-from rich.console import Console
-
-from config.schema import LogFormat
+from config.log import LogFormat
 from proxy.observe.access_log import JsonLines, PrettyLines, RequestRecord
 from proxy.observe.combined_lines import CombinedLines
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
@@ -32,6 +30,8 @@ class Log:
             case LogFormat.JSON:
                 self._lines: JsonLines | PrettyLines | CombinedLines = JsonLines()
             case LogFormat.PRETTY:
+                from rich.console import Console  # imported here: as in `PrettyLines`
+
                 self._lines = PrettyLines(
                     Console(force_terminal=self._has_colours, no_color=not self._has_colours, width=200)
                 )

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
-from config.loader import parsed
 from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError
+from config.reparsing import parsed
 from proxy.building.carried import Carried
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.limits.shared import SharedTable

@@ -13,8 +13,9 @@ import pytest
 
 from certs.audit.configured import audit_log_of
 from certs.audit.journal import SyslogJournal
-from config.loader import Survey, parsed, survey
+from config.loader import Survey, survey
 from config.problems import ConfigError, Problem, toml_key
+from config.reparsing import parsed
 from config.schema import Config
 from proxy.admin.listening import AdminSocketError, metrics_socket
 from proxy.commands import check as checking

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import accepted, parsed, read_file
+from config.loader import accepted, read_file
 from config.problems import ConfigError
+from config.reparsing import parsed
 from config.schema import CredentialConfig, HttpProtocol
 from proxy.building.carried import Carried, ContextKey
 from proxy.processes.material import Material

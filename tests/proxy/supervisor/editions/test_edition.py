@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import parsed
 from config.problems import ConfigError
+from config.reparsing import parsed
 from config.schema import MOST_WORKERS
 from proxy.processes.messages.codec import decode, encode
 from proxy.processes.messages.questions import Prepare
