@@ -26,9 +26,17 @@ DOES_IO: Final = frozenset(
 """Modules that a pure module never reaches, through whatever modules of ours."""
 COMPUTES: Final = frozenset({("proxy.limits.networks", "socket")})
 """Imports that are allowed nevertheless: `inet_pton` only computes."""
-# These are called by their names: by asyncio, aiohttp, httptools, argparse and the like, or by programs of clients (`proxy.payload.client`).
+# These are called by their names: by asyncio, aiohttp, httptools, typer and the like, or by programs of clients (`proxy.payload.client`).
 CALLED_FROM_OUTSIDE: Final = frozenset(
-    {"handle_error", "log_exception", "log_debug", "on_header", "on_headers_complete", "SessionOffer"}
+    {
+        "format_commands",
+        "handle_error",
+        "log_exception",
+        "log_debug",
+        "on_header",
+        "on_headers_complete",
+        "SessionOffer",
+    }
 )
 
 # A package whose modules come before what calls them; its names need callers when its door is in use outside.

@@ -16,12 +16,10 @@ from pathlib import Path
 import typer
 
 from proxy.commands.cli import app
-from proxy.commands.manual.bash_completion import bash_completion
+from proxy.commands.completion import PLACES, completion_of
 from proxy.commands.manual.configuration_page import configuration_page
-from proxy.commands.manual.fish_completion import fish_completion
 from proxy.commands.manual.pages import manual_pages
 from proxy.commands.manual.tree import command_tree
-from proxy.commands.manual.zsh_completion import zsh_completion
 
 
 def data_files(date: str, version: str) -> dict[str, str]:
@@ -32,9 +30,7 @@ def data_files(date: str, version: str) -> dict[str, str]:
     return {
         **{f"share/man/man1/{name}": text for name, text in pages.items()},
         "share/man/man5/plexigate.toml.5": configuration_page(example, date, version),
-        "share/bash-completion/completions/plexigate": bash_completion(program),
-        "share/zsh/site-functions/_plexigate": zsh_completion(program),
-        "share/fish/vendor_completions.d/plexigate.fish": fish_completion(program),
+        **{place: completion_of(program, shell) for shell, place in PLACES.items()},
     }
 
 

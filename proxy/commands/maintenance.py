@@ -9,8 +9,6 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from config.error_pages import HTML_ENDINGS, JSON_ENDINGS
-from proxy.admin.maintenance_wish import PAGE_BYTES
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
@@ -115,8 +113,7 @@ def on(
         query["retry_after"] = str(retry_after)
     content = b""
     if page is not None:
-        content = _content(page)
-        query["page"] = "json" if page.name.endswith(JSON_ENDINGS) else "html"
+        content, query["page"] = _read(page)
     answer = asked(config, socket, lambda client: client.post("/maintenance/on", query, body=content))
     _warn(answer)
     typer.echo(
@@ -136,7 +133,12 @@ def _warn(answer: dict[str, Any]) -> None:
         typer.echo(f"warning: {answer['warning']}", err=True)
 
 
-def _content(page: Path) -> bytes:
+def _read(page: Path) -> tuple[bytes, str]:
+    """The content of a page, and its kind."""
+    # imported here: the other commands about maintenance need no configuration
+    from config.error_pages import HTML_ENDINGS, JSON_ENDINGS
+    from proxy.admin.maintenance_wish import PAGE_BYTES
+
     if not page.name.endswith(HTML_ENDINGS + JSON_ENDINGS):
         raise ended(f'"{page}": a page is an .html or a .json file')
     try:
@@ -146,4 +148,4 @@ def _content(page: Path) -> bytes:
         raise ended(f'"{page}": {error.strerror}') from None
     if not content:
         raise ended(f'"{page}": the page is empty')
-    return content
+    return content, "json" if page.name.endswith(JSON_ENDINGS) else "html"

@@ -25,7 +25,9 @@ def main() -> None:
             sys.exit("plexigate: this Python has no ssl module; use a Python that has one, such as /usr/bin/python3")
         from proxy.commands.cli import app
         from proxy.commands.terminal.output import watched_output
+        from proxy.commands.terminal.plain_values import read_values_plainly
 
+    read_values_plainly()
     with watched_output():
         app(prog_name="plexigate")
 

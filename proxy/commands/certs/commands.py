@@ -9,11 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from certs.storage.lock import StateInUse
-from certs.storage.shelf import ShelfDamaged
 from config.problems import ConfigError
 from proxy.admin.client import AdminRefused, AdminUnreachable
-from proxy.admin.rotation_wish import RotationWish
 from proxy.commands.certs import trust
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
 from proxy.commands.certs.targets import CommandTarget, offline_of
@@ -116,6 +113,8 @@ def rotate(
     """
     if (name is None) is not every:
         raise typer.BadParameter("give either NAME or --all")
+    from proxy.admin.rotation_wish import RotationWish
+
     wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
     target = CommandTarget(config, socket, offline)
     names = [name] if name is not None else _asked(target.names)
@@ -197,12 +196,20 @@ def _shown(
 def _asked(question: Callable[[], Answer]) -> Answer:
     try:
         return question()
-    except (AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError) as error:
+    except _failures() as error:
         raise ended(str(error)) from None
 
 
 def _asked_steps(steps: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     try:
         yield from steps
-    except (AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError) as error:
+    except _failures() as error:
         raise ended(str(error)) from None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    # imported here: without a failure, a question to the running proxy needs no cryptography
+    from certs.storage.lock import StateInUse
+    from certs.storage.shelf import ShelfDamaged
+
+    return AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminRefused, connect
-from proxy.admin.rotation_wish import RotationWish
 
 if TYPE_CHECKING:
+    from proxy.admin.rotation_wish import RotationWish
     from proxy.rotation.offline import Offline
 
 
@@ -38,7 +38,7 @@ class CommandTarget:
         """The identities that have issued credentials."""
         return list(dict.fromkeys(one["identity"] for one in self.listing()))
 
-    def rotate(self, name: str, slot: str | None, wish: RotationWish) -> Iterator[dict[str, Any]]:
+    def rotate(self, name: str, slot: str | None, wish: "RotationWish") -> Iterator[dict[str, Any]]:
         """Yield the steps as they happen; the last one has `ok`."""
         if self.offline:
             yield from _rotated_offline(offline_of(self.config), name, slot, wish)
@@ -76,7 +76,7 @@ def offline_of(config: Path | None) -> "Offline":
     return Offline(config, CLOCKS)
 
 
-def _rotated_offline(offline: "Offline", name: str, slot: str | None, wish: RotationWish) -> Iterator[dict[str, Any]]:
+def _rotated_offline(offline: "Offline", name: str, slot: str | None, wish: "RotationWish") -> Iterator[dict[str, Any]]:
     from certs.rotation.attempt import RotationStep
 
     found = _known(offline, name, slot)
