@@ -38,6 +38,6 @@ def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConf
 
 
 def credentials_directory() -> Path | None:
-    """Where systemd has the credentials of the service. They are the same in all of its processes."""
+    """Where systemd has the credentials of the service: the same in all of its processes."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     return None if directory is None else Path(directory)

@@ -48,7 +48,7 @@ def completion(context: typer.Context, shell: _Shell) -> None:
 
 
 def _installed(prefix: Path, module: Path, shell: Shell) -> str | None:
-    """The file that was installed with this module below `prefix`. None for sources, which lie elsewhere."""
+    """The file that was installed with this module below `prefix`; None for sources."""
     if not module.is_relative_to(prefix):
         return None
     try:
