@@ -149,7 +149,7 @@ def rotated(scene: Rotations) -> None:
     scene.shelf().destroy_keys(scene.time.now, scene.parts.homes)
 
 
-def test_each_crash_of_a_whole_rotation_leaves_keys_and_certificates_that_fit(tmp_path: Path) -> None:
+def test_each_crash_of_a_whole_rotation_leaves_keys_and_certificates_that_fit(in_memory: Path) -> None:
     """Also of what the CA writes. The token keeps its keys over the crash, as a device does."""
     tokens: dict[Path, FakeToken] = {}
     scenes: dict[Path, Rotations] = {}
@@ -162,7 +162,7 @@ def test_each_crash_of_a_whole_rotation_leaves_keys_and_certificates_that_fit(tm
         rotated(scene)
 
     count = 0
-    for _, place in crashes(work, tmp_path):
+    for _, place in crashes(work, in_memory):
         count += 1
         after = Rotations(place, homes={"plexi": tokens[place]}, time=scenes[place].time)
         after.follow(configuration("ec-p256@plexi"))

@@ -136,11 +136,11 @@ def whole_way(token: FakeToken, place: Path, disk: Disk) -> None:
     shelf.forget(1)
 
 
-def test_each_crash_is_undone_or_finished(tmp_path: Path) -> None:
+def test_each_crash_is_undone_or_finished(in_memory: Path) -> None:
     tokens: dict[Path, FakeToken] = {}
     count = 0
     for name, place in crashes(
-        lambda place, disk: whole_way(tokens.setdefault(place, FakeToken()), place, disk), tmp_path
+        lambda place, disk: whole_way(tokens.setdefault(place, FakeToken()), place, disk), in_memory
     ):
         count += 1
         shelf, token = shelf_in(place), tokens[place]
@@ -154,7 +154,7 @@ def test_each_crash_is_undone_or_finished(tmp_path: Path) -> None:
     assert count > 100
 
 
-def test_each_crash_within_a_recovery_is_recovered_from(tmp_path: Path) -> None:
+def test_each_crash_within_a_recovery_is_recovered_from(in_memory: Path) -> None:
     tokens: dict[Path, FakeToken] = {}
 
     def begun(place: Path, disk: Disk) -> None:
@@ -165,17 +165,17 @@ def test_each_crash_within_a_recovery_is_recovered_from(tmp_path: Path) -> None:
         (shelf.directory / "ledger.json.new").write_bytes(b"half of")
         shelf_in(place, disk).recover({"plexi": token})
 
-    for _, place in crashes(begun, tmp_path):
+    for _, place in crashes(begun, in_memory):
         shelf_in(place).recover({"plexi": tokens[place]})
         consistent(shelf_in(place), tokens[place])
         assert tokens[place].keys == {}
 
 
-def test_kill_9_at_any_step_leaves_what_can_be_recovered(tmp_path: Path) -> None:
+def test_kill_9_at_any_step_leaves_what_can_be_recovered(in_memory: Path) -> None:
     """In a process of its own, whose children are killed: with files alone, as keys of a fake token would die with them."""
     script = "from pathlib import Path; from tests.certs.storage.test_shelf import kill_at_each_step; kill_at_each_step(Path({!r}))"
     result = subprocess.run(
-        [sys.executable, "-c", script.format(str(tmp_path))],
+        [sys.executable, "-c", script.format(str(in_memory))],
         cwd=ROOT,
         capture_output=True,
         text=True,
