@@ -23,10 +23,11 @@ def _can_be_somebody_else() -> bool:
 
 
 AS_SOMEBODY_ELSE: Final = pytest.mark.skipif(
-    not _can_be_somebody_else(), reason="needs root, and a Python that the user nobody can run too: not one below /root"
+    not _can_be_somebody_else(),
+    reason="run as root, with a Python that the user nobody can run too: not one below /root",
 )
 
-NEEDS_ROOT: Final = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+NEEDS_ROOT: Final = pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only root can give files to others")
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def test_a_file_that_is_used_was_made_before(name: str, file: str) -> None:
 def test_scripts_that_take_an_alert_pass_on_what_it_says(tmp_path: Path, number: int, state: str) -> None:
     """The programs that they call are replaced by one that keeps its input."""
     if shutil.which("jq") is None:
-        pytest.skip("the scripts of docs/alerts.md need jq")
+        pytest.skip("the scripts of docs/alerts.md need jq: apt-get install jq (./dev test does)")
     scripts = [block.text for _, block in read(ROOT / "docs" / "alerts.md").blocks if block.language == "bash"]
     concern = Concern(AlertKind.UPSTREAM_DOWN, "chat", AlertUrgency.CRITICAL, "upstream chat has no server")
     notice = Notice(AlertState(state), OpenAlert(concern, 0.0, 1), 60.0)

@@ -58,6 +58,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if "oqsprovider not installed" in str(report.longrepr)
     ]
     if skipped:
-        text = f"oqsprovider not installed: {len(skipped)} checks not run (they need oqsprovider.so in OpenSSL's module directory)"
+        text = f"oqsprovider not installed: {len(skipped)} checks not run (docs/tls.md says how to build it)"
         terminalreporter.section("WARNING", sep="!", yellow=True, bold=True)
         terminalreporter.line(text, yellow=True, bold=True)

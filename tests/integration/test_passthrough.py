@@ -19,7 +19,7 @@ from tests.integration.stage import Site
 from tests.integration.test_tls_split_hello import across_borders, one_byte_segments, records_of
 from tests.integration.upstreams import scripted, unused_port
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="apt-get install nginx (./dev test does)")
 PASSED = "turn.test"
 # the random of a HelloRetryRequest (RFC 8446 section 4.1.3)
 RETRY = sha256(b"HelloRetryRequest").digest()

@@ -94,7 +94,7 @@ def until(client: ssl.SSLSocket, text: str) -> str:
     return heard
 
 
-@pytest.mark.skipif(NGIRCD is None, reason="ngircd is not installed")
+@pytest.mark.skipif(NGIRCD is None, reason="apt-get install ngircd (./dev test does)")
 def test_people_talk_by_irc(site: Site, ports: dict[str, int], tmp_path: Path) -> None:
     configuration = tmp_path / "ngircd.conf"
     owner = tmp_path.stat()
@@ -121,7 +121,7 @@ def test_people_talk_by_irc(site: Site, ports: dict[str, int], tmp_path: Path) -
     assert line["group"] == "X25519MLKEM768"
 
 
-@pytest.mark.skipif(PROSODY is None, reason="prosody is not installed")
+@pytest.mark.skipif(PROSODY is None, reason="apt-get install prosody (./dev test does)")
 def test_message_goes_through_prosody(site: Site, ports: dict[str, int], tmp_path: Path) -> None:
     configuration = tmp_path / "prosody.cfg.lua"
     configuration.write_text(_XMPP.format(port=ports["xmpp"], directory=tmp_path))

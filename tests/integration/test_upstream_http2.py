@@ -26,7 +26,7 @@ LISTENER = '[listener.public]\nbind = "127.0.0.1:0"\nhttp = ["h2", "http/1.1"]\n
 H2 = 'http = "h2"\n'
 HEALTH = '[upstream.checked.health]\npath = "/nginx/small"\ninterval_seconds = 0.1\n'
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="apt-get install nginx (./dev test does)")
 
 
 @pytest.fixture(scope="module")

@@ -150,7 +150,7 @@ class TestUnix:
         directory.chmod(0o1777)  # as /tmp: what is ours stays ours there
         admin_socket(directory / "admin.sock").close()
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only root can give a directory to somebody else")
     def test_a_directory_of_somebody_else_is_refused(self, tmp_path: Path) -> None:
         directory = tmp_path / "theirs"
         directory.mkdir(0o700)

@@ -62,7 +62,9 @@ def test_something_else_in_the_place_is_named(site: Site, table: str, found: tup
     assert problem.is_error is (found[0] != "sealing.directory")
 
 
-@pytest.mark.skipif(not os.statvfs("/sys").f_flag & os.ST_RDONLY, reason="nothing is read-only here")
+@pytest.mark.skipif(
+    not os.statvfs("/sys").f_flag & os.ST_RDONLY, reason="run it in a container: /sys is read-only there"
+)
 def test_a_read_only_file_system_is_said_to_be_one() -> None:
     assert "read-only file system" in str(directory_fault(Path("/sys/plexigate")))
     assert "read-only file system" in str(file_fault(Path("/sys/plexigate")))

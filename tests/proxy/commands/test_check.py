@@ -145,7 +145,7 @@ class TestCheck:
         (problem,) = check(site.write("[listener\n"))
         assert (problem.line, problem.column) == (3, 10)  # behind what was written before it
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without a user")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only root can do without a user")
     def test_root_is_told_to_name_a_user(self, site: Site) -> None:
         (problem,) = checking.check(site.write(site.minimal))
         assert (problem.key, problem.is_error) == ("user", False)

@@ -51,7 +51,7 @@ def test_mode(tmp_path: Path, content: Content, mode: int, expected: list[str]) 
 
 def test_owner_that_is_neither_root_nor_the_service(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root gives files away")
+        pytest.skip("run as root: only root gives files away")
     path = made(tmp_path / "key", 0o600)
     os.chown(path, 12_345, -1)
     assert [str(one.state) for one in found(path, Content.SECRET, NOBODY)] == ["warning"]
@@ -87,7 +87,7 @@ def test_file_that_is_missing(tmp_path: Path) -> None:
 
 def test_files_that_the_service_cannot_read(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root takes the rights of another user")
+        pytest.skip("run as root: only root takes the rights of another user")
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents:
         if parent.name.startswith("pytest-") or parent.name.startswith("test_"):
@@ -97,7 +97,7 @@ def test_files_that_the_service_cannot_read(tmp_path: Path) -> None:
     places = [NamedPlace("a", mine, Content.SECRET), NamedPlace("b", public, Content.PUBLIC)]
     lost = unreadable([mine, public], NOBODY)
     if lost is None:
-        pytest.skip("another user cannot run this Python")
+        pytest.skip("use a Python that another user can run: not one below /root")
     findings = list(readable_findings(places, NOBODY))
     assert states(findings)[0] == ("a", "failure")
     assert "chown nobody" in findings[0].remedy
@@ -156,7 +156,7 @@ def test_checks_use_the_account_of_the_running_proxy(tmp_path: Path) -> None:
 def test_service_that_does_not_run_has_the_user_of_its_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An administrator asks as root: a key that is given to root is lost for the service."""
     if os.geteuid() != 0:
-        pytest.skip("only root gives files away")
+        pytest.skip("run as root: only root gives files away")
     site = Site.make(tmp_path)
     examined = replace(NOTHING, configured=configured(site.write(site.minimal)))
     os.chown(site.chat.key, 65_534, -1)

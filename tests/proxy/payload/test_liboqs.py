@@ -100,7 +100,9 @@ def test_real_liboqs(name: str) -> None:
     try:
         suite = liboqs_suite(name)
     except LiboqsUnusable as error:
-        pytest.skip(f"liboqs not installed ({error}): FrodoKEM, HQC and Classic McEliece were NOT tried")
+        pytest.skip(
+            f"liboqs not installed ({error}), so FrodoKEM, HQC and Classic McEliece were NOT tried: build it as docs/tls.md says"
+        )
     agrees(suite)
 
 

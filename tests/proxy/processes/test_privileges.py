@@ -53,7 +53,7 @@ class TestAccount:
     def test_group_alone_says_nothing(self, site: Site) -> None:
         assert asked(site, group="daemon") == (None, [("group", '"daemon"', True)])
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="about root")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="run as root: it is about root")
     def test_user_must_be_able_to_run_the_program(
         self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -65,7 +65,7 @@ class TestAccount:
         assert (account, key, is_error) == (None, "user", True)
         assert str(hidden / "python") in found
 
-    @pytest.mark.skipif(os.geteuid() != 0, reason="about root")
+    @pytest.mark.skipif(os.geteuid() != 0, reason="run as root: it is about root")
     def test_root_without_a_user_is_warned(self, site: Site) -> None:
         assert asked(site) == (None, [("user", "no user, although the proxy starts as root", False)])
 
