@@ -138,6 +138,9 @@ def _refusals_in(problems: list[Problem]) -> Iterator[None]:
 
 
 def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
+    if not uses:
+        return []
+
     async def looked() -> list[Problem]:
         return await twin_problems(asyncio.get_running_loop(), loaded.file, uses, loaded.config.reload_seconds / 2)
 
@@ -158,7 +161,7 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
         loop, seconds = asyncio.get_running_loop(), loaded.config.reload_seconds / 2
         return [(use, await Prober(loop, use).try_pin(seconds)) for use in uses]
 
-    found = [(use, one) for use, one in asyncio.run(tried()) if one.condition is Condition.REFUSED]
+    found = [(use, one) for use, one in (asyncio.run(tried()) if uses else ()) if one.condition is Condition.REFUSED]
     problems = {
         use.name: loaded.file.error(
             ("hsm", "token", use.name),
@@ -174,7 +177,7 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
 def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[str, Problem]:
     """Tokens that this user can use, but the user of the workers cannot."""
     account, _ = account_of(loaded)
-    if account is None:
+    if account is None or not uses:
         return {}
 
     async def looked() -> dict[str, Problem]:

@@ -5,6 +5,7 @@ process (cryptography has its own) and in every child would obey it. In Plexigat
 names the providers, so the process starts again without this variable.
 """
 
+import gc
 import os
 import sys
 
@@ -28,8 +29,11 @@ def main() -> None:
         from proxy.commands.terminal.plain_values import read_values_plainly
 
     read_values_plainly()
-    with watched_output():
-        app(prog_name="plexigate")
+    try:
+        with watched_output():
+            app(prog_name="plexigate")
+    finally:
+        gc.freeze()  # the interpreter would look through all modules at its end, for 0.1 s after a check
 
 
 def _ourselves() -> list[str]:
