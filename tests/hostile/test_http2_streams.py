@@ -12,7 +12,7 @@ from tests.hostile.scene import Scene, cases, request
 from tests.integration.admin import found
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 MEGABYTE = 1_000_000
 OTHER = "127.0.0.2"

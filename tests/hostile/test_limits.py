@@ -17,7 +17,7 @@ from tests.hostile.scene import ALL_CUTS, Scene, cases, request
 from tests.integration.admin import found
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 MEGABYTE = 1_000_000
 WHOLE_OR_RECORDS = pytest.mark.parametrize("cut", [Cut.WHOLE, Cut.RECORDS], ids=["whole", "records"])
@@ -72,6 +72,7 @@ def test_what_does_not_fit_is_refused(scene: Scene, case: tuple[bytes, int], cut
     scene.refused(raw, status, cut=cut)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("cut", [Cut.BYTES, Cut.SEGMENTS], ids=["bytes", "segments"])
 @cases({"head": BEYOND["head"], "target": BEYOND["target"], "fields": BEYOND["fields"]})
 def test_limits_hold_for_single_octets(scene: Scene, case: tuple[bytes, int], cut: Cut) -> None:
@@ -139,6 +140,7 @@ FLOODS = {
 }
 
 
+@pytest.mark.alone
 @cases(FLOODS)
 def test_a_flood_costs_little_and_is_refused(scene: Scene, case: tuple[bytes, int | None]) -> None:
     raw, status = case
@@ -156,6 +158,7 @@ def test_a_flood_costs_little_and_is_refused(scene: Scene, case: tuple[bytes, in
     assert scene.targets == []
 
 
+@pytest.mark.alone
 def test_small_records_of_a_large_body_are_bounded(scene: Scene) -> None:
     """Each octet in a record of its own: 23 on the wire for one, and still less than a few microseconds."""
     raw = request("POST", "/1", "Content-Length: 50000", body=bytes(50_000))
@@ -170,6 +173,7 @@ def test_small_records_of_a_large_body_are_bounded(scene: Scene) -> None:
     assert len(scene.only_request().body) == 50_000
 
 
+@pytest.mark.alone
 def test_a_thousand_refusals_leave_nothing_behind(scene: Scene) -> None:
     def refusals(count: int) -> None:
         for number in range(count):
