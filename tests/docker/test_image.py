@@ -226,7 +226,7 @@ def test_every_package_is_pinned_by_hashes_and_once() -> None:
 @pytest.mark.parametrize("path", ["docker/Dockerfile", "debian/rules", "dev"])
 def test_no_package_is_installed_without_its_hash(path: str) -> None:
     text = (ROOT / path).read_text().replace("\\\n", " ")
-    lists = [one for one in re.split("&&|\n", text) if re.search(r"install\b.* -r |_TREE\).* -r ", one)]
+    lists = [one for one in re.split("&&|\n", text) if re.search(r'install\b.* (-r |"\$@")|_TREE\).* -r ', one)]
     assert lists
     assert [one for one in lists if "--require-hashes" not in one] == []
     # pip takes no hashes from there
