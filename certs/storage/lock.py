@@ -114,9 +114,10 @@ def _holder(descriptor: int) -> LockHolder:
 
 
 def _diagnosis(path: Path, error: OSError) -> tuple[str, str]:
-    if path.is_symlink() and not path.exists():
+    # of `os.path`, which raises no error for a name that is too long
+    if os.path.islink(path) and not os.path.exists(path):  # noqa: PTH110, PTH114
         return f"{path}, a link to {path.readlink()}, which does not exist", "a directory, or a link to one"
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not path.is_dir():  # noqa: PTH110
         return f"{path}, which is not a directory", "a directory that no other process uses"
     ours = os.geteuid()
     for one in _way(path, error) if isinstance(error, PermissionError) else ():

@@ -13,7 +13,7 @@ from config.diff import Change
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable, connect
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
-from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.console import error_console, table_console
 from proxy.commands.terminal.diff_table import render
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -86,7 +86,7 @@ def reload_command(connect: Connect) -> Callable[..., None]:
         try:
             answer, report = _ask(connect(config, socket), dry_run=is_dry_run)
         except ConfigError as error:
-            print_problems(error.problems, Console(stderr=True))
+            print_problems(error.problems, error_console())
             raise typer.Exit(1) from None
         except AdminUnreachable as error:
             typer.echo(f"plexigate: {error}", err=True)

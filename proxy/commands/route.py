@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 
 from config.loader import load
 from config.problems import ConfigError
+from proxy.commands.terminal.console import error_console
 from proxy.commands.terminal.problem_table import print_problems
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def route(
     try:
         config = load(file).config
     except ConfigError as error:
-        print_problems(error.problems, Console(stderr=True))
+        print_problems(error.problems, error_console())
         raise typer.Exit(_UNUSABLE) from None
     from proxy.commands.course import course_of  # here: without it the other commands start faster
 

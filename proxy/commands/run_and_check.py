@@ -38,11 +38,10 @@ def run(
     try:
         serving.run(file, log_format)
     except ConfigError as error:
-        from rich.console import Console
-
+        from proxy.commands.terminal.console import error_console
         from proxy.commands.terminal.problem_table import print_problems
 
-        print_problems(error.problems, Console(stderr=True))
+        print_problems(error.problems, error_console())
         raise typer.Exit(1) from None
     except (InterpreterUnsuitable, AdminSocketError, InheritedSocketUnusable) as error:
         typer.echo(f"plexigate: {error}", err=True)

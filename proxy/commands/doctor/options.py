@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from config.problems import ConfigError
+from proxy.commands.terminal.console import error_console
 from proxy.commands.terminal.problem_table import print_problems
 
 FileArgument = Annotated[
@@ -28,5 +28,5 @@ FILE_COLUMNS: Final = 120
 
 def unreadable(error: ConfigError) -> typer.Exit:
     """Print the problems of a configuration, and return the exit for the caller to raise."""
-    print_problems(error.problems, Console(stderr=True))
+    print_problems(error.problems, error_console())
     return typer.Exit(UNREADABLE)

@@ -1,5 +1,5 @@
-"""The console of standard output: as wide as the terminal; in a file or pipe, as wide as the caller
-says."""
+"""The consoles of standard output and standard error: as wide as the terminal; in a file or pipe, as
+wide as the caller says."""
 
 import re
 from typing import Any
@@ -23,3 +23,9 @@ def table_console(file_columns: int | None = None) -> Console:
     lines break as rich breaks them: at 80, or at COLUMNS of the environment."""
     console = Console()
     return console if console.is_terminal else _FileConsole(width=file_columns)
+
+
+def error_console() -> Console:
+    """Return standard error, with the width of `table_console` without columns."""
+    console = Console(stderr=True)
+    return console if console.is_terminal else _FileConsole(stderr=True)
