@@ -38,6 +38,13 @@ def test_request_that_differs_in_its_path_alone_has_the_same_lines_for_a_server(
     assert third.fields is None
 
 
+def test_copies_of_a_field_that_the_client_marked_are_marked() -> None:
+    """RFC 7541 section 6.2.3: the server gets its value in these fields too."""
+    block = DecodedFields(list(GET), is_too_large=False, never_indexed=frozenset({b":path"}))
+    read = StreamRequests().read(block, LIMITS.head, is_ended=True)
+    assert read.head.never_indexed == {b":path", b"x-forwarded-uri"}
+
+
 def test_each_websocket_has_a_key_of_its_own() -> None:
     requests, block = StreamRequests(), block_of(list(CONNECT))
     offers = [requests.read(block, LIMITS.head, is_ended=False).framing.websocket for _ in range(2)]

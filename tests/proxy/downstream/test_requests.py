@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.route_fields import Variable
-from proxy.downstream.admission import RouteTarget
+from proxy.downstream.admission import LOOP, RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import RequestReader
@@ -16,6 +16,7 @@ from proxy.http.framing import request_framing
 from proxy.http.head import HeadLimits, MalformedMessage, parse_request_head
 from proxy.http.headers import upstream_fields
 from proxy.http.routing import Route, RouteTable
+from proxy.http.via import OwnVia
 from proxy.routes.conditions import Alternatives, Conditions
 from proxy.routes.field_edits import FieldEdits
 from proxy.routes.paths import PrefixChange, Rewrite
@@ -115,6 +116,18 @@ def test_the_log_gets_the_query_only_if_asked(with_query: bool, query: str | Non
     assert (told.fields, told.headers) == (fields, request.head.headers)
     other = request.record(with_query=not with_query)
     assert other.query == (None if with_query else "x=%22"), "a reload of the log's settings holds at once"
+
+
+def test_request_that_the_proxy_had_before_is_refused_on_every_route() -> None:
+    """RFC 9110 section 7.6.3: the name in Via shows it."""
+    facts = ClientFacts("192.0.2.1", "public", established())
+    facts.via = OwnVia(b"0123456789abcdef")
+    target = RouteTarget("chat.test/", "chat", requires_pq=False, body_bytes=0)
+    routes = RouteTable([Route("chat.test", "/", target)])
+    for name, judged in ((b"0123456789abcdef", LOOP), (b"fedcba9876543210", target)):
+        read = RequestReader().read(request(b"Via: 1.1 plexigate-" + name), LIMITS)
+        read.requester = facts.requester
+        assert read.admitted(established(), routes) is judged
 
 
 class TestChangedPaths:
