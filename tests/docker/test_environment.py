@@ -1,6 +1,7 @@
 """The virtual environment in which `./dev` runs the sources, made in a second."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -24,7 +25,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def said(place: Path, *words: str) -> str:
     command = [str(place / "bin" / "python"), *words]
-    return subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=60, check=True).stdout
+    # of this process, whose code may be compiled
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(command, cwd=place, env=own, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def test_it_runs_the_sources_and_pip_knows_that(place: Path) -> None:
