@@ -1,5 +1,5 @@
-"""The consoles of standard output and standard error: as wide as the terminal; in a file or pipe, as
-wide as the caller says."""
+"""The consoles of standard output and standard error: as wide as the terminal; in a file or pipe,
+as wide as the caller says."""
 
 import re
 from typing import Any
