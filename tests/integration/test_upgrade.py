@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,12 @@ def test_the_old_version_serves_again_when_the_new_one_dies_or_is_ended_while_it
             assert (status, last["phase"]) == (1, "proving")
             assert last["reason"] in reasons
             until_found(lambda: running.admin.status()["upgrade"] is None)
-            until_found(lambda pid=begun.pid: not is_alive(pid))  # the outcome is told before it is ended
+            until_found(partial(_has_ended, begun.pid))  # the outcome is told before it is ended
         assert {pid for pid in running.worker_pids if pid in pids} == set(pids)
+
+
+def _has_ended(pid: int) -> bool:
+    return not is_alive(pid)
 
 
 def test_the_proxy_ends_when_it_is_told_to_in_the_middle_of_an_upgrade(tmp_path: Path) -> None:
