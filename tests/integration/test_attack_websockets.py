@@ -44,8 +44,12 @@ def is_echoed(client: Client) -> bool:
     return got == ECHOED
 
 
-@pytest.mark.parametrize("attack", [SOME[0], SOME[-1]], ids=lambda attack: attack.name)
-def test_held_websockets_keep_no_honest_client_out_and_end_nothing_of_theirs(attack: Attack) -> None:
+# A pause is a tenth of a second: the backend is slow to close what made room, and compiled code is quick to accept more.
+# Without bounds for tunnels by descriptors there are 40 and more, without one for connections to servers 9.
+@pytest.mark.parametrize(
+    ("attack", "pauses"), [pytest.param(one, most, id=one.name) for one, most in ((SOME[0], 20), (SOME[-1], 5))]
+)
+def test_held_websockets_keep_no_honest_client_out_and_end_nothing_of_theirs(attack: Attack, pauses: int) -> None:
     with arena(attack.settings) as running, ExitStack() as stack:
         target = running.plexigate
         clients = [
@@ -57,8 +61,7 @@ def test_held_websockets_keep_no_honest_client_out_and_end_nothing_of_theirs(att
         reasons = running.scene.admin.failures()
         assert outcome.wrong == []
         assert {("public", "shed_tunnel"), ("public", "too_many_websockets")} & reasons.keys()
-        # where the backend is slow to close what made room, for a tenth of a second now and then
-        assert reasons.get(("public", "out_of_descriptors"), 0) < 5, "no worker stops accepting"
+        assert reasons.get(("public", "out_of_descriptors"), 0) < pauses, "no worker stops accepting"
         assert all(map(serves, kept))
         assert all(map(is_echoed, sockets))
 
