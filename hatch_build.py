@@ -93,7 +93,6 @@ class CompiledHotPath(BuildHookInterface[Any]):
             build_data["force_include"][str(library)] = str(library.relative_to(place))
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        """Remove what is in the wheel now."""
         if hasattr(self, "_built"):
             self._built.cleanup()
 
@@ -130,7 +129,7 @@ def _why_no_data_files(place: Path, version: str) -> str:
     """
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SOURCE_DATE_EPOCH": str(_source_date())}
-    command = [sys.executable, "-P", "-B", "-m", "proxy.commands.data_files", str(place), version]
+    command = [sys.executable, "-P", "-B", "-m", "proxy.commands.manual.data_files", str(place), version]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
     return (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
 
@@ -257,7 +256,7 @@ def compiled_modules() -> list[str]:
     found = (
         str(file.relative_to(_ROOT))
         for listed in settings["compiled"]
-        for file in ((_ROOT / listed).glob("*.py") if (_ROOT / listed).is_dir() else [_ROOT / listed])
+        for file in ((_ROOT / listed).rglob("*.py") if (_ROOT / listed).is_dir() else [_ROOT / listed])
         if file.name != "__init__.py"
     )
     return sorted(path for path in found if path not in left_out)
@@ -308,7 +307,6 @@ def _cached(objects: Path, scratch: Path) -> Any:
 
 
 def _everything() -> Iterator[Path]:
-    """All files that a build depends on."""
     for package in _PACKAGES:
         yield from sorted(
             path for path in (_ROOT / package).rglob("*") if path.is_file() and "__pycache__" not in path.parts

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from config.durations import unit_of, written
 from config.effects import Difference, Effect, EffectKind, effect_of
-from config.problems import Location, shown, toml_key
 from config.schema import Config
-from config.values import Table
+from config.values.durations import unit_of, written
+from config.values.kinds import Table
+from config.values.problems import Location, shown, toml_key
 
 __all__ = ["Change", "EffectKind", "diff"]
 
@@ -35,9 +35,9 @@ class Change:
     """One value that differs.
 
     `key` is the path of the value, such as `listener.public.pq` or `route chat.example.org/api
-    body_bytes`. `old` and `new` are for a person to read, None where there was or will be nothing;
-    of a list they tell only the entries that differ, as `- gone` and `+ new`. `effect` says in a
-    clause what happens to what is established.
+    body_bytes`. `old` and `new` are for an operator to read, None where there was or will be
+    nothing; of a list they tell only the entries that differ, as `- gone` and `+ new`. `effect`
+    says in a clause what happens to what is established.
     """
 
     key: str
@@ -76,7 +76,7 @@ class Change:
 def diff(old: Config, new: Config, changed_files: Mapping[str, str] | None = None) -> tuple[Change, ...]:
     """Answer every difference once, in the order of the schema. The order of routes is none.
 
-    `changed_files` tells of files whose content changed while the configuration names them as
+    `changed_files` reports files whose content changed while the configuration names them as
     before: the key that names the file -> what is new about it.
     """
     changes = [
@@ -121,7 +121,7 @@ def _in_table(place: _Place, old: Table, new: Table) -> _Found:
 
 
 def _value(field: FieldInfo, value: object) -> object:
-    """The value of a field, in which a time is no number but a time."""
+    """The value of a field, in which a time is not a number but a time."""
     unit = unit_of(field)
     return unit * value if unit is not None and isinstance(value, int | float) else value
 
@@ -133,7 +133,8 @@ def _in_value(place: _Place, old: object, new: object) -> _Found:
         case dict(), dict():
             yield from _in_entries({place.below(name): (old.get(name), new.get(name)) for name in {**old, **new}})
         case tuple(), tuple() if _identities(old + new):
-            before, after = _by_identity(old), _by_identity(new)
+            before = _by_identity(old)
+            after = _by_identity(new)
             yield from _in_entries({place.entry(one): (before.get(one), after.get(one)) for one in {**before, **after}})
         case _ if old != new:
             yield place, Difference(place.location, old, new)
@@ -158,10 +159,13 @@ def _identity(table: Table) -> str:
 
 
 def _change(place: _Place, difference: Difference, effect: Effect) -> Change:
-    old, new = difference.old, difference.new
+    old = difference.old
+    new = difference.new
     if isinstance(old, tuple) and isinstance(new, tuple) and place.location[-1] not in _ORDERED:
-        before, after = [_text(one) for one in old], [_text(one) for one in new]
-        gone, come = [text for text in before if text not in after], [text for text in after if text not in before]
+        before = [_text(one) for one in old]
+        after = [_text(one) for one in new]
+        gone = [text for text in before if text not in after]
+        come = [text for text in after if text not in before]
         if gone or come:
             return Change(place.key, effect.kind, _entries("-", gone), _entries("+", come), effect.text)
     return Change(place.key, effect.kind, _told(old), _told(new), effect.text)

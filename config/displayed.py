@@ -1,7 +1,7 @@
 """A configuration as it may be shown to people who must not see its secrets. Pure.
 
 Secrets rest in files of their own, which a configuration only names. What is left out here is the
-rest of what a person may have written into it: comments, the path of a webhook, the queries of
+rest of what an operator may have written into it: comments, the path of a webhook, the queries of
 other addresses, the arguments of a program, the values of header fields and of conditions, and the
 bodies of answers.
 """
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from config.addresses import Refused
-from config.problems import is_key_material
-from config.webhook import parse_webhook
+from config.values.addresses import Refused
+from config.values.problems import is_key_material
+from config.values.webhook import parse_webhook
 
 HIDDEN: Final = "(not shown)"
 WEBHOOKS: Final = frozenset({"webhook", "alert_webhook"})

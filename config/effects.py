@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from config.payload import PayloadMode
-from config.problems import Location
 from config.schema import Config, ListenerConfig, PqPolicy, SecurityLevel
+from config.tables.payload import PayloadMode
+from config.values.problems import Location
 
 
 class EffectKind(StrEnum):
-    """How a change takes effect."""
-
     LIVE = "live"
     """With the reload; nothing that is established ends because of it."""
     DRAINED = "drained"
-    """With the reload; some of what is established ends, spread over the drain time."""
+    """With the reload; some of what is established ends, spread over the drain timeout."""
     RESTART = "restart"
     """Only with a restart: a reload that contains it is refused."""
 
@@ -45,7 +43,7 @@ class Difference:
     new: object
 
 
-_END: Final = "get a close frame (1012) or end after their response, spread over the drain time"
+_END: Final = "get a close frame (1012) or end after their response, spread over the drain timeout"
 _UNTOUCHED: Final = "established connections are not touched"
 
 Rule = Callable[[Difference, Config, Config], Effect]
@@ -86,6 +84,23 @@ def _entry(*, added: Effect, removed: Effect) -> Rule:
     return rule
 
 
+def _fewer(ended: Effect, otherwise: Effect) -> Rule:
+    """For a list: whether entries of it go, or might, as one of both is the default (None)."""
+
+    def rule(difference: Difference, _old: Config, _new: Config) -> Effect:
+        match difference.old, difference.new:
+            case (list() | tuple()) as old, (list() | tuple()) as new if set(old) <= set(new):
+                return otherwise
+            case _:
+                return ended
+
+    return rule
+
+
+_HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
+_CONNECTIONS: Final = _live(f"for new connections; {_UNTOUCHED}")
+
+
 def _workers(difference: Difference, _old: Config, _new: Config) -> Effect:
     match difference.old, difference.new:
         case int(old), int(new) if new > old:
@@ -100,7 +115,7 @@ def _pq(difference: Difference, old: Config, new: Config) -> Effect:
     name = str(difference.location[1])
     if _requires_pq(new.listener[name]) and not _requires_pq(old.listener[name]):
         return _drained(f"classical connections {_END}")
-    return _live(f"for new handshakes; {_UNTOUCHED}")
+    return _HANDSHAKES
 
 
 def _requires_pq(listener: ListenerConfig) -> bool:
@@ -112,46 +127,16 @@ def _level(difference: Difference, old: Config, new: Config) -> Effect:
     order = list(SecurityLevel)  # from the least to the most strict
     if order.index(new.listener[name].level) > order.index(old.listener[name].level):
         return _drained(f"connections whose key exchange the new level does not allow {_END}")
-    return _live(f"for new handshakes; {_UNTOUCHED}")
-
-
-def _groups(difference: Difference, _old: Config, _new: Config) -> Effect:
-    match difference.old, difference.new:
-        case (list() | tuple()) as old, (list() | tuple()) as new if set(old) <= set(new):
-            return _live(f"for new handshakes; {_UNTOUCHED}")
-        case _:
-            return _drained(f"connections whose key exchange is not in the new list {_END}")
-
-
-def _http(difference: Difference, old: Config, new: Config) -> Effect:
-    name = str(difference.location[1])
-    if set(old.listener[name].http) - set(new.listener[name].http):
-        return _drained(f"connections that speak a version of HTTP that is gone {_END}")
-    return _live(f"for new handshakes; {_UNTOUCHED}")
-
-
-def _names(difference: Difference, old: Config, new: Config) -> Effect:
-    name = str(difference.location[1])
-    if set(old.identity[name].names) - set(new.identity[name].names):
-        return _drained(f"connections to a name that is gone {_END}")
-    return _live(f"for new handshakes; {_UNTOUCHED}")
-
-
-def _route_pq(difference: Difference, _old: Config, _new: Config) -> Effect:
-    if difference.new is not None:
-        return _drained(
-            "WebSockets of classical connections get a close frame (1012), spread over the drain time; requests get 403"
-        )
-    return _live("from the next request on; WebSockets stay")
+    return _HANDSHAKES
 
 
 def _route_client_certificate(difference: Difference, _old: Config, _new: Config) -> Effect:
     if difference.new is not None:
         return _drained(
-            "WebSockets of clients that showed no certificate get a close frame (1012), spread over the drain time;"
+            "WebSockets of clients that showed no certificate get a close frame (1012), spread over the drain timeout;"
             " requests get 403"
         )
-    return _live("from the next request on; WebSockets stay")
+    return _LESS_STRICT
 
 
 def _route_payload(difference: Difference, _old: Config, _new: Config) -> Effect:
@@ -162,27 +147,25 @@ def _route_payload(difference: Difference, _old: Config, _new: Config) -> Effect
 
 _MORE_SERVERS: Final = _live(f"further servers get requests; {_UNTOUCHED}")
 _FEWER_SERVERS: Final = _live(
-    "a server that is gone gets no further request; its responses under way and WebSockets stay"
+    "a server that is gone gets no further request; its responses in flight and WebSockets stay"
 )
-_REQUESTS: Final = _live("from the next request on; responses under way and WebSockets stay")
-
-
+_REQUESTS: Final = _live("from the next request on; responses in flight and WebSockets stay")
+_LESS_STRICT: Final = _live("from the next request on; WebSockets stay")
+_ROUTE_PQ: Final = _entry(
+    added=_drained(
+        "WebSockets of classical connections get a close frame (1012), spread over the drain timeout; requests get 403"
+    ),
+    removed=_LESS_STRICT,
+)
 _ROUTE_NETWORKS: Final = _drained(
-    "WebSockets of clients that are not let through any more get a close frame (1012), spread over the drain time;"
+    "WebSockets of clients that are not let through any more get a close frame (1012), spread over the drain timeout;"
     " requests get 403"
 )
-
-
-def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
-    if difference.new is None:
-        return _live("the module stays loaded until a restart, and no key in it is used")
-    return _restart("the module is loaded once in the life of a process")
-
-
-_PLAIN_ADDRESSES: Final = _live("addresses are opened and closed; requests under way are answered")
+_MODULE: Final = _restart("the module is loaded once in the life of a process")
+_PLAIN_ADDRESSES: Final = _live("addresses are opened and closed; requests in flight are answered")
 _PLAIN_REQUESTS: Final = _live("for requests without TLS from now on")
 _ALERTS: Final = _live("a new receiver gets the open alerts at once")
-_END_TCP: Final = "end, spread over the drain time"
+_END_TCP: Final = "end, spread over the drain timeout"
 _TCP: Final = _live("for new connections; established ones stay with their server")
 _TCP_NAME: Final = _entry(
     added=_TCP,
@@ -190,17 +173,10 @@ _TCP_NAME: Final = _entry(
 )
 
 
-def _alpn(difference: Difference, old: Config, new: Config) -> Effect:
-    name = str(difference.location[1])
-    if set(old.listener[name].alpn) - set(new.listener[name].alpn):
-        return _drained(f"connections with a protocol that is gone {_END_TCP}")
-    return _live(f"for new connections; {_UNTOUCHED}")
-
-
 def _alpn_required(difference: Difference, _old: Config, _new: Config) -> Effect:
     if difference.new:
         return _drained(f"connections without a protocol by ALPN {_END_TCP}")
-    return _live(f"for new connections; {_UNTOUCHED}")
+    return _CONNECTIONS
 
 
 def _passthrough(difference: Difference, _old: Config, _new: Config) -> Effect:
@@ -211,14 +187,12 @@ def _passthrough(difference: Difference, _old: Config, _new: Config) -> Effect:
     return _TCP
 
 
-_HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
-
 # By location, the name of an entry written "*"; the first that fits. A bare effect is also that of
 # all keys below.
 _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("openssl",): _restart("providers are loaded once in the life of a process"),
-    ("hsm",): _hsm,
-    ("hsm", "module"): _restart("the module is loaded once in the life of a process"),
+    ("hsm",): _entry(added=_MODULE, removed=_live("the module stays loaded until a restart, and no key in it is used")),
+    ("hsm", "module"): _MODULE,
     ("hsm", "token", "*"): _entry(
         added=_live(f"keys in it can be used; {_UNTOUCHED}"),
         removed=_live(f"no key in it is used any more; {_UNTOUCHED}"),
@@ -248,12 +222,16 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ),
     ("listener", "*", "pq"): _pq,
     ("listener", "*", "level"): _level,
-    ("listener", "*", "groups"): _groups,
-    ("listener", "*", "http"): _http,
+    ("listener", "*", "groups"): _fewer(
+        _drained(f"connections whose key exchange is not in the new list {_END}"), _HANDSHAKES
+    ),
+    ("listener", "*", "http"): _fewer(
+        _drained(f"connections that speak a version of HTTP that is gone {_END}"), _HANDSHAKES
+    ),
     ("listener", "*", "protocol"): _drained(f"its connections {_END}"),
     ("listener", "*", "upstream"): _TCP,
     ("listener", "*", "upstream_by_name", "*"): _TCP_NAME,
-    ("listener", "*", "alpn"): _alpn,
+    ("listener", "*", "alpn"): _fewer(_drained(f"connections with a protocol that is gone {_END_TCP}"), _CONNECTIONS),
     ("listener", "*", "alpn_required"): _alpn_required,
     ("listener", "*", "passthrough", "*"): _passthrough,
     ("listener", "*", "limits", "tcp_idle_timeout"): _live("for established connections too"),
@@ -262,15 +240,15 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("listener", "*", "default"): _drained(
         f"connections without a server name, which were those of the old one, {_END}"
     ),
-    ("listener", "*", "proxy_protocol"): _live(f"for new connections; {_UNTOUCHED}"),
-    ("listener", "*", "proxy_protocol_from"): _live(f"for new connections; {_UNTOUCHED}"),
-    ("listener", "*", "trusted_peers"): _live(f"for new connections; {_UNTOUCHED}"),
-    ("listener", "*", "client_address_from"): _live(f"for new connections; {_UNTOUCHED}"),
+    ("listener", "*", "proxy_protocol"): _CONNECTIONS,
+    ("listener", "*", "proxy_protocol_from"): _CONNECTIONS,
+    ("listener", "*", "trusted_peers"): _CONNECTIONS,
+    ("listener", "*", "client_address_from"): _CONNECTIONS,
     ("identity", "*"): _entry(
         added=_live(f"clients can ask for its names; {_UNTOUCHED}"),
         removed=_drained(f"its names are refused; its connections {_END}"),
     ),
-    ("identity", "*", "names"): _names,
+    ("identity", "*", "names"): _fewer(_drained(f"connections to a name that is gone {_END}"), _HANDSHAKES),
     ("identity", "*", "certificate"): _HANDSHAKES,
     ("identity", "*", "key"): _HANDSHAKES,
     ("identity", "*", "credential"): _HANDSHAKES,
@@ -291,10 +269,10 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("route", "*"): _entry(
         added=_REQUESTS,
         removed=_drained(
-            "its WebSockets stay where another route takes their path, else get a close frame (1012), spread over the drain time"
+            "its WebSockets stay where another route takes their path, else get a close frame (1012), spread over the drain timeout"
         ),
     ),
-    ("route", "*", "pq"): _route_pq,
+    ("route", "*", "pq"): _ROUTE_PQ,
     ("route", "*", "client_certificate"): _route_client_certificate,
     ("route", "*", "allow"): _ROUTE_NETWORKS,
     ("route", "*", "deny"): _ROUTE_NETWORKS,
@@ -328,10 +306,10 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("payload",): _live("for messages from now on"),
     ("upstream", "*"): _entry(
         added=_live("connections are made when requests come"),
-        removed=_live("its idle connections are closed; responses under way and WebSockets stay"),
+        removed=_live("its idle connections are closed; responses in flight and WebSockets stay"),
     ),
     ("upstream", "*", "servers", "*"): _entry(added=_MORE_SERVERS, removed=_FEWER_SERVERS),
-    ("upstream",): _live("for new connections to its servers; responses under way and WebSockets stay"),
+    ("upstream",): _live("for new connections to its servers; responses in flight and WebSockets stay"),
     ("limits", "log_queue_lines"): _restart("the queue of log lines is made once"),
     ("limits", "drain_timeout"): _live("for drains from now on"),
     ("limits", "rotate_tls_ticket_key_after"): _live("counts from the reload on"),

@@ -1,7 +1,7 @@
 """The shape of the configuration file: one model for each table, every value parsed.
 
 Pure: nothing here touches a file. Paths stay text, relative to the configuration file
-(`LoadedConfig.resolve`). What spans several tables stands in `crosschecks`.
+(`ConfigFile.resolve`). What spans several tables stands in `crosschecks`.
 """
 
 import re
@@ -10,19 +10,18 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
-from config.addresses import Bind, Refused, ServerAddress
-from config.admin import AdminConfig
-from config.alerts import AlertRepeatConfig, AlertsConfig
-from config.audit import AuditConfig
-from config.client_certificates import ClientCertificateMode, ClientCertificatesConfig
-from config.durations import Seconds, time_field
-from config.error_pages import ErrorPages
-from config.hsm import HsmConfig, Keys, TokenConfig
-from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
-from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
-from config.listener import REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
-from config.log import LogConfig, LogFormat
-from config.payload import (
+from config.routes.error_pages import ErrorPages
+from config.routes.route import RouteConfig
+from config.tables.admin import AdminConfig
+from config.tables.alerts import AlertRepeatConfig, AlertsConfig
+from config.tables.audit import AuditConfig
+from config.tables.client_certificates import ClientCertificateMode, ClientCertificatesConfig
+from config.tables.hsm import HsmConfig, Keys, TokenConfig
+from config.tables.issuers import AcmeIssuerConfig, AnyIssuerConfig
+from config.tables.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
+from config.tables.listener import REJECT, HttpProtocol, ListenerConfig, PqPolicy, SecurityLevel
+from config.tables.log import LogConfig, LogFormat
+from config.tables.payload import (
     PayloadConfig,
     PayloadEnvelope,
     PayloadMode,
@@ -30,12 +29,13 @@ from config.payload import (
     SessionsConfig,
     SessionSuite,
 )
-from config.plain import AcmeConfig, PlainConfig, plain_settings
-from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
-from config.route import RouteConfig
-from config.sealing import SealingConfig
-from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
-from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table
+from config.tables.plain import AcmeConfig, PlainConfig, plain_settings
+from config.tables.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
+from config.tables.sealing import SealingConfig
+from config.tables.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
+from config.values.addresses import Bind, Refused, ServerAddress
+from config.values.durations import Seconds, time_field
+from config.values.kinds import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table
 
 __all__ = [
     "MOST_WORKERS",
@@ -92,7 +92,7 @@ MOST_WORKERS = 64
 PAGE_UPSTREAM = "admin page"
 """The name of the upstream behind routes with `admin_page`: the parent process."""
 PAGE_CONNECTIONS = 16
-"""Requests for the admin page that a worker has under way. A viewer has one that does not end."""
+"""Requests for the admin page that a worker has in flight. A viewer has one that does not end."""
 
 # What useradd(8) takes.
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
@@ -171,7 +171,7 @@ class IdentityConfig(Table):
         allowed = 'either both "certificate" and "key", or [[identity.NAME.credential]] tables'
         about = ("certificate", "key", "credential")
         if self.spread and self.credential:
-            found = "spread beside credential tables"
+            found = "spread together with credential tables"
             raise Refused(
                 "spread in the credential whose keys it is about", found=found, about=("spread", "credential")
             )
@@ -268,5 +268,5 @@ class Config(Table):
 
     @property
     def plain_listener(self) -> PlainConfig:
-        """The listener without TLS, under the present or the former names of its keys."""
+        """The listener without TLS, under the present or the deprecated names of its keys."""
         return plain_settings(self.plain, self.acme)

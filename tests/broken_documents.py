@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from certs.sealing.key_file import KeyFile
-from config.problems import Location
+from certs.sealing.key_file import create_key
+from config.values.problems import Location
 from proxy.auth.password_hash import new_hash
 from tests.certificates import Authority
 from tests.client_authorities import ClientAuthority
@@ -94,7 +94,7 @@ class World:
         clients = ClientAuthority("Clients")
         (directory / "clients.pem").write_bytes(clients.pem)
         (directory / "clients.crl").write_bytes(clients.revocations())
-        KeyFile.create(directory / "sealing.key")
+        create_key(directory / "sealing.key")
         for name in ("state", "seal", "payload", "modules"):
             (directory / name).mkdir(mode=0o700)
         (directory / "empty").touch(mode=0o600)
@@ -158,7 +158,7 @@ class World:
         keys = self._example()
         del keys["hsm"], keys["identity"]["vault"]
         del keys["acme"]  # beside the keys of [plain]
-        del keys["alerts"]["command"], keys["alerts"]["webhook"]  # beside the former keys of [rotation]
+        del keys["alerts"]["command"], keys["alerts"]["webhook"]  # beside the previous keys of [rotation]
         return keys
 
     def _with_tokens(self) -> Document:
@@ -204,7 +204,7 @@ def _entries(value: object, place: Location) -> Iterator[tuple[Location, object]
 
 
 def broken(document: Document, world: World, one_in: int = 1) -> Iterator[Broken]:
-    """Break a document in every place: without what is there, under another name, and by one in so many other ways.
+    """Break a document in every place: without what is there, under another name, and by one in N other ways.
 
     These are other ones at each place, so that together they are all.
     """

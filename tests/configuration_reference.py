@@ -17,18 +17,12 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from config.addresses import Bind
-from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
-from config.client_certificates import ClientCertificatesConfig
 from config.diff import diff
-from config.durations import unit_of, written
 from config.effects import Difference, Effect, EffectKind, effect_of
-from config.pkcs11_uri import Pkcs11Uri
-from config.plain import PlainConfig
-from config.replies import RedirectConfig, RespondConfig
-from config.rotation import KeySpec
-from config.route_fields import FieldsConfig
-from config.route_paths import RewriteConfig
+from config.routes.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
+from config.routes.fields import FieldsConfig
+from config.routes.paths import RewriteConfig
+from config.routes.replies import RedirectConfig, RespondConfig
 from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
@@ -61,9 +55,15 @@ from config.schema import (
     TokenConfig,
     UpstreamConfig,
 )
-from config.upstream import HashSource
-from config.values import PathRole, Table
-from config.webhook import Webhook
+from config.tables.client_certificates import ClientCertificatesConfig
+from config.tables.plain import PlainConfig
+from config.tables.rotation import KeySpec
+from config.tables.upstream import HashSource
+from config.values.addresses import Bind
+from config.values.durations import unit_of, written
+from config.values.kinds import PathRole, Table
+from config.values.pkcs11_uri import Pkcs11Uri
+from config.values.webhook import Webhook
 
 _WIDTH: Final = 100
 _HEADER = re.compile(r"(?:# )?\[\[?([A-Za-z0-9_.-]+)\]\]?$")
@@ -131,7 +131,7 @@ def prose(lines: list[str]) -> Iterator[str]:
             items[-1].append(line.strip())
         elif line and not items:
             paragraph.append(line)
-        elif line:  # goes on behind a list
+        elif line:  # continues behind a list
             yield from _flushed(paragraph, items)
             paragraph, items = [line], []
     yield from _flushed(paragraph, items)
@@ -332,7 +332,7 @@ _SPECIAL: Final[Mapping[tuple[type[Table], str], str]] = {
 
 
 def keys_of(model: type[Table]) -> list[str]:
-    """The keys of a table that are no tables of their own in the document."""
+    """The keys of a table that are not tables of their own in the document."""
     return [model.key_of(name) for name, one in model.model_fields.items() if not _is_table(one.annotation)]
 
 

@@ -6,6 +6,7 @@ import gc
 import signal
 import threading
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import hypothesis
@@ -21,6 +22,7 @@ pytest.register_assert_rewrite(
 from proxy.processes.hot_path import hot_path  # noqa: E402 - rewritten only from here on
 from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on
 from tests.own_places import OwnPlaces  # noqa: E402 - rewritten only from here on
+from tests.run_parts import Part  # noqa: E402 - rewritten only from here on
 
 __all__ = [
     "hsm_site",
@@ -29,6 +31,7 @@ __all__ = [
     "pytest_asyncio_loop_factories",
     "pytest_collection_finish",
     "pytest_configure",
+    "pytest_ignore_collect",
     "pytest_report_header",
     "pytest_runtest_teardown",
     "pytest_timeout_set_timer",
@@ -39,7 +42,9 @@ __all__ = [
 _OWN: Final = pytest.StashKey[OwnPlaces]()
 
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
-hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples=200, deadline=None, database=None)
+_usual: Final = hypothesis.settings(derandomize=True, max_examples=100, deadline=None, database=None)
+hypothesis.settings.register_profile("plexigate", _usual)
+hypothesis.settings.register_profile("release", _usual, max_examples=400)
 hypothesis.settings.load_profile("plexigate")
 
 
@@ -55,6 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-cut", action="store_true", help="send every hostile case byte by byte too, not one in four"
     )
+    parser.addoption("--part", type=Part, help="leave out the files of tests that are in the other part alone")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,6 +68,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_OWN] = OwnPlaces()
     if (wanted := config.getoption("--hot-path")) not in {None, hot_path()}:
         raise pytest.UsageError(f"the hot path is {hot_path()}; --hot-path asks for {wanted} code")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what another part of the run has."""
+    part: Part | None = config.getoption("--part")
+    return (part is not None and collection_path.match("test_*.py") and not part.has(collection_path)) or None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

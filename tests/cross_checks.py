@@ -2,9 +2,9 @@
 
 import tomllib
 
-from config.crosschecks import cross_check
-from config.omissions import Omissions
+from config.crosschecks.crosschecks import cross_check
 from config.schema import Config
+from config.values.omissions import Omissions
 
 GOOD = """
 [listener.public]

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import config
-from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
-from config.client_certificates import ClientCertificatesConfig
-from config.plain import PlainConfig
-from config.replies import RedirectConfig, RespondConfig
-from config.route_fields import FieldsConfig
-from config.route_paths import RewriteConfig
+from config.routes.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
+from config.routes.fields import FieldsConfig
+from config.routes.paths import RewriteConfig
+from config.routes.replies import RedirectConfig, RespondConfig
 from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
@@ -45,7 +43,9 @@ from config.schema import (
     TokenConfig,
     UpstreamConfig,
 )
-from config.values import Table
+from config.tables.client_certificates import ClientCertificatesConfig
+from config.tables.plain import PlainConfig
+from config.values.kinds import Table
 
 PLACE = Path(config.__file__).parent
 EXAMPLE = PLACE / "example.toml"

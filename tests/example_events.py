@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.observe.events import (
     adoption,
     alerts,
@@ -166,7 +166,7 @@ EXAMPLES = (
     Example(
         process.LogNotReopened("Permission denied"),
         {"event": "log_not_reopened", "detail": "Permission denied"},
-        "the log file could not be opened again, the former one stays in use: Permission denied",
+        "the log file could not be opened again, the previous one stays in use: Permission denied",
     ),
     Example(process.LogLinesLost(12), {"event": "log_lines_lost", "count": 12}, "12 log lines were lost"),
     # -- reloads
@@ -179,7 +179,7 @@ EXAMPLES = (
     Example(
         reloads.ReloadFailed([_PROBLEM]),
         {"event": "reload_failed", "problems": [_problem("error")]},
-        "reload failed, the former configuration stays in use: plexigate.toml:3:1: log.file: found a directory; "
+        "reload failed, the previous configuration stays in use: plexigate.toml:3:1: log.file: found a directory; "
         "allowed: a file",
     ),
     # -- upgrades
@@ -196,12 +196,12 @@ EXAMPLES = (
     Example(
         upgrades.UpgradeFailed("preparing", "it ended with status 1"),
         {"event": "upgrade_failed", "phase": "preparing", "reason": "it ended with status 1"},
-        "upgrade failed while preparing, the former process serves as before: it ended with status 1",
+        "upgrade failed while preparing, the previous process serves as before: it ended with status 1",
     ),
     Example(
-        upgrades.UpgradeStopped("proving", "the proxy was told to stop"),
-        {"event": "upgrade_stopped", "phase": "proving", "reason": "the proxy was told to stop"},
-        "upgrade given up while proving: the proxy was told to stop; both processes end",
+        upgrades.UpgradeStopped("proving", "a shutdown was requested"),
+        {"event": "upgrade_stopped", "phase": "proving", "reason": "a shutdown was requested"},
+        "upgrade aborted while proving: a shutdown was requested; both processes end",
     ),
     Example(
         upgrades.UpgradeLeft(4343),
@@ -211,7 +211,7 @@ EXAMPLES = (
     Example(
         upgrades.UpgradeTakenOver("0.2.0", 2),
         {"event": "upgraded", "version": "0.2.0", "workers": 2},
-        "upgraded: version 0.2.0 serves; 2 workers of the former process drain",
+        "upgraded: version 0.2.0 serves; 2 workers of the previous process drain",
     ),
     # -- workers
     Example(workers.WorkerJoined(**_WORKER), {"event": "worker_joined", **_WORKER}, "worker 1 (process 4242) serves"),
@@ -236,8 +236,8 @@ EXAMPLES = (
         "worker 1 could not be started: it was not ready in time (reload_timeout)",
     ),
     Example(
-        workers.WorkerRefused(**_WORKER, detail="MemoryError"),
-        {"event": "worker_refused", **_WORKER, "detail": "MemoryError"},
+        workers.WorkerCommitFailed(**_WORKER, detail="MemoryError"),
+        {"event": "worker_commit_failed", **_WORKER, "detail": "MemoryError"},
         "worker 1 (process 4242) is replaced, because it could not serve with the configuration that it had prepared: "
         "MemoryError",
     ),
@@ -466,7 +466,7 @@ EXAMPLES = (
             "kept_as": "/var/lib/plexigate/adoption.json.damaged",
         },
         "/var/lib/plexigate/adoption.json has the content of another version: it is now"
-        " /var/lib/plexigate/adoption.json.damaged, and the counts of handshakes begin anew",
+        " /var/lib/plexigate/adoption.json.damaged, and the counts of handshakes start again",
     ),
     Example(
         adoption.AdoptionNotKept("/var/lib/plexigate/adoption.json", "No space left on device"),
@@ -509,7 +509,7 @@ EXAMPLES = (
             "not_made": 1,
         },
         f"the health check of {SERVER} of upstream chat could not be made: Too many open files; "
-        "until it can, the former result counts",
+        "until it can, the previous result counts",
     ),
     Example(
         servers.HealthChecksNotMade("chat", SERVER, "Too many open files", 3, 201),
@@ -522,7 +522,7 @@ EXAMPLES = (
             "not_made": 201,
         },
         f"the health check of {SERVER} of upstream chat and of 2 more could not be made: Too many open files; "
-        "until it can, the former result counts",
+        "until it can, the previous result counts",
     ),
     Example(
         servers.HealthChecksMade(201),
@@ -549,7 +549,7 @@ EXAMPLES = (
             "kind": "temporary",
             "detail": "the CA does not answer",
         },
-        "the ec credential of chat was not rotated, the former one stays in use (issue): the CA does not answer",
+        "the ec credential of chat was not rotated, the previous one stays in use (issue): the CA does not answer",
     ),
     Example(
         certificates.RevocationFailed("chat", "ec", "version 6 could not be revoked"),
@@ -581,7 +581,7 @@ EXAMPLES = (
     Example(
         alerts.AlertRaised(
             *("upstream_down", "chat", "critical", "upstream chat has no server that takes requests"),
-            "Look at the servers that the text names.",
+            "Check the servers that the text names.",
         ),
         {
             "event": "alert_raised",
@@ -589,9 +589,9 @@ EXAMPLES = (
             "subject": "chat",
             "urgency": "critical",
             "text": "upstream chat has no server that takes requests",
-            "remedy": "Look at the servers that the text names.",
+            "remedy": "Check the servers that the text names.",
         },
-        "alert (critical): upstream chat has no server that takes requests. Look at the servers that the text names.",
+        "alert (critical): upstream chat has no server that takes requests. Check the servers that the text names.",
     ),
     Example(
         alerts.AlertResolved("upstream_down", "chat", 62.5),
@@ -606,7 +606,7 @@ EXAMPLES = (
     Example(
         alerts.AlertsArriveAgain("alerts.example.org", 3, 0),
         {"event": "alerts_arrive_again", "to": "alerts.example.org", "attempts": 3, "dropped": 0},
-        "alerts.example.org takes alerts again after 3 failed attempts; 0 alerts were dropped",
+        "alerts.example.org accepts alerts again after 3 failed attempts; 0 alerts were dropped",
     ),
     Example(
         certificates.KeysCleaned("the key of version 5 of the ec credential of chat was destroyed"),
@@ -674,8 +674,8 @@ EXAMPLES = (
         "key pkcs11:token=first;object=chat of chat, files: token first has no such key, or the key cannot sign",
     ),
     Example(
-        tokens.ModuleLeft("first"),
-        {"event": "module_left", "token": "first"},
+        tokens.ModuleSkipped("first"),
+        {"event": "module_skipped", "token": "first"},
         "token first does not answer, and no worker became ready: the workers start without its module, and load it "
         "once a probe of a token of this module succeeds",
     ),

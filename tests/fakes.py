@@ -6,7 +6,7 @@ import heapq
 import select
 import socket
 from asyncio import AbstractEventLoop, Handle, TimerHandle
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,36 @@ from proxy.net.byte_stream import StreamOwner
 from proxy.net.linger import Linger
 from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.net.sockets import SocketStream
-from proxy.tls.results import Established, Failed, UnopenedHello
-from proxy.tls.stream import TlsStream
+from proxy.tls.handshake.results import Established, Failed, UnopenedHello
+from proxy.tls.openssl.stream import TlsStream
 
 LINGER = Linger(discard_bytes=262_144, seconds=2.0, flush_seconds=60.0)
 _MOST_TURNS = 10_000
 
 _Loop: Any = AbstractEventLoop
+
+
+def ready_of(
+    readers: Collection[socket.socket | select.epoll], writers: Collection[socket.socket | select.epoll] = ()
+) -> tuple[list[socket.socket | select.epoll], list[socket.socket | select.epoll]]:
+    """What can be read and written now. Unlike `select`, also of a process that has a thousand descriptors."""
+    try:
+        # it takes less work, and that of a connection is counted with this in it
+        readable, writable, _ = select.select(readers, writers, [], 0)
+    except ValueError:  # a descriptor is too high for it
+        pass
+    else:
+        return readable, writable
+    poll = select.poll()
+    for one in readers:
+        poll.register(one, select.POLLIN)
+    for one in writers:
+        poll.register(one, select.POLLOUT | (select.POLLIN if one in readers else 0))
+    found = dict(poll.poll(0))
+    return (
+        [one for one in readers if found.get(one.fileno(), 0) & ~select.POLLOUT],
+        [one for one in writers if found.get(one.fileno(), 0) & (select.POLLOUT | select.POLLERR)],
+    )
 
 
 class FakeLoop(_Loop):  # type: ignore[misc]  # as its stubs have 43 abstract methods, of which one needs ten
@@ -92,7 +115,7 @@ class FakeLoop(_Loop):  # type: ignore[misc]  # as its stubs have 43 abstract me
         """One turn: what the sockets report, then what was called soon before it. Whether anything happened."""
         ready, self.ready = self.ready, []
         everything = {*self.readers, *self.writers}
-        readable, writable, _ = select.select(list(self.readers), list(self.writers), [], 0)
+        readable, writable = ready_of(self.readers, self.writers)
         for sock in everything:
             if sock in readable and sock in self.readers:
                 self.readers[sock]()
@@ -332,7 +355,7 @@ class Wire:
         self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def received(self, limit: int = 1 << 24) -> bytes:
-        """Read what has arrived at the peer, up to `limit` bytes; a FIN is no error."""
+        """Read what has arrived at the peer, up to `limit` bytes; a FIN is not an error."""
         data = b""
         while len(data) < limit:
             try:

@@ -1,26 +1,26 @@
 """Stand-ins for the parent process behind the admin server: a scrape from counters that were fed, and a `Control`."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from config.pkcs11_uri import Pkcs11Uri
-from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
-from proxy.admin.contracts import ReloadReport, UnknownServer
-from proxy.admin.maintenance_wish import MaintenanceWish
-from proxy.admin.rotation_wish import RotationWish
+from config.values.pkcs11_uri import Pkcs11Uri
+from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.requests.contracts import ReloadReport, UnknownServer
+from proxy.admin.requests.maintenance_wish import MaintenanceWish
+from proxy.admin.requests.rotation_wish import RotationWish
 from proxy.admin.server import AdminHost
-from proxy.downstream.response_buffer import ResponseBudget
-from proxy.http.websocket_close import ClosedBy, WebSocketClose
-from proxy.http2.causes import ResetCause
-from proxy.observe.access_log import ClientRecord, RequestRecord
+from proxy.downstream.service.response_buffer import ResponseBudget
+from proxy.http.websocket.close import ClosedBy, WebSocketClose
+from proxy.http2.wire.causes import ResetCause
 from proxy.observe.adoption import Adoption
 from proxy.observe.alert import Concern, OpenAlert
 from proxy.observe.alert_kinds import AlertKind, AlertUrgency
-from proxy.observe.counters import Counters
+from proxy.observe.counts.counters import Counters
+from proxy.observe.counts.merging import Retained
 from proxy.observe.history.history import History
-from proxy.observe.merging import Retained
+from proxy.observe.logs.access_log import ClientRecord, RequestRecord
 from proxy.observe.readiness import READY, Readiness
 from proxy.observe.scrape import (
     CertificateFacts,
@@ -33,13 +33,12 @@ from proxy.observe.scrape import (
     UnmadeCheck,
     WorkerScrape,
 )
-from proxy.observe.status import status
-from proxy.payload.causes import Cause
-from proxy.tls.context import ServerContext, build_alert_context
-from proxy.tls.groups import KNOWN
-from proxy.tls.identities import ServerIdentity
-from proxy.tls.policy import HandshakeOutcome
-from proxy.tls.results import Established
+from proxy.payload.messages.causes import Cause
+from proxy.tls.handshake.group_choice import HandshakeOutcome
+from proxy.tls.handshake.identities import ServerIdentity
+from proxy.tls.handshake.results import Established
+from proxy.tls.openssl.context import ServerContext, build_alert_context
+from proxy.tls.wire.groups import KNOWN
 
 # Noon of 1 June 2026.
 NOW = 1_780_315_200.0
@@ -119,7 +118,7 @@ def fed(times: int = 1) -> Counters:
     return counters
 
 
-def server(name: str = "http://10.0.0.1:8000", state: str = "up", **figures: float) -> dict[str, Any]:
+def server(name: str = "http://10.0.0.1:8000", state: str = "up", **figures: float) -> Any:
     """The statistics of a server of `chat`."""
     usual = {"open": 3, "idle": 1, "dialling": 0, "waiting": 0, "requests": 50, "websockets": 2}
     rest = {"failures": 1, "ejections": 0, "wait_seconds": 0.25}
@@ -127,8 +126,8 @@ def server(name: str = "http://10.0.0.1:8000", state: str = "up", **figures: flo
     return {"upstream": "chat", "server": name, "state": state, **usual, **rest, **http2, **figures}
 
 
-def tokens(youngest: float = 0.0) -> dict[str, Any]:
-    """What `Tokens.rows` tells of one token."""
+def tokens(youngest: float = 0.0) -> Any:
+    """What `Tokens.rows` reports one token."""
     figures = {"queued": 3, "running": 2, "lost": 1, "sessions": 4, "threads": 3}
     return {
         "token_figures": [{"token": "plexi", **figures}],
@@ -137,7 +136,7 @@ def tokens(youngest: float = 0.0) -> dict[str, Any]:
     }
 
 
-def worker(slot: int, counters: Counters, servers: Sequence[Mapping[str, Any]] | None = None) -> WorkerScrape:
+def worker(slot: int, counters: Counters, servers: Sequence[Any] | None = None) -> WorkerScrape:
     """A worker whose snapshot came over the control channel."""
     return WorkerScrape(
         slot=slot,
@@ -148,8 +147,8 @@ def worker(slot: int, counters: Counters, servers: Sequence[Mapping[str, Any]] |
             json.dumps(
                 {
                     **counters.snapshot(),
-                    **ResponseBudget().rows(),
-                    **ResponseBudget("spool").rows(),
+                    "response_buffer": [ResponseBudget().row()],
+                    "spool": [ResponseBudget().row()],
                     **tokens(float(slot)),
                 }
             )
@@ -200,7 +199,7 @@ def host_of(
     told: list[tuple[dict[str, Any], str]] | None = None,
     is_short: Callable[[], bool] = lambda: False,
 ) -> AdminHost:
-    """The process around an admin server, which notes errors of ours and events."""
+    """The process around an admin server, which notes internal errors and events."""
     events = [] if told is None else told
     return AdminHost(errors.append, lambda event: events.append((event.as_json(), event.sentence())), is_short)
 
@@ -218,7 +217,7 @@ class FakePayload:
         if self.error is not None:
             raise self.error
 
-    async def listed(self) -> dict[str, Any]:
+    async def listed(self) -> Any:
         """One ring."""
         self._tell("list")
         key = {"version": 2, "state": "active", "created": NOW, "ended": None, "uses": 12_345}
@@ -238,13 +237,13 @@ class FakePayload:
         """Remember it."""
         self._tell("revoke", ring, version)
 
-    async def exported(self, ring: str) -> dict[str, Any]:
+    async def exported(self, ring: str) -> Any:
         """Two keys."""
         self._tell("export", ring)
         keys = [{"version": 2, "state": "active", "key": "b2"}, {"version": 1, "state": "valid", "key": "b1"}]
         return {"ring": ring, "bind": False, "envelope": "none", "max_age_seconds": 60.0, "keys": keys}
 
-    async def tested(self) -> dict[str, Any]:
+    async def tested(self) -> Any:
         """One key that works."""
         return {"keys": [{"ring": "chat", "version": 2, "state": "active", "fault": None}]}
 
@@ -258,15 +257,15 @@ class FakePayload:
 class FakeAlerts:
     """Alerts that are given, and receivers with their answers."""
 
-    alerts: list[dict[str, Any]] = field(default_factory=lambda: [DOWN.as_json()])
-    waiting: list[dict[str, Any]] = field(default_factory=list)
-    receivers: list[dict[str, Any]] = field(default_factory=list)
+    alerts: list[Any] = field(default_factory=lambda: [DOWN.as_json()])
+    waiting: list[Any] = field(default_factory=list)
+    receivers: list[Any] = field(default_factory=list)
 
-    async def listed(self) -> dict[str, Any]:
+    async def listed(self) -> Any:
         """Answer what was prepared."""
         return {"alerts": self.alerts, "waiting": self.waiting}
 
-    async def test(self) -> list[dict[str, Any]]:
+    async def test(self) -> list[Any]:
         """Answer what was prepared."""
         return self.receivers
 
@@ -276,7 +275,7 @@ class FakeMaintenance:
     """A list of routes in maintenance of a parent that remembers what it was told."""
 
     told: list[Any] = field(default_factory=list)
-    routes: list[dict[str, Any]] = field(default_factory=list)
+    routes: list[Any] = field(default_factory=list)
     warning: dict[str, str] = field(default_factory=dict)
     """Of each answer."""
     error: Exception | None = None
@@ -287,16 +286,16 @@ class FakeMaintenance:
         if self.error is not None:
             raise self.error
 
-    def listed(self) -> dict[str, Any]:
+    def listed(self) -> Any:
         """Answer what was prepared."""
         return {"routes": self.routes}
 
-    async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
+    async def begin(self, wish: MaintenanceWish) -> Any:
         """Remember it."""
         self._tell(wish)
         return {"route": wish.route, "retry_after": int(wish.retry_after or 300), **self.warning}
 
-    async def end(self, route: str) -> dict[str, Any]:
+    async def end(self, route: str) -> Any:
         """Remember it."""
         self._tell(route)
         return {"route": route, **self.warning}
@@ -307,12 +306,12 @@ class FakeUpgrade:
     """An upgrade with the steps that were prepared."""
 
     told: list[tuple[str | None, float | None]] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=lambda: [{"step": "started"}, {"ok": True}])
+    steps: list[Any] = field(default_factory=lambda: [{"step": "started"}, {"ok": True}])
     why_nothing_changes: str | None = None
     error: Exception | None = None
     """What the next call fails with."""
 
-    async def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[dict[str, Any]]:
+    async def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[Any]:
         """Tell the steps."""
         self.told.append((program, seconds))
         if self.error is not None:
@@ -328,7 +327,6 @@ class FakeControl:
     answer: Scrape = field(default_factory=scrape)
     report: ReloadReport = field(default_factory=lambda: ReloadReport(ok=True, changes=[], problems=[], generation=3))
     ready: Readiness = READY
-    urgent: str = "calm"
     warning: str | None = None
     """Of a drain."""
     rotating: "FakeRotation" = field(default_factory=lambda: FakeRotation())
@@ -352,12 +350,7 @@ class FakeControl:
         self.history.note(self.answer)
         return self.answer
 
-    async def status(self) -> dict[str, Any]:
-        """Answer the document of what was prepared."""
-        self._tell("status")
-        return status(self.answer)
-
-    async def adoption(self) -> dict[str, Any]:
+    async def document(self) -> Any:
         """Answer the days of what was prepared."""
         self._tell("adoption")
         adoption = Adoption()
@@ -369,13 +362,13 @@ class FakeControl:
         self._tell("reload", dry_run)
         return self.report
 
-    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> str | None:
+    async def drain(self, upstream: str, server: str, seconds: float | None) -> str | None:
         """Remember it, if there is such a server."""
         self._tell("drain", upstream, server, seconds)
         self._find(upstream, server)
         return self.warning
 
-    async def undrain_server(self, upstream: str, server: str) -> None:
+    async def undrain(self, upstream: str, server: str) -> None:
         """Remember it, if there is such a server."""
         self._tell("undrain", upstream, server)
         self._find(upstream, server)
@@ -385,7 +378,7 @@ class FakeControl:
         if f"{upstream}/{server}" not in known:
             raise UnknownServer(upstream, server, sorted(known))
 
-    async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
+    async def of(self, key: Pkcs11Uri) -> Any:
         """Remember it; nothing uses it."""
         self._tell("try_key", str(key))
         return {"uses": [], "workers": [{"slot": 0, "pid": 4_000, "is_used": False, "signs": False}]}
@@ -394,9 +387,10 @@ class FakeControl:
         """Answer what was prepared."""
         return self.ready
 
-    def urgency(self) -> str:
-        """Answer what was prepared."""
-        return self.urgent
+    def _itself(self) -> "FakeControl":
+        return self
+
+    figures = ability = adopting = reloads = servers = keys = property(_itself)
 
     @property
     def rotation(self) -> "FakeRotation":
@@ -408,33 +402,36 @@ class FakeControl:
 class FakeRotation:
     """A rotation with one credential, chat, whose steps are given."""
 
-    steps: list[dict[str, Any]] = field(default_factory=lambda: [{"step": "begun"}, {"ok": True}])
-    results: list[dict[str, Any]] = field(default_factory=lambda: [{"ok": True, "version": 1}])
-    listed: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[Any] = field(default_factory=lambda: [{"step": "begun"}, {"ok": True}])
+    results: list[Any] = field(default_factory=lambda: [{"ok": True, "version": 1}])
+    listed: list[Any] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
     told: list[tuple[Any, ...]] = field(default_factory=list)
     is_running: bool = False
+    urgent: str = "calm"
 
-    def certificates(self) -> list[dict[str, Any]]:
+    def urgency(self) -> str:
+        """Answer what was prepared."""
+        return self.urgent
+
+    def certificates(self) -> list[Any]:
         """Answer what was prepared."""
         return self.listed
 
-    async def rotate_certificate(
-        self, identity: str, slot: str | None, wish: RotationWish
-    ) -> AsyncIterator[dict[str, Any]]:
+    async def rotate_certificate(self, identity: str, slot: str | None, wish: RotationWish) -> AsyncIterator[Any]:
         """Answer the prepared steps."""
         self.told.append(("rotate", identity, slot, wish))
         self._find(identity, slot)
         for step in self.steps:
             yield step
 
-    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
+    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[Any]:
         """Answer the prepared results."""
         self.told.append(("rollback", identity, slot))
         self._find(identity, slot)
         return self.results
 
-    async def shown(self, identity: str) -> list[dict[str, Any]]:
+    async def shown(self, identity: str) -> list[Any]:
         """Answer the prepared rows."""
         self._find(identity, None)
         return self.rows

@@ -7,64 +7,68 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from config.listener import ClientAddressFrom
 from config.schema import HttpProtocol, PqPolicy, ServerAddress
-from config.upstream import Balance
+from config.tables.listener import ClientAddressFrom
+from config.tables.upstream import Balance
 from proxy.auth.grant import Grant
 from proxy.auth.rules import Rule
-from proxy.downstream.admission import RouteTarget
-from proxy.downstream.answer_writer import AnswerWriter
-from proxy.downstream.client import ClientFacts
-from proxy.downstream.connection import Downstream
-from proxy.downstream.ending import ClientEnding
-from proxy.downstream.endpoint import Endpoint
-from proxy.downstream.http1_writer import Http1Writer
-from proxy.downstream.refusals import RequestRefusal
-from proxy.downstream.request_body import BodyLimits
-from proxy.downstream.requester import PeerTrust
-from proxy.downstream.requests import Request
-from proxy.downstream.response_buffer import BufferLimits
-from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, RequestLedger
-from proxy.downstream.switched import SwitchedStream, TunnelServer
-from proxy.downstream.tunnel_places import TunnelPlace, TunnelPlaces
+from proxy.downstream.http1.connection import Downstream
+from proxy.downstream.http1.ending import ClientEnding
+from proxy.downstream.http1.writer import Http1Writer
+from proxy.downstream.pipeline.contracts import SwitchedStream, TunnelServer
+from proxy.downstream.requests.answer_writer import AnswerWriter
+from proxy.downstream.requests.body import BodyLimits
+from proxy.downstream.requests.client import ClientFacts
+from proxy.downstream.requests.endpoint import Endpoint
+from proxy.downstream.requests.refusals import RequestRefusal
+from proxy.downstream.requests.request import Request
+from proxy.downstream.requests.requester import PeerTrust
+from proxy.downstream.requests.targets import RouteTarget
+from proxy.downstream.requests.tunnel_places import TunnelPlace, TunnelPlaces
+from proxy.downstream.service.ledger import RequestLedger
+from proxy.downstream.service.response_buffer import BufferLimits
+from proxy.downstream.service.runtime import HttpLimits, HttpRuntime
+from proxy.downstream.service.service import HttpService
+from proxy.downstream.service.stamps import Stamps
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
 from proxy.http.head import Header, HeadLimits, RequestHead
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable
-from proxy.http.websocket import WebSocketLimits
-from proxy.http2.limits import SessionLimits
-from proxy.limits.requests import ClientRates, RequestRate
+from proxy.http.websocket.frames import WebSocketLimits
+from proxy.http2.wire.limits import SessionLimits
+from proxy.limits.request_rates import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.deadlines import Deadlines
-from proxy.observe.counters import Counters
+from proxy.observe.counts.counters import Counters
+from proxy.observe.events.clients import ConnectionCut
 from proxy.payload.judgement import PayloadRoute
-from proxy.tls.context import ServerContext, build_alert_context
-from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
-from proxy.tls.handshake_policy import HandshakePolicy
-from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import HandshakeOutcome
-from proxy.tls.protocols import ProtocolOffer
-from proxy.tls.results import Established
-from proxy.tls.stream import TlsLimits
-from proxy.upstream.connection import ResponseLimits, UpstreamConnection
-from proxy.upstream.dial import DialSettings
-from proxy.upstream.ejection import EjectionPolicy
-from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pooling import PoolFigures, PoolOwner, PoolSettings
-from proxy.upstream.server import Server, ServerRules
-from proxy.upstream.shares import Shares
-from proxy.upstream.statistics import StreamCounts
-from proxy.upstream.upstream import Upstream, UpstreamRules
-from proxy.upstream.waiting import Borrower, ServerLimits, WaitingLine
+from proxy.tls.handshake.group_choice import HandshakeOutcome
+from proxy.tls.handshake.handshake_policy import HandshakePolicy
+from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
+from proxy.tls.handshake.results import Established
+from proxy.tls.openssl.context import ServerContext, build_alert_context
+from proxy.tls.openssl.stream import TlsLimits
+from proxy.tls.wire.groups import GroupKind, GroupPreference, NamedGroup
+from proxy.tls.wire.protocols import ProtocolOffer
+from proxy.upstream.http1.connection import UpstreamConnection
+from proxy.upstream.pooling.dial import DialSettings
+from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.pooling.pools import PoolFigures, PoolOwner, PoolSettings, ResponseLimits, ServerLimits
+from proxy.upstream.pooling.shares import Shares
+from proxy.upstream.pooling.statistics import StreamCounts
+from proxy.upstream.pooling.waiting import Borrower, WaitingLine
+from proxy.upstream.servers.ejection import EjectionPolicy
+from proxy.upstream.servers.server import Server, ServerRules
+from proxy.upstream.servers.upstream import Upstream, UpstreamRules
 from tests.fakes import LINGER, FakeLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from proxy.observe.access_log import RequestRecord
-    from proxy.observe.events.clients import ConnectionCut
+    from proxy.observe.events.event import Event
+    from proxy.observe.logs.access_log import RequestRecord
     from proxy.payload.websocket import SealedMessages
 
 # Noon of 1 June 2026, for logs and `Date`.
@@ -386,7 +390,7 @@ class FakeClient:
 
     def writer_for(self, request: Request | None) -> AnswerWriter:
         """Writes HTTP/1.1 to this client."""
-        return Http1Writer(self, lambda: DATE, request)
+        return Http1Writer(self, Stamps(lambda: WALL_CLOCK), request)
 
     def send(self, data: bytes) -> None:
         """Note the bytes, joined to those before; block if that is asked for."""
@@ -556,7 +560,7 @@ class Conversation:
         )
         self.sso = FakeServer(self.loop, "http://127.0.0.1:9000")
         self.records: list[RequestRecord] = []
-        self.cuts: list[ConnectionCut] = []
+        self.log_events: list[Event] = []
         self.deadlines = Deadlines(self.loop)
         self.deadlines.start()
         self.service = HttpService(
@@ -569,7 +573,7 @@ class Conversation:
                 {"public": handshake_policy()},
                 {"chat": upstream(*self.servers), "sso": upstream(self.sso)},
             ),
-            RequestLedger(self.records.append, Counters(), SharedTable.private(), self.cuts.append),
+            RequestLedger(self.records.append, Counters(), SharedTable.private(), self.log_events.append),
             lambda: WALL_CLOCK,
         )
         self.service.stopwatch = self.loop.time
@@ -582,6 +586,11 @@ class Conversation:
         self.downstream = Downstream(self.service, self.client, facts)
         self.client.owner = self.downstream
         self.ending = ClientEnding(self.service, self.downstream)
+
+    @property
+    def cuts(self) -> list[ConnectionCut]:
+        """The lines about connections that ended for a fault of the client."""
+        return [one for one in self.log_events if isinstance(one, ConnectionCut)]
 
     @property
     def server(self) -> FakeServer:

@@ -15,10 +15,10 @@ from h2.events import (
     TrailersReceived,
 )
 
-from proxy.downstream.client import ClientFacts
-from proxy.downstream.h2_connection import Http2Connection
-from proxy.downstream.h2_ending import Http2Ending
-from proxy.http2.streams import SessionStream
+from proxy.downstream.http2.connection import Http2Connection
+from proxy.downstream.http2.ending import Http2Ending
+from proxy.downstream.requests.client import ClientFacts
+from proxy.http2.streams.stream import SessionStream
 from tests.fakes_http import Conversation, FakeStream
 
 Fields = Sequence[tuple[bytes, bytes]]
@@ -70,7 +70,7 @@ class Http2Conversation(Conversation):
             for frame in frames(back):
                 self.events += self.peer.receive_data(frame)
                 if isinstance(self.events[-1:] and self.events[-1], ConnectionTerminated):
-                    # the library takes GOAWAY for the end; RFC 9113 6.8 has open streams go on
+                    # the library takes GOAWAY for the end; RFC 9113 6.8 has open streams continue
                     self.peer.state_machine.state = ConnectionState.CLIENT_OPEN
             out = self.peer.data_to_send()
             if out and self.client.owner is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from config.problems import ConfigError, Problem
+from config.values.problems import ConfigError, Problem
 from proxy.observe.events.event import Event
 from proxy.processes.messages.answers import RingUse, RingUses
 from proxy.processes.messages.questions import TakeRingUses
@@ -17,7 +17,7 @@ from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fleets import edition_of
 
 if TYPE_CHECKING:
-    from proxy.payload.keys import PayloadKeys
+    from proxy.payload.keys.payload_keys import PayloadKeys
 
 RINGS = """
 [payload]
@@ -63,7 +63,7 @@ class FakeWorkers:
 
 
 class FakeParent:
-    """What rings are kept by; `renew` does as a `Renewal`."""
+    """What rings are kept by; `renew` does as that of a `Changeover`."""
 
     def __init__(self, edition: Edition) -> None:
         self.served = ServedEdition(edition)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from certs.hsm.secret import Secret
-from config.pkcs11_uri import Pkcs11Uri
+from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.signing.breaker import BreakerState
 from proxy.signing.executor import CrowdedOut, ExecutorFigures, GivenUp, Job, JobRefusal
 from proxy.signing.token import SigningToken, Timing, TokenPinRefused
 from proxy.signing.token_counters import TokenCounters
-from proxy.tls.token_key import TokenKey
+from proxy.tls.tokens.token_key import TokenKey
 from tests.certificates import CertificateFiles
 from tests.fakes import FakeLoop
 

@@ -31,14 +31,15 @@ from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.editions.edition import Edition, read_edition
-from proxy.supervisor.reloads.reloading import Reloading
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reloads.changeover import Changeover, ChangingParts
 from proxy.supervisor.verdicts import Verdicts
 from proxy.supervisor.workers.columns import Columns
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
 from proxy.supervisor.workers.timeouts import WorkerTimeouts
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 from tests.configurations import Site
 from tests.hsm.site import HsmSite
 from tests.waiting import until_seen
@@ -148,13 +149,28 @@ class Connection:
         self.writer.transport.abort()
 
 
+class Unmoved:
+    """The parts of a parent that follow an edition, and that a fleet alone does not have."""
+
+    number = 1
+
+    def follow(self, *_: object) -> None:
+        """There is nothing."""
+
+    def leave_module(self, _: Sequence[TokenUse]) -> bool:
+        """No token hangs."""
+        return False
+
+
 @dataclass
 class RunningFleet:
     """A fleet that serves."""
 
     parent: FleetParent
     fleet: Fleet
-    reloading: Reloading
+    changeover: Changeover
+    served: ServedEdition
+    unmoved: "Unmoved"
     client: ssl.SSLContext
     errors: list[BaseException]
 
@@ -189,7 +205,7 @@ class RunningFleet:
     async def use(self, edition: Edition) -> None:
         """Serve by an edition, as a start and a reload do."""
         async with self.fleet.editing:
-            await self.reloading.commit(await self.reloading.prepare(edition))
+            await self.changeover.commit(await self.changeover.prepare(edition))
 
     async def settled(self, count: int = 2) -> None:
         """Wait until there are so many workers and each accepts on its own slot."""
@@ -217,9 +233,12 @@ async def fleet(
     tasks = Tasks(loop, errors.append)
     parent = FleetParent(ListeningSockets(), os.open(tmp_path / "log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
     workers = Fleet(loop, tasks, parent, patience or WorkerTimeouts())
-    running = RunningFleet(
-        parent, workers, Reloading(loop, workers, parent.sockets), site.authority.client_context(), errors
-    )
+    unmoved: Any = Unmoved()
+    served = ServedEdition(unmoved)
+    rest = (unmoved,) * 5
+    parts = ChangingParts(workers, parent.sockets, *rest, warn=lambda _: None, settle=unmoved, followed=unmoved)
+    changeover = Changeover(loop, served, parts, unmoved)
+    running = RunningFleet(parent, workers, changeover, served, unmoved, site.authority.client_context(), errors)
     try:
         if text:
             assert isinstance(site, Site)

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from config.loader import load, survey
-from config.problems import ConfigError, Problem
+from config.loading.loader import load, survey
+from config.values.problems import ConfigError, Problem
 from proxy.building.carried import Carried
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.worker.generation import Generation, build
 from tests.configurations import Site
 

@@ -8,7 +8,7 @@ import re
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
@@ -40,7 +40,7 @@ CALLED_FROM_OUTSIDE: Final = frozenset(
 )
 
 # A package whose modules come before what calls them; its names need callers when its door is in use outside.
-OPENING: Final = {"proxy.http2": "proxy.http2.session"}
+OPENING: Final = {"proxy.http2": "proxy.http2.session.server_session"}
 
 Graph = Mapping[str, frozenset[str]]
 
@@ -63,7 +63,7 @@ def imports(*, with_annotations: bool = True) -> Graph:
 
 
 def room(module: str) -> str:
-    """The folder of a module: `proxy.tls` of `proxy.tls.stream`."""
+    """The folder of a module: `proxy.tls` of `proxy.tls.openssl.stream`."""
     return module.rpartition(".")[0] or module
 
 
@@ -79,6 +79,35 @@ def rooms(graph: Graph, of: str) -> Graph:
         if module.startswith(f"{of}.") and floor(module) != of:
             arrows[floor(module)] |= {floor(one) for one in imported if one.startswith(f"{of}.")} - {floor(module), of}
     return {name: frozenset(others) for name, others in arrows.items()}
+
+
+def inside(graph: Graph, modules: Iterable[str]) -> dict[str, Graph]:
+    """What stands in each room, however deep: files and rooms, and which of them imports which other one."""
+    contents: dict[str, set[str]] = defaultdict(set)
+    for module in modules:
+        parts = module.split(".")
+        for depth in range(1, len(parts) if parts[-1] != "__init__" else 0):
+            contents[".".join(parts[:depth])].add(".".join(parts[: depth + 1]))
+    return {name: _arrows_inside(graph, name, frozenset(here)) for name, here in contents.items()}
+
+
+def _arrows_inside(graph: Graph, name: str, here: frozenset[str]) -> Graph:
+    depth = name.count(".") + 2
+    arrows: dict[str, set[str]] = {one: set() for one in here}
+    for module, imported in graph.items():
+        own = _shortened(module, depth)
+        if own in here:
+            arrows[own] |= ({_shortened(one, depth) for one in imported} & here) - {own}
+    return {one: frozenset(others) for one, others in arrows.items()}
+
+
+def _shortened(module: str, depth: int) -> str:
+    return ".".join(module.split(".")[:depth])
+
+
+def files(contents: Graph, all_rooms: Container[str]) -> int:
+    """How many files stand in a room beside its rooms, without `__init__.py`."""
+    return sum(one not in all_rooms for one in contents)
 
 
 def circle(arrows: Graph) -> list[str]:
@@ -232,10 +261,10 @@ def pure_modules() -> list[str]:
 
 def impure(graph: Graph) -> dict[str, str]:
     """Pure modules that reach I/O or a clock, and the chain of imports that leads there."""
-    return {module: " -> ".join(chain) for module in pure_modules() if (chain := _way_out(graph, module))}
+    return {module: " -> ".join(chain) for module in pure_modules() if (chain := way_out(graph, module))}
 
 
-def _way_out(graph: Graph, module: str) -> list[str]:
+def way_out(graph: Graph, module: str) -> list[str]:
     chains = [[module]]
     seen = {module}
     for chain in chains:
@@ -257,6 +286,13 @@ def main() -> None:
         count = sum(map(len, arrows.values()))
         print(f"{package}: {len(arrows)} rooms on {height(arrows)} floors, {count} arrows, ")
         print(f"{'a circle' if circle(arrows) else 'no circle'}, {len(loose(package))} loose files\n")
+    contents = inside(graph, modules)
+    for name, arrows in sorted(contents.items()):
+        floors = "a circle" if circle(arrows) else f"{height(arrows)} floors"
+        count = files(arrows, contents)
+        print(
+            f"  {name:32} {count:3} files, {len(arrows) - count:2} rooms, {floors}, {sum(map(len, arrows.values()))} arrows\n"
+        )
     print(
         f"{len(modules)} modules, {len(pure_modules())} of them pure, {len(impure(imports(with_annotations=False)))} not really\n"
     )

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 from unittest import mock
 
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess, TokenChoice
-from certs.hsm.client import TokenProcess
-from certs.hsm.pin_latch import PinLatch
+from certs.hsm.clients import calls
+from certs.hsm.clients.client import TokenProcess
+from certs.hsm.process.pin_latch import PinLatch
 from certs.hsm.secret import Secret
 
 PIN: Final = "4711-plexi-pin"

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from proxy.http2.client_session import ClientSession
-from proxy.http2.events import ConnectionFailed, SessionEvent, StreamReset
-from proxy.http2.frames import PREFACE, FrameType
-from proxy.http2.limits import SessionLimits
-from proxy.http2.streams import SessionStream
+from proxy.http2.session.client_session import ClientSession
+from proxy.http2.session.events import ConnectionFailed, SessionEvent, StreamReset
+from proxy.http2.streams.stream import SessionStream
+from proxy.http2.wire.frames import PREFACE, FrameType
+from proxy.http2.wire.limits import SessionLimits
 from tests.http2_frames import GET, H2_LIMITS, ROOM, SETTINGS, SETTINGS_ACK, Clock, Sent, cut
 
 SERVER_HELLO: Final = SETTINGS + SETTINGS_ACK

@@ -6,11 +6,11 @@ from typing import Final
 
 import hpack
 
-from proxy.http2.events import ConnectionFailed, RequestReceived, SessionEvent, StreamReset
-from proxy.http2.frames import PREFACE, Flag, FrameType
-from proxy.http2.limits import SessionLimits
-from proxy.http2.session import ServerSession
-from proxy.http2.streams import SessionStream
+from proxy.http2.session.events import ConnectionFailed, RequestReceived, SessionEvent, StreamReset
+from proxy.http2.session.server_session import ServerSession
+from proxy.http2.streams.stream import SessionStream
+from proxy.http2.wire.frames import PREFACE, Flag, FrameType
+from proxy.http2.wire.limits import SessionLimits
 from tests.fakes_http import LIMITS
 
 GET: Final = [(b":method", b"GET"), (b":scheme", b"https"), (b":path", b"/"), (b":authority", b"chat.example")]

@@ -4,17 +4,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.http.responses import ResponseReader
-from proxy.http.upgrade import WebSocketOffer
-from proxy.http2.forwarded_fields import ForwardedFields
-from proxy.http2.frames import PREFACE
+from proxy.http.websocket.upgrade import WebSocketOffer
+from proxy.http2.fields.forwarded_fields import ForwardedFields
+from proxy.http2.wire.frames import PREFACE
 from proxy.net.deadlines import Deadlines
-from proxy.upstream.carrier import Carrier
-from proxy.upstream.client_link import NO_LINK
-from proxy.upstream.failures import UpstreamFailure
-from proxy.upstream.h2_connection import StreamConnection, StreamResources
-from proxy.upstream.h2_limits import session_limits
-from proxy.upstream.h2_stream import UpstreamStream
-from proxy.upstream.statistics import StreamCounts
+from proxy.upstream.http2.connection import StreamConnection, StreamResources
+from proxy.upstream.http2.limits import session_limits
+from proxy.upstream.http2.stream import UpstreamStream
+from proxy.upstream.pooling.carrier import Carrier
+from proxy.upstream.pooling.client_link import NO_LINK
+from proxy.upstream.pooling.failures import UpstreamFailure
+from proxy.upstream.pooling.statistics import StreamCounts
 from tests.fakes import FakeLoop
 from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange, request_head
 from tests.http2_client import SERVER_HELLO

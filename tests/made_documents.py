@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from proxy.observe.alert_kinds import KINDS
-from proxy.observe.metrics import GROUPS
-from proxy.payload.causes import Cause
+from proxy.observe.metrics.metrics import GROUPS
+from proxy.payload.messages.causes import Cause
 from tests.configuration_reference import reference
 from tests.event_reference import reference as event_reference
 
@@ -56,8 +56,8 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
     "config/schema.py": configuration_keys,
     "proxy/observe/alert_kinds.py": alert_kinds,
     "proxy/observe/events": event_reference,
-    "proxy/observe/metrics.py": metric_tables,
-    "proxy/payload/causes.py": payload_causes,
+    "proxy/observe/metrics/metrics.py": metric_tables,
+    "proxy/payload/messages/causes.py": payload_causes,
 }
 """What makes a part, by the name in its first comment."""
 
@@ -65,19 +65,19 @@ DOCUMENTS: Final[Mapping[str, str]] = {
     "docs/alerts.md": "proxy/observe/alert_kinds.py",
     "docs/configuration.md": "config/schema.py",
     "docs/events.md": "proxy/observe/events",
-    "docs/metrics.md": "proxy/observe/metrics.py",
-    "docs/payload.md": "proxy/payload/causes.py",
+    "docs/metrics.md": "proxy/observe/metrics/metrics.py",
+    "docs/payload.md": "proxy/payload/messages/causes.py",
 }
 """The documents that have a part that is made, and the name of it."""
 
 
 def renewed(text: str) -> str:
-    """A document with its parts made anew. Raises KeyError for a part that nothing makes."""
+    """A document with its parts created again. Raises KeyError for a part that nothing makes."""
     return _PART.sub(lambda found: f"{found[1]}\n{MAKERS[found[2]]()}\n\n{found[3]}", text)
 
 
 def renew(root: Path = ROOT) -> None:
-    """Write all documents anew."""
+    """Write all documents again."""
     for name in DOCUMENTS:
         path = root / name
         path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")

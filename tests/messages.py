@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints, is_typeddict
 
 from hypothesis import strategies as st
 
@@ -14,6 +14,7 @@ _JSON: Final = st.recursive(
     lambda inside: st.lists(inside, max_size=2) | st.dictionaries(st.text(max_size=5), inside, max_size=2),
     max_leaves=4,
 )
+_OPAQUE: Final = st.dictionaries(st.text(max_size=5), _JSON, max_size=3)
 _PLAIN: Final[Mapping[Any, st.SearchStrategy[Any]]] = {
     bool: st.booleans(),
     int: st.integers(),
@@ -31,6 +32,8 @@ def any_of(kind: Any) -> st.SearchStrategy[Any]:
         make: Callable[..., Any] = kind  # type: ignore[assignment]
         hints = get_type_hints(kind)
         return st.builds(make, **{one.name: any_of(hints[one.name]) for one in fields(kind)})
+    if is_typeddict(kind):
+        return _OPAQUE
     arguments = get_args(kind)
     match get_origin(kind):
         case types.UnionType:

@@ -41,9 +41,15 @@ class OwnPlaces:
         self.reached: Final[list[OutsideError]] = []
         self._forbidden: Final = _OF_THE_SYSTEM + _of_the_user(os.environ)
         self.directory: Final = Path(tempfile.mkdtemp(prefix="own-"))
+        self.directory.chmod(0o711)  # workers may be other accounts, and have their temporary files in it
         for name, place in places(self.directory).items():
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.environ[name] = str(place)
+        # Files without names, such as the spool, and others that programs forget soon. Ours are where they were.
+        temporary = self.directory / "tmp"
+        temporary.mkdir()
+        temporary.chmod(0o1777)
+        os.environ["TMPDIR"] = str(temporary)
         # Tokens of SoftHSM: a file without any.
         tokens, configuration = self.directory / "tokens", self.directory / "softhsm2.conf"
         tokens.mkdir()
@@ -86,4 +92,6 @@ def places(directory: Path) -> Mapping[str, Path]:
 def _of_the_user(environment: Mapping[str, str]) -> tuple[str, ...]:
     session = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     state = environment.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return (f"{session}/plexigate", f"{state}/plexigate", f"{tempfile.gettempdir()}/plexigate-{os.geteuid()}")
+    # a process of the run that tests in parallel has another temporary directory than a proxy of this machine
+    temporary = {tempfile.gettempdir(), "/tmp"}  # noqa: S108 - only names
+    return (f"{session}/plexigate", f"{state}/plexigate", *(f"{one}/plexigate-{os.geteuid()}" for one in temporary))

@@ -2,11 +2,11 @@
 
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import RequestHead
-from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
-from proxy.payload.channel import MessageCipher, MessageEnvelope
-from proxy.payload.codec import FreshnessWindow, RingCodec
-from proxy.payload.keyring import Keyring, RingPolicy
-from proxy.payload.stream import Vow
+from proxy.payload.keys.keyring import Keyring, RingPolicy
+from proxy.payload.messages.binding import ID_BYTES, BoundExchange, Direction
+from proxy.payload.messages.channel import MessageCipher, MessageEnvelope
+from proxy.payload.messages.codec import FreshnessWindow, RingCodec
+from proxy.payload.messages.stream import Vow
 
 NOW = 1_780_315_200.25
 WINDOW = FreshnessWindow(max_age=60.0, skew=30.0)

@@ -35,7 +35,7 @@ def tool(name: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody has at this moment."""
+    """A port that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port

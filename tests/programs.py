@@ -5,12 +5,17 @@ import os
 import queue
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Generic, TypeVar
 
+from tests import prepared
+
+PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 START_SECONDS = 30.0  # a browser on a busy machine
 STOP_SECONDS = 10.0
 LINE_SECONDS = 10.0
@@ -62,26 +67,53 @@ def program(
 
     `environment` is added to ours, `descriptors` it inherits. Raises NotReadyError.
     """
+    with (
+        subprocess.Popen(
+            command,
+            env={**os.environ, **(environment or {})},
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+        _reading(process, command, ready) as running,
+    ):
+        yield running
+
+
+@contextmanager
+def plexigate(
+    configuration: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Program[dict[str, list[str]]]]:
+    """Run Plexigate until the block ends, without the time of its imports, see `tests.prepared`. Raises NotReadyError."""
+    command = [PLEXIGATE, "run", str(configuration)]
+    if not prepared.is_possible(environment):
+        with program(command, plexigate_listeners, environment) as running:
+            yield running
+        return
+    process = prepared.start(command, environment or {})
+    with closing(process), _reading(process, command, plexigate_listeners) as running:
+        yield running
+
+
+@contextmanager
+def _reading(
+    process: "subprocess.Popen[str] | prepared.PreparedProcess",
+    command: Sequence[str],
+    ready: Callable[[str], Ready | None],
+) -> Iterator[Program[Ready]]:
     output: list[str] = []
     lines: queue.Queue[str | None] = queue.Queue()
-    with subprocess.Popen(
-        command,
-        env={**os.environ, **(environment or {})},
-        pass_fds=descriptors,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        printed = threading.Condition()
-        reader = threading.Thread(target=_read_lines, args=(process.stdout, output, lines, printed), daemon=True)
-        reader.start()
-        try:
-            yield Program(process.pid, _first_ready(command, ready, lines, output), output, printed)
-        finally:
-            end(process)
-            reader.join()
+    printed = threading.Condition()
+    assert process.stdout is not None
+    reader = threading.Thread(target=_read_lines, args=(process.stdout, output, lines, printed), daemon=True)
+    reader.start()
+    try:
+        yield Program(process.pid, _first_ready(command, ready, lines, output), output, printed)
+    finally:
+        end(process)
+        reader.join()
 
 
 def chat_address(line: str) -> str | None:
@@ -123,7 +155,7 @@ def _first_ready(
     raise NotReadyError(command, output)
 
 
-def end(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[str] | subprocess.Popen[bytes] | prepared.PreparedProcess") -> None:
     """Ask a process to end, and end it when it takes too long."""
     process.terminate()
     try:

@@ -18,9 +18,9 @@ from certs.rotation.parts import Parts, parts_of
 from certs.storage.disk import Disk
 from certs.storage.served import ServedFile
 from certs.storage.shelf import Shelf, StoredVersion, retirement
-from config.loader import accepted, read_file
-from config.problems import ConfigError, Problem
-from config.rotation import IssuedCredentialConfig
+from config.loading.loader import accepted, read_file
+from config.tables.rotation import IssuedCredentialConfig
+from config.values.problems import ConfigError, Problem
 from proxy.observe.events.event import Event
 from proxy.rotation.clocks import Clocks
 from tests.certs.authority import NOW

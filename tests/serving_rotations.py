@@ -14,9 +14,6 @@ from proxy.observe.events.event import Event
 from proxy.supervisor.control.inspection import Inspection
 from proxy.supervisor.editions.edition import read_edition
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.reloads.reloading import Prepared
-from proxy.supervisor.reloads.renewal import Renewal
-from proxy.supervisor.reloads.swaps import swap_issued
 from tests.configurations import Site
 from tests.fleets import SECRETS, RunningFleet, fleet
 from tests.rotations import Rotations, Time, configuration
@@ -28,13 +25,7 @@ class Serving:
 
     scene: Rotations
     running: RunningFleet
-    served: ServedEdition
     decisions: list[int] = field(default_factory=list)
-
-    async def commit(self, prepared: Prepared) -> None:
-        """Serve by it."""
-        await self.running.reloading.commit(prepared)
-        self.served.edition = prepared.edition
 
     def tell(self, event: Event) -> None:
         """Note it."""
@@ -42,8 +33,12 @@ class Serving:
 
     async def swap(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
         """Serve by another version."""
-        renew = Renewal(asyncio.get_running_loop(), self.running.reloading, self.served, self.commit)
-        await swap_issued(renew, files, decide)
+        await self.running.changeover.swap(files, decide)
+
+    @property
+    def served(self) -> ServedEdition:
+        """What is served."""
+        return self.running.served
 
     @property
     def inspection(self) -> Inspection:
@@ -84,4 +79,4 @@ async def serving(directory: Path, *keys: str) -> AsyncIterator[Serving]:
         edition = read_edition(scene.file, 1, SECRETS, now)
         await running.use(edition)
         await running.settled()
-        yield Serving(scene, running, ServedEdition(edition))
+        yield Serving(scene, running)

@@ -119,6 +119,6 @@ class Simulation:
 
 
 async def tasks_ended(tasks: Tasks) -> None:
-    """Wait until nothing is under way."""
+    """Wait until nothing is in flight."""
     while tasks._running:
         await asyncio.wait(list(tasks._running))

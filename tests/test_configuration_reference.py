@@ -21,7 +21,7 @@ from config.schema import (
     SessionsConfig,
     TokenConfig,
 )
-from config.values import Table
+from config.values.kinds import Table
 from tests.configuration_reference import (
     INLINE,
     SECTIONS,

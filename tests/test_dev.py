@@ -4,13 +4,12 @@ import ast
 import os
 import re
 import subprocess
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from config.schema import CredentialConfig
 
 ROOT = Path(__file__).parents[1]
@@ -43,12 +42,6 @@ def test_every_test_is_run() -> None:
     places = [one for one in (ROOT / "tests").iterdir() if next(one.rglob("test_*.py"), None) or one.match("test_*.py")]
     assert len(places) > 8
     assert listed("units", "files", "programs") == sorted(f"tests/{one.name}" for one in places)
-
-
-def test_units_of_all_that_is_compiled_run_compiled() -> None:
-    compiled = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["plexigate"]["compiled"]
-    rooms = {"/".join(Path("tests", one).parts[:3]) for one in compiled}
-    assert set(listed("hot_units")) == rooms | {"tests/test_hatch_build.py"}
 
 
 def test_marked_tests_are_in_programs_where_their_stage_finds_them() -> None:
@@ -161,6 +154,26 @@ def test_stage_that_fails_stops_no_other_and_is_named() -> None:
     subprocess.run(["sh", "-c", text.replace("false", "true")], capture_output=True, timeout=20, check=True)
 
 
+def test_stage_at_the_side_of_others_is_shown_and_counted_when_it_has_ended(tmp_path: Path) -> None:
+    """With the functions of the script itself."""
+    functions = "".join(
+        re.search(rf"^{name}\(\) .*?^\}}\n|^{name}\(\) \{{.*\}}\n", SCRIPT, re.MULTILINE | re.DOTALL)[0]  # type: ignore[index]
+        for name in ("say", "die", "stage", "aside", "join", "finish")
+    )
+    text = (
+        "set -eu\nfailed= times= politely=\nslow() { $politely cat pipe; $politely nice; return 1; }\n"
+        f"{functions}stages() {{ stage two slow; }}\n"
+        "mkfifo pipe\nstage one true\naside stages\nstage three sh -c 'echo said >pipe'\njoin\n"
+        "aside stage four nice\njoin\nfinish\n"
+    )
+    command = ["sh", "-c", text]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout.splitlines()[:2]) == (1, ["said", "19"])
+    assert re.sub(r"\d+ s", "0 s", done.stderr) == (
+        "took:\n  0 s  one\n  0 s  three\n  0 s  two\n  0 s  four\n./dev: failed:\n  two\n"
+    )
+
+
 def test_unknown_command_is_an_error_that_shows_the_known_ones() -> None:
     answer = dev("tset")
     assert (answer.returncode, answer.stdout) == (2, "")
@@ -215,7 +228,7 @@ def test_demo_waits_for_nothing_that_only_compiles_or_tests() -> None:
 
 
 def test_zombie_and_process_that_is_gone_do_not_live() -> None:
-    """After an upgrade the demo's proxy is no child of the script, and process 1 of a container may wait for none."""
+    """After an upgrade the demo's proxy is not a child of the script, and process 1 of a container may wait for none."""
     function = re.search(r"^lives\(\) \{.*?^\}\n", SCRIPT, re.MULTILINE | re.DOTALL)
     assert function is not None
     zombie = subprocess.Popen(["true"])

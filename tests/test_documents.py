@@ -14,12 +14,12 @@ import typer.main
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from config.crosschecks import cross_check
+from config.crosschecks.crosschecks import cross_check
 from config.schema import Config
 from proxy.commands.cli import app
 from tests.document_links import ROOT, broken, documents
 from tests.documents import Block, Document, Section, anchor, read
-from tests.english import RIDDLES, WIDEST_PROSE
+from tests.english import RIDDLES, WIDEST_PROSE, dialect
 
 LONGEST_SECTION, LONGEST_README = 300, 1_200
 
@@ -195,13 +195,22 @@ def test_files_in_sentences_and_tables_are_there(document: Document) -> None:
     assert [one for one in named if not (ROOT / one).exists()] == []
 
 
-@pytest.mark.parametrize("package", ["proxy", "certs"])
-def test_floors_are_those_that_are_checked(package: str) -> None:
+@pytest.mark.parametrize(
+    "contract",
+    [
+        "the floors of proxy",
+        "the floors of certs",
+        "the rooms of downstream",
+        "the rooms of upstream",
+        "the rooms of http2",
+    ],
+)
+def test_floors_are_those_that_are_checked(contract: str) -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
-    layers = next(one["layers"] for one in contracts if one["name"] == f"the floors of {package}")
-    (block,) = read(ROOT / "ARCHITECTURE.md").section(f"the-floors-of-{package}").blocks
+    layers = next(one["layers"] for one in contracts if one["name"] == contract)
+    (block,) = read(ROOT / "ARCHITECTURE.md").section(contract.replace(" ", "-")).blocks
     assert [re.split(r" {2,}", line)[0] for line in block.text.splitlines()] == layers
 
 
@@ -233,6 +242,12 @@ def test_prose_is_no_wider_than_a_reader_likes(document: Document) -> None:
 def test_prose_says_who_is_meant(document: Document) -> None:
     prose = [line for section in document.sections for line in section.prose]
     assert [f"{number}: {text}" for number, text in prose if RIDDLES.search(text)] == []
+
+
+@EACH
+def test_prose_has_the_words_of_the_field(document: Document) -> None:
+    text = "\n".join(text for section in document.sections for _, text in section.prose)
+    assert list(dialect(text)) == []
 
 
 @EACH

@@ -8,6 +8,8 @@ from tests import house
 
 GRAPH = house.imports()
 MODULES = house.parsed()
+MOST_FILES = 16
+MOST_FLOORS = 6
 
 
 @pytest.mark.parametrize("package", ["proxy", "certs"])
@@ -20,6 +22,16 @@ def test_few_rooms_on_few_floors() -> None:
     arrows = house.rooms(GRAPH, "proxy")
     assert len(arrows) <= 24
     assert house.height(arrows) <= 12
+
+
+def test_a_room_in_a_room_has_few_files_on_few_floors_and_no_circle() -> None:
+    contents = house.inside(GRAPH, MODULES)
+    nested = {name: arrows for name, arrows in contents.items() if name not in {"proxy", "certs"}}
+    assert {name: found for name, arrows in nested.items() if (found := house.circle(arrows))} == {}
+    files = {name: house.files(arrows, contents) for name, arrows in nested.items()}
+    assert {name: count for name, count in files.items() if count > MOST_FILES} == {}
+    floors = {name: house.height(arrows) for name, arrows in nested.items()}
+    assert {name: count for name, count in floors.items() if count > MOST_FLOORS} == {}
 
 
 def test_a_class_name_means_one_thing() -> None:
@@ -49,6 +61,20 @@ class TestMeasuring:
     def test_floors_are_counted(self) -> None:
         assert house.height({"a": frozenset("bc"), "b": frozenset("c"), "c": frozenset()}) == 3
 
+    def test_rooms_in_rooms_are_measured(self) -> None:
+        product = {
+            "a.b.c.one": {"a.b.two", "os"},
+            "a.b.c.other": {"a.b.c.one"},
+            "a.b.two": {"a.d.three"},
+            "a.d.three": {"a.b.c.one"},
+        }
+        graph = {module: frozenset(imported) for module, imported in product.items()}
+        contents = house.inside(graph, [*product, "a.b.__init__"])
+        assert contents["a.b.c"] == {"a.b.c.one": frozenset(), "a.b.c.other": {"a.b.c.one"}}
+        assert contents["a.b"] == {"a.b.c": {"a.b.two"}, "a.b.two": frozenset()}
+        assert house.circle(contents["a"])
+        assert house.files(contents["a.b"], contents) == 1
+
     def test_names_without_a_caller_are_found(self) -> None:
         product = {
             "one": ast.parse(
@@ -60,12 +86,14 @@ class TestMeasuring:
 
     def test_names_of_a_package_need_callers_when_its_door_is_in_use_outside(self) -> None:
         parts = {
-            "proxy.http2.session": ast.parse("class Session: ..."),
-            "proxy.http2.errors": ast.parse("from proxy.http2.session import Session\nclass Fault: ..."),
+            "proxy.http2.session.server_session": ast.parse("class Session: ..."),
+            "proxy.http2.wire.errors": ast.parse(
+                "from proxy.http2.session.server_session import Session\nclass Fault: ..."
+            ),
         }
         assert house.uncalled(parts) == []
-        outside = {"proxy.downstream.driver": ast.parse("from proxy.http2.session import Session")}
-        assert house.uncalled(parts | outside) == ["proxy.http2.errors:2 Fault"]
+        outside = {"proxy.downstream.driver": ast.parse("from proxy.http2.session.server_session import Session")}
+        assert house.uncalled(parts | outside) == ["proxy.http2.wire.errors:2 Fault"]
 
     def test_twins_are_found(self) -> None:
         product = {"one": ast.parse("class A: ...\nclass B: ..."), "two": ast.parse("class A: ...")}

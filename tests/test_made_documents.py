@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.observe.metrics import METRICS
+from proxy.observe.metrics.metrics import METRICS
 from tests.made_documents import COMMAND, DOCUMENTS, ROOT, metric_tables, renew, renewed
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.loader import survey
+from config.loading.loader import survey
 from tests.configurations import Site
 from tests.document_links import ROOT
 from tests.test_documents import merged

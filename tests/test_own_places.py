@@ -10,6 +10,7 @@ import pytest
 
 from certs.hsm.access import state_directory
 from proxy.admin.settings import sockets_to_try
+from proxy.downstream.service.spool import spool_directories
 from tests.own_places import OutsideError, OwnPlaces, places
 
 CHILD = """
@@ -39,6 +40,13 @@ def test_every_place_is_below_the_directory_of_the_tests(own: OwnPlaces) -> None
         name: str(place) for name, place in places(own.directory).items()
     }
     assert os.environ["SOFTHSM2_CONF"].startswith(f"{own.directory}/")
+
+
+def test_spools_are_there_too_also_those_of_another_account(own: OwnPlaces) -> None:
+    (directory,) = map(Path, spool_directories(os.environ.get("TMPDIR")))
+    assert directory == own.directory / "tmp"
+    modes = [oct(path.stat().st_mode & 0o7777) for path in (own.directory, directory)]
+    assert modes == ["0o711", "0o1777"]
 
 
 @pytest.mark.parametrize(

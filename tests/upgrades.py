@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.integration.stage import PLEXIGATE
+from tests.programs import PLEXIGATE
 
 ROOT = Path(__file__).parents[1]
 _SECONDS = 60.0

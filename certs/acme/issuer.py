@@ -17,23 +17,24 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.acme.account_key import NoBindingKey
-from certs.acme.accounts import AccountDamaged, AccountStore
-from certs.acme.challenges import NotOffered
-from certs.acme.messages import AcmeDocumentUnreadable
+from certs.acme.challenges.challenges import NotOffered
+from certs.acme.challenges.proofs import PresentingFailed, Solver
+from certs.acme.challenges.silences import Silences
+from certs.acme.client.account_key import NoBindingKey
+from certs.acme.client.accounts import AccountDamaged, AccountStore
+from certs.acme.client.messages import AcmeDocumentUnreadable
+from certs.acme.client.sealed_accounts import AccountOutOfReach
+from certs.acme.client.session import AcmeOrder, Session
+from certs.acme.client.sign_in import BindingMissing, Membership, SignIn
+from certs.acme.client.wire import CaUnreachable, Wire, WireSettings
 from certs.acme.ordering import NameRefused, OrderFailed, Ordering, OrderOverdue
 from certs.acme.problems import AcmeProblem
-from certs.acme.proofs import ChallengeKind, PresentingFailed, Solver
 from certs.acme.renewal_info import NoWindow, certificate_id, window_of
-from certs.acme.sealed_accounts import AccountOutOfReach
-from certs.acme.session import AcmeOrder, Session
-from certs.acme.sign_in import BindingMissing, Membership, SignIn
-from certs.acme.silences import Silences
 from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
-from certs.acme.wire import CaUnreachable, Wire, WireSettings
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
-from config.reading import read_regular
+from config.loading.reading import read_regular
+from config.tables.issuers import AcmeChallenge
 
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
 # What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor
@@ -67,7 +68,7 @@ class AcmeSettings:
     """
 
     membership: Membership
-    challenge: ChallengeKind
+    challenge: AcmeChallenge
     profile: str | None = None
     trust: Path | None = None
     roots: Path | None = None
@@ -92,7 +93,6 @@ class AcmeIssuer:
     """An `Issuer` (see `issuing.issuer`)."""
 
     def __init__(self, name: str, settings: AcmeSettings, surroundings: Surroundings) -> None:
-        """`name` is NAME of `[issuer.NAME]`."""
         self._name = name
         self._settings = settings
         self._around = surroundings
@@ -100,7 +100,6 @@ class AcmeIssuer:
 
     @property
     def name(self) -> str:
-        """NAME of its `[issuer.NAME]`."""
         return self._name
 
     @property
@@ -206,7 +205,8 @@ class AcmeIssuer:
     # -- failures
 
     def _keep_quiet(self, names: frozenset[str], heeds_seconds: float) -> None:
-        directory, now = self._settings.membership.directory, self._around.clocks.monotonic()
+        directory = self._settings.membership.directory
+        now = self._around.clocks.monotonic()
         left = self._around.silences.left(directory, names, now, heeds_seconds)
         if left > 0:
             until = self._around.clocks.now() + timedelta(seconds=left)

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from certs.acme.accounts import AccountStore
-from certs.acme.dns_hook import DnsHook
+from certs.acme.challenges.dns_hook import DnsHook
+from certs.acme.challenges.proofs import Showing
+from certs.acme.client.accounts import AccountStore
+from certs.acme.client.session import Binding
+from certs.acme.client.sign_in import Membership
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.proofs import ChallengeKind, Showing
-from certs.acme.session import Binding
-from certs.acme.sign_in import Membership
 from certs.acme.timeouts import AcmeTimeouts
 from certs.issuing.issuer import Issuer
-from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
-from config.loaded import ConfigFile
-from config.reading import read_regular
+from config.loading.loaded import ConfigFile
+from config.loading.reading import read_regular
+from config.tables.issuers import AcmeIssuerConfig, AnyIssuerConfig
 
 # Far above any key; keeps a device that was named by mistake out of memory.
 _LARGEST_FILE: Final = 1_048_576  # bytes
@@ -61,7 +61,7 @@ class _AcmeIssuers:
         solver = DnsHook(settings.hook, settings.hook_seconds) if settings.hook else self._showing.solver
         acme = AcmeSettings(
             membership,
-            ChallengeKind(settings.challenge),
+            settings.challenge,
             settings.profile,
             self._path(settings.ca_file),
             self._path(settings.root_file),

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from certs.acme.challenges import proof_of
+from certs.acme.challenges.challenges import proof_of
+from certs.acme.challenges.proofs import PresentingFailed, Proof, Solver
+from certs.acme.client.session import AcmeOrder, Authorization, Session
 from certs.acme.problems import AcmeProblem
-from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof, Solver
-from certs.acme.session import AcmeOrder, Authorization, Session
 from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
+from config.tables.issuers import AcmeChallenge
 
 
 class NameRefused(Exception):
@@ -15,7 +16,7 @@ class NameRefused(Exception):
     far as it says.
     """
 
-    def __init__(self, kind: ChallengeKind, name: str, status: str, problem: AcmeProblem | None) -> None:
+    def __init__(self, kind: AcmeChallenge, name: str, status: str, problem: AcmeProblem | None) -> None:
         super().__init__(kind, name, status)
         self.kind = kind
         self.name = name
@@ -63,7 +64,7 @@ class Ordering:
         self,
         session: Session,
         solver: Solver,
-        kind: ChallengeKind,
+        kind: AcmeChallenge,
         clocks: AcmeClocks,
         patience: AcmeTimeouts,
         tell: Callable[[str], None],

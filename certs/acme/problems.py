@@ -79,7 +79,6 @@ class AcmeProblem(Exception):
 
     @property
     def kind(self) -> FailureKind:
-        """Whether and how to ask again."""
         types = {self.type, *(one.type for one in self.subproblems)}
         if "rateLimited" in types or self.status == _TOO_MANY_REQUESTS:
             return FailureKind.RATE_LIMITED

@@ -8,6 +8,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from certs.acme.problems import printable
+from certs.identities.chain import extension_of
 from certs.issuing.issuer import RenewalWindow
 
 # RFC 9773 section 4.3.2: "clients SHOULD set reasonable limits on their checking interval", with
@@ -32,15 +33,11 @@ def certificate_id(certificate: x509.Certificate) -> str | None:
     Key identifier of the issuer, ".", serial number as in DER (so with a leading zero byte where
     its first bit is set).
     """
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-    except x509.ExtensionNotFound:
-        return None
-    identifier = extension.value.key_identifier
-    if identifier is None:
+    issuer = extension_of(certificate, x509.AuthorityKeyIdentifier)
+    if issuer is None or issuer.key_identifier is None:
         return None
     serial = certificate.serial_number
-    return f"{_base64url(identifier)}.{_base64url(serial.to_bytes(serial.bit_length() // 8 + 1))}"
+    return f"{_base64url(issuer.key_identifier)}.{_base64url(serial.to_bytes(serial.bit_length() // 8 + 1))}"
 
 
 def _base64url(content: bytes) -> str:
@@ -55,7 +52,8 @@ def window_of(document: Mapping[str, Any], retry_after: float | None, now: datet
     suggested = document.get("suggestedWindow")
     if not isinstance(suggested, Mapping):
         raise NoWindow
-    start, end = _time(suggested.get("start")), _time(suggested.get("end"))
+    start = _time(suggested.get("start"))
+    end = _time(suggested.get("end"))
     if (
         start >= end
     ):  # section 4.2: "A RenewalInfo object in which the end timestamp equals or precedes the start ... is invalid"

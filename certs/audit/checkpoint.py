@@ -63,7 +63,6 @@ class Checkpoint:
 
     @property
     def content(self) -> bytes:
-        """What is signed."""
         facts = {"context": _CONTEXT, "log": self.log, "count": self.count, "head": self.head.hex(), "at": self.time}
         return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 
@@ -78,7 +77,6 @@ class Checkpoint:
 
     @property
     def facts(self) -> Facts:
-        """What its line in the log says."""
         facts: Facts = {"log": self.log, "count": self.count, "head": self.head.hex(), "at": self.time}
         if self.signature:
             return {**facts, "key": self.key, "signature": base64.b64encode(self.signature).decode()}
@@ -94,7 +92,8 @@ class Checkpoint:
             raise NotACheckpoint
         if not (isinstance(count, int) and count >= 1 and isinstance(time, str)):
             raise NotACheckpoint
-        key, signature = facts.get("key", ""), facts.get("signature", "")
+        key = facts.get("key", "")
+        signature = facts.get("signature", "")
         try:
             decoded = base64.b64decode(str(signature), validate=True)
         except ValueError:

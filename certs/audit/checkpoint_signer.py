@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 from certs.audit.signatures import SignerUnavailable
 from certs.audit.signing import FileSigner
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import HsmError
 from certs.hsm.facts import KeyAddress
 from certs.keys.signing_key import PublicKey

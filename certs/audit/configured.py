@@ -12,10 +12,10 @@ from certs.audit.signing import FileSigner
 from certs.files.errors import CredentialError
 from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of
-from config.audit import AuditConfig
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile
-from config.problems import ConfigError, Problem, shown
+from config.loading.loaded import ConfigFile
+from config.tables.audit import AuditConfig
+from config.tables.hsm import HsmConfig
+from config.values.problems import ConfigError, Problem, shown
 
 
 def audit_log_of(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None, journal: Journal) -> AuditLog | None:
@@ -32,7 +32,7 @@ def audit_log_of(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None, jo
 def checkpoint_key_problems(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
     """What is wrong with the key that signs for the log.
 
-    One that is not in its token is only said: a start goes on without it.
+    One that is not in its token is only said: a start continues without it.
 
     May take as long as the token takes.
     """

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from certs.audit.line import Facts, LineKind
-from config.problems import is_key_material
+from config.values.problems import is_key_material
 
 _LONGEST_TEXT: Final = 500
 _NOT_SHOWN: Final = "(looks like key material: not shown)"
@@ -44,19 +44,17 @@ class Action(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of it."""
-
     DONE = "done"
     REFUSED = "refused"
     """By us: it was not tried."""
     FAILED = "failed"
     """By the token, the file or the network: it was tried."""
     GIVEN_UP = "given up"
-    """By a person: they ended it in the midst, or did not answer."""
+    """By the operator, who interrupted it or did not answer."""
 
 
 Told = Callable[[Action, str, Outcome, str], None]
-"""Takes what was done with which key, what came of it, and a detail for a person."""
+"""Takes what was done with which key, what came of it, and a detail for an operator."""
 
 
 def unheard(_action: Action, _key: str, _outcome: Outcome, _detail: str) -> None:
@@ -68,7 +66,7 @@ class KeyOperation:
     """One operation on one key.
 
     `actor` says who: `parent`, `worker 2`, `cli root`. `key` is the id of the key or its place
-    (`pkcs11:token=plexi;object=chat`), never a secret. `detail` is for a person.
+    (`pkcs11:token=plexi;object=chat`), never a secret. `detail` is for an operator.
     """
 
     actor: str
@@ -79,12 +77,10 @@ class KeyOperation:
 
     @property
     def kind(self) -> LineKind:
-        """An operation."""
         return LineKind.OPERATION
 
     @property
     def facts(self) -> Facts:
-        """What the line says."""
         facts = {
             "actor": _safe(self.actor),
             "action": self.action.value,
@@ -107,17 +103,14 @@ class HandshakeTotal:
 
     @property
     def kind(self) -> LineKind:
-        """Handshakes."""
         return LineKind.HANDSHAKES
 
     @property
     def facts(self) -> Facts:
-        """What the line says."""
         return {"actor": _safe(self.actor), "key": _safe(self.key), "done": self.done, "failed": self.failed}
 
 
 Entry = KeyOperation | HandshakeTotal
-"""What can be recorded."""
 
 
 def _safe(text: str) -> str:

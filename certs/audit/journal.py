@@ -24,7 +24,7 @@ class Journal(Protocol):
     """Takes a line of text to keep."""
 
     def send(self, text: str) -> None:
-        """Keep one line; never raises and never waits for long, as the log goes on without it."""
+        """Keep one line; never raises and never waits for long, as the log continues without it."""
 
 
 class StreamJournal:
@@ -34,28 +34,24 @@ class StreamJournal:
         self._stream = stream
 
     def send(self, text: str) -> None:
-        """Write one line."""
         try:
             print(text, file=self._stream or sys.stderr, flush=True)
         except (OSError, ValueError):  # ValueError: closed
             return
 
 
-class NoteJournal:
+class NoteJournal(StreamJournal):
     """Says to a person that no journal has taken a checkpoint, and where it is; not what it says,
     which is long and for programs.
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = StreamJournal(stream)
-
     def send(self, text: str) -> None:
-        """Write one short line; what is no checkpoint as it is."""
+        """Write one short line; what is not a checkpoint as it is."""
         if text.startswith(MARK):
             text = (
                 f"no journal has the audit checkpoint, as nothing listens at {SYSLOG}: keep a copy of the log elsewhere"
             )
-        self._stream.send(text)
+        super().send(text)
 
 
 class SyslogJournal:
@@ -66,7 +62,6 @@ class SyslogJournal:
         self._fallback = fallback or StreamJournal()
 
     def send(self, text: str) -> None:
-        """Send one datagram."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 # a full queue of the daemon must not stop the operation on the key

@@ -33,8 +33,6 @@ _LARGEST_NUMBER: Final = 2**53 - 1  # what every reader of JSON keeps exactly (R
 
 
 class LineKind(StrEnum):
-    """What a line is about."""
-
     GENESIS = "genesis"
     """The first line of a log: its random `log` id."""
     CONTINUED = "continued"
@@ -108,7 +106,6 @@ class Line:
 
     @property
     def true_hash(self) -> bytes:
-        """The hash that this line should have."""
         return hashlib.sha256(self.prev + _canonical(self._body)).digest()
 
     @property
@@ -135,9 +132,9 @@ def _document(raw: bytes) -> dict[str, str | int]:
     try:
         document: Any = json.loads(raw)
     except (ValueError, RecursionError):  # ValueError: no JSON, no UTF-8, a number of thousands of digits
-        raise NotALine("is no JSON") from None
+        raise NotALine("is not JSON") from None
     if not isinstance(document, dict):
-        raise NotALine("is no JSON object")
+        raise NotALine("is not JSON object")
     for key, value in document.items():
         if type(value) not in (str, int) or (isinstance(value, int) and abs(value) > _LARGEST_NUMBER):
             raise NotALine(f'has "{_shown(key)}" that is neither text nor a whole number')

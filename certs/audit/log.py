@@ -8,7 +8,7 @@ a part of one line. That part stays as evidence: the next line names its size an
 (`LineKind.TORN`).
 
 Rotation is a rename: by this module at `rotate_bytes`, or by logrotate at any time. A new or empty
-file begins with a line that continues from the end of the former file. That end is known from
+file begins with a line that continues from the end of the previous file. That end is known from
 memory, or is read from the newest rotated file beside it. A log gets no second beginning while a
 rotated file of it exists. The beginning of a log is reported to the journal.
 
@@ -36,7 +36,7 @@ from certs.files.directory import OpenDirectory, open_state_file
 from certs.files.file_lock import locked
 
 BEGUN: Final = "a new audit log begins"
-"""What the journal is told of it begins with this."""
+"""The beginning of its line in the journal."""
 
 # 1, 20260504, 2026-05-04_10:00, 000000000012
 _TURN: Final = r"[-.][0-9][0-9TZ_:+.-]*"
@@ -44,7 +44,7 @@ _TURN: Final = r"[-.][0-9][0-9TZ_:+.-]*"
 
 @dataclass(frozen=True, slots=True)
 class AuditRules:
-    """`checkpoint_lines`: a checkpoint is made after so many; `rotate_bytes`: a file that has
+    """`checkpoint_lines`: the lines between two checkpoints; `rotate_bytes`: a file that has
     reached it is renamed (None: left to logrotate); `lock_seconds`: how long to wait for another
     process.
     """
@@ -104,10 +104,11 @@ class AuditLog:
 
     @property
     def is_checkpoint_due(self) -> bool:
-        """Whether so many lines were written since the last one of this process, or there was
+        """Whether enough lines were written since the last one of this process, or there was
         none.
         """
-        last, now = self._checkpointed, self._head
+        last = self._checkpointed
+        now = self._head
         return last is None or now is None or now.seq - last >= self._rules.checkpoint_lines
 
     def checkpoint(self, now: datetime) -> Checkpoint:
@@ -116,7 +117,7 @@ class AuditLog:
         Raises as `record` does.
 
         Without a signature where the key cannot be used now: the copy in the journal is worth
-        something all the same.
+        something anyway.
         """
         self.open(now)  # other processes may have written meanwhile
         assert self._head is not None  # `_prepared` has set it
@@ -244,10 +245,11 @@ def files_of(path: Path) -> tuple[Path, ...]:
     """The files of a log: the one that is written, and those beside it that rotation has renamed.
 
     That puts a number or a date behind the name or before its suffix, with "." or "-" between.
-    Other names are of other things: a copy that a person keeps, or the log of another machine,
-    which this one must not go on with. What has a lock of its own is a log of its own.
+    Other names are of other things: a copy that an operator keeps, or the log of another machine,
+    which this one must not continue with. What has a lock of its own is a log of its own.
     """
-    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    stem = re.escape(path.stem)
+    suffix = re.escape(path.suffix)
     rotated = re.compile(rf"({stem}{suffix}{_TURN}|{stem}{_TURN}{suffix})(\.gz)?")
     beside = (one for one in path.parent.iterdir() if one == path or rotated.fullmatch(one.name))
     files = (one for one in beside if one.is_file() and (one == path or not one.is_symlink()))
@@ -259,7 +261,7 @@ def _lock_of(path: Path) -> Path:
 
 
 def _newest_end(path: Path) -> Head | None:
-    """Where the log goes on: of several logs in these files it is the one that was written last,
+    """Where the log continues: of several logs in these files it is the one that was written last,
     however long another is.
     """
     ends = [end for one in files_of(path) if one != path and (end := read_end(one)) is not None]

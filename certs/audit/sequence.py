@@ -68,7 +68,8 @@ class Sequence:
             self.gaps.append(Gap(self.last + 1, line.seq - 1, place))
             order = Succession.AFTER_GAP
         self._keep(line, place)
-        self.last, self.last_hash = line.seq, line.hash
+        self.last = line.seq
+        self.last_hash = line.hash
         return order
 
     def find(self, seq: int) -> tuple[LinePlace, bytes] | None:

@@ -14,9 +14,8 @@ from typing import Final, Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.keys.signing_key import PublicKey
+from certs.keys.signing_key import PublicKey, spki_of
 
 CURVE_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
     "secp256r1": hashes.SHA256(),
@@ -40,8 +39,7 @@ class CheckpointKey(Protocol):
     """A private key that signs checkpoints, in a token or in a file."""
 
     @property
-    def public_key(self) -> PublicKey:
-        """Its public half."""
+    def public_key(self) -> PublicKey: ...
 
     def sign(self, data: bytes) -> bytes:
         """A signature in the form that this module says for the kind of key.
@@ -67,7 +65,7 @@ def is_signature(public_key: PublicKey, signature: bytes, data: bytes) -> bool:
 
 def fingerprint(public_key: PublicKey) -> str:
     """A name for a key: SHA-256 of its SubjectPublicKeyInfo (RFC 5280 4.1.2.7) in hex."""
-    return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return hashlib.sha256(spki_of(public_key)).hexdigest()
 
 
 def by_fingerprint(public_keys: Iterable[PublicKey]) -> dict[str, PublicKey]:

@@ -48,7 +48,6 @@ class FileSigner:
 
     @property
     def public_key(self) -> PublicKey:
-        """Its public half."""
         return self._key.public_key()
 
     def sign(self, data: bytes) -> bytes:

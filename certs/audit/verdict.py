@@ -82,12 +82,10 @@ class LogVerdict:
 
     @property
     def is_intact(self) -> bool:
-        """Whether nothing was found."""
         return not self.findings
 
     @property
     def status(self) -> Status:
-        """The conclusion."""
         if not self.is_intact:
             return Status.DAMAGED
         if self.unproven_since is not None:

@@ -45,7 +45,7 @@ def verify(
     """Judge the files of one log, in the order of their lines.
 
     A checkpoint counts if one of `public_keys` (`by_fingerprint`) signed it; without keys those
-    count that are `known` from outside. Lines before the first are missing if a known one tells of
+    count that are `known` from outside. Lines before the first are missing if a known one reports
     them, except for those before `since`, which were deleted on purpose. `sources` are read once.
     """
     examination = _Examination(public_keys or {}, since)
@@ -93,20 +93,24 @@ class _Examination:
         for what, places in self._uncounted.items():
             count = f"{len(places)} checkpoints, the first here, are" if len(places) > 1 else "a checkpoint is"
             self._remarks.append(Remark(places[0], f"{count} {what}"))
-        first, last = self._sequence.first, self._sequence.last
+        first = self._sequence.first
+        last = self._sequence.last
         since = next((place for count, place in self._doubtful if self._proven and count > self._proven), None)
         return LogVerdict(self._log, first, last, self._proven, tuple(self._findings), tuple(self._remarks), since)
 
-    # -- what is no line
+    # -- what is not a line
 
     def _keep_torn(self, raw: bytes, error: NotALine) -> None:
         if self._torn_at is None:
-            self._torn_at, self._torn_reason = self._place, str(error)
+            self._torn_at = self._place
+            self._torn_reason = str(error)
         self._torn += raw
 
     def _explain_torn(self, line: Line) -> None:
-        place, torn = self._torn_at, bytes(self._torn)
-        self._torn_at, self._torn = None, bytearray()
+        place = self._torn_at
+        torn = bytes(self._torn)
+        self._torn_at = None
+        self._torn = bytearray()
         if place is None:
             if "sha256" in line.facts:
                 self._find(Fault.REMOVED, "it names the remains of an incomplete line before it, which are missing")
@@ -125,7 +129,8 @@ class _Examination:
         else:
             meaning = "the file ends in the middle of a line: a crash interrupted the write, or the file was cut there"
             self._remarks.append(Remark(self._torn_at, meaning))
-        self._torn_at, self._torn = None, bytearray()
+        self._torn_at = None
+        self._torn = bytearray()
 
     # -- lines
 
@@ -137,7 +142,9 @@ class _Examination:
             self._begin(line)
         elif line.kind is LineKind.GENESIS:
             self._find(Fault.BEGUN_ANEW, "another log begins here; the one before is judged up to the line before")
-            self._sequence, self._proven, self._doubtful = Sequence(), 0, []
+            self._sequence = Sequence()
+            self._proven = 0
+            self._doubtful = []
             self._begin(line)
         else:
             self._follow(line)

@@ -37,7 +37,6 @@ class PlacedByOthers(OSError):
     """Another user could have put this in place: a link, or a file that is not what it seems."""
 
     def __init__(self, path: Path, found: str) -> None:
-        """`found` says what it is."""
         super().__init__(errno.EPERM, found, str(path))
 
 
@@ -67,7 +66,6 @@ class OpenDirectory:
         return cls(path, descriptor, os.fstat(descriptor))
 
     def __enter__(self) -> Self:
-        """The directory is open already."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +117,6 @@ class OpenDirectory:
             os.rmdir(name, dir_fd=self.descriptor)
 
     def sync(self) -> None:
-        """Have the names on disk."""
         os.fsync(self.descriptor)
 
     def give(self, descriptor: int) -> None:
@@ -235,7 +232,7 @@ def _opened_in(
 def _judge(path: Path, file: os.stat_result, place: "_Footing", *, is_stream_fine: bool) -> None:
     is_fine = stat.S_ISREG(file.st_mode) or (is_stream_fine and place.is_ours and not stat.S_ISDIR(file.st_mode))
     if not is_fine:
-        raise PlacedByOthers(path, "it is no regular file")
+        raise PlacedByOthers(path, "it is not a regular file")
     if place.is_ours:
         return
     if file.st_uid not in {_ROOT, os.geteuid(), place.facts.st_uid}:
@@ -290,7 +287,7 @@ class _Footing:
 
     def link(self, name: str) -> tuple[str, ...] | None:
         """The way that a link leads from here, which is then the root if the link says so. None for
-        what is no link, and for what the kernel shows as one.
+        what is not a link, and for what the kernel shows as one.
         """
         if self.is_of_our_descriptors:
             return None
@@ -311,7 +308,8 @@ class _Footing:
         target = Path(os.readlink(name, dir_fd=self.descriptor))
         if target.is_absolute():
             os.close(self.descriptor)
-            self.here, self.descriptor = Path("/"), os.open("/", _STEP)
+            self.here = Path("/")
+            self.descriptor = os.open("/", _STEP)
             return target.parts[1:]
         return target.parts
 

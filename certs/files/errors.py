@@ -25,24 +25,16 @@ class CredentialError(Exception):
     """A credential that cannot be used.
 
     `path` and `part` say which file; `found` is a clause about it that begins with "which",
-    `allowed` how to mend it. None of them ever has content of a key.
+    `allowed` how to fix it. None of them ever has content of a key.
     """
 
     part = Part.CERTIFICATE
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, found: str, allowed: str) -> None:
+        super().__init__(path, found, allowed)
         self.path = path
-
-    @property
-    def found(self) -> str:
-        """What is wrong, as a clause about the file."""
-        raise NotImplementedError
-
-    @property
-    def allowed(self) -> str:
-        """What could be used instead, or how to mend it."""
-        raise NotImplementedError
+        self.found = found
+        self.allowed = allowed
 
     def __str__(self) -> str:
         return f'"{self.path}", {self.found}; allowed: {self.allowed}'

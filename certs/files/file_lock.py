@@ -2,7 +2,7 @@
 
 `flock` belongs to the open file, so the kernel frees it when its process ends, however it ends: a
 lock is never left behind. The lock has a file of its own, because what it protects is renamed and
-replaced. Between threads of one process it works as well, as each attempt opens the file anew.
+replaced. Between threads of one process it works as well, as each attempt opens the file again.
 """
 
 import fcntl
@@ -37,13 +37,15 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     """
     descriptor = open_state_file(path, os.O_RDWR)
     try:
-        _wait(descriptor, path, seconds)
+        if not lock_within(descriptor, seconds):
+            raise StillLocked(path, seconds)
         yield
     finally:
         os.close(descriptor)  # and with it the lock
 
 
-def _wait(descriptor: int, path: Path, seconds: float) -> None:
+def lock_within(descriptor: int, seconds: float) -> bool:
+    """Lock an open file; False if another process has kept the lock for all of this time."""
     # polled, because a blocking flock has no deadline: a process that was stopped (SIGSTOP) would
     # stop all others
     end = time.monotonic() + seconds
@@ -52,7 +54,7 @@ def _wait(descriptor: int, path: Path, seconds: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= end:
-                raise StillLocked(path, seconds) from None
+                return False
             time.sleep(_PAUSE_SECONDS)
         else:
-            return
+            return True

@@ -30,7 +30,6 @@ class MemoryFile:
     """A sealed memory file that lives as long as this object. `repr` shows no content."""
 
     def __init__(self, name: str, content: bytes) -> None:
-        """Write it."""
         descriptor = sealed_memory_file(name, content)
         self.path = Path(f"/proc/self/fd/{descriptor}")
         """Where this process, and no other, can open it."""

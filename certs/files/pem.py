@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from certs.files.errors import CredentialError, Part
-from config.reading import read_regular
+from config.loading.reading import read_regular
 
 # Far above any real chain or key; keeps a device that was named by mistake out of memory.
 _LARGEST_FILE = 1_048_576  # bytes
@@ -36,41 +36,24 @@ class FileUnreadable(CredentialError):
     """The file cannot be opened or read; `reason` is the system's."""
 
     def __init__(self, path: Path, part: Part, reason: str) -> None:
-        super().__init__(path)
+        allowed = "a PEM file that this process may read (relative paths start at the configuration file)"
+        super().__init__(path, f"which cannot be read ({reason})", allowed)
         self.part = part
-        self.reason = reason
-
-    @property
-    def found(self) -> str:
-        return f"which cannot be read ({self.reason})"
-
-    @property
-    def allowed(self) -> str:
-        return "a PEM file that this process may read (relative paths start at the configuration file)"
 
 
 class NotPem(CredentialError):
     """The file has no block of the kind that is needed; `content` describes what it has instead."""
 
     def __init__(self, path: Path, part: Part, content: str) -> None:
-        super().__init__(path)
+        tool = "x509" if part is Part.CERTIFICATE else "pkey"
+        kind = "certificates, leaf first" if part is Part.CERTIFICATE else "a private key"
+        remedy = f" (openssl {tool} -inform DER -in FILE -out FILE.pem)" if content == _DER else ""
+        super().__init__(path, f"which holds {content}", f"a PEM file with {kind}{remedy}")
         self.part = part
-        self.content = content
-
-    @property
-    def found(self) -> str:
-        return f"which holds {self.content}"
-
-    @property
-    def allowed(self) -> str:
-        tool = "x509" if self.part is Part.CERTIFICATE else "pkey"
-        kind = "certificates, leaf first" if self.part is Part.CERTIFICATE else "a private key"
-        remedy = f" (openssl {tool} -inform DER -in FILE -out FILE.pem)" if self.content == _DER else ""
-        return f"a PEM file with {kind}{remedy}"
 
 
 def read_pem(path: Path, part: Part, most: int = _LARGEST_FILE) -> PemFile:
-    """Read a PEM file of at most so many bytes; raises `FileUnreadable` or, where nothing in it is
+    """Read a PEM file of at most `most` bytes; raises `FileUnreadable` or, where nothing in it is
     PEM, `NotPem`.
     """
     try:

@@ -17,20 +17,17 @@ _MOST_LINKS: Final = 40
 _FIRST_LINE_BYTES: Final = 256
 
 ROOT_ONLY: Final = "a program that only root can change, in directories that only root can change"
-"""What is allowed."""
 
 
 class OthersCanChange(Exception):
     """Another user than root can change `place`, which is on the way to a program."""
 
     def __init__(self, place: Path, facts: os.stat_result) -> None:
-        """Remember both."""
         super().__init__(place, facts)
         self.place = place
         self._facts = facts
 
     def __str__(self) -> str:
-        """What was found."""
         return f"{self.place}, of user {self._facts.st_uid} with mode {stat.S_IMODE(self._facts.st_mode):04o}"
 
 
@@ -62,7 +59,8 @@ def _interpreter(file: Path) -> Iterator[Path]:
 def _way(file: Path) -> Iterator[Path]:
     """Every directory and every link on the way to a file, and the file."""
     ahead: Sequence[str] = file.parts[1:]
-    here, links = Path("/"), 0
+    here = Path("/")
+    links = 0
     yield here
     while ahead:
         name, *ahead = ahead

@@ -1,4 +1,4 @@
-"""The vault of a configuration, and what it opens of that: private keys that rest sealed."""
+"""The vault of a configuration, and what it opens of that: sealed private keys."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,17 +11,17 @@ from certs.hierarchy.vault import Vault
 from certs.hsm.access import state_directory
 from certs.sealing.envelope import Purpose, is_sealed
 from certs.sealing.errors import KeyAway, KeyUnavailable, SealingError
-from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.key_file import KeyFileUnusable, load_key
 from certs.sealing.master import Master, place_of
 from certs.sealing.own_key import OWN_KEY_FILE
 from certs.sealing.sealer import Sealer
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import ConfigError, Location, Problem, shown
-from config.reading import read_regular
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.loading.reading import read_regular
 from config.schema import CredentialConfig, IdentityConfig
-from config.sealing import SealingConfig
-from config.upstream import UpstreamConfig
+from config.tables.hsm import HsmConfig
+from config.tables.sealing import SealingConfig
+from config.tables.upstream import UpstreamConfig
+from config.values.problems import ConfigError, Location, Problem, shown
 
 KEY_LABEL = Purpose.CREDENTIAL_KEY.label("private key")
 """Of every sealed private key: which one it is, its certificate tells."""
@@ -30,7 +30,6 @@ _LARGEST_FILE = 1_048_576  # bytes, as of PEM files
 
 
 def directory_of(file: ConfigFile, sealing: SealingConfig) -> Path:
-    """Where what is sealed lies."""
     return state_directory() if sealing.directory is None else file.resolve(sealing.directory)
 
 
@@ -75,7 +74,7 @@ def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
 def _own_key_ids(places: Iterable[Path]) -> Iterator[bytes]:
     for place in places:
         with suppress(KeyFileUnusable):
-            yield KeyFile.load(place / OWN_KEY_FILE).key_id
+            yield load_key(place / OWN_KEY_FILE).key_id
 
 
 def key_in_file_warnings(file: ConfigFile, sealing: SealingConfig) -> tuple[Problem, ...]:
@@ -83,12 +82,12 @@ def key_in_file_warnings(file: ConfigFile, sealing: SealingConfig) -> tuple[Prob
     key = sealing.key
     if not isinstance(key, str):
         return ()
-    found = f"{shown(key)}, a file: it protects only backups that do not contain it; a person who can read the files of this machine can use it"
+    found = f"{shown(key)}, a file: it protects only backups that do not contain it; a user who can read the files of this machine can use it"
     return (file.warning(("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'),)
 
 
 def sealing_key_problems(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
-    """What keeps the sealing key from being used: only said, as a start goes on without it.
+    """What keeps the sealing key from being used: only said, as a start continues without it.
 
     Raises `ConfigError` without its PIN.
 
@@ -101,19 +100,19 @@ def sealing_key_problems(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfi
         with Master(place).at_hand():
             return ()
     except KeyUnavailable as error:
-        found = f"a key that cannot be used: what is to rest on disk {error.reason}"
+        found = f"a key that cannot be used: what is to be stored on disk {error.reason}"
         better = "one that there is: plexigate hsm init makes it"
         return (file.warning(("sealing", "key"), found, better),)
 
 
 def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
-    """The content of each private key that rests sealed, by its path.
+    """The content of each sealed private key, by its path.
 
     Raises `ConfigError` with every one that does not open.
 
     May take as long as the token of the sealing key takes. Files that cannot be read are left to
-    those who judge keys; and so are keys of identities while the token of the sealing key is away.
-    Without them an upstream would not recognise the proxy.
+    those who judge keys; and so are keys of identities while the token of the sealing key is
+    unavailable. Without them an upstream would not recognise the proxy.
     """
     opened: dict[Path, bytes] = {}
     problems: list[Problem] = []

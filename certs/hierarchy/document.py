@@ -6,12 +6,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypedDict
 
 from certs.hierarchy.hierarchy import Hierarchy
 from certs.hierarchy.key import DOMAIN, KeyState, ManagedKey
 
 _VERSION: Final = 1
+
+
+class KeyDocument(TypedDict):
+    """A key without its secret. Times are in ISO 8601."""
+
+    domain: str
+    purpose: str
+    version: int
+    origin: str
+    parent: str
+    quota: int | None
+    uses: int
+    state: str
+    created: str
+    activated: str | None
+    retired: str | None
+    destroyed: str | None
 
 
 class DocumentUnreadable(Exception):
@@ -26,7 +43,6 @@ class Document:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def encode(self) -> bytes:
-        """The document as bytes."""
         return json.dumps(
             {
                 "version": _VERSION,
@@ -45,11 +61,11 @@ class Document:
             keys = [_from_json(entry) for entry in document["keys"]]
             secrets = {key_id: base64.b64decode(text, validate=True) for key_id, text in document["secrets"].items()}
         except (KeyError, TypeError, AttributeError, ValueError, binascii.Error):
-            raise DocumentUnreadable("it is no key hierarchy") from None
+            raise DocumentUnreadable("it is not a key hierarchy") from None
         return cls(Hierarchy({key.id: key for key in keys}), secrets)
 
 
-def as_json(key: ManagedKey) -> dict[str, Any]:
+def as_json(key: ManagedKey) -> KeyDocument:
     """What there is to know of a key, without its secret."""
     return {
         "domain": DOMAIN,

@@ -73,7 +73,8 @@ class Hierarchy:
         rotate.
         """
         before = (self.active(), *(key for key in self.keys.values() if key.purpose and key.protects))
-        result, parent = self, ""
+        result = self
+        parent = ""
         for old in before:
             key = ManagedKey(old.purpose, self.versions(old.purpose)[-1].version + 1, parent, now, old.quota)
             parent = parent or key.id

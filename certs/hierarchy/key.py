@@ -16,8 +16,6 @@ DOMAIN: Final = "plexigate"
 
 
 class KeyState(StrEnum):
-    """Where in its life a key is."""
-
     CREATED = "created"
     ACTIVE = "active"
     RETIRED = "retired"
@@ -96,7 +94,6 @@ class ManagedKey:
 
     @property
     def protects(self) -> bool:
-        """Whether it may be used for what is new."""
         return self.state is KeyState.ACTIVE
 
     @property

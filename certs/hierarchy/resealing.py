@@ -1,4 +1,4 @@
-"""Files sealed anew by the active keys, so that retired ones are needed no more."""
+"""Files sealed again by the active keys, so that retired ones are needed no more."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ class NotOurs(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        return f'"{self.path}" belongs to another user; allowed: its owner, who seals it anew'
+        return f'"{self.path}" belongs to another user; allowed: its owner, who seals it again'
 
 
 def reseal(vault: Vault, file: SealedFile) -> bool:
@@ -26,13 +26,14 @@ def reseal(vault: Vault, file: SealedFile) -> bool:
 
     No other process may write it meanwhile.
 
-    What none of these keys opens is left alone. Raises `SealedFileUnusable`, `SealingError`,
+    What none of these keys opens is not touched. Raises `SealedFileUnusable`, `SealingError`,
     `NotOurs` and `OSError`; it is then as it was.
     """
     purpose = next((one for one in Purpose if file.label.startswith(one.label(""))), None)
     if purpose is None or not Vault.has_keys_for(purpose):
         return False
-    sealer, path = vault.sealer(purpose), file.path.resolve()
+    sealer = vault.sealer(purpose)
+    path = file.path.resolve()
     if file.key_id == sealer.key_id:
         return False
     try:

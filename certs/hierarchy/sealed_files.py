@@ -1,4 +1,4 @@
-"""Files that rest sealed: which key each of them needs, for those who make keys and destroy
+"""Sealed files: which key each of them needs, for those who make keys and destroy
 them.
 """
 

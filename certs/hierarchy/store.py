@@ -55,7 +55,6 @@ class HierarchyStore:
 
     @property
     def exists(self) -> bool:
-        """Whether there are any keys."""
         return self._path.exists()
 
     @property
@@ -64,7 +63,6 @@ class HierarchyStore:
         return self._stamp() != self._seen
 
     def read(self) -> Hierarchy:
-        """The hierarchy as it is now."""
         return self._read().hierarchy
 
     def change(self, change: Callable[[Hierarchy], Hierarchy]) -> tuple[Transition, ...]:

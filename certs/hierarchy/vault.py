@@ -10,10 +10,10 @@ rotation replaces them all, and the callers do not notice. Uses are counted, as 
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from certs.audit.entries import Action, Outcome, Told
 from certs.files.directory import make_directories
@@ -26,6 +26,7 @@ from certs.sealing.envelope import Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.held_key import HeldKey, key_id_of
+from certs.sealing.master import Master
 from certs.sealing.sealer import AeadSealer, Sealer, SealerRing
 
 FILE_NAME: Final = "keys.sealed"
@@ -72,26 +73,12 @@ class NoKeys(KeyUnavailable):
         if needing:
             files = ", ".join(map(str, needing))
             super().__init__(
-                f'there is no "{path}", by whose keys these were sealed: {files}; restore it from a backup, or remove them to begin anew'
+                f'there is no "{path}", by whose keys these were sealed: {files}; restore it from a backup, or remove them to start again'
             )
         else:
             super().__init__(f'"{path}" has no keys yet; the first sealed document makes them')
         self.path = path
         self.needing = needing
-
-
-class MasterSealer(Sealer, Protocol):
-    """The sealing key itself: a `Master`."""
-
-    @property
-    def place(self) -> object:
-        """Where it is; as text, for people."""
-
-    def at_hand(self) -> AbstractContextManager[Sealer]:
-        """Log in once for all that is done in the block.
-
-        Raises `KeyUnavailable`, which is `KeyAway` where that may pass.
-        """
 
 
 class Vault:
@@ -102,7 +89,7 @@ class Vault:
 
     def __init__(
         self,
-        master: MasterSealer,
+        master: Master,
         directory: Path,
         clock: Callable[[], datetime],
         told: Told,
@@ -128,11 +115,9 @@ class Vault:
 
     @staticmethod
     def has_keys_for(purpose: Purpose) -> bool:
-        """Whether it seals for a purpose."""
         return purpose in _PURPOSES
 
     def sealer(self, purpose: Purpose) -> Sealer:
-        """What seals and opens for a purpose."""
         return _PurposeSealer(self, _PURPOSES[purpose])
 
     def read(self) -> Hierarchy:
@@ -227,7 +212,8 @@ class Vault:
             with self._master.at_hand():
                 yield
         except KeyAway as error:
-            self._away, self._away_at = error.why, self._clock()
+            self._away = error.why
+            self._away_at = self._clock()
             raise
 
     def _loaded(self, purpose: str) -> tuple[str, SealerRing]:
@@ -236,7 +222,8 @@ class Vault:
         return self._rings[purpose]
 
     def _load(self) -> None:
-        """Read all anew. While the sealing key is away, what was read before still opens."""
+        """Read all again. While the sealing key is unavailable, what was read before still
+        opens."""
         with self._at_hand():
             self._founded()
             keys, secrets = self._store.opened()

@@ -12,7 +12,7 @@ from certs.keys.signing_key import KeyAlgorithm
 from certs.sealing.envelope import Purpose
 from certs.sealing.errors import SealingError
 from certs.sealing.sealer import Sealer
-from config.rotation import FILE, SEALED
+from config.tables.rotation import FILE, SEALED
 
 _MADE: Final = frozenset(ALGORITHMS.values())
 
@@ -20,65 +20,49 @@ _MADE: Final = frozenset(ALGORITHMS.values())
 class FileHome:
     """Keeps the key itself, which the state directory keeps with mode 0600."""
 
-    name: Final = FILE
     is_software: Final = True
+    name: str = FILE
 
     def makes(self, algorithm: KeyAlgorithm) -> bool:
         """Whether software can make keys of this algorithm."""
         return algorithm in _MADE
 
     def make(self, name: KeyName) -> bytes:
-        """A new key in PEM."""
+        """What is kept of a new key: here the key in PEM."""
         return private_pem(generate(name.algorithm))
 
-    def signer(self, _name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
-        """The key."""
-        return _loaded(self.name, kept)
+    def signer(self, name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
+        return _loaded(self.name, self.for_workers(name, kept))
 
     def for_workers(self, _name: KeyName, kept: bytes) -> bytes:
-        """The key."""
         return kept
 
     def destroy(self, _name: KeyName) -> None:
         """There is no more of it than what is kept."""
 
 
-class SealedHome:
+class SealedHome(FileHome):
     """Keeps the key sealed: for keys that a token cannot make (ML-DSA), with a sealing key that may
     live in one.
     """
 
-    name: Final = SEALED
-    is_software: Final = True
+    name = SEALED
 
     def __init__(self, sealer: Sealer) -> None:
         """`sealer` hides keys, and opens them again."""
         self._sealer = sealer
 
-    def makes(self, algorithm: KeyAlgorithm) -> bool:
-        """Whether software can make keys of this algorithm."""
-        return algorithm in _MADE
-
     def make(self, name: KeyName) -> bytes:
-        """A new key, sealed."""
         try:
-            return self._sealer.seal(private_pem(generate(name.algorithm)), _label(name))
+            return self._sealer.seal(super().make(name), _label(name))
         except SealingError as error:
             raise HomeFailed(self.name, f"{name} {error.reason}") from None
 
-    def signer(self, name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
-        """The key, opened."""
-        return _loaded(self.name, self.for_workers(name, kept))
-
     def for_workers(self, name: KeyName, kept: bytes) -> bytes:
-        """The key, opened."""
         try:
             return self._sealer.open(kept, _label(name))
         except SealingError as error:
             raise HomeFailed(self.name, f"{name} {error.reason}") from None
-
-    def destroy(self, _name: KeyName) -> None:
-        """There is no more of it than what is kept."""
 
 
 def _label(name: KeyName) -> str:

@@ -1,12 +1,12 @@
 """A home in a token: keys are made, sign and are destroyed there. They never leave it.
 
 The state directory keeps the address and the public half of a key, so that the token is called only
-for signatures. Each call has its own process that logs in and out (`certs.hsm.client`): rotations
+for signatures. Each call has its own process that logs in and out (`hsm.clients.client`): rotations
 are days apart, and an open session would be missing for handshakes.
 
 A key is named after its identity, its owner and its version, such as `chat.3f9a2c71.ecdsa-p256.v3`.
-The owner is a state directory: several proxies, and keys that a person makes for the same identity,
-can share a token, and each owner destroys only its own keys.
+The owner is a state directory: several proxies, and keys that an operator makes for the same
+identity, can share a token, and each owner destroys only its own keys.
 """
 
 import json
@@ -17,20 +17,20 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess
-from certs.hsm.calls import Answer, Call
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.calls import Answer, Call
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import HsmError, KeyMissing
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import IdentityUnusable, TokenKeyName
 from certs.keys.home import HomeFailed, KeyName
-from certs.keys.signing_key import KeyAlgorithm, KeyFamily, supported_public_key
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily, spki_of, supported_public_key
 from certs.keys.token_private_key import token_private_key
-from certs.keys.token_public_key import public_key_of, spki_of
+from certs.keys.token_public_key import public_key_of
 from certs.storage.owner import OWNER_DIGITS, Owner, OwnerDamaged
-from config.pkcs11_uri import Pkcs11Uri
+from config.values.pkcs11_uri import Pkcs11Uri
 
 LONGEST_IDENTITY: Final = 40 - 1 - OWNER_DIGITS
 """Characters of an identity whose keys can be here (`certs.hsm.key_names`)."""
@@ -69,7 +69,6 @@ class TokenHome:
         return True
 
     def make(self, name: KeyName) -> bytes:
-        """A new key in the token."""
         with self._failures(), TokenProcess.logged_in(self._access()) as process:
             key = self._named(name)
             process.perform(calls.generate(key))
@@ -89,7 +88,6 @@ class TokenHome:
         return token_private_key(public, _address(facts), self._perform)
 
     def for_workers(self, name: KeyName, kept: bytes) -> bytes:
-        """Where the key is."""
         del name
         address = _address(self._facts(kept))
         token = self._token

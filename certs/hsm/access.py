@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import LONGEST_PIN, Secret
-from config.reading import read_regular
+from config.loading.reading import read_regular
 
 if TYPE_CHECKING:
     from certs.hsm.facts import TokenFacts

@@ -11,8 +11,8 @@ HsmError
   DeadlinePassed, TokenProcessLost                                the process of the module
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypedDict
 
 
 class HsmError(Exception):
@@ -23,7 +23,6 @@ class ModuleUnusable(HsmError):
     """The PKCS#11 module cannot be loaded or does not start."""
 
     def __init__(self, module: str, found: str) -> None:
-        """`found` says what loading it answered."""
         super().__init__(module, found)
         self.module = module
         self.found = found
@@ -76,7 +75,6 @@ class PinFileUnusable(HsmError):
     """The file with a PIN cannot be used; `found` and `allowed` say why, never what is in it."""
 
     def __init__(self, path: str, found: str, allowed: str) -> None:
-        """Name the file."""
         super().__init__(path, found, allowed)
         self.path = path
         self.found = found
@@ -93,7 +91,6 @@ class PinRefused(HsmError):
     """
 
     def __init__(self, token: str, ckr: str) -> None:
-        """`token` is its label."""
         super().__init__(token, ckr)
         self.token = token
         self.ckr = ckr
@@ -126,7 +123,6 @@ class PinFinalTry(HsmError):
     """The token would lock itself at the next wrong PIN, so none was tried."""
 
     def __init__(self, token: str) -> None:
-        """`token` is its label."""
         super().__init__(token)
         self.token = token
 
@@ -141,7 +137,6 @@ class LatchUnusable(HsmError):
     """The latch file cannot be written, so no PIN is tried."""
 
     def __init__(self, path: str, found: str) -> None:
-        """Name the directory or file."""
         super().__init__(path, found)
         self.path = path
         self.found = found
@@ -154,7 +149,6 @@ class CallFailed(HsmError):
     """The token answered `operation` with the return value `ckr`."""
 
     def __init__(self, operation: str, ckr: str) -> None:
-        """`ckr` is `CKR_...`."""
         super().__init__(operation, ckr)
         self.operation = operation
         self.ckr = ckr
@@ -189,7 +183,6 @@ class KeyMissing(HsmError):
     """The token has no such key."""
 
     def __init__(self, token: str, wanted: str) -> None:
-        """`wanted` describes the key."""
         super().__init__(token, wanted)
         self.token = token
         self.wanted = wanted
@@ -202,7 +195,6 @@ class KeyAmbiguous(HsmError):
     """Several keys of the token fit."""
 
     def __init__(self, token: str, wanted: str, count: int) -> None:
-        """`count` keys fit."""
         super().__init__(token, wanted, count)
         self.token = token
         self.wanted = wanted
@@ -216,7 +208,6 @@ class KeyExists(HsmError):
     """The token already has a key with that label or id; two would be ambiguous."""
 
     def __init__(self, token: str, label: str) -> None:
-        """Name the key."""
         super().__init__(token, label)
         self.token = token
         self.label = label
@@ -246,7 +237,6 @@ class KeyNotGone(HsmError):
     """The token reported an object as destroyed but still has it."""
 
     def __init__(self, token: str, label: str) -> None:
-        """Name the key."""
         super().__init__(token, label)
         self.token = token
         self.label = label
@@ -259,7 +249,6 @@ class DeadlinePassed(HsmError):
     """A call took longer than `seconds`; the process that waited for the module was killed."""
 
     def __init__(self, operation: str, seconds: float) -> None:
-        """Name the operation."""
         super().__init__(operation, seconds)
         self.operation = operation
         self.seconds = seconds
@@ -274,7 +263,6 @@ class TokenProcessLost(HsmError):
     """The process that talks to the module is gone: it crashed, was killed or closed."""
 
     def __init__(self, operation: str, how: str) -> None:
-        """`how` it ended, as far as that is known."""
         super().__init__(operation, how)
         self.operation = operation
         self.how = how
@@ -293,38 +281,24 @@ _SESSION_LOST: Final = frozenset(
         "CKR_USER_NOT_LOGGED_IN",
     }
 )
-_KINDS: Final = {
-    kind.__name__: kind
-    for kind in (
-        ModuleUnusable,
-        TokenMissing,
-        TokenAmbiguous,
-        PinFileUnusable,
-        PinRefused,
-        PinLatched,
-        PinFinalTry,
-        LatchUnusable,
-        CallFailed,
-        CapabilityMissing,
-        KeyMissing,
-        KeyAmbiguous,
-        KeyExists,
-        KeyNotAsAsked,
-        KeyNotGone,
-        DeadlinePassed,
-        TokenProcessLost,
-    )
-}
+_KINDS: Final = {kind.__name__: kind for kind in HsmError.__subclasses__()}  # those above
 
 
-def as_document(error: HsmError) -> dict[str, Any]:
+class ErrorDocument(TypedDict):
+    """An error on the pipe: its class, and the arguments of that."""
+
+    kind: str
+    facts: list[Any]
+    named: dict[str, bool]
+
+
+def as_document(error: HsmError) -> ErrorDocument:
     """The error as JSON, for the pipe."""
     named = {"is_undone": error.is_undone} if isinstance(error, KeyNotAsAsked) else {}
     return {"kind": type(error).__name__, "facts": list(error.args), "named": named}
 
 
-def from_document(document: dict[str, Any]) -> HsmError:
-    """The error that was sent."""
+def from_document(document: Mapping[str, Any]) -> HsmError:
     kind = _KINDS[document["kind"]]
     error: HsmError = kind(*document["facts"], **document["named"])
     return error

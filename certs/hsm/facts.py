@@ -1,11 +1,12 @@
 """The facts that a token states about itself and its keys."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
 from certs.hsm.key_names import TokenKeyName
-from config.problems import printable
+from config.values.problems import printable
 
 # CK_TOKEN_INFO.flags (PKCS#11 3.1, table 6)
 _LOGIN_REQUIRED: Final = 0x0000_0004
@@ -87,14 +88,12 @@ class TokenFacts:
         return printable(f"{self.label} (serial {self.serial or 'unknown'}, slot {self.slot})")
 
     @classmethod
-    def from_document(cls, document: dict[str, Any]) -> Self:
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
         """What `dataclasses.asdict` made, after it went over the pipe."""
         return cls(**{**document, "mechanisms": tuple(document["mechanisms"])})
 
 
 class KeyClass(StrEnum):
-    """The class of a key object."""
-
     PRIVATE = "private"
     SECRET = "secret"  # noqa: S105 - the standard's name of symmetric keys
     PUBLIC = "public"
@@ -124,7 +123,6 @@ class KeyFacts:
 
     @property
     def is_sign_only(self) -> bool:
-        """Whether it can sign and nothing else."""
         return self.uses == ("sign",)
 
     @property
@@ -139,7 +137,7 @@ class KeyFacts:
         return name if name is not None and name.fits(self.id) else None
 
     @classmethod
-    def from_document(cls, document: dict[str, Any]) -> Self:
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
         """What `dataclasses.asdict` made, after it went over the pipe."""
         rest = {"key_class": KeyClass(document["key_class"]), "uses": tuple(document["uses"])}
         return cls(**{**document, **rest})
@@ -156,13 +154,11 @@ class KeyAddress:
     id: bytes | None = None
 
     def __post_init__(self) -> None:
-        """Refuse an address of every key."""
         if self.label is None and self.id is None:
             raise ValueError("a key needs a label or an id")
 
     @classmethod
     def of(cls, name: TokenKeyName) -> Self:
-        """The address of a key by its name."""
         return cls(name.label, name.id)
 
     def __str__(self) -> str:

@@ -3,7 +3,8 @@
 import json
 import struct
 from base64 import b64decode, b64encode
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
 
 HEADER: Final = struct.Struct("!I")
 LARGEST_FRAME: Final = 16 * 1_048_576
@@ -11,6 +12,11 @@ LARGEST_FRAME: Final = 16 * 1_048_576
 
 The largest values are what is sealed (keyrings, some 100 KiB) and the list of the keys of a token.
 """
+
+Frame: TypeAlias = dict[str, Any]
+"""What came over the pipe. The call says what is in it."""
+Arguments: TypeAlias = Mapping[str, Any]
+"""Of a call, by name."""
 
 _BYTES: Final = "$bytes"
 
@@ -21,7 +27,6 @@ class Garbled(Exception):
     """
 
     def __str__(self) -> str:
-        """One clause."""
         return "the data on the pipe is not a frame"
 
 
@@ -41,7 +46,7 @@ def length_of(header: bytes) -> int:
     return int(length)
 
 
-def unpack(payload: bytes) -> dict[str, Any]:
+def unpack(payload: bytes) -> Frame:
     """The value of a frame. Raises Garbled."""
     try:
         value = json.loads(payload, object_hook=_text_as_bytes)
@@ -58,5 +63,5 @@ def _bytes_as_text(value: object) -> dict[str, str]:
     return {_BYTES: b64encode(value).decode()}
 
 
-def _text_as_bytes(document: dict[str, Any]) -> Any:
+def _text_as_bytes(document: Frame) -> Frame | bytes:
     return b64decode(document[_BYTES], validate=True) if document.keys() == {_BYTES} else document

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class KeyKind(StrEnum):
-    """A kind of key; the values are those of `certs.keys.KeyAlgorithm` where it has one."""
+    """A kind of key; the values are those of `signing_key.KeyAlgorithm` where it has one."""
 
     ECDSA_P256 = "ecdsa-p256"
     ECDSA_P384 = "ecdsa-p384"

@@ -40,7 +40,6 @@ class IdentityUnusable(ValueError):
     """A name that cannot be the identity in a label."""
 
     def __init__(self, found: str) -> None:
-        """`found` is that name."""
         super().__init__(found)
         self.found = found
 
@@ -60,7 +59,6 @@ class TokenKeyName:
     version: int
 
     def __post_init__(self) -> None:
-        """Refuse what could not be read back."""
         if not _IDENTITY.fullmatch(self.identity):
             raise IdentityUnusable(self.identity)
         if not 1 <= self.version <= 999_999_999:

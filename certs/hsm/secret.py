@@ -20,7 +20,6 @@ class Secret:
     """Holds a text that only `reveal` shows: its repr, format and pickle do not."""
 
     def __init__(self, text: str) -> None:
-        """Hide `text`."""
         self._text = text
 
     def reveal(self) -> str:
@@ -46,7 +45,6 @@ class Secret:
         return self._file.path
 
     def __repr__(self) -> str:
-        """Say that there is something, not what."""
         return _SHOWN
 
     def __eq__(self, other: object) -> bool:
@@ -54,7 +52,6 @@ class Secret:
         return isinstance(other, Secret) and hmac.compare_digest(self.digest, other.digest)
 
     def __hash__(self) -> int:
-        """Equal ones have the same."""
         return hash(self.digest)
 
     def __reduce__(self) -> NoReturn:

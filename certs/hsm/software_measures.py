@@ -41,7 +41,8 @@ def encapsulation(count: int, seconds: float) -> tuple[Measured, list[Check]]:
 
 def sealing(count: int, seconds: float, why: str) -> tuple[Measured, list[Check]]:
     """AES-256-GCM; `why` says why not in the token."""
-    key, nonce = AESGCM(AESGCM.generate_key(256)), os.urandom(12)
+    key = AESGCM(AESGCM.generate_key(256))
+    nonce = os.urandom(12)
     taken = times(lambda: key.encrypt(os.urandom(12), _MESSAGE, b"for"), count, seconds)
     sealed = key.encrypt(nonce, _MESSAGE, b"for")
     altered = sealed[:-1] + bytes([sealed[-1] ^ 1])
@@ -100,7 +101,6 @@ def times(work: Callable[[], object], count: int, seconds: float) -> tuple[float
 
 
 def verified(what: str, work: Callable[[], object]) -> Check:
-    """Whether a verification accepts."""
     try:
         work()
     except InvalidSignature:

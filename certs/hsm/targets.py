@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
-from typing import Any
+from typing import TypedDict
 
 
 class SpeedTarget(StrEnum):
@@ -47,10 +47,37 @@ _LEAST_PER_SECOND = {
 
 
 class MeasuringPlace(StrEnum):
-    """Where something was measured."""
-
     TOKEN = "token"  # noqa: S105 - a hardware token, not a secret
     SOFTWARE = "software"
+
+
+class MeasuredRow(TypedDict):
+    operation: str
+    where: str
+    why: str
+    count: int
+    median_ms: float
+    p95_ms: float
+    per_second: float
+    target_ms: float | None
+    target_per_second: float | None
+    met: bool | None
+
+
+class CheckRow(TypedDict):
+    """One look at an operation."""
+
+    check: str
+    right: bool
+    found: str
+
+
+class ReportDocument(TypedDict):
+    """What `plexigate hsm test --json` prints."""
+
+    ok: bool
+    measured: list[MeasuredRow]
+    checks: list[CheckRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +91,10 @@ class Measured:
 
     @property
     def median(self) -> float:
-        """Half of them were faster."""
         return median(self.seconds)
 
     @property
     def p95(self) -> float:
-        """One of twenty was slower."""
         return sorted(self.seconds)[min(len(self.seconds) - 1, len(self.seconds) * 95 // 100)]
 
     @property
@@ -80,12 +105,13 @@ class Measured:
     @property
     def is_met(self) -> bool | None:
         """Whether both parts of the target are met; None where there is none."""
-        most, least = self.target.most_seconds, self.target.least_per_second
+        most = self.target.most_seconds
+        least = self.target.least_per_second
         if most is None and least is None:
             return None
         return (most is None or self.median < most) and (least is None or self.per_second > least)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> MeasuredRow:
         """The figures, in milliseconds and per second."""
         most = self.target.most_seconds
         return {
@@ -110,8 +136,7 @@ class Check:
     is_right: bool
     found: str
 
-    def as_json(self) -> dict[str, Any]:
-        """The three facts."""
+    def as_json(self) -> CheckRow:
         return {"check": self.what, "right": self.is_right, "found": self.found}
 
 
@@ -127,8 +152,7 @@ class MeasuringReport:
         """Whether every check was passed. A target that is missed makes nothing wrong."""
         return all(check.is_right for check in self.checks)
 
-    def as_json(self) -> dict[str, Any]:
-        """The whole report."""
+    def as_json(self) -> ReportDocument:
         return {
             "ok": self.is_right,
             "measured": [one.as_json() for one in self.measured],

@@ -27,7 +27,6 @@ class VersionsUnusable(Exception):
     """The file of a token cannot be used, so no name is known to be new."""
 
     def __init__(self, path: Path, found: str) -> None:
-        """`found` says why."""
         super().__init__(path, found)
         self.path = path
         self.found = found

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from certs.files.errors import CredentialError
-from config.problems import shown
+from config.values.problems import shown
 
 Chain = tuple[x509.Certificate, ...]
+Extension = TypeVar("Extension", bound=x509.ExtensionType)
 
 _SIGNATURES = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA256: "ecdsa-sha256",
@@ -40,70 +42,33 @@ class ChainBroken(CredentialError):
     """
 
     def __init__(self, path: Path, position: int, subject: str, issuer: str) -> None:
-        super().__init__(path)
-        self.position = position
-        self.subject = subject
-        self.issuer = issuer
-
-    @property
-    def found(self) -> str:
-        which = "another key than the issuer's" if self.subject == self.issuer else shown(self.subject)
-        return f"which has in place {self.position + 1} {which} where the issuer {shown(self.issuer)} belongs"
-
-    @property
-    def allowed(self) -> str:
-        return "leaf first, then the issuer of each certificate, and no other certificate"
+        which = "another key than the issuer's" if subject == issuer else shown(subject)
+        found = f"which has in place {position + 1} {which} where the issuer {shown(issuer)} belongs"
+        super().__init__(path, found, "leaf first, then the issuer of each certificate, and no other certificate")
 
 
 class SignatureTooWeak(CredentialError):
     """The certificate at `position` (from 0) is signed over a `digest` that can be forged."""
 
     def __init__(self, path: Path, position: int, digest: str) -> None:
-        super().__init__(path)
-        self.position = position
-        self.digest = digest
-
-    @property
-    def found(self) -> str:
-        return f"whose certificate in place {self.position + 1} is signed with {self.digest}"
-
-    @property
-    def allowed(self) -> str:
-        return "certificates signed with SHA-256 or better"
+        found = f"whose certificate in place {position + 1} is signed with {digest}"
+        super().__init__(path, found, "certificates signed with SHA-256 or better")
 
 
 class CertificateExpired(CredentialError):
     """The certificate of `subject` is no longer valid."""
 
     def __init__(self, path: Path, subject: str, not_after: datetime) -> None:
-        super().__init__(path)
-        self.subject = subject
-        self.not_after = not_after
-
-    @property
-    def found(self) -> str:
-        return f"whose certificate {shown(self.subject)} expired at {self.not_after:%Y-%m-%d %H:%M} UTC"
-
-    @property
-    def allowed(self) -> str:
-        return "a certificate that is valid now"
+        found = f"whose certificate {shown(subject)} expired at {not_after:%Y-%m-%d %H:%M} UTC"
+        super().__init__(path, found, "a certificate that is valid now")
 
 
 class CertificateNotYetValid(CredentialError):
     """The certificate of `subject` is not valid yet, or the clock of this machine is wrong."""
 
     def __init__(self, path: Path, subject: str, not_before: datetime) -> None:
-        super().__init__(path)
-        self.subject = subject
-        self.not_before = not_before
-
-    @property
-    def found(self) -> str:
-        return f"whose certificate {shown(self.subject)} is valid only from {self.not_before:%Y-%m-%d %H:%M} UTC"
-
-    @property
-    def allowed(self) -> str:
-        return "a certificate that is valid now (is the clock of this machine right?)"
+        found = f"whose certificate {shown(subject)} is valid only from {not_before:%Y-%m-%d %H:%M} UTC"
+        super().__init__(path, found, "a certificate that is valid now (is the clock of this machine right?)")
 
 
 def chain_errors(chain: Chain, path: Path, now: datetime | None) -> Iterator[CredentialError]:
@@ -180,12 +145,20 @@ def alternative_names(certificate: x509.Certificate | x509.CertificateSigningReq
     """The DNS names, in lower case, and IP addresses that a certificate is for (its common name
     counts for nothing).
     """
+    names = extension_of(certificate, x509.SubjectAlternativeName)
+    if names is not None:
+        yield from (name.lower() for name in names.get_values_for_type(x509.DNSName))
+        yield from (str(address) for address in names.get_values_for_type(x509.IPAddress))
+
+
+def extension_of(
+    certificate: x509.Certificate | x509.CertificateSigningRequest, kind: type[Extension]
+) -> Extension | None:
+    """An extension; None if it has none of this kind. Raises `ValueError` for a damaged one."""
     try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
-        return
-    yield from (name.lower() for name in extension.value.get_values_for_type(x509.DNSName))
-    yield from (str(address) for address in extension.value.get_values_for_type(x509.IPAddress))
+        return None
 
 
 def _text(name: x509.Name) -> str:

@@ -18,18 +18,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.files.errors import CredentialError, Part
 from certs.files.pem import read_pem
-from certs.identities.chain import SignatureTooWeak, chain_errors
+from certs.identities.chain import SignatureTooWeak, chain_errors, extension_of
 from certs.identities.chain_file import read_chain
-from config.client_certificates import ClientCertificatesConfig
-from config.loaded import ConfigFile
-from config.problems import Location, Problem, shown
+from config.loading.loaded import ConfigFile
+from config.tables.client_certificates import ClientCertificatesConfig
+from config.values.problems import Location, Problem, shown
 
 # Each handshake sends the name of each authority to the client (RFC 8446 section 4.2.4).
 _MOST_AUTHORITIES: Final = 64
 # A hundred thousand revoked certificates take 5 MB.
 _LARGEST_LISTS: Final = 16_777_216
 # OpenSSL verifies the signature of a list each time that it looks up a certificate, before that of
-# the certificate: 1.1 ms for each MB. So a stranger can cause it too.
+# the certificate: 1.1 ms for each MB. So an untrusted client can cause it too.
 _LARGE_LISTS: Final = 1_048_576
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 _LEAST_RSA_BITS: Final = 2_048  # of OpenSSL's security level 2
@@ -175,14 +175,11 @@ def _authority_errors(certificates: Sequence[x509.Certificate]) -> Iterator[tupl
 def _may_issue(certificate: x509.Certificate) -> bool:
     """RFC 5280 sections 4.2.1.9 and 4.2.1.3."""
     try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (x509.ExtensionNotFound, ValueError):
+        constraints = extension_of(certificate, x509.BasicConstraints)
+    except ValueError:
         return False
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return constraints.ca
-    return constraints.ca and usage.key_cert_sign
+    usage = extension_of(certificate, x509.KeyUsage)
+    return constraints is not None and constraints.ca and (usage is None or usage.key_cert_sign)
 
 
 def _without_root(certificates: Sequence[x509.Certificate]) -> Iterator[str]:

@@ -7,9 +7,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.files.errors import CredentialError, Part
 from certs.hsm.secret import Secret
@@ -22,12 +19,14 @@ from certs.keys.signing_key import (
     PublicKey,
     SigningKey,
     algorithm_of,
-    supported_public_key,
+    certified_key,
+    certified_spki,
+    spki_of,
 )
 from certs.keys.software import SoftwareKey
-from config.addresses import name_matches
-from config.pkcs11_uri import Pkcs11Uri
-from config.reading import read_regular
+from config.loading.reading import read_regular
+from config.values.addresses import name_matches
+from config.values.pkcs11_uri import Pkcs11Uri
 
 
 class KeyDoesNotFit(CredentialError):
@@ -36,23 +35,9 @@ class KeyDoesNotFit(CredentialError):
     part = Part.KEY
 
     def __init__(self, path: Path, certificate: Path, algorithm: KeyAlgorithm, expected: str) -> None:
-        super().__init__(path)
-        self.certificate = certificate
-        self.algorithm = algorithm
-        self.expected = expected
-
-    @property
-    def found(self) -> str:
-        kinds = (
-            ""
-            if self.expected == str(self.algorithm)
-            else f": it is {self.algorithm}, the certificate's {self.expected}"
-        )
-        return f'which does not fit the certificate "{self.certificate}"{kinds}'
-
-    @property
-    def allowed(self) -> str:
-        return "the private key that the certificate was made for"
+        kinds = "" if expected == str(algorithm) else f": it is {algorithm}, the certificate's {expected}"
+        found = f'which does not fit the certificate "{certificate}"{kinds}'
+        super().__init__(path, found, "the private key that the certificate was made for")
 
 
 class LeafNotFirst(CredentialError):
@@ -61,28 +46,15 @@ class LeafNotFirst(CredentialError):
     """
 
     def __init__(self, path: Path, position: int) -> None:
-        super().__init__(path)
-        self.position = position
-
-    @property
-    def found(self) -> str:
-        return f"which has the certificate of the key in place {self.position + 1}"
-
-    @property
-    def allowed(self) -> str:
-        return "the server's own certificate first, then the issuer of each certificate"
+        found = f"which has the certificate of the key in place {position + 1}"
+        super().__init__(path, found, "the server's own certificate first, then the issuer of each certificate")
 
 
 class CertificateUnsupported(CredentialError):
     """The leaf is for a key that handshakes cannot be signed with."""
 
-    @property
-    def found(self) -> str:
-        return "which is for a key of an unsupported kind"
-
-    @property
-    def allowed(self) -> str:
-        return f"a certificate for a key of {SUPPORTED}"
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "which is for a key of an unsupported kind", f"a certificate for a key of {SUPPORTED}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +71,20 @@ class Credential:
     is_spread: bool = False
     """Whether all of `keys` are used in turn, and not each only when those before it fail."""
     is_issued: bool = False
-    """Whether the rotation has put it in place, and is to mend what is wrong with it: no person has
+    """Whether the rotation has put it in place, and is to fix what is wrong with it: no person has
     named these files.
     """
 
     @property
     def keys(self) -> tuple[SigningKey, ...]:
-        """The key and its spares."""
         return (self.key, *self.spares)
 
     @property
     def leaf(self) -> x509.Certificate:
-        """The certificate of the key."""
         return self.chain[0]
 
     @property
     def algorithm(self) -> KeyAlgorithm:
-        """What the key signs with."""
         return self.key.algorithm
 
     @property
@@ -179,7 +148,7 @@ def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
 
 
 def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime | None) -> Examination:
-    """Judge a credential anew whose content was examined before: only time can have made it
+    """Judge a credential again whose content was examined before: only time can have made it
     unusable.
     """
     errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
@@ -197,7 +166,6 @@ class TokenPlace:
     pin: Secret
 
     def key(self, public_key: PublicKey) -> Pkcs11Key:
-        """The key there whose public half is this."""
         return Pkcs11Key(self.uri, self.token, public_key, self.pin)
 
 
@@ -212,7 +180,7 @@ def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: date
     except CredentialError as error:
         return Examination(None, (error,))
     errors = tuple(_errors(chain, None, certificate, now))
-    public_key = _leaf_key(chain[0])
+    public_key = certified_key(chain[0])
     if public_key is None or errors:
         return Examination(None, errors)
     if algorithm_of(public_key).is_too_weak:
@@ -262,7 +230,7 @@ def _digest(parts: Sequence[bytes]) -> bytes:
 def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime | None) -> Iterator[CredentialError]:
     if not chain:
         return
-    public_key = _leaf_key(chain[0])
+    public_key = certified_key(chain[0])
     if public_key is None:
         yield CertificateUnsupported(path)
     fault = _fit_error(chain, key, path, public_key) if key else None
@@ -274,27 +242,9 @@ def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime | N
 
 
 def _fit_error(chain: Chain, key: SoftwareKey, path: Path, public_key: PublicKey | None) -> CredentialError | None:
-    ours = _spki(key.public_key)
-    positions = [position for position, certificate in enumerate(chain) if _certificate_spki(certificate) == ours]
+    ours = spki_of(key.public_key)
+    positions = [position for position, certificate in enumerate(chain) if certified_spki(certificate) == ours]
     if not positions:
         expected = str(algorithm_of(public_key)) if public_key else "of an unsupported kind"
         return KeyDoesNotFit(key.pem_path, path, key.algorithm, expected)
     return LeafNotFirst(path, positions[0]) if positions[0] else None
-
-
-def _leaf_key(certificate: x509.Certificate) -> PublicKey | None:
-    try:
-        return supported_public_key(certificate.public_key())
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-
-
-def _certificate_spki(certificate: x509.Certificate) -> bytes | None:
-    try:
-        return _spki(certificate.public_key())
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-
-
-def _spki(key: CertificatePublicKeyTypes) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

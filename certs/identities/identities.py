@@ -30,17 +30,17 @@ from certs.identities.levels import level_problems
 from certs.keys.pin import read_pins
 from certs.keys.software import SoftwareKey
 from certs.sealing.envelope import is_sealed
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import Problem, shown
-from config.reading import read_regular
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.loading.reading import read_regular
 from config.schema import (
     CredentialConfig,
     CredentialPreference,
     IdentityConfig,
     IssuedCredentialConfig,
 )
-from config.upstream import UpstreamConfig
+from config.tables.hsm import HsmConfig
+from config.tables.upstream import UpstreamConfig
+from config.values.problems import Problem, shown
 
 _SOON = timedelta(days=7)  # any week has a working day
 
@@ -165,7 +165,8 @@ class _Reading:
             return []
         examination = self.issued_examination(*files)
         for error in examination.errors:
-            found, better = f"{settings.key}, {error.found}", f"another one: plexigate certs rotate {identity}"
+            found = f"{settings.key}, {error.found}"
+            better = f"another one: plexigate certs rotate {identity}"
             self.problems.append(self.file.warning(place, found, better))
         return [] if examination.credential is None else [examination.credential]
 
@@ -259,7 +260,9 @@ class _Reading:
         key = credential.key
         if isinstance(key, SoftwareKey) and key.is_exposed:
             found = f"{shown(str(paths.key[0]))}, which others may read (mode {key.mode:04o})"
-            yield self.file.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
+            yield self.file.warning(
+                (*place, "key"), found, f"mode 0600: chmod 600 {self.file.named(str(paths.key[0]))}"
+            )
         if credential.expires_within(_SOON, self.now):
             found = f"{shown(paths.certificate)}, which expires at {credential.not_after:%Y-%m-%d %H:%M} UTC"
             yield self.file.warning((*place, "certificate"), found, "a certificate that is valid for more than a week")

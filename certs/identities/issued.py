@@ -3,7 +3,7 @@ and judged.
 
 The file of a key is the key itself, or the URI of one in a token (`KeyHome.for_workers`). Where
 nothing was issued yet for what the configuration wants, what served this identity before stands in
-for it: a client gets the former certificate rather than none.
+for it: a client gets the previous certificate rather than none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ from certs.files.errors import CredentialError, Part
 from certs.hsm.secret import Secret
 from certs.identities.credential import TokenPlace
 from certs.storage.store import paths_of
-from config.addresses import Refused
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile
-from config.pkcs11_uri import is_pkcs11_uri, parse
-from config.reading import read_regular
-from config.rotation import SLOTS, IssuedCredentialConfig
+from config.loading.loaded import ConfigFile
+from config.loading.reading import read_regular
 from config.schema import IdentityConfig
+from config.tables.hsm import HsmConfig
+from config.tables.rotation import SLOTS, IssuedCredentialConfig
+from config.values.addresses import Refused
+from config.values.pkcs11_uri import is_pkcs11_uri, parse
 
 
 class TokenUnknown(CredentialError):
@@ -28,16 +28,8 @@ class TokenUnknown(CredentialError):
     part = Part.KEY
 
     def __init__(self, path: Path, uri: str) -> None:
-        super().__init__(path)
-        self.uri = uri
-
-    @property
-    def found(self) -> str:
-        return f"whose key is {self.uri}, in a token that is not configured or has no PIN"
-
-    @property
-    def allowed(self) -> str:
-        return "a token of [hsm.token.NAME], until another certificate replaces this one"
+        found = f"whose key is {uri}, in a token that is not configured or has no PIN"
+        super().__init__(path, found, "a token of [hsm.token.NAME], until another certificate replaces this one")
 
 
 def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:

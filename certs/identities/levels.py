@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from certs.identities.chain import weaker_link
 from certs.identities.client_authorities import ClientAuthorities
 from certs.identities.credential import Credential
-from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, certified_key
 from certs.storage.disk import Disk
 from certs.storage.shelf import Shelf, ShelfDamaged
 from certs.storage.store import root_directory
-from config.loaded import LoadedConfig
-from config.problems import Problem, shown
-from config.rotation import InternalIssuerConfig, IssuedCredentialConfig
+from config.loading.loaded import LoadedConfig
 from config.schema import SecurityLevel
+from config.tables.rotation import InternalIssuerConfig, IssuedCredentialConfig
+from config.values.problems import Problem, shown
 
 _CNSA_KEY: Final = KeyAlgorithm(KeyFamily.MLDSA, 87)
 _ALLOWED: Final = "ML-DSA-87 alone (CNSA 2.0), in keys and in each signature of a chain"
@@ -78,10 +77,7 @@ def _weaker_clients(clients: Mapping[str, ClientAuthorities]) -> Iterator[str]:
 
 
 def _kind_of_key(certificate: x509.Certificate) -> str:
-    try:
-        key = supported_public_key(certificate.public_key())
-    except (ValueError, UnsupportedAlgorithm):
-        key = None
+    key = certified_key(certificate)
     return "another kind of key" if key is None else str(algorithm_of(key))
 
 

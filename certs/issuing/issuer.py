@@ -54,12 +54,12 @@ class IssueFailed(Exception):
 class IssueRequest:
     """What a certificate is asked for.
 
-    `names` are in the form of `config.addresses.parse_server_name` (A-labels in lower case, `*.`
-    for a wildcard, IP addresses); the CSR has the same. `csr_der` is PKCS #10 (RFC 2986), signed by
-    the key that the certificate is for. `replaces` is the DER of the leaf that this one takes the
-    place of (RFC 9773 5), None for the first one. `profile` names one of the issuer's own, None for
-    its default. `heeds_seconds`: how long, at most, a wish of the issuer to be left alone is heeded
-    since it was said.
+    `names` are in the form of `config.values.addresses.parse_server_name` (A-labels in lower case,
+    `*.` for a wildcard, IP addresses); the CSR has the same. `csr_der` is PKCS #10 (RFC 2986),
+    signed by the key that the certificate is for. `replaces` is the DER of the leaf that this one
+    takes the place of (RFC 9773 5), None for the first one. `profile` names one of the issuer's
+    own, None for its default. `heeds_seconds`: how long, at most, a rate limit of the issuer is
+    respected, from when it was said.
     """
 
     names: tuple[str, ...]

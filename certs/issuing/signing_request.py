@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from certs.keys.generating import digest_for
-from config.addresses import parse_ip
+from config.values.addresses import parse_ip
 
 _LONGEST_COMMON_NAME: Final = 64  # RFC 5280 appendix A.1, ub-common-name
 

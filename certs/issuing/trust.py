@@ -20,7 +20,7 @@ from cryptography import x509
 from certs.issuing.issuer import FailureKind, IssueFailed, Issuer
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-# not "TRUSTED CERTIFICATE": what OpenSSL appends to such a one is no part of a certificate
+# not "TRUSTED CERTIFICATE": what OpenSSL appends to such a one is not part of a certificate
 _PEM: Final = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END")
 
 
@@ -70,7 +70,8 @@ def system_trust(chain: Sequence[x509.Certificate] = ()) -> Trust:
     files, directories = _places()
     places = [*map(str, files), *map(str, directories)]
     names = {one.issuer.public_bytes() for one in chain}
-    is_empty, found = True, dict[bytes, x509.Certificate]()
+    is_empty = True
+    found = dict[bytes, x509.Certificate]()
     for der in _stored(files, directories):
         is_empty = False
         # roots of all kinds are in such stores, some of which cannot be read: only those that

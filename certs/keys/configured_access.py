@@ -4,10 +4,10 @@ own.
 
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
 from certs.keys.pin import read_pin_of
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile
-from config.pkcs11_uri import Pkcs11Uri
-from config.problems import ConfigError, Problem
+from config.loading.loaded import ConfigFile
+from config.tables.hsm import HsmConfig
+from config.values.pkcs11_uri import Pkcs11Uri
+from config.values.problems import ConfigError, Problem
 
 
 def access_of(file: ConfigFile, hsm: HsmConfig | None, uri: Pkcs11Uri) -> TokenAccess:

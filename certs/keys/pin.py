@@ -9,9 +9,9 @@ from types import MappingProxyType
 from certs.hsm.access import read_handed_over_pin, read_pin
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import Secret
-from config.hsm import HsmConfig, TokenConfig
-from config.loaded import ConfigFile
-from config.problems import Location, Problem, shown
+from config.loading.loaded import ConfigFile
+from config.tables.hsm import HsmConfig, TokenConfig
+from config.values.problems import Location, Problem, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ def _from_file(file: ConfigFile, place: Location, written: str) -> Secret | Prob
 
 
 def _from_systemd(file: ConfigFile, place: Location, token: TokenConfig) -> Secret | Problem:
-    written, at = token.pin_credential or "", (*place, "pin_credential")
+    written = token.pin_credential or ""
+    at = (*place, "pin_credential")
     path = file.resolve_credential(written)
     allowed = f"a start by systemd, with LoadCredentialEncrypted={written} or LoadCredential={written}:PATH in the unit"
     if path is None:

@@ -15,7 +15,7 @@ from typing import Final
 from certs.files.memory_file import MemoryFile
 from certs.hsm.secret import Secret
 from certs.keys.signing_key import Custody, KeyAlgorithm, PublicKey, algorithm_of
-from config.pkcs11_uri import Pkcs11Uri
+from config.values.pkcs11_uri import Pkcs11Uri
 
 _LABEL: Final = "PKCS#11 PROVIDER URI"
 _DESCRIPTION: Final = b"PKCS#11 Provider URI v1.0"
@@ -38,12 +38,10 @@ class Pkcs11Key:
 
     @property
     def algorithm(self) -> KeyAlgorithm:
-        """What it signs with."""
         return algorithm_of(self.public_key)
 
     @property
     def custody(self) -> Custody:
-        """A token."""
         return Custody.TOKEN
 
     @property

@@ -10,8 +10,11 @@ from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PublicKey = (
     ec.EllipticCurvePublicKey
@@ -84,12 +87,10 @@ class SigningKey(Protocol):
     """A private key that can sign handshakes, wherever it lives."""
 
     @property
-    def public_key(self) -> PublicKey:
-        """Its public half."""
+    def public_key(self) -> PublicKey: ...
 
     @property
-    def algorithm(self) -> KeyAlgorithm:
-        """What it signs with."""
+    def algorithm(self) -> KeyAlgorithm: ...
 
     @property
     def custody(self) -> Custody:
@@ -111,8 +112,30 @@ def supported_public_key(key: PublicKeyTypes) -> PublicKey | None:
     return key if isinstance(key, PublicKey) else None
 
 
+def certified_key(certificate: x509.Certificate) -> PublicKey | None:
+    """The key of a certificate if it can be used for handshakes; None for one that is not known at
+    all, too.
+    """
+    try:
+        return supported_public_key(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def spki_of(key: CertificatePublicKeyTypes) -> bytes:
+    """Its SubjectPublicKeyInfo (RFC 5280 4.1.2.7), in DER."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certified_spki(certificate: x509.Certificate) -> bytes | None:
+    """`spki_of` the key of a certificate; None for one that cannot be read."""
+    try:
+        return spki_of(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
 def algorithm_of(key: PublicKey) -> KeyAlgorithm:
-    """The algorithm of a public key."""
     if isinstance(key, ec.EllipticCurvePublicKey):
         return KeyAlgorithm(KeyFamily.ECDSA, _CURVES[key.curve.name])
     if isinstance(key, rsa.RSAPublicKey):

@@ -33,13 +33,9 @@ class KeyEncrypted(CredentialError):
 
     part = Part.KEY
 
-    @property
-    def found(self) -> str:
-        return "which is encrypted"
-
-    @property
-    def allowed(self) -> str:
-        return "a key without passphrase, protected by its file mode (openssl pkey -in FILE -out FILE.plain; chmod 600 FILE.plain)"
+    def __init__(self, path: Path) -> None:
+        remedy = "(openssl pkey -in FILE -out FILE.plain; chmod 600 FILE.plain)"
+        super().__init__(path, "which is encrypted", f"a key without passphrase, protected by its file mode {remedy}")
 
 
 class KeyUnsupported(CredentialError):
@@ -48,17 +44,7 @@ class KeyUnsupported(CredentialError):
     part = Part.KEY
 
     def __init__(self, path: Path, kind: str, allowed: str = SUPPORTED) -> None:
-        super().__init__(path)
-        self.kind = kind
-        self._allowed = allowed
-
-    @property
-    def found(self) -> str:
-        return f"which holds {self.kind}"
-
-    @property
-    def allowed(self) -> str:
-        return self._allowed
+        super().__init__(path, f"which holds {kind}", allowed)
 
 
 class KeyTooWeak(CredentialError):
@@ -67,16 +53,7 @@ class KeyTooWeak(CredentialError):
     part = Part.KEY
 
     def __init__(self, path: Path, algorithm: KeyAlgorithm) -> None:
-        super().__init__(path)
-        self.algorithm = algorithm
-
-    @property
-    def found(self) -> str:
-        return f"which is a weak key ({self.algorithm})"
-
-    @property
-    def allowed(self) -> str:
-        return SUPPORTED
+        super().__init__(path, f"which is a weak key ({algorithm})", SUPPORTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +86,14 @@ class SoftwareKey:
 
     @property
     def algorithm(self) -> KeyAlgorithm:
-        """What it signs with."""
         return algorithm_of(self.public_key)
 
     @property
     def custody(self) -> Custody:
-        """A file."""
         return Custody.FILE
 
     @property
     def location(self) -> str:
-        """The path of the file."""
         return str(self.pem_path)
 
 

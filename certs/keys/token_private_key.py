@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from cryptography.utils import Buffer
 
-from certs.hsm import calls
-from certs.hsm.calls import Call
+from certs.hsm.clients import calls
+from certs.hsm.clients.calls import Call
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import SignatureMechanism
 from certs.keys.signing_key import PublicKey
@@ -44,7 +44,6 @@ class SignatureUnsupported(ValueError):
     """A way to sign that tokens are not asked for; `found` says which."""
 
     def __init__(self, found: str) -> None:
-        """Name it."""
         super().__init__(found)
         self.found = found
 
@@ -56,23 +55,19 @@ class TokenEcKey(ec.EllipticCurvePrivateKey):
     """An ECDSA key in a token."""
 
     def __init__(self, public: ec.EllipticCurvePublicKey, address: KeyAddress, perform: Perform) -> None:
-        """`public` is its public half."""
         self._public = public
         self._address = address
         self._perform = perform
 
     @property
     def curve(self) -> ec.EllipticCurve:
-        """Its curve."""
         return self._public.curve
 
     @property
     def key_size(self) -> int:
-        """Bits of the curve."""
         return self._public.key_size
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
-        """Its public half."""
         return self._public
 
     def sign(self, data: Buffer, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
@@ -92,23 +87,18 @@ class TokenEcKey(ec.EllipticCurvePrivateKey):
         raise KeyStaysInside
 
     def private_numbers(self) -> NoReturn:
-        """Refuse."""
         raise KeyStaysInside
 
     def private_bytes(self, encoding: Any, format: Any, encryption_algorithm: Any) -> NoReturn:  # noqa: A002, ARG002 - as in cryptography
-        """Refuse."""
         raise KeyStaysInside
 
     def __copy__(self) -> "TokenEcKey":
-        """Itself: there is one key."""
         return self
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> "TokenEcKey":
-        """The same."""
         return self
 
     def __repr__(self) -> str:
-        """Where it is."""
         return f"<ECDSA key in a token, {self._address}>"
 
 
@@ -116,18 +106,15 @@ class TokenRsaKey(rsa.RSAPrivateKey):
     """An RSA key in a token."""
 
     def __init__(self, public: rsa.RSAPublicKey, address: KeyAddress, perform: Perform) -> None:
-        """`public` is its public half."""
         self._public = public
         self._address = address
         self._perform = perform
 
     @property
     def key_size(self) -> int:
-        """Bits of the modulus."""
         return self._public.key_size
 
     def public_key(self) -> rsa.RSAPublicKey:
-        """Its public half."""
         return self._public
 
     def sign(self, data: Buffer, padding: Any, algorithm: Any) -> bytes:
@@ -146,23 +133,18 @@ class TokenRsaKey(rsa.RSAPrivateKey):
         raise KeyStaysInside
 
     def private_numbers(self) -> NoReturn:
-        """Refuse."""
         raise KeyStaysInside
 
     def private_bytes(self, encoding: Any, format: Any, encryption_algorithm: Any) -> NoReturn:  # noqa: A002, ARG002 - as in cryptography
-        """Refuse."""
         raise KeyStaysInside
 
     def __copy__(self) -> "TokenRsaKey":
-        """Itself: there is one key."""
         return self
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> "TokenRsaKey":
-        """The same."""
         return self
 
     def __repr__(self) -> str:
-        """Where it is."""
         return f"<RSA key in a token, {self._address}>"
 
 

@@ -1,12 +1,13 @@
 """The public half of a key in a token, from the attributes that PKCS#11 keeps of it."""
 
-from typing import Any, Final
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.hsm.calls import PublicParts
+from certs.hsm.clients.calls import PublicParts
 from certs.hsm.errors import HsmError
+from certs.hsm.process.key_templates import Attributes
 from certs.keys.signing_key import PublicKey
 
 _CURVES: Final[dict[bytes, ec.EllipticCurve]] = {  # CKA_EC_PARAMS: the DER of the OID (RFC 5480 2.1.1.1)
@@ -25,13 +26,12 @@ class PublicPartsUnusable(HsmError):
     """The token does not tell what a public key is made of; `found` says what it told."""
 
     def __init__(self, found: str) -> None:
-        """Remember what was found."""
         super().__init__(found)
         self.found = found
 
     def __str__(self) -> str:
         return (
-            f"no public key comes of what the token tells: found {self.found}; allowed: RSA, ECDSA on P-256, P-384 or P-521, ML-DSA,"
+            f"the token describes no usable public key: found {self.found}; allowed: RSA, ECDSA on P-256, P-384 or P-521, ML-DSA,"
             " with the public key object beside the private one"
         )
 
@@ -57,24 +57,20 @@ def public_key_of(parts: PublicParts) -> PublicKey:
         raise PublicPartsUnusable(str(error)) from None
 
 
-def spki_of(key: PublicKey) -> bytes:
-    """Its SubjectPublicKeyInfo (RFC 5280 4.1.2.7), in DER."""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
 def pem_of(key: PublicKey) -> str:
     """The same in PEM (RFC 7468 13)."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def _rsa(found: dict[str, Any]) -> rsa.RSAPublicKey:
-    exponent, modulus = (int.from_bytes(found[name], "big") for name in ("PUBLIC_EXPONENT", "MODULUS"))
-    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+def _rsa(found: Attributes) -> rsa.RSAPublicKey:
+    exponent = found["PUBLIC_EXPONENT"]
+    modulus = found["MODULUS"]
+    return rsa.RSAPublicNumbers(int.from_bytes(exponent, "big"), int.from_bytes(modulus, "big")).public_key()
 
 
-def _ec(found: dict[str, Any]) -> ec.EllipticCurvePublicKey:
+def _ec(found: Attributes) -> ec.EllipticCurvePublicKey:
     curve = _CURVES[found["EC_PARAMS"]]
-    point: bytes = found["EC_POINT"]
+    point = found["EC_POINT"]
     # uncompressed (SEC 1 2.3.3); in an OCTET STRING by the standard, bare from tokens that know no
     # better
     length = 1 + 2 * ((curve.key_size + 7) // 8)

@@ -26,8 +26,8 @@ from certs.sealing.importing import ImportRefused, KeyImporter
 from certs.sealing.sealer import AeadKey
 
 Record = Callable[[Action, Outcome, str], None]
-"""Writes an operation on the sealing key to the audit log: action, outcome, and a detail for a
-person.
+"""Writes an operation on the sealing key to the audit log: action, outcome, and a detail for
+an operator.
 """
 
 _PROBE: Final = b"plexigate sealing key probe"
@@ -43,14 +43,12 @@ class Terminal(Protocol):
     def say(self, text: str) -> None:
         """Print a text that is not secret."""
 
-    def show(self, share: Share, scheme: SharingScheme) -> None:
-        """Show a share to its holder alone."""
+    def show(self, share: Share, scheme: SharingScheme) -> None: ...
 
     def is_written_down(self, share: Share) -> bool:
         """Ask the holder; False ends the ceremony."""
 
-    def hide(self) -> None:
-        """Take the share from the screen."""
+    def hide(self) -> None: ...
 
     def ask_share(self, question: str) -> str:
         """Ask for the words of a share without echo; empty to end."""

@@ -2,18 +2,14 @@
 not orphan it.
 """
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from certs.hierarchy.store import LABEL
-from certs.sealing.envelope import NONCE_BYTES
 from certs.sealing.errors import OtherKey, SealingError, Tampered
 from certs.sealing.files import SealedFileUnusable, read_sealed
+from certs.sealing.held_key import HeldKey
 from certs.sealing.importing import ImportRefused
 from certs.sealing.sealer import AeadSealer
 
@@ -41,7 +37,7 @@ class SealedBefore:
 
         Raises `ImportRefused`.
         """
-        key = _Outside(secret, name(secret))
+        key = HeldKey(secret, name(secret))  # which opens while the secret is in this memory, and is not copied
         try:
             read_sealed(self.path, LABEL, AeadSealer(key))
         except FileNotFoundError:
@@ -54,7 +50,7 @@ class SealedBefore:
         match cause:
             case OtherKey():
                 return (
-                    f'"{self.path}" {cause.reason}, because the key has another name in this place: recover it in its former place '
+                    f'"{self.path}" {cause.reason}, because the key has another name in this place: recover it in its previous place '
                     f"(--key-file or a token), under the same --key-version; {go_on}"
                 )
             case Tampered():
@@ -66,21 +62,3 @@ class SealedBefore:
                 return f'"{self.path}" {cause.reason}; {go_on}'
             case _:
                 return f'"{self.path}": {cause.strerror}; allowed: a file that this process may read'
-
-
-@dataclass(frozen=True, slots=True)
-class _Outside:
-    """The `AeadKey` that opens while the key is in this memory, and is not copied."""
-
-    secret: bytearray = field(repr=False)
-    key_id: bytes
-
-    def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce, AESGCM(self.secret).encrypt(nonce, plain, associated)
-
-    def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        try:
-            return AESGCM(self.secret).decrypt(nonce, ciphertext, associated)
-        except InvalidTag:
-            raise Tampered from None

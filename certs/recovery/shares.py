@@ -124,12 +124,10 @@ class ShareCollector:
 
     @property
     def count(self) -> int:
-        """How many were taken."""
         return len(self._shares)
 
     @property
     def is_complete(self) -> bool:
-        """Whether there are enough."""
         return self.needed is not None and self.count >= self.needed
 
     def add(self, text: str) -> int:

@@ -25,12 +25,10 @@ from certs.rotation.due import RenewalReason
 from certs.rotation.retries import LONGEST_RETRY_AFTER
 from certs.storage.intent import Intent
 from certs.storage.shelf import Shelf, StoredVersion
-from config.rotation import KeySpec
+from config.tables.rotation import KeySpec
 
 
 class RotationStep(StrEnum):
-    """The steps of a rotation, in their order."""
-
     KEY = "new key"
     ISSUE = "certificate"
     CHECK = "checks"
@@ -116,12 +114,13 @@ class Attempt:
 
 
 def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
-    """A version that a former process stored but did not serve, if it fits the configuration; else
-    it is dropped.
+    """A version that a previous process stored but did not serve, if it fits the configuration;
+    else it is dropped.
 
     Raises what `check` and `undo` raise.
     """
-    shelf, candidate = task.shelf, task.shelf.candidate()
+    shelf = task.shelf
+    candidate = task.shelf.candidate()
     if candidate is None:
         return None
     intent = candidate.intent

@@ -9,11 +9,10 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.identities.chain import BROKEN_HASHES, alternative_names, digest_name
-from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
+from certs.identities.chain import BROKEN_HASHES, alternative_names, digest_name, extension_of
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, certified_key, certified_spki, spki_of
 
 _LONGEST_NAME: Final = 200
 _LEAST_LEFT: Final = 0.5
@@ -78,7 +77,7 @@ def serving_findings(chain: Sequence[x509.Certificate], expected: Expectation, n
     """
     leaf = chain[0]
     found = []
-    if _spki(leaf) != expected.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+    if certified_spki(leaf) != spki_of(expected.key):
         found.append("it is for another key")
     missing = sorted(set(expected.names) - set(alternative_names(leaf)))
     if missing:
@@ -89,7 +88,6 @@ def serving_findings(chain: Sequence[x509.Certificate], expected: Expectation, n
 
 
 def strength(algorithm: KeyAlgorithm) -> int:
-    """Bits of security of a key."""
     if algorithm.family is KeyFamily.RSA:
         return next((bits for size, bits in _RSA if algorithm.size >= size), 0)
     return _STRENGTHS[algorithm.family, algorithm.size]
@@ -104,11 +102,11 @@ def _weakness(chain: Sequence[x509.Certificate], least: int) -> Iterator[str]:
     for position, certificate in enumerate(chain, start=1):
         if certificate.issuer != certificate.subject and digest_name(certificate) in BROKEN_HASHES:
             yield f"its certificate in place {position} is signed with {digest_name(certificate)}"
-    algorithm = _algorithm(chain[0])
-    if algorithm is None or algorithm.is_too_weak:
+    key = certified_key(chain[0])
+    if key is None or algorithm_of(key).is_too_weak:
         yield "its key has a kind or size that TLS does not accept"
-    elif strength(algorithm) < least:
-        yield f"its key is weaker than before ({algorithm})"
+    elif strength(algorithm_of(key)) < least:
+        yield f"its key is weaker than before ({algorithm_of(key)})"
 
 
 def _time(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
@@ -132,8 +130,8 @@ def _age(leaf: x509.Certificate, now: datetime) -> Iterator[str]:
 def _path(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> Iterator[str]:
     """RFC 5280 6.1 without policies: signatures, authorities, depth, and where it ends.
 
-    It may go on behind a certificate that a root has signed: a CA sends another way to older roots
-    along, and clients take the first one that they trust.
+    It may continue behind a certificate that a root has signed: a CA sends another way to older
+    roots along, and clients take the first one that they trust.
     """
     for position, (certificate, issuer) in enumerate(pairwise(chain), start=2):
         if not _is_issued_by(certificate, issuer):
@@ -167,37 +165,16 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 
 
 def _may_sign(issuer: x509.Certificate, below: int) -> bool:
-    """Whether a certificate is an authority that may have so many authorities below it (RFC 5280
+    """Whether a certificate is an authority that may have `below` authorities below it (RFC 5280
     4.2.1.9, 6.1.4 k to n).
     """
-    try:
-        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
+    constraints = extension_of(issuer, x509.BasicConstraints)
+    usage = extension_of(issuer, x509.KeyUsage)  # which counts "if a key usage extension is present"
+    if constraints is None or not constraints.ca or (usage is not None and not usage.key_cert_sign):
         return False
-    try:
-        signs = issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    except x509.ExtensionNotFound:
-        signs = True  # "If a key usage extension is present"
-    return constraints.ca and signs and (constraints.path_length is None or constraints.path_length >= below)
+    return constraints.path_length is None or constraints.path_length >= below
 
 
 def _is_for_servers(leaf: x509.Certificate) -> bool:
-    try:
-        return ExtendedKeyUsageOID.SERVER_AUTH in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return True
-
-
-def _algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
-    try:
-        key = supported_public_key(certificate.public_key())
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-    return None if key is None else algorithm_of(key)
-
-
-def _spki(certificate: x509.Certificate) -> bytes:
-    try:
-        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, UnsupportedAlgorithm):
-        return b""
+    usage = extension_of(leaf, x509.ExtendedKeyUsage)
+    return usage is None or ExtendedKeyUsageOID.SERVER_AUTH in usage

@@ -26,7 +26,7 @@ class RenewalReason(StrEnum):
 
     @property
     def needs_a_new_key_at_once(self) -> bool:
-        """Whether the former key must not be kept for a rollback."""
+        """Whether the previous key must not be kept for a rollback."""
         return self is RenewalReason.COMPROMISED
 
 
@@ -64,7 +64,6 @@ class Current:
 
     @property
     def lifetime(self) -> timedelta:
-        """From its beginning to its end."""
         return self.not_after - self.not_before
 
 

@@ -10,13 +10,12 @@ from certs.issuing.issuer import RenewalWindow
 from certs.rotation.checks import ChainUnusable, is_weak, read_chain_pem
 from certs.rotation.due import Current, Wanted
 from certs.storage.shelf import ShelfDamaged, StoredVersion
-from config.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredentialConfig
 
 _JITTER_STEPS: Final = 1 << 32
 
 
 def wanted_of(names: tuple[str, ...], settings: IssuedCredentialConfig) -> Wanted:
-    """What a configuration asks for."""
     return Wanted(names, str(settings.key), settings.issuer, settings.rotate_key_after, settings.rotate_key_after_uses)
 
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from certs.acme.dns_hook import ENVIRONMENT
+from certs.acme.challenges.dns_hook import ENVIRONMENT
 from certs.files.errors import CredentialError
 from certs.identities.chain_file import read_chain
-from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
-from config.loaded import ConfigFile
-from config.problems import Location, Problem, Severity, shown
-from config.reading import read_regular
+from config.loading.loaded import ConfigFile
+from config.loading.reading import read_regular
+from config.tables.issuers import AcmeIssuerConfig, AnyIssuerConfig
+from config.values.problems import Location, Problem, Severity, shown
 
 _LARGEST_KEY: Final = 65_536  # bytes: far above any key in base64url
 

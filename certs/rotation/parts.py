@@ -5,32 +5,39 @@ contradictions.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
-from certs.acme.proofs import NobodyShows, Showing
+from certs.acme.challenges.proofs import NobodyShows, Showing
 from certs.audit.entries import Told, unheard
 from certs.hierarchy.configured import vault_of
 from certs.hierarchy.vault import Vault
+from certs.homes.software_homes import FileHome, SealedHome
 from certs.homes.token_home import LONGEST_IDENTITY, TokenHome
+from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
 from certs.issuing.internal_ca.authority import InternalAuthority, root_identity
 from certs.issuing.internal_ca.names import is_permitted
 from certs.issuing.issuer import Issuer, Issuers
 from certs.issuing.trust import NoTrustStore, system_trust
 from certs.keys.generating import ALGORITHMS
-from certs.keys.home import Homes
-from certs.rotation.homes import homes_of
+from certs.keys.home import Homes, KeyHome
 from certs.sealing.envelope import Purpose
 from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer
 from certs.sealing.sealer import Sealer, SucceedingSealer
 from certs.storage.disk import Disk
+from certs.storage.owner import Owner
 from certs.storage.store import Store, store_of
-from config.issuers import AcmeIssuerConfig
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import Problem
-from config.rotation import SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.tables.hsm import HsmConfig
+from config.tables.issuers import AcmeIssuerConfig
+from config.tables.rotation import FILE, SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
+from config.values.pkcs11_uri import Pkcs11Uri
+from config.values.problems import Problem
 
 ACCOUNTS: Final = "accounts"
 """The directory of ACME accounts within the state directory."""
+
+_NOBODY: Final = Path("/")
 
 Clock = Callable[[], datetime]
 
@@ -51,8 +58,6 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class Parts(Keeping):
-    """All parts of one configuration."""
-
     issuers: Issuers
 
 
@@ -68,6 +73,32 @@ def keeping_of(
         return None
     sealer = _sealer(store, vault or vault_of(loaded, now, told), Purpose.CREDENTIAL_KEY)
     return Keeping(loaded, store, homes_of(loaded.file, loaded.config.hsm, store, sealer))
+
+
+def homes_of(file: ConfigFile, hsm: HsmConfig | None, store: Store, sealer: Sealer) -> Homes:
+    """All of them, by the name behind the @ of a key. Nothing is read, and no token is asked."""
+    homes: dict[str, KeyHome] = {FILE: FileHome(), SEALED: SealedHome(sealer)}
+    if hsm is not None:
+        for name in hsm.token:
+            homes.setdefault(name, _token_home(file, hsm, name, store))
+    return homes
+
+
+def _token_home(file: ConfigFile, hsm: HsmConfig, name: str, store: Store) -> TokenHome:
+    names = hsm.names[name]
+    token = hsm.token[name]
+    choice = TokenChoice(names.label, names.serial, names.slot)
+
+    def access() -> TokenAccess:
+        if token.pin_file is not None:
+            pin_file = file.resolve(token.pin_file)
+        else:
+            assert token.pin_credential is not None  # one of both is there, see `TokenConfig`
+            pin_file = file.resolve_credential(token.pin_credential) or _NOBODY
+        return TokenAccess(file.resolve(hsm.module), choice, read_pin(pin_file), default_latch_directory())
+
+    uri = Pkcs11Uri(token=names.label, serial=names.serial, slot_id=names.slot)
+    return TokenHome(name, uri, access, Owner(store.directory, store.disk))
 
 
 def parts_of(
@@ -88,7 +119,8 @@ def parts_of(
     keeping = keeping_of(loaded, now, disk, vault, told)
     if keeping is None:
         return None
-    store, homes = keeping.store, keeping.homes
+    store = keeping.store
+    homes = keeping.homes
     issuers: dict[str, Issuer] = {}
     if any(isinstance(one, AcmeIssuerConfig) for one in loaded.config.issuer.values()):
         showing = showing or Showing(NobodyShows(), lambda _: None)
@@ -107,9 +139,9 @@ def _sealer(store: Store, vault: Vault | None, purpose: Purpose) -> Sealer:
 
 def _acme_issuers(loaded: LoadedConfig, store: Store, sealer: Sealer, showing: Showing) -> Mapping[str, Issuer]:
     # imported here: the client of a CA takes as long to load as half of all other modules
-    from certs.acme.accounts import FileAccountStore
+    from certs.acme.client.accounts import FileAccountStore
+    from certs.acme.client.sealed_accounts import SealedAccountStore
     from certs.acme.making import acme_issuers
-    from certs.acme.sealed_accounts import SealedAccountStore
 
     accounts = SealedAccountStore(FileAccountStore(store.directory / ACCOUNTS), sealer)
     return acme_issuers(loaded.file, loaded.config.issuer, loaded.config.rotation.issue_seconds, accounts, showing)
@@ -130,7 +162,8 @@ def issuance_problems(keeping: Keeping) -> Iterator[Problem]:
     for identity, index, settings in keeping.credentials():
         place = ("identity", identity, "credential", index, "key")
         yield from _key_problems(keeping, place, identity, settings.key)
-        issuer, names = loaded.config.issuer.get(settings.issuer), loaded.config.identity[identity].names
+        issuer = loaded.config.issuer.get(settings.issuer)
+        names = loaded.config.identity[identity].names
         if isinstance(issuer, InternalIssuerConfig):
             yield from _name_problems(loaded.file, identity, names, settings.issuer, issuer.names)
     yield from _trust_problems(keeping)
@@ -144,7 +177,8 @@ def changed_issuers(before: Parts, after: Parts) -> Iterator[str]:
     """The issuers that may answer differently: their settings, or those of a fallback, have
     changed.
     """
-    issuers, former = after.loaded.config.issuer, before.loaded.config.issuer
+    issuers = after.loaded.config.issuer
+    former = before.loaded.config.issuer
     changed = {name for name, settings in issuers.items() if former.get(name) != settings}
     for name, settings in issuers.items():
         others = settings.fallback if isinstance(settings, AcmeIssuerConfig) else ()

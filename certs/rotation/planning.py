@@ -11,14 +11,14 @@ credentials; a failure of a credential delays only that one.
 
 A wait ends before the serving certificate expires (`Wait.end`). The spacing after a rotation holds
 only while the certificate is valid: after a jump of the clock its successor is due at once. A
-command of a person ignores our own waits. It respects a wait that the issuer has requested, unless
-the person insists. A compromised key waits no longer than an expired certificate.
+command of an operator ignores our own waits. It respects a wait that the issuer has requested,
+unless the person insists. A compromised key waits no longer than an expired certificate.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from certs.issuing.issuer import FailureKind
 from certs.rotation.due import Current, Due, RenewalReason, Wanted, due
@@ -100,6 +100,21 @@ class Plan:
     standings: Mapping[Key, RotationStatus]
 
 
+class Waits(TypedDict):
+    """What is kept across a restart.
+
+    A wait is its failures, the seconds that are left, its kind, and whether it is a wish of the CA.
+    """
+
+    issuers: list[list[object]]
+    """Each begins with the name of the issuer."""
+    credentials: list[list[object]]
+    """Each begins with the identity and the slot."""
+    compromised: list[list[str]]
+    written: str
+    """In ISO 8601."""
+
+
 @dataclass(slots=True)
 class Planner:
     """Remembers failures; `jitter` answers random numbers from 0 to 1."""
@@ -113,7 +128,7 @@ class Planner:
     _wanted: dict[Key, Wanted] = field(default_factory=dict)
 
     def plan(self, facts: Mapping[Key, CredentialFacts], now: Instant, busy: frozenset[str] = frozenset()) -> Plan:
-        """What to do at this moment; issuers that are `busy` with an attempt get no second one."""
+        """What to do now; issuers that are `busy` with an attempt get no second one."""
         self._begin_anew_where_changed(facts)
         standings = {key: self._standing(key, one, now) for key, one in facts.items()}
         # most urgent first: a certificate that is about to expire comes before a hundred that are
@@ -123,7 +138,8 @@ class Planner:
         taken = set(busy)
         sleep = LONGEST_SLEEP_SECONDS
         for key in order:
-            standing, issuer = standings[key], facts[key].wanted.issuer
+            standing = standings[key]
+            issuer = facts[key].wanted.issuer
             seconds = max(standing.waits_seconds, (standing.due.at - now.wall).total_seconds())
             if seconds > 0:
                 sleep = min(sleep, seconds)
@@ -133,7 +149,7 @@ class Planner:
         return Plan(tuple(attempts), sleep, standings)
 
     def ask(self, key: Key, reason: RenewalReason, *, insists: bool = False) -> None:
-        """Have a credential replaced at once, at the request of a person.
+        """Have a credential replaced at once, at the request of an operator.
 
         It waits only if its issuer has requested a wait, and not even then if the person `insists`
         or the key is compromised. A compromised key stays marked until it is replaced.
@@ -164,7 +180,8 @@ class Planner:
         self._asked.pop(key, None)
         self._of_issuers.pop(issuer, None)
         self._of_credentials.pop(key, None)
-        share, left = (not_after - not_before).total_seconds() / 10, (not_after - now.wall).total_seconds() / 2
+        share = (not_after - not_before).total_seconds() / 10
+        left = (not_after - now.wall).total_seconds() / 2
         self._spacings[key] = now.ticks + min(_MOST_SPACING, share, left)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
@@ -184,7 +201,7 @@ class Planner:
         self._of_credentials[key] = self._longer(self._of_credentials.get(key), kind, retry_after, now)
 
     def _has_failed(self, key: Key) -> None:
-        # a person sees the failure and can ask again; a compromised key must be replaced without
+        # an operator sees the failure and can ask again; a compromised key must be replaced without
         # that
         asked = self._asked.pop(key, None)
         if asked is not None and asked.reason is RenewalReason.COMPROMISED:
@@ -193,10 +210,10 @@ class Planner:
     def _longer(self, before: Wait | None, kind: FailureKind, retry_after: float | None, now: Instant) -> Wait:
         return wait_after(kind, 0 if before is None else before.failures, retry_after, self.jitter(), now.ticks)
 
-    # -- across restarts: a process that crashes and starts again must not begin the table anew, nor
-    # forget a compromised key
+    # -- across restarts: a process that crashes and starts again must not begin the table again,
+    # nor forget a compromised key
 
-    def remembered(self, now: Instant, trying: Iterable[str] = ()) -> dict[str, Any]:
+    def remembered(self, now: Instant, trying: Iterable[str] = ()) -> Waits:
         """The waits with their remaining seconds, and the credentials with compromised keys, for a
         file.
 
@@ -227,13 +244,15 @@ class Planner:
             for identity, slot, *wait in waits["credentials"]:
                 self._of_credentials[str(identity), str(slot)] = _taken_up(wait, gone, now)
             for identity, slot in waits["compromised"]:
-                # waits hold for it: a process that ends again and again must not ask each time
+                # waits hold for it: a process that ends repeatedly must not ask each time
                 self._asked[str(identity), str(slot)] = _Asked(RenewalReason.COMPROMISED, insists=True, is_tried=True)
         except (KeyError, TypeError) as error:
             raise ValueError("not a record of waits that Plexigate wrote") from error
 
     def _standing(self, key: Key, facts: CredentialFacts, now: Instant) -> RotationStatus:
-        when, asked, expires = self._due(key, facts, now), self._asked.get(key), self._expires(key, facts, now)
+        when = self._due(key, facts, now)
+        asked = self._asked.get(key)
+        expires = self._expires(key, facts, now)
         waits = [one for one in (self._of_issuers.get(facts.wanted.issuer), self._of_credentials.get(key)) if one]
         ends = [one.end(expires) for one in waits if asked is None or not asked.skips(one)]
         if asked is None and facts.current is not None and _is_valid(facts.current, now.wall):

@@ -19,7 +19,7 @@ TABLE: Final[Mapping[FailureKind, tuple[float, ...]]] = MappingProxyType(
         # an hour at most: a six-day certificate is due two days before its end, which gives fifty
         # tries
         FailureKind.TEMPORARY: (1 * _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE, 1 * _HOUR),
-        # a person has to change something; a change of the configuration resets the wait
+        # an operator has to change something; a change of the configuration resets the wait
         FailureKind.PERMANENT: (1 * _HOUR, 6 * _HOUR, 1 * _DAY),
         # Let's Encrypt's limits refill over hours; a six-day certificate has six more tries, while
         # a wait of a day could outlast it
@@ -52,7 +52,7 @@ class _Shortening:
 _OURS: Final = MappingProxyType(
     {
         # five failed validations of a name an hour are what Let's Encrypt allows: four leave room
-        # for a person's
+        # for an operator's
         FailureKind.TEMPORARY: _Shortening(1 * _MINUTE, 15 * _MINUTE),
         # each try may cost an order, and Let's Encrypt has five a week for the same names
         FailureKind.PERMANENT: _Shortening(1 * _MINUTE, 1 * _HOUR),
@@ -100,7 +100,8 @@ def wait_after(kind: FailureKind, failures: int, retry_after: float | None, jitt
     seconds = steps[min(failures, len(steps) - 1)]
     is_wish = kind is FailureKind.RATE_LIMITED
     if retry_after is not None and retry_after > seconds:
-        seconds, is_wish = min(retry_after, LONGEST_RETRY_AFTER), True
+        seconds = min(retry_after, LONGEST_RETRY_AFTER)
+        is_wish = True
     return Wait(failures + 1, now, now + seconds * (1 + JITTER * jitter), kind, is_wish)
 
 

@@ -25,7 +25,6 @@ class Urgency(IntEnum):
 
     @property
     def alerts(self) -> bool:
-        """Whether it raises an alert."""
         return self >= Urgency.LATE
 
 

@@ -5,7 +5,7 @@
 
 AES-256-GCM (NIST SP 800-38D) encrypts the content; everything before the nonce is authenticated
 with it. So an envelope opens only with the key that it names and for the purpose that its label
-names: one file cannot be put in the place of another. Numbers are big-endian. The nonce is random:
+names: one file cannot be put in place of another. Numbers are big-endian. The nonce is random:
 with one key no more than 2^32 envelopes may be made (SP 800-38D 8.3), which no installation reaches
 by sealing files. With the schemes that wrap a key, each envelope has an AES key of its own.
 """
@@ -32,7 +32,6 @@ class SealingScheme(IntEnum):
     """How the AES key comes about."""
 
     DIRECT = 1
-    """It is the sealing key."""
     RSA_OAEP = 2
     """Random, encrypted with RSAES-OAEP (RFC 8017 7.1, `unwrapping.OAEP`)."""
     ECDH_P256 = 3
@@ -40,8 +39,6 @@ class SealingScheme(IntEnum):
 
 
 class Purpose(StrEnum):
-    """What is sealed."""
-
     TICKET_KEYS = "ticket keys"
     PAYLOAD_KEYRING = "payload keyring"
     CREDENTIAL_KEY = "credential key"
@@ -90,7 +87,7 @@ class Envelope:
             raise NotSealed("is not sealed: it is cut")
         try:
             return cls(SealingScheme(scheme), key_id, label.decode(), wrapped, nonce, ciphertext)
-        except ValueError:  # no such scheme, or a label that is no UTF-8
+        except ValueError:  # no such scheme, or a label that is not UTF-8
             raise NotSealed("is sealed with a scheme that this Plexigate does not know") from None
 
     @property
@@ -125,7 +122,6 @@ class Envelope:
 
 
 def is_sealed(content: bytes) -> bool:
-    """Whether it begins as an envelope does."""
     return content.startswith(_MAGIC)
 
 

@@ -6,7 +6,7 @@ SealingError
   OtherLabel      sealed for another purpose
   Tampered        changed after it was sealed
   KeyUnavailable  the key cannot be used now
-    KeyAway       as its token is away
+    KeyAway       as its token is unavailable
 """
 
 
@@ -46,7 +46,7 @@ class Tampered(SealingError):
     """The envelope is not what was sealed."""
 
     def __init__(self) -> None:
-        super().__init__("was changed or damaged after it was sealed; restore it from a backup, or make it anew")
+        super().__init__("was changed or damaged after it was sealed; restore it from a backup, or make it again")
 
 
 class KeyUnavailable(SealingError):

@@ -26,12 +26,13 @@ def key_id_of(secret: bytes | bytearray) -> bytes:
 class HeldKey:
     """An `AeadKey` in memory."""
 
-    secret: bytes = field(repr=False)
+    secret: bytes | bytearray = field(repr=False)
+    name: bytes | None = None
+    """What envelopes call it, where that is not `key_id_of` its secret."""
 
     @property
     def key_id(self) -> bytes:
-        """The id of the key."""
-        return key_id_of(self.secret)
+        return self.name or key_id_of(self.secret)
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
         """A random nonce, and ciphertext with tag."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.hsm.access import TokenAccess
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import (
     CallFailed,
     DeadlinePassed,
@@ -27,14 +27,14 @@ from certs.hsm.errors import (
 from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of
 from certs.sealing.errors import KeyAway, KeyUnavailable
-from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.key_file import KeyFileUnusable, load_key
 from certs.sealing.sealer import AeadSealer, Sealer
 from certs.sealing.sealing_key import sealer_in_token
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile
-from config.sealing import SealingConfig
+from config.loading.loaded import ConfigFile
+from config.tables.hsm import HsmConfig
+from config.tables.sealing import SealingConfig
 
-# Of a token, not of what the configuration says about it: the same for which a start goes on
+# Of a token, not of what the configuration says about it: the same for which a start continues
 # without a key in a token.
 _PASSING: Final = (
     CallFailed,
@@ -51,8 +51,6 @@ _PASSING: Final = (
 
 @dataclass(frozen=True, slots=True)
 class KeyInToken:
-    """A sealing key in a token."""
-
     access: TokenAccess
     address: KeyAddress
 
@@ -61,7 +59,6 @@ class KeyInToken:
 
 
 Place = Path | KeyInToken
-"""Where the sealing key is."""
 
 
 def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> Place | None:
@@ -84,7 +81,6 @@ class Master:
     """
 
     def __init__(self, place: Place) -> None:
-        """Open nothing yet; the first use does."""
         self.place = place
         self._open: Sealer | None = None
 
@@ -99,7 +95,7 @@ class Master:
             return
         try:
             if isinstance(self.place, Path):
-                self._open = AeadSealer(KeyFile.load(self.place))
+                self._open = AeadSealer(load_key(self.place))
                 yield self._open
                 return
             with TokenProcess.logged_in(self.place.access) as process:
@@ -114,16 +110,13 @@ class Master:
 
     @property
     def key_id(self) -> bytes:
-        """The id of the key."""
         with self.at_hand() as sealer:
             return sealer.key_id
 
     def seal(self, plain: bytes, label: str) -> bytes:
-        """An envelope."""
         with self.at_hand() as sealer:
             return sealer.seal(plain, label)
 
     def open(self, sealed: bytes, label: str) -> bytes:
-        """The content of an envelope."""
         with self.at_hand() as sealer:
             return sealer.open(sealed, label)

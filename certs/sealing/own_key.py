@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from certs.sealing.errors import KeyUnavailable
-from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.key_file import KeyFileUnusable, create_key, load_key
 from certs.sealing.sealer import AeadSealer, Sealer
 from certs.storage.disk import NEW, Disk
 
 OWN_KEY_FILE: Final = "sealing.key"
-"""What it is called."""
 
 # Two threads at once must not each make one: what the first has sealed would never open again.
 _making: Final = threading.Lock()
@@ -45,7 +44,7 @@ class OwnKeySealer:
             with _making:
                 if make and not self._path.exists():
                     self._make()
-            return AeadSealer(KeyFile.load(self._path))
+            return AeadSealer(load_key(self._path))
         except (KeyFileUnusable, OSError) as error:
             raise KeyUnavailable(str(error)) from None
 
@@ -54,5 +53,5 @@ class OwnKeySealer:
         beside = self._path.with_name(f"{self._path.name}{NEW}")
         self._disk.make_directory(self._path.parent)
         self._disk.remove(beside)
-        KeyFile.create(beside)
+        create_key(beside)
         self._disk.rename(beside, self._path)

@@ -16,7 +16,8 @@ from certs.sealing.errors import KeyUnavailable, OtherKey, Tampered
 
 
 class Sealer(Protocol):
-    """Seals what must rest on disk. May take as long as a token takes: not for the event loop."""
+    """Seals what must be stored on disk. May take as long as a token takes: not for the event
+    loop."""
 
     @property
     def key_id(self) -> bytes:
@@ -60,8 +61,7 @@ class UnwrappingKey(Protocol):
         """A name for the key pair, 16 bytes."""
 
     @property
-    def scheme(self) -> SealingScheme:
-        """How it hides them."""
+    def scheme(self) -> SealingScheme: ...
 
     def wrap(self) -> tuple[bytes, bytes]:
         """A new AES-256 key, and the same hidden. Needs the public half alone, so no token."""
@@ -78,17 +78,14 @@ class AeadSealer:
 
     @property
     def key_id(self) -> bytes:
-        """The id of the key."""
         return self._key.key_id
 
     def seal(self, plain: bytes, label: str) -> bytes:
-        """An envelope."""
         empty = Envelope(SealingScheme.DIRECT, self.key_id, label, b"", b"", b"")
         nonce, ciphertext = self._key.encrypt(plain, empty.associated)
         return empty.filled(nonce, ciphertext).encode()
 
     def open(self, sealed: bytes, label: str) -> bytes:
-        """The content of an envelope."""
         envelope = _addressed(sealed, label, SealingScheme.DIRECT, self.key_id)
         return self._key.decrypt(envelope.nonce, envelope.ciphertext, envelope.associated)
 
@@ -101,7 +98,6 @@ class WrappingSealer:
 
     @property
     def key_id(self) -> bytes:
-        """The id of the key pair."""
         return self._key.key_id
 
     def seal(self, plain: bytes, label: str) -> bytes:
@@ -112,7 +108,6 @@ class WrappingSealer:
         return empty.filled(nonce, AESGCM(key).encrypt(nonce, plain, empty.associated)).encode()
 
     def open(self, sealed: bytes, label: str) -> bytes:
-        """The content of an envelope."""
         envelope = _addressed(sealed, label, self._key.scheme, self.key_id)
         key = self._key.unwrap(envelope.wrapped)
         try:
@@ -159,11 +154,9 @@ class SucceedingSealer:
 
     @property
     def key_id(self) -> bytes:
-        """The id of the key that seals."""
         return self._sealer.key_id
 
     def seal(self, plain: bytes, label: str) -> bytes:
-        """An envelope."""
         return self._sealer.seal(plain, label)
 
     def open(self, sealed: bytes, label: str) -> bytes:

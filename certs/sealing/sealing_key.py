@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.hsm import calls
-from certs.hsm.calls import Answer, Call, Sealed
+from certs.hsm.clients import calls
+from certs.hsm.clients.calls import Answer, Call, Sealed
 from certs.hsm.errors import CallFailed, HsmError
 from certs.hsm.facts import KeyAddress, KeyFacts
 from certs.hsm.key_kinds import KeyKind
@@ -107,14 +107,12 @@ class TokenSealingKey:
     """An `AeadKey` in a token that a process has logged in to."""
 
     def __init__(self, process: LoggedInToken, address: KeyAddress, key_id: bytes) -> None:
-        """`key_id` is what envelopes call it."""
         self._process = process
         self._address = address
         self.key_id = key_id
 
     @classmethod
     def named(cls, process: LoggedInToken, name: TokenKeyName) -> Self:
-        """A key that we have made."""
         return cls(process, KeyAddress.of(name), name.id)
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
@@ -158,7 +156,6 @@ class TokenKeyImporter:
     is_outside_again = False
 
     def __init__(self, process: LoggedInToken, token: str, version: int = 1) -> None:
-        """`token` is what people call it."""
         self._process = process
         self._name = sealing_key_name(version)
         self.place = f"token {token}"
@@ -185,7 +182,6 @@ class TokenKeyImporter:
         return TokenSealingKey.named(self._process, self._name)
 
     def generate(self) -> TokenSealingKey:
-        """Make one there."""
         try:
             self._process.perform(calls.generate(self._name))
         except HsmError as error:

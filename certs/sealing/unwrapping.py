@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from certs.keys.signing_key import spki_of
 from certs.sealing.envelope import KEY_ID_BYTES, SealingScheme
 from certs.sealing.errors import Tampered
 
@@ -82,8 +83,8 @@ class EcUnwrapping:
     def unwrap(self, wrapped: bytes) -> bytes:
         """The AES key again."""
         try:
-            # refuses what is no point of the curve (SP 800-56A 5.6.2.3.4): such a point would tell
-            # of the private key
+            # refuses what is not a point of the curve (SP 800-56A 5.6.2.3.4): such a point would
+            # reveal the private key
             peer = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, wrapped)
         except ValueError:
             raise Tampered from None
@@ -99,4 +100,4 @@ def _point(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def _id(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
-    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()[:KEY_ID_BYTES]
+    return hashlib.sha256(spki_of(key)).digest()[:KEY_ID_BYTES]

@@ -30,7 +30,6 @@ class Intent:
     begun_at: datetime
 
     def encode(self) -> bytes:
-        """As a file."""
         document = {
             "format": _FORMAT,
             "key": self.key,

@@ -89,7 +89,6 @@ class Ledger:
         return replace(self, decided=max(self.decided, version))
 
     def encode(self) -> bytes:
-        """As a file."""
         document = {
             "format": _FORMAT,
             "current": self.current,

@@ -8,7 +8,6 @@ import fcntl
 import os
 import pwd
 import re
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from certs.files.directory import open_state_file
+from certs.files.file_lock import lock_within
 from certs.storage.disk import Disk
 
 _NAME: Final = "lock"
 _PATIENCE_SECONDS: Final = 0.5
-_PAUSE_SECONDS: Final = 0.02
 # A process id, and a path (PATH_MAX).
 _LONGEST_NOTE: Final = 4_200
 
@@ -160,7 +159,6 @@ class StateLock:
     """Holds a state directory until `release`, or the end of the process."""
 
     def __init__(self, descriptor: int) -> None:
-        """`descriptor` is the locked file."""
         self._descriptor: int | None = descriptor
 
     @classmethod
@@ -185,7 +183,8 @@ class StateLock:
         another directory; then the descriptor is closed.
         """
         with suppress(OSError):
-            named, opened = (state / _NAME).stat(), os.fstat(descriptor)
+            named = (state / _NAME).stat()
+            opened = os.fstat(descriptor)
             if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino):
                 os.set_inheritable(descriptor, False)  # noqa: FBT003 - the call has no other form
                 return cls(descriptor)
@@ -193,7 +192,6 @@ class StateLock:
         return None
 
     def sign(self, configuration: Path | None) -> None:
-        """Say that this process holds it."""
         if self._descriptor is not None:
             note = f"{os.getpid()}\n{configuration or ''}\n".encode(errors="surrogateescape")
             os.ftruncate(self._descriptor, 0)
@@ -205,7 +203,6 @@ class StateLock:
         return self._descriptor
 
     def release(self) -> None:
-        """Let others have it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -218,13 +215,5 @@ class StateLock:
 
 
 def _take(descriptor: int, state: Path) -> None:
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise StateInUse(state, _holder(descriptor)) from None
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
+    if not lock_within(descriptor, _PATIENCE_SECONDS):
+        raise StateInUse(state, _holder(descriptor))

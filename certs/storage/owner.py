@@ -29,7 +29,6 @@ class Owner:
     """Made when it is first asked for."""
 
     def __init__(self, state: Path, disk: Disk) -> None:
-        """`state` is the state directory."""
         self._path = state / _NAME
         self._disk = disk
 

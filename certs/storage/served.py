@@ -10,8 +10,8 @@ from certs.keys.home import HomeFailed, Homes
 from certs.storage.lock import StateUnusable
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from certs.storage.store import Store, paths_of
-from config.rotation import SLOTS
 from config.schema import Config
+from config.tables.rotation import SLOTS
 
 KEY_MODE: Final = 0o600
 CHAIN_MODE: Final = 0o644

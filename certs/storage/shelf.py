@@ -20,8 +20,8 @@ from certs.keys.home import HomeFailed, Homes, KeyHome, KeyName
 from certs.storage.disk import NEW, Disk
 from certs.storage.intent import Intent, IntentDamaged
 from certs.storage.ledger import Ledger, LedgerDamaged, Retirement
-from config.addresses import Refused
-from config.rotation import KeySpec, parse_key_spec
+from config.tables.rotation import KeySpec, parse_key_spec
+from config.values.addresses import Refused
 
 _PENDING: Final = ".pending"
 _VERSION: Final = re.compile(r"v(\d{6,9})(\.pending)?")
@@ -70,7 +70,6 @@ class StoredVersion:
 
     @property
     def spec(self) -> KeySpec:
-        """What kind of key it has, and where."""
         return parse_key_spec(self.intent.key)
 
 
@@ -93,7 +92,6 @@ class Shelf:
     # -- what is there
 
     def ledger(self) -> Ledger:
-        """What was decided."""
         path = self.directory / _LEDGER
         try:
             return Ledger.parse(path.read_bytes())
@@ -113,7 +111,6 @@ class Shelf:
             raise ShelfDamaged(directory / _INTENT, str(error)) from None
 
     def current(self) -> StoredVersion | None:
-        """The version that serves."""
         number = self.ledger().current
         return None if number is None else self.version(number)
 
@@ -153,11 +150,9 @@ class Shelf:
         self._told(Action.GENERATE, self._described(number, spec), Outcome.DONE, intent.reason)
 
     def keep_chain(self, number: int, chain_pem: bytes) -> None:
-        """Keep its chain."""
         self._disk.write(self.directory / f"{_name(number)}{_PENDING}" / _CHAIN, chain_pem)
 
     def complete(self, number: int) -> StoredVersion:
-        """Make it a version that can serve."""
         self._disk.rename(self.directory / f"{_name(number)}{_PENDING}", self.directory / _name(number))
         version = self.version(number)
         assert version is not None  # it was renamed
@@ -193,7 +188,8 @@ class Shelf:
 
         Raises `HomeFailed`, and then it is still there.
         """
-        complete, pending = self.directory / _name(number), self.directory / f"{_name(number)}{_PENDING}"
+        complete = self.directory / _name(number)
+        pending = self.directory / f"{_name(number)}{_PENDING}"
         if complete.is_dir():
             self._write(self.ledger().refused(number))
             self._disk.rename(complete, pending)

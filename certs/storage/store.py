@@ -6,9 +6,9 @@ from typing import Final
 from certs.audit.entries import Told, unheard
 from certs.storage.disk import Disk
 from certs.storage.shelf import Shelf, StoredVersion
-from config.loaded import ConfigFile
-from config.rotation import IssuedCredentialConfig, RotationConfig
+from config.loading.loaded import ConfigFile
 from config.schema import Config
+from config.tables.rotation import IssuedCredentialConfig, RotationConfig
 
 _CREDENTIALS: Final = "credentials"
 

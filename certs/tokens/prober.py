@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from certs.hsm import calls
-from certs.hsm.async_client import AsyncTokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.async_client import AsyncTokenProcess
 from certs.hsm.errors import (
     CallFailed,
     DeadlinePassed,
@@ -31,7 +31,7 @@ from certs.hsm.errors import (
 )
 from certs.tokens.token_use import TokenUse
 from certs.tokens.trial import trial
-from config.problems import printable
+from config.values.problems import printable
 
 if TYPE_CHECKING:
     from certs.hsm.facts import KeyAddress, TokenFacts
@@ -67,7 +67,7 @@ class ProbeFinding:
     @property
     def is_module_down(self) -> bool:
         """Whether the module did not start, or not in time: one that reaches its device over a
-        network, while that is away.
+        network, while that is unavailable.
         """
         return self.condition is Condition.ABSENT and (self.is_late or self.error.startswith("CKR"))
 
@@ -99,7 +99,6 @@ class Prober:
     """Looks at one token. One look at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, use: TokenUse) -> None:
-        """Start no process yet."""
         self._loop = loop
         self.use = use
         """May be another one from the next look on, with the same login."""
@@ -109,7 +108,7 @@ class Prober:
         self.facts: TokenFacts | None = None
         """What the token said of itself at the last login, which may have been another prober's."""
         self._missing: set[KeyAddress] = set()
-        """What the look under way has not found."""
+        """What the look in progress has not found."""
 
     @property
     def is_logged_in(self) -> bool:

@@ -7,8 +7,9 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, padding, rsa
 
-from certs.hsm import calls, software_measures
-from certs.hsm.calls import Answer, Call, Sealed
+from certs.hsm import software_measures
+from certs.hsm.clients import calls
+from certs.hsm.clients.calls import Answer, Call, Sealed
 from certs.hsm.errors import CallFailed, KeyMissing
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism, missing_of

@@ -14,8 +14,9 @@ from certs.hsm.secret import Secret
 from certs.identities.credential import Credential
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily, PublicKey
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile
+from config.loading.loaded import ConfigFile
+from config.tables.hsm import HsmConfig
+from config.values.problems import Problem
 
 _CREDENTIAL: Final = "the systemd credential"
 
@@ -54,7 +55,7 @@ class TokenUse:
     name: str
     access: TokenAccess
     pin_source: str
-    """Where the PIN comes from, for an operator who has to mend it."""
+    """Where the PIN comes from, for an operator who has to fix it."""
     max_sessions: int
     keys: tuple[TriedKey, ...]
     """Each once."""
@@ -62,6 +63,11 @@ class TokenUse:
     """The same for the same PIN of the same token, and as secret as the PIN."""
     named: tuple[NamedKey, ...] = ()
     """Each URI once; also of keys that are not tried."""
+
+    def pin_problem(self, file: ConfigFile, detail: str) -> Problem:
+        """The error of a PIN that the token refuses: what a check and a reload say of it."""
+        place = ("hsm", "token", self.name)
+        return file.error(place, f"the PIN from the {self.pin_source}: {detail}", "the PIN of this token")
 
 
 def token_uses(
@@ -124,7 +130,7 @@ def spare_tokens(
 
 
 def _tried(keys: Iterable[Pkcs11Key]) -> tuple[TriedKey, ...]:
-    # python-pkcs11 is not asked for Ed25519 (`SignatureMechanism`): the login alone tells of a
+    # python-pkcs11 is not asked for Ed25519 (`SignatureMechanism`): the login alone reports a
     # token with nothing else
     able = [key for key in keys if not isinstance(key.public_key, Ed25519PublicKey)]
     by_address = {(key.uri.object, key.uri.id): key.public_key for key in able}

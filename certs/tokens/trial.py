@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from certs.hsm import calls
-from certs.hsm.calls import Call
+from certs.hsm.clients import calls
+from certs.hsm.clients.calls import Call
 from certs.hsm.errors import CallFailed
 from certs.hsm.key_kinds import SignatureMechanism
 from certs.keys.signing_key import PublicKey

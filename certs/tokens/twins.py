@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from certs.hsm import calls
 from certs.hsm.access import TokenChoice
-from certs.hsm.async_client import AsyncTokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.async_client import AsyncTokenProcess
 from certs.hsm.errors import HsmError
 from certs.hsm.facts import TokenFacts
 from certs.tokens.token_use import TokenUse
-from config.loaded import ConfigFile
-from config.problems import Problem
+from config.loading.loaded import ConfigFile
+from config.values.problems import Problem
 
 
 async def twin_problems(

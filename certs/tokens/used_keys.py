@@ -4,24 +4,24 @@
 Commands ask it about a file, the parent about the configuration that it serves.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from certs.hsm.facts import KeyFacts, TokenFacts
-from certs.tokens.issued_keys import issued_keys
-from config.loaded import ConfigFile
-from config.pkcs11_uri import Pkcs11Uri, is_pkcs11_uri
-from config.sealing import SealingConfig
+from config.loading.loaded import ConfigFile
+from config.tables.sealing import SealingConfig
+from config.values.pkcs11_uri import Pkcs11Uri, is_pkcs11_uri
 
 
 @dataclass(frozen=True, slots=True)
 class UsedKey:
-    """A key that is used; `where` is the path of the value in the file, or of the file that tells
-    of it. None means any.
-    """
+    """A key that is used; `where` is the path of the value in the file, or of the file that
+    reports it. None means any."""
 
     where: str
     token: str | None
@@ -94,3 +94,17 @@ def _sealing(file: ConfigFile, sealing: SealingConfig) -> Iterator[UsedKey]:
     path = directory_of(file, sealing) / FILE_NAME
     with suppress(OSError, NotSealed):  # as of issued keys
         yield UsedKey(str(path), None, None, None, Envelope.parse(path.read_bytes()).key_id)
+
+
+def issued_keys(state: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Of each one that is kept in a state directory: where that is said, its label and its id.
+
+    What cannot be read is passed over: an operator may have no right to it, and then no right to
+    the token's PIN either.
+    """
+    for path in sorted((*state.glob("credentials/*/*/v*/key"), *state.glob("issuers/*/*/v*/key"))):
+        try:
+            document: Any = json.loads(path.read_bytes())
+            yield str(path), str(document["label"]), bytes.fromhex(document["id"])
+        except (KeyError, OSError, TypeError, ValueError):
+            continue  # a key in a file, or no key at all

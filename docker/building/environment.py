@@ -3,7 +3,7 @@
     python3 environment.py [--link] PLACE
 
 `python3 -m venv` and an editable install by pip would do the same in ten seconds of CPU: pip
-compiles all of itself first, and builds a wheel to write some lines. A stranger waits for that.
+compiles all of itself first, and builds a wheel to write some lines. A user waits for that.
 """
 
 import ensurepip
@@ -31,7 +31,7 @@ sys.exit({function}())
 
 
 def make(place: Path) -> None:
-    """Make the environment, with pip in it, anew."""
+    """Make the environment, with pip in it, again."""
     venv.create(place, clear=True, symlinks=True)
     with zipfile.ZipFile(_pip()) as wheel:
         wheel.extractall(_packages(place))
@@ -40,7 +40,7 @@ def make(place: Path) -> None:
 def link(place: Path) -> None:
     """Let the environment run the sources, as an editable install does (PEP 660).
 
-    A former link or install is replaced.
+    A previous link or install is replaced.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     packages = _packages(place)

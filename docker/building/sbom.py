@@ -22,7 +22,6 @@ Component = dict[str, Any]
 
 
 def main() -> None:
-    """Write the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--status", type=Path, required=True, help="dpkg's status file of the image")
     parser.add_argument("--os-release", type=Path, required=True, help="etc/os-release of the image")

@@ -4,7 +4,7 @@ It runs once, in a stage of docker/Dockerfile. A Debian root has some 80 package
 packages: apt, dpkg, perl, the GNU tools. The proxy calls none of them. What stays is KEPT, the
 packages that are named as arguments, and what they depend on. The database of dpkg stays too and
 names these packages, because scanners for vulnerabilities read it. BusyBox brings a shell and small
-tools for a person who looks into the container.
+tools for an operator who inspects the container.
 """
 
 import shutil
@@ -60,7 +60,6 @@ The copyright files of the packages stay.
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Slim a root."""
     root = Path(arguments[0])
     slim(root, arguments[1:])
     listed = subprocess.run(["/usr/bin/busybox", "--list"], capture_output=True, text=True, check=True)

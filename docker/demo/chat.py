@@ -97,16 +97,13 @@ class Room:
     attachments: dict[str, Attachment] = field(default_factory=dict)
 
     def publish(self, event: dict[str, object]) -> None:
-        """Tell everybody who is here."""
         for person in self.people:
             person.tell(event)
 
     def announce_people(self) -> None:
-        """Tell everybody who is here now."""
         self.publish({"type": "people", "people": sorted((person.name for person in self.people), key=str.casefold)})
 
     def say(self, message: Message) -> None:
-        """Remember a message and tell everybody."""
         self.history.append(message)
         self.publish({"type": "message", "message": asdict(message)})
 
@@ -312,7 +309,7 @@ async def open_room(app: web.Application) -> AsyncIterator[None]:
 
 
 async def dismiss_everybody(app: web.Application) -> None:
-    """Close the WebSockets, which would otherwise hold up the end of the program."""
+    """Close the WebSockets, which would otherwise delay the end of the program."""
     for person in app[ROOM].people:
         person.dismiss()
 

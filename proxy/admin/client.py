@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.admin.settings import AdminSettings, sockets_to_try
 
 
@@ -20,14 +20,12 @@ class AdminUnreachable(Exception):
     """
 
     def __init__(self, socket: str, found: str, remedy: str) -> None:
-        """Remember the facts."""
         super().__init__(socket, found, remedy)
         self.socket = socket
         self.found = found
         self.remedy = remedy
 
     def __str__(self) -> str:
-        """One sentence with the remedy."""
         return f"{self.socket}: {self.found}; {self.remedy}"
 
 
@@ -43,13 +41,11 @@ class AdminRefused(Exception):
     """The proxy refuses a request. `detail` is the sentence of its answer."""
 
     def __init__(self, status: int, detail: str) -> None:
-        """Remember the answer."""
         super().__init__(status, detail)
         self.status = status
         self.detail = detail
 
     def __str__(self) -> str:
-        """The sentence."""
         return self.detail
 
 
@@ -67,20 +63,21 @@ class _Connection(http.client.HTTPConnection):
         self._seconds: Final = seconds
 
     def connect(self) -> None:
-        """Connect."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._seconds)
         self.sock.connect(str(self._path))
 
 
 class UnixAdminClient:
-    """Asks the admin socket at a path."""
+    """Asks the admin socket at a path.
+
+    An answer is a JSON object. The caller names its type of `proxy.api`, which is not checked here.
+    """
 
     def __init__(self, path: Path) -> None:
-        """The client connects with each question."""
         self.path: Final = path
 
-    def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, dict[str, Any]]:
+    def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, Any]:
         """Answer status and JSON body.
 
         Raises `AdminSilent` when the time is over, `AdminAbsent` if no proxy listens, and
@@ -90,14 +87,14 @@ class UnixAdminClient:
 
     def post(
         self, path: str, query: Mapping[str, str], seconds: float | None = None, body: bytes = b""
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[int, Any]:
         """Answer status and JSON body.
 
         Raises as `get`. Without `seconds` there is no limit here: a reload has its own.
         """
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds, body)
 
-    def agreed(self, answer: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+    def agreed(self, answer: tuple[int, Any]) -> Any:
         """The body of an answer, if the proxy agreed.
 
         Raises `AdminRefused` with the proxy's sentence if it refused.
@@ -107,7 +104,7 @@ class UnixAdminClient:
             raise AdminRefused(status, str(document.get("detail") or f"{self.path}: {document}"))
         return document
 
-    def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    def steps(self, path: str, query: Mapping[str, str]) -> Iterator[Any]:
         """Post, and yield each line of the answer as it comes.
 
         Raises `AdminUnreachable` and `AdminRefused`.
@@ -123,19 +120,20 @@ class UnixAdminClient:
         except OSError as error:
             raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
         except (http.client.HTTPException, ValueError):
-            remedy = "plexigate status tells which version serves, and the log what became of the command"
-            raise AdminUnreachable(str(self.path), "an answer that broke off", remedy) from None
+            remedy = "plexigate status shows which version serves, and the log has the outcome of the command"
+            raise AdminUnreachable(str(self.path), "a truncated answer", remedy) from None
         finally:
             connection.close()
 
-    def _ask(self, method: str, target: str, seconds: float | None, body: bytes = b"") -> tuple[int, dict[str, Any]]:
+    def _ask(self, method: str, target: str, seconds: float | None, body: bytes = b"") -> tuple[int, Any]:
         connection = _Connection(self.path, seconds)
         try:
             connection.request(method, target, body=body if method == "POST" else None)
             response = connection.getresponse()
             answer = json.loads(response.read())
         except TimeoutError:
-            found, remedy = f"no answer within {seconds:g} s", "is Plexigate stopped, or the machine overloaded?"
+            found = f"no answer within {seconds:g} s"
+            remedy = "is Plexigate stopped, or the machine overloaded?"
             raise AdminSilent(str(self.path), found, remedy) from None
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise AdminAbsent(str(self.path), error.strerror or str(error), _REMEDY) from None
@@ -143,12 +141,12 @@ class UnixAdminClient:
             raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
         except (http.client.HTTPException, ValueError):
             raise AdminUnreachable(
-                str(self.path), "an answer that is no JSON", "does Plexigate listen there?"
+                str(self.path), "an answer that is not JSON", "does Plexigate listen there?"
             ) from None
         finally:
             connection.close()
         if not isinstance(answer, dict):
-            raise AdminUnreachable(str(self.path), "an answer that is no report", "does Plexigate listen there?")
+            raise AdminUnreachable(str(self.path), "an answer that is not a report", "does Plexigate listen there?")
         return response.status, answer
 
 
@@ -156,7 +154,7 @@ def _detail(answer: bytes) -> str:
     try:
         return str(json.loads(answer)["detail"])
     except (KeyError, TypeError, ValueError):
-        return "an answer that is no JSON: does Plexigate listen there?"
+        return "an answer that is not JSON: does Plexigate listen there?"
 
 
 def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
@@ -164,12 +162,12 @@ def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
 
     Without both it takes the first default socket that exists.
 
-    Raises `ConfigError` for a file that cannot be read or is no TOML.
+    Raises `ConfigError` for a file that cannot be read or is not TOML.
     """
     if path is not None:
         return UnixAdminClient(path)
     if config is not None:
-        from config.loader import survey  # imported here: few commands name a configuration
+        from config.loading.loader import survey  # imported here: few commands name a configuration
 
         # reads what it can: the running proxy reports errors in the file
         found = survey(config)

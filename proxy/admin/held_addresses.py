@@ -19,11 +19,11 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Final
 
-from config.addresses import Bind, IPAddress, Refused, ServerAddress, parse_bind, parse_ip
-from config.loaded import LoadedConfig
-from config.plain import plain_bind_place
-from config.problems import Location, Problem
+from config.loading.loaded import LoadedConfig
 from config.schema import Config
+from config.tables.plain import plain_bind_place
+from config.values.addresses import Bind, IPAddress, Refused, ServerAddress, parse_bind, parse_ip
+from config.values.problems import Location, Problem
 from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient
 from proxy.admin.settings import AdminSettings
 from proxy.net.bound_socket import bind_fault, bound_socket

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from config.addresses import Bind
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import Problem, shown
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.values.addresses import Bind
+from config.values.problems import Problem, shown
 from proxy.admin.settings import AdminSettings
 from proxy.building.places import directory_fault
 from proxy.net.bound_socket import listening_socket
@@ -54,14 +54,12 @@ class AdminSocketError(Exception):
     """The admin server cannot listen at `place`. `remedy` says what to do about `found`."""
 
     def __init__(self, place: str, found: str, remedy: str) -> None:
-        """Remember the facts."""
         super().__init__(place, found, remedy)
         self.place = place
         self.found = found
         self.remedy = remedy
 
     def __str__(self) -> str:
-        """One sentence with the remedy."""
         return f"{self.place}: {self.found}; {self.remedy}"
 
 
@@ -97,7 +95,7 @@ def socket_problems(loaded: LoadedConfig) -> list[Problem]:
     """The faults that keep this process from making its Unix sockets, and servers that are one of
     them. Only reads.
 
-    A proxy that listens there now is no fault.
+    A proxy that listens there now is not a fault.
     """
     settings = AdminSettings.of(loaded.file, loaded.config.admin)
     problems = _problems(loaded.file, settings.socket, _COMMANDS)
@@ -142,7 +140,7 @@ def _refuse_place(path: Path, use: _Use) -> None:
         # a socket without a listener may be replaced
         if not stat.S_ISSOCK(path.lstat().st_mode):
             remedy = f"remove it, or choose another path for {use.key}"
-            raise AdminSocketError(str(path), "something that is no socket", remedy)
+            raise AdminSocketError(str(path), "something that is not a socket", remedy)
 
 
 def _refuse_directory(directory: Path) -> None:

@@ -4,8 +4,8 @@ A user who may open the socket may steer the proxy, so it has mode 0600 from the
 TCP has no password. So TCP gets an application of its own, which can be read and has no commands.
 
 The page has a Unix socket of its own. There the workers hand on the requests of clients that showed
-a token or a certificate (`admin_page` of a route). The TLS and the HTTP of strangers end in a
-worker. So this process, which holds the keys, never reads an octet of theirs.
+a token or a certificate (`admin_page` of a route). The TLS and the HTTP of untrusted clients end in
+a worker. So this process, which holds the keys, never reads an octet of theirs.
 """
 
 import asyncio
@@ -20,26 +20,29 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from config.pkcs11_uri import Pkcs11Uri
-from proxy.admin.alerts import add_alert_routes
-from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
-from proxy.admin.contracts import Control, UnknownServer
-from proxy.admin.doors import LOCAL, OVER_TCP, PAGE, Door, DoorPlaces, Report, Visit
+from config.values.pkcs11_uri import Pkcs11Uri
+from proxy.admin.door import Door
+from proxy.admin.door_places import LOCAL, OVER_TCP, PAGE, DoorPlaces
 from proxy.admin.listening import admin_socket, metrics_socket, page_socket, remove_admin_socket
-from proxy.admin.maintenance import add_maintenance_routes
-from proxy.admin.maintenance_wish import PAGE_BYTES
 from proxy.admin.page.routes import Page
-from proxy.admin.payload import add_payload_routes
-from proxy.admin.problems import CommandRefused, json_answer, problem
+from proxy.admin.requests.alerts import add_alert_routes
+from proxy.admin.requests.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
+from proxy.admin.requests.contracts import Control, UnknownServer
+from proxy.admin.requests.maintenance import add_maintenance_routes
+from proxy.admin.requests.maintenance_wish import PAGE_BYTES
+from proxy.admin.requests.payload import add_payload_routes
+from proxy.admin.requests.problems import CommandRefused, json_answer, problem
+from proxy.admin.requests.upgrade import add_upgrade_route, while_nothing_changes
 from proxy.admin.settings import AdminSettings
 from proxy.admin.shared_answer import SharedAnswer
-from proxy.admin.upgrade import add_upgrade_route, while_nothing_changes
+from proxy.admin.visit import Report, Visit
 from proxy.observe.events.event import Tell
-from proxy.observe.exposition import CONTENT_TYPE, exposition
+from proxy.observe.metrics.exposition import CONTENT_TYPE, exposition
+from proxy.observe.status import status
 
 # No request over TCP has a body.
 _BODY_BYTES: Final = 1_024
-# A client that asks again and again keeps its connection. The end waits only for one answer.
+# A client that asks repeatedly keeps its connection. The end waits only for one answer.
 _SHUTDOWN_SECONDS: Final = 1.0
 _LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
 
@@ -52,7 +55,7 @@ Inherited = Callable[[str], socket.socket | None]
 class AdminHost:
     """The process around the admin server.
 
-    `report` logs errors of ours, `tell` logs events.
+    `report` logs internal errors, `tell` logs events.
     """
 
     report: Report
@@ -67,7 +70,6 @@ class AdminServer:
     """Answers from `start` to `stop`."""
 
     def __init__(self, control: Control, settings: AdminSettings, host: AdminHost) -> None:
-        """The server listens from `start` on."""
         self._control = control
         self._settings = settings
         self._host = host
@@ -206,14 +208,14 @@ class _Monitoring:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._metrics = SharedAnswer(self._exposed)
-        self._readiness = SharedAnswer(control.readiness)
+        self._readiness = SharedAnswer(control.ability.readiness)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=await self._metrics.get(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _exposed(self) -> bytes:
         # for thousands of routes this takes a quarter of a second: the parent must not stop so long
-        return await asyncio.to_thread(exposition, await self._control.scrape())
+        return await asyncio.to_thread(exposition, await self._control.figures.scrape())
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """Answer 200: this process runs."""
@@ -227,9 +229,9 @@ class _Monitoring:
         found = await self._readiness.get()
         told = found.as_json()
         if found.is_ready:
-            # the urgency of a rotation is never a reason: the certificate in use goes on serving
+            # the urgency of a rotation is never a reason: the certificate in use continues to serve
             doubts = {"doubts": told["doubts"]} if found.doubts else {}
-            return json_answer({"status": "ready", "certificates": self._control.urgency(), **doubts})
+            return json_answer({"status": "ready", "certificates": self._control.rotation.urgency(), **doubts})
         return problem(503, str(found), extensions={"reasons": told["reasons"], "doubts": told["doubts"]})
 
 
@@ -241,28 +243,30 @@ class _Commands:
         self._server = server
 
     async def status(self, _request: web.Request) -> web.Response:
-        return json_answer({**await self._control.status(), "metrics": self._server.metrics_addresses})
+        return json_answer({**status(await self._control.figures.scrape()), "metrics": self._server.metrics_addresses})
 
     async def adoption(self, _request: web.Request) -> web.Response:
         """Answer the handshakes of the last 30 days, see `observe.adoption`."""
-        return json_answer(await self._control.adoption())
+        return json_answer(await self._control.adopting.document())
 
     async def reload(self, request: web.Request) -> web.Response:
         """Answer 200 if the reload is done, or could be done. Answer 409 if there are problems."""
         dry_run = _flag(request, "dry_run")
-        report = await self._control.reload(dry_run=dry_run)
+        report = await self._control.reloads.reload(dry_run=dry_run)
         return json_answer({**asdict(report), "dry_run": dry_run}, 200 if report.ok else 409)
 
     async def drain(self, request: web.Request) -> web.Response:
-        upstream, server = request.match_info["upstream"], request.match_info["server"]
+        upstream = request.match_info["upstream"]
+        server = request.match_info["server"]
         seconds = _seconds(request, "seconds")
-        warning = await self._control.drain_server(upstream, server, seconds)
+        warning = await self._control.servers.drain(upstream, server, seconds)
         told = {} if warning is None else {"warning": warning}
         return json_answer({"upstream": upstream, "server": server, "draining": True, **told})
 
     async def undrain(self, request: web.Request) -> web.Response:
-        upstream, server = request.match_info["upstream"], request.match_info["server"]
-        await self._control.undrain_server(upstream, server)
+        upstream = request.match_info["upstream"]
+        server = request.match_info["server"]
+        await self._control.servers.undrain(upstream, server)
         return json_answer({"upstream": upstream, "server": server, "draining": False})
 
     async def try_key(self, request: web.Request) -> web.Response:
@@ -277,7 +281,7 @@ class _Commands:
         if not query.get("token") or not query.get("object"):
             raise _Unusable("token and object say which key: write both")
         key = Pkcs11Uri(query["token"], query.get("serial"), object=query["object"], id=key_id or None)
-        return json_answer(await self._control.try_key(key))
+        return json_answer(await self._control.keys.of(key))
 
 
 class _Unusable(Exception):
@@ -336,6 +340,6 @@ def _problems(report: Report) -> Middleware:
             return problem(error.status, str(error))
         except Exception as error:  # noqa: BLE001 - it is reported, and the next request gets its answer
             report(error)
-            return problem(500, "an error of ours, see the log")
+            return problem(500, "internal error, see the log")
 
     return answer

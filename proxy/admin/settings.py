@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # commands ask without a configuration
-    from config.addresses import Bind
-    from config.admin import AdminConfig
-    from config.loaded import ConfigFile
+    from config.loading.loaded import ConfigFile
+    from config.tables.admin import AdminConfig
+    from config.values.addresses import Bind
 
 _NAME: Final = "plexigate"
 _SOCKET: Final = "admin.sock"

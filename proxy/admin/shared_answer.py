@@ -17,12 +17,11 @@ class SharedAnswer(Generic[Answer]):
     """
 
     def __init__(self, make: Callable[[], Awaitable[Answer]]) -> None:
-        """The first `get` calls `make`."""
         self._make = make
         self._under_way: asyncio.Task[Answer] | None = None
 
     async def get(self) -> Answer:
-        """The answer that is under way, or a new one. Raises what `make` raises."""
+        """The answer that is in progress, or a new one. Raises what `make` raises."""
         if self._under_way is None:
             self._under_way = asyncio.get_running_loop().create_task(self._made())
             self._under_way.add_done_callback(self._over)

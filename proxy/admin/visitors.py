@@ -6,7 +6,7 @@ server accepts the new connection and closes another one. It takes the first tha
 1. connections without a complete request,
 2. connections that have their answer,
 3. pages that watch: each comes again by itself,
-4. connections whose answer is under way.
+4. connections whose answer is in progress.
 
 In each group the peer with most connections comes first, and its oldest connection. A peer that has
 its share makes room itself.
@@ -26,9 +26,9 @@ class Stage(IntEnum):
     ANSWERED = 1
     """It has its answer. It may still read it, or ask again."""
     WATCHING = 2
-    """Its answer goes on as long as a browser shows the page."""
+    """Its answer continues as long as a browser shows the page."""
     ASKING = 3
-    """Its answer is under way."""
+    """Its answer is in progress."""
 
 
 @dataclass(slots=True, eq=False)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from proxy.http.head import Header
 
-# RFC 9110 section 11.4. A longer value is no password that a person or a program would use.
+# RFC 9110 section 11.4. A longer value is not a password that a person or a program would use.
 _CREDENTIALS: Final = re.compile(rb"basic +([A-Za-z0-9+/]{1,1400}={0,2})", re.IGNORECASE)
 
 
@@ -19,7 +19,6 @@ class BasicCredentials(NamedTuple):
     password: bytes
 
     def __repr__(self) -> str:
-        """Show the name, and not the password."""
         return f"<BasicCredentials of {self.name!r}>"
 
 

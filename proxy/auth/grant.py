@@ -21,7 +21,6 @@ class Grant:
     """What the server gets instead."""
 
     def changes(self, fields: Fields) -> bool:
-        """Whether it would change these fields."""
         return bool(self.added) or any(
             plain_name(name) in self.removed for part in (fields.forwarded, fields.claims) for name, _ in part
         )

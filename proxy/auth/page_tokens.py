@@ -38,26 +38,23 @@ ALLOWED: Final = (
 
 
 class TokensRefused(Exception):
-    """A file of tokens that cannot be used. The sentence contains no token."""
+    """A file of tokens that cannot be used. The sentences contain no token."""
+
+    allowed: Final = ALLOWED
 
     def __init__(self, found: str) -> None:
-        """For an error message. `ALLOWED` says what is."""
         super().__init__(found)
         self.found = found
 
 
 class PageTokens:
-    """The tokens of a file."""
-
     __slots__ = ("_digests", "_keys")
 
     def __init__(self, tokens: Sequence[bytes]) -> None:
-        """There is one at least."""
         self._digests: Final = [sha256(token).digest() for token in tokens]
         self._keys: Final = [_session_key(token) for token in tokens]
 
     def __repr__(self) -> str:
-        """Their number only."""
         return f"<PageTokens: {len(self._keys)}>"
 
     def knows(self, token: bytes) -> bool:
@@ -77,7 +74,8 @@ class PageTokens:
 
 def session_of(token: bytes, nonce: bytes, now: float) -> bytes:
     """The cookie for a token that is right. `nonce` has `NONCE_BYTES` random octets."""
-    ends, number = b"%d" % int(now + SESSION_SECONDS), nonce.hex().encode()
+    ends = b"%d" % int(now + SESSION_SECONDS)
+    number = nonce.hex().encode()
     return b"%b.%b.%b" % (ends, number, _mac(_session_key(token), ends, number))
 
 
@@ -104,7 +102,7 @@ def parse_tokens(content: bytes) -> PageTokens:
         if not line or line.startswith(b"#"):
             continue
         if not _TOKEN.fullmatch(line):
-            raise TokensRefused(f"line {number}, which is no token of 32 to 256 letters and digits (not shown)")
+            raise TokensRefused(f"line {number}, which is not a token of 32 to 256 letters and digits (not shown)")
         if len(set(line)) < _LEAST_DIFFERENT:
             raise TokensRefused(f"line {number} with a token that is not random (not shown)")
         tokens.append(line)

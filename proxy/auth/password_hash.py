@@ -29,7 +29,9 @@ _MOST_BYTES: Final = 64
 
 # The second choice of RFC 9106 section 4 takes 64 MiB. This is what OWASP advises for servers that
 # many users log in to: 30 ms of a core, and 19 MiB.
-_MEMORY_KIB, _PASSES, _LANES = 19_456, 2, 1
+_MEMORY_KIB = 19_456
+_PASSES = 2
+_LANES = 1
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
 
@@ -37,26 +39,22 @@ READABLE: Final = "a hash that begins with $argon2id$v=19$ or $scrypt$, as `plex
 
 
 class HashRefused(Exception):
-    """A text that is no hash of these kinds, or one that is too weak or too costly.
+    """A text that is not a hash of these kinds, or one that is too weak or too costly.
 
     `found` names the fault. It never contains the hash.
     """
 
     def __init__(self, found: str, allowed: str = READABLE) -> None:
-        """For an error message."""
         super().__init__(found, allowed)
         self.found = found
         self.allowed = allowed
 
     def __str__(self) -> str:
-        """Both."""
         return f"{self.found}; allowed: {self.allowed}"
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordHash:
-    """The hash of one password."""
-
     is_argon2: bool
     cost: tuple[int, int, int]
     """Argon2id: KiB, passes, lanes. scrypt: the exponent of N, r, p."""
@@ -72,7 +70,7 @@ class PasswordHash:
     def matches(self, password: bytes) -> bool:
         """Whether it is the hash of this password. It takes tens of milliseconds of a core.
 
-        Other threads go on meanwhile. The comparison takes the same time for all digests.
+        Other threads continue meanwhile. The comparison takes the same time for all digests.
         """
         return hmac.compare_digest(self._derive(password), self.digest)
 
@@ -136,7 +134,7 @@ def _decoded(text: str) -> bytes:
     try:
         octets = b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (Error, ValueError):
-        raise HashRefused("a salt or a hash that is no Base64") from None
+        raise HashRefused("a salt or a hash that is not Base64") from None
     if not _LEAST_BYTES <= len(octets) <= _MOST_BYTES:
         raise HashRefused(
             f"a salt or a hash of {len(octets)} octets", f"from {_LEAST_BYTES} to {_MOST_BYTES} octets of each"

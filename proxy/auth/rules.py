@@ -7,7 +7,7 @@ from proxy.auth.grant import Grant
 from proxy.auth.page_tokens import PageTokens
 from proxy.auth.users import Users
 from proxy.auth.verified import VerifiedCredentials
-from proxy.limits.requests import RequestRate
+from proxy.limits.request_rates import RequestRate
 
 _GUESSES_PER_SECOND: Final = 0.5
 _GUESSES_AT_ONCE: Final = 10
@@ -55,7 +55,6 @@ class WrongTokens:
     __slots__ = ("_count", "_told_at")
 
     def __init__(self) -> None:
-        """There were none."""
         self._count = 0
         self._told_at = -_QUIET_SECONDS
 
@@ -74,12 +73,11 @@ class TokenRule:
 
     tokens: PageTokens
     rate: RequestRate
-    """How many wrong tokens a client may show. A right one is let in all the same."""
+    """How many wrong tokens a client may show. A right one is let in anyway."""
     wrong: WrongTokens
 
     @classmethod
     def of(cls, tokens: PageTokens, label: str) -> "TokenRule":
-        """For the route with this label."""
         rate = RequestRate.of(f"token\0{label}", _GUESSES_PER_SECOND, _GUESSES_AT_ONCE, is_per_client=True)
         return cls(tokens, rate, WrongTokens())
 

@@ -55,7 +55,6 @@ class WrongToken(Exception):
     """The form came back with a wrong token: it is counted, and the form is shown again."""
 
     def __init__(self, rule: TokenRule) -> None:
-        """`rule` says how many the client may try."""
         super().__init__(rule)
         self.rule = rule
 
@@ -64,7 +63,7 @@ class SignInForm:
     """What `SIGN_IN_PATH` answers."""
 
     def __init__(self, rule: TokenRule, random: Callable[[int], bytes]) -> None:
-        """`random` gives so many random octets."""
+        """`random` gives a number of random octets."""
         self._rule: Final = rule
         self._random: Final = random
 

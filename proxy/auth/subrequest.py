@@ -8,10 +8,10 @@ authorization servers of others (oauth2-proxy, Authelia, authentik) read these t
 from typing import Final
 
 from proxy.http.fields import Fields
+from proxy.http.forwarded_head import ForwardedPeer, upstream_fields, upstream_head
 from proxy.http.forwarding import Chain
 from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import Header, RequestHead
-from proxy.http.headers import ForwardedPeer, upstream_fields, upstream_head
 
 # They say what the client wants. Those of the client never pass: the question has its own, and some
 # authorization servers prefer the last ones.

@@ -19,7 +19,6 @@ class UsersRefused(Exception):
     """A file of users that cannot be used. The sentences contain no hash."""
 
     def __init__(self, found: str, allowed: str) -> None:
-        """For an error message."""
         super().__init__(found, allowed)
         self.found = found
         self.allowed = allowed
@@ -31,16 +30,13 @@ class Users:
     __slots__ = ("_costliest", "_hashes")
 
     def __init__(self, hashes: Mapping[str, PasswordHash]) -> None:
-        """There is one user at least."""
         self._hashes: Final = dict(hashes)
         self._costliest: Final = max(hashes.values(), key=lambda one: one.work)
 
     def __repr__(self) -> str:
-        """Their number only."""
         return f"<Users: {len(self._hashes)}>"
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self._hashes)
 
     def accepts(self, name: str, password: bytes) -> bool:
@@ -55,7 +51,6 @@ class Users:
 
 
 def is_user_name(name: str) -> bool:
-    """Whether a user may be called so."""
     return _NAME.fullmatch(name) is not None
 
 

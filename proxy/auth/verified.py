@@ -25,7 +25,6 @@ class VerifiedCredentials:
         self._until: dict[bytes, float] = {}
 
     def __repr__(self) -> str:
-        """Their number only."""
         return f"<VerifiedCredentials: {len(self._until)}>"
 
     def digest(self, credentials: BasicCredentials) -> bytes:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from certs.identities.credential import Credential
-from proxy.payload.uses import PayloadUses
-from proxy.tls.client_tls import ClientTls
-from proxy.tls.client_trust import ClientTrust
-from proxy.tls.context import ServerContext, TlsSettings
-from proxy.tls.signing_plan import SigningPlan
-from proxy.tls.tickets import TicketSecrets
-from proxy.tls.token_key import TokenKey
+from proxy.payload.messages.uses import PayloadUses
+from proxy.tls.openssl.client_tls import ClientTls
+from proxy.tls.openssl.client_trust import ClientTrust
+from proxy.tls.openssl.context import ServerContext, TlsSettings
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.tokens.signing_plan import SigningPlan
+from proxy.tls.tokens.token_key import TokenKey
 
 ClientTrusts = Mapping[tuple[str, bool], ClientTrust]
 """By the name of the identity, and whether the level of the listener binds signatures."""

@@ -4,12 +4,12 @@ import ssl
 from collections.abc import Mapping
 
 from certs.identities.client_authorities import ClientAuthorities
-from config.addresses import is_covered
 from config.schema import ClientCertificateMode, IdentityConfig
+from config.values.addresses import is_covered
 from proxy.building.carried import ClientTrusts
 from proxy.building.foundation import Foundation
-from proxy.tls.client_trust import ClientTrust, Demand, fingerprint_of
-from proxy.tls.libssl import LibsslError
+from proxy.tls.openssl.client_trust import ClientTrust, Demand, fingerprint_of
+from proxy.tls.openssl.libssl import LibsslError
 
 
 def client_trusts(foundation: Foundation, authorities: Mapping[str, ClientAuthorities]) -> ClientTrusts:
@@ -21,7 +21,8 @@ def client_trusts(foundation: Foundation, authorities: Mapping[str, ClientAuthor
     config = foundation.loaded.config
     kinds = sorted({listener.binds_signatures for listener in config.listener.values()})
     for name, identity in config.identity.items():
-        settings, issuing = identity.client_certificates, authorities.get(name)
+        settings = identity.client_certificates
+        issuing = authorities.get(name)
         if settings is None or issuing is None:
             continue
         try:

@@ -3,17 +3,17 @@
 from dataclasses import dataclass, field
 
 from certs.identities.credential import Credential
-from config.loaded import LoadedConfig
-from config.problems import Location, Problem
+from config.loading.loaded import LoadedConfig
+from config.values.problems import Location, Problem
 from proxy.building.carried import Carried, ContextKey
-from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+from proxy.building.unusable_tokens import NONE_UNUSABLE, UnusableTokens
 from proxy.net.linger import Linger
 from proxy.signing.login_turns import LoginTurns
-from proxy.tls.client_tls import ClientTls
-from proxy.tls.context import ServerContext
-from proxy.tls.signing_plan import SigningPlan
-from proxy.tls.stream import TlsLimits
-from proxy.tls.token_key import TokenKey
+from proxy.tls.openssl.client_tls import ClientTls
+from proxy.tls.openssl.context import ServerContext
+from proxy.tls.openssl.stream import TlsLimits
+from proxy.tls.tokens.signing_plan import SigningPlan
+from proxy.tls.tokens.token_key import TokenKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Foundation:
     tls_limits: TlsLimits
     linger: Linger
     before: Carried
-    closed: ClosedTokens = NONE_CLOSED
-    """The tokens that are left alone."""
+    unusable: UnusableTokens = NONE_UNUSABLE
+    """The tokens that are not used."""
     turns: LoginTurns | None = None
     """The turns in which workers log in. None if no other process logs in."""
     contexts: dict[ContextKey, ServerContext] = field(default_factory=dict)
@@ -44,12 +44,12 @@ class Foundation:
         cls,
         loaded: LoadedConfig,
         before: Carried,
-        closed: ClosedTokens = NONE_CLOSED,
+        unusable: UnusableTokens = NONE_UNUSABLE,
         turns: LoginTurns | None = None,
     ) -> "Foundation":
         """Begin with the problems that reading the file has found.
 
-        After an error nothing is built, but the other parts are judged all the same.
+        After an error nothing is built, but the other parts are judged anyway.
         """
         limits = loaded.config.limits
         return cls(
@@ -58,12 +58,11 @@ class Foundation:
             TlsLimits(limits.key_updates_per_minute),
             Linger(limits.linger_bytes, limits.linger_seconds, limits.write_idle_seconds),
             before,
-            closed,
+            unusable,
             turns,
         )
 
     def error(self, location: Location, found: str, allowed: str) -> None:
-        """Add an error."""
         self.problems.append(self.loaded.file.error(location, found, allowed))
 
     def is_faulty(self, *location: str) -> bool:

@@ -3,10 +3,10 @@
 import ssl
 from collections.abc import Mapping
 
-from config.loaded import ConfigFile
+from config.loading.loaded import ConfigFile
 from config.schema import UpstreamConfig
-from proxy.tls.context import UPSTREAM_GROUPS, UpstreamTls, build_client_context
-from proxy.upstream.health import HealthCheck
+from proxy.tls.openssl.context import UPSTREAM_GROUPS, UpstreamTls, build_client_context
+from proxy.upstream.health.checks import HealthCheck
 
 
 def health_checks(file: ConfigFile, upstreams: Mapping[str, UpstreamConfig]) -> tuple[HealthCheck, ...]:

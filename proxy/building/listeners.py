@@ -5,32 +5,38 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from certs.identities.credential import Credential
-from config.addresses import is_covered
-from config.problems import Location
 from config.schema import REJECT, Config, ListenerConfig
-from config.tcp import ListenerProtocol
+from config.tables.tcp import ListenerProtocol
+from config.values.addresses import is_covered
+from config.values.problems import Location
 from proxy.building.carried import ClientTrusts, ContextKey
 from proxy.building.clients import reserved_names
 from proxy.building.foundation import Foundation
-from proxy.building.signing import signing_plan, without_tokens
-from proxy.downstream.listening import ListenerRuntime
-from proxy.downstream.relay_rules import RelayRules
+from proxy.building.tokens.signing import signing_plan, without_tokens
+from proxy.downstream.listeners.listening import ListenerRuntime
+from proxy.downstream.service.relay_rules import RelayRules
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.context import ServerContext, TlsSettings, build_alert_context, build_server_context
-from proxy.tls.group_costs import SLOW_SECONDS, slow_groups
-from proxy.tls.groups import GroupPreference
-from proxy.tls.handshake_policy import HandshakePolicy
-from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.libssl import LibsslError
-from proxy.tls.openssl_configuration import FIPS
-from proxy.tls.passthrough import PassthroughTable
-from proxy.tls.policy import PolicyError, UnknownGroupError, cipher_suites, effective_pq, group_preference
-from proxy.tls.protocols import BARE_TCP, ProtocolOffer
-from proxy.tls.signature_schemes import preference_at, sigalgs_list
-from proxy.tls.signing_plan import SigningPlan
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.handshake.group_choice import (
+    PolicyError,
+    UnknownGroupError,
+    cipher_suites,
+    effective_pq,
+    group_preference,
+)
+from proxy.tls.handshake.handshake_policy import HandshakePolicy
+from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.configuration import FIPS
+from proxy.tls.openssl.context import ServerContext, TlsSettings, build_alert_context, build_server_context
+from proxy.tls.openssl.group_costs import SLOW_SECONDS, slow_groups
+from proxy.tls.openssl.libssl import LibsslError
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.tokens.signing_plan import SigningPlan
+from proxy.tls.wire.groups import GroupPreference
+from proxy.tls.wire.passthrough import PassthroughTable
+from proxy.tls.wire.protocols import BARE_TCP, ProtocolOffer
+from proxy.tls.wire.signature_schemes import preference_at, sigalgs_list
 
 
 def listener_runtimes(
@@ -40,7 +46,6 @@ def listener_runtimes(
     capabilities: Capabilities,
     tickets: TicketSecrets,
 ) -> dict[str, ListenerRuntime]:
-    """Build all listeners that can be built."""
     return dict(_Listeners(foundation, credentials, clients, capabilities, tickets).build())
 
 
@@ -69,8 +74,6 @@ def _passthrough(config: Config, settings: ListenerConfig) -> PassthroughTable |
 
 
 class _Listeners:
-    """All listeners of one configuration."""
-
     def __init__(
         self,
         foundation: Foundation,
@@ -150,7 +153,8 @@ class _Listeners:
             preference = group_preference(settings.level, settings.pq, settings.groups, self._capabilities.groups)
             return self._measured(preference, ("listener", name, key), settings)
         except PolicyError as error:
-            found, allowed = str(error), "groups that this OpenSSL has and the policy allows"
+            found = str(error)
+            allowed = "groups that this OpenSSL has and the policy allows"
             if isinstance(error, UnknownGroupError) and error.name.lower() in map(
                 str.lower, self._capabilities.unusable_groups
             ):

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from config.files import NamedFile, named_files, places_of
-from config.issuers import AcmeIssuerConfig
-from config.loaded import LoadedConfig
-from config.problems import Problem, shown
-from config.values import PathRole
+from config.loading.files import NamedFile, named_files, places_of
+from config.loading.loaded import LoadedConfig
+from config.tables.issuers import AcmeIssuerConfig
+from config.values.kinds import PathRole
+from config.values.problems import Problem, shown
 
 _STATE_KEYS: Final = frozenset({"rotation.state", "sealing.directory", "payload.directory"})
 # What is made in a state directory. Other names there are the operator's.
@@ -49,7 +49,6 @@ def _problem(loaded: LoadedConfig, key: str, path: Path, other: str) -> Problem:
 
 
 def _inputs(loaded: LoadedConfig) -> Iterator[tuple[str, Path]]:
-    """What each file is, and its path."""
     yield "this configuration", loaded.file.path
     for named in (*named_files(loaded), *places_of(loaded, PathRole.LIBRARY)):
         yield named.key, named.path
@@ -91,7 +90,8 @@ def _place_of_new(path: Path) -> tuple[object, ...]:
 
 
 def _is_of_state(path: Path, directory: Path) -> bool:
-    real, state = Path(os.path.realpath(path)), Path(os.path.realpath(directory))
+    real = Path(os.path.realpath(path))
+    state = Path(os.path.realpath(directory))
     return real == state or (
         real.is_relative_to(state) and _STATE_NAME.fullmatch(real.relative_to(state).parts[0]) is not None
     )

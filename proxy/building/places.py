@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from certs.files.directory import PlacedByOthers, refuse_place
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import Location, Problem, shown
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.values.problems import Location, Problem, shown
 from proxy.building.outputs import output_problems
 from proxy.processes.privileges import ProcessAccount
 
 _FILE: Final = "a file that the user who starts the proxy may append to or make"
-_NOT_OF_WORKERS: Final = "a directory that only root can change (chown root DIRECTORY): a worker that was taken over could put another file there"
+_NOT_OF_WORKERS: Final = (
+    "a directory that only root can change (chown root DIRECTORY): a compromised worker could put another file there"
+)
 _DIRECTORY: Final = "a directory that the user who starts the proxy may write to or make"
 
 
@@ -42,7 +44,7 @@ def place_problems(loaded: LoadedConfig, workers: ProcessAccount | None) -> Iter
         fault = directory_fault(loaded.file.resolve(config.sealing.directory))
         if fault is not None:
             found = f"{shown(config.sealing.directory)}, {fault}"
-            better = f"{_DIRECTORY}: session tickets do not outlive the process without it"
+            better = f"{_DIRECTORY}: session tickets do not survive the process without it"
             yield loaded.file.warning(("sealing", "directory"), found, better)
 
 
@@ -87,7 +89,7 @@ def _directory_problems(file: ConfigFile, place: Location, written: str) -> Iter
 
 
 def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
-    """Why a file cannot be appended to or made, in addition to `config.places`, or None.
+    """Why a file cannot be appended to or made, in addition to `config.loading.places`, or None.
 
     A log may go to a pipe or a terminal. A log that is read again must be a regular file
     (`is_regular`). No link of another user leads to it.
@@ -101,7 +103,7 @@ def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
     except OSError as error:
         return _unseen(error)
     if mode is not None and is_regular and not stat.S_ISREG(mode):
-        return "which is no regular file"
+        return "which is not a regular file"
     if mode is not None:
         return None if stat.S_ISDIR(mode) else _write_fault(path)
     return _write_fault(path.parent, is_directory=True) if path.parent.is_dir() else None
@@ -110,12 +112,17 @@ def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
 def directory_fault(path: Path) -> str | None:
     """Why a directory cannot be written to or made, or None."""
     try:
-        there = next(one for one in (path, *path.parents) if _mode(one) is not None or one == one.parent)
+        there = next(
+            one for one in (path, *path.parents) if one.is_symlink() or _mode(one) is not None or one == one.parent
+        )
+        mode = _mode(there)
     except OSError as error:
         return _unseen(error)
-    mode = _mode(there)
+    if mode is None and there.is_symlink():
+        link = f"a link to {shown(os.fspath(there.readlink()))}, which does not exist"
+        return link if there == path else f"below {shown(str(there))}, {link}"
     if mode is None or not stat.S_ISDIR(mode):
-        return "which is no directory" if there == path else f"below {shown(str(there))}, which is no directory"
+        return "which is not a directory" if there == path else f"below {shown(str(there))}, which is not a directory"
     return _write_fault(there, is_directory=True)
 
 

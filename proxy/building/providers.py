@@ -4,14 +4,14 @@ import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile
-from config.problems import Problem, shown
+from config.loading.loaded import ConfigFile
 from config.schema import OpensslConfig
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.libssl import modules_directory
-from proxy.tls.openssl_configuration import FIPS, PKCS11
-from proxy.tls.openssl_setup import configured_directory, fips_file
+from config.tables.hsm import HsmConfig
+from config.values.problems import Problem, shown
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.configuration import FIPS, PKCS11
+from proxy.tls.openssl.libssl import modules_directory
+from proxy.tls.tokens.openssl_setup import configured_directory, fips_file
 
 
 def provider_problems(
@@ -33,7 +33,7 @@ def provider_problems(
             ("openssl", "providers", index),
             '"fips", which has no X25519 of its own, no X448 and no ChaCha20-Poly1305; it does the cryptography of'
             " TLS, not that of [payload] and of the internal CA",
-            "it all the same: clients of TLS get AES, and hybrid groups or NIST curves",
+            "it anyway: clients of TLS get AES, and hybrid groups or NIST curves",
         )
     if capabilities.unusable_groups:
         listed = ", ".join(capabilities.unusable_groups)

@@ -14,8 +14,8 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from certs.identities.chain import Chain
 from certs.identities.credential import Credential
-from config.addresses import name_matches
 from config.schema import Config
+from config.values.addresses import name_matches
 
 _END: Final = b"-----END CERTIFICATE-----\n"
 
@@ -25,7 +25,7 @@ def publicly_trusted(
 ) -> frozenset[str]:
     """The hosts of routes that ask for it, all of whose certificates the system's store trusts.
 
-    A browser that was told to come by TLS only lets its user pass no warning. So this must not be
+    A browser that was asked to come by TLS only lets its user pass no warning. So this must not be
     said on a name whose certificate it may not trust. `store` is a file of roots; None for that of
     the system, which is read only if a route asks.
     """

@@ -30,13 +30,13 @@ class UpstreamBudget:
 
     @classmethod
     def of(cls, config: Config, descriptors: int | None) -> "UpstreamBudget":
-        """With so many descriptors; None without a limit."""
+        """By the descriptors of a worker; None without a limit."""
         wanted = sum(one.connections * len(one.servers) for one in config.all_upstreams.values())
         most = wanted if descriptors is None else max(_LEAST, descriptors // LARGEST_RESERVE - _OF_THE_WORKER)
         return cls(wanted, min(wanted, most))
 
     def to_each(self, connections: int) -> int:
-        """The connections to a server that is configured to have so many."""
+        """The connections to a server with these `connections` configured."""
         return max(1, connections * self.most // self.wanted)
 
 
@@ -57,7 +57,7 @@ def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) ->
     found = f"{most[listener]}, while each of {workers} workers may have {descriptors} file descriptors"
     better = (
         f"a higher hard limit (LimitNOFILE= of systemd, ulimit -n): {2 * most[listener]} and some for each worker, as a connection "
-        "may need another one to its upstream; without them the listeners pause for a moment, again and again"
+        "may need another one to its upstream; without them the listeners pause repeatedly"
     )
     foundation.problems.append(foundation.loaded.file.warning(location, found, better))
 
@@ -76,7 +76,7 @@ def _note_fewer_connections(foundation: Foundation, servers: UpstreamBudget, des
 
 
 def resource_limits(config: Config, machine_bytes: int, descriptors: int | None) -> ResourceLimits:
-    """What each worker may use on a machine with this memory, with so many descriptors.
+    """What each worker may use on a machine with this memory and these descriptors.
 
     The reserve is never less than the connections to servers: they are what it is for.
     """

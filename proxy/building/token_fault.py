@@ -2,7 +2,7 @@
 
 `check`, a start and a reload use the same rule. If a key is lost, locked or wrong, this is a
 warning while another key of its identity signs. If no key of an identity can sign, this is an
-error. One case differs: if the tokens of an identity are away for the moment, a start goes on
+error. One case differs: if the tokens of an identity are unavailable for now, a start continues
 without them, because the parent knows this and waits for them. A check or a reload reports an
 error.
 """
@@ -10,16 +10,16 @@ error.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from config.problems import Severity
+from config.values.problems import Severity
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
     """The fault of a key: a clause that begins with "which" or "whose", and what is allowed.
 
-    `may_pass`: the token is away or does not answer. The configuration may be right.
-    `is_expected`: the parent knows of the fault and serves all the same. `may_return`: the token
-    works and does not have the key. The key is looked for again and again.
+    `may_pass`: the token is unavailable or does not answer. The configuration may be right.
+    `is_expected`: the parent knows of the fault and serves anyway. `may_return`: the token
+    works and does not have the key. The key is looked for repeatedly.
     """
 
     found: str

@@ -5,25 +5,24 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from certs.identities.credential import Credential
-from config.problems import shown
 from config.schema import ServerAddress, UpstreamConfig
-from config.upstream import CookieConfig, HealthConfig
+from config.tables.upstream import CookieConfig, HealthConfig
+from config.values.problems import shown
+from proxy.building.files import private_content
 from proxy.building.foundation import Foundation
-from proxy.building.private_files import private_content
-from proxy.building.requests import chunk_limits
+from proxy.building.request_limits import chunk_limits
 from proxy.building.resources import UpstreamBudget
 from proxy.http.head import HeadLimits
-from proxy.tls.client_tls import client_tls
-from proxy.tls.context import UPSTREAM_GROUPS, UpstreamTls
-from proxy.tls.libssl import LibsslError
-from proxy.upstream.connection import ResponseLimits
-from proxy.upstream.dial import DialSettings
-from proxy.upstream.ejection import EjectionPolicy
+from proxy.tls.openssl.client_tls import client_tls
+from proxy.tls.openssl.context import UPSTREAM_GROUPS, UpstreamTls
+from proxy.tls.openssl.libssl import LibsslError
 from proxy.upstream.plan import UpstreamPlan
-from proxy.upstream.server import ServerRules
-from proxy.upstream.sticky import CookieSettings
-from proxy.upstream.upstream import UpstreamRules
-from proxy.upstream.waiting import ServerLimits
+from proxy.upstream.pooling.dial import DialSettings
+from proxy.upstream.pooling.pools import ResponseLimits, ServerLimits
+from proxy.upstream.servers.ejection import EjectionPolicy
+from proxy.upstream.servers.server import ServerRules
+from proxy.upstream.servers.sticky import CookieSettings
+from proxy.upstream.servers.upstream import UpstreamRules
 
 # As many as the signature has: a shorter key would be its weakest part.
 _SECRET_BYTES: Final = 32
@@ -102,10 +101,8 @@ def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
     After an error it returns a substitute, which is never used: the error stops the build.
     """
     place = ("upstream", upstream, "cookie", "secret")
-    path = foundation.loaded.file.resolve(file)
-    allowed = (
-        f"a file of {_SECRET_BYTES} random octets or more: openssl rand -base64 48 > {path.name}; chmod 600 {path.name}"
-    )
+    path = foundation.loaded.file.named(file)
+    allowed = f"a file of {_SECRET_BYTES} random octets or more: openssl rand -base64 48 > {path}; chmod 600 {path}"
     content = private_content(foundation, place, file, allowed)
     if content is None:
         return b""

@@ -1,1 +1,1 @@
-"""What a person types: one file or folder a command."""
+"""What an operator types: one file or folder a command."""

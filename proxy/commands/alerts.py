@@ -1,14 +1,13 @@
 """`plexigate alerts`: lists the open alerts of the running proxy, and sends a test alert."""
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
+from proxy.api.commands import AlertsDocument, AlertTestDocument
+from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
@@ -21,11 +20,9 @@ _FILE_COLUMNS = 200
 app = typer.Typer(
     name="alerts",
     cls=WholeSentences,
-    help="What wants a person: the open alerts of the running proxy.",
+    help="List the open alerts: faults that require operator action.",
     epilog="Example: plexigate alerts && plexigate alerts test",
 )
-
-_Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -33,7 +30,7 @@ def alerts(
     context: typer.Context,
     config: ConfigOption = None,
     socket: SocketOption = None,
-    as_json: _Json = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: JsonOption = False,
 ) -> None:
     """List the open alerts: what is wrong, since when, and what to do.
 
@@ -42,7 +39,7 @@ def alerts(
     """
     if context.invoked_subcommand is not None:
         return
-    document = asked(config, socket, lambda client: client.get("/alerts"))
+    document: AlertsDocument = asked(config, socket, lambda client: client.get("/alerts"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
@@ -51,10 +48,10 @@ def alerts(
     else:
         typer.echo("No alert is open.")
     for one in document.get("waiting", ()):
-        typer.echo(f"Wrong since {one['since']}, an alert in {one['told_in_seconds']:.0f} s: {one['text']}")
+        typer.echo(f"Pending since {one['since']}, an alert in {one['alert_in_seconds']:.0f} s: {one['text']}")
 
 
-def alert_table(document: Mapping[str, Any]) -> Table:
+def alert_table(document: AlertsDocument) -> Table:
     """Make the table from the answer to `GET /alerts`."""
     table = plain_table("urgency", "kind", "since", "what is wrong, and what to do")
     for one in document["alerts"]:
@@ -68,17 +65,17 @@ def alert_table(document: Mapping[str, Any]) -> Table:
 
 
 @app.command("test", epilog="Example: plexigate alerts test && echo arrived")
-def send_test(config: ConfigOption = None, socket: SocketOption = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
+def send_test(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     """Send a test alert to each receiver of [alerts], by the running proxy.
 
     Exits with 0 if each one took it, with 1 if one did not, or if there is none.
     """
-    answer = asked(config, socket, lambda client: client.post("/alerts/test", {}))
+    answer: AlertTestDocument = asked(config, socket, lambda client: client.post("/alerts/test", {}))
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
         for one in answer["receivers"]:
-            outcome = "took the test alert" if one["ok"] else f"did not take the test alert: {one['detail']}"
+            outcome = "accepted the test alert" if one["ok"] else f"did not accept the test alert: {one['detail']}"
             typer.echo(f"{one['receiver']} {one['to']} {outcome}")
     if not answer["receivers"]:
         raise ended("there is no receiver: set command or webhook in [alerts], and reload")

@@ -6,39 +6,36 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from certs.audit.configured import checkpoint_key_problems
-from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealing_key_problems, vault_of
-from certs.hsm.other_user import fault_for
+from certs.hierarchy.configured import sealing_key_problems, vault_of
+from certs.hsm.clients.async_client import fault_for
 from certs.identities.identities import load_credentials
 from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import TokenUse, identities_in_tokens, spare_tokens, token_uses
 from certs.tokens.twins import twin_problems
-from config.hsm_crosschecks import token_problems
-from config.loaded import LoadedConfig
-from config.loader import Survey, survey
-from config.problems import ConfigError, Problem, Severity
-from proxy.admin.held_addresses import address_problems, own_server_problems
-from proxy.admin.listening import socket_problems
-from proxy.building.closed_tokens import ClosedTokens
-from proxy.building.places import place_problems
-from proxy.processes.material import Material
+from config.crosschecks.hsm import token_problems
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import Survey, survey
+from config.values.problems import Problem, Severity
+from proxy.admin.held_addresses import address_problems
+from proxy.building.unusable_tokens import NONE_UNUSABLE, UnusableTokens
 from proxy.processes.messages.questions import ToldToken
 from proxy.processes.privileges import account_of
-from proxy.supervisor.alerts.settings import program_problems
-from proxy.supervisor.editions.issued import issued_material, with_files
-from proxy.supervisor.secrets.payload_store import store_problems
+from proxy.supervisor.editions.facts import Facts, gathered, refusals_in
+from proxy.supervisor.editions.issued import with_files
+from proxy.supervisor.editions.judge import judge
 from proxy.supervisor.secrets.safe import now_in_utc
 from proxy.supervisor.secrets.state_locks import lock_problems
 from proxy.supervisor.workers.process import worker_environment
-from proxy.tls import libssl
-from proxy.tls.openssl_setup import prepare_openssl
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.tokens.openssl_setup import prepare_openssl
 from proxy.worker.generation import build
 
 # sysexits.h: EX_SOFTWARE. Neither an interpreter nor a signal ends a process with it.
@@ -88,53 +85,54 @@ def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
 
 
 def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
-    problems = list(loaded.faults)
+    """Judge a configuration as a start does, and try what only a start does."""
     now = now_in_utc()
+    tokens = _tried_tokens(loaded, now)
+    facts = gathered(
+        loaded, now, lambda: vault_of(loaded, now_in_utc, lambda *_: None), with_secrets=not tokens.are_ambiguous
+    )
+    tried = [*tokens.problems]
+    if not tokens.are_ambiguous:
+        tried += _built(loaded, facts, tokens.unusable)
+    tried += [*address_problems(loaded), *lock_problems(loaded)]
+    return judge(loaded, replace(facts, tried=tuple(tried))).problems
+
+
+@dataclass(frozen=True, slots=True)
+class _TriedTokens:
+    """What came of trying the PIN of each token."""
+
+    problems: Sequence[Problem]
+    unusable: UnusableTokens
+    """The tokens that are not used from then on."""
+    are_ambiguous: bool = False
+    """Whether two tokens have one name: the PIN may belong to either, and none is tried."""
+
+
+def _tried_tokens(loaded: LoadedConfig, now: datetime) -> _TriedTokens:
     credentials = load_credentials(loaded, now)
     uses = token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins)
     twins = _twins(loaded, uses)
     if twins:
-        return (*problems, *loaded.warnings, *credentials.problems, *twins, *account_of(loaded)[1])
-    refusals, closed = _refused_pins(loaded, uses)
+        return _TriedTokens(twins, NONE_UNUSABLE, are_ambiguous=True)
+    refusals, unusable = _refused_pins(loaded, uses)
     refusals |= _unseen_by_workers(loaded, [use for use in uses if use.name not in refusals])
     spare = spare_tokens(uses, identities_in_tokens(credentials.identities), refusals)
-    problems += [_tolerated(one) if token in spare else one for token, one in refusals.items()]
+    return _TriedTokens([_tolerated(one) if token in spare else one for token, one in refusals.items()], unusable)
+
+
+def _built(loaded: LoadedConfig, facts: Facts, unusable: UnusableTokens) -> list[Problem]:
+    """What the sealing key, the key of the audit log and a worker say."""
     capabilities = prepare_openssl(loaded)
-    with _refusals_in(problems):
-        issued, faults = issued_material(loaded)
-        problems += faults
-        with _refusals_in(problems):
-            vault = vault_of(loaded, now_in_utc, lambda *_: None)
-            problems += sealing_key_problems(loaded.file, loaded.config.sealing, loaded.config.hsm)
-            problems += store_problems(loaded, vault)
-            issued = Material({**Material.of_keys(opened_keys(loaded, vault)), **issued})
-        problems += key_in_file_warnings(loaded.file, loaded.config.sealing)
-        with issued.as_files() as files:
-            built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
+    config = loaded.config
+    problems = list(facts.found)
+    with refusals_in(problems):
+        problems += sealing_key_problems(loaded.file, config.sealing, config.hsm)
+    with refusals_in(problems), facts.made.as_files() as files:
+        built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), facts.now, unusable=unusable)
         problems += built.warnings
-    account, doubts = account_of(loaded)
-    problems += [*checkpoint_key_problems(loaded.file, loaded.config.audit, loaded.config.hsm), *doubts]
-    problems += [
-        *place_problems(loaded, account),
-        *socket_problems(loaded),
-        *address_problems(loaded),
-    ]
-    problems += [*own_server_problems(loaded), *program_problems(loaded), *lock_problems(loaded)]
-    known = {fault.key for fault in loaded.faults}
-    further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
-    return tuple(dict.fromkeys([*loaded.faults, *further]))
-
-
-@contextmanager
-def _refusals_in(problems: list[Problem]) -> Iterator[None]:
-    """Add the problems of a refusal to `problems`, and continue: the check reports all problems at
-    once.
-    """
-    try:
-        yield
-    except ConfigError as error:
-        known = {problem.key for problem in problems if problem.is_error}
-        problems += [problem for problem in error.problems if problem.key not in known]
+    problems += checkpoint_key_problems(loaded.file, config.audit, config.hsm)
+    return problems[len(facts.found) :]
 
 
 def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
@@ -152,26 +150,20 @@ def _tolerated(problem: Problem) -> Problem:
     return replace(problem, severity=Severity.WARNING)
 
 
-def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], ClosedTokens]:
+def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], UnusableTokens]:
     """Try each PIN once with the parent's PIN latch: OpenSSL would repeat a PIN that was refused
     before.
     """
 
     async def tried() -> list[tuple[TokenUse, ProbeFinding]]:
-        loop, seconds = asyncio.get_running_loop(), loaded.config.reload_seconds / 2
+        loop = asyncio.get_running_loop()
+        seconds = loaded.config.reload_seconds / 2
         return [(use, await Prober(loop, use).try_pin(seconds)) for use in uses]
 
     found = [(use, one) for use, one in (asyncio.run(tried()) if uses else ()) if one.condition is Condition.REFUSED]
-    problems = {
-        use.name: loaded.file.error(
-            ("hsm", "token", use.name),
-            f"the PIN from the {use.pin_source}: {one.detail}",
-            "the PIN of this token",
-        )
-        for use, one in found
-    }
+    problems = {use.name: use.pin_problem(loaded.file, one.detail) for use, one in found}
     told = {use.name: ToldToken(str(one.condition), one.detail, module_is_down=False) for use, one in found}
-    return problems, replace(ClosedTokens.told(told), is_waited_for=False)
+    return problems, replace(UnusableTokens.told(told), is_waited_for=False)
 
 
 def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[str, Problem]:
@@ -181,7 +173,8 @@ def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[s
         return {}
 
     async def looked() -> dict[str, Problem]:
-        loop, problems = asyncio.get_running_loop(), dict[str, Problem]()
+        loop = asyncio.get_running_loop()
+        problems = dict[str, Problem]()
         for use in uses:
             # a token that the parent does not find either is reported elsewhere
             mine = await fault_for(loop, use.access, None)

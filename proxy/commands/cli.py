@@ -20,7 +20,7 @@ _COMMANDS: Final = (
     Entry(
         "route",
         "proxy.commands.route",
-        "Say which route takes a request, and what happens to it.",
+        "Show which route takes a request, and what happens to it.",
     ),
     Entry(
         "reload",
@@ -35,7 +35,7 @@ _COMMANDS: Final = (
     Entry(
         "upgrade",
         "proxy.commands.upgrade",
-        "Replace the running proxy by the installed version. No connection is refused.",
+        "Replace the running proxy with the installed version. No connection is refused.",
     ),
     Entry(
         "status",
@@ -45,7 +45,7 @@ _COMMANDS: Final = (
     Entry(
         "drain",
         "proxy.commands.running",
-        "Take a server out of service: it gets no new requests. Its WebSockets are closed when the time is over.",
+        "Take a server out of service: it gets no new requests. Its WebSockets are closed after --seconds.",
     ),
     Entry("undrain", "proxy.commands.running", "Return a drained server to service."),
     Entry(
@@ -55,23 +55,23 @@ _COMMANDS: Final = (
     ),
     Entry(
         "completion",
-        "proxy.commands.completion",
+        "proxy.commands.manual.completion",
         "Print the completion of a shell, for an installation whose shells do not find it.",
     ),
     Entry(
         "doctor",
         "proxy.commands.doctor.commands",
-        "Find what is wrong, and what to do about it: plexigate doctor [FILE].",
+        "Find faults and their remedies: plexigate doctor [FILE].",
     ),
     Entry("audit", "proxy.commands.audit.verify", "Verify the audit log of key operations."),
-    Entry("maintenance", "proxy.commands.maintenance", "Routes that are out of service."),
-    Entry("payload", "proxy.commands.payload", "Keys that encrypt message bodies."),
-    Entry("alerts", "proxy.commands.alerts", "What wants a person: the open alerts of the running proxy."),
-    Entry("hsm", "proxy.commands.hsm.commands", "HSM tokens and their keys, and the sealing key."),
+    Entry("maintenance", "proxy.commands.maintenance", "Take routes out of service, and list them."),
+    Entry("payload", "proxy.commands.payload", "Manage the keys that encrypt message bodies."),
+    Entry("alerts", "proxy.commands.alerts", "List the open alerts: faults that require operator action."),
+    Entry("hsm", "proxy.commands.hsm.commands", "Manage HSM tokens, their keys, and the sealing key."),
     Entry(
         "certs",
         "proxy.commands.certs.commands",
-        "Certificates that rotate automatically: list, rotate now, roll back, check, trust.",
+        "Manage certificates that rotate automatically: list, rotate now, roll back, check, trust.",
     ),
 )
 
@@ -106,7 +106,6 @@ def _options(
             callback=_show_version,
             is_eager=True,
             help="Show the version, and whether the hot path is compiled.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:

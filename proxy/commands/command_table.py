@@ -28,7 +28,6 @@ class Entry(NamedTuple):
     summary: str
 
     def command(self) -> Any:
-        """Import the module, and make the command."""
         with quiet_interruption():
             app: typer.Typer = import_module(self.module).app
         app.rich_markup_mode = None  # rich takes longer to load than all the rest of --help
@@ -41,7 +40,6 @@ class CommandTable(Mapping[str, Any]):
     """Name -> command, which is made when it is asked for."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        """Know the names; import nothing."""
         self.entries = {entry.name: entry for entry in entries}
         self._made: dict[str, Any] = {}
 
@@ -52,11 +50,9 @@ class CommandTable(Mapping[str, Any]):
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names, in the order of the table."""
         return iter(self.entries)
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self.entries)
 
 

@@ -5,18 +5,19 @@ The parts that judge requests in the proxy judge this one as well.
 
 from dataclasses import dataclass
 
-from config.addresses import name_matches
 from config.schema import Config, RouteConfig
+from config.values.addresses import name_matches
 from proxy.auth.sign_in import SIGN_IN_PATH
-from proxy.building.payload import PayloadRules, throwaway_keys
-from proxy.building.replies import fixed_reply
-from proxy.building.requests import RouteParts, http_limits, route_table
-from proxy.downstream.admission import RouteTarget, routed, target_for_server
-from proxy.downstream.refusals import RequestRefusal
-from proxy.downstream.requests import Request, RequestReader
+from proxy.building.request_limits import http_limits
+from proxy.building.routes.payload import PayloadRules, throwaway_keys
+from proxy.building.routes.replies import fixed_reply
+from proxy.building.routes.routes import RouteParts, route_table
+from proxy.downstream.requests.refusals import RequestRefusal
+from proxy.downstream.requests.request import Request, RequestReader
+from proxy.downstream.requests.targets import RouteTarget, routed, target_for_server
 from proxy.http.head import MalformedMessage
 from proxy.http.local_answers import LocalRequest, WrongMethod
-from proxy.payload.uses import PayloadUses
+from proxy.payload.messages.uses import PayloadUses
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
+from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
+from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
@@ -21,18 +22,14 @@ _FILE_COLUMNS = 160
 app = typer.Typer(
     name="maintenance",
     cls=WholeSentences,
-    help="Routes that are out of service.",
+    help="Take routes out of service, and list them.",
     epilog="Example: plexigate maintenance",
     invoke_without_command=True,
     no_args_is_help=False,
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 _Route = Annotated[
-    str,
-    typer.Argument(
-        metavar="ROUTE", help="Host and path of the route, such as chat.example.org/api", show_default=False
-    ),
+    str, typer.Argument(metavar="ROUTE", help="Host and path of the route, such as chat.example.org/api")
 ]
 
 
@@ -41,12 +38,12 @@ def list_routes(
     context: typer.Context,
     config: ConfigOption = None,
     socket: SocketOption = None,
-    as_json: _Json = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: JsonOption = False,
 ) -> None:
     """Show the routes that are out of service, take one out, or put it back."""
     if context.invoked_subcommand is not None:
         return
-    document = asked(config, socket, lambda client: client.get("/maintenance"))
+    document: MaintenanceDocument = asked(config, socket, lambda client: client.get("/maintenance"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     elif not document["routes"]:
@@ -55,9 +52,9 @@ def list_routes(
         table_console(_FILE_COLUMNS).print(route_table(document))
 
 
-def route_table(document: dict[str, Any]) -> Table:
+def route_table(document: MaintenanceDocument) -> Table:
     """Make the table of the routes from the answer to `GET /maintenance`."""
-    table = plain_table("route", "since", "retry after", "page", "served all the same", "")
+    table = plain_table("route", "since", "retry after", "page", "served anyway", "")
     for one in document["routes"]:
         table.add_row(
             Text(one["route"]),
@@ -80,23 +77,14 @@ def on(
         typer.Option(
             metavar="FILE",
             help="Answer with this .html or .json file; it is read now. Default: the error page of the route for 503.",
-            show_default=False,
         ),
     ] = None,
     retry_after: Annotated[
         int | None,
-        typer.Option(
-            metavar="SECONDS",
-            min=1,
-            help="When clients may come again (Retry-After). Default: 300.",
-            show_default=False,
-        ),
+        typer.Option(metavar="SECONDS", min=1, help="When clients may come again (Retry-After). Default: 300."),
     ] = None,
     allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NETWORK", help="Serve clients with these addresses all the same; repeatable.", show_default=False
-        ),
+        list[str] | None, typer.Option(metavar="NETWORK", help="Serve clients with these addresses anyway; repeatable.")
     ] = None,
     config: ConfigOption = None,
     socket: SocketOption = None,
@@ -104,7 +92,7 @@ def on(
     """Take a route out of service: all workers answer its requests with 503 when
     the command returns.
 
-    Requests under way finish. WebSockets get a close frame (1012), spread over
+    Requests in flight finish. WebSockets get a close frame (1012), spread over
     limits.drain_timeout. It stays so over reloads and restarts until
     `plexigate maintenance off`. A second `on` replaces page, time and networks.
     """
@@ -114,7 +102,7 @@ def on(
     content = b""
     if page is not None:
         content, query["page"] = _read(page)
-    answer = asked(config, socket, lambda client: client.post("/maintenance/on", query, body=content))
+    answer: MaintainedRow = asked(config, socket, lambda client: client.post("/maintenance/on", query, body=content))
     _warn(answer)
     typer.echo(
         f"Route {route} is under maintenance: clients get 503 and may come again after {answer['retry_after']} s."
@@ -128,16 +116,15 @@ def off(route: _Route, config: ConfigOption = None, socket: SocketOption = None)
     typer.echo(f"Route {route} is back in service.")
 
 
-def _warn(answer: dict[str, Any]) -> None:
+def _warn(answer: MaintainedRow | MaintenanceEnd) -> None:
     if "warning" in answer:
         typer.echo(f"warning: {answer['warning']}", err=True)
 
 
 def _read(page: Path) -> tuple[bytes, str]:
-    """The content of a page, and its kind."""
     # imported here: the other commands about maintenance need no configuration
-    from config.error_pages import HTML_ENDINGS, JSON_ENDINGS
-    from proxy.admin.maintenance_wish import PAGE_BYTES
+    from config.routes.error_pages import HTML_ENDINGS, JSON_ENDINGS
+    from proxy.admin.requests.maintenance_wish import PAGE_BYTES
 
     if not page.name.endswith(HTML_ENDINGS + JSON_ENDINGS):
         raise ended(f'"{page}": a page is an .html or a .json file')

@@ -15,7 +15,7 @@ _SALT_BYTES: Final = 16
 _LEAST: Final = 8
 _MOST: Final = 1_024  # octets: longer ones do not fit into an Authorization field
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the user.", show_default=False)]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the user.")]
 
 
 app = typer.Typer()

@@ -6,15 +6,16 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from proxy.api.commands import ExportDocument, RingChange, RingsDocument
 from proxy.commands.payload_clients import ClientLanguage, write_client
-from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
+from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
@@ -25,18 +26,15 @@ from proxy.commands.terminal.titled_table import plain_table
 _FILE_COLUMNS = 160
 _STYLES = {"active": "bold green", "pending": "cyan", "valid": "green", "retired": "dim", "revoked": "red"}
 
-app = typer.Typer(name="payload", cls=WholeSentences, help="Keys that encrypt message bodies.", no_args_is_help=True)
+app = typer.Typer(
+    name="payload", cls=WholeSentences, help="Manage the keys that encrypt message bodies.", no_args_is_help=True
+)
 
-_Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
-_Ring = Annotated[str, typer.Argument(metavar="RING", help="NAME of [payload.ring.NAME].", show_default=False)]
+_Ring = Annotated[str, typer.Argument(metavar="RING", help="NAME of [payload.ring.NAME].")]
 _Version = Annotated[
-    int,
-    typer.Argument(metavar="VERSION", min=1, help="Version of the key, as payload list shows it.", show_default=False),
+    int, typer.Argument(metavar="VERSION", min=1, help="Version of the key, as payload list shows it.")
 ]
-_Output = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Write to this file, with mode 0600.", show_default=False),
-]
+_Output = Annotated[Path | None, typer.Option(metavar="FILE", help="Write to this file, with mode 0600.")]
 _Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file that has another content.")]
 _KeysOnly = Annotated[
     bool, typer.Option("--multifernet", help="Write the keys alone, one per line, newest first (for MultiFernet).")
@@ -44,11 +42,11 @@ _KeysOnly = Annotated[
 
 
 @app.command("list", epilog="Example: plexigate payload list --json | jq '.rings[].keys[0].uses'")
-def list_rings(config: ConfigOption = None, socket: SocketOption = None, as_json: _Json = False) -> None:  # noqa: FBT002 - the signature of a typer command
+def list_rings(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     """List all rings and their keys: version, state, age, number of encrypted
     messages. Shows no secret.
     """
-    document = asked(config, socket, lambda admin: admin.get("/payload"))
+    document: RingsDocument = asked(config, socket, lambda admin: admin.get("/payload"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
@@ -56,7 +54,7 @@ def list_rings(config: ConfigOption = None, socket: SocketOption = None, as_json
     console.print(ring_table(document))
 
 
-def ring_table(document: dict[str, Any]) -> Table:
+def ring_table(document: RingsDocument) -> Table:
     """Make the table of the rings from the answer to `GET /payload`."""
     table = plain_table("ring", "key", "state", "since", ">messages", "ended")
     for ring in document["rings"]:
@@ -77,11 +75,11 @@ def _time(seconds: float) -> str:
 
 
 @app.command(epilog="Example: plexigate payload rotate chat")
-def rotate(ring: _Ring, config: ConfigOption = None, socket: SocketOption = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
+def rotate(ring: _Ring, config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
     """Encrypt with a new key from now on. Earlier keys stay valid for as long as
     the configuration allows.
     """
-    answer = asked(config, socket, lambda admin: admin.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
+    answer: RingChange = asked(config, socket, lambda admin: admin.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
     _said(answer, f"Ring {ring} encrypts with key {answer['version']}.", as_json=as_json)
 
 
@@ -91,12 +89,12 @@ def retire(
     version: _Version,
     config: ConfigOption = None,
     socket: SocketOption = None,
-    as_json: _Json = False,  # noqa: FBT002 - as above
+    as_json: JsonOption = False,
 ) -> None:
     """Retire a key that no client needs any more. The key that encrypts now
     cannot be retired.
     """
-    answer = asked(config, socket, lambda admin: admin.post(_path(ring, version, "retire"), {}))
+    answer: RingChange = asked(config, socket, lambda admin: admin.post(_path(ring, version, "retire"), {}))
     _said(answer, f"Key {version} of ring {ring} is retired.", as_json=as_json)
 
 
@@ -106,14 +104,14 @@ def revoke(
     version: _Version,
     config: ConfigOption = None,
     socket: SocketOption = None,
-    as_json: _Json = False,  # noqa: FBT002 - as above
+    as_json: JsonOption = False,
 ) -> None:
     """Revoke a key that was disclosed: no worker accepts it when the command
     returns.
 
     If it is the key that encrypts now, a new one replaces it first.
     """
-    answer = asked(config, socket, lambda admin: admin.post(_path(ring, version, "revoke"), {}))
+    answer: RingChange = asked(config, socket, lambda admin: admin.post(_path(ring, version, "revoke"), {}))
     _said(answer, f"Key {version} of ring {ring} is revoked.", as_json=as_json)
 
 
@@ -123,13 +121,13 @@ def export(
     config: ConfigOption = None,
     socket: SocketOption = None,
     output: _Output = None,
-    keys_only: _KeysOnly = False,  # noqa: FBT002 - as above
-    force: _Force = False,  # noqa: FBT002 - as above
+    keys_only: _KeysOnly = False,
+    force: _Force = False,
 ) -> None:
     """Write the keys of a ring for its clients. They are secret: they decrypt and
     forge every message of the ring.
     """
-    answer = asked(config, socket, lambda admin: admin.get(f"/payload/{quote(ring, safe='')}/export"))
+    answer: ExportDocument = asked(config, socket, lambda admin: admin.get(f"/payload/{quote(ring, safe='')}/export"))
     text = "\n".join(key["key"] for key in answer["keys"]) if keys_only else json.dumps(answer, indent=2)
     _written(text + "\n", output, replaces=force)
 
@@ -139,7 +137,7 @@ def identity(
     config: ConfigOption = None,
     socket: SocketOption = None,
     output: _Output = None,
-    force: _Force = False,  # noqa: FBT002 - as above
+    force: _Force = False,
 ) -> None:
     """Write the public keys that clients of sessions pin. They are not secret;
     deliver them unaltered.
@@ -151,18 +149,12 @@ def identity(
 @app.command(epilog="Example: plexigate payload client --js web/plexigate && plexigate payload client --python vendor")
 def client(
     python: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Write the Python package, which needs only cryptography.", show_default=False
-        ),
+        Path | None, typer.Option(metavar="DIR", help="Write the Python package, which needs only cryptography.")
     ] = None,
     javascript: Annotated[
-        Path | None,
-        typer.Option(
-            "--js", metavar="DIR", help="Write the module for browsers, Node, Deno and Bun.", show_default=False
-        ),
+        Path | None, typer.Option("--js", metavar="DIR", help="Write the module for browsers, Node, Deno and Bun.")
     ] = None,
-    force: _Force = False,  # noqa: FBT002 - as above
+    force: _Force = False,
 ) -> None:
     """Write the client for applications, with README, types and license. It needs
     no running proxy and contains no key.
@@ -185,7 +177,7 @@ def _path(ring: str, version: int, verb: str) -> str:
     return f"/payload/{quote(ring, safe='')}/{version}/{verb}"
 
 
-def _said(answer: dict[str, Any], sentence: str, *, as_json: bool) -> None:
+def _said(answer: RingChange, sentence: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(answer, indent=2) if as_json else sentence)
 
 

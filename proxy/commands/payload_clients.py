@@ -4,6 +4,7 @@ The Python package consists of the modules that the proxy itself runs, so the tw
 apart; only the name of their package is another one. All files of a client are written, or none.
 """
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from importlib.metadata import distribution
@@ -14,12 +15,22 @@ from typing import Final
 from proxy.commands.terminal.output_file import PUBLIC_MODE, AlreadyThere, write_for_person
 
 MODULES: Final = (
-    "binding", "causes", "channel", "client", "codec", "key_document", "keyring", "liboqs", "sessions", "stream",
-    "suites",
-)  # fmt: skip
+    "client",
+    "key_document",
+    "keys/keyring",
+    "keys/liboqs",
+    "keys/suites",
+    "messages/binding",
+    "messages/causes",
+    "messages/channel",
+    "messages/codec",
+    "messages/stream",
+    "sessions",
+)
 """The modules of `proxy.payload` that a client needs: those that `client` imports, and so on.
 
-`liboqs` is for clients that ask for its suites.
+`liboqs` is for clients that ask for its suites. The package of a client has all of them in one
+folder.
 """
 
 _SOURCES: Final = files("proxy.payload")
@@ -77,8 +88,6 @@ _NODE_PACKAGE: Final = """{{
 
 
 class ClientLanguage(StrEnum):
-    """What a client is written in."""
-
     PYTHON = "python"
     JAVASCRIPT = "javascript"
 
@@ -114,8 +123,9 @@ def _python() -> Iterator[tuple[str, str]]:
     yield "NOTICE", _legal("NOTICE").partition("\n\n")[0] + "\n"
     yield f"{_PACKAGE}/__init__.py", _PYTHON
     yield f"{_PACKAGE}/py.typed", ""
-    for name in MODULES:
-        yield f"{_PACKAGE}/{name}.py", _text(f"{name}.py").replace("from proxy.payload.", f"from {_PACKAGE}.")
+    for path in MODULES:
+        text = re.sub(r"from proxy\.payload\.(?:\w+\.)*?(?=\w+ import)", f"from {_PACKAGE}.", _text(f"{path}.py"))
+        yield f"{_PACKAGE}/{path.rpartition('/')[2]}.py", text
 
 
 def _javascript() -> Iterator[tuple[str, str]]:

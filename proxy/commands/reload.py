@@ -1,35 +1,24 @@
 """`plexigate reload`: asks the running proxy to reload its configuration, and shows the result."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from config.diff import Change
-from config.problems import ConfigError, Problem
-from proxy.admin.client import AdminUnreachable, connect
+from config.values.problems import ConfigError, Problem
+from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
+from proxy.api.commands import ReloadDocument
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
+from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import error_console, table_console
 from proxy.commands.terminal.diff_table import render
 from proxy.commands.terminal.problem_table import print_problems
 
-
-class AdminClient(Protocol):
-    """Sends a request to the admin socket."""
-
-    def post(self, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-        """Answer status and JSON body. Raises `AdminUnreachable`."""
-
-
-Connect = Callable[[Path | None, Path | None], AdminClient]
-"""Finds the admin socket by the configuration (`--config`), by its path (`--socket`), or at its
-default.
-
-Raises `ConfigError` for a configuration that cannot be read."""
+app = typer.Typer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,41 +56,36 @@ class ReloadSummary:
         return f"Reloaded: generation {self.generation} serves."
 
 
-def reload_command(connect: Connect) -> Callable[..., None]:
-    """Make the command; `connect` reaches the admin socket."""
+@app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")
+def reload(
+    config: ConfigOption = None,
+    socket: SocketOption = None,
+    is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,
+) -> None:
+    """Reload the configuration of the running proxy without dropping a
+    connection, and list the changes.
 
-    def reload(
-        config: ConfigOption = None,
-        socket: SocketOption = None,
-        is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,  # noqa: FBT002 - the signature of a typer command
-        as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,  # noqa: FBT002 - as above
-    ) -> None:
-        """Reload the configuration of the running proxy without dropping a
-        connection, and list the changes.
-
-        All workers change together or none does. Exits with 0 when the reload is done
-        (with --dry-run: is possible), with 1 when it is refused: the proxy then
-        continues unchanged.
-        """
-        try:
-            answer, report = _ask(connect(config, socket), dry_run=is_dry_run)
-        except ConfigError as error:
-            print_problems(error.problems, error_console())
-            raise typer.Exit(1) from None
-        except AdminUnreachable as error:
-            typer.echo(f"plexigate: {error}", err=True)
-            raise typer.Exit(1) from None
-        if as_json:
-            typer.echo(json.dumps(answer, indent=2))
-        else:
-            _show(report, table_console())
-        if not report.ok:
-            raise typer.Exit(1)
-
-    return reload
+    All workers change together or none does. Exits with 0 when the reload is done
+    (with --dry-run: is possible), with 1 when it is refused: the proxy then
+    continues unchanged.
+    """
+    try:
+        answer, report = _ask(connect(config, socket), dry_run=is_dry_run)
+    except ConfigError as error:
+        print_problems(error.problems, error_console())
+        raise typer.Exit(1) from None
+    except AdminUnreachable as error:
+        raise ended(str(error)) from None
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+    else:
+        _show(report, table_console())
+    if not report.ok:
+        raise typer.Exit(1)
 
 
-def _ask(client: AdminClient, *, dry_run: bool) -> tuple[dict[str, Any], ReloadSummary]:
+def _ask(client: UnixAdminClient, *, dry_run: bool) -> tuple[ReloadDocument, ReloadSummary]:
     status, answer = client.post("/reload", {"dry_run": "1"} if dry_run else {})
     try:
         return answer, ReloadSummary.from_json(answer, dry_run=dry_run)
@@ -115,7 +99,3 @@ def _show(report: ReloadSummary, console: Console) -> None:
     if report.changes or report.ok:
         console.print(render(report.changes))
     console.print(report.conclusion, highlight=False)
-
-
-app = typer.Typer()
-app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from config.loader import load
-from config.problems import ConfigError
+from config.loading.loader import load
+from config.values.problems import ConfigError
 from proxy.commands.terminal.console import error_console
 from proxy.commands.terminal.problem_table import print_problems
 
@@ -27,19 +27,16 @@ app = typer.Typer()
 
 @app.command(epilog="Example: plexigate route plexigate.toml https://chat.example.org/x --method POST")
 def route(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)],
-    url: Annotated[str, typer.Argument(metavar="URL", help="What is asked for.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="What is asked for.")],
     method: Annotated[str, typer.Option(help="The method.")] = "GET",
     header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="'NAME: VALUE'", help="A field of the request; can be repeated.", show_default=False),
+        list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="A field of the request; can be repeated.")
     ] = None,
-    client: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Where the request comes from.", show_default=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+    client: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the request comes from.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")] = False,
 ) -> None:
-    """Say which route takes a request, and what happens to it.
+    """Show which route takes a request, and what happens to it.
 
     No request is sent. Exits with 0 when the request is answered, with 1 when it is
     refused, with 2 when the configuration cannot be used.

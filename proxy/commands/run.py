@@ -9,8 +9,8 @@ from typing import Final
 
 import uvloop
 
-from config.problems import ConfigError
 from config.schema import LogFormat
+from config.values.problems import ConfigError
 from proxy.admin.listening import AdminSocketError
 from proxy.admin.server import AdminHost, AdminServer
 from proxy.admin.settings import AdminSettings
@@ -31,8 +31,8 @@ from proxy.supervisor.upgrade.program import StartCommand
 from proxy.supervisor.upgrade.replaceable import this_process
 from proxy.supervisor.upgrade.takeover import UpgradeTakeover
 from proxy.supervisor.workers.sockets import ListeningSockets
-from proxy.tls import libssl
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.tickets import TicketSecrets
 
 # a log that is not written within this time is stuck, and the process has to end
 _LAST_LINES_SECONDS: Final = 2.0
@@ -69,7 +69,7 @@ def run(file: Path, log_format: LogFormat | None) -> None:
         start = replace(start, program=state.program, environment=state.environment)
         _serve(file, log_format, start, _Succession(predecessor, state, handed))
     except (GivenBack, WireBroken):
-        return  # the older process goes on, and has logged why
+        return  # the older process continues, and has logged why
     except ConfigError as error:
         predecessor.refuse("the configuration cannot be used by the new program", error.problems)
         raise
@@ -107,7 +107,8 @@ def _serve(file: Path, log_format: LogFormat | None, start: StartCommand, succes
 
 
 def _with_tickets(edition: Edition, safe: Safe, succession: _Succession | None) -> Edition:
-    """The edition with the session ticket secrets that the former process stored or hands over."""
+    """The edition with the session ticket secrets that the previous process stored or hands
+    over."""
     if succession is not None:
         record = succession.state.tickets
         safe.since = record.since

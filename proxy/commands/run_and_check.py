@@ -6,21 +6,20 @@ from typing import Annotated
 
 import typer
 
-from config.log import LogFormat
-from config.problems import ConfigError
+from config.tables.log import LogFormat
+from config.values.problems import ConfigError
 from proxy.commands.terminal.interruption import quiet_interruption
 
 app = typer.Typer()
 
-_File = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)]
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.")]
 
 
 @app.command(epilog="Example: plexigate run /etc/plexigate/plexigate.toml --log-format pretty")
 def run(
     file: _File,
     log_format: Annotated[
-        LogFormat | None,
-        typer.Option(help="Format of the log; replaces [log] format in FILE.", show_default=False),
+        LogFormat | None, typer.Option(help="Format of the log; replaces [log] format in FILE.")
     ] = None,
 ) -> None:
     """Start the proxy. SIGTERM or Ctrl-C drains and stops it; a second one stops
@@ -33,7 +32,7 @@ def run(
         from proxy.admin.listening import AdminSocketError
         from proxy.commands import run as serving
         from proxy.processes.systemd import InheritedSocketUnusable
-        from proxy.tls.libssl import InterpreterUnsuitable
+        from proxy.tls.openssl.libssl import InterpreterUnsuitable
 
     try:
         serving.run(file, log_format)
@@ -51,7 +50,7 @@ def run(
 @app.command(epilog="Example: plexigate check plexigate.toml && plexigate check --json plexigate.toml")
 def check(
     file: _File,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the problems as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: Annotated[bool, typer.Option("--json", help="Write the problems as JSON.")] = False,
 ) -> None:
     """Check a configuration: the file, its certificates, keys, groups and
     providers. Lists the problems with file and line.
@@ -61,7 +60,7 @@ def check(
     """
     with quiet_interruption():  # imported here for the same reason
         from proxy.commands import check as checking
-        from proxy.tls.libssl import InterpreterUnsuitable
+        from proxy.tls.openssl.libssl import InterpreterUnsuitable
 
     try:
         problems = checking.check(file)

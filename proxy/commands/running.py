@@ -3,29 +3,29 @@
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 from rich.console import RenderableType
 
-from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
+from proxy.api.status import StatusDocument
+from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.live_view import live_view
 from proxy.commands.terminal.status_table import status_tables
+
+if TYPE_CHECKING:
+    from proxy.api.commands import DrainDocument
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160
 # often enough to see a change, and a scrape of all workers takes a few milliseconds
 _WATCH_SECONDS = 2.0
 
-_Upstream = Annotated[str, typer.Argument(metavar="UPSTREAM", help="NAME of [upstream.NAME].", show_default=False)]
-_Server = Annotated[
-    str, typer.Argument(metavar="SERVER", help="One of its servers, such as http://127.0.0.1:8000", show_default=False)
-]
-
-_Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
+_Upstream = Annotated[str, typer.Argument(metavar="UPSTREAM", help="NAME of [upstream.NAME].")]
+_Server = Annotated[str, typer.Argument(metavar="SERVER", help="One of its servers, such as http://127.0.0.1:8000")]
 
 
 app = typer.Typer()
@@ -35,8 +35,8 @@ app = typer.Typer()
 def status(
     config: ConfigOption = None,
     socket: SocketOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the whole status as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
-    is_watched: Annotated[bool, typer.Option("--watch", help="Show it anew every 2 seconds, until Ctrl-C.")] = False,  # noqa: FBT002 - as above
+    as_json: Annotated[bool, typer.Option("--json", help="Write the whole status as JSON.")] = False,
+    is_watched: Annotated[bool, typer.Option("--watch", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Show the running proxy: readiness, workers, listeners, routes, upstreams,
     certificates, and the post-quantum share.
@@ -59,11 +59,12 @@ def status(
         console.print(_tables(document))
 
 
-def _document(config: Path | None, socket: Path | None) -> dict[str, Any]:
-    return asked(config, socket, lambda client: client.get("/status"))
+def _document(config: Path | None, socket: Path | None) -> StatusDocument:
+    document: StatusDocument = asked(config, socket, lambda client: client.get("/status"))
+    return document
 
 
-def _tables(document: dict[str, Any]) -> RenderableType:
+def _tables(document: StatusDocument) -> RenderableType:
     try:
         return status_tables(document)
     except (AttributeError, KeyError, TypeError):
@@ -75,23 +76,20 @@ def drain(
     upstream: _Upstream,
     server: _Server,
     seconds: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="How long its WebSockets may stay open. Default: limits.drain_timeout.", show_default=False
-        ),
+        float | None, typer.Option(min=0, help="How long its WebSockets may stay open. Default: limits.drain_timeout.")
     ] = None,
     config: ConfigOption = None,
     socket: SocketOption = None,
-    as_json: _Json = False,  # noqa: FBT002 - as above
+    as_json: JsonOption = False,
 ) -> None:
-    """Take a server out of service: it gets no new requests. Its WebSockets are
-    closed when the time is over.
+    """Take a server out of service: it gets no new requests. Its WebSockets are closed after
+    --seconds.
 
     The last server of an upstream can be drained too: clients then get 503, and a
     warning on standard error says so.
     """
     query = {} if seconds is None else {"seconds": f"{seconds:g}"}
-    answer = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
+    answer: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return
@@ -106,10 +104,10 @@ def undrain(
     server: _Server,
     config: ConfigOption = None,
     socket: SocketOption = None,
-    as_json: _Json = False,  # noqa: FBT002 - as above
+    as_json: JsonOption = False,
 ) -> None:
     """Return a drained server to service."""
-    answer = asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
+    answer: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
         return

@@ -1,14 +1,15 @@
 """`plexigate upgrade`: has the running proxy replaced by a new version, and shows each step."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Final
 
 import typer
 
-from config.problems import ConfigError, Problem
+from config.values.problems import ConfigError, Problem, ProblemRow
 from proxy.admin.client import AdminRefused, AdminUnreachable, connect
+from proxy.api.commands import UpgradeLine
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import table_console
@@ -16,76 +17,57 @@ from proxy.commands.terminal.problem_table import print_problems
 
 _BOTH_END: Final = "Both versions end; their connections drain."
 
-# ruff: noqa: FBT002 - the signature of a typer command
+
+app = typer.Typer()
 
 
-class SteppingClient(Protocol):
-    """Sends a request to the admin socket, and reads the steps of the answer."""
+@app.command(
+    epilog="Example: plexigate upgrade && plexigate status; plexigate upgrade --program /opt/plexigate-2/bin/plexigate",
+)
+def upgrade(
+    program: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="The new program. Default: the path with which the proxy was started."),
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for the whole upgrade (60), at least 5.")] = None,
+    config: ConfigOption = None,
+    socket: SocketOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each step as one line of JSON.")] = False,
+) -> None:
+    """Replace the running proxy with the installed version. No connection is
+    refused.
 
-    def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Each step as it comes. Raises `AdminUnreachable` and `AdminRefused`."""
+    The running proxy starts the new program with the arguments of its own start
+    and hands over its sockets. The new version reads the configuration, starts
+    its workers and serves. The old workers finish their connections within
+    limits.drain_timeout. If the new version is not ready in time or fails in its
+    first seconds, the old one continues to serve. If the proxy is asked to stop
+    meanwhile, both end.
 
+    Only the user of the proxy and root may ask. A proxy that runs as root starts
+    only a program that root alone can change.
 
-ConnectSteps = Callable[[Path | None, Path | None], SteppingClient]
-"""Finds the admin socket, as `reload.Connect`."""
-
-
-def upgrade_command(connect: ConnectSteps) -> Callable[..., None]:
-    """Make the command; `connect` reaches the admin socket."""
-
-    def upgrade(
-        program: Annotated[
-            Path | None,
-            typer.Option(
-                metavar="PATH",
-                help="The new program. Default: the file of the start, as it is now.",
-                show_default=False,
-            ),
-        ] = None,
-        timeout: Annotated[
-            float | None,
-            typer.Option(help="Seconds for the whole upgrade (60), at least 5.", show_default=False),
-        ] = None,
-        config: ConfigOption = None,
-        socket: SocketOption = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Write each step as one line of JSON.")] = False,
-    ) -> None:
-        """Replace the running proxy by the installed version. No connection is
-        refused.
-
-        The running proxy starts the new program with the arguments of its own start
-        and hands over its sockets. The new version reads the configuration, starts
-        its workers and serves. The old workers finish their connections within
-        limits.drain_timeout. If the new version is not ready in time or fails in its
-        first seconds, the old one goes on serving. If the proxy is told to stop
-        meanwhile, both end.
-
-        Only the user of the proxy and root may ask. A proxy that runs as root starts
-        only a program that root alone can change.
-
-        Exits with 0 when the new version serves, with 1 when it does not, with 2 when
-        the upgrade could not begin.
-        """
-        last: dict[str, Any] = {}
-        try:
-            query = {} if program is None else {"program": str(program.absolute())}
-            for last in connect(config, socket).steps(
-                "/upgrade", query | ({} if timeout is None else {"seconds": f"{timeout:g}"})
-            ):
-                typer.echo(json.dumps(last) if as_json else _line(last))
-        except (ConfigError, AdminRefused, AdminUnreachable) as error:
-            raise ended(str(error), 1 if last else 2) from None
-        if "ok" not in last:
-            raise ended("the answer ended before the outcome: plexigate status tells which version serves", 1)
-        if not as_json:
-            _show_problems(last.get("problems", ()))
-        if not last.get("ok"):
-            raise typer.Exit(1)
-
-    return upgrade
+    Exits with 0 when the new version serves, with 1 when it does not, with 2 when
+    the upgrade could not begin.
+    """
+    last: UpgradeLine = {}
+    try:
+        query = {} if program is None else {"program": str(program.absolute())}
+        for last in connect(config, socket).steps(
+            "/upgrade", query | ({} if timeout is None else {"seconds": f"{timeout:g}"})
+        ):
+            typer.echo(json.dumps(last) if as_json else _line(last))
+    except (ConfigError, AdminRefused, AdminUnreachable) as error:
+        raise ended(str(error), 1 if last else 2) from None
+    if "ok" not in last:
+        raise ended("the answer ended before the outcome: plexigate status shows which version serves", 1)
+    if not as_json:
+        _show_problems(last.get("problems", ()))
+    if not last.get("ok"):
+        raise typer.Exit(1)
 
 
-def _line(step: Mapping[str, Any]) -> str:
+def _line(step: UpgradeLine) -> str:
     match step:
         case {"step": "started", "program": program, "pid": pid}:
             return f"Started {program}, process {pid}."
@@ -106,14 +88,8 @@ def _line(step: Mapping[str, Any]) -> str:
             return str(step.get("step", ""))
 
 
-def _show_problems(problems: list[dict[str, Any]]) -> None:
+def _show_problems(problems: Sequence[ProblemRow]) -> None:
     try:
         print_problems([Problem.from_json(one) for one in problems], table_console())
     except (KeyError, TypeError, ValueError):
         raise ended(f"problems of another version: {json.dumps(problems)}") from None
-
-
-app = typer.Typer()
-app.command(
-    epilog="Example: plexigate upgrade && plexigate status; plexigate upgrade --program /opt/plexigate-2/bin/plexigate",
-)(upgrade_command(connect))

@@ -1,14 +1,17 @@
 """One check of the doctor, and what all checks are given to look at. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from config.loaded import LoadedConfig
+from config.loading.loaded import LoadedConfig
+from proxy.api.status import StatusDocument
 from proxy.doctor.finding import Area, Finding, State
+
+_FILE_REMEDY: Final = "Name it: plexigate doctor FILE."
+_PROXY_REMEDY: Final = "Start it (systemctl start plexigate, or plexigate run FILE), then run plexigate doctor again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +22,17 @@ class AnsweringProxy:
     the answer, and raises `AdminUnreachable` or `AdminRefused` of `proxy.admin.client`.
     """
 
-    status: Mapping[str, Any]
-    ask: Callable[[str], dict[str, Any]]
+    status: StatusDocument
+    ask: Callable[[str], Any]
+
+
+class Lacking(Exception):
+    """There is not what a check needs. `remedy` says what to do about what was `found`."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(found, remedy)
+        self.found = found
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +52,24 @@ class Examined:
     now: Callable[[], datetime]
     absence_state: State = State.WARNING
 
+    @property
+    def loaded(self) -> LoadedConfig:
+        """The configuration. Raises `Lacking`."""
+        if self.configured is None:
+            raise Lacking("no configuration was named", _FILE_REMEDY)
+        return self.configured
 
-class Needed(Enum):
-    """What a check cannot do without."""
+    @property
+    def proxy(self) -> AnsweringProxy:
+        """The running proxy. Raises `Lacking`."""
+        if self.running is None:
+            raise Lacking(self.absence, _PROXY_REMEDY)
+        return self.running
 
-    CONFIGURATION = auto()
-    RUNNING_PROXY = auto()
+    @property
+    def status(self) -> StatusDocument | None:
+        """The status of the running proxy. None when no proxy answers."""
+        return None if self.running is None else self.running.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +77,13 @@ class Checkup:
     """One check.
 
     `look` yields its findings, and may block: it runs in a thread of its own. What it has yielded
-    until its deadline counts. It changes nothing.
+    until its deadline counts. It changes nothing. It takes what it cannot do without from
+    `Examined.loaded` and `Examined.proxy` before it yields: without that the check is skipped.
     """
 
     name: str
     area: Area
     look: Callable[[Examined], Iterable[Finding]]
-    needs: frozenset[Needed] = frozenset()
     seconds: float = 10.0
     """The deadline, from its start."""
     is_alone: bool = False

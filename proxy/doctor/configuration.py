@@ -1,17 +1,18 @@
 """The configuration: what `plexigate check` finds, and whether the running proxy serves by it."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from config.files import NamedFile, named_files
-from config.loaded import LoadedConfig
-from config.problems import Problem
-from proxy.doctor.checkup import Checkup, Examined, Needed
+from config.loading.files import NamedFile, named_files
+from config.loading.loaded import LoadedConfig
+from config.values.problems import Problem
+from proxy.api.status import StatusDocument
+from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
-from proxy.tls.libssl import InterpreterUnsuitable
+from proxy.tls.openssl.libssl import InterpreterUnsuitable
 
 _CONFIGURATION: Final = Judge("configuration")
 _SERVED: Final = Judge("served configuration")
@@ -27,14 +28,11 @@ def configuration_checkups(check: Check) -> tuple[Checkup, ...]:
     """The checks of the configuration. `check` finds its problems."""
 
     def look(examined: Examined) -> Iterator[Finding]:
-        assert examined.configured is not None  # the check needs it
-        yield from problem_findings(examined.configured, check)
+        yield from problem_findings(examined.loaded, check)
 
-    needs_file = frozenset({Needed.CONFIGURATION})
-    needs_both = frozenset({Needed.CONFIGURATION, Needed.RUNNING_PROXY})
     return (
-        Checkup("configuration", Area.CONFIGURATION, look, needs=needs_file, seconds=_SECONDS),
-        Checkup("served configuration", Area.CONFIGURATION, _served, needs=needs_both),
+        Checkup("configuration", Area.CONFIGURATION, look, seconds=_SECONDS),
+        Checkup("served configuration", Area.CONFIGURATION, _served),
     )
 
 
@@ -57,19 +55,18 @@ def problem_findings(configured: LoadedConfig, check: Check) -> Iterator[Finding
 
 
 def _served(examined: Examined) -> Iterator[Finding]:
-    assert examined.configured is not None  # the check needs both
-    assert examined.running is not None
-    yield from served_findings(examined.configured, examined.running.status)
+    yield from served_findings(examined.loaded, examined.proxy.status)
 
 
-def served_findings(configured: LoadedConfig, status: Mapping[str, Any]) -> Iterator[Finding]:
+def served_findings(configured: LoadedConfig, status: StatusDocument) -> Iterator[Finding]:
     """Judge whether the running proxy serves by the file as it is now."""
     served = status.get("configuration")
     if served is None:
-        found = f"the running proxy is version {status['version']}, which does not tell its configuration"
+        found = f"the running proxy is version {status['version']}, which does not report its configuration"
         yield _SERVED.unknown("the file", found)
         return
-    path, read = configured.file.path, datetime.fromtimestamp(served["read_at"], UTC)
+    path = configured.file.path
+    read = datetime.fromtimestamp(served["read_at"], UTC)
     when = f"{read:%Y-%m-%d %H:%M:%S} UTC"
     if Path(served["file"]).resolve() != path.resolve():
         found = f"the running proxy serves by {served['file']}, read at {when}"

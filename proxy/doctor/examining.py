@@ -13,17 +13,13 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final
 
-from proxy.doctor.checkup import Checkup, Examined, Needed, Result
+from proxy.doctor.checkup import Checkup, Examined, Lacking, Result
 from proxy.doctor.finding import Finding, Judge
 
 # Most checks wait for the network or for a disk.
 _SIDE_BY_SIDE: Final = 8
 ALL_SECONDS: Final = 55.0
 """The common deadline: an operator waits less than a minute."""
-
-_FILE_MISSING: Final = "no configuration was named"
-_FILE_REMEDY: Final = "Name it: plexigate doctor FILE."
-_PROXY_REMEDY: Final = "Start it (systemctl start plexigate, or plexigate run FILE), then run plexigate doctor again."
 
 
 def examine(
@@ -38,25 +34,12 @@ def examine(
     """
     until = time.monotonic() + seconds
     results: dict[str, Result] = {}
-    for one in checkups:
-        if missing := _missing(one, examined):
-            results[one.name] = Result(one, tuple(missing), 0.0)
-    ready = [one for one in checkups if one.name not in results]
-    together = [one for one in ready if not one.is_alone]
-    alone = [one for one in ready if one.is_alone]
+    together = [one for one in checkups if not one.is_alone]
+    alone = [one for one in checkups if one.is_alone]
     for batch, width in ((together, _SIDE_BY_SIDE), (alone, 1)):
         for result in _Batch(examined, progress, until).run(batch, width):
             results[result.checkup.name] = result
     return [results[one.name] for one in checkups]
-
-
-def _missing(checkup: Checkup, examined: Examined) -> Iterable[Finding]:
-    judge = Judge(checkup.name)
-    if Needed.CONFIGURATION in checkup.needs and examined.configured is None:
-        return [judge.skipped(checkup.name, _FILE_MISSING, _FILE_REMEDY)]
-    if Needed.RUNNING_PROXY in checkup.needs and examined.running is None:
-        return [judge.skipped(checkup.name, examined.absence, _PROXY_REMEDY)]
-    return []
 
 
 class _Live:
@@ -72,10 +55,12 @@ class _Live:
         try:
             for finding in self.checkup.look(examined):
                 self._found.put(finding)
-        except Exception as error:  # noqa: BLE001 - it becomes a finding, and the other checks go on
+        except Lacking as lacking:
+            self._found.put(Judge(self.checkup.name).skipped(self.checkup.name, lacking.found, lacking.remedy))
+        except Exception as error:  # noqa: BLE001 - it becomes a finding, and the other checks continue
             place = traceback.extract_tb(error.__traceback__)[-1]
             name = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-            remedy = "This is an error of ours: report it with the output of plexigate doctor --json."
+            remedy = "This is an internal error: report it with the output of plexigate doctor --json."
             self._found.put(Judge(self.checkup.name).unknown(self.checkup.name, name, remedy))
         ended.put(self)
 
@@ -103,7 +88,6 @@ class _Batch:
         self._ended: SimpleQueue[_Live] = SimpleQueue()
 
     def run(self, checkups: Sequence[Checkup], width: int) -> Iterable[Result]:
-        """Yield each result when it is there."""
         waiting = deque(checkups)
         while waiting or self._live:
             if time.monotonic() >= self._until:
@@ -138,5 +122,5 @@ class _Batch:
 
 
 def _unstarted(checkup: Checkup) -> Result:
-    found = "not looked at: the time for all checks was over"
+    found = "not checked: the time for all checks was over"
     return Result(checkup, (Judge(checkup.name).unknown(checkup.name, found),), 0.0)

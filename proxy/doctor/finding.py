@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 CLOCK_FIRST: Final = (
-    "Look at the clock of this machine first (timedatectl). If it is right, serve the former certificate until then."
+    "Check the clock of this machine first (timedatectl). If it is right, serve the previous certificate until then."
 )
 """The remedy for a certificate that is not valid yet."""
 
@@ -15,7 +15,7 @@ class State(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """It works today. Look at it in the next days."""
+    """It works today. Check it in the next days."""
     FAILURE = "failure"
     """It does not work, or does not do what the configuration says."""
     UNKNOWN = "unknown"
@@ -58,26 +58,25 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Makes the findings of one check."""
+    """Makes the findings of a check. Each subject goes in as its text."""
 
     check: str
 
-    def ok(self, subject: str, found: str) -> Finding:
-        """The subject is as it should be."""
-        return Finding(self.check, subject, State.OK, found)
+    def ok(self, subject: object, found: str) -> Finding:
+        return Finding(self.check, str(subject), State.OK, found)
 
-    def warning(self, subject: str, found: str, remedy: str) -> Finding:
+    def warning(self, subject: object, found: str, remedy: str) -> Finding:
         """The subject works, and will cause trouble."""
-        return Finding(self.check, subject, State.WARNING, found, remedy)
+        return Finding(self.check, str(subject), State.WARNING, found, remedy)
 
-    def failure(self, subject: str, found: str, remedy: str) -> Finding:
+    def failure(self, subject: object, found: str, remedy: str) -> Finding:
         """The subject does not work."""
-        return Finding(self.check, subject, State.FAILURE, found, remedy)
+        return Finding(self.check, str(subject), State.FAILURE, found, remedy)
 
-    def unknown(self, subject: str, found: str, remedy: str = "") -> Finding:
+    def unknown(self, subject: object, found: str, remedy: str = "") -> Finding:
         """The check could not find out; `found` says why."""
-        return Finding(self.check, subject, State.UNKNOWN, found, remedy)
+        return Finding(self.check, str(subject), State.UNKNOWN, found, remedy)
 
-    def skipped(self, subject: str, found: str, remedy: str = "") -> Finding:
+    def skipped(self, subject: object, found: str, remedy: str = "") -> Finding:
         """The check did not look; `found` says why."""
-        return Finding(self.check, subject, State.SKIPPED, found, remedy)
+        return Finding(self.check, str(subject), State.SKIPPED, found, remedy)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from typing import Final
 
-from certs.acme.deadline import Overdue
-from config.addresses import IPAddress
+from certs.acme.client.deadline import Overdue
 from config.schema import Config
-from proxy.doctor.checkup import Checkup, Examined, Needed
+from config.values.addresses import IPAddress, parse_ip
+from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.side_by_side import side_by_side
 
@@ -41,30 +41,19 @@ def is_of_this_machine(address: IPAddress) -> bool:
 def asked_names(config: Config) -> Sequence[str]:
     """Each DNS name of an identity once, a wildcard included."""
     names = dict.fromkeys(name for one in config.identity.values() for name in one.names)
-    return [name for name in names if not _is_address(name)]
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return [name for name in names if parse_ip(name) is None]
 
 
 def name_findings(names: Sequence[str], resolve: Resolve, is_ours: Callable[[IPAddress], bool]) -> Iterator[Finding]:
-    """Judge each name."""
     exact = [name for name in names if not name.startswith("*.")]
     for name in [name for name in names if name.startswith("*.")]:
         yield _NAMES.skipped(name, "a wildcard stands for any number of names")
     for name, answer in side_by_side(exact, resolve, _SECONDS):
         match answer:
             case Overdue():
-                yield _NAMES.unknown(name, f"the resolver gave {answer}", "Look at /etc/resolv.conf and its servers.")
+                yield _NAMES.unknown(name, f"the resolver gave {answer}", "Check /etc/resolv.conf and its servers.")
             case socket.gaierror(errno=socket.EAI_AGAIN):
-                yield _NAMES.unknown(
-                    name, "the resolver cannot answer now", "Look at /etc/resolv.conf and its servers."
-                )
+                yield _NAMES.unknown(name, "the resolver cannot answer now", "Check /etc/resolv.conf and its servers.")
             case Exception():
                 text = "the resolver of this machine knows no address for it"
                 yield _NAMES.warning(name, text, f"{_ADD_IT} If clients ask another DNS, ask that one: dig {name}.")
@@ -87,8 +76,7 @@ def _of_addresses(name: str, addresses: Sequence[IPAddress], is_ours: Callable[[
 
 
 def _names(examined: Examined) -> Iterator[Finding]:
-    assert examined.configured is not None  # the check needs it
-    yield from name_findings(asked_names(examined.configured.config), resolved, is_of_this_machine)
+    yield from name_findings(asked_names(examined.loaded.config), resolved, is_of_this_machine)
 
 
-NAMES: Final = (Checkup("names", Area.NETWORK, _names, needs=frozenset({Needed.CONFIGURATION}), seconds=20.0),)
+NAMES: Final = (Checkup("names", Area.NETWORK, _names, seconds=20.0),)

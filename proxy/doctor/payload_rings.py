@@ -1,15 +1,16 @@
 """The rings of payload encryption: each key of the running proxy encrypts and decrypts."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from proxy.doctor.checkup import Checkup, Examined, Needed
+from proxy.api.commands import RingTrialRow
+from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
 
 _PAYLOAD: Final = Judge("payload keys")
 
 
-def ring_findings(keys: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def ring_findings(keys: list[RingTrialRow]) -> Iterator[Finding]:
     """Judge the answer of `GET /payload-test`.
 
     There is a finding for each ring that works, and one for each key that does not.
@@ -27,8 +28,7 @@ def ring_findings(keys: list[Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _rings(examined: Examined) -> Iterator[Finding]:
-    assert examined.running is not None  # the check needs it
-    yield from ring_findings(examined.running.ask("/payload-test")["keys"])
+    yield from ring_findings(examined.proxy.ask("/payload-test")["keys"])
 
 
-PAYLOAD_RINGS: Final = (Checkup("payload keys", Area.TOKENS, _rings, needs=frozenset({Needed.RUNNING_PROXY})),)
+PAYLOAD_RINGS: Final = (Checkup("payload keys", Area.TOKENS, _rings),)

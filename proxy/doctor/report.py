@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, TypedDict, cast
 
 from proxy.doctor.checkup import Examined, Result
 from proxy.doctor.finding import Finding, State
@@ -13,6 +13,33 @@ from proxy.doctor.finding import Finding, State
 _INDEX: Final = re.compile(r"\[\d+\]$")
 FORMAT: Final = 1
 """The version of the document. Keys may be added in a version; none changes its meaning."""
+
+
+class FindingRow(TypedDict):
+    """A `Finding`, and the area of its check."""
+
+    area: str
+    check: str
+    subject: str
+    state: str
+    found: str
+    remedy: str
+
+
+class DoctorDocument(TypedDict):
+    """The document of `plexigate doctor --json`."""
+
+    version: int
+    program: str
+    time: str
+    file: str | None
+    running: bool
+    ok: bool
+    counts: dict[str, int]
+    """The number of findings in each state."""
+    findings: list[FindingRow]
+    seconds: dict[str, float]
+    """How long each check took."""
 
 
 def without_repetitions(results: Sequence[Result], keys: Mapping[str, str]) -> list[Result]:
@@ -39,7 +66,7 @@ def without_repetitions(results: Sequence[Result], keys: Mapping[str, str]) -> l
     ]
 
 
-def document(results: Sequence[Result], examined: Examined, program: str, at: datetime) -> dict[str, Any]:
+def document(results: Sequence[Result], examined: Examined, program: str, at: datetime) -> DoctorDocument:
     """The report as JSON objects. `program` is the version of Plexigate that looked."""
     return {
         "version": FORMAT,
@@ -49,13 +76,13 @@ def document(results: Sequence[Result], examined: Examined, program: str, at: da
         "running": examined.running is not None,
         "ok": not is_wrong(results),
         "counts": counts(results),
-        "findings": [
-            {"area": str(result.checkup.area), **asdict(finding), "state": str(finding.state)}
-            for result in results
-            for finding in result.findings
-        ],
+        "findings": [_row(result, finding) for result in results for finding in result.findings],
         "seconds": {result.checkup.name: round(result.seconds, 3) for result in results},
     }
+
+
+def _row(result: Result, finding: Finding) -> FindingRow:
+    return cast("FindingRow", {"area": str(result.checkup.area), **asdict(finding), "state": str(finding.state)})
 
 
 def counts(results: Sequence[Result]) -> dict[str, int]:

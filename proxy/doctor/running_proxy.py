@@ -1,10 +1,13 @@
 """The running proxy: whether it is ready, and of the version that is installed; alerts; workers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
-from proxy.doctor.checkup import Checkup, Examined, Needed
+from proxy.api.certificates import CertificateRow
+from proxy.api.commands import AlertsDocument
+from proxy.api.status import ReasonRow, StatusDocument
+from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge, State
 from proxy.figures.totals import how_many
 from proxy.observe.alert_kinds import AlertUrgency
@@ -22,15 +25,16 @@ _ABSENT: Final = {
         "journalctl -u plexigate."
     ),
     State.UNKNOWN: "Run the doctor as root, or as the user of the service.",
-    State.FAILURE: "Look at its log (journalctl -u plexigate), and at the load of the machine. A restart ends the silence.",
+    State.FAILURE: "Check its log (journalctl -u plexigate), and the load of the machine. A restart ends the silence.",
 }
 _LATE_SECONDS: Final = 0.25
 _LATE: Final = frozenset({"late", "grave", "expired"})
 
 
-def readiness_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+def readiness_findings(status: StatusDocument) -> Iterator[Finding]:
     """Judge the reasons against readiness, and what is doubtful."""
-    reasons, doubts = status["readiness"]["reasons"], status["readiness"]["doubts"]
+    reasons = status["readiness"]["reasons"]
+    doubts = status["readiness"]["doubts"]
     if not reasons:
         yield _READY.ok("the proxy", f"ready, up for {_span(status['uptime_seconds'])}")
     for one in reasons:
@@ -38,16 +42,16 @@ def readiness_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
         yield _READY.failure(_about(one), one["detail"], remedy)
     for one in doubts:
         yield _READY.warning(_about(one), one["detail"], "plexigate status shows it.")
-    for one in status["maintenance"]:
+    for route in (one["route"] for one in status["maintenance"]):
         found = "it is in maintenance: clients get the page"
-        yield _READY.warning(f"route {one['route']}", found, f"plexigate maintenance off {one['route']} ends it.")
+        yield _READY.warning(f"route {route}", found, f"plexigate maintenance off {route} ends it.")
 
 
-def _about(reason: Mapping[str, Any]) -> str:
+def _about(reason: ReasonRow) -> str:
     return f"{reason['subject']} {reason['name']}".strip()
 
 
-def version_finding(status: Mapping[str, Any], installed: str) -> Finding:
+def version_finding(status: StatusDocument, installed: str) -> Finding:
     """Judge whether the running proxy is the installed program."""
     running = status["version"]
     if running == installed:
@@ -56,9 +60,9 @@ def version_finding(status: Mapping[str, Any], installed: str) -> Finding:
     return _VERSION.warning("the proxy", found, "Restart it to use the installed version: systemctl restart plexigate.")
 
 
-def alert_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+def alert_findings(document: AlertsDocument) -> Iterator[Finding]:
     """Each open alert with the remedy of its kind, and what may become one."""
-    for one in status["alerts"]:
+    for one in document["alerts"]:
         subject = f"{one['kind']} {one['subject']}".strip()
         found = f"{one['text']} (since {one['since']}, {one['urgency']})"
         if one.get("over"):
@@ -66,18 +70,19 @@ def alert_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         judge = _ALERTS.failure if one["urgency"] == AlertUrgency.CRITICAL else _ALERTS.warning
         yield judge(subject, found, one["remedy"])
-    waiting = status.get("waiting", ())
-    for one in waiting:
-        found = f"{one['text']} (since {one['since']}, an alert in {one['told_in_seconds']:.0f} s)"
-        yield _ALERTS.warning(f"{one['kind']} {one['subject']}".strip(), found, one["remedy"])
-    if not status["alerts"] and not waiting:
+    waiting = document.get("waiting", [])  # an older version does not tell it
+    for row in waiting:
+        found = f"{row['text']} (since {row['since']}, an alert in {row['alert_in_seconds']:.0f} s)"
+        yield _ALERTS.warning(f"{row['kind']} {row['subject']}".strip(), found, row["remedy"])
+    if not document["alerts"] and not waiting:
         yield _ALERTS.ok("alerts", "none is open")
 
 
-def worker_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+def worker_findings(status: StatusDocument) -> Iterator[Finding]:
     """Judge restarts, silence and delays of the workers."""
-    restarts, uptime = status["worker_restarts"], status["uptime_seconds"]
-    log = "The log says why: worker_lost, and the traceback before it. Report it if it is an error of ours."
+    restarts = status["worker_restarts"]
+    uptime = status["uptime_seconds"]
+    log = "The log says why: worker_lost, and the traceback before it. Report it if it is an internal error."
     if restarts:
         found = f"{how_many(restarts, 'worker')} had to be replaced in {_span(uptime)}"
         yield _WORKERS.warning("restarts", found, log)
@@ -85,7 +90,8 @@ def worker_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
         yield _WORKERS.ok("restarts", f"none in {_span(uptime)}")
     generation = status["generation"]
     for one in status["workers"]:
-        subject, lag = f"worker {one['slot']}", one["loop_lag_p99_seconds"]
+        subject = f"worker {one['slot']}"
+        lag = one["loop_lag_p99_seconds"]
         found = f"process {one['pid']}, {one['state']}, generation {one['generation']}"
         if one["state"] == "silent":
             yield _WORKERS.failure(subject, f"{found}: it does not answer", log)
@@ -94,7 +100,7 @@ def worker_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
             yield _WORKERS.warning(subject, f"{found}, while the proxy is at {generation}", remedy)
         elif lag is not None and lag > _LATE_SECONDS:
             remedy = "Give it more cores or workers; look for another program that takes the cores."
-            yield _WORKERS.warning(subject, f"{found}; one turn of a hundred waits {lag * 1e3:.0f} ms", remedy)
+            yield _WORKERS.warning(subject, f"{found}; event loop lag p99 {lag * 1e3:.0f} ms", remedy)
         else:
             yield _WORKERS.ok(subject, found)
     failed = status["reloads"].get("failed", 0)
@@ -103,13 +109,14 @@ def worker_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
         yield _WORKERS.warning("reloads", f"{failed} of {sum(status['reloads'].values())} failed", remedy)
 
 
-def rotation_findings(certificates: list[Mapping[str, Any]]) -> Iterator[Finding]:
+def rotation_findings(certificates: list[CertificateRow]) -> Iterator[Finding]:
     """Judge the certificates that the proxy rotates, by its `GET /certificates`."""
     if not certificates:
-        yield _ROTATION.skipped("rotation", "no certificate rotates by itself")
+        yield _ROTATION.skipped("rotation", "no certificate rotates automatically")
     for one in certificates:
-        subject, following = f"{one['identity']} {one['credential']}", one["next"]
-        remedy = f"plexigate certs rotate {one['identity']} tries it now and tells each step."
+        subject = f"{one['identity']} {one['credential']}"
+        following = one["next"]
+        remedy = f"plexigate certs rotate {one['identity']} tries it now and shows each step."
         if one["not_after"] is None:
             yield _ROTATION.failure(subject, f"it has no certificate yet: {_error(one)}", remedy)
         elif following is not None and following["urgency"] in _LATE:
@@ -122,7 +129,7 @@ def rotation_findings(certificates: list[Mapping[str, Any]]) -> Iterator[Finding
             yield _ROTATION.ok(subject, f"valid until {one['not_after']}{due}")
 
 
-def _error(one: Mapping[str, Any]) -> str:
+def _error(one: CertificateRow) -> str:
     return one["last_error"] or "no attempt has failed yet"
 
 
@@ -132,14 +139,9 @@ def _span(seconds: float) -> str:
     return f"{seconds / _HOUR:.0f} hours" if seconds >= 2 * _HOUR else f"{seconds:.0f} s"
 
 
-def _status(examined: Examined) -> Mapping[str, Any]:
-    assert examined.running is not None  # each of these checks needs it
-    return examined.running.status
-
-
 def _readiness(examined: Examined) -> Iterator[Finding]:
-    if examined.running is not None:
-        yield from readiness_findings(_status(examined))
+    if examined.status is not None:
+        yield from readiness_findings(examined.status)
     elif examined.configured is None:
         yield _READY.skipped("the proxy", examined.absence)
     else:
@@ -148,29 +150,26 @@ def _readiness(examined: Examined) -> Iterator[Finding]:
 
 
 def _version(examined: Examined) -> Iterator[Finding]:
-    yield version_finding(_status(examined), version("plexigate"))
+    yield version_finding(examined.proxy.status, version("plexigate"))
 
 
 def _alerts(examined: Examined) -> Iterator[Finding]:
-    assert examined.running is not None  # the check needs it
     # Not those of the status: they are as old as the latest look of the proxy.
-    yield from alert_findings(examined.running.ask("/alerts"))
+    yield from alert_findings(examined.proxy.ask("/alerts"))
 
 
 def _workers(examined: Examined) -> Iterator[Finding]:
-    yield from worker_findings(_status(examined))
+    yield from worker_findings(examined.proxy.status)
 
 
 def _rotation(examined: Examined) -> Iterator[Finding]:
-    assert examined.running is not None  # the check needs it
-    yield from rotation_findings(examined.running.ask("/certificates")["certificates"])
+    yield from rotation_findings(examined.proxy.ask("/certificates")["certificates"])
 
 
-_RUNNING: Final = frozenset({Needed.RUNNING_PROXY})
 RUNNING_PROXY: Final = (
     Checkup("readiness", Area.RUNNING, _readiness),
-    Checkup("running version", Area.RUNNING, _version, needs=_RUNNING),
-    Checkup("alerts", Area.RUNNING, _alerts, needs=_RUNNING),
-    Checkup("workers", Area.RUNNING, _workers, needs=_RUNNING),
-    Checkup("rotation", Area.RUNNING, _rotation, needs=_RUNNING),
+    Checkup("running version", Area.RUNNING, _version),
+    Checkup("alerts", Area.RUNNING, _alerts),
+    Checkup("workers", Area.RUNNING, _workers),
+    Checkup("rotation", Area.RUNNING, _rotation),
 )

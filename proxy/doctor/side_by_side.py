@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, Generic, TypeVar
 
-from certs.acme.deadline import Overdue
+from certs.acme.client.deadline import Overdue
 
 _WIDTH: Final = 16
 

@@ -3,22 +3,23 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from certs.acme.deadline import Overdue
-from config.addresses import ServerAddress
-from config.loaded import LoadedConfig
+from certs.acme.client.deadline import Overdue
+from config.loading.loaded import LoadedConfig
 from config.schema import HttpProtocol, UpstreamConfig
+from config.values.addresses import ServerAddress
+from proxy.api.status import StatusDocument
 from proxy.building.health import client_context_of, health_checks
-from proxy.doctor.checkup import Checkup, Examined, Needed
+from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.side_by_side import side_by_side
 from proxy.rotation.pinned import said
-from proxy.tls.libssl import LibsslError
-from proxy.upstream.health import HealthCheck, ask
-from proxy.upstream.statistics import ServerState
+from proxy.tls.openssl.libssl import LibsslError
+from proxy.upstream.health.checks import HealthCheck, ask
+from proxy.upstream.pooling.statistics import ServerState
 
 _UPSTREAMS: Final = Judge("upstreams")
 _HEALTH: Final = Judge("upstream health")
@@ -40,7 +41,6 @@ class ServerTrial:
 
     @property
     def subject(self) -> str:
-        """The upstream and the server."""
         return f"{self.upstream} {self.address}"
 
 
@@ -87,7 +87,6 @@ def _connected(address: ServerAddress) -> socket.socket:
 
 
 def server_finding(trial: ServerTrial, answer: str | Exception) -> Finding:
-    """Judge what became of a trial."""
     start_it = _START_IT.format(trial.upstream)
     match answer:
         case str():
@@ -108,12 +107,11 @@ def server_finding(trial: ServerTrial, answer: str | Exception) -> Finding:
         case OSError():
             return _UPSTREAMS.failure(trial.subject, f"{answer.strerror or answer}", start_it)
         case _:
-            return _UPSTREAMS.unknown(trial.subject, f"an error of ours: {type(answer).__name__}")
+            return _UPSTREAMS.unknown(trial.subject, f"an internal error: {type(answer).__name__}")
 
 
 def _upstreams(examined: Examined) -> Iterator[Finding]:
-    assert examined.configured is not None  # the check needs it
-    found = list(trials_of(examined.configured))
+    found = list(trials_of(examined.loaded))
     yield from (one for one in found if isinstance(one, Finding))
     trials = [one for one in found if isinstance(one, ServerTrial)]
     for trial, answer in side_by_side(trials, try_server, _SECONDS):
@@ -121,22 +119,20 @@ def _upstreams(examined: Examined) -> Iterator[Finding]:
 
 
 def health_finding(check: HealthCheck, *, answer: bool | Exception) -> Finding:
-    """Judge one answer to a health check."""
     subject = f"{check.upstream} {check.server}"
     if answer is True:
-        return _HEALTH.ok(subject, f"{check.path or 'a connection'} is answered well")
+        return _HEALTH.ok(subject, f"{check.path or 'a connection'} is answered as expected")
     if answer is False:
         least, most = check.statuses
         wanted = f"{check.path} with a status from {least} to {most}" if check.path else "a connection"
         found = f"the health check fails: it wants {wanted} within {check.timeout_seconds:g} s"
-        remedy = f"Look at the server's own log, or correct upstream.{check.upstream}.health."
+        remedy = f"Check the server's own log, or correct upstream.{check.upstream}.health."
         return _HEALTH.failure(subject, found, remedy)
     return _HEALTH.unknown(subject, f"the check could not be made: {answer}")
 
 
 def _health(examined: Examined) -> Iterator[Finding]:
-    assert examined.configured is not None  # the check needs it
-    loaded = examined.configured
+    loaded = examined.loaded
     try:
         checks = health_checks(loaded.file, loaded.config.all_upstreams)
     except (OSError, LibsslError) as error:
@@ -151,11 +147,11 @@ def _health(examined: Examined) -> Iterator[Finding]:
     longest = max((one.timeout_seconds for one in checks), default=0.0)
     for check, answer in side_by_side(checks, asked, min(longest + 1.0, 10.0)):
         yield health_finding(check, answer=answer)
-    if examined.running is not None:
-        yield from seen_findings(examined.running.status)
+    if examined.status is not None:
+        yield from seen_findings(examined.status)
 
 
-def seen_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
+def seen_findings(status: StatusDocument) -> Iterator[Finding]:
     """Judge how the workers of the running proxy see the servers."""
     for upstream in status["upstreams"]:
         for server in upstream["servers"]:
@@ -170,6 +166,6 @@ def seen_findings(status: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 UPSTREAMS: Final = (
-    Checkup("upstreams", Area.UPSTREAMS, _upstreams, needs=frozenset({Needed.CONFIGURATION}), seconds=20.0),
-    Checkup("upstream health", Area.UPSTREAMS, _health, needs=frozenset({Needed.CONFIGURATION}), seconds=20.0),
+    Checkup("upstreams", Area.UPSTREAMS, _upstreams, seconds=20.0),
+    Checkup("upstream health", Area.UPSTREAMS, _health, seconds=20.0),
 )

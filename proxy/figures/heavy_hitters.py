@@ -14,8 +14,10 @@ Summaries merge by adding; a key that one of them does not list may have had the
 one (Agarwal and others 2012, Cafaro and others 2016).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+from proxy.figures.snapshot import Summary
 
 
 class HeavyHitters:
@@ -44,13 +46,13 @@ class HeavyHitters:
             count = self._entries.pop(least)[0]
             self._entries[key] = [count + 1, count]
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Summary:
         """Return the summary for JSON: entries of key, count and error, the most frequent first."""
         entries = [[key, count, error] for key, (count, error) in self._entries.items()]
         return {"capacity": self._capacity, "total": self.total, "entries": sorted(entries, key=_rank)}
 
 
-def merge_heavy_hitters(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merge_heavy_hitters(snapshots: Sequence[Summary]) -> Summary:
     """Merge summaries, at least one, all of the same capacity."""
     capacity = snapshots[0]["capacity"]
     # the count that a key may have in each summary that does not list it

@@ -1,7 +1,9 @@
 """Histograms with fixed buckets, and quantiles of them. Pure."""
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias, cast
+
+from proxy.figures.snapshot import HistogramRow
 
 Bounds: TypeAlias = tuple[float, ...]
 """The inclusive upper bounds of the buckets, ascending.
@@ -28,14 +30,14 @@ class Histogram:
     __slots__ = ("bounds", "counts", "sum")
 
     def __init__(self, bounds: Bounds) -> None:
-        """All counts are zero."""
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
     def observe(self, value: float) -> int:
         """Count a value. Returns the number of its bucket."""
-        bounds, bucket = self.bounds, 0
+        bounds = self.bounds
+        bucket = 0
         # A loop, as it is compiled: most values are in the first buckets. `bisect` is slow to call.
         while bucket < len(bounds) and value > bounds[bucket]:
             bucket += 1
@@ -43,9 +45,9 @@ class Histogram:
         self.sum += value
         return bucket
 
-    def row(self, **labels: str) -> dict[str, Any]:
+    def row(self, **labels: str) -> HistogramRow:
         """Return counts and sum with these labels, for a snapshot."""
-        return {**labels, "counts": list(self.counts), "sum": self.sum}
+        return cast("HistogramRow", {**labels, "counts": list(self.counts), "sum": self.sum})
 
 
 def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:

@@ -1,11 +1,25 @@
 """The totals in the last event of a process (`stopped`), from the counts of all workers. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
+
+from proxy.figures.snapshot import FailureRow, ListenerRequestRow, Snapshot
 
 
-def totals(counted: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+class HandshakeTotals(TypedDict):
+    listener: str
+    identity: str
+    outcome: str
+    count: int
+
+
+class Totals(TypedDict):
+    handshakes: list[HandshakeTotals]
+    failures: list[FailureRow]
+    requests: list[ListenerRequestRow]
+
+
+def totals(counted: Snapshot) -> Totals:
     """Return handshakes by outcome, failures by reason, and requests by class of status, each by
     listener."""
     handshakes: Counter[tuple[str, str, str]] = Counter()

@@ -3,9 +3,10 @@
 Each name is looked up once, as it was sent. The tables hold the usual spellings of the names that
 they know, so an ordinary field costs one look-up. A slower check covers all other spellings.
 
-`framing` judges the special fields, and `headers` writes the forwarded ones; neither reads the
-other fields again. The fields of responses are classified one by one, because the proxy remembers
-those of a server (see `responses`).
+It refuses nothing: `head` refuses by syntax and size, and `framing` judges the special fields.
+`forwarded_head` writes the forwarded ones. Neither reads the other fields again. The fields of
+responses are classified one by one, because the proxy remembers those of a server (see
+`responses`).
 """
 
 from collections.abc import Iterable
@@ -44,9 +45,9 @@ class Fields(NamedTuple):
     def without(self, options: frozenset[bytes]) -> "Fields":
         """Leave out what `Connection` names (RFC 9110 7.6.1), as far as it may.
 
-        `options` are in lower case. A proxy in front passes on the options of a stranger. So they
-        remove no field that this proxy judges or writes: nothing that the tables know, and no
-        claim. A claim of a trusted peer that goes missing would make its client the peer.
+        `options` are in lower case. A proxy in front passes on the options of an untrusted client.
+        So they remove no field that this proxy judges or writes: nothing that the tables know, and
+        no claim. A claim of a trusted peer that goes missing would make its client the peer.
         """
         removed = frozenset(name for name in options if not _is_known(name))
         kept = [header for header in self.forwarded if header[0].lower() not in removed]
@@ -54,7 +55,6 @@ class Fields(NamedTuple):
 
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
-    """Sort the fields of a request."""
     forwarded: list[Header] = []
     claims: list[Header] = []
     special: dict[bytes, list[bytes]] = {}
@@ -156,13 +156,13 @@ _DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in
 _CLAIM_PREFIXES: Final = (b"x-forwarded", *CERTIFICATE_CLAIMS)
 
 # Besides the tables: what payload encryption, authentication and answers of the proxy judge, and
-# what servers are told of the content.
+# what describes the content to servers.
 _KNOWN_PREFIXES: Final = (*_CLAIM_PREFIXES, b"payload-", b"content-", b"sec-", b"access-control-", b"if-", b"digest")
 
 # RFC 9110 7.6.1, and what was hop-by-hop before: Keep-Alive, Proxy-Connection. Proxy credentials
 # are for the client's own proxy, not for an origin. `Proxy` becomes HTTP_PROXY in a CGI environment
 # (httpoxy). HTTP2-Settings belongs to an upgrade that is never passed on. Trailer, Via and
-# X-TLS-Group: see `headers`.
+# X-TLS-Group: see `forwarded_head`.
 _HOP_BY_HOP: Final = (
     "keep-alive proxy-connection proxy-authorization proxy-authenticate proxy-authentication-info proxy http2-settings"
 )
@@ -185,8 +185,8 @@ _REQUEST_TREATMENTS: Final = {
         " sec-websocket-key sec-websocket-version sec-websocket-protocol sec-websocket-extensions",
         Treatment.SPECIAL,
     ),
-    # Some servers and authorization servers take X-Original-URL and its kin for the target, so a
-    # stranger would pass the rules of another path.
+    # Some servers and authorization servers take X-Original-URL and similar fields for the target,
+    # so an untrusted client would pass the rules of another path.
     **_spellings(
         "forwarded x-real-ip x-request-id x-client-ip x-cluster-client-ip true-client-ip"
         " x-original-url x-original-uri x-original-method x-original-host x-rewrite-url",

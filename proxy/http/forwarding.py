@@ -81,14 +81,16 @@ def forwarded_chain(values: Sequence[bytes], is_trusted: Trusts) -> Chain:
         return NO_CHAIN
     text = b", ".join(values)
     addresses: list[str] = []
-    start, end = len(text), len(text)
+    start = len(text)
+    end = len(text)
     while end >= 0:
         element = _last_element(text, end)
         address = None if element is None else _address(_IN_FORWARDED.fullmatch(element.node))
         if element is None or address is None:
             return Chain(tuple(addresses), text[start:], is_whole=False)
         addresses.insert(0, address)
-        start, end = element.start, element.start - 1
+        start = element.start
+        end = element.start - 1
         if not is_trusted(address):
             break
         while end >= 0 and text[end] != _COMMA:  # the space behind the comma
@@ -121,8 +123,8 @@ class _Element:
 def _last_element(text: bytes, end: int) -> _Element | None:
     """Read the element of Forwarded that ends at `end`, backwards.
 
-    Backwards, because a quotation mark that a stranger left open in front of it must not swallow
-    it. None for an element that is malformed, or has no `for`.
+    Backwards, because a quotation mark that an untrusted client left open in front of it must not
+    swallow it. None for an element that is malformed, or has no `for`.
     """
     names: set[bytes] = set()
     node: bytes | None = None

@@ -1,4 +1,4 @@
-"""Where a message ends, and whether the connection outlives it (RFC 9112 sections 6 and 9).
+"""Where a message ends, and whether the connection survives it (RFC 9112 sections 6 and 9).
 
 If two readers disagree about that, an attacker can smuggle requests. So this module takes only
 messages with a single reading. Every rule stands under its section. Where the RFC lets a recipient
@@ -15,7 +15,7 @@ from proxy.http.fields import Fields, may_be_trailer, sort_request_fields
 from proxy.http.grammar import WHITESPACE, is_token, list_elements
 from proxy.http.head import MalformedMessage, RequestHead, ResponseHead
 from proxy.http.target import origin_form, parse_authority
-from proxy.http.upgrade import WebSocketOffer, check_acceptance, websocket_offer
+from proxy.http.websocket.upgrade import WebSocketOffer, check_acceptance, websocket_offer
 
 
 class BodyKind(Enum):
@@ -43,9 +43,7 @@ class RequestFraming(NamedTuple):
     host: bytes
     """For routing: lower-case, without port, brackets or final dot."""
     host_field: bytes
-    """As it was sent."""
     target: bytes
-    """In origin-form."""
     fields: Fields
     """All but those that Connection removes."""
 
@@ -87,7 +85,6 @@ class Delivery(NamedTuple):
 
     body: BodyKind
     length: int | None
-    """As in ResponseFraming."""
     persistence: Persistence
     trailers: tuple[bytes, ...]
     """Lower-case names of the trailer fields that are announced and may be sent on."""
@@ -153,7 +150,7 @@ def _request_body(special: dict[bytes, list[bytes]], minor_version: int) -> tupl
         _refuse_ambiguous_coding(special, minor_version, 400)
         if codings[0].lower() == b"chunked":
             return BodyKind.CHUNKED, 0
-        # RFC 9112 6.1: 501 for an unknown coding, 400 for a value that is no list of codings.
+        # RFC 9112 6.1: 501 for an unknown coding, 400 for a value that is not a list of codings.
         if all(is_token(coding.strip(WHITESPACE)) for coding in codings[0].split(b",")):
             raise MalformedMessage(501, "transfer coding not supported")
         raise MalformedMessage(400, "invalid Transfer-Encoding")
@@ -300,7 +297,7 @@ def delivery(response: ResponseFraming, minor_version: int, *, accepts_trailers:
     if minor_version == 0 and body is BodyKind.CHUNKED:
         body = BodyKind.UNTIL_CLOSE
     elif minor_version > 0 and body is BodyKind.UNTIL_CLOSE:
-        # Chunks show the client where the body ends. They also show that an upstream broke off.
+        # Chunks show the client where the body ends. They also show that an upstream ended early.
         body = BodyKind.CHUNKED
     if not keep_alive or body is BodyKind.UNTIL_CLOSE:
         persistence = Persistence.CLOSE

@@ -98,7 +98,6 @@ class ResponseHead(NamedTuple):
     status: int
     reason: bytes
     minor_version: int
-    """Of HTTP/1; a response of HTTP/2 has 1."""
     headers: Sequence[Header]
     """The fields as they were sent; empty if they were sorted at once (`responses`)."""
     major_version: int = 1
@@ -222,7 +221,7 @@ def parse_status_line(line: bytes) -> tuple[int, bytes, int]:
     """Split `HTTP-version SP status-code SP [reason-phrase]` (RFC 9112 section 4).
 
     Many servers leave out the space before an absent reason. That is harmless, because the proxy
-    writes the line anew.
+    writes the line again.
     """
     version, _, rest = line.partition(b" ")
     code, _, reason = rest.partition(b" ")

@@ -18,7 +18,6 @@ class LocalRequest:
     target: bytes
     """In origin-form, with the query."""
     headers: list[Header]
-    """As they came."""
     body: bytes
     """Empty where it is discarded."""
 
@@ -36,7 +35,6 @@ class WrongMethod(Exception):
     """Answered with 405 and the methods that there are."""
 
     def __init__(self, allowed: bytes) -> None:
-        """`allowed` is the value of Allow."""
         super().__init__(allowed)
         self.allowed = allowed
 

@@ -21,7 +21,7 @@ from proxy.http.head import (
     parse_response_head,
     parse_status_line,
 )
-from proxy.http.upgrade import WebSocketOffer
+from proxy.http.websocket.upgrade import WebSocketOffer
 
 # Longer lines rarely repeat. A long policy does, which costs a microsecond each time.
 _REMEMBERED_LINE_BYTES: Final = 128
@@ -29,7 +29,7 @@ _REMEMBERED_LINE_BYTES: Final = 128
 # which costs little.
 _REMEMBERED_LINES: Final = 1_024
 _REMEMBERED_FRAMINGS: Final = 1_024
-# A secret of one client must not stay in a memory that outlives its response.
+# A secret of one client must not stay in a memory that survives its response.
 _NEVER_REMEMBERED: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
 _ANY_STATUS_LINE: Final = b"HTTP/1.1 200 OK\r\n"
 
@@ -86,7 +86,8 @@ class ResponseReader:
         self._known: dict[bytes, ResponseField] = {}
         self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
         self._last: Response | None = None
-        self._last_raw = self._last_method = b""
+        self._last_raw = b""
+        self._last_method = b""
         self._last_limits: HeadLimits | None = None
 
     def read(self, raw: bytes, limits: HeadLimits, method: bytes, offer: WebSocketOffer | None = None) -> Response:
@@ -119,9 +120,11 @@ class ResponseReader:
             raise MalformedMessage(502, "too many header fields in the response")
         response = self._understood((status_line, method), offer, fields)
         if is_known and offer is None:  # so none of its lines is a secret of one client, or a long one
-            self._last, self._last_raw = response, raw
+            self._last = response
+            self._last_raw = raw
             response.is_remembered = True
-            self._last_method, self._last_limits = method, limits
+            self._last_method = method
+            self._last_limits = limits
         return response
 
     def _understood(

@@ -76,7 +76,7 @@ class AmbiguousPath(MalformedMessage):
 class Route(Generic[PayloadT]):
     """A host, a path prefix, and the payload that a request gets if it matches both.
 
-    It is no dataclass: mypyc cannot compile one that is generic.
+    It is not a dataclass: mypyc cannot compile one that is generic.
     """
 
     def __init__(self, host: str, path: str, payload: PayloadT) -> None:
@@ -89,8 +89,6 @@ class Route(Generic[PayloadT]):
 
 
 class RouteTable(Generic[PayloadT]):
-    """All routes of a configuration."""
-
     def __init__(self, routes: Iterable[Route[PayloadT]]) -> None:
         """Raise ValueError on two routes of one host and path, or a path that readers change."""
         self._exact: dict[bytes, _PathTree[PayloadT]] = {}
@@ -150,15 +148,13 @@ class _Node(Generic[PayloadT]):
         self.here = inherited
         """For the path itself."""
         self.below = inherited
-        """For paths that go on with a slash."""
+        """For paths that continue with a slash."""
 
     def child(self, segment: bytes) -> "_Node[PayloadT]":
         return self.children.setdefault(segment, _Node(self.below))
 
 
 class _PathTree(Generic[PayloadT]):
-    """The routes of one host."""
-
     def __init__(self) -> None:
         # For the part before the first slash: it is empty, and no route.
         self._start: _Node[PayloadT] = _Node(None)
@@ -179,7 +175,6 @@ class _PathTree(Generic[PayloadT]):
         node.below = route
 
     def find(self, path: bytes) -> Route[PayloadT] | None:
-        """Take the path literally."""
         node = self._start
         for segment in path.split(_SLASH, self._pieces):
             child = node.children.get(segment)
@@ -189,7 +184,6 @@ class _PathTree(Generic[PayloadT]):
         return node.here
 
     def find_carefully(self, path: bytes) -> Route[PayloadT] | None:
-        """Take the path as any reader might."""
         if not self._root.children:
             return self._root.below
         decoded = unquote_to_bytes(unquote_to_bytes(path))

@@ -15,8 +15,6 @@ _PUBLIC: Final = b"plexigate"
 
 
 class OwnVia:
-    """The Via of one proxy."""
-
     __slots__ = ("_pseudonym", "line_of_http_2", "lines")
 
     def __init__(self, pseudonym: bytes) -> None:

@@ -22,7 +22,6 @@ class ListenerLimits:
     handshakes_in_flight: int
     handshakes_per_address: int
     handshake_rate: Rate
-    """Of one address."""
     handshake_seconds: float
     slow_rate: Rate = _UNLIMITED
     """Of one address: handshakes whose key exchange is too slow for an event loop."""
@@ -43,7 +42,6 @@ class ClientCounts:
     )
 
     def __init__(self, network: bytes, place: Place, rate_place: Place) -> None:
-        """All counts start at zero."""
         self.network: Final = network
         self.place: Final = place
         self.rate_place: Final = rate_place
@@ -76,13 +74,12 @@ class ConnectionCounts:
         self.in_flight = 0
 
     def client(self, network: bytes) -> ClientCounts:
-        """The counts of a network."""
         return self._clients.get(network) or ClientCounts(network, *self._shared.places(self._prefix + network))
 
     # -- by how many one more exceeds a limit; 0 or less: it is within the limit
 
     def surplus(self, limits: ListenerLimits) -> tuple[int, int]:
-        """Of connections and of handshakes under way."""
+        """Of connections and of handshakes in flight."""
         others_open, others_in_flight = self._shared.others(self._place)
         return (
             self.open - self._leaving + others_open + 1 - limits.connections,
@@ -90,7 +87,6 @@ class ConnectionCounts:
         )
 
     def surplus_of(self, client: ClientCounts, limits: ListenerLimits) -> int:
-        """Of the connections of a client."""
         others, _ = self._shared.others(client.place)
         return client.connections - client.leaving + others + 1 - limits.connections_per_address
 
@@ -111,7 +107,7 @@ class ConnectionCounts:
         return self._shared.others(self._spare_place)
 
     def has_most_to_spare(self, handshakes: int) -> bool:
-        """Whether no other worker has more than so many unfinished handshakes."""
+        """Whether no other worker has more than `handshakes` unfinished handshakes."""
         return handshakes >= self._shared.largest_other(self._spare_place)
 
     # -- counting
@@ -126,7 +122,7 @@ class ConnectionCounts:
         return not self._shared.take(place, limits.slow_rate, self._clock())
 
     def count_in(self, client: ClientCounts) -> None:
-        """One connection more is open, and its handshake under way."""
+        """One connection more is open, and its handshake in flight."""
         self.open += 1
         self.in_flight += 1
         client.connections += 1
@@ -162,7 +158,7 @@ class ConnectionCounts:
         self._shared.add(client.place, HANDSHAKE)
 
     def handshake_over(self, client: ClientCounts, *, has_shown: bool) -> None:
-        """One handshake less is under way; `has_shown`: whether `hello_shown` was told of it."""
+        """One handshake less is in flight; `has_shown`: whether `hello_shown` was called for it."""
         self.in_flight -= 1
         self._shared.add(self._place, -HANDSHAKE)
         if has_shown:
@@ -170,14 +166,13 @@ class ConnectionCounts:
             self._shared.add(client.place, -HANDSHAKE)
 
     def leaves(self, network: bytes) -> None:
-        """A connection was told to end and will close soon: it takes no place any more."""
+        """A connection was asked to end and will close soon: it takes no place any more."""
         self._leaving += 1
         client = self._clients.get(network)
         if client is not None:
             client.leaving += 1
 
     def closed(self, client: ClientCounts) -> None:
-        """One connection less is open."""
         self.open -= 1
         self._leaving -= self._leaving > 0
         self._shared.add(self._place, -CONNECTION)

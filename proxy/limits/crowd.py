@@ -18,7 +18,6 @@ class Crowd(Generic[Member]):
     __slots__ = ("_clients", "_count", "_highest", "_shelves")
 
     def __init__(self) -> None:
-        """Start empty."""
         self._clients: dict[Hashable, dict[Member, None]] = {}
         self._shelves: dict[int, dict[Hashable, None]] = {}
         """Number of members -> the clients with that number, the first to reach it first."""
@@ -26,7 +25,6 @@ class Crowd(Generic[Member]):
         self._count = 0
 
     def __len__(self) -> int:
-        """How many members there are."""
         return self._count
 
     def __iter__(self) -> Iterator[Member]:
@@ -80,6 +78,5 @@ class Crowd(Generic[Member]):
         return next(iter(self._clients[next(iter(self._shelves[self._highest]))]))
 
     def oldest_of(self, client: Hashable) -> Member | None:
-        """The oldest of this client."""
         members = self._clients.get(client)
         return None if members is None else next(iter(members))

@@ -34,7 +34,6 @@ class FairQueue(Generic[Item]):
     """Takes one of each network in turn."""
 
     def __init__(self, limits: QueueLimits) -> None:
-        """Empty."""
         self._limits = limits
         self._waiting: OrderedDict[bytes, deque[Item]] = OrderedDict()
         self._urgent: deque[Item] = deque()
@@ -126,7 +125,6 @@ class FairQueue(Generic[Item]):
         return True
 
     def clear(self) -> list[Item]:
-        """Take out all except our own."""
         items = list(self)
         self._waiting.clear()
         self.waiting = len(self._urgent)

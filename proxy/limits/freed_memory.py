@@ -18,14 +18,12 @@ _WORTH_IT: Final = 0.05
 _LEAST_SECONDS: Final = 1.0
 _MOST_SECONDS: Final = 32.0
 _OF_TIME: Final = 200.0
-# A crowd is so many connections; it leaves when a quarter of them has ended.
+# The least number of connections in a crowd; it leaves when a quarter of them has ended.
 _CROWD: Final = 64
 _LEFT: Final = 0.75
 
 
 class FreedMemory:
-    """That of one process."""
-
     __slots__ = ("_connections", "_least", "_not_before", "_pause", "_rests_until")
 
     def __init__(self, resident: int) -> None:
@@ -40,7 +38,7 @@ class FreedMemory:
     def may_be_worth_it(self, resident: int, connections: int, now: float) -> bool:
         """Whether to return it now.
 
-        The process holds `resident` bytes, and has so many connections of clients.
+        The process holds `resident` bytes, and has `connections` of clients.
         """
         self._least = min(self._least, resident)
         self._connections = max(self._connections, connections)
@@ -50,8 +48,9 @@ class FreedMemory:
         return is_leaving or now >= self._not_before
 
     def returned(self, before: int, after: int, seconds: float, now: float) -> None:
-        """It was tried, which took `seconds`, with so many bytes before and after it."""
+        """It was tried, which took `seconds`, with these resident bytes before and after it."""
         self._connections = 0
         is_worth_it = before - after > before * _WORTH_IT
         self._pause = _LEAST_SECONDS if is_worth_it else min(2 * self._pause, _MOST_SECONDS)
-        self._not_before, self._rests_until = now + self._pause, now + seconds * _OF_TIME
+        self._not_before = now + self._pause
+        self._rests_until = now + seconds * _OF_TIME

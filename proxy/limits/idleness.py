@@ -8,7 +8,8 @@ that has the most gives first: of what it has, what has shown the least, and the
    has no more than a browser opens: in a shortage most of these are honest.
 2. WebSockets and TCP connections that are in use, of clients that have more than a browser opens.
    To look busy costs an attacker a byte now and then, so being busy cannot protect any number.
-3. The unused connections that were left out in the first turn.
+3. The unused connections that were left out in the first turn. It comes only when nothing else is
+   about to make room (`MAKES_ROOM_SECONDS`).
 
 A WebSocket that is in use, of a client that has few, never makes room.
 """
@@ -25,6 +26,10 @@ Connection = TypeVar("Connection")
 
 # Browsers open six connections of HTTP/1.1 to one host.
 _OF_A_BROWSER: Final = 6
+BEFORE_THE_LAST: Final = 2
+ALL_TURNS: Final = 3
+MAKES_ROOM_SECONDS: Final = 1.0
+"""A tunnel that was ended may hold its descriptors for so long: its server is told, too."""
 QUIET_SECONDS: Final = 60.0
 """A tunnel in use is never silent for so long: programs send a sign of life every 20 to 45 s."""
 
@@ -40,7 +45,7 @@ class Shown(IntEnum):
     """It is connected and has sent no request: some browsers connect ahead. Or only a part of its
     first, which no server has."""
     REQUEST = 3
-    """It has sent requests and has none under way, or only a part of one that no server has."""
+    """It has sent requests and has none in flight, or only a part of one that no server has."""
     SILENCE = 4
     """It has a tunnel (a WebSocket, or a connection of TCP) that carried no message so far, or
     nothing for `QUIET_SECONDS`."""
@@ -78,25 +83,27 @@ _Turn = list[tuple[int, list[Candidate[Connection]]]]
 """For each client: how much it has when the turn begins, and what of it may go in this turn."""
 
 
-def first_to_go(candidates: Iterable[Candidate[Connection]], most: int) -> list[Candidate[Connection]]:
-    """Choose connections, one after the other."""
+def first_to_go(
+    candidates: Iterable[Candidate[Connection]], most: int, *, turns: int = ALL_TURNS
+) -> list[Candidate[Connection]]:
+    """Choose connections, one after the other, in the first `turns` of the turns."""
     clients: dict[object, list[Candidate[Connection]]] = {}
     for one in sorted(candidates, key=_rank, reverse=True):
         client = one[0].client
         clients.setdefault(object() if client == EXEMPT else client, []).append(one)
-    turns: tuple[_Turn[Connection], ...] = ([], [], [])
+    of_turns: tuple[_Turn[Connection], ...] = ([], [], [])
     for of_it in clients.values():
         parts: tuple[list[Candidate[Connection]], ...] = ([], [], [], [])
         is_large = len(of_it) > _OF_A_BROWSER
         for one in of_it:
             parts[_turn_of(one[0].shown, is_large=is_large)].append(one)
         left = len(of_it)
-        for turn, part in zip(turns, parts, strict=False):
+        for turn, part in zip(of_turns, parts, strict=False):
             if part:
                 turn.append((left, part))
             left -= len(part)
     chosen: list[Candidate[Connection]] = []
-    for turn in turns:
+    for turn in of_turns[:turns]:
         _choose(turn, most, chosen)
     return chosen
 

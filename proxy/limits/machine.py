@@ -37,7 +37,7 @@ class ProcessFigures:
 
     @property
     def lowest_free_descriptor(self) -> int:
-        """The number of the next descriptor: at least so many are in use. If none is left, the
+        """The number of the next descriptor: a lower bound of those in use. If none is left, the
         limit.
         """
         try:
@@ -49,7 +49,6 @@ class ProcessFigures:
 
     @property
     def resident_bytes(self) -> int:
-        """The memory that the process holds."""
         return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
 
     def give_memory_back(self) -> float:

@@ -32,7 +32,8 @@ class BodyPace:
 
     def proceed(self, deadline: float, received: int, now: float) -> float:
         """`received` bytes arrived before the deadline; returns the new one."""
-        latest, earned = now + self._seconds, deadline + received / self._per_second
+        latest = now + self._seconds
+        earned = deadline + received / self._per_second
         self._is_slow = earned < latest
         return earned if self._is_slow else latest
 
@@ -95,7 +96,9 @@ class ReaderPace:
             return now + self._left if self._left > _LEAST_SECONDS else now
         self._is_running = True
         self._was_moving = False
-        self._since, self._waiting, self._written = now, self._backlog.waiting_bytes, self._backlog.written_bytes
+        self._since = now
+        self._waiting = self._backlog.waiting_bytes
+        self._written = self._backlog.written_bytes
         return now + self._left
 
     def excuse(self, now: float) -> float:
@@ -110,15 +113,18 @@ class ReaderPace:
             self._is_running = False
 
     def _reckon(self, now: float) -> None:
-        waiting, written = self._backlog.waiting_bytes, self._backlog.written_bytes
+        waiting = self._backlog.waiting_bytes
+        written = self._backlog.written_bytes
         taken = max(0, self._waiting + written - self._written - waiting)
         self._was_moving = taken > 0
         self._left = min(self._seconds, self._left - (now - self._since) + taken / self._per_second)
-        self._since, self._waiting, self._written = now, waiting, written
+        self._since = now
+        self._waiting = waiting
+        self._written = written
 
     @property
     def reason(self) -> str:
         """The reason for the log if the deadline passes."""
         if self._was_moving:
-            return f"{RequestReason.READER_TOO_SLOW}: the client takes the response too slowly"
+            return f"{RequestReason.READER_TOO_SLOW}: the client reads the response too slowly"
         return f"{RequestReason.READER_TIMEOUT}: the client takes no more of the response"

@@ -18,7 +18,8 @@ class Rate:
 
     @classmethod
     def of(cls, per_second: float, burst: int) -> "Rate":
-        """So many in a second, and `burst` at once after a silence; the burst is 1 at least."""
+        """`per_second` in a second, and `burst` at once after a silence; the burst is 1 at
+        least."""
         interval = 1.0 / per_second
         return cls(interval, (burst - 1) * interval)
 

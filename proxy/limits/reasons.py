@@ -1,6 +1,6 @@
 """Why connections and requests are refused or ended: one name for each reason, to be counted. Pure.
 
-The reasons why a handshake fails are in `tls.handshake.FailureReason`.
+The reasons why a handshake fails are in `tls.handshake.results`.
 """
 
 from enum import StrEnum
@@ -138,7 +138,6 @@ class RelayEnd(StrEnum):
     CLIENT_STUCK = "client_takes_no_more"
     """The client read too slowly, or not at all (`write_idle_timeout`)."""
     SERVER_STUCK = "server_takes_no_more"
-    """The same of the server."""
     NO_SERVER = "no_server"
     """All servers of the upstream failed, or take no clients now."""
     NO_ROOM = "no_room"
@@ -163,7 +162,7 @@ _NAMES: Final = {reason.value: reason for reason in RequestReason}
 CLOSED: Final = "closed"
 """Precedes the reason in the log if we ended a WebSocket and the client answered our close frame.
 
-That is no failure.
+That is not a failure.
 """
 _SWITCHING_PROTOCOLS: Final = 101
 CLIENT_CLOSED_REQUEST: Final = 499

@@ -39,8 +39,10 @@ class ReplayTable:
         `now` is the time of the machine's monotonic clock.
         """
         start, fingerprint = self._bucket(mark)
-        cells, second = self._cells, int(now)
-        victim, shortest = start, _TIMES
+        cells = self._cells
+        second = int(now)
+        victim = start
+        shortest = _TIMES
         for place in range(start, start + _CELLS):
             cell = cells[place]
             # seconds of 24 bits go round in half a year: what lies in the half behind is over
@@ -50,7 +52,8 @@ class ReplayTable:
             if left and cell >> _TIME_BITS == fingerprint:
                 return True
             if left < shortest:
-                victim, shortest = place, left
+                victim = place
+                shortest = left
         cells[victim] = (fingerprint << _TIME_BITS) | (second + math.ceil(seconds) + 2) % _TIMES
         return False
 

@@ -1,11 +1,11 @@
 """The descriptors that the parent keeps for its most important work. Pure.
 
 To replace a worker takes a socket pair, a pidfd, the pipes of a new process and copies of what it
-is given. A log is opened anew, a reload reads files, an operator comes to the admin socket. None of
+is given. A log is reopened, a reload reads files, an operator comes to the admin socket. None of
 these asks whether there is room, so the less important users do: health checks stop at half of the
-reserve, and the port for monitoring refuses strangers before the reserve begins. As in a worker
-(`scarcity`), the number that the kernel would give to the next descriptor tells how many are in
-use.
+reserve, and the port for monitoring refuses untrusted clients before the reserve begins. As in a
+worker (`scarcity`), the number that the kernel would give to the next descriptor tells how many are
+in use.
 """
 
 from collections.abc import Callable
@@ -23,17 +23,13 @@ class DescriptorFigures(Protocol):
     """What this process has taken, see `machine`."""
 
     @property
-    def descriptor_limit(self) -> int:
-        """How many descriptors it may have."""
+    def descriptor_limit(self) -> int: ...
 
     @property
-    def lowest_free_descriptor(self) -> int:
-        """The number of the next one."""
+    def lowest_free_descriptor(self) -> int: ...
 
 
 class DescriptorReserve:
-    """That of one process."""
-
     def __init__(self, figures: DescriptorFigures, workers: Callable[[], int]) -> None:
         """`workers` says how many there are to replace."""
         self._figures = figures
@@ -41,12 +37,10 @@ class DescriptorReserve:
 
     @property
     def size(self) -> int:
-        """How many descriptors are kept."""
         most = self._figures.descriptor_limit // _LARGEST
         return min(most, _COMMON + _FOR_A_WORKER * self._workers())
 
     def is_short(self) -> bool:
-        """Whether nothing is left but the reserve."""
         return self._left() <= self.size
 
     def why_not_check(self) -> str | None:

@@ -37,7 +37,7 @@ from proxy.limits.reasons import ConnectionReason
 _SEARCH_SECONDS: Final = 0.25
 # A search looks at all connections, so it ends this part of the limit: the next few need no search.
 _PART_AT_ONCE: Final = 64
-# Accepted but not looked at, or in OpenSSL's queue: not more than come in a turn or two of the
+# Accepted but not checked, or in OpenSSL's queue: not more than come in a turn or two of the
 # loop.
 _MOST_SPARED: Final = 64
 # From these parts of a limit on the time for a ClientHello shrinks, and the others are told how
@@ -54,8 +54,7 @@ class Unfinished(Protocol):
         """The network that it counts for, or `EXEMPT`."""
 
     @property
-    def since(self) -> float:
-        """When it was accepted."""
+    def since(self) -> float: ...
 
     @property
     def is_unread(self) -> bool:
@@ -75,8 +74,6 @@ def _key(one: Unfinished) -> object:
 
 
 class Connections(Protocol):
-    """All connections of the process."""
-
     def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
         """End connections without a request, of one client or of all; returns what was ended."""
 
@@ -221,7 +218,7 @@ class Room:
         self._waiting.discard(_key(one), one)
 
     def hello_shown(self, one: Unfinished, client: ClientCounts, limits: ListenerLimits) -> bool:
-        """Its ClientHello is complete: whether its handshake may go on."""
+        """Its ClientHello is complete: whether its handshake may continue."""
         if (
             one.client != EXEMPT
             and self._counts.surplus_handshakes_of(client, limits) > 0
@@ -250,7 +247,7 @@ class Room:
 
     def token_answered(self, one: Unfinished) -> None:
         """It is the client's turn again."""
-        self._waiting.discard(_key(one), one)  # a second ClientHello is not told of
+        self._waiting.discard(_key(one), one)  # a second ClientHello is not reported
         self._waiting.add(_key(one), one)
         self._tell_others_if_pressing()
 
@@ -298,7 +295,8 @@ class Room:
 
     def _end_unfinished(self, most: int, latest: float = math.inf) -> bool:
         """End up to `most`, none that arrived after `latest`; whether there was any."""
-        ended, spared = 0, min(_MOST_SPARED, len(self._waiting))
+        ended = 0
+        spared = min(_MOST_SPARED, len(self._waiting))
         while ended < most and (one := self._waiting.oldest()) is not None and one.since <= latest:
             if not one.awaits_client or (spared and one.is_unread):
                 if not spared:

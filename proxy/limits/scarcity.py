@@ -4,7 +4,8 @@ Theory of operation. The kernel gives a new descriptor the lowest number that is
 of an accepted connection tells how many are in use, at no cost. Above some number only the reserve
 is left. It is for connections to upstreams and for the log: to accept more clients than can be
 served helps none of them. Tunnels may take only a part of what is not reserved: they last, and so
-they could end accepting for good (`downstream.tunnel_places`). Memory is checked once a second.
+they could end accepting for good (`downstream.requests.tunnel_places`). Memory is checked once a
+second.
 
 If one of the two is short, all listeners of the process pause, and new connections wait in the
 kernel or with the listeners of other workers. Ten times a second some connections that wait for
@@ -24,6 +25,7 @@ from proxy.limits.freed_memory import FreedMemory
 from proxy.limits.idleness import Idle
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import ConnectionReason
+from proxy.limits.reserve import DescriptorFigures
 
 # Too short to be noticed, and no busy loop on a readable socket.
 _PAUSE_SECONDS: Final = 0.1
@@ -49,51 +51,35 @@ class ResourceLimits:
     memory_bytes: int
 
 
-class ResourceFigures(Protocol):
-    """What it uses of them, see `machine`."""
+class ResourceFigures(DescriptorFigures, Protocol):
+    """What this process has taken of both, see `machine`."""
 
     @property
-    def descriptor_limit(self) -> int:
-        """How many descriptors it may have."""
-
-    @property
-    def lowest_free_descriptor(self) -> int:
-        """The number of the next one."""
-
-    @property
-    def resident_bytes(self) -> int:
-        """The memory that it holds."""
+    def resident_bytes(self) -> int: ...
 
     def give_memory_back(self) -> float:
         """Return what was freed. Returns how many seconds that took."""
 
 
 class SheddableConnections(Protocol):
-    """All connections of the process."""
-
     @property
-    def count(self) -> int:
-        """How many clients there are."""
+    def count(self) -> int: ...
 
     def bound_tunnels(self, most: int) -> None:
-        """There are descriptors for so many tunnels."""
+        """The descriptors suffice for `most` tunnels."""
 
     def shed(self, most: int) -> Sequence[Idle]:
         """End idle connections, at most `most` of clients; returns what was ended."""
 
 
 class Pausable(Protocol):
-    """A listener."""
-
     @property
-    def name(self) -> str:
-        """As counters call it."""
+    def name(self) -> str: ...
 
     def pause(self) -> None:
         """Accept no connections until `resume`."""
 
-    def resume(self) -> None:
-        """Accept again."""
+    def resume(self) -> None: ...
 
 
 class Scarcity:
@@ -177,7 +163,8 @@ class Scarcity:
 
     def _look_at_memory(self) -> None:
         self._memory_timer = self._loop.call_later(_MEMORY_SECONDS, self._look_at_memory)
-        resident, now = self._figures.resident_bytes, self._loop.time()
+        resident = self._figures.resident_bytes
+        now = self._loop.time()
         # also that of connections that ended a second ago
         if self._freed.may_be_worth_it(resident, self._connections.count, now) or self._is_memory_short():
             seconds = self._figures.give_memory_back()

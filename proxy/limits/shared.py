@@ -3,14 +3,15 @@
 Theory of operation. The parent makes a block of memory without a name (memfd), and every worker
 maps it. It has three regions of 8-byte cells, and each region has two rows of buckets. A key is a
 listener, or a client network of a listener. A hash with a secret of this start maps the key to one
-bucket in each row, and a reader takes the lower of the two. So a stranger counts for the key only
-if it shares *both* buckets, and a client cannot choose which other client it is counted with.
+bucket in each row, and a reader takes the lower of the two. So an untrusted client counts for the
+key only if it shares *both* buckets, and a client cannot choose which other client it is counted
+with.
 
-*Counts* (connections, and handshakes under way, packed into one cell). A bucket has a column for
+*Counts* (connections, and handshakes in flight, packed into one cell). A bucket has a column for
 each process, which alone writes it; a count is the sum of all columns. A process knows its own part
-exactly and says it when it asks. So only the part of the others can be too high, by what strangers
-in both buckets have: on average their connections divided by the buckets of a row (4,096 up to 16
-columns, 1,024 with 64). A count is too low only for what two processes admit at the very same
+exactly and says it when it asks. So only the part of the others can be too high, by what untrusted
+clients in both buckets have: on average their connections divided by the buckets of a row (4,096 up
+to 16 columns, 1,024 with 64). A count is too low only for what two processes admit at the very same
 moment: each further worker may exceed a limit by one connection. One worker alone is exact. A
 column belongs to one living process. When that has died, and its connections with it, the parent
 clears the column (`forget_slot`).
@@ -18,8 +19,8 @@ clears the column (`forget_slot`).
 *Rates* (a time for each bucket, see `rates`). All processes write these. When two do so within the
 same half microsecond, one of the two is lost: a client gets a request or a handshake more each
 time, never less. A request takes 30 microseconds, so this adds about one in a hundred. Two
-processes that did nothing else would let twice the rate through; it cannot be more. A stranger can
-take tokens away only if it empties both buckets.
+processes that did nothing else would let twice the rate through; it cannot be more. An untrusted
+client can take tokens away only if it empties both buckets.
 
 *Replays*: see `replays`.
 
@@ -75,9 +76,11 @@ class SharedTable:
     """One process's view of the table."""
 
     def __init__(self, descriptor: int, slot: int) -> None:
-        """Map what `create` made. `slot` is the column of this process: no other has it."""
+        """Map what `create` made; the descriptor may be closed afterwards. `slot` is the column of
+        this process: no other has it.
+        """
         self.fd: Final = descriptor
-        """For a child to inherit, which then calls `attach`."""
+        """For a child to inherit, which then makes the table of its own slot."""
         memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         self._columns, secret = _HEADER.unpack_from(memory)
         if not 0 <= slot < self._columns:
@@ -100,7 +103,7 @@ class SharedTable:
 
     @classmethod
     def create(cls, columns: int) -> "SharedTable":
-        """Make a table for so many processes at one time, at most `MOST_COLUMNS`.
+        """Make a table for `columns` processes at one time, at most `MOST_COLUMNS`.
 
         A worker that is being replaced counts too. The answer has slot 0 and is meant for the
         parent, which has no connections and only calls `forget_slot`.
@@ -114,11 +117,6 @@ class SharedTable:
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         os.pwrite(descriptor, _HEADER.pack(columns, secrets.token_bytes(_SECRET_BYTES)), 0)
         return cls(descriptor, 0)
-
-    @classmethod
-    def attach(cls, descriptor: int, slot: int) -> "SharedTable":
-        """Join as one of the processes. The descriptor may be closed afterwards."""
-        return cls(descriptor, slot)
 
     @classmethod
     def private(cls) -> "SharedTable":
@@ -135,7 +133,6 @@ class SharedTable:
     # -- places
 
     def total_place(self, key: bytes) -> Place:
-        """Where the counts of a listener are."""
         first, second, _, _ = self._indexes(b"total\0" + key)
         columns = self._columns
         row = 2 * self._buckets
@@ -147,7 +144,8 @@ class SharedTable:
     def places(self, key: bytes) -> tuple[Place, Place]:
         """Where the counts of a key are, and where its rate."""
         first, second, third, fourth = self._indexes(key)
-        columns, buckets = self._columns, self._buckets
+        columns = self._columns
+        buckets = self._buckets
         return (
             ((first % buckets) * columns, (buckets + second % buckets) * columns),
             (third % _RATE_BUCKETS, _RATE_BUCKETS + fourth % _RATE_BUCKETS),
@@ -168,7 +166,8 @@ class SharedTable:
     def add(self, place: Place, amount: int) -> None:
         """Count: sums of `CONNECTION` and `HANDSHAKE`, negative ones to count out."""
         first, second = place
-        slot, cells = self._slot, self._cells
+        slot = self._slot
+        cells = self._cells
         cells[first + slot] += amount
         cells[second + slot] += amount
 
@@ -178,14 +177,17 @@ class SharedTable:
         if columns == 1:
             return 0, 0
         first, second = place
-        slot, cells = self._slot, self._cells
+        slot = self._slot
+        cells = self._cells
         one = sum(self._columns_at(self._counts, first * _CELL_BYTES)) - cells[first + slot]
         two = sum(self._columns_at(self._counts, second * _CELL_BYTES)) - cells[second + slot]
         return min(one >> 32, two >> 32), min(one & _HANDSHAKES, two & _HANDSHAKES)
 
     def largest_other(self, place: Place) -> int:
         """The most handshakes that any other process has there."""
-        columns, slot, cells = self._columns, self._slot, self._cells
+        columns = self._columns
+        slot = self._slot
+        cells = self._cells
         rows = (cells[start : start + columns] for start in place)
         return min(
             max((cell & _HANDSHAKES for column, cell in enumerate(row) if column != slot), default=0) for row in rows
@@ -193,7 +195,8 @@ class SharedTable:
 
     def put(self, place: Place, amount: int) -> None:
         """Say what this process has at a place where nothing is counted."""
-        slot, cells = self._slot, self._cells
+        slot = self._slot
+        cells = self._cells
         for start in place:
             cells[start + slot] = amount
 

@@ -4,7 +4,7 @@ import errno
 import socket
 from typing import Final
 
-from config.addresses import Bind
+from config.values.addresses import Bind
 
 BACKLOG: Final = 4_096
 """Connections that wait for a worker at one address; the kernel takes no more than somaxconn."""

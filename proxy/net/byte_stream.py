@@ -56,8 +56,7 @@ class ByteStream(Protocol):
         RFC 8446 section 6.1 has the rule.
         """
 
-    def hand_over(self, owner: ByteOwner) -> None:
-        """Tell this owner everything from now on."""
+    def hand_over(self, owner: ByteOwner) -> None: ...
 
     def write(self, data: bytes) -> None:
         """Send bytes before this turn of the loop ends."""
@@ -86,7 +85,7 @@ class TwoWayStream(ByteStream, Protocol):
         """What the peer has not acknowledged. A system call."""
 
     def end_writing(self) -> None:
-        """End our direction behind what was written, and go on reading. Write nothing more."""
+        """End our direction behind what was written, and continue reading. Write nothing more."""
 
     def cut(self) -> None:
         """Close so that the peer sees that something is missing."""

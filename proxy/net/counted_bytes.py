@@ -15,7 +15,6 @@ class CountedBytes(Sender):
     __slots__ = ("_outbox", "_received", "_sent")
 
     def __init__(self) -> None:
-        """Start at zero."""
         self._received: i64 = 0
         self._sent: i64 = 0
         self._outbox = b""
@@ -36,5 +35,6 @@ class CountedBytes(Sender):
         """
         going = i64(len(self._outbox))
         counts = int(self._received), int(self._sent + going)
-        self._received, self._sent = 0, -going
+        self._received = 0
+        self._sent = -going
         return counts

@@ -20,7 +20,6 @@ class CreditedBytes:
     """The end of the stream says that the bytes are complete."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        """`hand_over` comes next."""
         self._loop: Final = loop
         self._owner: ByteOwner = NO_OWNER
         self._kept = bytearray()  # a peer may send a byte in each frame
@@ -28,7 +27,7 @@ class CreditedBytes:
         self._is_paused = False
 
     def credit(self, count: int) -> None:
-        """So many bytes were handed on: the peer may send as many more."""
+        """`count` bytes were handed on: the peer may send as many more."""
         raise NotImplementedError
 
     def written(self) -> None:
@@ -36,7 +35,6 @@ class CreditedBytes:
         raise NotImplementedError
 
     def hand_over(self, owner: ByteOwner) -> None:
-        """Tell this owner everything from now on."""
         self._owner = owner
 
     def pause_reading(self) -> None:
@@ -89,7 +87,6 @@ class CreditedBytes:
         self._owner.resume_writing()
 
     def lost(self, error: OSError | None) -> None:
-        """The stream is gone."""
         self.forget_kept()
         owner, self._owner = self._owner, NO_OWNER
         owner.connection_lost(error)

@@ -1,6 +1,6 @@
 """Deadlines of many connections, checked together.
 
-A timer per connection that is cancelled and set anew for every request costs more than parsing it.
+A timer per connection that is cancelled and set again for every request costs more than parsing it.
 Here a connection only assigns a number to its `deadline`. A sweep checks all of them four times a
 second, in slices, so that fifty thousand connections do not block the loop.
 """
@@ -29,7 +29,6 @@ class Deadlines:
     """Sweeps over everything that is watched."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        """Sweeps begin with `start`."""
         self._loop = loop
         self._watched: set[Watched] = set()
         self._timer: TimerHandle | None = None
@@ -39,7 +38,6 @@ class Deadlines:
         self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def stop(self) -> None:
-        """End the sweeps."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -32,7 +32,8 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
         try:
             value = work()
         except BaseException as error:  # noqa: BLE001 - handed to the waiting caller
-            method, value = future.set_exception, error
+            method = future.set_exception
+            value = error
         tell_loop(loop, settle, method, value)
 
     sys.setswitchinterval(_SWITCH_SECONDS)

@@ -54,7 +54,6 @@ class SocketReadiness:
         loop.add_reader(self._epoll, self._report)
 
     def __len__(self) -> int:
-        """How many sockets are waited for."""
         return len(self._waiting)
 
     def change(self, descriptor: int, before: int, events: int, waiting: Ready) -> None:

@@ -31,8 +31,7 @@ class Sender(Ready):
 
     __slots__ = ()
 
-    def flush(self) -> None:
-        """Send them now."""
+    def flush(self) -> None: ...
 
 
 class SharedIo:
@@ -41,7 +40,6 @@ class SharedIo:
     __slots__ = ("_buffer", "_limits", "_rooms", "_senders", "_views", "loop", "readiness")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        """Start without senders."""
         self.loop: Final = loop
         self.readiness: Final = SocketReadiness(loop, self.flush)
         self._buffer: Final = memoryview(bytearray(READ_BUFFER_BYTES))
@@ -51,7 +49,7 @@ class SharedIo:
         self._limits: dict[float, TimeLimit] = {}
 
     def time_limit(self, seconds: float) -> TimeLimit:
-        """The limit of so many seconds: there is one for each number."""
+        """The limit of `seconds`; one object for each number."""
         limit = self._limits.get(seconds)
         if limit is None:
             limit = self._limits[seconds] = TimeLimit(self.loop, seconds)
@@ -84,7 +82,6 @@ class SharedIo:
             self.flush()
 
     def flush(self) -> None:
-        """Flush all senders."""
         if not self._senders:
             return
         senders, self._senders = self._senders, []

@@ -22,7 +22,7 @@ from proxy.net.tcp_options import acknowledge_now, reset_at_close, unread_bytes,
 if TYPE_CHECKING:
     from proxy.net.time_limit import TimeLimit
 
-# Up to so many bytes wait for the end of the turn. More than a TLS record gets a send of its own,
+# The bytes that may wait for the end of the turn. More than a TLS record gets a send of its own,
 # which also shows at once whether the kernel takes more.
 _SMALL_BYTES: Final = 16_384
 # 1 MiB at most, with the 64 KiB buffer: what a server answers before it closes is far smaller.
@@ -87,12 +87,10 @@ class SocketStream(CountedBytes):
         self._linger: TimeLimit | None = None
 
     def hand_over(self, owner: ByteOwner) -> None:
-        """Tell this owner everything from now on."""
         self.owner = owner
 
     @property
     def is_open(self) -> bool:
-        """Whether the socket can still be used."""
         return self._sock is not None
 
     @property
@@ -102,7 +100,6 @@ class SocketStream(CountedBytes):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait here for the kernel."""
         return len(self._backlog) + len(self._outbox)
 
     @property
@@ -202,7 +199,8 @@ class SocketStream(CountedBytes):
 
     def flush(self, flags: int = 0) -> None:
         """Send what was written, with `flags` of send(2). Keep the rest, and pause the owner."""
-        data, sock = self._outbox, self._sock
+        data = self._outbox
+        sock = self._sock
         if not data or sock is None:
             return
         self._outbox = b""
@@ -260,7 +258,7 @@ class SocketStream(CountedBytes):
     # -- ending
 
     def end_writing(self) -> None:
-        """End our direction (FIN) behind what was written, and go on reading."""
+        """End our direction (FIN) behind what was written, and continue reading."""
         self.flush(_FIN_FOLLOWS)
         self._ends_writing = True
         if not self._backlog:

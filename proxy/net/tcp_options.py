@@ -40,7 +40,6 @@ def keep_little_unsent(sock: SocketType) -> None:
 
 
 def acknowledge_now(sock: SocketType) -> None:
-    """Say now what was read."""
     with contextlib.suppress(OSError):  # the peer has reset it, of which reading tells
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, _ACKNOWLEDGE_NOW)
 

@@ -11,17 +11,15 @@ from typing import Final, Protocol
 class Limited(Protocol):
     """A stream that has to be closed in time."""
 
-    def time_over(self) -> None:
-        """Its time is over."""
+    def time_over(self) -> None: ...
 
 
 class TimeLimit:
-    """So many seconds for each stream."""
+    """The same number of seconds for each stream."""
 
     __slots__ = ("_limited", "_loop", "_seconds", "_timer")
 
     def __init__(self, loop: AbstractEventLoop, seconds: float) -> None:
-        """Start without a time."""
         self._loop: Final = loop
         self._seconds: Final = seconds
         self._limited: Final[dict[Limited, float]] = {}

@@ -1,1 +1,1 @@
-"""What an operator sees: access log, counters, the start-up report."""
+"""What an operator sees: logs, metrics, events, alerts, readiness, adoption of new groups."""

@@ -11,34 +11,31 @@ addresses, and its size is bounded: labels of the configuration, `DAYS` days, an
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from proxy.observe.breaking import KEPT, KINDS, day_of, merge_kinds
+from proxy.api.adoption import AdoptionDocument, Nothing
+from proxy.figures.snapshot import HandshakeRow, Snapshot, Summaries, Summary
+from proxy.observe.counts.breaking import KEPT, day_of, merge_kinds
 from proxy.observe.scrape import ListenerFacts
-from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.handshake.group_choice import HandshakeOutcome
 
 VERSION: Final = 1
 """The version of the document. A document of another version is not read."""
 DAYS: Final = 30
 """The days that are kept, the present one included."""
-FAMILIES: Final = ("handshakes", "breaking")
-"""The families of a worker's snapshot that are taken."""
 
 _DAY: Final = 86_400.0
+_NOTHING: Final[Nothing] = {}
 _OUTCOMES: Final = frozenset(map(str, HandshakeOutcome))
-
-Summaries = Mapping[str, Any]
-"""`HeavyHitters.snapshot` by kind, empty without a client that `require` would refuse."""
 
 
 class AdoptionMalformed(Exception):
     """A document that `Adoption.document` did not write. `found` says what it is."""
 
     def __init__(self, found: str) -> None:
-        """Remember it."""
         super().__init__(found)
         self.found = found
 
@@ -53,15 +50,23 @@ class Offer:
 
 @dataclass(slots=True)
 class ListenerDay:
-    """One listener on one day."""
-
     handshakes: dict[str, dict[str, int]] = field(default_factory=dict)
     """By identity and outcome."""
-    breaking: Summaries = field(default_factory=dict)
+    breaking: Summaries | None = None
+    """The clients that `require` would refuse; None if there was no such client."""
 
 
 Days = dict[str, dict[str, ListenerDay]]
-"""By day and listener."""
+
+
+def taken(snapshot: Snapshot) -> Snapshot:
+    """The part of a snapshot that `Adoption.take` reads."""
+    part: Snapshot = {}
+    if "handshakes" in snapshot:
+        part["handshakes"] = snapshot["handshakes"]
+    if "breaking" in snapshot:
+        part["breaking"] = snapshot["breaking"]
+    return part
 
 
 class Adoption:
@@ -79,12 +84,13 @@ class Adoption:
         }
         self._seen: Counter[tuple[str, str, str]] = Counter()
 
-    def take(self, now: float, counted: Mapping[str, Any], listeners: Sequence[ListenerFacts]) -> bool:
+    def take(self, now: float, counted: Snapshot, listeners: Sequence[ListenerFacts]) -> bool:
         """Take the counts of all workers since the start of the parent, merged.
 
         Returns whether there is something new. `now` is in UNIX seconds.
         """
-        today, yesterday = day_of(now), day_of(now - _DAY)
+        today = day_of(now)
+        yesterday = day_of(now - _DAY)
         self.offers = {**self.offers, **{one.name: Offer(one.pq, one.groups) for one in listeners if one.groups}}
         is_new = self._count(today, counted.get("handshakes", ()))
         for day in (yesterday, today):
@@ -100,7 +106,7 @@ class Adoption:
             is_new = True
         return is_new
 
-    def _count(self, today: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    def _count(self, today: str, rows: Iterable[HandshakeRow]) -> bool:
         totals: Counter[tuple[str, str, str]] = Counter()
         for row in rows:
             totals[row["listener"], row["identity"], row["outcome"]] += row["count"]
@@ -115,7 +121,7 @@ class Adoption:
     def _of(self, day: str, listener: str) -> ListenerDay:
         return self.days.setdefault(day, {}).setdefault(listener, ListenerDay())
 
-    def document(self, now: float, writer: str) -> dict[str, Any]:
+    def document(self, now: float, writer: str) -> AdoptionDocument:
         """All of it, for JSON. `writer` names this process."""
         return {
             "version": VERSION,
@@ -123,7 +129,10 @@ class Adoption:
             "saved_at": now,
             "listeners": {name: {"pq": one.pq, "groups": one.groups} for name, one in sorted(self.offers.items())},
             "days": {
-                day: {name: {"handshakes": one.handshakes, "breaking": one.breaking} for name, one in listeners.items()}
+                day: {
+                    name: {"handshakes": one.handshakes, "breaking": _NOTHING if one.breaking is None else one.breaking}
+                    for name, one in listeners.items()
+                }
                 for day, listeners in sorted(self.days.items())
             },
         }
@@ -158,10 +167,18 @@ def _listener_day(one: Mapping[str, Any]) -> ListenerDay:
         for identity, outcomes in _items(one["handshakes"])
     }
     breaking = one["breaking"]
-    return ListenerDay(handshakes, {kind: _summary(breaking[kind]) for kind in KINDS} if breaking else {})
+    return ListenerDay(handshakes, _summaries(breaking) if breaking else None)
 
 
-def _summary(one: Mapping[str, Any]) -> dict[str, Any]:
+def _summaries(one: Mapping[str, Any]) -> Summaries:
+    return {
+        "names": _summary(one["names"]),
+        "networks": _summary(one["networks"]),
+        "agents": _summary(one["agents"]),
+    }
+
+
+def _summary(one: Mapping[str, Any]) -> Summary:
     entries = [[_text(key), _count_of(count), _count_of(error)] for key, count, error in one["entries"]]
     if one["capacity"] != KEPT or len(entries) > KEPT:
         raise ValueError("capacity")

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from certs.files.atomic_file import write_state
 from certs.files.directory import OpenDirectory, make_directories
-from config.loaded import LoadedConfig
+from config.loading.loaded import LoadedConfig
+from proxy.api.adoption import AdoptionDocument
 from proxy.observe.adoption import Adoption, AdoptionMalformed, parse_adoption
 from proxy.observe.state_file import state_file
 
@@ -18,13 +19,11 @@ class AdoptionUnreadable(Exception):
     """The file is there and cannot be used. `found` says why."""
 
     def __init__(self, path: Path, found: str) -> None:
-        """Remember both."""
         super().__init__(path, found)
         self.path = path
         self.found = found
 
     def __str__(self) -> str:
-        """One sentence."""
         return f"{self.path} has {self.found}"
 
 
@@ -32,7 +31,6 @@ class AdoptionStore:
     """The file of one proxy. It and its directory need not be there."""
 
     def __init__(self, path: Path) -> None:
-        """`path` is that of the file."""
         self.path: Final = path
 
     @classmethod
@@ -59,7 +57,7 @@ class AdoptionStore:
         except (ValueError, RecursionError):
             raise AdoptionUnreadable(self.path, "other content than this proxy writes") from None
 
-    def write(self, document: dict[str, Any]) -> None:
+    def write(self, document: AdoptionDocument) -> None:
         """Keep a document, also over a crash. May take long. Raises `OSError`; the file is as it
         was.
 
@@ -84,5 +82,5 @@ class AdoptionStore:
         return beside
 
 
-def _encoded(document: dict[str, Any]) -> bytes:
+def _encoded(document: AdoptionDocument) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"

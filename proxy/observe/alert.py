@@ -1,4 +1,5 @@
-"""Alerts: what wants a person, how urgent it is, and the message that receivers get. Pure.
+"""Alerts: what requires operator action, how urgent it is, and the message that receivers get.
+Pure.
 
 `Notice.as_json` is a contract with the programs that read it: see docs/alerts.md. A change that
 could break them takes another `VERSION`.
@@ -8,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
+from proxy.api.status import AlertRow
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 
 # A refused reload may name hundreds of problems. Receivers have limits: 4,096 bytes for ntfy.
@@ -19,9 +21,35 @@ VERSION: Final = 1
 """The version of the message. Receivers ignore fields that they do not know."""
 
 
+class ConcernRow(TypedDict):
+    """A `Concern` as JSON."""
+
+    kind: str
+    subject: str
+    urgency: str
+    text: str
+
+
+class NoticeDocument(TypedDict):
+    """What receivers get, see docs/alerts.md."""
+
+    version: int
+    state: str
+    key: str
+    host: str
+    at: str
+    kind: str
+    subject: str
+    urgency: str
+    since: str
+    text: str
+    remedy: str
+    times: int
+
+
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """Something that wants a person at this moment.
+    """A fault that requires operator action now.
 
     `subject` tells it apart from others of its kind. `text` says in one sentence what is wrong.
     """
@@ -36,8 +64,7 @@ class Concern:
         """Two concerns with the same key are one alert."""
         return self.kind, self.subject
 
-    def as_json(self) -> dict[str, str]:
-        """All of it, for another process."""
+    def as_json(self) -> ConcernRow:
         urgency = str(self.urgency)
         return {"kind": str(self.kind), "subject": self.subject, "urgency": urgency, "text": self.text}
 
@@ -59,7 +86,7 @@ class OpenAlert:
     is_over: bool = False
     """Whether the latest look did not find it. If that stays so, it is resolved soon."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> AlertRow:
         """The facts for `plexigate alerts --json`, the status and the receivers."""
         concern = self.concern
         text = concern.text if len(concern.text) <= _LONGEST_TEXT else f"{concern.text[:_LONGEST_TEXT]} ..."
@@ -103,19 +130,24 @@ class Notice:
 
     @property
     def urgency(self) -> AlertUrgency:
-        """How soon it has to arrive."""
         return self.alert.concern.urgency
 
-    def as_json(self, host: str) -> dict[str, Any]:
+    def as_json(self, host: str) -> NoticeDocument:
         """The message. `host` is the name of this machine: there may be several proxies."""
-        facts = {name: value for name, value in self.alert.as_json().items() if name != "over"}
+        alert = self.alert.as_json()
         return {
             "version": VERSION,
             "state": str(self.state),
-            "key": f"{facts['kind']}/{facts['subject']}",
+            "key": f"{alert['kind']}/{alert['subject']}",
             "host": host,
             "at": utc(self.at),
-            **facts,
+            "kind": alert["kind"],
+            "subject": alert["subject"],
+            "urgency": alert["urgency"],
+            "since": alert["since"],
+            "text": alert["text"],
+            "remedy": alert["remedy"],
+            "times": alert["times"],
         }
 
 

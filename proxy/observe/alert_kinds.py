@@ -10,14 +10,14 @@ from typing import Final
 
 
 class AlertUrgency(StrEnum):
-    """How soon a person has to act, the most urgent first."""
+    """How soon an operator has to act, the most urgent first."""
 
     CRITICAL = "critical"
     """Now: clients are refused, or evidence is lost."""
     SERIOUS = "serious"
     """Today: clients will be refused, or a safeguard is gone."""
     WARNING = "warning"
-    """During the day: something is not as it should be."""
+    """During the day: the proxy serves, but something is wrong."""
 
     @property
     def rank(self) -> int:
@@ -91,7 +91,7 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         _SERIOUS,
         "the token",
         "A token does not answer, fails, or is not there. Identities with other keys sign with those.",
-        "Look at the device and at `plexigate hsm list`. The proxy repeats the probe and uses the token as soon as it works.",
+        "Check the device and `plexigate hsm list`. The proxy repeats the probe and uses the token as soon as it works.",
         after_seconds=10.0,
     ),
     AlertKind.KEY_MISSING: KindFacts(
@@ -150,13 +150,13 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         _CRITICAL,
         "the upstream",
         "An upstream has no server left that takes requests: its clients get 503.",
-        "Look at the servers that the text names. The proxy uses a server as soon as a check or a connection succeeds.",
+        "Check the servers that the text names. The proxy uses a server as soon as a check or a connection succeeds.",
     ),
     AlertKind.SERVER_DOWN: KindFacts(
         _WARNING,
         "upstream and server",
         "The health checks of a server fail, and other servers of the upstream do its work.",
-        "Look at the server, or take it out with `plexigate drain UPSTREAM SERVER`.",
+        "Check the server, or take it out with `plexigate drain UPSTREAM SERVER`.",
         # While an upstream comes back, its workers and its parent see it at different moments.
         after_seconds=10.0,
     ),
@@ -189,54 +189,54 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         _SERIOUS,
         "`workers`",
         "A worker stopped accepting connections because it has reached `limits.memory_bytes`, or the kernel's limit.",
-        "Look at `plexigate status`, column memory. Lower `limits.connections`, or give the machine more memory.",
+        "Check `plexigate status`, column memory. Lower `limits.connections`, or give the machine more memory.",
     ),
     AlertKind.LOG_LINES_LOST: KindFacts(
         _SERIOUS,
         "`log`",
         "Log lines were lost, or the log could not be written.",
-        "Look at the disk of `log.file`, or at the program that reads standard output.",
+        "Check the disk of `log.file`, or the program that reads standard output.",
     ),
     AlertKind.AUDIT_NOT_WRITTEN: KindFacts(
         _CRITICAL,
         "`audit`",
         "The audit log cannot be written. Its lines wait in memory.",
-        "Look at the disk of `audit.file` before the queue is full.",
+        "Check the disk of `audit.file` before the queue is full.",
     ),
     AlertKind.AUDIT_LINES_LOST: KindFacts(
         _CRITICAL,
         "`audit`",
         "Lines of the audit log are lost: its queue was full.",
-        "Look at the disk of `audit.file`. The log itself says how many lines are missing.",
+        "Check the disk of `audit.file`. The log itself says how many lines are missing.",
     ),
     AlertKind.AUDIT_UNSIGNED: KindFacts(
         _WARNING,
         "`audit`",
         "The key of the audit log did not sign a checkpoint.",
-        "Look at the token of `audit.checkpoint_key`.",
+        "Check the token of `audit.checkpoint_key`.",
     ),
     AlertKind.STATE_NOT_WRITABLE: KindFacts(
         _SERIOUS,
         "the directory",
         "A state directory cannot be written: rotations will fail, and secrets end with the process.",
-        "Look at the free space and the permissions of the directory.",
+        "Check the free space and the permissions of the directory.",
     ),
     AlertKind.SECRETS_NOT_ROTATED: KindFacts(
         _WARNING,
         "`session tickets` or the ring",
         "The key of session tickets or of a payload ring could not be replaced or stored.",
-        "Look at the sealing key (`plexigate hsm list`) and at the directory of `[sealing]`.",
+        "Check the sealing key (`plexigate hsm list`) and the directory of `[sealing]`.",
     ),
     AlertKind.RELOAD_REFUSED: KindFacts(
         _SERIOUS,
         "`configuration`",
-        "A reload was refused. The workers serve by the former configuration, and a restart would fail.",
+        "A reload was refused. The workers serve by the previous configuration, and a restart would fail.",
         "Correct what the text names, try `plexigate reload --dry-run`, then reload.",
     ),
     AlertKind.UPGRADE_FAILED: KindFacts(
         _WARNING,
         "`upgrade`",
-        "An upgrade in place failed, and the former process serves as before. The alert ends with the next upgrade, or "
+        "An upgrade in place failed, and the previous process serves as before. The alert ends with the next upgrade, or "
         "after an hour.",
         "Correct what the text names, then run `plexigate upgrade` again.",
     ),
@@ -244,12 +244,12 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         _WARNING,
         "`clock`",
         "The clock of this machine was set by more than ten seconds. Certificates and tickets depend on it.",
-        "Look at the time service (`timedatectl`, `chronyc tracking`).",
+        "Check the time service (`timedatectl`, `chronyc tracking`).",
     ),
     AlertKind.UNEXPECTED_ERROR: KindFacts(
         _WARNING,
         "`parent`",
-        "The parent process met an error that it has no rule for.",
+        "An unexpected error in the parent process.",
         "It is a defect: report it with the lines around `error` in the log.",
     ),
     AlertKind.TEST: KindFacts(

@@ -25,12 +25,10 @@ class LoopLag:
         self._timer: TimerHandle | None = None
 
     def start(self) -> None:
-        """Measure from now on."""
         self._due = self._clock() + _PERIOD_SECONDS
         self._timer = self._loop.call_later(_PERIOD_SECONDS, self._called)
 
     def stop(self) -> None:
-        """Stop measuring."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

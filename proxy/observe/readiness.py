@@ -10,7 +10,9 @@ too.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
+
+from proxy.api.status import ReadinessDocument, ReasonRow
 
 
 class ReadinessSubject(StrEnum):
@@ -33,15 +35,13 @@ class NotReadyReason:
     routes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One sentence."""
         whose = f" (routes {', '.join(self.routes)})" if self.routes else ""
         name = f" {self.name}" if self.name else ""
         return f"{self.subject}{name}{whose} {self.detail}"
 
-    def as_json(self) -> dict[str, Any]:
-        """For `/readyz` and `--json`."""
-        rest = {"routes": list(self.routes)} if self.routes else {}
-        return {"subject": str(self.subject), "name": self.name, "detail": self.detail, **rest}
+    def as_json(self) -> ReasonRow:
+        row: ReasonRow = {"subject": str(self.subject), "name": self.name, "detail": self.detail}
+        return {**row, "routes": list(self.routes)} if self.routes else row
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,7 @@ class Readiness:
         more = f"; and {len(self.reasons) - 1} more" if len(self.reasons) > 1 else ""
         return f"{self.reasons[0]}{more}"
 
-    def as_json(self) -> dict[str, Any]:
-        """The same for programs."""
+    def as_json(self) -> ReadinessDocument:
         return {
             "ready": self.is_ready,
             "reasons": [one.as_json() for one in self.reasons],
@@ -74,8 +73,9 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """How one worker sees a server: its `upstream.statistics.ServerState`, and whether the latest
-    connects failed."""
+    """How one worker sees a server: its `upstream.pooling.statistics.ServerState`, and whether the
+    latest connects failed.
+    """
 
     state: str
     is_unreachable: bool
@@ -123,7 +123,6 @@ _SERVES: Final = ""
 
 
 def readiness(facts: ReadinessFacts) -> Readiness:
-    """Judge whether the proxy is ready."""
     reasons = [] if facts.proxy is None else [NotReadyReason(ReadinessSubject.PROXY, "", facts.proxy)]
     reasons += [NotReadyReason(ReadinessSubject.WORKER, name, fault) for name, fault in facts.workers.items()]
     reasons += [NotReadyReason(ReadinessSubject.IDENTITY, name, fault) for name, fault in facts.identities.items()]
@@ -133,7 +132,7 @@ def readiness(facts: ReadinessFacts) -> Readiness:
         if reason is not None:
             (reasons if is_meant else doubts).append(reason)
     for name, why in facts.unmade_checks.items():
-        detail = f"has health checks that cannot be made ({why}): the former results count"
+        detail = f"has health checks that cannot be made ({why}): the previous results count"
         doubts.append(NotReadyReason(ReadinessSubject.UPSTREAM, name, detail))
     return Readiness(tuple(reasons), tuple(doubts))
 
@@ -145,17 +144,17 @@ def _judged(upstream: UpstreamFacts) -> tuple[NotReadyReason | None, bool]:
     if _SERVES in found or not upstream.routes:
         return None, False
     if found == {_DRAINED}:
-        detail, is_meant = "has only servers that an operator drained: clients get 503", False
+        detail = "has only servers that an operator drained: clients get 503"
+        is_meant = False
     elif found <= {_EJECTED, _DRAINED}:
         # a client that knows a failing request must not be able to take the whole proxy out of
         # service
-        detail, is_meant = (
-            "has only servers that failed recent requests: they still get requests",
-            False,
-        )
+        detail = "has only servers that failed recent requests: they still get requests"
+        is_meant = False
     else:
         said = ", ".join(f"{address} is {fault}" for address, fault in faults.items())
-        detail, is_meant = f"has no server that takes requests: {said}", True
+        detail = f"has no server that takes requests: {said}"
+        is_meant = True
     return NotReadyReason(ReadinessSubject.UPSTREAM, upstream.name, detail, upstream.routes), is_meant
 
 

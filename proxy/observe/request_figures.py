@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from math import isinf
-from typing import Any, Final
+from typing import Final
 
+from proxy.api.status import ProtocolRow, RouteRow
 from proxy.figures.histogram import REQUEST_SECONDS, quantile
+from proxy.figures.snapshot import Rows
 
-Rows = Sequence[Mapping[str, Any]]
-
-_HALF, _LATE = 0.5, 0.99
+_HALF = 0.5
+_LATE = 0.99
 _LAST_BOUND: Final = REQUEST_SECONDS[-1]
 
 
-def route_figures(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
+def route_figures(rows: Mapping[str, Rows]) -> list[RouteRow]:
     """One entry for each route that had a request; `-` are the requests without a route.
 
     `p50_seconds` and `p99_seconds` are upper bounds: half of the requests, or 99 of 100, were not
@@ -28,22 +29,24 @@ def route_figures(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
             "route": route,
             "requests": counts,
             "websockets_open": websockets.get(route, 0),
-            **_latencies(seconds.get(route, ())),
+            "p50_seconds": _bounded(seconds.get(route, ()), _HALF),
+            "p99_seconds": _bounded(seconds.get(route, ()), _LATE),
         }
         for route, counts in sorted(statuses.items())
     ]
 
 
-def protocol_figures(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
+def protocol_figures(rows: Mapping[str, Rows]) -> list[ProtocolRow]:
     """One entry for each version of HTTP: how many requests, and how long they took."""
     return [
-        {"protocol": row["protocol"], "requests": sum(row["counts"]), **_latencies(row["counts"])}
+        {
+            "protocol": row["protocol"],
+            "requests": sum(row["counts"]),
+            "p50_seconds": _bounded(row["counts"], _HALF),
+            "p99_seconds": _bounded(row["counts"], _LATE),
+        }
         for row in rows.get("protocol_seconds", ())
     ]
-
-
-def _latencies(counts: Sequence[int]) -> dict[str, float | None]:
-    return {"p50_seconds": _bounded(counts, _HALF), "p99_seconds": _bounded(counts, _LATE)}
 
 
 def _bounded(counts: Sequence[int], share: float) -> float | None:

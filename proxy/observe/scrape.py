@@ -4,18 +4,13 @@ status. Pure."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
+from proxy.figures.snapshot import Counts, ServerCounts, Snapshot
 from proxy.observe.alert import OpenAlert
 from proxy.observe.readiness import READY, Readiness
 
-Snapshot = Mapping[str, Any]
-"""The result of `Counters.snapshot`."""
-
 
 class WorkerState(StrEnum):
-    """The state of a worker."""
-
     SERVING = "serving"
     DRAINING = "draining"
     """It finishes its connections; another worker has its place."""
@@ -25,7 +20,7 @@ class WorkerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerScrape:
-    """One live worker. `servers` are its `ServerStatistics` as dictionaries; `generation` is None
+    """One live worker. `servers` are the statistics of its upstreams; `generation` is None
     until its first answer. `cpu_seconds`: the processor time that it has used."""
 
     slot: int
@@ -33,7 +28,7 @@ class WorkerScrape:
     age_seconds: float
     generation: int | None
     snapshot: Snapshot
-    servers: Sequence[Mapping[str, Any]] = ()
+    servers: Sequence[ServerCounts] = ()
     rss_bytes: int = 0
     state: WorkerState = WorkerState.SERVING
     cpu_seconds: float = 0.0
@@ -77,7 +72,7 @@ class RevocationFacts:
 @dataclass(frozen=True, slots=True)
 class TokenScrape:
     """A token as the parent sees it. `condition` is one of `certs.tokens.prober`; `detail` is empty
-    if it is well.
+    if it is healthy.
 
     `sessions` counts the parent's sessions; `max_sessions` limits those of all processes. `errors`
     counts failed probes by CKR_ name.
@@ -127,7 +122,8 @@ class UnmadeCheck:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeFacts:
-    """An upgrade that is under way. `phase`: `preparing` or `proving`; `pid` is the new process."""
+    """An upgrade that is in progress. `phase`: `preparing` or `proving`; `pid` is the new
+    process."""
 
     phase: str
     pid: int
@@ -186,7 +182,7 @@ class Scrape:
     revocations: Sequence[RevocationFacts] = ()
     restarts: int = 0
     reloads: Mapping[str, int] = field(default_factory=dict)
-    retained: Snapshot | None = None
+    retained: Counts | None = None
     log_losses: tuple[int, int] = (0, 0)
     tokens: Sequence[TokenScrape] = ()
     audit: Mapping[str, int] = field(default_factory=dict)
@@ -203,3 +199,8 @@ class Scrape:
     upgrade: UpgradeFacts | None = None
     former_workers: Sequence[int] = ()
     """Workers of the process before an upgrade that still drain, by their process ids."""
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """The counts of all workers, those that have ended included."""
+        return [self.retained or {}, *(worker.snapshot for worker in self.workers)]

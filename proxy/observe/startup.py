@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ListenerOffer:
-    """What one listener offers."""
-
     name: str
     pq: str
     groups: str

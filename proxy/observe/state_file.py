@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.hsm.access import state_directory
-from config.loaded import LoadedConfig
+from config.loading.loaded import LoadedConfig
 
 _DIGEST_DIGITS: Final = 16
 

@@ -5,14 +5,30 @@ Counts begin with the parent process, and include workers that were replaced.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from math import isinf
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from proxy.api.status import (
+    BreakingRow,
+    ConfigurationRow,
+    HandshakesRow,
+    ListenerRow,
+    MaintenanceRow,
+    ServedCertificateRow,
+    StatusDocument,
+    TokenRow,
+    UnmadeCheckRow,
+    UpgradeRow,
+    UpstreamRow,
+    WorkerRow,
+    WorkerTokenRow,
+)
 from proxy.figures.histogram import LAG_SECONDS, quantile
-from proxy.observe.breaking import merge_breaking, merge_kinds
-from proxy.observe.exposition import families
+from proxy.figures.snapshot import Row, Rows, rows_of
+from proxy.observe.counts.breaking import merge_breaking, merge_kinds
+from proxy.observe.metrics.exposition import families
 from proxy.observe.request_figures import protocol_figures, route_figures
 from proxy.observe.scrape import CertificateFacts, ConfigurationFacts, ListenerFacts, Scrape, WorkerScrape
 
@@ -21,10 +37,8 @@ _HYBRID: Final = frozenset({"hybrid", "hybrid_after_retry"})
 _REFUSED: Final = "refused"
 _LATE: Final = 0.99
 
-Rows = Sequence[Mapping[str, Any]]
 
-
-def status(scrape: Scrape) -> dict[str, Any]:
+def status(scrape: Scrape) -> StatusDocument:
     """Return the document. Times are in seconds; `started_at`, `read_at` and `expires_at` are UNIX
     seconds."""
     rows = families(scrape)
@@ -39,7 +53,7 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "alerts": [one.as_json() for one in scrape.alerts],
         "reloads": dict(scrape.reloads),
         "worker_restarts": scrape.restarts,
-        "upgrade": None if scrape.upgrade is None else asdict(scrape.upgrade),
+        "upgrade": None if scrape.upgrade is None else cast("UpgradeRow", asdict(scrape.upgrade)),
         "former_workers": list(scrape.former_workers),
         "workers": [_worker(one) for one in sorted(scrape.workers, key=lambda one: one.slot)],
         "listeners": [_listener(one, rows) for one in scrape.listeners],
@@ -50,13 +64,13 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "breaking_under_require": _breaking(scrape),
         "tokens": _tokens(scrape, rows),
         "upstreams": _upstreams(rows),
-        "unmade_checks": [asdict(one) for one in scrape.unmade_checks],
-        "maintenance": [asdict(one) for one in scrape.maintenance],
+        "unmade_checks": [cast("UnmadeCheckRow", asdict(one)) for one in scrape.unmade_checks],
+        "maintenance": [cast("MaintenanceRow", asdict(one)) for one in scrape.maintenance],
         "certificates": [_certificate(one, scrape.now) for one in scrape.certificates],
     }
 
 
-def _configuration(facts: ConfigurationFacts) -> dict[str, Any]:
+def _configuration(facts: ConfigurationFacts) -> ConfigurationRow:
     return {"file": facts.file, "sha256": facts.sha256, "read_at": facts.read_at}
 
 
@@ -68,7 +82,7 @@ def signatures(scrape: Scrape) -> dict[str, int]:
     return _sums(signed, "identity")
 
 
-def _worker(worker: WorkerScrape) -> dict[str, Any]:
+def _worker(worker: WorkerScrape) -> WorkerRow:
     return {
         "slot": worker.slot,
         "pid": worker.pid,
@@ -89,8 +103,8 @@ def _loop_lag(worker: WorkerScrape) -> float | None:
     return None
 
 
-def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> dict[str, Any]:
-    def of_it(family: str) -> list[Mapping[str, Any]]:
+def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> ListenerRow:
+    def of_it(family: str) -> list[Row]:
         return [row for row in rows.get(family, ()) if row["listener"] == listener.name]
 
     connections = of_it("connections")
@@ -124,7 +138,7 @@ def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> dict[str, An
     }
 
 
-def _handshakes(rows: Rows) -> dict[str, Any]:
+def _handshakes(rows: Rows) -> HandshakesRow:
     """Return counts, and the share of finished handshakes with a hybrid key exchange; None without
     a handshake."""
     outcomes = _sums(rows, "outcome")
@@ -140,15 +154,14 @@ def _handshakes(rows: Rows) -> dict[str, Any]:
     }
 
 
-def _breaking(scrape: Scrape) -> dict[str, Any]:
+def _breaking(scrape: Scrape) -> BreakingRow:
     """Return the clients that `pq = "require"` would refuse, from the day `since` on: workers
     remember two days. `doctor readiness` has more.
 
     The count of an entry is at most `error` too high. Every client with more connections than
     `error_at_most` is listed.
     """
-    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
-    days = merge_breaking([one["breaking"] for one in snapshots if "breaking" in one])
+    days = merge_breaking([one["breaking"] for one in scrape.snapshots if "breaking" in one])
     found = [summaries for listeners in days.values() for summaries in listeners.values()]
     if not found:
         return {"since": None, "connections": 0, "error_at_most": 0, "names": [], "networks": [], "user_agents": []}
@@ -158,21 +171,19 @@ def _breaking(scrape: Scrape) -> dict[str, Any]:
         "since": min(days),
         "connections": agents["total"],
         "error_at_most": agents["total"] // agents["capacity"],
-        "names": _entries(merged["names"]["entries"], "name"),
-        "networks": _entries(merged["networks"]["entries"], "network"),
-        "user_agents": _entries(agents["entries"], "user_agent"),
+        "names": [{"name": key, "connections": n, "error": error} for key, n, error in merged["names"]["entries"]],
+        "networks": [
+            {"network": key, "connections": n, "error": error} for key, n, error in merged["networks"]["entries"]
+        ],
+        "user_agents": [{"user_agent": key, "connections": n, "error": error} for key, n, error in agents["entries"]],
     }
 
 
-def _entries(entries: Sequence[Sequence[Any]], name: str) -> list[dict[str, Any]]:
-    return [{name: key, "connections": count, "error": error} for key, count, error in entries]
-
-
-def _tokens(scrape: Scrape, rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
+def _tokens(scrape: Scrape, rows: Mapping[str, Rows]) -> list[TokenRow]:
     """One entry for each token: the findings of the parent and of each worker. `last_good_seconds`:
     age of the latest signature."""
     used = {row["token"]: row["sessions"] for row in rows.get("token_figures", ())}
-    found = []
+    found: list[TokenRow] = []
     for one in scrape.tokens:
         workers = [_worker_token(worker, one.token) for worker in sorted(scrape.workers, key=lambda one: one.slot)]
         ages = [one.seconds_since_good, *(worker["last_good_seconds"] for worker in workers if worker is not None)]
@@ -195,13 +206,15 @@ def _tokens(scrape: Scrape, rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
     return found
 
 
-def _worker_token(worker: WorkerScrape, token: str) -> dict[str, Any] | None:
+def _worker_token(worker: WorkerScrape, token: str) -> WorkerTokenRow | None:
     """Return the state of a token in a worker; None if the worker does not use it."""
 
-    def row(family: str) -> Mapping[str, Any] | None:
-        return next((one for one in worker.snapshot.get(family, ()) if one["token"] == token), None)
+    def row(family: str) -> Row | None:
+        return next((one for one in rows_of(worker.snapshot, family) if one["token"] == token), None)
 
-    state, figures, good = row("token_states"), row("token_figures"), row("token_good")
+    state = row("token_states")
+    figures = row("token_figures")
+    good = row("token_good")
     if state is None or figures is None:
         return None
     return {
@@ -216,10 +229,10 @@ def _worker_token(worker: WorkerScrape, token: str) -> dict[str, Any] | None:
     }
 
 
-def _upstreams(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
+def _upstreams(rows: Mapping[str, Rows]) -> list[UpstreamRow]:
     """One entry for each upstream and server. `states` counts the workers by the state that they
     see."""
-    servers: dict[tuple[str, str], dict[str, Any]] = {}
+    servers: dict[tuple[str, str], Any] = {}
     for row in (*rows["servers"], *rows["server_totals"]):
         server = servers.setdefault((row["upstream"], row["server"]), {"server": row["server"], "states": {}})
         server.update({key: value for key, value in row.items() if key != "upstream"})
@@ -232,7 +245,7 @@ def _upstreams(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
     ]
 
 
-def _certificate(one: CertificateFacts, now: float) -> dict[str, Any]:
+def _certificate(one: CertificateFacts, now: float) -> ServedCertificateRow:
     return {
         "identity": one.identity,
         "algorithm": one.algorithm,
@@ -244,7 +257,7 @@ def _certificate(one: CertificateFacts, now: float) -> dict[str, Any]:
     }
 
 
-def _sums(rows: Iterable[Mapping[str, Any]], label: str) -> dict[str, int]:
+def _sums(rows: Iterable[Row], label: str) -> dict[str, int]:
     sums: Counter[str] = Counter()
     for row in rows:
         sums[row[label]] += row["count"]

@@ -6,12 +6,12 @@ from typing import Final
 from proxy.http.framing import BodyKind, ResponseFraming
 from proxy.http.responses import Response
 from proxy.payload.answer_fields import sealed_lines
-from proxy.payload.binding import Direction
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import MessageCipher
-from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import SINGLE, STREAM
-from proxy.payload.stream import StreamSealer, Vow
+from proxy.payload.messages.binding import Direction
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.channel import MessageCipher
+from proxy.payload.messages.codec import LARGEST_PLAIN
+from proxy.payload.messages.stream import StreamSealer, Vow
 
 # Above this size a client that takes a stream gets one: the first octets are then there sooner.
 _SHORT: Final = 65_536
@@ -35,7 +35,6 @@ class SealedAnswer:
     __slots__ = ("_held", "_key", "_response", "_stream")
 
     def __init__(self, key: AnswerKey) -> None:
-        """Begin before the first byte."""
         self._key = key
         self._response: Response | None = None
         self._held = bytearray()

@@ -1,7 +1,7 @@
 """The head of an answer on a payload route. Pure.
 
 An encrypted answer must not tell how its content was coded or ranged before, nor digests of it
-(they would tell of the plaintext), nor that every cache may keep it. It has to tell
+(they would reveal the plaintext), nor that every cache may keep it. It has to tell
 `Content-Encoding`, `Vary`, and to scripts of other origins the names of our fields.
 """
 

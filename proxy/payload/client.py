@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
-from proxy.payload.channel import MessageCipher, MessageEnvelope
-from proxy.payload.codec import LARGEST_PLAIN, FreshnessWindow, RingCodec
 from proxy.payload.key_document import DocumentRefused, PinnedIdentity
-from proxy.payload.keyring import Keyring, PayloadKeyState, RingKey
-from proxy.payload.sessions import message_for, session_key
-from proxy.payload.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
-from proxy.payload.suites import BUILT_IN, Suite, info_of
+from proxy.payload.keys.keyring import Keyring, PayloadKeyState, RingKey
+from proxy.payload.keys.suites import BUILT_IN, Suite, info_of
+from proxy.payload.messages.binding import ID_BYTES, BoundExchange, Direction
+from proxy.payload.messages.channel import MessageCipher, MessageEnvelope
+from proxy.payload.messages.codec import LARGEST_PLAIN, FreshnessWindow, RingCodec
+from proxy.payload.messages.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
+from proxy.payload.sessions import message_for, session_cipher
 
 _SINGLE: Final = "fernet"
 _STREAM: Final = "fernet-stream"
@@ -44,7 +44,6 @@ class AnswerNotSealed(Exception):
         self.cause = cause
 
     def __str__(self) -> str:
-        """One sentence."""
         return f"the answer ({self.status}) is not encrypted; it says {self.cause or 'nothing of a cause'}"
 
 
@@ -63,7 +62,7 @@ class PayloadClient:
             RingKey(int(key["version"]), PayloadKeyState(key["state"]), 0.0, base64.urlsafe_b64decode(key["key"]))
             for key in exported["keys"]
         )
-        codec = RingCodec(Keyring(exported["ring"], keys), _uncounted)
+        codec = RingCodec(Keyring(exported["ring"], keys))
         window = FreshnessWindow(float(exported["max_age_seconds"]), _DEFAULT_WINDOW.skew)
         envelope = MessageEnvelope(exported["envelope"])
         return cls(MessageCipher(exported["ring"].encode(), codec, codec, exported["bind"], envelope, window), clock)
@@ -95,7 +94,6 @@ class SealedSocket:
     """The messages of one WebSocket."""
 
     def __init__(self, channel: MessageCipher, place: BoundExchange, clock: Callable[[], float]) -> None:
-        """Made by `PayloadClient.websocket`."""
         self._channel = channel
         self._clock = clock
         self._vow = Vow(secrets.token_bytes(ID_BYTES), place.digest(Direction.REQUEST))
@@ -104,7 +102,7 @@ class SealedSocket:
         self.headers = _naming(channel, self._vow.message_id)
 
     def seal(self, message: bytes) -> bytes:
-        """The token to send in the place of a message, in a frame of the same kind."""
+        """The token to send in place of a message, in a frame of the same kind."""
         if self._channel.is_bound:
             message = framed(self._vow, self._number, message, is_last=False)
             self._number += 1
@@ -129,7 +127,6 @@ class SealedRequest:
         body: bytes | Iterable[bytes] | None,
         clock: Callable[[], float],
     ) -> None:
-        """Made by `PayloadClient.request`."""
         self._channel = channel
         self._place = place
         self._clock = clock
@@ -230,24 +227,7 @@ class SessionOffer:
         """
         ticket = str(json.loads(answer)["ticket"]).encode()
         agreed = f"{self.suite}:{self.version}".encode()
-        requests, responses = (
-            RingCodec(Keyring.fresh("", session_key(self.secret, direction, agreed, ticket), 0.0), _uncounted)
-            for direction in (Direction.REQUEST, Direction.RESPONSE)
-        )
-        channel = MessageCipher(
-            ticket,
-            requests,
-            responses,
-            is_bound=True,
-            envelope=MessageEnvelope.NONE,
-            window=_DEFAULT_WINDOW,
-            is_session=True,
-        )
-        return PayloadClient(channel, clock)
-
-
-def _uncounted(_ring: str, _version: int) -> None:
-    """A client counts no uses: the proxy rotates by its own counts."""
+        return PayloadClient(session_cipher(ticket, self.secret, agreed, _DEFAULT_WINDOW), clock)
 
 
 def _field(headers: Mapping[str, str], name: str) -> str:

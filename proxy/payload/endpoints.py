@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod, entity_tag, is_known
-from proxy.payload.causes import Cause, PayloadFault
+from proxy.payload.messages.causes import Cause, PayloadFault
 from proxy.payload.sessions import Agreed, Opening, Sessions, decoded
 
 if TYPE_CHECKING:
-    from proxy.limits.requests import RequestRate
+    from proxy.limits.request_rates import RequestRate
 
 KEYS_PATH: Final = "/.well-known/payload-keys"
 SESSIONS_PATH: Final = "/.well-known/payload-sessions"
@@ -85,7 +85,9 @@ def session_endpoint(
 def _established(sessions: Sessions, body: bytes, now: float) -> Agreed | Opening:
     try:
         asked = json.loads(body)
-        suite, version, message = asked["suite"], asked["key"], decoded(asked["message"])
+        suite = asked["suite"]
+        version = asked["key"]
+        message = decoded(asked["message"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise PayloadFault(Cause.BAD_HANDSHAKE) from None
     if not isinstance(suite, str) or not isinstance(version, int):

@@ -15,10 +15,10 @@ from typing import Final, NamedTuple, Protocol
 from proxy.http.fields import Fields
 from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.grammar import list_elements
-from proxy.http.upgrade import WebSocketOffer
-from proxy.payload.binding import ID_BYTES
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import MessageCipher
+from proxy.http.websocket.upgrade import WebSocketOffer
+from proxy.payload.messages.binding import ID_BYTES
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.channel import MessageCipher
 
 SINGLE: Final = b"fernet"
 STREAM: Final = b"fernet-stream"
@@ -50,8 +50,6 @@ class SessionTable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PayloadRoute:
-    """The rules of one route."""
-
     requirement: Requirement
     rings: Mapping[bytes, MessageCipher]
     default: bytes | None
@@ -136,7 +134,7 @@ def _coding(route: PayloadRoute, framing: RequestFraming, values: Mapping[bytes,
             return Coding.TOKEN
         case [b"fernet-stream"]:
             return Coding.TOKENS
-        case _ if {SINGLE, STREAM} & set(codings):  # compressed before or after: lengths would tell of the content
+        case _ if {SINGLE, STREAM} & set(codings):  # compressed before or after: lengths would reveal the content
             raise PayloadFault(Cause.BAD_CODING)
         case [_, *_] if route.requirement is Requirement.REQUIRE and framing.body is not BodyKind.NONE:
             raise PayloadFault(Cause.BAD_CODING)
@@ -147,14 +145,16 @@ def _coding(route: PayloadRoute, framing: RequestFraming, values: Mapping[bytes,
 def _channel(
     route: PayloadRoute, framing: RequestFraming, values: Mapping[bytes, list[bytes]], coding: Coding, now: float
 ) -> tuple[MessageCipher | None, int | None, bytes]:
-    rings, tickets = values.get(b"payload-key", []), values.get(b"payload-session", [])
+    rings = values.get(b"payload-key", [])
+    tickets = values.get(b"payload-session", [])
     protocol = b""
     if framing.websocket is not None and not rings and not tickets:
         protocol = _protocol(framing.websocket)
         rings, tickets = _named_by(protocol)
     if len(rings) + len(tickets) > 1:
         raise PayloadFault(Cause.UNKNOWN_KEY)
-    channel, version = None, None
+    channel = None
+    version = None
     if tickets:
         channel = _session(route, tickets[0], now)
     elif rings:

@@ -48,7 +48,6 @@ class PinnedIdentity:
     mldsa: bytes
 
     def as_json(self) -> dict[str, str]:
-        """For a client's configuration."""
         return {_ECDSA: encoded(self.ecdsa), _MLDSA: encoded(self.mldsa)}
 
     @classmethod
@@ -60,7 +59,8 @@ class PinnedIdentity:
         """The keys of a document. Raises `DocumentRefused`."""
         try:
             outer = json.loads(signed)
-            document, signatures = decoded(outer["document"]), outer["signatures"]
+            document = decoded(outer["document"])
+            signatures = outer["signatures"]
             message = _CONTEXT + b"\0" + document
             point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), self.ecdsa)
             point.verify(decoded(signatures[_ECDSA]), message, ec.ECDSA(hashes.SHA256()))
@@ -70,7 +70,8 @@ class PinnedIdentity:
                 PublicKey(key["suite"], int(key["id"]), decoded(key["public"]), str(key.get("variant", "")))
                 for key in inner["keys"]
             )
-            issued, expires = float(inner["issued"]), float(inner["expires"])
+            issued = float(inner["issued"])
+            expires = float(inner["expires"])
         except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
             raise DocumentRefused("not signed by the pinned identity") from None
         if not issued - _SKEW <= now < expires:
@@ -91,7 +92,6 @@ class Identity:
 
     @classmethod
     def generate(cls) -> Self:
-        """A new one."""
         key = ec.generate_private_key(ec.SECP256R1())
         encoded_key = key.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -99,7 +99,6 @@ class Identity:
         return cls(encoded_key, mldsa.MLDSA65PrivateKey.generate().private_bytes_raw())
 
     def as_json(self) -> dict[str, str]:
-        """For the sealed file."""
         return {_ECDSA: self.ecdsa.hex(), _MLDSA: self.mldsa.hex()}
 
     @classmethod
@@ -115,14 +114,12 @@ class Identity:
 
     @property
     def pinned(self) -> PinnedIdentity:
-        """The public halves."""
         form = serialization.PublicFormat.UncompressedPoint
         point = self._key.public_key().public_bytes(serialization.Encoding.X962, form)
         private = mldsa.MLDSA65PrivateKey.from_seed_bytes(self.mldsa)
         return PinnedIdentity(point, private.public_key().public_bytes_raw())
 
     def signed(self, keys: Iterable[PublicKey], issued: float, expires: float) -> bytes:
-        """A document."""
         listed = [
             {"suite": key.suite, "id": key.version, "public": encoded(key.public)}
             | ({"variant": key.variant} if key.variant else {})

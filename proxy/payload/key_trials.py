@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.payload.causes import PayloadFault
-from proxy.payload.codec import FreshnessWindow, RingCodec
-from proxy.payload.keyring import Keyring, RingKey
-from proxy.payload.keys import suite_of
-from proxy.payload.liboqs import LiboqsUnusable
-from proxy.payload.suite_table import suite
-from proxy.payload.suites import MessageUnreadable, info_of
+from proxy.payload.keys.keyring import Keyring, RingKey
+from proxy.payload.keys.liboqs import LiboqsUnusable
+from proxy.payload.keys.payload_keys import suite_of
+from proxy.payload.keys.suite_table import suite
+from proxy.payload.keys.suites import MessageUnreadable, info_of
+from proxy.payload.messages.causes import PayloadFault
+from proxy.payload.messages.codec import FreshnessWindow, RingCodec
 
 _MESSAGE: Final = b"plexigate payload self-test"
 _NOW: Final = 1_800_000_000.0  # of the token; it is opened at once
@@ -31,7 +31,6 @@ class RingKeyTrial:
 
 
 def trials(ring: Keyring) -> Iterator[RingKeyTrial]:
-    """Try each key of a ring that decrypts."""
     name = suite_of(ring.name)
     for key in ring.readable:
         fault = _fault_of_ring(ring, key) if name is None else _fault_of_suite(name, key)
@@ -40,7 +39,7 @@ def trials(ring: Keyring) -> Iterator[RingKeyTrial]:
 
 def _fault_of_ring(ring: Keyring, key: RingKey) -> str | None:
     try:
-        codec = RingCodec(ring, _uncounted)
+        codec = RingCodec(ring)
         opened = codec.open(codec.seal(_MESSAGE, _NOW, key.version), _WINDOW, _NOW, key.version)
     except (PayloadFault, ValueError) as error:
         return f"it does not open its own message: {type(error).__name__}"
@@ -58,7 +57,3 @@ def _fault_of_suite(name: str, key: RingKey) -> str | None:
     except (KeyError, ValueError, MessageUnreadable) as error:
         return f"it does not open its own message: {type(error).__name__}"
     return None if agreed == secret else "both sides agree on different secrets"
-
-
-def _uncounted(_ring: str, _version: int) -> None:
-    """A trial counts as no use."""

@@ -16,12 +16,12 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from proxy.payload.binding import Direction
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import MessageCipher, MessageEnvelope
-from proxy.payload.codec import FreshnessWindow, RingCodec
-from proxy.payload.keyring import SECRET_BYTES, Keyring
-from proxy.payload.suites import MessageUnreadable, Suite, info_of
+from proxy.payload.keys.keyring import SECRET_BYTES, Keyring
+from proxy.payload.keys.suites import MessageUnreadable, Suite, info_of
+from proxy.payload.messages.binding import Direction
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.channel import MessageCipher, MessageEnvelope
+from proxy.payload.messages.codec import ANY_AGE, FreshnessWindow, RingCodec
 
 _LABEL: Final = b"plexigate payload keys 1"
 # Version, when it ends (UNIX seconds), version of the KEM's key, secret; the name of the suite
@@ -31,7 +31,6 @@ _VERSION: Final = 1
 # To open a ticket at each request would cost 60 us, and a browser that asks for forty things at
 # once has one ticket.
 _REMEMBERED: Final = 1_024
-_ANY_TIME: Final = FreshnessWindow(max_age=float("inf"), skew=float("inf"))
 
 
 def session_key(secret: bytes, direction: Direction, agreed: bytes, ticket: bytes) -> bytes:
@@ -39,6 +38,29 @@ def session_key(secret: bytes, direction: Direction, agreed: bytes, ticket: byte
     parts = (direction.value.encode(), agreed, ticket)
     info = _LABEL + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     return HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=info).derive(secret)
+
+
+def session_cipher(
+    ticket: bytes,
+    secret: bytes,
+    agreed: bytes,
+    window: FreshnessWindow,
+    revoked: Container[tuple[str, int]] = frozenset(),
+) -> MessageCipher:
+    """The channel of a session, at either end. Its keys end with its ticket: no use is counted."""
+    requests, responses = [
+        RingCodec(Keyring.fresh("", session_key(secret, direction, agreed, ticket), 0.0), revoked=revoked)
+        for direction in (Direction.REQUEST, Direction.RESPONSE)
+    ]
+    return MessageCipher(
+        ticket,
+        requests,
+        responses,
+        is_bound=True,
+        envelope=MessageEnvelope.NONE,
+        window=window,
+        is_session=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +155,7 @@ class Sessions:
 
     def _opened(self, ticket: bytes, now: float) -> tuple[int, MessageCipher]:
         try:
-            opened = self._tickets.open(ticket + b"=" * (-len(ticket) % 4), _ANY_TIME, now)
+            opened = self._tickets.open(ticket + b"=" * (-len(ticket) % 4), ANY_AGE, now)
             content = opened.plain
             version, expires, kem_version, secret = _TICKET.unpack_from(content)
         except (PayloadFault, struct.error):
@@ -144,20 +166,7 @@ class Sessions:
         agreed = b"%b:%d" % (suite, kem_version)
         rings = [(ring.name, kem_version) for name, (_, ring) in self._kems.items() if name.encode() == suite]
         revoked = _RevokedWith(((self._tickets.name, opened.version), *rings), self._revoked)
-        requests, responses = (
-            RingCodec(Keyring.fresh("", session_key(secret, direction, agreed, ticket), now), _uncounted, revoked)
-            for direction in (Direction.REQUEST, Direction.RESPONSE)
-        )
-        channel = MessageCipher(
-            ticket,
-            requests,
-            responses,
-            is_bound=True,
-            envelope=MessageEnvelope.NONE,
-            window=self._window,
-            is_session=True,
-        )
-        return expires, channel
+        return expires, session_cipher(ticket, secret, agreed, self._window, revoked)
 
 
 def decoded(text: str) -> bytes:
@@ -173,7 +182,3 @@ def encoded(octets: bytes) -> str:
 def message_for(suite: str, version: int, message: bytes) -> bytes:
     """The body of a request for a session."""
     return json.dumps({"suite": suite, "key": version, "message": encoded(message)}).encode()
-
-
-def _uncounted(_ring: str, _version: int) -> None:
-    """Sessions are not counted: their keys end with their tickets."""

@@ -1,7 +1,7 @@
 """WebSocket messages as tokens: each text or binary message of the client's side is one; the
 backend's side is plain. Pure.
 
-The frames were judged by the tracker of their direction before (see `proxy.http.websocket`), so
+The frames were judged by the tracker of their direction before (`proxy.http.websocket.frames`), so
 they are only cut here. Control frames pass. A message that came in fragments goes on in one frame.
 Bound messages count from 0 in each direction of a connection, so one that is missing, repeated or
 out of order is found.
@@ -11,14 +11,17 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-from proxy.http.websocket import FrameSender
+from proxy.http.websocket.frames import FrameSender, masked
 from proxy.payload.answer import AnswerKey
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.codec import LARGEST_PLAIN, MARK_CHARACTERS
-from proxy.payload.stream import FrameOpener, framed
-from proxy.payload.uses import MessageCounts
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.codec import LARGEST_PLAIN, MARK_CHARACTERS
+from proxy.payload.messages.stream import FrameOpener, framed
+from proxy.payload.messages.uses import MessageCounts
 
-_FIN, _OPCODE, _CONTROL, _MASK = 0x80, 0x0F, 0x08, 0x80
+_FIN: Final = 0x80
+_OPCODE: Final = 0x0F
+_CONTROL: Final = 0x08
+_MASK: Final = 0x80
 _TEXT: Final = 0x1
 _SHORT: Final = 125
 _MASK_KEY: Final = 4
@@ -27,8 +30,6 @@ _LARGEST_MESSAGE: Final = 2 * LARGEST_PLAIN
 
 
 class SealedMessages:
-    """Both directions of one WebSocket."""
-
     __slots__ = ("_channel", "_clock", "_counts", "_frames", "_number", "_refuse_replay", "_version", "_vow")
 
     def __init__(
@@ -123,15 +124,15 @@ class MessageFilter:
         buffer = self._buffer
         if len(buffer) < 2:
             return None
-        start, length = 2, buffer[1] & ~_MASK
+        start = 2
+        length = buffer[1] & ~_MASK
         if length > _SHORT:
             start += _EXTENDED[length]
             if len(buffer) < start:
                 return None
             length = int.from_bytes(buffer[2:start], "big")
-            if (
-                length > _LARGEST_MESSAGE
-            ):  # before it is kept: the limits of a relay, which keeps nothing, are far wider
+            # before it is kept: the limits of a relay, which keeps nothing, are far wider
+            if length > _LARGEST_MESSAGE:
                 raise PayloadFault(Cause.TOO_LARGE)
         end = start + (_MASK_KEY if self._is_masked else 0) + length
         if len(buffer) < end:
@@ -155,10 +156,3 @@ class MessageFilter:
             return head + payload
         key = secrets.token_bytes(_MASK_KEY)
         return head + key + masked(payload, key)
-
-
-def masked(payload: bytes, key: bytes) -> bytes:
-    """Apply a mask, or undo it (RFC 6455 5.3)."""
-    size = len(payload)
-    pattern = (key * (size // _MASK_KEY + 1))[:size]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")).to_bytes(size, "big")

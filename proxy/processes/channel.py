@@ -4,10 +4,10 @@ Both sides may ask. A frame is its length, the number of descriptors that travel
 byte, and a JSON object (`messages` says what is in it). The stream ends when the other process
 ends, for any reason; so each side learns of it.
 
-A worker parses what strangers send, and one of them may take it over. So the parent takes little
-from it: no descriptor, which the kernel closes before this process has it; frames of news up to a
-small limit; answers only to what was asked, each up to the limit of its question. After anything
-else it reads nothing more of this worker.
+A worker parses what untrusted clients send, and one of them may take it over. So the parent takes
+little from it: no descriptor, which the kernel closes before this process has it; frames of news up
+to a small limit; answers only to what was asked, each up to the limit of its question. After
+anything else it reads nothing more of this worker.
 """
 
 import asyncio
@@ -17,14 +17,15 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 
 from proxy.net.tasks import Tasks
+from proxy.processes.messages.codec import Body
 from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused, decode_refusal, encode_refusal
 
-Body = dict[str, Any]
 Answer = Callable[[str, Body, list[int]], Awaitable[Body]]
 """Answers a question: its kind, its body, its descriptors, which the callee closes.
 
@@ -47,7 +48,7 @@ third of it.
 """
 # A worker tells its news one at a time, and is told that each has arrived.
 _MOST_NEWS: Final = 256
-_BRINGS: Final[Body] = {"brings": True}
+_BRINGS: Final = {"brings": True}
 _READ_BYTES: Final = 262_144
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * struct.calcsize("i"))
 
@@ -56,26 +57,30 @@ class ChannelLost(Exception):
     """The other process has ended, or this end is closed."""
 
     def __str__(self) -> str:
-        """One clause."""
-        return "the process at the other end is gone"
+        return "the other process has exited"
 
 
 class Peer(Enum):
-    """Who is at the other end."""
-
     PARENT = auto()
     WORKER = auto()
     """It may have been taken over."""
 
 
 class _Garbled(Exception):
-    """What came is no frame, or none that this peer may send; the text says what it is."""
+    """What came is not a frame, or none that this peer may send; the text says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    number: int
+    kind: str
+    body: Body
 
 
 class Channel:
     """One end. Calls `answer` for each question, and `lost` once when the other side is gone.
 
-    `lost` gets what the other side sent that is no frame, or None if it has ended.
+    `lost` gets what the other side sent that is not a frame, or None if it has ended.
     """
 
     def __init__(
@@ -165,7 +170,7 @@ class Channel:
 
     # -- sending
 
-    def _send(self, frame: Body, descriptors: Sequence[int] = ()) -> None:
+    def _send(self, frame: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
         copies: list[int] = []
         try:
             for one in descriptors:
@@ -180,7 +185,7 @@ class Channel:
         self._all_sent.clear()
         self._flush()
 
-    def _queue(self, frame: Body, copies: list[int]) -> None:
+    def _queue(self, frame: Mapping[str, object], copies: list[int]) -> None:
         payload = json.dumps(frame, separators=(",", ":")).encode()
         assert len(payload) <= LARGEST_FRAME  # this process wrote it
         self._unsent.append((_HEADER.pack(len(payload), len(copies)) + payload, copies))
@@ -218,7 +223,8 @@ class Channel:
         except (BlockingIOError, InterruptedError):
             return False
         except _Garbled as garbled:
-            is_over, fault = True, str(garbled)
+            is_over = True
+            fault = str(garbled)
         if is_over:
             self.give_up(fault)
         return not is_over
@@ -238,13 +244,7 @@ class Channel:
             raise
         except OSError:
             return False
-        size = struct.calcsize("i")
-        came = [
-            number
-            for level, kind, content in ancillary
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS
-            for number in struct.unpack(f"{len(content) // size}i", content[: len(content) // size * size])
-        ]
+        came = descriptors_in(ancillary)
         if flags & socket.MSG_CTRUNC and not self._is_trusted:
             raise _Garbled("descriptors")
         if came or flags & socket.MSG_CTRUNC:  # the second: this process has no room for them
@@ -281,8 +281,8 @@ class Channel:
         match frame:
             case {"brings": True, **rest} if not rest and self._is_trusted:
                 return
-            case {"id": int(), "ask": str(), "body": dict(), **rest} if not rest:
-                self._asked(frame, length)
+            case {"id": int(number), "ask": str(kind), "body": dict() as body, **rest} if not rest:
+                self._asked(_Question(number, kind, body), length)
             case {"id": int(number), "answer": dict() as answer, **rest} if not rest:
                 if (future := self._answered(number, length)) is not None:
                     future.set_result(answer)
@@ -292,18 +292,18 @@ class Channel:
             case _:
                 raise _Garbled("a frame that is neither a question nor an answer")
 
-    def _asked(self, frame: Body, length: int) -> None:
+    def _asked(self, question: _Question, length: int) -> None:
         descriptors, self._brought = self._brought, []
         if not self._is_trusted:
             if length > LARGEST_NEWS:
                 raise _Garbled(f"news of {length:_} bytes where {LARGEST_NEWS:_} are allowed")
             if self._news + len(self._unsent) >= _MOST_NEWS:
-                raise _Garbled(f"more than {_MOST_NEWS} news at once")
+                raise _Garbled(f"more than {_MOST_NEWS} notices at once")
         if descriptors is None:
-            self._reply_to(frame, _failure("no room for more descriptors (LimitNOFILE)"))
+            self._reply_to(question, _failure("no room for more descriptors (LimitNOFILE)"))
         else:
             self._news += 1
-            self._tasks.start(self._reply(frame, descriptors))
+            self._tasks.start(self._reply(question, descriptors))
 
     def _answered(self, number: int, length: int) -> asyncio.Future[Body] | None:
         """The asker that waits for an answer, or None."""
@@ -317,26 +317,26 @@ class Channel:
         future = self._waiting.pop(number, None)
         return None if future is None or future.done() else future
 
-    async def _reply(self, frame: Body, descriptors: list[int]) -> None:
+    async def _reply(self, question: _Question, descriptors: list[int]) -> None:
         try:
-            await self._reply_with_answer(frame, descriptors)
+            await self._reply_with_answer(question, descriptors)
         finally:
             self._news -= 1
 
-    async def _reply_with_answer(self, frame: Body, descriptors: list[int]) -> None:
+    async def _reply_with_answer(self, question: _Question, descriptors: list[int]) -> None:
         try:
-            reply: Body = {"answer": await self._answer(frame["ask"], frame["body"], descriptors)}
+            reply = {"answer": await self._answer(question.kind, question.body, descriptors)}
         except QuestionRefused as refusal:
             reply = {"failure": encode_refusal(refusal.reason)}
         except Exception as error:
             # the other side must not wait for ever; the owner of the tasks reports the error itself
-            self._reply_to(frame, _failure(f"{type(error).__name__}: {error}"))
+            self._reply_to(question, _failure(f"{type(error).__name__}: {error}"))
             raise
-        self._reply_to(frame, reply)
+        self._reply_to(question, reply)
 
-    def _reply_to(self, frame: Body, reply: Body) -> None:
+    def _reply_to(self, question: _Question, reply: Mapping[str, object]) -> None:
         if self._is_open:
-            self._send({"id": frame["id"], **reply})
+            self._send({"id": question.number, **reply})
 
 
 def _parsed(payload: bytearray) -> Body:
@@ -344,17 +344,28 @@ def _parsed(payload: bytearray) -> Body:
     try:
         frame = json.loads(payload)
         if b"\\ud" in payload or b"\\uD" in payload:
-            json.dumps(frame, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+            json.dumps(frame, ensure_ascii=False).encode()  # half of a surrogate pair is not text
     except (ValueError, RecursionError) as error:
         # RecursionError: lists within lists within lists
-        raise _Garbled(f"a frame that is no JSON ({type(error).__name__})") from None
+        raise _Garbled(f"a frame that is not JSON ({type(error).__name__})") from None
     if not isinstance(frame, dict):
-        raise _Garbled("a frame that is no JSON object")
+        raise _Garbled("a frame that is not JSON object")
     return frame
 
 
-def _failure(sentence: str) -> Body:
+def _failure(sentence: str) -> Mapping[str, object]:
     return {"failure": encode_refusal(QuestionFailed(sentence))}
+
+
+def descriptors_in(ancillary: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors that came with a message (SCM_RIGHTS in unix(7)). One that is cut is none."""
+    size = struct.calcsize("i")
+    return [
+        number
+        for level, kind, content in ancillary
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS
+        for number in struct.unpack(f"{len(content) // size}i", content[: len(content) // size * size])
+    ]
 
 
 def close_all(descriptors: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from certs.files.memory_file import sealed_memory_file
-from config.reading import FileContent, read_regular
+from config.loading.reading import FileContent, read_regular
 
 
 class Material(dict[str, FileContent]):
@@ -24,7 +24,6 @@ class Material(dict[str, FileContent]):
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> "Material":
-        """Read files from the disk."""
         material = cls()
         for path in paths:
             try:

@@ -15,8 +15,8 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from config.loaded import LoadedConfig
-from config.problems import Problem, shown
+from config.loading.loaded import LoadedConfig
+from config.values.problems import Problem, shown
 
 # Numbers of prctl(2), which Python does not know.
 _PR_SET_PDEATHSIG: Final = 1
@@ -40,7 +40,8 @@ def account_of(loaded: LoadedConfig) -> tuple[ProcessAccount | None, list[Proble
 
     None: workers have the account of the parent.
     """
-    user, group = loaded.config.user, loaded.config.group
+    user = loaded.config.user
+    group = loaded.config.group
     if user is None:
         return None, _without_user(loaded)
     try:

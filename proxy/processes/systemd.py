@@ -28,20 +28,18 @@ _SEND_SECONDS: Final = 1.0
 
 
 class InheritedSocketUnusable(Exception):
-    """A descriptor that systemd passed is no listening TCP socket.
+    """A descriptor that systemd passed is not a listening TCP socket.
 
     Has its `name`, its `number`, and what was `found`.
     """
 
     def __init__(self, name: str, number: int, found: str) -> None:
-        """Remember the facts."""
         super().__init__(name, number, found)
         self.name = name
         self.number = number
         self.found = found
 
     def __str__(self) -> str:
-        """The fault, and what is allowed."""
         return (
             f"LISTEN_FDS: descriptor {self.number} ({self.name}): found {self.found}; allowed: a listening TCP socket "
             "(ListenStream= with an address and a port, Accept=no, in the .socket unit)"
@@ -77,11 +75,9 @@ class Notifier:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_usec}")
 
     def stopping(self) -> None:
-        """The drain begins."""
         self._send("STOPPING=1")
 
     def watchdog(self) -> None:
-        """A sign of life."""
         self._send("WATCHDOG=1")
 
     def main_process(self, pid: int) -> None:
@@ -113,7 +109,7 @@ class Notifier:
         if self._address is None or self.is_silent:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
-        # the service goes on if systemd does not listen
+        # the service continues if systemd does not listen
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.settimeout(_SEND_SECONDS)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
@@ -163,7 +159,8 @@ def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float |
 
     sd_watchdog_enabled(3) advises to send one after half of that time.
     """
-    microseconds, of_process = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", str(pid))
+    microseconds = environment.pop("WATCHDOG_USEC", "")
+    of_process = environment.pop("WATCHDOG_PID", str(pid))
     if of_process != str(pid) or not microseconds.isdecimal() or int(microseconds) == 0:
         return None
     return int(microseconds) / 1_000_000
@@ -175,7 +172,8 @@ def inherited_sockets(environment: MutableMapping[str, str], pid: int) -> list[t
     They do not block, and children do not inherit them. Several may have the same name: a unit with
     several ListenStream= gives it to each. Raises `InheritedSocketUnusable`.
     """
-    count, names = environment.pop("LISTEN_FDS", ""), environment.pop("LISTEN_FDNAMES", "").split(":")
+    count = environment.pop("LISTEN_FDS", "")
+    names = environment.pop("LISTEN_FDNAMES", "").split(":")
     if environment.pop("LISTEN_PID", "") != str(pid) or not count.isdecimal():
         return []
     names += [_NAMELESS] * (int(count) - len(names))

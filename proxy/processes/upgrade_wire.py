@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from certs.files.memory_file import sealed_memory_file
-from proxy.processes.channel import close_all
+from proxy.processes.channel import close_all, descriptors_in
 
 PROTOCOL: Final = 2
 """Raise it with each change that a process of the version before would misunderstand."""
@@ -32,11 +32,10 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE((_DESCRIPTORS_AT_ONCE + 1) * struct.
 
 
 class WireBroken(Exception):
-    """The other process has ended, or it sends what is no message."""
+    """The other process has ended, or it sends what is not a message."""
 
     def __str__(self) -> str:
-        """One clause."""
-        return "the other process has ended the talk"
+        return "the other process has closed the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +48,11 @@ class Said:
 
 
 class UpgradeWire:
-    """One end."""
-
     def __init__(self, sock: socket.socket) -> None:
-        """Take over one end of a pair (`pair`)."""
         self._sock = sock
         self._brought: list[int] = []
 
     def fileno(self) -> int:
-        """The descriptor of this end."""
         return self._sock.fileno()
 
     def close(self) -> None:
@@ -126,10 +121,7 @@ class UpgradeWire:
             raise
         except OSError:
             raise WireBroken from None
-        size = struct.calcsize("i")
-        for level, kind, content in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                self._brought += struct.unpack(f"{len(content) // size}i", content[: len(content) // size * size])
+        self._brought += descriptors_in(ancillary)
         if not data or flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC):
             raise WireBroken
         return _object(data)

@@ -31,8 +31,6 @@ class Relayed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """A complete header."""
-
     relayed: Relayed
     endpoints: Endpoints | None = None
     """Of the connection to the sender, for `Relayed.CLIENT` only."""
@@ -78,13 +76,11 @@ class ProxyHeaderError(Exception):
     """
 
     def __init__(self, fault: HeaderFault, found: str = "", allowed: str = "") -> None:
-        """Keep the facts."""
         super().__init__(fault, found, allowed)
         self.fault = fault
         self.found = found
         self.allowed = allowed
 
     def __str__(self) -> str:
-        """One sentence with its facts."""
         found = f": {self.found}" if self.found else ""
         return f"{_SENTENCES[self.fault]}{found}{f', allowed is {self.allowed}' if self.allowed else ''}"

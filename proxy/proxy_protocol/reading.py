@@ -3,7 +3,7 @@
 Theory of operation. Both versions begin with bytes that nothing else begins with, so the first
 octet that fits neither of them ends the reading. Version 1 is looked at when its CRLF is there,
 version 2 when all of its bytes are. So the same bytes always give the same answer, in one piece or
-octet by octet. What follows the header is `rest`, and is not looked at.
+octet by octet. What follows the header is `rest`, and is not checked.
 """
 
 from typing import Final
@@ -23,7 +23,6 @@ class ProxyHeaderReader:
     __slots__ = ("_received", "_size", "header", "rest")
 
     def __init__(self) -> None:
-        """Begin without a byte."""
         self._received = bytearray()
         self._size = 0  # of a binary header, once it is known
         self.header: ProxyHeader | None = None
@@ -63,7 +62,8 @@ class ProxyHeaderReader:
             self._complete(read_binary(bytes(received[: self._size])), self._size)
 
     def _complete(self, header: ProxyHeader, size: int) -> None:
-        self.header, self.rest = header, bytes(self._received[size:])
+        self.header = header
+        self.rest = bytes(self._received[size:])
 
 
 def _foreign(received: bytes) -> ProxyHeaderError:

@@ -18,7 +18,7 @@ _IPV6: Final = r"([0-9A-Fa-f:.]{2,45})"
 _PORT: Final = r"(0|[1-9][0-9]{0,4})"
 _LINE: Final = re.compile(rf"PROXY (?:TCP4 {_IPV4} {_IPV4}|TCP6 {_IPV6} {_IPV6}) {_PORT} {_PORT}", re.ASCII)
 # "the receiver must ignore anything presented before the CRLF is found"; a control character in it
-# is no part of a line of text.
+# is not part of a line of text.
 _UNKNOWN: Final = re.compile(r"PROXY UNKNOWN(?: [ -~]*)?", re.ASCII)
 _HIGHEST_PORT: Final = 65_535
 
@@ -31,10 +31,13 @@ def read_line(line: bytes) -> ProxyHeader:
     parts = _LINE.fullmatch(text)
     if parts is None:
         raise _malformed(text)
-    source, destination = parts[1], parts[2]
+    source = parts[1]
+    destination = parts[2]
     if source is None:
-        source, destination = _plain_address(parts[3], text), _plain_address(parts[4], text)
-    source_port, destination_port = int(parts[5]), int(parts[6])
+        source = _plain_address(parts[3], text)
+        destination = _plain_address(parts[4], text)
+    source_port = int(parts[5])
+    destination_port = int(parts[6])
     if max(source_port, destination_port) > _HIGHEST_PORT:
         raise _malformed(text)
     return ProxyHeader(Relayed.CLIENT, Endpoints(source, source_port, destination, destination_port))

@@ -37,8 +37,10 @@ def announced_bytes(fixed: bytes) -> int:
 
     Raises `ProxyHeaderError` if no header of this version begins so.
     """
-    version, command = fixed[12] >> 4, fixed[12] & 0xF
-    family, transport = fixed[13] >> 4, fixed[13] & 0xF
+    version = fixed[12] >> 4
+    command = fixed[12] & 0xF
+    family = fixed[13] >> 4
+    transport = fixed[13] & 0xF
     if version != _VERSION:
         raise ProxyHeaderError(HeaderFault.VERSION, str(version), str(_VERSION))
     if command not in (_LOCAL, _PROXY):
@@ -56,7 +58,8 @@ def announced_bytes(fixed: bytes) -> int:
 
 def read_binary(header: bytes) -> ProxyHeader:
     """Read a whole header, which `announced_bytes` has accepted. Raises `ProxyHeaderError`."""
-    family, block = header[13], header[FIXED_BYTES:]
+    family = header[13]
+    block = header[FIXED_BYTES:]
     if header[12] & 0xF == _LOCAL:
         return ProxyHeader(Relayed.LOCAL)
     if not family >> 4:
@@ -78,7 +81,8 @@ def _endpoints(addresses: list[str], ports: bytes) -> Endpoints:
 
 def _extensions(header: bytes, start: int) -> bytes:
     """Check the checksum, if there is one. Returns the unique id, empty if there is none."""
-    unique_id, has_checksum = b"", False
+    unique_id = b""
+    has_checksum = False
     for kind, place, value in split(header, start):
         if kind == Tlv.CRC32C:
             if has_checksum or len(value) != _CHECKSUM_BYTES:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, assert_never
 
-from config.upstream import ProxyHeaderVersion
+from config.tables.upstream import ProxyHeaderVersion
 from proxy.proxy_protocol.crc32c import crc32c
 from proxy.proxy_protocol.header import Endpoints
 from proxy.proxy_protocol.tlvs import Tlv
@@ -29,7 +29,7 @@ _LONGEST_NAME: Final = 64  # characters of a common name, RFC 5280 appendix A.1:
 
 
 @dataclass(frozen=True, slots=True)
-class TlsToldOf:
+class DescribedTls:
     """What a header of version 2 says about the TLS connection of a client."""
 
     version: str
@@ -44,8 +44,8 @@ class TlsToldOf:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionToldOf:
-    """The connection of a client, as its servers are told of it."""
+class DescribedConnection:
+    """The connection of a client, as PROXY headers describe it to servers."""
 
     endpoints: Endpoints | None
     """Both ends; None if they are not those of TCP."""
@@ -53,13 +53,13 @@ class ConnectionToldOf:
     """What the client asked for; empty if it named none."""
     protocol: str = ""
     """What the client speaks, by its name in ALPN."""
-    tls: TlsToldOf | None = None
+    tls: DescribedTls | None = None
     """What was negotiated; None for a connection whose TLS we do not end."""
     unique_id: bytes = b""
     """By which a balancer in front of us knows it."""
 
 
-def proxy_header(version: ProxyHeaderVersion, told: ConnectionToldOf) -> bytes:
+def proxy_header(version: ProxyHeaderVersion, told: DescribedConnection) -> bytes:
     """The header for a connection that is made for a client."""
     match version:
         case ProxyHeaderVersion.TEXT:
@@ -82,7 +82,9 @@ def own_header(version: ProxyHeaderVersion, endpoints: Endpoints | None) -> byte
 def _line(endpoints: Endpoints | None) -> bytes:
     if endpoints is None:
         return b"PROXY UNKNOWN\r\n"
-    family, source, destination = "TCP4", endpoints.source, endpoints.destination
+    family = "TCP4"
+    source = endpoints.source
+    destination = endpoints.destination
     if _has_ipv6(endpoints):
         family, source, destination = "TCP6", _as_ipv6(source), _as_ipv6(destination)
     line = f"PROXY {family} {source} {destination} {endpoints.source_port} {endpoints.destination_port}\r\n"
@@ -99,9 +101,12 @@ def _as_ipv6(address: str) -> str:
 
 
 def _binary(command: int, endpoints: Endpoints | None, extensions: bytes) -> bytes:
-    family, addresses = _UNSPEC, b""
+    family = _UNSPEC
+    addresses = b""
     if endpoints is not None:
-        family, source, destination = _TCP_IPV4, endpoints.source, endpoints.destination
+        family = _TCP_IPV4
+        source = endpoints.source
+        destination = endpoints.destination
         if _has_ipv6(endpoints):
             family, source, destination = _TCP_IPV6, _as_ipv6(source), _as_ipv6(destination)
         addresses = b"%b%b%b%b" % (
@@ -115,7 +120,7 @@ def _binary(command: int, endpoints: Endpoints | None, extensions: bytes) -> byt
     return header[:-4] + crc32c(header).to_bytes(4, "big")
 
 
-def _extensions(told: ConnectionToldOf) -> bytes:
+def _extensions(told: DescribedConnection) -> bytes:
     return b"%b%b%b%b" % (
         _tlv(Tlv.ALPN, told.protocol.encode("ascii")),
         _tlv(Tlv.AUTHORITY, told.server_name.encode("ascii")),
@@ -124,13 +129,16 @@ def _extensions(told: ConnectionToldOf) -> bytes:
     )
 
 
-def _ssl(tls: TlsToldOf) -> bytes:
-    client, verify, name = _CLIENT_SSL, _NOT_VERIFIED, b""
+def _ssl(tls: DescribedTls) -> bytes:
+    client = _CLIENT_SSL
+    verify = _NOT_VERIFIED
+    name = b""
     if tls.has_certificate:
         client |= _CERTIFICATE_IN_SESSION
         if not tls.is_resumed:
             client |= _CERTIFICATE_NOW
-        verify, name = _VERIFIED, tls.common_name[:_LONGEST_NAME].encode()
+        verify = _VERIFIED
+        name = tls.common_name[:_LONGEST_NAME].encode()
     return b"%c%b%b%b%b%b" % (
         client,
         verify,

@@ -19,14 +19,12 @@ class Clocks:
     jitter: Callable[[], float]
 
     def now(self) -> Instant:
-        """This moment."""
         return Instant(self.wall(), self.ticks())
 
 
 CLOCKS: Final = Clocks(
     lambda: datetime.now(UTC),  # noqa: TID251 - a driver
-    # goes on while the machine sleeps: certificates expire meanwhile
+    # continues while the machine sleeps: certificates expire meanwhile
     lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     random.SystemRandom().random,
 )
-"""The clocks of this machine."""

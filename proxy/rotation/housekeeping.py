@@ -14,7 +14,7 @@ from certs.rotation.checks import read_chain_pem
 from certs.rotation.parts import Parts
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.certificates import KeysCleaned
 from proxy.observe.events.event import Tell
@@ -113,7 +113,7 @@ class Housekeeping:
     async def roll_back(
         self, parts: Parts, asked: Sequence[Asked], swap: Swap, now: datetime
     ) -> Sequence[Renewed | NotRenewed]:
-        """Serve by the former versions again: all credentials in one swap, or none.
+        """Serve by the previous versions again: all credentials in one swap, or none.
 
         Returns the outcome of each. The keys that served are kept for the usual grace.
         """
@@ -140,7 +140,7 @@ class Housekeeping:
             async with asyncio.timeout(LOCAL_SECONDS):
                 told = await in_thread(self._loop, work)
         except TimeoutError:
-            told = [f"old keys could not be looked after within {LOCAL_SECONDS:g} s"]
+            told = [f"old keys could not be cleaned up within {LOCAL_SECONDS:g} s"]
         for line in told:
             self._tell(KeysCleaned(line))
 

@@ -1,6 +1,6 @@
 """The file of what the rotation remembers across restarts: its waits, and how often keys signed.
 
-Without this file, a process that crashes again and again would ask its issuers each time.
+Without this file, a process that crashes repeatedly would ask its issuers each time.
 """
 
 import asyncio
@@ -46,7 +46,6 @@ class Kept:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
-        """`tell` logs errors."""
         self._loop = loop
         self._tell = tell
         self._writing = asyncio.Lock()
@@ -61,7 +60,6 @@ class Kept:
             self._failed(error)
 
     async def keep(self, store: Store, document: Any) -> None:
-        """Replace the file."""
         content = json.dumps(document).encode()
 
         def write() -> None:

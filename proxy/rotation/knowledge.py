@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from certs.rotation.due import Current
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts
 from certs.rotation.planning import CredentialFacts, Key, RotationStatus
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
-from config.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredentialConfig
+from proxy.api.certificates import CertificateRow
 from proxy.net.in_thread import in_thread
 from proxy.rotation.listing import Row, document
 from proxy.rotation.uses import Uses
@@ -38,8 +38,6 @@ class Serving:
 
 @dataclass(slots=True)
 class KnownCredential:
-    """One credential of the configuration."""
-
     settings: IssuedCredentialConfig
     names: tuple[str, ...]
     shelf: Shelf
@@ -47,7 +45,6 @@ class KnownCredential:
 
     @property
     def facts(self) -> CredentialFacts:
-        """The planner's view of it."""
         wanted = wanted_of(self.names, self.settings)
         return CredentialFacts(wanted, self.serving.current, is_unusable=self.serving.fault is not None)
 
@@ -56,14 +53,12 @@ class Knowledge:
     """All credentials of the configuration, by identity and slot."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The knowledge begins with `follow`."""
         self._loop = loop
         self.windows = Windows()
         self.uses = Uses()
         self.credentials: dict[Key, KnownCredential] = {}
 
     async def follow(self, parts: Parts | None) -> None:
-        """Take the credentials of a configuration."""
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
             (name, shelf.slot): KnownCredential(settings, parts.loaded.config.identity[name].names, shelf)
@@ -81,7 +76,6 @@ class Knowledge:
 
     @property
     def facts(self) -> dict[Key, CredentialFacts]:
-        """The facts that the planner needs."""
         return {key: one.facts for key, one in self.credentials.items()}
 
     @property
@@ -119,8 +113,7 @@ class Knowledge:
         errors: Mapping[Key, str],
         running: Collection[Key],
         now: datetime,
-    ) -> list[dict[str, Any]]:
-        """All credentials as documents."""
+    ) -> list[CertificateRow]:
         return [
             document(
                 Row(
@@ -144,7 +137,8 @@ class Knowledge:
             if version is None:
                 return Serving()
             serial = f"{leaf_of(version).serial_number:x}"
-            window, uses = self.windows.of(key, serial), self.uses.of(key, version.number)
+            window = self.windows.of(key, serial)
+            uses = self.uses.of(key, version.number)
             is_unrevoked = bool(shelf.unrevoked())
             return Serving(version, current_of(version, window, uses), serial, is_unrevoked=is_unrevoked)
         except (ShelfDamaged, OSError) as error:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from certs.rotation.due import Current, Wanted
 from certs.rotation.planning import Key, RotationStatus
 from certs.rotation.urgency import Urgency
+from proxy.api.certificates import CertificateRow, NextTry
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,11 @@ class Row:
     is_running: bool = False
 
 
-def document(row: Row, now: datetime) -> dict[str, Any]:
+def document(row: Row, now: datetime) -> CertificateRow:
     """One entry of `GET /certificates`. Times are in ISO 8601, durations in seconds."""
     identity, slot = row.key
-    current, standing = row.current, row.standing
+    current = row.current
+    standing = row.standing
     algorithm, _, place = (current.key if current else row.wanted.key).partition("@")
     return {
         "identity": identity,
@@ -46,7 +47,7 @@ def document(row: Row, now: datetime) -> dict[str, Any]:
     }
 
 
-def _next(standing: RotationStatus, now: datetime) -> dict[str, Any]:
+def _next(standing: RotationStatus, now: datetime) -> NextTry:
     return {
         "at": max(standing.next_try(now), now).isoformat(),
         "due_at": standing.due.at.isoformat(),

@@ -2,20 +2,21 @@
 
 import socket
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.identities.chain import extension_of
 from certs.issuing.trust import NoTrustStore, Trust, system_trust
 from certs.keys.signing_key import algorithm_of, supported_public_key
 from certs.rotation.checks import Expectation, serving_findings
-from config.addresses import Bind
+from config.values.addresses import Bind
+from proxy.api.certificates import LiveRow, ShownRow
 from proxy.rotation.pinned import SECONDS, name_to_ask_for, offers_every_group, said, takes_only_its_kind
-from proxy.tls.libssl import LibsslError
+from proxy.tls.openssl.libssl import LibsslError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,7 @@ class LiveFinding:
     text: str
     is_fault: bool | None = False
 
-    def as_json(self) -> dict[str, Any]:
-        """As a document."""
+    def as_json(self) -> LiveRow:
         return {"about": self.about, "found": self.text, "ok": self.is_fault is not True}
 
 
@@ -62,9 +62,10 @@ def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]
         subject.about,
         f"{kind}, valid until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, {len(subject.chain)} certificates",
     )
-    if not _may_sign_handshakes(leaf):
+    usage = extension_of(leaf, x509.KeyUsage)
+    if usage is not None and not usage.digital_signature:
         yield LiveFinding(subject.about, "its key usage has no digitalSignature", is_fault=True)
-    if not subject.roots and not _has_timestamps(leaf):
+    if not subject.roots and extension_of(leaf, x509.PrecertificateSignedCertificateTimestamps) is None:
         yield LiveFinding(
             subject.about,
             "no signed certificate timestamps: browsers refuse public certificates without",
@@ -85,8 +86,8 @@ def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:
     return LiveFinding(about, f"verified, serial {expected}")
 
 
-def worker_findings(subject: LiveSubject, rows: Sequence[Mapping[str, Any]]) -> Iterator[LiveFinding]:
-    """The findings about each worker, from the rows of `supervisor.inspection`."""
+def worker_findings(subject: LiveSubject, rows: Sequence[ShownRow]) -> Iterator[LiveFinding]:
+    """The findings about each worker, from the rows of `supervisor.control.inspection`."""
     expected = f"{subject.chain[0].serial_number:x}"
     ours = [row for row in rows if row["serial"] == expected]
     if not ours:
@@ -94,7 +95,7 @@ def worker_findings(subject: LiveSubject, rows: Sequence[Mapping[str, Any]]) -> 
         yield LiveFinding(subject.about, text, is_fault=True)
     for row in ours:
         about = f"{subject.about} in worker {row['worker']} on {row['listener']}"
-        if row.get("untried"):
+        if row["untried"]:
             yield LiveFinding(about, f"it cannot be tried from here: {row['untried']}", is_fault=None)
         elif row["fault"] is None:
             yield LiveFinding(about, f"shown, serial {expected}")
@@ -126,18 +127,3 @@ def _served(context: ssl.SSLContext, names: Sequence[str], address: Bind) -> str
         der = tls.getpeercert(binary_form=True)
         assert der is not None  # it was verified
         return f"{x509.load_der_x509_certificate(der).serial_number:x}"
-
-
-def _may_sign_handshakes(leaf: x509.Certificate) -> bool:
-    try:
-        return leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
-    except x509.ExtensionNotFound:
-        return True
-
-
-def _has_timestamps(leaf: x509.Certificate) -> bool:
-    try:
-        leaf.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps)
-    except x509.ExtensionNotFound:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""The log lines of rotations, and what of them wants a person."""
+"""The log lines of rotations, and which of them require operator action."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -12,6 +12,7 @@ from proxy.observe.events.certificates import (
     RevocationFailed,
     RotationBegun,
     RotationFailed,
+    WindowUnknown,
 )
 from proxy.observe.events.event import Tell
 from proxy.observe.scrape import RotationFacts
@@ -25,7 +26,6 @@ class News:
     """Logs each event once. Logs a danger when it grows, and repeats this while it lasts."""
 
     def __init__(self, tell: Tell) -> None:
-        """`tell` logs an event."""
         self._tell = tell
         self._told: dict[Key, tuple[Urgency, float]] = {}
         """The gravest urgency that was logged, and when."""
@@ -54,17 +54,14 @@ class News:
         ]
 
     def begun(self, key: Key, reason: str) -> None:
-        """A rotation begins."""
         self._tell(RotationBegun(*key, reason))
 
     def renewed(self, key: Key, outcome: Renewed) -> None:
-        """A rotation has succeeded."""
         self.errors = {one: error for one, error in self.errors.items() if one != key}
         self._refused -= {key}
         self._tell(CredentialRotated(*key, outcome.version, outcome.leaf.not_valid_after_utc.isoformat()))
 
     def failed(self, key: Key, outcome: NotRenewed) -> None:
-        """A rotation has failed."""
         self.errors = {**self.errors, key: f"{outcome.step}: {outcome.detail}"}
         self._refused = self._refused | {key} if outcome.kind is FailureKind.PERMANENT else self._refused - {key}
         self._tell(RotationFailed(*key, outcome.step.value, outcome.kind.value, outcome.detail))
@@ -75,6 +72,10 @@ class News:
         self._unrevoked = {**rest, key: faults[0]} if faults else rest
         for fault in faults:
             self._tell(RevocationFailed(*key, fault))
+
+    def window_unknown(self, issuer: str, error: str) -> None:
+        """An issuer did not say when to renew."""
+        self._tell(WindowUnknown(issuer, error))
 
     def standings(self, standings: Mapping[Key, RotationStatus], ticks: float) -> None:
         """Log credentials in danger whose rotation has failed at least once."""

@@ -6,7 +6,7 @@ The caller holds the lock of the directory.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from certs.audit.actors import command_line_actor
 from certs.audit.configured import audit_log_of
@@ -25,9 +25,10 @@ from certs.rotation.planning import CredentialFacts, Planner
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.lock import hold
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
-from config.loader import load
-from config.problems import ConfigError, Problem
-from config.rotation import IssuedCredentialConfig
+from config.loading.loader import load
+from config.tables.rotation import IssuedCredentialConfig
+from config.values.problems import ConfigError, Problem
+from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import recover
 from proxy.rotation.kept import drop_mark, kept
@@ -50,7 +51,8 @@ class Offline:
         self._log: AuditLog | None = None
         parts = parts_of(loaded, clocks.wall, told=self._told)
         if parts is None:
-            found, allowed = "not set", "a directory; this command works on credentials with an issuer, which need it"
+            found = "not set"
+            allowed = "a directory; this command works on credentials with an issuer, which need it"
             raise ConfigError([Problem(str(file), "rotation.state", found, allowed)])
         self.parts: Parts = parts
         self._clocks = clocks
@@ -63,7 +65,7 @@ class Offline:
             if identity in (None, name) and slot in (None, shelf.slot)
         ]
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[CertificateRow]:
         """The document of `GET /certificates`, with the waits that the last proxy has kept.
 
         Raises `OSError` or `ShelfDamaged`.
@@ -106,7 +108,8 @@ class Offline:
             try:
                 log.open(self._clocks.wall())
             except (OSError, StillLocked, LogDamaged) as error:
-                found, allowed = f"{log.path}, which cannot be written: {error}", "a file that this user may append to"
+                found = f"{log.path}, which cannot be written: {error}"
+                allowed = "a file that this user may append to"
                 raise ConfigError([loaded.file.error(("audit", "file"), found, allowed)]) from None
             self._log = log
             yield
@@ -122,13 +125,13 @@ class Offline:
         except (StillLocked, LogDamaged) as error:
             raise OSError(f"audit log {self._log.path}: {error}") from None
 
-    def rotate(self, found: Found, reason: RenewalReason) -> Iterator[dict[str, Any]]:
+    def rotate(self, found: Found, reason: RenewalReason) -> Iterator[RotationLine]:
         """Rotate, and yield the steps as a running proxy tells them.
 
         A key that was marked as compromised in a running proxy is replaced as compromised.
         """
         name, settings, shelf = found
-        about = {"identity": name, "credential": shelf.slot}
+        about: RotationLine = {"identity": name, "credential": shelf.slot}
         is_marked = False
         try:
             is_marked = self._planner().is_compromised((name, shelf.slot))
@@ -164,9 +167,8 @@ class Offline:
             yield {**about, "step": RotationStep.STORE.value, "version": version.number}
             step = RotationStep.SWAP
             self._serve(shelf, version, reason)
-            if reason.needs_a_new_key_at_once:
-                faults = revoke_compromised(shelf, self.parts.issuers, self._clocks.wall())
-                yield from ({**about, "note": note} for note in faults or ["the former certificate was revoked"])
+            for note in self._revoked(shelf, reason):
+                yield {**about, "note": note}
             if is_marked:
                 drop_mark(
                     self.parts.store, (name, shelf.slot)
@@ -178,20 +180,26 @@ class Offline:
         else:
             yield {**about, "rotated": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
 
-    def roll_back(self, found: Sequence[Found]) -> list[dict[str, Any]]:
-        """Let the former versions serve from the next start on: all of them, or none.
+    def _revoked(self, shelf: Shelf, reason: RenewalReason) -> list[str]:
+        """Revoke the previous certificate of a compromised key, and tell how that went."""
+        if not reason.needs_a_new_key_at_once:
+            return []
+        return revoke_compromised(shelf, self.parts.issuers, self._clocks.wall()) or [
+            "the previous certificate was revoked"
+        ]
+
+    def roll_back(self, found: Sequence[Found]) -> list[RollbackRow]:
+        """Let the previous versions serve from the next start on: all of them, or none.
 
         Raises `OSError` or `ShelfDamaged`.
         """
-        now, planner = self._clocks.wall(), self._planner()
+        now = self._clocks.wall()
+        planner = self._planner()
         asked = [Asked(shelf, planner.is_compromised((name, shelf.slot))) for name, _, shelf in found]
         ways = ways_back(asked, now)
         chosen = [(one.shelf, way) for one, way in zip(asked, ways, strict=True) if isinstance(way, StoredVersion)]
         serve_former(chosen, retirement(now, self.parts.loaded.config.rotation.grace, "rolled back"))
-        return [
-            {"identity": one.shelf.identity, "credential": one.shelf.slot, **_rolled(way)}
-            for one, way in zip(asked, ways, strict=True)
-        ]
+        return [_rolled(one.shelf, way) for one, way in zip(asked, ways, strict=True)]
 
     def _planner(self) -> Planner:
         """A planner that knows what the last proxy has kept: waits and compromised keys.
@@ -215,7 +223,8 @@ class Offline:
         shelf.destroy_keys(now, self.parts.homes)
 
 
-def _rolled(way: StoredVersion | NoWayBack) -> dict[str, Any]:
+def _rolled(shelf: Shelf, way: StoredVersion | NoWayBack) -> RollbackRow:
+    row: RollbackRow = {"identity": shelf.identity, "credential": shelf.slot, "ok": isinstance(way, StoredVersion)}
     if isinstance(way, NoWayBack):
-        return {"ok": False, "step": RotationStep.STORE.value, "detail": way.detail}
-    return {"ok": True, "version": way.number, "serial": f"{leaf_of(way).serial_number:x}"}
+        return {**row, "step": RotationStep.STORE.value, "detail": way.detail}
+    return {**row, "version": way.number, "serial": f"{leaf_of(way).serial_number:x}"}

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.keys.signing_key import KeyFamily, algorithm_of, supported_public_key
 from config.schema import CredentialPreference
-from proxy.tls.groups import KNOWN
-from proxy.tls.libssl import LibsslError, set_groups, set_signature_algorithms
-from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.openssl.libssl import LibsslError, set_groups, set_signature_algorithms
+from proxy.tls.wire.groups import KNOWN
+from proxy.tls.wire.signature_schemes import sigalgs_list
 
 SECONDS: Final = 5.0
 """The limit for one handshake."""

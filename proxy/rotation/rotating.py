@@ -6,48 +6,40 @@ one call at a time. Certificates come into service only by the two-phase swap.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cryptography import x509
 
-from certs.issuing.issuer import IssueFailed
 from certs.rotation.attempt import Task
 from certs.rotation.due import RenewalReason
-from certs.rotation.facts import leaf_of
 from certs.rotation.parts import Parts, changed_issuers
 from certs.rotation.planning import Instant, Key, Plan, Planner, RotationStatus
-from certs.rotation.revoking import revoke_compromised
-from certs.storage.shelf import ShelfDamaged, StoredVersion
-from config.rotation import IssuedCredentialConfig
-from proxy.net.in_thread import in_thread
+from config.tables.rotation import IssuedCredentialConfig
+from proxy.api.certificates import CertificateRow, RotationLine
 from proxy.net.tasks import Tasks
-from proxy.observe.events.certificates import WindowUnknown
 from proxy.observe.events.event import Tell
 from proxy.observe.scrape import RotationFacts
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import Housekeeping
+from proxy.rotation.issuer_calls import IssuerCalls
 from proxy.rotation.kept import Kept
 from proxy.rotation.knowledge import Knowledge, KnownCredential
 from proxy.rotation.news import News
-from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Run, Swap
-from proxy.rotation.steps import GONE, busy, last_word, waiting
+from proxy.rotation.running import NotRenewed, Renewed, Run, Swap
+from proxy.rotation.steps import GONE, Listeners, busy, last_word, waiting
 from proxy.rotation.ways_back import Asked
 
 _NOTHING_TO_DO_SECONDS: Final = 3_600.0
-_REVOKE_AGAIN_SECONDS: Final = 600.0
-_END: Final[dict[str, Any]] = {}
 
 
 class Rotating:
     """Looks after certificates from `follow` on, and rotates them while `run` runs."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, swap: Swap, tell: Tell, clocks: Clocks) -> None:
-        """Reading and writing begin with `follow`."""
         self._loop = loop
         self._tasks = tasks
         self._swap = swap
-        self._tell = tell
         self._clocks = clocks
         self._planner = Planner(0.0, clocks.jitter)
         self._news = News(tell)
@@ -57,11 +49,9 @@ class Rotating:
         self._count: Callable[[], Awaitable[Mapping[str, int]]] | None = None
         self._parts: Parts | None = None
         self._plan: Plan | None = None
-        self._revoke_at = 0.0
-        self._busy: set[str] = set()
-        """Issuers with a call under way."""
+        self._calls = IssuerCalls(loop, tasks, clocks, self._knowledge, self._news, self._changed)
         self._running: set[Key] = set()
-        self._listeners: dict[Key, list[asyncio.Queue[dict[str, Any]]]] = {}
+        self._listeners = Listeners()
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self.rotations = {"ok": 0, "failed": 0}
@@ -85,10 +75,9 @@ class Rotating:
                 self._planner.issuer_changed(issuer)
         await self._knowledge.follow(parts)
         self._news.follow(self._knowledge.credentials)
-        # rotations under way tell their own end
-        for key in self._listeners.keys() - self._knowledge.credentials.keys() - self._running:
-            self._told(key, GONE)
-            self._told(key, _END)
+        # rotations in flight tell their own end
+        for key in self._listeners.keys - self._knowledge.credentials.keys() - self._running:
+            self._listeners.end(key, GONE)
         self._wake.set()
 
     async def run(self) -> None:
@@ -114,13 +103,12 @@ class Rotating:
 
     # -- what commands ask for
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[CertificateRow]:
         """Every issued credential, as a document."""
         return self._knowledge.listing(self.standings, self._news.errors, self._running, self._clocks.wall())
 
     @property
     def standings(self) -> dict[Key, RotationStatus]:
-        """The status of each credential."""
         known = {} if self._plan is None else self._plan.standings
         return {key: one for key, one in known.items() if key in self._knowledge.credentials}
 
@@ -134,14 +122,14 @@ class Rotating:
 
     async def rotate(
         self, keys: Sequence[Key], reason: RenewalReason, *, insists: bool = False
-    ) -> AsyncIterator[tuple[Key, dict[str, Any]]]:
+    ) -> AsyncIterator[tuple[Key, RotationLine]]:
         """Rotate at once, and tell each step with its credential. The last step of each has `ok`.
 
         If an issuer asked to wait, its credentials wait, unless a person `insists` or a key is
-        compromised. They are told last. Rotations go on if the caller stops listening.
+        compromised. They are told last. Rotations continue if the caller stops listening.
         """
         with contextlib.ExitStack() as stack:
-            steps = {key: stack.enter_context(self._listening(key)) for key in keys}
+            steps = {key: stack.enter_context(self._listeners.listening(key)) for key in keys}
             for key in keys:
                 self._planner.ask(key, reason, insists=insists)
             now = self._clocks.now()
@@ -153,22 +141,23 @@ class Rotating:
             for key in sorted(keys, key=lambda key: standings[key].waits_seconds > 0):
                 for note in before[key]:
                     yield key, note
-                while (step := await steps[key].get()) is not _END:
+                async for step in steps[key]:
                     yield key, step
 
-    def _before(self, key: Key, now: Instant, waits: float) -> list[dict[str, Any]]:
+    def _before(self, key: Key, now: Instant, waits: float) -> list[RotationLine]:
         """The steps of a credential that is not tried at once."""
         issuer = self._knowledge.credentials[key].settings.issuer
         if waits > 0:
             return [waiting(issuer, now.wall, waits, self._news.errors.get(key))]
-        return [busy(issuer)] if issuer in self._busy else []
+        return [busy(issuer)] if issuer in self._calls.busy else []
 
     async def roll_back(self, keys: Sequence[Key]) -> Sequence[Renewed | NotRenewed]:
-        """Serve by the former versions again: all of these, or none. Returns each outcome.
+        """Serve by the previous versions again: all of these, or none. Returns each outcome.
 
         All stay if a key that serves is marked as compromised.
         """
-        parts, credentials = self._parts, [self._knowledge.credentials[key] for key in keys]
+        parts = self._parts
+        credentials = [self._knowledge.credentials[key] for key in keys]
         assert parts is not None  # there are no credentials without
         asked = [
             Asked(one.shelf, self._planner.is_compromised(key)) for key, one in zip(keys, credentials, strict=True)
@@ -186,62 +175,59 @@ class Rotating:
 
     @property
     def is_busy(self) -> bool:
-        """Whether work for a certificate is under way."""
-        return bool(self._busy or self._running)
+        """Whether work for a certificate is in progress."""
+        return bool(self._calls.busy or self._running)
 
     def is_running(self, key: Key) -> bool:
-        """Whether a credential is being rotated at this moment."""
+        """Whether a credential is being rotated now."""
         return key in self._running
 
     # -- a turn of the loop
 
     async def turn(self) -> float:
-        """Do what is due at this moment. Returns the seconds until the next look."""
+        """Do what is due now. Returns the seconds until the next look."""
         parts = self._parts
         if parts is None or self.is_resting:
             return 5.0 if self.is_resting else _NOTHING_TO_DO_SECONDS  # a rest is short
         await self._count_uses(parts)
         now = self._clocks.now()
-        if not self._busy:
+        if not self._calls.busy:
             await self._housekeeping.look_after(parts, now.wall, now.ticks)
-        self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._busy))
+        self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._calls.busy))
         self._news.standings(plan.standings, now.ticks)
         for key, _ in plan.attempts:
             credential = self._knowledge.credentials[key]
-            self._busy.add(credential.settings.issuer)
+            self._calls.busy.add(credential.settings.issuer)
             self._running.add(key)
             self._tasks.start(self._attempt(parts, key, credential, plan.standings[key]))
-        if now.ticks >= self._revoke_at and self._revoke_what_is_left(parts):
-            self._revoke_at = now.ticks + _REVOKE_AGAIN_SECONDS
-        self._ask_for_windows(parts)
+        self._calls.begin(parts)
         return plan.sleep_seconds
 
     async def _attempt(self, parts: Parts, key: Key, credential: KnownCredential, standing: RotationStatus) -> None:
         settings = credential.settings
         issuer = parts.issuers[settings.issuer]
-        reason, heeds = standing.due.reason, standing.heeds_seconds
+        reason = standing.due.reason
+        heeds = standing.heeds_seconds
         task = Task(credential.shelf, settings.key, credential.names, issuer, settings.profile, reason, heeds)
         try:
             self._news.begun(key, reason.value)
             await self._remember(parts)
             run = Run(self._loop, task, parts, self._swap, self._clocks.wall)
-            outcome = await run.run(lambda step: self._told(key, step), standing.failures)
+            outcome = await run.run(lambda step: self._listeners.tell(key, step), standing.failures)
             self._ended(key, settings, outcome)
             if reason.needs_a_new_key_at_once:
                 now = self._clocks.now()
                 await self._housekeeping.look_after(parts, now.wall, now.ticks, at_once=True)
-                self._revoke_at = 0.0
+                self._calls.revoke_soon()
         except BaseException:
-            self._told(key, {"ok": False, "detail": "an error of ours, see the log"})
-            self._told(key, _END)
+            self._listeners.end(key, {"ok": False, "detail": "internal error, see the log"})
             raise
         finally:
-            self._busy.discard(settings.issuer)
+            self._calls.busy.discard(settings.issuer)
             self._running.discard(key)
         await self._remember(parts)
         await self._changed()
-        self._told(key, last_word(outcome))
-        self._told(key, _END)
+        self._listeners.end(key, last_word(outcome))
 
     def _is_replaced(self, key: Key, settings: IssuedCredentialConfig, leaf: x509.Certificate) -> None:
         now = self._clocks.now()
@@ -261,59 +247,6 @@ class Rotating:
             self._planner.credential_failed(key, outcome.kind, now)
         self._news.failed(key, outcome)
 
-    # -- certificates of compromised keys
-
-    def _revoke_what_is_left(self, parts: Parts) -> bool:
-        """Begin to revoke. Tells whether all could begin: each issuer has one call at a time."""
-        left = [one for one in self._knowledge.credentials.items() if one[1].serving.is_unrevoked]
-        for key, credential in left:
-            issuer = credential.settings.issuer
-            if issuer in self._busy:
-                return False
-            self._busy.add(issuer)
-            self._tasks.start(self._revoke(parts, key, credential))
-        return True
-
-    async def _revoke(self, parts: Parts, key: Key, credential: KnownCredential) -> None:
-        seconds = parts.loaded.config.rotation.issue_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                faults = await in_thread(
-                    self._loop, lambda: revoke_compromised(credential.shelf, parts.issuers, self._clocks.wall())
-                )
-        except (ShelfDamaged, OSError, TimeoutError) as error:
-            faults = [str(error) or f"it took longer than {seconds:g} s"]
-        finally:
-            self._busy.discard(credential.settings.issuer)
-        self._news.revoked(key, faults)
-        await self._changed()
-
-    # -- windows of issuers
-
-    def _ask_for_windows(self, parts: Parts) -> None:
-        serials = self._knowledge.serials
-        for key in self._knowledge.windows.to_ask(serials, self._clocks.now()):
-            credential = self._knowledge.credentials[key]
-            issuer, version = credential.settings.issuer, credential.serving.version
-            if version is None or issuer in self._busy or version.intent.issuer != issuer:
-                continue
-            self._busy.add(issuer)
-            self._tasks.start(self._ask_for_window(parts, key, issuer, version, serials[key]))
-
-    async def _ask_for_window(self, parts: Parts, key: Key, issuer: str, version: StoredVersion, serial: str) -> None:
-        windows = self._knowledge.windows
-        try:
-            async with asyncio.timeout(LOCAL_SECONDS):
-                window = await in_thread(self._loop, lambda: parts.issuers[issuer].renewal_window(leaf_of(version)))
-        except (IssueFailed, ShelfDamaged, TimeoutError) as error:
-            windows.failed(key, serial, self._clocks.now())
-            self._tell(WindowUnknown(issuer, str(error)))
-        else:
-            windows.said(key, serial, window, self._clocks.now())
-        finally:
-            self._busy.discard(issuer)
-        await self._changed()
-
     # -- what is counted, kept and told
 
     async def _count_uses(self, parts: Parts) -> None:
@@ -321,7 +254,7 @@ class Rotating:
             await self._remember(parts)
 
     async def _remember(self, parts: Parts) -> None:
-        waits = self._planner.remembered(self._clocks.now(), sorted(self._busy))
+        waits = self._planner.remembered(self._clocks.now(), sorted(self._calls.busy))
         await self._kept.keep(parts.store, {"waits": waits, "uses": self._knowledge.uses.as_json()})
 
     def _take_up(self, document: Any) -> None:
@@ -332,19 +265,3 @@ class Rotating:
         await self._knowledge.learn()
         self._wake.set()
         self._moved.set()
-
-    @contextlib.contextmanager
-    def _listening(self, key: Key) -> Iterator[asyncio.Queue[dict[str, Any]]]:
-        steps: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        listeners = self._listeners.setdefault(key, [])
-        listeners.append(steps)
-        try:
-            yield steps
-        finally:
-            listeners.remove(steps)
-            if not listeners:
-                del self._listeners[key]
-
-    def _told(self, key: Key, step: dict[str, Any]) -> None:
-        for listener in self._listeners.get(key, ()):
-            listener.put_nowait(step)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from cryptography import x509
 
@@ -18,7 +18,8 @@ from certs.rotation.parts import Clock, Parts
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import ShelfDamaged, StoredVersion, retirement
-from config.problems import ConfigError
+from config.values.problems import ConfigError
+from proxy.api.certificates import RotationLine
 from proxy.net.in_thread import in_thread
 
 LOCAL_SECONDS: Final = 60.0
@@ -26,7 +27,7 @@ LOCAL_SECONDS: Final = 60.0
 _SWAPS_BEFORE_GIVING_UP: Final = 3
 
 Result = TypeVar("Result")
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[RotationLine], None]
 Swap = Callable[[Mapping[Path, ServedFile], Callable[[], None]], Awaitable[None]]
 """Lets all workers prepare these files, calls the second argument, and lets all workers serve.
 
@@ -37,15 +38,13 @@ argument raises. All is then as before.
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """A rotation that succeeded."""
-
     version: int
     leaf: x509.Certificate
 
 
 @dataclass(frozen=True, slots=True)
 class NotRenewed:
-    """A rotation that failed at `step`. The former certificate goes on serving.
+    """A rotation that failed at `step`. The previous certificate continues to serve.
 
     `of_issuer` says whether the fault is the issuer's.
     """
@@ -66,10 +65,7 @@ class _StepFailed(Exception):
 
 
 class Run:
-    """One rotation."""
-
     def __init__(self, loop: asyncio.AbstractEventLoop, task: Task, parts: Parts, swap: Swap, now: Clock) -> None:
-        """The rotation begins with `run`."""
         self._loop = loop
         self._task = task
         self._parts = parts
@@ -110,7 +106,8 @@ class Run:
         return version
 
     async def _swap(self, version: StoredVersion, progress: Progress, failures: int) -> Renewed:
-        task, parts = self._task, self._parts
+        task = self._task
+        parts = self._parts
         files = await self._step(
             RotationStep.SWAP,
             LOCAL_SECONDS,
@@ -135,15 +132,16 @@ class Run:
         return Renewed(version.number, leaf)
 
     async def _revoked(self, progress: Progress) -> None:
-        """Revoke the former certificate. If this fails, `Rotating` tries again."""
-        shelf, issuers = self._task.shelf, self._parts.issuers
+        """Revoke the previous certificate. If this fails, `Rotating` tries again."""
+        shelf = self._task.shelf
+        issuers = self._parts.issuers
         try:
             faults = await self._step(
                 RotationStep.SWAP, self._issue_seconds, lambda: revoke_compromised(shelf, issuers, self._now())
             )
         except _StepFailed as error:
             faults = [error.failure.detail]
-        for fault in faults or ["the former certificate was revoked"]:
+        for fault in faults or ["the previous certificate was revoked"]:
             progress({"note": fault})
 
     async def _undone(self, undo: Callable[[], None]) -> None:
@@ -170,7 +168,7 @@ class Run:
         raise _StepFailed(failure)
 
 
-def leaf_facts(leaf: x509.Certificate) -> dict[str, Any]:
+def leaf_facts(leaf: x509.Certificate) -> RotationLine:
     """The facts of a certificate that steps tell."""
     return {
         "serial": f"{leaf.serial_number:x}",

@@ -1,32 +1,83 @@
-"""The steps of a rotation as documents: the lines of `POST /certificates/NAME/rotate`."""
+"""The steps of a rotation: the lines of `POST /certificates/NAME/rotate`, and who hears them."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Set
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
+from certs.rotation.planning import Key
+from proxy.api.certificates import RollbackRow, RotationLine
 from proxy.rotation.running import NotRenewed, Renewed
 
-GONE: Final[dict[str, Any]] = {"ok": False, "detail": "the configuration that is served now has no such credential"}
-"""The credential is gone."""
+GONE: Final[RotationLine] = {"ok": False, "detail": "the configuration that is served now has no such credential"}
+_END: Final[RotationLine] = {}
+"""Marks the end: no further step follows."""
 
 
-def waiting(issuer: str, now: datetime, seconds: float, last_error: str | None) -> dict[str, Any]:
+class Listeners:
+    """Who hears the steps of which credential. One that stops listening stops nothing."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Key, list[asyncio.Queue[RotationLine]]] = {}
+
+    @property
+    def keys(self) -> Set[Key]:
+        """The credentials whose steps a caller listens to."""
+        return self._queues.keys()
+
+    @contextmanager
+    def listening(self, key: Key) -> Iterator[AsyncIterator[RotationLine]]:
+        """Hear each step from now on, until the last one."""
+        queue: asyncio.Queue[RotationLine] = asyncio.Queue()
+        queues = self._queues.setdefault(key, [])
+        queues.append(queue)
+        try:
+            yield _steps(queue)
+        finally:
+            queues.remove(queue)
+            if not queues:
+                del self._queues[key]
+
+    def tell(self, key: Key, step: RotationLine) -> None:
+        for queue in self._queues.get(key, ()):
+            queue.put_nowait(step)
+
+    def end(self, key: Key, step: RotationLine) -> None:
+        """The last step was done."""
+        self.tell(key, step)
+        self.tell(key, _END)
+
+
+async def _steps(queue: asyncio.Queue[RotationLine]) -> AsyncIterator[RotationLine]:
+    while (step := await queue.get()) is not _END:
+        yield step
+
+
+def waiting(issuer: str, now: datetime, seconds: float, last_error: str | None) -> RotationLine:
     """The issuer has asked to wait, and until when.
 
     `last_error` is what it said last, if that was about this credential.
     """
     said = "" if last_error is None else f" ({last_error})"
-    detail = f"issuer {issuer} has asked to be left alone{said}; --now asks it all the same"
+    detail = f"rate-limited by issuer {issuer}{said}; --now asks it anyway"
     until = (now + timedelta(seconds=seconds)).isoformat()
     return {"step": "waiting", "until": until, "seconds": round(seconds, 1), "detail": detail}
 
 
-def busy(issuer: str) -> dict[str, Any]:
+def busy(issuer: str) -> RotationLine:
     """The issuer is being asked for another certificate."""
-    return {"note": f"issuer {issuer} is busy with something else, and comes to this next"}
+    return {"note": f"queued: issuer {issuer} is busy with another request"}
 
 
-def last_word(outcome: Renewed | NotRenewed) -> dict[str, Any]:
-    """The outcome of the rotation."""
+def rolled_back(key: Key, outcome: Renewed | NotRenewed) -> RollbackRow:
+    row: RollbackRow = {"identity": key[0], "credential": key[1], "ok": isinstance(outcome, Renewed)}
+    if isinstance(outcome, Renewed):
+        return {**row, "version": outcome.version, "serial": f"{outcome.leaf.serial_number:x}"}
+    return {**row, "step": outcome.step.value, "kind": outcome.kind.value, "detail": outcome.detail}
+
+
+def last_word(outcome: Renewed | NotRenewed) -> RotationLine:
     if isinstance(outcome, Renewed):
         return {"ok": True, "version": outcome.version, "serial": f"{outcome.leaf.serial_number:x}"}
     return {"ok": False, "step": outcome.step.value, "kind": outcome.kind.value, "detail": outcome.detail}

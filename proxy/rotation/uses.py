@@ -14,13 +14,11 @@ class Uses:
     """The counts of versions. They live on when a new process begins at zero."""
 
     def __init__(self) -> None:
-        """All counts are zero."""
         self._counted: dict[Key, tuple[int, int]] = {}
         """The version that serves, and its uses."""
         self._totals: dict[str, int] = {}
 
     def of(self, key: Key, version: int) -> int:
-        """The uses of a version that were counted."""
         known = self._counted.get(key)
         return known[1] if known is not None and known[0] == version else 0
 
@@ -35,7 +33,6 @@ class Uses:
         self._totals = dict(totals)
 
     def as_json(self) -> list[list[Any]]:
-        """The counts, for a file."""
         return [[*key, version, uses] for key, (version, uses) in sorted(self._counted.items())]
 
     def take_up(self, document: Any) -> None:

@@ -73,7 +73,7 @@ def serve_former(chosen: Sequence[tuple[Shelf, StoredVersion]], retired: Retirem
 
 
 def former(shelf: Shelf, now: datetime) -> StoredVersion | None:
-    """The version to go back to: the newest former one that can serve.
+    """The version to go back to: the newest previous one that can serve.
 
     Its key exists and is not compromised, and its chain is valid.
     """
@@ -94,10 +94,10 @@ def former(shelf: Shelf, now: datetime) -> StoredVersion | None:
 def _no_former(shelf: Shelf) -> str:
     if any(one.is_compromised for one in shelf.ledger().retired.values()):
         return (
-            "the key of a former version is compromised, which never serves again, and there is no other one that could: "
+            "the key of a previous version is compromised, which never serves again, and there is no other one that could: "
             f"plexigate certs rotate {shelf.identity} makes a new one"
         )
-    return "there is no former version whose key is still there and whose certificate is valid"
+    return "there is no previous version whose key is still there and whose certificate is valid"
 
 
 def _bound_to_go(shelf: Shelf) -> str:

@@ -15,7 +15,6 @@ class Windows:
     """The windows of all issuers, by credential and serial number. Pure."""
 
     def __init__(self) -> None:
-        """Every window is unknown so far."""
         self._said: dict[Key, tuple[str, RenewalWindow | None]] = {}
         self._again: dict[Key, float] = {}
 
@@ -33,7 +32,6 @@ class Windows:
         ]
 
     def said(self, key: Key, serial: str, window: RenewalWindow | None, now: Instant) -> None:
-        """An issuer has answered."""
         self._said[key] = (serial, window)
         self._again[key] = now.ticks + _seconds(None if window is None else window.ask_again, now.wall)
 

@@ -27,7 +27,7 @@ Wanted = tuple[bytes, bytes | None]
 _SEPARATORS: Final = re.compile(rb"[&;]")
 # Where the name of a parameter ends for some readers: at NUL, and at the index of an array.
 _NAME_END: Final = re.compile(rb"[\0\[].*", re.DOTALL)
-# Some readers take every character of a name that is no letter and no digit for `_` (CGI, PHP).
+# Some readers take every character of a name that is not a letter and no digit for `_` (CGI, PHP).
 _FOLDED: Final = bytes(code if bytes([code]).isalnum() else ord("_") for code in range(256)).lower()
 # Some frameworks take the method from one of these, mostly if the request is a POST.
 _METHOD_OVERRIDES: Final = frozenset({b"x_http_method_override", b"x_http_method", b"x_method_override"})
@@ -55,7 +55,6 @@ class Conditions:
     """What must hold beside host and path, all of it."""
 
     methods: frozenset[bytes] = frozenset()
-    """Empty for all methods."""
     headers: tuple[Wanted, ...] = ()
     """Names in lower case. A value has no comma."""
     query: tuple[Wanted, ...] = ()
@@ -167,7 +166,8 @@ class _Parameters:
 
     def holds(self, name: bytes, wanted: bytes | None) -> bool:
         """Whether a parameter has the wanted value. Raises AmbiguousCondition."""
-        strict, loose = self._strict[name], self._loose[name]
+        strict = self._strict[name]
+        loose = self._loose[name]
         if len(strict) != len(loose):
             raise AmbiguousCondition
         if not strict:

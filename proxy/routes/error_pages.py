@@ -26,7 +26,6 @@ class PageUnusable(Exception):
     """The content of a page cannot be used. `found` says why."""
 
     def __init__(self, found: str) -> None:
-        """Remember it."""
         super().__init__(found)
         self.found = found
 
@@ -46,7 +45,7 @@ class ErrorPage:
             try:
                 json.loads(self._filled(*_SAMPLE))
             except (ValueError, RecursionError) as error:
-                raise PageUnusable(f"which is no JSON once its placeholders are filled: {error}") from None
+                raise PageUnusable(f"which is not JSON once its placeholders are filled: {error}") from None
 
     def body(self, status: int, detail: str, request_id: str) -> bytes:
         """The page for one error; `status` is one of `TITLES`."""

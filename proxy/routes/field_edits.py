@@ -1,7 +1,7 @@
 """What a route changes in the fields of requests and responses. Pure.
 
 The fields are whole lines, as they are sent. What frames a message, and what the proxy says about
-the client, is written behind the edits or cannot be named in them (`config.route_fields`).
+the client, is written behind the edits or cannot be named in them (`config.routes.fields`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -80,7 +80,6 @@ class FieldEdits:
         self._filling: list[bytes] = []
 
     def lines(self, values: Callable[[], RequestValues]) -> list[bytes]:
-        """The fields that are set and added."""
         if self._lines is not None:
             return self._lines
         filled = values()
@@ -111,13 +110,16 @@ class FieldEdits:
         else:
             changed = response.with_lines(self._without_values(response.forwarded))
             if response.is_remembered:
-                self._last, self._changed, self._filled = response, changed, None
+                self._last = response
+                self._changed = changed
+                self._filled = None
         if not self.needs_values:
             return changed
         if changed is not self._changed or self.is_per_request:
             return changed.with_lines(changed.forwarded + lines)
         if self._filled is None or lines != self._filling:
-            self._filled, self._filling = changed.with_lines(changed.forwarded + lines), lines
+            self._filled = changed.with_lines(changed.forwarded + lines)
+            self._filling = lines
         return self._filled
 
     def in_request(self, fields: bytes, values: Callable[[], RequestValues]) -> bytes:
@@ -135,7 +137,7 @@ class FieldEdits:
         return b"".join(edited)
 
     def beside(self, own: bytes, values: Callable[[], RequestValues]) -> bytes:
-        """The field lines that an error of ours gets, which has the lines `own` already.
+        """The field lines that an internal error gets, which has the lines `own` already.
 
         It keeps what it says itself: an error must not be cached because the route is.
         """

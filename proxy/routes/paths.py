@@ -32,8 +32,6 @@ class NoPath(Exception):
 
 
 class PathChange:
-    """What a route does with the path."""
-
     __slots__ = ()
 
     def applied(self, target: bytes) -> bytes:

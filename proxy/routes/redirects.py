@@ -24,7 +24,7 @@ class Redirect:
     """Answers each request with a Location that is made of its parts."""
 
     def __init__(self, to: str, status: int) -> None:
-        """`to` is a URL as `config.replies` allows it, with {path}, {query} and {host}."""
+        """`to` is a URL as `config.routes.replies` allows it, with {path}, {query} and {host}."""
         self._status: Final = status
         self._parts: Final = _PLACEHOLDER.split(to)
         # behind a "?" of the template, a path is a value, and a query goes on
@@ -36,7 +36,6 @@ class Redirect:
                 before += "?" if index % 2 else part
 
     def answer(self, request: LocalRequest, now: float) -> LocalAnswer:
-        """Send the client on."""
         del now
         return LocalAnswer(self._status, b"", b"Location: %b\r\n" % self.location(request).encode())
 

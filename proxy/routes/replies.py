@@ -12,7 +12,9 @@ parts.
 """
 
 _SAFE: Final = (b"GET", b"HEAD")
-_OK, _NO_CONTENT, _NOT_MODIFIED = 200, 204, 304
+_OK = 200
+_NO_CONTENT = 204
+_NOT_MODIFIED = 304
 _CORS: Final = b"access-control-"
 _ALLOW_ORIGIN: Final = b"access-control-allow-origin"
 _ALLOW_METHODS: Final = b"access-control-allow-methods"

@@ -11,7 +11,7 @@ _HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
 def security_defaults(*, hsts: bool) -> tuple[FieldDefault, ...]:
     """The fields that a response gets if the server says nothing about the same thing.
 
-    `hsts`: whether browsers are told to come by TLS only (RFC 6797).
+    `hsts`: whether browsers are asked to come by TLS only (RFC 6797).
     """
     always = (
         FieldDefault(b"X-Content-Type-Options: nosniff\r\n", frozenset({b"x-content-type-options"})),

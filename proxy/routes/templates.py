@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from config.route_fields import Variable
+from config.routes.fields import Variable
 from proxy.http.grammar import is_field_value
 
 # A trusted peer may name its client in other ways (RFC 7239 section 6), in any characters.
@@ -44,7 +44,6 @@ class Template:
         """Whether it is another one for each request of a client."""
 
     def filled(self, values: RequestValues) -> bytes:
-        """The value for a request."""
         value = b"".join([part if isinstance(part, bytes) else _value(part, values) for part in self._parts])
         assert is_field_value(value)  # see `RequestValues`
         return value

@@ -1,5 +1,4 @@
-"""Signatures by tokens: the threads and their queue, how quick a token is, and which key comes
-next.
+"""Signatures by tokens: the threads and their queue, the race between tokens, and how a token is.
 
 Nothing here knows of TLS: `proxy.tls` says what a signature is and how a token is tried.
 """

@@ -1,4 +1,4 @@
-"""When a token is left alone, and when it is trusted again. Pure: time comes in.
+"""When a token is out of use, and when it is trusted again. Pure: time comes in.
 
 Theory of operation. While the breaker is closed, handshakes use the token. It opens in two degrees.
 A token that fails, by errors or by not answering, is not asked: handshakes go to another token or
@@ -12,9 +12,9 @@ TLS library. Both must find the token well; a parent that says nothing for some 
 object. A token whose PIN is refused is not tried again: each attempt brings it nearer to being
 locked.
 
-The first failure already causes a probe, while handshakes go on using the token. A probe that fails
-opens the breaker. If it fails while the parent finds the token well, the fault is in this process:
-some of the next probes, a second later and more, load the module anew.
+The first failure already causes a probe, while handshakes continue using the token. A probe that
+fails opens the breaker. If it fails while the parent finds the token well, the fault is in this
+process: some of the next probes, a second later and more, load the module again.
 
 `_TRANSITIONS` has every change of state.
 """
@@ -31,7 +31,7 @@ NEVER: Final = math.inf
 BACK_OFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """The waits before the probes of an open breaker; the last one counts for all further probes."""
 
-# A breaker that opens again so soon after it closed, and after so few good signatures, goes on
+# A breaker that opens again so soon after it closed, and after so few good signatures, continues
 # where its back-off was.
 _RELAPSE_SECONDS: Final = 30.0
 _RELAPSE_SIGNATURES: Final = 20
@@ -44,8 +44,8 @@ _PROOF_SECONDS: Final = 10.0
 # A good probe of ours waits for so long for a parent that has said nothing since the breaker
 # opened.
 _PARENT_SECONDS: Final = 5.0
-# So many probes load the module anew. After them the parent decides whether to replace this
-# process.
+# The number of probes that load the module again. After them the parent decides whether to replace
+# this process.
 _PROBES_ANEW: Final = 3
 
 
@@ -57,7 +57,7 @@ class BreakerState(StrEnum):
     """Passed over, but used where there is nothing better."""
     OPEN = "open"
     HALF_OPEN = "half_open"
-    """A probe is under way."""
+    """A probe is in progress."""
     PROVED = "proved"
     """A good probe of ours waits for the parent's."""
     STOPPED = "stopped"
@@ -94,7 +94,7 @@ _TRANSITIONS: Final[Mapping[tuple[BreakerState, Step], BreakerState]] = {
     (_S.SLOW, Step.STOP): _S.STOPPED,
     (_S.OPEN, Step.FAIL): _S.OPEN,
     (_S.OPEN, Step.PROBE): _S.HALF_OPEN,
-    (_S.OPEN, Step.PROVE): _S.PROVED,  # by a probe that was under way when it opened
+    (_S.OPEN, Step.PROVE): _S.PROVED,  # by a probe that was in progress when it opened
     (_S.OPEN, Step.TRUST): _S.CLOSED,
     (_S.OPEN, Step.STOP): _S.STOPPED,
     (_S.HALF_OPEN, Step.FAIL): _S.OPEN,
@@ -118,7 +118,7 @@ class _Opening:
     is_relapse: bool = False
     """Whether it had been closed only for a moment."""
     limit: float = NEVER
-    """A slow token has to sign within so many seconds to be trusted again."""
+    """The seconds within which a slow token has to sign to be trusted again."""
     probes_failed: int = 0
     first_proof_at: float = NEVER
     """When the first good probe of ours came."""
@@ -238,7 +238,7 @@ class Breaker:
             else:
                 self._back_off = 0
             if self._has_parent:
-                self._parent_ok = None  # it looks at the token anew
+                self._parent_ok = None  # it looks at the token again
         self._take(step)
         self._wait(now, since)
 
@@ -250,15 +250,15 @@ class Breaker:
     # -- probes
 
     def probe_begins(self, now: float) -> None:
-        """A probe is under way; one of `probe_succeeded`, `probe_failed` and `stop` follows."""
+        """A probe is in progress; one of `probe_succeeded`, `probe_failed` and `stop` follows."""
         self._tried_at = now
         self.probe_at = NEVER
         self._take(Step.PROBE)
 
     def probe_succeeded(self, now: float, seconds: float) -> None:
-        """The probe brought a good signature within so many seconds.
+        """The probe brought a good signature after `seconds`.
 
-        It may have been under way already when the breaker opened.
+        It may have been in flight already when the breaker opened.
         """
         opening = self._opening
         if self.state is BreakerState.SLOW and seconds > opening.limit:
@@ -321,7 +321,8 @@ class Breaker:
         self._take(Step.TRUST)
         self._closed_at = now
         self._record.good = 0
-        self._opening.probes_failed = self._opening.failed_beside_parent = 0
+        self._opening.probes_failed = 0
+        self._opening.failed_beside_parent = 0
         self.probe_at = NEVER
 
     # -- PINs

@@ -28,8 +28,7 @@ class SigningThreads(Protocol):
     def figures(self) -> ExecutorFigures:
         """Count threads and jobs."""
 
-    def close(self) -> None:
-        """Take nothing more."""
+    def close(self) -> None: ...
 
 
 class Probe(Protocol):
@@ -40,7 +39,7 @@ class Probe(Protocol):
         """The keys that cannot be asked for signatures, by their URIs."""
 
     def __call__(self) -> float:
-        """Load every key anew, sign with each, and return the seconds of the slowest signature.
+        """Load every key again, sign with each, and return the seconds of the slowest signature.
 
         Loading logs in if that is needed, and the new keys replace those that handshakes have used
         so far. Raises `TokenPinRefused`, or any other exception for a token with which nothing
@@ -48,7 +47,7 @@ class Probe(Protocol):
         """
 
     def anew(self) -> float:
-        """The same; if no key works, load the module anew, and keep it if the token works then."""
+        """The same; if no key works, load the module again, and keep it if the token works then."""
 
     def check(self) -> float:
         """Sign with each key as it is loaded, and return the seconds of the slowest signature.
@@ -60,8 +59,7 @@ class Probe(Protocol):
 class Watcher(Protocol):
     """Follows the state of tokens."""
 
-    def breaker_changed(self, token: str, state: BreakerState) -> None:
-        """Say so in the log."""
+    def breaker_changed(self, token: str, state: BreakerState) -> None: ...
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Exactly these, by their URIs, are not found in a token that works, or do not sign."""

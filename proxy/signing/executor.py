@@ -43,8 +43,7 @@ class JobRefusal(Enum):
 class Loop(Protocol):
     """The part of an event loop that is needed here."""
 
-    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> object:
-        """Have the loop call it."""
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> object: ...
 
 
 class GivenUp(Exception):
@@ -71,7 +70,6 @@ class Job(Generic[Result]):
         deadline: float,
         submitted: float,
     ) -> None:
-        """Describe a job; no thread has begun it."""
         self.work = work
         self.settled = settled
         self.network = network
@@ -185,7 +183,7 @@ class SigningExecutor:
     def cancel(self, job: Job[Any]) -> bool:
         """Take a job out of the queue; whether it was still in it.
 
-        A job that runs goes on, and its result is told as always.
+        A job that runs continues, and its result is told as always.
         """
         with self._lock:
             return self._queue.remove(job.network, job)
@@ -290,6 +288,6 @@ class _Idleness:
         return job
 
     def end(self, job: Job[Any] | None) -> None:
-        """Have the thread go on."""
+        """Have the thread continue."""
         self._job = job
         self._is_over.release()

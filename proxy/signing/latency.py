@@ -22,12 +22,10 @@ class Latencies:
     __slots__ = ("_kept", "_sorted")
 
     def __init__(self) -> None:
-        """Begin without a signature."""
         self._kept: deque[float] = deque()
         self._sorted: list[float] = []
 
     def add(self, seconds: float) -> None:
-        """Take a signature into account."""
         if len(self._kept) == _KEPT:
             del self._sorted[bisect_left(self._sorted, self._kept.popleft())]
         self._kept.append(seconds)
@@ -35,7 +33,6 @@ class Latencies:
 
     @property
     def typical(self) -> float:
-        """The median."""
         return self._quantile(0.5)
 
     @property

@@ -14,7 +14,7 @@ parts:
 - a count of good logins
 
 Two tokens may share a place. Then they wait for each other, and one may overwrite the refused PIN
-of the other: that costs one login more, and nothing else. A login that hangs must not hold up the
+of the other: that costs one login more, and nothing else. A login that hangs must not delay the
 others for long: after `_PATIENCE_SECONDS` they log in without the lock.
 """
 
@@ -58,7 +58,6 @@ class LoginTurns:
         return cls(descriptor)
 
     def close(self) -> None:
-        """Close the descriptor."""
         os.close(self.fd)
 
     def forbid(self, token: str) -> None:

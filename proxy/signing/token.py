@@ -37,6 +37,19 @@ class Timing:
     clock: Callable[[], float]
 
 
+class _Trial:
+    """A probe that is in progress."""
+
+    __slots__ = ("is_first", "is_given_up", "probe")
+
+    def __init__(self, probe: Probe, *, is_first: bool) -> None:
+        self.probe: Final = probe
+        self.is_first = is_first
+        """Whether it is the one that follows the first failures."""
+        self.is_given_up = False
+        """Whether it did not come in time; it is still awaited, and keeps its thread."""
+
+
 class SigningToken:
     """Everything about one token in this process, on the event loop."""
 
@@ -67,26 +80,19 @@ class SigningToken:
         self._told_missing: frozenset[str] | None = None
         """It is None while nothing is known."""
         self._timer: asyncio.TimerHandle | None = None
-        self._probing: Job[float] | None = None
-        self._asked: Probe | None = None
-        """The one by which the probe under way was begun."""
-        self._given_up: Job[float] | None = None
-        """The probe that did not come in time and is still awaited."""
-        self._is_closed = False
+        self._trial: _Trial | None = None
+        self._has_ended = False
         self._healed_at = -math.inf
-        """When a probe last loaded all keys anew."""
+        """When a probe last loaded all keys again."""
         self._all_signed_at = timing.clock()
         """When each key last signed for a probe or a check, or when the process began and loaded
         them.
         """
-        self._first_try = False
-        """Whether the probe under way is the one that follows the first failures."""
         self._waiting: list[Callable[[], None]] = []
         self._is_checking = False
 
     @property
     def state(self) -> BreakerState:
-        """What the breaker says."""
         return self._breaker.state
 
     @property
@@ -139,7 +145,7 @@ class SigningToken:
     def failed(self, began: float | None) -> None:
         """A signature failed by the token's fault, or did not come in time.
 
-        `began` is in loop time. A signature that began before all keys were last loaded anew does
+        `began` is in loop time. A signature that began before all keys were last loaded again does
         not count against the token: its session is gone.
         """
         self.counters.errors += 1
@@ -171,13 +177,16 @@ class SigningToken:
         """
         if self._breaker.is_proved or (self.is_closed and self._healed_at >= since):
             self._timing.loop.call_soon(tell)
-        elif self.executor.figures().lost or not (
-            self._breaker.is_tried_by(until) or (self._first_try and self._given_up is None)
-        ):
+        elif self.executor.figures().lost or not (self._breaker.is_tried_by(until) or self._is_tried_first):
             return False
         else:
             self._waiting.append(tell)
         return True
+
+    @property
+    def _is_tried_first(self) -> bool:
+        trial = self._trial
+        return trial is not None and trial.is_first and not trial.is_given_up
 
     # -- probes
 
@@ -193,7 +202,8 @@ class SigningToken:
         tried here.
         """
         now = self._timing.clock()
-        has_changed, self._probe = probe != self._probe, probe
+        has_changed = probe != self._probe
+        self._probe = probe
         if is_refused:
             self._breaker.stop()
         elif has_changed:
@@ -213,7 +223,7 @@ class SigningToken:
         now = self._timing.clock()
         is_idle = self._good_at is None or now - self._good_at >= _IDLE_SECONDS
         is_due = is_idle or now - self._all_signed_at >= _ALL_KEYS_SECONDS
-        if is_due and self.is_closed and self._probing is None and not self._is_checking and self._probe is not None:
+        if is_due and self.is_closed and self._trial is None and not self._is_checking and self._probe is not None:
             job: Job[float] = Job(self._probe.check, self._checked, _OURS, now + _PROBE_SECONDS, now)
             self._is_checking = self.executor.submit_urgent(job) is None
 
@@ -245,7 +255,7 @@ class SigningToken:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._is_closed:
+        if self._has_ended:
             return
         state = self._breaker.state
         if state is not self._told:
@@ -259,39 +269,47 @@ class SigningToken:
 
     def _begin_probe(self) -> None:
         now = self._timing.clock()
-        self._first_try = self._breaker.is_tried_by(now)
+        is_first = self._breaker.is_tried_by(now)
         self._breaker.probe_begins(now)
-        if self._probing is not None and self._given_up is None:
-            self._arrange()  # the one under way tells as much as another one
+        trial = self._trial
+        if trial is not None and not trial.is_given_up:
+            trial.is_first = is_first
+            self._arrange()  # the one in flight tells as much as another one
             return
         self.counters.probes += 1
-        assert self._probe is not None  # set by `use`, before the first probe is due
-        self._asked = self._probe
-        work = self._probe.anew if self._breaker.is_at_odds else self._probe
-        job: Job[float] = Job(work, self._probed, _OURS, now + _PROBE_SECONDS, now)
-        # one that hangs already says enough, and keeps its thread
-        if self._probing is not None or self.executor.submit_urgent(job) is not None:
-            self._probe_failed()
-            return
-        self._probing = job
-        self._timing.loop.call_later(_PROBE_SECONDS, self._probe_is_late, job)
-        self._arrange()
+        if trial is not None or not self._try(now, is_first=is_first):
+            self._probe_failed()  # one that hangs already says enough, and keeps its thread
+        else:
+            self._arrange()
 
-    def _probe_is_late(self, job: Job[float]) -> None:
-        if self._probing is job:
-            self._given_up = job
+    def _try(self, now: float, *, is_first: bool) -> bool:
+        """Begin a probe; whether a thread takes it."""
+        probe = self._probe
+        assert probe is not None  # set by `use`, before the first probe is due
+        trial = _Trial(probe, is_first=is_first)
+        work = probe.anew if self._breaker.is_at_odds else probe
+        job: Job[float] = Job(work, partial(self._probed, trial), _OURS, now + _PROBE_SECONDS, now)
+        if self.executor.submit_urgent(job) is not None:
+            return False
+        self._trial = trial
+        self._timing.loop.call_later(_PROBE_SECONDS, self._probe_is_late, trial)
+        return True
+
+    def _probe_is_late(self, trial: _Trial) -> None:
+        if self._trial is trial:
+            trial.is_given_up = True
             self._probe_failed()
 
-    def _probed(self, job: Job[float], result: float | BaseException) -> None:
-        self._judge_probe(job, result)
+    def _probed(self, trial: _Trial, job: Job[float], result: float | BaseException) -> None:
+        del job
+        self._trial = None
+        self._judge_probe(trial, result)
         self._end_waiting()
 
-    def _judge_probe(self, job: Job[float], result: float | BaseException) -> None:
-        was_given_up = self._given_up is job
-        is_outdated = self._asked != self._probe
-        self._probing = self._given_up = None
+    def _judge_probe(self, trial: _Trial, result: float | BaseException) -> None:
+        is_outdated = trial.probe != self._probe
         now = self._timing.clock()
-        if was_given_up:
+        if trial.is_given_up:
             if not isinstance(result, BaseException):
                 self._breaker.alive(now)
                 self._arrange()
@@ -306,7 +324,9 @@ class SigningToken:
         else:
             self.counters.signing_seconds.observe(result)
             self.latencies.add(result)
-            self._good_at = self._healed_at = self._all_signed_at = now
+            self._good_at = now
+            self._healed_at = now
+            self._all_signed_at = now
             self._breaker.probe_succeeded(now, result)
             if self._probe is not None and self._probe.missing:
                 self._breaker.suspect(now if is_outdated else now + _MISSING_SECONDS)
@@ -328,14 +348,13 @@ class SigningToken:
         self._end_waiting()
 
     def _end_waiting(self) -> None:
-        self._first_try = False
         waiting, self._waiting = self._waiting, []
         for tell in waiting:
             tell()
 
     def close(self) -> None:
-        """End its use; only what is under way goes on."""
-        self._is_closed = True
+        """End its use; only what is in progress continues."""
+        self._has_ended = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,8 +1,9 @@
 """The counters of one token in one process. Pure."""
 
-from typing import Any, Final
+from typing import Final
 
 from proxy.figures.histogram import SIGNING_SECONDS, Bounds, Histogram
+from proxy.figures.snapshot import KeySignaturesRow, TokenCountsRow
 
 # From a free thread to a queue that only deadlines empty.
 WAIT_SECONDS: Final[Bounds] = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -25,7 +26,6 @@ class TokenCounters:
     )
 
     def __init__(self) -> None:
-        """Begin at zero."""
         self.signing_seconds = Histogram(SIGNING_SECONDS)
         self.wait_seconds = Histogram(WAIT_SECONDS)
         self.errors = 0
@@ -49,11 +49,11 @@ class TokenCounters:
             counts = self._keys[key] = [0, 0]
         counts[not is_good] += 1
 
-    def key_rows(self) -> list[dict[str, Any]]:
+    def key_rows(self) -> list[KeySignaturesRow]:
         """How often each key signed, and how often it failed to."""
         return [{"key": key, "done": done, "failed": failed} for key, (done, failed) in self._keys.items()]
 
-    def row(self, token: str) -> dict[str, Any]:
+    def row(self, token: str) -> TokenCountsRow:
         """The plain numbers, for a snapshot."""
         return {
             "token": token,

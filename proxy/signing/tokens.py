@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from proxy.figures.snapshot import TokenFamilies
 from proxy.signing.contracts import Probe, Watcher
 from proxy.signing.executor import SigningExecutor
 from proxy.signing.token import SigningToken, Timing
@@ -24,7 +25,7 @@ class TokenPlan:
 
     threads: int
     probe: Probe
-    is_closed: bool = False
+    is_unusable: bool = False
     """Whether nothing of it could be loaded: then it is probed before it is trusted."""
     is_refused: bool = False
     """Whether it refuses the PIN: then it is not tried until `SigningToken.pin_may_be_tried`."""
@@ -42,21 +43,18 @@ class Tokens(Mapping[str, SigningToken]):
         self._timer: asyncio.TimerHandle | None = None
 
     def __getitem__(self, name: str) -> SigningToken:
-        """Find one."""
         return self._tokens[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names."""
         return iter(self._tokens)
 
     def __len__(self) -> int:
-        """The number of tokens."""
         return len(self._tokens)
 
     def use(self, plans: Mapping[str, TokenPlan]) -> None:
         """Have exactly these from now on.
 
-        One that was there goes on with the threads that it has.
+        One that was there continues with the threads that it has.
         """
         for name in [name for name in self._tokens if name not in plans]:
             self._tokens.pop(name).close()
@@ -66,7 +64,7 @@ class Tokens(Mapping[str, SigningToken]):
                 executor = SigningExecutor(name, plan.threads, self._timing.loop, self._timing.clock)
                 token = SigningToken(name, executor, self._timing, self._counters(name), self._watcher, has_parent=True)
                 self._tokens[name] = token
-                if plan.is_closed and not plan.is_refused:
+                if plan.is_unusable and not plan.is_refused:
                     token.begin_open()
             token.use(plan.probe, is_refused=plan.is_refused)
         if self._timer is not None:
@@ -79,10 +77,10 @@ class Tokens(Mapping[str, SigningToken]):
         self._timer = self._timing.loop.call_later(_LOOK_SECONDS, self._look)
 
     def close(self) -> None:
-        """End the use of all tokens. A call that hangs in a thread of theirs goes on to hang."""
+        """End the use of all tokens. A call that hangs in a thread of theirs continues to hang."""
         self.use({})
 
-    def rows(self) -> dict[str, list[dict[str, Any]]]:
+    def rows(self) -> TokenFamilies:
         """What is going on, for a snapshot: rows by the family they belong to."""
         figures = {name: token.executor.figures() for name, token in self._tokens.items()}
         return {

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 _FAILURES_IN_A_ROW: Final = 3
-# So many of the last signatures count: a token that fails every second time is no use either.
+# The number of latest signatures that count: a token that fails every second time is no use either.
 _WINDOW: Final = 20
 _FAILURES_IN_WINDOW: Final = 10
 # A race is lost now and then by chance.
@@ -12,12 +12,11 @@ _RACES_LOST_IN_A_ROW: Final = 5
 
 
 class TrackRecord:
-    """Begins anew each time the breaker opens."""
+    """Begins again each time the breaker opens."""
 
     __slots__ = ("_failures_in_a_row", "_races_lost", "_recent", "good")
 
     def __init__(self) -> None:
-        """Begin with no signature."""
         self.good = 0
         """Signatures that came in time, since the breaker closed."""
         self._recent: deque[bool] = deque(maxlen=_WINDOW)

@@ -6,45 +6,23 @@ A file that cannot be read or written is told, and is never an obstacle to a sta
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
-from config.loaded import LoadedConfig
+from config.loading.loaded import LoadedConfig
+from proxy.api.adoption import AdoptionDocument
 from proxy.net.in_thread import in_thread
-from proxy.observe.adoption import FAMILIES, Adoption, parse_adoption
+from proxy.observe.adoption import Adoption, parse_adoption, taken
 from proxy.observe.adoption_store import AdoptionStore, AdoptionUnreadable
+from proxy.observe.counts.merging import Retained, merge
 from proxy.observe.events.adoption import AdoptionNotKept, AdoptionSetAside
 from proxy.observe.events.event import Tell
-from proxy.observe.merging import merge
 from proxy.observe.scrape import ListenerFacts
-from proxy.processes.messages.answers import WorkerFigures
+from proxy.supervisor.workers.contracts import CountedWorker
 
 # A crash of the parent loses the counts of so long. A take is one question to each worker.
 _SECONDS: Final = 300.0
 _SCRAPE_SECONDS: Final = 2.0
-
-
-class CountingWorker(Protocol):
-    """A `WorkerProcess`."""
-
-    @property
-    def last(self) -> WorkerFigures | None:
-        """The latest figures of the worker."""
-
-
-class CountingFleet(Protocol):
-    """The part of a `Fleet` that this module uses."""
-
-    async def scrape(self, seconds: float) -> Iterable[CountingWorker]:
-        """Ask all workers for their figures, for so many seconds at most."""
-
-
-class Ended(Protocol):
-    """The counts of workers that ended: a `Retained`."""
-
-    @property
-    def own(self) -> Mapping[str, Any]:
-        """Those of this process. An older one has kept its counts itself."""
 
 
 class Adopting:
@@ -53,14 +31,18 @@ class Adopting:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        fleet: CountingFleet,
-        ended: Ended,
+        scrape: Callable[[float], Awaitable[Iterable[CountedWorker]]],
+        ended: Retained,
         tell: Tell,
         clock: Callable[[], float],
     ) -> None:
-        """`restore` comes next. `clock` gives UNIX seconds."""
+        """`restore` comes next.
+
+        `scrape` asks all workers for their figures, for up to the seconds that it is given.
+        `ended` has the counts of workers that ended. `clock` gives UNIX seconds.
+        """
         self._loop = loop
-        self._fleet = fleet
+        self._scrape = scrape
         self._ended = ended
         self._listeners: Callable[[], Iterable[ListenerFacts]]
         self._tell = tell
@@ -98,7 +80,7 @@ class Adopting:
         except OSError as error:
             self._not_kept(error)
 
-    async def document(self) -> dict[str, Any]:
+    async def document(self) -> AdoptionDocument:
         """The document of `GET /adoption`, with the counts of this moment."""
         await self._take()
         return self._document()
@@ -113,7 +95,8 @@ class Adopting:
         """Take the counts, and write them if they have changed."""
         await self._take()
         if self._is_changed and not self._is_followed:
-            self._is_changed, document = False, self._document()
+            document = self._document()
+            self._is_changed = False
             try:
                 await in_thread(self._loop, lambda: self._write(document))
                 self._is_failing = False
@@ -129,19 +112,20 @@ class Adopting:
             except OSError as error:
                 self._not_kept(error)
 
-    def _document(self) -> dict[str, Any]:
+    def _document(self) -> AdoptionDocument:
         return self._adoption.document(self._clock(), self._writer)
 
     async def _take(self) -> None:
-        self._take_from(await self._fleet.scrape(_SCRAPE_SECONDS))
+        self._take_from(await self._scrape(_SCRAPE_SECONDS))
 
-    def _take_from(self, workers: Iterable[CountingWorker]) -> None:
+    def _take_from(self, workers: Iterable[CountedWorker]) -> None:
         live = [worker.last.snapshot for worker in workers if worker.last is not None]
-        found = [{family: one[family] for family in FAMILIES if family in one} for one in (self._ended.own, *live)]
-        is_new = self._adoption.take(self._clock(), merge(found), list(self._listeners()))
+        # an older process has kept its counts itself
+        counted = merge([taken(one) for one in (self._ended.own, *live)])
+        is_new = self._adoption.take(self._clock(), counted, list(self._listeners()))
         self._is_changed = self._is_changed or is_new
 
-    def _write(self, document: dict[str, Any]) -> None:
+    def _write(self, document: AdoptionDocument) -> None:
         """Write, unless a later process has the file: it began with what this one had written."""
         try:
             writer = self._store.read().writer

@@ -10,22 +10,17 @@ from typing import Final, Protocol
 from certs.audit.entries import Action, Entry, KeyOperation, Outcome
 from certs.tokens.prober import Condition, ProbeFinding
 from proxy.observe.scrape import CertificateFacts
-from proxy.processes.messages.answers import WorkerFigures
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.secrets.audit_trail import PARENT
 from proxy.supervisor.secrets.signature_totals import SignatureTotals
-from proxy.supervisor.workers.contracts import SlotHolder
+from proxy.supervisor.workers.contracts import CountedWorker, SlotHolder
 
 _SCRAPE_SECONDS: Final = 2.0
 
 
-class AuditedWorker(SlotHolder, Hashable, Protocol):
+class AuditedWorker(SlotHolder, CountedWorker, Hashable, Protocol):
     """A worker whose signatures are counted: a `WorkerProcess`."""
-
-    @property
-    def last(self) -> WorkerFigures | None:
-        """The latest figures of the worker."""
 
 
 class Auditing:
@@ -36,8 +31,8 @@ class Auditing:
     ) -> None:
         """The work begins with `follow`.
 
-        `tell` writes to the audit log. `scrape` asks workers for their figures, for so many seconds
-        at most.
+        `tell` writes to the audit log. `scrape` asks workers for their figures, for up
+        to the seconds that it is given.
         """
         self._tell = tell
         self._scrape = scrape
@@ -46,7 +41,9 @@ class Auditing:
 
     def follow(self, edition: Edition) -> None:
         """Write which keys come into service and which leave it."""
-        served = {(key, one.fingerprint): _described(one) for one in edition.certificates for key in one.keys}
+        served = {
+            (key, one.fingerprint): _described(one) for one in edition.identities.certificates for key in one.keys
+        }
         for (key, print_), detail in served.items():
             if (key, print_) not in self._served:
                 self._operation(Action.LOAD, key, Outcome.DONE, detail)
@@ -61,7 +58,8 @@ class Auditing:
 
     def breaker_changed(self, worker: SlotHolder, name: str, state: BreakerState) -> None:
         """A worker stops trusting a token, or trusts it again."""
-        actor, token = f"worker {worker.slot}", f"token {name}"
+        actor = f"worker {worker.slot}"
+        token = f"token {name}"
         if state is BreakerState.STOPPED:
             self._tell(KeyOperation(actor, Action.LOGIN, token, Outcome.REFUSED, "the token does not take the PIN"))
         self._tell(KeyOperation(actor, Action.BREAKER, token, Outcome.DONE, str(state)))
@@ -77,7 +75,7 @@ class Auditing:
         self._totals.forget(worker)
 
     async def run(self, seconds: float) -> None:
-        """Write every so many seconds how often each key signed."""
+        """Write periodically, every `seconds`, how often each key signed."""
         while True:
             await asyncio.sleep(seconds)
             for worker in await self._scrape(_SCRAPE_SECONDS):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from proxy.processes.messages.answers import Done
 from proxy.processes.messages.questions import Question, ShowChallenges
-from proxy.tls.challenge import TlsChallenge
+from proxy.tls.handshake.challenge import TlsChallenge
 
 
 class Telling(Protocol):
@@ -22,10 +22,7 @@ class Telling(Protocol):
 
 
 class Challenges:
-    """The pending challenges."""
-
     def __init__(self, fleet: Telling) -> None:
-        """The set is empty at first."""
         self._fleet = fleet
         self._pending: dict[str, TlsChallenge] = {}
         self._tokens: dict[str, str] = {}
@@ -43,7 +40,6 @@ class Challenges:
 
     @property
     def shown(self) -> ShowChallenges:
-        """All challenges, for a worker."""
         return ShowChallenges(tuple(self._pending.values()), dict(self._tokens))
 
     async def present(self, challenge: TlsChallenge) -> None:

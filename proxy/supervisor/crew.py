@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
+from proxy.figures.snapshot import Counts
 from proxy.net.tasks import Tasks
+from proxy.observe.counts.merging import Retained
 from proxy.observe.events.event import Event, Tell
-from proxy.observe.merging import Retained
 from proxy.processes.messages.questions import Begin, KnownBeside
 from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
@@ -48,16 +49,11 @@ class Crew:
         self.fleet: Final = Fleet(loop, tasks, self)
         self.auditing: Final = Auditing(trail.tell, self.fleet.scrape)
         self.servers: Final = Servers(loop, tasks, self.fleet, tell)
-        self._tokens = ParentTokens(loop, tasks, self.fleet, tell, self.auditing.pin_tried)
+        self.tokens: Final = ParentTokens(loop, tasks, self.fleet, tell, self.auditing.pin_tried)
         self.proofs: Final = Proofs(loop, self.fleet, tell)
         self.maintenance: Final = Maintenance(loop, self.fleet, tell)
-        self.adopting: Final = Adopting(loop, self.fleet, self.retained, tell, wall_clock)
+        self.adopting: Final = Adopting(loop, self.fleet.scrape, self.retained, tell, wall_clock)
         self._is_resting = False
-
-    @property
-    def tokens(self) -> ParentTokens:
-        """The tokens of the served edition."""
-        return self._tokens
 
     async def rest(self) -> None:
         """Accept nothing more: another process accepts on the same sockets. Connections stay."""
@@ -65,7 +61,6 @@ class Crew:
         await self.fleet.offer()
 
     async def resume(self) -> None:
-        """Accept again."""
         if self._is_resting:
             self._is_resting = False
             await self.fleet.offer()
@@ -73,7 +68,7 @@ class Crew:
 
     def close(self) -> None:
         """Close what the workers share. All workers have ended."""
-        for one in (self.sockets, self._columns, self._tokens):
+        for one in (self.sockets, self._columns, self.tokens):
             one.close()
 
     # -- what the fleet needs
@@ -88,7 +83,7 @@ class Crew:
         return KnownBeside(
             self.servers.verdicts.all,
             self.proofs.challenges.shown,
-            tuple(self._tokens.refused),
+            tuple(self.tokens.refused),
             self.maintenance.shown,
         )
 
@@ -98,7 +93,7 @@ class Crew:
         They are the log, the table of figures and the turns to log in to tokens.
         """
         begin = Begin(VERSION, self._columns.take(worker), self._log.settings)
-        return begin, [self._log.descriptor, self._columns.descriptor, self._tokens.turns.fd]
+        return begin, [self._log.descriptor, self._columns.descriptor, self.tokens.turns.fd]
 
     def tell(self, event: Event) -> None:
         """Log something about a worker."""
@@ -106,22 +101,22 @@ class Crew:
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
         """A worker stops trusting a token, or trusts it again. The worker has logged that."""
-        self._tokens.breaker_changed(worker, token, state)
+        self.tokens.breaker_changed(worker, token, state)
         self.auditing.breaker_changed(worker, token, state)
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> Counts:
         """The counts since the first start, as another process may inherit them."""
         kept = Retained()
         kept.inherit(self.retained.snapshot)
         for worker in (*self.fleet.workers, *self.fleet.leaving):
             if worker.last is not None:
                 kept.keep(worker.last.snapshot, worker.last.servers)
-        return dict(kept.snapshot)
+        return kept.snapshot
 
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Keep the counts of a worker that ended, and free what it had taken."""
         self.auditing.worker_gone(worker)
         self._columns.give_back(worker)
-        self._tokens.worker_gone(worker)
+        self.tokens.worker_gone(worker)
         if worker.last is not None:
             self.retained.keep(worker.last.snapshot, worker.last.servers)

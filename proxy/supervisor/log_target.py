@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from certs.files.directory import open_log
-from config.loaded import ConfigFile
-from config.problems import ConfigError, shown
+from config.loading.loaded import ConfigFile
 from config.schema import LogConfig, LogFormat
-from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter
+from config.values.problems import ConfigError, shown
+from proxy.observe.logs.log import Log
+from proxy.observe.logs.log_writer import LogWriter
 from proxy.processes.messages.questions import LogSettings
 
 _STDOUT: Final = 1
@@ -46,7 +46,8 @@ class LogTarget:
 
     def prepare(self, file: ConfigFile, log: LogConfig) -> "NextPlace":
         """Open the log of another configuration, without using it yet. Raises `ConfigError`."""
-        path, form = _path(file, log), self._form_of_command or log.format
+        path = _path(file, log)
+        form = self._form_of_command or log.format
         return NextPlace(path, form, None if path == self._path else _open(file, log, path))
 
     def use(self, place: "NextPlace") -> bool:
@@ -84,7 +85,8 @@ class LogTarget:
 
     def _use(self, descriptor: int, form: LogFormat) -> None:
         os.close(self.descriptor)
-        self.descriptor, self._form = descriptor, form
+        self.descriptor = descriptor
+        self._form = form
         self.log.switch(os.dup(descriptor), form)
 
 

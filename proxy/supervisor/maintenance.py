@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from config.loaded import LoadedConfig
-from config.problems import ConfigError
+from config.loading.loaded import LoadedConfig
+from config.values.problems import ConfigError
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.maintenance import MaintenanceBegun, MaintenanceEnded
@@ -33,7 +33,6 @@ class Maintenance:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, workers: Workers, tell: Tell) -> None:
-        """`restore` comes next."""
         self._loop = loop
         self._workers = workers
         self._tell = tell
@@ -51,7 +50,7 @@ class Maintenance:
         try:
             self._routes = {one.route: one for one in self._store.read()}
         except MaintenanceUnreadable as error:
-            found = f"{error.path}, which tells the routes in maintenance, and has {error.found}"
+            found = f"{error.path}, which lists the routes in maintenance, and has {error.found}"
             allowed = "the file as the proxy wrote it; delete it to serve all routes"
             raise ConfigError([loaded.file.error(("route",), found, allowed)]) from None
 
@@ -62,19 +61,17 @@ class Maintenance:
 
     @property
     def shown(self) -> ShowMaintenance:
-        """All of them, for a worker."""
         return ShowMaintenance(self.routes)
 
     @property
     def path(self) -> str:
-        """The file on disk."""
         return str(self._store.path)
 
     async def begin(self, route: MaintainedRoute) -> int:
         """Take a route out of service, or change how it is answered. Raises `OSError`.
 
         After it, the change is on disk, and no worker takes a request for the route. Returns how
-        many workers have not confirmed that: they are stuck or end, and follow when they go on.
+        many workers have not confirmed that: they are stuck or end, and follow when they continue.
         """
         async with self._changing:
             silent = await self._change({**self._routes, route.route: route})

@@ -6,8 +6,8 @@ from typing import Final
 
 from certs.files.atomic_file import write_state
 from certs.files.directory import make_directories
-from config.addresses import parse_network
-from config.loaded import LoadedConfig
+from config.loading.loaded import LoadedConfig
+from config.values.addresses import parse_network
 from proxy.observe.state_file import state_file
 from proxy.processes.messages.codec import MessageMalformed, decode, encode
 from proxy.processes.messages.questions import MaintainedRoute, ShowMaintenance
@@ -20,7 +20,6 @@ class MaintenanceUnreadable(Exception):
     """The file is there and cannot be used. `found` says why."""
 
     def __init__(self, path: Path, found: str) -> None:
-        """Remember both."""
         super().__init__(path, found)
         self.path = path
         self.found = found
@@ -66,7 +65,7 @@ class MaintenanceStore:
 
 
 def _check(one: MaintainedRoute) -> None:
-    """Refuse what a person has edited and no worker could use.
+    """Refuse what an operator has edited and no worker could use.
 
     Raises ValueError and `PageUnusable`.
     """

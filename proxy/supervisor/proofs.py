@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Final
 
-from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof, Showing
+from certs.acme.challenges.proofs import PresentingFailed, Proof, Showing
+from config.tables.issuers import AcmeChallenge
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.observe.events.event import Tell
 from proxy.supervisor.challenges import Challenges, Telling
-from proxy.tls.challenge import TlsChallenge
+from proxy.tls.handshake.challenge import TlsChallenge
 
 # Workers answer within milliseconds. Another order for the same name mostly takes seconds.
 _SHOWN_WITHIN_SECONDS: Final = 60.0
@@ -36,7 +37,7 @@ class Proofs:
 
 
 class ListenerSolver:
-    """A `certs.acme.proofs.Solver` of tls-alpn-01 and http-01."""
+    """A `certs.acme.challenges.proofs.Solver` of tls-alpn-01 and http-01."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, challenges: Challenges, seconds: float) -> None:
         """`seconds` limits the wait for all workers, and for another order of the same name."""
@@ -47,17 +48,17 @@ class ListenerSolver:
     def present(self, proof: Proof) -> None:
         """Wait until every worker shows the proof. Raises `PresentingFailed`."""
         match proof.kind:
-            case ChallengeKind.TLS_ALPN_01:
+            case AcmeChallenge.TLS_ALPN_01:
                 self._in_loop(self._challenges.present(TlsChallenge(proof.name, proof.digest)), proof)
-            case ChallengeKind.HTTP_01:
+            case AcmeChallenge.HTTP_01:
                 self._in_loop(self._challenges.present_token(proof.token, proof.key_authorization), proof)
-            case ChallengeKind.DNS_01:
+            case AcmeChallenge.DNS_01:
                 raise PresentingFailed("dns-01 without a hook")
 
     def withdraw(self, proof: Proof) -> None:
         """Wait until no worker shows the proof any more. Raises `PresentingFailed`."""
         match proof.kind:
-            case ChallengeKind.TLS_ALPN_01:
+            case AcmeChallenge.TLS_ALPN_01:
                 self._in_loop(self._challenges.withdraw(TlsChallenge(proof.name, proof.digest)), proof)
             case _:
                 self._in_loop(self._challenges.withdraw_token(proof.token), proof)
@@ -72,5 +73,7 @@ class ListenerSolver:
             future.result(self._seconds)
         except TimeoutError:
             future.cancel()  # this undoes what was done already
-            reason = f"the workers did not all hear of it within {self._seconds:g} s, or another order for {proof.name} goes on"
+            reason = (
+                f"not all workers confirmed it within {self._seconds:g} s, or another order for {proof.name} goes on"
+            )
             raise PresentingFailed(reason) from None

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.observe.events.event import Event
 from proxy.observe.events.process import ConfigurationWarning, UnexpectedError
 from proxy.supervisor.log_target import LogTarget
@@ -33,7 +33,7 @@ class Reporting:
             self.tell(ConfigurationWarning.of(one))
 
     def unexpected(self, error: BaseException) -> None:
-        """Log an error that no code handles. The process goes on."""
+        """Log an error that no code handles. The process continues."""
         self.tell(UnexpectedError.of(error))
 
 

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from proxy.admin.requests.contracts import UnknownServer
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.servers import ServerDown, ServerDraining, ServerUndrained, ServerUp
+from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.verdicts import Verdicts
 from proxy.supervisor.workers.fleet import Fleet
-from proxy.upstream.health import HealthCheck, HealthChecker
-from proxy.upstream.unmade_checks import UnmadeChecks
+from proxy.upstream.health.checks import HealthCheck, HealthChecker
+from proxy.upstream.health.unmade_checks import UnmadeChecks
 
 
 class Servers:
@@ -39,7 +41,7 @@ class Servers:
 
         The findings about other servers are kept. `configured` says of each server whether it is
         checked. Call this before the workers serve by the new configuration: otherwise the finding
-        of a former check would never be withdrawn.
+        of a previous check would never be withdrawn.
         """
         self.verdicts.follow(configured)
         self.unmade.follow({(one.upstream, one.server) for one in checks})
@@ -70,7 +72,6 @@ class Servers:
         await self._fleet.tell_all(self.verdicts.undrained(upstream, server))
 
     def checked_in(self, found_in: int, upstream: str, server: str, *, is_up: bool) -> None:
-        """Take the finding of a round of checks."""
         if not self.is_present(found_in):
             return  # a late finding of a cancelled checker, which the next one does not know
         self._tell((ServerUp if is_up else ServerDown)(upstream, server))
@@ -82,7 +83,7 @@ class Servers:
 
 
 class _Round:
-    """Takes the findings of one configuration's checks (`health.Herald`)."""
+    """Takes the findings of one configuration's checks (`HealthObserver`)."""
 
     def __init__(self, servers: Servers, number: int) -> None:
         self._servers = servers
@@ -101,3 +102,29 @@ class _Round:
     def made(self, upstream: str, server: str) -> None:
         if self._servers.is_present(self._number):
             self._servers.unmade.made((upstream, server))
+
+
+class ServerControl:
+    """Drains servers that the configuration has."""
+
+    def __init__(self, served: ServedEdition, servers: Servers) -> None:
+        self._served = served
+        self._servers = servers
+
+    async def drain(self, upstream: str, server: str, seconds: float | None) -> str | None:
+        """See `admin.requests.contracts.ServerCommands.drain`. Raises `UnknownServer`."""
+        self._require(upstream, server)
+        config = self._served.edition.loaded.config
+        limit = config.limits.drain_seconds if seconds is None else seconds
+        others = [address for one in config.all_upstreams[upstream].servers if (address := str(one.address)) != server]
+        return await self._servers.drain(upstream, server, limit, others)
+
+    async def undrain(self, upstream: str, server: str) -> None:
+        """Send requests to a server again. Raises `UnknownServer`."""
+        self._require(upstream, server)
+        await self._servers.undrain(upstream, server)
+
+    def _require(self, upstream: str, server: str) -> None:
+        known = [f"{name}/{address}" for name, address in self._served.edition.servers]
+        if f"{upstream}/{server}" not in known:
+            raise UnknownServer(upstream, server, known)

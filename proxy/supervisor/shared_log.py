@@ -1,6 +1,6 @@
 """One log for all processes: the parent opens it, and tells each worker when it moves."""
 
-from config.loaded import ConfigFile
+from config.loading.loaded import ConfigFile
 from config.schema import LogConfig
 from proxy.observe.events.event import Tell
 from proxy.observe.events.process import LogNotReopened
@@ -16,7 +16,6 @@ class SharedLog:
     """
 
     def __init__(self, target: LogTarget, fleet: Fleet, tell: Tell) -> None:
-        """`target` is where the log goes now."""
         self._target = target
         self._fleet = fleet
         self._tell = tell

@@ -12,7 +12,8 @@ class Stopping:
 
     def __init__(self) -> None:
         """The signals are handled from `listen` on."""
-        self._first, self._second = asyncio.Event(), asyncio.Event()
+        self._first = asyncio.Event()
+        self._second = asyncio.Event()
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """Handle SIGTERM and SIGINT from now on."""
@@ -20,12 +21,10 @@ class Stopping:
             loop.add_signal_handler(number, self.asked)
 
     def asked(self) -> None:
-        """A signal has come."""
         (self._second if self._first.is_set() else self._first).set()
 
     @property
     def is_asked(self) -> bool:
-        """Whether a signal has come."""
         return self._first.is_set()
 
     async def wait_for_first(self) -> None:

@@ -7,10 +7,10 @@ serves, drains and closes. `reloads/` changes editions, `crew` has what the work
 """
 
 import asyncio
-import functools
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
@@ -19,31 +19,26 @@ from proxy.figures.totals import totals
 from proxy.net.in_thread import in_thread, tell_loop
 from proxy.net.tasks import Tasks
 from proxy.observe.events.process import ProxyReady, SocketUnused, Stopped
+from proxy.observe.status import signatures
 from proxy.processes.systemd import Notifier
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.rotating import Rotating
+from proxy.supervisor.adopting import Adopting
 from proxy.supervisor.alerts.alerting import Alerting, WatchedProxy
 from proxy.supervisor.alerts.settings import AlertSettings
 from proxy.supervisor.control.ability import Ability
 from proxy.supervisor.control.certificate_control import RotationControl
-from proxy.supervisor.control.control import SupervisorControl
-from proxy.supervisor.control.inspection import Inspection
-from proxy.supervisor.control.key_trial import WorkerKeyTrial
+from proxy.supervisor.control.inspection import Inspection, WorkerKeyTrial
 from proxy.supervisor.control.maintenance_control import SupervisorMaintenance
 from proxy.supervisor.control.payload_control import SupervisorPayload
 from proxy.supervisor.control.scraping import Scraping, listener_facts
-from proxy.supervisor.control.server_control import ServerControl
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.editions.edition import Edition, reread_edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.reloads.announcements import Announcements
-from proxy.supervisor.reloads.changeover import Changeover
+from proxy.supervisor.reloads.changeover import Changeover, ChangingParts, Takeover
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
-from proxy.supervisor.reloads.reloading import Reloading
-from proxy.supervisor.reloads.reloads import Reloads, Takeover
-from proxy.supervisor.reloads.renewal import Renewal
-from proxy.supervisor.reloads.swaps import swap_issued
 from proxy.supervisor.reloads.ticket_rotation import TicketRotation
 from proxy.supervisor.reloads.unsealing import Unsealing
 from proxy.supervisor.reloads.watching import Watching
@@ -51,6 +46,7 @@ from proxy.supervisor.reporting import Reporting, wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.supervisor.secrets.ticket_record import TicketRecord
+from proxy.supervisor.servers import ServerControl
 from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.stopping import Stopping
 from proxy.supervisor.upgrade.memory import ParentMemory
@@ -59,6 +55,23 @@ from proxy.supervisor.workers.sockets import ListeningSockets
 
 # How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
 _FIRST_ROUND_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class AdminParts:
+    """The parts that the admin server asks: implements `admin.requests.contracts.Control`."""
+
+    figures: Scraping
+    ability: Ability
+    adopting: Adopting
+    reloads: Changeover
+    servers: ServerControl
+    keys: WorkerKeyTrial
+    rotation: RotationControl
+    payload: SupervisorPayload
+    alerts: Alerting
+    maintenance: SupervisorMaintenance
+    upgrade: Upgrading
 
 
 class Supervisor:
@@ -79,8 +92,9 @@ class Supervisor:
         """
         safe = safe or Safe(now_in_utc)
         self._loop = loop
+        self._notifier = notifier
         self.stopping: Final = Stopping()
-        self.phase: str | None = "has not begun to serve: it starts"
+        self.phase: str | None = "is starting"
         self.reporting: Final = Reporting(log)
         tell = self.reporting.tell
         safe.trail.report_to(lambda event: tell_loop(loop, tell, event))
@@ -91,42 +105,41 @@ class Supervisor:
         self.crew.adopting.restore(edition.loaded, lambda: listener_facts(self.served, sockets))
         self._log = SharedLog(log, self.crew.fleet, tell)
         self.announcements: Final = Announcements(notifier, self.served, self.crew.fleet, tell)
-        reloading = Reloading(loop, self.crew.fleet, sockets)
-        changeover = Changeover(
-            reloading, self.served, self.crew.servers, self.crew.tokens, self.crew.auditing, self.reporting.warn
-        )
-        renew = Renewal(loop, reloading, self.served, changeover.renew)
-        self.rotating: Final = Rotating(loop, self._tasks, functools.partial(swap_issued, renew), tell, CLOCKS)
+        self.changeover: Final = self._changeover_of(safe)
+        renew = self.changeover.renew
+        self.rotating: Final = Rotating(loop, self._tasks, self.changeover.swap, tell, CLOCKS)
         self.tickets: Final = TicketRotation(renew, safe, self.served, tell, self.crew.auditing.tickets_rotated)
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
         self.alerting: Final = self._alerting_of()
         self._secrets = (self.tickets.run, unsealing.run, payload.run)
-        self.reloads: Final = self._reloads_by(reloading, changeover, safe)
         upgrading = Upgrading(
             loop,
             self._tasks,
             self.crew,
             self.rotating,
-            reloading,
+            self.changeover,
             lambda: TicketRecord(self.served.edition.tickets, safe.since),
             lambda: self.memory.document(),
-            self.announcements.main_process,
+            notifier.main_process,
             tell,
         )
         self.control: Final = self._control_of(log, safe.trail, payload, upgrading)
-        self.rotating.count_by(self.control.signatures)
+        self.rotating.count_by(self._signatures)
         self.reporting.listen(self.alerting.hear)
 
-    def _reloads_by(self, reloading: Reloading, changeover: Changeover, safe: Safe) -> Reloads:
-        loop, served = self._loop, self.served
-        watching = Watching(self._tasks, served.edition.loaded.file.path, lambda cause: self.reloads.reload_by(cause))
+    def _changeover_of(self, safe: Safe) -> Changeover:
+        loop = self._loop
+        served = self.served
+        crew = self.crew
+        file = served.edition.loaded.file.path
+        watching = Watching(self._tasks, file, lambda cause: self.changeover.reload_by(cause))
 
         async def followed(edition: Edition) -> None:
-            safe.locks.settle(edition.loaded)
             watching.follow(edition)
             self.alerting.follow(AlertSettings.of(edition.loaded))
-            vault, told = safe.vault(edition.loaded), safe.trail.operation
+            vault = safe.vault(edition.loaded)
+            told = safe.trail.operation
             showing = self.crew.proofs.showing
             # in a thread: the first issuer of type "acme" loads the client of a CA
             parts = await in_thread(
@@ -134,21 +147,32 @@ class Supervisor:
             )
             await self.rotating.follow(parts)
 
-        return Reloads(
-            served,
-            self.crew.tokens,
-            reloading,
-            changeover,
+        parts = ChangingParts(
+            crew.fleet,
+            crew.sockets,
+            crew.servers,
+            crew.tokens,
+            crew.auditing,
             self._log,
             self.announcements,
-            lambda: reread_edition(loop, served.edition, served.next_number(), safe, watching.settle),
+            self.reporting.warn,
+            lambda edition: safe.locks.settle(edition.loaded),
             followed,
+        )
+        return Changeover(
+            loop,
+            served,
+            parts,
+            lambda: reread_edition(loop, served.edition, served.next_number(), safe, watching.settle),
         )
 
     def _control_of(
         self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation, upgrading: Upgrading
-    ) -> SupervisorControl:
-        loop, served, crew = self._loop, self.served, self.crew
+    ) -> AdminParts:
+        loop = self._loop
+        served = self.served
+        crew = self.crew
+        ability = Ability(served, crew.fleet, crew.servers, crew.tokens, lambda: self.phase)
         scraping = Scraping(
             ticks=loop.time,
             started_at=wall_clock(),
@@ -165,23 +189,34 @@ class Supervisor:
             maintenance=crew.maintenance,
             rotating=self.rotating,
             alerting=self.alerting,
-            upgrading=upgrading,
-            ability=Ability(served, crew.fleet, crew.servers, crew.tokens, lambda: self.phase),
+            upgrade=lambda: upgrading.facts,
+            former_workers=lambda: upgrading.former.pids,
+            ability=ability,
         )
-        return SupervisorControl(
+        return AdminParts(
             scraping,
-            self.reloads.reload,
+            ability,
+            crew.adopting,
+            self.changeover,
             ServerControl(served, crew.servers),
             WorkerKeyTrial(loop, served, crew.fleet),
             RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
             SupervisorPayload(loop, served, payload, self.reporting.tell),
+            self.alerting,
             SupervisorMaintenance(served, crew.maintenance, wall_clock),
-            self.crew.adopting.document,
+            upgrading,
         )
+
+    async def _signatures(self) -> Mapping[str, int]:
+        """How often the keys of each identity have signed since the start.
+
+        Handshakes that resume a session need no signature.
+        """
+        return signatures(await self.control.figures.scrape())
 
     def _alerting_of(self) -> Alerting:
         watched = WatchedProxy(
-            scrape=lambda: self.control.scrape(),
+            scrape=lambda: self.control.figures.scrape(),
             is_serving=lambda: self.phase is None,
             shortage=lambda: self.crew.servers.why_not_ask(),
             wall=wall_clock,
@@ -191,7 +226,7 @@ class Supervisor:
     @property
     def memory(self) -> ParentMemory:
         """What an upgrade hands over with the state."""
-        return ParentMemory(self.crew, self.alerting, self.control)
+        return ParentMemory(self.crew, self.alerting, self.control.figures)
 
     def check_servers_unless(self, why_not: Callable[[], str | None]) -> None:
         """Make no health checks while `why_not` returns a reason, such as too few descriptors."""
@@ -205,11 +240,13 @@ class Supervisor:
         `metrics` tells the addresses for metrics, for the report. Raises `ConfigError` after it has
         ended all workers.
         """
-        await self.reloads.start(takeover)
+        await self.changeover.start(takeover)
         self._tasks.start(self.rotating.run())
         await self.rotating.first_round(_FIRST_ROUND_SECONDS)
         self.phase = None
-        offers, addresses, workers = self.served.offers, self.crew.sockets.by_listener, len(self.crew.fleet.workers)
+        offers = self.served.offers
+        addresses = self.crew.sockets.by_listener
+        workers = len(self.crew.fleet.workers)
         assert offers is not None  # the commit has set them
         self.reporting.tell(ProxyReady.of(offers, addresses, metrics(), workers))
         for name, address in self.crew.sockets.unused:
@@ -218,7 +255,7 @@ class Supervisor:
         if takeover is not None:
             self._tasks.start(self._log.reopen())  # a rotation of the log has reached only the older process
             if takeover.wants_reload:
-                self._tasks.start(self.reloads.reload_by("SIGHUP"))
+                self._tasks.start(self.changeover.reload_by("SIGHUP"))
 
     async def run(self, watchdog_seconds: float | None) -> None:
         """Serve until SIGTERM or SIGINT, then drain. A second signal ends the drain.
@@ -226,19 +263,19 @@ class Supervisor:
         SIGHUP reloads. SIGUSR1 reopens the log. After an upgrade this process leaves at once.
         """
         self.stopping.listen(self._loop)
-        self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reloads.reload_by("SIGHUP")))
+        self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.changeover.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
         for work in (*self._secrets, self.alerting.run, self.crew.adopting.run):
             self._tasks.start(work())
         self._tasks.start(self.crew.auditing.run(self.served.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:
-            self._tasks.start(self.announcements.feed_watchdog(watchdog_seconds / 2))
+            self._tasks.start(self._notifier.feed(watchdog_seconds / 2))
         await self._until_it_ends()
         self.phase = "ends: clients go elsewhere"
         if self.control.upgrade.done.is_set():
             await self._leave()
         else:
-            self.announcements.stopping()
+            self._notifier.stopping()
             await (self.crew.fleet.let_go() if self.crew.sockets.are_kept else self._drain())
         self.crew.adopting.finish()
         self.reporting.tell(Stopped(**totals(self.crew.retained.total([]))))
@@ -253,7 +290,7 @@ class Supervisor:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
-        await upgrade.stop("the proxy was told to stop")
+        await upgrade.stop("a shutdown was requested")
 
     async def _leave(self) -> None:
         """Leave everything to the process that has taken over."""

@@ -1,4 +1,4 @@
-"""The findings of the active checks about servers, and the servers that were told to drain.
+"""The findings of the active checks about servers, and the servers that were asked to drain.
 
 The parent tells every worker, also workers that join later or that serve by another edition.
 """
@@ -23,7 +23,6 @@ class Verdicts:
 
     @property
     def all(self) -> tuple[Verdict, ...]:
-        """All verdicts, for a worker that joins."""
         return tuple(self._known.values())
 
     def follow(self, servers: Mapping[tuple[str, str], bool]) -> None:
@@ -33,7 +32,7 @@ class Verdicts:
         }
 
     def is_draining(self, upstream: str, server: str) -> bool:
-        """Whether a server was told to drain, and was not told to take requests again."""
+        """Whether a server was asked to drain, and was not told to take requests again."""
         return self._get(upstream, server).drains_until is not None
 
     def takes_requests(self, upstream: str, server: str) -> bool:

@@ -1,1 +1,1 @@
-"""TLS: the ClientHello, the policy on it, the contexts, the handshake and the stream after it."""
+"""TLS, from the top: a handshake uses keys in tokens, those use OpenSSL, and all know the wire."""

@@ -4,16 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from config.schema import HttpProtocol
-from proxy.upstream.connection import ResponseLimits
-from proxy.upstream.dial import DialSettings
-from proxy.upstream.h2_pool import StreamPool
-from proxy.upstream.linked_pool import LinkedPool
-from proxy.upstream.pool import Pool
-from proxy.upstream.pooling import PoolResources, PoolSettings
-from proxy.upstream.server import Server, ServerConnections, ServerRules
+from proxy.upstream.http1.linked_pool import LinkedPool
+from proxy.upstream.http1.pool import Pool
+from proxy.upstream.http2.pool import StreamPool
+from proxy.upstream.pooling.dial import DialSettings
+from proxy.upstream.pooling.pools import PoolResources, PoolSettings, ResponseLimits, ServerLimits
+from proxy.upstream.servers.server import Server, ServerConnections, ServerRules
+from proxy.upstream.servers.upstream import Upstream, UpstreamRules
 from proxy.upstream.tcp_dials import TcpDials
-from proxy.upstream.upstream import Upstream, UpstreamRules
-from proxy.upstream.waiting import ServerLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ def upstreams_from(
     They replace its `previous` ones, which choose no servers from then on.
 
     A server keeps its connections, its state and its figures if the proxy reaches it in the same
-    way and its limits stay. The connections of all others end: idle ones now, those under way when
+    way and its limits stay. The connections of all others end: idle ones now, those in flight when
     their work is done. This never fails: it runs when the new configuration replaces the old one.
     """
     made = {plan.name: _upstream(plan, resources, previous.get(plan.name)) for plan in plans}

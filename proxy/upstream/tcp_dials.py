@@ -6,13 +6,13 @@ does. An established one is counted as load of the server, as a WebSocket is, an
 
 from typing import Final
 
-from proxy.net.byte_stream import TwoWayStream
-from proxy.upstream.carrier import Carrier
-from proxy.upstream.dial import dial_for
-from proxy.upstream.pooling import PoolFigures, PoolOwner, PoolResources, PoolSettings, dial_failure
-from proxy.upstream.shares import Shares
-from proxy.upstream.statistics import StreamCounts
-from proxy.upstream.waiting import Borrower, WaitingLine
+from proxy.net.byte_stream import NO_OWNER, TwoWayStream
+from proxy.upstream.pooling.carrier import Carrier
+from proxy.upstream.pooling.dial import dial_for
+from proxy.upstream.pooling.pools import PoolFigures, PoolOwner, PoolResources, PoolSettings, dial_failure
+from proxy.upstream.pooling.shares import Shares
+from proxy.upstream.pooling.statistics import StreamCounts
+from proxy.upstream.pooling.waiting import Borrower, WaitingLine
 
 
 class TcpCarrier(Carrier):
@@ -26,17 +26,8 @@ class TcpCarrier(Carrier):
         self.stream: Final = stream
 
 
-class _Unborrowed(Carrier):
-    """Owns a stream while it is made."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(has_frames=False)
-
-
 class _TcpDial:
-    """A dial under way, for a borrower."""
+    """A dial in progress, for a borrower."""
 
     __slots__ = ("borrower", "dials", "holder")
 
@@ -91,9 +82,10 @@ class TcpDials:
     def _start_dial(self, borrower: Borrower, holder: bytes) -> None:
         self._dials += 1
         made = _TcpDial(self, borrower, holder)
-        resources, dialling = self._resources, self.settings.dialling
+        resources = self._resources
+        dialling = self.settings.dialling
         header = b"" if dialling.proxy_header is None else borrower.link.header(dialling.proxy_header)
-        resources.tasks.start(dial_for(resources.io, dialling, _Unborrowed(), made, header))
+        resources.tasks.start(dial_for(resources.io, dialling, NO_OWNER, made, header))
 
     def dialled(self, made: "_TcpDial", stream: TwoWayStream) -> None:
         """Lend the connection; close it if its client has left."""
@@ -106,7 +98,6 @@ class TcpDials:
         self._serve_queue()
 
     def not_dialled(self, made: "_TcpDial", error: BaseException) -> None:
-        """Tell the borrower."""
         self._over(made)
         failure = dial_failure(self.owner, self.name, error)
         if made.borrower.is_waiting:

@@ -14,14 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
-from config.pkcs11_uri import Pkcs11Uri
-from config.problems import ConfigError
-from config.reparsing import parsed
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.loading.reading import credentials_directory
+from config.values.pkcs11_uri import Pkcs11Uri
+from config.values.problems import ConfigError
 from proxy.building.carried import Carried
-from proxy.building.closed_tokens import ClosedTokens
+from proxy.building.unusable_tokens import UnusableTokens
 from proxy.limits.shared import SharedTable
 from proxy.net.in_thread import in_thread
-from proxy.observe.log import Log
+from proxy.observe.logs.log import Log
 from proxy.observe.startup import Offers
 from proxy.processes.channel import close_all
 from proxy.processes.hot_path import hot_path
@@ -61,16 +62,16 @@ from proxy.processes.messages.questions import (
 )
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
 from proxy.signing.login_turns import LoginTurns
-from proxy.tls.libssl import InterpreterUnsuitable
-from proxy.tls.openssl_setup import prepare_openssl
+from proxy.tls.openssl.libssl import InterpreterUnsuitable
+from proxy.tls.tokens.openssl_setup import prepare_openssl
 from proxy.worker.generation import Generation, build
 from proxy.worker.worker import Parent, Worker, offers_of
 
 if TYPE_CHECKING:
-    from proxy.tls.capabilities import Capabilities
+    from proxy.tls.openssl.capabilities import Capabilities
 
 
-# For the handshakes under way, also of distant clients. A client that stalls is not waited for.
+# For the handshakes in flight, also of distant clients. A client that stalls is not waited for.
 _LAST_HANDSHAKES_SECONDS: Final = 0.3
 
 
@@ -148,7 +149,7 @@ class WorkerControl:
             case Ping():
                 pass
             case Begin():
-                raise QuestionRefused(QuestionFailed("the worker has begun already"))
+                raise QuestionRefused(QuestionFailed("the worker has already started"))
             case _:
                 assert_never(question)
         return Done()
@@ -168,7 +169,8 @@ class WorkerControl:
 
     async def _prepare(self, asked: Prepare, descriptors: Sequence[int]) -> PreparedToServe:
         (descriptor,) = descriptors
-        self._preparing, self._prepared = asked.number, None
+        self._preparing = asked.number
+        self._prepared = None
         try:
             with _uncollected():
                 generation, offers, blind = await in_thread(self._loop, lambda: self._build(asked, descriptor))
@@ -177,7 +179,7 @@ class WorkerControl:
         except InterpreterUnsuitable as error:
             raise QuestionRefused(QuestionFailed(str(error))) from None
         if self._preparing != asked.number:
-            raise QuestionRefused(QuestionFailed("the preparation was given up meanwhile"))
+            raise QuestionRefused(QuestionFailed("the preparation was aborted"))
         self._prepared = (asked.number, generation)
         return PreparedToServe(offers, tuple(generation.warnings), tuple(blind))
 
@@ -188,10 +190,12 @@ class WorkerControl:
         finally:
             os.close(descriptor)
         with material.as_files() as files:
-            loaded = parsed(asked.content.encode(), Path(asked.path), files)
-            closed = ClosedTokens.told(asked.closed_tokens)
+            loaded = LoadedConfig.of_document(
+                asked.document, ConfigFile(Path(asked.path), files=files, credentials=credentials_directory())
+            )
+            unusable = UnusableTokens.told(asked.unusable_tokens)
             if self._capabilities is None:
-                self._capabilities = prepare_openssl(loaded, with_tokens=not closed.is_module_left_out)
+                self._capabilities = prepare_openssl(loaded, with_tokens=not unusable.is_module_left_out)
             begun = Carried(is_replacement=asked.has_served)
             carried = begun if self._worker is None else self._worker.generation.carried
             generation = build(
@@ -200,12 +204,12 @@ class WorkerControl:
                 asked.tickets,
                 asked.read_at,
                 carried,
-                closed,
+                unusable,
                 asked.payload,
                 self._turns,
             )
         found = self._capabilities
-        blind = sorted(name for name, plan in generation.tokens.items() if plan.is_closed and name in closed.seen)
+        blind = sorted(name for name, plan in generation.tokens.items() if plan.is_unusable and name in unusable.seen)
         return (
             generation,
             Offers(hot_path(), found.version, found.libssl, found.providers, offers_of(generation)),
@@ -277,7 +281,7 @@ class WorkerControl:
             self._worker.left_alone()
 
     def end_now(self) -> None:
-        """End a drain under way at once."""
+        """End a drain in progress at once."""
         if self._worker is not None:
             self._worker.end_now()
 
@@ -293,7 +297,7 @@ class WorkerControl:
 def _uncollected() -> Iterator[None]:
     """Keep the garbage collector away from what is built.
 
-    It would search the new objects again and again, find nothing, and stop the loop each time (for
+    It would search the new objects repeatedly, find nothing, and stop the loop each time (for
     10 ms with a thousand identities). So they are moved to where it never looks (`gc.freeze`).
     Reference counts still free what is not used any more; only cycles that live now stay for good.
     """

@@ -14,11 +14,11 @@ import uvloop
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.observe.events.process import UnexpectedError
-from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter
-from proxy.processes.channel import Body, Channel, ChannelLost, Peer, close_all
+from proxy.observe.logs.log import Log
+from proxy.observe.logs.log_writer import LogWriter
+from proxy.processes.channel import Channel, ChannelLost, Peer, close_all
 from proxy.processes.messages.answers import Begun
-from proxy.processes.messages.codec import encode
+from proxy.processes.messages.codec import Body, encode
 from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
 from proxy.processes.messages.questions import Begin
 from proxy.processes.messages.refusals import QuestionRefused
@@ -77,7 +77,7 @@ class _Entry:
     def _begin(self, told: Begin, descriptors: list[int]) -> Begun:
         log_file, table, turns = descriptors
         self.log = Log(LogWriter(log_file, told.log.queue_lines), told.log.format, has_colours=told.log.has_colours)
-        shared = SharedTable.private() if told.column is None else SharedTable.attach(table, told.column)
+        shared = SharedTable.private() if told.column is None else SharedTable(table, told.column)
         os.close(table)
         self._control = WorkerControl(self._loop, self.log, shared, LoginTurns(turns), self.over.set, self)
         return Begun(VERSION)
@@ -104,11 +104,11 @@ class _Entry:
         self._tasks.start(self._say(RetirementAsked()))
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
-        """Tell of a breaker (`worker.Parent`)."""
+        """Report a breaker (`worker.Parent`)."""
         self._tasks.start(self._say(BreakerChanged(token, state)))
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
-        """Tell of keys (`worker.Parent`)."""
+        """Report keys (`worker.Parent`)."""
         self._tasks.start(self._say(KeysMissing(token, tuple(sorted(keys)))))
 
     async def _say(self, news: WorkerNews) -> None:

@@ -9,41 +9,42 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from certs.identities.identities import load_credentials
-from config.loaded import LoadedConfig
-from config.log import LogField
-from config.problems import ConfigError, Problem
-from proxy.building.auth import auth_rules
+from config.loading.loaded import LoadedConfig
+from config.tables.log import LogField
+from config.values.problems import ConfigError, Problem
 from proxy.building.carried import Carried
 from proxy.building.clients import client_trusts
-from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
-from proxy.building.error_pages import error_pages
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes, relay_rules
-from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.building.providers import provider_problems
 from proxy.building.public_trust import publicly_trusted
-from proxy.building.replies import route_endpoints
-from proxy.building.requests import RouteParts, http_limits, plain_rules, route_table
+from proxy.building.request_limits import http_limits, plain_rules
 from proxy.building.resources import note_descriptor_shortage
-from proxy.building.signing import token_plans
-from proxy.building.token_credentials import note_session_shortage, usable_credentials
+from proxy.building.routes.auth import auth_rules
+from proxy.building.routes.error_pages import error_pages
+from proxy.building.routes.payload import PayloadRules, throwaway_keys
+from proxy.building.routes.replies import route_endpoints
+from proxy.building.routes.routes import RouteParts, route_table
+from proxy.building.tokens.credentials import note_session_shortage, usable_credentials
+from proxy.building.tokens.signing import token_plans
+from proxy.building.unusable_tokens import NONE_UNUSABLE, UnusableTokens
 from proxy.building.upstreams import upstream_plans
-from proxy.downstream.admission import RouteTarget
-from proxy.downstream.listening import ListenerRuntime
-from proxy.downstream.plain_answers import PlainRules
-from proxy.downstream.service import HttpLimits, HttpRuntime
+from proxy.downstream.listeners.listening import ListenerRuntime
+from proxy.downstream.listeners.plain_answers import PlainRules
+from proxy.downstream.requests.targets import RouteTarget
+from proxy.downstream.service.runtime import HttpLimits, HttpRuntime
 from proxy.http.routing import RouteTable
 from proxy.limits.machine import most_descriptors
-from proxy.payload.keys import PayloadKeys
-from proxy.payload.suite_table import suite_problems
-from proxy.payload.uses import PayloadUses
+from proxy.payload.keys.payload_keys import PayloadKeys
+from proxy.payload.keys.suite_table import suite_problems
+from proxy.payload.messages.uses import PayloadUses
 from proxy.routes.error_pages import ErrorPages
 from proxy.signing.login_turns import LoginTurns
 from proxy.signing.tokens import TokenPlan
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
-from proxy.upstream.pooling import PoolResources
+from proxy.upstream.pooling.pools import PoolResources
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +99,17 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     tickets: TicketSecrets,
     now: datetime,
     before: Carried = Carried(),  # noqa: B008 - it never changes
-    closed: ClosedTokens = NONE_CLOSED,
+    unusable: UnusableTokens = NONE_UNUSABLE,
     payload: PayloadKeys | None = None,
     turns: LoginTurns | None = None,
 ) -> Generation:
     """Build a generation. Raises `ConfigError` with every problem.
 
-    `closed` tokens are left alone until a probe finds them well. A probe logs in when `turns`
+    `unusable` tokens are not used until a probe succeeds. A probe logs in when `turns`
     allows it; None if no other process logs in. `payload` has every ring that the configuration
     needs. If it is None, the generation gets throwaway keys and must not serve.
     """
-    foundation = Foundation.of(loaded, before, closed, turns)
+    foundation = Foundation.of(loaded, before, unusable, turns)
     foundation.problems.extend(provider_problems(loaded.file, loaded.config.hsm, loaded.config.openssl, capabilities))
     foundation.problems.extend(suite_problems(loaded))
     credentials = load_credentials(loaded, now, before.credentials)
@@ -121,7 +122,8 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     clients = client_trusts(foundation, credentials.clients)
     listeners = listener_runtimes(foundation, credentials.identities, clients, capabilities, tickets)
     upstreams = tuple(upstream_plans(foundation, credentials.upstreams, descriptors))
-    endpoints, pages = route_endpoints(foundation), error_pages(foundation)
+    endpoints = route_endpoints(foundation)
+    pages = error_pages(foundation)
     auth = auth_rules(foundation)
     if any(problem.is_error for problem in foundation.problems):
         raise ConfigError(foundation.problems)

@@ -6,18 +6,19 @@ import os
 import socket
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any, Final, Protocol
 
-from config.pkcs11_uri import Pkcs11Uri
-from config.plain import PLAIN_LISTENER
-from proxy.building.maintenance import maintenance_of
+from config.tables.plain import PLAIN_LISTENER
+from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.building.resources import resource_limits
-from proxy.downstream.listener import Listener
-from proxy.downstream.listening import ListenerServices
-from proxy.downstream.plain_listener import PlainListener, PlainServices
-from proxy.downstream.service import HttpService, RequestLedger
-from proxy.downstream.spool import spool_directories
+from proxy.building.routes.maintenance import maintenance_of
+from proxy.downstream.listeners.listener import Listener
+from proxy.downstream.listeners.listening import ListenerServices
+from proxy.downstream.listeners.plain_listener import PlainListener, PlainServices
+from proxy.downstream.service.ledger import RequestLedger
+from proxy.downstream.service.service import HttpService
+from proxy.downstream.service.spool import spool_directories
+from proxy.figures.snapshot import ServerCounts, Snapshot
 from proxy.limits.machine import ProcessFigures, memory_bytes, most_descriptors
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
@@ -25,29 +26,29 @@ from proxy.net.deadlines import Deadlines
 from proxy.net.in_thread import in_thread
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
-from proxy.observe.breaking import BreakingClients, day_of
-from proxy.observe.counters import Counters
+from proxy.observe.counts.breaking import BreakingClients, day_of
+from proxy.observe.counts.counters import Counters
 from proxy.observe.events.event import Event, Tell
 from proxy.observe.events.process import Drained, UnexpectedError
 from proxy.observe.events.tokens import TokenBreaker
 from proxy.observe.lag import LoopLag
-from proxy.observe.log import Log
+from proxy.observe.logs.log import Log
 from proxy.observe.startup import ListenerOffer
 from proxy.observe.turned_away import TurnedAway
 from proxy.processes.messages.answers import ServerSeen
 from proxy.processes.messages.questions import MaintainedRoute, Verdict
 from proxy.signing.breaker import BreakerState
+from proxy.signing.race import SigningServices
 from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
-from proxy.tls.bio_pair import BioPair
-from proxy.tls.challenge import TlsChallenge
-from proxy.tls.challenges import PendingChallenges
-from proxy.tls.key_trial import KeyTrial, try_key
-from proxy.tls.openssl_setup import instances_of
-from proxy.tls.race import SigningServices
-from proxy.tls.signed_flight import FlightServices
-from proxy.tls.step_queue import StepQueue
-from proxy.upstream.pooling import PoolResources
+from proxy.tls.handshake.challenge import TlsChallenge
+from proxy.tls.handshake.challenges import PendingChallenges
+from proxy.tls.handshake.flight_makers import FlightServices
+from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.step_queue import StepQueue
+from proxy.tls.tokens.openssl_setup import instances_of
+from proxy.tls.tokens.probe import KeyTrial, try_key
+from proxy.upstream.pooling.pools import PoolResources
 from proxy.worker.generation import Generation
 
 # For the last bytes of the connections that the end of a drain closes.
@@ -62,7 +63,7 @@ class Parent(Protocol):
         """Tell the state of the breaker of a token."""
 
     def let_go(self, seconds: float) -> None:
-        """Live on without the parent, which ends, for so many seconds at most."""
+        """Continue without the parent, which ends, for up to `seconds`."""
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Tell the keys, by their URIs, that this process does not find in a token that works."""
@@ -104,10 +105,7 @@ class Worker:
                 log.request,
                 self.counters,
                 shared,
-                log_cut=self._event,
-                log_relay=self._event,
-                log_guesses=self._event,
-                log_spool=self._event,
+                log_event=self._event,
                 count_shed=self._turned_away.add,
             ),
             time.time,  # noqa: TID251 - a driver
@@ -191,9 +189,9 @@ class Worker:
         self._http.use(generation.http(self._resources, self._http.runtime), seconds)
         self._http.use_spool(spool_directories(os.environ.get("TMPDIR")))
 
-    def servers(self) -> list[dict[str, Any]]:
+    def servers(self) -> list[ServerCounts]:
         """The statistics of all servers of all upstreams."""
-        return [asdict(one) for upstream in self._http.runtime.upstreams.values() for one in upstream.statistics()]
+        return [one for upstream in self._http.runtime.upstreams.values() for one in upstream.statistics()]
 
     def standing(self) -> tuple[ServerSeen, ...]:
         """How this process sees each server of all upstreams: a small part of `servers`."""
@@ -227,17 +225,17 @@ class Worker:
             self._http.maintain(maintenance_of(routes, seconds))
 
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Stop accepting, let what is under way finish, then close what is left.
+        """Stop accepting, let what is in progress finish, then close what is left.
 
-        `gently`: see `downstream.service.Drainable`.
+        `gently`: see `connections.Drainable`.
         """
         self.accept_on({})
-        quiet = self._http.drain(seconds, gently=gently)
+        quiet = self._http.connections.drain(seconds, gently=gently)
         waiting = {self._loop.create_task(quiet.wait()), self._loop.create_task(self._ends_now.wait())}
         _, unfinished = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in unfinished:
             task.cancel()
-        self._http.give_up("the time to drain is over")
+        self._http.connections.give_up("the time to drain is over")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await quiet.wait()
@@ -251,7 +249,7 @@ class Worker:
         self._tokens.close()
 
     def end_now(self) -> None:
-        """End a drain under way at once."""
+        """End a drain in progress at once."""
         self._ends_now.set()
 
     def token_says(self, token: str, *, ok: bool) -> None:
@@ -275,14 +273,15 @@ class Worker:
 
     async def try_key(self, wanted: Pkcs11Uri) -> KeyTrial:
         """Try to sign with a key of a token, in a thread: a token may take long."""
-        keys, loaded = list(self._generation.carried.token_keys.values()), self._generation.loaded
+        keys = list(self._generation.carried.token_keys.values())
+        loaded = self._generation.loaded
         if loaded.config.hsm is None:
             return KeyTrial(is_used=False, signs=False)
         instances = instances_of(loaded)
         return await in_thread(self._loop, lambda: try_key(keys, wanted, instances))
 
-    def snapshot(self) -> dict[str, Any]:
-        """All counters, with those of tokens, for `observe.merging`."""
+    def snapshot(self) -> Snapshot:
+        """All counters, with those of tokens, for `observe.counts.merging`."""
         return {**self.counters.snapshot(), **self._http.rows(), **self._tokens.rows()}
 
     def left_alone(self) -> None:
@@ -293,7 +292,7 @@ class Worker:
         self._log.event(self._http.wall_clock(), event)
 
     def unexpected(self, error: BaseException) -> None:
-        """Log an unexpected error; everything else goes on."""
+        """Log an unexpected error; everything else continues."""
         self._event(UnexpectedError.of(error))
 
     def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

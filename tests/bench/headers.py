@@ -14,8 +14,8 @@ import cffi
 from hpack import Decoder, Encoder, NeverIndexedHeaderTuple
 
 from proxy.http.head import Header
-from proxy.http2.header_decoder import BlockLimits, HeaderDecoder
-from proxy.http2.header_encoder import HeaderEncoder
+from proxy.http2.hpack.decoder import BlockLimits, HeaderDecoder
+from proxy.http2.hpack.encoder import HeaderEncoder
 
 _COUNT: Final = 2_000
 _ROUNDS: Final = 5

@@ -14,7 +14,7 @@ from tests.bench.servers import MESSAGE, SIZES, Server
 
 VISIT = f"GET {MESSAGE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 SECONDS = 10.0  # for any one answer
-BATCH = 32  # handshakes under way at the same time
+BATCH = 32  # handshakes in flight at the same time
 
 
 class LoadError(Exception):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from cryptography.fernet import Fernet, MultiFernet
 
-from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
-from proxy.payload.codec import FreshnessWindow, RingCodec
-from proxy.payload.keyring import Keyring, RingPolicy
-from proxy.payload.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow
+from proxy.payload.keys.keyring import Keyring, RingPolicy
+from proxy.payload.messages.binding import ID_BYTES, BoundExchange, Direction
+from proxy.payload.messages.codec import FreshnessWindow, RingCodec
+from proxy.payload.messages.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow
 
 MESSAGE = os.urandom(1_024)
 PIECES = 16  # of a stream: a mebibyte

@@ -20,15 +20,14 @@ from statistics import quantiles
 from websockets.sync.client import connect
 
 from certs.keys.pkcs11 import uri_pem
-from proxy.tls.openssl_configuration import openssl_configuration, pkcs11_provider
+from proxy.tls.openssl.configuration import openssl_configuration, pkcs11_provider
 from tests.bench import load, usage
 from tests.bench.report import Row
 from tests.bench.servers import Server, compiled, free_port, nginx_user
 from tests.hsm.shim import TokenControl, build_shim
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SOFTHSM
-from tests.integration.stage import PLEXIGATE
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.soak.scenes import backend_port
 
 WORKERS = 2

@@ -1,6 +1,6 @@
 """The measurement measures what it says: both sides work on the same messages, and its figures are of this machine's order."""
 
-from proxy.payload.codec import FreshnessWindow
+from proxy.payload.messages.codec import FreshnessWindow
 from tests.bench import payload
 
 

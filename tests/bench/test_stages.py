@@ -9,8 +9,8 @@ from tests.bench.stages import Frame, Stages, function_shares, samples
 _STAGES: Final = Stages(
     [
         "proxy/http/responses.py",
-        "proxy/upstream/connection.py",
-        "proxy/downstream/connection.py",
+        "proxy/upstream/http1/connection.py",
+        "proxy/downstream/http1/connection.py",
         "proxy/net/sockets.py",
     ]
 )
@@ -56,8 +56,8 @@ def test_the_kernel_is_known_by_its_system_call(functions: list[str], stage: str
     ("symbol", "module"),
     [
         ("CPyDef_responses___ResponseReader____understood", "proxy/http/responses.py"),
-        ("CPyDef_upstream___connection___UpstreamConnection____receive", "proxy/upstream/connection.py"),
-        ("CPyPy_downstream___connection___Downstream___finished", "proxy/downstream/connection.py"),
+        ("CPyDef_upstream___http1___connection___UpstreamConnection____receive", "proxy/upstream/http1/connection.py"),
+        ("CPyPy_downstream___http1___connection___Downstream___finished", "proxy/downstream/http1/connection.py"),
         ("sockets___SocketStream_get_owner", "proxy/net/sockets.py"),
         ("CPyDict_GetItem", None),
     ],

@@ -32,7 +32,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--disable-background-timer-throttling",  # a tab in the background has to go on as fast as the one in front
+    "--disable-background-timer-throttling",  # a tab in the background has to continue as fast as the one in front
     "--remote-debugging-port=0",
 )
 _LISTENING = re.compile(r"DevTools listening on (ws://\S+)")
@@ -148,7 +148,7 @@ class Tab:
     async def wait_over_pages(self, condition: str) -> None:
         """The same while one page replaces another, which ends what waits in it. Raises TimeoutError."""
         async with asyncio.timeout(ANSWER_SECONDS):
-            while not await self.evaluate(condition):  # noqa: ASYNC110 - no page outlives the wait
+            while not await self.evaluate(condition):  # noqa: ASYNC110 - no page survives the wait
                 await asyncio.sleep(0.02)
 
     async def type(self, text: str, *, enter: bool = True) -> None:
@@ -166,7 +166,7 @@ class Tab:
 
 
 def trust(home: Path, authority: Path) -> None:
-    """Make every Chromium whose HOME is `home` trust a certificate authority (a PEM file), as a person would."""
+    """Make every Chromium whose HOME is `home` trust a certificate authority (a PEM file), as an operator would."""
     trust_in(home / ".pki" / "nssdb", authority)
 
 

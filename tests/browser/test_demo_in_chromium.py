@@ -1,4 +1,4 @@
-"""The whole demo as a person sees it: Debian's Chromium, Plexigate, and the chat behind it."""
+"""The whole demo as an operator sees it: Debian's Chromium, Plexigate, and the chat behind it."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from proxy.admin.settings import AdminSettings
 from proxy.commands.page.forwarder import PageForwarder
 from proxy.observe.alert import Concern, OpenAlert
 from proxy.observe.alert_kinds import AlertKind, AlertUrgency
-from proxy.observe.counters import Counters
+from proxy.observe.counts.counters import Counters
 from proxy.observe.readiness import READY, NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import ListenerFacts, Scrape, TokenScrape
 from tests.browser.devtools import Browser, Tab, chromium
@@ -27,7 +27,7 @@ HOSTILE = (
     '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\'"&<svg onload=window.hacked=1>' + "W" * 60
 )
 NOT_READY = Readiness((NotReadyReason(ReadinessSubject.UPSTREAM, "chat", "has no server that takes requests"),))
-ROTATES: dict[str, Any] = {
+ROTATES: Any = {
     "identity": "rotating",
     "credential": "ec",
     "names": ["chat.test"],
@@ -90,7 +90,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def shown(directory: Path, answer: Scrape, listed: list[dict[str, Any]] | None = None) -> AsyncIterator[Scene]:
+async def shown(directory: Path, answer: Scrape, listed: list[Any] | None = None) -> AsyncIterator[Scene]:
     control, errors = FakeControl(answer), list[BaseException]()
     control.rotating.listed = [ROTATES] if listed is None else listed
     settings = AdminSettings(directory / "run" / "admin.sock", ())
@@ -125,7 +125,7 @@ async def test_page_is_live_and_loads_nothing_else(tmp_path: Path) -> None:
 
         await tab.evaluate("document.getElementById('span-3').click()")
         await tab.wait_until(f"{rows} === 1")
-        # the clock of the machine is set back: the plots go on from there
+        # the clock of the machine is set back: the plots continue from there
         now = scene.control.answer.now
         scene.passes(-3_600.0, 10)
         await scene.browser.event(tab.session, "Page.loadEventFired")
@@ -154,7 +154,7 @@ async def test_page_is_for_everybody(tmp_path: Path) -> None:
         faults = await tab.evaluate(AUDIT)
         assert [fault for fault in faults if "contrast" in fault or "wider" in fault] == [], "paper is white"
 
-        token = TokenScrape("plexi", "absent", "the device is away", 1, 16, 5, {}, 80.0, {"key": ("chat",)})
+        token = TokenScrape("plexi", "absent", "the device is unavailable", 1, 16, 5, {}, 80.0, {"key": ("chat",)})
         scene.passes(10.0, 9, readiness=NOT_READY, alerts=(DOWN,), tokens=(token,))
         await tab.wait_until("document.title.startsWith('Not ready') && document.querySelector('.alert')")
         await audited(scene, tab)
@@ -326,8 +326,8 @@ async def test_page_says_that_the_proxy_is_away_and_goes_on_when_it_is_back(tmp_
         await first.stop()
         await tab.wait_until("document.querySelector('.live.off')")
         assert "does not answer" in await tab.evaluate("document.getElementById('live-text').textContent")
-        assert (await tab.evaluate("document.title")).startswith("No news"), "and not: ready"
-        assert (await tab.evaluate("readiness.textContent")).startswith("No news since ")
+        assert (await tab.evaluate("document.title")).startswith("No data"), "and not: ready"
+        assert (await tab.evaluate("readiness.textContent")).startswith("No data since ")
         control.answer = replace(control.answer, readiness=NOT_READY)
         await second.start()
         await tab.wait_until("document.querySelector('.live.on') && document.title.startsWith('Not ready')")
@@ -352,7 +352,7 @@ async def test_page_that_is_refused_says_so_and_does_not_ask_again(tmp_path: Pat
                 await tab.evaluate("document.getElementById('live-text').textContent")
                 == "the page is not here any more"
             )
-            assert (await tab.evaluate("document.title")).startswith("No news")
+            assert (await tab.evaluate("document.title")).startswith("No data")
             asked = len([event for event in browser._events if event.method == "Network.requestWillBeSent"])
             await tab.evaluate("new Promise((yes) => setTimeout(yes, 4000))")
             assert asked == len([event for event in browser._events if event.method == "Network.requestWillBeSent"])

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.paced
 
 
 async def newcomer(browser: Browser, url: str) -> Tab:
-    """A tab of a person who was never here: with connections of its own."""
+    """A tab of an operator who was never here: with connections of its own."""
     context = await browser.command("Target.createBrowserContext")
     target = await browser.command(
         "Target.createTarget", url="about:blank", browserContextId=context["browserContextId"]

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from certs.hsm.access import TokenAccess
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients.client import TokenProcess
 from tests.hsm_tokens import SoftHsm, softhsm, token_process
 from tests.tried_tokens import control, plexi, use
 

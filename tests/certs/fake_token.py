@@ -1,4 +1,4 @@
-"""A token that is no device: keys that stay where they are when a process ends, and are missed when they are gone."""
+"""A token that is not a device: keys that stay where they are when a process ends, and are missed when they are gone."""
 
 from dataclasses import dataclass, field
 
@@ -37,7 +37,7 @@ class FakeToken:
         return self.keys[str(name)]
 
     def for_workers(self, name: KeyName, _kept: bytes) -> bytes:
-        """The key itself: this is no device."""
+        """The key itself: this is not a device."""
         self._may_fail()
         return private_pem(self.keys[str(name)])
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 import config
 from config.diff import Change, EffectKind, diff
 from config.schema import Config
-from config.values import Table
+from config.values.kinds import Table
 
 EXAMPLE = (Path(config.__file__).parent / "example.toml").read_text()
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from config.alerts import AlertsConfig
 from config.displayed import ADDRESSES, HIDDEN, PROGRAMS, VALUES, WEBHOOKS, displayed
-from config.issuers import AcmeIssuerConfig
-from config.replies import RespondConfig
-from config.rotation import RotationConfig
-from config.route import RouteConfig
+from config.routes.replies import RespondConfig
+from config.routes.route import RouteConfig
+from config.tables.alerts import AlertsConfig
+from config.tables.issuers import AcmeIssuerConfig
+from config.tables.rotation import RotationConfig
 
 EXAMPLE = (Path(__file__).parents[2] / "config/example.toml").read_bytes()
 

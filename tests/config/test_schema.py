@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from config.schema import (
     MOST_WORKERS,
+    PAGE_UPSTREAM,
     Config,
     CredentialConfig,
     CredentialPreference,
@@ -161,3 +162,13 @@ def test_each_server_of_a_passthrough_is_an_upstream_of_its_own() -> None:
     passed = {"a.test": "tcp://10.0.0.1:1", "b.test": "tcp://10.0.0.1:1", "c.test": "unix:/run/c"}
     config = Config.model_validate({"listener": {"public": {"bind": "127.0.0.1:0", "passthrough": passed}}})
     assert list(config.all_upstreams) == ["tcp://10.0.0.1:1", "unix:/run/c"]
+
+
+def test_the_admin_page_is_an_upstream_where_a_route_has_it() -> None:
+    page = {"host": "page.test", "admin_page": {"tokens": "page.tokens"}}
+    admin = {"page_socket": "/run/p/page.sock"}
+    upstreams = Config.model_validate({"route": [page], "admin": admin}).all_upstreams
+    assert list(upstreams) == [PAGE_UPSTREAM]
+    assert [str(one.address) for one in upstreams[PAGE_UPSTREAM].servers] == ["unix:/run/p/page.sock"]
+    assert Config.model_validate({"admin": admin}).all_upstreams == {}
+    assert Config.model_validate({"route": [page]}).all_upstreams == {}

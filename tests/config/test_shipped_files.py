@@ -7,15 +7,12 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from config.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
-from config.client_certificates import ClientCertificatesConfig
-from config.crosschecks import cross_check
-from config.durations import unit_of, written
-from config.loader import load
-from config.replies import RedirectConfig, RespondConfig
-from config.rotation import KeySpec
-from config.route_fields import FieldsConfig
-from config.route_paths import RewriteConfig
+from config.crosschecks.crosschecks import cross_check
+from config.loading.loader import load
+from config.routes.auth import AdminPageConfig, AuthConfig, BasicAuthConfig
+from config.routes.fields import FieldsConfig
+from config.routes.paths import RewriteConfig
+from config.routes.replies import RedirectConfig, RespondConfig
 from config.schema import (
     AcmeConfig,
     AcmeIssuerConfig,
@@ -41,7 +38,10 @@ from config.schema import (
     TokenConfig,
     UpstreamConfig,
 )
-from config.values import Table
+from config.tables.client_certificates import ClientCertificatesConfig
+from config.tables.rotation import KeySpec
+from config.values.durations import unit_of, written
+from config.values.kinds import Table
 from tests.example_document import EXAMPLE, MODELS, PLACE, all_keys, tables, valid_keys
 from tests.plexichat_settings import plexichat_settings
 
@@ -138,7 +138,7 @@ def as_written(value: object) -> object:
             return value
 
 
-# Without a default, and shown all the same.
+# Without a default, and shown anyway.
 SHOWN: set[tuple[type[Table], str]] = {
     (IdentityConfig, "certificate"),
     (IdentityConfig, "key"),

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from config.issuers import AcmeIssuerConfig
-from config.loader import load
-from config.rotation import IssuedCredentialConfig
+from config.loading.loader import load
+from config.tables.issuers import AcmeIssuerConfig
+from config.tables.rotation import IssuedCredentialConfig
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()

@@ -76,7 +76,7 @@ def test_configuration_passes_plexigate_check(manifests: dict[str, dict[str, Any
         text = text.replace(there, here)
     file = tmp_path / "plexigate.toml"
     file.write_text(text)
-    # as root the check asks for another user, whom the pod has; docs/deploy.md tells of the mode
+    # as root the check asks for another user, whom the pod has; docs/deploy.md reports the mode
     found = {problem.key: problem for problem in check(file) if problem.key != "user"}
     assert set(found) == {"identity.chat.key"}
     assert "mode 0440" in found["identity.chat.key"].found

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from proxy.observe.alert_kinds import AlertKind
-from proxy.observe.metric import Metric, MetricKind
-from proxy.observe.metrics import METRICS
+from proxy.observe.metrics.metric import Metric, MetricKind
+from proxy.observe.metrics.metrics import METRICS
 from tests import monitoring_rules
 
 yaml = pytest.importorskip("yaml")

@@ -1,4 +1,4 @@
-"""`./dev fresh`: follow README.md and docs/getting-started.md in a bare Debian, as a stranger does, from a clean export of a commit.
+"""`./dev fresh`: follow README.md and docs/getting-started.md in a bare Debian, as a new user does, from a clean export of a commit.
 
 The commands are read from the documents, so a document whose command does not work as it is written makes this fail. The two commands
 of README.md run as root, to whom the script gives what is missing. The rest is done by a user without rights; root only installs the

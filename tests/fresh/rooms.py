@@ -1,4 +1,4 @@
-"""A root in which a stranger works: namespaces of its own for mounts and processes, and the network of the machine.
+"""A root in which an untrusted client works: namespaces of its own for mounts and processes, and the network of the machine.
 
 The mounts exist in the namespace alone, and end with its first process. So a copy of a root can be removed afterwards, whatever has
 happened in it; `remove_tree` looks once more before it does.
@@ -27,7 +27,7 @@ trap '' CHLD  # so that the kernel takes orphans that have ended
 exec chroot "$1" sleep infinity
 """
 _APT_LIKE_A_PERSON = 'APT::Get::Assume-Yes "true";\nquiet "1";\nDpkg::Use-Pty "false";\n'
-"""The answers of a person who says yes."""
+"""The answers of an operator who says yes."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A stranger at work: steps of a document, typed into terminals of a room."""
+"""An untrusted client at work: steps of a document, typed into terminals of a room."""
 
 import http.client
 import shlex

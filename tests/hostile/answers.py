@@ -21,7 +21,7 @@ class Then(Enum):
 
     KEEP = auto()
     END = auto()
-    """End our direction, go on reading."""
+    """End our direction, continue reading."""
     RESET = auto()
     SWITCH = auto()
     """What follows from the proxy are WebSocket frames."""

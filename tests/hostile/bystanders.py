@@ -62,7 +62,7 @@ class Bystanders:
 
 @contextmanager
 def bystanders(scene: Scene) -> Iterator[Bystanders]:
-    """Three clients at another address who go on before the attack, and after it."""
+    """Three clients at another address who continue before the attack, and after it."""
     address = scene.proxy.listeners["public"]
     with (
         Client(address, source=_ADDRESS) as older,

@@ -27,7 +27,7 @@ HURRIED_UPSTREAM: dict[str, float | str] = {"first_byte_timeout": "1s", "stall_t
 """Longer than a client may take for its body, so that it is clear who was late."""
 
 TERSE = {"log_queue_lines": 100, "response_buffer_total_bytes": 4_194_304}
-"""What is measured of its memory is no lines that wait for the disk, and little that waits for slow readers."""
+"""What is measured of its memory is not a lines that wait for the disk, and little that waits for slow readers."""
 
 NARROW: dict[str, float | str] = {
     "write_idle_timeout": "300ms",

@@ -18,9 +18,9 @@ class Outcome(Enum):
     CONNECTION_ENDS = auto()
     """GOAWAY; the request gets 502, or its response is cut."""
     STREAM_ENDS = auto()
-    """RST_STREAM; the request gets 502, or its response is cut. Others on the connection go on."""
+    """RST_STREAM; the request gets 502, or its response is cut. Others on the connection continue."""
     ANSWERED = auto()
-    """Nothing is wrong: the request is answered, and the connection goes on."""
+    """Nothing is wrong: the request is answered, and the connection continues."""
     ANSWERED_LAST = auto()
     """The request is answered, then the connection ends by GOAWAY."""
 

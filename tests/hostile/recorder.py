@@ -272,7 +272,7 @@ class Recorder:
         return 0 if self._last is None else len(self._last.out)
 
     def reset(self) -> None:
-        """Forget everything that a test left; connections without a request under way stay."""
+        """Forget everything that a test left; connections without a request in flight stay."""
         self.settle()
         done = threading.Event()
         self._do(lambda: self._reset(done))
@@ -311,7 +311,7 @@ class Recorder:
             self.complete.append(request)
 
     def closed(self, connection: _Connection) -> None:
-        """Look at what a closed connection leaves behind."""
+        """Check what a closed connection leaves behind."""
         self.watch(connection, 0)
         self._connections.remove(connection)
         reader = connection.reader

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import ssl
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
 from tests.integration.admin import Admin
 from tests.integration.stage import workers_of
-from tests.programs import plexigate_listeners, program
+from tests.programs import plexigate
 
 DOORS = ("chat", "vault")
 TRUSTING = "trusting"
@@ -237,7 +236,7 @@ class Proxy:
         return Usage(ticks / os.sysconf("SC_CLK_TCK"), int(status["VmHWM"].split()[0]) * 1024)
 
     def forget_peak(self) -> None:
-        """Let the peak of memory begin anew at what is held now."""
+        """Let the peak of memory start again at what is held now."""
         Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def complaints(self) -> list[str]:
@@ -263,9 +262,7 @@ def proxy(
     configuration = directory / f"{len(list(directory.glob('*.toml')))}.toml"
     admin = Admin(configuration.with_suffix(".sock"))
     configuration.write_text(process(admin.socket) + text)
-    with program(
-        [sys.executable, "-m", "proxy.commands.start", "run", str(configuration)], plexigate_listeners
-    ) as running:
+    with plexigate(configuration) as running:
         yield Proxy(
             workers_of(running.pid)[0],
             {name: Address(int(bound.rpartition(":")[2]), trusted) for name, (bound, *_) in running.ready.items()},

@@ -17,7 +17,7 @@ EARLY = Answer(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno", at=M
 
 
 STREAMED = "/streamed/outer"
-"""Where a request whose body is chunked, or that waits for 100, goes on with its head."""
+"""Where a request whose body is chunked, or that waits for 100, continues with its head."""
 
 
 def post(*lines: str, body: bytes = b"") -> bytes:
@@ -183,7 +183,7 @@ def test_other_interim_responses_are_relayed(scene: Scene) -> None:
 @CUTS
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_body_behind_an_early_answer_is_no_request(scene: Scene, framing: str, cut: Cut) -> None:
-    """The client was not told to go on and does so all the same, with a request for a body."""
+    """The client was not told to continue and does so anyway, with a request for a body."""
     body = SMUGGLED
     line = f"Content-Length: {len(body)}"
     if framing == "chunked":

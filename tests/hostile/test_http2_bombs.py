@@ -12,7 +12,7 @@ from tests.hostile import http2_frames as h2
 from tests.hostile.bystanders import bystanders
 from tests.hostile.scene import Scene, cases
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 MEGABYTE = 1_000_000
 CONNECTIONS, STREAMS = 4, 128

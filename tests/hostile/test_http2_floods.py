@@ -12,7 +12,7 @@ from tests.hostile.bystanders import bystanders
 from tests.hostile.scene import Scene, cases
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 MEGABYTE = 1_000_000
 STREAMS = range(1, 4_001, 2)

@@ -1,4 +1,4 @@
-"""Faults of a request that was answered before it ended: it is judged to its end all the same (RFC 9113 8.1.1).
+"""Faults of a request that was answered before it ended: it is judged to its end anyway (RFC 9113 8.1.1).
 
 The fault comes behind the whole answer, or right behind the head of its request. Some cases of h2spec (6.9, 6.9.1,
 8.1, 8.1.2.1, 8.1.2.6) depend on which of the two happens.

@@ -1,7 +1,7 @@
 """Hostile servers of HTTP/2 behind the running program: 502 or a cut response, and nothing else.
 
 All attacks run against one program, with an honest request to another server after each. What each attack does to its
-connection is in `tests/proxy/upstream/test_h2_hostile_servers.py`.
+connection is in `tests/proxy/upstream/http2/test_hostile_servers.py`.
 """
 
 import contextlib
@@ -95,7 +95,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, hostile: HostileServer) ->
 
 
 def outcome_of(client: requests.Session, url: str) -> str:
-    """The status of a request; `cut` if its body breaks off."""
+    """The status of a request; `cut` if its body ends early."""
     try:
         return str(client.get(url, timeout=20).status_code)
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError):

@@ -17,7 +17,7 @@ from tests.hostile.scene import Scene, cases
 from tests.hostile.test_slow_clients import kernel_bytes
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 MEGABYTE = 1_000_000
 CLOSED_WINDOW = (h2.INITIAL_WINDOW, 0)
@@ -51,7 +51,7 @@ def test_a_hundred_answers_behind_closed_windows_take_little_memory(terse: Scene
     """One client gets half of the memory for responses; beyond it, a read or two wait for each stream."""
     with bystanders(terse) as them:
         with held(terse, 100, 10_000):
-            pass  # what a first time leaves in the heap is no part of the answers
+            pass  # what a first time leaves in the heap is not part of the answers
         terse.settle()
         terse.proxy.forget_peak()
         used = terse.proxy.usage()

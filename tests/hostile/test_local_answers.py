@@ -1,6 +1,6 @@
 """Answers of the proxy itself: no server reads the request, so nothing of its body may become the next request.
 
-A server that answers without reading the body, on a connection that goes on, is one half of "0.CL" smuggling. And a redirect whose
+A server that answers without reading the body, on a connection that continues, is one half of "0.CL" smuggling. And a redirect whose
 URL has a part of the request must not let a client choose the host (CWE-601).
 """
 

@@ -14,7 +14,7 @@ from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import Peer, scripted
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 LARGER = 1.2
 MOST_SECONDS = 60.0

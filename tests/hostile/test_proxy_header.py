@@ -1,4 +1,4 @@
-"""The PROXY header in front of TLS: what a broken balancer, or a stranger, sends in its place.
+"""The PROXY header in front of TLS: what a broken balancer, or an untrusted client, sends in its place.
 
 A connection without a valid header gets no byte and reaches no server. A valid header names the client once, and nothing that a
 client sends behind it is read as another one.

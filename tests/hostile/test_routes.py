@@ -202,7 +202,7 @@ def test_condition_that_holds_leads_to_the_stricter_route(scene: Scene, path: st
 
 
 def test_field_of_a_condition_cannot_be_named_away(scene: Scene) -> None:
-    """A balancer in front may have written it, to keep strangers out of the wider route."""
+    """A balancer in front may have written it, to keep untrusted clients out of the wider route."""
     assert ask(scene, request("GET", "/v", "X-Version: 2", "Connection: X-Version", host=HOST)).status == 400
     assert scene.begun == []
 
@@ -280,7 +280,7 @@ def test_fields_are_those_of_the_route_in_both_directions(scene: Scene) -> None:
     assert response.values("X-Backend") == []
     assert response.values("Referrer-Policy") == ["origin"]
     assert response.values("X-Content-Type-Options") == ["nosniff"]
-    assert response.values("Strict-Transport-Security") == [], "the certificate is no public one"
+    assert response.values("Strict-Transport-Security") == [], "the certificate is not a public one"
     (seen,) = scene.recorder.complete
     assert seen.message.values("X-Client") == ["127.0.0.1"]
     assert seen.message.values("X-Debug") == []

@@ -19,7 +19,7 @@ from tests.integration.upstreams import OK, Peer, scripted
 from tests.soak.attacks.slow_readers import Crowd, Kind
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 MIB = 1 << 20
 CONNECTIONS = 32

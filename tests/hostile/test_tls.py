@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.tls import libssl
+from proxy.tls.openssl import libssl
 from tests.hostile.client import Address, Client, Cut, connect, trusting_context
 from tests.hostile.scene import CUTS, Scene, cases, request
 from tests.hostile.segments import Segments

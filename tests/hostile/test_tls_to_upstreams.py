@@ -1,4 +1,4 @@
-"""TLS between the proxy and an upstream: what comes before the handshake, or from somebody else, is no answer."""
+"""TLS between the proxy and an upstream: what comes before the handshake, or from somebody else, is not an answer."""
 
 import contextlib
 import socket

@@ -28,7 +28,7 @@ def handshake(method: str = "GET", target: str = "/chat", body: bytes = b"", **c
     )
 
 
-# -- protocols that are not spoken: the request goes on without the wish, and what is behind it is another request
+# -- protocols that are not spoken: the request continues without the wish, and what is behind it is another request
 
 UNKNOWN = {
     "foo": ("Connection: Upgrade", "Upgrade: foo"),
@@ -61,7 +61,7 @@ def test_an_upgrade_to_another_protocol_is_left_out(scene: Scene, case: tuple[st
 @cases(UNKNOWN)
 @pytest.mark.parametrize("status", [101, 200])
 def test_an_upstream_cannot_switch_to_it(scene: Scene, case: tuple[str, ...], status: int) -> None:
-    """It was not asked to; if it says so all the same, nothing flows (CVE-2026-2833, h2c smuggling)."""
+    """It was not asked to; if it says so anyway, nothing flows (CVE-2026-2833, h2c smuggling)."""
     head = f"HTTP/1.1 {status} Fine\r\nConnection: Upgrade\r\nUpgrade: {case[-1].partition(': ')[2] or 'x'}\r\n"
     scene.recorder.answer_next(Answer(head.encode() + (b"" if status == 101 else b"Content-Length: 0\r\n") + b"\r\n"))
     with scene.connect() as client:

@@ -78,7 +78,7 @@ class TokenControl:
             yield
 
     def wait_for(self, function: str, calls: int) -> None:
-        """Wait until there were so many calls; those under way count."""
+        """Wait until there were so many calls; those in flight count."""
         deadline = time.monotonic() + _SECONDS
         while self.calls(function) < calls:
             assert time.monotonic() < deadline, f"{self.calls(function)} calls of {function} in {_SECONDS} s"

@@ -18,22 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from certs.hsm.errors import HsmError
-from config.loader import load
-from config.pkcs11_uri import Pkcs11Uri
-from config.problems import ConfigError, Problem
+from config.loading.loader import load
+from config.values.pkcs11_uri import Pkcs11Uri
+from config.values.problems import ConfigError, Problem, ProblemRow
 from proxy.building.carried import Carried
-from proxy.building.closed_tokens import ClosedTokens
+from proxy.building.unusable_tokens import UnusableTokens
 from proxy.processes.messages.questions import ToldToken
 from proxy.signing.token import TokenPinRefused
 from proxy.supervisor.editions.issued import issued_material, with_files
-from proxy.tls import openssl_configuration
-from proxy.tls.identities import ServerIdentity
-from proxy.tls.key_store import LookupFailed, count_keys
-from proxy.tls.key_trial import try_key
-from proxy.tls.openssl_setup import instances_of, prepare_openssl
-from proxy.tls.signing_plan import TokenCredential
-from proxy.tls.tickets import TicketSecrets
-from proxy.tls.tokens import is_logged_in, tokens_of
+from proxy.tls.handshake.identities import ServerIdentity
+from proxy.tls.openssl import configuration as openssl_configuration
+from proxy.tls.openssl.key_store import LookupFailed, count_keys
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.tokens.openssl_setup import instances_of, prepare_openssl
+from proxy.tls.tokens.present_tokens import is_logged_in, tokens_of
+from proxy.tls.tokens.probe import try_key
+from proxy.tls.tokens.signing_plan import TokenCredential
 from proxy.worker.generation import Generation, build
 
 
@@ -46,12 +46,10 @@ class _Signer:
         with suppress(LookupFailed):
             count_keys("pkcs11:token=nowhere;object=nothing")  # a module that was not loaded early is now
 
-    def build(
-        self, tickets: str = "00" * 32, closed: dict[str, Any] | None = None, *, is_reload: bool = False
-    ) -> dict[str, Any]:
+    def build(self, tickets: str = "00" * 32, closed: Any = None, *, is_reload: bool = False) -> Any:
         """Build it, after the one of before if there is one; `closed` is what the parent would say of tokens.
 
-        `is_reload`: as what was read anew, and not for other secrets.
+        `is_reload`: as what was read again, and not for other secrets.
         """
         carried = Carried() if self._generation is None else self._generation.carried
         now = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock
@@ -68,14 +66,14 @@ class _Signer:
                     secrets,
                     now,
                     carried,
-                    ClosedTokens.told({name: ToldToken(**one) for name, one in (closed or {}).items()}),
+                    UnusableTokens.told({name: ToldToken(**one) for name, one in (closed or {}).items()}),
                 )
         except ConfigError as error:
             return {"problems": _told(error.problems)}
         self._generation = generation
         return {"problems": _told(generation.warnings)}
 
-    def handshakes(self, name: str, count: int = 1, threads: int = 1) -> dict[str, Any]:
+    def handshakes(self, name: str, count: int = 1, threads: int = 1) -> Any:
         """Shake hands so many times; answer the errors."""
         with ThreadPoolExecutor(threads) as pool:
             errors = list(pool.map(lambda _: self._handshake(name), range(count)))
@@ -97,14 +95,14 @@ class _Signer:
             return str(error)
         return None
 
-    def count(self, uri: str) -> dict[str, Any]:
+    def count(self, uri: str) -> Any:
         """How many keys a URI finds; -1 and what the token said, if it did not answer."""
         try:
             return {"count": count_keys(uri)}
         except LookupFailed as error:
             return {"count": -1, "error": error.value}
 
-    def tokens(self, module: str) -> dict[str, Any]:
+    def tokens(self, module: str) -> Any:
         """The tokens of a module and whether this process is logged in; or what the module said."""
         try:
             found = tokens_of(Path(module))
@@ -112,8 +110,8 @@ class _Signer:
         except HsmError as error:
             return {"error": str(error)}
 
-    def probe(self, token: str, *, anew: bool = False) -> dict[str, Any]:
-        """Load the keys of a token anew, and sign with them; by another instance of the module where that is what it takes."""
+    def probe(self, token: str, *, anew: bool = False) -> Any:
+        """Load the keys of a token again, and sign with them; by another instance of the module where that is what it takes."""
         assert self._generation is not None
         probe = self._generation.tokens[token].probe
         try:
@@ -122,7 +120,7 @@ class _Signer:
             return {"error": type(error).__name__}
         return {"error": None}
 
-    def try_key(self, token: str, label: str, key_id: str) -> dict[str, Any]:
+    def try_key(self, token: str, label: str, key_id: str) -> Any:
         """Find out whether this process can sign with a key."""
         assert self._generation is not None
         wanted = Pkcs11Uri(token, object=label, id=bytes.fromhex(key_id))
@@ -130,7 +128,7 @@ class _Signer:
             try_key(self._generation.carried.token_keys.values(), wanted, instances_of(self._generation.loaded))
         )
 
-    def plan(self, name: str) -> dict[str, Any]:
+    def plan(self, name: str) -> Any:
         """What signs first for a host, and what is planned for tokens."""
         assert self._generation is not None
         identity = self._generation.listeners["public"].policy.identities.resolve(name)
@@ -144,7 +142,7 @@ class _Signer:
             "tokens": {token: plan.threads for token, plan in self._generation.tokens.items()},
         }
 
-    def others(self) -> dict[str, Any]:
+    def others(self) -> Any:
         """Use OpenSSL in all other ways there are: in cryptography, and in children."""
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -177,7 +175,7 @@ def _is_done(tls: ssl.SSLObject) -> bool:
     return True
 
 
-def _told(problems: tuple[Problem, ...]) -> list[dict[str, str | int | None]]:
+def _told(problems: tuple[Problem, ...]) -> list[ProblemRow]:
     return [one.as_json() for one in problems]
 
 

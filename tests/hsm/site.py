@@ -64,7 +64,7 @@ class Signer:
         return str(self._ask("tokens", {"module": str(module)})["error"])
 
     def probe(self, token: str, *, anew: bool = False) -> str | None:
-        """Let it load the keys of a token anew and sign, see `KeyProbe`; answers the kind of error, if any."""
+        """Let it load the keys of a token again and sign, see `KeyProbe`; answers the kind of error, if any."""
         error: str | None = self._ask("probe", {"token": token, "anew": anew})["error"]
         return error
 

@@ -7,13 +7,15 @@ import signal
 import subprocess
 from pathlib import Path
 
+from tests import prepared
 from tests.accounts import AS_SOMEBODY_ELSE
+from tests.bench.usage import processes
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
-from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.integration.gateway import complaints, events
 from tests.integration.stage import workers_of
-from tests.programs import Program, plexigate_listeners, program
+from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
 
 PIN = "sesam-98127465"
 URI = "pkcs11:token=plexi;object=chat"
@@ -29,10 +31,7 @@ def text_of(site: HsmSite) -> str:
 
 def plexigate(site: HsmSite, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command that ends by itself."""
-    environment = {**os.environ, **site.hsm.environment}
-    return subprocess.run(
-        [PLEXIGATE, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    return prepared.run([PLEXIGATE, *arguments], site.hsm.environment)
 
 
 def curl(site: HsmSite, running: Running) -> str:
@@ -129,7 +128,7 @@ def test_workers_are_somebody_who_may_not_read_the_pin(public_site: HsmSite) -> 
     public_site.hsm.give_to(nobody)
     configuration = public_site.write(text, workers=2, top='user = "nobody"\n')
     with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, public_site.hsm.environment) as running:
-        assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers_of(running.pid)} <= {0, nobody}
+        assert {Path(f"/proc/{one}").stat().st_uid for one in processes(running.pid)} <= {0, nobody}
         assert [curl(public_site, running) for _ in range(4)] == ["502"] * 4, running.output
         assert public_site.hsm.shim.token("plexi").calls("C_Sign") == 4
     assert complaints(running.output) == []

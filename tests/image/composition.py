@@ -45,7 +45,7 @@ def _judged(engine: Engine, say: Callable[[str], None]) -> list[str]:
     wrong = [] if json.loads(answer)["tls_group"] == HYBRID else [f"not by {HYBRID}: {answer}"]
     first = serial(root)
     say(engine.said("exec", proxy, "plexigate", "certs", "list"))
-    # Pebble may have asked for a renewal, which is then under way.
+    # Pebble may have asked for a renewal, which is then in flight.
     say(until(lambda: engine.said("exec", proxy, "plexigate", "certs", "rotate", "demo"), START_SECONDS))
     second = serial(root)
     wrong += [] if first != second else ["the certificate was not rotated"]

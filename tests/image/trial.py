@@ -99,7 +99,7 @@ def lay_out(directory: Path) -> None:
 
 
 def judged(made: Running, say: Callable[[str], None]) -> list[str]:
-    """Look at the container. Returns what is not as it should be."""
+    """Check the container. Returns what is not as it should be."""
     answer = until(made.asked)
     wrong = [] if answer.count(HYBRID) >= 1 and f'"tls_group": "{HYBRID}"' in answer else [f"not by {HYBRID}: {answer}"]
     say(answer.strip())
@@ -149,7 +149,7 @@ def logs(engine: Engine, name: str) -> str:
 
 
 def free_port() -> int:
-    """A port that no program has at this moment."""
+    """A port that no program has now."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,8 @@ from tests.certificates import Authority
 from tests.configurations import identity, limits, listener, process
 from tests.hostile.client import Address, Client
 from tests.integration.upstreams import Peer, ScriptedServer
-from tests.programs import Program, plexigate_listeners, program
+from tests.programs import Program, plexigate
 
-PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 SECONDS = 30
 MLDSA = "mldsa-65"
 _CURVES = {"X25519": "x25519", "X448": "x448", "prime256v1": "secp256r1"}
@@ -195,7 +193,7 @@ def gateway(
     configuration.write_text(
         process(configuration.with_suffix(".sock")) + listeners + trust.identities() + routes(url) + limits(limit or {})
     )
-    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, environment) as running:
+    with plexigate(configuration, environment) as running:
         yield Gateway(running, trust)
 
 

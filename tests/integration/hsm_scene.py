@@ -13,13 +13,13 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from proxy.tls.results import FailureReason
+from proxy.tls.handshake.results import FailureReason
 from tests.certs.authority import PrivateKey
 from tests.hsm.shim import TokenControl
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
-from tests.integration.gateway import PLEXIGATE, complaints
-from tests.programs import Program, plexigate_listeners, program
+from tests.integration.gateway import complaints
+from tests.programs import Program, plexigate
 from tests.proxy.tls import hellos
 
 WAIT_SECONDS = 20.0
@@ -143,7 +143,7 @@ def ask(tls: ssl.SSLSocket, host: str = "localhost") -> int:
 
 @dataclass
 class Load:
-    """Clients that shake hands again and again, each in a thread of its own."""
+    """Clients that shake hands repeatedly, each in a thread of its own."""
 
     scene: Scene
     context: ssl.SSLContext
@@ -179,7 +179,7 @@ class Load:
 
 def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Running]:
     """Run the proxy with the tokens of a site."""
-    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
+    return plexigate(configuration, site.hsm.environment)
 
 
 def scene_of(site: HsmSite, run: Running) -> Scene:

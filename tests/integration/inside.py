@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, TypeVar
 import requests
 import uvloop
 
-from config.loader import load
+from config.loading.loader import load
 from config.schema import Bind
-from proxy.downstream.listener import Listener
-from proxy.downstream.listening import ListenerServices
-from proxy.downstream.service import HttpService, RequestLedger
+from proxy.downstream.listeners.listener import Listener
+from proxy.downstream.listeners.listening import ListenerServices
+from proxy.downstream.service.ledger import RequestLedger
+from proxy.downstream.service.service import HttpService
 from proxy.limits.machine import ProcessFigures
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
@@ -28,23 +29,23 @@ from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import SocketStream
 from proxy.net.tasks import Tasks
-from proxy.observe.counters import Counters
+from proxy.observe.counts.counters import Counters
 from proxy.observe.turned_away import TurnedAway
+from proxy.signing.race import SigningServices
 from proxy.supervisor.workers.sockets import listening_socket
-from proxy.tls.bio_pair import BioPair
-from proxy.tls.capabilities import survey
-from proxy.tls.race import SigningServices
-from proxy.tls.signed_flight import FlightServices
-from proxy.tls.step_queue import StepQueue
-from proxy.tls.tickets import TicketSecrets
-from proxy.upstream.pooling import PoolResources
-from proxy.upstream.upstream import Upstream
+from proxy.tls.handshake.flight_makers import FlightServices
+from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.capabilities import survey
+from proxy.tls.openssl.step_queue import StepQueue
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.upstream.pooling.pools import PoolResources
+from proxy.upstream.servers.upstream import Upstream
 from proxy.worker.generation import Generation, build
 from tests.hostile.client import Address, Client
 from tests.integration.upstreams import WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from proxy.observe.access_log import RequestRecord
+    from proxy.observe.logs.access_log import RequestRecord
 
 Answer = TypeVar("Answer")
 
@@ -95,8 +96,8 @@ class Inside:
         self._listener.accept_on(())
         self._scarcity.stop()
         self._turned_away.stop()
-        quiet = self._http.drain(0.0)
-        self._http.give_up("the test is over")
+        quiet = self._http.connections.drain(0.0)
+        self._http.connections.give_up("the test is over")
         async with asyncio.timeout(WAIT_SECONDS):
             await quiet.wait()
         for upstream in self._http.runtime.upstreams.values():
@@ -136,7 +137,7 @@ class Inside:
 
     def states(self, name: str) -> list[str]:
         """The states of its servers."""
-        return [one.state for one in self.call(lambda: self.upstream(name).statistics())]
+        return [one["state"] for one in self.call(lambda: self.upstream(name).statistics())]
 
     def until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so, which must come about by itself."""

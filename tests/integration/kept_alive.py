@@ -22,14 +22,14 @@ from typing import Any, Final
 import hpack
 
 import proxy
-from proxy.http2 import frames
+from proxy.http2.wire import frames
 from proxy.processes.hot_path import hot_path
 from tests.bench.exchanges import BROWSER, GET
 from tests.fakes_http import Conversation, response
 from tests.fakes_http2 import Http2Conversation
 from tests.http2_frames import frame, window_update
 
-# Request ids begin anew after so many, which costs a little.
+# Request ids start again after so many, which costs a little.
 REQUESTS: Final = 256
 
 _REQUEST: Final = GET.data.replace(b"Host: localhost", b"Host: chat.test")

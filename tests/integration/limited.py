@@ -11,9 +11,9 @@ from pathlib import Path
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Address, Client, connect
 from tests.integration.gateway import events
-from tests.integration.stage import PLEXIGATE, Site, Upstream, complaints, request, write_configuration
+from tests.integration.stage import Site, Upstream, complaints, request, write_configuration
 from tests.integration.upstreams import Peer, Script, scripted
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate, plexigate_listeners, program
 
 GATHERED_BYTES = 65_536
 """The default of `request_buffer_bytes`: with so much of a body a server is asked."""
@@ -99,10 +99,8 @@ class Stage:
         with scripted(script or answering_all) as server:
             upstreams = {"chat": Upstream((server.url,), path="/", route=route)}
             configuration = write_configuration(self.directory, self.certificate, upstreams, extra, workers)
-            command = [PLEXIGATE, "run", str(configuration)]
-            if descriptors:
-                command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
-            with program(command, plexigate_listeners) as running:
+            few = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", PLEXIGATE, "run", str(configuration)]
+            with program(few, plexigate_listeners) if descriptors else plexigate(configuration) as running:
                 yield Limited(Site(running, self.authority.path, configuration))
             assert complaints(running.output) == []
 

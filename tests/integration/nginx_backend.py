@@ -26,7 +26,9 @@ http {{
     listen 127.0.0.1:{clear}; listen 127.0.0.1:{tls} ssl; http2 on; root {directory}/files;
     access_log {directory}/access.log version;
     client_max_body_size 10m;
-    location /nginx/echo {{ return 200 "$request_method $scheme $host $content_length"; }}
+    # `return` answers before it has the body, and then resets the stream: so it is read on the way to another location
+    location /nginx/echo {{ proxy_pass http://127.0.0.1:{clear}/echoed; proxy_set_header Host $host; }}
+    location /echoed {{ access_log off; return 200 "$request_method $scheme $host $content_length"; }}
     location /nginx/empty {{ return 204; }}
   }}
   server {{ listen 127.0.0.1:{old} ssl; location / {{ return 200 "old"; }} }}

@@ -1,4 +1,4 @@
-"""A proxy whose certificates rotate by themselves, and who looks at them."""
+"""A proxy whose certificates rotate automatically, and who looks at them."""
 
 import json
 import socket

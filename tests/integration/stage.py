@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from typing import Any
 
 import requests
 
+from tests import prepared
 from tests.bench.usage import processes
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import process
 from tests.hostile.client import Address, Client
 from tests.integration.admin import Admin
-from tests.programs import Program, plexigate_listeners, program
+from tests.programs import PLEXIGATE, Program, plexigate, program
 
-PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 CURL_SECONDS = 30
 
 
@@ -48,8 +47,7 @@ class Site:
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of an operator against it."""
-        command = [PLEXIGATE, *words, "--config", str(self.configuration)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return prepared.run([PLEXIGATE, *words, "--config", str(self.configuration)])
 
     def port(self, listener: str = "public") -> int:
         """The port of a listener."""
@@ -109,23 +107,29 @@ class Site:
         return sum(_status(pid, "VmHWM") for pid in self.worker_pids)
 
     def forget_peak(self) -> None:
-        """Let the peak begin anew at what is held now."""
+        """Let the peak start again at what is held now."""
         for pid in self.worker_pids:
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def workers_of(pid: int) -> list[int]:
-    """The workers of a parent, the oldest first."""
-    return sorted(set(processes(pid)) - {pid}, key=_started)
+    """The workers of a parent, the oldest first: not the processes that look at its tokens, which come and go."""
+    workers = [one for one in processes(pid) if b"\0proxy.worker.entry\0" in _read(one, "cmdline")]
+    return sorted(workers, key=lambda one: (_started(one), one))
 
 
-def _started(pid: int) -> tuple[int, int]:
-    """When a process began, in ticks, and its number, which begins anew at some time: zeros when it is gone."""
+def _started(pid: int) -> int:
+    """When a process began, in ticks: zero when it is gone."""
+    stat = _read(pid, "stat")
+    return int(stat.rpartition(b")")[2].split()[19]) if stat else 0
+
+
+def _read(pid: int, name: str) -> bytes:
+    """A file about a process: nothing when that is gone, as it may be in the middle of this."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return 0, pid
-    return int(stat.rpartition(")")[2].split()[19]), pid
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def memory_of(pid: int) -> int:
@@ -170,8 +174,8 @@ def site(
 @contextmanager
 def serving(configuration: Path, authority: Authority, *, is_pretty: bool = False) -> Iterator[Site]:
     """Run a proxy by a configuration that `write_configuration` wrote. It must not have written anything unexpected."""
-    command = [PLEXIGATE, "run", str(configuration), *(["--log-format", "pretty"] if is_pretty else [])]
-    with program(command, _pretty_listeners if is_pretty else plexigate_listeners) as running:
+    pretty = [PLEXIGATE, "run", str(configuration), "--log-format", "pretty"]
+    with program(pretty, _pretty_listeners) if is_pretty else plexigate(configuration) as running:
         yield Site(running, authority.path, configuration)
     assert is_pretty or complaints(running.output) == []
 

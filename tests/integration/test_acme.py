@@ -14,17 +14,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.acme.accounts import AcmeAccount, FileAccountStore
-from certs.acme.dns_hook import DnsHook
+from certs.acme.challenges.dns_hook import DnsHook
+from certs.acme.challenges.proofs import Proof, Solver
+from certs.acme.client.accounts import AcmeAccount, FileAccountStore
+from certs.acme.client.session import Binding, Session, open_directory
+from certs.acme.client.sign_in import Membership
+from certs.acme.client.wire import Wire, WireSettings
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.proofs import ChallengeKind, Proof, Solver
-from certs.acme.session import Binding, Session, open_directory
-from certs.acme.sign_in import Membership
 from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
-from certs.acme.wire import Wire, WireSettings
 from certs.identities.chain import alternative_names
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest
-from config.plain import PLAIN_LISTENER
+from config.tables.issuers import AcmeChallenge
+from config.tables.plain import PLAIN_LISTENER
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver
@@ -62,7 +63,7 @@ class Place:
     def store(self) -> FileAccountStore:
         return FileAccountStore(self.directory / "accounts")
 
-    def issuer(self, kind: ChallengeKind, solver: Solver | None = None) -> AcmeIssuer:
+    def issuer(self, kind: AcmeChallenge, solver: Solver | None = None) -> AcmeIssuer:
         membership = Membership(self.pebble.url, (), lambda: self.binding)
         settings = AcmeSettings(membership, kind, trust=self.pebble.trust)
         patience = AcmeTimeouts(call=20.0, validation=60.0, issuance=60.0, least_pause=0.05)
@@ -122,20 +123,20 @@ def hook(directory: Path, names: Names) -> DnsHook:
     return DnsHook([sys.executable, "-I", str(script), names.management], 30.0)
 
 
-@pytest.mark.parametrize("kind", ChallengeKind)
+@pytest.mark.parametrize("kind", AcmeChallenge)
 async def test_certificate_is_issued_and_renewed_under_rejected_nonces(
-    tmp_path: Path, names: Names, kind: ChallengeKind
+    tmp_path: Path, names: Names, kind: AcmeChallenge
 ) -> None:
     async with place(tmp_path, names) as here:
         with here.pebble.up():
-            solver = hook(tmp_path, names) if kind is ChallengeKind.DNS_01 else None
+            solver = hook(tmp_path, names) if kind is AcmeChallenge.DNS_01 else None
             key = ec.generate_private_key(ec.SECP256R1())
             request = IssueRequest(NAMES, csr_for(*NAMES, key=key))
             leaf = chain_of(await here.issued(here.issuer(kind, solver), request), here.pebble.root)[0]
             assert leaf.public_key() == key.public_key()
             assert set(alternative_names(leaf)) == set(NAMES)
             assert (leaf.not_valid_after_utc - leaf.not_valid_before_utc).total_seconds() == pytest.approx(3_600, abs=1)
-            assert here.seen() == (set(NAMES) if kind is ChallengeKind.TLS_ALPN_01 else set())
+            assert here.seen() == (set(NAMES) if kind is AcmeChallenge.TLS_ALPN_01 else set())
             again = here.issuer(kind, solver)  # as after a restart
             window = await in_thread(asyncio.get_running_loop(), lambda: again.renewal_window(leaf))
             assert window is not None
@@ -163,8 +164,8 @@ class WrongSolver:
         self._inner.withdraw(self._shown.pop(proof.token))
 
 
-@pytest.mark.parametrize("kind", [ChallengeKind.TLS_ALPN_01, ChallengeKind.HTTP_01])
-async def test_wrong_answer_is_found_out_and_named(tmp_path: Path, names: Names, kind: ChallengeKind) -> None:
+@pytest.mark.parametrize("kind", [AcmeChallenge.TLS_ALPN_01, AcmeChallenge.HTTP_01])
+async def test_wrong_answer_is_found_out_and_named(tmp_path: Path, names: Names, kind: AcmeChallenge) -> None:
     async with place(tmp_path, names) as here:
         with here.pebble.up():
             failure = await here.refused(here.issuer(kind, WrongSolver(here.listeners)))
@@ -175,7 +176,7 @@ async def test_wrong_answer_is_found_out_and_named(tmp_path: Path, names: Names,
 
 async def test_ca_that_was_down_for_a_while_and_forgot_everything(tmp_path: Path, names: Names) -> None:
     async with place(tmp_path, names) as here:
-        issuer = here.issuer(ChallengeKind.TLS_ALPN_01)
+        issuer = here.issuer(AcmeChallenge.TLS_ALPN_01)
         with here.pebble.up():
             await here.issued(issuer)
         failure = await here.refused(issuer)
@@ -186,7 +187,7 @@ async def test_ca_that_was_down_for_a_while_and_forgot_everything(tmp_path: Path
 
 async def test_account_that_was_closed_is_replaced(tmp_path: Path, names: Names) -> None:
     async with place(tmp_path, names) as here:
-        issuer = here.issuer(ChallengeKind.HTTP_01)
+        issuer = here.issuer(AcmeChallenge.HTTP_01)
         with here.pebble.up():
             await here.issued(issuer)
             document = here.store.load(here.pebble.url)
@@ -210,7 +211,7 @@ async def test_external_account_that_the_ca_does_not_know(tmp_path: Path, names:
     async with place(tmp_path, names) as here:
         here.binding = Binding("kid-9", MAC_KEY)
         with here.pebble.up():
-            failure = await here.refused(here.issuer(ChallengeKind.HTTP_01))
+            failure = await here.refused(here.issuer(AcmeChallenge.HTTP_01))
             assert MAC_KEY not in failure.detail
             assert failure.detail.startswith("pebble: chat.test, not-here-yet.test: ")
 
@@ -221,7 +222,7 @@ async def test_two_orders_for_the_same_names_wait_for_each_other(tmp_path: Path,
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        here.issued(here.issuer(ChallengeKind.TLS_ALPN_01), IssueRequest(order, csr_for(*order)))
+                        here.issued(here.issuer(AcmeChallenge.TLS_ALPN_01), IssueRequest(order, csr_for(*order)))
                     )
                     for order in (NAMES, NAMES[::-1])
                 ]
@@ -246,7 +247,7 @@ async def test_worker_that_joins_in_the_middle_knows_what_is_pending(tmp_path: P
         loop = asyncio.get_running_loop()
         with here.pebble.up():
             issuing = asyncio.ensure_future(  # noqa: TID251 - it is awaited below
-                here.issued(here.issuer(ChallengeKind.TLS_ALPN_01, Halting(here.listeners)))
+                here.issued(here.issuer(AcmeChallenge.TLS_ALPN_01, Halting(here.listeners)))
             )
             await in_thread(loop, lambda: is_shown.wait(60))
             before = here.running.pids

@@ -15,10 +15,10 @@ import pytest
 
 from tests import pebble as pebbles
 from tests.configurations import MINIMAL_REST, listener
-from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.integration.gateway import complaints, events
 from tests.integration.rotation import AcmeScene
 from tests.pebble import MAC_KEY, Pebble, free_port
-from tests.programs import Program, plexigate_listeners, program
+from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
 
 SECONDS = 30
 

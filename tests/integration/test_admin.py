@@ -12,7 +12,7 @@ from typing import Any
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
 from tests.integration.admin import found, series
-from tests.integration.stage import PLEXIGATE
+from tests.programs import PLEXIGATE
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
 

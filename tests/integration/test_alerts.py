@@ -20,7 +20,7 @@ import pytest
 
 from tests.bench.servers import free_port
 from tests.configurations import identity
-from tests.integration.stage import PLEXIGATE
+from tests.programs import PLEXIGATE
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
 
@@ -165,7 +165,7 @@ def test_a_day_of_faults(tmp_path: Path) -> None:
             running.extra = before
             assert reload(running)
 
-            # workers that end again and again
+            # workers that end repeatedly
             for _ in range(3):
                 pid = running.worker_pids[0]
                 os.kill(pid, signal.SIGKILL)
@@ -193,11 +193,11 @@ def test_a_day_of_faults(tmp_path: Path) -> None:
             code, text = alerts(running, "test")
             assert code == 0
             assert taken.bodies[-1]["kind"] == "test"
-            assert text.count("took the test alert") == 2
+            assert text.count("accepted the test alert") == 2
             taken.status = 500
             code, text = alerts(running, "test")
             assert code == 1
-            assert "did not take the test alert: it answered with status 500" in text
+            assert "did not accept the test alert: it answered with status 500" in text
             assert "secret-path" not in text + "".join(running.running.output)
 
 
@@ -235,7 +235,7 @@ def test_the_former_keys_still_reach_a_person(tmp_path: Path) -> None:
             (hint,) = [one for one in running.events("warning") if one["key"] == "rotation.alert_webhook"]
             assert "webhook in [alerts]" in hint["allowed"]
     checked = subprocess.run([PLEXIGATE, "check", str(running.path)], capture_output=True, text=True, check=False)
-    assert (checked.returncode, "former name" in checked.stdout) == (0, True)
+    assert (checked.returncode, "deprecated name" in checked.stdout) == (0, True)
 
 
 def test_without_a_receiver_the_test_says_so(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.wire.alerts import AlertDescription, alert_record
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.relays import NAMES, SECONDS, connected, ended, read_exactly, relaying, tcp_listener
 from tests.integration.stage import Site
@@ -166,7 +166,7 @@ def test_reload_keeps_connections_and_ends_those_that_it_forbids(site: Site) -> 
             text.replace('protocol = "tcp"', 'protocol = "tcp"\nalpn = ["irc"]\nalpn_required = true')
         )
         os.kill(site.pid, signal.SIGHUP)
-        assert client.recv(1) == b""  # a close_notify, within the drain time
+        assert client.recv(1) == b""  # a close_notify, within the drain timeout
         with contextlib.suppress(OSError):
             client.unwrap()
     (line,) = ended(site, reason="reloaded")

@@ -19,7 +19,8 @@ from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.integration.admin import found as found_in
 from tests.integration.hsm_scene import Scene, scene
-from tests.integration.stage import PLEXIGATE, Site, Upstream, site
+from tests.integration.stage import Site, Upstream, site
+from tests.programs import PLEXIGATE
 from tests.waiting import until_found
 
 CKR_DEVICE_ERROR = 0x30
@@ -137,7 +138,7 @@ def test_a_full_disk_stops_nobody_and_a_crash_leaves_a_log_that_is_whole(
     upstreams = {"chat": Upstream(("http://127.0.0.1:1",))}
 
     def errors(running: Site) -> float:
-        with running.connect():  # a handshake, which the log is to tell of
+        with running.connect():  # a handshake, which the log is to report
             return found_in(running.admin.metrics(), "plexigate_audit_errors_total")
 
     with site(tmp_path, authority, localhost, upstreams, tables) as running:

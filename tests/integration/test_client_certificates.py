@@ -194,7 +194,7 @@ class TestWebSocket:
 
 
 class TestTickets:
-    """CVE-2025-23419 and its kin."""
+    """CVE-2025-23419 and similar fields."""
 
     @pytest.mark.parametrize("kind", ["bot", "modern"])
     def test_resumption_tells_the_server_the_same(self, proxy: Asking, kind: str) -> None:

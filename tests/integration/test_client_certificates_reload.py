@@ -17,7 +17,7 @@ from tests.certificates import DAY, Authority
 from tests.client_authorities import ClientAuthority, ClientFiles
 from tests.hostile.client import Client, End
 from tests.integration.clients_scene import BOTS, OPEN, SECONDS, Asking, Clients, asking
-from tests.integration.stage import PLEXIGATE
+from tests.programs import PLEXIGATE
 
 GET = f"GET / HTTP/1.1\r\nHost: {BOTS}\r\n\r\n".encode()
 

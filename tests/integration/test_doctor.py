@@ -15,9 +15,8 @@ import pytest
 
 from tests.certificates import DAY, Authority, CertificateFiles
 from tests.configurations import identity, process
-from tests.integration.gateway import PLEXIGATE
 from tests.integration.upstreams import OK, Peer, scripted
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 
 SECONDS = 90
 

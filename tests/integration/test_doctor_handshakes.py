@@ -12,9 +12,9 @@ import pytest
 
 from tests.certificates import CertificateFiles
 from tests.configurations import identity, listener
-from tests.integration.gateway import PLEXIGATE, Gateway, events
+from tests.integration.gateway import Gateway, events
 from tests.integration.upstreams import unused_port
-from tests.programs import program
+from tests.programs import PLEXIGATE, program
 from tests.proxy.doctor.cbom.bills import faults
 
 SECONDS = 60

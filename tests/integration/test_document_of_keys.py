@@ -14,8 +14,7 @@ import pytest
 
 from tests.document_links import ROOT
 from tests.documents import Document, read
-from tests.integration.gateway import PLEXIGATE
-from tests.programs import Program, plexigate_listeners, program
+from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
 
 HSM, AUDIT = read(ROOT / "docs/hsm.md"), read(ROOT / "docs/audit.md")
 # The text of a document, and what the test runs instead.

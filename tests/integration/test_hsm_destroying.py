@@ -15,8 +15,9 @@ from proxy.commands.cli import app
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
-from tests.integration.gateway import PLEXIGATE, complaints
+from tests.integration.gateway import complaints
 from tests.integration.hsm_scene import ROUTE, running
+from tests.programs import PLEXIGATE
 
 SEALING = sealing_key_name(3).label
 INTERNAL = (

@@ -16,9 +16,10 @@ from tests.hsm.faults import SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token
-from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.integration.gateway import complaints, events
 from tests.integration.hsm_scene import ROUTE, Scene, running, scene_of
 from tests.integration.stage import workers_of
+from tests.programs import PLEXIGATE
 
 OTHER_ROUTE = '[[route]]\nhost = "other"\nupstream = "chat"\n'
 # Ten seconds without a signature, and a look each five.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from certs.hsm.pin_latch import release_by_name
+from certs.hsm.process.pin_latch import release_by_name
 from certs.sealing.sealing_key import sealing_key_name
 from proxy.admin.client import UnixAdminClient
 from proxy.commands.cli import app
@@ -26,9 +26,10 @@ from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_PIN_INCORRECT
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token
 from tests.hsm_tokens import tell_apart
-from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.integration.gateway import complaints, events
 from tests.integration.hsm_scene import ROUTE, Load, Scene, ask, running, scene_of
 from tests.integration.stage import workers_of
+from tests.programs import PLEXIGATE
 
 WRONG = "0000-wrong-pin"
 NO_HANDSHAKE = (ssl.SSLError, ConnectionError)
@@ -49,7 +50,7 @@ def test_a_wrong_pin_costs_one_login_over_starts_reload_and_two_workers(hsm_site
     configuration = written(hsm_site, plexi, spare)
     hsm_site.hsm.pin_file(plexi, WRONG)
     control, latches = hsm_site.hsm.shim.token("plexi"), hsm_site.directory / "state" / "pin-latch"
-    for _ in range(1):  # as a service manager starts it again and again
+    for _ in range(1):  # as a service manager starts it repeatedly
         with running(hsm_site, configuration) as run:
             one = scene_of(hsm_site, run)
             one.handshake(one.client())  # by the spare
@@ -253,7 +254,7 @@ def test_issued_and_sealed_keys_whose_token_is_away_at_a_start_and_a_reload_come
             status, answer = asked(one, "/readyz")
             assert (status, {reason["name"] for reason in answer["reasons"]}) == (503, {"localhost", "sealed"})
             (detail,) = (reason["detail"] for reason in answer["reasons"] if reason["name"] == "sealed")
-            assert detail == "has only keys that rest sealed: is the sealing key away?"
+            assert detail == "has only sealed keys: is the sealing key unavailable?"
             (token,) = asked(one, "/status")[1]["tokens"]
             assert token["parent"] == "absent"
         away.put_into(hsm_site.hsm)

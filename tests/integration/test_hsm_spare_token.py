@@ -96,7 +96,7 @@ def test_no_websocket_is_closed_for_a_spare_token_that_comes_back(hsm_site: HsmS
         one.until(lambda: states(one, "spare", "closed") == 0, IDLE_SECONDS)
         away.put_into(hsm_site.hsm, "spare")
         one.until(lambda: states(one, "spare", "closed") == 2, IDLE_SECONDS)
-        assert set(before) <= set(workers_of(one.running.pid))  # beside them, who looks at the token for the parent
+        assert workers_of(one.running.pid) == before
         assert alive(several) == SOCKETS
         assert not events(one.running.output, "worker_blind")
         with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
@@ -126,7 +126,7 @@ def test_where_no_copy_of_the_module_helps_a_worker_is_replaced_only_if_an_ident
         made.put_into(hsm_site.hsm)
         one.until(lambda: len(events(run.output, "worker_blind")) == 2, IDLE_SECONDS)
         assert [event["replaced"] for event in events(run.output, "worker_blind")] == [False, False]
-        assert set(before) <= set(workers_of(run.pid))
+        assert workers_of(run.pid) == before
         one.handshake(one.client())
         parts += [hsm_site.identity("other", public, twins[1]), '[[route]]\nhost = "other"\nupstream = "chat"\n']
         hsm_site.write(*parts, workers=2)

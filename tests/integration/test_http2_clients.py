@@ -173,7 +173,7 @@ class TestNghttp:
         assert len(re.findall(r" 200 +\S+ /padded", said)) == 50
 
     def test_upload_with_trailers(self, proxy: Site, tmp_path: Path) -> None:
-        """Trailers of a request do not go on, and harm nothing."""
+        """Trailers of a request do not continue, and harm nothing."""
         upload = tmp_path / "upload"
         upload.write_bytes(bytes(300_000))
         said = run("nghttp", f"--data={upload}", "--trailer=x-sum: 1234", proxy.url("/trailed"))

@@ -70,7 +70,7 @@ def test_no_request_fails_while_workers_are_drained(tmp_path: Path) -> None:
 
 
 async def test_polls_of_clients_that_take_goaway_for_the_end_are_answered(tmp_path: Path) -> None:
-    """httpx gives up what is under way at the first GOAWAY, though RFC 9113 6.8 has it go on."""
+    """httpx gives up what is in progress at the first GOAWAY, though RFC 9113 6.8 has it continue."""
     limits = '[limits]\ndrain_timeout = "10s"\n'
     with scene(tmp_path, listener=LISTENER, extra=limits, workers=3) as running:
         url, is_over = f"https://localhost:{running.port}/late/300", asyncio.Event()

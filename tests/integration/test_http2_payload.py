@@ -12,7 +12,7 @@ import pytest
 from proxy.admin.client import UnixAdminClient
 from proxy.payload.client import PayloadClient, SealedRequest, SessionOffer
 from proxy.payload.key_document import PinnedIdentity
-from proxy.payload.suites import BUILT_IN
+from proxy.payload.keys.suites import BUILT_IN
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.http2 import LISTENER, context_for
 from tests.integration.stage import Site, Upstream, serving, write_configuration

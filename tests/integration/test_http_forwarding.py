@@ -13,8 +13,9 @@ from tests.hostile.client import Address, Client
 from tests.hostile.strict import Message
 from tests.integration.balancers import haproxy
 from tests.integration.limited import answering_all
-from tests.integration.stage import PLEXIGATE, Site, Upstream, body_of, request, site
+from tests.integration.stage import Site, Upstream, body_of, request, site
 from tests.integration.upstreams import OK, Peer, scripted, unused_port
+from tests.programs import PLEXIGATE
 
 CLAIMS = (
     "X-Forwarded-For: 198.51.100.1",
@@ -204,7 +205,7 @@ class TestTrusted:
         assert got.values("X-Forwarded-For") == ["127.0.0.1"]
 
 
-# -- a stranger asks a stock balancer to take away what it says of the stranger
+# -- an untrusted client asks a stock balancer to take away what it says of the untrusted client
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +232,7 @@ def balanced(
 
 
 def statuses(balanced: tuple[Site, int], path: str, *options: str, count: int = 1) -> list[str]:
-    """How a stranger is answered who asks so many times for a path."""
+    """How an untrusted client is answered who asks so many times for a path."""
     urls = [f"http://127.0.0.1:{balanced[1]}{path}"] * count
     named = ("--header", "Connection: close, X-Forwarded-For", "--interface", STRANGER)
     command = ["curl", "--silent", "--noproxy", "*", "--write-out", "\n%{http_code}\n", *named, *options, *urls]

@@ -14,9 +14,9 @@ import pytest
 
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Address, Client
-from tests.integration.stage import PLEXIGATE, Site, Upstream, request, site, write_configuration
+from tests.integration.stage import Site, Upstream, request, site, write_configuration
 from tests.integration.upstreams import OK, answering, scripted
-from tests.programs import end
+from tests.programs import PLEXIGATE, end
 
 FIELDS = {
     "time",

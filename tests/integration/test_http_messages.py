@@ -349,7 +349,7 @@ class TestPipelining:
 
 
 class TestCuts:
-    """A response that the server breaks off is visibly broken off for the client."""
+    """A response that the server ends early is visibly broken off for the client."""
 
     @pytest.mark.parametrize("start", ["GET / HTTP/1.1", "GET / HTTP/1.0"])
     @pytest.mark.parametrize(

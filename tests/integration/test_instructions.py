@@ -30,6 +30,9 @@ INSTRUCTIONS: Final = {
     "repeated stream": 52_000.0,
     "changed stream": 87_400.0,
 }
+# Files of `proxy/downstream` that such a request passes, and its calls back up to another room of it.
+FILES: Final = {"repeated": 12, "changed": 14, "repeated stream": 15, "changed stream": 16}
+CLIMBS: Final = {"pipeline.exchange->http1.connection.finished", "pipeline.exchange->http2.stream.finished"}
 # The same for a connection with a full handshake, one request that we answer ourselves, and its end.
 # OpenSSL, and libc which works mostly for OpenSSL, are left out: their work depends on random numbers.
 VISIT: Final = {"full handshake": 491_000.0}
@@ -77,6 +80,16 @@ def test_calls_of_interpreted_functions() -> None:
     code, *calls = run(sys.executable, "-m", "tests.integration.kept_alive", PLEXIGATE_PURE="1")
     assert code == "interpreted"
     check("calls of functions in proxy/", dict(zip(KINDS, map(float, calls), strict=True)), CALLS)
+
+
+def test_files_that_a_request_passes() -> None:
+    """Each further file is one more to open, and each call back up one more to search for."""
+    *walks, of_configuration = [
+        line.split(",") for line in run(sys.executable, "-m", "tests.integration.walk", PLEXIGATE_PURE="1")
+    ]
+    assert of_configuration == ["configuration", "18"], "read, judged, handed over and built, without a climb"
+    assert {kind.replace("_", " "): int(files) for kind, files, *_ in walks} == FILES
+    assert {climb for _, _, *climbs in walks for climb in climbs} == CLIMBS
 
 
 @pytest.mark.skipif(hot_path() != "compiled", reason="of interpreted code, the calls are counted")

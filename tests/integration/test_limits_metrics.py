@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from proxy.limits.reasons import ConnectionReason, RequestReason
-from proxy.tls import libssl
-from proxy.tls.results import FailureReason
+from proxy.tls.handshake.results import FailureReason
+from proxy.tls.openssl import libssl
 from tests.certificates import DAY, Authority, CertificateFiles
 from tests.client_authorities import ClientAuthority
 from tests.configurations import identity
@@ -233,7 +233,7 @@ def drives(reason: StrEnum, listener: str = "public") -> Callable[[Driver], Driv
 OF_TOKENS: Final = {FailureReason.SIGNING_UNAVAILABLE, FailureReason.SIGNING_BUSY, FailureReason.SIGNING_TIMEOUT}
 # Only handshakes that wait for us are refused for the sake of others: test_room, test_listener.
 OF_WAITING: Final = {ConnectionReason.HANDSHAKES_IN_FLIGHT, FailureReason.HANDSHAKES_PER_ADDRESS}
-# Only a client of HTTP/2 drives them, and no listener serves it yet: tests/proxy/http2/test_causes.
+# Only a client of HTTP/2 drives them, and no listener serves it yet: tests/proxy/http2/wire/test_causes.
 OF_HTTP_2: Final = {one for one in ConnectionReason if one.startswith("http2_")}
 # Only a crowd drives it that takes up a server, the memory and the spool: tests/hostile/test_slow_readers.
 OF_CROWDS: Final = {RequestReason.READER_DISPLACED}
@@ -714,7 +714,7 @@ def websocket(limited: Limited) -> Iterator[int]:
 
 
 def test_nobody_else_is_counted(limited: Limited) -> None:
-    """Who is served, and leaves when that is over, is no failure."""
+    """Who is served, and leaves when that is over, is not a failure."""
     before = limited.site.admin.failures()
     with limited.connect() as client:
         assert asks(client, "/chat/x") == 200

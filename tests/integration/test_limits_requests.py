@@ -134,7 +134,7 @@ def test_token_comes_when_it_was_said_to(rated: Limited) -> None:
 
 
 def test_clients_behind_an_exempt_balancer_have_a_rate_each(rated: Limited) -> None:
-    """Over HTTP/1.1; `take_up` is shared by both versions."""
+    """Over HTTP/1.1; `admit` is shared by both versions."""
 
     def asked(client: Client, address: str) -> int:
         client.send(request(f"X-Forwarded-For: 6.6.6.6, {address}", start="GET /balanced HTTP/1.1"))

@@ -17,9 +17,9 @@ import pytest
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client
 from tests.integration.admin import found
-from tests.integration.stage import PLEXIGATE, Site, Upstream, request, write_configuration
+from tests.integration.stage import Site, Upstream, request, write_configuration
 from tests.integration.upstreams import backends
-from tests.programs import Program, end
+from tests.programs import PLEXIGATE, Program, end
 from tests.waiting import until_found
 
 # The kernel spreads so many connections over both workers, but for a chance of 2**-15.
@@ -174,7 +174,7 @@ def test_a_slow_disk_and_a_full_one_cost_lines_and_nothing_else(stage: Stage, sl
         numbers = itertools.count(1_000)
 
         def loses_all() -> bool:
-            """Whether the lines of a round are lost; a write to the slow one that is under way comes to its end first."""
+            """Whether the lines of a round are lost; a write to the slow one that is in flight comes to its end first."""
             before, paths = found(metrics(), DROPPED), set(ask(clients, next(numbers)))
             return (
                 until_found(

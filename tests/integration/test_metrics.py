@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, TCPConnector, UnixConnector, web
 
-from proxy.tls import libssl
+from proxy.tls.openssl import libssl
 from tests.configurations import Site, listener
 from tests.integration.admin import Series, found, series
-from tests.integration.stage import PLEXIGATE, complaints
-from tests.programs import program
+from tests.integration.stage import complaints
+from tests.programs import PLEXIGATE, program
 
 AGENT = "OldChat/1.0"
 

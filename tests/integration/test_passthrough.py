@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from proxy.tls import libssl
+from proxy.tls.openssl import libssl
 from tests.certificates import Authority
 from tests.hostile.segments import Segments
 from tests.integration.admin import found

@@ -22,7 +22,7 @@ from websockets.typing import Subprotocol
 from proxy.admin.client import UnixAdminClient
 from proxy.payload.client import PayloadClient, SealedRequest, SessionOffer
 from proxy.payload.key_document import PinnedIdentity
-from proxy.payload.suites import BUILT_IN
+from proxy.payload.keys.suites import BUILT_IN
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.admin import found
 from tests.integration.stage import Site, Upstream, serving, write_configuration
@@ -112,13 +112,13 @@ def admin(proxy: Site) -> UnixAdminClient:
     return UnixAdminClient(proxy.configuration.with_suffix(".sock"))
 
 
-def exported(proxy: Site, ring: str) -> dict[str, Any]:
+def exported(proxy: Site, ring: str) -> Any:
     status, document = admin(proxy).get(f"/payload/{ring}/export")
     assert status == 200, document
     return document
 
 
-def change(proxy: Site, path: str) -> dict[str, Any]:
+def change(proxy: Site, path: str) -> Any:
     status, document = admin(proxy).post(f"/payload/{path}", {})
     assert status == 200, document
     return document

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.certificates import Authority, CertificateFiles
-from tests.integration.stage import PLEXIGATE, Site, Upstream, serving, write_configuration
+from tests.integration.stage import Site, Upstream, serving, write_configuration
 from tests.integration.upstreams import OK, Peer, scripted
+from tests.programs import PLEXIGATE
 from tests.toy_liboqs import build_toy_liboqs
 
 pytestmark = pytest.mark.paced

@@ -1,4 +1,4 @@
-"""The listener without TLS of a running proxy: who serves it, whom it sends where, and what silent strangers cannot do."""
+"""The listener without TLS of a running proxy: who serves it, whom it sends where, and what silent untrusted clients cannot do."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.admin import found
-from tests.integration.stage import PLEXIGATE
 from tests.ports import lasting_port
+from tests.programs import PLEXIGATE
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
 

@@ -14,10 +14,10 @@ from websockets.asyncio.client import connect
 
 from tests.certificates import Authority
 from tests.configurations import process
-from tests.integration.stage import PLEXIGATE, Site
+from tests.integration.stage import Site
 from tests.integration.upstreams import aiohttp_server, in_thread
 from tests.plexichat_settings import plexichat_settings
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 
 SHIPPED = Path(__file__).parents[2] / "config" / "plexichat.toml"
 MIB = 1 << 20

@@ -1,4 +1,4 @@
-"""How the process ends: what is under way is finished, what is idle is closed, and nobody waits longer than they want to."""
+"""How the process ends: what is in progress is finished, what is idle is closed, and nobody waits longer than they want to."""
 
 import contextlib
 import json
@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosedError
 from proxy.processes.hot_path import hot_path
 from tests.configurations import listener
 from tests.hostile.client import Address, Client, End
-from tests.integration.gateway import PLEXIGATE, Gateway, Trust, complaints, events, gateway
+from tests.integration.gateway import Gateway, Trust, complaints, events, gateway
 from tests.integration.upstreams import Peer, ScriptedServer, scripted, unused_port
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.soak.scenes import scene
 
 SECONDS = 10.0

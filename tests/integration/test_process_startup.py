@@ -13,9 +13,9 @@ import pytest
 import config
 from tests.broken_documents import World, as_toml, broken
 from tests.configurations import MINIMAL_REST, Site, listener
-from tests.integration.gateway import PLEXIGATE, Trust, complaints, events, gateway
+from tests.integration.gateway import Trust, complaints, events, gateway
 from tests.integration.upstreams import ScriptedServer
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 
 SHIPPED = Path(config.__file__).parent
 HARMFUL = """

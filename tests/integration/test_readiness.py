@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.configurations import listener
-from tests.integration.gateway import PLEXIGATE, Gateway, Trust, events, gateway
+from tests.integration.gateway import Gateway, Trust, events, gateway
 from tests.integration.upstreams import ScriptedServer
+from tests.programs import PLEXIGATE
 
 OLD, OLDER = "OldChat/1.0", "OldChat/0.9"
 

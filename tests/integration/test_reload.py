@@ -1,6 +1,7 @@
 """`plexigate reload` against a running proxy: what is taken over, what is refused, and what becomes of established connections."""
 
 import asyncio
+import copy
 import json
 import os
 import signal
@@ -15,20 +16,35 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from proxy.admin.client import UnixAdminClient
+from tests import prepared
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hostile.client import Address, Client, End
-from tests.integration.stage import PLEXIGATE
+from tests.programs import PLEXIGATE
 from tests.silent_files import silence
 from tests.soak.scenes import Scene, scene
+from tests.waiting import until_found
 
 SECONDS = 20.0
 GET = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Scene]:
-    with scene(tmp_path) as made:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene(tmp_path_factory.mktemp("reload")) as made:
         yield made
+
+
+@pytest.fixture
+def running(shared: Scene) -> Iterator[Scene]:
+    """One proxy for all tests; each finds it as it was at first, with another generation and another certificate."""
+    before = copy.copy(shared)
+    yield shared
+    for part in ("top", "listener", "workers", "route", "extra"):
+        setattr(shared, part, getattr(before, part))
+    shared.renew()
+    assert asked(shared)["ok"]
+    shared.running.wait_for(lambda _: len(shared.worker_pids) == shared.workers or None)
 
 
 def reload(running: Scene, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -39,8 +55,15 @@ def reload(running: Scene, *arguments: str) -> "subprocess.CompletedProcess[str]
 
 def again(running: Scene, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the command with the file as it is."""
-    command = [PLEXIGATE, "reload", "--config", str(running.path), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return prepared.run([PLEXIGATE, "reload", "--config", str(running.path), *arguments])
+
+
+def asked(running: Scene, *, is_written: bool = True) -> dict[str, Any]:
+    """Reload without the command."""
+    if is_written:
+        running.write()
+    answer: dict[str, Any] = UnixAdminClient(running.directory / "admin.sock").post("/reload", {})[1]
+    return answer
 
 
 def as_json(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
@@ -53,13 +76,6 @@ def as_json(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
 def client(running: Scene, port: int | None = None) -> Client:
     """A connection on which the test chooses every byte."""
     return Client(Address(port or running.port, running.authority.path), "localhost")
-
-
-def status(running: Scene) -> dict[str, Any]:
-    """What `plexigate status` tells machines."""
-    command = [PLEXIGATE, "status", "--config", str(running.path), "--json"]
-    document: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, timeout=30, check=True).stdout)
-    return document
 
 
 def responds(peer: Client) -> int:
@@ -86,7 +102,7 @@ class TestAccepted:
             done = reload(running)
             assert done.returncode == 0, done.stderr
             assert "localhost/other" in done.stdout
-            assert "Reloaded: generation 2 serves." in done.stdout
+            assert f"Reloaded: generation {running.admin.status()['generation']} serves." in done.stdout
             assert responds(peer) == 404
 
     def test_nothing_to_change_is_no_mistake(self, running: Scene) -> None:
@@ -96,7 +112,7 @@ class TestAccepted:
         with client(running) as before:
             first = before.tls.getpeercert(binary_form=True)
             running.renew()
-            answer = as_json(reload(running, "--json"))
+            answer = asked(running)
             assert {change["key"] for change in answer["changes"]} == {
                 "identity.local.certificate",
                 "identity.local.key",
@@ -107,13 +123,13 @@ class TestAccepted:
 
     def test_listeners_come_and_go(self, running: Scene) -> None:
         running.extra = '[listener.second]\nbind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]'
-        assert reload(running).returncode == 0
-        (second,) = [one for one in status(running)["listeners"] if one["name"] == "second"]
+        assert asked(running)["ok"]
+        (second,) = [one for one in running.admin.status()["listeners"] if one["name"] == "second"]
         port = int(second["addresses"][0].rpartition(":")[2])
         with client(running, port) as peer:
             assert responds(peer) == 200
             running.extra = ""
-            assert reload(running).returncode == 0
+            assert asked(running)["ok"]
             assert peer.await_end() is End.CLEAN  # its listener is gone, and it was idle
         with pytest.raises(ConnectionRefusedError):
             client(running, port)
@@ -121,12 +137,12 @@ class TestAccepted:
     def test_workers_come_and_go(self, running: Scene) -> None:
         first = running.worker_pids
         running.workers = 3
-        assert reload(running).returncode == 0
+        assert asked(running)["ok"]
         assert running.worker_pids[:2] == first
         assert len(running.worker_pids) == 3
         running.workers = 1
         running.extra = "[limits]\ndrain_seconds = 1.0"
-        assert reload(running).returncode == 0
+        assert asked(running)["ok"]
         # the sockets of the slots that are gone are still accepted on
         for _ in range(40):
             with client(running) as peer:
@@ -135,31 +151,43 @@ class TestAccepted:
         assert running.worker_pids == first[:1]
 
     def test_signal_does_the_same(self, running: Scene) -> None:
-        running.extra = "[limits]\nbody_bytes = 5"
+        running.extra = "[limits]\nbody_bytes = 55"
         running.write()
         running.signal(signal.SIGHUP)
-        running.running.wait_for(lambda _: running.events("reloaded") or None)
-        (entry,) = running.events("reloaded")
-        assert entry["changes"] == ["limits.body_bytes: 104857600 -> 5"]
+        self.reloaded(running, "limits.body_bytes: 104857600 -> 55")
 
     def test_change_of_a_file_does_the_same_where_that_is_wanted(self, running: Scene) -> None:
         running.top = "watch = true\n"
-        assert reload(running).returncode == 0
-        running.extra = "[limits]\nbody_bytes = 6"
+        assert asked(running)["ok"]
+        running.extra = "[limits]\nbody_bytes = 66"
         running.write()
-        running.running.wait_for(lambda _: len(running.events("reloaded")) == 2 or None)
+        self.reloaded(running, "limits.body_bytes: 104857600 -> 66")
         assert running.events("reloading")[-1]["cause"] == "a change of a file"
+
+    def reloaded(self, running: Scene, change: str) -> None:
+        """Wait for a reload that has changed this alone."""
+        running.running.wait_for(lambda _: [change] in [one["changes"] for one in running.events("reloaded")] or None)
 
 
 class TestRefused:
-    """The old configuration goes on, in every worker, and whoever asked is told why."""
+    """The old configuration continues, in every worker, and whoever asked is told why."""
 
-    def refused(self, running: Scene, done: "subprocess.CompletedProcess[str]") -> dict[str, dict[str, str]]:
+    generation: int
+    """The one that serves when a test begins."""
+
+    @pytest.fixture(autouse=True)
+    def before(self, running: Scene) -> None:
+        self.generation = running.admin.status()["generation"]
+
+    def all_serve_as_before(self, running: Scene) -> None:
+        """Wait for what each worker says of itself, which may be late."""
+        until_found(lambda: {one["generation"] for one in running.admin.status()["workers"]} == {self.generation})
+
+    def refused(self, running: Scene, answer: dict[str, Any]) -> dict[str, dict[str, str]]:
         """The errors by key; nothing has changed."""
-        answer = as_json(done)
         assert not answer["ok"]
-        assert answer["generation"] == 1
-        assert {worker["generation"] for worker in status(running)["workers"]} == {1}
+        assert answer["generation"] == self.generation
+        self.all_serve_as_before(running)
         for _ in range(8):  # both workers
             with client(running) as peer:
                 assert responds(peer) == 200
@@ -167,22 +195,22 @@ class TestRefused:
 
     def test_broken_file(self, running: Scene) -> None:
         running.extra = "[limits]\nbody_bites = 5\n[[route]]\nhost = 'nobody.test'\nupstream = 'nowhere'"
-        found = self.refused(running, reload(running, "--json"))
+        found = self.refused(running, as_json(reload(running, "--json")))
         assert {"limits.body_bites", "route[1].upstream", "route[1].host"} <= set(found)
         done = again(running)
         assert done.returncode == 1
-        assert "Refused: generation 1 continues unchanged." in done.stdout + done.stderr
+        assert f"Refused: generation {self.generation} continues unchanged." in done.stdout + done.stderr
         assert str(running.path) in "".join((done.stdout + done.stderr).split()), "a long path takes several lines"
 
     def test_missing_key(self, running: Scene) -> None:
         running.key.rename(running.key.with_suffix(".away"))
-        (problem,) = self.refused(running, again(running, "--json")).values()
+        (problem,) = self.refused(running, asked(running, is_written=False)).values()
         assert problem["key"] == "identity.local.key"
         assert "No such file" in problem["found"]
 
     def test_what_only_openssl_refuses(self, running: Scene) -> None:
         running.listener += '\ngroups = ["x25519_frodo640aes"]'
-        (problem,) = self.refused(running, reload(running, "--json")).values()
+        (problem,) = self.refused(running, asked(running)).values()
         assert problem["key"] == "listener.public.groups"
         assert "no key exchange group 'x25519_frodo640aes'" in problem["found"]
 
@@ -191,17 +219,17 @@ class TestRefused:
         victim = running.worker_pids[-1]
         subprocess.run(["prlimit", f"--pid={victim}", "--nofile=1:4096"], check=True)
         running.extra = "[limits]\nbody_bytes = 5"
-        answer = as_json(reload(running, "--json"))
+        answer = asked(running)
         assert not answer["ok"]
         (problem,) = [one for one in answer["problems"] if one["severity"] == "error"]
         assert "a worker that failed" in problem["found"]
         subprocess.run(["prlimit", f"--pid={victim}", "--nofile=4096:4096"], check=True)
-        assert {worker["generation"] for worker in status(running)["workers"]} == {1}
-        assert as_json(again(running, "--json"))["ok"]
+        self.all_serve_as_before(running)
+        assert asked(running, is_written=False)["ok"]
 
     def test_file_that_hangs(self, running: Scene) -> None:
         running.top = 'reload_timeout = "500ms"\n'
-        assert reload(running).returncode == 0
+        assert asked(running)["ok"]
         # the command must not read it itself
         command = [PLEXIGATE, "reload", "--json", "--socket", str(running.directory / "admin.sock")]
         with silence(running.path):
@@ -214,7 +242,7 @@ class TestRefused:
     def test_pipe_in_the_place_of_a_file(self, running: Scene) -> None:
         running.key.unlink()
         os.mkfifo(running.key)
-        answer = as_json(again(running, "--json"))
+        answer = asked(running, is_written=False)
         assert not answer["ok"]
         assert "a pipe" in answer["problems"][0]["found"]
         with client(running) as peer:
@@ -227,8 +255,7 @@ class TestRefused:
             running.listener = f'bind = "{bind}"\nexempt = ["127.0.0.1"]'
             running.write()
             command = [PLEXIGATE, "check", "--json", str(running.path)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-            problems = as_json(done)["problems"]
+            problems = as_json(prepared.run(command))["problems"]
             return {one["key"]: (one["found"], one["line"]) for one in problems if one["severity"] == "error"}
 
         assert checked(f"127.0.0.1:{running.port}") == {}
@@ -242,21 +269,21 @@ class TestRefused:
 
     def test_worker_that_hangs(self, running: Scene) -> None:
         running.top = 'reload_timeout = "500ms"\n'
-        assert reload(running).returncode == 0
+        assert asked(running)["ok"]
         victim = running.worker_pids[0]
         os.kill(victim, signal.SIGSTOP)
         try:
-            answer = as_json(again(running, "--json"))
+            answer = asked(running, is_written=False)
         finally:
             os.kill(victim, signal.SIGCONT)
         assert not answer["ok"]
         assert "a worker that was not ready after 0.5 s" in answer["problems"][0]["found"]
-        assert as_json(again(running, "--json"))["ok"]
+        assert asked(running, is_written=False)["ok"]
 
     def test_port_that_is_taken(self, running: Scene) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             running.extra = f'[listener.second]\nbind = "127.0.0.1:{taken.getsockname()[1]}"'
-            (problem,) = self.refused(running, reload(running, "--json")).values()
+            (problem,) = self.refused(running, asked(running)).values()
         assert problem["key"] == "listener.second.bind[0]"
         assert "Address already in use" in problem["found"]
 
@@ -272,7 +299,7 @@ class TestRefused:
 
     def test_what_needs_a_restart(self, running: Scene) -> None:
         running.extra = f'[openssl]\nmodule_path = "{running.directory}"'
-        (problem,) = self.refused(running, reload(running, "--json")).values()
+        (problem,) = self.refused(running, asked(running)).values()
         assert problem["key"] == "openssl.module_path"
         assert "needs a restart" in problem["found"]
 
@@ -281,13 +308,14 @@ class TestDryRun:
     def test_says_what_would_be_and_changes_nothing(self, running: Scene) -> None:
         running.extra = "[limits]\nbody_bytes = 5"
         running.workers = 3
+        before = running.admin.status()
         done = reload(running, "--dry-run")
         assert done.returncode == 0
         assert "limits.body_bytes" in done.stdout
-        assert "Reload is possible. Generation 1 continues unchanged." in done.stdout
+        assert f"Reload is possible. Generation {before['generation']} continues unchanged." in done.stdout
         assert len(running.worker_pids) == 2
-        assert status(running)["generation"] == 1
-        assert status(running)["reloads"] in ({}, {"ok": 0, "failed": 0})
+        after = running.admin.status()
+        assert (after["generation"], after["reloads"]) == (before["generation"], before["reloads"])
 
     def test_says_what_is_wrong(self, running: Scene) -> None:
         running.extra = "[limits]\nbody_bites = 5"
@@ -301,7 +329,7 @@ class TestWebSockets:
         async with asyncio.timeout(SECONDS), await open_socket(running) as chat:
             running.extra = "[limits]\nbody_bytes = 5\nwebsocket_message_bytes = 1_000"
             running.renew()
-            assert (await asyncio.to_thread(reload, running)).returncode == 0
+            assert (await asyncio.to_thread(asked, running))["ok"]
             await chat.send("still here")
             assert await chat.recv() == "still here"
 
@@ -309,7 +337,7 @@ class TestWebSockets:
         async with asyncio.timeout(SECONDS), await open_socket(running) as chat:
             running.route = '[[route]]\nhost = "localhost"\npath = "/other"\nupstream = "backend"\n'
             running.extra = "[limits]\ndrain_seconds = 0.5"
-            assert (await asyncio.to_thread(reload, running)).returncode == 0
+            assert (await asyncio.to_thread(asked, running))["ok"]
             with pytest.raises(websockets.ConnectionClosed):
                 await chat.recv()
             assert chat.close_code == 1012
@@ -325,8 +353,7 @@ class TestWebSockets:
         ):
             running.listener += '\npq = "require"'
             running.extra = "[limits]\ndrain_seconds = 0.5"
-            done = await asyncio.to_thread(reload, running)
-            assert done.returncode == 0
+            assert (await asyncio.to_thread(asked, running))["ok"]
             with pytest.raises(websockets.ConnectionClosed):
                 await weak.recv()
             assert weak.close_code == 1012

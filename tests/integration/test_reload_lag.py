@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import statistics
+import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +13,14 @@ import pytest
 import uvloop
 
 from certs.files.directory import open_log
-from config.files import files_of
-from config.loader import load
+from config.loading.files import files_of
+from config.loading.loader import load
 from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.in_thread import in_thread
-from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter
-from proxy.payload.keys import PayloadKeys
+from proxy.observe.logs.log import Log
+from proxy.observe.logs.log_writer import LogWriter
+from proxy.payload.keys.payload_keys import PayloadKeys
 from proxy.processes.material import Material
 from proxy.processes.messages.questions import (
     Accept,
@@ -30,7 +31,7 @@ from proxy.processes.messages.questions import (
     ShowChallenges,
     ShowMaintenance,
 )
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.worker.control import WorkerControl
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import identity, listener
@@ -69,7 +70,7 @@ class Ticker:
 
 
 def compute() -> int:
-    """What any thread costs the loop on this machine at this moment: something of a reload's length that only computes."""
+    """What any thread costs the loop on this machine now: something of a reload's length that only computes."""
     ends, count = perf_counter() + 0.15, 0
     while perf_counter() < ends:
         count += 1
@@ -91,17 +92,19 @@ class Site:
         self._files = new + self._files[count:]
         tables = [identity(f"i{number}", (f"n{number}.test",), files) for number, files in enumerate(self._files)]
         routes = [f'[[route]]\nhost = "n{number}.test"\nupstream = "chat"\n' for number in range(IDENTITIES)]
-        self.path.write_text("".join([listener("public"), UPSTREAM, *tables, *routes]))
+        text = "".join([listener("public"), UPSTREAM, *tables, *routes])
+        self.path.write_text(text)
+        self._document = tomllib.loads(text)
 
     def question(self, number: int, tickets: TicketSecrets) -> Prepare:
         """What the parent would ask."""
         return Prepare(
             number=number,
             path=str(self.path),
-            content=self.path.read_text(),
+            document=self._document,
             read_at=datetime.now(UTC),  # noqa: TID251 - certificates are judged by it
             tickets=tickets,
-            closed_tokens={},
+            unusable_tokens={},
             has_served=False,
             payload=PayloadKeys(),
         )

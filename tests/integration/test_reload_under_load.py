@@ -13,8 +13,8 @@ from tests.soak.scenes import Scene, scene
 
 pytestmark = pytest.mark.alone
 
-RELOADS = 20
-REQUESTS = 10_000
+RELOADS = 12
+REQUESTS = 5_000
 SOCKETS = 200
 SETTLED = 5
 """After so many reloads whatever is made once has been made."""

@@ -18,9 +18,9 @@ import pytest
 from tests.certificates import Authority
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
-from tests.integration.stage import PLEXIGATE, workers_of
+from tests.integration.stage import workers_of
 from tests.ports import lasting_port
-from tests.programs import Program, plexigate_listeners, program
+from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
 from tests.service_manager import STORE, Manager, launcher
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, backend_port
@@ -45,7 +45,7 @@ class Fixed(Scene):
 
 @dataclass
 class Service:
-    """What the manager runs again and again, by the same configuration."""
+    """What the manager runs repeatedly, by the same configuration."""
 
     manager: Manager
     scene: Fixed

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess
+from certs.hsm.clients import calls
 from tests.hsm_tokens import SoftHsm, softhsm, token_process
 from tests.integration.rotation import SECOND, RotatingScene, rotating
 
@@ -51,7 +51,9 @@ def test_keys_never_leave_the_token_and_end_there(hsm: SoftHsm, tmp_path: Path) 
         second = {running.served() for _ in range(SAMPLES)}
         assert len(second) == 1
         assert first not in second
-        assert labels(access, "local") == ["local.-p256.v1", "local.-p256.v2"], "the former one is kept for a rollback"
+        assert labels(access, "local") == ["local.-p256.v1", "local.-p256.v2"], (
+            "the previous one is kept for a rollback"
+        )
         assert running.commands.post("/certificates/local/rollback", {"credential": "ec"})[0] == 200
         assert {running.served() for _ in range(SAMPLES)} == {first}
         compromised = running.rotate(credential="ec", compromised="1")

@@ -12,8 +12,9 @@ import pytest
 from aiohttp import ClientSession, web
 
 from tests.certificates import Authority, CertificateFiles
-from tests.integration.stage import PLEXIGATE, Site, Upstream, site
+from tests.integration.stage import Site, Upstream, site
 from tests.integration.upstreams import aiohttp_server, in_thread
+from tests.programs import PLEXIGATE
 
 PASSWORD = "correct horse"  # noqa: S105
 TRICKS = ("//private/x", "/%70rivate/x", "/private%2fx", "/a/../private/x", "/a/%2e%2e/private/x", "/private;a/x")

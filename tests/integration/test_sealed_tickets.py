@@ -8,15 +8,15 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.commands.cli import app
 from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
 from proxy.supervisor.secrets.ticket_record import TicketRecord
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
-from tests.integration.gateway import PLEXIGATE, complaints
+from tests.integration.gateway import complaints
 from tests.integration.hsm_scene import ROUTE, Scene
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 
 if TYPE_CHECKING:
     import ssl

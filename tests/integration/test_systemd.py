@@ -14,7 +14,7 @@ import pytest
 from tests.configurations import Site
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
-from tests.integration.stage import PLEXIGATE
+from tests.programs import PLEXIGATE
 from tests.service_manager import WATCHDOG_SECONDS, Manager, activation
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
@@ -114,7 +114,7 @@ def test_a_socket_of_the_manager_is_served_by_all_workers_and_outlives_them(tmp_
             until_found(lambda: running.events("worker_joined"))
             assert len(serving(running) & first) == 1
 
-        # the service is away: who comes now is served by the next one
+        # the service is unavailable: who comes now is served by the next one
         (again := tmp_path / "again").mkdir()
         with socket.create_connection(public.getsockname()) as early:
             prefix, descriptors = activation(public=public)

@@ -6,7 +6,7 @@ import ssl
 import pytest
 import requests
 
-from proxy.tls import libssl
+from proxy.tls.openssl import libssl
 from tests.integration.gateway import Gateway
 
 ECDSA, MLDSA = "ecdsa_secp256r1_sha256", "mldsa65"

@@ -10,19 +10,20 @@ from pathlib import Path
 import pytest
 
 from tests.configurations import listener, process
-from tests.integration.gateway import PLEXIGATE, Gateway, Said, Trust, events, gateway
+from tests.integration.gateway import Gateway, Said, Trust, events, gateway
 from tests.integration.stage import workers_of
 from tests.integration.upstreams import ScriptedServer
 from tests.listing_provider import GROUPS, NAME, build_listing_provider
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 
 OQS = "oqsprovider"
 _LIST = """
 import json, sys
 from pathlib import Path
-from proxy.tls.openssl_configuration import ProviderModule, openssl_configuration
-from proxy.tls import capabilities, libssl
-from proxy.tls.groups import KNOWN
+from proxy.tls.openssl.configuration import ProviderModule, openssl_configuration
+from proxy.tls.openssl import capabilities
+from proxy.tls.openssl import libssl
+from proxy.tls.wire.groups import KNOWN
 Path(sys.argv[1]).write_text(openssl_configuration([ProviderModule("oqsprovider")]))
 libssl.load_configuration(Path(sys.argv[1]))
 found = set(capabilities.survey(("oqsprovider",)).groups.values()) - set(KNOWN.values())

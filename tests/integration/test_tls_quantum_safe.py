@@ -11,8 +11,9 @@ import pytest
 from tests.certificates import Authority
 from tests.client_authorities import ClientAuthority
 from tests.configurations import identity, listener, process
-from tests.integration.gateway import HOSTS, PLEXIGATE, Gateway, Trust, events, gateway
+from tests.integration.gateway import HOSTS, Gateway, Trust, events, gateway
 from tests.integration.upstreams import ScriptedServer
+from tests.programs import PLEXIGATE
 
 SAFE = "mldsa-87"
 BOTS = ClientAuthority("Bots", SAFE)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.tls.alerts import AlertDescription as A
+from proxy.tls.wire.alerts import AlertDescription as A
 from tests.configurations import listener
 from tests.integration.gateway import Gateway, Said, Trust, events, gateway
 from tests.integration.upstreams import ScriptedServer, unused_port

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from proxy.tls.server_hello import parse_server_flight
+from proxy.tls.wire.server_hello import parse_server_flight
 from tests.configurations import listener
-from tests.integration.gateway import PLEXIGATE, Gateway, Said, Trust, events, gateway
+from tests.integration.gateway import Gateway, Said, Trust, events, gateway
 from tests.integration.upstreams import ScriptedServer
+from tests.programs import PLEXIGATE
 from tests.proxy.tls.hellos import Hello, key_share, record, server_name, signature_algorithms, supported_groups
 from tests.proxy.tls.hellos import supported_versions as versions
 from tests.slow_provider import CODE_POINT, GROUP, NAME, build_slow_provider
@@ -30,7 +31,7 @@ HELLO = record(
         )
     ).message
 )
-"""A client's, which anyone can send again and again at no cost."""
+"""A client's, which anyone can send repeatedly at no cost."""
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from proxy.tls import libssl
+from proxy.tls.openssl import libssl
 from tests.hostile.segments import Segments
 from tests.integration.gateway import Gateway
 from tests.proxy.tls import hellos

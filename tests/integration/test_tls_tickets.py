@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from OpenSSL import SSL
 
-from proxy.tls import libssl
+from proxy.tls.openssl import libssl
 from tests.integration.gateway import Gateway
 from tests.programs import program
 

@@ -19,8 +19,8 @@ import pytest
 from certs.storage.lock import StateInUse, StateLock
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
-from tests.integration.stage import PLEXIGATE, workers_of
-from tests.programs import START_SECONDS
+from tests.integration.stage import workers_of
+from tests.programs import PLEXIGATE, START_SECONDS
 from tests.soak.h2_load import browse_h2
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, scene
@@ -43,7 +43,9 @@ FAILING = (
 @contextmanager
 def upgradable(directory: Path, **settings: Any) -> Iterator[Scene]:
     """A scene whose parent may be another process at the end."""
-    with scene(directory, listener=H2, **{"extra": EXTRA, **settings}) as running:
+    with scene(
+        directory, ["env"], listener=H2, **{"extra": EXTRA, **settings}
+    ) as running:  # as it is started, it is started anew
         try:
             yield running
         finally:
@@ -160,7 +162,7 @@ def test_the_old_version_serves_again_when_the_new_one_dies_or_is_ended_while_it
         pids = running.worker_pids
         for number, reasons in (
             (signal.SIGKILL, {"it ended with signal 9"}),
-            (signal.SIGTERM, {"it ended with status 0", "it ended the talk"}),
+            (signal.SIGTERM, {"it ended with status 0", "it closed the connection"}),
             (signal.SIGSTOP, {"1 of its 2 workers answer: its log says why"}),
         ):
             begun = Begun(running)
@@ -187,7 +189,7 @@ def test_the_proxy_ends_when_it_is_told_to_in_the_middle_of_an_upgrade(tmp_path:
         assert running.admin.ask("/reload", "-X", "POST")[0] == 409
         running.signal(signal.SIGTERM)
         status, last = begun.outcome()
-        assert (status, last["reason"], last["serves"]) == (1, "the proxy was told to stop", False)
+        assert (status, last["reason"], last["serves"]) == (1, "a shutdown was requested", False)
         until_found(lambda: not is_alive(running.running.pid) and not is_alive(begun.pid))
         assert [one["event"] for one in running.events("upgrade_stopped", "upgrade_failed")] == ["upgrade_stopped"]
 

@@ -12,9 +12,9 @@ import pytest
 from tests.certificates import Authority
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
-from tests.integration.stage import PLEXIGATE, workers_of
+from tests.integration.stage import workers_of
 from tests.ports import lasting_port
-from tests.programs import plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.service_manager import STORE, Manager, launcher
 from tests.soak.scenes import Scene, backend_port
 from tests.upgrades import SERVES, speaker, upgrade

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.building.health import health_checks
-from proxy.upstream.health import HealthChecker
+from proxy.upstream.health.checks import HealthChecker
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End
 from tests.hostile.strict_frames import CLOSE, TEXT, Frame, FrameReader
@@ -93,7 +93,7 @@ class TestEjection:
 
             def dead() -> tuple[int, int, str]:
                 figures = proxy.call(lambda: proxy.upstream("chat").statistics()[0])
-                return figures.failures, figures.ejections, figures.state
+                return figures["failures"], figures["ejections"], figures["state"]
 
             assert ask(proxy, 10, "POST") == [200] * 10, "no client hears of it"
             assert dead()[:2] == (3, 1)
@@ -352,16 +352,16 @@ class TestDrain:
     """No new requests; WebSockets stay until they end or the time is over."""
 
     def test_websocket_stays_requests_go_elsewhere_and_then_it_is_asked_to_come_again(self, stage: Stage) -> None:
-        settings = 'balance = "round-robin"'  # which would go on to send requests there
+        settings = 'balance = "round-robin"'  # which would continue to send requests there
         with (
             scripted(echo) as first,
             scripted(echo) as second,
             stage.proxy([first.url, second.url], settings) as proxy,
         ):
             with opened(proxy) as client:
-                (busy,) = [one for one in proxy.call(lambda: proxy.upstream("chat").statistics()) if one.websockets]
-                proxy.call(lambda: proxy.upstream("chat").drain(busy.server, 0.5))
-                other = next(server for server in (first, second) if server.url != busy.server)
+                (busy,) = [one for one in proxy.call(lambda: proxy.upstream("chat").statistics()) if one["websockets"]]
+                proxy.call(lambda: proxy.upstream("chat").drain(busy["server"], 0.5))
+                other = next(server for server in (first, second) if server.url != busy["server"])
                 assert ask(proxy, 6) == [200] * 6
                 assert len(first.peers) + len(second.peers) == 2
                 assert len(other.peers) == 1, "all requests went there"
@@ -464,7 +464,7 @@ class TestReload:
     def test_websocket_of_a_server_with_new_settings_can_still_be_drained(self, stage: Stage) -> None:
         with scripted(echo) as server, stage.proxy([server.url]) as proxy, opened(proxy) as client:
             proxy.reload(stage.configuration([server.url], "connections = 7"))
-            assert proxy.call(lambda: proxy.upstream("chat").statistics()[0].websockets) == 1
+            assert proxy.call(lambda: proxy.upstream("chat").statistics()[0]["websockets"]) == 1
             client.send(masked(TEXT, b"still here"))
             assert next_frame(client).payload == b"still here"
             proxy.call(lambda: proxy.upstream("chat").drain(server.url, 0.0))

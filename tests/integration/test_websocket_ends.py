@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from config.limits import LimitsConfig
+from config.tables.limits import LimitsConfig
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End
 from tests.hostile.strict_frames import BINARY, CLOSE, Frame, FrameReader
@@ -147,7 +147,7 @@ class TestRestart:
             while len(data) < MIB // 2:
                 data += read(client)
             os.kill(ending.pid, signal.SIGTERM)
-            # the time that the proxy spreads its close frames over is half of its drain time
+            # the time that the proxy spreads its close frames over is half of its drain timeout
             threading.Timer(1.2, go_on.set).start()
             while not (frames := frames_of(data)) or frames[-1].opcode != CLOSE:
                 data += read(client)
@@ -217,7 +217,7 @@ class TestSilence:
 
 
 class TestClosed:
-    """Close frames have passed: whatever TCP does then is no failure."""
+    """Close frames have passed: whatever TCP does then is not a failure."""
 
     @pytest.mark.parametrize("leave", [Peer.reset, Peer.end], ids=["reset", "end"])
     def test_client_has_its_time_to_answer_a_server_that_has_gone(

@@ -1,4 +1,4 @@
-"""A process that makes handshakes with contexts of `proxy.tls.context`, from a secret that it is given.
+"""A process that makes handshakes with contexts of `proxy.tls.openssl.context`, from a secret that it is given.
 
 Run with one argument, JSON: certificate, key, identity, groups, suites, current, previous (secrets in hex, or null). Prints its
 port, then answers each connection with one byte, `r` if it was resumed and `n` if it was not.
@@ -11,11 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from config.schema import CredentialPreference, HttpProtocol
-from proxy.tls.client_hello import parse_client_hello
-from proxy.tls.context import TICKETS_PER_HANDSHAKE, ServerContext, TlsSettings, build_server_context
-from proxy.tls.records import ClientHelloReader
-from proxy.tls.signature_schemes import sigalgs_list
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.context import TICKETS_PER_HANDSHAKE, ServerContext, TlsSettings, build_server_context
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.wire.client_hello import parse_client_hello
+from proxy.tls.wire.records import ClientHelloReader
+from proxy.tls.wire.signature_schemes import sigalgs_list
 
 
 def context(given: dict[str, str | None]) -> ServerContext:

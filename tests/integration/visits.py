@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
-from proxy.downstream.listener import Listener
-from proxy.downstream.listening import ListenerRuntime, ListenerServices
+from proxy.downstream.listeners.listener import Listener
+from proxy.downstream.listeners.listening import ListenerRuntime, ListenerServices
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.limits.scarcity import ResourceLimits, Scarcity
@@ -24,19 +24,19 @@ from proxy.limits.shared import SharedTable
 from proxy.net.shared_io import SharedIo
 from proxy.observe.turned_away import TurnedAway
 from proxy.processes.hot_path import hot_path
-from proxy.tls.bio_pair import BioPair
-from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
-from proxy.tls.groups import KNOWN
-from proxy.tls.handshake_policy import HandshakePolicy
-from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import cipher_suites, group_preference
-from proxy.tls.protocols import ProtocolOffer
-from proxy.tls.race import SigningServices
-from proxy.tls.signature_schemes import sigalgs_list
-from proxy.tls.signed_flight import FlightServices
-from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import TlsLimits
-from proxy.tls.tickets import TicketSecrets
+from proxy.signing.race import SigningServices
+from proxy.tls.handshake.flight_makers import FlightServices
+from proxy.tls.handshake.group_choice import cipher_suites, group_preference
+from proxy.tls.handshake.handshake_policy import HandshakePolicy
+from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
+from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.openssl.step_queue import StepQueue
+from proxy.tls.openssl.stream import TlsLimits
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.wire.groups import KNOWN
+from proxy.tls.wire.protocols import ProtocolOffer
+from proxy.tls.wire.signature_schemes import sigalgs_list
 from tests.certificates import Authority
 from tests.fakes import LINGER, FakeFigures
 from tests.fakes_http import Conversation, request

@@ -1,4 +1,4 @@
-"""What a release consists of, built as a stranger would build it: from the archive of the sources, not from this directory."""
+"""What a release consists of, built as an untrusted client would build it: from the archive of the sources, not from this directory."""
 
 import os
 import shutil
@@ -80,7 +80,7 @@ def unpacked(sdist: Path, place: Path) -> Path:
 
 
 def debian_package(sdist: Path, version: str) -> Path:
-    """Build the package; `version` is put in the place of that in the changelog if it is not empty.
+    """Build the package; `version` is put in place of that in the changelog if it is not empty.
 
     The place is always the same, as the flags of the compiler name it: what it has made before is taken again.
     """

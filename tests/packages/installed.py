@@ -189,7 +189,7 @@ def tree_of(process: int) -> str:
 
 @dataclass(slots=True)
 class Clients:
-    """Clients that connect, ask once, and go; again and again."""
+    """Clients that connect, ask once, and go; repeatedly."""
 
     authority: ssl.SSLContext
     count: int = 0

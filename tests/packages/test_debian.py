@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from config.schema import CredentialConfig
 
 ROOT = Path(__file__).parents[2]
@@ -234,7 +234,7 @@ class TestConfiguring:
         calls, said = self.configure(world, "configure", "0.9", user="nobody", environment=environment, check="1")
         assert any(call.startswith("setpriv --reuid=nobody --regid=") and "OTHER=two words" in call for call in calls)
         assert f"with /etc/softhsm.conf, {world / 'credentials'}" in said
-        assert "the old version goes on" in said
+        assert "the old version continues" in said
         assert "deb-systemd-invoke restart plexigate.service" not in calls
 
     def test_a_version_that_does_not_start_does_not_stop_apt(self, world: Path) -> None:

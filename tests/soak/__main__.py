@@ -32,7 +32,9 @@ PROOFS = {
         upgrades.run, 5.0, "upgrades to another version and back under load, and programs that fail: nobody notices"
     ),
     "configurations": Proof(configurations.run, 0.0, "the example configuration, broken in every key and in every way"),
-    "attacks": Proof(attacks.run, 3.0, "attacks that strangers can make: no honest client fails; nginx beside it"),
+    "attacks": Proof(
+        attacks.run, 3.0, "attacks that untrusted clients can make: no honest client fails; nginx beside it"
+    ),
 }
 
 

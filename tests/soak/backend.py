@@ -24,7 +24,7 @@ async def _large(request: web.Request, size: int) -> web.StreamResponse:
     """Answer with so many octets, a piece after the other, so that six hundred of them at once are no memory here."""
     if (
         request.transport is not None
-    ):  # so little that to fill it for hundreds is no work that honest clients would notice
+    ):  # so little that to fill it for hundreds is not a work that honest clients would notice
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIECE_BYTES)
     response = web.StreamResponse(headers={"Content-Length": str(size)})
     await response.prepare(request)

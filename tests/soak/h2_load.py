@@ -132,7 +132,7 @@ def _context(other: ssl.SSLContext) -> ssl.SSLContext:
 
 
 async def browse_h2(visit: Visit) -> None:
-    """Ask again and again, on a new connection after each GOAWAY."""
+    """Ask repeatedly, on a new connection after each GOAWAY."""
     numbers = itertools.count(1)
     while not visit.stop.is_set():
         try:

@@ -28,11 +28,11 @@ class Tally:
     handshakes: int = 0
     messages: int = 0
     retried: int = 0
-    """Requests sent anew because the connection had been closed cleanly before a byte of them was sent or answered."""
+    """Requests sent again because the connection had been closed cleanly before a byte of them was sent or answered."""
     slowest: float = 0.0
     failures: list[str] = field(default_factory=list)
     rejoined: int = 0
-    """WebSockets opened anew because the server had asked for it."""
+    """WebSockets reopened because the server had asked for it."""
     closes: Counter[str] = field(default_factory=Counter)
     """WebSockets that ended, by code and reason."""
 
@@ -119,7 +119,7 @@ class Browser:
 
 
 async def browse(visit: "Visit", *, keep: bool) -> None:
-    """Ask again and again, on one connection or on a new one each time."""
+    """Ask repeatedly, on one connection or on a new one each time."""
     browser = Browser(visit.port, visit.context, visit.tally)
     while not visit.stop.is_set():
         await browser.request(keep=keep)

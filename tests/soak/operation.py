@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.integration.stage import PLEXIGATE
+from tests.programs import PLEXIGATE
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, scene
 

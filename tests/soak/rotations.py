@@ -72,7 +72,7 @@ async def rotate_often(running: RotatingScene, outcome: Outcome, rotations: int,
 
 
 async def rotations_by_command(directory: Path, rotations: int, sockets: int) -> Outcome:
-    """An internal CA, two credentials, and a command again and again."""
+    """An internal CA, two credentials, and a command repeatedly."""
     outcome = Outcome()
 
     with rotating(directory, RotatingScene, second=SECOND) as running:

@@ -14,8 +14,8 @@ from typing import Any
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import identity, process
 from tests.integration.admin import Admin
-from tests.integration.stage import PLEXIGATE, workers_of
-from tests.programs import Program, plexigate_listeners, program
+from tests.integration.stage import workers_of
+from tests.programs import PLEXIGATE, Program, plexigate, plexigate_listeners, program
 
 
 def backend_port(line: str) -> int | None:
@@ -25,7 +25,7 @@ def backend_port(line: str) -> int | None:
 
 @dataclass
 class Scene:
-    """A running proxy, whose configuration can be written anew: each attribute is a part of the file."""
+    """A running proxy, whose configuration can be rewritten: each attribute is a part of the file."""
 
     directory: Path
     authority: Authority
@@ -135,6 +135,11 @@ def scene(
         made = kind(directory, Authority(directory), backend.ready, **settings)
         made.write()
         command = [*prefix, PLEXIGATE, "run", str(made.path)]
-        with program(command, plexigate_listeners, descriptors=descriptors) as running:
+        is_usual = not prefix and not descriptors
+        with (
+            plexigate(made.path)
+            if is_usual
+            else program(command, plexigate_listeners, descriptors=descriptors) as running
+        ):
             made.running = running
             yield made

@@ -1,4 +1,4 @@
-"""Upgrades to another version and back, again and again under load, with programs that fail in between.
+"""Upgrades to another version and back, repeatedly under load, with programs that fail in between.
 
 At the end: no connection refused, no request failed, and WebSockets that ended only by a drain.
 """

@@ -3,8 +3,8 @@
 Theory of operation. Root and intermediate are shelves of the store, so each is stored completely or
 not at all. The root is made once. Its key only signs intermediates, so it may be moved away between
 two of them. The intermediate is replaced when a third of its life is left, or less than two lives
-of a certificate, or when its key or names changed in the configuration. The former one stays valid,
-and its key is kept as long as it may have to sign revocation lists.
+of a certificate, or when its key or names changed in the configuration. The previous one stays
+valid, and its key is kept as long as it may have to sign revocation lists.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.homes.software_homes import FileHome
+from certs.identities.chain import extension_of
 from certs.issuing.internal_ca.names import is_permitted, name_constraints
 from certs.issuing.internal_ca.profiles import (
     IssuerKey,
@@ -41,7 +42,7 @@ from certs.storage.intent import Intent
 from certs.storage.ledger import Retirement
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from certs.storage.store import Store, root_directory
-from config.rotation import InternalIssuerConfig, KeySpec
+from config.tables.rotation import InternalIssuerConfig, KeySpec
 
 _SIGNED: Final = frozenset(ALGORITHMS.values())
 _NEVER: Final = timedelta(days=36_500)  # until a root's key is taken away by hand
@@ -137,7 +138,7 @@ class InternalAuthority:
             self._disk.write(self.directory / _REVOKED, encode([*known, entry]))
             self.publish_list()
 
-    # -- for those who look after it
+    # -- for those who maintain it
 
     def publish_list(self) -> Path:
         """Write the revocation lists of valid intermediates; their paths. Raises `IssueFailed`."""
@@ -233,7 +234,7 @@ class InternalAuthority:
             return "it ends soon"
         if current.spec != self._settings.key:
             return "its key changed in the configuration"
-        if _constraints(certificate) != name_constraints(self._settings.names):
+        if extension_of(certificate, x509.NameConstraints) != name_constraints(self._settings.names):
             return "its names changed in the configuration"
         return None
 
@@ -342,10 +343,3 @@ def _certificate(version: StoredVersion) -> x509.Certificate:
         return x509.load_pem_x509_certificate(version.chain_path.read_bytes())
     except ValueError:
         raise ShelfDamaged(version.chain_path, "not a certificate in PEM") from None
-
-
-def _constraints(certificate: x509.Certificate) -> x509.NameConstraints | None:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-    except x509.ExtensionNotFound:
-        return None

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from cryptography import x509
 
-from config.addresses import parse_ip
+from config.values.addresses import parse_ip
 
 # A type of name of which nothing is permitted or excluded would be permitted as a whole.
 _ALL_ADDRESSES = (ip_network("0.0.0.0/0"), ip_network("::/0"))

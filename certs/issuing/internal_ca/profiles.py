@@ -52,7 +52,7 @@ def intermediate_certificate(
     end = min(not_after, root.certificate.not_valid_after_utc)
     builder = _builder(_common_name(name), root.certificate.subject, public_key, (now - BACKDATED, end))
     builder = _authority(builder, public_key, path_length=0)
-    builder = builder.add_extension(_issued_by(root.certificate), critical=False)
+    builder = builder.add_extension(issued_by(root.certificate), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     constraints = name_constraints(permitted)
     if constraints is not None:
@@ -78,7 +78,7 @@ def server_certificate(
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(general_names(names)), critical=not list(subject))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(_issued_by(issuer.certificate), critical=False)
+        .add_extension(issued_by(issuer.certificate), critical=False)
     )
     if crl_url is not None:
         point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
@@ -110,7 +110,8 @@ def _authority(
     )
 
 
-def _issued_by(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+def issued_by(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """What a certificate or a list says of its issuer."""
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from cryptography import x509
 
-from certs.issuing.internal_ca.profiles import IssuerKey
+from certs.issuing.internal_ca.profiles import IssuerKey, issued_by
 from certs.keys.generating import digest_for
 
 LIST_LIFETIME: Final = timedelta(days=7)
@@ -38,7 +38,6 @@ class Revocation:
 
 
 def encode(revocations: Iterable[Revocation]) -> bytes:
-    """As a file."""
     entries = [
         {
             "serial": f"{one.serial:x}",
@@ -77,14 +76,13 @@ def revocation_list(
     5.1).
     """
     subject = signer.certificate.subject
-    identifier = signer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(subject)
         .last_update(now)
         .next_update(now + LIST_LIFETIME)
         .add_extension(x509.CRLNumber(number), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .add_extension(issued_by(signer.certificate), critical=False)
     )
     for one in revocations:
         if one.issuer == subject.rfc4514_string() and one.not_after > now:

@@ -16,7 +16,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
-from proxy.admin.page.overview import Overview
+from proxy.api.overview import Overview
 from proxy.observe.history.history import History
 
 MOST_PAGES: Final = 8
@@ -55,8 +55,6 @@ class _Watcher:
 
 
 class OpenPages:
-    """The open pages of all doors."""
-
     def __init__(
         self,
         look: Look,
@@ -65,7 +63,7 @@ class OpenPages:
         every: float = _LOOK_SECONDS,
         longest: float = _LONGEST_SECONDS,
     ) -> None:
-        """`look` makes an overview, `every` so many seconds. `report` gets errors of ours.
+        """`look` makes an overview, `every`: seconds between two. `report` gets internal errors.
 
         A page has to come again after `longest` seconds.
         """
@@ -79,7 +77,6 @@ class OpenPages:
         self._sections: dict[str, str] = {}
 
     def __len__(self) -> int:
-        """How many pages are open."""
         return len(self._watchers)
 
     async def events(self, seen_at: float) -> AsyncGenerator[str, None]:

@@ -4,23 +4,42 @@ changed. Pure."""
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
-from proxy.observe.busiest import busiest
+from proxy.api.certificates import CertificateRow
+from proxy.api.overview import (
+    ClassicalSection,
+    ConfigurationSection,
+    CredentialRow,
+    LatencySummary,
+    ListenerSummary,
+    Overview,
+    Row,
+    ServerSummary,
+    ShownTable,
+    TokenSummary,
+)
+from proxy.api.status import (
+    BreakingRow,
+    ListenerRow,
+    ReadinessDocument,
+    ReasonRow,
+    StatusDocument,
+    TokenRow,
+    UpstreamRow,
+)
+from proxy.observe.counts.busiest import busiest
 from proxy.observe.history.history import History
 from proxy.observe.scrape import CertificateFacts, Scrape
 from proxy.observe.status import status
-from proxy.tls.groups import KNOWN, classify
+from proxy.tls.wire.groups import group_named
 
-# What a person can read. The page says how many more there are.
+# What a user can read. The page says how many more there are.
 _MOST_ROWS: Final = 100
 _MOST_CLIENTS: Final = 10
 
-Overview = dict[str, Any]
-"""The sections by name. Each is what `json` writes."""
 
-
-def overview(scrape: Scrape, history: History, issued: Sequence[Mapping[str, Any]], hot_path: str) -> Overview:
+def overview(scrape: Scrape, history: History, issued: Sequence[CertificateRow], hot_path: str) -> Overview:
     """Make the document. `issued` are the certificates that rotate, see `rotation.listing`."""
     told = status(scrape)
     cpu = {one.pid: one.cpu_seconds for one in scrape.workers}
@@ -51,41 +70,45 @@ def overview(scrape: Scrape, history: History, issued: Sequence[Mapping[str, Any
         "quantum_safe_groups": _quantum_safe_groups(scrape),
         "workers": _first([{**one, "cpu_seconds": cpu[one["pid"]]} for one in told["workers"]]),
         "maintenance": _first(told["maintenance"]),
-        "configuration": {
-            **(told["configuration"] or {}),
-            "text": scrape.configuration.text if scrape.configuration else "",
-        },
+        "configuration": _configuration(scrape, told),
     }
 
 
-def _sentence(readiness: Mapping[str, Any]) -> str:
+def _configuration(scrape: Scrape, told: StatusDocument) -> ConfigurationSection:
+    if told["configuration"] is None or scrape.configuration is None:
+        return {"text": ""}
+    return {**told["configuration"], "text": scrape.configuration.text}
+
+
+def _sentence(readiness: ReadinessDocument) -> str:
     """Whether the proxy is ready, in one sentence."""
-    reasons, doubts = readiness["reasons"], readiness["doubts"]
+    reasons = readiness["reasons"]
+    doubts = readiness["doubts"]
     if reasons:
         more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         return f"Not ready: {_reason(reasons[0])}{more}."
     if doubts:
         more = f", and {len(doubts) - 1} more" if len(doubts) > 1 else ""
-        return f"Ready, with a doubt: {_reason(doubts[0])}{more}."
+        return f"Ready, degraded: {_reason(doubts[0])}{more}."
     return "Ready: every worker, certificate and route can serve."
 
 
-def _reason(one: Mapping[str, Any]) -> str:
-    return " ".join(str(one[part]) for part in ("subject", "name", "detail") if one[part])
+def _reason(one: ReasonRow) -> str:
+    return " ".join(part for part in (one["subject"], one["name"], one["detail"]) if part)
 
 
-def _first(rows: Sequence[Any]) -> dict[str, Any]:
+def _first(rows: Sequence[Row]) -> ShownTable[Row]:
     return {"rows": list(islice(rows, _MOST_ROWS)), "more": max(0, len(rows) - _MOST_ROWS)}
 
 
-def _certificates(scrape: Scrape, issued: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _certificates(scrape: Scrape, issued: Sequence[CertificateRow]) -> list[CredentialRow]:
     """One row for each credential, the first to expire first. Times are in UNIX seconds."""
     found = [_of_file(one) for one in scrape.certificates if not one.is_issued]
     found += [_issued(one) for one in issued]
     return sorted(found, key=lambda one: (one["expires_at"] or 0.0, one["identity"], one["credential"]))
 
 
-def _of_file(one: CertificateFacts) -> dict[str, Any]:
+def _of_file(one: CertificateFacts) -> CredentialRow:
     return {
         "identity": one.identity,
         "credential": one.algorithm,
@@ -100,8 +123,8 @@ def _of_file(one: CertificateFacts) -> dict[str, Any]:
     }
 
 
-def _issued(one: Mapping[str, Any]) -> dict[str, Any]:
-    following = one["next"] or {}
+def _issued(one: CertificateRow) -> CredentialRow:
+    following = one["next"]
     return {
         "identity": one["identity"],
         "credential": one["credential"],
@@ -110,8 +133,8 @@ def _issued(one: Mapping[str, Any]) -> dict[str, Any]:
         "place": one["key"]["place"],
         "begins_at": _seconds(one["not_before"]),
         "expires_at": _seconds(one["not_after"]),
-        "next_at": _seconds(following.get("at")),
-        "urgency": following.get("urgency"),
+        "next_at": None if following is None else _seconds(following["at"]),
+        "urgency": None if following is None else following["urgency"],
         "error": one["last_error"],
     }
 
@@ -120,7 +143,7 @@ def _seconds(text: str | None) -> float | None:
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC).timestamp()
 
 
-def _token(one: Mapping[str, Any]) -> dict[str, Any]:
+def _token(one: TokenRow) -> TokenSummary:
     return {
         "token": one["token"],
         "condition": one["parent"],
@@ -136,19 +159,23 @@ def _token(one: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _servers(
-    upstreams: Sequence[Mapping[str, Any]], latencies: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def _servers(upstreams: Sequence[UpstreamRow], latencies: Mapping[str, LatencySummary]) -> list[ServerSummary]:
     """One row for each server. If not all have room, those that are not up come first.
 
     The latencies are those of the address, in all upstreams that have it.
     """
-    unknown = {"p50": None, "p99": None}
-    kept = ("server", "states", "open", "idle", "waiting", "requests", "failures", "websockets")
-    rows = [
+    unknown: LatencySummary = {"p50": None, "p99": None}
+    rows: list[ServerSummary] = [
         {
             "upstream": upstream["name"],
-            **{name: server.get(name) for name in kept},
+            "server": server["server"],
+            "states": server["states"],
+            "open": server["open"],
+            "idle": server["idle"],
+            "waiting": server["waiting"],
+            "requests": server["requests"],
+            "failures": server["failures"],
+            "websockets": server["websockets"],
             **latencies.get(server["server"], unknown),
         }
         for upstream in upstreams
@@ -159,17 +186,23 @@ def _servers(
 
 def _quantum_safe_groups(scrape: Scrape) -> list[str]:
     """Those that were negotiated: the page gives them the colours of post-quantum key exchange."""
-    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
-    names = {row["group"] for snapshot in snapshots for row in snapshot.get("handshakes", ())}
-    return sorted(name for name in names if (KNOWN.get(name.lower()) or classify(name, 0)).is_quantum_safe)
+    names = {row["group"] for snapshot in scrape.snapshots for row in snapshot.get("handshakes", ())}
+    return sorted(name for name in names if group_named(name).is_quantum_safe)
 
 
-def _listener(one: Mapping[str, Any]) -> dict[str, Any]:
-    kept = ("name", "addresses", "pq", "groups", "connections_open", "connections_accepted")
-    return {**{name: one[name] for name in kept}, "hybrid_share": one["handshakes"]["hybrid_share"]}
+def _listener(one: ListenerRow) -> ListenerSummary:
+    return {
+        "name": one["name"],
+        "addresses": one["addresses"],
+        "pq": one["pq"],
+        "groups": one["groups"],
+        "connections_open": one["connections_open"],
+        "connections_accepted": one["connections_accepted"],
+        "hybrid_share": one["handshakes"]["hybrid_share"],
+    }
 
 
-def _classical(found: Mapping[str, Any]) -> dict[str, Any]:
+def _classical(found: BreakingRow) -> ClassicalSection:
     return {
         "connections": found["connections"],
         "networks": found["networks"][:10],

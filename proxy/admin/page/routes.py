@@ -17,14 +17,15 @@ from typing import Final
 
 from aiohttp import web
 
-from proxy.admin.contracts import Control
-from proxy.admin.doors import Report, Visit
 from proxy.admin.page.assembly import assembled
 from proxy.admin.page.open_pages import OpenPages
-from proxy.admin.page.overview import Overview, overview
+from proxy.admin.page.overview import overview
 from proxy.admin.page.snapshot import snapshot
-from proxy.admin.problems import CommandRefused, json_answer
+from proxy.admin.requests.contracts import Control
+from proxy.admin.requests.problems import CommandRefused, json_answer
 from proxy.admin.shared_answer import SharedAnswer
+from proxy.admin.visit import Report, Visit
+from proxy.api.overview import Overview
 from proxy.processes.hot_path import hot_path
 
 _EVENTS: Final = "text/event-stream"
@@ -42,12 +43,11 @@ class Page:
     """The handlers of the requests. All doors share one, which looks once for all pages."""
 
     def __init__(self, control: Control, report: Report) -> None:
-        """`report` gets errors of ours."""
         self._control = control
         self._hot_path = hot_path()
         self._page = assembled()
         self._overview = SharedAnswer(self._looked)
-        self._open = OpenPages(self._overview.get, control.history, report)
+        self._open = OpenPages(self._overview.get, control.figures.history, report)
 
     def add_to(self, application: web.Application) -> None:
         """Add the routes. The pages end when the application shuts down."""
@@ -62,10 +62,10 @@ class Page:
         await self._open.close()
 
     async def _looked(self) -> Overview:
-        scrape = await self._control.scrape()
+        scrape = await self._control.figures.scrape()
         issued = self._control.rotation.certificates()
         # for thousands of routes this takes a while: the parent must not stop so long
-        return await asyncio.to_thread(overview, scrape, self._control.history, issued, self._hot_path)
+        return await asyncio.to_thread(overview, scrape, self._control.figures.history, issued, self._hot_path)
 
     async def document(self, _request: web.Request) -> web.Response:
         """Answer the document, with the state of this moment for a browser without JavaScript."""
@@ -78,7 +78,7 @@ class Page:
     async def history(self, request: web.Request) -> web.Response:
         """Answer the samples of the last hour or day."""
         span = request.query.get("span", "hour")
-        kept = {"hour": self._control.history.fine, "day": self._control.history.coarse}.get(span)
+        kept = {"hour": self._control.figures.history.fine, "day": self._control.figures.history.coarse}.get(span)
         if kept is None:
             raise CommandRefused(400, f"span is {span[:20]!a}: write hour or day")
         since = _since(request.query.get("since"))

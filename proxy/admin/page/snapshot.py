@@ -6,9 +6,9 @@ Pure. All texts are escaped.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
-from typing import Any, Final
+from typing import Final
 
-from proxy.admin.page.overview import Overview
+from proxy.api.overview import Overview
 
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "alerts": ("urgency", "kind", "subject", "since", "text", "remedy"),
@@ -32,15 +32,20 @@ def _parts(found: Overview) -> Iterator[str]:
     yield f"at {_time(proxy['now'])}; load the page again for a newer one. <code>plexigate status</code> shows more.</p>"
     yield f"<p>Plexigate {escape(proxy['version'])}, {escape(proxy['hot_path'])} code, started at"
     yield f"{_time(proxy['started_at'])}, configured at {_time(proxy['configured_at'])}.</p>"
-    for section, columns in _COLUMNS.items():
-        rows = [[escape(_cell(row, column)) for column in columns] for row in found[section]["rows"]]
-        yield from _table(section.capitalize(), columns, rows)
+    shown: Mapping[str, Sequence[Mapping[str, object]]] = {
+        "alerts": found["alerts"]["rows"],
+        "certificates": [{**row, "expires": _time(row["expires_at"])} for row in found["certificates"]["rows"]],
+        "upstreams": found["upstreams"]["rows"],
+        "tokens": found["tokens"]["rows"],
+        "workers": found["workers"]["rows"],
+    }
+    for section, rows in shown.items():
+        columns = _COLUMNS[section]
+        cells = [[escape(_cell(row[column])) for column in columns] for row in rows]
+        yield from _table(section.capitalize(), columns, cells)
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    if column == "expires":
-        return _time(row["expires_at"])
-    value = row[column]
+def _cell(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} in {count} workers" for name, count in value.items())
     return "" if value is None else str(value)

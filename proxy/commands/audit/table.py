@@ -6,12 +6,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from certs.audit.verdict import LogVerdict, Status
+from proxy.figures.totals import how_many
 
 
 def verdict_table(files: Sequence[str], verdict: LogVerdict) -> RenderableType:
     """The log and its files, findings, remarks, and the conclusion."""
     heading = Text.assemble(
-        ("log ", "bold"), (_visible(verdict.log) or "(id unknown)", "bold"), f"  {_count(len(files), 'file')}"
+        ("log ", "bold"), (_visible(verdict.log) or "(id unknown)", "bold"), f"  {how_many(len(files), 'file')}"
     )
     rows = [_row(finding.fault.value, "bold red", f"{finding.place}", finding.meaning) for finding in verdict.findings]
     rows += [_row("note", "bold yellow", f"{remark.place}", remark.meaning) for remark in verdict.remarks]
@@ -27,7 +28,7 @@ def lost_log(log: str, lines: int, *, is_proven: bool) -> RenderableType:
     Without a signature the checkpoint proves nothing: anyone may have written it.
     """
     heading = Text.assemble(("log ", "bold"), (log, "bold"), "  0 files")
-    told = f"known checkpoint covers {_count(lines, 'line')}"
+    told = f"known checkpoint covers {how_many(lines, 'line')}"
     if is_proven:
         return Group(heading, Text(f"Not intact: a {told}; no file of this log was given.", "bold red"))
     unsigned = "it is not proven that this log existed: no checkpoint of it is signed by a given key"
@@ -49,21 +50,17 @@ def _conclusion(verdict: LogVerdict) -> Text:
     if not verdict.last:
         return Text("The log has no lines.", "bold yellow")
     if not verdict.is_intact:
-        return Text(f"Not intact: {_count(len(verdict.findings), 'finding')} in {lines}.", "bold red")
+        return Text(f"Not intact: {how_many(len(verdict.findings), 'finding')} in {lines}.", "bold red")
     if verdict.status is Status.UNPROVEN_TAIL:
         return Text(
             f"UNPROVEN TAIL: no line is wrong, but only lines {verdict.first} to {verdict.proven} are proven. No given "
-            f"key signed a checkpoint after that ({_count(verdict.unproven, 'line')}): the key was unavailable or "
+            f"key signed a checkpoint after that ({how_many(verdict.unproven, 'line')}): the key was unavailable or "
             "replaced, or an attacker without the key wrote these lines.",
             "bold red",
         )
     if not verdict.proven:
         return Text(f"Intact, but nothing is proven: no checkpoint confirms any of {lines}.", "bold yellow")
     if verdict.unproven:
-        which = _count(verdict.unproven, "line")
+        which = how_many(verdict.unproven, "line")
         return Text(f"Intact: {lines}, proven up to {verdict.proven}; the last {which} still unproven.", "bold green")
     return Text(f"Intact and proven: {lines}.", "bold green")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 import typer
 
@@ -15,6 +15,7 @@ from proxy.commands.terminal.help_text import WholeSentences
 
 if TYPE_CHECKING:
     from certs.audit.checkpoint import Checkpoint
+    from certs.audit.verdict import LogVerdict
     from certs.keys.signing_key import PublicKey
 
 app = typer.Typer(
@@ -43,8 +44,7 @@ def _audit() -> None:
 )
 def verify(
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE", help="All files of the log, in any order, .gz included.", show_default=False),
+        list[Path], typer.Argument(metavar="FILE", help="All files of the log, in any order, .gz included.")
     ],
     public_keys: Annotated[
         list[Path] | None,
@@ -52,7 +52,6 @@ def verify(
             "--public-key",
             metavar="PEM",
             help="Public key that verifies the checkpoints. Repeat the option for keys used earlier.",
-            show_default=False,
         ),
     ] = None,
     checkpoints: Annotated[
@@ -61,7 +60,6 @@ def verify(
             metavar="FILE",
             help="Checkpoints kept outside the log: an export of the journal, in any text format. With --public-key "
             "only signed ones count.",
-            show_default=False,
         ),
     ] = None,
     since: Annotated[
@@ -73,7 +71,7 @@ def verify(
             help="The lines before this one were deleted on purpose: do not report them as missing.",
         ),
     ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts as JSON.")] = False,
 ) -> None:
     """Find every line that was removed, changed, reordered or duplicated, and a
     missing end of the log.
@@ -160,14 +158,16 @@ def _logs(files: Sequence[Path]) -> list[list[Path]]:
 
     begun: dict[str, list[tuple[int, Path]]] = {}
     for path in files:
-        log, seq = "~", 0
+        log = "~"
+        seq = 0
         with _opened(path) as file:
             while raw := file.readline(LARGEST_LINE + 1):
                 try:
                     line = Line.parse(raw.removesuffix(b"\n"))
                 except NotALine:
                     continue
-                log, seq = str(line.facts.get("log", "~")), line.seq
+                log = str(line.facts.get("log", "~"))
+                seq = line.seq
                 break
         begun.setdefault(log, []).append((seq, path))
     if len(begun) == 2 and "~" in begun:
@@ -195,9 +195,33 @@ def _text_lines(path: Path) -> Iterator[str]:
         yield from (raw.decode("utf-8", "replace") for raw in file)
 
 
+class _LostRow(TypedDict):
+    log: str
+    files: list[str]
+    known_lines: int
+    intact: bool | None
+    status: str
+
+
+class _VerdictRow(TypedDict):
+    log: str
+    files: list[str]
+    first: int
+    last: int
+    proven: int
+    unproven: int
+    intact: bool
+    status: str
+    unproven_since: Mapping[str, object] | None
+    """A `LinePlace`."""
+    findings: list[Mapping[str, object]]
+    """Each is a `LogFinding`."""
+    remarks: list[Mapping[str, object]]
+
+
 def _logs_without_a_file(
     known: Sequence["Checkpoint"], logs: Sequence[str], keys: Mapping[str, "PublicKey"]
-) -> list[dict[str, Any]]:
+) -> list[_LostRow]:
     """The logs that a known checkpoint names and of which no file was given: they may have been
     deleted.
 
@@ -223,7 +247,7 @@ def _logs_without_a_file(
     ]
 
 
-def _as_json(paths: Sequence[Path], verdict: Any) -> dict[str, Any]:
+def _as_json(paths: Sequence[Path], verdict: "LogVerdict") -> _VerdictRow:
     return {
         "log": verdict.log,
         "files": [str(path) for path in paths],
@@ -233,13 +257,13 @@ def _as_json(paths: Sequence[Path], verdict: Any) -> dict[str, Any]:
         "unproven": verdict.unproven,
         "intact": verdict.is_intact,
         "status": verdict.status.value,
-        "unproven_since": verdict.unproven_since and asdict(verdict.unproven_since),
+        "unproven_since": None if verdict.unproven_since is None else asdict(verdict.unproven_since),
         "findings": [asdict(finding) for finding in verdict.findings],
         "remarks": [asdict(remark) for remark in verdict.remarks],
     }
 
 
-def _show(judged: Sequence[tuple[Sequence[Path], Any]], lost: Sequence[dict[str, Any]]) -> None:
+def _show(judged: Sequence[tuple[Sequence[Path], Any]], lost: Sequence[_LostRow]) -> None:
     from proxy.commands.audit.table import lost_log, verdict_table
     from proxy.commands.terminal.console import table_console
 

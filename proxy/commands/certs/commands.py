@@ -5,49 +5,43 @@ rotates.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
+from rich.console import RenderableType
 
-from config.problems import ConfigError
-from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.api.certificates import RotationLine
 from proxy.commands.certs import trust
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
-from proxy.commands.certs.targets import CommandTarget, offline_of
+from proxy.commands.certs.targets import CommandTarget, offline_of, said_errors
 from proxy.commands.terminal.admin_options import SocketOption
 from proxy.commands.terminal.asking import ended, served_file
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 
-Answer = TypeVar("Answer")
+Row = TypeVar("Row")
 
 _WAITING = 3
 """Exit status: the issuer refuses requests until a later time, and --wait was not given."""
 _FILE_COLUMNS = 200
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].", show_default=False)]
-_Config = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Configuration; it names the admin socket too.", show_default=False),
-]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].")]
+_Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration; it names the admin socket too.")]
 _Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 _Offline = Annotated[
     bool, typer.Option("--offline", help="Use the state directory of --config instead of the running proxy.")
 ]
 _Slot = Annotated[
-    str | None,
-    typer.Option(
-        "--credential", metavar="KIND", help="Only this credential: ec, rsa, mldsa-65, mldsa-87.", show_default=False
-    ),
+    str | None, typer.Option("--credential", metavar="KIND", help="Only this credential: ec, rsa, mldsa-65, mldsa-87.")
 ]
 
-# ruff: noqa: FBT001, FBT002, PLR0913 - the signature of typer commands
+# ruff: noqa: FBT001, PLR0913 - the signature of typer commands
 
 
 app = typer.Typer(
     name="certs",
     cls=WholeSentences,
-    help="Certificates that rotate automatically: list, rotate now, roll back, check, trust.",
+    help="Manage certificates that rotate automatically: list, rotate now, roll back, check, trust.",
     no_args_is_help=True,
 )
 
@@ -59,7 +53,8 @@ def listing(
     """List all certificates that rotate automatically: issuer, key and its place,
     serial, expiry, next rotation and reason.
     """
-    certificates = _asked(CommandTarget(config, socket, offline).listing)
+    with said_errors():
+        certificates = CommandTarget(config, socket, offline).listing()
     _shown(certificates, as_json, listing_table)
 
 
@@ -68,7 +63,8 @@ def show(
     name: _Name, config: _Config = None, socket: SocketOption = None, offline: _Offline = False, as_json: _Json = False
 ) -> None:
     """Show the certificates of one identity."""
-    found = [one for one in _asked(CommandTarget(config, socket, offline).listing) if one["identity"] == name]
+    with said_errors():
+        found = [one for one in CommandTarget(config, socket, offline).listing() if one["identity"] == name]
     if not found:
         raise ended(f"identity {name} has no certificate that rotates automatically")
     if as_json:
@@ -80,9 +76,7 @@ def show(
 
 @app.command(epilog="Example: plexigate certs rotate chat --credential ec; plexigate certs rotate --all --dry-run")
 def rotate(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].")] = None,
     every: Annotated[bool, typer.Option("--all", help="Rotate all identities, one after the other.")] = False,
     slot: _Slot = None,
     compromised: Annotated[
@@ -113,20 +107,22 @@ def rotate(
     """
     if (name is None) is not every:
         raise typer.BadParameter("give either NAME or --all")
-    from proxy.admin.rotation_wish import RotationWish
+    from proxy.admin.requests.rotation_wish import RotationWish
 
     wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
     target = CommandTarget(config, socket, offline)
-    names = [name] if name is not None else _asked(target.names)
+    with said_errors():
+        names = [name] if name is not None else target.names()
     statuses = {_rotated(target.rotate(one, slot, wish), as_json=as_json, waits=wait) for one in names}
     if statuses - {0}:
         raise typer.Exit(min(statuses - {0}))
 
 
-def _rotated(steps: Iterator[dict[str, Any]], *, as_json: bool, waits: bool) -> int:
+def _rotated(steps: Iterator[RotationLine], *, as_json: bool, waits: bool) -> int:
     """Show the steps of one identity. Returns the exit status."""
-    console, is_done = table_console(_FILE_COLUMNS), True
-    for step in _asked_steps(steps):
+    console = table_console(_FILE_COLUMNS)
+    is_done = True
+    for step in _told(steps):
         if as_json:
             typer.echo(json.dumps(step))
         elif "ok" not in step:
@@ -135,6 +131,11 @@ def _rotated(steps: Iterator[dict[str, Any]], *, as_json: bool, waits: bool) -> 
         if step.get("step") == "waiting" and not waits:
             return _WAITING
     return 0 if is_done else 1
+
+
+def _told(steps: Iterator[RotationLine]) -> Iterator[RotationLine]:
+    with said_errors():  # not those of what shows the steps
+        yield from steps
 
 
 @app.command(epilog="Example: plexigate certs rollback chat")
@@ -152,7 +153,8 @@ def rollback(
     The credentials of an identity go back together or none does. Exits with 1
     when none does, with the reason for each.
     """
-    results = _asked(lambda: CommandTarget(config, socket, offline).roll_back(name, slot))
+    with said_errors():
+        results = CommandTarget(config, socket, offline).roll_back(name, slot)
     if as_json:
         typer.echo(json.dumps(results, indent=2))
     for one in [] if as_json else results:
@@ -167,15 +169,14 @@ def history(name: _Name, config: _Config = None, socket: SocketOption = None, as
     """Show earlier certificates of an identity and their states, from the state
     directory.
     """
-    from proxy.rotation.history import history as versions_of
+    from certs.rotation.history import history as versions_of
 
-    def read() -> list[dict[str, Any]]:
+    with said_errors():
         found = offline_of(config or served_file(socket)).credentials(name)
         if not found:
             raise ended(f"identity {name} has no certificate that rotates automatically")
-        return [entry for _, _, shelf in found for entry in versions_of(shelf)]
-
-    _shown(_asked(read), as_json, history_table)
+        versions = [entry for _, _, shelf in found for entry in versions_of(shelf)]
+    _shown(versions, as_json, history_table)
 
 
 trust.add_to(app)
@@ -184,32 +185,8 @@ trust.add_to(app)
 # -- shared by the commands
 
 
-def _shown(
-    documents: Sequence[dict[str, Any]], as_json: bool, table: Callable[[Sequence[dict[str, Any]]], Any]
-) -> None:
+def _shown(documents: Sequence[Row], as_json: bool, table: Callable[[Sequence[Row]], RenderableType]) -> None:
     if as_json:
         typer.echo(json.dumps(documents, indent=2))
     else:
         table_console(_FILE_COLUMNS).print(table(documents))
-
-
-def _asked(question: Callable[[], Answer]) -> Answer:
-    try:
-        return question()
-    except _failures() as error:
-        raise ended(str(error)) from None
-
-
-def _asked_steps(steps: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    try:
-        yield from steps
-    except _failures() as error:
-        raise ended(str(error)) from None
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    # imported here: without a failure, a question to the running proxy needs no cryptography
-    from certs.storage.lock import StateInUse
-    from certs.storage.shelf import ShelfDamaged
-
-    return AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError

@@ -2,21 +2,25 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from certs.identities.chain_file import read_chain
 from certs.rotation.facts import chain_of
 from certs.rotation.parts import parts_of
-from config.addresses import Bind, parse_bind
-from config.loaded import LoadedConfig
-from config.loader import load
-from config.problems import ConfigError, Problem, shown
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
 from config.schema import IssuedCredentialConfig
+from config.values.addresses import Bind, parse_bind
+from config.values.problems import ConfigError, Problem, shown
 from proxy.admin.client import connect
+from proxy.api.certificates import ShownDocument, ShownRow
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.live_check import LiveSubject
-from proxy.tls.groups import are_foreign, groups_in
+from proxy.tls.wire.groups import are_foreign, groups_in
+
+if TYPE_CHECKING:
+    from proxy.api.status import StatusDocument
 
 
 def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list[LiveSubject]]:
@@ -45,7 +49,8 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Live
         assert parts is not None  # ensured by the crosschecks
         version = parts.store.shelf(name, one.key.slot).current()
         if version is None:
-            found, allowed = f"{one.key}, whose certificate is not issued yet", f"plexigate certs rotate {name}"
+            found = f"{one.key}, whose certificate is not issued yet"
+            allowed = f"plexigate certs rotate {name}"
             raise ConfigError([Problem(str(loaded.file.path), f"identity.{name}", found, allowed)])
         yield LiveSubject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
 
@@ -55,17 +60,17 @@ def listening(loaded: LoadedConfig, socket: Path | None) -> list[Bind]:
 
     Raises `AdminUnreachable` or `AdminRefused`.
     """
-    listeners = _answer(loaded, socket, "/status")["listeners"]
-    tried = (one for one in listeners if not are_foreign(groups_in(one["groups"])))
+    status: StatusDocument = _answer(loaded, socket, "/status")
+    tried = (one for one in status["listeners"] if not are_foreign(groups_in(one["groups"])))
     return [parse_bind(text) for one in tried for text in one["addresses"]]
 
 
-def shown_by_workers(loaded: LoadedConfig, socket: Path | None, name: str) -> list[dict[str, Any]]:
+def shown_by_workers(loaded: LoadedConfig, socket: Path | None, name: str) -> list[ShownRow]:
     """What each worker shows for an identity. Raises `AdminUnreachable` or `AdminRefused`."""
-    rows: list[dict[str, Any]] = _answer(loaded, socket, f"/certificates/{quote(name, safe='')}/live")["shown"]
-    return rows
+    shown: ShownDocument = _answer(loaded, socket, f"/certificates/{quote(name, safe='')}/live")
+    return shown["shown"]
 
 
-def _answer(loaded: LoadedConfig, socket: Path | None, path: str) -> dict[str, Any]:
+def _answer(loaded: LoadedConfig, socket: Path | None, path: str) -> Any:
     client = connect(loaded.file.path, socket)
     return client.agreed(client.get(path))

@@ -2,22 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from certs.rotation.history import VersionRow
+from proxy.api.certificates import CertificateRow, RotationLine
 from proxy.commands.terminal.fitting_table import FittingTable, unwrapped
-
-Document = Mapping[str, Any]
 
 _STYLES: Final = {"calm": "", "due": "", "late": "yellow", "grave": "bold red", "expired": "bold red"}
 _SHOWN_SERIAL: Final = 12
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_MINUTE = 60
+_HOUR = 3_600
+_DAY = 86_400
 
 
-def listing_table(certificates: Sequence[Document]) -> RenderableType:
+def listing_table(certificates: Sequence[CertificateRow]) -> RenderableType:
     """`plexigate certs list`."""
     if not certificates:
         return Text("no certificate rotates automatically: no [[identity.NAME.credential]] has an issuer")
@@ -43,8 +45,9 @@ def listing_table(certificates: Sequence[Document]) -> RenderableType:
     return FittingTable(table)
 
 
-def _why(one: Document) -> str:
-    planned, last_error = one["next"], one["last_error"]
+def _why(one: CertificateRow) -> str:
+    planned = one["next"]
+    last_error = one["last_error"]
     reason = "-" if planned is None else str(planned["reason"])
     if last_error:
         return f"{reason}; last: {last_error}"
@@ -53,10 +56,10 @@ def _why(one: Document) -> str:
     return reason
 
 
-def details(one: Document) -> RenderableType:
+def details(one: CertificateRow) -> RenderableType:
     """`plexigate certs show`."""
     table = Table.grid(padding=(0, 2))
-    planned = one["next"] or {}
+    planned = one["next"]
     rows = {
         "identity": one["identity"],
         "credential": one["credential"],
@@ -67,10 +70,10 @@ def details(one: Document) -> RenderableType:
         "serial": one["serial"],
         "valid from": moment(one["not_before"]),
         "valid until": f"{moment(one['not_after'])} ({duration(one['seconds_left'])} left)",
-        "next try": f"{moment(planned.get('at'))}: {planned.get('reason', '-')}",
-        "due since": moment(planned["due_at"]) if planned.get("failures") else None,
-        "urgency": planned.get("urgency"),
-        "failures in a row": planned.get("failures"),
+        "next try": "-: -" if planned is None else f"{moment(planned['at'])}: {planned['reason']}",
+        "due since": moment(planned["due_at"]) if planned and planned["failures"] else None,
+        "urgency": planned and planned["urgency"],
+        "failures in a row": planned and planned["failures"],
         "last error": one["last_error"],
     }
     for name, value in rows.items():
@@ -79,7 +82,7 @@ def details(one: Document) -> RenderableType:
     return table
 
 
-def history_table(versions: Sequence[Document]) -> RenderableType:
+def history_table(versions: Sequence[VersionRow]) -> RenderableType:
     """`plexigate certs history`."""
     table = unwrapped(
         *("credential", "version", "state", "since", "reason", "key", "serial", "valid until", "key kept until")
@@ -99,13 +102,11 @@ def history_table(versions: Sequence[Document]) -> RenderableType:
     return FittingTable(table)
 
 
-def step_line(step: Document) -> Text:
+def step_line(step: RotationLine) -> Text:
     """A step of a rotation, on one line."""
-    facts = [
-        f"{name} {_shown(name, step[name])}"
-        for name in ("key", "issuer", "serial", "not_after", "version")
-        if name in step
-    ]
+    told: Mapping[str, object] = step
+    names = ("key", "issuer", "serial", "not_after", "version")
+    facts = [f"{name} {_shown(name, str(told[name]))}" for name in names if name in told]
     about = f"{step['identity']} {step['credential']}: " if "identity" in step else ""
     if "would" in step:
         return Text(f"{about}steps would be: {' -> '.join(step['would'])}")
@@ -124,8 +125,8 @@ def step_line(step: Document) -> Text:
     return Text(f"{about}{step.get('step', '')}  {', '.join(facts)}".rstrip())
 
 
-def _shown(name: str, value: Any) -> str:
-    return moment(value) if name == "not_after" else str(value)
+def _shown(name: str, value: str) -> str:
+    return moment(value) if name == "not_after" else value
 
 
 def moment(text: str | None) -> str:

@@ -3,16 +3,20 @@ configuration.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from config.problems import ConfigError, Problem
-from proxy.admin.client import AdminRefused, connect
+from config.values.problems import ConfigError, Problem
+from proxy.admin.client import AdminRefused, AdminUnreachable, connect
+from proxy.api.certificates import CertificateRow, CertificatesDocument, RollbackDocument, RollbackRow, RotationLine
+from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.output_file import AlreadyThere
 
 if TYPE_CHECKING:
-    from proxy.admin.rotation_wish import RotationWish
+    from proxy.admin.requests.rotation_wish import RotationWish
     from proxy.rotation.offline import Offline
 
 
@@ -24,21 +28,21 @@ class CommandTarget:
     socket: Path | None
     offline: bool
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[CertificateRow]:
         """Every issued credential. Raises `AdminUnreachable`, `AdminRefused`,
         `ConfigError`, `OSError` or `ShelfDamaged`.
         """
         if self.offline:
             return offline_of(self.config).listing()
         client = connect(self.config, self.socket)
-        found: list[dict[str, Any]] = client.agreed(client.get("/certificates"))["certificates"]
-        return found
+        found: CertificatesDocument = client.agreed(client.get("/certificates"))
+        return found["certificates"]
 
     def names(self) -> list[str]:
         """The identities that have issued credentials."""
         return list(dict.fromkeys(one["identity"] for one in self.listing()))
 
-    def rotate(self, name: str, slot: str | None, wish: "RotationWish") -> Iterator[dict[str, Any]]:
+    def rotate(self, name: str, slot: str | None, wish: "RotationWish") -> Iterator[RotationLine]:
         """Yield the steps as they happen; the last one has `ok`."""
         if self.offline:
             yield from _rotated_offline(offline_of(self.config), name, slot, wish)
@@ -48,8 +52,7 @@ class CommandTarget:
             query["credential"] = slot
         yield from connect(self.config, self.socket).steps(f"/certificates/{quote(name, safe='')}/rotate", query)
 
-    def roll_back(self, name: str, slot: str | None) -> list[dict[str, Any]]:
-        """The result for each credential."""
+    def roll_back(self, name: str, slot: str | None) -> list[RollbackRow]:
         if self.offline:
             offline = offline_of(self.config)
             with offline.alone():
@@ -58,9 +61,8 @@ class CommandTarget:
         client = connect(self.config, self.socket)
         answer = client.post(f"/certificates/{quote(name, safe='')}/rollback", query)
         # a refusal has results too: they name the credentials that were not rolled back
-        document = answer[1] if "results" in answer[1] else client.agreed(answer)
-        results: list[dict[str, Any]] = document["results"]
-        return results
+        document: RollbackDocument = answer[1] if "results" in answer[1] else client.agreed(answer)
+        return document["results"]
 
 
 def offline_of(config: Path | None) -> "Offline":
@@ -76,7 +78,7 @@ def offline_of(config: Path | None) -> "Offline":
     return Offline(config, CLOCKS)
 
 
-def _rotated_offline(offline: "Offline", name: str, slot: str | None, wish: "RotationWish") -> Iterator[dict[str, Any]]:
+def _rotated_offline(offline: "Offline", name: str, slot: str | None, wish: "RotationWish") -> Iterator[RotationLine]:
     from certs.rotation.attempt import RotationStep
 
     found = _known(offline, name, slot)
@@ -100,3 +102,27 @@ def _known(offline: "Offline", name: str, slot: str | None) -> list[Any]:
     if not found:
         raise AdminRefused(404, f"identity {name} has no such certificate that rotates automatically")
     return found
+
+
+@contextmanager
+def said_errors() -> Iterator[None]:
+    """Print an expected error as one sentence on standard error, and exit with 1."""
+    try:
+        yield
+    except _expected() as error:
+        raise ended(str(error)) from None
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    # imported here: without a failure, a question to the running proxy needs no cryptography
+    from certs.files.errors import CredentialError
+    from certs.issuing.issuer import IssueFailed
+    from certs.keys.home import HomeFailed
+    from certs.rotation.checks import ChainUnusable
+    from certs.storage.lock import StateInUse
+    from certs.storage.shelf import ShelfDamaged
+
+    return (
+        *(CredentialError, IssueFailed, HomeFailed, ChainUnusable, StateInUse, ShelfDamaged),
+        *(AdminRefused, AdminUnreachable, AlreadyThere, ConfigError, OSError),
+    )

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.problems import ConfigError
-from proxy.commands.certs.targets import offline_of
+from proxy.commands.certs.targets import offline_of, said_errors
 from proxy.commands.terminal.admin_options import SocketOption
 from proxy.commands.terminal.asking import ended, served_file
-from proxy.commands.terminal.output_file import PUBLIC_MODE, AlreadyThere, write_for_person
+from proxy.commands.terminal.output_file import PUBLIC_MODE, write_for_person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +20,12 @@ if TYPE_CHECKING:
     from proxy.rotation.live_check import LiveFinding
     from proxy.rotation.offline import Offline
 
-# ruff: noqa: FBT002, PLR0913 - the signature of typer commands
+# ruff: noqa: PLR0913 - the signature of typer commands
 
 _CRL = b"-----BEGIN X509 CRL-----"
 
 _File = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="The configuration. Default: that of the running proxy.", show_default=False
-    ),
+    Path | None, typer.Option("--config", metavar="FILE", help="The configuration. Default: that of the running proxy.")
 ]
 
 
@@ -40,29 +36,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def trust(
-    issuer: Annotated[
-        str, typer.Argument(metavar="ISSUER", help="NAME of [issuer.NAME], type internal.", show_default=False)
-    ],
+    issuer: Annotated[str, typer.Argument(metavar="ISSUER", help="NAME of [issuer.NAME], type internal.")],
     config: _File = None,
     socket: SocketOption = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the root certificate to this file. Default: plexigate-ISSUER.pem",
-            show_default=False,
-        ),
+        typer.Option(metavar="FILE", help="Write the root certificate to this file. Default: plexigate-ISSUER.pem"),
     ] = None,
     crl: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write the certificate revocation list.", show_default=False),
+        Path | None, typer.Option(metavar="FILE", help="Also write the certificate revocation list.")
     ] = None,
     take_root_key: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Move the private key of the root to this file, for storage off this machine.",
-            show_default=False,
+            metavar="FILE", help="Move the private key of the root to this file, for storage off this machine."
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files that have another content.")] = False,
@@ -70,13 +57,11 @@ def trust(
     """Write the root certificate of an internal CA, and explain how to trust it
     in Debian, browsers, curl, Python and Java.
     """
-    try:
+    with said_errors():
         offline, authority = _authority(issuer, config or served_file(socket))
         _trust(offline, authority, out or Path(f"plexigate-{issuer}.pem"), crl, replaces=force)
         if take_root_key is not None:
             _take_root_key(offline, authority, take_root_key)
-    except _failures() as error:
-        raise ended(str(error)) from None
 
 
 def _authority(issuer: str, config: Path) -> "tuple[Offline, InternalAuthority]":
@@ -96,7 +81,7 @@ def _authority(issuer: str, config: Path) -> "tuple[Offline, InternalAuthority]"
 def _trust(offline: "Offline", authority: "InternalAuthority", out: Path, crl: Path | None, *, replaces: bool) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from proxy.rotation.trust import trust_text
+    from proxy.commands.certs.trust_text import trust_text
 
     (root,) = authority.roots
     write_for_person(out, root.public_bytes(Encoding.PEM), replaces=replaces, mode=PUBLIC_MODE)
@@ -125,15 +110,13 @@ def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Pat
 
 
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].")],
     config: _File = None,
     socket: SocketOption = None,
     ca: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Roots to verify certificates that come from files. Default: the system's roots.",
-            show_default=False,
+            metavar="FILE", help="Roots to verify certificates that come from files. Default: the system's roots."
         ),
     ] = None,
     live: Annotated[
@@ -146,10 +129,8 @@ def check(
 
     Exits with 0 when a client can trust them, with 1 when it cannot.
     """
-    try:
+    with said_errors():
         found = list(_checked(name, config or served_file(socket), socket, ca, live=live))
-    except _failures() as error:
-        raise ended(str(error)) from None
     if as_json:
         typer.echo(json.dumps([one.as_json() for one in found], indent=2))
     for one in [] if as_json else found:
@@ -173,18 +154,3 @@ def _checked(name: str, config: Path, socket: Path | None, ca: Path | None, *, l
         rows = shown_by_workers(loaded, socket, name)
         for subject in found:
             yield from worker_findings(subject, rows)
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    from certs.files.errors import CredentialError
-    from certs.issuing.issuer import IssueFailed
-    from certs.keys.home import HomeFailed
-    from certs.rotation.checks import ChainUnusable
-    from certs.storage.lock import StateInUse
-    from certs.storage.shelf import ShelfDamaged
-    from proxy.admin.client import AdminRefused, AdminUnreachable
-
-    return (
-        *(CredentialError, IssueFailed, HomeFailed, ChainUnusable, StateInUse, ShelfDamaged),
-        *(AdminRefused, AdminUnreachable, AlreadyThere, ConfigError, OSError),
-    )

@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.console import Console
 
-from config.problems import printable
+from config.values.problems import printable
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
 from proxy.doctor.cbom.document import bill
@@ -19,7 +19,8 @@ _UNWRITABLE: Final = 2
 def write_bill(examined: Examined, path: Path, program: str) -> None:
     """Write it, and say on standard error what is in it and what could not be read.
 
-    Only a former bill of Plexigate is replaced. Raises `typer.Exit` if the file cannot be written.
+    Only a previous bill of Plexigate is replaced. Raises `typer.Exit` if the file cannot be
+    written.
     """
     if examined.configured is None:
         raise ended("--cbom needs the configuration: plexigate doctor FILE --cbom OUT", _UNWRITABLE)
@@ -30,7 +31,7 @@ def write_bill(examined: Examined, path: Path, program: str) -> None:
         write_for_person(path, text.encode(), replaces=False, is_former=_is_bill)
     except AlreadyThere:
         raise ended(
-            f'"{path}" exists and is no bill of materials of Plexigate; name another file', _UNWRITABLE
+            f'"{path}" exists and is not a bill of materials of Plexigate; name another file', _UNWRITABLE
         ) from None
     except OSError as error:
         raise ended(f"{path}: {error.strerror}", _UNWRITABLE) from None

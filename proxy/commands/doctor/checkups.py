@@ -1,24 +1,24 @@
 """All checks of `plexigate doctor`, in the order of the report."""
 
 from proxy.commands.check import check_apart
-from proxy.doctor.certificates import CERTIFICATES
 from proxy.doctor.checkup import Checkup
-from proxy.doctor.clock import CLOCK
 from proxy.doctor.configuration import configuration_checkups
-from proxy.doctor.disk import DISK
-from proxy.doctor.file_rights import FILE_RIGHTS
+from proxy.doctor.credentials.certificates import CERTIFICATES
+from proxy.doctor.credentials.issuers import ISSUERS
+from proxy.doctor.credentials.served_chains import SERVED_CHAINS
+from proxy.doctor.credentials.speed import SPEED
+from proxy.doctor.credentials.token_keys import TOKEN_KEYS
 from proxy.doctor.handshakes.checkups import HANDSHAKES
-from proxy.doctor.interpreter import INTERPRETER
-from proxy.doctor.issuers import ISSUERS
-from proxy.doctor.kernel import KERNEL
+from proxy.doctor.machine.clock import CLOCK
+from proxy.doctor.machine.disk import DISK
+from proxy.doctor.machine.file_rights import FILE_RIGHTS
+from proxy.doctor.machine.interpreter import INTERPRETER
+from proxy.doctor.machine.kernel import KERNEL
+from proxy.doctor.machine.openssl import OPENSSL
+from proxy.doctor.machine.ports import PORTS
 from proxy.doctor.names import NAMES
-from proxy.doctor.openssl import OPENSSL
 from proxy.doctor.payload_rings import PAYLOAD_RINGS
-from proxy.doctor.ports import PORTS
 from proxy.doctor.running_proxy import RUNNING_PROXY
-from proxy.doctor.served_chains import SERVED_CHAINS
-from proxy.doctor.speed import SPEED
-from proxy.doctor.token_keys import TOKEN_KEYS
 from proxy.doctor.upstreams import UPSTREAMS
 
 

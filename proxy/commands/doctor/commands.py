@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.commands.doctor.options import FILE_COLUMNS, WRONG, JsonOption, SocketOption, unreadable
 from proxy.commands.doctor.readiness import readiness
 from proxy.commands.doctor.standards import standards
@@ -33,7 +33,7 @@ class _ExaminesByDefault(WholeSentences):
 app = typer.Typer(
     name="doctor",
     cls=_ExaminesByDefault,
-    help="Find what is wrong, and what to do about it: plexigate doctor [FILE].",
+    help="Find faults and their remedies: plexigate doctor [FILE].",
     epilog="Example: plexigate doctor /etc/plexigate/plexigate.toml --all. It is short for plexigate doctor examine FILE --all. The options --all, --json, --strict, --socket and --cbom are those of examine: plexigate doctor examine --help.",
 )
 
@@ -54,19 +54,14 @@ def _doctor() -> None:
 def examine(
     file: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="FILE", help="The configuration, in TOML. Default: that of the running proxy.", show_default=False
-        ),
+        typer.Argument(metavar="FILE", help="The configuration, in TOML. Default: that of the running proxy."),
     ] = None,
     socket: SocketOption = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - the signature of a typer command
-    shows_all: Annotated[bool, typer.Option("--all", help="Show also what is ok or was skipped.")] = False,  # noqa: FBT002 - as above
-    is_strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a warning too.")] = False,  # noqa: FBT002 - as above
+    as_json: JsonOption = False,
+    shows_all: Annotated[bool, typer.Option("--all", help="Show also what is ok or was skipped.")] = False,
+    is_strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a warning too.")] = False,
     bill: Annotated[
-        Path | None,
-        typer.Option(
-            "--cbom", metavar="OUT", help="Write a cryptographic bill of materials instead.", show_default=False
-        ),
+        Path | None, typer.Option("--cbom", metavar="OUT", help="Write a cryptographic bill of materials instead.")
     ] = None,
 ) -> None:
     """Examine the machine, the configuration, the services that it names, and the
@@ -81,7 +76,7 @@ def examine(
     from proxy.commands.doctor.looking import examined
     from proxy.commands.doctor.table import print_report
     from proxy.doctor import examining, report
-    from proxy.doctor.token_keys import token_places
+    from proxy.doctor.credentials.token_keys import token_places
     from proxy.supervisor.secrets.safe import now_in_utc
 
     began = time.monotonic()

@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from config.loaded import LoadedConfig
-from config.loader import survey
-from config.problems import ConfigError
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import survey
+from config.values.problems import ConfigError
 from proxy.admin.client import AdminAbsent, AdminRefused, AdminSilent, AdminUnreachable, UnixAdminClient, connect
 from proxy.doctor.checkup import AnsweringProxy, Examined
 from proxy.doctor.finding import State
@@ -20,15 +20,18 @@ def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]
     """Read the configuration and find the running proxy.
 
     Without a file, this is the one that the running proxy serves by, if this user can read it.
-    Raises `ConfigError` for a file that was named and cannot be read, or is no TOML.
+    Raises `ConfigError` for a file that was named and cannot be read, or is not TOML.
     """
     configured = None if file is None else configuration(file)
     client = connect(file, socket)
     state = State.WARNING
     try:
-        running, absence = _answering(client), ""
+        running = _answering(client)
+        absence = ""
     except (AdminUnreachable, AdminRefused) as error:
-        running, absence, state = None, f"no running proxy answers: {error}", _weight(error)
+        running = None
+        absence = f"no running proxy answers: {error}"
+        state = _weight(error)
     if running is not None and configured is None:
         file, configured = _served(running)
     return Examined(file, configured, running, absence, now, state)
@@ -54,7 +57,7 @@ def _served(running: AnsweringProxy) -> tuple[Path | None, LoadedConfig | None]:
 def configuration(file: Path) -> LoadedConfig:
     """Read what can be read of a configuration.
 
-    Raises `ConfigError` for a file that cannot be read or is no TOML.
+    Raises `ConfigError` for a file that cannot be read or is not TOML.
     """
     found = survey(file)
     if found.loaded is None:
@@ -63,7 +66,7 @@ def configuration(file: Path) -> LoadedConfig:
 
 
 def _answering(client: UnixAdminClient) -> AnsweringProxy:
-    def ask(path: str) -> dict[str, Any]:
+    def ask(path: str) -> Any:
         return client.agreed(client.get(path, _SECONDS))
 
     return AnsweringProxy(ask("/status"), ask)

@@ -5,16 +5,13 @@ from typing import Annotated, Final
 
 import typer
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.commands.terminal.console import error_console
 from proxy.commands.terminal.problem_table import print_problems
 
-FileArgument = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)
-]
+FileArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help="The configuration, in TOML.")]
 SocketOption = Annotated[
-    Path | None,
-    typer.Option("--socket", metavar="PATH", help="Path of the admin socket. Default: as in FILE.", show_default=False),
+    Path | None, typer.Option("--socket", metavar="PATH", help="Path of the admin socket. Default: as in FILE.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the report as JSON.")]
 

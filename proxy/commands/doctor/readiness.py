@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.commands.doctor.options import (
     FILE_COLUMNS,
     UNREADABLE,
@@ -15,6 +15,7 @@ from proxy.commands.doctor.options import (
     SocketOption,
     unreadable,
 )
+from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import table_console
 
 _MOST_DAYS: Final = 30
@@ -26,7 +27,7 @@ def readiness(
     days: Annotated[
         int, typer.Option(metavar="N", min=1, max=_MOST_DAYS, help="Show the last N days, today included.")
     ] = _MOST_DAYS,
-    as_json: JsonOption = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: JsonOption = False,
 ) -> None:
     """Show what pq = "require" would break, by name, network and user agent,
     and when each listener can take the next step to post-quantum only.
@@ -49,8 +50,7 @@ def readiness(
     except ConfigError as error:
         raise unreadable(error) from None
     except NoFigures as error:
-        typer.echo(f"plexigate: {error}", err=True)
-        raise typer.Exit(UNREADABLE) from None
+        raise ended(str(error), UNREADABLE) from None
     report = readiness_report(adoption, now_in_utc().date(), days, source)
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2))

@@ -1,4 +1,4 @@
-"""The report of `plexigate doctor readiness` for a person."""
+"""The report of `plexigate doctor readiness` for an operator."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from proxy.commands.terminal.titled_table import titled_table
 from proxy.doctor.readiness.forecast import Forecast, Outlook
-from proxy.doctor.readiness.judgement import Blocking, ListenerReadiness, ReadinessReport, setting_of
+from proxy.doctor.readiness.judgement import SETTINGS, Blocking, ListenerReadiness, ReadinessReport
 from proxy.doctor.readiness.tally import Tally, share
 from proxy.figures.totals import how_many
 
@@ -51,7 +51,7 @@ def _listener(one: ListenerReadiness) -> Iterator[RenderableType]:
             "green",
         )
     else:
-        yield from _step(setting_of(one.next), one.forecast)
+        yield from _step(SETTINGS[one.next], one.forecast)
     if one.identities:
         yield _handshakes(one)
     yield from _blocking(one.blocking)
@@ -75,7 +75,6 @@ def _handshakes(one: ListenerReadiness) -> Table:
     if len(busiest) > 1:
         table.add_row(Text("all", "bold"), *_cells(one.handshakes))
     if len(busiest) > _SHOWN_IDENTITIES:
-        table.caption_justify = "left"
         table.caption = f"and {len(busiest) - _SHOWN_IDENTITIES} more, see --json"
     return table
 
@@ -95,7 +94,6 @@ def _blocking(blocking: Blocking) -> Iterator[RenderableType]:
         for one in clients[:_SHOWN_CLIENTS]:
             table.add_row(Text(one.key), str(one.connections), f"{one.share:.1%}", str(one.error or ""))
         if len(clients) > _SHOWN_CLIENTS:
-            table.caption_justify = "left"
             table.caption = f"and {len(clients) - _SHOWN_CLIENTS} more, see --json"
         yield table
     if blocking.error_at_most:

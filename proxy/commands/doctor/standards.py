@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.commands.doctor.options import (
     FILE_COLUMNS,
     UNREADABLE,
@@ -15,6 +15,7 @@ from proxy.commands.doctor.options import (
     SocketOption,
     unreadable,
 )
+from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import table_console
 
 
@@ -26,19 +27,18 @@ def standards(
         typer.Option(
             "--standard",
             metavar="NAME",
-            show_default=False,
             help="One of fips-203, fips-204, fips-205, sp-800-57, sp-800-52, cnsa-2.0, iso-27001. Default: all.",
         ),
     ] = None,
-    as_json: JsonOption = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: JsonOption = False,
 ) -> None:
     """Show what the configuration and the running proxy meet of public standards,
-    what they do not meet, and what cannot be known from here.
+    and what they do not meet.
 
-    Each requirement has its clause, the evidence and where it is from. This is no
-    certificate. Exits with 0 when nothing is unmet (some may be unknown), with 1
-    when a requirement is not met, with 2 when FILE cannot be read or a name is
-    unknown.
+    Each requirement has its clause, the evidence and where it is from. Shows only
+    requirements that can be judged from here. This is not a certificate. Exits with 0
+    when nothing is unmet, with 1 when a requirement is not met, with 2 when FILE
+    cannot be read or a name is unknown.
     """
     # imported here: without it the other commands start faster
     from proxy.commands.doctor.looking import examined
@@ -50,8 +50,7 @@ def standards(
 
     known = {one.name: one for one in STANDARDS}
     if unknown := [one for one in names or () if one not in known]:
-        typer.echo(f"plexigate: there is no standard {unknown[0]!r}; there are {', '.join(known)}", err=True)
-        raise typer.Exit(UNREADABLE)
+        raise ended(f"there is no standard {unknown[0]!r}; there are {', '.join(known)}", UNREADABLE)
     try:
         facts = gathered(examined(file, socket, now_in_utc))
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""The report of `plexigate doctor standards` for a person."""
+"""The report of `plexigate doctor standards` for an operator."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from config.problems import printable
+from config.values.problems import printable
 from proxy.doctor.standards.assessment import Assessment, Conformity
 from proxy.doctor.standards.report import StandardReport, counts
 from proxy.doctor.standards.standards import DISCLAIMER
@@ -16,7 +16,6 @@ from proxy.doctor.standards.standards import DISCLAIMER
 _STYLES: Final = {
     Conformity.MET: "green",
     Conformity.NOT_MET: "bold red",
-    Conformity.NOT_KNOWN: "magenta",
     Conformity.NOT_USED: "dim",
 }
 
@@ -30,7 +29,9 @@ def print_standards(report: StandardReport, console: Console) -> None:
 def _shown(report: StandardReport) -> Iterator[RenderableType]:
     yield Text(DISCLAIMER, "italic")
     if not report.has_running_proxy:
-        yield Text("No running proxy answers: what only it can show is not known.", "yellow")
+        yield Text("No running proxy answers: what only it can show is left out.", "yellow")
+    if not report.has_configuration:
+        yield Text("No configuration was read: what only it can show is left out.", "yellow")
     for standard, rows in report.standards:
         yield Text.assemble("\n", (standard.title, "bold"), "  ", (_counted(counts(rows)), "dim"))
         for row in rows:
@@ -43,9 +44,7 @@ def _row(row: Assessment) -> Iterator[RenderableType]:
     table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     table.add_row(Text("asks", "dim"), Text(row.requirement))
     table.add_row(Text("found", "dim"), Text(printable(row.found)))
-    place = "who knows" if row.conformity is Conformity.NOT_KNOWN else "where"
-    if row.where:
-        table.add_row(Text(place, "dim"), Text(row.where))
+    table.add_row(Text("where", "dim"), Text(row.where))
     if row.remedy:
         table.add_row(Text("do", "dim"), Text(row.remedy))
     yield Padding(table, (0, 0, 0, 18), expand=False)

@@ -1,4 +1,4 @@
-"""The report of `plexigate doctor` for a person: by area, what is wrong first in each."""
+"""The report of `plexigate doctor` for an operator: by area, what is wrong first in each."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from config.problems import printable
+from config.values.problems import printable
 from proxy.doctor.checkup import Result
 from proxy.doctor.finding import Area, Finding, State
 from proxy.doctor.report import counts

@@ -4,21 +4,21 @@ import json
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote, quote_from_bytes
 
 import typer
 from rich.console import RenderableType
 
-from certs.hsm import calls
 from certs.hsm.access import default_latch_directory
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName, next_version
-from certs.hsm.pin_latch import release_by_name
+from certs.hsm.process.pin_latch import release_by_name
 from certs.hsm.used_versions import UsedVersions, default_versions_directory
-from config.problems import printable
+from config.values.problems import printable
 from proxy.commands.hsm import recovery_commands, sealing_commands
 from proxy.commands.hsm.init_dev import init_dev
 from proxy.commands.hsm.recording import recorded
@@ -40,7 +40,7 @@ from proxy.commands.hsm.sources import (
     progress,
     said_errors,
 )
-from proxy.commands.hsm.tables import key_json, key_table, report_table, token_json, token_table, told
+from proxy.commands.hsm.tables import ListedKeyRow, key_json, key_table, report_table, token_json, token_table, told
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 
@@ -50,7 +50,7 @@ _FILE_COLUMNS = 200
 app = typer.Typer(
     name="hsm",
     cls=WholeSentences,
-    help="HSM tokens and their keys, and the sealing key.",
+    help="Manage HSM tokens, their keys, and the sealing key.",
     epilog="Example: plexigate hsm list",
     no_args_is_help=True,
 )
@@ -65,10 +65,8 @@ def list_(
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
-    final_try: Annotated[  # noqa: FBT002 - the signature of a typer command, here and below
-        bool, typer.Option(help="Log in even if one more wrong PIN locks the token.")
-    ] = False,
-    as_json: AsJson = False,  # noqa: FBT002
+    final_try: Annotated[bool, typer.Option(help="Log in even if one more wrong PIN locks the token.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the tokens of a PKCS#11 module, and the keys of each token whose PIN
     is known.
@@ -99,9 +97,7 @@ def list_(
 
 @app.command(epilog="Example: plexigate hsm generate chat --kind ecdsa-p256 --token plexi")
 def generate(  # noqa: PLR0913 - the options of a command
-    identity: Annotated[
-        str, typer.Argument(metavar="IDENTITY", help="Identity that the key is for, such as chat.", show_default=False)
-    ],
+    identity: Annotated[str, typer.Argument(metavar="IDENTITY", help="Identity that the key is for, such as chat.")],
     kind: Annotated[
         KeyKind, typer.Option(metavar="KIND", help=f"Kind of the key: {', '.join(KeyKind)}.")
     ] = KeyKind.ECDSA_P256,
@@ -109,7 +105,7 @@ def generate(  # noqa: PLR0913 - the options of a command
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
     """Generate a key in a token: sensitive, not extractable, for signing only
     (aes-256: for sealing only).
@@ -147,15 +143,13 @@ def generate(  # noqa: PLR0913 - the options of a command
 def destroy(  # noqa: PLR0913 - the options of a command
     label: Label,
     key_id: KeyId = None,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     config: Config = None,
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
-    socket: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The admin socket of the running proxy.", show_default=False)
-    ] = None,
-    is_unverified: Annotated[  # noqa: FBT002
+    socket: Annotated[Path | None, typer.Option(metavar="PATH", help="The admin socket of the running proxy.")] = None,
+    is_unverified: Annotated[
         bool,
         typer.Option(
             "--unverified",
@@ -163,7 +157,7 @@ def destroy(  # noqa: PLR0913 - the options of a command
             "proxy does not answer.",
         ),
     ] = False,
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
     """Destroy a private key and its public key in a token, and verify that both
     are gone. This cannot be undone.
@@ -202,7 +196,7 @@ def try_out(
     seconds: Annotated[
         float, typer.Option(min=0.1, max=60, help="Longest measurement of one operation, in seconds.")
     ] = 2.0,
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
     """Test a token and measure its speed, with temporary keys that are destroyed
     at the end.
@@ -235,9 +229,9 @@ def try_out(
 
 @app.command(epilog="Example: plexigate hsm unlatch plexi")
 def unlatch(
-    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Label or serial of the token.", show_default=False)],
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Label or serial of the token.")],
     config: Config = None,
-    as_json: AsJson = False,  # noqa: FBT002
+    as_json: AsJson = False,
 ) -> None:
     """Let Plexigate try a refused PIN once more, in all its processes on this
     machine.
@@ -268,6 +262,12 @@ recovery_commands.register(app)
 sealing_commands.register(app)
 
 
+class _MadeRow(ListedKeyRow):
+    token: str
+    uri: str
+    public_key: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
     """A key that `generate` made."""
@@ -282,8 +282,7 @@ class _Made:
         """Its PKCS#11 URI for the configuration (RFC 7512)."""
         return key_uri(self.token, self.key)
 
-    def as_json(self) -> dict[str, Any]:
-        """For machines."""
+    def as_json(self) -> _MadeRow:
         return {**key_json(self.key), "token": self.token.label, "uri": self.uri, "public_key": self.pem or None}
 
 

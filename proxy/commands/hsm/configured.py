@@ -8,17 +8,16 @@ from certs.hsm.access import TokenChoice
 from certs.hsm.secret import Secret
 from certs.keys.pin import read_pin_of
 from certs.tokens.used_keys import UsedKey, used_keys
-from config.hsm import TokenConfig
-from config.loaded import LoadedConfig
-from config.loader import survey
-from config.problems import Problem
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import survey
+from config.tables.hsm import TokenConfig
+from config.values.problems import Problem
 
 
 class HsmNotConfigured(Exception):
     """The configuration has no usable `[hsm]`."""
 
     def __init__(self, file: Path, key: str, found: str, allowed: str) -> None:
-        """Name the file and the key."""
         super().__init__(file, key, found, allowed)
         self.file = file
         self.key = key
@@ -58,7 +57,6 @@ class Configured:
 
     @property
     def file(self) -> Path:
-        """Its file."""
         return self.loaded.file.path
 
 

@@ -11,15 +11,15 @@ from urllib.parse import quote
 
 import typer
 
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess, TokenChoice, read_pin
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import next_version
 from certs.hsm.secret import Secret
-from config.addresses import Refused
-from config.hsm import parse_label
-from config.problems import shown
+from config.tables.hsm import parse_label
+from config.values.addresses import Refused
+from config.values.problems import shown
 from proxy.commands.hsm.sources import AsJson, NotChosen, said_errors
 
 PLACES: Final = (
@@ -34,17 +34,13 @@ _PIN_BYTES: Final = 12
 
 
 def init_dev(
-    directory: Annotated[
-        Path,
-        typer.Argument(metavar="DIRECTORY", help="Directory of the token; created if missing.", show_default=False),
-    ],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Directory of the token; created if missing.")],
     label: Annotated[str, typer.Option(help="Label of the token.")] = "plexi",
     identity: Annotated[str, typer.Option(help="Identity that the key is for.")] = "chat",
     module: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Library of SoftHSM. Default: the usual places.", show_default=False),
+        Path | None, typer.Option(metavar="PATH", help="Library of SoftHSM. Default: the usual places.")
     ] = None,
-    as_json: AsJson = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: AsJson = False,
 ) -> None:
     """Make a SoftHSM token with an ECDSA key for development.
 
@@ -77,7 +73,8 @@ def make_dev_token(directory: Path, label: str, identity: str, module: Path) -> 
     directory = directory.resolve()
     tokens = directory / "tokens"
     tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
-    configuration, pin_file = directory / "softhsm2.conf", directory / f"{label}.pin"
+    configuration = directory / "softhsm2.conf"
+    pin_file = directory / f"{label}.pin"
     configuration.write_text(
         f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n", encoding="utf-8"
     )

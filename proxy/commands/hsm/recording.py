@@ -28,7 +28,6 @@ class Recorder:
     """
 
     def __init__(self, log: "AuditLog | None") -> None:
-        """`log` is open."""
         self._log = log
 
     def __call__(self, action: str, key: str, outcome: str, detail: str = "") -> None:
@@ -97,8 +96,8 @@ def _log(config: Path | None, file: Path | None) -> "AuditLog | None":
     from certs.audit.configured import audit_log_of
     from certs.audit.journal import NoteJournal, SyslogJournal
     from certs.audit.log import AuditLog, AuditRules
-    from config.loader import survey
-    from config.problems import ConfigError
+    from config.loading.loader import survey
+    from config.values.problems import ConfigError
 
     journal = SyslogJournal(fallback=NoteJournal())
     if file is not None:

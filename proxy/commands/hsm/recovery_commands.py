@@ -12,6 +12,7 @@ import typer
 from proxy.commands.hsm.recording import Recorder, recorded
 from proxy.commands.hsm.sources import Config, Module, NotChosen, PinFile, SourceOptions, Token, logged_in
 from proxy.commands.hsm.sources import said_errors as token_errors
+from proxy.commands.terminal.asking import ended
 
 if TYPE_CHECKING:
     from certs.audit.entries import Action, Outcome
@@ -20,19 +21,13 @@ if TYPE_CHECKING:
     from certs.sealing.importing import KeyImporter
 
 _KeyFile = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="Store the key in this new file (mode 0600) instead of a token.",
-        show_default=False,
-    ),
+    Path | None, typer.Option(metavar="FILE", help="Store the key in this new file (mode 0600) instead of a token.")
 ]
 _Version = Annotated[
     int, typer.Option("--key-version", min=1, help="Version of the sealing key in the token: N in sealing.aes-256.vN.")
 ]
 _AuditLog = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Audit log to write to, instead of the one of --config.", show_default=False),
+    Path | None, typer.Option(metavar="FILE", help="Audit log to write to, instead of the one of --config.")
 ]
 
 
@@ -55,14 +50,14 @@ def init(  # noqa: PLR0913 - the options of a command
     key_version: _Version = 1,
     threshold: Annotated[int, typer.Option(min=2, max=16, help="How many shares are needed to recover the key.")] = 3,
     shares: Annotated[int, typer.Option(min=2, max=16, help="How many shares are made.")] = 5,
-    has_recovery: Annotated[  # noqa: FBT002 - the signature of a typer command
+    has_recovery: Annotated[
         bool,
         typer.Option(
             "--recovery/--no-recovery",
             help="Make the key in memory and split it into shares; or make it in the token or file, without shares.",
         ),
     ] = True,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Ask no questions, and write all shares at once.")] = False,  # noqa: FBT002
+    is_sure: Annotated[bool, typer.Option("--yes", help="Ask no questions, and write all shares at once.")] = False,
     audit_log: _AuditLog = None,
 ) -> None:
     """Make the sealing key, which encrypts secrets on disk, and split it into
@@ -74,14 +69,7 @@ def init(  # noqa: PLR0913 - the options of a command
     inside the token or file, and cannot be recovered if that is lost.
     """
     source = SourceOptions(config, module, token, pin_file)
-    _require_one_place(source, key_file, key_version)
-    with (
-        said_errors(),
-        token_errors(),
-        recorded(config, audit_log) as record,
-        _place(source, key_file, key_version) as importer,
-    ):
-        ceremony = _ceremony(importer, record, config, is_sure=is_sure)
+    with _ceremony(source, key_file, key_version, audit_log, is_sure=is_sure) as ceremony:
         make_key(ceremony, (threshold, shares) if has_recovery else None, is_sure=is_sure)
 
 
@@ -92,10 +80,7 @@ def recover(  # noqa: PLR0913 - as above
     pin_file: PinFile = None,
     key_file: _KeyFile = None,
     key_version: _Version = 1,
-    check: Annotated[
-        str | None,
-        typer.Option(metavar="HEX", help="Check value that hsm init showed.", show_default=False),
-    ] = None,
+    check: Annotated[str | None, typer.Option(metavar="HEX", help="Check value that hsm init showed.")] = None,
     audit_log: _AuditLog = None,
 ) -> None:
     """Recover the sealing key from its shares. The command asks for one share
@@ -103,18 +88,12 @@ def recover(  # noqa: PLR0913 - as above
 
     Words are not shown while you type, and can be shortened to their first four
     letters. Without a terminal the shares are read from standard input: one per
-    line, or as hsm init --yes wrote them. Recover the key under its former
+    line, or as hsm init --yes wrote them. Recover the key under its previous
     version (--key-version): sealed files name the version of their key.
     """
     source = SourceOptions(config, module, token, pin_file)
-    _require_one_place(source, key_file, key_version)
-    with (
-        said_errors(),
-        token_errors(),
-        recorded(config, audit_log) as record,
-        _place(source, key_file, key_version) as importer,
-    ):
-        _ceremony(importer, record, config, is_sure=False).recover(check)
+    with _ceremony(source, key_file, key_version, audit_log, is_sure=False) as ceremony:
+        ceremony.recover(check)
 
 
 def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
@@ -149,7 +128,7 @@ def _require_one_place(source: SourceOptions, key_file: Path | None, version: in
 def _place(source: SourceOptions, key_file: Path | None, version: int) -> Iterator["KeyImporter"]:
     """The place of the key: a file, or a token that this process is logged in to meanwhile."""
     if key_file is not None:
-        from certs.sealing.importing import KeyFileImporter
+        from certs.sealing.key_file import KeyFileImporter
 
         yield KeyFileImporter(key_file)
         return
@@ -159,13 +138,25 @@ def _place(source: SourceOptions, key_file: Path | None, version: int) -> Iterat
         yield TokenKeyImporter(process, facts.label, version)
 
 
-def _ceremony(importer: "KeyImporter", record: Recorder, config: Path | None, *, is_sure: bool) -> "Ceremony":
+@contextmanager
+def _ceremony(
+    source: SourceOptions, key_file: Path | None, version: int, audit_log: Path | None, *, is_sure: bool
+) -> Iterator["Ceremony"]:
+    """What makes the key in its place. Prints expected errors of the block."""
     # imported here: the other commands do not need it
     from certs.recovery.ceremony import Ceremony
     from certs.recovery.hardening import harden
     from proxy.commands.hsm.recovery_terminal import ConsoleTerminal
 
-    return Ceremony(importer, ConsoleTerminal(is_sure=is_sure), harden, _of_sealing_key(record), _before(config))
+    _require_one_place(source, key_file, version)
+    with (
+        said_errors(),
+        token_errors(),
+        recorded(source.config, audit_log) as record,
+        _place(source, key_file, version) as importer,
+    ):
+        terminal = ConsoleTerminal(is_sure=is_sure)
+        yield Ceremony(importer, terminal, harden, _of_sealing_key(record), _before(source.config))
 
 
 def _before(config: Path | None) -> "SealedBefore | None":
@@ -175,7 +166,7 @@ def _before(config: Path | None) -> "SealedBefore | None":
     from certs.hierarchy.configured import directory_of
     from certs.hierarchy.vault import FILE_NAME
     from certs.recovery.sealed_before import SealedBefore
-    from config.loader import survey
+    from config.loading.loader import survey
 
     found = survey(config)
     if found.loaded is None or found.loaded.file.omissions.touch("sealing"):
@@ -191,8 +182,6 @@ def _before(config: Path | None) -> "SealedBefore | None":
 
 
 def _of_sealing_key(record: Recorder) -> "Record":
-    """The recorder of a ceremony."""
-
     def write(action: "Action", outcome: "Outcome", detail: str) -> None:
         record(action, "sealing key", outcome, detail)
 
@@ -219,5 +208,4 @@ def said_errors() -> Iterator[None]:
     try:
         yield
     except expected as error:
-        typer.echo(f"plexigate: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise ended(str(error)) from None

@@ -1,6 +1,7 @@
 """The people in front of the terminal when a sealing key is made or brought back.
 
-Shares go to standard output and nowhere else; everything that is no secret goes to standard error.
+Shares go to standard output and nowhere else; everything that is not a secret goes to standard
+error.
 """
 
 import getpass
@@ -62,7 +63,6 @@ class ConsoleTerminal:
         typer.echo(text, err=True)
 
     def show(self, share: Share, scheme: SharingScheme) -> None:
-        """Show a share to its holder alone."""
         typer.echo("\n".join(share_lines(share, scheme)))
         if not self._is_sure:
             self.say(
@@ -78,7 +78,6 @@ class ConsoleTerminal:
             raise KeyboardInterrupt from None
 
     def hide(self) -> None:
-        """Clear the screen."""
         if not self._is_sure and sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
             sys.stdout.flush()

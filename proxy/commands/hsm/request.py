@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from certs.hsm import calls
-from config.addresses import Refused, parse_server_name
-from config.problems import shown
+from certs.hsm.clients import calls
+from config.values.addresses import Refused, parse_server_name
+from config.values.problems import shown
 from proxy.commands.hsm.recording import recorded
 from proxy.commands.hsm.sources import (
     KeyId,
@@ -36,7 +36,6 @@ def request(  # noqa: PLR0913 - the options of a command
             "--name",
             metavar="NAME",
             help='DNS name (may begin with "*.", for any one label) or IP address. Repeat the option for more names.',
-            show_default=False,
         ),
     ],
     key_id: KeyId = None,
@@ -60,7 +59,8 @@ def request(  # noqa: PLR0913 - the options of a command
     from certs.keys.token_public_key import public_key_of
 
     with said_errors():
-        subjects, address = subjects_of(names), key_address(label, key_id)
+        subjects = subjects_of(names)
+        address = key_address(label, key_id)
         source = SourceOptions.found(config, module, token, pin_file)
         with (
             recorded(source.config) as record,

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
 from certs.hsm.facts import KeyFacts, TokenFacts
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.admin.client import AdminAbsent, AdminUnreachable, connect
+from proxy.api.commands import KeyTrialDocument
 from proxy.commands.hsm.sources import NotChosen
 
 _ALIVE_SECONDS: Final = 10.0
@@ -23,10 +24,9 @@ class AdminAsked(Protocol):
     """The admin server of a proxy, which is asked over its socket: a `UnixAdminClient`."""
 
     @property
-    def path(self) -> Path:
-        """Its socket."""
+    def path(self) -> Path: ...
 
-    def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
+    def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, Any]:
         """Ask; answers the status and the document. Raises `AdminUnreachable`."""
 
 
@@ -118,7 +118,7 @@ class RunningProxy:
         return f"{len(workers)} worker{'s' if len(workers) != 1 else ''} of the running proxy tried it: none can sign with it."
 
     @staticmethod
-    def _asked(client: AdminAsked, token: TokenFacts, key: KeyFacts) -> Mapping[str, Any]:
+    def _asked(client: AdminAsked, token: TokenFacts, key: KeyFacts) -> KeyTrialDocument:
         query = {"token": token.label, "serial": token.serial, "object": key.label, "id": key.id.hex()}
         try:
             status, answer = client.post("/keys/try", query, _TRY_SECONDS)
@@ -129,4 +129,5 @@ class RunningProxy:
         if "uses" not in answer:
             found = "the proxy has another version and does not say what the key is used for; restart it first"
             raise Unanswered(key.label, f"{client.path}: {found}")
-        return answer
+        trial: KeyTrialDocument = answer
+        return trial

@@ -14,11 +14,12 @@ import typer
 
 from proxy.commands.hsm.recording import Recorder, recorded
 from proxy.commands.hsm.sources import AsJson, NotChosen, said_errors
+from proxy.commands.terminal.asking import ended
 
 if TYPE_CHECKING:
     from certs.hierarchy.hierarchy import Hierarchy
     from certs.hierarchy.vault import Vault
-    from config.loaded import LoadedConfig
+    from config.loading.loaded import LoadedConfig
 
 # wide enough for the table of keys when the output is not a terminal
 _FILE_COLUMNS = 160
@@ -29,7 +30,7 @@ _HOW_TO_FREE = (
     "any more."
 )
 
-_Config = Annotated[Path, typer.Option(metavar="FILE", help="Configuration with [sealing].", show_default=False)]
+_Config = Annotated[Path, typer.Option(metavar="FILE", help="Configuration with [sealing].")]
 
 
 class SealedKind(StrEnum):
@@ -50,23 +51,16 @@ def register(app: typer.Typer) -> None:
 
 
 def seal(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Write the sealed key to this new file.", show_default=False)
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Write the sealed key to this new file.")],
     config: _Config,
-    source: Annotated[
-        Path | None, typer.Option("--from", metavar="PEM", help="Seal this private key.", show_default=False)
-    ] = None,
-    make: Annotated[
-        SealedKind | None, typer.Option(help="Make a new key of this kind and seal it.", show_default=False)
-    ] = None,
+    source: Annotated[Path | None, typer.Option("--from", metavar="PEM", help="Seal this private key.")] = None,
+    make: Annotated[SealedKind | None, typer.Option(help="Make a new key of this kind and seal it.")] = None,
     names: Annotated[
         list[str] | None,
         typer.Option(
             "--name",
             metavar="NAME",
             help="With --make: name in the certificate request. Repeat the option for more names.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -103,22 +97,18 @@ def seal(
 
 def keys(
     config: _Config,
-    rotate: Annotated[  # noqa: FBT002 - the signature of a typer command
+    rotate: Annotated[
         bool, typer.Option("--rotate", help="Seal with new keys from now on; the old ones still open files.")
     ] = False,
     destroy: Annotated[
         int | None,
-        typer.Option(
-            metavar="VERSION",
-            help="Destroy a retired version; data that only it can open is lost.",
-            show_default=False,
-        ),
+        typer.Option(metavar="VERSION", help="Destroy a retired version; data that only it can open is lost."),
     ] = None,
-    reseal: Annotated[  # noqa: FBT002
+    reseal: Annotated[
         bool, typer.Option("--reseal", help="Seal the files of retired keys again, with the active keys.")
     ] = False,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,  # noqa: FBT002
-    as_json: AsJson = False,  # noqa: FBT002
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the keys below the sealing key: purpose, state, dates and number of
     uses.
@@ -154,8 +144,8 @@ def keys(
 
 def _vault(config: Path, record: Recorder) -> "Vault":
     from certs.hierarchy.configured import vault_of
-    from config.loader import survey
-    from config.problems import ConfigError
+    from config.loading.loader import survey
+    from config.values.problems import ConfigError
 
     found = survey(config)
     try:
@@ -173,8 +163,8 @@ def _whole(config: Path) -> "LoadedConfig":
     """A configuration without errors: a table with an error could name a key that is needed. Raises
     `NotChosen`.
     """
-    from config.loader import load
-    from config.problems import ConfigError
+    from config.loading.loader import load
+    from config.values.problems import ConfigError
 
     try:
         return load(config)
@@ -288,14 +278,11 @@ def said_sealing_errors() -> Iterator[None]:
     try:
         yield
     except SealedFileUnusable as error:
-        typer.echo(f"plexigate: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise ended(str(error)) from None
     except NoKeys as error:
-        typer.echo(f"plexigate: {error.why}", err=True)
-        raise typer.Exit(1) from None
+        raise ended(error.why) from None
     except SealingError as error:
-        typer.echo(f"plexigate: this {error.reason}", err=True)
-        raise typer.Exit(1) from None
+        raise ended(f"this {error.reason}") from None
 
 
 def _now() -> datetime:

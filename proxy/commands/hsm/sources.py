@@ -9,60 +9,43 @@ from typing import Annotated, Self
 import typer
 from rich.console import Console
 
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import HsmError, TokenMissing
 from certs.hsm.facts import KeyAddress, PinState, TokenFacts
 from certs.hsm.key_names import IdentityUnusable
 from certs.hsm.used_versions import VersionsUnusable
-from config.problems import printable
+from config.values.problems import printable
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.commands.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
-from proxy.commands.terminal.asking import served_file
+from proxy.commands.terminal.asking import ended, served_file
 
-Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration with [hsm].", show_default=False)]
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration with [hsm].")]
 ServedConfig = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE",
-        help="Configuration with [hsm]. Default, without --module: that of the running proxy.",
-        show_default=False,
+        metavar="FILE", help="Configuration with [hsm]. Default, without --module: that of the running proxy."
     ),
 ]
 Module = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="PATH", help="PKCS#11 library. With --config: replaces the library there.", show_default=False
-    ),
+    Path | None, typer.Option(metavar="PATH", help="PKCS#11 library. With --config: replaces the library there.")
 ]
 Token = Annotated[
     str | None,
     typer.Option(
-        metavar="TOKEN",
-        help="NAME of [hsm.token.NAME]. Without --config: a label, serial=SERIAL or slot=NUMBER.",
-        show_default=False,
+        metavar="TOKEN", help="NAME of [hsm.token.NAME]. Without --config: a label, serial=SERIAL or slot=NUMBER."
     ),
 ]
 PinFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE",
-        help="File with the PIN of the token, mode 0600. With --config: replaces its PIN source.",
-        show_default=False,
+        metavar="FILE", help="File with the PIN of the token, mode 0600. With --config: replaces its PIN source."
     ),
 ]
-Label = Annotated[
-    str,
-    typer.Argument(
-        metavar="LABEL", help="Label of the key (CKA_LABEL), such as chat.ecdsa-p256.v1", show_default=False
-    ),
-]
+Label = Annotated[str, typer.Argument(metavar="LABEL", help="Label of the key (CKA_LABEL), such as chat.ecdsa-p256.v1")]
 KeyId = Annotated[
-    str | None,
-    typer.Option(
-        "--id", metavar="HEX", help="CKA_ID of the key, when several keys have that label.", show_default=False
-    ),
+    str | None, typer.Option("--id", metavar="HEX", help="CKA_ID of the key, when several keys have that label.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
@@ -139,7 +122,8 @@ class SourceOptions:
     def require_there(self, tokens: Sequence[TokenFacts]) -> None:
         """Raise TokenMissing if the options name a token that the module does not have."""
         if self.config is None and self.token is not None:
-            choice, there = _choice(self.token), [one for one in tokens if one.is_initialized]
+            choice = _choice(self.token)
+            there = [one for one in tokens if one.is_initialized]
             if not any(choice.fits(one) for one in there):
                 raise TokenMissing(str(choice), [str(one) for one in there])
 
@@ -194,8 +178,7 @@ def said_errors() -> Iterator[None]:
             typer.echo(printable(line), err=True)
         raise typer.Exit(1) from None
     except OSError as error:
-        typer.echo(f"plexigate: {error.filename or 'the system'}: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
+        raise ended(f"{error.filename or 'the system'}: {error.strerror}") from None
 
 
 @contextmanager

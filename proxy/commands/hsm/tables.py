@@ -1,7 +1,7 @@
 """Tokens, keys and measurements for a terminal."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from rich.console import Group, RenderableType
 from rich.table import Column
@@ -10,7 +10,7 @@ from rich.text import Text
 from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
 from certs.hsm.targets import Check, Measured, MeasuringReport
-from config.problems import printable
+from config.values.problems import printable
 from proxy.commands.terminal.fitting_table import FittingTable, unwrapped
 from proxy.commands.terminal.titled_table import plain_table
 
@@ -89,7 +89,47 @@ def report_table(report: MeasuringReport) -> RenderableType:
     return Group(measured, Text(), checks)
 
 
-def token_json(token: TokenFacts) -> dict[str, Any]:
+class ListedTokenRow(TypedDict):
+    """A token as JSON. What the token does not tell is None."""
+
+    label: str
+    serial: str
+    model: str
+    manufacturer: str
+    slot: int
+    initialized: bool
+    flags: list[str]
+    pin: str | None
+    sessions: int | None
+    session_limit: int | None
+    mechanisms: list[str]
+    fault: str
+
+
+# "class" is not a name for an attribute.
+ListedKeyRow = TypedDict(
+    "ListedKeyRow",
+    {
+        "label": str,
+        "id": str,
+        "class": str,
+        "kind": str,
+        "size": int | None,
+        "identity": str | None,
+        "version": int | None,
+        "sensitive": bool | None,
+        "extractable": bool | None,
+        "always_sensitive": bool | None,
+        "never_extractable": bool | None,
+        "local": bool | None,
+        "sign_only": bool,
+        "uses": list[str],
+    },
+)
+"""A key as JSON. What the token does not tell is None."""
+
+
+def token_json(token: TokenFacts) -> ListedTokenRow:
     """A token for machines."""
     return {
         "label": token.label,
@@ -107,7 +147,7 @@ def token_json(token: TokenFacts) -> dict[str, Any]:
     }
 
 
-def key_json(key: KeyFacts) -> dict[str, Any]:
+def key_json(key: KeyFacts) -> ListedKeyRow:
     """A key for machines."""
     name = key.name
     return {
@@ -162,7 +202,8 @@ def _yes(*, is_so: bool | None) -> Text:
 
 
 def _target(one: Measured) -> str:
-    most, least = one.target.most_seconds, one.target.least_per_second
+    most = one.target.most_seconds
+    least = one.target.least_per_second
     parts = [f"< {most * 1e3:g} ms" if most is not None else "", f"> {least:g}/s" if least is not None else ""]
     return ", ".join(part for part in parts if part) or "none"
 

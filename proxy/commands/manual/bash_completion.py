@@ -85,7 +85,7 @@ _plexigate() {
         file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")) ;;
         directory) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current")) ;;
     esac
-    # a group whose first argument may stand in the place of a command
+    # a group whose first argument may stand in place of a command
     if [[ $commands && $count == 0 && ! $option && $current != -* && ${arguments[0]-} == file ]]; then
         compopt -o filenames 2>/dev/null
         COMPREPLY+=($(compgen -f -- "$current"))
@@ -97,7 +97,8 @@ complete -F _plexigate plexigate
 
 def bash_completion(program: CliCommand) -> str:
     """The file of bash-completion for the program."""
-    commands, tables = list(program.all()), set[str]()
+    commands = list(program.all())
+    tables = set[str]()
     cases = "".join(f"        {line}\n" for one in commands for line in _at(one, tables))
     names = "\n".join(f"        {table}) {reading_names(table, _SECOND)} ;;" for table in sorted(tables))
     return _HEAD + cases + _MIDDLE + names + _TAIL

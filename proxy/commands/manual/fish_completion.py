@@ -84,5 +84,4 @@ def _offered(value: CliValue) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text within single quotes."""
     return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -8,8 +8,8 @@ from proxy.commands.manual.tree import CliArgument, CliCommand, CliOption, CliVa
 
 MANUAL: Final = "Plexigate"
 _STATUSES: Final = (
-    ("0", "The command did what it was asked for. A check found nothing wrong."),
-    ("1", "It did not, or a check found something. Standard error has the reason."),
+    ("0", "Success. A check found no fault."),
+    ("1", "Failure, or a check found a fault. Standard error has the reason."),
     ("2", "The command line is wrong, or a file that it names cannot be read."),
     ("74", "Standard output was lost, for example because a disk is full."),
     ("130", "Ctrl-C ended the command."),
@@ -29,7 +29,7 @@ _ENVIRONMENT: Final = (
     ("LISTEN_FDS, LISTEN_FDNAMES", "Sockets that run takes over, see sd_listen_fds(3)."),
     ("PLEXIGATE_PURE", "If it is 1, the sources run in place of the compiled hot path."),
     ("OPENSSL_CONF", "Is ignored: the configuration names the providers of OpenSSL."),
-    ("NO_COLOR, COLUMNS", "The output is without colour, or has so many columns."),
+    ("NO_COLOR, COLUMNS", "NO_COLOR turns colour off. COLUMNS is the width of the output."),
 )
 
 

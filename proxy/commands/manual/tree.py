@@ -73,8 +73,6 @@ class CliOption:
 
 @dataclass(frozen=True, slots=True)
 class CliCommand:
-    """A command, or a group of commands."""
-
     path: tuple[str, ...]
     """What is typed, such as `plexigate certs list`."""
     paragraphs: tuple[str, ...]
@@ -98,7 +96,6 @@ class CliCommand:
         return first.rstrip(".")
 
     def all(self) -> Iterator["CliCommand"]:
-        """This command and all that it has."""
         yield self
         for command in self.commands:
             yield from command.all()
@@ -140,7 +137,7 @@ def _option(option: TyperOption) -> CliOption:
     default = option.default
     if isinstance(default, Enum):
         default = default.value
-    is_told = option.show_default and not option.is_flag and default is not None
+    is_told = not option.is_flag and default is not None
     return CliOption(
         names=(*option.opts, *option.secondary_opts),
         value=None if option.is_flag else _value(option),

@@ -27,7 +27,8 @@ CASES
 
 def zsh_completion(program: CliCommand) -> str:
     """The file of zsh for the program."""
-    commands, tables = list(program.all()), set[str]()
+    commands = list(program.all())
+    tables = set[str]()
     functions = "".join("\n".join(["", *_function(one, tables), ""]) for one in commands)
     cases = [f'    {table}) names=(${{(f)"$({reading_names(table, _FILE)})"}}) ;;' for table in sorted(tables)]
     return _HEAD + _NAMES.replace("CASES", "\n".join(cases)) + functions + '\n_plexigate "$@"\n'

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.admin.client import AdminUnreachable, connect
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
@@ -21,7 +21,7 @@ def page(
     config: ConfigOption = None,
     socket: SocketOption = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Loopback port to serve the page on; 0 takes any.")] = 0,
-    is_opened: Annotated[bool, typer.Option("--open", help="Open the page in the browser of this machine.")] = False,  # noqa: FBT002 - the signature of a typer command
+    is_opened: Annotated[bool, typer.Option("--open", help="Open the page in the browser of this machine.")] = False,
 ) -> None:
     """Show the page of the running proxy: serve it on a loopback port until Ctrl-C.
 

@@ -1,4 +1,4 @@
-"""The options of each command that asks the running proxy: how to find it."""
+"""The options of commands that ask the running proxy: how to find it, how to show its answer."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration that names the admin socket.")
 ]
-SocketOption = Annotated[
-    Path | None, typer.Option("--socket", metavar="PATH", help="Path of the admin socket.", show_default=False)
-]
+SocketOption = Annotated[Path | None, typer.Option("--socket", metavar="PATH", help="Path of the admin socket.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]

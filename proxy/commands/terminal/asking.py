@@ -7,13 +7,11 @@ from typing import Any
 
 import typer
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.admin.client import AdminRefused, AdminUnreachable, UnixAdminClient, connect
 
 
-def asked(
-    config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClient], tuple[int, dict[str, Any]]]
-) -> dict[str, Any]:
+def asked(config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClient], tuple[int, Any]]) -> Any:
     """Ask the running proxy and return its answer. Ends the command with the reason if there is
     none."""
     try:
@@ -33,7 +31,7 @@ def served_file(socket: Path | None = None) -> Path:
     file = Path("" if told is None else told["file"])
     if not file.is_absolute():
         raise AdminRefused(
-            200, f"{client.path}: the running proxy does not tell its configuration; name it: --config FILE"
+            200, f"{client.path}: the running proxy does not report its configuration; name it: --config FILE"
         )
     return file
 

@@ -27,7 +27,6 @@ class FittingTable:
     table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table, or the blocks."""
         unbounded = options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
         for column in self.table.columns:
             if column.no_wrap:

@@ -11,7 +11,6 @@ class WholeSentences(TyperGroup):
     """A group whose help lists each command with its first paragraph, and cuts none short."""
 
     def format_commands(self, _ctx: object, formatter: HelpFormatter) -> None:
-        """Write the list."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.summary_of(name)) for name in self.commands])
 

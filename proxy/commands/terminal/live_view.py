@@ -1,4 +1,4 @@
-"""A view that is drawn anew in the terminal again and again, until Ctrl-C."""
+"""A view that is drawn again in the terminal repeatedly, until Ctrl-C."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,8 @@
-"""Files that commands write for a person. An existing file is only replaced if the person says so.
+"""Files that commands write for an operator. An existing file is only replaced if the person says
+so.
 
-A file with the same content, or with a former state of it, may be written again, so that a command
-can be repeated. A path that is not a regular file (a terminal, a pipe) is written to.
+A file with the same content, or with a previous state of it, may be written again, so that a
+command can be repeated. A path that is not a regular file (a terminal, a pipe) is written to.
 """
 
 from collections.abc import Callable
@@ -19,12 +20,10 @@ class AlreadyThere(Exception):
     """The file exists and has other content."""
 
     def __init__(self, path: Path) -> None:
-        """`path` is the file."""
         super().__init__(path)
         self.path = path
 
     def __str__(self) -> str:
-        """Name the file and the remedy."""
         return f'"{self.path}" exists and has other content; use --force to replace it, or name another file'
 
 
@@ -39,7 +38,7 @@ def write_for_person(
     """Write a file with this `mode`; by default only its owner can read it.
 
     A file with other content is replaced if `replaces` is true, or if `is_former` says that the
-    content is a former state. Raises `AlreadyThere` or `OSError`, and changes nothing then.
+    content is a previous state. Raises `AlreadyThere` or `OSError`, and changes nothing then.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(content)

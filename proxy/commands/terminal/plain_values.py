@@ -29,7 +29,6 @@ class _PlainValue:
         self._usual: Final = usual
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Called by typer."""
         kind: Any = self._descriptor.annotation
         if param.multiple or param.nargs != 1:
             return self._usual(self._descriptor).coerce(value, param=param, ctx=ctx)

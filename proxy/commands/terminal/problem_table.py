@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from config.problems import Problem, printable
+from config.values.problems import Problem, printable
 
 
 def print_problems(problems: Sequence[Problem], console: Console) -> None:

@@ -1,21 +1,20 @@
 """How requests went, as tables for a terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
+from proxy.api.status import ProtocolRow, RouteRow
 from proxy.commands.terminal.titled_table import titled_table
 
 _SHOWN_ROUTES: Final = 20
 _SLOW_SECONDS: Final = 1.0
 _LAST_BOUND: Final = 30.0
 
-Document = Mapping[str, Any]
 
-
-def request_tables(routes: Sequence[Document], protocols: Sequence[Document]) -> Iterator[Table]:
+def request_tables(routes: Sequence[RouteRow], protocols: Sequence[ProtocolRow]) -> Iterator[Table]:
     """The routes with the most requests, and the versions of HTTP if there were several."""
     if routes:
         yield _routes(routes)
@@ -27,7 +26,7 @@ def request_tables(routes: Sequence[Document], protocols: Sequence[Document]) ->
         yield table
 
 
-def _routes(routes: Sequence[Document]) -> Table:
+def _routes(routes: Sequence[RouteRow]) -> Table:
     columns = (">requests", ">4xx", ">5xx", ">WebSockets", ">p50", ">p99")
     table = titled_table("Routes", "route", *columns)
     busiest = sorted(routes, key=lambda one: -sum(one["requests"].values()))
@@ -42,16 +41,14 @@ def _routes(routes: Sequence[Document]) -> Table:
             str(one["websockets_open"]),
             *_latencies(one),
         )
-    table.caption_justify = "left"
     table.caption = "p50, p99: half of the requests, or 99 of 100, took no longer"
     if len(routes) > _SHOWN_ROUTES:
         table.caption += f"; {len(routes) - _SHOWN_ROUTES} more routes, see --json"
     return table
 
 
-def _latencies(one: Document) -> Iterator[Text]:
-    for key in ("p50_seconds", "p99_seconds"):
-        seconds = one[key]
+def _latencies(one: RouteRow | ProtocolRow) -> Iterator[Text]:
+    for seconds in (one["p50_seconds"], one["p99_seconds"]):
         style = "yellow" if seconds is not None and seconds > _SLOW_SECONDS else ""
         yield Text(_shown(seconds), style)
 

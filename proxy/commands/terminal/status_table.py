@@ -1,12 +1,27 @@
 """The status document as tables for a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from proxy.api.status import (
+    AlertRow,
+    BreakingRow,
+    HandshakesRow,
+    ListenerRow,
+    ReadinessDocument,
+    ReasonRow,
+    ServedCertificateRow,
+    StatusDocument,
+    TokenRow,
+    UnmadeCheckRow,
+    UpgradeRow,
+    UpstreamRow,
+    WorkerRow,
+)
 from proxy.commands.terminal.request_tables import request_tables
 from proxy.commands.terminal.titled_table import titled_table
 from proxy.figures.totals import how_many
@@ -21,19 +36,19 @@ _SHOWN_CLIENTS: Final = 10
 _SHOWN_ALERTS: Final = 5
 URGENCY_STYLES: Final = {"critical": "bold red", "serious": "red", "warning": "yellow"}
 """How an alert is shown."""
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_MINUTE = 60
+_HOUR = 3_600
+_DAY = 86_400
 _WORKER_STYLES: Final = {"serving": "green", "silent": "bold red"}
 _GOOD_STATES: Final = frozenset({"up", "slow-start"})
 
-Document = Mapping[str, Any]
 
-
-def status_tables(document: Document) -> RenderableType:
+def status_tables(document: StatusDocument) -> RenderableType:
     """Show the document of `GET /status` on a screen or two."""
     return Group(*_parts(document))
 
 
-def _parts(document: Document) -> Iterator[RenderableType]:
+def _parts(document: StatusDocument) -> Iterator[RenderableType]:
     reloads = ", ".join(f"{count} {result}" for result, count in document["reloads"].items()) or "none"
     yield Text.assemble(
         ("Plexigate ", "bold"),
@@ -65,35 +80,35 @@ def _parts(document: Document) -> Iterator[RenderableType]:
         yield _certificates(document["certificates"])
 
 
-def _readiness(told: Document) -> Iterator[RenderableType]:
+def _readiness(told: ReadinessDocument) -> Iterator[RenderableType]:
     for one in told["reasons"]:
         yield Text(f"not ready: {_reason(one)}", "bold red")
     for one in told["doubts"]:
-        yield Text(f"in doubt: {_reason(one)}", "yellow")
+        yield Text(f"degraded: {_reason(one)}", "yellow")
 
 
-def _reason(one: Document) -> str:
+def _reason(one: ReasonRow) -> str:
     return str(
         NotReadyReason(ReadinessSubject(one["subject"]), one["name"], one["detail"], tuple(one.get("routes", ())))
     )
 
 
-def _alerts(alerts: Sequence[Document]) -> Iterator[RenderableType]:
+def _alerts(alerts: Sequence[AlertRow]) -> Iterator[RenderableType]:
     if alerts:
         shown = ", ".join(f"{one['kind']} {one['subject']} ({one['urgency']})" for one in alerts[:_SHOWN_ALERTS])
         more = f", and {len(alerts) - _SHOWN_ALERTS} more" if len(alerts) > _SHOWN_ALERTS else ""
-        line = f"{how_many(len(alerts), 'alert')} open: {shown}{more}; plexigate alerts tells what to do"
+        line = f"{how_many(len(alerts), 'alert')} open: {shown}{more}; plexigate alerts shows what to do"
         yield Text(line, URGENCY_STYLES.get(alerts[0]["urgency"], "yellow"))
 
 
-def _upgrade(upgrade: Document | None, former: Sequence[int]) -> Iterator[RenderableType]:
+def _upgrade(upgrade: UpgradeRow | None, former: Sequence[int]) -> Iterator[RenderableType]:
     if upgrade is not None:
         yield Text(f"upgrade: {upgrade['phase']}, process {upgrade['pid']} of {upgrade['program']}", "yellow")
     if former:
         yield Text(f"workers from before the upgrade that drain: {', '.join(map(str, former))}", "yellow")
 
 
-def _workers(workers: Sequence[Document]) -> Table:
+def _workers(workers: Sequence[WorkerRow]) -> Table:
     table = titled_table(
         "Workers", "slot", ">pid", "state", "age", ">generation", ">connections", ">memory", ">loop lag p99"
     )
@@ -113,7 +128,7 @@ def _workers(workers: Sequence[Document]) -> Table:
     return table
 
 
-def _listeners(listeners: Sequence[Document]) -> Table:
+def _listeners(listeners: Sequence[ListenerRow]) -> Table:
     table = titled_table(
         "Listeners", "name", "addresses", "pq", ">open", ">accepted", ">requests", ">5xx", ">hybrid", ">failures"
     )
@@ -133,7 +148,7 @@ def _listeners(listeners: Sequence[Document]) -> Table:
     return table
 
 
-def _http2(listeners: Sequence[Document]) -> Table:
+def _http2(listeners: Sequence[ListenerRow]) -> Table:
     table = titled_table("HTTP/2", "listener", ">connections", ">open", ">requests", ">streams open", "streams reset")
     for one in listeners:
         http2 = one["http2"]
@@ -149,7 +164,7 @@ def _http2(listeners: Sequence[Document]) -> Table:
     return table
 
 
-def _relays(listeners: Sequence[Document]) -> Table:
+def _relays(listeners: Sequence[ListenerRow]) -> Table:
     table = titled_table("TCP", "listener", "kind", ">connections", ">open", ">bytes in", ">bytes out", "ends")
     for one in listeners:
         for relays in one["relays"]:
@@ -165,7 +180,7 @@ def _relays(listeners: Sequence[Document]) -> Table:
     return table
 
 
-def _handshakes(handshakes: Document, failures: Mapping[str, int]) -> Table:
+def _handshakes(handshakes: HandshakesRow, failures: Mapping[str, int]) -> Table:
     table = titled_table("Handshakes", "", "")
     table.add_row(
         "hybrid", f"{share(handshakes['hybrid_share'])} of {handshakes['established']}, {handshakes['resumed']} resumed"
@@ -181,24 +196,24 @@ def _handshakes(handshakes: Document, failures: Mapping[str, int]) -> Table:
     return table
 
 
-def _breaking(breaking: Document) -> Iterator[RenderableType]:
+def _breaking(breaking: BreakingRow) -> Iterator[RenderableType]:
     if not breaking["connections"]:
         yield Text("\npq = require would refuse none of the connections of today and yesterday.", "green")
         return
     connections = how_many(breaking["connections"], "connection")
     yield Text(f"\n{connections} since {breaking['since']} would be refused under pq = require:", "yellow")
-    for title, key in (("By user agent", "user_agent"), ("By network", "network")):
-        table = titled_table(title, key.replace("_", " "), ">connections", ">of these uncertain")
-        entries = breaking[f"{key}s"]
-        for one in entries[:_SHOWN_CLIENTS]:
-            table.add_row(Text(one[key]), str(one["connections"]), str(one["error"] or ""))
+    agents = [(one["user_agent"], one["connections"], one["error"]) for one in breaking["user_agents"]]
+    networks = [(one["network"], one["connections"], one["error"]) for one in breaking["networks"]]
+    for title, column, entries in (("By user agent", "user agent", agents), ("By network", "network", networks)):
+        table = titled_table(title, column, ">connections", ">of these uncertain")
+        for client, count, error in entries[:_SHOWN_CLIENTS]:
+            table.add_row(Text(client), str(count), str(error or ""))
         if len(entries) > _SHOWN_CLIENTS:
-            table.caption_justify = "left"
             table.caption = f"and {len(entries) - _SHOWN_CLIENTS} more, see --json"
         yield table
 
 
-def _tokens(tokens: Sequence[Document]) -> Table:
+def _tokens(tokens: Sequence[TokenRow]) -> Table:
     table = titled_table(
         "Tokens",
         "token",
@@ -223,21 +238,24 @@ def _tokens(tokens: Sequence[Document]) -> Table:
             Text(one["parent"], "green" if one["parent"] == "well" else "bold red"),
             Text("refused", "bold red") if one["pin_refused"] else Text("good"),
             Text(shown or "-", "green" if set(states) <= {"closed"} else "bold red"),
-            *(str(sum(worker[key] for worker in workers)) for key in ("queued", "signing", "threads", "lost")),
+            str(sum(worker["queued"] for worker in workers)),
+            str(sum(worker["signing"] for worker in workers)),
+            str(sum(worker["threads"] for worker in workers)),
+            str(sum(worker["lost"] for worker in workers)),
             f"{one['sessions']} of {one['session_limit']}",
             "-" if age is None else f"{duration(age)} ago",
         )
     return table
 
 
-def _missing_keys(tokens: Sequence[Document]) -> Iterator[RenderableType]:
+def _missing_keys(tokens: Sequence[TokenRow]) -> Iterator[RenderableType]:
     for token in tokens:
         for one in token["missing_keys"]:
             users = ", ".join(one["identities"])
             yield Text(f"{token['token']}: key {one['key']} of {users} is missing or cannot sign", "bold red")
 
 
-def _upstreams(upstreams: Sequence[Document]) -> Table:
+def _upstreams(upstreams: Sequence[UpstreamRow]) -> Table:
     table = titled_table(
         "Upstreams",
         "upstream",
@@ -261,22 +279,26 @@ def _upstreams(upstreams: Sequence[Document]) -> Table:
                 upstream["name"],
                 Text(one["server"]),
                 Text(shown, "green" if _GOOD_STATES.issuperset(states) else "bold red"),
-                *(str(one[key]) for key in ("open", "idle", "waiting", "websockets", "requests", "failures")),
+                str(one["open"]),
+                str(one["idle"]),
+                str(one["waiting"]),
+                str(one["websockets"]),
+                str(one["requests"]),
+                str(one["failures"]),
                 f"{mean * 1000:.1f} ms",
             )
-    table.caption_justify = "left"
     table.caption = "wait: mean time for a free connection"
     return table
 
 
-def _unmade_checks(unmade: Sequence[Document]) -> Iterator[RenderableType]:
+def _unmade_checks(unmade: Sequence[UnmadeCheckRow]) -> Iterator[RenderableType]:
     for one in unmade:
         if one["reason"] is not None:
             line = f"the health check of {one['server']} of upstream {one['upstream']} cannot be made: {one['reason']}"
             yield Text(line, "bold red")
 
 
-def _certificates(certificates: Sequence[Document]) -> Table:
+def _certificates(certificates: Sequence[ServedCertificateRow]) -> Table:
     table = titled_table("Certificates", "identity", "algorithm", "names", ">days left")
     for one in sorted(certificates, key=lambda one: one["days_left"]):
         days = one["days_left"]

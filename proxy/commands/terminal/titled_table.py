@@ -17,5 +17,7 @@ def plain_table(*columns: str | Column) -> Table:
 def titled_table(title: str, *columns: str) -> Table:
     """The same below a title."""
     table = plain_table(*columns)
-    table.title, table.title_justify, table.title_style = f"\n{title}", "left", "bold"
+    table.title = f"\n{title}"
+    table.title_justify = table.caption_justify = "left"
+    table.title_style = "bold"
     return table

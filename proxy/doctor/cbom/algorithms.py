@@ -14,7 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from proxy.tls.groups import KNOWN, GroupKind
+from proxy.tls.wire.groups import KNOWN, GroupKind
 
 
 class Primitive(StrEnum):
@@ -70,7 +70,7 @@ class Algorithm:
 
 
 TICKETS: Final = "AES-256-CBC-HMAC-SHA256"
-"""How OpenSSL protects session tickets; HKDF makes its keys of one secret (`tls.tickets`)."""
+"""How OpenSSL protects session tickets; HKDF makes its keys of one secret (`openssl.tickets`)."""
 SEALING: Final = "AES-256-GCM"
 """What files are sealed with (`certs.sealing.envelope`)."""
 FERNET: Final = "Fernet"

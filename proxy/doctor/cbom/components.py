@@ -1,14 +1,14 @@
 """One component of CycloneDX 1.6 for each asset of an inventory. Pure.
 
-A component is a dictionary, as the document is JSON. What is empty is left out. No key's content is
-ever here: `value` of related-crypto-material is not written.
+What is empty is left out. No key's content is ever here: `value` of related-crypto-material is not
+written.
 """
 
 import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -36,7 +36,29 @@ from proxy.doctor.cbom.inventory import (
     TokenAsset,
 )
 
-Component = dict[str, Any]
+
+class Property(TypedDict):
+    """A fact that the standard has no field for."""
+
+    name: str
+    value: str
+
+
+Component = TypedDict(
+    "Component",
+    {
+        "type": str,
+        "bom-ref": str,
+        "name": str,
+        "version": str,
+        "description": str,
+        "purl": str,
+        "cryptoProperties": Mapping[str, Any],
+        "properties": list[Property],
+    },
+    total=False,
+)
+"""A component; what is empty is left out."""
 
 _SLUG: Final = re.compile(r"[^A-Za-z0-9._@+-]+")
 _TLS_VERSION: Final = "1.3"
@@ -45,7 +67,6 @@ _PREFIX: Final = "plexigate:"
 
 
 def algorithm_ref(algorithm: Algorithm) -> str:
-    """The bom-ref of an algorithm."""
     return f"algorithm/{_slug(algorithm.name)}"
 
 
@@ -60,7 +81,6 @@ def public_key_ref(certificate: x509.Certificate) -> str:
 
 
 def key_ref(key: KeyAsset) -> str:
-    """The bom-ref of a key."""
     parts = [key.use, *([] if key.name == key.use else [key.name]), *([key.version] if key.version else [])]
     return "/".join(["key", *map(_slug, parts)])
 
@@ -71,7 +91,6 @@ def protocol_ref(listener: OfferedTls) -> str:
 
 
 def token_ref(name: str) -> str:
-    """The bom-ref of a token."""
     return f"token/{_slug(name)}"
 
 
@@ -88,7 +107,6 @@ def algorithm_of(key: KeyAsset) -> Algorithm:
 
 
 def algorithm_component(algorithm: Algorithm) -> Component:
-    """An algorithm with its parameters."""
     facts = _filled(
         {
             "primitive": str(algorithm.primitive),
@@ -133,7 +151,6 @@ def certificate_component(one: CertificateInUse) -> Component:
 
 
 def public_key_component(certificate: x509.Certificate) -> Component:
-    """The public key in a certificate."""
     facts = _filled(
         {
             "type": "public-key",
@@ -194,7 +211,6 @@ def protocol_component(listener: OfferedTls) -> Component:
 
 
 def token_component(token: TokenAsset) -> Component:
-    """A token that keys are in."""
     more = {
         "pkcs11:module": token.module,
         "pkcs11:label": token.label,
@@ -211,17 +227,15 @@ def token_component(token: TokenAsset) -> Component:
 
 
 def library_component(library: LibraryFacts) -> Component:
-    """A library that implements cryptography."""
-    return _filled(
-        {
-            "type": "library",
-            "bom-ref": library_ref(library),
-            "name": library.name,
-            "version": library.version,
-            "description": str(library.role),
-            "purl": library.purl,
-        }
-    )
+    component: Component = {
+        "type": "library",
+        "bom-ref": library_ref(library),
+        "name": library.name,
+        "version": library.version,
+        "description": str(library.role),
+        "purl": library.purl,
+    }
+    return cast("Component", _filled(component))
 
 
 def algorithm_of_public_key(certificate: x509.Certificate) -> Algorithm:
@@ -253,26 +267,26 @@ def _is_size_of_key(key: KeyAsset, algorithm: Algorithm) -> bool:
     return is_of_bits and algorithm.parameter_set.isdecimal()
 
 
-def _material(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _material(facts: Mapping[str, object]) -> Mapping[str, object]:
     return {"assetType": "related-crypto-material", "relatedCryptoMaterialProperties": dict(facts)}
 
 
-def _asset(ref: str, name: str, crypto: Mapping[str, Any], more: Mapping[str, str] | None = None) -> Component:
+def _asset(ref: str, name: str, crypto: Mapping[str, object], more: Mapping[str, str] | None = None) -> Component:
     component: Component = {
         "type": "cryptographic-asset",
         "bom-ref": ref,
         "name": name,
         "cryptoProperties": _filled(crypto),
-        "properties": _properties(more or {}),
     }
-    return _filled(component)
+    properties = _properties(more or {})
+    return {**component, "properties": properties} if properties else component
 
 
-def _properties(values: Mapping[str, str]) -> list[dict[str, str]]:
+def _properties(values: Mapping[str, str]) -> list[Property]:
     return [{"name": f"{_PREFIX}{name}", "value": value} for name, value in values.items() if value]
 
 
-def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(values: Mapping[str, object]) -> dict[str, object]:
     """What is not empty; 0 is not."""
     return {name: value for name, value in values.items() if value not in ("", None, [], {})}
 

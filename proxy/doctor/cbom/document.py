@@ -6,23 +6,45 @@ serial number is made from the content.
 
 import json
 import uuid
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NotRequired, TypedDict
 
 from proxy.doctor.cbom import components as made
 from proxy.doctor.cbom.components import Component
 from proxy.doctor.cbom.graph import APPLICATION, Edges, dependencies, used_algorithms
 from proxy.doctor.cbom.inventory import Inventory
 
+
+class Dependency(TypedDict):
+    """What an asset uses, and what it implements."""
+
+    ref: str
+    dependsOn: NotRequired[list[str]]
+    provides: NotRequired[list[str]]
+
+
+Bill = TypedDict(
+    "Bill",
+    {
+        "$schema": str,
+        "bomFormat": str,
+        "specVersion": str,
+        "serialNumber": str,
+        "version": int,
+        "metadata": Mapping[str, Any],
+        "components": list[Component],
+        "dependencies": list[Dependency],
+    },
+)
+
 _SCHEMA: Final = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
 
-def bill(inventory: Inventory) -> dict[str, Any]:
-    """The document."""
+def bill(inventory: Inventory) -> Bill:
     edges = dependencies(inventory)
-    content = {
-        "components": _components(inventory),
-        "dependencies": [_dependency(ref, edges) for ref in sorted(edges.uses)],
-    }
+    components = _components(inventory)
+    uses = [_dependency(ref, edges) for ref in sorted(edges.uses)]
+    content = {"components": components, "dependencies": uses}
     application = {
         "type": "application",
         "bom-ref": APPLICATION,
@@ -49,7 +71,8 @@ def bill(inventory: Inventory) -> dict[str, Any]:
         "serialNumber": f"urn:uuid:{serial}",
         "version": 1,
         "metadata": metadata,
-        **content,
+        "components": components,
+        "dependencies": uses,
     }
 
 
@@ -69,8 +92,8 @@ def _components(inventory: Inventory) -> list[Component]:
     return sorted(found, key=lambda one: str(one["bom-ref"]))
 
 
-def _dependency(ref: str, edges: Edges) -> dict[str, Any]:
-    found: dict[str, Any] = {"ref": ref}
+def _dependency(ref: str, edges: Edges) -> Dependency:
+    found: Dependency = {"ref": ref}
     if edges.uses[ref]:
         found["dependsOn"] = sorted(edges.uses[ref])
     if edges.provides[ref]:

@@ -1,6 +1,6 @@
 """Gathers the inventory: from the configuration, the files that it names, and the running proxy.
 
-Private keys are not read. What cannot be read is said in the inventory; the rest goes on.
+Private keys are not read. What cannot be read is said in the inventory; the rest continues.
 """
 
 import re
@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 
@@ -18,11 +18,11 @@ from certs.keys.signing_key import algorithm_of, supported_public_key
 from certs.rotation.facts import chain_of
 from certs.storage.shelf import ShelfDamaged
 from certs.storage.store import store_of
-from config.hsm import KeySource
-from config.loaded import LoadedConfig
-from config.pkcs11_uri import Pkcs11Uri
-from config.rotation import FILE, SEALED, IssuedCredentialConfig
+from config.loading.loaded import LoadedConfig
 from config.schema import CredentialConfig
+from config.tables.hsm import KeySource
+from config.tables.rotation import FILE, SEALED, IssuedCredentialConfig
+from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.doctor.cbom.algorithms import ALGORITHMS, FERNET, OF_LIBOQS, SEALING, TICKETS, algorithm_of_group
 from proxy.doctor.cbom.inventory import (
@@ -38,11 +38,12 @@ from proxy.doctor.cbom.inventory import (
 )
 from proxy.doctor.checkup import AnsweringProxy, Examined
 from proxy.doctor.handshakes.visits import known_groups
-from proxy.doctor.openssl_facts import OpensslSilent, facts_of
-from proxy.payload import liboqs
-from proxy.payload.keys import suite_of
-from proxy.payload.liboqs import LiboqsUnusable
-from proxy.tls.policy import PolicyError, cipher_suites, effective_pq, group_preference
+from proxy.doctor.machine.openssl_facts import OpensslSilent, facts_of
+from proxy.payload.keys import liboqs
+from proxy.payload.keys.keyring import RingKeyRow
+from proxy.payload.keys.liboqs import LiboqsUnusable
+from proxy.payload.keys.payload_keys import suite_of
+from proxy.tls.handshake.group_choice import PolicyError, cipher_suites, effective_pq, group_preference
 
 _OQS: Final = "oqsprovider"
 _OWN_PROVIDER: Final = "default"
@@ -60,9 +61,9 @@ _STATES: Final[Mapping[str, str]] = {
 
 
 def gathered(examined: Examined, program: str) -> Inventory:
-    """The inventory of a configuration; `examined.configured` must be there. Blocks."""
-    assert examined.configured is not None  # the command needs a file
-    loaded, running = examined.configured, examined.running
+    """The inventory of a configuration. Blocks. Raises `Lacking` without one."""
+    loaded = examined.loaded
+    running = examined.running
     unread: list[str] = []
     keys: list[KeyAsset] = []
     certificates = list(_identities(loaded, keys, unread))
@@ -193,7 +194,7 @@ def _other_keys(loaded: LoadedConfig, running: AnsweringProxy | None, unread: li
         yield from (_ring_key(ring["name"], one, place) for one in ring["keys"])
 
 
-def _ring_key(ring: str, key: Mapping[str, Any], place: str) -> KeyAsset:
+def _ring_key(ring: str, key: RingKeyRow, place: str) -> KeyAsset:
     suite = suite_of(ring)
     return KeyAsset(
         KeyRole.PAYLOAD,
@@ -237,8 +238,7 @@ def _providers(examined: Examined, offered: Collection[str], unread: list[str]) 
     """The providers that are loaded beside OpenSSL's own, with the groups of listeners that they
     compute.
     """
-    assert examined.configured is not None  # the command needs a file
-    if not examined.configured.config.openssl.providers:
+    if not examined.loaded.config.openssl.providers:
         return
     try:
         loaded = facts_of(examined.file).modules_loaded
@@ -250,9 +250,11 @@ def _providers(examined: Examined, offered: Collection[str], unread: list[str]) 
             continue
         computed = tuple(algorithm_of_group(group).name for group in one.groups if group.lower() in offered)
         called = _LIBOQS_OF_BUILD.search(one.build)
-        name, purl = one.name, ""
+        name = one.name
+        purl = ""
         if one.name == _OQS:
-            name, purl = "oqs-provider", f"pkg:github/open-quantum-safe/oqs-provider@{one.version}"
+            name = "oqs-provider"
+            purl = f"pkg:github/open-quantum-safe/oqs-provider@{one.version}"
         liboqs_version = "" if called is None else called[1]
         yield LibraryFacts(name, one.version, LibraryRole.PROVIDER, purl, computed, liboqs_version)
 
@@ -263,7 +265,8 @@ def _liboqs_python(unread: list[str]) -> LibraryFacts:
     except LiboqsUnusable as error:
         unread.append(f"liboqs: {error.reason}")
         try:
-            library, package = "", version("liboqs-python")
+            library = ""
+            package = version("liboqs-python")
         except PackageNotFoundError:
             library = package = ""
     purl = f"pkg:pypi/liboqs-python@{package}" if package else ""

@@ -33,17 +33,14 @@ class Edges:
     (`provides`)."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self.uses: Final[defaultdict[str, set[str]]] = defaultdict(set)
         self.provides: Final[defaultdict[str, set[str]]] = defaultdict(set)
 
     def use(self, ref: str, used: Iterable[str]) -> None:
-        """`ref` is there, and uses these."""
         self.uses[ref].update(used)
 
 
 def dependencies(inventory: Inventory) -> Edges:
-    """All of an inventory."""
     edges = Edges()
     listeners = [made.protocol_ref(one) for one in inventory.listeners]
     keys = [made.key_ref(one) for one in inventory.keys]
@@ -128,7 +125,8 @@ def _provided(library: LibraryFacts, inventory: Inventory) -> list[Algorithm]:
 def _add_certificate(edges: Edges, one: CertificateInUse, inventory: Inventory) -> None:
     certificate = one.certificate
     signature = algorithm_of_signature(certificate.signature_algorithm_oid.dotted_string)
-    ref, public_key = made.certificate_ref(certificate), made.public_key_ref(certificate)
+    ref = made.certificate_ref(certificate)
+    public_key = made.public_key_ref(certificate)
     edges.use(ref, [made.algorithm_ref(signature), public_key])
     edges.use(public_key, [made.algorithm_ref(made.algorithm_of_public_key(certificate))])
     if one.position == 0:

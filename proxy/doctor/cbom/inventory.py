@@ -18,8 +18,6 @@ class Protection(Enum):
 
 
 class KeyRole(StrEnum):
-    """What a key is for."""
-
     IDENTITY = "identity"
     SEALING = "sealing"
     TICKETS = "session tickets"
@@ -79,8 +77,6 @@ class OfferedTls:
 
 
 class LibraryRole(StrEnum):
-    """What a library does here."""
-
     TLS = "ends the TLS of clients, and speaks TLS to upstreams"
     KEYS = "encrypts payloads, seals files, makes keys and certificates"
     PROVIDER = "a provider of OpenSSL: computes groups of TLS"
@@ -117,10 +113,7 @@ class TokenAsset:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All of it."""
-
     version: str
-    """Of Plexigate."""
     at: datetime
     is_observed: bool
     """Whether a running proxy was asked."""

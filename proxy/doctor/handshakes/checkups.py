@@ -1,13 +1,13 @@
 """The checks of the doctor that shake hands with the listeners of a configuration."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from config.addresses import name_matches
-from config.route import RouteConfig
+from config.routes.route import RouteConfig
 from config.schema import Config
-from proxy.doctor.checkup import Checkup, Examined, Needed
+from config.values.addresses import name_matches
+from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.handshakes import stack, visits
 from proxy.doctor.handshakes.condensing import condensed
@@ -38,24 +38,24 @@ def _handshakes(examined: Examined) -> Iterator[Finding]:
     yield from condensed(_names(examined, visited))
     yield from _passthrough(examined)
     for one in visited:
-        yield from _requests(_config(examined), one)
+        yield from _requests(examined.loaded.config, one)
 
 
 def _names(examined: Examined, visited: Sequence[VisitedListener]) -> Iterator[tuple[Subject, Finding]]:
     until = time.monotonic() + _SECONDS_FOR_NAMES
-    mldsa = visits.mldsa_by_identity(None if examined.running is None else examined.running.status)
+    mldsa = visits.mldsa_by_identity(examined.status)
     for one in visited:
         for subject, finding in ListenerVisit(one).name_findings(mldsa, examined.now()):
             yield subject, finding
             if time.monotonic() > until:
                 rest = Subject(one.name, "", "further names")
-                found = f"not looked at: the handshakes before took {_SECONDS_FOR_NAMES:g} s"
+                found = f"not checked: the handshakes before took {_SECONDS_FOR_NAMES:g} s"
                 yield rest, Judge(CHAIN).unknown(str(rest), found)
                 return
 
 
 def _passthrough(examined: Examined) -> Iterator[Finding]:
-    for one in visits.names_passed_on(_config(examined), _addresses(examined)):
+    for one in visits.names_passed_on(examined.loaded.config, visits.addresses_by_listener(examined.status)):
         if examined.running is not None or is_taken(one.door):
             yield passthrough_finding(one)
 
@@ -91,22 +91,13 @@ def _takes_anyone(route: RouteConfig) -> bool:
 
 
 def _listeners(examined: Examined) -> Iterator[VisitedListener | NotVisited]:
-    for one in visits.listeners_to_visit(_config(examined), _addresses(examined), stack.has_group):
+    for one in visits.listeners_to_visit(
+        examined.loaded.config, visits.addresses_by_listener(examined.status), stack.has_group
+    ):
         if isinstance(one, VisitedListener) and examined.running is None and not any(map(is_taken, one.doors)):
             yield NotVisited(one.name, "no proxy runs, and nothing listens there")
         else:
             yield one
 
 
-def _addresses(examined: Examined) -> Mapping[str, Sequence[str]]:
-    return visits.addresses_by_listener(None if examined.running is None else examined.running.status)
-
-
-def _config(examined: Examined) -> Config:
-    assert examined.configured is not None  # the checkups need it
-    return examined.configured.config
-
-
-HANDSHAKES: Final = (
-    Checkup("handshakes", Area.HANDSHAKES, _handshakes, frozenset({Needed.CONFIGURATION}), _SECONDS, is_alone=True),
-)
+HANDSHAKES: Final = (Checkup("handshakes", Area.HANDSHAKES, _handshakes, _SECONDS, is_alone=True),)

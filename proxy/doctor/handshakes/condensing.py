@@ -21,7 +21,8 @@ def condensed(findings: Iterable[tuple[Subject, Finding]]) -> Iterator[Finding]:
 
 
 def _all_of(subjects: Iterable[Subject]) -> str:
-    names, listeners = dict[str, None](), dict[str, None]()
+    names = dict[str, None]()
+    listeners = dict[str, None]()
     for one in subjects:
         names[one.name] = listeners[one.listener] = None
     return f"{_listed(list(names))} on {_listed(list(listeners))}"

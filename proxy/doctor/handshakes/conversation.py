@@ -110,9 +110,12 @@ def _attempt(wire: "_Wire", offer: HelloOffer, ahead: bytes) -> Conversation:
     try:
         wire.begin(offer, ahead)
     except _Over as over:
-        seconds, retried = perf_counter() - started, server_hellos(bytes(wire.received)).retry is not None
+        seconds = perf_counter() - started
+        retried = server_hellos(bytes(wire.received)).retry is not None
         return Conversation(Observation(over.ending, seconds, retried, wire.handshake.alert, over.detail))
-    seconds, hellos, handshake = perf_counter() - started, server_hellos(bytes(wire.received)), wire.handshake
+    seconds = perf_counter() - started
+    hellos = server_hellos(bytes(wire.received))
+    handshake = wire.handshake
     observation = Observation(
         Ending.ESTABLISHED,
         seconds,

@@ -6,9 +6,9 @@ fault of these shows.
 
 from dataclasses import dataclass
 
-from config.listener import PqPolicy
+from config.tables.listener import PqPolicy
 from proxy.doctor.handshakes.offers import HelloOffer
-from proxy.tls.groups import KNOWN, GroupPreference
+from proxy.tls.wire.groups import KNOWN, GroupPreference
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,8 @@ def is_in_list(name: str, names: tuple[str, ...]) -> bool:
 
 def is_same_group(one: str, other: str) -> bool:
     """Whether two names are of the same group: stacks have several names for a curve."""
-    first, second = KNOWN.get(one.lower()), KNOWN.get(other.lower())
+    first = KNOWN.get(one.lower())
+    second = KNOWN.get(other.lower())
     return one.lower() == other.lower() if first is None else first == second
 
 

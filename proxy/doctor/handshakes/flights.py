@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.tls.records import HANDSHAKE, RECORD_HEADER_BYTES, number_at
-from proxy.tls.server_hello import ServerFlightError, ServerHello, parse_server_flight
+from proxy.tls.wire.records import HANDSHAKE, RECORD_HEADER_BYTES, number_at
+from proxy.tls.wire.server_hello import ServerFlightError, ServerHello, parse_server_flight
 
 _CHANGE_CIPHER_SPEC: Final = 20
 _CONTENT_TYPES: Final = frozenset({_CHANGE_CIPHER_SPEC, 21, HANDSHAKE, 23})
@@ -38,7 +38,8 @@ def is_tls(wire: bytes) -> bool:
 
 def in_small_records(flight: bytes, octets: int) -> bytes:
     """Cut a flight of one record into records of `octets` at most (RFC 8446 section 5.1)."""
-    header, message = flight[:3], flight[RECORD_HEADER_BYTES:]
+    header = flight[:3]
+    message = flight[RECORD_HEADER_BYTES:]
     return b"".join(header + len(part).to_bytes(2, "big") + part for part in pieces(message, octets))
 
 

@@ -5,12 +5,10 @@ from enum import StrEnum
 
 from cryptography import x509
 
-from proxy.tls.alerts import AlertDescription
+from proxy.tls.wire.alerts import AlertDescription
 
 
 class Ending(StrEnum):
-    """How it ended."""
-
     ESTABLISHED = "established"
     """Our side has finished. In TLS 1.3 a server may still refuse: for a certificate it misses."""
     ALERT = "alert"
@@ -53,11 +51,9 @@ class Observation:
 
     @property
     def is_established(self) -> bool:
-        """Whether there is a connection."""
         return self.ending is Ending.ESTABLISHED
 
     def __str__(self) -> str:
-        """The ending in words."""
         match self.ending:
             case Ending.ESTABLISHED:
                 trips = "2 round trips" if self.retried else "1 round trip"

@@ -86,7 +86,6 @@ def classical_only(server_name: str | None, groups: Groups, alpn: tuple[str, ...
 
 
 def in_many_segments(offer: HelloOffer) -> HelloOffer:
-    """The same, cut small."""
     return replace(offer, cut=Cut.MANY_SEGMENTS)
 
 

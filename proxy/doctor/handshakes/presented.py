@@ -1,7 +1,7 @@
 """The certificate chain that a listener presents for a name. Pure.
 
-Whether clients trust its end is for `doctor.certificates` and `doctor.served_chains` to say: once
-for each certificate, and not for each name.
+Whether clients trust its end is for `doctor.credentials.certificates` and
+`doctor.credentials.served_chains` to say: once for each certificate, and not for each name.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.identities.chain import alternative_names, order_errors, validity_errors
-from config.addresses import is_covered
+from config.values.addresses import is_covered
 from proxy.doctor.finding import CLOCK_FIRST, Finding, Judge
 from proxy.doctor.handshakes.judgement import Subject
 
@@ -28,18 +28,19 @@ _NAME: Final = "Add the name to the certificate, or take it out of names of the 
 
 def chain(subject: Subject, certificates: Sequence[x509.Certificate], now: datetime) -> Finding:
     """Judge its order, its validity, and whether it is for the name that was asked for."""
-    judge, what = Judge(CHAIN), str(subject)
+    judge = Judge(CHAIN)
     if not certificates:
-        return judge.failure(what, "no certificate was presented", _ANEW)
-    leaf, last = certificates[0], certificates[-1]
+        return judge.failure(subject, "no certificate was presented", _ANEW)
+    leaf = certificates[0]
+    last = certificates[-1]
     faults = [*order_errors(tuple(certificates), _NO_FILE), *validity_errors(tuple(certificates), _NO_FILE, now)]
     if faults:
         found = "; ".join(f"a chain {fault.found.removeprefix('which ')}" for fault in faults)
         is_early = any(now < one.not_valid_before_utc for one in certificates)
-        return judge.failure(what, found, CLOCK_FIRST if is_early else _ANEW)
+        return judge.failure(subject, found, CLOCK_FIRST if is_early else _ANEW)
     names = tuple(alternative_names(leaf))
     if not is_covered(subject.name, names):
-        return judge.failure(what, f"the certificate is for {', '.join(names) or 'no name'}", _NAME)
+        return judge.failure(subject, f"the certificate is for {', '.join(names) or 'no name'}", _NAME)
     until = min(one.not_valid_after_utc for one in certificates)
     told = f"{len(certificates)} certificate{'s' if len(certificates) > 1 else ''}"
-    return judge.ok(what, f"{told}, valid until {until:%Y-%m-%d %H:%M} UTC, up to {last.issuer.rfc4514_string()}")
+    return judge.ok(subject, f"{told}, valid until {until:%Y-%m-%d %H:%M} UTC, up to {last.issuer.rfc4514_string()}")

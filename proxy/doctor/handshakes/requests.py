@@ -11,10 +11,10 @@ from typing import Final
 from proxy.doctor.finding import Finding, Judge
 from proxy.doctor.handshakes.judgement import Subject
 from proxy.http.head import HeadLimits
-from proxy.http.upgrade import accept_value
-from proxy.http2.client_session import ClientSession
-from proxy.http2.events import ConnectionFailed, ResponseReceived, StreamReset
-from proxy.upstream.h2_limits import session_limits
+from proxy.http.websocket.upgrade import accept_value
+from proxy.http2.session.client_session import ClientSession
+from proxy.http2.session.events import ConnectionFailed, ResponseReceived, StreamReset
+from proxy.upstream.http2.limits import session_limits
 
 HTTP_1: Final = "HTTP/1.1"
 HTTP_2: Final = "HTTP/2"
@@ -34,11 +34,11 @@ CLOSE_FRAME: Final = bytes.fromhex("88 82 00000000 03e8")
 """A masked close frame with 1000, "normal closure" (RFC 6455 sections 5.5.1 and 7.4.1)."""
 
 _SERVER: Final = (
-    "Look at the servers of the upstream in plexigate status, and try one of them by hand: curl -i. The access log has "
+    "Check the servers of the upstream in plexigate status, and try one of them by hand: curl -i. The access log has "
     "the request with its reason."
 )
 _BACKEND: Final = "The application itself answers so: look at its log."
-_PROTOCOL: Final = "Look at http of the listener, and at its failures in plexigate status."
+_PROTOCOL: Final = "Check http of the listener, and its failures in plexigate status."
 
 _ROOM: Final = 65_536
 
@@ -55,15 +55,13 @@ class HttpReply:
 
 
 class NoResponse(Exception):
-    """The answer is no response. `found` says what it is."""
+    """The answer is not a response. `found` says what it is."""
 
     def __init__(self, found: str) -> None:
-        """Remember the words."""
         super().__init__(found)
         self.found = found
 
     def __str__(self) -> str:
-        """The words."""
         return self.found
 
 
@@ -99,7 +97,7 @@ def read_reply(data: bytes) -> HttpReply | None:
         lines = head.split(b"\r\n")
         found = _STATUS.fullmatch(lines[0])
         if found is None:
-            raise NoResponse(f"something that is no response: {lines[0][:40]!r}")
+            raise NoResponse(f"something that is not a response: {lines[0][:40]!r}")
         status = int(found[1])
         if status >= 200 or status == _SWITCHED:
             return _reply(status, [_field(line) for line in lines[1:]])
@@ -120,7 +118,6 @@ class Http2Get:
     """A GET over HTTP/2."""
 
     def __init__(self, name: str, path: str, clock: Callable[[], float]) -> None:
-        """The request goes out with the preface."""
         limits = session_limits(_LARGEST_HEAD, HeadLimits(_LARGEST_HEAD, 1_000, _LARGEST_HEAD))
         self._session: Final = ClientSession(limits, clock)
         fields = [
@@ -134,7 +131,6 @@ class Http2Get:
         self._session.open(fields, ends=True)
 
     def to_send(self) -> bytes:
-        """What goes to the server now."""
         return self._session.data_to_send(_ROOM)
 
     def receive(self, data: bytes) -> HttpReply | None:
@@ -155,35 +151,35 @@ class Http2Get:
 
 def reply_finding(check: str, subject: Subject, reply: HttpReply) -> Finding:
     """Whether a GET came through."""
-    judge, what = Judge(check), str(subject)
+    judge = Judge(check)
     if reply.status < _OK_TO_ERROR:
         by = "the server behind the proxy" if reply.is_relayed else "the proxy itself"
-        return judge.ok(what, f"{by} answers {reply.status}")
+        return judge.ok(subject, f"{by} answers {reply.status}")
     if reply.is_relayed:
-        return judge.warning(what, f"the server behind the proxy answers {reply.status}", _BACKEND)
-    return judge.failure(what, f"the proxy answers {reply.status}: no server did", _SERVER)
+        return judge.warning(subject, f"the server behind the proxy answers {reply.status}", _BACKEND)
+    return judge.failure(subject, f"the proxy answers {reply.status}: no server did", _SERVER)
 
 
 def upgrade_finding(subject: Subject, reply: HttpReply) -> Finding:
     """Whether a WebSocket handshake came through. A server may have none at the path."""
-    judge, what = Judge(WEBSOCKET), str(subject)
+    judge = Judge(WEBSOCKET)
     if reply.status != _SWITCHED and reply.status < _OK_TO_ERROR and reply.is_relayed:
         return judge.ok(
-            what, f"the handshake came through; the server has no WebSocket here, and answers {reply.status}"
+            subject, f"the handshake came through; the server has no WebSocket here, and answers {reply.status}"
         )
     if reply.status != _SWITCHED:
         return reply_finding(WEBSOCKET, subject, reply)
     if not reply.is_accepted:
-        return judge.failure(what, "101 without the Sec-WebSocket-Accept that belongs to the key", _BACKEND)
-    return judge.ok(what, "the server behind the proxy switched to WebSocket (101)")
+        return judge.failure(subject, "101 without the Sec-WebSocket-Accept that belongs to the key", _BACKEND)
+    return judge.ok(subject, "the server behind the proxy switched to WebSocket (101)")
 
 
 def no_reply(check: str, subject: Subject, found: str) -> Finding:
     """The request got no response."""
-    return Judge(check).failure(str(subject), f"no response: {found}", _SERVER)
+    return Judge(check).failure(subject, f"no response: {found}", _SERVER)
 
 
 def wrong_protocol(check: str, subject: Subject, protocol: str, wanted: str) -> Finding:
     """ALPN settled something else than was offered alone."""
     found = f"ALPN settled {protocol or 'nothing'} where {wanted} was offered"
-    return Judge(check).failure(str(subject), found, _PROTOCOL)
+    return Judge(check).failure(subject, found, _PROTOCOL)

@@ -29,7 +29,6 @@ class OfferImpossible(Exception):
     """The doctor's TLS stack lacks what an offer asks for. `what` names it."""
 
     def __init__(self, what: str) -> None:
-        """Remember what is missing."""
         super().__init__(what)
         self.what = what
 
@@ -44,12 +43,10 @@ class StackRefused(Exception):
     """
 
     def __init__(self, reason: str) -> None:
-        """Remember the reason."""
         super().__init__(reason)
         self.reason = reason
 
     def __str__(self) -> str:
-        """The reason."""
         return self.reason
 
 
@@ -71,7 +68,6 @@ class TlsClient:
     """
 
     def __init__(self, offer: HelloOffer) -> None:
-        """Prepare the stack."""
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         if offer.versions is Versions.ONLY_TLS_1_2:
             context.set_max_proto_version(SSL.TLS1_2_VERSION)
@@ -112,7 +108,7 @@ class TlsClient:
 
 @dataclass(slots=True)
 class _Heard:
-    """What the callback of a context has told of one connection."""
+    """What the callback of a context has reported about one connection."""
 
     alert: int | None = None
     has_ticket: bool = False
@@ -126,7 +122,6 @@ class ClientHandshake:
     """The client's side of one connection: bytes of the server in, bytes for it out."""
 
     def __init__(self, connection: SSL.Connection, heard: _Heard) -> None:
-        """`heard` is filled by the callback."""
         self._connection: Final = connection
         self._heard: Final = heard
 
@@ -141,7 +136,6 @@ class ClientHandshake:
         return True
 
     def receive(self, data: bytes) -> None:
-        """The server sent this."""
         self._connection.bio_write(data)
 
     def to_send(self) -> bytes:
@@ -184,12 +178,10 @@ class ClientHandshake:
 
     @property
     def has_ticket(self) -> bool:
-        """Whether a session ticket came."""
         return self._heard.has_ticket
 
     @property
     def group(self) -> str:
-        """The key exchange group."""
         return self._connection.get_group_name() or ""
 
     @property
@@ -199,7 +191,6 @@ class ClientHandshake:
 
     @property
     def cipher_suite(self) -> str:
-        """The cipher suite."""
         return self._connection.get_cipher_name() or ""
 
     @property

@@ -32,8 +32,6 @@ _NO_ANSWER: Final = frozenset({Ending.SILENT, Ending.UNREACHABLE, Ending.NOT_TLS
 
 @dataclass(slots=True)
 class ListenerVisit:
-    """Visits one listener."""
-
     listener: VisitedListener
     pause: Callable[[float], None] = time.sleep
     seconds: list[float] = field(default_factory=list)
@@ -54,7 +52,7 @@ class ListenerVisit:
             subject = Subject(self.listener.name, str(door), named.name)
             yield from self._key_exchanges(door, subject)
             if door in self.unanswered:
-                yield Judge(_FURTHER).skipped(str(subject), "not tried: no TLS server answered the first one")
+                yield Judge(_FURTHER).skipped(subject, "not tried: no TLS server answered the first one")
                 continue
             yield self._unknown_name(door)
             yield self._old_version(door, subject)
@@ -88,7 +86,7 @@ class ListenerVisit:
     def _resumption(self, door: Entrance, subject: Subject) -> Finding:
         if not self.listener.speaks_http:
             reason = "a ticket comes with the first data of the server behind, and the doctor asks it for none"
-            return Judge(judgement.RESUMPTION).skipped(str(subject), reason)
+            return Judge(judgement.RESUMPTION).skipped(subject, reason)
         client = TlsClient(offers.hybrid_share(subject.name, self.listener.groups, _one_of(self.listener.alpn)))
         self.pause(self.listener.pause)
         with conversation(client, door, _SECONDS) as first:
@@ -123,7 +121,7 @@ class ListenerVisit:
         left = len(self.listener.names) - _MOST_NAMES
         if left > 0:
             subject = Subject(self.listener.name, str(door), f"{left} more names")
-            yield subject, Judge(presented.CHAIN).skipped(str(subject), f"the first {_MOST_NAMES} are tried")
+            yield subject, Judge(presented.CHAIN).skipped(subject, f"the first {_MOST_NAMES} are tried")
 
     def _mldsa(self, door: Entrance, subject: Subject, has_mldsa: bool | None) -> Finding:  # noqa: FBT001 - may be unknown
         offer = offers.with_mldsa_only(offers.hybrid_share(subject.name, self.listener.groups, self.listener.alpn))

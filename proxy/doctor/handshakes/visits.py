@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from config.addresses import Bind, Refused, parse_bind, parse_ip
-from config.client_certificates import ClientCertificateMode
-from config.listener import ListenerConfig, PqPolicy, ProxyProtocol
 from config.schema import Config, IdentityConfig
-from config.tcp import ListenerProtocol
-from config.upstream import ProxyHeaderVersion
+from config.tables.client_certificates import ClientCertificateMode
+from config.tables.listener import ListenerConfig, PqPolicy, ProxyProtocol
+from config.tables.tcp import ListenerProtocol
+from config.tables.upstream import ProxyHeaderVersion
+from config.values.addresses import Bind, Refused, parse_bind, parse_ip
+from proxy.api.status import StatusDocument
 from proxy.doctor.handshakes.offers import USUAL, Groups
 from proxy.limits.networks import is_in
 from proxy.proxy_protocol.writing import own_header
-from proxy.tls.groups import KNOWN, GroupPreference, NamedGroup, classify
-from proxy.tls.policy import PolicyError, effective_pq, group_preference
+from proxy.tls.handshake.group_choice import PolicyError, effective_pq, group_preference
+from proxy.tls.wire.groups import KNOWN, GroupPreference, NamedGroup, classify
 
 _WILDCARD_LABEL: Final = "plexigate-doctor"
 _LOOPBACK: Final = {4: "127.0.0.1", 6: "::1"}
@@ -32,7 +33,6 @@ class Entrance:
     ahead: bytes = b""
 
     def __str__(self) -> str:
-        """As it is written in the configuration."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -77,7 +77,6 @@ class VisitedListener:
 
     @property
     def speaks_http(self) -> bool:
-        """Whether it reads requests."""
         return self.settings.protocol is ListenerProtocol.HTTP
 
 
@@ -209,12 +208,12 @@ def _names(config: Config, settings: ListenerConfig) -> Iterator[VisitedName]:
                 yield VisitedName(name.replace("*", _WILDCARD_LABEL), identity, proved)
 
 
-def addresses_by_listener(status: Mapping[str, Any] | None) -> dict[str, Sequence[str]]:
+def addresses_by_listener(status: StatusDocument | None) -> dict[str, Sequence[str]]:
     """The addresses of each listener in the answer to `GET /status`; empty without an answer."""
     return {} if status is None else {one["name"]: one["addresses"] for one in status["listeners"]}
 
 
-def mldsa_by_identity(status: Mapping[str, Any] | None) -> dict[str, bool]:
+def mldsa_by_identity(status: StatusDocument | None) -> dict[str, bool]:
     """Whether each identity has an ML-DSA certificate, from the answer to `GET /status`."""
     found: dict[str, bool] = {}
     for one in () if status is None else status["certificates"]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from math import ceil, log
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from proxy.figures.totals import how_many
 
@@ -39,13 +39,23 @@ class Outlook(StrEnum):
 
     NOW = "now"
     LATER = "later"
-    """At a date, if the trend goes on."""
+    """At a date, if the trend continues."""
     DECIDE = "decide"
-    """Almost no client is left: whether they may be refused is for a person to say."""
+    """Almost no client is left: whether they may be refused is for an operator to say."""
     BLOCKED = "blocked"
     """The share does not fall, or not fast enough."""
     UNKNOWN = "unknown"
     """There are too few days or handshakes."""
+
+
+class ForecastRow(TypedDict):
+    """A `Forecast` as JSON."""
+
+    verdict: str
+    reason: str
+    on: str | None
+    """A date, if the verdict is later."""
+    doubts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +68,7 @@ class Forecast:
     on: date | None = None
     doubts: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
+    def as_json(self) -> ForecastRow:
         return {
             "verdict": str(self.verdict),
             "reason": self.reason,
@@ -74,13 +83,15 @@ def forecast(days: Mapping[date, DayCount], today: date) -> Forecast:
     if not seen:
         return Forecast(Outlook.UNKNOWN, "no handshake was seen")
     begins = _begin_of_quiet(seen)
-    quiet, since_then = (today - begins).days, _sum(seen, begins, today)
+    quiet = (today - begins).days
+    since_then = _sum(seen, begins, today)
     if quiet >= WEEK and since_then.handshakes >= _QUIET_HANDSHAKES:
         return Forecast(
             Outlook.NOW,
             f"none of {since_then.handshakes} handshakes since {begins} would be refused ({quiet} days)",
         )
-    last, before = _week(seen, today), _week(seen, today - timedelta(days=WEEK))
+    last = _week(seen, today)
+    before = _week(seen, today - timedelta(days=WEEK))
     doubts = tuple(_doubts(seen, last, before, today))
     if not last.breaking:
         return Forecast(

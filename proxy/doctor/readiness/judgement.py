@@ -2,24 +2,89 @@
 one, and when it could be taken. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final, TypedDict, cast
 
 from proxy.doctor.readiness.forecast import DayCount, Forecast, Outlook, forecast
 from proxy.doctor.readiness.phase import Phase, phase_of
-from proxy.doctor.readiness.tally import Tally, share, total
+from proxy.doctor.readiness.tally import Tally, TallyRow, share, total
+from proxy.figures.snapshot import Summaries, Summary
 from proxy.observe.adoption import Adoption, Days, ListenerDay, Offer
-from proxy.observe.breaking import KINDS, merge_kinds
+from proxy.observe.counts.breaking import KINDS, merge_kinds
 
 FORMAT: Final = 1
 """The version of the document. Keys may be added in a version; none changes its meaning."""
 _NOTHING_OFFERED: Final = Offer("off", "")
-_SETTINGS: Final = {
+SETTINGS: Final = {
     Phase.PREFERRED: 'pq = "prefer", with quantum-safe groups in the first tuple of groups',
     Phase.RETIRED: 'pq = "require"',
 }
+"""What to write in the configuration for a phase that comes next."""
 _PASSES: Final = frozenset({Outlook.NOW})
+
+
+class BlockingClientRow(TypedDict):
+    """A `BlockingClient` as JSON."""
+
+    key: str
+    connections: int
+    error: int
+    share: float
+
+
+class BlockingRow(TypedDict):
+    """A `Blocking` as JSON."""
+
+    connections: int
+    error_at_most: int
+    names: list[BlockingClientRow]
+    networks: list[BlockingClientRow]
+    agents: list[BlockingClientRow]
+
+
+class NextPhaseRow(TypedDict):
+    """The next phase of a listener, the setting that begins it, and its `ForecastRow`."""
+
+    phase: str
+    setting: str
+    verdict: str
+    reason: str
+    on: str | None
+    doubts: list[str]
+
+
+class DayRow(TypedDict):
+    """The handshakes of a day, and those that `require` would refuse."""
+
+    established: int
+    breaking: int
+
+
+class ListenerReadinessRow(TypedDict):
+    """A `ListenerReadiness` as JSON."""
+
+    name: str
+    pq: str
+    groups: str
+    phase: str
+    next: NextPhaseRow | None
+    handshakes: TallyRow
+    identities: dict[str, TallyRow]
+    blocking: BlockingRow
+    days: dict[str, DayRow]
+
+
+class ReadinessReportDocument(TypedDict):
+    """The document of `plexigate doctor readiness --json`."""
+
+    version: int
+    source: str
+    first_day: str
+    last_day: str
+    days_observed: int
+    ready: bool
+    listeners: list[ListenerReadinessRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +110,17 @@ class Blocking:
     clients: Mapping[str, Sequence[BlockingClient]]
     """By kind: names, networks, agents; the most frequent first."""
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
+    def as_json(self) -> BlockingRow:
         return {
             "connections": self.connections,
             "error_at_most": self.error_at_most,
-            **{
-                kind: [
-                    {"key": one.key, "connections": one.connections, "error": one.error, "share": one.share}
-                    for one in clients
-                ]
-                for kind, clients in self.clients.items()
-            },
+            "names": self._rows("names"),
+            "networks": self._rows("networks"),
+            "agents": self._rows("agents"),
         }
+
+    def _rows(self, kind: str) -> list[BlockingClientRow]:
+        return [cast("BlockingClientRow", asdict(one)) for one in self.clients[kind]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +143,7 @@ class ListenerReadiness:
         """Whether nothing is in the way of the next phase."""
         return self.forecast is None or self.forecast.verdict in _PASSES
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
+    def as_json(self) -> ListenerReadinessRow:
         return {
             "name": self.name,
             "pq": self.offer.pq,
@@ -89,7 +151,7 @@ class ListenerReadiness:
             "phase": str(self.phase),
             "next": None
             if self.next is None or self.forecast is None
-            else {"phase": str(self.next), "setting": _SETTINGS[self.next], **self.forecast.as_json()},
+            else {"phase": str(self.next), "setting": SETTINGS[self.next], **self.forecast.as_json()},
             "handshakes": self.handshakes.as_json(),
             "identities": {name: one.as_json() for name, one in self.identities.items()},
             "blocking": self.blocking.as_json(),
@@ -116,8 +178,7 @@ class ReadinessReport:
         """Whether every listener can take its next phase now, or has taken the last one."""
         return all(one.is_open for one in self.listeners)
 
-    def as_json(self) -> dict[str, Any]:
-        """The document of `--json`."""
+    def as_json(self) -> ReadinessReportDocument:
         return {
             "version": FORMAT,
             "source": self.source,
@@ -127,11 +188,6 @@ class ReadinessReport:
             "ready": self.is_ready,
             "listeners": [one.as_json() for one in self.listeners],
         }
-
-
-def setting_of(phase: Phase) -> str:
-    """What to write in the configuration for a phase that comes next."""
-    return _SETTINGS[phase]
 
 
 def readiness_report(adoption: Adoption, today: date, days: int, source: str) -> ReadinessReport:
@@ -185,7 +241,7 @@ def _forecast(phase: Phase, days: Mapping[date, DayCount], today: date) -> Forec
     return Forecast(Outlook.NOW, "no client is refused by it: who has no quantum-safe group gets a classical one")
 
 
-def _blocking(summaries: Sequence[Mapping[str, Any]]) -> Blocking:
+def _blocking(summaries: Sequence[Summaries]) -> Blocking:
     if not summaries:
         return Blocking(0, 0, dict.fromkeys(KINDS, ()))
     merged = merge_kinds(summaries)
@@ -197,6 +253,6 @@ def _blocking(summaries: Sequence[Mapping[str, Any]]) -> Blocking:
     )
 
 
-def _clients(summary: Mapping[str, Any]) -> Iterator[BlockingClient]:
+def _clients(summary: Summary) -> Iterator[BlockingClient]:
     for key, count, error in summary["entries"]:
         yield BlockingClient(key, count, error, share(count, summary["total"]) or 0.0)

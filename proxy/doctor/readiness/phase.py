@@ -10,7 +10,7 @@ Pure.
 from enum import StrEnum
 from typing import Final
 
-from proxy.tls.groups import KNOWN, NamedGroup, classify
+from proxy.tls.wire.groups import tuples_in
 
 
 class Phase(StrEnum):
@@ -32,20 +32,13 @@ _NEXT: Final = {
     Phase.OFFERED: Phase.PREFERRED,
     Phase.PREFERRED: Phase.RETIRED,
 }
-# For a group of a provider, whose number is not needed here.
-_NO_CODE_POINT: Final = -1
 
 
 def phase_of(groups: str) -> Phase:
     """Judge a list of groups in OpenSSL's syntax: `A:B / C`."""
-    tuples = [[_group(name) for name in one.split(":")] for one in groups.replace(" ", "").split("/")]
-    safe = [[group.is_quantum_safe for group in one] for one in tuples]
+    safe = [[group.is_quantum_safe for group in one] for one in tuples_in(groups)]
     if all(map(all, safe)):
         return Phase.RETIRED
     if all(safe[0]):
         return Phase.PREFERRED
     return Phase.OFFERED if any(map(any, safe)) else Phase.CLASSICAL
-
-
-def _group(name: str) -> NamedGroup:
-    return KNOWN.get(name.lower()) or classify(name, _NO_CODE_POINT)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from config.loaded import LoadedConfig
+from config.loading.loaded import LoadedConfig
 from proxy.admin.client import AdminRefused, AdminUnreachable, connect
 from proxy.observe.adoption import Adoption, AdoptionMalformed, parse_adoption
 from proxy.observe.adoption_store import AdoptionStore, AdoptionUnreadable

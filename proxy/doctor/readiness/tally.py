@@ -2,9 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
-from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.handshake.group_choice import HandshakeOutcome
+
+
+class TallyRow(TypedDict):
+    """A `Tally` as JSON."""
+
+    established: int
+    hybrid: int
+    hybrid_after_retry: int
+    classical_client_cannot: int
+    classical_client_could: int
+    refused: int
+    hybrid_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,6 @@ class Tally:
         return self.unable + (self.able if is_offered else 0)
 
     def __add__(self, other: "Tally") -> "Tally":
-        """Both together."""
         return Tally(
             self.hybrid + other.hybrid,
             self.retried + other.retried,
@@ -59,7 +70,7 @@ class Tally:
             self.refused + other.refused,
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> TallyRow:
         """For programs; `hybrid_share` is None without a handshake."""
         hybrid = self.hybrid + self.retried
         return {
@@ -74,7 +85,6 @@ class Tally:
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """All together."""
     return sum(tallies, Tally())
 
 

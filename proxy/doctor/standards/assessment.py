@@ -3,28 +3,35 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 from proxy.doctor.standards.facts import StandardFacts
 
 
 class Conformity(StrEnum):
-    """How the proxy stands to a requirement."""
-
     MET = "met"
     NOT_MET = "not met"
-    NOT_KNOWN = "not known"
-    """It cannot be seen from here; `where` says who could know."""
     NOT_USED = "does not apply"
     """The proxy does not use what the requirement is about."""
+
+
+class RequirementRow(TypedDict):
+    """An `Assessment` as JSON."""
+
+    clause: str
+    requirement: str
+    verdict: str
+    found: str
+    where: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """A requirement in our words, with its clause.
 
-    `found` is the evidence, `where` the place that it is from, or who could know. `remedy` says
-    what to do, empty if there is nothing to do.
+    `found` is the evidence, `where` the place that it is from. `remedy` says what to do, empty if
+    there is nothing to do.
     """
 
     clause: str
@@ -34,8 +41,7 @@ class Assessment:
     where: str
     remedy: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
+    def as_json(self) -> RequirementRow:
         return {
             "clause": self.clause,
             "requirement": self.requirement,
@@ -58,23 +64,21 @@ class Standard:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Makes the assessments of one requirement. `where` is the usual place of the evidence."""
+    """Makes the assessments of one requirement. `where` is the usual place of the evidence.
+
+    What cannot be judged by the facts at hand has no assessment.
+    """
 
     number: str
     requirement: str
     where: str
 
     def met(self, found: str, where: str = "") -> Assessment:
-        """The evidence shows it."""
         return Assessment(self.number, self.requirement, Conformity.MET, found, where or self.where)
 
     def not_met(self, found: str, remedy: str, where: str = "") -> Assessment:
         """The evidence shows the opposite."""
         return Assessment(self.number, self.requirement, Conformity.NOT_MET, found, where or self.where, remedy)
-
-    def not_known(self, found: str, who: str, remedy: str = "") -> Assessment:
-        """It cannot be seen from here. `who` could know it."""
-        return Assessment(self.number, self.requirement, Conformity.NOT_KNOWN, found, who, remedy)
 
     def not_used(self, found: str) -> Assessment:
         """The proxy does not use what it is about."""

@@ -1,19 +1,20 @@
 """What standards are judged by: the configuration, the running proxy, and its OpenSSL. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from config.listener import SecurityLevel
 from config.schema import Config
-from proxy.tls.groups import KNOWN, NamedGroup, classify
-from proxy.tls.policy import PolicyError, cipher_suites, group_preference
+from config.tables.listener import SecurityLevel
+from proxy.api.commands import RingsDocument
+from proxy.api.status import StatusDocument
+from proxy.tls.handshake.group_choice import PolicyError, cipher_suites, group_preference
+from proxy.tls.wire.groups import KNOWN, NamedGroup, tuples_in
 
 FIPS: Final = "fips"
 """The name of OpenSSL's FIPS provider."""
 RUNNING: Final = "GET /status of the running proxy"
 _CHACHA20: Final = "TLS_CHACHA20_POLY1305_SHA256"
-_NO_CODE_POINT: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,9 @@ class ListenerView:
     groups: tuple[tuple[NamedGroup, ...], ...]
     level: SecurityLevel | None
     suites: tuple[str, ...] | None
-    has_weaker_signatures: bool = False
 
     @property
     def all_groups(self) -> tuple[NamedGroup, ...]:
-        """In the order of preference."""
         return tuple(group for one in self.groups for group in one)
 
 
@@ -52,11 +51,9 @@ class CertificateView:
 
     @property
     def days(self) -> float:
-        """For how long it is valid."""
         return (self.expires_at - self.begins_at) / 86_400
 
     def __str__(self) -> str:
-        """Identity and algorithm."""
         return f"{self.identity} ({self.algorithm})"
 
 
@@ -71,32 +68,11 @@ class PayloadKeyView:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderView:
-    """A provider that is loaded, and the groups of TLS that it computes."""
-
-    name: str
-    version: str
-    groups: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class OpensslView:
-    """OpenSSL, and the configured providers: which it has loaded, and which are missing."""
+    """The configured providers of OpenSSL: which it has loaded, and which are missing."""
 
-    version: str
     providers: tuple[str, ...]
     missing_providers: tuple[str, ...]
-    loaded: tuple[ProviderView, ...] = ()
-
-    def computing(self, groups: Iterable[str]) -> str:
-        """What computes each of these groups, in words."""
-        wanted = {name.lower() for name in groups}
-        found = []
-        for one in self.loaded:
-            who = f"OpenSSL {self.version}" if one.name == "default" else f"the provider {one.name} {one.version}"
-            if own := [name for name in one.groups if name.lower() in wanted]:
-                found.append(f"{who} ({', '.join(own)})")
-        return " and ".join(found) or f"OpenSSL {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +84,8 @@ class StandardFacts:
     """
 
     config: Config | None
-    status: Mapping[str, Any] | None
-    payload: Mapping[str, Any] | None
+    status: StatusDocument | None
+    payload: RingsDocument | None
     openssl: OpensslView | None
     digest: str | None
     now: float
@@ -129,14 +105,10 @@ class StandardFacts:
         """The place that `listeners` are from."""
         return RUNNING if self.status is not None else "[listener.NAME] of the configuration"
 
-    def _running_listeners(self, status: Mapping[str, Any]) -> Iterator[ListenerView]:
+    def _running_listeners(self, status: StatusDocument) -> Iterator[ListenerView]:
         for one in status["listeners"]:
             if one["groups"]:
-                tuples = tuple(
-                    tuple(_group(name) for name in part.split(":"))
-                    for part in one["groups"].replace(" ", "").split("/")
-                )
-                yield self._view(one["name"], one["pq"], tuples)
+                yield self._view(one["name"], one["pq"], tuples_in(one["groups"]))
 
     def _configured_listeners(self) -> Iterator[ListenerView]:
         for name, one in () if self.config is None else self.config.listener.items():
@@ -153,7 +125,7 @@ class StandardFacts:
         suites = cipher_suites(settings.level).split(":")
         # the FIPS provider has no ChaCha20, so OpenSSL leaves it out
         offered = tuple(one for one in suites if one != _CHACHA20 or not self.has_fips)
-        return ListenerView(name, pq, groups, settings.level, offered, settings.weaker_signatures)
+        return ListenerView(name, pq, groups, settings.level, offered)
 
     def certificates(self) -> tuple[CertificateView, ...] | None:
         """Those that serve. None without a running proxy."""
@@ -171,7 +143,6 @@ class StandardFacts:
         )
 
     def payload_keys(self) -> tuple[PayloadKeyView, ...]:
-        """Those that encrypt or decrypt."""
         if self.payload is None:
             return ()
         return tuple(
@@ -180,7 +151,3 @@ class StandardFacts:
             for key in ring["keys"]
             if key["ended"] is None
         )
-
-
-def _group(name: str) -> NamedGroup:
-    return KNOWN.get(name.lower()) or classify(name, _NO_CODE_POINT)

@@ -4,8 +4,8 @@ import hashlib
 
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.doctor.checkup import Examined
-from proxy.doctor.openssl_facts import OpensslSilent, facts_of
-from proxy.doctor.standards.facts import OpensslView, ProviderView, StandardFacts
+from proxy.doctor.machine.openssl_facts import OpensslSilent, facts_of
+from proxy.doctor.standards.facts import OpensslView, StandardFacts
 
 
 def gathered(examined: Examined) -> StandardFacts:
@@ -18,13 +18,12 @@ def gathered(examined: Examined) -> StandardFacts:
             payload = None
     try:
         found = facts_of(examined.file)
-        loaded = tuple(ProviderView(one.name, one.version, one.groups) for one in found.modules_loaded)
-        openssl = OpensslView(found.version, found.providers, found.missing_providers, loaded)
+        openssl = OpensslView(found.providers, found.missing_providers)
     except OpensslSilent:
         openssl = None
     return StandardFacts(
         config=None if examined.configured is None else examined.configured.config,
-        status=None if examined.running is None else examined.running.status,
+        status=examined.status,
         payload=payload,
         openssl=openssl,
         digest=None if examined.file is None else hashlib.sha256(examined.file.read_bytes()).hexdigest(),

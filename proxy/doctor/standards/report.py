@@ -3,14 +3,35 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypedDict
 
-from proxy.doctor.standards.assessment import Assessment, Conformity, Standard
+from proxy.doctor.standards.assessment import Assessment, Conformity, RequirementRow, Standard
 from proxy.doctor.standards.facts import StandardFacts
 from proxy.doctor.standards.standards import DISCLAIMER
 
 FORMAT: Final = 1
 """The version of the document. Keys may be added in a version; none changes its meaning."""
+
+
+class StandardRow(TypedDict):
+    """A standard, and its requirements that can be judged."""
+
+    name: str
+    title: str
+    requirements: list[RequirementRow]
+
+
+class StandardsDocument(TypedDict):
+    """The document of `--json`."""
+
+    version: int
+    disclaimer: str
+    running: bool
+    """Whether a running proxy answered. What only it can show is left out otherwise."""
+    configuration: bool
+    """Whether a configuration was read. What only it can show is left out otherwise."""
+    counts: dict[str, int]
+    standards: list[StandardRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +40,12 @@ class StandardReport:
 
     standards: Sequence[tuple[Standard, tuple[Assessment, ...]]]
     has_running_proxy: bool
+    has_configuration: bool
 
     @classmethod
     def of(cls, standards: Sequence[Standard], facts: StandardFacts) -> "StandardReport":
-        """Assess them."""
-        return cls([(one, tuple(one.assess(facts))) for one in standards], facts.status is not None)
+        assessed = [(one, tuple(one.assess(facts))) for one in standards]
+        return cls(assessed, facts.status is not None, facts.config is not None)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -35,12 +57,12 @@ class StandardReport:
         """Whether a requirement is not met."""
         return bool(self.counts[Conformity.NOT_MET])
 
-    def as_json(self) -> dict[str, Any]:
-        """The document of `--json`."""
+    def as_json(self) -> StandardsDocument:
         return {
             "version": FORMAT,
             "disclaimer": DISCLAIMER,
             "running": self.has_running_proxy,
+            "configuration": self.has_configuration,
             "counts": self.counts,
             "standards": [
                 {"name": standard.name, "title": standard.title, "requirements": [row.as_json() for row in rows]}

@@ -10,7 +10,7 @@ from proxy.doctor.standards.post_quantum import fips_203, fips_204, fips_205
 from proxy.doctor.standards.tls_guidelines import sp_800_52
 
 DISCLAIMER: Final = (
-    "This is no certificate, and no statement of conformity. It is evidence that an assessor can use: what this"
+    "This is not a certificate, and no statement of conformity. It is evidence that an assessor can use: what this"
     " configuration shows, in our words. The standards themselves decide."
 )
 STANDARDS: Final = (

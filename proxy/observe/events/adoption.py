@@ -8,7 +8,7 @@ from proxy.observe.events.event import Event, Level
 @dataclass(frozen=True, slots=True)
 class AdoptionSetAside(Event):
     """At a start: the file with the handshakes of the last 30 days cannot be used. The proxy
-    renamed it and counts anew.
+    renamed it and counts again.
 
     If the file is from a newer version, put it back before you run that version. Otherwise look
     for a fault of the disk, and delete the renamed file.
@@ -25,14 +25,13 @@ class AdoptionSetAside(Event):
     """Its new path."""
 
     def sentence(self) -> str:
-        """Name both paths."""
-        return f"{self.file} has {self.found}: it is now {self.kept_as}, and the counts of handshakes begin anew"
+        return f"{self.file} has {self.found}: it is now {self.kept_as}, and the counts of handshakes start again"
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptionNotKept(Event):
-    """The handshakes of the last 30 days cannot be read from disk, or written to it. The proxy goes
-    on, and tries again every 5 minutes. A restart loses what is not on disk.
+    """The handshakes of the last 30 days cannot be read from disk, or written to it. The proxy
+    continues, and tries again every 5 minutes. A restart loses what is not on disk.
 
     Let the proxy write to the directory: `rotation.state`, or StateDirectory= of systemd. Look for
     a full disk.
@@ -47,5 +46,4 @@ class AdoptionNotKept(Event):
     """What the system says."""
 
     def sentence(self) -> str:
-        """Name the file and the reason."""
         return f"{self.file}: {self.reason}: a restart will forget the counts of handshakes by day"

@@ -7,7 +7,7 @@ from proxy.observe.events.event import Event, Level
 
 @dataclass(frozen=True, slots=True)
 class AlertRaised(Event):
-    """Something wants a person. Written once, and again when it becomes more urgent.
+    """Operator action is required. Written once, and again when it becomes more urgent.
 
     Follow `remedy`. `plexigate alerts` lists what is open.
     """
@@ -27,7 +27,6 @@ class AlertRaised(Event):
     """What to do."""
 
     def sentence(self) -> str:
-        """Say what is wrong, and what to do."""
         return f"alert ({self.urgency}): {self.text}. {self.remedy}"
 
 
@@ -46,7 +45,6 @@ class AlertResolved(Event):
     """How long it was open."""
 
     def sentence(self) -> str:
-        """Name the alert and its time."""
         return f"the alert {self.kind} of {self.subject} is resolved after {self.seconds:.0f} s"
 
 
@@ -67,13 +65,12 @@ class AlertFailed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the receiver and the reason."""
         return f"an alert could not be sent to {self.to}, it is tried again: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class AlertsArriveAgain(Event):
-    """A receiver takes alerts again that had failed to take some."""
+    """A receiver accepts alerts again after failures."""
 
     event = "alerts_arrive_again"
     level = Level.INFORMATION
@@ -86,5 +83,6 @@ class AlertsArriveAgain(Event):
     """Alerts that were dropped because too many waited."""
 
     def sentence(self) -> str:
-        """Name the receiver and the numbers."""
-        return f"{self.to} takes alerts again after {self.attempts} failed attempts; {self.dropped} alerts were dropped"
+        return (
+            f"{self.to} accepts alerts again after {self.attempts} failed attempts; {self.dropped} alerts were dropped"
+        )

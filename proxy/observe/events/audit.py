@@ -7,10 +7,10 @@ from proxy.observe.events.event import Event, Level
 
 @dataclass(frozen=True, slots=True)
 class AuditLogBegun(Event):
-    """A new audit log begins, because no file of an earlier one is beside it.
+    """A new audit log begins, because its directory has no earlier file of it.
 
-    At the first start this is expected. Later it means that the former files were moved or deleted:
-    find out who did it.
+    At the first start this is expected. Later it means that the previous files were moved or
+    deleted: find out who did it.
     """
 
     event = "audit_log_begun"
@@ -20,7 +20,6 @@ class AuditLogBegun(Event):
     """Identifier and path of the log."""
 
     def sentence(self) -> str:
-        """Repeat the detail."""
         return self.detail
 
 
@@ -37,7 +36,6 @@ class AuditCheckpoint(Event):
     is one."""
 
     def sentence(self) -> str:
-        """Repeat the checkpoint."""
         return self.checkpoint
 
 
@@ -46,7 +44,7 @@ class AuditCheckpointUnsigned(Event):
     """The key of the audit log did not sign a checkpoint. The checkpoint is written without a
     signature.
 
-    Look at the token of `audit.checkpoint_key`.
+    Check the token of `audit.checkpoint_key`.
     """
 
     event = "audit_checkpoint_unsigned"
@@ -56,7 +54,6 @@ class AuditCheckpointUnsigned(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the reason."""
         return f"the checkpoint of the audit log is not signed: {self.detail}"
 
 
@@ -65,7 +62,7 @@ class AuditLogFailed(Event):
     """A line of the audit log could not be written. Lines are queued and written later; lines that
     do not fit in the queue are lost.
 
-    Look at the disk of `audit.file`.
+    Check the disk of `audit.file`.
     """
 
     event = "audit_log_failed"
@@ -75,7 +72,6 @@ class AuditLogFailed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the reason."""
         return f"the audit log cannot be written: {self.detail}"
 
 
@@ -90,7 +86,6 @@ class AuditLogWrittenAgain(Event):
     """Lines that were lost meanwhile."""
 
     def sentence(self) -> str:
-        """Name the number."""
         return f"the audit log is written again; {self.lost} lines are lost"
 
 
@@ -99,12 +94,11 @@ class AuditLogLate(Event):
     """The process ends before the audit log is complete: the last lines or the last checkpoint are
     missing.
 
-    Look at the disk of `audit.file` and at the token that signs checkpoints.
+    Check the disk of `audit.file` and the token that signs checkpoints.
     """
 
     event = "audit_log_late"
     level = Level.ACTION
 
     def sentence(self) -> str:
-        """Say so."""
         return "the audit log could not be finished in time"

@@ -21,7 +21,6 @@ class RotationBegun(Event):
     """Why now."""
 
     def sentence(self) -> str:
-        """Name the credential and the reason."""
         return f"rotating the {self.credential} credential of {self.identity}: {self.reason}"
 
 
@@ -77,7 +76,7 @@ class RotationFailed(Event):
     def sentence(self) -> str:
         """Name the credential, the step and the reason."""
         return (
-            f"the {self.credential} credential of {self.identity} was not rotated, the former one stays in use "
+            f"the {self.credential} credential of {self.identity} was not rotated, the previous one stays in use "
             f"({self.step}): {self.detail}"
         )
 
@@ -87,7 +86,7 @@ class RevocationFailed(Event):
     """The CA did not revoke the certificate of a compromised key. Clients still trust it. It is
     tried again, and an alert goes out.
 
-    Look at `detail`; if the CA has another way to revoke (a web page, a telephone), use it.
+    Check `detail`; if the CA has another way to revoke (a web page, a telephone), use it.
     """
 
     event = "revocation_failed"
@@ -101,7 +100,6 @@ class RevocationFailed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the credential and the reason."""
         return f"the {self.credential} credential of {self.identity}: {self.detail}; it is tried again"
 
 
@@ -110,7 +108,7 @@ class CertificateUrgent(Event):
     """A certificate should have been replaced, the attempts failed, and little time is left. An
     alert goes out. Repeated every day, every six hours if `grave`, every hour if `expired`.
 
-    Look at `detail`, correct it, then `plexigate certs rotate IDENTITY`.
+    Check `detail`, correct it, then `plexigate certs rotate IDENTITY`.
     """
 
     event = "certificate_urgent"
@@ -147,16 +145,15 @@ class WindowUnknown(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the issuer and the reason."""
         return f"{self.issuer} did not say when it wants certificates renewed: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class RotationMemoryLost(Event):
     """`rotation.json` in the state directory could not be read or written. After a restart pauses
-    between attempts begin anew.
+    between attempts start again.
 
-    Look at the permissions and the free space of `rotation.state`.
+    Check the permissions and the free space of `rotation.state`.
     """
 
     event = "rotation_memory_lost"
@@ -166,7 +163,6 @@ class RotationMemoryLost(Event):
     """Class and message of the error."""
 
     def sentence(self) -> str:
-        """Name the reason."""
         return (
             f"rotation.json, which keeps pauses and counts across restarts, could not be read or written: {self.detail}"
         )
@@ -187,7 +183,6 @@ class KeysCleaned(Event):
     """What was done."""
 
     def sentence(self) -> str:
-        """Repeat the detail."""
         return self.detail
 
 
@@ -203,7 +198,6 @@ class AcmeProgress(Event):
     """Name of the issuer, and the step."""
 
     def sentence(self) -> str:
-        """Repeat the detail."""
         return self.detail
 
 
@@ -223,5 +217,4 @@ class ChallengeAnswered(Event):
     """The name that is to be validated."""
 
     def sentence(self) -> str:
-        """Name client and name."""
         return f"{self.client} fetched the tls-alpn-01 challenge for {self.name}"

@@ -49,7 +49,6 @@ class ConnectionsTurnedAway(Event):
     """The clients (address, or /64 network) with most of them; an upper bound of each."""
 
     def sentence(self) -> str:
-        """Name the reasons and the clients."""
         said = ", ".join(TURNED_AWAY[ConnectionReason(reason)].format(count) for reason, count in self.reasons.items())
         most = ", ".join(f"{client} {count} times" for client, count in self.clients.items())
         clients = f"; most of them: {most}" if most else ""
@@ -60,7 +59,7 @@ class ConnectionsTurnedAway(Event):
 class HandshakeFailed(Event):
     """A connection ended before its TLS handshake was complete.
 
-    Look at `reason` if many clients fail: [Troubleshooting](troubleshooting.md) has the remedies.
+    Check `reason` if many clients fail: [Troubleshooting](troubleshooting.md) has the remedies.
     """
 
     event = "handshake_failed"
@@ -113,7 +112,6 @@ class PageTokenWrong(Event):
     """Number of wrong tokens in this worker since the last line."""
 
     def sentence(self) -> str:
-        """Name the client."""
         tokens = "a wrong token" if self.count == 1 else f"{self.count} wrong tokens"
         return f"admin page: {tokens}, the latest from {self.client}"
 
@@ -150,7 +148,6 @@ class ConnectionCut(Event):
     """What went wrong."""
 
     def sentence(self) -> str:
-        """Name reason and client."""
         return f"connection closed, {self.reason}: {self.detail}; client {self.client}"
 
 

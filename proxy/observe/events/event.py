@@ -19,7 +19,7 @@ class Level(StrEnum):
     INFORMATION = "information"
     """Do nothing: something happened as intended."""
     WARNING = "warning"
-    """Look at it during the day: the proxy goes on, but something is not as it should be."""
+    """Check it during the day: the proxy serves, but something is wrong."""
     ACTION = "needs action"
     """Act soon: clients are refused, or will be, or evidence is lost."""
 
@@ -43,8 +43,7 @@ class Event(ABC):
         return {"event": self.event, **facts}
 
     @abstractmethod
-    def sentence(self) -> str:
-        """Say the same in one line for people."""
+    def sentence(self) -> str: ...
 
     def lines(self) -> list[str]:
         """What a terminal shows: the sentence, unless an event needs several lines."""

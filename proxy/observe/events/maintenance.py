@@ -18,10 +18,9 @@ class MaintenanceBegun(Event):
     retry_after: int
     """Seconds, in the Retry-After field of the answers."""
     allowed: str | None = None
-    """The networks whose clients are served all the same. Otherwise the field is missing."""
+    """The networks whose clients are served anyway. Otherwise the field is missing."""
 
     def sentence(self) -> str:
-        """Name the route."""
         but = "" if self.allowed is None else f"; clients of {self.allowed} are served"
         return f"route {self.route} is under maintenance: clients get 503{but}"
 
@@ -37,5 +36,4 @@ class MaintenanceEnded(Event):
     """Name of the route."""
 
     def sentence(self) -> str:
-        """Name the route."""
         return f"route {self.route} is back in service"

@@ -18,14 +18,12 @@ class PayloadKeyRotated(Event):
     """Version of the new key."""
 
     def sentence(self) -> str:
-        """Name ring and key."""
         return f"payload ring {self.ring}: key {self.version} encrypts from now on"
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadKeyRetired(Event):
-    """A key of a ring was ended, because `plexigate payload retire` asked for it. Messages of this
-    key are refused."""
+    """`plexigate payload retire` retired a key of a ring. Messages of this key are refused."""
 
     event = "payload_key_retired"
     level = Level.INFORMATION
@@ -36,14 +34,13 @@ class PayloadKeyRetired(Event):
     """Version of the key."""
 
     def sentence(self) -> str:
-        """Name ring and key."""
         return f"payload ring {self.ring}: key {self.version} retired"
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadKeyRevoked(Event):
-    """A key of a ring was revoked, because `plexigate payload revoke` asked for it. Messages of
-    this key are refused at once."""
+    """`plexigate payload revoke` revoked a key of a ring. Messages of this key are refused at
+    once."""
 
     event = "payload_key_revoked"
     level = Level.INFORMATION
@@ -54,16 +51,15 @@ class PayloadKeyRevoked(Event):
     """Version of the key."""
 
     def sentence(self) -> str:
-        """Name ring and key."""
         return f"payload ring {self.ring}: key {self.version} revoked"
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadRotationFailed(Event):
-    """The key of a ring is due for rotation, and it could not be rotated. The former key stays in
+    """The key of a ring is due for rotation, and it could not be rotated. The previous key stays in
     use; it is tried again.
 
-    Look at `detail`: the disk of the state directory, or the sealing key.
+    Check `detail`: the disk of the state directory, or the sealing key.
     """
 
     event = "payload_rotation_failed"
@@ -75,15 +71,14 @@ class PayloadRotationFailed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name ring and reason."""
         return f"payload ring {self.ring} could not be rotated: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadRingExported(Event):
-    """The keys of a ring were handed out through the admin socket (`plexigate payload export`).
+    """The keys of a ring were exported through the admin socket (`plexigate payload export`).
 
-    If you did not ask for it, another person can use the admin socket: revoke the keys of the ring.
+    If you did not do it, another user can open the admin socket: revoke the keys of the ring.
     """
 
     event = "payload_ring_exported"
@@ -93,5 +88,4 @@ class PayloadRingExported(Event):
     """Name of the ring."""
 
     def sentence(self) -> str:
-        """Name the ring."""
         return f"payload ring {self.ring}: its keys were exported"

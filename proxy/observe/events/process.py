@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from config.plain import PLAIN_LISTENER
-from config.problems import Problem
+from config.tables.plain import PLAIN_LISTENER
+from config.values.problems import Problem
 from proxy.observe.events.event import Event, Level
 from proxy.observe.startup import ListenerOffer, Offers
 
@@ -102,7 +102,6 @@ class Stopped(Event):
     """Requests: `count` for each `listener` and class of `status`."""
 
     def sentence(self) -> str:
-        """Show sums over all listeners."""
         outcomes: Counter[str] = Counter()
         for row in self.handshakes:
             outcomes[row["outcome"]] += row["count"]
@@ -114,7 +113,7 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class Drained(Event):
-    """A worker that outlived its parent ends, because its last connection has ended. It happens
+    """A worker that survived its parent ends, because its last connection has ended. It happens
     after an upgrade, and at a restart under systemd."""
 
     event = "drained"
@@ -124,14 +123,13 @@ class Drained(Event):
     """Process ID of the worker."""
 
     def sentence(self) -> str:
-        """Name the process."""
         return f"process {self.pid}, which was started before the restart or upgrade, has ended its last connection"
 
 
 @dataclass(frozen=True, slots=True)
 class UnexpectedError(Event):
-    """The program met an error that it has no rule for. One connection or task ended; the rest goes
-    on.
+    """An unexpected error. One connection or task ended; the rest
+    continues.
 
     It is a defect of Plexigate, or of the system below it: report it with the lines around it (see
     SECURITY.md if a client can cause it at will).
@@ -147,11 +145,9 @@ class UnexpectedError(Event):
 
     @classmethod
     def of(cls, error: BaseException) -> Self:
-        """Take class and message of an exception."""
         return cls(type(error).__name__, str(error))
 
     def sentence(self) -> str:
-        """Name class and message."""
         return f"unexpected {self.error}: {self.detail}"
 
 
@@ -183,16 +179,7 @@ class ConfigurationWarning(Event):
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
-        """Take the facts of a problem."""
-        return cls(
-            problem.file,
-            problem.key,
-            problem.found,
-            problem.allowed,
-            problem.severity.value,
-            problem.line,
-            problem.column,
-        )
+        return cls(**problem.as_json())
 
     def sentence(self) -> str:
         """Say it as `plexigate check` does."""
@@ -225,7 +212,7 @@ class SocketUnused(Event):
 
 @dataclass(frozen=True, slots=True)
 class AdminCrowded(Event):
-    """The admin socket or the port of the metrics has as many connections as it may have. Each new
+    """The admin socket or the port of the metrics has reached its connection limit. Each new
     one replaces an older one. Written at most once a minute.
 
     Look for a program that opens connections and leaves them open.
@@ -242,7 +229,6 @@ class AdminCrowded(Event):
     """Connections that were closed to make room, since the start."""
 
     def sentence(self) -> str:
-        """Say how full it is and what is done."""
         return (
             f"{self.socket} has {self.connections} connections: each new one replaces an older one, first those without "
             f"a request; {self.sent_away} were closed so far"
@@ -251,8 +237,8 @@ class AdminCrowded(Event):
 
 @dataclass(frozen=True, slots=True)
 class LogNotReopened(Event):
-    """SIGUSR1 asked for the log file to be opened again, and that failed. The proxy goes on with
-    the former file.
+    """SIGUSR1 asked for the log file to be opened again, and that failed. The proxy continues with
+    the previous file.
 
     Correct the path or the permissions of `log.file`, then send SIGUSR1 again.
     """
@@ -264,8 +250,7 @@ class LogNotReopened(Event):
     """Reason from the system."""
 
     def sentence(self) -> str:
-        """Name the reason."""
-        return f"the log file could not be opened again, the former one stays in use: {self.detail}"
+        return f"the log file could not be opened again, the previous one stays in use: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +269,6 @@ class SpoolFailed(Event):
     """Reason from the system."""
 
     def sentence(self) -> str:
-        """Name the reason."""
         return f"responses for slow clients cannot be spooled to disk: {self.detail}"
 
 
@@ -293,7 +277,7 @@ class LogLinesLost(Event):
     """Log lines were dropped because the queue was full, or were not written because of an error.
     Written when there is room again.
 
-    Look at the disk of `log.file`, or at the program that reads standard output.
+    Check the disk of `log.file`, or the program that reads standard output.
     `limits.log_queue_lines` makes the queue longer.
     """
 
@@ -304,5 +288,4 @@ class LogLinesLost(Event):
     """Lines lost since the last such event of this process."""
 
     def sentence(self) -> str:
-        """Name the number."""
         return f"{self.count} log lines were lost"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.figures.totals import how_many
 from proxy.observe.events.event import Event, Level
 
@@ -20,7 +20,6 @@ class ReloadBegun(Event):
     """`SIGHUP` or `a change of a file`."""
 
     def sentence(self) -> str:
-        """Name the cause."""
         return f"reloading: {self.cause}"
 
 
@@ -38,13 +37,12 @@ class Reloaded(Event):
     """What changed, a line for each key."""
 
     def sentence(self) -> str:
-        """Count the changes."""
         return f"reloaded: {how_many(len(self.changes), 'change')}, generation {self.generation}"
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
-    """A reload was refused. Nothing changed: all workers serve with the former configuration.
+    """A reload was refused. Nothing changed: all workers serve with the previous configuration.
 
     Correct what `problems` names, try `plexigate reload --dry-run`, then reload.
     """
@@ -57,9 +55,7 @@ class ReloadFailed(Event):
     check --json` has them."""
 
     def as_json(self) -> dict[str, Any]:
-        """Answer each problem with its fields."""
         return {**Event.as_json(self), "problems": [problem.as_json() for problem in self.problems]}
 
     def sentence(self) -> str:
-        """List the problems."""
-        return "reload failed, the former configuration stays in use: " + "; ".join(map(str, self.problems))
+        return "reload failed, the previous configuration stays in use: " + "; ".join(map(str, self.problems))

@@ -1,4 +1,4 @@
-"""Events of secrets that the parent keeps: session ticket keys, and keys that rest sealed. Pure."""
+"""Events of secrets that the parent keeps: session ticket keys, and sealed keys. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,12 @@ class TicketsRotated(Event):
     level = Level.INFORMATION
 
     def sentence(self) -> str:
-        """Say so."""
         return "session ticket keys rotated"
 
 
 @dataclass(frozen=True, slots=True)
 class TicketRotationFailed(Event):
-    """The session ticket key could not be replaced. The former key stays in use, and the parent
+    """The session ticket key could not be replaced. The previous key stays in use, and the parent
     tries again.
 
     If it repeats, look at `detail`: an old ticket key weakens forward secrecy of resumed
@@ -35,7 +34,6 @@ class TicketRotationFailed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the reason."""
         return f"session ticket keys could not be rotated: {self.detail}"
 
 
@@ -44,7 +42,7 @@ class TicketsNotKept(Event):
     """The session ticket key is in use but could not be stored. After a restart no client can
     resume its session.
 
-    Look at the key and the directory of `[sealing]`.
+    Check the key and the directory of `[sealing]`.
     """
 
     event = "tickets_not_kept"
@@ -54,7 +52,6 @@ class TicketsNotKept(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the effect and the reason."""
         return f"session ticket keys could not be stored, sessions end with this process: {self.detail}"
 
 
@@ -70,7 +67,6 @@ class Unsealed(Event):
     """Identities that are served now."""
 
     def sentence(self) -> str:
-        """Name the identities."""
         return f"the sealing key is available: the keys of {', '.join(self.identities)} are open"
 
 
@@ -79,7 +75,7 @@ class NotUnsealed(Event):
     """Sealed keys could not be opened: handshakes of their identities fail. The parent tries again.
     Written once for each reason.
 
-    Look at the token of the sealing key: `plexigate hsm list`.
+    Check the token of the sealing key: `plexigate hsm list`.
     """
 
     event = "not_unsealed"
@@ -89,5 +85,4 @@ class NotUnsealed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the reason."""
         return f"sealed keys cannot be opened, the parent tries again: {self.detail}"

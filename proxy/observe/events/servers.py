@@ -18,7 +18,6 @@ class ServerUp(Event):
     """URL of the server."""
 
     def sentence(self) -> str:
-        """Name the server."""
         return f"server {self.server} of upstream {self.upstream} is up"
 
 
@@ -26,7 +25,7 @@ class ServerUp(Event):
 class ServerDown(Event):
     """Health checks of a server fail. It gets no requests until they succeed again.
 
-    Look at the server.
+    Check the server.
     """
 
     event = "server_down"
@@ -38,7 +37,6 @@ class ServerDown(Event):
     """URL of the server."""
 
     def sentence(self) -> str:
-        """Name the server."""
         return f"server {self.server} of upstream {self.upstream} is down"
 
 
@@ -70,7 +68,7 @@ class ServerDraining(Event):
 
 @dataclass(frozen=True, slots=True)
 class ServerUndrained(Event):
-    """`plexigate undrain` took a server back: it gets requests again."""
+    """`plexigate undrain` returned a server to service: it gets requests again."""
 
     event = "server_undrained"
     level = Level.INFORMATION
@@ -81,7 +79,6 @@ class ServerUndrained(Event):
     """URL of the server."""
 
     def sentence(self) -> str:
-        """Name the server."""
         return f"server {self.server} of upstream {self.upstream} gets requests again"
 
 
@@ -112,7 +109,7 @@ class HealthChecksNotMade(Event):
         others = "" if self.servers == 1 else f" and of {self.servers - 1} more"
         return (
             f"the health check of {self.server} of upstream {self.upstream}{others} could not be made: {self.detail}; "
-            "until it can, the former result counts"
+            "until it can, the previous result counts"
         )
 
 
@@ -127,5 +124,4 @@ class HealthChecksMade(Event):
     """Checks that could not be made, since the start."""
 
     def sentence(self) -> str:
-        """Name the number."""
         return f"all health checks are made again; {self.not_made} could not be made so far"

@@ -8,9 +8,9 @@ from proxy.observe.events.event import Event, Level
 
 @dataclass(frozen=True, slots=True)
 class TokenBreaker(Event):
-    """A worker uses a token less, or more, than before: the state of its circuit breaker changed.
+    """The circuit breaker of a token changed its state in a worker.
 
-    Look at the token if it stays `open`: `plexigate hsm list`. Other keys of the identity sign
+    Check the token if it stays `open`: `plexigate hsm list`. Other keys of the identity sign
     meanwhile, if there are any.
     """
 
@@ -21,17 +21,16 @@ class TokenBreaker(Event):
     """Name of the token."""
     state: str
     """`closed` (in use), `slow` (used if nothing better is there), `open` (not used), `half_open`
-    (one probe is under way), `proved` (the probe succeeded; the parent has to confirm it) or
+    (one probe is in progress), `proved` (the probe succeeded; the parent has to confirm it) or
     `stopped` (the PIN was refused)."""
 
     def sentence(self) -> str:
-        """Name token and state."""
         return f"token {self.token}: breaker {self.state}"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCondition(Event):
-    """The parent probed a token and found it in another condition than before.
+    """The parent probed a token, and its condition has changed.
 
     If `condition` is `pin_refused`, correct the PIN and reload, or run `plexigate hsm unlatch
     TOKEN` to try the same PIN again. No process logs in before that, so that the token does not
@@ -52,7 +51,6 @@ class TokenCondition(Event):
     """Reason. Not with `well`."""
 
     def sentence(self) -> str:
-        """Name token, condition and reason."""
         if self.pin_source is not None:
             remedy = "no process tries it again before you correct it and reload"
             return f"token {self.token}, PIN from the {self.pin_source}: {self.detail}; {remedy}"
@@ -83,27 +81,25 @@ class TokenKeyChanged(Event):
     """`missing` or `found`."""
 
     def sentence(self) -> str:
-        """Name key, identities and token."""
         found = "has it again" if self.state == "found" else "has no such key, or the key cannot sign"
         return f"key {self.key} of {', '.join(self.identities)}: token {self.token} {found}"
 
 
 @dataclass(frozen=True, slots=True)
-class ModuleLeft(Event):
+class ModuleSkipped(Event):
     """A token does not answer, and so no worker became ready. The workers start without its PKCS#11
     module. Identities with keys only in this module are refused.
 
-    Look at the token; once a probe succeeds the workers load the module.
+    Check the token; once a probe succeeds the workers load the module.
     """
 
-    event = "module_left"
+    event = "module_skipped"
     level = Level.ACTION
 
     token: str
     """Name of the token."""
 
     def sentence(self) -> str:
-        """Name the token and what is done."""
         return (
             f"token {self.token} does not answer, and no worker became ready: the workers start without its module, "
             "and load it once a probe of a token of this module succeeds"

@@ -18,7 +18,6 @@ class UpgradeBegun(Event):
     """Process ID of the new process."""
 
     def sentence(self) -> str:
-        """Name the program and the process."""
         return f"upgrade: started {self.program}, process {self.pid}"
 
 
@@ -36,7 +35,6 @@ class UpgradeServing(Event):
     """Version of the new program."""
 
     def sentence(self) -> str:
-        """Name process and version."""
         return f"upgrade: process {self.pid} serves by version {self.version}"
 
 
@@ -60,13 +58,12 @@ class UpgradeFailed(Event):
     """What happened."""
 
     def sentence(self) -> str:
-        """Name phase and reason."""
-        return f"upgrade failed while {self.phase}, the former process serves as before: {self.reason}"
+        return f"upgrade failed while {self.phase}, the previous process serves as before: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeStopped(Event):
-    """The proxy was told to stop during an upgrade. The new process ends, and the process that
+    """A shutdown was requested during an upgrade. The new process ends, and the process that
     writes this drains and ends too.
     """
 
@@ -76,11 +73,10 @@ class UpgradeStopped(Event):
     phase: str
     """As in `upgrade_failed`."""
     reason: str
-    """Why the upgrade was given up."""
+    """Why the upgrade was aborted."""
 
     def sentence(self) -> str:
-        """Name phase and reason."""
-        return f"upgrade given up while {self.phase}: {self.reason}; both processes end"
+        return f"upgrade aborted while {self.phase}: {self.reason}; both processes end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +91,12 @@ class UpgradeLeft(Event):
     """Process ID of the process that serves."""
 
     def sentence(self) -> str:
-        """Name the process."""
         return f"upgrade: process {self.pid} has taken over; this process ends, its workers drain"
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeTakenOver(Event):
-    """An upgrade succeeded: the process that writes this serves in the place of an older one."""
+    """An upgrade succeeded: the process that writes this serves in place of an older one."""
 
     event = "upgraded"
     level = Level.INFORMATION
@@ -112,5 +107,4 @@ class UpgradeTakenOver(Event):
     """Workers of the older process that still drain."""
 
     def sentence(self) -> str:
-        """Name the version."""
-        return f"upgraded: version {self.version} serves; {self.workers} workers of the former process drain"
+        return f"upgraded: version {self.version} serves; {self.workers} workers of the previous process drain"

@@ -7,7 +7,7 @@ from proxy.observe.events.event import Event, Level
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined(Event):
-    """A worker serves in the place of one that ended or was replaced."""
+    """A worker serves in place of one that ended or was replaced."""
 
     event = "worker_joined"
     level = Level.INFORMATION
@@ -18,7 +18,6 @@ class WorkerJoined(Event):
     """Process ID."""
 
     def sentence(self) -> str:
-        """Name the worker."""
         return f"worker {self.slot} (process {self.pid}) serves"
 
 
@@ -41,18 +40,17 @@ class WorkerEnded(Event):
     """Exit status; negative: the number of the signal that ended it; null: unknown."""
 
     def sentence(self) -> str:
-        """Name the worker and its status."""
         status = "an unknown status" if self.status is None else f"status {self.status}"
         return f"worker {self.slot} (process {self.pid}) ended with {status}; another one is started"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerDisowned(Event):
-    """A worker sent its parent what no worker sends, and was killed for it. Another one is started,
-    unless it was to end.
+    """A worker violated the protocol with its parent, and was killed. Another one is started,
+    unless the worker was draining.
 
-    A worker parses what clients send, so this may be the sign that a client has taken it over. Keep
-    the log, find out what the worker did, and report it. `SECURITY.md` says where.
+    A worker parses what clients send, so a client may have compromised it. Keep the log, find out
+    what the worker did, and report it. `SECURITY.md` says where.
     """
 
     event = "worker_disowned"
@@ -66,13 +64,12 @@ class WorkerDisowned(Event):
     """What it sent."""
 
     def sentence(self) -> str:
-        """Name the worker and what it sent."""
         return f"worker {self.slot} (process {self.pid}) was killed for what it sent its parent: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerFailed(Event):
-    """A new worker did not come to serve. The parent tries again, after pauses that grow.
+    """A new worker did not become ready. The parent tries again, with growing pauses.
 
     `detail` has the reason. If it mentions the time, raise `reload_timeout`. If it mentions
     versions, restart the proxy: its files were replaced while it runs.
@@ -87,19 +84,18 @@ class WorkerFailed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the slot and the reason."""
         return f"worker {self.slot} could not be started: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerRefused(Event):
+class WorkerCommitFailed(Event):
     """A worker prepared a configuration and then could not serve with it. It is killed, and another
     one is started. Clients of this worker lose their connections.
 
     Report it with the lines around it.
     """
 
-    event = "worker_refused"
+    event = "worker_commit_failed"
     level = Level.ACTION
 
     slot: int
@@ -119,8 +115,8 @@ class WorkerRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerGivenUp(Event):
-    """A worker did not answer during a reload, so the reload went on without it. Another worker has
-    its place. If it answers again, it drains.
+    """A worker did not answer during a reload, so the reload continued without it. Another worker
+    has its place. If it answers again, it drains.
 
     Look for the event `worker_stuck` before it, which has the remedies.
     """
@@ -134,7 +130,6 @@ class WorkerGivenUp(Event):
     """Process ID."""
 
     def sentence(self) -> str:
-        """Name the worker and what is done."""
         return (
             f"worker {self.slot} (process {self.pid}) did not answer during a reload: another one has its place, "
             "and it drains if it answers again"
@@ -146,7 +141,7 @@ class WorkerStuck(Event):
     """A worker has not answered the parent for a second. Its clients wait; new connections go to
     the other workers. If it stays silent for 30 seconds, it is replaced (`worker_hopeless`).
 
-    Look at the load of the machine, and at whether a PKCS#11 module hangs.
+    Check the load of the machine, and whether a PKCS#11 module hangs.
     """
 
     event = "worker_stuck"
@@ -158,7 +153,6 @@ class WorkerStuck(Event):
     """Process ID."""
 
     def sentence(self) -> str:
-        """Name the worker and what is done."""
         return f"worker {self.slot} (process {self.pid}) does not answer: the others accept in its place"
 
 
@@ -175,7 +169,6 @@ class WorkerAnswers(Event):
     """Process ID."""
 
     def sentence(self) -> str:
-        """Name the worker."""
         return f"worker {self.slot} (process {self.pid}) answers again"
 
 
@@ -196,7 +189,6 @@ class WorkerHopeless(Event):
     """Process ID."""
 
     def sentence(self) -> str:
-        """Name the worker and what is done."""
         return f"worker {self.slot} (process {self.pid}) has not answered for too long: it is killed"
 
 

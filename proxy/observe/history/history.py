@@ -5,21 +5,38 @@ of those scrapes for each ten seconds, so a worker has no work with it. It begin
 a restart begins a new one, a reload does not, and an upgrade hands it over.
 """
 
+from collections import deque
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypedDict, TypeVar
 
-from proxy.observe.history.last_minutes import LastMinutes
-from proxy.observe.history.reading import HistoryReading, reading, sample
+from proxy.api.overview import LatencySummary, RefusalRow, RoutesSection, Samples
+from proxy.figures.histogram import REQUEST_SECONDS
+from proxy.observe.history.reading import Distribution, HistoryReading, added, reading, sample
 from proxy.observe.history.refusals import Refusals
 from proxy.observe.history.routes import RouteReading, route_readings, routes_since
 from proxy.observe.history.series import Series
-from proxy.observe.history.servers import ServerReadings, latencies_since, server_readings
 from proxy.observe.scrape import Scrape
+
+if TYPE_CHECKING:
+    from proxy.figures.snapshot import HistogramRow
 
 _FINE_SECONDS: Final = 10.0
 _COARSE_SECONDS: Final = 60.0
 _HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
+_LATELY_MINUTES: Final = 5
+
+Reading = TypeVar("Reading")
+ServerReadings = Mapping[str, Distribution]
+"""The times to the first byte of a response, by the address of the server."""
+
+
+class HandedHistory(TypedDict):
+    """What a process that replaces this one continues with."""
+
+    fine: Samples
+    coarse: Samples
+    refusals: list[RefusalRow]
 
 
 class History:
@@ -58,8 +75,8 @@ class History:
         if earlier is not None:
             self.coarse.add(self._latest.at, sample(earlier, self._latest))
 
-    def handed(self) -> dict[str, Any]:
-        """What a process that replaces this one goes on with, for JSON."""
+    def handed(self) -> HandedHistory:
+        """What a process that replaces this one continues with, for JSON."""
         return {"fine": self.fine.since(0.0), "coarse": self.coarse.since(0.0), "refusals": self.refusals()}
 
     def take_over(self, document: Mapping[str, Any]) -> None:
@@ -69,15 +86,15 @@ class History:
         self.coarse.take_over(document["coarse"])
         self._refusals.take_over(document["refusals"])
 
-    def refusals(self) -> list[dict[str, Any]]:
+    def refusals(self) -> list[RefusalRow]:
         """Why clients were refused lately, the latest first."""
         return self._refusals.listed()
 
-    def routes(self, scrape: Scrape) -> dict[str, Any]:
+    def routes(self, scrape: Scrape) -> RoutesSection:
         """How the requests of each route went lately, see `routes_since`."""
         return routes_since(self._routes.oldest, scrape.now, route_readings(scrape))
 
-    def latencies(self, scrape: Scrape) -> dict[str, dict[str, float | None]]:
+    def latencies(self, scrape: Scrape) -> dict[str, LatencySummary]:
         """How fast each server answered lately, see `latencies_since`."""
         return latencies_since(self._servers.oldest, server_readings(scrape))
 
@@ -91,3 +108,38 @@ class History:
 def _is_new(now: float, latest: HistoryReading | None, seconds: float) -> bool:
     # a sample of a moment would be all noise
     return latest is None or (now // seconds > latest.at // seconds and now - latest.at >= seconds / 2)
+
+
+class LastMinutes(Generic[Reading]):
+    """Keeps one reading for each of the last minutes."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, Reading]] = deque(maxlen=_LATELY_MINUTES)
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+    def add(self, at: float, reading: Reading) -> None:
+        """Add the reading of a minute. `at` is in UNIX seconds."""
+        self._kept.append((at, reading))
+
+    @property
+    def oldest(self) -> tuple[float, Reading] | None:
+        """The oldest reading and its time, None if there is none."""
+        return self._kept[0] if self._kept else None
+
+
+def server_readings(scrape: Scrape) -> ServerReadings:
+    """Those of all workers together, those that have ended included."""
+    rows: dict[str, list[HistogramRow]] = {}
+    for snapshot in scrape.snapshots:
+        for row in snapshot.get("server_seconds", ()):
+            rows.setdefault(row["server"], []).append(row)
+    return {server: Distribution(REQUEST_SECONDS, added(REQUEST_SECONDS, found)) for server, found in rows.items()}
+
+
+def latencies_since(oldest: tuple[float, ServerReadings] | None, readings: ServerReadings) -> dict[str, LatencySummary]:
+    """`p50` and `p99` in seconds by server since the oldest reading; None without a request."""
+    earlier = oldest[1] if oldest is not None else {}
+    lately = {server: one.since(earlier.get(server)) for server, one in readings.items()}
+    return {server: {"p50": one.quantile(0.5), "p99": one.quantile(0.99)} for server, one in lately.items()}

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Bounds
+from proxy.figures.snapshot import Row, Rows, rows_of
 from proxy.observe.scrape import Scrape
 
 Counts = Sequence[int]
-Rows = Sequence[Mapping[str, Any]]
 
 _REFUSED: Final = "refused"
 _SHARES: Final = {"p50": 0.5, "p99": 0.99}
@@ -42,7 +42,8 @@ class Distribution:
         Within a bucket the values are taken as evenly spread. Above the last bound it is that
         bound.
         """
-        wanted, seen = share * sum(self.counts), 0
+        wanted = share * sum(self.counts)
+        seen = 0
         if not wanted:
             return None
         for (low, high), count in zip(pairwise((0.0, *self.bounds)), self.counts, strict=False):
@@ -66,10 +67,9 @@ class HistoryReading:
 
 def reading(scrape: Scrape) -> HistoryReading:
     """Take the figures of all workers together, those that have ended included."""
-    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
 
-    def rows(family: str) -> Iterator[Mapping[str, Any]]:
-        return (row for snapshot in snapshots for row in snapshot.get(family, ()))
+    def rows(family: str) -> Iterator[Row]:
+        return (row for snapshot in scrape.snapshots for row in rows_of(snapshot, family))
 
     handshakes = list(rows("handshakes"))
     finished = [row for row in handshakes if row["outcome"] != _REFUSED]
@@ -104,12 +104,14 @@ def reading(scrape: Scrape) -> HistoryReading:
     )
 
 
-def _bytes(rows: Callable[[str], Iterator[Mapping[str, Any]]]) -> dict[str, float]:
+def _bytes(rows: Callable[[str], Iterator[Row]]) -> dict[str, float]:
     """What clients sent and got: bodies, WebSockets with their frames, and relays.
 
     Heads and TLS are not counted.
     """
-    bodies, sockets, relays = list(rows("bytes")), list(rows("websocket_traffic")), list(rows("relay_bytes"))
+    bodies = list(rows("bytes"))
+    sockets = list(rows("websocket_traffic"))
+    relays = list(rows("relay_bytes"))
 
     def relayed(direction: str) -> int:
         return sum(row["bytes"] for row in (*sockets, *relays) if row["direction"] == direction)
@@ -120,14 +122,14 @@ def _bytes(rows: Callable[[str], Iterator[Mapping[str, Any]]]) -> dict[str, floa
     }
 
 
-def _sums(prefix: str, rows: Iterable[Mapping[str, Any]], label: str, value: str = "count") -> Counter[str]:
+def _sums(prefix: str, rows: Iterable[Row], label: str, value: str = "count") -> Counter[str]:
     found: Counter[str] = Counter()
     for row in rows:
         found[f"{prefix}/{row[label]}"] += row[value]
     return found
 
 
-def _distributions(*families: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Distribution]]:
+def _distributions(*families: Iterable[Row]) -> Iterator[tuple[str, Distribution]]:
     kinds = ("latency", REQUEST_SECONDS), ("handshake", HANDSHAKE_SECONDS), ("lag", LAG_SECONDS)
     for (name, bounds), rows in zip(kinds, families, strict=True):
         yield name, Distribution(bounds, added(bounds, rows))
@@ -139,7 +141,7 @@ def _of_tokens(rows: Rows) -> Iterator[tuple[str, Distribution]]:
         yield f"signing {token}", Distribution(SIGNING_SECONDS, counts)
 
 
-def added(bounds: Bounds, rows: Iterable[Mapping[str, Any]]) -> Counts:
+def added(bounds: Bounds, rows: Iterable[Row]) -> Counts:
     """Add the buckets of histograms with these bounds."""
     counts = [0] * (len(bounds) + 1)
     for row in rows:

@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from proxy.api.overview import RefusalRow
 from proxy.limits.reasons import ConnectionReason, RequestReason
 from proxy.observe.history.reading import HistoryReading
-from proxy.tls.results import FailureReason
+from proxy.tls.handshake.results import FailureReason
 
 MOST_REFUSALS: Final = 200
 # What ended a connection, a request or a WebSocket without a refusal of ours.
@@ -35,11 +36,9 @@ class Refusals:
     """Keeps the latest."""
 
     def __init__(self) -> None:
-        """There are none."""
         self._kept: deque[Refusal] = deque(maxlen=MOST_REFUSALS)
 
     def clear(self) -> None:
-        """Forget all of them."""
         self._kept.clear()
 
     def note(self, earlier: HistoryReading, later: HistoryReading) -> None:
@@ -50,9 +49,9 @@ class Refusals:
         """Begin with what `listed` of another list has returned."""
         self._kept.extend(reversed([Refusal(**one) for one in document]))
 
-    def listed(self) -> list[dict[str, Any]]:
+    def listed(self) -> list[RefusalRow]:
         """The latest first, as documents. Other threads may ask."""
-        return [asdict(one) for one in reversed(list(self._kept))]
+        return [cast("RefusalRow", asdict(one)) for one in reversed(list(self._kept))]
 
 
 def _grown(

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
-from typing import Any, Final
+from typing import Final
 
+from proxy.api.overview import RoutesSection, RouteSummary
 from proxy.figures.histogram import REQUEST_SECONDS
 from proxy.observe.history.reading import Distribution, added
 from proxy.observe.scrape import Scrape
@@ -24,32 +25,30 @@ class RouteReading:
 
     @property
     def requests(self) -> int:
-        """All of them."""
         return self.statuses.total()
 
 
 def route_readings(scrape: Scrape) -> dict[str, RouteReading]:
     """The counts of the routes with most requests. `-` are the requests without a route."""
-    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
     found: dict[str, RouteReading] = {}
-    for snapshot in snapshots:
+    for snapshot in scrape.snapshots:
         for row in snapshot.get("requests", ()):
             found.setdefault(row["route"], RouteReading()).statuses[row["status"]] += row["count"]
     kept = dict(nlargest(MOST_ROUTES, sorted(found.items()), key=lambda one: one[1].requests))
-    for snapshot in snapshots:
-        for row in snapshot.get("request_seconds", ()):
-            if (route := kept.get(row["route"])) is not None:
-                counts = added(REQUEST_SECONDS, ({"counts": route.seconds.counts}, row))
+    for snapshot in scrape.snapshots:
+        for seconds in snapshot.get("request_seconds", ()):
+            if (route := kept.get(seconds["route"])) is not None:
+                counts = added(REQUEST_SECONDS, ({"counts": route.seconds.counts}, seconds))
                 route.seconds = Distribution(REQUEST_SECONDS, counts)
-        for row in snapshot.get("websockets", ()):
-            if (route := kept.get(row["route"])) is not None:
-                route.open += row["open"]
+        for websockets in snapshot.get("websockets", ()):
+            if (route := kept.get(websockets["route"])) is not None:
+                route.open += websockets["open"]
     return kept
 
 
 def routes_since(
     oldest: tuple[float, Mapping[str, RouteReading]] | None, at: float, readings: Mapping[str, RouteReading]
-) -> dict[str, Any]:
+) -> RoutesSection:
     """What has happened on each route since the oldest kept reading, as a document.
 
     `routes` have their requests of `seconds` by class, `total` since the start, latencies in
@@ -64,7 +63,7 @@ def routes_since(
     }
 
 
-def _document(name: str, now: RouteReading, before: RouteReading | None) -> dict[str, Any]:
+def _document(name: str, now: RouteReading, before: RouteReading | None) -> RouteSummary:
     seconds = now.seconds.since(None if before is None else before.seconds)
     statuses = now.statuses - (Counter() if before is None else before.statuses)
     return {

@@ -1,12 +1,14 @@
 """A table of samples that forgets the oldest: a column of numbers for each series. Pure.
 
-Its memory is bounded: eight bytes for each sample and series, and only so many series are kept.
+Its memory is bounded: eight bytes for each sample and series, and the number of series is limited.
 """
 
 from array import array
 from collections.abc import Iterator, Mapping
 from math import isnan, nan
 from typing import Any, Final
+
+from proxy.api.overview import Samples
 
 # Of a usual configuration there are some 40.
 MOST_SERIES: Final = 128
@@ -17,7 +19,6 @@ class Series:
     """Keeps the last `length` samples, which are `seconds` apart."""
 
     def __init__(self, seconds: float, length: int) -> None:
-        """The table begins empty."""
         self.seconds: Final = seconds
         self.length: Final = length
         self._times = array("d", [nan]) * length
@@ -25,7 +26,6 @@ class Series:
         self._taken = 0
 
     def clear(self) -> None:
-        """Forget all samples."""
         self._times = array("d", [nan]) * self.length
         self._columns.clear()
         self._taken = 0
@@ -41,7 +41,7 @@ class Series:
         for name, column in self._columns.items():
             column[place] = _short(sample[name]) if name in sample else nan
 
-    def since(self, at: float) -> dict[str, Any]:
+    def since(self, at: float) -> Samples:
         """The samples after that time, as columns: `at`, and `series` by name.
 
         A number that a sample does not have is None.

@@ -1,10 +1,9 @@
 """The answers of a worker to its parent, and of the parent to a worker. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from config.problems import Problem
+from config.values.problems import Problem
+from proxy.figures.snapshot import ServerCounts, Snapshot
 from proxy.observe.startup import Offers
 
 
@@ -32,14 +31,13 @@ class PreparedToServe:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFigures:
-    """What a worker has counted. Its rows are opaque here; `observe.merging` adds them up."""
+    """What a worker has counted. Its rows are not judged here; `observe.counts.merging` adds them
+    up."""
 
     generation: int
     """The number of the configuration that it serves by; 0 before the first."""
-    snapshot: Mapping[str, Any]
-    """`Counters.snapshot`."""
-    servers: tuple[Mapping[str, Any], ...]
-    """`ServerStatistics` of all upstreams, as tables."""
+    snapshot: Snapshot
+    servers: tuple[ServerCounts, ...]
 
 
 @dataclass(frozen=True, slots=True)

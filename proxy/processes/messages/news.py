@@ -29,4 +29,3 @@ class KeysMissing(Question[Done]):
 
 
 WorkerNews = RetirementAsked | BreakerChanged | KeysMissing
-"""All news of workers."""

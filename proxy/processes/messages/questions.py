@@ -6,11 +6,11 @@ File descriptors travel beside a question (`Channel.ask`); each class says which
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from config.pkcs11_uri import Pkcs11Uri
 from config.schema import LogFormat
-from proxy.payload.keys import PayloadKeys
+from config.values.pkcs11_uri import Pkcs11Uri
+from proxy.payload.keys.payload_keys import PayloadKeys
 from proxy.processes.messages.answers import (
     Begun,
     Done,
@@ -20,8 +20,8 @@ from proxy.processes.messages.answers import (
     ServersSeen,
     WorkerFigures,
 )
-from proxy.tls.challenge import TlsChallenge
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.handshake.challenge import TlsChallenge
+from proxy.tls.openssl.tickets import TicketSecrets
 
 AnswerT_co = TypeVar("AnswerT_co", covariant=True)
 
@@ -79,10 +79,11 @@ class Prepare(Question[PreparedToServe]):
 
     number: int
     path: str
-    content: str = field(repr=False)
+    document: Mapping[str, Any] = field(repr=False)
+    """The tables of the configuration, which the parent has parsed and accepted."""
     read_at: datetime
     tickets: TicketSecrets = field(repr=False)
-    closed_tokens: Mapping[str, ToldToken]
+    unusable_tokens: Mapping[str, ToldToken]
     has_served: bool
     """Whether a worker serves by this configuration already, whose place this one takes."""
     payload: PayloadKeys = field(repr=False)
@@ -137,7 +138,7 @@ class MaintainedRoute:
     """The answer for clients; empty for the page that the route has for a 503."""
     page_is_html: bool
     allowed: tuple[str, ...]
-    """The networks whose clients are served all the same."""
+    """The networks whose clients are served anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class TakeConnection(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class TokenLookedAt(Question[Done]):
-    """The parent has looked at a token: `ok` says whether it is well."""
+    """The parent has looked at a token: `ok` says whether it is healthy."""
 
     token: str
     ok: bool
@@ -214,7 +215,7 @@ class TryKey(Question[KeyTried]):
 
 @dataclass(frozen=True, slots=True)
 class TellFigures(Question[WorkerFigures]):
-    """Tell what was counted."""
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +233,9 @@ class TakeRingUses(Question[RingUses]):
 
 @dataclass(frozen=True, slots=True)
 class Drain(Question[WorkerFigures]):
-    """Accept nothing more, let what is under way finish within `seconds`, then end.
+    """Accept nothing more, let what is in progress finish within `seconds`, then end.
 
-    `gently`: see `downstream.service.Drainable`.
+    `gently`: see `connections.Drainable`.
     """
 
     seconds: float
@@ -250,7 +251,7 @@ class Leave(Question[WorkerFigures]):
 
 @dataclass(frozen=True, slots=True)
 class EndNow(Question[Done]):
-    """Let a drain under way wait no longer."""
+    """Let a drain in progress wait no longer."""
 
 
 ParentQuestion = (
@@ -275,6 +276,4 @@ ParentQuestion = (
     | Leave
     | EndNow
 )
-"""All questions of the parent."""
 WorkerAnswer = Begun | Done | PreparedToServe | WorkerFigures | ServersSeen | RingUses | KeyTried
-"""All answers of a worker."""

@@ -7,10 +7,10 @@ A reason is a JSON object with its `kind`. `QuestionFailed` and `OtherVersion` h
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
-from config.problems import Problem
-from proxy.processes.messages.codec import MessageMalformed, decode, encode
+from config.values.problems import Problem
+from proxy.processes.messages.codec import Body, MessageMalformed, decode, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,6 @@ class QuestionFailed:
     error: str
 
     def __str__(self) -> str:
-        """The sentence."""
         return self.error
 
 
@@ -31,7 +30,6 @@ class ConfigurationRefused:
     problems: tuple[Problem, ...]
 
     def __str__(self) -> str:
-        """The problems in one line."""
         return "; ".join(map(str, self.problems))
 
 
@@ -45,7 +43,6 @@ class OtherVersion:
     """For a parent that does not know this reason."""
 
     def __str__(self) -> str:
-        """One sentence with the remedy."""
         return (
             f"the new worker speaks version {self.ours} of the messages, this process version {self.theirs or 'none'}: "
             "the files of Plexigate were replaced while it runs; restart it (systemctl restart plexigate)"
@@ -60,16 +57,14 @@ class QuestionRefused(Exception):
     """The other side says no, for a `reason`."""
 
     def __init__(self, reason: Refusal) -> None:
-        """Remember the reason."""
         super().__init__(reason)
         self.reason = reason
 
     def __str__(self) -> str:
-        """The sentence of the reason."""
         return str(self.reason)
 
 
-def encode_refusal(reason: Refusal) -> dict[str, Any]:
+def encode_refusal(reason: Refusal) -> Body:
     """Write a reason as a JSON object."""
     return {"kind": type(reason).__name__, **encode(reason)}
 

@@ -28,7 +28,6 @@ _DIGEST_DIGITS: Final = 12
 
 
 def version_of(*kinds: type) -> str:
-    """The version of a set of messages."""
     digest = hashlib.sha256("\n".join(shape(one) for one in kinds).encode()).hexdigest()
     return f"{_MEANING}-{digest[:_DIGEST_DIGITS]}"
 
@@ -36,7 +35,6 @@ def version_of(*kinds: type) -> str:
 _QUESTIONS: Final = (*get_args(ParentQuestion), *get_args(WorkerNews))
 _NAMES: Final = frozenset(one.__name__ for one in _QUESTIONS)
 VERSION: Final = version_of(*_QUESTIONS, *map(answer_type, _QUESTIONS), *get_args(Refusal))
-"""Of the messages of this process."""
 
 
 def decode_beginning(kind: str, body: Mapping[str, Any]) -> Begin:

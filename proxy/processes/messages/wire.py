@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, get_args
 
-from proxy.processes.messages.codec import MessageMalformed, decode, encode
+from proxy.processes.messages.codec import Body, MessageMalformed, decode, encode
 from proxy.processes.messages.news import WorkerNews
 from proxy.processes.messages.questions import ParentQuestion, Question
 
@@ -14,14 +14,12 @@ _NEWS: Final[Mapping[str, type[WorkerNews]]] = {one.__name__: one for one in get
 
 
 def answer_type(question: type[Question[AnswerT]]) -> type[AnswerT]:
-    """The type of the answer to a question."""
     ((answer,),) = (get_args(base) for base in question.__orig_bases__)  # type: ignore[attr-defined]
     found: type[AnswerT] = answer
     return found
 
 
-def encode_question(question: Question[Any]) -> tuple[str, dict[str, Any]]:
-    """The kind and the body of a question."""
+def encode_question(question: Question[Any]) -> tuple[str, Body]:
     return type(question).__name__, encode(question)
 
 

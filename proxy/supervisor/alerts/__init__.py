@@ -1,1 +1,2 @@
-"""What wants a person: the parent finds it, remembers it, and tells receivers until it is over."""
+"""Faults that require operator action: the parent finds and remembers them, and sends alerts
+until they are over."""

@@ -1,4 +1,4 @@
-"""Looks at the whole proxy again and again, and tells receivers what wants a person.
+"""Examines the whole proxy repeatedly, and sends alerts about what requires operator action.
 
 Theory of operation. Every ten seconds, and soon after each event of the parent, the state of the
 proxy is judged (`rules`, `incidents`) and compared with the table of open alerts. What comes of
@@ -13,8 +13,9 @@ import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
+from proxy.api.commands import AlertsDocument, ReceiverRow
 from proxy.net.in_thread import in_thread
 from proxy.net.tasks import Tasks
 from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert
@@ -23,9 +24,10 @@ from proxy.observe.events.alerts import AlertFailed, AlertRaised, AlertResolved,
 from proxy.observe.events.event import Event, Tell
 from proxy.observe.scrape import Scrape
 from proxy.supervisor.alerts.courier import Courier
-from proxy.supervisor.alerts.incidents import Incidents
+from proxy.supervisor.alerts.growth import HandedGrowth
+from proxy.supervisor.alerts.incidents import HandedIncidents, Incidents
 from proxy.supervisor.alerts.memory import remember, remembered
-from proxy.supervisor.alerts.open_alerts import Moment, OpenAlerts
+from proxy.supervisor.alerts.open_alerts import HandedRow, Moment, OpenAlerts
 from proxy.supervisor.alerts.receivers import ProgramReceiver, Receiver, WebhookReceiver
 from proxy.supervisor.alerts.rules import AlertFacts, Rules
 from proxy.supervisor.alerts.settings import AlertSettings
@@ -35,7 +37,7 @@ _LOOK_SECONDS: Final = 10.0
 # After an event the next look comes sooner, but not at once: its followers are seen with it.
 _SOON_SECONDS: Final = 1.0
 _DIRECTORIES_SECONDS: Final = 60.0
-# A network file system that is away blocks for ever.
+# A network file system that is unavailable blocks for ever.
 _DISK_SECONDS: Final = 5.0
 _OURS: Final = (AlertRaised, AlertResolved, AlertFailed, AlertsArriveAgain)
 
@@ -53,6 +55,14 @@ class WatchedProxy:
     """UNIX seconds."""
 
 
+class HandedAlerts(TypedDict):
+    """What a process that replaces this one continues with."""
+
+    table: list[HandedRow]
+    growth: HandedGrowth
+    incidents: HandedIncidents
+
+
 class Alerting:
     """Alerts from `follow` on, while `run` runs."""
 
@@ -64,7 +74,7 @@ class Alerting:
         tell: Tell,
         report: Callable[[BaseException], None],
     ) -> None:
-        """`tell` logs events, `report` logs errors of ours."""
+        """`tell` logs events, `report` logs internal errors."""
         self._loop = loop
         self._tasks = tasks
         self._proxy = proxy
@@ -122,8 +132,8 @@ class Alerting:
             self._incidents.hear(event, self._loop.time())
             self._stirred.set()
 
-    def handed(self) -> dict[str, Any]:
-        """What a process that replaces this one goes on with, for JSON."""
+    def handed(self) -> HandedAlerts:
+        """What a process that replaces this one continues with, for JSON."""
         ticks = self._loop.time()
         return {
             "table": self._table.handed(ticks),
@@ -139,16 +149,17 @@ class Alerting:
         self._table.take_over(document["table"], ticks)
         self._has_taken_over = True
 
-    # -- admin.alerts.AlertControl
+    # -- admin.requests.alerts.AlertControl
 
-    async def listed(self) -> dict[str, Any]:
+    async def listed(self) -> AlertsDocument:
         """Look, then return the open alerts as documents, and what may become one."""
         await self.look()
         return {"alerts": [one.as_json() for one in self.open], "waiting": self._table.waiting(self._loop.time())}
 
-    async def test(self) -> list[dict[str, Any]]:
+    async def test(self) -> list[ReceiverRow]:
         """Send a test alert to each receiver. Returns what each did."""
-        kind, now = AlertKind.TEST, self._proxy.wall()
+        kind = AlertKind.TEST
+        now = self._proxy.wall()
         concern = Concern(kind, "test", KINDS[kind].urgency, "this is a test: plexigate alerts test was called")
         notice = Notice(AlertState.FIRING, OpenAlert(concern, now, 1), now)
         couriers = [courier for courier, _ in self._couriers.values()]
@@ -197,9 +208,10 @@ class Alerting:
             self._tell_of(notice)
             for courier, _ in self._couriers.values():
                 courier.put(notice)
-        memory, alerts = settings.memory, self._table.kept()
+        memory = settings.memory
+        alerts = self._table.kept()
         if notices and memory is not None:
-            with contextlib.suppress(TimeoutError):  # the look at the directories tells of it
+            with contextlib.suppress(TimeoutError):  # the look at the directories reports it
                 async with asyncio.timeout(_DISK_SECONDS):
                     await in_thread(self._loop, lambda: remember(memory, alerts))
 

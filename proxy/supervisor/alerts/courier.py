@@ -55,7 +55,8 @@ class Courier:
             if not self._unsent:
                 await self._stirred.wait()
                 continue
-            notice, self._is_tried_again = self._unsent.first(), False
+            notice = self._unsent.first()
+            self._is_tried_again = False
             fault = await self._deliver(notice)
             if fault is None:
                 self._unsent.sent(notice)
@@ -90,7 +91,8 @@ class Courier:
     def _arrived(self) -> None:
         if self._failures:
             self._tell(AlertsArriveAgain(self.receiver.name, self._failures, self._unsent.dropped))
-        self._failures, self._unsent.dropped = 0, 0
+        self._failures = 0
+        self._unsent.dropped = 0
 
     async def _pause(self, failed_at: float) -> None:
         """Wait after a failure. A more urgent message that comes meanwhile shortens the pause."""

@@ -1,10 +1,18 @@
 """Counters whose growth is a concern for some time. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 HELD_SECONDS: Final = 600.0
 """How long a growth is a concern: a second one within ten minutes belongs to the same fault."""
+
+
+class HandedGrowth(TypedDict):
+    """What a process that replaces this one continues with."""
+
+    values: dict[str, int]
+    grown: dict[str, tuple[float, int]]
+    """Seconds since the latest growth, and the value before the trouble began."""
 
 
 class Growth:
@@ -17,9 +25,9 @@ class Growth:
         self._grown: dict[str, tuple[float, int]] = {}
         """The latest growth, and the value of the counter before the trouble began."""
 
-    def handed(self, ticks: float) -> dict[str, Any]:
+    def handed(self, ticks: float) -> HandedGrowth:
         """The values and what has grown lately, for a process that replaces this one."""
-        grown = {name: [ticks - at, began_with] for name, (at, began_with) in self._grown.items()}
+        grown = {name: (ticks - at, began_with) for name, (at, began_with) in self._grown.items()}
         return {"values": self._values, "grown": grown}
 
     def take_over(self, document: Mapping[str, Any], ticks: float) -> None:

@@ -7,9 +7,9 @@ events that the parent writes.
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
-from proxy.observe.alert import Concern
+from proxy.observe.alert import Concern, ConcernRow
 from proxy.observe.alert_kinds import KINDS, AlertKind
 from proxy.observe.events.audit import AuditLogFailed, AuditLogWrittenAgain
 from proxy.observe.events.certificates import RotationMemoryLost
@@ -23,7 +23,8 @@ from proxy.observe.events.workers import WorkerEnded, WorkerFailed
 
 RESTARTS_SECONDS: Final = 600.0
 RESTARTS: Final = 3
-"""So many workers that end within `RESTARTS_SECONDS` have a fault in common. One may be chance."""
+"""The number of workers whose end within `RESTARTS_SECONDS` have a fault in common. One may be
+chance."""
 # For what is tried again and tells each failure, or has no counterpart.
 _HELD_SECONDS: Final = 3_600.0
 _UNTIL_OVER: Final = float("inf")
@@ -57,16 +58,28 @@ _FAULTS: Final[Mapping[type[Event], _Fault]] = {
 }
 
 
+class HeldRow(ConcernRow):
+    """A concern, and for how many seconds it is one; None until an event says that it is over."""
+
+    left: float | None
+
+
+class HandedIncidents(TypedDict):
+    """What a process that replaces this one continues with."""
+
+    held: list[HeldRow]
+    ends: list[tuple[float, str]]
+    """How many seconds ago workers ended, and how."""
+
+
 class Incidents:
     """Hears the events of the parent."""
 
     def __init__(self) -> None:
-        """The list is empty."""
         self._held: dict[tuple[AlertKind, str], tuple[Concern, float]] = {}
         self._ends: deque[tuple[float, str]] = deque(maxlen=100)
 
     def hear(self, event: Event, ticks: float) -> None:
-        """Take an event."""
         if isinstance(event, WorkerEnded | WorkerFailed):
             self._ends.append((ticks, event.sentence()))
         fault = _FAULTS.get(type(event))
@@ -77,26 +90,26 @@ class Incidents:
             if one.over is type(event):
                 self._held.pop((one.kind, one.subject_of(event)), None)
 
-    def handed(self, ticks: float) -> dict[str, Any]:
+    def handed(self, ticks: float) -> HandedIncidents:
         """Everything that is held, for a process that replaces this one."""
         return {
             "held": [
                 {**concern.as_json(), "left": None if end == _UNTIL_OVER else end - ticks}
                 for concern, end in self._held.values()
             ],
-            "ends": [[ticks - at, text] for at, text in self._ends],
+            "ends": [(ticks - at, text) for at, text in self._ends],
         }
 
     def take_over(self, document: Mapping[str, Any], ticks: float) -> None:
         """Go on with what `handed` of an older process has returned."""
         for one in document["held"]:
-            concern, left = Concern.from_json(one), one["left"]
+            concern = Concern.from_json(one)
+            left = one["left"]
             self._held.setdefault(concern.key, (concern, _UNTIL_OVER if left is None else ticks + left))
         earlier = [(ticks - age, str(text)) for age, text in document["ends"]]
         self._ends.extendleft(reversed(earlier))
 
     def concerns(self, ticks: float) -> Iterator[Concern]:
-        """What is a concern at this moment."""
         self._held = {key: one for key, one in self._held.items() if one[1] > ticks}
         yield from (concern for concern, _ in self._held.values())
         while self._ends and self._ends[0][0] <= ticks - RESTARTS_SECONDS:

@@ -1,20 +1,21 @@
-"""The open alerts on disk: after a restart, receivers are told of what was resolved meanwhile.
+"""The open alerts on disk: after a restart, receivers get what was resolved meanwhile.
 
 Without a state directory they are in memory only.
 """
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from certs.storage.disk import Disk
+from proxy.supervisor.alerts.open_alerts import KeptRow
 
 _LARGEST: Final = 1_048_576
 
 
-def remembered(path: Path) -> list[dict[str, Any]]:
+def remembered(path: Path) -> list[Mapping[str, Any]]:
     """What an earlier process wrote; nothing if that cannot be read: alerts that hold are found
     again.
 
@@ -28,7 +29,7 @@ def remembered(path: Path) -> list[dict[str, Any]]:
     return [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
 
 
-def remember(path: Path, alerts: Sequence[dict[str, Any]]) -> None:
+def remember(path: Path, alerts: Sequence[KeptRow]) -> None:
     """Replace the file. Blocks."""
     # a directory that cannot be written is an alert by itself
     with contextlib.suppress(OSError):

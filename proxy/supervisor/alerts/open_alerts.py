@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert
+from proxy.api.commands import WaitingRow
+from proxy.observe.alert import AlertState, Concern, ConcernRow, Notice, OpenAlert
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 
 # A new process needs so long to find faults again: health checks fail several times, tokens are
@@ -23,6 +24,22 @@ _TAKEN_UP_SECONDS: Final = 120.0
 _NEVER: Final = float("-inf")
 # Seconds: JSON has no infinity, and everything is repeated sooner.
 _LONG_AGO: Final = 1e9
+
+
+class KeptRow(ConcernRow):
+    """An open alert in a file. `since` is in UNIX seconds."""
+
+    since: float
+    times: int
+
+
+class HandedRow(KeptRow):
+    """A row of the table for a process that replaces this one. Times are seconds ago."""
+
+    begun: float
+    seen: float
+    told: float | None
+    told_as: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +86,7 @@ class _TableRow:
 
 
 class OpenAlerts:
-    """The table of one proxy."""
-
     def __init__(self) -> None:
-        """The table is empty."""
         self._entries: dict[tuple[AlertKind, str], _TableRow] = {}
         self.look_within = float("inf")
         """Seconds from the latest look until an alert is resolved, or until one is due."""
@@ -83,10 +97,10 @@ class OpenAlerts:
         told = [one.alert for one in self._entries.values() if one.told is not None]
         return sorted(told, key=lambda one: (one.concern.urgency.rank, one.since))
 
-    def waiting(self, ticks: float) -> list[dict[str, Any]]:
+    def waiting(self, ticks: float) -> list[WaitingRow]:
         """What is wrong and has not lasted for long enough to be told, as documents."""
         rows = [(one, one.lasts_in(ticks)) for one in self._entries.values() if one.told is None]
-        return [{**row.alert.as_json(), "told_in_seconds": round(max(0.0, left), 1)} for row, left in rows]
+        return [{**row.alert.as_json(), "alert_in_seconds": round(max(0.0, left), 1)} for row, left in rows]
 
     def settle(self, concerns: Iterable[Concern], now: Moment, patience: AlertPatience) -> list[Notice]:
         """Compare the table with everything that is wrong now. Returns what is to be told."""
@@ -120,8 +134,7 @@ class OpenAlerts:
 
     # -- across a restart
 
-    def kept(self) -> list[dict[str, Any]]:
-        """The open alerts, for a file."""
+    def kept(self) -> list[KeptRow]:
         return [
             {
                 **one.concern.as_json(),
@@ -136,7 +149,8 @@ class OpenAlerts:
         for one in document:
             try:
                 concern = Concern.from_json(one)
-                since, times = float(one["since"]), int(one["times"])
+                since = float(one["since"])
+                times = int(one["times"])
             except (KeyError, TypeError, ValueError):
                 continue  # of another version
             seen = now.ticks + _TAKEN_UP_SECONDS
@@ -145,7 +159,7 @@ class OpenAlerts:
 
     # -- across an upgrade
 
-    def handed(self, ticks: float) -> list[dict[str, Any]]:
+    def handed(self, ticks: float) -> list[HandedRow]:
         """The whole table, also what was not told yet, for a process that replaces this one."""
         return [
             {
@@ -161,9 +175,10 @@ class OpenAlerts:
         ]
 
     def take_over(self, document: Iterable[Mapping[str, Any]], ticks: float) -> None:
-        """Go on with what `handed` of an older process has returned: no wait begins anew."""
+        """Go on with what `handed` of an older process has returned: no wait starts again."""
         for one in document:
-            concern, told = Concern.from_json(one), one["told"]
+            concern = Concern.from_json(one)
+            told = one["told"]
             self._entries[concern.key] = _TableRow(
                 concern,
                 float(one["since"]),

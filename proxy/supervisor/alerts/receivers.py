@@ -1,4 +1,4 @@
-"""The receivers of alerts: a program, and a web address.
+"""The receivers of alerts: a command, and a webhook.
 
 A receiver gets one message at a time and has a limited time for it. Its answer is not read, only
 whether it took the message.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from certs.files.memory_file import sealed_memory_file
-from config.webhook import Webhook
+from config.values.webhook import Webhook
 from proxy.net.in_thread import in_thread
 
 _SECONDS: Final = 30.0
@@ -24,8 +24,6 @@ class NotDelivered(Exception):
 
 
 class Receiver(Protocol):
-    """Takes messages."""
-
     @property
     def name(self) -> str:
         """As the log calls it, without what may be secret."""
@@ -102,7 +100,8 @@ class WebhookReceiver:
     async def take(self, body: bytes) -> None:
         """Send the message. Raises `NotDelivered`."""
         # the configuration takes http:// and https:// only
-        address, headers = self._webhook.address, {"Content-Type": "application/json", "User-Agent": "plexigate"}
+        address = self._webhook.address
+        headers = {"Content-Type": "application/json", "User-Agent": "plexigate"}
         request = urllib.request.Request(address, body, headers, method="POST")  # noqa: S310
 
         def post() -> None:

@@ -15,7 +15,7 @@ from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 from proxy.observe.readiness import ReadinessSubject
 from proxy.observe.scrape import CertificateFacts, RevocationFacts, Scrape
 from proxy.supervisor.alerts.growth import Growth
-from proxy.upstream.statistics import ServerState
+from proxy.upstream.pooling.statistics import ServerState
 
 _DAY: Final = 86_400.0
 _HOUR: Final = 3_600.0
@@ -54,11 +54,9 @@ class Rules:
     """All rules. Those about counters remember the values of the look before."""
 
     def __init__(self) -> None:
-        """The first look is that of a new process."""
         self.growth: Final = Growth()
 
     def concerns(self, facts: AlertFacts, ticks: float) -> Iterator[Concern]:
-        """Everything that is wrong."""
         for rule in _RULES:
             yield from rule(facts)
         yield from _grown(self.growth.look(_counters(facts.scrape), ticks))
@@ -112,7 +110,8 @@ def _checks(facts: AlertFacts) -> Iterator[Concern]:
 def _certificates(facts: AlertFacts) -> Iterator[Concern]:
     now = facts.scrape.now
     for one in facts.scrape.certificates:
-        subject, name = f"{one.identity} {one.algorithm}", f"the {one.algorithm} certificate of {one.identity}"
+        subject = f"{one.identity} {one.algorithm}"
+        name = f"the {one.algorithm} certificate of {one.identity}"
         if one.begins_at > now:
             text = f"{name} is not valid before {utc(one.begins_at)}; by this machine's clock it is {utc(now)}"
             yield _concern(AlertKind.CERTIFICATE_NOT_YET_VALID, subject, text)
@@ -147,7 +146,8 @@ def _urgency_of(one: CertificateFacts | RevocationFacts, now: float, wanted: flo
 
 def _rotations(facts: AlertFacts) -> Iterator[Concern]:
     for one in facts.scrape.rotating:
-        subject, name = f"{one.identity} {one.credential}", f"the {one.credential} credential of {one.identity}"
+        subject = f"{one.identity} {one.credential}"
+        name = f"the {one.credential} credential of {one.identity}"
         urgency = _OF_ROTATION.get(Urgency(one.urgency))
         if one.error is not None and urgency is not None:
             text = f"{name} should have been replaced, and that fails: {one.error}"
@@ -200,9 +200,8 @@ _COUNTED: Final[Mapping[str, tuple[AlertKind, str, str]]] = {
 
 
 def _counters(scrape: Scrape) -> dict[str, int]:
-    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
-    logs = [row for one in snapshots for row in one.get("log", ())]
-    failures = [row for one in snapshots for row in one.get("failures", ())]
+    logs = [row for one in scrape.snapshots for row in one.get("log", ())]
+    failures = [row for one in scrape.snapshots for row in one.get("failures", ())]
     dropped, errors = scrape.log_losses
     return {
         "log_dropped": dropped + sum(row["dropped"] for row in logs),

@@ -1,4 +1,4 @@
-"""What `[alerts]` and the former keys of `[rotation]` say, and whether the program can be run."""
+"""What `[alerts]` and the previous keys of `[rotation]` say, and whether the program can be run."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from typing import Final
 from certs.files.root_only import ROOT_ONLY, OthersCanChange, judge_program
 from certs.hierarchy.configured import directory_of
 from certs.hsm.access import state_directory
-from config.loaded import LoadedConfig
-from config.problems import Problem, shown
-from config.webhook import Webhook
+from config.loading.loaded import LoadedConfig
+from config.values.problems import Problem, shown
+from config.values.webhook import Webhook
 from proxy.observe.alert_kinds import AlertUrgency
 from proxy.supervisor.alerts.open_alerts import AlertPatience
 
@@ -35,9 +35,10 @@ class AlertSettings:
 
     @classmethod
     def of(cls, loaded: LoadedConfig) -> "AlertSettings":
-        """Those of a configuration."""
-        config, file = loaded.config, loaded.file
-        alerts, repeat = config.alerts, config.alerts.repeat
+        config = loaded.config
+        file = loaded.file
+        alerts = config.alerts
+        repeat = config.alerts.repeat
         state = None if config.rotation.state is None else file.resolve(config.rotation.state)
         payload = None if config.payload.directory is None else file.resolve(config.payload.directory)
         sealing = None if config.sealing.key is None else directory_of(file, config.sealing)

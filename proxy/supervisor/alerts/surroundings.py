@@ -45,7 +45,7 @@ def _fault(directory: Path) -> str | None:
 
 
 class ClockWatch:
-    """Compares the clock of the day with a steady one, which goes on while the machine sleeps."""
+    """Compares the clock of the day with a steady one, which continues while the machine sleeps."""
 
     def __init__(
         self,
@@ -65,7 +65,8 @@ class ClockWatch:
         offset = self._wall() - steady
         moved, self._offset = offset - self._offset, offset
         if abs(moved) >= _JUMP_SECONDS:
-            self._jump, self._jumped_at = moved, steady
+            self._jump = moved
+            self._jumped_at = steady
         elif steady - self._jumped_at >= _HELD_SECONDS:
             self._jump = None
         return self._jump

@@ -1,8 +1,8 @@
 """The messages that wait for one receiver, and when it is tried again. Pure.
 
-Of each alert only the latest message waits: a receiver that was away for an hour gets the state of
-each alert, not its history. So the box is no longer than the list of alerts. It has a bound beside
-that.
+Of each alert only the latest message waits: a receiver that was unavailable for an hour gets the
+state of each alert, not its history. So the box is no longer than the list of alerts. It has a
+bound beside that.
 """
 
 from typing import Final
@@ -23,13 +23,11 @@ class UnsentNotices:
     """Takes messages at any time. Hands out the most urgent one, of those the oldest."""
 
     def __init__(self) -> None:
-        """It is empty."""
         self._waiting: dict[tuple[AlertKind, str], Notice] = {}
         self.dropped = 0
         """Messages that found no room, since the last success."""
 
     def __len__(self) -> int:
-        """How many messages wait."""
         return len(self._waiting)
 
     def put(self, notice: Notice) -> None:
@@ -51,6 +49,6 @@ class UnsentNotices:
             del self._waiting[notice.key]
 
     def pause_seconds(self, failures: int) -> float:
-        """How long to wait after so many failures in a row, by the most urgent message."""
+        """How long to wait after `failures` in a row, by the most urgent message."""
         pauses = _PAUSES[self.first().urgency]
         return pauses[min(failures, len(pauses)) - 1]

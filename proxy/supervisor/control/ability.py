@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from certs.keys.signing_key import KeyFamily
-from config.rotation import IssuedCredentialConfig
 from config.schema import IdentityConfig
+from config.tables.rotation import IssuedCredentialConfig
 from proxy.observe.readiness import Readiness, ReadinessFacts, ServerFacts, ServerView, UpstreamFacts, readiness
 from proxy.observe.scrape import CertificateFacts
 from proxy.processes.messages.questions import TellServers
@@ -77,20 +77,21 @@ class Ability:
 
     def _identities(self) -> dict[str, str]:
         edition = self._served.edition
-        faults = dict.fromkeys(edition.dark, "has only keys that rest sealed: is the sealing key away?")
+        faults = dict.fromkeys(edition.identities.dark, "has only sealed keys: is the sealing key unavailable?")
         of_identity: defaultdict[str, list[CertificateFacts]] = defaultdict(list)
-        for one in edition.certificates:
+        for one in edition.identities.certificates:
             of_identity[one.identity].append(one)
         for name, identity in edition.loaded.config.identity.items():
             if name not in faults and (fault := _fault_of_certificates(identity, of_identity[name], wall_clock())):
                 faults[name] = fault
-        for name, places in edition.identities_in_tokens.items():
+        for name, places in edition.identities.in_tokens.items():
             if name not in faults and (why := self._tokens.why_not_ready({name: places})):
                 faults[name] = why.removeprefix(f"identity {name} ")
         return dict(sorted(faults.items()))
 
     def _upstreams(self, views: Mapping[ServerName, list[ServerView]]) -> list[UpstreamFacts]:
-        config, verdicts = self._served.edition.loaded.config, self._servers.verdicts
+        config = self._served.edition.loaded.config
+        verdicts = self._servers.verdicts
         routes: defaultdict[str, list[str]] = defaultdict(list)
         for route in config.route:
             if route.upstream is not None:
@@ -124,8 +125,8 @@ def _fault_of_certificates(identity: IdentityConfig, certificates: list[Certific
         for one in identity.credentials
     )
     if not certificates or (is_one_awaited and not usual):
-        return "has no certificate yet that a usual client takes: plexigate certs list tells why"
+        return "has no certificate yet that common clients accept: plexigate certs list shows why"
     usual = usual or certificates
     if all(one.expires_at <= now for one in usual):
-        return "has only certificates that have expired, which usual clients refuse"
+        return "has only expired certificates, which common clients refuse"
     return ""

@@ -1,39 +1,38 @@
 """Answers the admin server's questions about certificates, by the rotation."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from certs.rotation.attempt import RotationStep
 from certs.rotation.planning import Key
-from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
-from proxy.admin.rotation_wish import RotationWish
+from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine, ShownRow
 from proxy.rotation.listing import worst
 from proxy.rotation.rotating import Rotating
-from proxy.rotation.steps import last_word
+from proxy.rotation.steps import rolled_back
 
 
 class CertificateInspection(Protocol):
     """Finds what workers show to clients: an `Inspection`."""
 
-    async def of(self, identity: str) -> list[dict[str, Any]] | None:
+    async def of(self, identity: str) -> list[ShownRow] | None:
         """A row for each worker, listener and credential. None for an unknown identity."""
 
 
 class RotationControl:
-    """Implements `admin.certificates.CertificateControl`."""
+    """Implements `admin.requests.certificates.CertificateControl`."""
 
     def __init__(self, rotating: Rotating, inspection: CertificateInspection) -> None:
-        """`rotating` and `inspection` do the work."""
         self._rotating = rotating
         self._inspection = inspection
 
-    def certificates(self) -> list[dict[str, Any]]:
-        """All issued credentials."""
+    def certificates(self) -> list[CertificateRow]:
         return self._rotating.listing()
 
     async def rotate_certificate(
         self, identity: str, slot: str | None, wish: RotationWish
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncIterator[RotationLine]:
         """Rotate, and tell each step with its credential. The last step has `ok`."""
         keys = self._idle(identity, slot)
         outcomes: list[bool] = []
@@ -48,20 +47,19 @@ class RotationControl:
                 yield {**_about(key), "step": "begun", "reason": wish.reason.value}
             if "ok" in step:
                 outcomes.append(step["ok"])
-            yield {**_about(key), **{name if name != "ok" else "rotated": value for name, value in step.items()}}
+            yield _of_credential(key, step)
         yield {"ok": all(outcomes)}
 
-    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
+    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[RollbackRow]:
         """Roll back all of these credentials, or none."""
         keys = self._idle(identity, slot)
         outcomes = await self._rotating.roll_back(keys)
-        return [{**_about(key), **last_word(outcome)} for key, outcome in zip(keys, outcomes, strict=True)]
+        return [rolled_back(key, outcome) for key, outcome in zip(keys, outcomes, strict=True)]
 
     def urgency(self) -> str:
-        """The urgency of the most urgent rotation."""
         return worst(self._rotating.standings)
 
-    async def shown(self, identity: str) -> list[dict[str, Any]]:
+    async def shown(self, identity: str) -> list[ShownRow]:
         """Shake hands with each worker."""
         rows = await self._inspection.of(identity)
         if rows is None:
@@ -79,5 +77,14 @@ class RotationControl:
         return keys
 
 
-def _about(key: Key) -> dict[str, Any]:
+def _about(key: Key) -> RotationLine:
     return {"identity": key[0], "credential": key[1]}
+
+
+def _of_credential(key: Key, step: RotationLine) -> RotationLine:
+    """A step with its credential. `ok` of one credential is not that of the whole command."""
+    rest = step.copy()
+    if "ok" not in rest:
+        return {**_about(key), **rest}
+    is_rotated = rest.pop("ok")
+    return {**_about(key), "rotated": is_rotated, **rest}

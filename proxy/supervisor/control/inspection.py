@@ -1,40 +1,44 @@
-"""A handshake with each worker, on each listener, for each credential of an identity.
+"""What each worker can do: the certificates that it shows, and the keys of tokens that it signs
+with.
 
-The kernel chooses the worker of a connection. So the parent makes connections over the loopback
+A handshake is made with each worker, on each listener, for each credential of an identity. The
+kernel chooses the worker of a connection. So the parent makes connections over the loopback
 device and sends one end of each to a worker, which serves it as if it had accepted it.
 """
 
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
 from cryptography import x509
 
 from certs.identities.credential import Credential
-from config.listener import ListenerConfig
+from config.tables.listener import ListenerConfig
+from config.values.pkcs11_uri import Pkcs11Uri
+from proxy.api.certificates import ShownRow
+from proxy.api.commands import KeyTrialDocument, WorkerKeyRow
 from proxy.net.in_thread import in_thread
 from proxy.processes.channel import ChannelLost
-from proxy.processes.messages.questions import TakeConnection
+from proxy.processes.messages.questions import TakeConnection, TryKey
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.rotation.pinned import fault_of_handshake
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
-from proxy.tls.groups import are_foreign
-from proxy.tls.libssl import LibsslError
+from proxy.tls.openssl.libssl import LibsslError
+from proxy.tls.wire.groups import are_foreign
 
 
 class Inspection:
     """Checks the certificates that workers show."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, served: ServedEdition) -> None:
-        """`served` says what should be shown."""
         self._loop = loop
         self._fleet = fleet
         self._served = served
 
-    async def of(self, identity: str) -> list[dict[str, Any]] | None:
+    async def of(self, identity: str) -> list[ShownRow] | None:
         """A row for each worker, listener and credential. None for an unknown identity.
 
         The `fault` of a row is None if the handshake was good, or if none was made: `untried` says
@@ -96,3 +100,35 @@ def connected_pair() -> tuple[socket.socket, socket.socket]:
             if address == client.getsockname():
                 return client, accepted
             accepted.close()  # another process has connected
+
+
+# For a signature, or for finding the key. A worker whose token hangs counts as one without answer.
+_KEY_SECONDS: Final = 10.0
+
+
+class WorkerKeyTrial:
+    """Lets the workers try keys."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, served: ServedEdition, fleet: Fleet) -> None:
+        self._loop = loop
+        self._served = served
+        self._fleet = fleet
+
+    async def of(self, key: Pkcs11Uri) -> KeyTrialDocument:
+        """See `admin.requests.contracts.KeyTrials.of`.
+
+        `uses` also has the uses by the parent, such as `[sealing]`. Workers do not know these.
+        """
+        edition = self._served.edition
+        uses = await in_thread(self._loop, edition.used_keys)
+        answers = await self._fleet.ask_all(TryKey(key), _KEY_SECONDS)
+        workers: list[WorkerKeyRow] = [
+            {
+                "slot": worker.slot,
+                "pid": worker.pid,
+                "is_used": None if tried is None else tried.is_used,
+                "signs": None if tried is None else tried.signs,
+            }
+            for worker, tried in answers.items()
+        ]
+        return {"uses": [one.where for one in uses if one.may_be(key)], "workers": workers}

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
-from config.addresses import Refused, parse_network
-from proxy.admin.maintenance_wish import MaintenanceWish
-from proxy.admin.problems import CommandRefused
+from config.values.addresses import Refused, parse_network
+from proxy.admin.requests.maintenance_wish import MaintenanceWish
+from proxy.admin.requests.problems import CommandRefused
+from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
 from proxy.figures.totals import how_many
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES, ErrorPage, PageUnusable
@@ -22,7 +23,7 @@ _SHOWN_ROUTES: Final = 10
 
 
 class SupervisorMaintenance:
-    """Implements `admin.maintenance.MaintenanceControl`."""
+    """Implements `admin.requests.maintenance.MaintenanceControl`."""
 
     def __init__(self, served: ServedEdition, maintenance: Maintenance, clock: Callable[[], float]) -> None:
         """`served` names the routes; `clock` gives UNIX seconds."""
@@ -30,12 +31,11 @@ class SupervisorMaintenance:
         self._maintenance = maintenance
         self._clock = clock
 
-    def listed(self) -> dict[str, Any]:
-        """All routes that are out of service."""
+    def listed(self) -> MaintenanceDocument:
         configured = self._configured()
         return {"routes": [_told(one, configured) for one in self._maintenance.routes]}
 
-    async def begin(self, wish: MaintenanceWish) -> dict[str, Any]:
+    async def begin(self, wish: MaintenanceWish) -> MaintainedRow:
         """Take a route out of service. Raises `CommandRefused`."""
         configured = self._configured()
         if wish.route not in configured:
@@ -53,9 +53,12 @@ class SupervisorMaintenance:
             silent = await self._maintenance.begin(route)
         except OSError as error:
             raise self._not_kept(error) from None
-        return {**_told(route, configured), **_warning(silent)}
+        shown = _told(route, configured)
+        if silent:
+            shown["warning"] = _warning(silent)
+        return shown
 
-    async def end(self, route: str) -> dict[str, Any]:
+    async def end(self, route: str) -> MaintenanceEnd:
         """Put a route back into service. Raises `CommandRefused`."""
         try:
             silent = await self._maintenance.end(route)
@@ -64,13 +67,13 @@ class SupervisorMaintenance:
             raise CommandRefused(404, f'route "{route}" is not in maintenance; in maintenance: {others}') from None
         except OSError as error:
             raise self._not_kept(error) from None
-        return {"route": route, **_warning(silent)}
+        return {"route": route, "warning": _warning(silent)} if silent else {"route": route}
 
     def _configured(self) -> frozenset[str]:
         return frozenset(route.entry_name for route in self._served.edition.loaded.config.route)
 
     def _not_kept(self, error: OSError) -> CommandRefused:
-        """The refusal of a change that would not outlive a restart: the parent has not made it."""
+        """The refusal of a change that would not survive a restart: the parent has not made it."""
         reason = error.strerror or str(error)
         return CommandRefused(
             409,
@@ -79,13 +82,11 @@ class SupervisorMaintenance:
         )
 
 
-def _warning(silent: int) -> dict[str, str]:
-    if not silent:
-        return {}
-    return {"warning": f"{how_many(silent, 'worker')} did not answer, and will follow later: see plexigate status"}
+def _warning(silent: int) -> str:
+    return f"{how_many(silent, 'worker')} did not answer, and will follow later: see plexigate status"
 
 
-def _told(one: MaintainedRoute, configured: frozenset[str]) -> dict[str, Any]:
+def _told(one: MaintainedRoute, configured: frozenset[str]) -> MaintainedRow:
     return {
         "route": one.route,
         "since": one.since,

@@ -4,17 +4,18 @@ import asyncio
 import base64
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from certs.audit.entries import Action
-from config.problems import ConfigError
-from proxy.admin.problems import CommandRefused
+from config.values.problems import ConfigError
+from proxy.admin.requests.problems import CommandRefused
+from proxy.api.commands import ExportDocument, RingsDocument, RingTrialRow, RingTrialsDocument
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadRingExported
 from proxy.payload.key_trials import RingKeyTrial, trials
-from proxy.payload.keyring import NoSuchKey
-from proxy.payload.keys import suite_of
+from proxy.payload.keys.keyring import NoSuchKey
+from proxy.payload.keys.payload_keys import suite_of
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
 from proxy.supervisor.secrets.payload_store import PayloadStoreUnusable
@@ -23,18 +24,17 @@ Result = TypeVar("Result")
 
 
 class SupervisorPayload:
-    """Implements `admin.payload.PayloadControl`."""
+    """Implements `admin.requests.payload.PayloadControl`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, served: ServedEdition, rotation: PayloadRotation, tell: Tell
     ) -> None:
-        """`rotation` keeps the rings."""
         self._loop = loop
         self._served = served
         self._rotation = rotation
         self._tell = tell
 
-    async def listed(self) -> dict[str, Any]:
+    async def listed(self) -> RingsDocument:
         """Every ring with its keys and present counts, without secrets."""
         if self._served.edition.payload.rings:
             await self._rotation.count()
@@ -50,18 +50,18 @@ class SupervisorPayload:
         await _translated(lambda: self._rotation.retire(ring, version))
 
     async def revoke(self, ring: str, version: int) -> None:
-        """End a key that is in the wrong hands."""
+        """End a key that is compromised."""
         await _translated(lambda: self._rotation.revoke(ring, version))
 
-    async def exported(self, ring: str) -> dict[str, Any]:
+    async def exported(self, ring: str) -> ExportDocument:
         """The secrets that a client needs to use a ring."""
         config = self._served.edition.loaded.config.payload
         settings = config.ring.get(ring)
         if settings is None:
             known = ", ".join(config.ring) or "none"
-            raise CommandRefused(404, f'there is no ring "{ring}" that clients are handed; there is {known}')
+            raise CommandRefused(404, f'there is no ring "{ring}" that clients get; there is {known}')
         keys = self._rotation.ring(ring).readable
-        self._rotation.audit(Action.EXPORT, ring, "its keys were handed out")
+        self._rotation.audit(Action.EXPORT, ring, "its keys were exported")
         self._tell(PayloadRingExported(ring))
         return {
             "ring": ring,
@@ -89,14 +89,14 @@ class SupervisorPayload:
 
         return await _translated(lambda: in_thread(self._loop, read))
 
-    async def tested(self) -> dict[str, Any]:
+    async def tested(self) -> RingTrialsDocument:
         """Whether each key of each ring encrypts and decrypts; shows no secret, counts no use."""
         rings = self._served.edition.payload.rings
 
         def test() -> list[RingKeyTrial]:
             return [one for ring in rings.values() for one in trials(ring)]
 
-        return {"keys": [asdict(one) for one in await in_thread(self._loop, test)]}
+        return {"keys": [cast("RingTrialRow", asdict(one)) for one in await in_thread(self._loop, test)]}
 
 
 async def _translated(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:

@@ -2,20 +2,21 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from config.displayed import displayed
-from config.plain import PLAIN_LISTENER
+from config.tables.plain import PLAIN_LISTENER
+from proxy.observe.counts.merging import Retained
 from proxy.observe.history.history import History
-from proxy.observe.merging import Retained
 from proxy.observe.scrape import (
     ConfigurationFacts,
     ListenerFacts,
     MaintenanceFacts,
     Scrape,
+    UpgradeFacts,
     WorkerScrape,
     WorkerState,
 )
@@ -30,7 +31,6 @@ from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
-from proxy.supervisor.upgrade.upgrading import Upgrading
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import ListeningSockets
@@ -65,7 +65,9 @@ class Scraping:
     rotating: Rotating
     ability: Ability
     alerting: Alerting
-    upgrading: Upgrading
+    upgrade: Callable[[], UpgradeFacts | None]
+    former_workers: Callable[[], Sequence[int]]
+    """The processes of the previous version that still drain."""
     history: History = field(default_factory=History)
 
     async def scrape(self) -> Scrape:
@@ -78,8 +80,8 @@ class Scraping:
             generation=self.served.edition.number,
             workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
             listeners=list(listener_facts(self.served, self.sockets)),
-            certificates=self.served.edition.certificates,
-            revocations=self.served.edition.revocations,
+            certificates=self.served.edition.identities.certificates,
+            revocations=self.served.edition.identities.revocations,
             restarts=self.fleet.restarts,
             reloads=dict(self.announcements.counts),
             retained=self.retained.snapshot,
@@ -96,8 +98,8 @@ class Scraping:
             configuration=_configuration(self.served.edition),
             pid=os.getpid(),
             configured_at=self.announcements.configured_at,
-            upgrade=self.upgrading.facts,
-            former_workers=self.upgrading.former.pids,
+            upgrade=self.upgrade(),
+            former_workers=self.former_workers(),
         )
         self.history.note(scrape)
         return scrape
@@ -121,13 +123,14 @@ class Scraping:
 def _configuration(edition: Edition) -> ConfigurationFacts:
     digest = hashlib.sha256(edition.content).hexdigest()
     # absolute: who reads it may be in another directory
-    path, read_at = str(edition.loaded.file.path.absolute()), edition.read_at.timestamp()
+    path = str(edition.loaded.file.path.absolute())
+    read_at = edition.read_at.timestamp()
     return ConfigurationFacts(path, digest, read_at, displayed(edition.content))
 
 
 def listener_facts(served: ServedEdition, sockets: ListeningSockets) -> Iterator[ListenerFacts]:
-    """What each listener offers, and where."""
-    offers, addresses = served.offers, sockets.by_listener
+    offers = served.offers
+    addresses = sockets.by_listener
     for one in () if offers is None else offers.listeners:
         yield ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
     if PLAIN_LISTENER in addresses:

@@ -11,11 +11,11 @@ from certs.sealing.envelope import is_sealed
 from certs.storage.served import ServedFile, served_files
 from certs.storage.shelf import Shelf, ShelfDamaged
 from certs.storage.store import paths_of, store_of
-from config.loaded import LoadedConfig
-from config.problems import Problem
-from config.reading import FileContent
-from config.rotation import SEALED
+from config.loading.loaded import LoadedConfig
+from config.loading.reading import FileContent
 from config.schema import CredentialConfig
+from config.tables.rotation import SEALED
+from config.values.problems import Problem
 from proxy.processes.material import Material
 from proxy.rotation.clocks import CLOCKS
 
@@ -34,7 +34,8 @@ def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[M
 
 def _read(keeping: Keeping) -> tuple[Material, list[Problem]]:
     files, faults = served_files(keeping.store, keeping.loaded.config, keeping.homes)
-    store, loaded = keeping.store, keeping.loaded
+    store = keeping.store
+    loaded = keeping.loaded
     chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, _, shelf in store.of_config(loaded.config)]
     is_all_issued = all(chain in files for chain in chains)
     problems = [
@@ -72,7 +73,6 @@ def _rests_sealed(shelf: Shelf) -> bool:
 
 
 def as_material(files: Mapping[Path, ServedFile]) -> Material:
-    """Convert files of the store to material."""
     return Material({str(path): FileContent(one.mode, one.content) for path, one in files.items()})
 
 

@@ -14,7 +14,6 @@ class ServedEdition:
     def __init__(self, first: Edition) -> None:
         """Until the first commit, `edition` is the one that the start has read."""
         self.edition = first
-        """The edition that serves."""
         self.offers: Offers | None = None
         """The listeners and libraries that a worker has reported. None before the first commit."""
         self._number = first.number

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.figures.totals import how_many
 from proxy.observe.events.event import Tell
 from proxy.observe.events.reloads import ReloadBegun, Reloaded, ReloadFailed
@@ -24,17 +24,8 @@ class ServiceManager(Protocol):
     def ready(self, status: str) -> None:
         """The proxy serves. `status` is the line of `systemctl status`."""
 
-    def main_process(self, pid: int) -> None:
-        """Another process is the main one of the service from now on."""
-
     def reloading(self, monotonic_usec: int) -> None:
         """A reload begins at this time of CLOCK_MONOTONIC, in microseconds."""
-
-    def stopping(self) -> None:
-        """The drain begins."""
-
-    async def feed(self, seconds: float) -> None:
-        """Give a sign of life every so many seconds, until cancelled."""
 
 
 class ServingWorkers(Protocol):
@@ -49,7 +40,6 @@ class Announcements:
     """Announces each step of the proxy's life that an operator waits for."""
 
     def __init__(self, notifier: ServiceManager, served: ServedEdition, fleet: ServingWorkers, tell: Tell) -> None:
-        """The counts begin at zero."""
         self._notifier = notifier
         self._served = served
         self._fleet = fleet
@@ -60,20 +50,7 @@ class Announcements:
         """When the served configuration began to serve, in UNIX seconds."""
 
     def started(self) -> None:
-        """The workers serve."""
         self._notifier.ready(f"serving with {self._workers}")
-
-    async def feed_watchdog(self, seconds: float) -> None:
-        """Give the service manager a sign of life every so many seconds, until cancelled."""
-        await self._notifier.feed(seconds)
-
-    def main_process(self, pid: int) -> None:
-        """Another process serves in the place of this one."""
-        self._notifier.main_process(pid)
-
-    def stopping(self) -> None:
-        """The drain begins."""
-        self._notifier.stopping()
 
     def begun(self, cause: str) -> None:
         """A reload begins by a signal, or because a file has changed."""
@@ -84,7 +61,7 @@ class Announcements:
         """Tell the service manager that a reload begins, and how it ended.
 
         sd_notify(3): RELOADING=1, then READY=1 even after a failure. So `systemctl reload` cannot
-        fail, and the line of `systemctl status` tells of a failure.
+        fail, and the line of `systemctl status` reports a failure.
         """
         failed = self.counts["failed"]
         self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
@@ -96,12 +73,11 @@ class Announcements:
             self._notifier.ready(f"{verdict}serving with {self._workers}, generation {number}")
 
     def failed(self, error: ConfigError) -> None:
-        """A reload has failed. The old edition goes on serving."""
+        """A reload has failed. The old edition continues to serve."""
         self.counts["failed"] += 1
         self._tell(ReloadFailed([problem for problem in error.problems if problem.is_error]))
 
     def succeeded(self, edition: Edition, changes: "Sequence[Change]") -> None:
-        """All workers serve by the new edition."""
         self.counts["ok"] += 1
         self.configured_at = wall_clock()
         self._tell(Reloaded(edition.number, [str(one) for one in changes]))

@@ -7,21 +7,22 @@ decrypt all earlier messages. If a worker cannot prepare an edition, the ring st
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from certs.audit.entries import Action, Outcome
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadKeyRetired, PayloadKeyRevoked, PayloadKeyRotated, PayloadRotationFailed
-from proxy.payload.keyring import Keyring, PayloadKeyState
-from proxy.payload.keys import PayloadKeys, policies, suite_of
-from proxy.payload.suite_table import SuiteRings
+from proxy.payload.keys.keyring import Keyring, PayloadKeyState
+from proxy.payload.keys.payload_keys import PayloadKeys, policies, suite_of
+from proxy.payload.keys.suite_table import new_secret
 from proxy.processes.messages.questions import TakeRingUses
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reloads.changeover import Renew
 from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable, payload_directory
 from proxy.supervisor.secrets.safe import Safe
 from proxy.supervisor.workers.fleet import Fleet
@@ -38,18 +39,12 @@ class NoSuchRing(Exception):
     """The configuration does not have this ring."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        """`known` are the rings that it has."""
         super().__init__(name, known)
         self.name = name
         self.known = known
 
     def __str__(self) -> str:
-        """One sentence."""
         return f'there is no payload ring "{self.name}"; there is {", ".join(self.known) or "none"}'
-
-
-Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]], Awaitable[None]]
-"""`Renewal`: brings the edition that the first makes to all workers, after the second wrote it."""
 
 
 class PayloadRotation:
@@ -125,7 +120,7 @@ class PayloadRotation:
     async def _rotate(self, name: str) -> int:
         ring = self.ring(name)
         if all(key.state is not PayloadKeyState.PENDING for key in ring.keys):
-            secret = await in_thread(self._loop, lambda: SuiteRings().secret(name))
+            secret = await in_thread(self._loop, lambda: new_secret(name))
             await self._change(name, lambda ring, now: ring.with_pending(secret, now))
         policy = policies(self._served.edition.loaded.config).get(name)
         if policy is None:  # a reload in between removed the ring

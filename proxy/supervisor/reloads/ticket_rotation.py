@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from certs.sealing.files import SealedFileUnusable
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import TicketRotationFailed, TicketsNotKept, TicketsRotated
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.reloads.renewal import Renewal
+from proxy.supervisor.reloads.changeover import Renew
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 
 _HOUR: Final = 3_600.0
 # After a failed rotation: short enough that a secret is used only a little too long.
@@ -23,7 +23,7 @@ class TicketRotation:
     """Runs for as long as the parent does."""
 
     def __init__(
-        self, renew: Renewal, safe: Safe, served: ServedEdition, tell: Tell, rotated: Callable[[], None]
+        self, renew: Renew, safe: Safe, served: ServedEdition, tell: Tell, rotated: Callable[[], None]
     ) -> None:
         """Rotations begin with `run`.
 
@@ -49,7 +49,8 @@ class TicketRotation:
 
         They still accept the tickets that the previous secret has sealed.
         """
-        new, since = TicketSecrets.fresh().current, now_in_utc()
+        new = TicketSecrets.fresh().current
+        since = now_in_utc()
         losses: list[Exception] = []
 
         def keep(edition: Edition) -> None:

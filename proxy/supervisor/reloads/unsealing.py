@@ -1,4 +1,4 @@
-"""Private keys that are still sealed because the token of the sealing key was away.
+"""Private keys that are still sealed because the token of the sealing key was unavailable.
 
 They are unsealed and serve once the token is back.
 """
@@ -7,14 +7,14 @@ import asyncio
 from typing import Final
 
 from certs.sealing.errors import SealingError
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.secrets import NotUnsealed, Unsealed
 from proxy.signing.breaker import BACK_OFF_SECONDS
 from proxy.supervisor.editions.edition import StillShut
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.reloads.renewal import Renewal
+from proxy.supervisor.reloads.changeover import Renew
 from proxy.supervisor.secrets.safe import Safe
 
 # Between two checks for sealed keys when all keys are open: only a reload can bring new ones.
@@ -25,9 +25,8 @@ class Unsealing:
     """Runs for as long as the parent does."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, renew: Renewal, safe: Safe, served: ServedEdition, tell: Tell
+        self, loop: asyncio.AbstractEventLoop, renew: Renew, safe: Safe, served: ServedEdition, tell: Tell
     ) -> None:
-        """`run` or `open` makes the first try."""
         self._loop = loop
         self._renew = renew
         self._safe = safe
@@ -42,7 +41,7 @@ class Unsealing:
         """
         tries = 0
         while True:
-            if not self._served.edition.shut:
+            if not self._served.edition.identities.shut:
                 tries = 0
                 await asyncio.sleep(_IDLE_SECONDS)
                 continue
@@ -52,7 +51,7 @@ class Unsealing:
 
     async def open(self) -> bool:
         """Try once to open the keys. Tells whether a further key serves."""
-        shut = self._served.edition.shut
+        shut = self._served.edition.identities.shut
         try:
             # wait for the token before `editing` is taken: a reload must not wait for it
             await in_thread(self._loop, lambda: self._safe.look(self._served.edition.loaded))
@@ -62,7 +61,7 @@ class Unsealing:
         except (ConfigError, SealingError) as error:
             self._say(str(error))
             return False
-        self._tell(Unsealed(sorted(shut - self._served.edition.shut)))
+        self._tell(Unsealed(sorted(shut - self._served.edition.identities.shut)))
         return True
 
     def _say(self, detail: str) -> None:

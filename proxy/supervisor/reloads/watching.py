@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.watching import FileWatcher
+from config.loading.watching import FileWatcher
 from proxy.net.tasks import Tasks
 from proxy.supervisor.editions.edition import Edition
 

@@ -20,10 +20,10 @@ from certs.audit.journal import SYSLOG, SyslogJournal
 from certs.audit.log import BEGUN, AuditLog
 from certs.audit.tail import LogDamaged
 from certs.files.file_lock import StillLocked
-from config.audit import AuditConfig
-from config.hsm import HsmConfig
-from config.loaded import ConfigFile
-from config.problems import ConfigError, shown
+from config.loading.loaded import ConfigFile
+from config.tables.audit import AuditConfig
+from config.tables.hsm import HsmConfig
+from config.values.problems import ConfigError, shown
 from proxy.observe.events.audit import (
     AuditCheckpoint,
     AuditCheckpointUnsigned,
@@ -61,7 +61,6 @@ class AuditTrail:
     """The only audit trail of the process. Without `[audit] file` it drops all entries."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        """Entries wait in the queue until `open`."""
         self.figures = AuditFigures()
         self._report: Report | None = None
         self._unreported: deque[Event] = deque(maxlen=_MOST_UNREPORTED)
@@ -101,7 +100,6 @@ class AuditTrail:
         self._queue.put((entry, self._clock()))
 
     def operation(self, action: Action, key: str, outcome: Outcome, detail: str = "") -> None:
-        """Queue an operation of the parent."""
         self.tell(KeyOperation(PARENT, action, key, outcome, detail))
 
     def as_row(self) -> dict[str, int]:
@@ -111,7 +109,8 @@ class AuditTrail:
     # -- the life of the process
 
     def open(self, file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> None:
-        """Begin to write. Raises `ConfigError` for a file that cannot be written or is no log."""
+        """Begin to write. Raises `ConfigError` for a file that cannot be written or is not a
+        log."""
         self._log = audit_log_of(file, audit, hsm, _Journals(self))
         if self._log is None:
             self._is_keeping = False

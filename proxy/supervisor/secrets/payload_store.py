@@ -14,18 +14,18 @@ from certs.hierarchy.configured import directory_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
-from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.key_file import KeyFileUnusable, create_key, load_key
 from certs.sealing.own_key import OWN_KEY_FILE
 from certs.sealing.sealer import AeadSealer, Sealer
-from config.loaded import ConfigFile, LoadedConfig
-from config.payload import PayloadConfig
-from config.problems import ConfigError, Problem
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
-from config.sealing import SealingConfig
+from config.tables.payload import PayloadConfig
+from config.tables.sealing import SealingConfig
+from config.values.problems import ConfigError, Problem
 from proxy.payload.key_document import Identity, PublicKey
-from proxy.payload.keyring import Keyring, RingKey
-from proxy.payload.keys import TICKETS, PayloadKeys, completed, document_of, policies, suite_of
-from proxy.payload.suite_table import SuiteRings, suite, suite_problems, variant_warnings
+from proxy.payload.keys.keyring import Keyring, RingKey
+from proxy.payload.keys.payload_keys import TICKETS, PayloadKeys, document_of, policies, suite_of
+from proxy.payload.keys.suite_table import completed, suite, suite_problems, variant_warnings
 
 _IDENTITY: Final = "identity"
 
@@ -34,19 +34,15 @@ class PayloadStoreUnusable(Exception):
     """Rings cannot be read or written. `found` names the file and shows no part of a key."""
 
     def __init__(self, found: str) -> None:
-        """Remember the sentence."""
         super().__init__(found)
         self.found = found
 
     def __str__(self) -> str:
-        """The sentence."""
         return self.found
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadStore:
-    """The sealed files of one proxy."""
-
     directory: Path
     sealer: Sealer
 
@@ -63,7 +59,7 @@ class PayloadStore:
             if vault is not None:
                 return cls(directory, vault.sealer(Purpose.PAYLOAD_KEYRING))
             path = directory / OWN_KEY_FILE
-            key = KeyFile.create(path) if makes and not path.exists() else KeyFile.load(path)
+            key = create_key(path) if makes and not path.exists() else load_key(path)
         except KeyFileUnusable as error:
             raise PayloadStoreUnusable(str(error)) from None
         except OSError as error:
@@ -107,7 +103,7 @@ class PayloadStore:
 
         Raises `PayloadStoreUnusable`.
         """
-        complete = completed(config, known, SuiteRings(), now)
+        complete = completed(config, known, now)
         for name, ring in complete.items():
             if known.get(name) is not ring:
                 self.write(ring)

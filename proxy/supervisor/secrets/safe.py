@@ -16,12 +16,12 @@ from certs.sealing.envelope import Purpose
 from certs.sealing.errors import SealingError
 from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
 from certs.sealing.master import Place, place_of
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import Problem
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.values.problems import Problem
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.secrets.state_locks import StateLocks
 from proxy.supervisor.secrets.ticket_record import NoTicketRecord, TicketRecord, resumed
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 
 TICKETS_FILE: Final = "tickets.sealed"
 _LABEL: Final = Purpose.TICKET_KEYS.label("session tickets")
@@ -57,7 +57,8 @@ class Safe:
         """
         place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
         if place != self._place:
-            self._place, self._vault = place, vault_of(loaded, self._clock, self.trail.operation)
+            self._vault = vault_of(loaded, self._clock, self.trail.operation)
+            self._place = place
         return self._vault
 
     def look(self, loaded: LoadedConfig) -> None:
@@ -74,7 +75,8 @@ class Safe:
 
         They are those of the previous process if these may live on.
         """
-        now, age = self._clock(), loaded.config.limits.tls_ticket_rotation_hours * _HOUR
+        now = self._clock()
+        age = loaded.config.limits.tls_ticket_rotation_hours * _HOUR
         vault = self.vault(loaded)
         record = None
         try:
@@ -120,10 +122,9 @@ class Safe:
 
 
 def _lost(file: ConfigFile, found: str) -> Problem:
-    better = "a sealing key that works: session tickets do not outlive this process"
+    better = "a sealing key that works: session tickets do not survive this process"
     return file.warning(("sealing", "key"), found, better)
 
 
 def now_in_utc() -> datetime:
-    """The wall clock."""
     return datetime.now(UTC)  # noqa: TID251 - a driver

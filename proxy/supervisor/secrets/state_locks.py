@@ -11,9 +11,9 @@ from typing import Final
 from certs.hierarchy.configured import directory_of
 from certs.storage.disk import Disk
 from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold, other_holder
-from config.loaded import LoadedConfig
-from config.problems import ConfigError, Location, Problem, shown
-from proxy.payload.keys import policies
+from config.loading.loaded import LoadedConfig
+from config.values.problems import ConfigError, Location, Problem, shown
+from proxy.payload.keys.payload_keys import policies
 from proxy.processes.channel import close_all
 from proxy.supervisor.secrets.payload_store import payload_directory
 
@@ -25,7 +25,6 @@ class StateLocks:
     """The locks of this process, until `release`. Not for several threads at once."""
 
     def __init__(self) -> None:
-        """Hold none yet."""
         self._held: dict[Path, StateLock] = {}
         self._handed: list[tuple[Path, int]] = []
 
@@ -75,7 +74,6 @@ class StateLocks:
         return [(path, lock.descriptor) for path, lock in self._held.items() if lock.descriptor is not None]
 
     def release(self) -> None:
-        """Let others have them."""
         for lock in self._held.values():
             lock.release()
         self._held.clear()
@@ -98,7 +96,8 @@ def _in_use(loaded: LoadedConfig, place: Location, error: StateInUse) -> Problem
 
 def _directories(loaded: LoadedConfig) -> Iterator[tuple[Location, Path]]:
     """The directories of the state of a configuration, each once, with the key that names it."""
-    config, file = loaded.config, loaded.file
+    config = loaded.config
+    file = loaded.file
     found: list[tuple[Location, Path]] = []
     if config.rotation.state is not None:
         found.append((("rotation", "state"), file.resolve(config.rotation.state)))

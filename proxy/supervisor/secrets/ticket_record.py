@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from proxy.tls.tickets import SECRET_BYTES, TicketSecrets
+from proxy.tls.openssl.tickets import SECRET_BYTES, TicketSecrets
 
 _VERSION: Final = 1
 

@@ -28,8 +28,6 @@ class Need(Enum):
 
 
 class BlindWorkers:
-    """The blind workers of one fleet."""
-
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -76,5 +74,5 @@ class BlindWorkers:
         self._blindness.forget_worker(process, token)
 
     def forget(self, token: str) -> None:
-        """The token was away: each worker that could not use it had a reason."""
+        """The token was unavailable: each worker that could not use it had a reason."""
         self._blindness.forget(token)

@@ -12,27 +12,23 @@ class TokenUser(SlotHolder, Protocol):
     """A worker that signs with keys of tokens: a `WorkerProcess`."""
 
     @property
-    def pid(self) -> int:
-        """The process id."""
+    def pid(self) -> int: ...
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it can be asked."""
+    def is_alive(self) -> bool: ...
 
     @property
     def is_retiring(self) -> bool:
-        """Whether it was told to drain and to end."""
+        """Whether it was asked to drain and to end."""
 
 
 class TokenUsers(Protocol):
     """The workers: a `Fleet`."""
 
     @property
-    def workers(self) -> Sequence[TokenUser]:
-        """The workers that serve, by slot."""
+    def workers(self) -> Sequence[TokenUser]: ...
 
-    async def tell_all(self, order: Question[Done]) -> None:
-        """Tell every worker the same."""
+    async def tell_all(self, order: Question[Done]) -> None: ...
 
     async def replace(self, worker: TokenUser) -> None:
         """Give a worker's slot to a new one, and drain the old one."""

@@ -19,7 +19,6 @@ class MissingKeys:
     """The missing keys in the tokens of the served edition."""
 
     def __init__(self, tell: Tell) -> None:
-        """Every key counts as present at first."""
         self._tell = tell
         self._keys: dict[KeyPlace, NamedKey] = {}
         self._said: dict[tuple[int, str], frozenset[str]] = {}
@@ -45,12 +44,10 @@ class MissingKeys:
         self._tell_changes()
 
     def worker_gone(self, pid: int) -> None:
-        """A worker has ended."""
         self._said = {one: keys for one, keys in self._said.items() if one[0] != pid}
         self._tell_changes()
 
     def is_missing(self, pid: int, key: KeyPlace) -> bool:
-        """Whether a worker misses a key."""
         return key.location in self._said.get((pid, key.token), ())
 
     def of_token(self, token: str) -> dict[str, tuple[str, ...]]:

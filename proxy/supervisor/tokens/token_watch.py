@@ -1,6 +1,6 @@
 """One token as the parent sees it: the finding of its latest probe, and when the next one is due.
 
-Theory of operation. The PIN is tried once before workers are told of the token. While every worker
+Theory of operation. The PIN is tried once before workers get the token. While every worker
 finds the token well, the parent does not use it.
 
 Once a breaker is open in any worker, the parent probes the token by signatures of its own. In a
@@ -10,7 +10,7 @@ the parent probes too, at most once a second. When a worker has found the token 
 probes at once. So both probe every second while clients are refused. A call that hangs soon counts
 as a failure, but the parent waits for it longer: it is the first to return when the token is back.
 
-If a token has refused its PIN, it is left alone until its latch on disk is gone. An operator
+If a token has refused its PIN, it is not used until its latch on disk is gone. An operator
 removes the latch, or another PIN that works does. Then the parent tries the PIN once more, and
 the workers after it. A worker sees only a failed login and a flag of the token, which a mistake of
 another program may have set. So when a worker says that the PIN was refused, all logins stop, and
@@ -24,12 +24,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Final, Protocol
 
-from certs.hsm.pin_latch import is_about_pin
+from certs.hsm.process.pin_latch import is_about_pin
 from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import TokenUse
 from proxy.signing.breaker import BACK_OFF_SECONDS
 
-# After that a call under way counts as failed.
+# After that a call in progress counts as failed.
 _HANGING_SECONDS: Final = 3.0
 # Between two probes that need no login.
 _LIVING_SECONDS: Final = 0.5
@@ -89,7 +89,6 @@ class TokenWatch:
 
     @property
     def use(self) -> TokenUse:
-        """How this configuration uses the token."""
         return self._prober.use
 
     def follow(self, use: TokenUse) -> None:
@@ -140,7 +139,7 @@ class TokenWatch:
     def doubt(self) -> bool:
         """A worker says that the PIN was refused: try it.
 
-        Returns False if that is known already, or if the try is under way.
+        Returns False if that is known already, or if the try is in progress.
         """
         if self.is_refused or self._is_doubted:
             return False
@@ -162,7 +161,8 @@ class TokenWatch:
                 elif self._troubled:
                     failures = 0 if await self._probe(failures) else failures + 1
                 else:
-                    failures, self._wanted_after = 0, math.inf
+                    failures = 0
+                    self._wanted_after = math.inf
                     if self._prober.is_logged_in:
                         await self._stirring(self._loop.time(), _KEPT_SECONDS)
                     if not (self._troubled or self._is_doubted or self.is_refused):
@@ -175,7 +175,8 @@ class TokenWatch:
 
     async def _probe(self, failures: int) -> bool:
         """Probe, tell the finding, and wait until the next probe is due. Tells if it was good."""
-        began, self._wanted_after = self._loop.time(), math.inf
+        began = self._loop.time()
+        self._wanted_after = math.inf
         looking = self._loop.create_task(self._prober.probe())
         try:
             done, _ = await asyncio.wait({looking}, timeout=_HANGING_SECONDS)
@@ -237,7 +238,8 @@ class TokenWatch:
     async def _try_doubted(self, failures: int) -> bool:
         """Log in once. A wrong PIN writes a latch. Tells whether the token judged the PIN."""
         await self._is_free.wait()
-        began, self._wanted_after = self._loop.time(), math.inf
+        began = self._loop.time()
+        self._wanted_after = math.inf
         await self._prober.close()  # a living session says nothing about the PIN
         finding = await self._prober.try_pin(_LOGIN_SECONDS)
         self._is_doubted = finding.condition not in (Condition.WELL, Condition.REFUSED)

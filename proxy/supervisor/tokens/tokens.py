@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import KeyPlace, TokenUse
 from certs.tokens.twins import twin_problems
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
-from proxy.observe.events.tokens import ModuleLeft, TokenCondition
+from proxy.observe.events.tokens import ModuleSkipped, TokenCondition
 from proxy.observe.scrape import TokenScrape
 from proxy.processes.messages.questions import PinVerdict, TokenLookedAt, ToldToken
 from proxy.signing.breaker import BreakerState
@@ -26,7 +26,7 @@ from proxy.supervisor.tokens.token_watch import TokenWatch
 if TYPE_CHECKING:
     from collections import Counter
 
-# How long a token may take to answer before the workers are told of it. It is half of
+# How long a token may take to answer before the workers get it. It is half of
 # `reload_timeout` if that is less.
 _FIRST_LOGIN_SECONDS: Final = 10.0
 _FAILING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.PROVED})
@@ -75,7 +75,7 @@ class ParentTokens:
         Raises `ConfigError` for a token that the configuration has twice.
         """
         await self._refuse_twins(edition)
-        self.admit(edition.tokens, await self.examine(edition.tokens, _patience(edition)))
+        self.admit(edition.identities.tokens, await self.examine(edition.identities.tokens, _patience(edition)))
 
     @asynccontextmanager
     async def changing_to(self, edition: Edition) -> AsyncIterator[None]:
@@ -86,24 +86,20 @@ class ParentTokens:
         """
         with self._held():
             await self._refuse_twins(edition)
-            findings = await self.examine(edition.tokens, _patience(edition))
+            findings = await self.examine(edition.identities.tokens, _patience(edition))
             refused = [
-                edition.loaded.file.error(
-                    ("hsm", "token", use.name),
-                    f"the PIN from the {use.pin_source}: {findings[use.name].detail}",
-                    "the PIN of the token",
-                )
-                for use in edition.tokens
+                use.pin_problem(edition.loaded.file, findings[use.name].detail)
+                for use in edition.identities.tokens
                 if use.name in findings and findings[use.name].condition is Condition.REFUSED
             ]
             if refused:
                 raise ConfigError([*edition.warnings, *refused])
             well = {name: one for name, one in findings.items() if one.condition is Condition.WELL}
-            self.admit(edition.tokens, well)
+            self.admit(edition.identities.tokens, well)
             yield
 
     async def _refuse_twins(self, edition: Edition) -> None:
-        twins = await twin_problems(self._loop, edition.loaded.file, edition.tokens, _patience(edition))
+        twins = await twin_problems(self._loop, edition.loaded.file, edition.identities.tokens, _patience(edition))
         if twins:
             raise ConfigError([*edition.warnings, *twins])
 
@@ -180,7 +176,7 @@ class ParentTokens:
         ]
         for use in hanging:
             self._admitted[use.login] = replace(self._admitted[use.login], condition=Condition.ABSENT)
-            self._tell(ModuleLeft(use.name))
+            self._tell(ModuleSkipped(use.name))
         return bool(hanging)
 
     @property
@@ -249,7 +245,6 @@ class ParentTokens:
             self._missing.forget(PARENT, token)
 
     def worker_gone(self, worker: TokenUser) -> None:
-        """Forget what a worker has said."""
         for token in self._watches:
             self._blind_workers.forget_worker(worker.pid, token)
         self._missing.worker_gone(worker.pid)
@@ -258,8 +253,9 @@ class ParentTokens:
                 watch.trouble(worker.pid, is_there=False)
 
     def found(self, token: TokenWatch, finding: ProbeFinding, before: Condition) -> None:
-        """Tell workers the finding of a probe (`token_watch.Herald`)."""
-        name, is_well = token.use.name, finding.condition is Condition.WELL
+        """Tell workers the finding of a probe (`TokenObserver`)."""
+        name = token.use.name
+        is_well = finding.condition is Condition.WELL
         if finding.condition is not before:
             self._say(token.use, finding)
         if is_well or finding.missing:
@@ -273,7 +269,7 @@ class ParentTokens:
         if before is Condition.ABSENT:
             self._blind_workers.forget(name)
         if is_well:
-            # a half-open breaker has its probe under way, which a slow device answers late
+            # a half-open breaker has its probe in progress, which a slow device answers late
             troubled = [one for one in self._fleet.workers if self._state(one, name) is BreakerState.OPEN]
             self._blind_workers.found_well(name, troubled)
 
@@ -288,7 +284,7 @@ class ParentTokens:
         return Need.IDENTITY if is_refused else Need.SPARE
 
     def may_log_in(self, token: TokenWatch) -> None:
-        """Let workers log in again (`token_watch.Herald`)."""
+        """Let workers log in again (`TokenObserver`)."""
         self.turns.allow(token.use.name)
         self._broadcast(PinVerdict(token.use.name, is_refused=False))
 
@@ -324,7 +320,6 @@ class ParentTokens:
         return self._states.get(worker.pid, {}).get(token, BreakerState.CLOSED)
 
     def scrape(self) -> list[TokenScrape]:
-        """What the parent knows of each token."""
         now = self._loop.time()
         return [
             TokenScrape(

@@ -9,7 +9,6 @@ class FormerWorkers:
     """Watches them, to show them in the status until they have ended."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """There are none."""
         self._loop = loop
         self._watched: dict[int, int] = {}
 
@@ -19,7 +18,6 @@ class FormerWorkers:
         return tuple(self._watched)
 
     def watch(self, pids: Sequence[int]) -> None:
-        """Watch these processes, too."""
         for pid in pids:
             try:
                 watch = os.pidfd_open(pid)

@@ -1,6 +1,6 @@
 """What the running parent hands to the new one: open descriptors by name, and what no file has.
 
-Everything else is read anew: the configuration, keys, payload rings, routes in maintenance, the
+Everything else is read again: the configuration, keys, payload rings, routes in maintenance, the
 memory of rotations, and the audit log. The lock on the state directory travels as an open file, so
 there is no moment without it.
 """
@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from proxy.processes.channel import close_all
 from proxy.processes.messages.questions import Verdict
@@ -27,8 +27,15 @@ class HandoverUnreadable(Exception):
     """The running process hands over what this version does not understand."""
 
     def __str__(self) -> str:
-        """One sentence."""
-        return "the running proxy hands over what this version does not understand: restart it instead"
+        return "the running proxy sent state that this version does not understand: restart it instead"
+
+
+class HandoverBody(TypedDict):
+    names: list[str]
+    tickets: str
+    verdicts: list[tuple[str, str, bool | None, float | None]]
+    program: list[str]
+    environment: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,12 @@ class HandedState:
     environment: Mapping[str, str] = field(repr=False)
     """Of the first start. The program may have changed its own."""
 
-    def as_body(self, names: Sequence[str]) -> dict[str, Any]:
+    def as_body(self, names: Sequence[str]) -> HandoverBody:
         """The message, with the names of the descriptors that go with it."""
         return {
             "names": list(names),
             "tickets": self.tickets.encode().hex(),
-            "verdicts": [[one.upstream, one.server, one.is_up, one.drains_until] for one in self.verdicts],
+            "verdicts": [(one.upstream, one.server, one.is_up, one.drains_until) for one in self.verdicts],
             "program": list(self.program),
             "environment": dict(self.environment),
         }

@@ -12,36 +12,32 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.processes.upgrade_wire import PROTOCOL, VARIABLE, UpgradeWire, WireBroken
 from proxy.supervisor.upgrade import handover
 from proxy.supervisor.upgrade.handover import Handed, HandedState
 
 
 class GivenBack(Exception):
-    """The older process goes on serving, and this one has to end."""
+    """The older process continues to serve, and this one has to end."""
 
     def __str__(self) -> str:
-        """One sentence."""
-        return "the older process goes on serving"
+        return "the older process continues to serve"
 
 
 class ProvenFleet(Protocol):
     """The workers of this process: a `Fleet`."""
 
     @property
-    def workers(self) -> Sequence[object]:
-        """Those that serve."""
+    def workers(self) -> Sequence[object]: ...
 
-    async def answering(self) -> int:
-        """How many of them answer now."""
+    async def answering(self) -> int: ...
 
 
 class Predecessor:
     """The older process at the other end of the wire."""
 
     def __init__(self, wire: UpgradeWire) -> None:
-        """It has started this process."""
         self._wire = wire
         self.workers: tuple[int, ...] = ()
         """The workers that it leaves, by their process ids."""
@@ -80,7 +76,6 @@ class Predecessor:
         return handover.read(said)
 
     def step(self, text: str) -> None:
-        """Tell what has been done."""
         with contextlib.suppress(WireBroken):
             self._wire.say("step", {"step": text})
 
@@ -139,5 +134,4 @@ class Predecessor:
             self._wire.say("owns")
 
     def close(self) -> None:
-        """Close the wire."""
         self._wire.close()

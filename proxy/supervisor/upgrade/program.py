@@ -23,14 +23,12 @@ class ProgramRefused(Exception):
     """The program must not be started. Has the `path`, and what was `found`."""
 
     def __init__(self, path: str, found: str, allowed: str) -> None:
-        """Remember the facts."""
         super().__init__(path, found, allowed)
         self.path = path
         self.found = found
         self.allowed = allowed
 
     def __str__(self) -> str:
-        """One sentence."""
         return f"{self.path}: found {self.found}; allowed: {self.allowed}"
 
 

@@ -18,11 +18,9 @@ class Doors(Protocol):
     def handed(self) -> list[tuple[str, int]]:
         """Its listening sockets by name."""
 
-    def rest(self) -> None:
-        """Accept nothing."""
+    def rest(self) -> None: ...
 
-    def resume(self) -> None:
-        """Accept again."""
+    def resume(self) -> None: ...
 
     def leave(self, places: Collection[str]) -> None:
         """Another process has the Unix sockets at these paths."""
@@ -49,5 +47,4 @@ class Replaceable:
 
 
 def this_process(start: StartCommand, doors: Doors, state: Callable[[], Sequence[tuple[Path, int]]]) -> Replaceable:
-    """The facts of the process that calls it."""
     return Replaceable(start, doors, state, os.getpid(), os.geteuid())

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.processes.upgrade_wire import VARIABLE, Said, WireBroken, pair
 from proxy.supervisor.upgrade.program import StartCommand
 
@@ -22,13 +22,11 @@ class UpgradeAbandoned(Exception):
     """The new process does not take over. `problems` are those of its configuration."""
 
     def __init__(self, reason: str, problems: Sequence[Problem] = ()) -> None:
-        """Remember both."""
         super().__init__(reason, problems)
         self.reason = reason
         self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        """The reason, in a clause."""
         return self.reason
 
 
@@ -59,7 +57,6 @@ class Successor:
 
     @property
     def pid(self) -> int:
-        """The process."""
         return self._process.pid
 
     def say(self, kind: str, body: Mapping[str, Any] | None = None, descriptors: Sequence[int] = ()) -> None:
@@ -90,7 +87,7 @@ class Successor:
         """Wait. Raises `UpgradeAbandoned` at once if the process ends or says something."""
         said = await self._heard(seconds)
         if said is not None:
-            raise _refusal(said) if said.kind == "refused" else UpgradeAbandoned("it speaks without being asked")
+            raise _refusal(said) if said.kind == "refused" else UpgradeAbandoned("it sent an unexpected message")
 
     async def _heard(self, seconds: float) -> Said | None:
         """The next message. None if none comes."""
@@ -111,7 +108,7 @@ class Successor:
         await self._exit(_EXIT_SECONDS)
         status = self._process.poll()
         if status is None:
-            return "it ended the talk"
+            return "it closed the connection"
         how = f"signal {-status}" if status < 0 else f"status {status}"
         words = self._last_words()
         return f"it ended with {how}" + (f" and wrote: {words}" if words else "")
@@ -146,7 +143,7 @@ class Successor:
             self._process.poll()
 
     def close(self) -> None:
-        """Close the wire. The process goes on."""
+        """Close the wire. The process continues."""
         self._wire.close()
         os.close(self._words)
 

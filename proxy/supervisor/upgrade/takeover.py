@@ -38,7 +38,7 @@ class InheritingDoors(Protocol):
 
 
 class UpgradeTakeover:
-    """Implements `reloads.Takeover`."""
+    """Implements `changeover.Takeover`."""
 
     def __init__(  # noqa: PLR0913 - what stands still until the older process has left
         self,
@@ -52,7 +52,6 @@ class UpgradeTakeover:
         memory: ParentMemory,
         tell: Tell,
     ) -> None:
-        """`handed` came from the predecessor."""
         self._predecessor = predecessor
         self._handed = handed
         self._doors = doors
@@ -84,7 +83,8 @@ class UpgradeTakeover:
     async def prove(self) -> None:
         """Serve beside the older process until it leaves. Raises `GivenBack`."""
         loop = asyncio.get_running_loop()
-        proof, end = loop.create_task(self._prove(loop)), loop.create_task(self._stopping.wait_for_first())
+        proof = loop.create_task(self._prove(loop))
+        end = loop.create_task(self._stopping.wait_for_first())
         try:
             await asyncio.wait({proof, end}, return_when=asyncio.FIRST_COMPLETED)
             if not proof.done() and not self._predecessor.has_left_state:

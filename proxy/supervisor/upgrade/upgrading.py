@@ -8,7 +8,7 @@ and the environment of its own start, and talks with it over a wire (`processes.
    what only memory has. It reads the configuration and its workers prepare. Nothing has changed
    for clients. A refused configuration ends the upgrade here.
 2. Proving. The new workers accept on the same sockets, beside the old ones. Then the old workers
-   accept no more; their connections go on. No connection waits, because all queues always have a
+   accept no more; their connections continue. No connection waits, because all queues always have a
    worker, and none is lost, because both parents have every socket. No state on disk has changed
    hands yet, except that both append to the audit log, which is made for several writers.
 3. Leaving. The new process has served for some seconds. It gets the state, and the service manager
@@ -38,10 +38,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from config.problems import Problem
-from proxy.admin.problems import CommandRefused
+from config.values.problems import Problem
+from proxy.admin.requests.problems import CommandRefused
+from proxy.api.commands import UpgradeLine
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.upgrades import UpgradeBegun, UpgradeFailed, UpgradeLeft, UpgradeServing, UpgradeStopped
@@ -49,15 +50,16 @@ from proxy.observe.scrape import UpgradeFacts
 from proxy.processes.upgrade_wire import PROTOCOL
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.crew import Crew
-from proxy.supervisor.reloads.reloading import Reloading
+from proxy.supervisor.reloads.changeover import Changeover
 from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.upgrade.former import FormerWorkers
 from proxy.supervisor.upgrade.handover import HandedState
+from proxy.supervisor.upgrade.memory import ParentDocument
 from proxy.supervisor.upgrade.program import ProgramRefused, StartCommand
 from proxy.supervisor.upgrade.replaceable import Replaceable
 from proxy.supervisor.upgrade.successor import Successor, UpgradeAbandoned
 
-_UNDER_WAY: Final = "an upgrade is under way"
+_UNDER_WAY: Final = "an upgrade is in progress"
 _LOOK_SECONDS: Final = 0.1
 _SCRAPE_SECONDS: Final = 1.0
 _PREPARING: Final = "preparing"
@@ -94,9 +96,9 @@ class Upgrading:
         tasks: Tasks,
         crew: Crew,
         rotating: Rotating,
-        reloading: Reloading,
+        changeover: Changeover,
         tickets: Callable[[], TicketRecord],
-        memory: Callable[[], Awaitable[dict[str, Any]]],
+        memory: Callable[[], Awaitable[ParentDocument]],
         told_main: Callable[[int], None],
         tell: Tell,
     ) -> None:
@@ -106,7 +108,7 @@ class Upgrading:
         self._tasks = tasks
         self._crew = crew
         self._rotating = rotating
-        self._reloading = reloading
+        self._changeover = changeover
         self._tickets = tickets
         self._memory = memory
         self._told_main = told_main
@@ -123,38 +125,36 @@ class Upgrading:
         self.former: Final = FormerWorkers(loop)
         """The workers of the process before, if this one took over."""
         self.facts: UpgradeFacts | None = None
-        """The upgrade that is under way."""
         self.done: Final = asyncio.Event()
         """Set when another process has taken over. This one has to leave."""
 
     def enable(self, replaceable: Replaceable) -> None:
-        """This process serves and may be replaced."""
         self._replaceable = replaceable
 
     @property
     def why_nothing_changes(self) -> str | None:
         """Why commands that change something are refused. None if they are not."""
-        return self._reloading.standstill.reason
+        return self._changeover.standstill.reason
 
     def hold(self, reason: str) -> None:
         """Refuse what changes something: an older process has not left yet."""
-        self._reloading.standstill.begin(reason)
+        self._changeover.standstill.begin(reason)
 
     def release(self) -> None:
         """The older process has left."""
-        self._reloading.standstill.end()
+        self._changeover.standstill.end()
 
-    async def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[dict[str, Any]]:
-        """Make an upgrade and tell its steps. It goes on if the caller stops listening.
+    async def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[UpgradeLine]:
+        """Make an upgrade and tell its steps. It continues if the caller stops listening.
 
         Raises `CommandRefused` before it begins.
         """
         if self.why_nothing_changes == _CLEANING:
             await self._idle.wait()
         command = self._command(program)
-        self._reloading.standstill.begin(_UNDER_WAY)
+        self._changeover.standstill.begin(_UNDER_WAY)
         self._idle.clear()
-        steps: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        steps: asyncio.Queue[UpgradeLine] = asyncio.Queue()
         self._tasks.start(self._run(command, seconds or self.times.whole, steps.put_nowait))
         while True:
             step = await steps.get()
@@ -182,7 +182,7 @@ class Upgrading:
             raise CommandRefused(403, f"the program {error}") from None
 
     async def stop(self, reason: str) -> None:
-        """Abandon an upgrade that is under way, wait for its outcome, and refuse later ones.
+        """Abandon an upgrade that is in progress, wait for its outcome, and refuse later ones.
 
         An upgrade that leaves already is not abandoned.
         """
@@ -201,7 +201,7 @@ class Upgrading:
 
     # -- one upgrade
 
-    async def _run(self, command: StartCommand, seconds: float, show: Callable[[dict[str, Any]], None]) -> None:
+    async def _run(self, command: StartCommand, seconds: float, show: Callable[[UpgradeLine], None]) -> None:
         ends_at = self._loop.time() + seconds
         self._phase = _PREPARING
         try:
@@ -226,12 +226,14 @@ class Upgrading:
         finally:
             self._idle.set()
 
-    def _failed(self, error: BaseException | None, show: Callable[[dict[str, Any]], None]) -> None:
+    def _failed(self, error: BaseException | None, show: Callable[[UpgradeLine], None]) -> None:
         """Tell the outcome. This process accepts again, if it did not accept."""
-        reason, problems = "an error of ours, see the log", tuple[Problem, ...]()
+        reason = "internal error, see the log"
+        problems = tuple[Problem, ...]()
         logged = f"{type(error).__name__}: {error}"
         if isinstance(error, UpgradeAbandoned):
-            reason, problems = error.reason, error.problems
+            reason = error.reason
+            problems = error.problems
             logged = reason + "".join(f"; {one}" for one in problems)
         is_ending = self._stop_reason is not None
         self._tell(UpgradeStopped(self._phase, logged) if is_ending else UpgradeFailed(self._phase, logged))
@@ -244,22 +246,22 @@ class Upgrading:
                 "serves": not is_ending,
             }
         )
-        self._reloading.standstill.begin(_CLEANING)
+        self._changeover.standstill.begin(_CLEANING)
 
     def _moves_again(self) -> None:
         self.facts = None
         self._successor = None
         self._rotating.is_resting = False
-        self._reloading.standstill.end()
+        self._changeover.standstill.end()
 
     async def _come_to_rest(self, ends_at: float) -> None:
-        """Wait for changes that are under way."""
+        """Wait for changes that are in progress."""
         self._rotating.is_resting = True
         while self._rotating.is_busy:
-            self._abandon_after(ends_at, "a certificate is being rotated: plexigate certs list tells which one")
+            self._abandon_after(ends_at, "a certificate is being rotated: plexigate certs list shows which one")
             await asyncio.sleep(_LOOK_SECONDS)
         await self._hold_editing(ends_at)
-        self._reloading.editing.release()
+        self._changeover.editing.release()
         await self._crew.adopting.keep()  # the new process begins with what is on disk
 
     async def _hold_editing(self, ends_at: float) -> None:
@@ -267,7 +269,7 @@ class Upgrading:
         while True:
             try:
                 async with asyncio.timeout(_LOOK_SECONDS):
-                    await self._reloading.editing.acquire()
+                    await self._changeover.editing.acquire()
                     return
             except TimeoutError:
                 self._abandon_after(ends_at, "a reload or the start of a worker has not ended, see the log")
@@ -278,7 +280,7 @@ class Upgrading:
         if self._loop.time() >= ends_at:
             raise UpgradeAbandoned(reason)
 
-    def _started(self, command: StartCommand, show: Callable[[dict[str, Any]], None]) -> Successor:
+    def _started(self, command: StartCommand, show: Callable[[UpgradeLine], None]) -> Successor:
         self._successor = successor = Successor(self._loop, command)
         if self._stop_reason is not None:
             successor.stop(self._stop_reason)
@@ -288,11 +290,12 @@ class Upgrading:
         return successor
 
     async def _prepared(
-        self, successor: Successor, command: StartCommand, ends_at: float, show: Callable[[dict[str, Any]], None]
+        self, successor: Successor, command: StartCommand, ends_at: float, show: Callable[[UpgradeLine], None]
     ) -> str:
         """Hand over, and wait until all workers are ready. Returns the version of the program."""
         hello = await successor.expect(["hello"], ends_at - self._loop.time())
-        version, protocol = str(hello.body.get("version", "?")), hello.body.get("protocol")
+        version = str(hello.body.get("version", "?"))
+        protocol = hello.body.get("protocol")
         if protocol != PROTOCOL:
             raise UpgradeAbandoned(
                 f"version {version} has another protocol of upgrades ({protocol!r}, here {PROTOCOL}): restart instead"
@@ -313,7 +316,7 @@ class Upgrading:
         command: StartCommand,
         version: str,
         ends_at: float,
-        show: Callable[[dict[str, Any]], None],
+        show: Callable[[UpgradeLine], None],
     ) -> int:
         """Let both serve, then only the new process. Returns how many workers that has."""
         assert self._replaceable is not None  # as above
@@ -331,7 +334,6 @@ class Upgrading:
         return workers if isinstance(workers, int) else 0
 
     def _left_of(self, seconds: float, ends_at: float) -> float:
-        """So many seconds, or those that are left."""
         return min(seconds, ends_at - self._loop.time())
 
     async def _proven(self, successor: Successor, wanted: int, ends_at: float) -> None:
@@ -347,7 +349,7 @@ class Upgrading:
     async def _left(self, successor: Successor, ends_at: float, undone: contextlib.AsyncExitStack) -> None:
         """Leave the state to the new process, and wait until it owns everything."""
         await self._hold_editing(ends_at)
-        undone.callback(self._reloading.editing.release)
+        undone.callback(self._changeover.editing.release)
         workers = await self._crew.fleet.scrape(_SCRAPE_SECONDS)
         successor.say("keep", {"workers": [one.pid for one in workers], "memory": await self._memory()})
         await successor.expect(["kept"], self._left_of(self.times.answer, ends_at), _NO_ANSWER)
@@ -355,7 +357,7 @@ class Upgrading:
         self._phase = _LEAVING
         undone.callback(self._told_main, self._replaceable.pid)
         self._told_main(successor.pid)
-        successor.say("main", {"reload": self._reloading.standstill.reloads > 0})
+        successor.say("main", {"reload": self._changeover.standstill.reloads > 0})
         await successor.expect(["owns"], self.times.answer, _NO_ANSWER)
         self._replaceable.doors.leave(self._places)
 

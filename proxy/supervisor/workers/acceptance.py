@@ -12,15 +12,12 @@ from proxy.supervisor.workers.sockets import BoundAddress
 
 
 class Sockets(Protocol):
-    """The owner of the sockets."""
-
     @property
-    def bound(self) -> Iterable[BoundAddress]:
-        """Every address that is in use."""
+    def bound(self) -> Iterable[BoundAddress]: ...
 
 
 class Acceptance:
-    """The sockets that each worker was told to accept on, and those that it has copies of."""
+    """The sockets that each worker was asked to accept on, and those that it has copies of."""
 
     def __init__(self, sockets: Sockets) -> None:
         """The lists of all workers are empty at first."""
@@ -63,6 +60,5 @@ class Acceptance:
         self._given.pop(worker, None)
 
     def forget(self, worker: Hashable) -> None:
-        """The worker is gone."""
         self._slots.pop(worker, None)
         self._given.pop(worker, None)

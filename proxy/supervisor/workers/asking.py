@@ -20,9 +20,7 @@ class Askable(Protocol):
 AskedT = TypeVar("AskedT", bound=Askable)
 
 Asked = tuple[Question[object], Sequence[int]]
-"""A question and its descriptors."""
 QuestionOf = Callable[[AskedT], Asked]
-"""Makes the question for a worker."""
 Preparation = tuple[list[PreparedToServe], list[AskedT]]
 """The answers of workers, and the workers that were given up."""
 Refusals = dict[AskedT, str]
@@ -84,7 +82,8 @@ async def prepared(
     `OSError` as soon as one worker cannot prepare.
     """
     asked = {loop.create_task(one.ask(*asked_for)): one for one in workers}
-    waiting, silent = set(asked), set[asyncio.Task[PreparedToServe]]()
+    waiting = set(asked)
+    silent = set[asyncio.Task[PreparedToServe]]()
     try:
         while waiting:
             answered, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

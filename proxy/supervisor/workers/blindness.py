@@ -22,7 +22,6 @@ class Blindness:
     """Counts verdicts. Times are seconds of one monotonic clock."""
 
     def __init__(self) -> None:
-        """Every worker counts as able at first."""
         self._verdicts: dict[tuple[int, str], int] = {}
         """Verdicts in a row, by process and token."""
         self._said: set[tuple[int, str]] = set()
@@ -58,5 +57,6 @@ class Blindness:
         self._said.discard((process, token))
 
     def forget(self, token: str) -> None:
-        """The token was away: forget which workers could not use it, as they had a reason."""
+        """The token was unavailable: forget which workers could not use it, as they had a
+        reason."""
         self._pauses = {place: one for place, one in self._pauses.items() if place[1] != token}

@@ -1,11 +1,16 @@
 """The interfaces of the parent that a fleet uses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from certs.tokens.token_use import TokenUse
+from config.loading.loaded import LoadedConfig
+from config.values.problems import Problem
 from proxy.observe.events.event import Event
-from proxy.processes.messages.questions import Begin, KnownBeside, ToldToken
+from proxy.processes.material import Material
+from proxy.processes.messages.answers import WorkerFigures
+from proxy.processes.messages.questions import Begin, KnownBeside, Prepare, ToldToken
+from proxy.processes.privileges import ProcessAccount
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.workers.acceptance import Sockets
 from proxy.supervisor.workers.process import WorkerProcess
@@ -15,8 +20,49 @@ class SlotHolder(Protocol):
     """The process that serves a slot: a `WorkerProcess`."""
 
     @property
-    def slot(self) -> int:
-        """The number of the slot."""
+    def slot(self) -> int: ...
+
+
+class CountedWorker(Protocol):
+    """A worker that has counted: a `WorkerProcess`."""
+
+    @property
+    def last(self) -> WorkerFigures | None: ...
+
+
+class UsedTokens(Protocol):
+    """What identities use of tokens."""
+
+    @property
+    def tokens(self) -> Sequence[TokenUse]: ...
+
+
+class Served(Protocol):
+    """What workers serve by: an `Edition`."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def loaded(self) -> LoadedConfig: ...
+
+    @property
+    def material(self) -> Material: ...
+
+    @property
+    def account(self) -> ProcessAccount | None: ...
+
+    @property
+    def identities(self) -> UsedTokens: ...
+
+    @property
+    def worker_count(self) -> int: ...
+
+    def question(self, unusable_tokens: Mapping[str, ToldToken], *, has_served: bool) -> Prepare:
+        """The question that asks a worker to prepare."""
+
+    def located(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+        """Problems that a worker has found, each with its line of the file."""
 
 
 class TokensKnown(Protocol):
@@ -43,8 +89,7 @@ class FleetOwner(Sockets, Protocol):
         """The first question to a new worker, with descriptors. The owner keeps these open."""
 
     @property
-    def tokens(self) -> TokensKnown:
-        """The tokens of the served edition."""
+    def tokens(self) -> TokensKnown: ...
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
         """The breaker of a worker for a token has changed."""

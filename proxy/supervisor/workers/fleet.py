@@ -11,27 +11,27 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from proxy.net.tasks import Tasks
 from proxy.observe.events.workers import (
     WorkerBlind,
+    WorkerCommitFailed,
     WorkerDisowned,
     WorkerEnded,
     WorkerGivenUp,
     WorkerJoined,
-    WorkerRefused,
 )
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.answers import Done, PreparedToServe
 from proxy.processes.messages.questions import Abort, Commit, Drain, EndNow, Leave, Ping, Question, TellFigures
-from proxy.processes.messages.refusals import QuestionRefused
+from proxy.processes.messages.refusals import ConfigurationRefused, QuestionRefused
 from proxy.processes.messages.wire import AnswerT
-from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.acceptance import Acceptance
 from proxy.supervisor.workers.asking import Asked, Preparation, QuestionOf, Refusals, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
-from proxy.supervisor.workers.contracts import FleetOwner, SlotHolder
+from proxy.supervisor.workers.contracts import FleetOwner, Served, SlotHolder
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
 from proxy.supervisor.workers.pulse import Pulse
 from proxy.supervisor.workers.restarts import Restarts
@@ -48,7 +48,6 @@ class Fleet:
         owner: FleetOwner,
         patience: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - it never changes
     ) -> None:
-        """All slots are empty."""
         self._loop = loop
         self._tasks = tasks
         self._owner = owner
@@ -61,13 +60,12 @@ class Fleet:
         self._restarts = Restarts(patience, owner.tell)
         self._assigning = asyncio.Lock()
         self.editing: Final = asyncio.Lock()
-        self._edition: Edition | None = None
+        self._edition: Served | None = None
         self._is_ending = False
         self.restarts = 0
 
     @property
     def workers(self) -> list[WorkerProcess]:
-        """The workers that serve, by slot."""
         return [one for one in self._slots if one is not None]
 
     @property
@@ -77,7 +75,6 @@ class Fleet:
 
     @property
     def leaving(self) -> list[WorkerProcess]:
-        """The workers that drain."""
         return list(self._leaving)
 
     @property
@@ -87,12 +84,12 @@ class Fleet:
 
     # -- joining and editions
 
-    async def join(self, edition: Edition, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[PreparedToServe]]:
+    async def join(self, edition: Served, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[PreparedToServe]]:
         """Start workers for these slots and let them prepare. Returns them and their answers.
 
-        A worker that cannot use a token which is well in the parent is replaced once: a module that
-        is loaded while other processes log in may never find the token. Raises `QuestionRefused`,
-        `ChannelLost` or `OSError` after all of these workers have ended.
+        A worker that cannot use a token which is healthy in the parent is replaced once: a module
+        that is loaded while other processes log in may never find the token. Raises
+        `QuestionRefused`, `ChannelLost` or `OSError` after all of these workers have ended.
         """
         joined = await self._begun(edition, slots)
         blind = {worker: answer.blind for worker, answer in joined.items() if answer.blind}
@@ -108,7 +105,7 @@ class Fleet:
             raise
         return list(joined), list(joined.values())
 
-    async def _begun(self, edition: Edition, slots: Sequence[int]) -> dict[WorkerProcess, PreparedToServe]:
+    async def _begun(self, edition: Served, slots: Sequence[int]) -> dict[WorkerProcess, PreparedToServe]:
         joining: list[WorkerProcess] = []
         try:
             for slot in slots:
@@ -131,27 +128,31 @@ class Fleet:
         """The workers of the first `count` slots that are not given up."""
         return [one for one in self.workers if one.slot < count and not self._pulse.is_given_up(one)]
 
-    async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> Preparation[WorkerProcess]:
+    async def prepare(self, workers: Sequence[WorkerProcess], edition: Served) -> Preparation[WorkerProcess]:
         """Let workers prepare an edition. Returns their answers, and the workers that it gave up.
 
         Raises `QuestionRefused` or `ChannelLost` as soon as one worker cannot.
         """
         material = edition.material.memory_file()
-        closed = self._owner.tokens.closed(edition.tokens)
+        closed = self._owner.tokens.closed(edition.identities.tokens)
         question = edition.question(closed, has_served=edition is self._edition)
         try:
-            return await prepared(
+            answers, silent = await prepared(
                 self._loop, workers, (question, [material]), self._pulse.is_given_up, self._patience.ping
             )
+        except QuestionRefused as error:
+            if not isinstance(error.reason, ConfigurationRefused):
+                raise
+            raise QuestionRefused(ConfigurationRefused(edition.located(error.reason.problems))) from None
         finally:
             os.close(material)
+        return [replace(one, warnings=edition.located(one.warnings)) for one in answers], silent
 
     async def abort(self, joined: Sequence[WorkerProcess]) -> None:
-        """Undo what was prepared."""
         await self._dismiss(joined)
         await self.tell_all(Abort())
 
-    async def commit(self, edition: Edition, joined: Sequence[WorkerProcess], count: int) -> None:
+    async def commit(self, edition: Served, joined: Sequence[WorkerProcess], count: int) -> None:
         """Serve by the prepared edition with `count` workers. Surplus and replaced ones drain."""
         if self._is_ending:
             await self._dismiss(joined)
@@ -170,13 +171,13 @@ class Fleet:
         for worker in leaving:
             self._tasks.start(self._drain(worker))
 
-    async def _serve_by(self, edition: Edition, workers: Sequence[WorkerProcess]) -> None:
+    async def _serve_by(self, edition: Served, workers: Sequence[WorkerProcess]) -> None:
         for worker, reason in (await self._tell(workers, lambda one: self._commitment(one, edition))).items():
-            self._owner.tell(WorkerRefused(worker.slot, worker.pid, reason))
+            self._owner.tell(WorkerCommitFailed(worker.slot, worker.pid, reason))
             worker.kill()
         await self.assign()
 
-    def _commitment(self, worker: WorkerProcess, edition: Edition) -> Asked:
+    def _commitment(self, worker: WorkerProcess, edition: Served) -> Asked:
         accept, descriptors = self._acceptance.listing(worker)
         return Commit(edition.number, self._owner.known(), accept), descriptors
 
@@ -212,7 +213,6 @@ class Fleet:
             await self._tell(self.workers, self._acceptance.listing)
 
     async def tell_all(self, order: Question[Done], descriptors: Sequence[int] = ()) -> None:
-        """Tell every worker the same."""
         await self._tell(self.workers, lambda _: (order, descriptors))
 
     async def scrape(self, seconds: float) -> dict[WorkerProcess, bool]:
@@ -241,7 +241,7 @@ class Fleet:
     ) -> Refusals[WorkerProcess]:
         """Ask several workers at once. Returns those that said no, and why.
 
-        A stuck worker is not waited for: it reads the question when it goes on.
+        A stuck worker is not waited for: it reads the question when it continues.
         """
         return await refusals(self._loop, workers, question, self._patience.stuck, self._pulse.stuck)
 
@@ -279,7 +279,7 @@ class Fleet:
                 else:
                     return
 
-    async def _fill(self, slot: int, edition: Edition) -> None:
+    async def _fill(self, slot: int, edition: Served) -> None:
         # the caller holds `editing`: a hanging worker must not block the reload that may repair it
         async with asyncio.timeout(edition.loaded.config.reload_seconds):
             joined, _ = await self.join(edition, [slot])
@@ -356,7 +356,7 @@ class Fleet:
         self._slots = []
 
     async def end_now(self) -> None:
-        """Cut short the drains under way. Kills a worker that does not say goodbye."""
+        """Cut short the drains in progress. Kills a worker that does not say goodbye."""
         leaving = list(self._leaving)
         await self._tell(leaving, lambda _: (EndNow(), []))
         await gone(leaving, self._patience.goodbye)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, assert_never
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Body, Channel, Peer
+from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Channel, Peer
 from proxy.processes.messages.answers import Done, WorkerFigures
-from proxy.processes.messages.codec import MessageMalformed, encode
+from proxy.processes.messages.codec import Body, MessageMalformed, encode
 from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
 from proxy.processes.messages.questions import (
     Drain,
@@ -77,9 +77,8 @@ class WorkerProcess:
         self.slot = slot
         self.started = loop.time()
         self.last: WorkerFigures | None = None
-        """The latest figures of the worker."""
         self.is_retiring = False
-        """Whether it was told to drain and to end."""
+        """Whether it was asked to drain and to end."""
         self.fault: str | None = None
         """What it sent that no worker sends. It was killed for that."""
         self._loop = loop
@@ -108,12 +107,10 @@ class WorkerProcess:
         self.keys_missing: Callable[[WorkerProcess, str, frozenset[str]], None] | None = None
 
     def __repr__(self) -> str:
-        """Slot and process id."""
         return f"<worker {self.slot}, process {self.pid}>"
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be asked."""
         return self._ended is not None
 
     async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
@@ -130,7 +127,6 @@ class WorkerProcess:
             raise QuestionRefused(QuestionFailed(str(error))) from error
 
     def kill(self) -> None:
-        """Kill the process."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""Finds stuck workers: each worker is asked again and again whether its loop still runs.
+"""Finds stuck workers: each worker is asked repeatedly whether its loop still runs.
 
 While a worker does not answer, another one accepts on its slot too. A watch waits for nothing but
 the answers of its worker: what it waited for beside them would count as silence, or as a pause of
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from proxy.limits.shortage import HELD_UP_SECONDS
+from proxy.net.shortage import HELD_UP_SECONDS
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.workers import WorkerAnswers, WorkerHopeless, WorkerStuck
@@ -21,7 +21,7 @@ from proxy.supervisor.workers.timeouts import WorkerTimeouts
 
 
 class Pulse:
-    """Watches workers until they end or are told to end."""
+    """Watches workers until they end or are asked to end."""
 
     def __init__(
         self,
@@ -42,7 +42,6 @@ class Pulse:
         self._answered: dict[WorkerProcess, float] = {}
 
     def watch(self, worker: WorkerProcess) -> None:
-        """Begin to ask a worker."""
         self._tasks.start(self._watch(worker))
 
     def silence(self, worker: WorkerProcess) -> float:
@@ -75,7 +74,7 @@ class Pulse:
             if self.silence(worker) >= self._patience.hopeless:
                 self._tell(WorkerHopeless(worker.slot, worker.pid))
                 worker.kill()
-                await worker.gone.wait()  # a call into a device may hold up its end
+                await worker.gone.wait()  # a call into a device may delay its end
             await asyncio.sleep(self._patience.ping)
         self.stuck.discard(worker)
         self._answered.pop(worker, None)

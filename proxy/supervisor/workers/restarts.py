@@ -18,7 +18,6 @@ class Restarts:
     """Counts the failures of each slot in a row."""
 
     def __init__(self, patience: WorkerTimeouts, tell: Tell) -> None:
-        """`tell` logs an event."""
         self._patience = patience
         self._tell = tell
         self._failures: dict[int, int] = {}
@@ -37,7 +36,6 @@ class Restarts:
         self._failures[slot] = 0 if is_healthy else self._failures.get(slot, -1) + 1
 
     def joined(self, slot: int) -> None:
-        """A worker serves in the slot."""
         self._of_other_version.discard(slot)
 
     def failed(self, slot: int, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""The listening sockets, which outlive every worker: one for each address and worker slot.
+"""The listening sockets, which survive every worker: one for each address and worker slot.
 
 The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), even if no worker
 accepts on one of them. Closing a socket resets the connections in its queue. So the parent makes
@@ -23,24 +23,13 @@ class BindFailed(Exception):
     """An address could not be bound: `listener`, `bind` and the system's `error`."""
 
     def __init__(self, listener: str, bind: Bind, error: OSError) -> None:
-        """Remember the facts."""
         super().__init__(listener, bind, error)
         self.listener = listener
         self.bind = bind
         self.error = error
-
-    @property
-    def found(self) -> str:
-        """What happened, in a clause."""
-        return bind_fault(self.bind, self.error)[0]
-
-    @property
-    def allowed(self) -> str:
-        """What can be done about it."""
-        return bind_fault(self.bind, self.error)[1]
+        self.found, self.allowed = bind_fault(bind, error)
 
     def __str__(self) -> str:
-        """One sentence with the remedy."""
         return f"listener.{self.listener}.bind: {self.found}; allowed: {self.allowed}"
 
 
@@ -94,7 +83,7 @@ class SocketOrigin(Enum):
 
     OURS = auto()
     KEPT = auto()
-    """A former process of this service. The service manager has kept it."""
+    """A previous process of this service. The service manager has kept it."""
     MANAGER = auto()
     """The service manager (a .socket unit). It has a copy while that unit is active."""
 
@@ -112,14 +101,11 @@ class BoundAddress:
     by_slot: list[socket.socket] = field(default_factory=list)
 
     def close(self) -> None:
-        """Close all sockets of the address."""
         for sock in self.by_slot:
             sock.close()
 
 
 class ListeningSockets:
-    """All sockets by address."""
-
     def __init__(self, inherited: Sequence[tuple[str, socket.socket]] = (), store: SocketStore | None = None) -> None:
         """`inherited`: sockets that the service manager passed, with their names.
 
@@ -140,19 +126,18 @@ class ListeningSockets:
     def are_kept(self) -> bool:
         """Whether the service manager has a copy of each socket.
 
-        Then the connections in their queues outlive this process.
+        Then the connections in their queues survive this process.
         """
         return self._store.holds_all
 
     @property
     def slots(self) -> int:
-        """How many slots have sockets. A former process may have had more workers."""
+        """How many slots have sockets. A previous process may have had more workers."""
         kept = Counter(name for name, _ in self._inherited if name.startswith(KEPT))
         return max([*(len(one.by_slot) for one in self._bound.values()), *kept.values()], default=0)
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
-        """Every address that is in use."""
         return self._bound.values()
 
     @property
@@ -180,10 +165,6 @@ class ListeningSockets:
             name = one.listener if is_unit else one.kept_name
             found += [(name, sock) for sock in (one.by_slot[:1] if is_unit else one.by_slot)]
         return [*found, *self._inherited]
-
-    def keep_all(self) -> None:
-        """Let the service manager keep all sockets, if it does not have them."""
-        self._keep()
 
     def prepare(self, addresses: Sequence[Address], slots: int) -> "PreparedSockets":
         """Make the missing sockets of these addresses for `slots` workers.
@@ -279,10 +260,10 @@ class ListeningSockets:
         used = {sock for one in self._bound.values() for sock in one.by_slot}
         self._inherited = [(name, sock) for name, sock in self._inherited if sock not in used]
         gone = [self._bound.pop(key) for key in list(self._bound) if key not in addresses]
-        self._keep()
+        self.keep_all()
         return gone
 
-    def _keep(self) -> None:
+    def keep_all(self) -> None:
         """Let the service manager keep new sockets, and drop those of addresses that are gone."""
         for name, sock in self._inherited:
             if name.startswith(KEPT):
@@ -292,7 +273,6 @@ class ListeningSockets:
         self._store.follow({one.kept_name: one.by_slot for one in ours})
 
     def close(self) -> None:
-        """Close all sockets."""
         for one in self._bound.values():
             one.close()
         self._bound.clear()
@@ -302,7 +282,6 @@ class PreparedSockets:
     """Sockets for a configuration that is not in use yet."""
 
     def __init__(self, owner: ListeningSockets, addresses: Mapping[str, Address]) -> None:
-        """Empty at first."""
         self._owner = owner
         self._addresses = addresses
         self.made: dict[str, list[socket.socket]] = {}

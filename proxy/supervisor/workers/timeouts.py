@@ -34,5 +34,5 @@ class WorkerTimeouts:
     """How long a worker may take to say goodbye after the time to drain."""
 
     def before_restart(self, failures: int) -> float:
-        """How long to wait after so many failures in a row."""
+        """How long to wait after `failures` in a row."""
         return self.back_off[min(failures, len(self.back_off) - 1)]

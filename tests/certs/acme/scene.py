@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from certs.acme.accounts import FileAccountStore
+from certs.acme.challenges.proofs import PresentingFailed, Proof
+from certs.acme.challenges.silences import Silences
+from certs.acme.client.accounts import FileAccountStore
+from certs.acme.client.session import Binding
+from certs.acme.client.sign_in import Membership
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof
-from certs.acme.session import Binding
-from certs.acme.sign_in import Membership
-from certs.acme.silences import Silences
 from certs.acme.timeouts import AcmeClocks, AcmeTimeouts
+from config.tables.issuers import AcmeChallenge
 from tests.acme_directory import NOW, AcmeDirectory, acme_directory
 
 PATIENCE = AcmeTimeouts(call=20.0, validation=60.0, issuance=60.0, least_pause=1.0, longest_pause=30.0)
@@ -84,7 +85,7 @@ class Scene:
     told: list[str] = field(default_factory=list)
     silences: Silences = field(default_factory=Silences)
     binding: Binding | None = None
-    kind: ChallengeKind = ChallengeKind.TLS_ALPN_01
+    kind: AcmeChallenge = AcmeChallenge.TLS_ALPN_01
     profile: str | None = None
     patience: AcmeTimeouts = PATIENCE
 

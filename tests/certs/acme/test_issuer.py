@@ -9,12 +9,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.acme.client.session import Binding
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.proofs import ChallengeKind
 from certs.acme.renewal_info import certificate_id
-from certs.acme.session import Binding
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Revoker
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
+from config.tables.issuers import AcmeChallenge
 from tests.acme_directory import EAB_KEY, ERROR, NOW, Refusal, csr_for
 from tests.certs.acme.scene import PATIENCE, Scene
 
@@ -33,8 +33,8 @@ def refused(ours: Scene, request: IssueRequest = REQUEST) -> IssueFailed:
     return caught.value
 
 
-@pytest.mark.parametrize("kind", ChallengeKind)
-def test_certificate_for_our_key_is_issued_once_all_names_are_proved(ours: Scene, kind: ChallengeKind) -> None:
+@pytest.mark.parametrize("kind", AcmeChallenge)
+def test_certificate_for_our_key_is_issued_once_all_names_are_proved(ours: Scene, kind: AcmeChallenge) -> None:
     ours.kind = kind
     key = ec.generate_private_key(ec.SECP384R1())
     issued = ours.issuer().issue(IssueRequest(NAMES, csr_for(*NAMES, key=key)))
@@ -60,7 +60,7 @@ def test_proofs_are_shown_in_the_order_of_their_names_whatever_that_of_the_reque
 
 
 def test_a_name_and_its_wildcard_are_both_proved_by_dns(ours: Scene) -> None:
-    ours.kind = ChallengeKind.DNS_01
+    ours.kind = AcmeChallenge.DNS_01
     names = ("*.example.org", "example.org")
     leaf_of(ours.issuer().issue(IssueRequest(names, csr_for(*names))))
     assert [one for one in ours.solver.log if one[0] == "present"] == [("present", "example.org")] * 2
@@ -375,7 +375,7 @@ def test_compromised_key_is_told_to_the_ca(ours: Scene) -> None:
     with pytest.raises(IssueFailed, match=r"ca: revocation: unauthorized \(not yours\)"):
         issuer.revoke(leaf)
     ours.ca._directory = lambda: dict.fromkeys(("newNonce", "newAccount", "newOrder"), f"{ours.ca.url}/x")  # type: ignore[method-assign]
-    with pytest.raises(IssueFailed, match="no ACME directory with a place for revocations"):
+    with pytest.raises(IssueFailed, match="not a valid ACME directory with a place for revocations"):
         issuer.revoke(leaf)
 
 
@@ -403,11 +403,11 @@ def test_no_ca_signs_mldsa_or_ed25519(ours: Scene) -> None:
 
 def test_answers_that_make_no_sense_are_temporary_failures(ours: Scene) -> None:
     ours.ca._certified = lambda _csr, _alternative: b"no chain"  # type: ignore[method-assign,assignment]
-    assert refused(ours).detail.endswith("an answer that is no chain of certificates in PEM")
+    assert refused(ours).detail.endswith("an answer that is not a valid chain of certificates in PEM")
     ours.ca._shown = lambda _number: {"status": "pending"}  # type: ignore[method-assign,assignment]
-    assert refused(ours).detail.endswith("an answer that is no order")
+    assert refused(ours).detail.endswith("an answer that is not a valid order")
     ours.ca._directory = lambda: {"newNonce": 7}  # type: ignore[method-assign]
     failure = refused(ours)
-    assert failure.detail.endswith("an answer that is no ACME directory")
+    assert failure.detail.endswith("an answer that is not a valid ACME directory")
     assert failure.kind is FailureKind.TEMPORARY
     assert PATIENCE.call > 0

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from certs.acme.accounts import FileAccountStore
-from certs.acme.dns_hook import DnsHook
+from certs.acme.challenges.dns_hook import DnsHook
+from certs.acme.challenges.proofs import NobodyShows, Showing
+from certs.acme.client.accounts import FileAccountStore
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer
 from certs.acme.making import acme_issuers
-from certs.acme.proofs import ChallengeKind, NobodyShows, Showing
 from certs.issuing.issuer import FailureKind, IssueFailed, IssueRequest
-from config.loaded import LoadedConfig
-from config.loader import accepted
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import accepted
+from config.tables.issuers import AcmeChallenge
 from tests.acme_directory import EAB_KEY, acme_directory, csr_for
 from tests.certs.acme.scene import RememberingSolver
 from tests.configurations import MINIMAL_LISTENER, Site
@@ -102,7 +103,7 @@ def test_others_are_asked_in_order_and_each_ca_is_one_object(site: Site, tmp_pat
     hook = three._around.solver
     assert isinstance(hook, DnsHook)
     assert (hook._command, hook._seconds) == (("/bin/hook", "-x"), 7.0)
-    assert three._settings.challenge is ChallengeKind.DNS_01
+    assert three._settings.challenge is AcmeChallenge.DNS_01
     # all of them together have the time of one certificate
     patience = two._around.patience
     assert (patience.call, patience.validation, patience.issuance) == (10.0, 10.0, 10.0)

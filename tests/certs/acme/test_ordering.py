@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from certs.acme.challenges import NotOffered
+from certs.acme.challenges.challenges import NotOffered
+from certs.acme.client.session import Session
+from certs.acme.client.sign_in import SignIn
+from certs.acme.client.wire import Wire, WireSettings
 from certs.acme.ordering import NameRefused, OrderFailed, Ordering, OrderOverdue
-from certs.acme.session import Session
-from certs.acme.sign_in import SignIn
-from certs.acme.wire import Wire, WireSettings
 from tests.acme_directory import ERROR, Refusal, csr_for
 from tests.certs.acme.scene import PATIENCE, Scene
 

@@ -8,8 +8,8 @@ from certs.audit.checkpoint_signer import TokenSigner
 from certs.audit.log import AuditLog, AuditRules
 from certs.audit.signatures import SignerUnavailable, by_fingerprint
 from certs.audit.verification import LogSource, verify
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess
+from certs.hsm.clients import calls
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName

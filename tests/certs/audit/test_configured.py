@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from certs.audit.configured import audit_log_of, checkpoint_key_problems
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import ConfigError
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
+from config.values.problems import ConfigError
 from tests.certs.audit.logs import NOW, SIGNED, Journal, signer_in
 
 

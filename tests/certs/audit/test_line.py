@@ -1,4 +1,4 @@
-"""One line: its one spelling, its hash, and what is no line."""
+"""One line: its one spelling, its hash, and what is not a line."""
 
 import hashlib
 import json
@@ -59,11 +59,11 @@ def test_every_changed_byte_shows(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"", "is no JSON"),
-        (b"\xff", "is no JSON"),
-        (b"1" * 5000, "is no JSON"),
-        (b"[" * 16_000, "is no JSON"),
-        (b"[1]", "is no JSON object"),
+        (b"", "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b"1" * 5000, "is not JSON"),
+        (b"[" * 16_000, "is not JSON"),
+        (b"[1]", "is not JSON object"),
         (b"x" * LARGEST_LINE, "has more than 16_384 bytes"),
         (b'{"a":null}', 'has "a" that is neither text nor a whole number'),
         (b'{"a\\u001b":true}', 'has "a\\x1b" that is neither text nor a whole number'),

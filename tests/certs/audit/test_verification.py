@@ -35,7 +35,7 @@ LINES, LAST = whole()
 
 
 def forged(lines: Sequence[bytes], first: int) -> list[bytes]:
-    """The same log with all hashes computed anew from an index on, as whoever can write the file could do."""
+    """The same log with all hashes computed again from an index on, as whoever can write the file could do."""
     before = Line.parse(lines[first - 1][:-1])
     head, result = Head(LOG, before.seq, before.hash), list(lines[:first])
     for raw in lines[first:]:

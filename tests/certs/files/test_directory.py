@@ -92,7 +92,7 @@ class TestOwn:
         writer = open_log(tmp_path / "pipe")
         assert os.get_blocking(writer)
         os.close(writer)
-        with pytest.raises(PlacedByOthers, match="no regular file"):
+        with pytest.raises(PlacedByOthers, match="not a regular file"):
             opened(tmp_path / "pipe")
         os.close(reader)
 
@@ -137,8 +137,8 @@ class TestTheirs:
         write_state(theirs / "one.json", b"{}")
         make_directories(theirs / "a" / "b")
         assert {owner_of(path) for path in theirs.rglob("*")} == {NOBODY}
-        write_atomic(theirs / "for a person", b"")
-        assert owner_of(theirs / "for a person") == 0
+        write_atomic(theirs / "for an operator", b"")
+        assert owner_of(theirs / "for an operator") == 0
 
     def test_a_file_that_is_there_keeps_its_owner(self, theirs: Path) -> None:
         (theirs / "one.lock").touch()
@@ -191,7 +191,7 @@ class TestTheirs:
         with pytest.raises(OSError, match="a pipe that no process reads"):
             open_log(theirs / "pipe")
         reader = os.open(theirs / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-        with pytest.raises(PlacedByOthers, match="no regular file"):
+        with pytest.raises(PlacedByOthers, match="not a regular file"):
             open_log(theirs / "pipe")
         os.close(reader)
 

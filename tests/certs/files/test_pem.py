@@ -37,7 +37,6 @@ def test_a_file_that_others_may_read_is_exposed(tmp_path: Path, mode: int, is_ex
 def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(FileUnreadable) as caught:
         read_pem(tmp_path / "none.pem", Part.CERTIFICATE)
-    assert caught.value.reason == "No such file or directory"
     assert caught.value.part is Part.CERTIFICATE
     assert "which cannot be read (No such file or directory); allowed: a PEM file that" in str(caught.value)
 

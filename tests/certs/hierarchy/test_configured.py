@@ -16,11 +16,11 @@ from certs.hierarchy.configured import (
 )
 from certs.hierarchy.vault import NoKeys, Vault
 from certs.sealing.envelope import Purpose
-from certs.sealing.key_file import KeyFile
+from certs.sealing.key_file import create_key
 from certs.sealing.sealer import AeadSealer
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import ConfigError
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
+from config.values.problems import ConfigError
 from tests.certs.hierarchy.test_hierarchy import NOW
 from tests.hsm_tokens import softhsm
 
@@ -44,7 +44,7 @@ def loaded(directory: Path, **tables: object) -> LoadedConfig:
 @pytest.fixture
 def sealed(tmp_path: Path) -> LoadedConfig:
     """Both sealed files are there."""
-    KeyFile.create(tmp_path / "sealing.key")
+    create_key(tmp_path / "sealing.key")
     config = loaded(tmp_path, sealing=SEALING)
     sealer = vault(config).sealer(Purpose.CREDENTIAL_KEY)
     (tmp_path / "plain.key").write_text("-----BEGIN PRIVATE KEY-----")
@@ -136,7 +136,7 @@ def test_a_sealing_key_that_is_not_there_is_told(sealed: LoadedConfig) -> None:
     (sealed.file.directory / "sealing.key").unlink()
     (warning,) = sealing_key_problems(sealed.file, sealed.config.sealing, sealed.config.hsm)
     assert (warning.key, warning.is_error) == ("sealing.key", False)
-    assert "what is to rest on disk cannot be sealed" in warning.found
+    assert "what is to be stored on disk cannot be sealed" in warning.found
 
 
 def test_keys_are_made_only_where_nothing_needs_earlier_ones(sealed: LoadedConfig, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_keys_are_made_only_where_nothing_needs_earlier_ones(sealed: LoadedConfi
 
 
 def test_what_was_sealed_without_a_sealing_key_needs_none_of_these_keys(tmp_path: Path) -> None:
-    KeyFile.create(tmp_path / "sealing.key")
+    create_key(tmp_path / "sealing.key")
     config = loaded(
         tmp_path,
         sealing=SEALING,
@@ -160,7 +160,7 @@ def test_what_was_sealed_without_a_sealing_key_needs_none_of_these_keys(tmp_path
     )
     for name in ("issued", "rings", "state/payload"):
         (tmp_path / name).mkdir(parents=True)
-        own = AeadSealer(KeyFile.create(tmp_path / name / "sealing.key"))
+        own = AeadSealer(create_key(tmp_path / name / "sealing.key"))
         (tmp_path / name / "one").write_bytes(own.seal(b"secret", "credential key: one"))
     assert vault(config).sealer(Purpose.CREDENTIAL_KEY).seal(b"key", KEY_LABEL)
     assert [one.path.parent.name for one in files_of(config)] == ["issued", "rings", "state", "payload"]

@@ -34,7 +34,7 @@ def test_secrets_are_not_shown() -> None:
     ],
 )
 def test_what_is_no_hierarchy(content: bytes) -> None:
-    with pytest.raises(DocumentUnreadable, match="it is no key hierarchy"):
+    with pytest.raises(DocumentUnreadable, match="it is not a key hierarchy"):
         Document.parse(content)
 
 

@@ -1,4 +1,4 @@
-"""Files sealed anew by the active keys."""
+"""Files sealed again by the active keys."""
 
 import os
 from pathlib import Path

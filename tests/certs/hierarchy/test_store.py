@@ -135,7 +135,7 @@ def test_two_processes_do_not_change_it_at_once(path: Path) -> None:
 
 def test_errors_name_the_file(path: Path) -> None:
     write_sealed(path, b"{}", Purpose.KEY_HIERARCHY.label("domains"), direct())
-    with pytest.raises(StoreDamaged, match=r'"[^"]*hierarchy\.sealed" cannot be read: it is no key hierarchy'):
+    with pytest.raises(StoreDamaged, match=r'"[^"]*hierarchy\.sealed" cannot be read: it is not a key hierarchy'):
         HierarchyStore(path, direct()).read()
     hierarchy = chat(Hierarchy())
     write_sealed(path, Document(hierarchy, {}).encode(), Purpose.KEY_HIERARCHY.label("domains"), direct())

@@ -1,8 +1,5 @@
 """Sealing by purpose, with keys below the sealing key."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +9,15 @@ from certs.audit.entries import Action, Outcome
 from certs.hierarchy.key import KeyState
 from certs.hierarchy.sealed_files import SealedFile
 from certs.hierarchy.vault import FILE_NAME, NoKeys, Vault, VersionRefused
+from certs.hsm.access import TokenAccess, TokenChoice
+from certs.hsm.facts import KeyAddress
+from certs.hsm.secret import Secret
 from certs.sealing.envelope import Envelope, Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey, OtherLabel
 from certs.sealing.held_key import HeldKey
-from certs.sealing.key_file import KeyFile
-from certs.sealing.master import Master
-from certs.sealing.sealer import AeadSealer, Sealer
+from certs.sealing.key_file import create_key
+from certs.sealing.master import KeyInToken, Master
+from certs.sealing.sealer import AeadSealer
 from tests.certs.hierarchy.test_hierarchy import NOW
 
 LABEL = Purpose.TICKET_KEYS.label("all")
@@ -30,7 +30,7 @@ class Scene:
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "state"
         self.key = directory / "sealing.key"
-        KeyFile.create(self.key)
+        create_key(self.key)
         self.told: list[tuple[Action, str, Outcome]] = []
         self.needing: list[SealedFile] = []
 
@@ -43,37 +43,6 @@ class Scene:
             self.told.append((action, key, outcome))
 
         return Vault(Master(self.key), self.directory, lambda: NOW, tell, lambda: self.needing)
-
-
-@dataclass
-class HangingMaster:
-    """A sealing key in a file that cannot be asked while `is_away`, as one in a token that hangs; counts who asks."""
-
-    master: Master
-    is_away: bool = True
-    asked: int = 0
-
-    @property
-    def place(self) -> object:
-        return self.master.place
-
-    @contextmanager
-    def at_hand(self) -> Iterator[Sealer]:
-        self.asked += 1
-        if self.is_away:
-            raise KeyAway("it hangs")
-        with self.master.at_hand() as one:
-            yield one
-
-    @property
-    def key_id(self) -> bytes:
-        return self.master.key_id
-
-    def seal(self, plain: bytes, label: str) -> bytes:
-        return self.master.seal(plain, label)
-
-    def open(self, sealed: bytes, label: str) -> bytes:
-        return self.master.open(sealed, label)
 
 
 @pytest.fixture
@@ -123,16 +92,16 @@ def test_what_was_read_before_still_opens_where_the_key_is_away_and_another_proc
 
 def test_a_token_that_is_away_is_asked_once_for_many_keys(scene: Scene) -> None:
     sealed = scene.vault().sealer(Purpose.TICKET_KEYS).seal(b"secret", LABEL)
-    times, master = [NOW], HangingMaster(Master(scene.key))
-    vault = Vault(master, scene.directory, lambda: times[-1], lambda *_: None, list)
-    sealer = vault.sealer(Purpose.TICKET_KEYS)
-    for _ in range(2):
-        with pytest.raises(KeyAway, match=r"^cannot be sealed or opened now: it hangs$"):
-            sealer.open(sealed, LABEL)
-        with pytest.raises(KeyAway, match="it hangs"):
-            sealer.seal(b"secret", LABEL)
-    assert master.asked == 1
-    master.is_away = False
+    away = TokenAccess(scene.directory / "no.so", TokenChoice("plexi"), Secret("1234"), scene.directory)
+    times, master = [NOW], Master(KeyInToken(away, KeyAddress("sealing")))
+    sealer = Vault(master, scene.directory, lambda: times[-1], lambda *_: None, list).sealer(Purpose.TICKET_KEYS)
+    with pytest.raises(KeyAway, match=r"no\.so"):
+        sealer.open(sealed, LABEL)
+    master.place = scene.key  # it would answer again, but nobody asks it
+    with pytest.raises(KeyAway, match=r"^cannot be sealed or opened now: PKCS#11 module .*no\.so"):
+        sealer.open(sealed, LABEL)
+    with pytest.raises(KeyAway, match=r"no\.so"):
+        sealer.seal(b"secret", LABEL)
     times.append(NOW + timedelta(seconds=1))
     assert sealer.open(sealed, LABEL) == b"secret"
 

@@ -8,8 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.homes.token_home import LONGEST_IDENTITY, TokenHome
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess
+from certs.hsm.clients import calls
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName
 from certs.hsm.secret import Secret
@@ -18,7 +18,7 @@ from certs.keys.generating import ALGORITHMS, digest_for
 from certs.keys.home import HomeFailed, KeyName
 from certs.storage.disk import Disk
 from certs.storage.owner import Owner
-from config.pkcs11_uri import Pkcs11Uri, parse
+from config.values.pkcs11_uri import Pkcs11Uri, parse
 from tests.hsm_tokens import SoftHsm, softhsm, token_process
 
 NAME = KeyName("chat", ALGORITHMS["ec-p256"], 1)

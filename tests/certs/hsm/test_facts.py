@@ -56,3 +56,9 @@ def test_an_address_says_which_key() -> None:
     assert str(KeyAddress("a")) == 'label "a"'
     with pytest.raises(ValueError, match="a label or an id"):
         KeyAddress()
+
+
+def test_a_token_that_does_not_describe_itself_has_its_fault_and_nothing_else() -> None:
+    broken = TokenFacts.of_broken(3, "CKR_DEVICE_ERROR")
+    assert (broken.slot, broken.fault, broken.label, broken.mechanisms) == (3, "CKR_DEVICE_ERROR", "", ())
+    assert TOKEN.fault == ""

@@ -1,8 +1,9 @@
-"""What was measured is compared with what was asked for, and a miss is no error."""
+"""What was measured is compared with what was asked for, and a miss is not an error."""
 
 import pytest
 
-from certs.hsm.targets import Check, Measured, MeasuringPlace, MeasuringReport, SpeedTarget, size_check
+from certs.hsm.targets import Check, Measured, MeasuringPlace, MeasuringReport, ReportDocument, SpeedTarget, size_check
+from tests.parts import differences
 
 
 def measured(target: SpeedTarget, *seconds: float) -> Measured:
@@ -46,6 +47,7 @@ def test_a_report_is_right_when_every_check_is() -> None:
     assert MeasuringReport([missed], [right]).is_right
     wrong = size_check("key", 1567, 1568, "FIPS 203")
     assert not MeasuringReport([], [right, wrong]).is_right
+    assert list(differences(MeasuringReport([missed], [wrong]).as_json(), ReportDocument)) == []
     assert MeasuringReport([missed], [wrong]).as_json()["checks"] == [
         {"check": "key", "right": False, "found": "1567 bytes, FIPS 203: 1568"}
     ]

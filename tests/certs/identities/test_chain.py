@@ -49,16 +49,15 @@ def test_the_signature_of_every_kind_of_issuer_is_checked(kind: str) -> None:
 
 def test_a_certificate_between_that_is_not_the_issuer_breaks_the_chain() -> None:
     (first, second) = order_errors(chain(LEAF, ROOT, MIDDLE), PATH)
-    assert (first.position, first.subject, first.issuer) == (1, "CN=Root", "CN=Middle")
     assert first.found == 'which has in place 2 "CN=Root" where the issuer "CN=Middle" belongs'
     assert first.allowed == "leaf first, then the issuer of each certificate, and no other certificate"
     assert isinstance(second, ChainBroken)
-    assert second.position == 2
+    assert second.found.startswith("which has in place 3 ")
 
 
 def test_nothing_may_follow_a_self_signed_leaf() -> None:
     (error,) = order_errors(chain(ROOT, LEAF), PATH)
-    assert error.position == 1
+    assert error.found.startswith("which has in place 2 ")
 
 
 class _Unverifiable:
@@ -108,7 +107,6 @@ def test_every_certificate_must_be_valid_now() -> None:
     assert isinstance(late, CertificateExpired)
     assert late.found == 'whose certificate "CN=Old" expired at 2026-05-31 12:00 UTC'
     assert late.allowed == "a certificate that is valid now"
-    assert late.not_after == NOW - DAY
 
 
 def test_the_last_moment_is_over() -> None:
@@ -177,3 +175,9 @@ def test_signature_is_named_and_a_weaker_one_than_ml_dsa_87_is_found(kind: str, 
 def test_unknown_signature_is_named_by_its_identifier() -> None:
     root = issue("Root", private_key("ecdsa-p256", 5), digest=hashes.SHA224())
     assert signature_name(root.certificate) == "1.2.840.10045.4.3.1"
+
+
+def test_without_a_time_no_date_is_wrong() -> None:
+    old = issue("old", private_key("ecdsa-p256"), valid=(NOW - 3 * DAY, NOW - DAY))
+    assert list(chain_errors(chain(old), PATH, None)) == []
+    assert len(list(chain_errors(chain(old), PATH, NOW))) == 1

@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.identities.client_authorities import ClientAuthorities, client_authorities
-from config.client_certificates import ClientCertificatesConfig
-from config.loaded import ConfigFile
+from config.loading.loaded import ConfigFile
+from config.tables.client_certificates import ClientCertificatesConfig
 from tests.certificates import DAY
 from tests.client_authorities import ClientAuthority
 

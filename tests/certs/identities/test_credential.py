@@ -26,7 +26,7 @@ from certs.identities.credential import (
     reexamine_in_tokens,
 )
 from certs.keys.software import KeyEncrypted, KeyUnsupported, SoftwareKey
-from config.pkcs11_uri import parse
+from config.values.pkcs11_uri import parse
 from tests.certs.authority import DAY, NOW, Issued, issue, key_pem, private_key, write
 
 ROOT = issue("Root", private_key("ecdsa-p384"))
@@ -127,7 +127,7 @@ def test_the_leaf_must_stand_first(tmp_path: Path) -> None:
 def test_an_unrelated_certificate_is_refused(tmp_path: Path) -> None:
     (error,) = errors(tmp_path, LEAF, MIDDLE, issue("stranger", private_key("ed25519")))
     assert isinstance(error, ChainBroken)
-    assert error.position == 2
+    assert error.found.startswith("which has in place 3 ")
 
 
 def test_a_certificate_of_another_kind_is_refused(tmp_path: Path) -> None:

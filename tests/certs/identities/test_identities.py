@@ -7,9 +7,9 @@ import pytest
 
 from certs.identities.identities import LoadedCredentials, load_credentials
 from certs.keys.signing_key import Custody
-from certs.sealing.key_file import KeyFile
+from certs.sealing.key_file import create_key
 from certs.sealing.sealer import AeadSealer
-from config.loader import load, survey
+from config.loading.loader import load, survey
 from tests.certs.authority import DAY, NOW, issue, private_key, write
 
 CHAT = issue("chat", private_key("ecdsa-p256"), names=["chat.example.org"])
@@ -65,7 +65,7 @@ def test_several_credentials_keep_their_order(tmp_path: Path) -> None:
 def test_a_key_that_rests_sealed_is_passed_over(tmp_path: Path) -> None:
     write(tmp_path, "mldsa", issue("chat", private_key("mldsa-65"), names=["chat.example.org"]))
     write(tmp_path, "chat", CHAT)
-    sealer = AeadSealer(KeyFile.create(tmp_path / "sealing.key"))
+    sealer = AeadSealer(create_key(tmp_path / "sealing.key"))
     (tmp_path / "mldsa.key").write_bytes(sealer.seal(b"PEM", "label"))
     loaded = credentials(tmp_path, several("mldsa", "chat"))
     assert [str(one.algorithm) for one in loaded.identities["chat"]] == ["ecdsa-p256"]
@@ -139,6 +139,13 @@ def test_an_exposed_key_is_only_said(tmp_path: Path) -> None:
         f"better: mode 0600: chmod 600 {key}"
     ]
     assert len(loaded.identities["chat"]) == 1
+    # a worker reads a copy in memory, whose name is of no use to an operator
+    copy = key.with_name("16")
+    copy.write_bytes(key.read_bytes())
+    copy.chmod(0o644)
+    worker = load(tmp_path / "plexigate.toml")
+    worker = replace(worker, file=replace(worker.file, files={key: copy}))
+    assert load_credentials(worker, NOW).problems == loaded.problems
 
 
 def test_a_certificate_that_expires_soon_is_only_said(tmp_path: Path) -> None:

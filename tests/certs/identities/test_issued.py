@@ -9,7 +9,7 @@ from certs.identities.identities import examine_issued, load_credentials
 from certs.identities.issued import TokenUnknown, files_of_slot, stand_ins, token_place, wanted_slots
 from certs.rotation.facts import leaf_of
 from certs.storage.served import served_files
-from config.loaded import LoadedConfig
+from config.loading.loaded import LoadedConfig
 from tests.certs.fake_token import FakeToken
 from tests.hsm_tokens import softhsm_module
 from tests.rotations import Rotations, configuration

@@ -11,8 +11,8 @@ from certs.storage.intent import Intent
 from certs.storage.ledger import Retirement
 from certs.storage.shelf import Shelf
 from certs.storage.store import paths_of, root_directory
-from config.loader import load
-from config.problems import Problem
+from config.loading.loader import load
+from config.values.problems import Problem
 from tests.certs.authority import DAY, NOW, Issued, issue, private_key, write
 from tests.client_authorities import ClientAuthority
 

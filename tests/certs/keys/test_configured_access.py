@@ -6,10 +6,10 @@ import pytest
 
 from certs.hsm.access import TokenChoice
 from certs.keys.configured_access import access_of
-from config.loaded import ConfigFile, LoadedConfig
-from config.pkcs11_uri import parse
-from config.problems import ConfigError
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
+from config.values.pkcs11_uri import parse
+from config.values.problems import ConfigError
 
 
 def loaded(directory: Path) -> LoadedConfig:

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.keys.generating import ALGORITHMS, digest_for, generate, private_pem
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
-from config.rotation import KEY_ALGORITHMS
+from config.tables.rotation import KEY_ALGORITHMS
 from tests.certs.authority import private_key
 
 

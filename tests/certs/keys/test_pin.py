@@ -6,7 +6,7 @@ import pytest
 
 from certs.hsm.secret import LONGEST_PIN
 from certs.keys.pin import Pins, read_pins
-from config.loaded import ConfigFile, LoadedConfig
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 
 SECRET = "sesam-1234"  # noqa: S105 - of nothing

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certs.hsm.secret import Secret
 from certs.keys.pkcs11 import Pkcs11Key, uri_pem
 from certs.keys.signing_key import Custody, SigningKey
-from config.pkcs11_uri import Pkcs11Uri
+from config.values.pkcs11_uri import Pkcs11Uri
 from tests.certs.authority import private_key
 
 URI = Pkcs11Uri(token="plexi", object="chat")

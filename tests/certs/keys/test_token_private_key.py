@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa, padding, rsa, u
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
-from certs.hsm import calls
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import KeyMissing
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind

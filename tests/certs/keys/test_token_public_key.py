@@ -9,8 +9,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from certs.hsm.calls import PublicParts
-from certs.keys.token_public_key import PublicPartsUnusable, pem_of, public_key_of, spki_of
+from certs.hsm.clients.calls import PublicParts
+from certs.hsm.process.key_templates import Attributes
+from certs.keys.signing_key import spki_of
+from certs.keys.token_public_key import PublicPartsUnusable, pem_of, public_key_of
 
 P256 = ec.derive_private_key(7, ec.SECP256R1()).public_key()
 P384 = ec.derive_private_key(7, ec.SECP384R1()).public_key()
@@ -56,6 +58,6 @@ def test_it_is_exported_for_others() -> None:
         ({"KEY_TYPE": 0x4A, "PARAMETER_SET": 9, "VALUE": b""}, "another curve or set"),
     ],
 )
-def test_what_makes_no_key_is_said(attributes: dict[str, object], found: str) -> None:
+def test_what_makes_no_key_is_said(attributes: Attributes, found: str) -> None:
     with pytest.raises(PublicPartsUnusable, match=found):
         public_key_of(PublicParts(attributes))

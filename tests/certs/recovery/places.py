@@ -4,13 +4,11 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from certs.audit.entries import Action, Outcome
 from certs.recovery.shares import Share, SharingScheme
-from certs.sealing.held_key import key_id_of
+from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.importing import ImportRefused
-from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadKey
 
 
@@ -52,7 +50,7 @@ class Token:
     key: AeadKey | None = None
     refuses: bool = False
     swaps: AeadKey | None = None
-    """Another key that it uses in the place of the one that it was given."""
+    """Another key that it uses in place of the one that it was given."""
     given: bytes = b""
 
     place = "token plexi"
@@ -69,7 +67,7 @@ class Token:
         if self.refuses:
             raise ImportRefused("token plexi: CKR_DEVICE_MEMORY")
         self.given = bytes(secret)
-        self.key = self.swaps or KeyFile(Path("never read"), self.given)
+        self.key = self.swaps or HeldKey(self.given)
         return self.key
 
     def generate(self) -> AeadKey:

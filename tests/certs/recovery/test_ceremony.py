@@ -16,9 +16,8 @@ from certs.recovery.hardening import NotHardened
 from certs.recovery.sealed_before import SealedBefore
 from certs.recovery.shares import NotRebuilt, Share, SharingScheme
 from certs.sealing.errors import KeyUnavailable
-from certs.sealing.held_key import key_id_of
+from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.importing import ImportRefused
-from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadKey, AeadSealer
 from tests.certs.recovery.places import People, Records, Token, leaks
 from tests.certs.recovery.softhsm import Refused, SoftHsm
@@ -122,7 +121,7 @@ def test_nothing_is_made_in_an_unprotected_process(buffers: list[bytearray]) -> 
 
 
 def test_a_sealing_key_that_is_there_stays(buffers: list[bytearray]) -> None:
-    key = KeyFile(Path("x"), bytes(32))
+    key = HeldKey(bytes(32))
     scene = Scene(token=Token(key=key))
     with pytest.raises(ImportRefused, match="already"):
         scene.ceremony.init(SCHEME)
@@ -173,8 +172,8 @@ class Forgetful(Unusable):
         return nonce + ciphertext + associated
 
 
-@pytest.mark.parametrize("other", [KeyFile(Path("x"), bytes(32)), Unusable(), Forgetful()])
-def test_a_token_with_another_key_than_it_was_given_is_found(other: KeyFile) -> None:
+@pytest.mark.parametrize("other", [HeldKey(bytes(32)), Unusable(), Forgetful()])
+def test_a_token_with_another_key_than_it_was_given_is_found(other: AeadKey) -> None:
     with pytest.raises(ImportRefused, match="does not open what it has sealed"):
         Scene(token=Token(swaps=other)).ceremony.init(SCHEME)
 

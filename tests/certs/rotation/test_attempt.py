@@ -176,7 +176,7 @@ def test_each_crash_of_a_whole_rotation_leaves_keys_and_certificates_that_fit(in
         )
         having = {str(shelf.key_name(one.number, one.spec)) for one in shelf.versions() if one.has_key}
         assert set(tokens[place].keys) <= having
-        if count % 5 == 0:  # each goes on; these are seen to
+        if count % 5 == 0:  # each continues; these are seen to
             rotated(after)
             assert after.shelf().current() is not None
     assert count > 60

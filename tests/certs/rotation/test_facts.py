@@ -8,7 +8,7 @@ import pytest
 from certs.issuing.issuer import RenewalWindow
 from certs.rotation.facts import chain_of, current_of, jitter_of, leaf_of, wanted_of
 from certs.storage.shelf import ShelfDamaged
-from config.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredentialConfig
 from tests.certs.authority import DAY, NOW
 from tests.rotations import Rotations
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from certs.rotation.outside import outside_problems
-from config.loader import load
-from config.problems import Problem
+from config.loading.loader import load
+from config.values.problems import Problem
 from tests.configurations import Site
 
 

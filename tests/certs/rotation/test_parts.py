@@ -8,11 +8,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer
 from certs.issuing.internal_ca.authority import InternalAuthority
-from certs.rotation.parts import Parts, changed_issuers, issuance_problems, parts_of
-from config.loader import accepted, read_file
+from certs.keys.generating import ALGORITHMS
+from certs.keys.home import KeyName
+from certs.rotation.parts import Parts, changed_issuers, homes_of, issuance_problems, parts_of
+from certs.sealing.own_key import OwnKeySealer
+from certs.storage.disk import Disk
+from config.loading.loader import accepted, read_file
+from config.values.pkcs11_uri import parse
 from tests.certs.authority import NOW
 from tests.configurations import Site
-from tests.hsm_tokens import softhsm_module
+from tests.hsm_tokens import softhsm, softhsm_module
 from tests.rotations import Rotations, configuration
 
 ACME = '[issuer.ca]\ntype = "acme"\ndirectory = "https://ca.test/dir"\nfallback = ["spare"]\n'
@@ -111,3 +116,32 @@ def test_a_system_without_roots_is_warned_of_before_anything_is_to_be_renewed(
     (root,) = Rotations(tmp_path / "other").moody.roots
     bundle.write_bytes(root.public_bytes(Encoding.PEM))
     assert [one for one in issuance_problems(Rotations(tmp_path, text).parts) if "roots" in one.found] == []
+
+
+def test_files_are_always_there(tmp_path: Path) -> None:
+    assert sorted(Rotations(tmp_path).parts.homes) == ["file", "sealed"]
+
+
+def test_each_token_is_a_home_of_its_name(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "latches"))
+    place = tmp_path / "hsm"
+    place.mkdir()
+    with softhsm(place) as hsm:
+        hsm.init_token("a label")
+        tables = (
+            f'[hsm]\nmodule = "{hsm.module}"\n[hsm.token.plexi]\nlabel = "a label"\npin_file = "{hsm.pin_file()}"\n'
+        )
+        scene = Rotations(tmp_path, configuration("ec-p256@plexi", further=tables))
+        assert sorted(scene.parts.homes) == ["file", "plexi", "sealed"]
+        home, name = scene.parts.homes["plexi"], KeyName("chat", ALGORITHMS["ec-p256"], 1)
+        uri = parse(home.for_workers(name, home.make(name)).decode())
+        assert uri.token == "a label"  # noqa: S105 - a device
+        home.destroy(name)
+
+
+def test_nothing_is_asked_for_the_homes_alone(tmp_path: Path) -> None:
+    further = f'[hsm]\nmodule = "{softhsm_module()}"\n[hsm.token.plexi]\nserial = "7"\npin_file = "nowhere"\n'
+    scene = Rotations(tmp_path, configuration(further=further))
+    loaded = accepted(read_file(scene.file), scene.file)
+    homes = homes_of(loaded.file, loaded.config.hsm, scene.parts.store, OwnKeySealer(tmp_path / "key", Disk()))
+    assert homes["plexi"].name == "plexi"

@@ -257,7 +257,7 @@ def test_a_command_after_a_restart_waits_for_nothing_of_ours() -> None:
     one.ask(CHAT, RenewalReason.COMPROMISED)
     one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at())
     two.remember(one.remembered(at()), at())
-    assert two.plan(facts(), at()).attempts == (), "a process that ends again and again does not ask each time"
+    assert two.plan(facts(), at()).attempts == (), "a process that ends repeatedly does not ask each time"
     two.ask(CHAT, RenewalReason.COMMAND)
     assert two.plan(facts(), at()).attempts == ((CHAT, RenewalReason.COMPROMISED),)
 
@@ -375,7 +375,7 @@ HOURS = 3_600.0
 LONGEST_GAP = TABLE[FailureKind.TEMPORARY][-1] * (1 + JITTER) + 120.0
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(
     outages=st.lists(st.tuples(st.floats(0, 168), st.floats(0.01, 40)), max_size=12),
     count=st.integers(1, 5),
@@ -409,7 +409,7 @@ def longest_presence(outages: list[tuple[float, float]], start: float, end: floa
     return max(longest, end - at_last)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(
     jumps=st.dictionaries(st.integers(0, 48 * 3_600), st.floats(-400 * 86_400, 400 * 86_400), max_size=6),
     kinds=st.lists(st.sampled_from(list(FailureKind)), min_size=1, max_size=5),

@@ -1,10 +1,8 @@
 """Sealers of every scheme."""
 
-from pathlib import Path
-
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from certs.sealing.key_file import KeyFile
+from certs.sealing.held_key import HeldKey
 from certs.sealing.sealer import AeadSealer, Sealer, WrappingSealer
 from certs.sealing.unwrapping import OAEP, EcUnwrapping, RsaUnwrapping
 
@@ -13,7 +11,7 @@ EC = ec.generate_private_key(ec.SECP256R1())
 
 
 def direct(secret: bytes = bytes(range(32))) -> AeadSealer:
-    return AeadSealer(KeyFile(Path("sealing.key"), secret))
+    return AeadSealer(HeldKey(secret))
 
 
 def by_rsa() -> WrappingSealer:

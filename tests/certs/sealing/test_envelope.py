@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs.sealing.envelope import Envelope, Purpose, SealingScheme
+from certs.sealing.envelope import Envelope, Purpose, SealingScheme, is_sealed
 from certs.sealing.errors import NotSealed, OtherLabel
 
 KEY = bytes(range(16))
@@ -71,3 +71,8 @@ def test_filled() -> None:
     assert empty.filled(bytes(12), bytes(16)) == Envelope(SealingScheme.DIRECT, KEY, "x", b"", bytes(12), bytes(16))
     with pytest.raises(ValueError, match="12 bytes"):
         empty.filled(bytes(16), bytes(16))
+
+
+def test_sealed_files_are_known_by_their_beginning() -> None:
+    assert is_sealed(RAW)
+    assert not is_sealed(b"-----BEGIN PRIVATE KEY-----\n")

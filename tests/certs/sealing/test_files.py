@@ -45,7 +45,8 @@ def test_errors_name_the_file(path: Path) -> None:
     with pytest.raises(SealedFileUnusable, match=r'payload\.keyring" is sealed as "payload keyring: chat"') as caught:
         read_sealed(path, Purpose.CREDENTIAL_KEY.label("chat"), SEALER)
     assert isinstance(caught.value.cause, OtherLabel)
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    damaged = path.read_bytes()
+    path.write_bytes(damaged[:-1] + bytes([damaged[-1] ^ 1]))
     with pytest.raises(SealedFileUnusable, match=r'payload\.keyring" was changed or damaged'):
         read_sealed(path, LABEL, SEALER)
     path.write_bytes(b"PLAIN")

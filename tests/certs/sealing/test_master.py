@@ -6,10 +6,10 @@ import pytest
 
 from certs.hsm.facts import KeyAddress
 from certs.sealing.errors import KeyAway, KeyUnavailable, Tampered
-from certs.sealing.key_file import KeyFile
+from certs.sealing.key_file import create_key
 from certs.sealing.master import KeyInToken, Master, place_of
 from certs.sealing.sealing_key import TokenKeyImporter, sealing_key_name
-from config.loaded import ConfigFile, LoadedConfig
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from tests.hsm_tokens import softhsm, token_process
 
@@ -32,7 +32,7 @@ def test_a_key_in_a_file(tmp_path: Path) -> None:
     master = Master(place)
     with pytest.raises(KeyUnavailable, match=r"sealing\.key.*cannot be read"):
         master.seal(b"a", LABEL)
-    key = KeyFile.create(place)
+    key = create_key(place)
     sealed = master.seal(b"a", LABEL)
     assert (master.open(sealed, LABEL), master.key_id) == (b"a", key.key_id)
     with pytest.raises(Tampered):

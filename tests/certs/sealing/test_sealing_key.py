@@ -6,15 +6,15 @@ import subprocess
 
 import pytest
 
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess
-from certs.hsm.calls import Answer, Call
-from certs.hsm.client import TokenProcess
+from certs.hsm.clients import calls
+from certs.hsm.clients.calls import Answer, Call
+from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import CallFailed
 from certs.hsm.facts import KeyAddress
 from certs.sealing.errors import KeyUnavailable, Tampered
+from certs.sealing.held_key import HeldKey
 from certs.sealing.importing import ImportRefused
-from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadSealer
 from certs.sealing.sealing_key import TokenKeyImporter, TokenSealingKey, sealer_in_token, sealing_key_name
 from tests.hsm_tokens import token_process, tool
@@ -38,7 +38,7 @@ def test_an_imported_key_is_the_same_key(token: TokenProcess) -> None:
     secret = bytearray(range(32))
     assert importer.envelope_id(secret) == sealing_key_name(3).id
     nonce, sealed = importer.import_key(secret).encrypt(b"plain", b"associated")
-    assert KeyFile(importer.place, bytes(secret)).decrypt(nonce, sealed, b"associated") == b"plain"  # type: ignore[arg-type]
+    assert HeldKey(secret).decrypt(nonce, sealed, b"associated") == b"plain"
     with pytest.raises(ImportRefused, match=r"token plexi already has a key sealing\.aes-256\.v3"):
         importer.require_free()
     with pytest.raises(ImportRefused):

@@ -12,7 +12,7 @@ from certs.keys.home import HomeFailed
 from certs.storage.disk import Disk
 from certs.storage.intent import Intent
 from certs.storage.shelf import Shelf, ShelfDamaged, retirement
-from config.rotation import KeySpec
+from config.tables.rotation import KeySpec
 from tests.certs.authority import DAY, NOW
 from tests.certs.crashes import crashes, killed
 from tests.certs.fake_token import FakeToken

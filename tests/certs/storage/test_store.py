@@ -5,7 +5,7 @@ from pathlib import Path
 
 from certs.storage.intent import Intent
 from certs.storage.store import Store, paths_of, store_of
-from config.loaded import ConfigFile, LoadedConfig
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from tests.certs.authority import NOW
 

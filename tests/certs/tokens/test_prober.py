@@ -9,7 +9,7 @@ import pytest
 from certs.hsm.access import TokenChoice
 from certs.tokens.prober import Condition, Prober
 from certs.tokens.token_use import TokenUse
-from tests.certs.hsm.test_client import is_gone
+from tests.certs.hsm.clients.test_client import is_gone
 from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, TokenControl
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token

@@ -12,8 +12,8 @@ from certs.hsm.facts import KeyAddress
 from certs.identities.identities import LoadedCredentials, load_credentials
 from certs.keys.signing_key import PublicKey
 from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse, identities_in_tokens, spare_tokens, token_uses
-from config.loaded import LoadedConfig
-from config.loader import load
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
 from tests.certificates import Authority
 from tests.certs.authority import private_key
 from tests.configurations import MINIMAL_LISTENER, process
@@ -140,3 +140,14 @@ def test_a_token_is_spare_while_every_identity_has_a_key_elsewhere(tmp_path: Pat
     assert spare_tokens(used, in_tokens, {"plexi"}) == frozenset()
     assert spare_tokens(used, in_tokens, {"spare"}) == {"spare"}
     assert spare_tokens(used, {}, {"other"}) == frozenset()
+
+
+def test_a_refused_pin_is_a_problem_of_its_token_and_shows_no_pin(tmp_path: Path) -> None:
+    loaded, credentials = read(
+        tmp_path, identity(tmp_path, "a.test", public("ecdsa-p256"), "pkcs11:token=plexi;object=a")
+    )
+    plexi, _ = uses((loaded, credentials))
+    problem = plexi.pin_problem(loaded.file, "CKR_PIN_INCORRECT")
+    assert problem.key == "hsm.token.plexi"
+    assert problem.found == "the PIN from the file plexi.pin: CKR_PIN_INCORRECT"
+    assert "1234" not in str(problem)

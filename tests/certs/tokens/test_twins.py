@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from certs.hsm import calls
 from certs.hsm.access import TokenChoice
+from certs.hsm.clients import calls
 from certs.tokens.token_use import TokenUse
 from certs.tokens.twins import twin_problems
-from config.loaded import ConfigFile, LoadedConfig
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from tests.hsm.shim import TokenControl
 from tests.hsm_tokens import loaded

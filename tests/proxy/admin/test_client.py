@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient, connect
 from tests.configurations import Site
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from config.addresses import parse_bind
-from config.loader import load
-from config.problems import Problem
+from config.loading.loader import load
+from config.values.addresses import parse_bind
+from config.values.problems import Problem
 from proxy.admin.held_addresses import (
     Holder,
     RunningAddresses,
@@ -65,7 +65,7 @@ def test_an_address_that_another_program_has_is_named(site: Site, key: str) -> N
 def test_a_port_that_this_user_may_not_bind_is_for_the_one_who_starts_the_proxy(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everybody checks a file with port 443; what is refused is no fault of the file."""
+    """Everybody checks a file with port 443; what is refused is not a fault of the file."""
 
     def refused(_socket: socket.socket, _address: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from config.addresses import Bind
-from config.loader import load
+from config.loading.loader import load
+from config.values.addresses import Bind
 from proxy.admin.listening import (
     AdminSocketError,
     admin_socket,
@@ -137,7 +137,7 @@ class TestUnix:
     def test_a_file_is_not_replaced(self, tmp_path: Path) -> None:
         path = tmp_path / "admin.sock"
         path.write_text("precious")
-        with pytest.raises(AdminSocketError, match=r"admin\.sock: something that is no socket; remove it"):
+        with pytest.raises(AdminSocketError, match=r"admin\.sock: something that is not a socket; remove it"):
             admin_socket(path)
         assert path.read_text() == "precious"
 
@@ -223,7 +223,7 @@ class TestProblems:
         text = f'admin.page_socket = "{site.directory}/file"\n{site.minimal}'
         loaded = load(site.write(text))
         (problem,) = socket_problems(loaded)
-        assert (problem.key, problem.found.endswith("something that is no socket")) == ("admin.page_socket", True)
+        assert (problem.key, problem.found.endswith("something that is not a socket")) == ("admin.page_socket", True)
         assert problem.allowed == "remove it, or choose another path for admin.page_socket"
 
     def test_no_server_is_the_socket_of_commands_or_of_the_page(
@@ -256,7 +256,7 @@ class TestProblems:
         ("path", "words"),
         [
             ("x" * 120, "more than 99 bytes"),
-            ("chat.pem", "no socket"),
+            ("chat.pem", "not a socket"),
             ("chat.pem/admin.sock", "Not a directory"),
             ("missing/missing/admin.sock", "No such file"),
             ("open/admin.sock", "mode 0777"),

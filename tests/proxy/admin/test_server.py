@@ -17,15 +17,16 @@ from aiohttp import ClientSession, TCPConnector, UnixConnector
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from config.addresses import Bind
-from proxy.admin.contracts import ReloadReport
+from config.values.addresses import Bind
 from proxy.admin.listening import AdminSocketError
+from proxy.admin.requests.contracts import ReloadReport
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
-from proxy.observe.metrics import METRICS
+from proxy.observe.metrics.metrics import METRICS
 from proxy.observe.readiness import READY, NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.status import status
 from tests.fakes_admin import FakeControl, host_of
+from tests.parts import part
 
 LOOPBACK = Bind(ip_address("127.0.0.1"), 0)
 DRAIN = "/upstreams/chat/http%3A%2F%2F10.0.0.1%3A8000/drain"
@@ -157,7 +158,7 @@ class TestMonitoring:
     async def test_readiness_is_that_of_the_workers(self, admin: Admin, *, over_tcp: bool) -> None:
         answer = await admin.ask("/readyz", over_tcp=over_tcp)
         assert (answer.status, answer.json) == (200, {"status": "ready", "certificates": "calm"})
-        admin.control.urgent = "grave"  # never a reason not to be ready
+        admin.control.rotating.urgent = "grave"  # never a reason not to be ready
         answer = await admin.ask("/readyz", over_tcp=over_tcp)
         assert (answer.status, answer.json) == (200, {"status": "ready", "certificates": "grave"})
         admin.control.ready = replace(READY, doubts=NOT_READY.reasons)
@@ -218,7 +219,7 @@ class TestCommands:
 
     @pytest.mark.parametrize(("query", "dry_run"), [("", False), ("?dry_run=0", False), ("?dry_run=1", True)])
     async def test_reload(self, admin: Admin, query: str, *, dry_run: bool) -> None:
-        admin.control.report = ReloadReport(ok=True, changes=[{"key": "workers"}], problems=[], generation=7)
+        admin.control.report = ReloadReport(ok=True, changes=[part({"key": "workers"})], problems=[], generation=7)
         answer = await admin.ask(f"/reload{query}", "POST")
         assert admin.control.told == [("reload", dry_run)]
         assert answer.status == 200
@@ -231,7 +232,7 @@ class TestCommands:
         }
 
     async def test_reload_that_fails_is_a_conflict_with_its_problems(self, admin: Admin) -> None:
-        admin.control.report = ReloadReport(ok=False, changes=[], problems=[{"key": "route[0]"}], generation=2)
+        admin.control.report = ReloadReport(ok=False, changes=[], problems=[part({"key": "route[0]"})], generation=2)
         answer = await admin.ask("/reload", "POST")
         assert (answer.status, answer.json["ok"], answer.json["problems"]) == (409, False, [{"key": "route[0]"}])
 
@@ -293,7 +294,7 @@ async def test_an_error_of_ours_is_reported_and_not_told(tmp_path: Path) -> None
     async with listening(tmp_path) as admin:
         admin.control.error = error = RuntimeError("secret detail")
         answer = await admin.ask("/metrics")
-        assert (answer.status, answer.detail) == (500, "an error of ours, see the log")
+        assert (answer.status, answer.detail) == (500, "internal error, see the log")
         assert "secret" not in answer.text
         assert admin.errors == [error]
         admin.control.error = None

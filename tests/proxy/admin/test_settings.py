@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.admin import AdminConfig
-from config.loaded import ConfigFile, LoadedConfig
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
+from config.tables.admin import AdminConfig
 from proxy.admin.settings import AdminSettings, default_socket, sockets_to_try
 
 

@@ -42,7 +42,8 @@ def test_a_request_is_worth_more_than_silence() -> None:
 
 
 def test_one_that_just_came_is_not_ended_by_those_who_have_more() -> None:
-    """It has sent nothing yet, and is the only silent one: a crowd that asks again and again must not throw it out."""
+    """It has sent nothing yet, and is the only silent one: a crowd that asks repeatedly must not
+    throw it out."""
     crowd, monitor = several(CROWD, 3, Stage.ASKING), several(MONITOR, 1, since=10.0)
     newest = Visitor(CROWD, 20.0)
     assert who_goes([*crowd, *monitor], newest, most=4, share=4) is newest

@@ -31,8 +31,8 @@ def test_tokens_of_a_file_are_known_and_no_others() -> None:
     [
         (b"", "no token"),
         (b"# only a comment\n", "no token"),
-        (ONE[:31], "line 1, which is no token of 32 to 256 letters and digits (not shown)"),
-        (ONE + b"\n" + ONE + b"!", "line 2, which is no token of 32 to 256 letters and digits (not shown)"),
+        (ONE[:31], "line 1, which is not a token of 32 to 256 letters and digits (not shown)"),
+        (ONE + b"\n" + ONE + b"!", "line 2, which is not a token of 32 to 256 letters and digits (not shown)"),
         (b"ab" * 20, "line 1 with a token that is not random (not shown)"),
         (b"\n".join(ONE + b"%d" % number for number in range(17)), "17 tokens"),
     ],

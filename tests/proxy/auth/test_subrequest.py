@@ -3,10 +3,10 @@
 from ipaddress import IPv4Address
 
 from proxy.auth.subrequest import subrequest
+from proxy.http.forwarded_head import ForwardedPeer
 from proxy.http.forwarding import NO_CHAIN
 from proxy.http.framing import request_framing
 from proxy.http.head import HeadLimits, parse_request_head
-from proxy.http.headers import ForwardedPeer
 
 LIMITS = HeadLimits(1_000, 50, 1_000)
 
@@ -15,7 +15,7 @@ def asked(*lines: bytes, start: bytes = b"GET /x?y=1 HTTP/1.1", is_trusted: bool
     head = parse_request_head(b"\r\n".join([start, b"Host: chat.test", *lines, b"", b""]), LIMITS)
     peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768")
     text = subrequest(head, request_framing(head), peer, NO_CHAIN if is_trusted else None, b"/verify", b"f00-1")
-    parse_request_head(text, LIMITS)  # it is well-formed
+    parse_request_head(text, LIMITS)  # it is healthy-formed
     return text[:-4].split(b"\r\n")
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.capabilities import survey as survey_openssl
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.capabilities import survey as survey_openssl
 from tests.configurations import Site
 
 

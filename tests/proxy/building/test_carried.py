@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import accepted, read_file
-from config.problems import ConfigError
-from config.reparsing import parsed
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.loading.loader import accepted, read_file
 from config.schema import CredentialConfig, HttpProtocol
+from config.values.problems import ConfigError
 from proxy.building.carried import Carried, ContextKey
 from proxy.processes.material import Material
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.context import TlsSettings
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.context import TlsSettings
+from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.worker.generation import Generation, build
 from tests.configurations import MINIMAL_REST, Site, identity, limits, listener
 from tests.generations import NOW, SECRETS
@@ -42,7 +42,7 @@ def next_of(
         for part in ("certificate", "key")
     )
     with material.as_files() as files:
-        loaded = parsed(content, path, files)
+        loaded = LoadedConfig.of_document(named.document, ConfigFile(path, files=files))
         return build(loaded, capabilities, tickets, now, Carried() if before is None else before.carried)
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from config.schema import IdentityConfig
 from proxy.building.clients import reserved_names
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.identities import ServerIdentity
+from proxy.tls.handshake.identities import ServerIdentity
+from proxy.tls.openssl.capabilities import Capabilities
 from proxy.worker.generation import Generation
 from tests.client_authorities import ClientAuthority
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from certs.identities.identities import load_credentials
-from config.loader import load
+from config.loading.loader import load
 from proxy.building.carried import Carried
 from proxy.building.foundation import Foundation
-from proxy.payload.uses import PayloadUses
-from proxy.tls.capabilities import Capabilities
+from proxy.payload.messages.uses import PayloadUses
+from proxy.tls.openssl.capabilities import Capabilities
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, limits
 from tests.generations import NOW
 

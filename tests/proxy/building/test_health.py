@@ -4,8 +4,8 @@ import ssl
 
 import pytest
 
-from config.loader import load
-from config.upstream import ProxyHeaderVersion
+from config.loading.loader import load
+from config.tables.upstream import ProxyHeaderVersion
 from proxy.building.health import health_checks
 from tests.configurations import MINIMAL_LISTENER, Site
 

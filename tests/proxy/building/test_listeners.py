@@ -5,11 +5,11 @@ import ssl
 
 import pytest
 
-from config.listener import HTTP_BY_DEFAULT
 from config.schema import HttpProtocol, PqPolicy
+from config.tables.listener import HTTP_BY_DEFAULT
 from proxy.limits.rates import Rate
-from proxy.tls import libssl
-from proxy.tls.capabilities import Capabilities
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.capabilities import Capabilities
 from tests.configurations import MINIMAL_REST, Site, identity, limits, listener
 from tests.generations import built, problems
 from tests.proxy.tls import hellos

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.building.outputs import output_problems
 from tests.configurations import Site
 

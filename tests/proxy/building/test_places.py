@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.building.places import directory_fault, file_fault, place_problems
 from proxy.processes.privileges import ProcessAccount
 from tests.accounts import AS_SOMEBODY_ELSE, NEEDS_ROOT
@@ -46,16 +46,19 @@ def test_places_that_can_be_made_are_fine_and_are_not_made(site: Site) -> None:
 @pytest.mark.parametrize(
     ("table", "found"),
     [
-        ('[rotation]\nstate = "chat.pem"\n', ("rotation.state", "which is no directory")),
+        ('[rotation]\nstate = "chat.pem"\n', ("rotation.state", "which is not a directory")),
         ('[rotation]\nstate = "chat.pem/a/b"\n', ("rotation.state", "below")),
-        ('[payload]\ndirectory = "chat.pem"\n[payload.ring.a]\n', ("payload.directory", "which is no directory")),
-        ('[sealing]\nkey = "a"\ndirectory = "chat.pem"\n', ("sealing.directory", "which is no directory")),
-        ('[audit]\nfile = "directory"\n', ("audit.file", "no regular file")),
+        ('[payload]\ndirectory = "chat.pem"\n[payload.ring.a]\n', ("payload.directory", "which is not a directory")),
+        ('[sealing]\nkey = "a"\ndirectory = "chat.pem"\n', ("sealing.directory", "which is not a directory")),
+        ('[audit]\nfile = "directory"\n', ("audit.file", "not a regular file")),
+        ('[rotation]\nstate = "gone"\n', ("rotation.state", 'a link to "nowhere", which does not exist')),
+        ('[rotation]\nstate = "gone/a"\n', ("rotation.state", "below")),
         (f'[rotation]\nstate = "{"x" * 300}"\n', ("rotation.state", "File name too long")),
     ],
 )
 def test_something_else_in_the_place_is_named(site: Site, table: str, found: tuple[str, str]) -> None:
     (site.directory / "directory").mkdir()
+    (site.directory / "gone").symlink_to("nowhere")
     (problem,) = place_problems(load(site.write(site.minimal + table)), None)
     assert problem.key == found[0]
     assert found[1] in problem.found

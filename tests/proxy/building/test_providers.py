@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
-from config.problems import Problem
+from config.loading.loader import load
+from config.values.problems import Problem
 from proxy.building.providers import provider_problems
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.capabilities import survey as survey_openssl
-from proxy.tls.libssl import modules_directory
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.capabilities import survey as survey_openssl
+from proxy.tls.openssl.libssl import modules_directory
 from tests.configurations import Site
 from tests.listing_provider import NAME, build_listing_provider
 

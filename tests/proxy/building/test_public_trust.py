@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from certs.identities.identities import load_credentials
-from config.loader import load
+from config.loading.loader import load
 from config.schema import Config
 from proxy.building.public_trust import publicly_trusted
-from proxy.tls.capabilities import Capabilities
+from proxy.tls.openssl.capabilities import Capabilities
 from proxy.worker.generation import Generation
 from tests.certificates import Authority
 from tests.configurations import MINIMAL_LISTENER, Site, identity

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from config.schema import Config
 from proxy.building.carried import Carried
 from proxy.building.foundation import Foundation

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from config.problems import Severity
+from config.values.problems import Severity
 from proxy.building.token_fault import Unusable, severity_of
 
 LOST = Unusable("which is not in the token", "one that is", may_return=True)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
-from config.upstream import Balance, HashKind, HashSource, SameSite
+from config.loading.loader import load
+from config.tables.upstream import Balance, HashKind, HashSource, SameSite
 from proxy.building.carried import Carried
 from proxy.building.foundation import Foundation
 from proxy.building.upstreams import upstream_plans
-from proxy.tls.capabilities import Capabilities
-from proxy.upstream.upstream import UpstreamRules
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.upstream.servers.upstream import UpstreamRules
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site
 from tests.generations import built, problems
 

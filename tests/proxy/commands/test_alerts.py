@@ -24,11 +24,11 @@ def test_nothing_open_is_said(running: Running) -> None:
 
 
 def test_what_is_wrong_and_what_is_over_is_said_too(running: Running) -> None:
-    running.control.alerts.waiting = [{**DOWN.as_json(), "told_in_seconds": 7.0}]
+    running.control.alerts.waiting = [{**DOWN.as_json(), "alert_in_seconds": 7.0}]
     running.control.alerts.alerts = [{**DOWN.as_json(), "over": True}]
     output = running.run("alerts").output
     assert "2026-06-01T11:59:00Z, over now" in output
-    assert output.splitlines()[-1] == f"Wrong since 2026-06-01T11:59:00Z, an alert in 7 s: {DOWN.as_json()['text']}"
+    assert output.splitlines()[-1] == f"Pending since 2026-06-01T11:59:00Z, an alert in 7 s: {DOWN.as_json()['text']}"
 
 
 def test_a_test_tells_what_each_receiver_did(running: Running) -> None:
@@ -36,11 +36,11 @@ def test_a_test_tells_what_each_receiver_did(running: Running) -> None:
     bad = {"receiver": "webhook", "to": "ntfy.test", "ok": False, "detail": "it answered with status 500"}
     running.control.alerts.receivers = [good]
     done = running.run("alerts", "test")
-    assert (done.exit_code, done.output) == (0, "command /usr/bin/page took the test alert\n")
+    assert (done.exit_code, done.output) == (0, "command /usr/bin/page accepted the test alert\n")
     running.control.alerts.receivers = [good, bad]
     done = running.run("alerts", "test")
     assert done.exit_code == 1
-    assert "webhook ntfy.test did not take the test alert: it answered with status 500" in done.output
+    assert "webhook ntfy.test did not accept the test alert: it answered with status 500" in done.output
     failed = running.run("alerts", "test", "--json")
     assert (failed.exit_code, json.loads(failed.output)["ok"]) == (1, False)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.commands import check as checking
-from proxy.tls.libssl import InterpreterUnsuitable
+from proxy.tls.openssl.libssl import InterpreterUnsuitable
 from tests.configurations import MINIMAL_REST, Site, listener
 
 
@@ -48,7 +48,7 @@ class TestCheck:
     def test_the_sealing_key_is_tried_also_where_nothing_is_sealed_yet(self, site: Site) -> None:
         text = site.minimal + '[sealing]\nkey = "missing.key"\ndirectory = "seal"\n'
         found = [problem.found for problem in check(site.write(text)) if problem.key == "sealing.key"]
-        assert any("what is to rest on disk" in one for one in found)
+        assert any("what is to be stored on disk" in one for one in found)
 
     def test_structure_credentials_and_groups_are_judged_together(self, site: Site) -> None:
         text = (
@@ -109,7 +109,9 @@ class TestCheck:
         module.write_bytes(b"no library")
         ours = site.directory / "ours"
         ours.mkdir()
-        (ours / "sitecustomize.py").write_text("import config.loader\nconfig.loader.survey = lambda path: None\n")
+        (ours / "sitecustomize.py").write_text(
+            "import config.loading.loader\nconfig.loading.loader.survey = lambda path: None\n"
+        )
         monkeypatch.setattr(
             checking, "worker_environment", lambda environment: {**environment, "PYTHONPATH": str(ours)}
         )
@@ -160,6 +162,6 @@ class TestCheck:
         def unsuitable() -> None:
             raise InterpreterUnsuitable("an old ssl", "another Python")
 
-        monkeypatch.setattr("proxy.tls.libssl.self_check", unsuitable)
+        monkeypatch.setattr("proxy.tls.openssl.libssl.self_check", unsuitable)
         with pytest.raises(InterpreterUnsuitable, match="an old ssl; another Python"):
             check(site.write(site.minimal))

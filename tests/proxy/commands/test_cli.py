@@ -66,7 +66,7 @@ OF_A_CONFIGURATION = {"asyncio", "config.schema", "cryptography", "pydantic", "p
             MODULES_OF + "import proxy.worker.entry",
             "",
             830,
-            {"rich", "typer", "pkcs11", "config.crosschecks", *OF_A_CA, *(OF_A_SERVER - {"uvloop"})},
+            {"rich", "typer", "pkcs11", "config.crosschecks.crosschecks", *OF_A_CA, *(OF_A_SERVER - {"uvloop"})},
         ),
     ],
     ids=["version", "help", "help-of-check", "status", "drain", "check", "parent", "worker"],

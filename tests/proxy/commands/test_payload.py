@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.problems import CommandRefused
+from proxy.admin.requests.problems import CommandRefused
 from tests.proxy.commands.test_running import Running, plexigate, running
 
 __all__ = ["running"]

@@ -3,17 +3,16 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from config.diff import Change, EffectKind
-from config.problems import ConfigError, Problem
-from proxy.admin.client import AdminUnreachable
+from config.values.problems import Problem
 from proxy.commands.cli import app as command_line
-from proxy.commands.reload import AdminClient, reload_command
+from tests.proxy.commands.admin_sockets import admin_socket
 
 CHANGE = Change("listener.public.pq", EffectKind.DRAINED, "prefer", "require", "classical connections end")
 PROBLEM = Problem("/etc/plexigate.toml", "identity.chat.key", '"chat.key", which does not exist', "a readable file")
@@ -24,21 +23,18 @@ class Parent:
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
         self.answer = dict(answer)
-        self.asked: list[tuple[str, Mapping[str, str]]] = []
-        self.found_by: list[tuple[Path | None, Path | None]] = []
-
-    def connect(self, config: Path | None, socket: Path | None) -> AdminClient:
-        self.found_by.append((config, socket))
-        return self
-
-    def post(self, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-        self.asked.append((path, query))
-        return 200, self.answer
+        self.asked: list[str] = []
 
     def run(self, *arguments: str) -> Result:
-        app = typer.Typer()
-        app.command()(reload_command(self.connect))
-        return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+        with TemporaryDirectory() as directory:
+            path = Path(directory, "admin.sock")
+            with admin_socket(path, [(200, self.answer)]) as self.asked:
+                return plexigate(*arguments, "--socket", str(path))
+
+
+def plexigate(*arguments: str) -> Result:
+    environment = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    return CliRunner().invoke(command_line, ["reload", *arguments], env=environment)
 
 
 def report(*, ok: bool, changes: tuple[Change, ...] = (), problems: tuple[Problem, ...] = ()) -> dict[str, Any]:
@@ -58,7 +54,7 @@ REFUSED = report(ok=False, problems=(PROBLEM,))
 def test_a_reload_that_is_done() -> None:
     parent = Parent(DONE)
     result = parent.run()
-    assert parent.asked == [("/reload", {})]
+    assert parent.asked == ["POST /reload"]
     assert (result.exit_code, result.stderr) == (0, "")
     assert [line.rstrip() for line in result.stdout.splitlines()] == [
         "changes live, and ends connections",
@@ -71,7 +67,7 @@ def test_a_reload_that_is_done() -> None:
 def test_a_dry_run() -> None:
     parent = Parent(DONE)
     result = parent.run("--dry-run")
-    assert parent.asked == [("/reload", {"dry_run": "1"})]
+    assert parent.asked == ["POST /reload?dry_run=1"]
     assert result.exit_code == 0
     assert result.stdout.endswith("Reload is possible. Generation 7 continues unchanged.\n")
 
@@ -107,12 +103,12 @@ def test_json_is_the_report_as_it_came(answer: dict[str, Any], status: int) -> N
     assert (result.exit_code, json.loads(result.stdout)) == (status, answer)
 
 
-def test_where_the_socket_is_looked_for() -> None:
-    parent = Parent(DONE)
-    parent.run("--config", "a.toml")
-    parent.run("--socket", "b.sock")
-    parent.run()
-    assert parent.found_by == [(Path("a.toml"), None), (None, Path("b.sock")), (None, None)]
+def test_the_socket_that_the_configuration_names(tmp_path: Path) -> None:
+    file = tmp_path / "plexigate.toml"
+    file.write_text('[admin]\nsocket = "a.sock"\n')
+    with admin_socket(tmp_path / "a.sock", [(200, DONE)]) as asked:
+        assert plexigate("--config", str(file)).exit_code == 0
+    assert asked == ["POST /reload"]
 
 
 @pytest.mark.parametrize("answer", [{}, {**DONE, "changes": [{}]}, {**DONE, "changes": 1}, {"error": "\x1b[2J"}])
@@ -123,29 +119,14 @@ def test_an_answer_that_is_no_report(answer: dict[str, Any]) -> None:
     assert "\x1b" not in result.stderr
 
 
-def test_a_proxy_that_does_not_run_is_one_sentence() -> None:
-    def connect(_config: Path | None, _socket: Path | None) -> AdminClient:
-        raise AdminUnreachable("/run/admin.sock", "No such file or directory", "is Plexigate running?")
-
-    app = typer.Typer()
-    app.command()(reload_command(connect))
-    result = CliRunner().invoke(app, [])
+def test_a_proxy_that_does_not_run_is_one_sentence(tmp_path: Path) -> None:
+    result = plexigate("--socket", str(tmp_path / "none"))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "plexigate: /run/admin.sock: No such file or directory; is Plexigate running?\n"
+    assert result.stderr.startswith(f"plexigate: {tmp_path}/none: No such file or directory; is Plexigate running")
 
 
-def test_a_configuration_that_does_not_even_tell_the_socket() -> None:
-    def connect(_config: Path | None, _socket: Path | None) -> AdminClient:
-        raise ConfigError([PROBLEM])
-
-    app = typer.Typer()
-    app.command()(reload_command(connect))
-    result = CliRunner().invoke(app, ["--config", "plexigate.toml"])
+def test_a_configuration_that_does_not_even_tell_the_socket(tmp_path: Path) -> None:
+    result = plexigate("--config", str(tmp_path / "none.toml"))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("error  identity.chat.key")
-
-
-def test_it_is_a_command_of_plexigate(tmp_path: Path) -> None:
-    result = CliRunner().invoke(command_line, ["reload", "--socket", str(tmp_path / "none")])
-    assert result.exit_code == 1
-    assert "No such file or directory; is Plexigate running" in result.stderr
+    assert result.stderr.startswith("error")
+    assert "none.toml" in result.stderr

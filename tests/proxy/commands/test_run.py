@@ -7,7 +7,7 @@ import pytest
 
 from certs.storage.disk import Disk
 from certs.storage.lock import hold
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.commands import run as app
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.descriptors import open_descriptors

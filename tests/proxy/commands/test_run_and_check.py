@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from proxy.tls.libssl import InterpreterUnsuitable
+from proxy.tls.openssl.libssl import InterpreterUnsuitable
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.proxy.commands.test_cli import plexigate
 
@@ -129,7 +129,7 @@ def test_unsuitable_interpreter_is_one_sentence(site: Site, command: str, monkey
     def unsuitable() -> None:
         raise InterpreterUnsuitable("the ssl module is built into this Python", "use /usr/bin/python3")
 
-    monkeypatch.setattr("proxy.tls.libssl.self_check", unsuitable)
+    monkeypatch.setattr("proxy.tls.openssl.libssl.self_check", unsuitable)
     result = plexigate(command, str(site.write(site.minimal)))
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "plexigate: the ssl module is built into this Python; use /usr/bin/python3\n"

@@ -1,21 +1,20 @@
 """`plexigate upgrade`: what it asks, what it shows, with which status it ends."""
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from config.problems import ConfigError, Problem
-from proxy.admin.client import AdminRefused, AdminUnreachable
+from config.values.problems import Problem
 from proxy.commands.cli import app as command_line
-from proxy.commands.upgrade import SteppingClient, upgrade_command
+from tests.proxy.commands.admin_sockets import admin_socket
 
 PROBLEM = Problem("/etc/plexigate.toml", "identity.chat.key", '"chat.key", which does not exist', "a readable file")
-STEPS: list[dict[str, Any]] = [
+STEPS: list[Any] = [
     {"step": "started", "program": "/opt/plexigate/bin/plexigate", "pid": 4343},
     {"step": "greeted", "version": "0.2.0", "sockets": 4},
     {"step": "configured"},
@@ -28,27 +27,23 @@ FAILED = {"ok": False, "phase": "preparing", "reason": "it ended with status 1",
 
 
 class Parent:
-    """An admin socket with these steps."""
+    """An admin socket that answers with these steps, or breaks off in the next one."""
 
-    def __init__(self, *steps: dict[str, Any], error: Exception | None = None) -> None:
-        self.answer = steps
-        self.error = error
-        self.asked: list[tuple[str, Mapping[str, str]]] = []
-
-    def connect(self, config: Path | None, socket: Path | None) -> SteppingClient:
-        assert socket is None or config is None
-        return self
-
-    def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        self.asked.append((path, query))
-        yield from self.answer
-        if self.error is not None:
-            raise self.error
+    def __init__(self, *steps: Any, status: int = 200, is_cut: bool = False) -> None:
+        self.answer = b"".join(json.dumps(one).encode() + b"\n" for one in steps) + (b"{" if is_cut else b"")
+        self.status = status
+        self.asked: list[str] = []
 
     def run(self, *arguments: str) -> Result:
-        app = typer.Typer()
-        app.command()(upgrade_command(self.connect))
-        return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+        with TemporaryDirectory() as directory:
+            path = Path(directory, "admin.sock")
+            with admin_socket(path, [(self.status, self.answer)]) as self.asked:
+                return plexigate(*arguments, "--socket", str(path))
+
+
+def plexigate(*arguments: str) -> Result:
+    environment = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    return CliRunner().invoke(command_line, ["upgrade", *arguments], env=environment)
 
 
 def test_each_step_is_a_line() -> None:
@@ -64,14 +59,14 @@ def test_each_step_is_a_line() -> None:
         "Its 2 workers accept connections; the old ones accept no more.",
         "Upgraded: version 0.2.0 serves, process 4343. The old workers finish their connections.",
     ]
-    assert parent.asked == [("/upgrade", {})]
+    assert parent.asked == ["POST /upgrade"]
 
 
 def test_program_and_time_are_passed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     parent = Parent(DONE)
     assert parent.run("--program", "new/plexigate", "--timeout", "5").exit_code == 0
-    assert parent.asked == [("/upgrade", {"program": str(tmp_path / "new/plexigate"), "seconds": "5"})]
+    assert parent.asked == [f"POST /upgrade?{urlencode({'program': tmp_path / 'new/plexigate', 'seconds': 5})}"]
 
 
 def test_what_failed_is_said_with_the_problems_as_check_shows_them() -> None:
@@ -94,34 +89,36 @@ def test_json_is_a_line_for_each_step() -> None:
     assert list(map(json.loads, result.output.splitlines())) == [*STEPS, FAILED]
 
 
+def test_a_refusal_says_why() -> None:
+    result = Parent({"detail": "an upgrade is in progress"}, status=409).run()
+    assert result.exit_code == 2
+    assert result.stderr == "plexigate: an upgrade is in progress\n"
+
+
 @pytest.mark.parametrize(
     ("steps", "status"), [([], 2), (STEPS[:1], 1)], ids=["it has not begun", "the proxy was lost on the way"]
 )
-@pytest.mark.parametrize(
-    "error", [AdminRefused(409, "an upgrade is under way"), AdminUnreachable("/run/admin.sock", "broke off", "look")]
-)
-def test_a_refusal_says_why(steps: list[dict[str, Any]], status: int, error: Exception) -> None:
-    result = Parent(*steps, error=error).run()
+def test_an_answer_that_breaks_off(steps: list[Any], status: int) -> None:
+    result = Parent(*steps, is_cut=True).run()
     assert result.exit_code == status
-    assert f"plexigate: {error}" in result.stderr
+    assert "admin.sock: a truncated answer; plexigate status shows which version serves" in result.stderr
 
 
 def test_an_answer_without_an_outcome_says_so() -> None:
     result = Parent(*STEPS).run()
     assert result.exit_code == 1
-    assert "plexigate status tells which version serves" in result.stderr
+    assert "plexigate status shows which version serves" in result.stderr
 
 
 def test_a_proxy_that_was_told_to_stop_does_not_serve_as_before() -> None:
-    result = Parent(*STEPS, {**FAILED, "reason": "the proxy was told to stop", "serves": False}).run()
+    result = Parent(*STEPS, {**FAILED, "reason": "a shutdown was requested", "serves": False}).run()
     assert result.exit_code == 1
-    assert "Not upgraded: the proxy was told to stop. Both versions end; their connections drain." in result.output
+    assert "Not upgraded: a shutdown was requested. Both versions end; their connections drain." in result.output
     assert "as before" not in result.output
 
 
-def test_a_configuration_that_cannot_be_read() -> None:
-    parent = Parent(error=ConfigError([PROBLEM]))
-    assert parent.run().exit_code == 2
+def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
+    assert plexigate("--config", str(tmp_path / "none.toml")).exit_code == 2
 
 
 def test_the_program_has_the_command() -> None:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from config.loaded import LoadedConfig
-from config.loader import survey
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import survey
 from proxy.admin.client import AdminRefused
 from proxy.doctor.checkup import AnsweringProxy, Checkup, Examined
 from proxy.doctor.finding import Area, Finding
@@ -20,10 +20,10 @@ def checkup(name: str, *findings: Finding, area: Area = Area.MACHINE) -> Checkup
     return Checkup(name, area, lambda _: findings)
 
 
-def answering(status: Mapping[str, Any], answers: Mapping[str, dict[str, Any]] | None = None) -> AnsweringProxy:
+def answering(status: Any, answers: Mapping[str, dict[str, Any]] | None = None) -> AnsweringProxy:
     """A proxy with this status; it refuses each other question that has no answer."""
 
-    def ask(path: str) -> dict[str, Any]:
+    def ask(path: str) -> Any:
         try:
             return (answers or {})[path]
         except KeyError:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from config.problems import Problem, Severity
+from config.values.problems import Problem, Severity
 from proxy.doctor.configuration import configuration_checkups, problem_findings, served_findings
-from proxy.tls.libssl import InterpreterUnsuitable
+from proxy.tls.openssl.libssl import InterpreterUnsuitable
 from tests.configurations import Site
+from tests.parts import part
 from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
 
 READ_AT = 1_780_000_000.0
@@ -26,7 +27,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def served(path: Path, **changes: Any) -> dict[str, Any]:
+def served(path: Path, **changes: Any) -> Any:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     told = {"file": str(path), "sha256": digest, "read_at": READ_AT, **changes}
     return {"version": "1.2", "configuration": told}
@@ -75,7 +76,7 @@ def test_certificate_that_was_replaced_since(file: Path, tmp_path: Path) -> None
 def test_proxy_with_another_file_and_one_that_does_not_tell(file: Path) -> None:
     (other,) = served_findings(configured(file), served(file, file="/etc/other.toml"))
     assert (other.state, "/etc/other.toml" in other.found) == ("warning", True)
-    assert states(served_findings(configured(file), {"version": "0.9"})) == [("the file", "unknown")]
+    assert states(served_findings(configured(file), part({"version": "0.9"}))) == [("the file", "unknown")]
 
 
 def test_checks_use_what_they_are_given(file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.doctor.checkup import Checkup, Examined, Needed, Result
+from proxy.doctor.checkup import Checkup, Examined, Result
 from proxy.doctor.examining import examine
 from proxy.doctor.finding import Area, Finding, Judge
 from tests.configurations import Site
@@ -57,7 +57,7 @@ def test_the_common_deadline_ends_all_and_names_what_was_not_looked_at(never: th
     alone = replace(checkup("alone", OK), is_alone=True)
     results = run(*checkups, checkup("quick", OK), alone, seconds=0.05)
     assert all(states(result.findings)[-1][1] == "unknown" for result in results)
-    assert results[8].findings[0].found == "not looked at: the time for all checks was over"
+    assert results[8].findings[0].found == "not checked: the time for all checks was over"
 
 
 def test_a_check_that_measures_runs_when_the_others_are_done() -> None:
@@ -86,8 +86,15 @@ def test_an_error_in_a_check_becomes_a_finding_without_its_text() -> None:
 
 
 def test_what_a_check_lacks_is_said_with_the_remedy(tmp_path: Path) -> None:
-    file_needed = replace(checkup("file", OK), needs=frozenset({Needed.CONFIGURATION}))
-    proxy_needed = replace(checkup("proxy", OK), needs=frozenset({Needed.RUNNING_PROXY}))
+    def of_file(examined: Examined) -> Iterator[Finding]:
+        assert examined.loaded is examined.configured
+        yield OK
+
+    def of_proxy(examined: Examined) -> Iterator[Finding]:
+        assert examined.proxy is examined.running
+        yield OK
+
+    file_needed, proxy_needed = Checkup("file", Area.MACHINE, of_file), Checkup("proxy", Area.MACHINE, of_proxy)
     without = run(file_needed, proxy_needed)
     assert [states(one.findings) for one in without] == [[("file", "skipped")], [("proxy", "skipped")]]
     assert "plexigate doctor FILE" in without[0].findings[0].remedy

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.addresses import IPAddress
+from config.values.addresses import IPAddress
 from proxy.doctor import names
 from proxy.doctor.finding import Finding
 from proxy.doctor.names import NAMES, asked_names, is_of_this_machine, name_findings, resolved

@@ -4,14 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.doctor.payload_rings import PAYLOAD_RINGS, ring_findings
+from tests.parts import part
 from tests.proxy.doctor.checkups import NOTHING, answering, states
 
-GOOD: dict[str, Any] = {"ring": "chat", "version": 2, "state": "active", "fault": None}
-BAD = {**GOOD, "version": 1, "state": "valid", "fault": "it does not open its own message"}
+GOOD: Any = {"ring": "chat", "version": 2, "state": "active", "fault": None}
+BAD: Any = {**GOOD, "version": 1, "state": "valid", "fault": "it does not open its own message"}
 
 
 def test_good_ring_lists_its_keys() -> None:
-    (finding,) = ring_findings([GOOD, {**GOOD, "version": 1, "state": "valid"}])
+    (finding,) = ring_findings([GOOD, part({**GOOD, "version": 1, "state": "valid"})])
     assert (finding.subject, finding.state) == ("chat", "ok")
     assert finding.found == "each key encrypts and decrypts: 2 active, 1 valid"
 

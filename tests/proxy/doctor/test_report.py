@@ -7,7 +7,8 @@ import pytest
 
 from proxy.doctor.checkup import Result
 from proxy.doctor.finding import Finding, Judge
-from proxy.doctor.report import counts, document, is_wrong, without_repetitions
+from proxy.doctor.report import DoctorDocument, counts, document, is_wrong, without_repetitions
+from tests.parts import differences
 from tests.proxy.doctor.checkups import NOON, NOTHING, answering, checkup
 
 JUDGE = Judge("clock")
@@ -22,7 +23,9 @@ def result(*findings: Finding) -> Result:
 
 def test_document_has_stable_keys() -> None:
     examined = replace(NOTHING, file=Path("/etc/plexigate.toml"), running=answering({}))
-    assert document([result(OK, WRONG)], examined, "1.2", NOON) == {
+    found = document([result(OK, WRONG)], examined, "1.2", NOON)
+    assert list(differences(found, DoctorDocument)) == []
+    assert found == {
         "version": 1,
         "program": "1.2",
         "time": "2026-06-01T12:00:00+00:00",
@@ -76,7 +79,7 @@ def test_what_another_check_has_looked_at_more_closely_is_said_once() -> None:
         tokens.failure("hsm.token.other.pin_file", "missing", "Allowed: a file."),
         tokens.ok("well", "fine"),
         tokens.failure("well, running proxy", "blind", "plexigate status"),
-        configuration.failure("identity.chat.credential[1].key[0]", "is not looked at", "Allowed: the PIN."),
+        configuration.failure("identity.chat.credential[1].key[0]", "is not checked", "Allowed: the PIN."),
     ]
     keys = {"hsm.token.plexi": "plexi", "hsm.token.well": "well", "identity.chat.credential[1].key": "plexi"}
     (left,) = without_repetitions([result(*found)], keys)

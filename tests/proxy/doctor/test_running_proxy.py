@@ -19,11 +19,12 @@ from proxy.doctor.running_proxy import (
 from proxy.observe.status import status
 from tests.configurations import Site
 from tests.fakes_admin import DOWN, scrape
+from tests.parts import part
 from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
 
 REASON = {"subject": "worker", "name": "1", "detail": "does not answer"}
-WORKER: dict[str, Any] = {"slot": 0, "pid": 7, "state": "serving", "generation": 3, "loop_lag_p99_seconds": 0.001}
-QUIET: dict[str, Any] = {
+WORKER: Any = {"slot": 0, "pid": 7, "state": "serving", "generation": 3, "loop_lag_p99_seconds": 0.001}
+QUIET: Any = {
     "version": "1.2",
     "uptime_seconds": 61.2,
     "readiness": {"reasons": [], "doubts": []},
@@ -39,8 +40,8 @@ QUIET: dict[str, Any] = {
 def test_ready_proxy() -> None:
     (finding,) = readiness_findings(QUIET)
     assert (finding.state, finding.found) == ("ok", "ready, up for 61 s")
-    assert "3 days" in next(iter(readiness_findings({**QUIET, "uptime_seconds": 3 * 86_400.0}))).found
-    assert "5 hours" in next(iter(readiness_findings({**QUIET, "uptime_seconds": 5 * 3_600.0}))).found
+    assert "3 days" in next(iter(readiness_findings(part({**QUIET, "uptime_seconds": 3 * 86_400.0})))).found
+    assert "5 hours" in next(iter(readiness_findings(part({**QUIET, "uptime_seconds": 5 * 3_600.0})))).found
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_configured_proxy_that_does_not_answer_is_shown(tmp_path: Path, state: S
 
 def test_reasons_doubts_and_maintenance() -> None:
     readiness = {"reasons": [REASON, {**REASON, "name": ""}], "doubts": [REASON]}
-    found = list(readiness_findings({**QUIET, "readiness": readiness, "maintenance": [{"route": "chat.test/"}]}))
+    found = list(readiness_findings(part({**QUIET, "readiness": readiness, "maintenance": [{"route": "chat.test/"}]})))
     assert states(found) == [
         ("worker 1", "failure"),
         ("worker", "failure"),
@@ -78,10 +79,10 @@ def test_version_that_runs_and_version_that_is_installed() -> None:
 def test_alerts_have_their_own_remedy() -> None:
     assert states(alert_findings(QUIET)) == [("alerts", "ok")]
     alert = {"kind": "x", "subject": "chat", "urgency": "critical", "since": "now", "text": "t", "remedy": "do it"}
-    grave, mild = alert_findings({**QUIET, "alerts": [alert, {**alert, "urgency": "warning"}]})
+    grave, mild = alert_findings(part({**QUIET, "alerts": [alert, {**alert, "urgency": "warning"}]}))
     assert (grave.state, mild.state, grave.remedy) == ("failure", "warning", "do it")
-    (over,) = alert_findings({**QUIET, "alerts": [{**alert, "over": True}]})
-    (soon,) = alert_findings({"alerts": [], "waiting": [{**alert, "told_in_seconds": 7.0}]})
+    (over,) = alert_findings(part({**QUIET, "alerts": [{**alert, "over": True}]}))
+    (soon,) = alert_findings(part({"alerts": [], "waiting": [{**alert, "alert_in_seconds": 7.0}]}))
     assert (soon.state, soon.found, soon.remedy) == ("warning", "t (since now, an alert in 7 s)", "do it")
     assert (over.state, over.found) == ("ok", "over, and resolved soon unless it comes back: t (since now, critical)")
 
@@ -97,18 +98,18 @@ def test_alerts_have_their_own_remedy() -> None:
         ({"loop_lag_p99_seconds": 0.5}, "warning"),
     ],
 )
-def test_worker(change: dict[str, Any], state: str) -> None:
-    found = list(worker_findings({**QUIET, "workers": [{**WORKER, **change}]}))
+def test_worker(change: Any, state: str) -> None:
+    found = list(worker_findings(part({**QUIET, "workers": [{**WORKER, **change}]})))
     assert states(found) == [("restarts", "ok"), ("worker 0", state)]
 
 
 def test_restarts_and_failed_reloads() -> None:
-    found = list(worker_findings({**QUIET, "worker_restarts": 2, "reloads": {"ok": 2, "failed": 1}}))
+    found = list(worker_findings(part({**QUIET, "worker_restarts": 2, "reloads": {"ok": 2, "failed": 1}})))
     assert states(found) == [("restarts", "warning"), ("worker 0", "ok"), ("reloads", "warning")]
     assert "1 of 3 failed" in found[2].found
 
 
-ROW: dict[str, Any] = {
+ROW: Any = {
     "identity": "chat",
     "credential": "ec",
     "not_after": "2026-07-01",
@@ -127,8 +128,8 @@ ROW: dict[str, Any] = {
         ({"next": {"urgency": "late", "failures": 4}, "last_error": "x"}, "failure", "late, 4 failures: x"),
     ],
 )
-def test_rotation(change: dict[str, Any], state: str, text: str) -> None:
-    (finding,) = rotation_findings([{**ROW, **change}])
+def test_rotation(change: Any, state: str, text: str) -> None:
+    (finding,) = rotation_findings([part({**ROW, **change})])
     assert (finding.subject, finding.state) == ("chat ec", state)
     assert text in finding.found
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from certs.acme.deadline import Overdue
+from certs.acme.client.deadline import Overdue
 from proxy.doctor.side_by_side import side_by_side
 
 

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from certs.acme.deadline import Overdue
-from config.addresses import parse_server
+from certs.acme.client.deadline import Overdue
+from config.values.addresses import parse_server
 from proxy.building.health import health_checks
 from proxy.doctor.finding import Finding
 from proxy.doctor.upstreams import (
@@ -109,7 +110,7 @@ def test_server_of_http2_has_to_choose_it(tmp_path: Path) -> None:
         (Overdue(6.0), "failure", "in time"),
         (TimeoutError(), "failure", "in time"),
         (OSError(errno.ECONNREFUSED, "Connection refused"), "failure", "Connection refused"),
-        (ValueError("a secret"), "unknown", "an error of ours: ValueError"),
+        (ValueError("a secret"), "unknown", "an internal error: ValueError"),
     ],
 )
 def test_answer(answer: str | Exception, state: str, text: str) -> None:
@@ -150,7 +151,7 @@ def test_answers_to_a_health_check(tmp_path: Path) -> None:
 
 
 def test_view_of_the_running_proxy(tmp_path: Path) -> None:
-    def status(**states: int) -> dict[str, object]:
+    def status(**states: int) -> Any:
         return {"upstreams": [{"name": "chat", "servers": [{"server": "http://x", "states": states}]}]}
 
     assert states(seen_findings(status(up=2))) == [("chat http://x", "ok")]

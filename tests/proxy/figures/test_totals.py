@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from proxy.figures.totals import how_many, totals
-from proxy.observe.counters import Counters
+from proxy.observe.counts.counters import Counters
+from proxy.observe.counts.merging import merge
 from proxy.observe.events.process import Stopped
-from proxy.observe.merging import merge
-from tests.proxy.observe.counting import CLASSICAL, HANDSHAKE, counters_of
+from tests.parts import part
+from tests.proxy.observe.counts.counting import CLASSICAL, HANDSHAKE, counters_of
 
 
 def worker() -> Counters:
@@ -40,7 +41,7 @@ def test_last_event_adds_them_up() -> None:
 
 
 def test_nothing_counted_is_nothing() -> None:
-    for nothing in ({}, Counters().snapshot()):
+    for nothing in (part({}), Counters().snapshot()):
         assert totals(nothing) == {"handshakes": [], "failures": [], "requests": []}
 
 

@@ -109,7 +109,7 @@ class TestForwarded:
                 b"for=198.51.100.7;proto=https ,\tfor=10.0.0.1",
             ),
             ([b"for=10.0.0.9,for=10.0.0.1"], ["10.0.0.9", "10.0.0.1"], b"for=10.0.0.9,for=10.0.0.1"),
-            # what a stranger left open does not swallow what the trusted peer has written
+            # what an untrusted client left open does not swallow what the trusted peer has written
             ([b'for="203.0.113.66, for=198.51.100.7'], [CLIENT], b"for=198.51.100.7"),
             ([b'x="', b'for="[2001:db8::7]"'], ["2001:db8::7"], b'for="[2001:db8::7]"'),
             ([b'x="\\', b'for="[2001:db8::7]"'], ["2001:db8::7"], b'for="[2001:db8::7]"'),

@@ -16,7 +16,7 @@ from proxy.http.framing import (
     response_framing,
 )
 from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
-from proxy.http.upgrade import WebSocketOffer
+from proxy.http.websocket.upgrade import WebSocketOffer
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -198,7 +198,7 @@ def test_parser_that_folds_lines_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def accepted_codes(template: bytes) -> set[int]:
-    """Try every byte in the place of `@`."""
+    """Try every byte in place of `@`."""
     accepted = set()
     for code in range(256):
         raw = template.replace(b"@", bytes([code]))

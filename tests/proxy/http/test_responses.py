@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from proxy.http.framing import BodyKind
 from proxy.http.head import HeadLimits, MalformedMessage
 from proxy.http.responses import Response, ResponseReader
-from proxy.http.upgrade import WebSocketOffer, accept_value
+from proxy.http.websocket.upgrade import WebSocketOffer, accept_value
 
 LIMITS = HeadLimits(target_bytes=200, header_count=6, header_bytes=300)
 

@@ -40,7 +40,7 @@ def clock() -> Clock:
 def workers(clock: Clock) -> Iterator[tuple[ConnectionCounts, ConnectionCounts]]:
     """The same listener in two workers."""
     table = SharedTable.create(3)
-    tables = SharedTable.attach(table.fd, 1), SharedTable.attach(table.fd, 2)
+    tables = SharedTable(table.fd, 1), SharedTable(table.fd, 2)
     yield ConnectionCounts("public", tables[0], clock), ConnectionCounts("public", tables[1], clock)
     os.close(table.fd)
 
@@ -97,8 +97,8 @@ def test_a_handshake_counts_as_its_clients_from_the_hello_on(here: ConnectionCou
 
 def test_another_listener_has_its_own_counts(clock: Clock) -> None:
     table = SharedTable.create(2)
-    public = ConnectionCounts("public", SharedTable.attach(table.fd, 0), clock)
-    internal = ConnectionCounts("internal", SharedTable.attach(table.fd, 1), clock)
+    public = ConnectionCounts("public", SharedTable(table.fd, 0), clock)
+    internal = ConnectionCounts("internal", SharedTable(table.fd, 1), clock)
     os.close(table.fd)
     count_in(public)
     public.can_spare(5, 5)

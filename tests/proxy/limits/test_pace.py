@@ -65,7 +65,7 @@ class TestReader:
         assert pace.reason.startswith("reader_timeout")
 
     def test_what_is_written_meanwhile_is_not_what_it_took(self) -> None:
-        """An answer goes on in the buffer while its client is blocked."""
+        """An answer continues in the buffer while its client is blocked."""
         backlog = Backlog(10_000)
         pace = ReaderPace(backlog, 100, 60.0)
         pace.look(1_000.0)
@@ -89,7 +89,7 @@ class TestReader:
         pace.look(1_000.0)
         backlog.waiting_bytes -= 20
         assert pace.look(1_060.0) == 1_060.0
-        assert pace.reason == "reader_too_slow: the client takes the response too slowly"
+        assert pace.reason == "reader_too_slow: the client reads the response too slowly"
 
     def test_what_was_saved_up_is_forgotten(self) -> None:
         backlog = Backlog(1_000_000)

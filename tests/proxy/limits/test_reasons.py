@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import proxy
-from config.limits import LimitsConfig
+from config.tables.limits import LimitsConfig
 from proxy.limits.reasons import ConnectionReason, RequestReason, request_reason
-from proxy.tls.results import FailureReason
-from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.tls.handshake.results import FailureReason
+from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
 
 DOWNSTREAM = Path(proxy.__file__).parent / "downstream"
 
@@ -44,7 +44,7 @@ def test_no_two_reasons_of_a_listener_have_the_same_name() -> None:
         (413, "malformed_body: the body is longer than this route allows", RequestReason.BODY_TOO_LONG),
         (400, "malformed_body: chunk size", RequestReason.MALFORMED_BODY),
         (499, "the client closed the connection", RequestReason.GIVEN_UP),
-        (499, "reader_too_slow: the client takes the response too slowly", RequestReason.READER_TOO_SLOW),
+        (499, "reader_too_slow: the client reads the response too slowly", RequestReason.READER_TOO_SLOW),
         (101, "the client was lost: reset", RequestReason.WEBSOCKET),
         (413, str(UpstreamFailure(UpstreamFault.CUT, "end of stream")), RequestReason.UPSTREAM),
         (502, str(UpstreamFailure(UpstreamFault.TLS)), RequestReason.UPSTREAM),
@@ -65,10 +65,11 @@ def test_a_websocket_that_was_closed_properly_has_not_failed() -> None:
 
 
 def test_each_refusal_has_its_name() -> None:
-    """The third argument of a `RequestRefusal` is a reason that is known, written out or by its name."""
+    """The third argument of a `RequestRefusal` is a reason that is known, written out or by its
+    name."""
     reasons = [
         call.args[2]
-        for path in DOWNSTREAM.glob("*.py")
+        for path in DOWNSTREAM.rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "RequestRefusal"
     ]

@@ -69,7 +69,7 @@ def test_what_is_over_gives_way_first_then_what_would_be_next() -> None:
 
 def test_processes_share_it() -> None:
     first = SharedTable.create(2)
-    second = SharedTable.attach(first.fd, 1)
+    second = SharedTable(first.fd, 1)
     os.close(first.fd)
     assert not first.replays.is_known(b"mark", 90.0, NOW)
     assert second.replays.is_known(b"mark", 90.0, NOW)

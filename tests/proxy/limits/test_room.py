@@ -1,4 +1,5 @@
-"""Who is admitted to a listener, who makes room, and what workers do about what only others can end."""
+"""Who is admitted to a listener, who makes room, and what workers do about what only others can
+end."""
 
 import os
 from collections import Counter
@@ -28,7 +29,7 @@ def limits(
 
 @dataclass
 class FakeConnections:
-    """The idle ones of a process, which close as soon as they are told to end."""
+    """The idle ones of a process, which close as soon as they are asked to end."""
 
     idle: list[Idle] = field(default_factory=list)
     searches: int = 0
@@ -130,7 +131,7 @@ class WorkerRoom:
 @pytest.fixture
 def workers() -> Iterator[tuple[WorkerRoom, WorkerRoom]]:
     table = SharedTable.create(3)
-    yield WorkerRoom(SharedTable.attach(table.fd, 1)), WorkerRoom(SharedTable.attach(table.fd, 2))
+    yield WorkerRoom(SharedTable(table.fd, 1)), WorkerRoom(SharedTable(table.fd, 2))
     os.close(table.fd)
 
 

@@ -24,7 +24,7 @@ def table() -> Iterator[SharedTable]:
 
 class TestCounts:
     def test_others_are_seen_and_oneself_is_not(self, table: SharedTable) -> None:
-        one, two, three = (SharedTable.attach(table.fd, slot) for slot in (1, 2, 3))
+        one, two, three = (SharedTable(table.fd, slot) for slot in (1, 2, 3))
         place, _ = table.places(b"192.0.2.7")
         one.add(place, CONNECTION + HANDSHAKE)
         two.add(place, 2 * CONNECTION + HANDSHAKE)
@@ -34,7 +34,7 @@ class TestCounts:
         assert [each.others(place) for each in (one, two, three)] == [(1, 0), (1, 1), (2, 1)]
 
     def test_all_find_a_key_at_the_same_place_and_no_other_start_does(self, table: SharedTable) -> None:
-        other = SharedTable.attach(table.fd, 1)
+        other = SharedTable(table.fd, 1)
         assert other.places(b"key") == table.places(b"key")
         assert other.total_place(b"public") == table.total_place(b"public")
         fresh = SharedTable.create(4)
@@ -42,7 +42,7 @@ class TestCounts:
         assert fresh.places(b"key") != table.places(b"key")
 
     def test_a_stranger_has_to_share_both_buckets(self, table: SharedTable) -> None:
-        other = SharedTable.attach(table.fd, 1)
+        other = SharedTable(table.fd, 1)
         place, _ = table.places(b"key")
         crowded = (place[0], (place[1] + 4) % table._columns)
         other.add(crowded, 5 * CONNECTION)
@@ -52,7 +52,7 @@ class TestCounts:
 
     @pytest.mark.parametrize("crowded", [0, 1])
     def test_what_one_has_oneself_is_not_counted_in_either_bucket(self, table: SharedTable, crowded: int) -> None:
-        other = SharedTable.attach(table.fd, 1)
+        other = SharedTable(table.fd, 1)
         place, _ = table.places(b"key")
         table.add(place, 5 * CONNECTION)
         other._cells[place[crowded] + 1] = 9 * CONNECTION
@@ -60,14 +60,14 @@ class TestCounts:
 
     def test_the_smaller_of_each_count_is_taken(self, table: SharedTable) -> None:
         """Strangers in one bucket with many connections, in the other with many handshakes."""
-        other = SharedTable.attach(table.fd, 1)
+        other = SharedTable(table.fd, 1)
         (first, second), _ = table.places(b"key")
         other._cells[first + 1] = 7 * CONNECTION + 2
         other._cells[second + 1] = 3 * CONNECTION + 9
         assert table.others((first, second)) == (3, 2)
 
     def test_a_column_that_is_forgotten_is_empty_and_the_others_are_not(self, table: SharedTable) -> None:
-        one, two = SharedTable.attach(table.fd, 1), SharedTable.attach(table.fd, 2)
+        one, two = SharedTable(table.fd, 1), SharedTable(table.fd, 2)
         places = [table.places(b"%d" % number)[0] for number in range(500)] + [table.total_place(b"public")]
         for place in places:
             one.add(place, CONNECTION)
@@ -84,7 +84,7 @@ class TestCounts:
         assert {private.others(private.places(b"%d" % number)[0]) for number in range(100)} == {(0, 0)}
 
     def test_what_is_too_high_is_about_a_bucket_of_strangers(self, table: SharedTable) -> None:
-        other = SharedTable.attach(table.fd, 1)
+        other = SharedTable(table.fd, 1)
         for number in range(20_000):
             other.add(table.places(b"stranger%d" % number)[0], CONNECTION)
         seen = [table.others(table.places(b"key%d" % number)[0])[0] for number in range(1_000)]
@@ -92,7 +92,7 @@ class TestCounts:
         assert max(seen) < 20
 
     def test_totals_of_listeners_are_apart_from_each_other_and_from_clients(self, table: SharedTable) -> None:
-        other = SharedTable.attach(table.fd, 1)
+        other = SharedTable(table.fd, 1)
         other.add(table.total_place(b"public"), 100 * CONNECTION)
         assert table.others(table.total_place(b"public")) == (100, 0)
         assert table.others(table.total_place(b"internal")) == (0, 0)
@@ -102,7 +102,7 @@ class TestCounts:
     def test_memory_is_small_and_all_of_it_is_used(self, columns: int) -> None:
         made = SharedTable.create(columns)
         assert os.fstat(made.fd).st_size <= 3 * 1_048_576  # one of them for replays, untouched without them
-        last = SharedTable.attach(made.fd, columns - 1)
+        last = SharedTable(made.fd, columns - 1)
         places = [last.places(b"%d" % number)[0] for number in range(200_000)]
         largest = max(second for _, second in places)
         assert largest == max(last._columns * (2 * last._buckets - 1), 0)
@@ -119,7 +119,7 @@ class TestCounts:
     @pytest.mark.parametrize("slot", [-1, 4])
     def test_a_slot_is_one_of_the_columns(self, table: SharedTable, slot: int) -> None:
         with pytest.raises(ValueError, match="slot"):
-            SharedTable.attach(table.fd, slot)
+            SharedTable(table.fd, slot)
 
     def test_nobody_can_make_it_shorter_under_the_others(self, table: SharedTable) -> None:
         with pytest.raises(PermissionError):
@@ -128,7 +128,7 @@ class TestCounts:
 
 class TestRates:
     def test_a_token_that_one_takes_is_gone_for_all(self, table: SharedTable) -> None:
-        other = SharedTable.attach(table.fd, 1)
+        other = SharedTable(table.fd, 1)
         _, place = table.places(b"key")
         rate = Rate.of(0.5, 2)
         assert table.take(place, rate, NOW) == 0.0
@@ -161,7 +161,7 @@ WORKER = """
 import random, sys, time
 from proxy.limits.rates import Rate
 from proxy.limits.shared import CONNECTION, HANDSHAKE, SharedTable
-table = SharedTable.attach(int(sys.argv[1]), int(sys.argv[2]))
+table = SharedTable(int(sys.argv[1]), int(sys.argv[2]))
 {work}
 print("done", flush=True)
 sys.stdin.read()

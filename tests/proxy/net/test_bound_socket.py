@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from config.addresses import Bind, parse_bind
+from config.values.addresses import Bind, parse_bind
 from proxy.net.bound_socket import bind_fault, bound_socket, listening_socket
 from tests.descriptors import open_descriptors
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from proxy.http2.streams import SessionStream
+from proxy.http2.streams.stream import SessionStream
 from proxy.net.byte_stream import StreamOwner
 from proxy.net.credited_bytes import CreditedBytes
-from proxy.upstream.h2_tunnel import ServerBytes
+from proxy.upstream.http2.tunnel import ServerBytes
 from tests.fakes import FakeLoop
 from tests.http2_client import ClientWire
 from tests.http2_frames import OK, block, body, headers

@@ -1,4 +1,5 @@
-"""Handshakes by day: what is taken from counts that only grow, what is kept, and what is no document of ours."""
+"""Handshakes by day: what is taken from counts that only grow, what is kept, and what is not a
+document of ours."""
 
 import copy
 import json
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.observe.adoption import DAYS, Adoption, AdoptionMalformed, Offer, parse_adoption
-from proxy.observe.breaking import BreakingClients, day_of
+from proxy.observe.adoption import DAYS, Adoption, AdoptionMalformed, Offer, parse_adoption, taken
+from proxy.observe.counts.breaking import BreakingClients, day_of
 from proxy.observe.scrape import ListenerFacts
+from tests.parts import part
 
 NOON = 1_795_867_200.0  # 2026-11-28 12:00 UTC
 TODAY = "2026-11-28"
@@ -19,14 +21,14 @@ PUBLIC = ListenerFacts("public", ["0.0.0.0:443"], "prefer", "X25519MLKEM768 / X2
 PLAIN = ListenerFacts("http", ["0.0.0.0:80"], "no TLS", "")
 
 
-def rows(**counts: int) -> list[dict[str, Any]]:
+def rows(**counts: int) -> list[Any]:
     """Handshakes of one identity by outcome; half of the hybrid ones resumed a session."""
     base = {"listener": "public", "identity": "chat", "group": "-", "version": "TLSv1.3"}
     return [{**base, "outcome": outcome, "resumed": "false", "count": count} for outcome, count in counts.items()]
 
 
-def counted(breaking: BreakingClients | None = None, **counts: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"handshakes": rows(**counts)}
+def counted(breaking: BreakingClients | None = None, **counts: int) -> Any:
+    found: Any = {"handshakes": rows(**counts)}
     return found if breaking is None else {**found, "breaking": breaking.snapshot()}
 
 
@@ -68,7 +70,7 @@ def test_summaries_of_this_process_are_added_to_those_of_an_earlier_one() -> Non
     for _ in range(2):  # the same snapshot again adds nothing
         adoption.take(NOON, counted(breaking, client_cannot=1), [PUBLIC])
     assert not adoption.take(NOON, counted(breaking, client_cannot=1), [PUBLIC])
-    assert adoption.days[TODAY]["public"].breaking["networks"]["entries"] == [["192.0.2.0/24", 2, 0]]
+    assert part(adoption.days[TODAY]["public"].breaking)["networks"]["entries"] == [["192.0.2.0/24", 2, 0]]
     assert of(adoption) == {"client_cannot": 2}
 
 
@@ -81,7 +83,7 @@ def test_summary_of_a_day_before_yesterday_is_final() -> None:
     assert adoption.take(NOON + DAY, counted(breaking), [])
     breaking.add("public", None, "192.0.2.1", [])
     assert not adoption.take(NOON + 2 * DAY, counted(breaking), [])
-    assert adoption.days[TODAY]["public"].breaking["agents"]["total"] == 2
+    assert part(adoption.days[TODAY]["public"].breaking)["agents"]["total"] == 2
 
 
 def test_days_are_kept_for_a_month_and_none_is_yet_to_come() -> None:
@@ -104,11 +106,11 @@ def test_days_add_up_to_the_counts(steps: list[int]) -> None:
     assert found == total
 
 
-def document() -> dict[str, Any]:
+def document() -> Any:
     breaking = BreakingClients(lambda: TODAY)
     breaking.add("public", "chat.test", "2001:db8::1", [(b"User-Agent", b"old")])
     adoption = Adoption()
-    adoption.take(NOON, {**counted(breaking, client_cannot=1, hybrid=3)}, [PUBLIC])
+    adoption.take(NOON, counted(breaking, client_cannot=1, hybrid=3), [PUBLIC])
     adoption.take(NOON + DAY, counted(breaking, client_cannot=1, hybrid=4), [PUBLIC])
     return adoption.document(NOON, "one")
 
@@ -125,7 +127,7 @@ def test_no_address_is_in_the_document() -> None:
     assert "2001:db8::1" not in text
 
 
-def broken(*path: str | int, value: Any) -> dict[str, Any]:
+def broken(*path: str | int, value: Any) -> Any:
     changed = copy.deepcopy(document())
     place: Any = changed
     for step in path[:-1]:
@@ -171,3 +173,12 @@ def test_anything_else_is_malformed(content: object) -> None:
 def test_another_version_is_named() -> None:
     with pytest.raises(AdoptionMalformed, match="another version"):
         parse_adoption({**document(), "version": 2})
+
+
+def test_a_snapshot_is_read_in_parts_which_it_need_not_have() -> None:
+    whole = counted(hybrid=1)
+    more: Any = {**whole, "failures": []}
+    assert taken(more) == whole
+    both: Any = {**whole, "breaking": {}}
+    assert taken(both) == both
+    assert taken({}) == {}

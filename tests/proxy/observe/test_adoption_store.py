@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.observe import adoption_store
 from proxy.observe.adoption import Adoption
 from proxy.observe.adoption_store import AdoptionStore, AdoptionUnreadable

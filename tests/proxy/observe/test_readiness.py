@@ -111,5 +111,5 @@ def test_checks_that_cannot_be_made_are_a_doubt() -> None:
     found = readiness(ReadinessFacts(unmade_checks={"chat": "Too many open files"}))
     assert found.is_ready
     assert [str(one) for one in found.doubts] == [
-        "upstream chat has health checks that cannot be made (Too many open files): the former results count"
+        "upstream chat has health checks that cannot be made (Too many open files): the previous results count"
     ]

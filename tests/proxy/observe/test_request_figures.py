@@ -14,7 +14,7 @@ def seconds(*values: float) -> list[int]:
 
 
 def test_route_has_its_statuses_and_the_bounds_of_its_latencies() -> None:
-    rows: dict[str, list[dict[str, Any]]] = {
+    rows: dict[str, list[Any]] = {
         "requests": [
             {"route": "b", "status": "2xx", "count": 99},
             {"route": "b", "status": "5xx", "count": 1},
@@ -40,4 +40,4 @@ def test_more_than_the_last_bound_is_shown_as_the_last_bound() -> None:
 
 
 def test_before_the_first_answer_of_a_worker_there_is_nothing() -> None:
-    assert route_figures({}) == protocol_figures({}) == []
+    assert (route_figures({}), protocol_figures({})) == ([], [])

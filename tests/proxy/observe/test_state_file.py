@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.observe.state_file import state_file
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site
 

@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 
-from proxy.http2.causes import ResetCause
-from proxy.observe.counters import Counters
-from proxy.observe.merging import Retained
+from proxy.http2.wire.causes import ResetCause
+from proxy.observe.counts.counters import Counters
+from proxy.observe.counts.merging import Retained
 from proxy.observe.scrape import Scrape
 from proxy.observe.status import signatures, status
 from tests.fakes_admin import DAY, NOW, fed, scrape, server, worker
+from tests.parts import part
 
 
 def test_it_is_json() -> None:
@@ -144,7 +145,7 @@ def test_upstreams_with_what_each_worker_sees() -> None:
 
 
 def test_tokens_as_the_parent_and_each_worker_see_them() -> None:
-    (plexi,) = status(scrape())["tokens"]
+    (plexi,) = part(status(scrape())["tokens"])
     workers = plexi.pop("workers")
     assert plexi == {
         "token": "plexi",

@@ -6,11 +6,11 @@ from proxy.http.framing import BodyKind
 from proxy.http.head import HeadLimits
 from proxy.http.responses import Response, ResponseReader
 from proxy.payload.answer import AnswerKey, SealedAnswer
-from proxy.payload.binding import Direction
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import MessageCipher
-from proxy.payload.codec import LARGEST_PLAIN
-from proxy.payload.stream import StreamOpener, Vow
+from proxy.payload.messages.binding import Direction
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.channel import MessageCipher
+from proxy.payload.messages.codec import LARGEST_PLAIN
+from proxy.payload.messages.stream import StreamOpener, Vow
 from tests.payloads import MESSAGE_ID, NOW, PLACE, WINDOW, channel, ring
 
 DIGEST = PLACE.digest(Direction.RESPONSE)

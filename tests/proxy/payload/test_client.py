@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from proxy.http.local_answers import LocalAnswer, LocalRequest
-from proxy.payload.binding import BoundExchange, Direction
-from proxy.payload.causes import PayloadFault
-from proxy.payload.channel import MessageCipher, MessageEnvelope
 from proxy.payload.client import AnswerNotSealed, PayloadClient, SealedRequest, SessionOffer
-from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.endpoints import session_endpoint
 from proxy.payload.key_document import DocumentRefused, Identity, PublicKey
-from proxy.payload.liboqs import suites_of
-from proxy.payload.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
-from proxy.payload.suites import BUILT_IN
+from proxy.payload.keys.liboqs import suites_of
+from proxy.payload.keys.suites import BUILT_IN
+from proxy.payload.messages.binding import BoundExchange, Direction
+from proxy.payload.messages.causes import PayloadFault
+from proxy.payload.messages.channel import MessageCipher, MessageEnvelope
+from proxy.payload.messages.codec import LARGEST_PLAIN
+from proxy.payload.messages.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
 from tests.payloads import MESSAGE_ID, NOW, WINDOW, channel, ring, secret
+from tests.proxy.payload.keys.test_liboqs import package
 from tests.proxy.payload.test_endpoints import RATE
-from tests.proxy.payload.test_liboqs import package
 from tests.proxy.payload.test_sessions import PRIVATE, SUITE, sessions
 
 URL = "https://Chat.test:8443/letters?room=1"

@@ -6,19 +6,19 @@ from collections.abc import Callable
 import pytest
 
 from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod
-from proxy.limits.requests import RequestRate
-from proxy.payload.causes import Cause, PayloadFault
+from proxy.limits.request_rates import RequestRate
 from proxy.payload.endpoints import (
     SlowAnswer,
     key_endpoint,
     session_endpoint,
 )
-from proxy.payload.keyring import Keyring
-from proxy.payload.liboqs import suites_of
+from proxy.payload.keys.keyring import Keyring
+from proxy.payload.keys.liboqs import suites_of
+from proxy.payload.keys.suites import BUILT_IN, info_of
+from proxy.payload.messages.causes import Cause, PayloadFault
 from proxy.payload.sessions import Sessions, message_for
-from proxy.payload.suites import BUILT_IN, info_of
 from tests.payloads import NOW, WINDOW, ring
-from tests.proxy.payload.test_liboqs import package
+from tests.proxy.payload.keys.test_liboqs import package
 from tests.proxy.payload.test_sessions import PRIVATE, SUITE, sessions
 
 KEYS = key_endpoint(b'{"document": "x"}')

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import MessageCipher
 from proxy.payload.judgement import Coding, PayloadJudgement, PayloadRoute, Requirement, judge
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.channel import MessageCipher
 from tests.payloads import NOW, channel, framing, ring
 
 SESSION = channel(ring(name="ticket"), is_bound=True)

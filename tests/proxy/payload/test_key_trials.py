@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.payload import liboqs
 from proxy.payload.key_trials import RingKeyTrial, trials
-from proxy.payload.keyring import SECRET_BYTES, Keyring, PayloadKeyState, RingPolicy
-from proxy.payload.keys import kem_ring
-from proxy.payload.suites import BUILT_IN
+from proxy.payload.keys import liboqs
+from proxy.payload.keys.keyring import SECRET_BYTES, Keyring, PayloadKeyState, RingPolicy
+from proxy.payload.keys.payload_keys import kem_ring
+from proxy.payload.keys.suites import BUILT_IN
 
 POLICY = RingPolicy(60.0, 100, 1)
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from proxy.payload.binding import Direction
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.keyring import Keyring
-from proxy.payload.liboqs import suites_of
+from proxy.payload.keys.keyring import Keyring
+from proxy.payload.keys.liboqs import suites_of
+from proxy.payload.keys.suites import BUILT_IN, MessageUnreadable, info_of
+from proxy.payload.messages.binding import Direction
+from proxy.payload.messages.causes import Cause, PayloadFault
 from proxy.payload.sessions import Agreed, Opening, Sessions, decoded, encoded, session_key
-from proxy.payload.suites import BUILT_IN, MessageUnreadable, info_of
 from tests.payloads import NOW, POLICY, VOW, WINDOW, codec, ring, rotated, secret
-from tests.proxy.payload.test_liboqs import package
+from tests.proxy.payload.keys.test_liboqs import package
 
 SUITE = "MLKEM768-X25519"
 PRIVATE = BUILT_IN[SUITE].generate()

@@ -2,15 +2,23 @@
 
 import pytest
 
-from proxy.http.websocket import CloseCode, Extensions, FrameSender, FrameTracker, WebSocketLimits, close_frame
+from proxy.http.websocket.frames import (
+    CloseCode,
+    Extensions,
+    FrameSender,
+    FrameTracker,
+    WebSocketLimits,
+    close_frame,
+    masked,
+)
 from proxy.payload.answer import AnswerKey
-from proxy.payload.binding import Direction
-from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import MessageCipher, MessageEnvelope
-from proxy.payload.codec import LARGEST_PLAIN, RingCodec
-from proxy.payload.stream import FrameOpener, Vow, framed
-from proxy.payload.uses import MessageCounts
-from proxy.payload.websocket import MessageFilter, SealedMessages, masked
+from proxy.payload.messages.binding import Direction
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.channel import MessageCipher, MessageEnvelope
+from proxy.payload.messages.codec import LARGEST_PLAIN, RingCodec
+from proxy.payload.messages.stream import FrameOpener, Vow, framed
+from proxy.payload.messages.uses import MessageCounts
+from proxy.payload.websocket import MessageFilter, SealedMessages
 from tests.payloads import MESSAGE_ID, NOW, PLACE, WINDOW, channel, codec, ring
 
 KEY = b"\x01\x02\x03\x04"

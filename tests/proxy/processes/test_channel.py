@@ -1,4 +1,5 @@
-"""Both ends of a channel over a real socket pair: frames, descriptors, and every way in which the other side can be gone."""
+"""Both ends of a channel over a real socket pair: frames, descriptors, and every way in which
+the other side can be gone."""
 
 import asyncio
 import contextlib
@@ -14,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Body, Channel, ChannelLost, Peer
+from proxy.processes.channel import LARGEST_FRAME, LARGEST_NEWS, Channel, ChannelLost, Peer
+from proxy.processes.messages.codec import Body
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
 from tests.descriptors import open_descriptors
 from tests.waiting import until
@@ -273,7 +275,7 @@ class TestDescriptors:
 
     @pytest.mark.parametrize("several", [60, 400])
     async def test_side_that_has_no_room_for_them_says_so_and_is_not_confused(self, several: int) -> None:
-        """A worker with as many connections as it may have must outlive a reload that cannot be."""
+        """A worker with as many connections as it may have must survive a reload that cannot be."""
         async with pair() as (left, right):
             sent = [memory(b"%d" % number) for number in range(several)]
             right.loop.remove_reader(right.sock)
@@ -314,7 +316,7 @@ class TestTheEnd:
             asking = left.loop.create_task(left.channel.ask("wait"))
             await until(lambda: right.asked)
             right.channel.close()
-            with pytest.raises(ChannelLost, match="the process at the other end is gone"):
+            with pytest.raises(ChannelLost, match="the other process has exited"):
                 await asking
             assert (left.losses, right.losses) == (1, 0)
             with pytest.raises(ChannelLost):
@@ -347,11 +349,11 @@ class TestTheEnd:
         ("said", "fault"),
         [
             (HEADER.pack(1 << 31, 0), "a frame of 2_147_483_648 bytes where"),
-            (HEADER.pack(4, 0) + b"{{{{", "a frame that is no JSON"),
-            (HEADER.pack(4, 0) + b"\xff\xff\xff\xff", "a frame that is no JSON"),
-            (HEADER.pack(200_000, 0) + b"[" * 200_000, "a frame that is no JSON (RecursionError)"),
-            (HEADER.pack(2, 0) + b"[]", "a frame that is no JSON object"),
-            (frame({"id": 1, "ask": "half of \ud83d", "body": {}}), "a frame that is no JSON (UnicodeEncodeError)"),
+            (HEADER.pack(4, 0) + b"{{{{", "a frame that is not JSON"),
+            (HEADER.pack(4, 0) + b"\xff\xff\xff\xff", "a frame that is not JSON"),
+            (HEADER.pack(200_000, 0) + b"[" * 200_000, "a frame that is not JSON (RecursionError)"),
+            (HEADER.pack(2, 0) + b"[]", "a frame that is not JSON object"),
+            (frame({"id": 1, "ask": "half of \ud83d", "body": {}}), "a frame that is not JSON (UnicodeEncodeError)"),
             (frame({"ask": "take", "body": {}}), "a frame that is neither a question nor an answer"),
             (frame({"id": [1], "answer": {}}), "a frame that is neither a question nor an answer"),
             (frame({"id": 1, "ask": ["take"], "body": {}}), "a frame that is neither a question nor an answer"),
@@ -502,4 +504,4 @@ class TestWorkerThatWasTakenOver:
             with contextlib.suppress(ConnectionError):
                 while not end.gone.is_set():
                     await end.loop.sock_sendall(raw, news)
-            assert end.fault == "more than 256 news at once"
+            assert end.fault == "more than 256 notices at once"

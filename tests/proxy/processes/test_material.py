@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.reading import FileContent
+from config.loading.reading import FileContent
 from proxy.processes.material import Material
 from tests.descriptors import open_descriptors
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.processes.privileges import ProcessAccount, account_of, raise_descriptor_limit
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site

@@ -1,4 +1,5 @@
-"""What systemd says by the environment, and what it hears: against real sockets, as systemd makes them."""
+"""What systemd says by the environment, and what it hears: against real sockets, as systemd
+makes them."""
 
 import json
 import os
@@ -121,7 +122,8 @@ class TestWatchdog:
         assert environment == {}
 
 
-# As systemd does: the descriptors from 3 on, the pid of the very process that reads them, then exec.
+# As systemd does: the descriptors from 3 on, the pid of the very process that reads them, then
+# exec.
 START = """
 import os, sys
 passed, variables = sys.argv[1].split(","), sys.argv[2].split(" ")
@@ -215,8 +217,8 @@ class TestInheritedSockets:
         assert variables == {}
 
     def test_the_error_has_its_facts(self) -> None:
-        error = InheritedSocketUnusable("public", 3, "no socket")
-        assert (error.name, error.number, error.found) == ("public", 3, "no socket")
+        error = InheritedSocketUnusable("public", 3, "not a socket")
+        assert (error.name, error.number, error.found) == ("public", 3, "not a socket")
 
 
 class TestSocketStore:

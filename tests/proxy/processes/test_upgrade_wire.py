@@ -1,4 +1,5 @@
-"""What one end says the other end hears, with its descriptors; what is no message breaks the wire."""
+"""What one end says the other end hears, with its descriptors; what is not a message breaks the
+wire."""
 
 import asyncio
 import os
@@ -74,7 +75,7 @@ async def test_the_loop_waits_for_a_message(ends: Ends) -> None:
 def test_the_end_of_the_other_process_shows(ends: Ends) -> None:
     ours, theirs = ends
     theirs.close()
-    with pytest.raises(WireBroken, match="has ended the talk"):
+    with pytest.raises(WireBroken, match="has closed the connection"):
         ours.hear()
     with pytest.raises(WireBroken):
         ours.say("take")

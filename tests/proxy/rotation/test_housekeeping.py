@@ -115,7 +115,7 @@ class TestRollback:
         scene.serve()
         outcome = await self.rolled(scene)
         assert isinstance(outcome, NotRenewed)
-        assert "there is no former version" in outcome.detail
+        assert "there is no previous version" in outcome.detail
         assert scene.owner.swaps == []
 
     async def test_to_a_compromised_key_nothing_goes_back(self, scene: Rotations) -> None:
@@ -123,7 +123,7 @@ class TestRollback:
         scene.serve(RenewalReason.COMPROMISED)
         outcome = await self.rolled(scene)
         assert isinstance(outcome, NotRenewed)
-        assert "the key of a former version is compromised" in outcome.detail
+        assert "the key of a previous version is compromised" in outcome.detail
         assert "plexigate certs rotate chat" in outcome.detail
         assert scene.shelf().ledger().current == 2
 

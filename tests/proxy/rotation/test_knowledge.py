@@ -49,7 +49,7 @@ async def test_what_is_damaged_is_unusable_and_told(tmp_path: Path) -> None:
     knowledge = await known(scene)
     assert knowledge.facts[CHAT].is_unusable
     (listed,) = knowledge.listing({}, {}, (), scene.time.now)
-    assert "it is not a PEM" in listed["last_error"]
+    assert "it is not a PEM" in str(listed["last_error"])
 
 
 async def test_uses_count_for_what_serves(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.keys.generating import ALGORITHMS, generate
 from certs.rotation.facts import chain_of
-from config.addresses import Bind
+from config.values.addresses import Bind
 from proxy.rotation.live_check import LiveSubject, chain_findings, handshake_finding, worker_findings
 from tests.certs.authority import DAY
 from tests.proxy.rotation.showing import listening, server_context
@@ -121,8 +122,8 @@ class TestHandshake:
 
 
 class TestWorkers:
-    def row(self, worker: int, serial: str, fault: str | None = None) -> dict[str, object]:
-        return {"worker": worker, "listener": "public", "serial": serial, "fault": fault}
+    def row(self, worker: int, serial: str, fault: str | None = None) -> Any:
+        return {"worker": worker, "listener": "public", "serial": serial, "fault": fault, "untried": None}
 
     def test_each_worker_is_told_of(self, scene: Rotations) -> None:
         found = subject(scene)

@@ -15,10 +15,12 @@ from certs.rotation.facts import leaf_of
 from certs.rotation.planning import Planner
 from certs.storage.lock import StateInUse, StateLock
 from certs.storage.shelf import ShelfDamaged
-from config.problems import ConfigError
+from config.values.problems import ConfigError
+from proxy.api.certificates import RotationLine
 from proxy.rotation.offline import Offline
 from tests.certs.authority import DAY, NOW
 from tests.configurations import Site
+from tests.parts import differences, part
 from tests.rotations import Rotations, Time, configuration
 
 
@@ -34,10 +36,12 @@ def offline(scene: Rotations) -> Offline:
     return made
 
 
-def rotated(scene: Rotations, reason: RenewalReason = RenewalReason.COMMAND) -> list[dict[str, Any]]:
+def rotated(scene: Rotations, reason: RenewalReason = RenewalReason.COMMAND) -> list[Any]:
     one = offline(scene)
     with one.alone():
-        return list(one.rotate(one.credentials("chat")[0], reason))
+        steps = list(one.rotate(one.credentials("chat")[0], reason))
+    assert list(differences(steps, list[RotationLine])) == []
+    return steps
 
 
 def test_all_steps_are_told(scene: Rotations) -> None:
@@ -66,7 +70,7 @@ def test_a_stored_version_is_taken_up(scene: Rotations) -> None:
 def test_a_compromised_key_goes_at_once_and_its_certificate_is_revoked(scene: Rotations) -> None:
     former = scene.serve()
     steps = rotated(scene, RenewalReason.COMPROMISED)
-    assert [step["note"] for step in steps if "note" in step] == ["the former certificate was revoked"]
+    assert [step["note"] for step in steps if "note" in step] == ["the previous certificate was revoked"]
     assert scene.moody.revoked == [leaf_of(former).serial_number]
     assert not former.has_key
     assert scene.shelf().unrevoked() == []
@@ -171,12 +175,12 @@ def test_a_memory_that_cannot_be_read_is_told_and_stops_no_rotation(scene: Rotat
 
 def test_the_listing_is_that_of_the_proxy(scene: Rotations) -> None:
     (missing,) = offline(scene).listing()
-    assert missing["next"]["reason"] == "no certificate yet"
+    assert part(missing["next"])["reason"] == "no certificate yet"
     scene.serve()
     scene.time.passes(DAY)
     (listed,) = offline(scene).listing()
     assert (listed["version"], listed["serial"]) == (1, f"{scene.serial:x}")
-    assert listed["next"]["urgency"] == "calm"
+    assert part(listed["next"])["urgency"] == "calm"
 
 
 def test_credentials_are_found_by_name_and_kind(tmp_path: Path) -> None:
@@ -235,8 +239,8 @@ def test_a_listing_tells_when_the_next_start_would_try(scene: Rotations) -> None
     scene.parts.store.disk.make_directory(memory.parent)
     memory.write_text(json.dumps({"waits": planner.remembered(scene.time.clocks.now()), "uses": []}))
     (listed,) = offline(scene).listing()
-    assert listed["next"]["at"] == (scene.time.now + timedelta(hours=2)).isoformat()
-    assert listed["next"]["failures"] == 1
+    assert part(listed["next"])["at"] == (scene.time.now + timedelta(hours=2)).isoformat()
+    assert part(listed["next"])["failures"] == 1
     memory.write_text("{}")
     (listed,) = offline(scene).listing()
-    assert listed["next"]["failures"] == 0
+    assert part(listed["next"])["failures"] == 0

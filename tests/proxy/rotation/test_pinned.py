@@ -10,7 +10,7 @@ import pytest
 from certs.rotation.facts import leaf_of
 from certs.storage.shelf import StoredVersion
 from proxy.rotation.pinned import fault_of_handshake, name_to_ask_for, said
-from proxy.tls.libssl import set_groups
+from proxy.tls.openssl.libssl import set_groups
 from tests.proxy.rotation.showing import server_context, shown_over
 from tests.rotations import Rotations, Time, configuration
 

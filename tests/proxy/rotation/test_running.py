@@ -31,9 +31,9 @@ def scene(tmp_path: Path, token: FakeToken) -> Rotations:
 
 async def run(
     scene: Rotations, reason: RenewalReason = RenewalReason.COMMAND, failures: int = 0
-) -> tuple[Renewed | NotRenewed, list[dict[str, Any]]]:
+) -> tuple[Renewed | NotRenewed, list[Any]]:
     """Rotate; answers the outcome and what was told."""
-    steps: list[dict[str, Any]] = []
+    steps: list[Any] = []
     one = Run(
         asyncio.get_running_loop(), scene.task(reason), scene.parts, scene.owner.swap_issued, lambda: scene.time.now
     )
@@ -121,7 +121,7 @@ class TestCompromised:
         first = leaf_of(scene.serve())
         outcome, steps = await run(scene, RenewalReason.COMPROMISED)
         assert isinstance(outcome, Renewed)
-        assert steps[-1] == {"note": "the former certificate was revoked"}
+        assert steps[-1] == {"note": "the previous certificate was revoked"}
         assert scene.moody.revoked == [first.serial_number]
         assert scene.shelf().ledger().retired[1].destroy_at == scene.time.now
 

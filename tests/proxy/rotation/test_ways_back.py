@@ -67,7 +67,7 @@ class TestTogether:
 
     @pytest.fixture
     def scene(self, tmp_path: Path, space: Space) -> Rotations:
-        """Two credentials, of which the first has a former version."""
+        """Two credentials, of which the first has a previous version."""
         made = Rotations(tmp_path, configuration("ec-p256@file", "rsa-2048@file"), disk=Disk(space.take))
         for slot in ("ec", "ec", "rsa"):
             made.serve(slot=slot)
@@ -82,7 +82,7 @@ class TestTogether:
         assert "because rsa cannot go back" in first.detail
         assert "plexigate certs rollback chat --credential ec" in first.detail
         assert isinstance(second, NoWayBack)
-        assert "there is no former version" in second.detail
+        assert "there is no previous version" in second.detail
 
     def test_a_marked_key_holds_the_others_too(self, scene: Rotations) -> None:
         scene.serve(slot="rsa")

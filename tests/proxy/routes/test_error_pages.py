@@ -50,10 +50,10 @@ def test_a_value_is_not_filled_in_again() -> None:
     [
         (b"\xff", True, "which is not UTF-8"),
         (b"\xff", False, "which is not UTF-8"),
-        (b"", False, "which is no JSON once its placeholders are filled: Expecting value"),
-        (b"<p>", False, "which is no JSON once its placeholders are filled: Expecting value"),
-        (b'{"a": {detail}}', False, "which is no JSON once its placeholders are filled"),
-        (b"[" * 100_000, False, "which is no JSON once its placeholders are filled"),
+        (b"", False, "which is not JSON once its placeholders are filled: Expecting value"),
+        (b"<p>", False, "which is not JSON once its placeholders are filled: Expecting value"),
+        (b'{"a": {detail}}', False, "which is not JSON once its placeholders are filled"),
+        (b"[" * 100_000, False, "which is not JSON once its placeholders are filled"),
     ],
 )
 def test_an_unusable_page_is_refused(content: bytes, is_html: bool, found: str) -> None:  # noqa: FBT001 - a parameter

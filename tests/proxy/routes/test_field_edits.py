@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from config.route_fields import template_parts
+from config.routes.fields import template_parts
 from proxy.http.head import HeadLimits
 from proxy.http.responses import Response, ResponseReader
 from proxy.routes.field_edits import FieldDefault, FieldEdits, NamedTemplate

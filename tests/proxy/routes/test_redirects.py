@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from config.replies import RedirectConfig
+from config.routes.replies import RedirectConfig
 from proxy.http.head import MalformedMessage
 from proxy.http.local_answers import LocalRequest
 from proxy.http.target import Authority, origin_form

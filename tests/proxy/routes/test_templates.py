@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.route_fields import Variable, template_parts
+from config.routes.fields import Variable, template_parts
 from proxy.routes.templates import RequestValues, Template
 
 VALUES = RequestValues(b"192.0.2.7", b"chat.test", b"f00-1", b"X25519MLKEM768")

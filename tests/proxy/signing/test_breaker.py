@@ -318,7 +318,7 @@ class TestClosing:
         breaker.probe_begins(NOW)
         breaker.probe_failed(NOW + 2)
         at = breaker.probe_at
-        breaker.parent_says(NOW + 3, ok=True)  # which is no news
+        breaker.parent_says(NOW + 3, ok=True)  # which is not a news
         assert breaker.probe_at == at
 
     def test_parent_says_nothing_to_a_probe_under_way(self) -> None:

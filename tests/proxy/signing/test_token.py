@@ -335,7 +335,7 @@ class TestPinsOfTheParent:
 
 
 class TestRecovery:
-    """Whoever waits for a token hears when it has been tried, and whether it is well."""
+    """Whoever waits for a token hears when it has been tried, and whether it is healthy."""
 
     def told(self, loop: FakeLoop, one: HandToken) -> list[bool]:
         said: list[bool] = []
@@ -392,7 +392,7 @@ class TestRecovery:
         for _ in range(5):
             one.token.failed(began)
         assert one.token.is_closed
-        assert one.token.counters.errors == 6, "they are counted all the same"
+        assert one.token.counters.errors == 6, "they are counted anyway"
         for _ in range(3):
             one.token.failed(loop.now)
         assert one.token.state is S.OPEN

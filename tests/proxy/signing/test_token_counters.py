@@ -1,7 +1,13 @@
 """What is counted of a token, as a snapshot has it."""
 
-from proxy.observe.merging import Retained, merge
+from typing import TYPE_CHECKING, Any
+
+from proxy.observe.counts.merging import Retained, merge
 from proxy.signing.token_counters import TokenCounters
+from tests.parts import part
+
+if TYPE_CHECKING:
+    from proxy.figures.snapshot import Snapshot
 
 
 def test_row_has_every_number() -> None:
@@ -29,17 +35,28 @@ def test_histograms_are_its_own() -> None:
 
 
 def test_of_several_workers_the_youngest_signature_counts() -> None:
-    several = [{"token_good": [{"token": "plexi", "youngest": age}]} for age in (3.0, 0.5, 7.0)]
+    several: list[Snapshot] = [{"token_good": [{"token": "plexi", "youngest": age}]} for age in (3.0, 0.5, 7.0)]
     assert merge(several)["token_good"] == [{"token": "plexi", "youngest": 0.5}]
 
 
 def test_nothing_of_a_worker_that_is_gone_is_told_as_going_on() -> None:
     retained = Retained()
-    live = {
+    live: Any = {
         "token_good": [{"token": "plexi", "youngest": 0.5}],
         "token_figures": [{"token": "plexi", "queued": 3}],
         "token_states": [{"token": "plexi", "state": "open", "count": 1}],
     }
-    retained.keep({**live, "tokens": [TokenCounters().row("plexi")]})
+    retained.keep(part({**live, "tokens": [TokenCounters().row("plexi")]}))
     assert not live.keys() & retained.snapshot.keys()
     assert "tokens" in retained.snapshot
+
+
+def test_signatures_are_counted_by_key() -> None:
+    counters = TokenCounters()
+    counters.signed("chat", is_good=True)
+    counters.signed("chat", is_good=False)
+    counters.signed("files", is_good=True)
+    assert counters.key_rows() == [
+        {"key": "chat", "done": 1, "failed": 1},
+        {"key": "files", "done": 1, "failed": 0},
+    ]

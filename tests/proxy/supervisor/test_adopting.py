@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from config.loaded import LoadedConfig
-from config.loader import load
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
 from proxy.observe.adoption_store import AdoptionStore
-from proxy.observe.breaking import BreakingClients
-from proxy.observe.counters import Counters
-from proxy.observe.merging import Retained
+from proxy.observe.counts.breaking import BreakingClients
+from proxy.observe.counts.counters import Counters
+from proxy.observe.counts.merging import Retained
 from proxy.observe.scrape import ListenerFacts
 from proxy.processes.messages.answers import WorkerFigures
 from proxy.supervisor.adopting import Adopting
@@ -52,7 +52,7 @@ class World:
         """A parent that has just begun."""
         facts = [ListenerFacts("public", ["127.0.0.1:443"], "prefer", "X25519MLKEM768 / X25519")]
         loop = asyncio.get_running_loop()
-        made = Adopting(loop, self, self.ended, lambda event: self.events.append(event.as_json()), lambda: NOON)
+        made = Adopting(loop, self.scrape, self.ended, lambda event: self.events.append(event.as_json()), lambda: NOON)
         made.restore(self.loaded, lambda: facts)
         return made
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,9 @@ from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.editions.edition import Edition
 from tests.configurations import Site
 from tests.fleets import edition_of
+
+if TYPE_CHECKING:
+    from proxy.figures.snapshot import KeySignaturesRow
 
 
 class Told:
@@ -67,7 +71,7 @@ def edition(tmp_path_factory: pytest.TempPathFactory) -> Edition:
 
 
 def test_keys_are_told_when_they_are_served_by_and_no_more(auditing: Auditing, told: Told, edition: Edition) -> None:
-    (facts,) = edition.certificates
+    (facts,) = edition.identities.certificates
     (key,) = facts.keys
     assert Path(key).suffix == ".key"
     assert len(facts.fingerprint) == 64
@@ -75,7 +79,7 @@ def test_keys_are_told_when_they_are_served_by_and_no_more(auditing: Auditing, t
     assert told.operations() == [("parent", "load", key, "done")]
     auditing.follow(edition)
     assert told.operations() == []
-    other = replace(edition, certificates=[_renewed(facts)])
+    other = replace(edition, identities=replace(edition.identities, certificates=[_renewed(facts)]))
     auditing.follow(other)
     assert told.operations() == [("parent", "load", key, "done"), ("parent", "unload", key, "done")]
 
@@ -105,7 +109,7 @@ def test_pins_that_the_parent_tries_are_told(auditing: Auditing, told: Told) -> 
 
 
 def test_the_last_figures_of_a_worker_are_told_once(auditing: Auditing, told: Told) -> None:
-    rows = [{"key": "chat", "done": 3, "failed": 1}]
+    rows: list[KeySignaturesRow] = [{"key": "chat", "done": 3, "failed": 1}]
     worker = Worker(1, WorkerFigures(1, {"key_signatures": rows}, ()))
     auditing.worker_gone(worker)
     assert told.entries == [HandshakeTotal("worker 1", "chat", 3, 1)]

@@ -11,7 +11,7 @@ import pytest
 from proxy.processes.messages.answers import Done
 from proxy.processes.messages.questions import Question, ShowChallenges
 from proxy.supervisor.challenges import Challenges
-from proxy.tls.challenge import TlsChallenge
+from proxy.tls.handshake.challenge import TlsChallenge
 from tests.configurations import Site
 from tests.fleets import RunningFleet, fleet
 from tests.waiting import until, until_seen

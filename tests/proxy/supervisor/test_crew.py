@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.net.tasks import Tasks
 from proxy.processes.messages.answers import WorkerFigures
 from proxy.processes.messages.questions import KnownBeside, ShowChallenges, ShowMaintenance
@@ -18,7 +18,7 @@ from proxy.supervisor.crew import Crew
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.workers.sockets import ListeningSockets
-from proxy.tls.challenge import TlsChallenge
+from proxy.tls.handshake.challenge import TlsChallenge
 from tests.configurations import Site
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from config.loaded import LoadedConfig
-from config.loader import load
-from config.problems import ConfigError
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
+from config.values.problems import ConfigError
 from proxy.processes.messages.answers import Done
 from proxy.processes.messages.questions import MaintainedRoute, Question, ShowMaintenance
 from proxy.supervisor.maintenance import Maintenance

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.supervisor.maintenance_store import MaintenanceStore, MaintenanceUnreadable
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site

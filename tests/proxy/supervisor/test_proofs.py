@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from certs.acme.proofs import ChallengeKind, PresentingFailed, Proof
+from certs.acme.challenges.proofs import PresentingFailed, Proof
+from config.tables.issuers import AcmeChallenge
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.certificates import AcmeProgress
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver, Proofs
-from proxy.tls.challenge import TlsChallenge
+from proxy.tls.handshake.challenge import TlsChallenge
 from tests.proxy.supervisor.test_challenges import Telling
 from tests.waiting import until
 
-PROOF = Proof(ChallengeKind.TLS_ALPN_01, "chat.test", "token", "thumbprint", "https://ca.test/c")
+PROOF = Proof(AcmeChallenge.TLS_ALPN_01, "chat.test", "token", "thumbprint", "https://ca.test/c")
 
 
 async def test_challenge_is_shown_and_taken_back() -> None:
@@ -32,7 +33,7 @@ async def test_token_is_shown_and_taken_back() -> None:
     loop = asyncio.get_running_loop()
     challenges = Challenges(Telling())
     solver = ListenerSolver(loop, challenges, 10.0)
-    proof = replace(PROOF, kind=ChallengeKind.HTTP_01)
+    proof = replace(PROOF, kind=AcmeChallenge.HTTP_01)
     await in_thread(loop, lambda: solver.present(proof))
     assert challenges.tokens == {"token": "token.thumbprint"}
     for _ in range(2):
@@ -59,7 +60,7 @@ async def test_steps_are_told_in_the_loop() -> None:
     await until(lambda: events)
     here = threading.current_thread()
     assert events == [(AcmeProgress("le: registered"), here)]
-    await in_thread(loop, lambda: proofs.showing.solver.present(replace(PROOF, kind=ChallengeKind.HTTP_01)))
+    await in_thread(loop, lambda: proofs.showing.solver.present(replace(PROOF, kind=AcmeChallenge.HTTP_01)))
     await in_thread(loop, lambda: proofs.showing.solver.present(PROOF))
     assert (list(proofs.challenges.tokens), len(proofs.challenges.pending)) == (["token"], 1)
 
@@ -67,7 +68,7 @@ async def test_steps_are_told_in_the_loop() -> None:
 async def test_records_are_for_hooks() -> None:
     solver = ListenerSolver(asyncio.get_running_loop(), Challenges(Telling()), 10.0)
     with pytest.raises(PresentingFailed, match="without a hook"):
-        solver.present(replace(PROOF, kind=ChallengeKind.DNS_01))
+        solver.present(replace(PROOF, kind=AcmeChallenge.DNS_01))
 
 
 def test_parent_that_is_ending_shows_nothing() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from config.loader import load
-from config.problems import Problem, Severity
+from config.loading.loader import load
+from config.values.problems import Problem, Severity
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.reporting import Reporting
 from tests.configurations import Site

@@ -1,4 +1,5 @@
-"""What the parent finds out about servers and decides about them: all workers know, those that come later too."""
+"""What the parent finds out about servers and decides about them: all workers know, those that
+come later too."""
 
 import asyncio
 import os
@@ -14,7 +15,7 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Event
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.servers import Servers
-from proxy.upstream.health import HealthCheck
+from proxy.upstream.health.checks import HealthCheck
 from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fleets import RunningFleet, edition_of, fleet
 from tests.waiting import until, until_seen
@@ -42,7 +43,8 @@ class Backend:
         await writer.wait_closed()
 
     async def asked_again(self) -> None:
-        """Wait for an answer that was begun from now on, and for one more as the first may have been under way."""
+        """Wait for an answer that was begun from now on, and for one more as the first may have
+        been in flight."""
         before = self.asked
         await until_seen(lambda: self.asked >= before + 2)
 
@@ -163,7 +165,8 @@ class TestChecks:
     async def test_check_that_was_given_up_has_no_say_any_more(
         self, site: Site, tmp_path: Path, *, are_checks_left: bool
     ) -> None:
-        """Its answer may have come already when it is cancelled; who comes after it would never take that back."""
+        """Its answer may have come already when it is cancelled; who comes after it would never
+        take that back."""
         async with backend() as server, case(site, tmp_path, server.url) as chat:
             chat.follow(chat.checks)
             await until_seen(lambda: chat.lines)

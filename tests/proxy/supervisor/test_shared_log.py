@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from config.loaded import LoadedConfig
-from config.loader import load
-from config.problems import ConfigError
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
 from config.schema import LogFormat
+from config.values.problems import ConfigError
 from proxy.processes.messages.questions import SwitchLog
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.shared_log import SharedLog

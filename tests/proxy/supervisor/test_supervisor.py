@@ -132,7 +132,7 @@ async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
         # only what would change
         second = workers(site) + listener("second")
         run.write(second)
-        report = await run.supervisor.control.reload(dry_run=True)
+        report = await run.supervisor.control.reloads.reload(dry_run=True)
         assert (report.ok, report.generation) == (True, 1)
         assert [change["key"] for change in report.changes] == ["listener.second"]
         assert "second" not in run.supervisor.crew.sockets.by_listener
@@ -148,7 +148,7 @@ async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
 
         # a file that nobody can serve by
         run.write(second + "mistake = 1\n")
-        report = await run.supervisor.control.reload(dry_run=False)
+        report = await run.supervisor.control.reloads.reload(dry_run=False)
         assert not report.ok
         assert [problem["key"] for problem in report.problems if problem["severity"] == "error"] == [
             "listener.second.mistake"
@@ -159,7 +159,7 @@ async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
         # a log that cannot be written: nothing has changed, the listener that is gone in it is still there
         (tmp_path / "loop").symlink_to("loop")
         run.write(workers(site), str(tmp_path / "loop"))
-        report = await run.supervisor.control.reload(dry_run=False)
+        report = await run.supervisor.control.reloads.reload(dry_run=False)
         assert [problem["key"] for problem in report.problems if problem["severity"] == "error"] == ["log.file"]
         assert "second" in run.supervisor.crew.sockets.by_listener
         await run.visit()
@@ -167,14 +167,14 @@ async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
         # what needs a restart
         run.write('[admin]\nsocket = "/run/elsewhere.sock"\n', None)
         run.write(second + '[admin]\nsocket = "/run/elsewhere.sock"\n')
-        report = await run.supervisor.control.reload(dry_run=True)
+        report = await run.supervisor.control.reloads.reload(dry_run=True)
         assert not report.ok
         assert "needs a restart" in report.problems[-1]["found"]
 
         # another place for the log
         moved = tmp_path / "moved"
         run.write(second, str(moved))
-        assert (await run.supervisor.control.reload(dry_run=False)).ok
+        assert (await run.supervisor.control.reloads.reload(dry_run=False)).ok
         for _ in range(6):
             await run.visit()
         assert dict(run.supervisor.announcements.counts) == {"ok": 2, "failed": 2}

@@ -10,14 +10,14 @@ from cryptography import x509
 
 from certs.identities.client_authorities import ClientAuthorities
 from config.schema import CredentialPreference, HttpProtocol
-from proxy.tls import libssl
-from proxy.tls.bio_pair import BioPair
-from proxy.tls.client_hello import parse_client_hello
-from proxy.tls.client_trust import ClientTrust, Demand
-from proxy.tls.context import ServerContext, TlsSettings, build_server_context
-from proxy.tls.server_step import ServerStep, server_step
-from proxy.tls.signature_schemes import sigalgs_list
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.handshake.server_step import ServerStep, server_step
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.client_trust import ClientTrust, Demand
+from proxy.tls.openssl.context import ServerContext, TlsSettings, build_server_context
+from proxy.tls.openssl.tickets import TicketSecrets
+from proxy.tls.wire.client_hello import parse_client_hello
+from proxy.tls.wire.signature_schemes import sigalgs_list
 from tests.certificates import Authority, CertificateFiles
 from tests.client_authorities import ClientAuthority, ClientFiles
 from tests.proxy.tls import hellos

@@ -1,11 +1,12 @@
-"""A real TLS client, OpenSSL on memory BIOs, whose every byte on the wire a test can hold, cut or spoil."""
+"""A real TLS client, OpenSSL on memory BIOs, whose every byte on the wire a test can hold, cut
+or spoil."""
 
 import contextlib
 import ctypes
 import socket
 import ssl
 
-from proxy.tls.libssl import context_pointer
+from proxy.tls.openssl.libssl import context_pointer
 from tests.fakes import FakeLoop
 
 KEY_UPDATE_NOT_REQUESTED, KEY_UPDATE_REQUESTED = 0, 1
@@ -44,7 +45,8 @@ class TlsClient:
         return self.outgoing.read()
 
     def offer_protocols(self, names: bytes) -> None:
-        """Have the next ClientHello offer these by ALPN: their lengths and names in a row; none if there are none."""
+        """Have the next ClientHello offer these by ALPN: their lengths and names in a row; none
+        if there are none."""
         libssl = ctypes.CDLL("libssl.so.3")
         libssl.SSL_set_alpn_protos.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint]
         assert libssl.SSL_set_alpn_protos(_pointer(self.tls), names or None, len(names)) == 0
@@ -64,14 +66,15 @@ class TlsClient:
         return self.outgoing.read()
 
     def pad_records(self, block: int) -> bytes:
-        """Pad each record to a multiple of so many bytes (RFC 8446 section 5.4) behind the KeyUpdate that is answered."""
+        """Pad each record to a multiple of so many bytes (RFC 8446 section 5.4) behind the
+        KeyUpdate that is answered."""
         libssl = ctypes.CDLL("libssl.so.3")
         libssl.SSL_set_block_padding.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         assert libssl.SSL_set_block_padding(_pointer(self.tls), block) == 1
         return self.key_updates(1, KEY_UPDATE_NOT_REQUESTED)
 
     def close_notify(self) -> bytes:
-        """The alert that says that we will send no more; reading goes on."""
+        """The alert that says that we will send no more; reading continues."""
         with contextlib.suppress(ssl.SSLError):
             self.tls.unwrap()
         return self.outgoing.read()
@@ -121,7 +124,8 @@ class TlsClient:
         return received
 
     def read(self) -> bytes:
-        """Everything that has arrived, decrypted, up to a close_notify (see `is_closed`). Raises `ssl.SSLError`."""
+        """Everything that has arrived, decrypted, up to a close_notify (see `is_closed`). Raises
+        `ssl.SSLError`."""
         self.receive()
         data = b""
         try:

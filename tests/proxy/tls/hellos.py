@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from proxy.tls import libssl
-from proxy.tls.tls_object import TlsObject
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.tls_object import TlsObject
 
 SET_GROUPS_LIST = 92
 GET_PEER_TMP_KEY = 109

@@ -5,31 +5,31 @@ from pathlib import Path
 
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from config.schema import CredentialPreference, HttpProtocol, PqPolicy, SecurityLevel
-from proxy.tls import libssl
-from proxy.tls.bio_pair import BioPair
-from proxy.tls.challenges import PendingChallenges
-from proxy.tls.context import (
+from proxy.signing.race import SigningServices
+from proxy.tls.handshake.challenges import PendingChallenges
+from proxy.tls.handshake.flight_makers import FlightServices
+from proxy.tls.handshake.group_choice import cipher_suites, group_preference
+from proxy.tls.handshake.handshake import Handshake
+from proxy.tls.handshake.handshake_policy import HandshakePolicy
+from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.context import (
     ContextCredential,
     TlsSettings,
     build_alert_context,
     build_server_context,
 )
-from proxy.tls.groups import KNOWN
-from proxy.tls.handshake import Handshake
-from proxy.tls.handshake_policy import HandshakePolicy
-from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import cipher_suites, group_preference
-from proxy.tls.protocols import ProtocolOffer
-from proxy.tls.race import SigningServices
-from proxy.tls.signature_schemes import ranking, sigalgs_list
-from proxy.tls.signed_flight import FlightServices
-from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
-from proxy.tls.stand_in import stand_in
-from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import TlsLimits, TlsStream
-from proxy.tls.tickets import KEY_NAME_BYTES, TICKET_KEY_BYTES, TicketSecrets, ticket_key
-from proxy.tls.token_key import KeyContext, TokenKey
-from proxy.tls.waiting_data import RECORD_BYTES
+from proxy.tls.openssl.stand_in import stand_in
+from proxy.tls.openssl.step_queue import StepQueue
+from proxy.tls.openssl.stream import TlsLimits, TlsStream
+from proxy.tls.openssl.tickets import KEY_NAME_BYTES, TICKET_KEY_BYTES, TicketSecrets, ticket_key
+from proxy.tls.tokens.signing_plan import Signer, SigningPlan, TokenCredential
+from proxy.tls.tokens.token_key import KeyContext, TokenKey
+from proxy.tls.wire.groups import KNOWN
+from proxy.tls.wire.protocols import ProtocolOffer
+from proxy.tls.wire.signature_schemes import ranking, sigalgs_list
+from proxy.tls.wire.waiting_data import RECORD_BYTES
 from tests.certificates import CertificateFiles
 from tests.fakes import FakeLoop, RecordingObserver, Wire
 from tests.fakes_signing import HandExecutor, HandToken, token_key

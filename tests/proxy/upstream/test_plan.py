@@ -1,4 +1,5 @@
-"""From what a configuration says about an upstream to the pools of a loop, and from those to the next ones."""
+"""From what a configuration says about an upstream to the pools of a loop, and from those to the
+next ones."""
 
 import ssl
 from dataclasses import replace
@@ -11,16 +12,15 @@ from config.schema import ServerAddress
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
-from proxy.tls.capabilities import survey
-from proxy.upstream.h2_pool import StreamPool
-from proxy.upstream.linked_pool import LinkedPool
+from proxy.tls.openssl.capabilities import survey
+from proxy.upstream.http1.linked_pool import LinkedPool
+from proxy.upstream.http1.pool import Pool
+from proxy.upstream.http2.pool import StreamPool
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
-from proxy.upstream.pool import Pool
-from proxy.upstream.pooling import PoolResources
-from proxy.upstream.server import ServerRules
-from proxy.upstream.statistics import ServerState
-from proxy.upstream.upstream import Upstream
-from proxy.upstream.waiting import ServerLimits
+from proxy.upstream.pooling.pools import PoolResources, ServerLimits
+from proxy.upstream.pooling.statistics import ServerState
+from proxy.upstream.servers.server import ServerRules
+from proxy.upstream.servers.upstream import Upstream
 from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fakes import FakeLoop
 from tests.fakes_http import DIALLING, RESPONSES, RULES, UPSTREAM_RULES, FakeTunnel
@@ -60,7 +60,7 @@ def plan(*ports: int, name: str = "chat", tls: ssl.SSLContext | None = None, **c
 
 def states(upstream: Upstream) -> list[str]:
     """The states of its servers."""
-    return [one.state for one in upstream.statistics()]
+    return [one["state"] for one in upstream.statistics()]
 
 
 def test_each_server_gets_a_pool_of_its_own(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_each_server_gets_a_pool_of_its_own(tmp_path: Path) -> None:
 
 
 class TestReload:
-    """What does not change goes on; the rest comes to its end."""
+    """What does not change continues; the rest comes to its end."""
 
     def test_server_that_is_reached_in_the_same_way_goes_on(self) -> None:
         loop = Loop()

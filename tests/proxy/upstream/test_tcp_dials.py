@@ -10,19 +10,18 @@ from pathlib import Path
 import uvloop
 
 from config.schema import ServerAddress
-from config.upstream import ProxyHeaderVersion
+from config.tables.upstream import ProxyHeaderVersion
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import SocketStream
 from proxy.net.tasks import Tasks
-from proxy.upstream.carrier import Carrier
-from proxy.upstream.client_link import NO_LINK
-from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pooling import PoolResources, PoolSettings
-from proxy.upstream.server import Server
-from proxy.upstream.statistics import ServerState
+from proxy.upstream.pooling.carrier import Carrier
+from proxy.upstream.pooling.client_link import NO_LINK
+from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.pooling.pools import PoolResources, PoolSettings, ServerLimits
+from proxy.upstream.pooling.statistics import ServerState
+from proxy.upstream.servers.server import Server
 from proxy.upstream.tcp_dials import TcpCarrier, TcpDials, _TcpDial
-from proxy.upstream.waiting import ServerLimits
 from tests.fakes_http import DIALLING, RESPONSES, RULES, FakeTunnel
 
 
@@ -159,7 +158,7 @@ def test_failure_is_told_and_ejects_the_server(tmp_path: Path) -> None:
 def test_end_of_the_process_begins_no_dial(tmp_path: Path) -> None:
     with scene(tmp_path, connections=1) as made:
         first = Asking()
-        assert made.dials._shares.take(first.holder)  # for a dial under way
+        assert made.dials._shares.take(first.holder)  # for a dial in progress
         second = made.ask()
         cancelled = _TcpDial(made.dials, first, first.holder)
         made.dials.not_dialled(cancelled, asyncio.CancelledError())
@@ -173,4 +172,4 @@ def test_statistics_tell_connections_and_no_websockets(tmp_path: Path) -> None:
         tunnel = FakeTunnel()
         made.server.tunnel_opened(tunnel)
         statistics = made.server.statistics("irc")
-        assert (statistics.open, statistics.websockets, made.server.load) == (1, 0, 1)
+        assert (statistics["open"], statistics["websockets"], made.server.load) == (1, 0, 1)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from certs.files.directory import open_log
-from config.pkcs11_uri import Pkcs11Uri
 from config.schema import LogFormat
+from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.limits.shared import SharedTable
-from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter
+from proxy.observe.logs.log import Log
+from proxy.observe.logs.log_writer import LogWriter
 from proxy.processes.material import Material
 from proxy.processes.messages.answers import Done, KeyTried, PreparedToServe, RingUses, ServersSeen, WorkerFigures
 from proxy.processes.messages.codec import encode
@@ -49,8 +49,8 @@ from proxy.processes.messages.wire import AnswerT, decode_answer, decode_questio
 from proxy.supervisor.control.inspection import connected_pair
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.sockets import ListeningSockets, addresses_of
-from proxy.tls import libssl
-from proxy.tls.challenge import TlsChallenge
+from proxy.tls.handshake.challenge import TlsChallenge
+from proxy.tls.openssl import libssl
 from proxy.worker.control import WorkerControl
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.fakes_signing import SilentParent
@@ -247,7 +247,7 @@ class TestTwoPhases:
                 if not is_aborted:
                     await asking.prepare(edition)
                 assert not hanging.done()
-            with pytest.raises(QuestionRefused, match="given up"):
+            with pytest.raises(QuestionRefused, match="aborted"):
                 await hanging
             if is_aborted:
                 await asking.prepare(edition)
@@ -361,7 +361,7 @@ class TestTheRest:
 
     async def test_worker_begins_once(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
-            with pytest.raises(QuestionRefused, match="the worker has begun already"):
+            with pytest.raises(QuestionRefused, match="the worker has already started"):
                 await asking.ask(Begin("1-0", None, LogSettings(LogFormat.JSON, has_colours=False, queue_lines=1)))
 
     async def test_log_goes_elsewhere_in_another_form(self, site: Site, tmp_path: Path) -> None:

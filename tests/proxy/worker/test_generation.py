@@ -9,9 +9,9 @@ import pytest
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
-from proxy.tls.capabilities import Capabilities
-from proxy.tls.capabilities import survey as survey_openssl
-from proxy.upstream.pooling import PoolResources
+from proxy.tls.openssl.capabilities import Capabilities
+from proxy.tls.openssl.capabilities import survey as survey_openssl
+from proxy.upstream.pooling.pools import PoolResources
 from tests.certificates import DAY, Authority, CertificateFiles
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, identity, listener
 from tests.fakes import FakeLoop

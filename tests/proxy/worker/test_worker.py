@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from certs.files.directory import open_log
-from config.loader import load
+from config.loading.loader import load
 from config.schema import Bind, LogFormat
 from proxy.building.carried import Carried
-from proxy.downstream.connection import _ConnectionState
+from proxy.downstream.http1.connection import _ConnectionState
 from proxy.limits.shared import SharedTable
-from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter
+from proxy.observe.logs.log import Log
+from proxy.observe.logs.log_writer import LogWriter
 from proxy.supervisor.workers.sockets import listening_socket
-from proxy.tls.capabilities import Capabilities, survey
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.capabilities import Capabilities, survey
+from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.worker.generation import Generation, build
 from proxy.worker.worker import Worker, offers_of
 from tests.configurations import MINIMAL_REST, Site, listener
@@ -91,7 +91,7 @@ class Running:
     @property
     def connections(self) -> list[Any]:
         """What is open."""
-        return list(self.worker._http._connections)
+        return list(self.worker._http.connections.by_key)
 
 
 Events = Callable[[], list[dict[str, Any]]]
@@ -278,7 +278,7 @@ class TestDrain:
             writer.write(b"GET / HTTP/1.1\r\n")
             await until(lambda: any(getattr(one, "_state", None) is _ConnectionState.HEAD for one in run.connections))
             draining = asyncio.get_running_loop().create_task(run.worker.drain(3_600.0))
-            await until(lambda: run.worker._http.is_draining)
+            await until(lambda: run.worker._http.connections.is_draining)
             assert not draining.done()
             run.worker.end_now()
             await draining

@@ -10,7 +10,7 @@ well, as what attacks must not take the processor's time from those who measure:
         port, count = bounded(sys.argv[1:])   # ends by itself after `MOST_SECONDS`, whatever becomes of its starter
         ...                                   # begin
         print(HELD, flush=True)               # honest clients are let loose from here on
-        ...                                   # go on until SIGTERM
+        ...                                   # continue until SIGTERM
 
 Then it gets its line in `table.ATTACKS`, and a test of its own (as `tests/integration/test_attack_silent.py`) with `arena.tried`.
 `./dev soak attacks` tries each on Plexigate with its default limits and two workers, and on nginx with the same certificate in front

@@ -1,6 +1,6 @@
 """Clients of HTTP/2 that flood, or that hold many streams of one connection.
 
-`python -m tests.soak.attacks.http2 PORT COUNT KIND` holds so many connections, and opens anew what is ended, 50 in a second.
+`python -m tests.soak.attacks.http2 PORT COUNT KIND` holds so many connections, and opens again what is ended, 50 in a second.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Half-sent requests at the port for monitoring, behind which is the process that leads the workers.
 
-`python -m tests.soak.attacks.metrics_port PORT COUNT ADDRESSES` sends so many, then as many as it can hold, and opens anew what is closed.
+`python -m tests.soak.attacks.metrics_port PORT COUNT ADDRESSES` sends so many, then as many as it can hold, and opens again what is closed.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Attacks that strangers can make from one machine: what becomes of honest clients meanwhile, beside nginx in the same run."""
+"""Attacks that untrusted clients can make from one machine: what becomes of honest clients meanwhile, beside nginx in the same run."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

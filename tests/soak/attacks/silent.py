@@ -1,6 +1,6 @@
 """Connections that never come to a ClientHello: silent ones, ones with half of it, ones that let it drip.
 
-`python -m tests.soak.attacks.silent PORT COUNT ADDRESSES KIND` holds so many, and opens anew what is closed.
+`python -m tests.soak.attacks.silent PORT COUNT ADDRESSES KIND` holds so many, and opens again what is closed.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Clients of many addresses that hold large answers: by windows that stay shut, or by reading too little.
 
-`python -m tests.soak.attacks.slow_readers PORT KIND` holds them, and asks anew for what is cut.
+`python -m tests.soak.attacks.slow_readers PORT KIND` holds them, and asks again for what is cut.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Uploads from one address at a byte a second: each would hold a connection to a server for as long as it lasts.
 
-`python -m tests.soak.attacks.slow_uploads PORT COUNT KIND` holds so many, and begins anew what is refused.
+`python -m tests.soak.attacks.slow_uploads PORT COUNT KIND` holds so many, and starts again what is refused.
 """
 
 import enum

@@ -1,6 +1,6 @@
 """Large answers that one address asks for and does not read: each would hold a connection to a server until it is given up.
 
-`python -m tests.soak.attacks.unread_answers PORT COUNT BYTES` holds so many, and asks anew for what is cut.
+`python -m tests.soak.attacks.unread_answers PORT COUNT BYTES` holds so many, and asks again for what is cut.
 """
 
 import sys

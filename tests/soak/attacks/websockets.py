@@ -1,6 +1,6 @@
 """WebSockets that are opened and held: silent ones, ones that look busy, and many on few connections of HTTP/2.
 
-`python -m tests.soak.attacks.websockets PORT COUNT ADDRESSES KIND` holds so many connections, and opens anew what is ended.
+`python -m tests.soak.attacks.websockets PORT COUNT ADDRESSES KIND` holds so many connections, and opens again what is ended.
 """
 
 import contextlib

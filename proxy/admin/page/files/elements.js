@@ -61,7 +61,7 @@ function become(node, wanted) {
   update(node, ...wanted.childNodes);
 }
 
-/** Change a text only when it differs: a screen reader tells of each change. @param {Element} where @param {string} text */
+/** Change a text only when it differs: a screen reader announces each change. @param {Element} where @param {string} text */
 export function say(where, text) {
   if (where.textContent !== text) where.textContent = text;
 }

@@ -1,6 +1,6 @@
 // How numbers and times are written.
 
-/** @param {number} value @param {number} [digits] @returns {string} at most so many significant digits */
+/** @param {number} value @param {number} [digits] @returns {string} at most `digits` significant digits */
 export function shortNumber(value, digits = 3) {
   return value === 0 ? "0" : value.toLocaleString("en", { maximumSignificantDigits: digits });
 }

@@ -12,7 +12,7 @@ import { showTiles } from "./tiles.js";
 const SPANS = [["15 min", 900], ["1 h", 3600], ["6 h", 21600], ["24 h", 86400]];
 const SHORTEST = 120;
 const DAY_EVERY_MS = 60000;
-const SET_BACK = 11; // the history begins anew when the clock was set back by more than ten seconds
+const SET_BACK = 11; // the history starts again when the clock was set back by more than ten seconds
 
 const state = {};
 const history = { hour: noSamples(), day: noSamples() };
@@ -44,7 +44,7 @@ function draw() {
 async function drawAnew() {
   if (span > 3600 && performance.now() - dayAt > DAY_EVERY_MS) {
     dayAt = performance.now();
-    await load("day").catch(() => {}); // the stream says that the proxy is away
+    await load("day").catch(() => {}); // the stream says that the proxy is down
   }
   draw();
 }
@@ -77,7 +77,7 @@ async function begin() {
       const isFirst = !state.proxy;
       const isAnother = !isFirst && changed.proxy && changed.proxy.started_at !== state.proxy.started_at;
       const isSetBack = !isFirst && state.proxy.now - changed.proxy?.now > SET_BACK;
-      if (isAnother || isSetBack) return location.reload(); // the history begins anew; and a new process has perhaps another page
+      if (isAnother || isSetBack) return location.reload(); // the history starts again; and a new process has perhaps another page
       Object.assign(state, changed);
       if (changed.quantum_safe_groups) knowGroups(changed.quantum_safe_groups);
       showSections(state, Object.keys(changed));

@@ -19,7 +19,7 @@ function showReadiness({ readiness, proxy, alerts }) {
   byId("readiness").closest("section").className = `state ${state}`;
   byId("sign").setAttribute("d", SIGNS[state]);
   say(byId("readiness"), readiness.sentence);
-  document.title = `${{ good: "Ready", warn: "Ready, with a doubt", bad: "Not ready" }[state]} · Plexigate`;
+  document.title = `${{ good: "Ready", warn: "Ready, degraded", bad: "Not ready" }[state]} · Plexigate`;
   const several = [...readiness.reasons, ...readiness.doubts];
   update(byId("reasons"), ...(several.length > 1 ? several.map((one) => html("li", {}, `${one.subject} ${one.name} ${one.detail}`)) : []));
   const reloads = Object.entries(proxy.reloads).map(([result, times]) => `${times} ${result}`).join(", ");
@@ -35,8 +35,8 @@ function showReadiness({ readiness, proxy, alerts }) {
 export function showAway(why, at) {
   byId("readiness").closest("section").className = "state";
   byId("sign").setAttribute("d", SIGNS.warn);
-  say(byId("readiness"), at ? `No news since ${moment(at)}: ${why}. The page shows the state of that time.` : `No news: ${why}.`);
-  document.title = "No news · Plexigate";
+  say(byId("readiness"), at ? `No data since ${moment(at)}: ${why}. The page shows the state of that time.` : `No data: ${why}.`);
+  document.title = "No data · Plexigate";
 }
 
 function showAlerts({ alerts }) {
@@ -125,7 +125,7 @@ function showRoutes({ routes, maintenance }) {
   const all = (one) => sum(one.requests, ...Object.keys(one.requests));
   const failed = (one) => (one.requests["5xx"] ? pill("bad", count(one.requests["5xx"])) : "0");
   say(byId("routes-note"), routes.seconds === null ? "Since the start." : `The last ${age(routes.seconds)}.${routes.routes.length >= routes.most ? ` The ${routes.most} routes with most requests.` : ""}`);
-  showTable(byId("routes-table"), "No request has come yet.", "Routes", [
+  showTable(byId("routes-table"), "No requests yet.", "Routes", [
     { title: "route", cell: (one) => [one.route === "-" ? "no route" : one.route, out.has(one.route) ? pill("warn", "maintenance") : null] },
     { title: "requests", isNumber: true, cell: (one) => count(all(one)) },
     { title: "per second", isNumber: true, cell: (one) => (routes.seconds ? perSecond(all(one) / routes.seconds) : "–") },

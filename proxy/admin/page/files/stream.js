@@ -9,7 +9,7 @@ const LONGEST_AGAIN_MS = 30000;
 const PATIENCE_MS = 3000;
 const CROWDED_MS = 30000;
 
-/** What to say when the proxy refuses the page: it would refuse it again and again. @type {Object<number, string>} */
+/** What to say when the proxy refuses the page: it would refuse each attempt. @type {Object<number, string>} */
 const REFUSALS = { 401: "you are signed out", 403: "you may not see this page any more", 404: "the page is not here any more", 421: "the page is not here any more" };
 
 /** When the last news came, in UNIX seconds. 0 before the first. */

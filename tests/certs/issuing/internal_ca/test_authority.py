@@ -18,7 +18,7 @@ from certs.keys.home import HomeFailed
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from certs.storage.disk import Disk
 from certs.storage.store import Store
-from config.rotation import InternalIssuerConfig
+from config.tables.rotation import InternalIssuerConfig
 from tests.certs.authority import DAY, NOW
 from tests.certs.crashes import crashes
 from tests.certs.fake_token import FakeToken

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.rotation_wish import RotationWish
+from proxy.admin.requests.rotation_wish import RotationWish
 from tests.proxy.commands.certs.test_tables import ROW
 from tests.proxy.commands.test_running import Running, plexigate, running
 from tests.rotations import Rotations
@@ -86,7 +86,7 @@ class TestRotating:
     def test_an_unknown_name(self, running: Running) -> None:
         result = running.run("certs", "rotate", "nobody")
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "no identity nobody rotates by itself; there are chat" in result.stderr
+        assert "no identity nobody rotates automatically; there are chat" in result.stderr
 
 
 class TestRollingBack:
@@ -117,7 +117,7 @@ class TestOffline:
         plexigate("certs", "rotate", "chat", "--offline", "--config", file)
         result = plexigate("certs", "rotate", "chat", "--compromised", "--offline", "--config", file)
         assert result.exit_code == 0, result.stderr
-        assert "the former certificate was revoked" in result.stdout
+        assert "the previous certificate was revoked" in result.stdout
 
     def test_a_history_needs_the_configuration(self, tmp_path: Path) -> None:
         assert plexigate("certs", "history", "chat", "--socket", str(tmp_path / "none.sock")).exit_code == 1

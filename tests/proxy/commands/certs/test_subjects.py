@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from certs.rotation.facts import leaf_of
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.commands.certs.subjects import listening, shown_by_workers, subjects
 from tests.configurations import Site
+from tests.parts import part
 from tests.proxy.commands.test_running import Running, running
 from tests.rotations import Rotations
 
@@ -52,7 +53,7 @@ def test_the_running_proxy_says_where_it_listens_and_what_workers_show(running: 
     loaded, _ = subjects(scene.file, "chat", None)
     assert [str(bind) for bind in listening(loaded, None)] == ["0.0.0.0:443", "[::]:443", "0.0.0.0:8443"]
     running.control.rotating.rows = [{"worker": 0}]
-    assert shown_by_workers(loaded, None, "chat") == [{"worker": 0}]
+    assert shown_by_workers(loaded, None, "chat") == [part({"worker": 0})]
     with pytest.raises(AdminRefused):
         shown_by_workers(loaded, None, "nobody")
 

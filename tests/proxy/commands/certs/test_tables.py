@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console, RenderableType
 
 from proxy.commands.certs.tables import details, duration, history_table, listing_table, moment, step_line
+from tests.parts import part
 
-ROW: dict[str, Any] = {
+ROW: Any = {
     "identity": "chat",
     "credential": "ec",
     "names": ["chat.test"],
@@ -30,7 +31,7 @@ ROW: dict[str, Any] = {
     "last_error": None,
     "running": False,
 }
-VERSION: dict[str, Any] = {
+VERSION: Any = {
     "credential": "ec",
     "version": 2,
     "state": "serves",
@@ -59,16 +60,16 @@ def test_a_listing_tells_what_was_asked_for() -> None:
 
 
 def test_what_runs_fails_or_is_missing_is_seen() -> None:
-    assert "now" in text(listing_table([{**ROW, "running": True}]))
-    assert "the CA is down" in text(listing_table([{**ROW, "last_error": "the CA is down"}]))
+    assert "now" in text(listing_table([part({**ROW, "running": True})]))
+    assert "the CA is down" in text(listing_table([part({**ROW, "last_error": "the CA is down"})]))
     waits = {**ROW["next"], "due_at": "2026-01-05T10:00:00+00:00", "failures": 3, "waits_seconds": 7_200.0}
-    failing = text(listing_table([{**ROW, "next": waits, "last_error": "the CA is down"}]))
+    failing = text(listing_table([part({**ROW, "next": waits, "last_error": "the CA is down"})]))
     assert "its lifetime runs out; last: the CA is down" in failing
-    assert "waits after 3 failures" in text(listing_table([{**ROW, "next": waits}]))
-    shown = text(details({**ROW, "next": waits}))
+    assert "waits after 3 failures" in text(listing_table([part({**ROW, "next": waits})]))
+    shown = text(details(part({**ROW, "next": waits})))
     assert "2026-01-05 12:00: its lifetime" in shown
     assert "2026-01-05 10:00" in shown
-    missing = {**ROW, "serial": None, "not_after": None, "seconds_left": None, "next": None}
+    missing: Any = {**ROW, "serial": None, "not_after": None, "seconds_left": None, "next": None}
     assert "expired" not in text(listing_table([missing]))
 
 
@@ -76,11 +77,11 @@ def test_details_leave_out_what_is_not_known() -> None:
     shown = text(details(ROW))
     assert "ec-p256, in plexi" in shown
     assert "last error" not in shown
-    assert "version" not in text(details({**ROW, "version": None, "next": None}))
+    assert "version" not in text(details(part({**ROW, "version": None, "next": None})))
 
 
 def test_a_history_tells_what_became_of_keys() -> None:
-    gone = {**VERSION, "version": 1, "state": "retired", "has_key": False, "serial": None}
+    gone: Any = {**VERSION, "version": 1, "state": "retired", "has_key": False, "serial": None}
     shown = text(history_table([VERSION, gone]))
     assert "serves" in shown
     assert "destroyed" in shown
@@ -96,12 +97,12 @@ def test_a_history_tells_what_became_of_keys() -> None:
             {"identity": "chat", "credential": "ec", "rotated": False, "step": "certificate", "detail": "the CA is down"},
             "chat ec: failed (certificate): the CA is down; the old certificate stays in use",
         ),
-        ({"note": "the former certificate was revoked"}, "the former certificate was revoked"),
+        ({"note": "the previous certificate was revoked"}, "the previous certificate was revoked"),
         ({"step": "waiting", "until": "2026-01-08T00:01:02+00:00", "seconds": 130, "detail": "le has asked"}, "waiting until 2026-01-08 00:01:02 UTC (2 min): le has asked"),
         ({"step": "checks", "not_after": "2026-01-08T00:00:00+00:00"}, "checks  not_after 2026-01-08 00:00"),
     ],
 )  # fmt: skip
-def test_steps_are_lines(step: dict[str, Any], line: str) -> None:
+def test_steps_are_lines(step: Any, line: str) -> None:
     assert step_line(step).plain == line
 
 

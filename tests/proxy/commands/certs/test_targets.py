@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.admin.client import AdminRefused
-from proxy.admin.rotation_wish import RotationWish
+from proxy.admin.requests.rotation_wish import RotationWish
 from proxy.commands.certs.targets import CommandTarget, offline_of
+from tests.parts import part
 from tests.proxy.commands.test_running import Running, running
 from tests.rotations import Rotations
 
@@ -22,7 +23,7 @@ def test_a_running_proxy_is_asked(running: Running) -> None:
     steps = list(target.rotate("chat", "ec", RotationWish(is_compromised=True)))
     assert steps[-1] == {"ok": True}
     assert running.control.rotating.told == [("rotate", "chat", "ec", RotationWish(is_compromised=True))]
-    assert target.roll_back("chat", None) == [{"ok": True, "version": 1}]
+    assert target.roll_back("chat", None) == [part({"ok": True, "version": 1})]
 
 
 def test_what_it_refuses_is_told(running: Running) -> None:

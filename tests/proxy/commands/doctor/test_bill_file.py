@@ -47,7 +47,7 @@ def test_any_other_file_is_left_alone(file: Path, tmp_path: Path, there: str) ->
     out.write_text(there)
     result = plexigate("doctor", str(file), "--cbom", str(out))
     assert result.exit_code == 2
-    assert "is no bill of materials of Plexigate" in result.stderr
+    assert "is not a bill of materials of Plexigate" in result.stderr
     assert out.read_text() == there
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.commands.doctor import looking
 from proxy.commands.doctor.looking import examined
 from proxy.doctor.finding import State

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.problems import ConfigError, Problem
+from config.values.problems import ConfigError, Problem
 from proxy.commands.doctor.options import UNREADABLE, unreadable
 
 

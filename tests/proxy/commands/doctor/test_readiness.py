@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.observe.adoption import Adoption, ListenerDay, Offer
 from proxy.observe.adoption_store import AdoptionStore
 from tests.configurations import Site

@@ -1,4 +1,4 @@
-"""The report of `doctor readiness` for a person."""
+"""The report of `doctor readiness` for an operator."""
 
 import io
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ from rich.console import Console
 from proxy.commands.doctor.readiness_table import print_readiness
 from proxy.doctor.readiness.judgement import readiness_report
 from proxy.observe.adoption import Adoption, ListenerDay, Offer
-from proxy.observe.breaking import BreakingClients
+from proxy.observe.counts.breaking import BreakingClients
 
 TODAY = date(2026, 11, 28)
 
@@ -28,7 +28,7 @@ def adoption(agents: int, identities: int = 1, groups: str = "X25519MLKEM768 / X
             clients.add("public", "chat.test", "192.0.2.1", [(b"User-Agent", f"old/{number} [bold]\x1b".encode())])
         outcomes = {"hybrid": 1_000, "hybrid_after_retry": 10, "client_cannot": agents + back, "refused": 2}
         names = {f"chat{number}": outcomes for number in range(identities)}
-        days[day] = {"public": ListenerDay(names, clients.snapshot()[day]["public"] if agents else {})}
+        days[day] = {"public": ListenerDay(names, clients.snapshot()[day]["public"] if agents else None)}
     return Adoption(days, {"public": Offer("prefer", groups)})
 
 

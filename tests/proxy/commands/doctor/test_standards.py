@@ -18,7 +18,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_report_for_a_person(file: Path, tmp_path: Path) -> None:
     result = plexigate("doctor", "standards", str(file), "--socket", str(tmp_path / "gone"))
     assert result.exit_code == 1
-    assert result.stdout.startswith("This is no certificate")
+    assert result.stdout.startswith("This is not a certificate")
     assert "No running proxy answers" in result.stdout
     assert "not met         section 3.3" in result.stdout
 

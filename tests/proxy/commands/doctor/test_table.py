@@ -1,4 +1,4 @@
-"""The report for a person."""
+"""The report for an operator."""
 
 from io import StringIO
 

@@ -3,13 +3,8 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import UnixStreamServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -26,6 +21,7 @@ from proxy.commands.hsm import commands
 from proxy.commands.hsm.commands import key_uri
 from proxy.observe.scrape import ConfigurationFacts
 from tests.hsm_tokens import PIN, tell_apart
+from tests.proxy.commands.admin_sockets import admin_socket
 from tests.proxy.commands.hsm.conftest import Command
 from tests.proxy.commands.test_running import Running, running
 
@@ -48,36 +44,6 @@ def generated(command: Command, *arguments: str) -> dict[str, Any]:
     assert answer.exit_code == 0, answer.output
     document: dict[str, Any] = json.loads(answer.stdout)
     return document
-
-
-@contextmanager
-def admin_socket(path: Path, answers: Sequence[tuple[int, object]]) -> Iterator[None]:
-    """An admin socket that gives these answers, one after the other."""
-    left = iter(answers)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, document = next(left)
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def address_string(self) -> str:
-            return str(path)
-
-    with UnixStreamServer(str(path), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_key_is_made_and_listed(command: Command) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from certs.hsm import calls
 from certs.hsm.access import TokenAccess, TokenChoice, read_pin
+from certs.hsm.clients import calls
 from proxy.commands.hsm import init_dev
 from proxy.commands.hsm.sources import NotChosen
 from tests.hsm_tokens import softhsm_module, token_process

@@ -1,4 +1,5 @@
-"""`plexigate hsm init` and `recover`, run as programs: through pipes, and on a terminal with somebody at the keys."""
+"""`plexigate hsm init` and `recover`, run as programs: through pipes, and on a terminal with
+somebody at the keys."""
 
 import json
 import os
@@ -16,8 +17,8 @@ import pytest
 from certs.audit.verification import LogSource, verify
 from certs.hierarchy.configured import vault_of
 from certs.sealing.envelope import Purpose
-from certs.sealing.key_file import KeyFile
-from config.loader import survey
+from certs.sealing.key_file import create_key, load_key
+from config.loading.loader import survey
 from proxy.commands.hsm.recovery_terminal import NoOutput
 from proxy.supervisor.secrets.safe import now_in_utc
 from tests.certs.recovery.places import leaks
@@ -75,7 +76,8 @@ class Screen:
         os.write(self._master, text.encode() + b"\n")
 
     def interrupt(self) -> None:
-        """Ctrl-C, and again if nothing comes of it: a signal just before a read does not end the read."""
+        """Ctrl-C, and again if nothing comes of it: a signal just before a read does not end the
+        read."""
         for _ in range(10):
             self._program.send_signal(signal.SIGINT)
             if select.select([self._master], [], [], 5)[0]:
@@ -106,7 +108,7 @@ def test_made_lost_and_brought_back_through_pipes(key: Path, tmp_path: Path) -> 
     check = re.search(r"Check value: ([0-9a-f]{16})", made.stderr)
     assert check is not None
 
-    secret = KeyFile.load(key).secret
+    secret = load_key(key).secret
     key.unlink()
     given = f"{shares[3]}\nacid\n{shares[3]}\n{shares[1]}\n"
     again = run("recover", "--key-file", key, "--check", check[1], "--audit-log", log, shares=given)
@@ -114,7 +116,7 @@ def test_made_lost_and_brought_back_through_pipes(key: Path, tmp_path: Path) -> 
     assert again.stdout == ""
     assert "Refused: a share of this key has 33 words; these are 1." in again.stderr
     assert "Refused: share 4 was already given." in again.stderr
-    assert KeyFile.load(key).secret == secret
+    assert load_key(key).secret == secret
 
     content = log.read_bytes()
     assert verify([LogSource("audit.jsonl", content.splitlines(keepends=True))]).is_intact
@@ -128,11 +130,11 @@ def test_made_lost_and_brought_back_through_pipes(key: Path, tmp_path: Path) -> 
 
 def test_what_init_has_written_to_a_file_brings_the_key_back(key: Path) -> None:
     written = run("init", "--key-file", key, "--yes").stdout
-    secret = KeyFile.load(key).secret
+    secret = load_key(key).secret
     key.unlink()
     again = run("recover", "--key-file", key, shares=written)
     assert again.returncode == 0, again.stderr
-    assert KeyFile.load(key).secret == secret
+    assert load_key(key).secret == secret
 
 
 def test_on_a_terminal_each_holder_is_asked_and_the_share_is_cleared(key: Path) -> None:
@@ -146,7 +148,7 @@ def test_on_a_terminal_each_holder_is_asked_and_the_share_is_cleared(key: Path) 
     assert [len(shares_in(part)) for part in parts] == [1, 1, 1, 0]
     assert "this key was made in the memory of this process" in parts[3]
 
-    secret = KeyFile.load(key).secret
+    secret = load_key(key).secret
     key.unlink()
     shares = shares_in(screen.text)
     screen = Screen("recover", "--key-file", key)
@@ -155,7 +157,7 @@ def test_on_a_terminal_each_holder_is_asked_and_the_share_is_cleared(key: Path) 
         screen.wait_for("an empty line ends", number)
         screen.type(share)
     assert screen.end() == 0
-    assert KeyFile.load(key).secret == secret
+    assert load_key(key).secret == secret
     assert not any(leaks(share.split(), screen.text) for share in shares)
 
 
@@ -234,7 +236,7 @@ def test_without_recovery(key: Path) -> None:
     result = run("init", "--no-recovery", "--key-file", key)
     assert (result.returncode, result.stdout) == (0, "")
     assert "It has no recovery shares" in result.stderr
-    assert len(KeyFile.load(key).secret) == 32
+    assert len(load_key(key).secret) == 32
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,7 @@ def test_a_key_goes_to_a_file_or_to_a_token(key: Path, words: list[str], option:
 
 
 def test_a_key_that_is_there_stays(key: Path) -> None:
-    KeyFile.create(key)
+    create_key(key)
     before = key.read_bytes()
     for arguments in (["init", "--yes"], ["recover"], ["init", "--no-recovery"]):
         result = run(*arguments, "--key-file", key)
@@ -273,9 +275,9 @@ def test_a_key_that_is_there_stays(key: Path) -> None:
 def test_an_error_that_nobody_expected_shows_no_local_variable(key: Path) -> None:
     broken = PROGRAM.replace(
         "app()",
-        "import certs.sealing.importing as importing\n"
+        "import certs.sealing.key_file as key_file\n"
         "def fail(self, secret): raise RuntimeError('unexpected')\n"
-        "importing.KeyFileImporter.import_key = fail\n"
+        "key_file.KeyFileImporter.import_key = fail\n"
         "app()",
     )
     result = subprocess.run(
@@ -342,7 +344,7 @@ def found(config: Path) -> bytes:
 
 
 class TestInAToken:
-    """The same with a token in the place of the file, through its own process."""
+    """The same with a token in place of the file, through its own process."""
 
     def test_a_fresh_token_gets_the_key_that_opens_what_there_is(self, command: Command, tmp_path: Path) -> None:
         config = tmp_path / "p.toml"

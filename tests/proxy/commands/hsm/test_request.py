@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 from cryptography import x509
 
-from config.problems import shown
+from config.values.problems import shown
 from proxy.commands.hsm.request import subjects_of
 from proxy.commands.hsm.sources import NotChosen
 from tests.hsm_tokens import PIN, tool

@@ -34,7 +34,7 @@ class Proxy:
             raise AdminUnreachable("/run/plexigate.sock", "Connection refused", "is Plexigate running?")
         rows = [{"slot": slot, "is_used": used, "signs": signs} for slot, (used, signs) in enumerate(self.workers)]
         uses = {} if self.uses is None else {"uses": self.uses}
-        return self.status, {"workers": rows, "detail": "an error of ours", **uses}
+        return self.status, {"workers": rows, "detail": "an internal error", **uses}
 
 
 def running(*workers: tuple[bool | None, bool | None], status: int = 200) -> tuple[RunningProxy, Proxy]:
@@ -120,7 +120,7 @@ def test_a_socket_that_cannot_be_asked_is_not_taken_for_none(tmp_path: Path) -> 
     ("workers", "status", "said"),
     [
         ((), 200, "Connection refused"),
-        (((False, False),), 500, "an error of ours"),
+        (((False, False),), 500, "an internal error"),
         (((False, False), (None, None)), 200, "worker 1 of the running proxy does not answer"),
     ],
 )
@@ -132,5 +132,5 @@ def test_a_proxy_that_does_not_answer_stops_the_destruction(
 
 
 def test_a_proxy_that_answers_no_more_may_still_sign_with_what_is_gone() -> None:
-    with pytest.raises(StillSigns, match=r"chat is gone from token plexi, but .*an error of ours; restart the proxy"):
+    with pytest.raises(StillSigns, match=r"chat is gone from token plexi, but .*an internal error; restart the proxy"):
         running((False, False), status=500)[0].verify_gone(TOKEN, KEY)

@@ -12,9 +12,9 @@ from typer.testing import Result
 from certs.hierarchy.configured import KEY_LABEL, vault_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
-from certs.sealing.key_file import KeyFile
+from certs.sealing.key_file import create_key
 from certs.storage.lock import StateLock
-from config.loader import survey
+from config.loading.loader import survey
 from proxy.supervisor.secrets.safe import now_in_utc
 from tests.certs.authority import key_pem, private_key
 from tests.proxy.commands.hsm.conftest import Command
@@ -24,7 +24,7 @@ class Scene:
     """A configuration with a sealing key."""
 
     def __init__(self, command: Command, directory: Path) -> None:
-        KeyFile.create(directory / "sealing.key")
+        create_key(directory / "sealing.key")
         self.command = command
         self.directory = directory
         self.config = directory / "p.toml"

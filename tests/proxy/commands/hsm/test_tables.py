@@ -12,7 +12,17 @@ from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName
 from certs.hsm.targets import Check, Measured, MeasuringPlace, MeasuringReport, SpeedTarget
-from proxy.commands.hsm.tables import hierarchy_table, key_json, key_table, report_table, token_json, token_table
+from proxy.commands.hsm.tables import (
+    ListedKeyRow,
+    ListedTokenRow,
+    hierarchy_table,
+    key_json,
+    key_table,
+    report_table,
+    token_json,
+    token_table,
+)
+from tests.parts import differences
 
 TOKEN = TokenFacts(3, "plexi", "42", "M1", "Maker", 0x1042D, 2, 16, ("CKM_ECDSA", "CKM_AES_GCM"))
 NAME = TokenKeyName("chat", KeyKind.ECDSA_P256, 1)
@@ -81,6 +91,8 @@ def test_machines_get_the_same() -> None:
         "initialized",
         "user-pin-count-low",
     ]
+    assert list(differences(token_json(TOKEN), ListedTokenRow)) == []
+    assert list(differences(key_json(KEY), ListedKeyRow)) == []
     assert token_json(TOKEN)["pin"] == "count-low"
     assert token_json(replace(TOKEN, flags=0))["pin"] is None, "there is none"
     assert (key_json(KEY)["identity"], key_json(KEY)["version"]) == ("chat", 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.commands.manual.names import reading_names
 
 EXAMPLE = Path(str(files("config") / "example.toml"))

@@ -14,9 +14,9 @@ def test_hyphens_can_be_copied() -> None:
 
 
 def test_each_sentence_begins_a_line_and_none_is_wide() -> None:
-    lines = roff.running("It is short. Now " + "word " * 30 + "and the end. 5 is no beginning.")
+    lines = roff.running("It is short. Now " + "word " * 30 + "and the end. 5 is not a beginning.")
     assert lines[0] == "It is short."
-    assert lines[-1].endswith("the end. 5 is no beginning.")
+    assert lines[-1].endswith("the end. 5 is not a beginning.")
     assert max(map(len, lines)) <= 78
 
 

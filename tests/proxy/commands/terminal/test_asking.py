@@ -13,7 +13,7 @@ from proxy.commands.terminal.asking import asked, ended
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        ((409, {"detail": "a rotation is under way"}), "plexigate: a rotation is under way\n"),
+        ((409, {"detail": "a rotation is in progress"}), "plexigate: a rotation is in progress\n"),
         ((500, {"title": "odd"}), "plexigate: nowhere.sock: {'title': 'odd'}\n"),
     ],
 )

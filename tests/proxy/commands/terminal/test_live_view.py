@@ -1,4 +1,4 @@
-"""A view that is drawn again and again."""
+"""A view that is drawn repeatedly."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Files that commands write for a person."""
+"""Files that commands write for an operator."""
 
 import os
 import stat

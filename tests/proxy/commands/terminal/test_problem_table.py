@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from config.problems import Problem, Severity
+from config.values.problems import Problem, Severity
 from proxy.commands.terminal.problem_table import print_problems
 
 

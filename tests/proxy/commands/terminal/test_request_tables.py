@@ -7,19 +7,19 @@ from rich.console import Console, Group
 from proxy.commands.terminal.request_tables import request_tables
 
 
-def shown(routes: list[dict[str, Any]], protocols: list[dict[str, Any]]) -> list[str]:
+def shown(routes: list[Any], protocols: list[Any]) -> list[str]:
     console = Console(width=140, color_system=None)
     with console.capture() as capture:
         console.print(Group(*request_tables(routes, protocols)))
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 
-def route(name: str, ok: int, p99: float | None = 0.25, **requests: int) -> dict[str, Any]:
+def route(name: str, ok: int, p99: float | None = 0.25, **requests: int) -> Any:
     counts = {"2xx": ok, **requests}
     return {"route": name, "requests": counts, "websockets_open": 2, "p50_seconds": 0.005, "p99_seconds": p99}
 
 
-def protocol(name: str, requests: int) -> dict[str, Any]:
+def protocol(name: str, requests: int) -> Any:
     return {"protocol": name, "requests": requests, "p50_seconds": 0.001, "p99_seconds": 30.0}
 
 

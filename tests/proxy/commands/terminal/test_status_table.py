@@ -1,4 +1,5 @@
-"""The status for a terminal: what a person has to see is there, and nothing that came from outside steers the terminal."""
+"""The status for a terminal: what an operator has to see is there, and nothing that came from
+outside steers the terminal."""
 
 import json
 from dataclasses import replace
@@ -8,15 +9,15 @@ import pytest
 from rich.console import Console
 
 from proxy.commands.terminal.status_table import duration, share, size, status_tables
-from proxy.http2.causes import ResetCause
-from proxy.observe.counters import Counters
+from proxy.http2.wire.causes import ResetCause
+from proxy.observe.counts.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import Scrape, UpgradeFacts, WorkerState
 from proxy.observe.status import status
 from tests.fakes_admin import DOWN, NOW, fed, scrape, server, worker
 
 
-def shown(document: dict[str, Any], width: int = 140) -> str:
+def shown(document: Any, width: int = 140) -> str:
     console = Console(width=width, color_system=None)
     with console.capture() as capture:
         console.print(status_tables(json.loads(json.dumps(document))))
@@ -163,14 +164,14 @@ def test_what_keeps_it_from_being_ready_stands_on_top() -> None:
     assert lines(text, "not ready") == [
         "not ready: upstream chat (routes chat.test/) has no server: http://10.0.0.1:8000 is down"
     ]
-    assert lines(text, "in doubt") == ["in doubt: upstream files has only servers that are drained"]
+    assert lines(text, "degraded") == ["degraded: upstream files has only servers that are drained"]
     assert lines(text, "4000") == ["0 4000 silent 2 h 1 min - 4 61.0 MB <= 5 ms"]
 
 
 def test_open_alerts_are_one_line_with_the_most_urgent_first() -> None:
     assert "alert" not in shown(status(replace(scrape(), alerts=())))
     (line,) = lines(shown(status(scrape())), "alert")
-    assert line == "1 alert open: upstream_down chat (critical); plexigate alerts tells what to do"
+    assert line == "1 alert open: upstream_down chat (critical); plexigate alerts shows what to do"
     many = replace(scrape(), alerts=[DOWN] * 7)
     assert "7 alerts open: " in shown(status(many))
     assert ", and 2 more; plexigate alerts" in shown(status(many))

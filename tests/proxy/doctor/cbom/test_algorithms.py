@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from config.payload import SessionSuite
-from config.rotation import KEY_ALGORITHMS
 from config.schema import SecurityLevel
+from config.tables.payload import SessionSuite
+from config.tables.rotation import KEY_ALGORITHMS
 from proxy.doctor.cbom.algorithms import (
     ALGORITHMS,
     CIPHER_SUITES,
@@ -19,8 +19,8 @@ from proxy.doctor.cbom.algorithms import (
     algorithm_of_key,
     algorithm_of_signature,
 )
-from proxy.tls.groups import KNOWN
-from proxy.tls.policy import cipher_suites
+from proxy.tls.handshake.group_choice import cipher_suites
+from proxy.tls.wire.groups import KNOWN
 
 
 def test_each_part_is_in_the_table() -> None:

@@ -11,14 +11,14 @@ from certs.files.pem import NotPem
 from proxy.doctor.cbom.gathering import gathered
 from proxy.doctor.cbom.inventory import Inventory, KeyRole, LibraryFacts, LibraryRole, Protection
 from proxy.doctor.checkup import AnsweringProxy
-from proxy.payload import liboqs
-from proxy.payload.keys import kem_ring
+from proxy.payload.keys import liboqs
+from proxy.payload.keys.payload_keys import kem_ring
 from tests.certificates import Authority
 from tests.configurations import identity, listener
 from tests.proxy.doctor.checkups import NOON, NOTHING, answering, configured
 from tests.slow_provider import GROUP, NAME, build_slow_provider
 
-STATUS: dict[str, Any] = {"listeners": [], "tokens": []}
+STATUS: Any = {"listeners": [], "tokens": []}
 HSM = '[hsm]\nmodule = "/usr/lib/softhsm.so"\n[hsm.token.one]\npin_file = "pin"\n[hsm.token.two]\nserial = "17"\npin_file = "pin"\n'
 TWO_TOKENS = 'key = ["pkcs11:token=one;object=chat", "pkcs11:serial=17;object=chat"]\n'
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.doctor.checkup import Needed
+from proxy.doctor.checkup import Lacking
 from proxy.doctor.finding import Area, Finding, State
 from proxy.doctor.handshakes.checkups import HANDSHAKES
 from proxy.doctor.handshakes.visits import Entrance
@@ -44,7 +44,8 @@ ROUTE = '[upstream.chat]\nservers = ["http://127.0.0.1:1"]\n[[route]]\nhost = "c
 
 def test_it_measures_time_and_needs_a_configuration() -> None:
     assert CHECKUP.is_alone
-    assert CHECKUP.needs == {Needed.CONFIGURATION}
+    with pytest.raises(Lacking):
+        list(CHECKUP.look(NOTHING))
     assert CHECKUP.area is Area.HANDSHAKES
 
 

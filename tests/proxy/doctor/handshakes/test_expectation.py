@@ -6,8 +6,8 @@ from config.schema import PqPolicy, SecurityLevel
 from proxy.doctor.handshakes import offers
 from proxy.doctor.handshakes.expectation import REFUSAL, ExpectedAnswer, expected, is_quantum_safe, is_same_group
 from proxy.doctor.handshakes.offers import Groups, HelloOffer
-from proxy.tls.groups import KNOWN
-from proxy.tls.policy import group_preference
+from proxy.tls.handshake.group_choice import group_preference
+from proxy.tls.wire.groups import KNOWN
 
 GROUPS = Groups("X25519MLKEM768", "X25519")
 HYBRID = offers.hybrid_share(None, GROUPS)

@@ -68,7 +68,7 @@ def test_wrong_order_is_a_failure() -> None:
 
 def test_certificate_that_is_not_valid_yet_leads_to_the_clock_first() -> None:
     finding = chain(SUBJECT, [LEAF.certificate], NOW - timedelta(days=2))
-    assert (finding.state, finding.remedy.startswith("Look at the clock of this machine first")) == ("failure", True)
+    assert (finding.state, finding.remedy.startswith("Check the clock of this machine first")) == ("failure", True)
 
 
 def test_foreign_certificate_in_the_chain_is_a_failure() -> None:

@@ -6,8 +6,8 @@ from proxy.doctor.finding import State
 from proxy.doctor.handshakes import requests
 from proxy.doctor.handshakes.judgement import Subject
 from proxy.doctor.handshakes.requests import Http2Get, HttpReply, NoResponse
-from proxy.http.upgrade import accept_value
-from proxy.http2.frames import PREFACE, FrameType
+from proxy.http.websocket.upgrade import accept_value
+from proxy.http2.wire.frames import PREFACE, FrameType
 from tests.http2_frames import SETTINGS, Clock, block, cut, frame
 
 SUBJECT = Subject("public", "127.0.0.1:443", "chat.test")

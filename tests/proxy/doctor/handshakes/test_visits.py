@@ -2,11 +2,12 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
-from config.listener import PqPolicy
 from config.schema import Config
+from config.tables.listener import PqPolicy
 from proxy.doctor.handshakes.offers import Groups
 from proxy.doctor.handshakes.visits import (
     Entrance,
@@ -175,7 +176,7 @@ def test_names_that_are_passed_on() -> None:
 
 
 def test_what_the_status_says() -> None:
-    status = {
+    status: Any = {
         "listeners": [{"name": "public", "addresses": ["127.0.0.1:443"]}],
         "certificates": [
             {"identity": "chat", "algorithm": "mldsa-65"},

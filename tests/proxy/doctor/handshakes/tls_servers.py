@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from proxy.doctor.handshakes.visits import Entrance
-from proxy.tls import libssl
+from proxy.tls.openssl import libssl
 from tests.certificates import CertificateFiles
 
 Talk = Callable[[ssl.SSLSocket], None]

@@ -76,7 +76,7 @@ def test_thin_data_are_doubted() -> None:
 
 
 def test_doubts_name_the_week_and_what_was_counted() -> None:
-    """A week in which nothing was observed is no week with few handshakes."""
+    """A week in which nothing was observed is not a week with few handshakes."""
     assert forecast(days([20] * 7, 377), TODAY).doubts == ("only 7 days of observation",)
     found = forecast(days([*[2] * 7, *[1] * 7], 142), TODAY)
     assert found.doubts == (

@@ -5,16 +5,17 @@ from datetime import date, timedelta
 from typing import Any
 
 from proxy.doctor.readiness.forecast import Outlook
-from proxy.doctor.readiness.judgement import readiness_report, setting_of
+from proxy.doctor.readiness.judgement import SETTINGS, ReadinessReportDocument, readiness_report
 from proxy.doctor.readiness.phase import Phase
 from proxy.observe.adoption import Adoption, ListenerDay, Offer
-from proxy.observe.breaking import BreakingClients
+from proxy.observe.counts.breaking import BreakingClients
+from tests.parts import differences, part
 
 TODAY = date(2026, 11, 28)
 HYBRID, CLASSICAL = "X25519MLKEM768 / X25519", "X25519"
 
 
-def blocking(day: str, connections: int = 2, agents: int = 1) -> dict[str, Any]:
+def blocking(day: str, connections: int = 2, agents: int = 1) -> Any:
     clients = BreakingClients(lambda: day)
     for number in range(connections):
         agent = f"old/{number % agents}".encode()
@@ -27,7 +28,7 @@ def history(days: int, *, hybrid: int = 100, unable: int = 0, groups: str = HYBR
     for back in range(days):
         day = (TODAY - timedelta(days=back)).isoformat()
         outcomes = {"hybrid": hybrid, "client_cannot": unable, "not_required": 1 if groups == CLASSICAL else 0}
-        one = ListenerDay({"chat": outcomes, "-": {"refused": 3}}, blocking(day, unable) if unable else {})
+        one = ListenerDay({"chat": outcomes, "-": {"refused": 3}}, blocking(day, unable) if unable else None)
         found[day] = {"public": one}
     return Adoption(found, {"public": Offer(pq, groups), "new": Offer("off", CLASSICAL)})
 
@@ -75,7 +76,7 @@ def test_last_phase_has_nothing_after_it() -> None:
 def test_client_that_could_is_not_in_the_way_where_nothing_is_offered() -> None:
     public = readiness_report(history(1, groups=CLASSICAL, pq="off"), TODAY, 30, "a test").listeners[1]
     assert (public.phase, public.days[TODAY].breaking) == (Phase.CLASSICAL, 0)
-    assert public.as_json()["next"]["setting"] == setting_of(Phase.PREFERRED)
+    assert part(public.as_json()["next"])["setting"] == SETTINGS[Phase.PREFERRED]
 
 
 def test_listener_that_is_known_by_its_handshakes_alone() -> None:
@@ -94,6 +95,7 @@ def test_error_of_a_full_summary_is_told() -> None:
 
 def test_document_is_json() -> None:
     document = readiness_report(history(2, unable=1), TODAY, 2, "a test").as_json()
+    assert list(differences(document, ReadinessReportDocument)) == []
     assert json.loads(json.dumps(document)) == document
     assert (document["version"], document["ready"], document["days_observed"]) == (1, False, 2)
     assert document["listeners"][1]["days"]["2026-11-28"] == {"established": 101, "breaking": 1}

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from config.loaded import LoadedConfig
-from config.loader import load
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
 from proxy.doctor.readiness.sources import NoFigures, figures
 from proxy.observe.adoption import Adoption
 from proxy.observe.adoption_store import AdoptionStore
@@ -23,7 +23,7 @@ def configured(tmp_path: Path) -> LoadedConfig:
     return load(site.write(MINIMAL_LISTENER + site.identity + MINIMAL_REST + '[rotation]\nstate = "state"\n'))
 
 
-async def answered(path: Path, content: dict[str, Any], status: int, ask: Callable[[], object]) -> None:
+async def answered(path: Path, content: Any, status: int, ask: Callable[[], object]) -> None:
     """Ask while an admin socket answers."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -56,7 +56,7 @@ async def test_running_proxy_is_asked_first(tmp_path: Path, configured: LoadedCo
         ({"detail": "Not Found"}, 404, "restart it with this version"),
     ],
 )
-async def test_proxy_of_another_version(tmp_path: Path, content: dict[str, Any], status: int, says: str) -> None:
+async def test_proxy_of_another_version(tmp_path: Path, content: Any, status: int, says: str) -> None:
     def ask() -> None:
         with pytest.raises(NoFigures, match=says):
             figures(None, tmp_path / "s", None)

@@ -1,7 +1,7 @@
 """Handshakes by how the key exchange ended."""
 
 from proxy.doctor.readiness.tally import Tally, share, total
-from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.handshake.group_choice import HandshakeOutcome
 
 ONE_OF_EACH = {str(outcome): 10**place for place, outcome in enumerate(HandshakeOutcome)}
 

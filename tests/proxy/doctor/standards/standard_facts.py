@@ -1,9 +1,10 @@
 """Facts for standards, as a test needs them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from config.loader import load
+from config.loading.loader import load
 from config.schema import Config
 from proxy.doctor.standards.assessment import Assessment, Conformity
 from proxy.doctor.standards.facts import OpensslView, StandardFacts
@@ -24,13 +25,13 @@ def configuration(directory: Path, text: str = "", listener: str = "", identity:
     ).config
 
 
-def listener(groups: str = USUAL, name: str = "public", pq: str = "prefer") -> dict[str, Any]:
+def listener(groups: str = USUAL, name: str = "public", pq: str = "prefer") -> Any:
     return {"name": name, "pq": pq, "groups": groups}
 
 
 def certificate(
     algorithm: str = "ecdsa-p256", days: float = 90.0, identity: str = "chat", signatures: tuple[str, ...] = ()
-) -> dict[str, Any]:
+) -> Any:
     return {
         "identity": identity,
         "algorithm": algorithm,
@@ -41,11 +42,11 @@ def certificate(
 
 
 def status(
-    *listeners: dict[str, Any],
+    *listeners: Any,
     certificates: tuple[dict[str, Any], ...] = (),
     groups: dict[str, int] | None = None,
     digest: str = "ab" * 32,
-) -> dict[str, Any]:
+) -> Any:
     """An answer to GET /status."""
     by_group = groups or {}
     return {
@@ -57,13 +58,13 @@ def status(
 
 
 def openssl(*providers: str, missing: tuple[str, ...] = ()) -> OpensslView:
-    return OpensslView("3.5.9", ("default", *providers), missing)
+    return OpensslView(("default", *providers), missing)
 
 
 def facts(
     config: Config | None = None,
-    status: dict[str, Any] | None = None,
-    payload: dict[str, Any] | None = None,
+    status: Any = None,
+    payload: Any = None,
     openssl: OpensslView | None = None,
     digest: str | None = None,
 ) -> StandardFacts:
@@ -72,6 +73,13 @@ def facts(
 
 def verdicts(rows: list[Assessment]) -> list[Conformity]:
     return [one.conformity for one in rows]
+
+
+def verdict(rows: Iterable[Assessment], words: str) -> Conformity | None:
+    """Of the only one with these words; None if it is left out."""
+    found = [one.conformity for one in rows if words in f"{one.clause} {one.requirement}"]
+    assert len(found) <= 1
+    return found[0] if found else None
 
 
 def of_clause(rows: list[Assessment], words: str) -> list[Assessment]:

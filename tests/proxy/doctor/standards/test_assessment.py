@@ -9,7 +9,6 @@ def test_each_verdict_has_its_evidence() -> None:
     assert CLAUSE.met("7") == Assessment("section 1", "A thing is so.", Conformity.MET, "7", "status")
     assert CLAUSE.met("7", "there").where == "there"
     assert CLAUSE.not_met("8", "Change it.").remedy == "Change it."
-    assert CLAUSE.not_known("", "the owner").where == "the owner"
     assert CLAUSE.not_used("none").conformity is Conformity.NOT_USED
 
 

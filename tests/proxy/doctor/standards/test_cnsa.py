@@ -6,13 +6,21 @@ import pytest
 
 from proxy.doctor.standards.assessment import Conformity
 from proxy.doctor.standards.cnsa import cnsa_2
-from tests.proxy.doctor.standards.standard_facts import certificate, configuration, facts, listener, of_clause, status
+from tests.proxy.doctor.standards.standard_facts import (
+    certificate,
+    configuration,
+    facts,
+    listener,
+    of_clause,
+    status,
+    verdict,
+)
 
-MET, NOT_MET, NOT_KNOWN, NOT_USED = Conformity
+MET, NOT_MET, NOT_USED = Conformity
 
 
-def test_without_a_file_and_a_proxy_nothing_is_known() -> None:
-    assert {one.conformity for one in cnsa_2(facts())} == {NOT_KNOWN}
+def test_without_a_file_and_a_proxy_nothing_is_judged() -> None:
+    assert list(cnsa_2(facts())) == []
 
 
 @pytest.mark.parametrize(
@@ -37,20 +45,24 @@ def test_each_identity_needs_ml_dsa_87() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signatures", "verdict", "found"),
+    ("signatures", "expected", "found"),
     [
         (("mldsa-87", "mldsa-87"), MET, "chat"),
         (("mldsa-44", "mldsa-87"), NOT_MET, "chat: signed with mldsa-44"),
         (("mldsa-87", "ecdsa-sha384", "ecdsa-sha384"), NOT_MET, "chat: signed with ecdsa-sha384"),
-        ((), NOT_KNOWN, "no running proxy tells the chains"),
     ],
 )
 def test_each_signature_of_a_chain_with_ml_dsa_87_is_judged(
-    signatures: tuple[str, ...], verdict: Conformity, found: str
+    signatures: tuple[str, ...], expected: Conformity, found: str
 ) -> None:
     certificates = certificate("mldsa-87", signatures=signatures), certificate(signatures=("rsa-sha256",))
     (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=certificates)))), "of a chain")
-    assert (row.conformity, row.found) == (verdict, found)
+    assert (row.conformity, row.found) == (expected, found)
+
+
+def test_chain_that_a_proxy_of_another_version_does_not_tell_is_not_judged() -> None:
+    found = facts(status=status(certificates=(certificate("mldsa-87"),)))
+    assert verdict(cnsa_2(found), "of a chain") is None
 
 
 def test_chains_without_ml_dsa_87_are_judged_by_their_identity_alone() -> None:
@@ -59,8 +71,8 @@ def test_chains_without_ml_dsa_87_are_judged_by_their_identity_alone() -> None:
 
 
 def test_suites_by_level(tmp_path: Path) -> None:
-    for directory, level, verdict in (("a", "standard", NOT_MET), ("b", "quantum-safe", MET)):
+    for directory, level, expected in (("a", "standard", NOT_MET), ("b", "quantum-safe", MET)):
         (tmp_path / directory).mkdir()
         config = configuration(tmp_path / directory, listener=f'level = "{level}"\n')
         (row,) = of_clause(list(cnsa_2(facts(config))), "AES-256")
-        assert row.conformity is verdict
+        assert row.conformity is expected

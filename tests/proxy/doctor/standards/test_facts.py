@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from proxy.tls.groups import GroupKind
+from proxy.tls.wire.groups import GroupKind
 from tests.proxy.doctor.standards.standard_facts import (
     certificate,
     configuration,

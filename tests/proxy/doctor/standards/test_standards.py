@@ -15,4 +15,4 @@ def test_each_name_is_there_once_and_every_row_is_whole() -> None:
 
 
 def test_nobody_takes_it_for_a_certificate() -> None:
-    assert DISCLAIMER.startswith("This is no certificate")
+    assert DISCLAIMER.startswith("This is not a certificate")

@@ -15,22 +15,22 @@ from tests.proxy.doctor.standards.standard_facts import (
     of_clause,
     openssl,
     status,
+    verdict,
 )
 
-MET, NOT_MET, NOT_KNOWN, NOT_USED = Conformity
+MET, NOT_MET, NOT_USED = Conformity
 
 
-def test_without_a_file_and_a_proxy_little_is_known() -> None:
-    rows = list(sp_800_52(facts()))
-    assert {one.conformity for one in rows} == {MET, NOT_KNOWN}
+def test_without_a_file_and_a_proxy_only_the_program_is_judged() -> None:
+    assert {(one.conformity, one.where) for one in sp_800_52(facts())} == {(MET, "the program")}
 
 
 def test_suites_by_level(tmp_path: Path) -> None:
-    for directory, level, verdict in (("a", "standard", NOT_MET), ("b", "quantum-safe", MET)):
+    for directory, level, expected in (("a", "standard", NOT_MET), ("b", "quantum-safe", MET)):
         (tmp_path / directory).mkdir()
         config = configuration(tmp_path / directory, listener=f'level = "{level}"\n')
         (row,) = of_clause(list(sp_800_52(facts(config))), "cipher suites")
-        assert row.conformity is verdict
+        assert row.conformity is expected
     (tmp_path / "c").mkdir()
     config = configuration(tmp_path / "c")
     (row,) = of_clause(list(sp_800_52(facts(config, openssl=openssl("fips")))), "cipher suites")
@@ -57,18 +57,21 @@ def test_keys_of_certificates(algorithm: str, verdict: Conformity) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict", "says"),
+    ("found", "says"),
     [
-        (None, NOT_KNOWN, "did not answer"),
-        (openssl(), NOT_MET, "absent from the configuration"),
-        (openssl(missing=("fips",)), NOT_MET, "cannot load it"),
-        (openssl("fips"), NOT_KNOWN, "does the cryptography of TLS"),
+        (openssl(), "absent from the configuration"),
+        (openssl(missing=("fips",)), "cannot load it"),
     ],
 )
-def test_validated_module(found: OpensslView | None, verdict: Conformity, says: str) -> None:
+def test_without_the_fips_provider_no_module_is_validated(found: OpensslView, says: str) -> None:
     (row,) = of_clause(list(sp_800_52(facts(openssl=found))), "FIPS 140")
-    assert row.conformity is verdict
+    assert row.conformity is NOT_MET
     assert says in row.found
+
+
+@pytest.mark.parametrize("found", [None, openssl("fips")])
+def test_whether_a_fips_provider_is_validated_is_not_judged(found: OpensslView | None) -> None:
+    assert verdict(sp_800_52(facts(openssl=found)), "FIPS 140") is None
 
 
 def test_client_certificates(tmp_path: Path) -> None:
@@ -77,8 +80,8 @@ def test_client_certificates(tmp_path: Path) -> None:
     (row,) = of_clause(list(sp_800_52(facts(configuration(tmp_path / "a")))), clause)
     assert row.conformity is NOT_USED
     asking = '[identity.chat.client_certificates]\nca = "ca.pem"\n'
-    for directory, crl, verdict in (("b", "", NOT_MET), ("c", 'crl = "crl.pem"\n', MET)):
+    for directory, crl, expected in (("b", "", NOT_MET), ("c", 'crl = "crl.pem"\n', MET)):
         (tmp_path / directory).mkdir()
         config = configuration(tmp_path / directory, asking + crl)
         (row,) = of_clause(list(sp_800_52(facts(config))), clause)
-        assert row.conformity is verdict
+        assert row.conformity is expected

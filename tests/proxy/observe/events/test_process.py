@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from config.plain import PLAIN_LISTENER
+from config.tables.plain import PLAIN_LISTENER
 from proxy.observe.events import process
 from proxy.observe.events.process import ProxyReady, Stopped
 from proxy.observe.startup import ListenerOffer, Offers

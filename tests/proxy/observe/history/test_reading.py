@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from proxy.figures.histogram import REQUEST_SECONDS
+from proxy.observe.counts.merging import Retained
 from proxy.observe.history.reading import Distribution, HistoryReading, added, reading, sample
-from proxy.observe.merging import Retained
 from tests.fakes_admin import NOW, fed, scrape, worker
 
 EMPTY = HistoryReading(NOW, {}, {}, {}, {})

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from proxy.observe.counters import Counters
+from proxy.observe.counts.counters import Counters
 from proxy.observe.history.routes import MOST_ROUTES, route_readings, routes_since
 from proxy.observe.scrape import Scrape
 from tests.fakes_admin import NOW, REQUEST, fed, scrape, worker

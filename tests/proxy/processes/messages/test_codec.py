@@ -1,4 +1,5 @@
-"""Values of all types come back as they were; what does not fit is refused by the name of its field."""
+"""Values of all types come back as they were; what does not fit is refused by the name of its
+field."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -72,7 +73,7 @@ def test_any_value_comes_back(value: Every) -> None:
 
 
 def test_half_of_a_pair_comes_back() -> None:
-    """As the name of a file has it that is no UTF-8."""
+    """As the name of a file has it that is not UTF-8."""
     inner = {**body(), "text": json.loads(json.dumps("\udc80"))}
     assert decode(Every, inner).text == "\udc80"
 

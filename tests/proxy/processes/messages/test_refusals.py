@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.processes.messages.refusals import (
     ConfigurationRefused,
     OtherVersion,

@@ -1,4 +1,5 @@
-"""The looks of the parent: what they find goes to the log and the receivers, and the next look knows of it."""
+"""The looks of the parent: what they find goes to the log and the receivers, and the next look
+knows of it."""
 
 import asyncio
 import json
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from config.loader import load
+from config.loading.loader import load
 from proxy.net.tasks import Tasks
 from proxy.observe.alert_kinds import AlertUrgency
 from proxy.observe.events.event import Event
@@ -167,17 +168,17 @@ async def test_looks_follow_events_and_errors_do_not_end_them(
 ) -> None:
     monkeypatch.setattr("proxy.supervisor.alerts.alerting._SOON_SECONDS", 0.0)
     watched.follow()
-    watched.scrape = RuntimeError("an error of ours")
+    watched.scrape = RuntimeError("an internal error")
     watched.tasks.start(watched.alerting.run())
     await until(lambda: watched.errors)
-    assert [str(one) for one in watched.errors] == ["an error of ours"]
+    assert [str(one) for one in watched.errors] == ["an internal error"]
     watched.scrape = DOWN
     looks = watched.looks
     watched.tell(Reloaded(2, []))
     await until(lambda: watched.told()[-1] == ("alert_raised", "upstream_down"))
     for _ in range(50):
         await asyncio.sleep(0)
-    assert watched.looks == looks + 1, "what the alerts themselves log is no reason to look"
+    assert watched.looks == looks + 1, "what the alerts themselves log is not a reason to look"
 
 
 async def test_open_alerts_are_remembered_beside_the_state(watched: Watched, tmp_path: Path, site: Site) -> None:

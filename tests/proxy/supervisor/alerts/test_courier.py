@@ -134,7 +134,7 @@ async def test_a_test_alert_waits_for_the_delivery_under_way(route: Route) -> No
     assert route.door.most_inside == 1
     route.door.is_open = False
     assert await route.courier.test(notice("test")) == "it answered with status 500"
-    assert route.events() == [], "a person sees the answer"
+    assert route.events() == [], "an operator sees the answer"
 
 
 async def test_a_test_that_arrives_ends_the_pause(route: Route) -> None:

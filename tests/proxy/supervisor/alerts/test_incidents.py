@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from config.problems import Problem
+from config.values.problems import Problem
 from proxy.observe.alert import Concern
 from proxy.observe.events.audit import AuditLogFailed, AuditLogWrittenAgain
 from proxy.observe.events.certificates import RotationMemoryLost

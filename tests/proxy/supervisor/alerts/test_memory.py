@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from proxy.supervisor.alerts.memory import remember, remembered
+from tests.parts import part
 
-ALERTS = [{"kind": "upstream_down", "subject": "chat"}]
+ALERTS = part([{"kind": "upstream_down", "subject": "chat"}])
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

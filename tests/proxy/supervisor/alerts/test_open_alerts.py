@@ -181,7 +181,7 @@ class TestRestart:
 
 
 class TestUpgrade:
-    """What one process hands over, and the next goes on with: no wait begins anew."""
+    """What one process hands over, and the next continues with: no wait starts again."""
 
     def taken_over(self, looks: Looks, seconds: float) -> Looks:
         document = json.loads(json.dumps(looks.table.handed(seconds)))
@@ -203,7 +203,7 @@ class TestUpgrade:
         later = self.taken_over(looks, 7.0)
         after = KINDS[AlertKind.WORKER_AWAY].after_seconds
         (waiting,) = later.table.waiting(7.0)
-        assert (waiting["subject"], waiting["told_in_seconds"]) == ("1", after - 7.0)
+        assert (waiting["subject"], waiting["alert_in_seconds"]) == ("1", after - 7.0)
         assert later.told(after - 0.1, one) == []
         assert later.told(after, one) == [("firing", "1", False)]
         assert later.table.waiting(after) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from config.webhook import Webhook
+from config.values.webhook import Webhook
 from proxy.supervisor.alerts.receivers import NotDelivered, ProgramReceiver, Receiver, WebhookReceiver
 
 BODY = b'{"kind": "test"}\n'

@@ -1,8 +1,9 @@
-"""What is wrong, read from the state of the proxy: each kind by its cause, and nothing where all is well."""
+"""What is wrong, read from the state of the proxy: each kind by its cause, and nothing where all
+is well."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +20,10 @@ from proxy.observe.scrape import (
     WorkerScrape,
 )
 from proxy.supervisor.alerts.rules import AlertFacts, Rules
+from tests.parts import part
+
+if TYPE_CHECKING:
+    from proxy.figures.snapshot import Counts, FailureRow
 
 NOW = 1_780_315_200.0
 DAY = 86_400.0
@@ -40,9 +45,11 @@ def token(condition: str, **more: Any) -> Scrape:
 
 
 def worker(state: str = "up", failures: Mapping[str, int] | None = None, log: tuple[int, int] = (0, 0)) -> WorkerScrape:
-    rows = [{"listener": "public", "reason": reason, "count": count} for reason, count in (failures or {}).items()]
-    snapshot = {"failures": rows, "log": [{"dropped": log[0], "errors": log[1]}]}
-    server = {"upstream": "chat", "server": "http://10.0.0.1:8000", "state": state}
+    rows: list[FailureRow] = [
+        {"listener": "public", "reason": reason, "count": count} for reason, count in (failures or {}).items()
+    ]
+    snapshot: Counts = {"failures": rows, "log": [{"dropped": log[0], "errors": log[1]}]}
+    server: Any = {"upstream": "chat", "server": "http://10.0.0.1:8000", "state": state}
     return WorkerScrape(0, 4_000, 1.0, 1, snapshot, [server])
 
 
@@ -108,7 +115,7 @@ def test_a_server_that_is_down_while_others_serve() -> None:
     assert one(down) == ("server_down", "chat http://10.0.0.1:8000", "warning")
     assert concerns(replace(WELL, workers=[worker("down"), worker("up")])) == []
     none_left = replace(down, readiness=Readiness((reason(ReadinessSubject.UPSTREAM, "chat"),)))
-    assert one(none_left) == ("upstream_down", "chat", "critical"), "the server alone is no second alert"
+    assert one(none_left) == ("upstream_down", "chat", "critical"), "the server alone is not a second alert"
 
 
 def test_checks_that_cannot_be_made() -> None:
@@ -180,7 +187,7 @@ def test_a_certificate_of_the_future() -> None:
 
 def test_rotations_that_fail() -> None:
     assert concerns(rotation(1)) == [], "single failures are normal"
-    assert concerns(rotation(4, None)) == [], "the first attempt is under way"
+    assert concerns(rotation(4, None)) == [], "the first attempt is in flight"
     for urgency, expected in ((2, "warning"), (3, "serious"), (4, "critical")):
         assert one(rotation(urgency)) == ("rotation_failing", "chat ec", expected)
     assert one(rotation(0, is_refused=True)) == ("rotation_refused", "chat ec", "serious")
@@ -207,7 +214,7 @@ def test_the_surroundings() -> None:
             ("descriptors_short", "workers", "serious"),
         ),
         (
-            replace(WELL, retained=worker(failures={"out_of_memory": 2}).snapshot),
+            replace(WELL, retained=part(worker(failures={"out_of_memory": 2}).snapshot)),
             ("memory_short", "workers", "serious"),
         ),
     ],

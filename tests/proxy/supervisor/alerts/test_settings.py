@@ -1,9 +1,9 @@
-"""What a configuration says about alerts, also by its former keys."""
+"""What a configuration says about alerts, also by its previous keys."""
 
 import pytest
 
-from config.loader import load
-from config.webhook import Webhook
+from config.loading.loader import load
+from config.values.webhook import Webhook
 from proxy.observe.alert_kinds import AlertUrgency
 from proxy.supervisor.alerts.settings import AlertSettings, program_problems
 from tests.accounts import NEEDS_ROOT, root_only_directory

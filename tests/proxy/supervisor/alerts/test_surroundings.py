@@ -44,7 +44,7 @@ class Clocks:
         self.watch = ClockWatch(lambda: self.wall, lambda: self.steady)
 
     def passes(self, seconds: float, jump: float = 0.0) -> float | None:
-        """Both go on, and one is set."""
+        """Both continue, and one is set."""
         self.wall += seconds + jump
         self.steady += seconds
         return self.watch.jump()

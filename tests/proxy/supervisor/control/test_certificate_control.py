@@ -8,19 +8,21 @@ from typing import Any
 import pytest
 
 from certs.issuing.issuer import FailureKind, IssueFailed
-from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
-from proxy.admin.rotation_wish import RotationWish
+from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.api.certificates import RollbackRow, RotationLine
 from proxy.net.tasks import Tasks
 from proxy.rotation.kept import kept
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.control.certificate_control import RotationControl
+from tests.parts import differences, part
 from tests.rotations import REFUSED, Rotations, configuration
 
 
 class Looking:
     """An inspection that has looked already."""
 
-    async def of(self, identity: str) -> list[dict[str, Any]] | None:
+    async def of(self, identity: str) -> list[Any] | None:
         """Rows for chat."""
         return [{"worker": 0}] if identity == "chat" else None
 
@@ -43,8 +45,10 @@ async def control(scene: Rotations) -> AsyncIterator[RotationControl]:
     assert errors == []
 
 
-async def steps_of(control: RotationControl, slot: str | None = None, **flags: bool) -> list[dict[str, Any]]:
-    return [step async for step in control.rotate_certificate("chat", slot, RotationWish(**flags))]
+async def steps_of(control: RotationControl, slot: str | None = None, **flags: bool) -> list[Any]:
+    steps = [step async for step in control.rotate_certificate("chat", slot, RotationWish(**flags))]
+    assert list(differences(steps, list[RotationLine])) == []
+    return steps
 
 
 async def test_all_credentials_of_an_identity_rotate_one_after_the_other(
@@ -92,7 +96,7 @@ async def test_a_credential_that_waits_holds_no_other_one_of_its_identity(
 ) -> None:
     scene.moody.failures = [IssueFailed(FailureKind.PERMANENT, "come again later", 7_200.0)]
     await steps_of(control, "ec")
-    told: list[dict[str, Any]] = []
+    told: list[Any] = []
     async for step in control.rotate_certificate("chat", None, RotationWish()):
         told.append(step)
         if step.get("step") == "waiting":
@@ -104,11 +108,13 @@ async def test_a_credential_that_waits_holds_no_other_one_of_its_identity(
 async def test_all_credentials_of_an_identity_go_back_or_none(control: RotationControl, scene: Rotations) -> None:
     await steps_of(control, "ec")
     swaps = len(scene.owner.swaps)
-    (first, second) = await control.roll_back_certificate("chat", None)
+    refused = await control.roll_back_certificate("chat", None)
+    assert list(differences(refused, list[RollbackRow])) == []
+    (first, second) = refused
     assert (first["ok"], second["ok"]) == (False, False)
     assert "because mldsa-65 cannot go back" in first["detail"]
     assert "--credential ec rolls this one back alone" in first["detail"]
-    assert "there is no former version" in second["detail"]
+    assert "there is no previous version" in second["detail"]
     assert scene.shelf().ledger().current == 2
     assert len(scene.owner.swaps) == swaps
     await steps_of(control, "mldsa-65")
@@ -119,19 +125,19 @@ async def test_all_credentials_of_an_identity_go_back_or_none(control: RotationC
 
 
 async def test_unknown_names_are_refused_before_anything_is_done(control: RotationControl) -> None:
-    with pytest.raises(UnknownCertificate, match="no identity nobody rotates by itself; there are chat"):
+    with pytest.raises(UnknownCertificate, match="no identity nobody rotates automatically; there are chat"):
         await anext(control.rotate_certificate("nobody", None, RotationWish()))
     with pytest.raises(UnknownCertificate, match="chat with a credential rsa"):
         await control.roll_back_certificate("chat", "rsa")
     with pytest.raises(UnknownCertificate):
         await control.shown("nobody")
-    assert await control.shown("chat") == [{"worker": 0}]
+    assert await control.shown("chat") == [part({"worker": 0})]
 
 
 async def test_a_rotation_under_way_is_not_joined_by_another(control: RotationControl) -> None:
     steps = control.rotate_certificate("chat", "ec", RotationWish())
     while (await anext(steps)).get("step") != "new key":
         pass
-    with pytest.raises(RotationUnderWay, match="is being rotated at this moment"):
+    with pytest.raises(RotationUnderWay, match="is being rotated now"):
         await control.roll_back_certificate("chat", "ec")
     assert [step async for step in steps][-1] == {"ok": True}

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
-from config.loaded import LoadedConfig
-from config.loader import load
-from proxy.admin.maintenance_wish import MaintenanceWish
-from proxy.admin.problems import CommandRefused
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
+from proxy.admin.requests.maintenance_wish import MaintenanceWish
+from proxy.admin.requests.problems import CommandRefused
+from proxy.api.commands import MaintenanceDocument
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES
 from proxy.supervisor.control.maintenance_control import SupervisorMaintenance
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site
+from tests.parts import differences
 
 NOW = 1_700_000_000.0
 
@@ -92,6 +94,7 @@ async def test_route_is_taken_out_with_its_defaults_or_as_wished(control: Superv
     told = await control.begin(wish(retry_after="7", allowed="10.0.0.0/8, ::1", page=b"<p>"))
     assert told == {**entry, "since": 5.0, "retry_after": 7, "page": True, "allowed": ["10.0.0.0/8", "::1/128"]}
     assert control.listed() == {"routes": [told]}
+    assert list(differences(control.listed(), MaintenanceDocument)) == []
     await control.end("chat.test/")
     assert control.listed() == {"routes": []}
 
@@ -128,7 +131,7 @@ async def test_workers_that_did_not_answer_are_told_of(control: SupervisorMainte
         ({"allowed": ","}, 400, "a network such as"),
         ({"allowed": ",".join(["10.0.0.0/8"] * 65)}, 400, "allow has 65 networks"),
         ({"page": b"\xff"}, 400, "not UTF-8"),
-        ({"page": b"{", "page_is_html": False}, 400, "no JSON"),
+        ({"page": b"{", "page_is_html": False}, 400, "not JSON"),
         ({"page": b"x" * (MOST_BYTES + 1)}, 400, "the page has more than 262_144 bytes"),
     ],
 )

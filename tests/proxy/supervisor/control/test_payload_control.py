@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.problems import CommandRefused
+from proxy.admin.requests.problems import CommandRefused
+from proxy.api.commands import ExportDocument, RingsDocument, RingTrialsDocument
 from proxy.payload.key_document import PinnedIdentity
-from proxy.payload.keys import PayloadKeys
+from proxy.payload.keys.payload_keys import PayloadKeys
 from proxy.supervisor.control.payload_control import SupervisorPayload
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
 from tests.configurations import Site
 from tests.fakes_payload import FakeParent, sealed_edition
 from tests.fleets import NOW
+from tests.parts import differences
 
 
 @dataclass
@@ -34,7 +36,8 @@ async def case(site: Site) -> Case:
 
 async def test_list_counts_as_of_now_and_shows_no_secret(case: Case) -> None:
     case.parent.workers.uses = [("chat", case.parent.edition.payload.rings["chat"].active.version, 4)]
-    listed: dict[str, Any] = await case.control.listed()
+    listed: Any = await case.control.listed()
+    assert list(differences(listed, RingsDocument)) == []
     assert [ring["name"] for ring in listed["rings"]] == ["chat", ":tickets", ":kem:MLKEM768-X25519"]
     assert listed["rings"][0]["keys"][0]["uses"] == 8
     assert case.parent.edition.payload.rings["chat"].active.secret.hex() not in str(listed)
@@ -45,6 +48,7 @@ async def test_list_counts_as_of_now_and_shows_no_secret(case: Case) -> None:
 async def test_export_is_what_clients_need_and_is_told(case: Case) -> None:
     version = await case.control.rotate("chat")
     exported = await case.control.exported("chat")
+    assert list(differences(exported, ExportDocument)) == []
     assert (exported["ring"], exported["bind"], exported["envelope"], exported["max_age_seconds"]) == (
         "chat", False, "none", 60.0,
     )  # fmt: skip
@@ -52,14 +56,16 @@ async def test_export_is_what_clients_need_and_is_told(case: Case) -> None:
     assert len(base64.urlsafe_b64decode(exported["keys"][0]["key"])) == 32
     assert {"event": "payload_ring_exported", "ring": "chat"} in case.parent.told
     for ring in ("other", ":tickets"):
-        with pytest.raises(CommandRefused, match="handed; there is chat") as caught:
+        with pytest.raises(CommandRefused, match="clients get; there is chat") as caught:
             await case.control.exported(ring)
         assert caught.value.status == 404
 
 
 async def test_each_key_is_tried_and_no_use_is_counted(case: Case) -> None:
     before = case.parent.edition.payload
-    keys = (await case.control.tested())["keys"]
+    tested = await case.control.tested()
+    assert list(differences(tested, RingTrialsDocument)) == []
+    keys = tested["keys"]
     assert {one["ring"] for one in keys} == {"chat", ":tickets", ":kem:MLKEM768-X25519"}
     assert {one["fault"] for one in keys} == {None}
     assert case.parent.edition.payload == before

@@ -12,10 +12,11 @@ import pytest
 import pytest_asyncio
 
 from proxy.observe.scrape import WorkerState
+from proxy.observe.status import status
 from proxy.supervisor.control.scraping import _cpu_seconds, _resident_bytes
 from proxy.supervisor.reporting import wall_clock
 from tests.configurations import Site
-from tests.proxy.supervisor.control.test_control import SERVER, Running, running, text
+from tests.proxy.supervisor.control.test_admin_parts import SERVER, Running, running, text
 from tests.waiting import until_seen
 
 
@@ -31,7 +32,7 @@ class TestScrape:
     """Everything at one moment."""
 
     async def test_it_has_what_the_parent_knows(self, run: Running) -> None:
-        scrape = await run.control.scrape()
+        scrape = await run.control.figures.scrape()
         assert scrape.version == version("plexigate")
         assert scrape.started_at <= scrape.now <= wall_clock()
         assert (scrape.generation, scrape.restarts, scrape.reloads) == (1, 0, {})
@@ -51,7 +52,7 @@ class TestScrape:
         before = asyncio.get_running_loop().time()
         for _ in range(3):
             await run.visit()
-        scrape = await run.control.scrape()
+        scrape = await run.control.figures.scrape()
         assert [(one.slot, one.pid, one.generation) for one in scrape.workers] == [
             (worker.slot, worker.pid, 1) for worker in run.workers
         ]
@@ -69,12 +70,12 @@ class TestChanges:
 
     async def test_history_takes_it_and_goes_on_over_a_reload(self, site: Site, tmp_path: Path) -> None:
         async with running(site, tmp_path) as run:
-            began = (await run.control.scrape()).configured_at
-            assert began <= run.control.history.latest_at <= wall_clock()
-            seen = run.control.history.latest_at
-            assert (await run.control.reload(dry_run=False)).ok
-            assert (await run.control.scrape()).configured_at > began
-            assert run.control.history.latest_at >= seen
+            began = (await run.control.figures.scrape()).configured_at
+            assert began <= run.control.figures.history.latest_at <= wall_clock()
+            seen = run.control.figures.history.latest_at
+            assert (await run.control.reloads.reload(dry_run=False)).ok
+            assert (await run.control.figures.scrape()).configured_at > began
+            assert run.control.figures.history.latest_at >= seen
 
     async def test_what_a_lost_worker_had_counted_is_kept_as_of_its_last_answer(
         self, site: Site, tmp_path: Path
@@ -82,17 +83,17 @@ class TestChanges:
         async with running(site, tmp_path) as run:
             for _ in range(3):
                 await run.visit()
-            await run.control.scrape()
+            await run.control.figures.scrape()
             victims = run.workers
             for victim in victims:
                 os.kill(victim.pid, signal.SIGKILL)
                 await victim.gone.wait()
             await until_seen(lambda: len(run.workers) == 2)
             await run.visit()
-            scrape = await run.control.scrape()
+            scrape = await run.control.figures.scrape()
             assert scrape.restarts == 2
             assert not {one.pid for one in scrape.workers} & {victim.pid for victim in victims}
-            (listener,) = (await run.control.status())["listeners"]
+            (listener,) = (status(await run.control.figures.scrape()))["listeners"]
             assert listener["requests"] == {"4xx": 4}
 
     async def test_stuck_worker_holds_nobody_up(
@@ -105,7 +106,7 @@ class TestChanges:
             os.kill(stuck.pid, signal.SIGSTOP)
             try:
                 began = loop.time()
-                states = {one.pid: one.state for one in (await run.control.scrape()).workers}
+                states = {one.pid: one.state for one in (await run.control.figures.scrape()).workers}
                 assert states == {stuck.pid: WorkerState.SILENT, other.pid: WorkerState.SERVING}
                 assert loop.time() - began < 10, "it is ended after 30 s"
             finally:
@@ -113,10 +114,10 @@ class TestChanges:
 
     async def test_parent_that_does_not_serve_yet_has_little_to_say(self, site: Site, tmp_path: Path) -> None:
         run = Running(site, tmp_path, text(site))
-        scrape = await run.control.scrape()
+        scrape = await run.control.figures.scrape()
         assert (list(scrape.workers), list(scrape.listeners)) == ([], [])
         assert len(scrape.certificates) == 1
-        assert not (await run.control.readiness()).is_ready
+        assert not (await run.control.ability.readiness()).is_ready
         await run.supervisor.close()
         run.target.close(10)
 

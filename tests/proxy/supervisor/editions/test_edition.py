@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from config.problems import ConfigError
-from config.reparsing import parsed
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import MOST_WORKERS
+from config.values.problems import ConfigError
 from proxy.processes.messages.codec import decode, encode
 from proxy.processes.messages.questions import Prepare
 from proxy.processes.privileges import ProcessAccount
 from proxy.supervisor.editions.edition import read_edition, reread_edition
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 from tests.accounts import AS_SOMEBODY_ELSE
-from tests.client_authorities import ClientAuthority
 from tests.configurations import Site
 from tests.fleets import NOW, SECRETS, edition_of
 
@@ -53,18 +52,6 @@ class TestReading:
         with pytest.raises(ConfigError, match="expired"):
             read_edition(site.write(site.minimal), 1, SECRETS, NOW + timedelta(days=1_000))
 
-    def test_lists_of_revoked_clients_are_known_by_their_end(self, site: Site) -> None:
-        root = ClientAuthority("Root")
-        (site.directory / "clients.pem").write_bytes(root.pem)
-        (site.directory / "clients.crl").write_bytes(root.revocations())
-        table = '[identity.chat.client_certificates]\nca = "clients.pem"\n'
-        assert edition_of(site, site.minimal + table).revocations == []
-        edition = edition_of(site, site.minimal + table + 'crl = "clients.crl"\n')
-        (one,) = edition.revocations
-        assert (one.identity, one.expires_at - one.begins_at) == ("chat", 8 * 86_400)
-        paths = {Path(path).name for path in edition.material}
-        assert {"clients.pem", "clients.crl"} <= paths
-
     def test_a_reload_refuses_rings_that_the_next_start_could_not_read(self, site: Site) -> None:
         path = site.write(site.minimal + '[payload]\ndirectory = "rings"\n[payload.ring.chat]\n')
         served = read_edition(path, 1, SECRETS, NOW).payload.rings
@@ -88,7 +75,7 @@ class TestQuestion:
         there = decode(Prepare, json.loads(json.dumps(encode(edition.question()))))
         assert there.tickets == tickets
         assert (there.number, there.read_at) == (2, NOW)
-        loaded = parsed(there.content.encode(), Path(there.path), {})
+        loaded = LoadedConfig.of_document(there.document, ConfigFile(Path(there.path)))
         assert loaded.config == edition.loaded.config
 
     def test_rotation_keeps_everything_else(self, site: Site) -> None:

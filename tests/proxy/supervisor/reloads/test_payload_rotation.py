@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from certs.audit.entries import Action, Outcome
-from config.problems import ConfigError
-from proxy.payload.keyring import Keyring, NoSuchKey, PayloadKeyState
-from proxy.payload.keys import TICKETS, PayloadKeys, kem_ring
+from config.values.problems import ConfigError
+from proxy.payload.keys.keyring import Keyring, NoSuchKey, PayloadKeyState
+from proxy.payload.keys.payload_keys import TICKETS, PayloadKeys, kem_ring
 from proxy.supervisor.reloads import payload_rotation
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
 from tests.configurations import Site

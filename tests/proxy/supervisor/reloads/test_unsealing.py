@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from config.problems import ConfigError
+from config.values.problems import ConfigError
 from proxy.observe.events.event import Event
 from proxy.supervisor.editions.edition import Edition, StillShut, read_edition, reread_edition
 from proxy.supervisor.reloads.unsealing import Unsealing
 from proxy.supervisor.secrets.safe import Safe
 from tests.fleets import SECRETS
-from tests.proxy.supervisor.reloads.test_renewal import Parent
+from tests.proxy.supervisor.reloads.test_changeover import RENEWED, Case
 from tests.rotations import Rotations, Time, configuration
 from tests.waiting import until_seen
 
@@ -43,15 +43,15 @@ class SealedAway:
         return read_edition(self.scene.file, 1, SECRETS, self.scene.time.now, self.safe)
 
 
-class Told(Parent):
+class Told(Case):
     """What it was told."""
 
     def __init__(self, edition: Edition) -> None:
         super().__init__(edition)
-        self.events: list[dict[str, Any]] = []
+        self.told: list[dict[str, Any]] = []
 
     def tell(self, event: Event) -> None:
-        self.events.append(event.as_json())
+        self.told.append(event.as_json())
 
 
 @pytest.fixture
@@ -61,33 +61,33 @@ def sealed(tmp_path: Path) -> SealedAway:
 
 def unsealing(sealed: SealedAway) -> tuple[Unsealing, Told]:
     parent, loop = Told(sealed.read()), asyncio.get_running_loop()
-    return Unsealing(loop, parent.renewal(), sealed.safe, parent.served, parent.tell), parent
+    return Unsealing(loop, parent.changeover.renew, sealed.safe, parent.served, parent.tell), parent
 
 
 def test_an_edition_knows_what_is_shut_and_what_opens(sealed: SealedAway) -> None:
     edition = sealed.read()
-    assert edition.shut == edition.dark == {"chat"}
-    assert list(edition.certificates) == []
+    assert edition.identities.shut == edition.identities.dark == {"chat"}
+    assert list(edition.identities.certificates) == []
     with pytest.raises(StillShut):
         edition.unsealed(2, sealed.safe)
     sealed.come_back()
     after = edition.unsealed(2, sealed.safe)
     assert after.number == 2
-    assert after.shut == after.dark == set()
-    assert [one.identity for one in after.certificates] == ["chat"]
+    assert after.identities.shut == after.identities.dark == set()
+    assert [one.identity for one in after.identities.certificates] == ["chat"]
     assert after.material.keys() - edition.material.keys() == after.made.keys()
-    assert sealed.read().shut == set()
+    assert sealed.read().identities.shut == set()
 
 
 def test_who_has_a_usual_key_beside_is_not_dark(tmp_path: Path) -> None:
     edition = SealedAway(tmp_path, "ec-p256@file", "mldsa-65@sealed").read()
-    assert edition.shut == {"chat"}
-    assert edition.dark == set()
+    assert edition.identities.shut == {"chat"}
+    assert edition.identities.dark == set()
 
 
 async def test_a_reload_shuts_nothing_that_is_served(sealed: SealedAway) -> None:
     loop, shut = asyncio.get_running_loop(), sealed.read()
-    assert (await reread_edition(loop, shut, 2, sealed.safe, lambda: None)).shut == {"chat"}
+    assert (await reread_edition(loop, shut, 2, sealed.safe, lambda: None)).identities.shut == {"chat"}
     sealed.come_back()
     served = await reread_edition(loop, shut, 3, sealed.safe, lambda: None)
     sealed.leave()
@@ -98,12 +98,12 @@ async def test_a_reload_shuts_nothing_that_is_served(sealed: SealedAway) -> None
 async def test_it_is_tried_until_it_opens_and_told(sealed: SealedAway) -> None:
     one, parent = unsealing(sealed)
     assert not await one.open()
-    assert (parent.steps, parent.events) == ([], [])
+    assert (parent.steps, parent.told) == ([], [])
     sealed.come_back()
     assert await one.open()
-    assert parent.steps == ["prepare", "commit"]
-    assert parent.events == [{"event": "unsealed", "identities": ["chat"]}]
-    assert parent.served.edition.shut == set()
+    assert parent.steps == ["prepare", *RENEWED]
+    assert parent.told == [{"event": "unsealed", "identities": ["chat"]}]
+    assert parent.served.edition.identities.shut == set()
 
 
 async def test_what_is_in_the_way_is_said_once(sealed: SealedAway) -> None:
@@ -111,7 +111,7 @@ async def test_what_is_in_the_way_is_said_once(sealed: SealedAway) -> None:
     one, parent = unsealing(sealed)
     for _ in range(2):
         assert not await one.open()
-    (event,) = parent.events
+    (event,) = parent.told
     assert event["event"] == "not_unsealed"
     assert "none.key" in event["detail"]
     assert parent.steps == []
@@ -126,9 +126,9 @@ async def test_it_goes_on_by_itself_and_does_nothing_more_afterwards(
     running = asyncio.get_running_loop().create_task(one.run())
     for _ in range(2):
         sealed.come_back()
-        await until_seen(lambda: not parent.served.edition.shut)
+        await until_seen(lambda: not parent.served.edition.identities.shut)
         sealed.leave()
         parent.served.edition = sealed.read()  # as a start would
     running.cancel()
     await asyncio.wait({running})
-    assert parent.steps == ["prepare", "commit"] * 2
+    assert parent.steps == ["prepare", *RENEWED] * 2

@@ -1,4 +1,5 @@
-"""Whoever tells the audit log something goes on at once; a thread writes, loses nothing for want of a moment, and says what it lost."""
+"""Whoever tells the audit log something continues at once; a thread writes, loses nothing for
+want of a moment, and says what it lost."""
 
 import json
 import threading
@@ -10,9 +11,9 @@ import pytest
 
 from certs.audit.entries import Action, Outcome
 from certs.audit.line import LineKind
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import ConfigError
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
+from config.values.problems import ConfigError
 from proxy.observe.events.event import Event
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 
@@ -94,7 +95,7 @@ def test_what_the_disk_does_not_take_is_tried_again_and_what_the_queue_does_not_
     one = Trail(tmp_path, queue_lines=3)
     one.trail.open(one.loaded.file, one.loaded.config.audit, one.loaded.config.hsm)
     one.until("audit_checkpoint")
-    # what is no file cannot be written
+    # what is not a file cannot be written
     one.log.rename(tmp_path / "away.jsonl")
     one.log.mkdir()
     one.tell("kept")

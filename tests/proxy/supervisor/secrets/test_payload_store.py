@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from certs.sealing.key_file import KeyFile
+from certs.sealing.key_file import create_key, load_key
 from certs.sealing.sealer import AeadSealer
-from config.loaded import ConfigFile, LoadedConfig
-from config.problems import ConfigError
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
-from proxy.payload.keyring import PayloadKeyState
-from proxy.payload.keys import TICKETS, PayloadKeys, kem_ring
+from config.values.problems import ConfigError
+from proxy.payload.keys.keyring import PayloadKeyState
+from proxy.payload.keys.payload_keys import TICKETS, PayloadKeys, kem_ring
 from proxy.supervisor.secrets.payload_store import (
     PayloadStore,
     PayloadStoreUnusable,
@@ -21,7 +21,7 @@ from proxy.supervisor.secrets.payload_store import (
 )
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.payloads import NOW, ring
-from tests.proxy.payload.test_suite_table import installed, missing
+from tests.proxy.payload.keys.test_suite_table import installed, missing
 
 KEM = kem_ring("MLKEM768-X25519")
 PAYLOAD = {"directory": "state", "ring": {"chat": {}}, "sessions": {}}
@@ -105,7 +105,7 @@ def test_nothing_secret_is_in_the_files(tmp_path: Path) -> None:
 
 
 def test_key_of_sealing_seals_where_there_is_one(tmp_path: Path) -> None:
-    KeyFile.create(tmp_path / "other.key")
+    create_key(tmp_path / "other.key")
     sealing = {"key": "other.key", "directory": "vault"}
     config = Config.model_validate({"payload": PAYLOAD, "sealing": sealing})
     settings = LoadedConfig(config, ConfigFile(tmp_path / "p.toml"))
@@ -136,7 +136,7 @@ def test_file_of_another_is_refused(tmp_path: Path, file: str) -> None:
 )
 def test_content_that_is_not_ours_is_refused(tmp_path: Path, stem: str, content: bytes, words: str) -> None:
     made(loaded(tmp_path))
-    sealer = AeadSealer(KeyFile.load(tmp_path / "state/sealing.key"))
+    sealer = AeadSealer(load_key(tmp_path / "state/sealing.key"))
     label = "payload keyring: " + stem.removeprefix("ring-")
     (tmp_path / f"state/{stem}.sealed").write_bytes(sealer.seal(content, label))
     with pytest.raises(ConfigError, match=words):

@@ -7,8 +7,8 @@ import pytest
 
 from certs.hierarchy.configured import KEY_LABEL
 from certs.sealing.envelope import Purpose
-from certs.sealing.key_file import KeyFile
-from config.loaded import ConfigFile, LoadedConfig
+from certs.sealing.key_file import create_key
+from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
 
@@ -28,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadedConfig:
-    KeyFile.create(tmp_path / "sealing.key")
+    create_key(tmp_path / "sealing.key")
     table = {"key": "sealing.key", "directory": "state"}
     return LoadedConfig(Config.model_validate({"sealing": table}), ConfigFile(tmp_path / "p.toml"))
 

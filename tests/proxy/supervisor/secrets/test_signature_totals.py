@@ -6,7 +6,7 @@ from certs.audit.entries import HandshakeTotal
 from proxy.supervisor.secrets.signature_totals import SignatureTotals
 
 
-def snapshot(done: int, failed: int = 0, of_identity: int = 0) -> dict[str, Any]:
+def snapshot(done: int, failed: int = 0, of_identity: int = 0) -> Any:
     rows = [{"key": "b", "done": done, "failed": failed}, {"key": "a", "done": 0, "failed": 0}]
     return {"key_signatures": rows, "signing_seconds": [{"identity": "chat", "counts": [of_identity, 1], "sum": 0.5}]}
 

@@ -12,9 +12,9 @@ import pytest
 
 from certs.storage.disk import Disk
 from certs.storage.lock import hold
-from config.loaded import LoadedConfig
-from config.loader import load
-from config.problems import ConfigError
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
+from config.values.problems import ConfigError
 from proxy.supervisor.secrets.state_locks import StateLocks, lock_problems
 from tests.configurations import Site
 from tests.descriptors import open_descriptors

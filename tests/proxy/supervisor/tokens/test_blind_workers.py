@@ -1,4 +1,4 @@
-"""Who is told of, and who is replaced, where a worker cannot use a token that is well."""
+"""Who is told of, and who is replaced, where a worker cannot use a token that is healthy."""
 
 import asyncio
 from collections.abc import AsyncIterator

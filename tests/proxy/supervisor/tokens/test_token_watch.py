@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from certs.hsm.pin_latch import release_by_name
+from certs.hsm.process.pin_latch import release_by_name
 from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import TokenUse
 from proxy.supervisor.tokens.token_watch import TokenWatch
@@ -100,7 +100,7 @@ async def test_a_worker_that_finds_it_well_is_not_let_wait_for_the_back_off(
             with control.hanging("C_Login"):
                 watch.hurry()
                 await asyncio.to_thread(control.wait_for, "C_Login", 3)
-                watch.hurry()  # what is under way began before that
+                watch.hurry()  # what is in progress began before that
             await until_seen(lambda: herald.conditions == [C.UNWELL, C.UNWELL, C.WELL, C.WELL])
 
 
@@ -184,7 +184,7 @@ async def test_a_refused_pin_is_tried_again_when_an_operator_says_so(
         watch.hold()
         release_by_name(latches, "plexi")
         watch.release()
-        watch.follow(use)  # as if the PIN had been set anew in the token
+        watch.follow(use)  # as if the PIN had been set again in the token
         (latches / "other.json").touch()
         await until_seen(lambda: herald.logins == 1)
         await until_seen(lambda: herald.conditions[-1] is C.WELL and watch.sessions == 1)
@@ -196,7 +196,7 @@ async def test_what_a_worker_says_of_a_pin_is_tried_by_one_login(
 ) -> None:
     async with watched(use) as (watch, herald), asyncio.timeout(20):
         assert watch.doubt()
-        assert not watch.doubt(), "it is under way"
+        assert not watch.doubt(), "it is in flight"
         await until_seen(lambda: herald.logins == 1)
         assert herald.conditions == [C.WELL]
         watch.trouble(WORKER, is_there=True)

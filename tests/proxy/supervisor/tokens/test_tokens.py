@@ -1,4 +1,5 @@
-"""The parent's word about tokens: to workers that begin, to those that serve, to whoever asks whether it is ready."""
+"""The parent's word about tokens: to workers that begin, to those that serve, to whoever asks
+whether it is ready."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -123,7 +124,8 @@ async def test_token_that_is_not_there_at_the_second_look_either(parent: Parent,
 
 
 def children() -> set[str]:
-    """The processes of this one, also what tests before have left behind: multiprocessing keeps one for good."""
+    """The processes of this one, also what tests before have left behind: multiprocessing keeps
+    one for good."""
     return {one for task in Path("/proc/self/task").iterdir() for one in (task / "children").read_text().split()}
 
 
@@ -159,7 +161,7 @@ async def test_the_module_of_a_token_that_hangs_is_left_when_nobody_gets_ready(p
     assert parent.tokens.leave_module([use, well])
     told = parent.tokens.closed([use, well])
     assert {name: one.module_is_down for name, one in told.items()} == {"plexi": True, "spare": False}
-    assert parent.events[-1] == {"event": "module_left", "token": "plexi"}
+    assert parent.events[-1] == {"event": "module_skipped", "token": "plexi"}
     assert not parent.tokens.leave_module([use, well]), "once is enough"
 
 
@@ -305,6 +307,6 @@ async def test_the_only_key_of_a_token_is_named_when_the_parent_does_not_find_it
     with_nothing_new = ProbeFinding(Condition.ABSENT, "no_such_token", "it is not there")
     (watch,) = parent.tokens._watches.values()
     parent.tokens.found(watch, with_nothing_new, Condition.UNWELL)
-    assert parent.tokens.scrape()[0].missing_keys, "a token that is away says nothing of its keys"
+    assert parent.tokens.scrape()[0].missing_keys, "a token that is unavailable says nothing of its keys"
     parent.breaker(0, "plexi", S.CLOSED)
     assert not parent.tokens.scrape()[0].missing_keys

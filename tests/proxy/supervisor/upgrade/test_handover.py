@@ -11,7 +11,7 @@ from proxy.processes.messages.questions import Verdict
 from proxy.processes.upgrade_wire import Said
 from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.upgrade.handover import Handed, HandedState, HandoverUnreadable, read
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 from tests.descriptors import open_descriptors
 
 STATE = HandedState(

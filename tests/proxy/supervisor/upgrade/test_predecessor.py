@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from config.problems import Problem, Severity
+from config.values.problems import Problem, Severity
 from proxy.processes.upgrade_wire import UpgradeWire, WireBroken, pair
 from proxy.supervisor.secrets.ticket_record import TicketRecord
 from proxy.supervisor.upgrade.handover import HandedState
 from proxy.supervisor.upgrade.predecessor import GivenBack, Predecessor
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 
 STATE = HandedState(TicketRecord(TicketSecrets.fresh(), datetime(2026, 11, 28, tzinfo=UTC)), (), ("plexigate",), {})
 
@@ -49,7 +49,7 @@ class Talk:
 
 
 async def given_back(what: "asyncio.Task[None]") -> None:
-    with pytest.raises(GivenBack, match="goes on serving"):
+    with pytest.raises(GivenBack, match="continues to serve"):
         await what
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config.problems import Problem, Severity
+from config.values.problems import Problem, Severity
 from proxy.supervisor.upgrade.program import StartCommand
 from proxy.supervisor.upgrade.successor import Successor, UpgradeAbandoned
 from tests.descriptors import open_descriptors
@@ -24,7 +24,8 @@ def command(program: Path) -> StartCommand:
 
 
 def what_is_held() -> list[str]:
-    """The wires, memory files and handles of processes that are open: all that a successor is given or has.
+    """The wires, memory files and handles of processes that are open: all that a successor is given
+    or has.
 
     Threads of other tests may open and close sockets meanwhile.
     """
@@ -120,7 +121,7 @@ async def test_it_speaks_without_being_asked(tmp_path: Path) -> None:
     async with started(
         speaker(tmp_path, "new", 'say("pong")\nsay("refused", reason="so")\nwait("give back")\n')
     ) as one:
-        with pytest.raises(UpgradeAbandoned, match="it speaks without being asked"):
+        with pytest.raises(UpgradeAbandoned, match="it sent an unexpected message"):
             await one.silence(SECONDS)
         with pytest.raises(UpgradeAbandoned, match="so"):
             await one.silence(SECONDS)
@@ -128,7 +129,7 @@ async def test_it_speaks_without_being_asked(tmp_path: Path) -> None:
 
 async def test_it_sends_garbage(tmp_path: Path) -> None:
     async with started(speaker(tmp_path, "new", 'wire.send(b"garbage")\nwait("give back")\n')) as one:
-        assert str(await failure(one)) == "it ended the talk"
+        assert str(await failure(one)) == "it closed the connection"
 
 
 async def test_it_refuses_with_problems_of_its_configuration(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ async def test_it_refuses_with_problems_of_its_configuration(tmp_path: Path) -> 
 
 async def test_the_running_process_stops_waiting(tmp_path: Path) -> None:
     async with started(speaker(tmp_path, "new", 'wait("give back")\n')) as one:
-        asyncio.get_running_loop().call_later(0.01, one.stop, "the proxy was told to stop")
-        assert str(await failure(one)) == "the proxy was told to stop"
+        asyncio.get_running_loop().call_later(0.01, one.stop, "a shutdown was requested")
+        assert str(await failure(one)) == "a shutdown was requested"
         one.stop("again")
-        assert str(await failure(one)) == "the proxy was told to stop"
+        assert str(await failure(one)) == "a shutdown was requested"

@@ -1,4 +1,5 @@
-"""A parent that is to be replaced: whatever the new process does, the old one serves as before or has left everything."""
+"""A parent that is to be replaced: whatever the new process does, the old one serves as before
+or has left everything."""
 
 import asyncio
 import functools
@@ -11,12 +12,15 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.problems import CommandRefused
+from proxy.admin.requests.problems import CommandRefused
+from proxy.api.commands import UpgradeLine
+from proxy.observe.status import status
 from proxy.supervisor.upgrade.program import StartCommand
 from proxy.supervisor.upgrade.replaceable import Replaceable, this_process
 from proxy.supervisor.upgrade.upgrading import UpgradeTimes, Upgrading
 from tests.configurations import Site
 from tests.fleets import is_alive
+from tests.parts import differences
 from tests.proxy.supervisor.test_supervisor import Running, running, workers
 from tests.upgrades import GREETS, IS_READY, KEPT, SERVES, script, speaker
 from tests.waiting import until_seen
@@ -82,8 +86,10 @@ def enabled(run: Running, program: Path | str) -> tuple[Upgrading, FakeDoors]:
     return upgrading, doors
 
 
-async def steps_of(upgrading: Upgrading, seconds: float | None = None) -> list[dict[str, Any]]:
-    return [step async for step in upgrading.upgrade(None, seconds)]
+async def steps_of(upgrading: Upgrading, seconds: float | None = None) -> list[Any]:
+    steps = [step async for step in upgrading.upgrade(None, seconds)]
+    assert list(differences(steps, list[UpgradeLine])) == []
+    return steps
 
 
 def has_failed(run: Running, times: int) -> bool:
@@ -144,19 +150,19 @@ async def test_one_upgrade_at_a_time_and_nothing_changes_meanwhile(site: Site, t
         steps = upgrading.upgrade(None, None)
         first = await anext(steps)
         assert first["step"] == "started"
-        assert upgrading.why_nothing_changes == "an upgrade is under way"
-        assert (await run.supervisor.control.status())["upgrade"] == {
+        assert upgrading.why_nothing_changes == "an upgrade is in progress"
+        assert (status(await run.supervisor.control.figures.scrape()))["upgrade"] == {
             "phase": "preparing",
             "pid": first["pid"],
             "program": str(program),
         }
-        with pytest.raises(CommandRefused, match="an upgrade is under way: there is one at a time"):
+        with pytest.raises(CommandRefused, match="an upgrade is in progress: there is one at a time"):
             await anext(upgrading.upgrade(None, None))
         os.kill(os.getpid(), signal.SIGHUP)
         await until_seen(lambda: "reloading" in run.told())
-        await upgrading.stop("the proxy was told to stop")
+        await upgrading.stop("a shutdown was requested")
         last = [step async for step in steps][-1]
-        assert (last["reason"], last["serves"]) == ("the proxy was told to stop", False)
+        assert (last["reason"], last["serves"]) == ("a shutdown was requested", False)
         assert "upgrade_failed" not in run.told()
         await accepts(run, doors)
         await until_seen(lambda: "reloaded" in run.told())
@@ -165,19 +171,19 @@ async def test_one_upgrade_at_a_time_and_nothing_changes_meanwhile(site: Site, t
 async def test_a_rotation_under_way_is_waited_for(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path, workers(site, 1)) as run:
         upgrading, doors = enabled(run, speaker(tmp_path, "new", "sys.exit(3)"))
-        run.supervisor.rotating._busy.add("ca")
+        run.supervisor.rotating._calls.busy.add("ca")
         steps = await steps_of(upgrading, 0.3)
-        assert steps[-1]["reason"] == "a certificate is being rotated: plexigate certs list tells which one"
+        assert steps[-1]["reason"] == "a certificate is being rotated: plexigate certs list shows which one"
         await accepts(run, doors)
-        run.supervisor.rotating._busy.clear()
+        run.supervisor.rotating._calls.busy.clear()
         assert (await steps_of(upgrading))[-1]["reason"] == "it ended with status 3"
-        run.supervisor.rotating._busy.add("ca")
+        run.supervisor.rotating._calls.busy.add("ca")
         attempt = asyncio.get_running_loop().create_task(steps_of(upgrading))
         await until_seen(lambda: upgrading.why_nothing_changes)
-        await upgrading.stop("the proxy was told to stop")
-        assert (await attempt)[-1]["reason"] == "the proxy was told to stop"
+        await upgrading.stop("a shutdown was requested")
+        assert (await attempt)[-1]["reason"] == "a shutdown was requested"
         assert not run.supervisor.rotating.is_resting
-        run.supervisor.rotating._busy.clear()
+        run.supervisor.rotating._calls.busy.clear()
 
 
 async def test_a_reload_under_way_is_waited_for_but_not_for_ever(site: Site, tmp_path: Path) -> None:
@@ -189,16 +195,16 @@ async def test_a_reload_under_way_is_waited_for_but_not_for_ever(site: Site, tmp
         await accepts(run, doors)
         attempt = asyncio.get_running_loop().create_task(steps_of(upgrading))
         await until_seen(lambda: upgrading.why_nothing_changes)
-        await upgrading.stop("the proxy was told to stop")
-        assert (await attempt)[-1]["reason"] == "the proxy was told to stop"
+        await upgrading.stop("a shutdown was requested")
+        assert (await attempt)[-1]["reason"] == "a shutdown was requested"
         run.supervisor.crew.fleet.editing.release()
 
 
 async def test_a_proxy_that_drains_begins_no_upgrade(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path, workers(site, 1)) as run:
         upgrading, _ = enabled(run, speaker(tmp_path, "new", "sys.exit(3)"))
-        await upgrading.stop("the proxy was told to stop")
-        with pytest.raises(CommandRefused, match="the proxy was told to stop, and ends"):
+        await upgrading.stop("a shutdown was requested")
+        with pytest.raises(CommandRefused, match="a shutdown was requested, and ends"):
             await anext(upgrading.upgrade(None, None))
 
 
@@ -231,7 +237,7 @@ async def test_a_program_that_serves_gets_everything_and_this_process_ends(site:
     ],
 )
 async def test_it_is_refused_before_it_begins(
-    site: Site, tmp_path: Path, change: dict[str, Any], status: int, detail: str
+    site: Site, tmp_path: Path, change: Any, status: int, detail: str
 ) -> None:
     run = Running(site, tmp_path, workers(site, 1))
     upgrading = run.supervisor.control.upgrade

@@ -1,4 +1,5 @@
-"""What workers are told to accept on: numbers that mean the same to both sides, and each descriptor once."""
+"""What workers are asked to accept on: numbers that mean the same to both sides, and each
+descriptor once."""
 
 import os
 import socket
@@ -27,13 +28,15 @@ class Case:
         self.use(*names)
 
     def use(self, *names: str) -> None:
-        """Have an address for each of these listeners; two of the same listener where it is named twice."""
+        """Have an address for each of these listeners; two of the same listener where it is
+        named twice."""
         addresses = [Address(name, names[:index].count(name), ANYWHERE) for index, name in enumerate(names)]
         for gone in self.sockets.prepare(addresses, 3).commit():
             gone.close()
 
     def told(self) -> dict[str, list[int]]:
-        """Tell the worker, which must have got by then whatever it is told of, and nothing twice; answers the listeners."""
+        """Tell the worker, which must have got by then whatever it is told of, and nothing
+        twice; answers the listeners."""
         accept, descriptors = self.acceptance.listing(self.worker)
         assert accept.new == tuple(descriptors)
         assert self.has.isdisjoint(descriptors)

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 
 from proxy.observe.startup import Offers
-from proxy.payload.keys import PayloadKeys
+from proxy.payload.keys.payload_keys import PayloadKeys
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.answers import Done, PreparedToServe, WorkerFigures
 from proxy.processes.messages.questions import EndNow, Prepare, Question, TellFigures
 from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
 from proxy.processes.messages.wire import AnswerT
 from proxy.supervisor.workers.asking import answers, prepared, refusals
-from proxy.tls.tickets import TicketSecrets
+from proxy.tls.openssl.tickets import TicketSecrets
 
 FIGURES = WorkerFigures(1, {}, ())
 READY, READY_TOO = (PreparedToServe(Offers("compiled", name, "libssl", (), ()), (), ()) for name in ("3.5.0", "3.5.1"))
 PREPARE = Prepare(
     1,
     "a.toml",
-    "",
+    {},
     datetime(2026, 1, 1, tzinfo=UTC),
     TicketSecrets(bytes(32)),
     {},

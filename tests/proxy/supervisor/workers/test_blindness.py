@@ -1,4 +1,5 @@
-"""Who is blind for a token that is well, and how often the worker of a slot may be replaced for that."""
+"""Who is blind for a token that is healthy, and how often the worker of a slot may be replaced
+for that."""
 
 import pytest
 

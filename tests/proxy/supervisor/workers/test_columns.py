@@ -27,7 +27,7 @@ def joined(columns: Columns, worker: Hashable) -> SharedTable:
     """The table as a worker with a column of its own sees it."""
     column = columns.take(worker)
     assert column is not None
-    return SharedTable.attach(columns.descriptor, column)
+    return SharedTable(columns.descriptor, column)
 
 
 def test_each_worker_has_its_own(columns: Columns) -> None:
@@ -48,7 +48,7 @@ def test_who_comes_when_all_are_taken_has_none_until_one_is_given_back(columns: 
 
 def test_what_a_dead_worker_had_is_not_counted_any_more_and_what_others_have_is(columns: Columns) -> None:
     dead, living = worker(), worker()
-    onlooker = SharedTable.attach(columns.descriptor, ALL[-1])
+    onlooker = SharedTable(columns.descriptor, ALL[-1])
     place = onlooker.total_place(b"public")
     for one, connections in ((dead, 3), (living, 2)):
         joined(columns, one).add(place, connections * CONNECTION)
@@ -61,7 +61,7 @@ def test_giving_back_twice_takes_nothing_from_who_has_it_now(columns: Columns) -
     dead, heir = worker(), worker()
     columns.take(dead)
     columns.give_back(dead)
-    onlooker = SharedTable.attach(columns.descriptor, ALL[-1])
+    onlooker = SharedTable(columns.descriptor, ALL[-1])
     place = onlooker.total_place(b"public")
     joined(columns, heir).add(place, CONNECTION)
     columns.give_back(dead)

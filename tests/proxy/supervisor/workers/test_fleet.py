@@ -1,4 +1,5 @@
-"""Real worker processes: started, led, lost and replaced; what clients see of it is that somebody always accepts."""
+"""Real worker processes: started, led, lost and replaced; what clients see of it is that
+somebody always accepts."""
 
 import asyncio
 import contextlib
@@ -69,9 +70,11 @@ class TestJoining:
             before = children()
             broken = site.minimal.replace("[listener.public]\n", '[listener.public]\ngroups = ["nonsense"]\n')
             with pytest.raises(QuestionRefused) as caught:
-                await run.fleet.join(edition_of(site, broken), [0, 1])
+                await run.fleet.join(edition := edition_of(site, broken), [0, 1])
             assert isinstance(caught.value.reason, ConfigurationRefused)
-            assert [problem.key for problem in caught.value.reason.problems] == ["listener.public.groups"]
+            (problem,) = caught.value.reason.problems
+            line = edition.content[: edition.content.index(b"groups = ")].count(b"\n") + 1
+            assert (problem.key, problem.line) == ("listener.public.groups", line), "the worker has no text of the file"
             assert run.fleet.workers == []
             assert children() == before
 
@@ -79,10 +82,10 @@ class TestJoining:
         async with fleet(site, tmp_path, "") as run:
             edition = edition_of(site, workers(site, 1))
             async with run.fleet.editing:
-                prepared = await run.reloading.prepare(edition)
+                prepared = await run.changeover.prepare(edition)
                 assert run.fleet.workers == []
                 assert list(run.parent.bound) == []
-                await run.reloading.commit(prepared)
+                await run.changeover.commit(prepared)
             assert len(run.pids) == 1
             assert len(await run.served_by(3)) == 1
 
@@ -132,7 +135,8 @@ class TestLoss:
             first, second = run.fleet.workers
             os.kill(first.pid, signal.SIGKILL)
             await first.gone.wait()
-            # as soon as the parent knows, new connections have somebody, though the next worker is far from ready
+            # as soon as the parent knows, new connections have somebody, though the next worker is
+            # far from ready
             stand_in = await run.served_by()
             assert run.pids == [second.pid]
             assert stand_in < names
@@ -202,7 +206,8 @@ class TestLoss:
     async def test_one_that_stays_silent_gets_no_connections_and_is_replaced_in_time(
         self, site: Site, tmp_path: Path
     ) -> None:
-        """Its own answer to where it accepts is not waited for: that took longer than a pause of the parent may."""
+        """Its own answer to where it accepts is not waited for: that took longer than a pause of
+        the parent may."""
         patience = WorkerTimeouts(stuck=0.6, given_up=0.2, hopeless=2.0, ping=0.05)
         async with fleet(site, tmp_path, workers(site, 2), patience) as run:
             stopped, other = run.fleet.workers
@@ -248,7 +253,8 @@ class TestLoss:
 
 
 class TestOtherVersion:
-    """The files of Plexigate were replaced while it runs: a worker that starts now speaks another version."""
+    """The files of Plexigate were replaced while it runs: a worker that starts now speaks
+    another version."""
 
     async def test_is_told_once_and_tried_again_without_a_back_off(self, site: Site, tmp_path: Path) -> None:
         patience = WorkerTimeouts(back_off=(0.0, 3_600.0), other_version=0.01)
@@ -361,7 +367,7 @@ class TestLettingGo:
         async with fleet(site, tmp_path, workers(site, 1)) as run:
             (old,), connection = run.pids, await run.connect()
             await run.fleet.replace(run.fleet.workers[0])
-            await asyncio.sleep(0)  # by then it was told to drain
+            await asyncio.sleep(0)  # by then it was asked to drain
             await run.fleet.let_go()
             assert is_alive(old)
             connection.close()

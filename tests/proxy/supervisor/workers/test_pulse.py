@@ -48,7 +48,8 @@ class Watched:
 
 @asynccontextmanager
 async def watched(patience: WorkerTimeouts) -> AsyncIterator[Watched]:
-    """One that has begun to answer: it says no to everything, as nothing was told to it, but it turns its loop."""
+    """One that has begun to answer: it says no to everything, as nothing was told to it, but it
+    turns its loop."""
     watch = Watched(patience)
     try:
         with pytest.raises(QuestionRefused):
@@ -108,7 +109,7 @@ async def test_a_parent_that_was_held_up_still_knows_who_was_silent_before() -> 
         await until_seen(lambda: watch.pulse.stuck)
         before = watch.pulse._answered[watch.worker]
         await held_up()
-        await until_seen(lambda: watch.pulse._answered[watch.worker] != before)  # the pause is no silence
+        await until_seen(lambda: watch.pulse._answered[watch.worker] != before)  # the pause is not a silence
         assert watch.told == watch.events("worker_stuck")
         assert watch.pulse.silence(watch.worker) < 1.0
 

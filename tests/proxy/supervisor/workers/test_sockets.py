@@ -1,4 +1,5 @@
-"""The listening sockets of all slots: alone on their address, made together or not at all, kept or given back together."""
+"""The listening sockets of all slots: alone on their address, made together or not at all, kept
+or given back together."""
 
 import os
 import socket
@@ -93,7 +94,8 @@ class TestListeningSocket:
             listening_socket("public", Bind(IPv4Address("192.0.2.1"), 1))
 
     def test_first_one_does_not_share_with_another_program_of_the_same_user(self) -> None:
-        """With SO_REUSEPORT on both sides it would get half of the connections, and nobody would be told."""
+        """With SO_REUSEPORT on both sides it would get half of the connections, and nobody would
+        be told."""
         with socket.socket() as other:
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             other.bind(("127.0.0.1", 0))
@@ -324,7 +326,7 @@ class Manager:
 
 
 class TestKept:
-    """Sockets that outlive the process, so that the next one has them."""
+    """Sockets that survive the process, so that the next one has them."""
 
     @pytest.fixture
     def manager(self, tmp_path: Path) -> Iterator[Manager]:
@@ -361,7 +363,8 @@ class TestKept:
             sockets.close()
 
     def test_what_cannot_have_another_one_beside_it_is_shared(self, manager: Manager) -> None:
-        """As where the process before ran as another user, or had a right to bind that this one does not have."""
+        """As where the process before ran as another user, or had a right to bind that this one
+        does not have."""
         with socket.create_server(("127.0.0.1", 0)) as lonely:
             port = lonely.getsockname()[1]
             manager.store.follow({address(port).kept_name: [lonely]})

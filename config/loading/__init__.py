@@ -1,0 +1,1 @@
+"""From a file to a configuration: it is read, parsed, judged, and watched."""

@@ -1,0 +1,1 @@
+"""The shape of `[[route]]`, and of the tables in it."""

@@ -1,0 +1,1 @@
+"""The shape of each table of the configuration, apart from routes."""

@@ -1,0 +1,132 @@
+"""The shape of everything that rotates automatically: `[rotation]`, issued credentials, and
+issuers of type "internal". Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+
+from config.values.addresses import Refused
+from config.values.durations import Duration, OptionalDuration, Seconds, time_field
+from config.values.kinds import ServerName, Table, WrittenPath
+from config.values.webhook import OptionalWebhook
+
+FILE: Final = "file"
+"""`KeySpec.place`: the key is a file in the state directory."""
+SEALED: Final = "sealed"
+"""`KeySpec.place`: a file as well, but one that opens only with the sealing key."""
+
+KEY_ALGORITHMS: Final = ("ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096", "mldsa-65", "mldsa-87")
+"""What keys can be made for."""
+
+_KEY_SPEC: Final = re.compile(r"([a-z0-9-]+)@([A-Za-z0-9][A-Za-z0-9_.-]{0,31})")
+_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+[^\s@]*")
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """A kind of key and where it lives: `str()` gives `ec-p256@file`; `place` is `FILE`, `SEALED`,
+    or the name of a token.
+    """
+
+    algorithm: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}@{self.place}"
+
+    @property
+    def slot(self) -> str:
+        """The place for it in an identity, which has one credential in each (TLS would only ever
+        use one of them).
+        """
+        return self.algorithm if self.algorithm.startswith("mldsa") else self.algorithm.partition("-")[0]
+
+
+SLOTS: Final = tuple(dict.fromkeys(KeySpec(algorithm, FILE).slot for algorithm in KEY_ALGORITHMS))
+"""All values of `KeySpec.slot`."""
+
+
+def parse_key_spec(value: object) -> KeySpec:
+    """Read `ALGORITHM@PLACE`."""
+    if isinstance(value, KeySpec):
+        return value
+    found = _KEY_SPEC.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found[1] not in KEY_ALGORITHMS:
+        raise Refused(
+            f'ALGORITHM@PLACE, such as "ec-p256@file", with one of {", ".join(KEY_ALGORITHMS)} and "{FILE}", "{SEALED}" or the name of a token'
+        )
+    return KeySpec(found[1], found[2])
+
+
+KeySpecText = Annotated[KeySpec, PlainValidator(parse_key_spec)]
+
+
+class IssuedCredentialConfig(Table):
+    """`[[identity.NAME.credential]]` with `issuer`: a key that is made here and a certificate that
+    is fetched for it.
+
+    `profile` is one of the issuer's. `rotate_key_after`: the greatest age of a key;
+    `rotate_key_after_uses`: how many handshakes it may sign; each rotation makes a new key, so both
+    are reasons to rotate before the certificate asks for it.
+    """
+
+    key: KeySpecText
+    issuer: str
+    profile: str | None = None
+    rotate_key_after: OptionalDuration = None
+    rotate_key_after_uses: int | None = Field(default=None, ge=1_000, le=1_000_000_000_000, strict=True)
+
+
+def _parse_web_address(value: str) -> str:
+    if not _WEB_ADDRESS.fullmatch(value):
+        raise Refused("an address that begins with https:// or http://, without user and password")
+    return value
+
+
+class RotationConfig(Table):
+    """`[rotation]`: `state` is the directory of keys and certificates that are made here (None:
+    none are).
+
+    `renew_when_left`: share of the lifetime that is left when a certificate is renewed. `grace`:
+    how long a previous key is kept, for a rollback. `former`: how many previous certificates are
+    remembered. `issue_timeout`: how long an issuer may take for one certificate. `alert_command`
+    and `alert_webhook` are the deprecated names of `alerts.command` and `alerts.webhook`.
+    """
+
+    state: WrittenPath | None = None
+    renew_when_left: float = Field(default=0.34, ge=0.05, le=0.9, strict=True, allow_inf_nan=False)
+    grace: Duration = timedelta(days=1)
+    former: int = Field(default=10, ge=1, le=1_000, strict=True)
+    issue_seconds: Seconds = time_field("issue_timeout", 600.0, least=1.0, most=86_400.0)
+    alert_command: tuple[str, ...] = ()
+    alert_webhook: OptionalWebhook = None
+
+
+def _parse_type(value: object) -> object:
+    if value != "internal":  # an issuer of type "acme" is another table
+        raise Refused('"internal" or "acme"')
+    return value
+
+
+class InternalIssuerConfig(Table):
+    """`[issuer.NAME]` with `type = "internal"`: a certificate authority of our own, in the state
+    directory.
+
+    `key` is that of the intermediate, `root` that of the root, which is only needed to make an
+    intermediate: `root_key` is a file that it was moved to meanwhile (None: it is where it was
+    made). `names` are the only ones that it may certify (None in the file: any; a DNS name stands
+    for everything below it too). `lifetime` is that of a certificate. `crl_url` is written into
+    certificates, for those who look for revocations.
+    """
+
+    type: Annotated[Literal["internal"], BeforeValidator(_parse_type)] = "internal"
+    key: KeySpecText = KeySpec("ec-p384", FILE)
+    root: KeySpecText = KeySpec("ec-p384", FILE)
+    root_key: WrittenPath | None = None
+    lifetime: Duration = timedelta(days=7)
+    intermediate_lifetime: Duration = timedelta(days=365)
+    names: tuple[ServerName, ...] = ()
+    crl_url: Annotated[str, AfterValidator(_parse_web_address)] | None = None

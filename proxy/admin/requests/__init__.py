@@ -1,0 +1,1 @@
+"""What the admin socket is asked, request by request, and the problems it answers with."""

@@ -1,0 +1,1 @@
+"""Builds what each route does: its rules, its files, its answers."""

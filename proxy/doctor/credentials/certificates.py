@@ -1,0 +1,60 @@
+"""The certificates of the identities in their files, and the revocation lists of their clients."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from certs.identities.client_authorities import client_authorities
+from proxy.doctor.checkup import Checkup, Examined
+from proxy.doctor.credentials.chains import CERTIFICATES as JUDGE
+from proxy.doctor.credentials.chains import ConfiguredChain, chain_findings, configured_chains, trust_finding
+from proxy.doctor.finding import Area, Finding, Judge
+
+_REVOCATION: Final = Judge("revocation lists")
+_SOON: Final = timedelta(days=14)
+
+
+def _certificates(examined: Examined) -> Iterator[Finding]:
+    now = examined.now()
+    for one in configured_chains(examined.loaded):
+        if isinstance(one, ConfiguredChain):
+            yield from chain_findings(JUDGE, one.about, one, one.chain, now)
+            yield trust_finding(one, now)
+        else:
+            yield one
+
+
+def _revocation(examined: Examined) -> Iterator[Finding]:
+    loaded = examined.loaded
+    now = examined.now()
+    has_lists = False
+    for name, identity in loaded.config.identity.items():
+        settings = identity.client_certificates
+        if settings is None or settings.crl is None:
+            continue
+        has_lists = True
+        found, _ = client_authorities(loaded.file, ("identity", name, "client_certificates"), settings, now)
+        if found is None or found.currency is None:
+            yield _REVOCATION.failure(name, "its lists cannot be used", "The findings of the configuration say why.")
+        else:
+            yield currency_finding(name, found.currency, now)
+    if not has_lists:
+        yield _REVOCATION.skipped("revocation lists", "no identity checks the revocation of its clients")
+
+
+def currency_finding(name: str, currency: tuple[datetime, datetime], now: datetime) -> Finding:
+    """Judge from when to when the lists of an identity are current."""
+    begins, ends = currency
+    until = f"current until {ends:%Y-%m-%d %H:%M} UTC"
+    remedy = f"Fetch the new list of the authority to identity.{name}.client_certificates.crl, and reload."
+    if not begins <= now < ends:
+        return _REVOCATION.failure(name, f"{until}: clients with certificates are refused", remedy)
+    if ends - now < min((ends - begins) / 4, _SOON):
+        return _REVOCATION.warning(name, until, remedy)
+    return _REVOCATION.ok(name, until)
+
+
+CERTIFICATES: Final = (
+    Checkup("certificates", Area.CERTIFICATES, _certificates),
+    Checkup("revocation lists", Area.CERTIFICATES, _revocation),
+)

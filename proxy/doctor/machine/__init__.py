@@ -1,0 +1,1 @@
+"""What the doctor checks of the machine: Python, OpenSSL, kernel, clock, disk, ports, files."""

@@ -1,0 +1,102 @@
+"""Writes the answer to one request as HTTP/1.1, or 1.0 (RFC 9112)."""
+
+from typing import Final, Protocol
+
+from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
+from proxy.downstream.requests.body import CONTINUE
+from proxy.downstream.requests.request import Request
+from proxy.downstream.service.stamps import Stamps
+from proxy.http.chunked import encode_chunk, encode_trailers
+from proxy.http.forwarded_head import (
+    delivery_frame,
+    downstream_head,
+    forwardable_trailers,
+    informational_head,
+    switching_head,
+)
+from proxy.http.framing import BodyKind, Delivery, Persistence
+from proxy.http.head import Header
+from proxy.http.responses import Response
+
+_UPGRADE_REQUIRED: Final = 426
+
+
+class Http1Client(Protocol):
+    def send(self, data: bytes) -> None:
+        """Send response bytes."""
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether the connection may take another request after this one, from our side."""
+
+
+class Http1Writer(AnswerWriter):
+    """The writer of one request, for as long as the connection answers it."""
+
+    __slots__ = ("_client", "_delivery", "_framing", "_minor_version", "_out", "_stamps")
+
+    def __init__(self, client: Http1Client, stamps: Stamps, request: Request | None) -> None:
+        """`stamps` give the value of a `Date` field. Without a request, none was understood."""
+        self.persistence = Persistence.IMPLICIT
+        self._client: Final = client
+        self._stamps: Final = stamps
+        self._minor_version: Final = 1 if request is None else request.head.minor_version
+        self._framing: Final = None if request is None else request.framing
+        self._delivery: Delivery | None = None
+        self._out = b""
+
+    def invite(self) -> None:
+        self._client.send(CONTINUE)
+
+    def informational(self, response: Response) -> None:
+        self._client.send(informational_head(response))
+
+    def start(self, response: Response, request_id: bytes, *, is_request_complete: bool) -> None:
+        request = self._framing
+        client = self._client
+        assert request is not None  # only what was understood reaches a server
+        # the rest of a body, or early bytes of a refused WebSocket, must not become a request
+        keep_alive = request.keep_alive and is_request_complete and request.websocket is None and client.may_stay
+        frame = delivery_frame(response.framing, self._minor_version, request.accepts_trailers, keep_alive)
+        self._delivery = frame.delivery
+        self.persistence = frame.delivery.persistence
+        self._out = downstream_head(response, frame, self._stamps.date(), request_id)
+
+    def data(self, data: bytes) -> None:
+        assert self._delivery is not None  # the head came first
+        if self._delivery.body is BodyKind.CHUNKED:
+            data = encode_chunk(data)
+        self._out = self._out + data if self._out else data
+
+    def end(self, trailers: list[Header]) -> None:
+        assert self._delivery is not None  # the head came first
+        if self._delivery.body is BodyKind.CHUNKED:
+            self._out += encode_trailers(forwardable_trailers(trailers, self._delivery))
+
+    def flush(self) -> int:
+        data = self._out
+        if data:
+            self._out = b""
+            self._client.send(data)
+        return len(data)
+
+    def switch(self, response: Response, request_id: bytes) -> None:
+        self._client.send(switching_head(response, request_id))
+
+    def answer(self, answer: OwnAnswer, *, stays: bool) -> None:
+        self.persistence = Persistence.CLOSE
+        if stays:
+            self.persistence = Persistence.IMPLICIT if self._minor_version else Persistence.KEEP_ALIVE
+        self._client.send(whole_answer(answer, self.persistence))
+
+
+def whole_answer(answer: OwnAnswer, persistence: Persistence) -> bytes:
+    """The bytes of an answer of ours."""
+    options = []
+    if persistence is not Persistence.IMPLICIT:
+        options.append(b"close" if persistence is Persistence.CLOSE else b"keep-alive")
+    if answer.status == _UPGRADE_REQUIRED:  # RFC 9110 section 7.8: Upgrade is a connection option
+        options.append(b"Upgrade")
+    connection = b"Connection: %b\r\n" % b", ".join(options) if options else b""
+    start = b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)
+    return b"".join((start, answer.lines, connection, b"\r\n", answer.body))

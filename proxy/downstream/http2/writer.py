@@ -1,0 +1,109 @@
+"""Writes the answer to one request as HTTP/2 (RFC 9113 section 8)."""
+
+from typing import Final, Protocol
+
+from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
+from proxy.downstream.service.stamps import Stamps
+from proxy.http.framing import Delivery, Persistence
+from proxy.http.head import Header
+from proxy.http.responses import Response
+from proxy.http2.fields.response_fields import (
+    CONTINUE_FIELDS,
+    field_frame,
+    final_fields,
+    informational_fields,
+    opened_fields,
+    own_answer_fields,
+    trailer_fields,
+)
+from proxy.http2.session.server_session import ServerSession
+from proxy.http2.streams.stream import SessionStream
+
+
+class WrittenStream(Protocol):
+    """The stream to the client, as its writer sees it."""
+
+    def written(self) -> None:
+        """Something waits to be sent on it."""
+
+
+class Http2Writer(AnswerWriter):
+    """The writer of one stream.
+
+    The head is kept until it is known whether something follows: a head that ends its stream needs
+    no empty frame behind it.
+    """
+
+    __slots__ = ("_delivery", "_head", "_owner", "_session", "_stamps", "_stream", "_unsent")
+
+    def __init__(self, session: ServerSession, stream: SessionStream, owner: WrittenStream, stamps: Stamps) -> None:
+        """`stamps` give the value of a `date` field."""
+        self.persistence = Persistence.IMPLICIT  # a stream says nothing about its connection
+        self._session: Final = session
+        self._stream: Final = stream
+        self._owner: Final = owner
+        self._stamps: Final = stamps
+        self._delivery: Delivery | None = None
+        self._head: list[Header] | None = None
+        self._unsent = 0
+
+    def invite(self) -> None:
+        self._interim(CONTINUE_FIELDS)
+
+    def never_index(self, names: frozenset[bytes]) -> None:
+        self._stream.never_indexed |= names
+
+    def informational(self, response: Response) -> None:
+        self._interim(informational_fields(response))
+
+    def _interim(self, fields: list[Header]) -> None:
+        self._session.send_head(self._stream, fields, ends=False)
+        self._owner.written()
+
+    def start(self, response: Response, request_id: bytes, *, is_request_complete: bool) -> None:
+        """As `AnswerWriter` says. The rest of a request cannot become another one here."""
+        del is_request_complete
+        frame = field_frame(response.framing)
+        self._delivery = frame.delivery
+        self._head = final_fields(response, frame, self._stamps.date(), request_id)
+
+    def data(self, data: bytes) -> None:
+        self._begin(ends=False)
+        self._session.send_data(self._stream, data)
+        self._unsent += len(data)
+
+    def end(self, trailers: list[Header]) -> None:
+        assert self._delivery is not None  # the head came first
+        fields = trailer_fields(trailers, self._delivery) if trailers else []
+        if self._head is not None and not fields:
+            self._begin(ends=True)
+        else:
+            self._begin(ends=False)
+            self._session.send_end(self._stream, fields)
+
+    def flush(self) -> int:
+        """As `AnswerWriter` says. Returns how many bytes of body were written."""
+        self._begin(ends=False)
+        unsent, self._unsent = self._unsent, 0
+        self._owner.written()
+        return unsent
+
+    def _begin(self, *, ends: bool) -> None:
+        head = self._head
+        if head is not None:
+            self._head = None
+            self._session.send_head(self._stream, head, ends=ends)
+
+    def switch(self, response: Response, request_id: bytes) -> None:
+        """As `AnswerWriter` says: the answer is a 200 (RFC 8441 section 5)."""
+        self._session.send_head(self._stream, opened_fields(response, self._stamps.date(), request_id), ends=False)
+        self._owner.written()
+
+    def answer(self, answer: OwnAnswer, *, stays: bool) -> None:
+        del stays
+        fields = own_answer_fields(answer.status, answer.lines)
+        self._session.send_head(self._stream, fields, ends=not answer.body)
+        if answer.body:
+            self._session.send_data(self._stream, answer.body)
+            self._session.send_end(self._stream)
+        self._owner.written()

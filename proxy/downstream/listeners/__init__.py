@@ -1,0 +1,1 @@
+"""Listening sockets: what is accepted, the PROXY protocol, plain HTTP, who serves a connection."""

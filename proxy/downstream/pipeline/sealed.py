@@ -1,0 +1,344 @@
+"""The bodies on a route with payload encryption: tokens for the client, plain for the server.
+
+Theory of operation. `SealedBodies` is the codec of the exchange. It keeps a body that is a single
+token until the token is whole; no server is asked before it is decrypted. It hands on the tokens of
+a stream as they come. The first one has to be good before a server is asked. The end of the body is
+sent only with the last mark, so the proxy can cut a message there that turns out to be false.
+
+`SealedResponse` goes the other way. It stands between the connection to the server and the
+exchange. An answer with a known and small length becomes one token. Any other answer becomes a
+stream with a token for each read. A token takes well under a millisecond, so all of this happens on
+the loop.
+"""
+
+import secrets
+from dataclasses import replace
+from typing import Final
+
+from proxy.downstream.pipeline.contracts import ResponseWriter
+from proxy.downstream.requests.refusals import RequestRefusal, SealedBodyRefused, payload_refused
+from proxy.downstream.requests.request import Request
+from proxy.downstream.service.service import HttpService
+from proxy.http.framing import BodyKind, RequestFraming
+from proxy.http.head import Header
+from proxy.http.responses import Response
+from proxy.net.byte_stream import ByteStream
+from proxy.payload.answer import AnswerKey, SealedAnswer
+from proxy.payload.answer_fields import plain_lines, refusal_lines
+from proxy.payload.judgement import Coding, PayloadJudgement, PayloadRoute, judge
+from proxy.payload.messages.binding import ID_BYTES, BoundExchange, Direction
+from proxy.payload.messages.causes import Cause, PayloadFault
+from proxy.payload.messages.channel import MessageCipher
+from proxy.payload.messages.codec import LARGEST_PLAIN, MARK_CHARACTERS
+from proxy.payload.messages.stream import StreamOpener, Vow, bound_length
+from proxy.payload.messages.uses import MessageCounts
+from proxy.payload.websocket import SealedMessages
+from proxy.upstream.pooling.failures import UpstreamFailure
+
+# Of a token with the longest envelope and a line feed.
+_LONGEST_TOKEN: Final = bound_length(LARGEST_PLAIN + 8)
+# How much longer a stream may be than its content: a third for base64, and 155 octets for each
+# token.
+_WIRE_SHARE: Final = 2
+_WIRE_LEAST: Final = 4_096
+
+
+class SealedBodies:
+    """A `BodyCodec` that decrypts the body of one request; `receiver` encrypts its response."""
+
+    __slots__ = (
+        "_judgement",
+        "_label",
+        "_length",
+        "_mark",
+        "_message_id",
+        "_method",
+        "_opener",
+        "_place",
+        "_plain_bytes",
+        "_plain_limit",
+        "_replay_seconds",
+        "_service",
+        "_token",
+        "_version",
+        "framing",
+        "is_coded",
+        "is_ready",
+        "mark",
+        "refusal",
+    )
+
+    _place: BoundExchange
+    _judgement: PayloadJudgement
+
+    def __init__(self, service: HttpService, request: Request, route: PayloadRoute, label: str) -> None:
+        """Judge a request whose head was read; `label` is that of the route, for the counters."""
+        self._service = service
+        self._label = label
+        self._method = request.head.method
+        self._replay_seconds = route.replay_seconds
+        origins = [value for name, value in request.framing.fields.forwarded if name.lower() == b"origin"]
+        self.mark = refusal_lines(origins[0] if len(origins) == 1 else None, route.origins)
+        self._mark = b""
+        """The mark of a message that the table of replays knows, and no server has yet."""
+        self._opener: StreamOpener | None = None
+        self._token = bytearray()
+        self._length: int | None = None
+        self._plain_bytes = 0
+        self._plain_limit = 0
+        self._message_id = b""
+        self._version: int | None = None
+        self.framing = request.framing
+        self.is_coded = False
+        self.is_ready = True
+        self.refusal: RequestRefusal | None = None
+        try:
+            self._take_up(judge(route, request.framing, request.head.method, service.wall_clock()))
+        except PayloadFault as fault:
+            self.refusal = payload_refused(fault.cause)
+
+    def _take_up(self, judgement: PayloadJudgement) -> None:
+        channel = judgement.channel
+        framing = self.framing
+        self._judgement = judgement
+        self._version = judgement.version
+        self._message_id = judgement.nonce
+        self._place = BoundExchange(self._method, framing.host, framing.target, channel.key if channel else b"")
+        self.framing = judgement.framing
+        if judgement.coding is Coding.PLAIN:
+            return
+        self.is_coded = True
+        self.is_ready = False
+        self.framing = self.framing._replace(body=BodyKind.CHUNKED, length=0)
+        if judgement.coding is Coding.TOKENS:
+            digest = self._place.digest(Direction.REQUEST)
+            cipher = self._cipher
+            self._opener = StreamOpener(cipher.requests, digest, cipher.window, judgement.version)
+
+    @property
+    def _cipher(self) -> MessageCipher:
+        assert self._judgement.channel is not None  # of every message that is encrypted
+        return self._judgement.channel
+
+    # -- the request
+
+    def bound(self, limit: int) -> int:
+        """Let through `limit` decrypted bytes. Returns how many encrypted bytes that may be."""
+        self._plain_limit = limit
+        return limit * _WIRE_SHARE + _WIRE_LEAST if self.is_coded else limit
+
+    def receive_data(self, data: bytes, *, is_complete: bool) -> bytes:
+        """Decrypt a piece of the body, perhaps the last. Raises `SealedBodyRefused`."""
+        if not self.is_coded:
+            return data
+        try:
+            if self._opener is not None:
+                plain = self._open_tokens(self._opener, data, is_complete=is_complete)
+            else:
+                plain = self._open_token(data, is_complete=is_complete)
+        except PayloadFault as fault:
+            raise SealedBodyRefused(fault.cause) from None
+        if is_complete:
+            self.counts.opened += 1
+        return plain
+
+    @property
+    def counts(self) -> MessageCounts:
+        """Where the messages of this request are counted."""
+        return self._service.counters.route(self._label).messages(self._cipher.label)
+
+    def _open_token(self, data: bytes, *, is_complete: bool) -> bytes:
+        self._token += data
+        if len(self._token) > _LONGEST_TOKEN + 1:
+            raise PayloadFault(Cause.TOO_LARGE)
+        if not is_complete:
+            return b""
+        token, self._token = bytes(self._token).removesuffix(b"\n"), bytearray()
+        now = self._service.wall_clock()
+        digest = self._place.digest(Direction.REQUEST)
+        message = self._cipher.open(Direction.REQUEST, token, digest, now, self._version)
+        self._take_mark(token[-MARK_CHARACTERS:])
+        self._version, self._message_id = message.version, message.message_id or self._message_id
+        self._length = len(message.plain)
+        self._count_plain(self._length)
+        self.is_ready = True
+        return message.plain
+
+    def _open_tokens(self, opener: StreamOpener, data: bytes, *, is_complete: bool) -> bytes:
+        pieces = opener.receive_data(data, self._service.wall_clock())
+        if is_complete:
+            opener.finish()
+        if not (pieces or is_complete):
+            return b""
+        if not self.is_ready:
+            self._take_mark(opener.message_id or b"")
+            self.is_ready = True
+        self._version = opener.version
+        self._message_id = opener.message_id or b""
+        self._count_plain(sum(map(len, pieces)))
+        return b"".join(pieces)
+
+    def _take_mark(self, mark: bytes) -> None:
+        """Refuse a replay. A message is used only once a server has it. Raises `PayloadFault`."""
+        self.refuse_replay(mark)
+        if self._replay_seconds is not None:
+            self._mark = mark
+
+    def refuse_replay(self, mark: bytes) -> None:
+        """Raise `PayloadFault` for a message that was received before."""
+        seconds = self._replay_seconds
+        replays = self._service.shared.replays
+        if seconds is not None and replays.is_known(self._place.key + mark, seconds, self._service.clock()):
+            raise PayloadFault(Cause.REPLAYED)
+
+    def _count_plain(self, count: int) -> None:
+        self._plain_bytes += count
+        if self._plain_bytes > self._plain_limit:
+            raise PayloadFault(Cause.TOO_LARGE)
+
+    def framed(self, framing: RequestFraming) -> RequestFraming:
+        """The request for the server: a single token has a length once it is decrypted."""
+        if self._length is None:
+            return framing
+        return framing._replace(body=BodyKind.LENGTH, length=self._length)
+
+    def abandoned(self) -> None:
+        """Let the client send its message again.
+
+        The answer told it to (429, 503), or it left before a server had the message.
+        """
+        if self._mark:
+            mark, self._mark = self._mark, b""
+            self._service.shared.replays.forget(self._place.key + mark)
+
+    # -- the response
+
+    def receiver(self, writer: ResponseWriter) -> "SealedResponse":
+        """The request is sent now, so its message is used. Returns what encrypts the response."""
+        self._mark = b""
+        return SealedResponse(writer, self, self._service, self._method)
+
+    def answer_key(self) -> AnswerKey | None:
+        """The key that encrypts the response; None if it is not encrypted."""
+        judgement = self._judgement
+        if judgement.channel is None:
+            return None
+        digest = self._place.digest(Direction.RESPONSE, self._message_id)
+        vow = Vow(secrets.token_bytes(ID_BYTES), digest)
+        return AnswerKey(judgement.channel, vow, self._version, judgement.takes_stream)
+
+    def messages(self, key: AnswerKey) -> SealedMessages:
+        """What encrypts the messages of a WebSocket."""
+        digest = self._place.digest(Direction.REQUEST)
+        return SealedMessages(key, digest, self._service.wall_clock, self.refuse_replay, self.counts)
+
+    @property
+    def protocol(self) -> bytes:
+        """The subprotocol by which the client named its key; empty if it did not."""
+        return self._judgement.protocol
+
+
+class SealedResponse:
+    """Encrypts the response between connection and exchange, or marks it as plain.
+
+    A `ResponseReceiver`.
+    """
+
+    __slots__ = ("_answer", "_bodies", "_fault", "_method", "_service", "_writer")
+
+    def __init__(self, writer: ResponseWriter, bodies: SealedBodies, service: HttpService, method: bytes) -> None:
+        """`writer` is the exchange. `bodies` know the key for the response."""
+        self._writer = writer
+        self._bodies = bodies
+        self._service = service
+        self._method = method
+        self._answer: SealedAnswer | None = None
+        self._fault: Cause | None = None
+
+    def response_started(self, response: Response) -> None:
+        """Write the head for the client, or hold it back until the length of the token is known."""
+        key = self._bodies.answer_key()
+        if key is None:
+            self._writer.response_started(response.with_lines(plain_lines(response.forwarded)))
+            return
+        self._answer = SealedAnswer(key)
+        head = self._answer.begin(response, self._method)
+        if head is not None:
+            self._writer.response_started(head)
+
+    def response_data(self, data: bytes) -> None:
+        """Encrypt a piece of the body."""
+        if self._answer is None:
+            self._writer.response_data(data)
+        elif self._fault is None:
+            try:
+                self._answer.receive_data(data)
+            except PayloadFault as fault:
+                self._fault = fault.cause
+                # in a turn of its own: the connection to the server is in the middle of its data
+                self._service.loop.call_soon(self._refuse, fault.cause)
+
+    def _refuse(self, cause: Cause) -> None:
+        self._writer.response_refused(payload_refused(cause), is_complete=False)
+
+    def response_flushed(self) -> None:
+        """Send what one read of the server brought, as tokens of their own."""
+        if self._answer is not None and self._writer.has_responded:
+            tokens = self._answer.data_to_send(self._service.wall_clock())
+            if tokens:
+                self._writer.response_data(tokens)
+        self._writer.response_flushed()
+
+    def response_ended(self, trailers: list[Header]) -> None:
+        answer = self._answer
+        writer = self._writer
+        if answer is None:
+            writer.response_ended(trailers)
+            return
+        if self._fault is not None:
+            writer.response_refused(payload_refused(self._fault), is_complete=True)
+            return
+        head, rest = answer.finish(self._service.wall_clock())
+        if head is not None:
+            writer.response_started(head)
+        if rest:
+            self._bodies.counts.sealed += 1
+            writer.response_data(rest)
+        writer.response_ended([])
+
+    def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
+        """Have the tunnel encrypt its messages on the client's side."""
+        key = self._bodies.answer_key()
+        messages = None
+        if key is not None:
+            messages = self._bodies.messages(key)
+            protocol = self._bodies.protocol
+            special = response.framing.special
+            if protocol and b"sec-websocket-protocol" not in special:
+                # RFC 6455 section 4.1: a browser that has offered subprotocols wants one of them
+                special = {**special, b"sec-websocket-protocol": [protocol]}
+                framing = replace(response.framing, special=special)
+                response = Response(framing, response.forwarded, response.noted)
+        self._writer.switched(response, stream, rest, messages)
+
+    # -- what has nothing to encrypt
+
+    def never_index(self, names: frozenset[bytes]) -> None:
+        """Hand on what the server marked."""
+        self._writer.never_index(names)
+
+    def informational(self, response: Response) -> None:
+        """Hand on a 1xx response."""
+        self._writer.informational(response)
+
+    def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
+        """Hand on that there will be no (more) response."""
+        self._writer.upstream_failed(failure, is_excused=is_excused)
+
+    def pause_writing(self) -> None:
+        """Hand on that the server takes no more of the request."""
+        self._writer.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Hand on that the server takes the request again."""
+        self._writer.resume_writing()

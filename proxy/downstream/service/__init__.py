@@ -1,0 +1,1 @@
+"""What all connections of a loop share: configuration, connections, buffers, slow work."""

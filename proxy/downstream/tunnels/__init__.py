@@ -1,0 +1,1 @@
+"""Connections that are no HTTP, or not any more: WebSockets, TCP, TLS that passes through."""

@@ -1,0 +1,1 @@
+"""The compression of header fields (RFC 7541)."""

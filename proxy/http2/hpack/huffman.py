@@ -1,0 +1,145 @@
+"""The Huffman code of header strings: code -> octets (RFC 7541 5.2 and Appendix B).
+
+Theory of operation. The code is canonical: ordered by length and then by symbol, each code is the
+one before plus one. So the symbols of each length are all that has to be written down. The decoder
+looks up the next ten bits in a table, which finds every code of at most ten bits: all letters, all
+digits and the usual signs. The first code of each length finds the longer ones. Each step takes
+five bits or more, so the work is linear in what was sent.
+
+Only the decoder is here: the proxy sends strings as they are (`encoder`).
+"""
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from proxy.http2.wire.errors import ConnectionFault, ErrorCode
+
+# Appendix B: the symbols of each length in bits. The code for the end of a string is the last one
+# of 30 bits.
+_SYMBOLS: Final = (
+    (5, b"012aceiost"),
+    (6, b" %-./3456789=A_bdfghlmnpru"),
+    (7, b":BCDEFGHIJKLMNOPQRSTUVWYjkqvwxyz"),
+    (8, b"&*,;XZ"),
+    (10, b'!"()?'),
+    (11, b"'+|"),
+    (12, b"#>"),
+    (13, b"\0$@[]~"),
+    (14, b"^}"),
+    (15, b"<`{"),
+    (19, bytes.fromhex("5cc3d0")),
+    (20, bytes.fromhex("808283a2b8c2e0e2")),
+    (21, bytes.fromhex("99a1a7acb0b1b3d1d8d9e3e5e6")),
+    (22, bytes.fromhex("8184858688929a9ca0a3a4a9aaadb2b5b9babbbdbec4c6e4e8e9")),
+    (23, bytes.fromhex("0187898a8b8c8d8f93959697989b9d9ea5a6a8aeafb4b6b7bcbfc5e7ef")),
+    (24, bytes.fromhex("098e9091949fabced7e1eced")),
+    (25, bytes.fromhex("c7cfeaeb")),
+    (26, bytes.fromhex("c0c1c8c9cacdd2d5dadbeef0f2f3ff")),
+    (27, bytes.fromhex("cbccd3d4d6dddedff1f4f5f6f7f8fafbfcfdfe")),
+    (28, bytes.fromhex("020304050607080b0c0e0f1011121314151718191a1b1c1d1e1f7fdcf9")),
+    (30, bytes.fromhex("0a0d16")),
+)
+_LONGEST: Final = 30
+# What one look-up sees.
+_LOOK: Final = 10
+
+
+class _LongCodes:
+    """The codes of one length that a look-up does not see as a whole."""
+
+    def __init__(self, length: i64, first: i64, symbols: bytes) -> None:
+        self.length: i64 = length
+        self.first: i64 = first
+        self.symbols = symbols
+
+
+class _CodeTables:
+    """For each ten bits the symbol that they begin with, and the length of its code.
+
+    The length is 0 for a code of more than ten bits.
+    """
+
+    def __init__(self) -> None:
+        symbols = bytearray(1 << _LOOK)
+        lengths = bytearray(1 << _LOOK)
+        self.long_codes: list[_LongCodes] = []
+        code = 0
+        before = 0
+        for length, group in _SYMBOLS:
+            code <<= length - before
+            before = length
+            if length > _LOOK:
+                self.long_codes.append(_LongCodes(length, code, group))
+                code += len(group)
+                continue
+            same = 1 << (_LOOK - length)
+            for symbol in group:
+                symbols[code * same : (code + 1) * same] = bytes([symbol]) * same
+                lengths[code * same : (code + 1) * same] = bytes([length]) * same
+                code += 1
+        self.symbols = bytes(symbols)
+        self.lengths = bytes(lengths)
+
+
+_tables: Final = _CodeTables()
+
+
+def decode_huffman(data: bytes, start: i64, end: i64, limit: i64) -> bytes | None:
+    """Decode data[start:end].
+
+    Returns None if that has more than `limit` octets; then only `limit` of them were built. Raises
+    ConnectionFault.
+    """
+    symbols = _tables.symbols
+    lengths = _tables.lengths
+    octets: list[int] = []
+    count: i64 = 0
+    window: i64 = 0  # the next bits, with ones behind the last octet
+    bits: i64 = 0  # how many they are
+    left: i64 = (end - start) * 8  # how many of the string are not decoded
+    at = start
+    while True:
+        while bits < _LONGEST:
+            window = window << 8 | (data[at] if at < end else 0xFF)
+            bits += 8
+            at += 1
+        head = window >> (bits - _LOOK)
+        symbol: i64 = symbols[head]
+        length: i64 = lengths[head]
+        if length == 0:
+            codes = _codes_of(window, bits)
+            if codes is None:
+                break
+            length = codes.length
+            symbol = codes.symbols[(window >> (bits - length)) - codes.first]
+        if length > left:
+            break
+        bits -= length
+        left -= length
+        # not "& (1 << bits) - 1": mypyc makes a C int of that 1, which has 31 bits
+        window ^= window >> bits << bits
+        count += 1
+        if count <= limit:
+            octets.append(symbol)
+    _check_padding(window, bits, left)
+    return bytes(octets) if count <= limit else None
+
+
+def _codes_of(window: i64, bits: i64) -> _LongCodes | None:
+    """The codes that the next one belongs to; None for the end of the string, which is all ones."""
+    for codes in _tables.long_codes:
+        if (window >> (bits - codes.length)) - codes.first < len(codes.symbols):
+            return codes
+    return None
+
+
+def _check_padding(window: i64, bits: i64, left: i64) -> None:
+    """Judge what is left of a string (RFC 7541 5.2): fewer than eight ones fill up its last octet.
+
+    More is refused, and so is the code for the end of a string. Raises ConnectionFault.
+    """
+    if left > 7:
+        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "Huffman string with an end inside, or too much padding")
+    if window >> (bits - left) != 0x7F >> (7 - left):
+        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "padding of a Huffman string is not of ones")

@@ -1,0 +1,264 @@
+"""The server's side of one HTTP/2 connection: bytes in, events out; answers in, bytes out. Pure.
+
+Theory of operation. The driver feeds what the client sent to `receive_data`, and acts on the events
+that come back. It gives answers by `send_head`, `send_data` and `send_end`. After each of these it
+asks `data_to_send` for the bytes to write, as long as its transport takes them: while the transport
+is blocked it does not ask. Answers, acknowledgements and window updates wait here then, and all of
+them are bounded: bodies by `SessionStream.is_blocked`, which the driver obeys, heads by the number
+of streams, since a stream counts until its end is handed out, and the rest by budgets.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from proxy.http.head import Header
+from proxy.http2.session.connection_frames import ConnectionFrames
+from proxy.http2.session.events import ConnectionFailed, SessionEvent
+from proxy.http2.session.reading import FrameReader
+from proxy.http2.session.request_frames import RequestFrames
+from proxy.http2.streams.flow import ReceiveWindow, StreamWindows
+from proxy.http2.streams.outbox import Outbox
+from proxy.http2.streams.priorities import parsed_priority
+from proxy.http2.streams.states import DONE, END, LOCAL, LOCAL_OPEN, STOP
+from proxy.http2.streams.stream import SessionStream
+from proxy.http2.streams.stream_table import StreamTable
+from proxy.http2.wire import frames, settings
+from proxy.http2.wire.errors import ConnectionFault, ErrorCode
+from proxy.http2.wire.floods import FloodBudgets
+from proxy.http2.wire.limits import SessionLimits
+
+# Resets with these codes say that the client did something wrong.
+_PROVOKED: Final = frozenset(
+    {
+        ErrorCode.PROTOCOL_ERROR,
+        ErrorCode.FLOW_CONTROL_ERROR,
+        ErrorCode.STREAM_CLOSED,
+        ErrorCode.FRAME_SIZE_ERROR,
+        ErrorCode.ENHANCE_YOUR_CALM,
+    }
+)
+
+
+class ServerSession:
+    """One connection whose client has chosen `h2`.
+
+    `is_going_away` from `go_away` or the client's GOAWAY on. `has_failed` once the session has
+    ended for a fault.
+    """
+
+    __slots__ = (
+        "_budgets",
+        "_connection",
+        "_fault",
+        "_is_leaving",
+        "_outbox",
+        "_reader",
+        "_streams",
+        "_table",
+        "has_failed",
+    )
+
+    def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
+        """`data_to_send` has our SETTINGS at once; `clock` gives seconds and never goes back."""
+        budgets = FloodBudgets(limits, clock)
+        table = StreamTable(limits, is_server=True)
+        received = ReceiveWindow(limits.connection_window_bytes, limits.stream_window_bytes)
+        windows = StreamWindows(limits, clock)
+        outbox = Outbox(table, budgets, received, windows)
+        self._budgets: Final = budgets
+        self._table: Final = table
+        self._outbox: Final = outbox
+        self._streams: Final = RequestFrames(limits, table, budgets, received, windows, outbox)
+        self._connection: Final = ConnectionFrames(table, budgets, windows, outbox, clock)
+        self._reader: Final = FrameReader(self._streams, self._connection)
+        self._is_leaving = False
+        self._fault: ConnectionFault | None = None
+        self.has_failed = False
+        outbox.add_frame(settings.announcement(limits))
+        if received.first_credit > 0:
+            outbox.add_frame(frames.window_update(0, received.first_credit))
+
+    def receive_data(self, data: bytes) -> list[SessionEvent]:
+        """Read what the client sent; never raises.
+
+        After a fault of the connection the last event is ConnectionFailed, GOAWAY waits to be sent,
+        and further input is ignored.
+        """
+        if self.has_failed:
+            return []
+        try:
+            if self._fault is not None:
+                raise self._fault
+            self._reader.receive_data(data)
+        except ConnectionFault as fault:
+            self.fail(fault.code)
+            self._streams.events.append(ConnectionFailed(fault.code, fault.reason))
+        # the events hold the streams that they are about: 0.6 KB of an idle connection
+        events, self._streams.events = self._streams.events, []
+        return events
+
+    def expects(self, stream: SessionStream, length: int) -> bool:
+        """The request announced a body of `length` bytes (its content-length).
+
+        False if what has arrived differs already: then the request is malformed, and the driver
+        refuses it (RFC 9113 8.1.1). From now on the session watches: a body that becomes longer or
+        ends shorter resets the stream with PROTOCOL_ERROR.
+        """
+        stream.expected_bytes = length
+        received = stream.received_bytes
+        return received == length if stream.is_remote_ended else received <= length
+
+    def consumed(self, stream: SessionStream, count: int) -> None:
+        """`count` bytes of the body were handed on: the client may send as many more."""
+        self._outbox.consumed(stream, count)
+
+    def keep(self, stream: SessionStream, count: int) -> None:
+        """`count` bytes of the body are kept here: credit for the connection, not for the stream.
+
+        `consumed` follows when they are handed on.
+        """
+        self._outbox.keep(stream, count)
+
+    @property
+    def is_window_used_up(self) -> bool:
+        """Whether bodies that were not handed on leave no room for others on this connection."""
+        return self._outbox.is_window_used_up
+
+    def prioritize(self, stream: SessionStream, field: bytes) -> None:
+        """Obey the `priority` field of the request, unless a PRIORITY_UPDATE came (RFC 9218).
+
+        What does not parse is ignored.
+        """
+        priority = parsed_priority(field)
+        if priority is not None and not stream.is_prioritized_by_frame and not stream.is_closed:
+            self._outbox.prioritize(stream, priority)
+
+    def send_head(self, stream: SessionStream, fields: Iterable[Header], *, ends: bool) -> None:
+        """Send `:status` and the fields of a head, also of 1xx; `ends` if no body follows."""
+        if stream.state & LOCAL == LOCAL_OPEN:
+            if ends:
+                stream.on(END)
+            self._outbox.add_head(stream, fields, ends=ends)
+
+    def send_data(self, stream: SessionStream, data: bytes) -> None:
+        """Queue bytes of the body, cut into frames when they are fetched.
+
+        If `stream.is_blocked` afterwards, wait until `take_unblocked` gives the stream.
+        """
+        if stream.state & LOCAL == LOCAL_OPEN:
+            self._outbox.add_data(stream, data)
+
+    def send_end(self, stream: SessionStream, trailers: Sequence[Header] = ()) -> None:
+        """The answer is complete, and the work for it; trailers follow its body.
+
+        A request whose body still arrives may continue, unless `stop_request` is called.
+        """
+        if stream.on(END) == DONE:
+            stream.trailers = trailers
+            self._outbox.add_end(stream)
+
+    def stop_request(self, stream: SessionStream) -> None:
+        """The rest of the request is of no use, but judged to its end: there are no events for it.
+
+        Body that still comes is dropped. A client that has more to send than is on its way gets
+        RST_STREAM with NO_ERROR behind the end of the answer (RFC 9113 8.1): once it would need
+        credit, or when the driver calls `reset`. Does nothing if the request has ended.
+        """
+        if stream.on(STOP) == DONE:
+            self._outbox.consumed(stream, stream.unconsumed_bytes)
+
+    def reset(self, stream: SessionStream, code: int) -> None:
+        """End the stream at once; what waits for it is dropped.
+
+        A `code` that names a fault of the client counts towards its budget of provoked resets
+        (CVE-2025-8671). A call of `work_ended` has to follow when the work has ended.
+        """
+        if stream.is_closed:
+            return
+        self._outbox.reset(stream, code)
+        if code in _PROVOKED:
+            try:
+                self._budgets.provoked.spend(1)
+            except ConnectionFault as fault:
+                self._fault = fault  # its event needs a call that gives events
+
+    def work_ended(self, stream: SessionStream) -> None:
+        """The work for a stream that was reset has ended: another one may take its place.
+
+        Due once for each StreamReset event, each `reset`, and each stream that was open at
+        ConnectionFailed; more calls do no harm.
+        """
+        self._table.work_ended(stream)
+
+    def go_away(self, *, is_final: bool) -> None:
+        """Take up no more streams (RFC 9113 6.8).
+
+        First with `is_final=False`: the client learns of it, and streams that are on their way are
+        still served. After about a round trip with `is_final=True`: later streams are refused
+        (REFUSED_STREAM), so that the client may send them again elsewhere. Open streams continue.
+        """
+        if self.has_failed or self._streams.last_served >= 0:
+            return
+        if is_final:
+            self._streams.last_served = self._table.last_taken
+            self._outbox.add_frame(frames.go_away(self._table.last_taken, ErrorCode.NO_ERROR))
+        elif not self._is_leaving:
+            self._outbox.add_frame(frames.go_away(frames.LAST_STREAM, ErrorCode.NO_ERROR))
+        self._is_leaving = True
+
+    def fail(self, code: int) -> None:
+        """End the session for a fault that the driver found; GOAWAY waits to be sent.
+
+        No event follows: every stream is closed.
+        """
+        if self.has_failed:
+            return
+        self.has_failed = True
+        self._outbox.cut_all()
+        self._outbox.add_frame(frames.go_away(self._table.last_taken, code))
+
+    @property
+    def settings_acked(self) -> bool:
+        """Whether the client has acknowledged our SETTINGS.
+
+        The driver ends a connection that takes longer than `SessionLimits.settings_seconds` by
+        `fail` with SETTINGS_TIMEOUT.
+        """
+        return self._connection.settings_acked
+
+    @property
+    def last_taken(self) -> int:
+        """The highest stream that was taken up; 0 if none was."""
+        return self._table.last_taken
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether streams are open, be it that only their requests are not complete."""
+        return bool(self._table.streams)
+
+    @property
+    def is_head_incomplete(self) -> bool:
+        """Whether CONTINUATION frames have to come: the time for a head runs."""
+        return self._streams.block_stream != 0
+
+    @property
+    def refused_streams(self) -> int:
+        """How many streams were refused (REFUSED_STREAM) so far; it only grows."""
+        return self._streams.refused_streams
+
+    @property
+    def sent_bytes(self) -> int:
+        """Body bytes of all streams that `data_to_send` has handed out."""
+        return self._outbox.sent_bytes
+
+    def take_unblocked(self) -> list[SessionStream]:
+        """The streams whose `is_blocked` has ended since the last call, as data was fetched."""
+        return self._outbox.take_unblocked()
+
+    def data_to_send(self, room: int) -> bytes:
+        """What to write now: about `room` bytes at most, empty if there is nothing.
+
+        All frames without body come first, even beyond the room. Then bodies, the most urgent
+        streams first, and those with the same urgency in turns, as far as windows allow.
+        """
+        return self._outbox.data_to_send(room)

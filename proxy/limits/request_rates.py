@@ -1,0 +1,44 @@
+"""How often a route may be requested, and how much of that a client has used."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from proxy.limits.rates import Rate
+
+if TYPE_CHECKING:
+    from proxy.limits.shared import Place, SharedTable
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRate:
+    rate: Rate
+    key: bytes
+    """Names it among all rates. A changed rate has another key, and so begins unused."""
+    is_per_client: bool
+
+    @classmethod
+    def of(cls, route: str, per_second: float, burst: int, *, is_per_client: bool) -> "RequestRate":
+        key = f"route\0{route}\0{per_second!r}\0{burst}\0{is_per_client}\0".encode()
+        return cls(Rate.of(per_second, burst), key, is_per_client)
+
+
+class ClientRates:
+    """Where the rates of one connection stand in the shared table."""
+
+    __slots__ = ("_places", "network")
+
+    def __init__(self, network: bytes) -> None:
+        """`network`: all addresses in it count as the same client."""
+        self.network: Final = network
+        self._places: dict[bytes, Place] | None = None
+
+    def seconds_to_wait(self, rate: RequestRate, shared: "SharedTable", now: float) -> float:
+        """Take a token for a request: 0 if there was one, else the seconds until there is."""
+        places = self._places
+        if places is None:
+            places = self._places = {}
+        place = places.get(rate.key)
+        if place is None:
+            client = self.network if rate.is_per_client else b""
+            place = places[rate.key] = shared.rate_place(rate.key + client)
+        return shared.take(place, rate.rate, now)

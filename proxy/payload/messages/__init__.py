@@ -1,0 +1,1 @@
+"""Encrypted messages: tokens and streams of them, their place, and why one is refused."""

@@ -1,0 +1,1 @@
+"""One handshake of a server: its states, its steps, the signature of a token, its result."""

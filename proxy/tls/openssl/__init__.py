@@ -1,0 +1,1 @@
+"""What the process uses of OpenSSL: its library, contexts, keys, and the stream of a connection."""

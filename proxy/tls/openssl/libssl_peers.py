@@ -1,0 +1,175 @@
+"""The certificates of clients, as far as CPython's `ssl` leaves them to OpenSSL.
+
+As in `libssl`, which checks at the start that the pointers are what they are taken for.
+"""
+
+import ctypes
+import os
+import ssl
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.tls_object import TlsObject
+
+# openssl/ssl.h, OpenSSL 3.5
+_CTRL_SET_MAX_CERT_LIST: Final = 51
+_CTRL_SET_CLIENT_SIGALGS_LIST: Final = 102
+# SSL_OP_NO_RX_CERTIFICATE_COMPRESSION (RFC 8879): a client could make us inflate what it sends
+_NO_COMPRESSED_CERTIFICATES: Final = 1 << 33
+
+_POINTER = ctypes.c_void_p
+_TEXT = ctypes.c_char_p
+_INT = ctypes.c_int
+_LONG = ctypes.c_long
+_SIZE = ctypes.c_size_t
+# What a function returns, and what it takes.
+_FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
+    "SSL_CTX_ctrl": (_LONG, _POINTER, _INT, _LONG, _TEXT),
+    "SSL_CTX_get_cert_store": (_POINTER, _POINTER),
+    "SSL_CTX_set1_cert_store": (None, _POINTER, _POINTER),
+    "SSL_CTX_set_verify_depth": (None, _POINTER, _INT),
+    "SSL_CTX_get0_param": (_POINTER, _POINTER),
+    "SSL_CTX_get_security_level": (_INT, _POINTER),
+    "SSL_load_client_CA_file": (_POINTER, _TEXT),
+    "SSL_CTX_set_client_CA_list": (None, _POINTER, _POINTER),
+    "SSL_get_session": (_POINTER, _POINTER),
+    "SSL_SESSION_get_time": (_LONG, _POINTER),
+    "SSL_SESSION_get_timeout": (_LONG, _POINTER),
+    "SSL_SESSION_set_timeout": (_LONG, _POINTER, _LONG),
+    "SSL_SESSION_set1_ticket_appdata": (_INT, _POINTER, _TEXT, _SIZE),
+    "SSL_SESSION_get0_ticket_appdata": (_INT, _POINTER, _POINTER, _POINTER),
+    "d2i_X509": (_POINTER, _POINTER, _POINTER, _LONG),
+    "X509_free": (None, _POINTER),
+    "OPENSSL_sk_new_null": (_POINTER,),
+    "OPENSSL_sk_push": (_INT, _POINTER, _POINTER),
+    "OPENSSL_sk_free": (None, _POINTER),
+    "X509_STORE_CTX_new": (_POINTER,),
+    "X509_STORE_CTX_free": (None, _POINTER),
+    "X509_STORE_CTX_init": (_INT, _POINTER, _POINTER, _POINTER, _POINTER),
+    "X509_STORE_CTX_set_default": (_INT, _POINTER, _TEXT),
+    "X509_STORE_CTX_get0_param": (_POINTER, _POINTER),
+    "X509_STORE_CTX_get_error": (_INT, _POINTER),
+    "X509_VERIFY_PARAM_set1": (_INT, _POINTER, _POINTER),
+    "X509_VERIFY_PARAM_set_auth_level": (None, _POINTER, _INT),
+    "X509_verify_cert": (_INT, _POINTER),
+    "X509_verify_cert_error_string": (_TEXT, _LONG),
+    "ERR_clear_error": (None,),
+}
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    import _ssl
+
+    library = ctypes.CDLL(_ssl.__file__)
+    for name, (result, *arguments) in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.argtypes = arguments
+        function.restype = result
+    return library
+
+
+def ask_for_certificates(context: ssl.SSLContext, authorities: Path, *, depth: int, most_bytes: int) -> None:
+    """Bound what a client may send, and name the authorities of a PEM file to it.
+
+    `depth` is how many certificates may stand between that of the client and the authority.
+    `most_bytes` is for its whole Certificate message. Raises `libssl.LibsslError`.
+    """
+    library = _library()
+    pointer = libssl.context_pointer(context)
+    names = library.SSL_load_client_CA_file(os.fsencode(authorities))
+    if names is None:
+        raise libssl.LibsslError("the names of authorities in", str(authorities))
+    library.SSL_CTX_set_client_CA_list(pointer, names)  # which owns them from now on
+    library.SSL_CTX_set_verify_depth(pointer, depth)
+    library.SSL_CTX_ctrl(pointer, _CTRL_SET_MAX_CERT_LIST, most_bytes, None)
+    context.options |= _NO_COMPRESSED_CERTIFICATES
+
+
+def set_client_signature_algorithms(context: ssl.SSLContext, algorithms: str) -> None:
+    """Set what clients may sign with, and the authorities of their certificates.
+
+    Raises `libssl.LibsslError`.
+    """
+    pointer = libssl.context_pointer(context)
+    if _library().SSL_CTX_ctrl(pointer, _CTRL_SET_CLIENT_SIGALGS_LIST, 0, algorithms.encode()) != 1:
+        raise libssl.LibsslError("the signature algorithms of clients", algorithms)
+
+
+def share_store(source: ssl.SSLContext, target: ssl.SSLContext) -> None:
+    """Have `target` trust what `source` trusts: a large revocation list is in memory once."""
+    library = _library()
+    store = library.SSL_CTX_get_cert_store(libssl.context_pointer(source))
+    library.SSL_CTX_set1_cert_store(libssl.context_pointer(target), store)
+
+
+def verify(context: ssl.SSLContext, leaf: bytes, chain: Sequence[bytes]) -> str | None:
+    """Verify a client's certificate now, as a handshake with this context would.
+
+    All are in DER. Returns OpenSSL's reason if it is refused.
+    """
+    library = _library()
+    pointer = libssl.context_pointer(context)
+    loaded = [_certificate(one) for one in (leaf, *chain)]
+    stack = library.OPENSSL_sk_new_null()
+    verification = library.X509_STORE_CTX_new()
+    try:
+        if None in loaded:
+            return "it cannot be read"
+        for one in loaded[1:]:
+            library.OPENSSL_sk_push(stack, one)
+        library.X509_STORE_CTX_init(verification, library.SSL_CTX_get_cert_store(pointer), loaded[0], stack)
+        library.X509_STORE_CTX_set_default(verification, b"ssl_client")
+        settings = library.X509_STORE_CTX_get0_param(verification)
+        library.X509_VERIFY_PARAM_set_auth_level(settings, library.SSL_CTX_get_security_level(pointer))
+        library.X509_VERIFY_PARAM_set1(settings, library.SSL_CTX_get0_param(pointer))
+        if library.X509_verify_cert(verification) == 1:
+            return None
+        code = library.X509_STORE_CTX_get_error(verification)
+        return str(library.X509_verify_cert_error_string(code).decode())
+    finally:
+        library.X509_STORE_CTX_free(verification)
+        library.OPENSSL_sk_free(stack)
+        for one in loaded:
+            library.X509_free(one)
+        library.ERR_clear_error()  # else the next caller of OpenSSL takes the error for its own
+
+
+def _certificate(der: bytes) -> int | None:
+    data = ctypes.create_string_buffer(der, len(der))
+    start = ctypes.c_void_p(ctypes.addressof(data))
+    made: int | None = _library().d2i_X509(None, ctypes.byref(start), len(der))
+    return made
+
+
+def limit_session(tls: TlsObject, ends_at: float) -> bool:
+    """Let the tickets of a connection, just made, end at a time in UNIX seconds, if not before.
+
+    Returns whether they would be good for anything.
+    """
+    library = _library()
+    session = library.SSL_get_session(libssl.connection_pointer(tls))
+    left = int(ends_at) - library.SSL_SESSION_get_time(session)
+    if left <= 0:
+        return False
+    library.SSL_SESSION_set_timeout(session, min(left, library.SSL_SESSION_get_timeout(session)))
+    return True
+
+
+def put_in_tickets(tls: TlsObject, data: bytes) -> None:
+    """Seal these bytes in the tickets of a connection too."""
+    library = _library()
+    library.SSL_SESSION_set1_ticket_appdata(library.SSL_get_session(libssl.connection_pointer(tls)), data, len(data))
+
+
+def ticket_data(tls: TlsObject) -> bytes:
+    """What the ticket holds that a connection has resumed (`put_in_tickets`)."""
+    library = _library()
+    data = ctypes.c_void_p()
+    length = ctypes.c_size_t()
+    session = library.SSL_get_session(libssl.connection_pointer(tls))
+    library.SSL_SESSION_get0_ticket_appdata(session, ctypes.byref(data), ctypes.byref(length))
+    return b"" if data.value is None else ctypes.string_at(data.value, length.value)

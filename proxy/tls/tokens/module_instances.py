@@ -1,0 +1,160 @@
+"""The PKCS#11 module as this process has loaded it: once more for a token that it did not see.
+
+Theory of operation. A module knows the tokens that were there when it was initialised (PKCS#11 2.40
+section 5.4). SoftHSM gives up for good a token that was unavailable for a moment. To finalise and
+initialise the module again (C_Finalize) would end the sessions of all its tokens, also of those
+that sign now. A second provider in front of the same library hears that it is
+initialised already. So the file of the module is copied into memory and loaded from there. For the
+linker that is another library, with a state of its own.
+
+OpenSSL loads the copy in a library context of its own, because pkcs11-provider looks for slots once
+in its life. A key from there signs in contexts of the default one too, as OpenSSL asks the provider
+that a key came from.
+
+A copy stays loaded, as threads may be in it: so there are few. If the state of a module is in
+another library that it links (as with p11-kit's proxy), a copy sees no more than the original. Then
+the parent replaces the process if it has to.
+"""
+
+import errno
+import os
+import ssl
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from certs.hsm.errors import HsmError
+from proxy.tls.openssl import libssl
+from proxy.tls.openssl.configuration import PKCS11, openssl_configuration, pkcs11_provider
+from proxy.tls.openssl.key_store import KeyNotLoaded, count_keys, load_key
+from proxy.tls.tokens.present_tokens import PresentToken, tokens_of
+from proxy.tls.tokens.token_key import TokenKey
+
+# Each takes 0.8 MB of memory and 7 ms with SoftHSM. A token that comes and goes more often than
+# this is a matter for an operator, and for a new process.
+_MOST_LATER: Final = 8
+_MFD_EXEC: Final = 0x10  # linux/memfd.h; a kernel may forbid to run what was not made for it (sysctl vm.memfd_noexec)
+
+
+class ModuleInstance:
+    """One loading of the module. A call of it may take as long as its tokens need to answer."""
+
+    def __init__(self, module: Path, provider: str | None, *, is_first: bool) -> None:
+        """OpenSSL's configuration loads the first one; another one is loaded with its first key.
+
+        `provider`: see `pkcs11_provider`.
+        """
+        self._original = module
+        self._provider = provider
+        self._is_first = is_first
+        self._opened: tuple[int, Path] | None = None
+        self._fault: str | None = None
+        """Why a copy did not start; it is not tried again, as what was loaded stays."""
+
+    @property
+    def module(self) -> Path:
+        """Where the linker finds it, for its function table."""
+        return self._original if self._opened is None else self._opened[1]
+
+    def tokens(self) -> tuple[PresentToken, ...]:
+        """The tokens that it sees. Raises `HsmError`."""
+        return tokens_of(self.module)
+
+    def count_keys(self, uri: str) -> int:
+        """How many keys a URI finds, see `key_store.count_keys`. Raises `LookupFailed`."""
+        return count_keys(uri, self._context)
+
+    def load(self, key: TokenKey) -> ssl.SSLContext:
+        """Load a key, which logs in where that is needed.
+
+        Raises `OSError`, which `ssl.SSLError` and `KeyNotLoaded` are.
+        """
+        if self._is_first:
+            return key.load()
+        self._open()
+        try:
+            fitting = [one for one in self.tokens() if one.fits(key.key.uri)]
+        except HsmError as error:
+            raise KeyNotLoaded(str(error)) from None
+        if len(fitting) != 1:
+            raise KeyNotLoaded(f"{len(fitting)} tokens fit")  # the provider would log in to all of them
+        return load_key(key.key.openssl_uri, key.certificate_path, self._context)
+
+    @property
+    def _context(self) -> int | None:
+        """The library context of OpenSSL; None is the default one."""
+        return None if self._opened is None else self._opened[0]
+
+    def _open(self) -> None:
+        if self._opened is not None:
+            return
+        if self._fault is not None:
+            raise KeyNotLoaded(self._fault)
+        copy = Path(f"/proc/self/fd/{_executable_copy(self._original)}")
+        configuration = openssl_configuration([pkcs11_provider(self._provider, str(copy))])
+        descriptor = os.memfd_create("openssl.cnf")
+        try:
+            os.write(descriptor, configuration.encode())
+            context = libssl.new_library_context(Path(f"/proc/self/fd/{descriptor}"))
+        except libssl.LibsslError as error:
+            self._fault = str(error)
+            raise KeyNotLoaded(self._fault) from None
+        finally:
+            os.close(descriptor)
+        if not libssl.provider_is_available(PKCS11, context):
+            self._fault = "a copy of the module does not start"
+            raise KeyNotLoaded(self._fault)
+        self._opened = (context, copy)
+
+
+class ModuleInstances:
+    """All instances of one process, and which one serves each token."""
+
+    def __init__(self, module: Path, provider: str | None = None) -> None:
+        """There is the first one, by which all tokens are used."""
+        self._module = module
+        self._provider = provider
+        self._first: Final = ModuleInstance(module, provider, is_first=True)
+        self._later: list[ModuleInstance] = []
+        self._used: dict[str, ModuleInstance] = {}
+
+    def of(self, token: str) -> ModuleInstance:
+        """By which a token is used, by its NAME."""
+        return self._used.get(token, self._first)
+
+    def use(self, token: str, instance: ModuleInstance) -> None:
+        self._used[token] = instance
+
+    def others(self, token: str) -> Iterator[ModuleInstance]:
+        """The later instances, to try for a token: the newest first, then a new one, if there are
+        few.
+        """
+        used = self.of(token)
+        yield from [one for one in reversed(self._later) if one is not used]
+        if len(self._later) < _MOST_LATER:
+            self._later.append(ModuleInstance(self._module, self._provider, is_first=False))
+            yield self._later[-1]
+
+
+@cache
+def module_instances(module: Path, provider: str | None) -> ModuleInstances:
+    """Those of this process, always the same."""
+    return ModuleInstances(module, provider)
+
+
+def _executable_copy(module: Path) -> int:
+    """A copy in memory, whose descriptor stays open: by it the linker knows the library again.
+
+    Raises `OSError`.
+    """
+    content = module.read_bytes()
+    try:
+        descriptor = os.memfd_create(module.name, os.MFD_CLOEXEC | _MFD_EXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a kernel before 6.3, where every one may be run
+            raise
+        descriptor = os.memfd_create(module.name)
+    with os.fdopen(os.dup(descriptor), "wb") as copy:
+        copy.write(content)
+    return descriptor

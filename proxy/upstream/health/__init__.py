@@ -1,0 +1,1 @@
+"""Active checks: each server is asked for its health."""

@@ -1,0 +1,43 @@
+"""The table of the sealing key."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from config.crosschecks.crosschecks import cross_check
+from config.diff import EffectKind, diff
+from config.loading.files import files_of
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.schema import Config
+from config.tables.sealing import SealingConfig
+from config.values.pkcs11_uri import Pkcs11Uri
+
+
+def test_without_a_key_nothing_is_sealed() -> None:
+    assert (SealingConfig().key, SealingConfig().directory) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [("sealing.key", "sealing.key"), ("pkcs11:token=plexi;object=s", Pkcs11Uri(token="plexi", object="s"))],
+)
+def test_a_key_is_in_a_file_or_in_a_token(written: str, key: str | Pkcs11Uri) -> None:
+    assert SealingConfig.model_validate({"key": written, "directory": "state"}).key == key
+
+
+@pytest.mark.parametrize("table", [{"directory": "state"}, {"key": 7}, {"key": "pkcs11:token=plexi"}])
+def test_what_makes_no_sense_is_refused(table: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SealingConfig.model_validate(table)
+
+
+def test_no_worker_gets_the_key_and_a_change_needs_a_restart() -> None:
+    config = Config.model_validate({"sealing": {"key": "sealing.key"}})
+    assert files_of(LoadedConfig(config, ConfigFile(Path("/p.toml")))) == ()
+    assert {change.kind for change in diff(Config(), config)} == {EffectKind.RESTART}
+
+
+def test_a_key_in_a_token_needs_the_token() -> None:
+    config = Config.model_validate({"sealing": {"key": "pkcs11:token=none;object=s"}})
+    assert "sealing.key" in [one.key for one in cross_check(config, "p.toml")]

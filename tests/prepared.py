@@ -1,0 +1,202 @@
+"""A process that has imported what `plexigate run` imports, and becomes it in a child: most of a start is imports.
+
+For tests that are not about the start: the program is the same from its `main` on, its workers are started as ever, and what it does
+on the way to `main` is in `tests/integration/test_process_startup.py`. `/proc/PID/cmdline` shows another command.
+
+`python -m tests.prepared DESCRIPTOR` is that process: it ends when the other end of the socket is closed.
+"""
+
+import atexit
+import contextlib
+import gc
+import io
+import json
+import os
+import select
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Final
+
+_LARGEST: Final = 1 << 20
+_ALIEN: Final = ("GLIBC", "LD_", "MALLOC", "OPENSSL", "PYTHON")
+"""What is read before `main`, or by libraries when they are loaded."""
+_TURN: Final = threading.Lock()
+
+
+class PreparedProcess:
+    """A child of the prepared process, with what is used of a `Popen`."""
+
+    def __init__(self, pid: int, watch: int, stdout: IO[str]) -> None:
+        """`watch` is a pidfd."""
+        self.pid = pid
+        self.stdout = stdout
+        self._watch = watch
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._tell(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self._tell(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait for its end. Raises `subprocess.TimeoutExpired`."""
+        poll = select.poll()
+        poll.register(self._watch, select.POLLIN)
+        if timeout is not None and not poll.poll(timeout * 1_000):
+            raise subprocess.TimeoutExpired("plexigate", timeout)
+        poll.poll()
+
+    def close(self) -> None:
+        """Forget it."""
+        self.stdout.close()
+        os.close(self._watch)
+
+    def _tell(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._watch, number)
+
+
+def is_possible(environment: Mapping[str, str] | None) -> bool:
+    """Whether a program with these further variables is the same as one that is started."""
+    return not any(name.startswith(_ALIEN) for name in environment or ())
+
+
+def start(command: Sequence[str], environment: Mapping[str, str]) -> PreparedProcess:
+    """Have `command`, which begins with the program's path, run with `environment` in addition to ours."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb"):
+        pid, watch = _started(command, environment, writing, writing)
+    return PreparedProcess(pid, watch, os.fdopen(reading, encoding="utf-8"))
+
+
+def run(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, timeout: float = 60
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command that ends by itself, as `subprocess.run` does. Raises `subprocess.TimeoutExpired`."""
+    if not is_possible(environment):
+        variables = {**os.environ, **(environment or {})}
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=timeout, check=False)
+    reading, writing = os.pipe()
+    with TemporaryFile() as output, TemporaryFile() as errors, os.fdopen(reading, encoding="ascii") as status:
+        with os.fdopen(writing, "wb"):
+            pid, watch = _started(command, environment or {}, output.fileno(), errors.fileno(), writing)
+        with closing(PreparedProcess(pid, watch, io.StringIO())) as process:
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        code = int(status.read())
+        said, complained = (_all_of(one) for one in (output, errors))
+    return subprocess.CompletedProcess(command, code, said, complained)
+
+
+def _all_of(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def _started(command: Sequence[str], environment: Mapping[str, str], *outputs: int) -> tuple[int, int]:
+    request = json.dumps([list(command), {**os.environ, **environment}, str(Path.cwd())])
+    with _TURN, Path(os.devnull).open("rb") as nothing:
+        socket.send_fds(_process(), [request.encode()], [nothing.fileno(), *outputs])
+        answer, (watch,), _, _ = socket.recv_fds(_process(), _LARGEST, 1)
+    return int(answer), watch
+
+
+@cache
+def _process() -> socket.socket:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        for one in (ours, theirs):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
+        command = [sys.executable, "-m", "tests.prepared", str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+# -- in the prepared process
+
+
+def _prepare() -> None:
+    import ssl  # noqa: F401 - as `main` does
+    from importlib import import_module
+
+    for name in ("cli", "run_and_check", "terminal.output", "terminal.plain_values", "run"):
+        import_module(f"proxy.commands.{name}")
+
+
+def _serve(asked: socket.socket) -> None:
+    """Answer until the other end is closed; return in a child, which is to become the program."""
+    watched = selectors.DefaultSelector()
+    watched.register(asked, selectors.EVENT_READ)
+    while True:
+        for key, _ in watched.select():
+            if key.fileobj is not asked:
+                watched.unregister(key.fileobj)
+                os.close(key.fd)
+                pid, statuses = key.data
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                for status in statuses:
+                    os.write(status, str(code).encode())
+                    os.close(status)
+                continue
+            request, descriptors, _, _ = socket.recv_fds(asked, _LARGEST, 4)
+            if not request:
+                sys.exit()
+            pid = os.fork()
+            if not pid:
+                watched.close()
+                _become(json.loads(request), descriptors)
+                return
+            for descriptor in descriptors[:3]:
+                os.close(descriptor)
+            watch = os.pidfd_open(pid)
+            socket.send_fds(asked, [str(pid).encode()], [watch])
+            watched.register(watch, selectors.EVENT_READ, (pid, descriptors[3:]))
+
+
+def _become(request: tuple[list[str], dict[str, str], str], descriptors: Sequence[int]) -> None:
+    command, environment, directory = request
+    for to, descriptor in enumerate(descriptors[:3]):
+        os.dup2(descriptor, to)
+    os.closerange(3, 1_024)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(directory)
+    sys.argv = list(command)
+    sys.orig_argv = [sys.executable, *command]
+
+
+def main() -> None:
+    """Prepare, answer, and in each child become the program."""
+    _prepare()
+    gc.collect()
+    gc.freeze()
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    _serve(asked)
+    asked.detach()
+    from proxy.commands.start import main as plexigate
+
+    plexigate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""How a person wants a rotation."""
+
+import pytest
+
+from certs.rotation.due import RenewalReason
+from proxy.admin.requests.rotation_wish import RotationWish
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [RotationWish(), RotationWish(is_compromised=True), RotationWish(insists=True), RotationWish(is_dry_run=True)],
+)
+def test_a_wish_arrives_as_it_was_made(wish: RotationWish) -> None:
+    assert RotationWish.of_query(wish.query()) == wish
+
+
+def test_nothing_else_is_a_wish() -> None:
+    assert RotationWish.of_query({"now": "yes", "dry_run": "0"}) == RotationWish()
+
+
+def test_its_reason() -> None:
+    assert RotationWish().reason is RenewalReason.COMMAND
+    assert RotationWish(is_compromised=True).reason is RenewalReason.COMPROMISED
