@@ -129,7 +129,7 @@ def _why_no_data_files(place: Path, version: str) -> str:
     """
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SOURCE_DATE_EPOCH": str(_source_date())}
-    command = [sys.executable, "-P", "-B", "-m", "proxy.commands.manual.data_files", str(place), version]
+    command = [sys.executable, "-P", "-B", "-m", "docker.building.manual.data_files", str(place), version]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
     return (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
 

@@ -11,7 +11,6 @@ from tests import house
 ELSEWHERE: Final = {
     "certs.files.directory": "it is the one way",
     "proxy.admin.listening": "its directories belong to root or to this user: others are refused (`_refuse_directory`)",
-    "proxy.commands.manual.data_files": "writes where a person says, at that moment",
     "proxy.commands.hsm.init_dev": "writes where a person says, at that moment",
     "proxy.commands.payload_clients": "writes where a person says, at that moment",
     "proxy.commands.terminal.output": "opens /dev/null",

@@ -55,7 +55,7 @@ _COMMANDS: Final = (
     ),
     Entry(
         "completion",
-        "proxy.commands.manual.completion",
+        "proxy.commands.completion",
         "Print the completion of a shell, for an installation whose shells do not find it.",
     ),
     Entry(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.commands.manual.data_files import data_files
+from docker.building.manual.data_files import data_files
 
 FILES = {Path(path).name: text for path, text in data_files("2026-11-28", "1.2.3").items() if "/man/" not in path}
 CONFIGURATION = """

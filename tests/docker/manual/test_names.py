@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.loading.loader import load
-from proxy.commands.manual.names import reading_names
+from docker.building.manual.names import reading_names
 
 EXAMPLE = Path(str(files("config") / "example.toml"))
 

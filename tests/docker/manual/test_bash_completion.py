@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from proxy.commands.manual.bash_completion import bash_completion
-from proxy.commands.manual.tree import CliCommand
+from docker.building.manual.bash_completion import bash_completion
+from docker.building.manual.tree import CliCommand
 
 
 def test_every_command_and_option_appears(program: CliCommand) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 import pytest
 import typer
 
+from docker.building.manual.tree import CliCommand, command_tree
 from proxy.commands.cli import app
-from proxy.commands.manual.tree import CliCommand, command_tree
 
 
 class Colour(StrEnum):

@@ -1,6 +1,6 @@
 """The command line as values: what the program has, as it is typed."""
 
-from proxy.commands.manual.tree import CliCommand, CliValue, ValueKind
+from docker.building.manual.tree import CliCommand, CliValue, ValueKind
 
 
 def test_commands_are_named_as_they_are_typed_and_hidden_ones_are_left_out(small: CliCommand) -> None:

@@ -1,7 +1,7 @@
 """The completion of zsh: all that the command line has. `tests/packages` has zsh itself complete."""
 
-from proxy.commands.manual.tree import CliCommand
-from proxy.commands.manual.zsh_completion import zsh_completion
+from docker.building.manual.tree import CliCommand
+from docker.building.manual.zsh_completion import zsh_completion
 
 
 def test_every_command_and_option_appears(program: CliCommand) -> None:

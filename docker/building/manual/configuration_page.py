@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
 
-from proxy.commands.manual import roff
-from proxy.commands.manual.pages import MANUAL
+from docker.building.manual import roff
+from docker.building.manual.pages import MANUAL
 
 _HEADER: Final = re.compile(r"(?:# )?(\[\[?[A-Za-z0-9_.-]+\]\]?)$")
 _KEY: Final = re.compile(r"(?:# )?[A-Za-z0-9_\"-]+ = ")

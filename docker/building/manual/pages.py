@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from proxy.commands.manual import roff
-from proxy.commands.manual.tree import CliArgument, CliCommand, CliOption, CliValue
+from docker.building.manual import roff
+from docker.building.manual.tree import CliArgument, CliCommand, CliOption, CliValue
 
 MANUAL: Final = "Plexigate"
 _STATUSES: Final = (

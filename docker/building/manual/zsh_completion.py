@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from proxy.commands.manual.names import DEFAULT_FILE, reading_names
-from proxy.commands.manual.tree import CliCommand, CliOption, CliValue, ValueKind
+from docker.building.manual.names import DEFAULT_FILE, reading_names
+from docker.building.manual.tree import CliCommand, CliOption, CliValue, ValueKind
 
 _FILE: Final = '"$file"'
 _HEAD: Final = """\

@@ -1,6 +1,6 @@
 """The language of manual pages."""
 
-from proxy.commands.manual import roff
+from docker.building.manual import roff
 
 
 def test_nothing_in_a_text_is_a_command() -> None:

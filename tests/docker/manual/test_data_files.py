@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.commands.manual import data_files
-from proxy.commands.manual.data_files import main
+from docker.building.manual import data_files
+from docker.building.manual.data_files import main
 
 
 def test_files_lie_where_a_prefix_has_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

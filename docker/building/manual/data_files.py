@@ -1,6 +1,6 @@
 """The files that are installed beside the program: manual pages, and completions of shells.
 
-    python -m proxy.commands.manual.data_files DIR
+    python -m docker.building.manual.data_files DIR VERSION
 
 writes them below DIR, where a prefix such as /usr has them. The build of a wheel and that of the
 Debian package run it. The date in the pages is that of SOURCE_DATE_EPOCH, so that the same sources
@@ -12,14 +12,20 @@ import sys
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 import typer
 
+from docker.building.manual.bash_completion import bash_completion
+from docker.building.manual.configuration_page import configuration_page
+from docker.building.manual.fish_completion import fish_completion
+from docker.building.manual.pages import manual_pages
+from docker.building.manual.tree import command_tree
+from docker.building.manual.zsh_completion import zsh_completion
 from proxy.commands.cli import app
-from proxy.commands.manual.completion import PLACES, completion_of
-from proxy.commands.manual.configuration_page import configuration_page
-from proxy.commands.manual.pages import manual_pages
-from proxy.commands.manual.tree import command_tree
+from proxy.commands.completion import PLACES, Shell
+
+_COMPLETIONS: Final = {Shell.BASH: bash_completion, Shell.ZSH: zsh_completion, Shell.FISH: fish_completion}
 
 
 def data_files(date: str, version: str) -> dict[str, str]:
@@ -30,7 +36,7 @@ def data_files(date: str, version: str) -> dict[str, str]:
     return {
         **{f"share/man/man1/{name}": text for name, text in pages.items()},
         "share/man/man5/plexigate.toml.5": configuration_page(example, date, version),
-        **{place: completion_of(program, shell) for shell, place in PLACES.items()},
+        **{place: _COMPLETIONS[shell](program) for shell, place in PLACES.items()},
     }
 
 

@@ -1,7 +1,7 @@
 """The completion of fish: all that the command line has. `tests/packages` has fish itself complete."""
 
-from proxy.commands.manual.fish_completion import fish_completion
-from proxy.commands.manual.tree import CliCommand
+from docker.building.manual.fish_completion import fish_completion
+from docker.building.manual.tree import CliCommand
 
 
 def test_every_command_and_option_appears(program: CliCommand) -> None:

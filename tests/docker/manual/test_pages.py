@@ -2,9 +2,9 @@
 
 import re
 
-from proxy.commands.manual.pages import manual_pages
-from proxy.commands.manual.roff import bold, escaped, italic
-from proxy.commands.manual.tree import CliCommand
+from docker.building.manual.pages import manual_pages
+from docker.building.manual.roff import bold, escaped, italic
+from docker.building.manual.tree import CliCommand
 
 
 def pages(program: CliCommand) -> dict[str, str]:

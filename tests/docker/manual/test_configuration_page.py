@@ -5,8 +5,8 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-from proxy.commands.manual.configuration_page import configuration_page
-from proxy.commands.manual.roff import bold, escaped
+from docker.building.manual.configuration_page import configuration_page
+from docker.building.manual.roff import bold, escaped
 
 EXAMPLE = (files("config") / "example.toml").read_text(encoding="utf-8")
 PAGE = configuration_page(EXAMPLE, "2026-11-28", "1.2.3")
