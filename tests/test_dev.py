@@ -59,7 +59,7 @@ ESSENTIAL = frozenset(
 # What has a command of its own, and no test.
 APART = ("soak", "image", "fresh", "debian_roots.py")
 # Other programs of a package that is asked for by one of them.
-BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble", "h2load": "nghttp"}
+BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble", "h2load": "nghttp", "vgdb": "valgrind"}
 
 
 def imported_by(files: Iterable[Path]) -> set[Path]:

@@ -2,7 +2,7 @@
 
 The three take turns on one core; their upstream and the load share the other. CPU is measured, not speed: the time of all
 processes of a server, user and system, divided by the operations done. With a key in a slow token it is time: there the question is
-who waits. Exit code 1 when something costs more than is wanted, 2 when it cannot be measured.
+who waits. With --instructions, instructions are counted instead, for rows of few operations. Exit code 1 when something costs more than is wanted, 2 when it cannot be measured.
 """
 
 import argparse
@@ -11,13 +11,15 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from tests.bench import load, machine, report
-from tests.bench.measuring import Scene
+from tests.bench.differing import ANSWERS
+from tests.bench.instructions import Instructions
+from tests.bench.measuring import CpuTime, Meter, Scene
 from tests.bench.report import Row
-from tests.bench.rows import ROWS
+from tests.bench.rows import COUNTED, ROWS
 from tests.bench.servers import Bench
 from tests.programs import NotReadyError
 
@@ -31,7 +33,11 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--list", action="store_true", help="print the names of the rows, and end")
-    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", default=list(ROWS), help="measure these rows")
+    parser.add_argument(
+        "--instructions", action="store_true", help="count instructions by callgrind, not time: in any company"
+    )
+    parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="where callgrind writes its files, to be kept")
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="ROW", help="measure these rows")
     arguments = parser.parse_args()
     if arguments.list:
         sys.stdout.write("".join(f"{name:16}{measure.__doc__}\n" for name, measure in ROWS.items()))
@@ -44,7 +50,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without ending the servers
     try:
         with tempfile.TemporaryDirectory(prefix="plexigate-bench-") as directory:
-            rows = measured(Bench(Path(directory), proxy_core=cores[0], other_core=cores[1]), arguments.only)
+            meter = Instructions(arguments.keep or Path(directory)) if arguments.instructions else CpuTime()
+            under = meter.command if isinstance(meter, Instructions) else ()
+            names = arguments.only or (COUNTED if under else ROWS)
+            rows = measured(Bench(Path(directory), cores[0], cores[1], under), meter, names)
     except (load.LoadError, NotReadyError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 2
@@ -52,12 +61,12 @@ def main() -> int:
     return 0 if all(row.is_within_limit for row in rows) else 1
 
 
-def measured(bench: Bench, names: Sequence[str]) -> list[Row]:
+def measured(bench: Bench, meter: Meter, names: Collection[str]) -> list[Row]:
     """The rows of these names, in the order of the table."""
     os.sched_setaffinity(0, {bench.other_core})
     bench.lay_out()
     rows: list[Row] = []
-    with bench.backend() as backend, bench.all_three(backend) as servers:
+    with bench.backend(ANSWERS) as backend, bench.all_three(backend) as servers:
         for server in servers:
             group = load.negotiated_group(server, bench.authority)
             if group != GROUP:
@@ -66,7 +75,7 @@ def measured(bench: Bench, names: Sequence[str]) -> list[Row]:
         for name in ROWS:
             if name in names:
                 sys.stderr.write(f"bench: {time.monotonic() - began:4.0f} s  {name}\n")
-                rows += ROWS[name](Scene(bench, backend, servers))
+                rows += ROWS[name](Scene(bench, backend, servers, meter))
     return rows
 
 

@@ -1,15 +1,17 @@
 """Exchanges on connections that stay open (exchanges.c): requests, and WebSocket messages that come back."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+from tests.bench import messages
 from tests.bench.load import LoadError
-from tests.bench.servers import MESSAGE, PICTURE, SINK, Server
+from tests.bench.messages import Message
+from tests.bench.servers import MESSAGE, PICTURE, Server
 
 BROWSER = """\
 Connection: keep-alive
@@ -26,7 +28,6 @@ Accept-Encoding: gzip, deflate, br, zstd
 Accept-Language: en-GB,en;q=0.9,de;q=0.8
 """
 """The fields of a browser that fetches something for a page; the 13th is Host."""
-POSTED_BYTES = 1_024
 MESSAGE_BYTES = 200
 
 
@@ -34,37 +35,41 @@ class Kind(StrEnum):
     """What is exchanged."""
 
     HTTP = "http"
+    H2 = "h2"
+    """Requests of HTTP/1.1, sent over HTTP/2."""
     WEBSOCKET = "websocket"
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What a client sends; the answer to it is awaited before the next."""
+    """What a client sends; the answer to it is awaited before the next.
+
+    Messages of one name follow each other on one connection or stream, others are for others.
+    """
 
     name: str
     kind: Kind
-    data: bytes
+    messages: Sequence[Message]
+
+    @property
+    def data(self) -> bytes:
+        """The first message."""
+        return self.messages[0].data
 
 
 def request(name: str, line: str, further: str = "", body: bytes = b"", host: str = "localhost") -> Exchange:
     """A request as a browser makes it."""
     fields = f"Host: {host}\n{BROWSER}{further}".replace("\n", "\r\n")
-    return Exchange(name, Kind.HTTP, f"{line} HTTP/1.1\r\n{fields}\r\n".encode() + body)
+    return Exchange(name, Kind.HTTP, [Message(name, f"{line} HTTP/1.1\r\n{fields}\r\n".encode() + body)])
 
 
 GET = request("get", f"GET {MESSAGE}")
 GET_PICTURE = request("picture", f"GET {PICTURE}")
-POST = request(
-    "post",
-    f"POST {SINK}",
-    f"Content-Type: application/json\nContent-Length: {POSTED_BYTES}\nOrigin: https://localhost\n",
-    b'{"text":"' + b"x" * (POSTED_BYTES - 11) + b'"}',
-)
 # final, binary; masked, and its length in two octets (RFC 6455 5.2)
 ECHOED = Exchange(
     "message",
     Kind.WEBSOCKET,
-    b"\x82\xfe" + MESSAGE_BYTES.to_bytes(2) + b"\x37\xfa\x21\x3d" + bytes(range(MESSAGE_BYTES)),
+    [Message("message", b"\x82\xfe" + MESSAGE_BYTES.to_bytes(2) + b"\x37\xfa\x21\x3d" + bytes(range(MESSAGE_BYTES)))],
 )
 
 
@@ -84,11 +89,19 @@ class Clients:
     server: Server
     process: "subprocess.Popen[str]"
 
-    def run(self, seconds: float, *, in_flight: int, rate: float = 0) -> Period:
-        """Exchange for some time: so many at once, or at most so many and `rate` of them in each second."""
+    def run(self, seconds: float, *, in_flight: int, rate: float = 0, count: int = 0) -> Period:
+        """Exchange for some time: so many at once, or at most so many and `rate` of them in each second; `count` in all, if it is not 0."""
+        self.begin(seconds, in_flight=in_flight, rate=rate, count=count)
+        return self.end()
+
+    def begin(self, seconds: float, *, in_flight: int, rate: float = 0, count: int = 0) -> None:
+        """Do that, and do not wait."""
         stdin = _pipe(self.process.stdin)
-        stdin.write(f"{round(seconds * 1_000)} {in_flight} {rate}\n")
+        stdin.write(f"{round(seconds * 1_000)} {in_flight} {rate} {count}\n")
         stdin.flush()
+
+    def end(self) -> Period:
+        """Wait for the end of what has begun."""
         exchanges, p50, p99 = self.read().split()
         return Period(int(exchanges), float(p50), float(p99))
 
@@ -101,11 +114,14 @@ class Clients:
 
 
 @contextmanager
-def clients(server: Server, directory: Path, exchange: Exchange, connections: int) -> Iterator[Clients]:
-    """So many open connections, until the block ends."""
+def clients(
+    server: Server, directory: Path, exchange: Exchange, connections: int, streams: int = 1
+) -> Iterator[Clients]:
+    """So many open connections, over HTTP/2 with so many streams each, until the block ends."""
     sent = directory / f"{exchange.name}.sent"
-    sent.write_bytes(exchange.data)
-    command = [str(directory / "exchanges"), str(server.port), exchange.kind.value, str(connections), str(sent)]
+    messages.write(sent, exchange.messages)
+    program, places = str(directory / "exchanges"), [str(connections), str(streams)]
+    command = [program, str(server.port), exchange.kind.value, *places, str(sent)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         opened = Clients(server, process)

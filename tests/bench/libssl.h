@@ -19,6 +19,8 @@ int SSL_write(SSL *, const void *, int);
 int SSL_has_pending(const SSL *);
 int SSL_shutdown(SSL *);
 int SSL_get_error(const SSL *, int);
+int SSL_set_alpn_protos(SSL *, const unsigned char *, unsigned);
+void SSL_get0_alpn_selected(const SSL *, const unsigned char **, unsigned *);
 void SSL_free(SSL *);
 unsigned char *SHA1(const unsigned char *, size_t, unsigned char *);
 int EVP_EncodeBlock(unsigned char *, const unsigned char *, int);

@@ -3,37 +3,73 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import ClassVar, Final, Protocol
 
 from tests.bench import usage
 from tests.bench.exchanges import Clients, Exchange, clients
 from tests.bench.report import Round
 from tests.bench.servers import Backend, Bench, Server
 
-ROUNDS = 5
 IN_FLIGHT = 64
+_ROUNDS = 7
+_COUNTED_SECONDS = 60.0
+"""At most, for so many exchanges as are counted."""
+
+
+class Meter(Protocol):
+    """What is measured."""
+
+    @property
+    def unit(self) -> str:
+        """As the table names it."""
+
+    @property
+    def rounds(self) -> int:
+        """How often each contender is measured."""
+
+    @property
+    def most(self) -> int:
+        """How many operations at a time; 0: as many as the time allows."""
+
+    def per_operation(self, server: Server, operate: Callable[[Server], int]) -> float:
+        """What the processes of a server spend on an operation, of which `operate` answers how many it did."""
+
+
+class CpuTime:
+    """Microseconds of CPU, user and system."""
+
+    unit: ClassVar[str] = "µs CPU"
+    rounds: ClassVar[int] = _ROUNDS
+    most: ClassVar[int] = 0
+
+    def per_operation(self, server: Server, operate: Callable[[Server], int]) -> float:
+        """See `Meter`."""
+        return cpu_per_operation(server, operate)
+
+
+_CPU_TIME: Final = CpuTime()
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The contenders, all running, and what they stand in front of."""
+    """The contenders, all running, what they stand in front of, and what is measured."""
 
     bench: Bench
     backend: Backend
     servers: Sequence[Server]
+    meter: Meter = _CPU_TIME
 
     @property
     def ours(self) -> Server:
         """Plexigate."""
         return self.servers[-1]
 
-
-def cpu_rounds(
-    servers: Sequence[Server], operate: Callable[[Server], int], rounds: int = ROUNDS, divisor: float = 1_000
-) -> list[Round]:
-    """CPU for each operation, of which `operate` answers how many it did: in microseconds, unless `divisor` says otherwise."""
-    return [
-        {server.name: cpu_per_operation(server, operate) * 1_000 / divisor for server in servers} for _ in range(rounds)
-    ]
+    def rounds(self, operate: Callable[[Server], int]) -> list[Round]:
+        """What an operation costs, of which `operate` answers how many it did."""
+        return [
+            {server.name: self.meter.per_operation(server, operate) for server in self.servers}
+            for _ in range(self.meter.rounds)
+        ]
 
 
 def cpu_per_operation(server: Server, operate: Callable[[Server], int]) -> float:
@@ -44,31 +80,36 @@ def cpu_per_operation(server: Server, operate: Callable[[Server], int]) -> float
 
 
 @contextmanager
-def clients_of_all(scene: Scene, exchange: Exchange, connections: int) -> Iterator[dict[str, Clients]]:
-    """As many open connections to each of the servers."""
+def clients_of_all(
+    scene: Scene, exchange: Exchange, connections: int, streams: int = 1
+) -> Iterator[dict[str, Clients]]:
+    """As many open connections to each of the servers, with as many streams."""
     with ExitStack() as stack:
         yield {
-            server.name: stack.enter_context(clients(server, scene.bench.directory, exchange, connections))
+            server.name: stack.enter_context(clients(server, scene.bench.directory, exchange, connections, streams))
             for server in scene.servers
         }
 
 
 def exchange_rounds(
-    scene: Scene, exchange: Exchange, *, connections: int = IN_FLIGHT, rounds: int = ROUNDS, seconds: float = 1.5
+    scene: Scene, exchange: Exchange, *, connections: int = IN_FLIGHT, streams: int = 1, seconds: float = 0.5
 ) -> list[Round]:
-    """CPU for each exchange, one at a time on each of the connections, which are open before."""
-    with clients_of_all(scene, exchange, connections) as all_clients:
+    """What each exchange costs, one at a time on each of the connections or streams, which are open before."""
+    in_flight, most = connections * streams, scene.meter.most
+    if most:
+        seconds = _COUNTED_SECONDS
+    with clients_of_all(scene, exchange, connections, streams) as all_clients:
         for one in all_clients.values():
-            one.run(seconds / 4, in_flight=connections)
+            one.run(seconds / 4, in_flight=in_flight, count=most)
 
         def operate(server: Server) -> int:
-            return all_clients[server.name].run(seconds, in_flight=connections).exchanges
+            return all_clients[server.name].run(seconds, in_flight=in_flight, count=most).exchanges
 
-        return cpu_rounds(scene.servers, operate, rounds)
+        return scene.rounds(operate)
 
 
 def late_rounds(
-    scene: Scene, exchange: Exchange, *, rounds: int = ROUNDS, seconds: float = 2.0
+    scene: Scene, exchange: Exchange, *, rounds: int = _ROUNDS, seconds: float = 2.0
 ) -> tuple[float, list[Round]]:
     """The 99th percentile of an exchange's time, in microseconds, when all get as many in a second as half of what the slowest can.
 

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
-from tests.bench import bulk, exchanges, growth, http2, load, memory, payload, signing
-from tests.bench.measuring import Scene, cpu_rounds, exchange_rounds, late_rounds
+from tests.bench import bulk, differing, exchanges, growth, http2, load, memory, payload, signing
+from tests.bench.measuring import Scene, exchange_rounds, late_rounds
 from tests.bench.report import Row
 from tests.bench.servers import MESSAGE, PICTURE, Server
 
 HANDSHAKES = 400
 SOCKETS = 200
 # The handshakes of their connections are 0.2 µs of each request, and 1 µs of each picture.
-H2 = http2.Load(MESSAGE, requests=30_000, connections=10, streams=10)
+H2_CONNECTIONS = H2_STREAMS = 10
 H2_UPSTREAM = http2.Load(f"/h2{MESSAGE}", requests=30_000, connections=10, streams=10)
 _BESIDE_ROUNDS = 5
 H2_PICTURES = http2.Load(PICTURE, requests=4_000, connections=1, streams=100)
@@ -21,16 +21,33 @@ H2_PICTURES = http2.Load(PICTURE, requests=4_000, connections=1, streams=100)
 Measure = Callable[[Scene], list[Row]]
 
 
-def get(scene: Scene) -> list[Row]:
-    """A small answer to a browser."""
-    title = "GET, 13 fields, kept alive, 126-byte JSON"
-    return [Row("get", title, "µs CPU", exchange_rounds(scene, exchanges.GET), 1.0)]
+def _differing(
+    key: str, title: str, exchange: exchanges.Exchange, wanted: float, h2_wanted: float
+) -> Mapping[str, Measure]:
+    """The same requests over both protocols."""
+
+    def old(scene: Scene) -> list[Row]:
+        return [Row(key, f"{title}", scene.meter.unit, exchange_rounds(scene, exchange), wanted)]
+
+    def new(scene: Scene) -> list[Row]:
+        sent = replace(exchange, kind=exchanges.Kind.H2)
+        rounds = exchange_rounds(scene, sent, connections=H2_CONNECTIONS, streams=H2_STREAMS)
+        return [Row(f"h2-{key}", f"h2: {title}", scene.meter.unit, rounds, h2_wanted)]
+
+    old.__doc__ = f"{title}."
+    new.__doc__ = f"The same over HTTP/2, {H2_CONNECTIONS} connections with {H2_STREAMS} streams each."
+    return {key: old, f"h2-{key}": new}
 
 
-def h2(scene: Scene) -> list[Row]:
-    """Small answers over HTTP/2."""
-    title = f"GET over h2 ({H2.connections} connections, {H2.streams} streams)"
-    return [Row("h2", title, "µs CPU", _http2_rounds(scene, H2), 1.3)]
+DIFFERING = {
+    **_differing("get", "GET, the same again", differing.SAME, 1.0, 1.1),
+    **_differing("get-path", "GET, a new path", differing.PATH, 1.3, 1.3),
+    **_differing("get-fields", "GET, 2 new fields", differing.FIELDS, 1.5, 1.6),
+    **_differing("get-answer", "GET, a new answer", differing.ANSWER, 1.3, 1.3),
+    **_differing("get-both", "GET, 2 new fields and a new answer", differing.BOTH, 1.5, 1.6),
+    **_differing("post", "POST of 1 KiB, the same again", differing.POST_SAME, 1.0, 1.1),
+    **_differing("post-new", "POST of 0.9-1.1 KiB, all new", differing.POST_NEW, 1.5, 1.6),
+}
 
 
 def h2_picture(scene: Scene) -> list[Row]:
@@ -66,12 +83,7 @@ def _http2_rounds(scene: Scene, asked: http2.Load) -> list[Mapping[str, float]]:
 
     for server in scene.servers:
         operate(server)
-    return cpu_rounds(scene.servers, operate)
-
-
-def post(scene: Scene) -> list[Row]:
-    """A message that is sent."""
-    return [Row("post", "POST of 1 KiB", "µs CPU", exchange_rounds(scene, exchanges.POST), 1.0)]
+    return scene.rounds(operate)
 
 
 def picture(scene: Scene) -> list[Row]:
@@ -97,7 +109,7 @@ def _transfer(scene: Scene, key: str, title: str, operate: Callable[[bulk.Bulk],
         }
         for one in open_ones.values():
             operate(one)
-        rounds = cpu_rounds(scene.servers, lambda server: operate(open_ones[server.name]))
+        rounds = scene.rounds(lambda server: operate(open_ones[server.name]))
     return Row(key, title, "µs/MB", rounds, wanted)
 
 
@@ -105,24 +117,24 @@ def websocket(scene: Scene) -> list[Row]:
     """Messages of a chat."""
     title = f"WebSocket, {exchanges.MESSAGE_BYTES} bytes each way, {SOCKETS} sockets"
     rounds = exchange_rounds(scene, exchanges.ECHOED, connections=SOCKETS)
-    return [Row("websocket", title, "µs CPU", rounds, 1.0)]
+    return [Row("websocket", title, scene.meter.unit, rounds, 1.0)]
 
 
 def handshake(scene: Scene) -> list[Row]:
     """A client that comes for the first time."""
 
     def operate(server: Server) -> int:
-        return load.handshakes(server, HANDSHAKES, scene.bench.authority, request=load.VISIT)
+        return load.handshakes(server, scene.meter.most or HANDSHAKES, scene.bench.authority, request=load.VISIT)
 
     title = "full handshake X25519MLKEM768, request, close"
-    return [Row("handshake", title, "µs CPU", cpu_rounds(scene.servers, operate), 1.05)]
+    return [Row("handshake", title, scene.meter.unit, scene.rounds(operate), 1.08)]
 
 
 def resumed(scene: Scene) -> list[Row]:
     """A client that comes back."""
     clients = {server.name: load.Resumptions.of(server, scene.bench.authority, load.VISIT) for server in scene.servers}
-    rounds = cpu_rounds(scene.servers, lambda server: clients[server.name].visit(HANDSHAKES))
-    return [Row("resumed", "resumed handshake, request, close", "µs CPU", rounds, 1.05)]
+    rounds = scene.rounds(lambda server: clients[server.name].visit(scene.meter.most or HANDSHAKES))
+    return [Row("resumed", "resumed handshake, request, close", scene.meter.unit, rounds, 1.08)]
 
 
 def idle(scene: Scene) -> list[Row]:
@@ -207,9 +219,7 @@ def payloads(_: Scene) -> list[Row]:
 
 
 ROWS: Mapping[str, Measure] = {
-    "get": get,
-    "h2": h2,
-    "post": post,
+    **DIFFERING,
     "picture": picture,
     "h2-upstream": h2_upstream,
     "h2-picture": h2_picture,
@@ -231,3 +241,6 @@ ROWS: Mapping[str, Measure] = {
     "storm": storm,
     "payload": payloads,
 }
+
+COUNTED = (*DIFFERING, "websocket", "handshake", "resumed")
+"""The rows whose instructions are counted."""

@@ -4,20 +4,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import configurations
+from tests.bench import configurations, messages
+from tests.bench.messages import Message
 from tests.programs import START_SECONDS, NotReadyError, end, plexigate_listeners, program
 
 MESSAGE, PICTURE, LARGE = "/message", "/picture", "/large"
 SIZES = {MESSAGE: 126, PICTURE: 65_536, LARGE: 100_000_000}
 """The paths of the files, and their octets."""
-SINK, ECHO, LARGE_SINK = "/up/sink", "/up/echo", "/up/large"
-"""Where bodies are taken, where WebSocket messages come back, and where a body may be large."""
+ECHO, LARGE_SINK = "/up/echo", "/up/large"
+"""Where WebSocket messages come back, and where a body may be large."""
 
+# where it is counted what they do
+_START_SECONDS = 8 * START_SECONDS
 _SOURCES = Path(__file__).parent
 _PROGRAMS = ("exchanges", "handshakes", "upstream")
 _CERTIFICATES = Path(__file__).parents[2] / "docker" / "demo" / "certificates.sh"
@@ -47,6 +50,8 @@ class Bench:
     directory: Path
     proxy_core: int
     other_core: int
+    under: Sequence[str] = ()
+    """The command that runs the servers that are compared, if one counts what they do."""
 
     @property
     def authority(self) -> Path:
@@ -65,9 +70,10 @@ class Bench:
             compiled(name, self.directory)
 
     @contextmanager
-    def backend(self) -> Iterator[Backend]:
-        """Serves the files over plain HTTP/1.1, takes bodies, and sends WebSocket messages back."""
-        command = pinned(self.other_core, str(self.directory / "upstream"))
+    def backend(self, answers: Sequence[Message] = ()) -> Iterator[Backend]:
+        """Serves the files over plain HTTP/1.1, takes bodies, gives `answers`, and sends WebSocket messages back."""
+        messages.write(self.directory / "answers", answers)
+        command = pinned(self.other_core, str(self.directory / "upstream"), str(self.directory / "answers"))
         with (
             self._nginx("backend", self.other_core, configurations.BACKEND) as files,
             program(command, upstream_port) as up,
@@ -87,7 +93,7 @@ class Bench:
         configuration = self.directory / "haproxy.cfg"
         text = configurations.HAPROXY.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
         configuration.write_text(text)
-        command = pinned(self.proxy_core, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
+        command = pinned(self.proxy_core, *self.under, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
         with (self.directory / "haproxy.log").open("ab") as log, subprocess.Popen(command, stdout=log) as process:
             try:
                 _wait(process, lambda: _listens(port) or None)
@@ -101,7 +107,8 @@ class Bench:
         configuration = self.directory / f"{name}.toml"
         text = configurations.PLEXIGATE.format(name=name, files=backend.files, up=backend.up, further=further)
         configuration.write_text(text)
-        command = pinned(self.proxy_core, str(Path(sys.executable).with_name("plexigate")), "run", str(configuration))
+        plexigate = str(Path(sys.executable).with_name("plexigate"))
+        command = pinned(self.proxy_core, *self.under, plexigate, "run", str(configuration))
         log = self.directory / f"{name}.log"
         log.unlink(missing_ok=True)
         with subprocess.Popen(command) as process:
@@ -125,8 +132,9 @@ class Bench:
         part = http.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
         text = configurations.NGINX.format(directory=self.directory, name=name, user=nginx_user(), http=part)
         configuration.write_text(text)
+        under = () if core == self.other_core else self.under
         # The error log of the moment before nginx has read its configuration has to go somewhere writable too.
-        command = pinned(core, "/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration))
+        command = pinned(core, *under, "/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration))
         with program(command, lambda line: "start worker process" in line or None) as running:
             yield Server(name, running.pid, port)
 
@@ -136,9 +144,11 @@ def compiled(name: str, directory: Path) -> Path:
     made = directory / name
     flags = ["-Wall", "-Wextra", "-Werror", "-O2", "-pthread", "-o", str(made), str(_SOURCES / f"{name}.c")]
     # by their whole names: the short ones are of a package with headers
-    libraries = ["-l:libssl.so.3", "-l:libcrypto.so.3"]
+    libraries = ["-Wl,--as-needed", "-l:libssl.so.3", "-l:libcrypto.so.3", "-l:libnghttp2.so.14"]
     done = subprocess.run(["gcc", *flags, *libraries], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{name}.c cannot be built (apt-get install gcc libc6-dev libssl3t64): {done.stderr}"
+    assert done.returncode == 0, (
+        f"{name}.c cannot be built (apt-get install gcc libc6-dev libssl3t64 libnghttp2-14): {done.stderr}"
+    )
     return made
 
 
@@ -179,7 +189,7 @@ def _logged_port(log: Path) -> int | None:
 
 def _wait(process: "subprocess.Popen[bytes]", found: Callable[[], int | None]) -> int:
     """What `found` finds as soon as the process is ready."""
-    give_up = time.monotonic() + START_SECONDS
+    give_up = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < give_up:
         if (answer := found()) is not None:
             return answer

@@ -1,10 +1,14 @@
 """The server behind the proxies: whole bodies, and messages that come back, however they are cut."""
 
+import re
 import socket
+import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 
 import pytest
 
+from tests.bench.messages import NEW, NOW, Message, write
 from tests.bench.servers import compiled, upstream_port
 from tests.programs import program
 
@@ -18,10 +22,24 @@ MASKED = b"\x82\xfe\x00\xc8\x01\x02\x03\x04" + bytes(200)
 SENT_BACK = b"\x82\x7e\x00\xc8" + b"\x01\x02\x03\x04" * 50
 
 
+ANSWERS = [
+    Message("* /same*", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    *[
+        Message(
+            "GET /new*",
+            f"HTTP/1.1 200 OK\r\nDate: {NOW}\r\nETag: {NEW}\r\nContent-Length: {size}\r\n\r\n".encode() + bytes(size),
+        )
+        for size in (10, 11)
+    ],
+    Message("GET /late *", b"HTTP/1.1 204 Late\r\n\r\n", pause=300),
+]
+
+
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    made = compiled("upstream", tmp_path_factory.mktemp("upstream"))
-    with program([str(made)], upstream_port) as running:
+    directory = tmp_path_factory.mktemp("upstream")
+    write(directory / "answers", ANSWERS)
+    with program([str(compiled("upstream", directory)), str(directory / "answers")], upstream_port) as running:
         yield running.ready
 
 
@@ -60,3 +78,31 @@ def test_messages_come_back_without_their_mask(port: int, size: int) -> None:
     wanted = agreed + SENT_BACK * 3
     pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
     assert answers(port, pieces, len(wanted)) == wanted
+
+
+def asked(line: str) -> bytes:
+    return f"{line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def test_first_answer_whose_pattern_matches_is_given_with_new_values(port: int) -> None:
+    head = len(ANSWERS[1].data) - 10
+    sizes = [head + 10, head + 11, head + 10]
+    received = answers(port, [asked("GET /new/1")] * 3, sum(sizes))
+    values = re.findall(rb"ETag: ([0-9a-f]{16})\r\nContent-Length: (\d+)\r\n", received)
+    assert [size for _, size in values] == [b"10", b"11", b"10"]
+    assert len({value for value, _ in values}) == 3
+    date = re.search(rb"Date: (.*)\r\n", received)
+    assert date is not None
+    assert abs(parsedate_to_datetime(date[1].decode()).timestamp() - time.time()) < 60  # noqa: TID251 - now
+    assert answers(port, [asked("PUT /same/1")], len(ANSWERS[0].data)) == ANSWERS[0].data
+    assert answers(port, [asked("PUT /new/1")], len(answer(0))) == answer(0)
+
+
+def test_answer_waits_for_its_time_and_holds_nobody_up(port: int) -> None:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as late:
+        late.sendall(asked("GET /late"))
+        assert answers(port, [GET], len(answer(0))) == answer(0)
+        assert time.monotonic() - began < 0.3
+        assert late.recv(100) == ANSWERS[-1].data
+        assert time.monotonic() - began >= 0.3

@@ -1,23 +1,27 @@
-/* The server behind the proxies for what nginx does not do: it takes bodies of any length, and sends WebSocket messages back.
+/* The server behind the proxies for what nginx does not do: it takes bodies of any length, answers with values that are new each time
+ * or after a while, and sends WebSocket messages back.
  *
- * Usage: upstream. Prints "upstream: ready on PORT" and serves until a signal ends it. A request is answered when its body has come,
- * with how many octets that were; an upgrade is agreed to. Bodies need a Content-Length, and messages have at most 65,535 octets.
+ * Usage: upstream [FILE]. Prints "upstream: ready on PORT" and serves until a signal ends it. A request is answered when its body has
+ * come: by a message of FILE (see messages.h) whose name is a pattern that its first line matches, those of one name in turn, after
+ * the message's pause; else with how many octets its body had. An upgrade is agreed to. Bodies need a Content-Length, and WebSocket
+ * messages have at most 65,535 octets.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "libssl.h"
+#include "messages.h"
 
 #define BUFFER 16384
 #define PIECE 262144
+#define MOST_WAITING 1024
+#define LARGEST_ANSWER 200000 /* is taken by the system as a whole */
 
 enum state { HEAD, BODY, FRAMES };
 
@@ -25,9 +29,16 @@ struct connection {
     int descriptor;
     enum state state;
     unsigned long body, left; /* octets of the body, and those that have not come */
+    int answer;               /* the message that answers; -1 if none does */
+    long due;                 /* when it is sent, in milliseconds; 0 if nothing waits */
     size_t held;              /* of a head or a frame */
     char buffer[BUFFER + 1];
 };
+
+static struct message *answers;
+static int answer_count;
+static struct connection *waiting[MOST_WAITING];
+static int waiting_count;
 
 static void fail(const char *what)
 {
@@ -41,13 +52,70 @@ static void say(struct connection *one, const char *data, size_t count)
         shutdown(one->descriptor, SHUT_RDWR); /* its peer is gone, or reads nothing: the next read ends it */
 }
 
+static long now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void give(struct connection *one)
+{
+    renew(&answers[one->answer]);
+    say(one, answers[one->answer].data, answers[one->answer].bytes);
+    one->due = 0;
+}
+
+/* Give the answers that are due; answer how long to wait for the next one, in milliseconds, -1 if there is none. */
+static int give_due(void)
+{
+    long moment = now(), next = -1;
+    for (int i = 0; i < waiting_count;) {
+        struct connection *one = waiting[i];
+        if (one->due > moment) {
+            next = next < 0 || one->due - moment < next ? one->due - moment : next;
+            i++;
+            continue;
+        }
+        waiting[i] = waiting[--waiting_count];
+        give(one);
+    }
+    return (int)next;
+}
+
+static void leave(struct connection *one)
+{
+    for (int i = 0; i < waiting_count; i++)
+        if (waiting[i] == one)
+            waiting[i--] = waiting[--waiting_count];
+}
+
 static void answer(struct connection *one)
 {
     char text[256], body[64];
-    int length = sprintf(body, "{\"octets\":%lu}", one->body);
-    int count = sprintf(text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
-    say(one, text, (size_t)count);
     one->state = HEAD;
+    if (one->answer >= 0 && answers[one->answer].pause > 0 && waiting_count < MOST_WAITING) {
+        one->due = now() + answers[one->answer].pause;
+        waiting[waiting_count++] = one;
+    } else if (one->answer >= 0) {
+        give(one);
+    } else {
+        int length = sprintf(body, "{\"octets\":%lu}", one->body);
+        int count = sprintf(text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
+        say(one, text, (size_t)count);
+    }
+}
+
+/* The next message for a request that begins with this line. */
+static int find_answer(const char *line)
+{
+    for (int i = 0, next; i < answer_count; i = next) {
+        for (next = i + 1; next < answer_count && strcmp(answers[next].name, answers[i].name) == 0;)
+            next++;
+        if (fnmatch(answers[i].name, line, 0) == 0)
+            return i + answers[i].turn++ % (next - i);
+    }
+    return -1;
 }
 
 static void agree(struct connection *one, const char *key)
@@ -82,6 +150,8 @@ static size_t take_head(struct connection *one)
         found = strcasestr(one->buffer, "\r\ncontent-length:");
         one->body = one->left = found ? strtoul(found + 17, NULL, 10) : 0;
         one->state = BODY;
+        *strstr(one->buffer, "\r\n") = 0;
+        one->answer = find_answer(one->buffer);
     }
     return (size_t)(end + 4 - one->buffer);
 }
@@ -156,12 +226,15 @@ static int go_on(struct connection *one)
     return one->held < BUFFER;
 }
 
-int main(void)
+int main(int word_count, char **words)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t size = sizeof address;
     int listener = socket(AF_INET, SOCK_STREAM, 0), poll = epoll_create1(0), on = 1;
+    int room = LARGEST_ANSWER;
     struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = NULL}, events[256];
+    if (word_count > 1 && (answer_count = read_messages(words[1], &answers)) < 0)
+        fail(words[1]);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (bind(listener, (struct sockaddr *)&address, size) != 0 || listen(listener, 4096) != 0)
         fail("listen");
@@ -170,17 +243,19 @@ int main(void)
     printf("upstream: ready on %d\n", ntohs(address.sin_port));
     fflush(stdout);
     for (;;) {
-        int count = epoll_wait(poll, events, 256, -1);
+        int count = epoll_wait(poll, events, 256, give_due());
         for (int i = 0; i < count; i++) {
             struct connection *one = events[i].data.ptr;
             if (one == NULL) {
                 one = calloc(1, sizeof *one);
                 one->descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
                 setsockopt(one->descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+                setsockopt(one->descriptor, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
                 wanted.data.ptr = one;
                 epoll_ctl(poll, EPOLL_CTL_ADD, one->descriptor, &wanted);
             } else if (!go_on(one)) {
                 close(one->descriptor);
+                leave(one);
                 free(one);
             }
         }
