@@ -253,6 +253,33 @@ def uncalled(modules: Mapping[str, ast.Module]) -> list[str]:
     ]
 
 
+# what is looked up in sets and mappings are names of fields and options
+_NAME: Final = re.compile(rb":?[a-z][a-z0-9]*(-[a-z0-9]+)*|\*|[A-Z]{2,}")
+
+
+def slow_in_compiled_code(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """What mypyc makes slow: a search for bytes by `in`, which raises and clears a TypeError, and `translate` with
+    octets to delete, which builds a table for each call."""
+    constants: dict[str, object] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.AnnAssign | ast.Assign) and isinstance(statement.value, ast.Constant):
+            targets = [statement.target] if isinstance(statement, ast.AnnAssign) else statement.targets
+            constants.update((target.id, statement.value.value) for target in targets if isinstance(target, ast.Name))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(left=ast.Constant(value=bytes() as value), ops=[ast.In() | ast.NotIn()]):
+                sought: object = value
+            case ast.Compare(left=ast.Name(id=name), ops=[ast.In() | ast.NotIn()]):
+                sought = constants.get(name)
+            case ast.Call(func=ast.Attribute(attr="translate"), args=[ast.Constant(value=None), _]):
+                yield node.lineno, "translate(None, ...)"
+                continue
+            case _:
+                continue
+        if isinstance(sought, bytes) and not _NAME.fullmatch(sought):
+            yield node.lineno, f"{sought!r} in ..."
+
+
 def pure_modules() -> list[str]:
     """The modules that do no I/O and read no clock, as pyproject.toml lists them: tests take every branch of theirs."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -1,9 +1,11 @@
 """The shape of the house is held by figures; `python -m tests.house` prints them."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
+from hatch_build import compiled_modules
 from tests import house
 
 GRAPH = house.imports()
@@ -40,6 +42,16 @@ def test_a_class_name_means_one_thing() -> None:
 
 def test_each_public_name_has_a_caller_in_the_product() -> None:
     assert house.uncalled(MODULES) == []
+
+
+def test_compiled_modules_search_bytes_by_numbers_and_tables() -> None:
+    """An octet is searched for by its number, more octets by `find`, and classes of octets by a table."""
+    found = {
+        path: slow
+        for path in compiled_modules()
+        if (slow := list(house.slow_in_compiled_code(ast.parse(Path(path).read_text("utf-8")))))
+    }
+    assert found == {}
 
 
 def test_pure_modules_reach_no_io_and_no_clock() -> None:
@@ -94,6 +106,19 @@ class TestMeasuring:
         assert house.uncalled(parts) == []
         outside = {"proxy.downstream.driver": ast.parse("from proxy.http2.session.server_session import Session")}
         assert house.uncalled(parts | outside) == ["proxy.http2.wire.errors:2 Fault"]
+
+    def test_slow_searches_are_found(self) -> None:
+        tree = ast.parse(
+            "_DOT: Final = b'.'\n_DATE = b'date'\n_CR: Final = 13\n"
+            "def f(): return b':' in x or b'ab:' not in x or _DOT in x or x.translate(None, y)\n"
+            "def g(): return b'date' in x or b'GET' in x or _DATE in x or _CR in x or x.translate(y) or b'x-1' in x\n"
+        )
+        assert list(house.slow_in_compiled_code(tree)) == [
+            (4, "b':' in ..."),
+            (4, "b'ab:' in ..."),
+            (4, "b'.' in ..."),
+            (4, "translate(None, ...)"),
+        ]
 
     def test_twins_are_found(self) -> None:
         product = {"one": ast.parse("class A: ...\nclass B: ..."), "two": ast.parse("class A: ...")}

@@ -180,7 +180,7 @@ def _node(address: bytes) -> bytes:
 
     RFC 7239 section 6: an IPv6 address is bracketed, and then quoted for its colons.
     """
-    return b'"[%b]"' % address if b":" in address else address
+    return b'"[%b]"' % address if address.find(b":") >= 0 else address
 
 
 def _request_body_line(framing: RequestFraming) -> bytes:

@@ -5,6 +5,8 @@ white space and the digits of Unicode: in other software an ARABIC-INDIC DIGIT F
 Content-Length in this way.
 """
 
+from typing import Final
+
 # RFC 9110 5.6.2: tchar.
 TOKEN_CHARS = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -15,14 +17,27 @@ FIELD_VALUE_CHARS = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 WHITESPACE = b" \t"
 
 
+def all_but(allowed: bytes) -> bytes:
+    """A table for `translate` that changes every octet but these.
+
+    What it leaves as it is has none but these. Compiled code builds a table for each call that
+    deletes octets.
+    """
+    return bytes(code if code in allowed else code ^ 0xFF for code in range(256))
+
+
+_NO_TOKEN: Final = all_but(TOKEN_CHARS)
+_NO_FIELD_VALUE: Final = all_but(FIELD_VALUE_CHARS)
+
+
 def is_token(value: bytes) -> bool:
     """Say whether `value` is a token (RFC 9110 5.6.2): a method, a field name, an option."""
-    return value != b"" and not value.translate(None, TOKEN_CHARS)
+    return value != b"" and value.translate(_NO_TOKEN) == value
 
 
 def is_field_value(value: bytes) -> bool:
     """Say whether `value` may be a field value: no CR, LF, NUL or other control character."""
-    return not value.translate(None, FIELD_VALUE_CHARS)
+    return value.translate(_NO_FIELD_VALUE) == value
 
 
 def list_elements(values: list[bytes]) -> list[bytes]:

@@ -48,6 +48,7 @@ _BAD_GATEWAY: Final = 502
 _NOT_HTTP: Final = "response is neither HTTP/1.0 nor HTTP/1.1"
 _VERSION_START: Final = b"HTTP/1."
 _CR: Final = 0x0D
+_LF: Final = 0x0A
 
 
 class MalformedMessage(Exception):
@@ -160,7 +161,7 @@ def refuse_hopeless_head(data: bytes, scanned: int) -> None:
     # a CR may be the last byte so far; then it is checked again with the next byte
     start = scanned - 1 if scanned and data[scanned - 1] == _CR else scanned
     rest = data[start:].replace(b"\r\n", b"")
-    if b"\n" in rest or rest.count(b"\r") > data.endswith(b"\r"):
+    if _LF in rest or rest.count(b"\r") > data.endswith(b"\r"):
         raise MalformedMessage(_BAD_GATEWAY, "line end that is not CRLF")
     line_end = data.find(b"\r\n")
     if line_end >= start:
@@ -176,7 +177,7 @@ def _count_lines(raw: bytes, status: int) -> int:
     recipient would then see other lines than this proxy.
     """
     text = raw.replace(b"\r\n", b"")
-    if b"\n" in text or b"\r" in text:
+    if _LF in text or _CR in text:
         raise MalformedMessage(status, "line end that is not CRLF")
     if not raw.endswith(b"\r\n\r\n") or raw.find(b"\r\n\r\n") != len(raw) - 4:
         raise MalformedMessage(status, "not exactly one head")

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
+from proxy.http.grammar import all_but
 from proxy.http.head import MalformedMessage
 
 HTTPS_PORT: Final = 443
@@ -38,7 +39,9 @@ _VISIBLE: Final = bytes(range(0x21, 0x7F))
 # them for borders.
 _PATH_CHARS: Final = bytes(code for code in _VISIBLE if code not in b'"#<>\\^`{}')
 _QUERY_CHARS: Final = bytes(code for code in _VISIBLE if code not in b"#")
-_PLAIN_CHARS: Final = _PATH_CHARS + b"?"
+_NOT_IN_PATHS: Final = all_but(_PATH_CHARS)
+_NOT_IN_QUERIES: Final = all_but(_QUERY_CHARS)
+_NOT_PLAIN: Final = all_but(_PATH_CHARS.replace(b"%", b"") + b"?")
 
 # A `%` without two hexadecimal digits, and an encoded NUL, which ends the string in some upstreams.
 _BAD_ESCAPE: Final = re.compile(rb"%(?:00|(?![0-9A-Fa-f]{2}))")
@@ -95,16 +98,16 @@ def origin_form(method: bytes, target: bytes, authority: Authority) -> bytes:
         target = _without_authority(method, target, authority)
     # Nearly every target has only characters that are safe on both sides of the first `?`: one
     # check is enough.
-    if b"%" in target or b"/." in target or target.translate(None, _PLAIN_CHARS):
+    if target.find(b"/.") >= 0 or target.translate(_NOT_PLAIN) != target:
         _check_path_and_query(target)
     return target
 
 
 def _check_path_and_query(target: bytes) -> None:
     path, _, query = target.partition(b"?")
-    if path.translate(None, _PATH_CHARS):
+    if path.translate(_NOT_IN_PATHS) != path:
         raise MalformedMessage(400, "character not allowed in the path")
-    if query.translate(None, _QUERY_CHARS):
+    if query.translate(_NOT_IN_QUERIES) != query:
         raise MalformedMessage(400, "character not allowed in the query")
     if _BAD_ESCAPE.search(path):
         raise MalformedMessage(400, "invalid percent-encoding in the path")

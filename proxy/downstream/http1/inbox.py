@@ -87,7 +87,7 @@ class Inbox:
         # the line end may be incomplete, but an end within the limit would have been found
         if end > head_bytes or (end < 0 and len(data) > head_bytes + len(_HEAD_END) - 1):
             # RFC 9110 section 15.5.15: not even the first line has an end
-            is_line = _EMPTY_LINE not in data[:head_bytes]
+            is_line = data.find(_EMPTY_LINE, 0, head_bytes) < 0
             raise MalformedMessage(414 if is_line else 431, "the request head is too long")
         if end < 0:
             self._refuse_bare_line_feeds(data)

@@ -105,5 +105,5 @@ def _https(authority: Authority, target: bytes, rules: PlainRules) -> PlainAnswe
     if not is_covered(host.decode("ascii"), rules.names):
         return RequestRefusal(404, "nothing is served here", RequestReason.NO_ROUTE)
     port = b"" if rules.https_port == HTTPS_PORT else b":%d" % rules.https_port
-    location = b"https://%b%b%b" % (b"[%b]" % host if b":" in host else host, port, target)
+    location = b"https://%b%b%b" % (b"[%b]" % host if host.find(b":") >= 0 else host, port, target)
     return PlainAnswer(308, b"HTTP/1.1 308 Permanent Redirect\r\nLocation: %b\r\n" % location)

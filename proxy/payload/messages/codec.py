@@ -160,8 +160,8 @@ def _check_spelling(token: bytes) -> None:
     if (
         len(token) < _SHORTEST
         or len(token) % 4
-        or b"+" in token
-        or b"/" in token
+        or token.find(b"+") >= 0
+        or token.find(b"/") >= 0
         or base64.urlsafe_b64encode(_decoded(last)) != last
     ):
         raise PayloadFault(Cause.BAD_TOKEN)
