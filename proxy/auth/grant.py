@@ -7,7 +7,7 @@ each twin of such a name is removed from what the client sent.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxy.http.fields import Fields, plain_name
+from proxy.http.fields import Fields, own_line, plain_name
 from proxy.http.head import Header
 
 
@@ -31,9 +31,8 @@ class Grant:
 
     def applied(self, fields: Fields) -> Fields:
         """The fields of the request, with those of the grant in place of the client's."""
-        kept = [header for header in fields.forwarded if plain_name(header[0]) not in self.removed]
-        claims = [header for header in fields.claims if plain_name(header[0]) not in self.removed]
-        return Fields([*kept, *self.added], claims, fields.special)
+        kept = [line for line in fields.sent if plain_name(line.header[0]) not in self.removed]
+        return Fields(kept + [own_line(header) for header in self.added], fields.special)
 
 
 def copied(lines: Iterable[Header], names: frozenset[bytes]) -> Grant:

@@ -7,11 +7,11 @@ authorization servers of others (oauth2-proxy, Authelia, authentik) read these t
 
 from typing import Final
 
-from proxy.http.fields import Fields
+from proxy.http.fields import FieldLine, Fields, Treatment, own_line
 from proxy.http.forwarded_head import ForwardedPeer, upstream_fields, upstream_head
 from proxy.http.forwarding import Chain
 from proxy.http.framing import BodyKind, RequestFraming
-from proxy.http.head import Header, RequestHead
+from proxy.http.head import RequestHead
 
 # They say what the client wants. Those of the client never pass: the question has its own, and some
 # authorization servers prefer the last ones.
@@ -38,20 +38,24 @@ def subrequest(
 
     `peer` and `chain` are those of `upstream_fields`.
     """
-    fields = framing.fields
-    told: list[Header] = [(b"X-Forwarded-Method", head.method), (b"X-Forwarded-Uri", framing.target)]
-    asked = framing._replace(
-        body=BodyKind.NONE,
+    told = (own_line((b"X-Forwarded-Method", head.method)), own_line((b"X-Forwarded-Uri", framing.target)))
+    kept = [line for line in framing.fields.sent if _is_asked(line)]
+    asked = RequestFraming(
+        BodyKind.NONE,
         length=0,
+        keep_alive=framing.keep_alive,
         expects_continue=False,
         accepts_trailers=False,
         websocket=None,
+        host=framing.host,
+        host_field=framing.host_field,
         target=path,
-        fields=Fields(
-            [*(header for header in fields.forwarded if header[0].lower() not in _LEFT_OUT), *told],
-            [header for header in fields.claims if header[0].lower() not in _ABOUT_THE_TARGET],
-            fields.special,
-        ),
+        fields=Fields([*kept, *told], framing.fields.special),
     )
-    question = head._replace(method=b"GET")
+    question = head.asking(b"GET", path)
     return upstream_head(question, asked, upstream_fields(question, asked, peer, chain), request_id)
+
+
+def _is_asked(line: FieldLine) -> bool:
+    left_out = _ABOUT_THE_TARGET if line.treatment is Treatment.CLAIM else _LEFT_OUT
+    return line.header[0].lower() not in left_out

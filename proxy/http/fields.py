@@ -11,10 +11,10 @@ responses are classified one by one, because the proxy remembers those of a serv
 
 from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from proxy.http.client_cert import CERTIFICATE_CLAIMS
-from proxy.http.head import Header
+from proxy.http.head import Header, as_header
 
 
 class Treatment(Enum):
@@ -30,17 +30,78 @@ class Treatment(Enum):
     REMOVE = auto()
 
 
-class Fields(NamedTuple):
-    """The fields of a request, sorted."""
+# An attribute of an enum class costs more than a global.
+_FORWARD: Final = Treatment.FORWARD
+_NOTE: Final = Treatment.NOTE
+_SPECIAL: Final = Treatment.SPECIAL
+_CLAIM: Final = Treatment.CLAIM
+_REMOVE: Final = Treatment.REMOVE
 
-    forwarded: list[Header]
-    """End-to-end fields, as sent and in their order."""
-    claims: list[Header]
-    """Fields by which a trusted peer describes its client."""
-    special: dict[bytes, list[bytes]]
-    """Lower-case name of a special or noted field -> the value of each of its field lines."""
-    removed: frozenset[bytes] = frozenset()
-    """Lower-case names of the fields that `Connection` keeps from going on, present or not."""
+_NO_NAMES: Final[frozenset[bytes]] = frozenset()
+
+
+class FieldLine:
+    """A field line of a request. What it means does not depend on the lines around it."""
+
+    __slots__ = ("_header", "goes_on", "line", "sent", "treatment")
+
+    def __init__(self, sent: bytes, treatment: Treatment, line: bytes, header: Any = None) -> None:
+        """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
+
+        `header` is its `Header`, if that exists already. Its type is not declared: compiled code
+        keeps the parts of a tuple whose type it knows, and makes a new one for each reader.
+        """
+        self.sent: Final = sent
+        self.treatment: Final = treatment
+        self.goes_on: Final = treatment is _FORWARD or treatment is _NOTE
+        self.line: Final = line
+        self._header: Any = header
+
+    @property
+    def header(self) -> Any:
+        """Its name and its value, made on first use: most are only forwarded."""
+        if self._header is None:
+            self._header = as_header(self.sent)
+        return self._header
+
+
+class Fields:
+    """The fields of a request, sorted. They never change."""
+
+    __slots__ = ("_written", "removed", "sent", "special")
+
+    def __init__(
+        self,
+        sent: list[FieldLine],
+        special: dict[bytes, list[bytes]],
+        removed: frozenset[bytes] = _NO_NAMES,
+        written: bytes | None = None,
+    ) -> None:
+        """`written` are the `lines`, if they were put together already."""
+        self.sent: Final = sent
+        """All lines in their order."""
+        self.special: Final = special
+        """Lower-case name of a special or noted field -> the value of each of its field lines."""
+        self.removed: Final = removed
+        """Lower-case names of the fields that `Connection` keeps from going on, present or not."""
+        self._written = written
+
+    @property
+    def forwarded(self) -> list[Header]:
+        """End-to-end fields, as sent and in their order."""
+        return [line.header for line in self.sent if line.goes_on]
+
+    @property
+    def claims(self) -> list[Header]:
+        """Fields by which a trusted peer describes its client."""
+        return [line.header for line in self.sent if line.treatment is _CLAIM]
+
+    @property
+    def lines(self) -> bytes:
+        """The forwarded fields as they are written, each with its CRLF."""
+        if self._written is None:
+            self._written = b"".join([line.line for line in self.sent if line.goes_on])
+        return self._written
 
     def without(self, options: frozenset[bytes]) -> "Fields":
         """Leave out what `Connection` names (RFC 9110 7.6.1), as far as it may.
@@ -50,37 +111,50 @@ class Fields(NamedTuple):
         no claim. A claim of a trusted peer that goes missing would make its client the peer.
         """
         removed = frozenset(name for name in options if not _is_known(name))
-        kept = [header for header in self.forwarded if header[0].lower() not in removed]
-        return Fields(kept, self.claims, self.special, removed)
+        return Fields([line for line in self.sent if line.header[0].lower() not in removed], self.special, removed)
+
+
+def request_line(header: Header) -> FieldLine:
+    """The line of a field of a request, as it goes on if its name lets it."""
+    return _written(header, _REQUEST_TREATMENTS.get(header[0]) or _treat_in_request(header[0]))
+
+
+def own_line(header: Header) -> FieldLine:
+    """A line of ours: it goes on also if a client may not send a field of this name."""
+    return _written(header, _FORWARD)
+
+
+def _written(header: Header, treatment: Treatment) -> FieldLine:
+    sent = b"%b: %b" % header
+    return FieldLine(sent, treatment, sent + b"\r\n", header)
+
+
+def special_values(lines: list[FieldLine]) -> dict[bytes, list[bytes]]:
+    """Lower-case name of each special or noted field among these -> its values."""
+    special: dict[bytes, list[bytes]] = {}
+    for line in lines:
+        if line.treatment is _SPECIAL or line.treatment is _NOTE:
+            name, value = line.header
+            special.setdefault(name.lower(), []).append(value)
+    return special
 
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
-    forwarded: list[Header] = []
-    claims: list[Header] = []
-    special: dict[bytes, list[bytes]] = {}
-    for header in headers:
-        name = header[0]
-        treatment = _REQUEST_TREATMENTS.get(name) or _treat_in_request(name)
-        if treatment is _FORWARD:
-            forwarded.append(header)
-        elif treatment is _CLAIM:
-            claims.append(header)
-        elif treatment is not _REMOVE:
-            if treatment is _NOTE:
-                forwarded.append(header)
-            special.setdefault(name.lower(), []).append(header[1])
-    return Fields(forwarded, claims, special)
+    sent = [request_line(header) for header in headers]
+    return Fields(sent, special_values(sent))
 
 
-class ResponseField(NamedTuple):
+class ResponseField:
     """A field of a response with what happens to it."""
 
-    treatment: Treatment
-    line: bytes
-    """As it is sent on, with its CRLF."""
-    name: bytes
-    """In lower case."""
-    value: bytes
+    __slots__ = ("line", "name", "treatment", "value")
+
+    def __init__(self, treatment: Treatment, line: bytes, name: bytes, value: bytes) -> None:
+        """`line` is as it is sent on, with its CRLF, and `name` in lower case."""
+        self.treatment: Final = treatment
+        self.line: Final = line
+        self.name: Final = name
+        self.value: Final = value
 
 
 def classify_in_response(header: Header) -> ResponseField:
@@ -143,12 +217,6 @@ def _spellings(names: str, treatment: Treatment) -> dict[bytes, Treatment]:
     """Map each name, in lower case, capitalised and in upper case, to its treatment."""
     return {spelling: treatment for name in names.encode().split() for spelling in (name, name.title(), name.upper())}
 
-
-# An attribute of an enum class costs more than a global.
-_FORWARD: Final = Treatment.FORWARD
-_NOTE: Final = Treatment.NOTE
-_CLAIM: Final = Treatment.CLAIM
-_REMOVE: Final = Treatment.REMOVE
 
 _DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256))
 

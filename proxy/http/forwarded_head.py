@@ -126,7 +126,7 @@ def upstream_fields(
     return b"".join(
         (
             b"Host: %b\r\n" % framing.host_field,
-            _lines(framing.fields.forwarded),
+            framing.fields.lines,
             forwarding,
             peer.via.lines[head.minor_version] if head.major_version == 1 else peer.via.line_of_http_2,
             _request_body_line(framing),

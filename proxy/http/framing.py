@@ -30,22 +30,86 @@ class BodyKind(Enum):
     """Responses only."""
 
 
-class RequestFraming(NamedTuple):
-    """What a request means to this connection and to the router."""
+class RequestFraming:
+    """What a request means to this connection and to the router. It never changes."""
 
-    body: BodyKind
-    length: int
-    """Bytes of body if LENGTH, else 0."""
-    keep_alive: bool
-    expects_continue: bool
-    accepts_trailers: bool
-    websocket: WebSocketOffer | None
-    host: bytes
-    """For routing: lower-case, without port, brackets or final dot."""
-    host_field: bytes
-    target: bytes
-    fields: Fields
-    """All but those that Connection removes."""
+    __slots__ = (
+        "accepts_trailers",
+        "body",
+        "expects_continue",
+        "fields",
+        "host",
+        "host_field",
+        "keep_alive",
+        "length",
+        "target",
+        "websocket",
+    )
+
+    def __init__(  # noqa: PLR0913 - its fields
+        self,
+        body: BodyKind,
+        length: int,
+        keep_alive: bool,  # noqa: FBT001 - by place, as its fields
+        expects_continue: bool,  # noqa: FBT001
+        accepts_trailers: bool,  # noqa: FBT001
+        websocket: WebSocketOffer | None,
+        host: bytes,
+        host_field: bytes,
+        target: bytes,
+        fields: Fields,
+    ) -> None:
+        self.body = body
+        self.length = length
+        """Bytes of body if LENGTH, else 0."""
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        self.accepts_trailers = accepts_trailers
+        self.websocket = websocket
+        self.host = host
+        """For routing: lower-case, without port, brackets or final dot."""
+        self.host_field = host_field
+        self.target = target
+        self.fields = fields
+        """All but those that Connection removes."""
+
+    def _copy(self) -> "RequestFraming":
+        return RequestFraming(
+            self.body,
+            self.length,
+            self.keep_alive,
+            self.expects_continue,
+            self.accepts_trailers,
+            self.websocket,
+            self.host,
+            self.host_field,
+            self.target,
+            self.fields,
+        )
+
+    def with_target(self, target: bytes, fields: Fields) -> "RequestFraming":
+        """The same for another target and other fields, of which none that is judged differs."""
+        other = self._copy()
+        other.target = target
+        other.fields = fields
+        return other
+
+    def with_body(self, body: BodyKind, length: int) -> "RequestFraming":
+        other = self._copy()
+        other.body = body
+        other.length = length
+        return other
+
+    def with_fields(self, fields: Fields, websocket: WebSocketOffer | None) -> "RequestFraming":
+        other = self._copy()
+        other.fields = fields
+        other.websocket = websocket
+        return other
+
+    def without_expectation(self) -> "RequestFraming":
+        other = self._copy()
+        other.expects_continue = False
+        return other
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,6 +49,8 @@ _NOT_HTTP: Final = "response is neither HTTP/1.0 nor HTTP/1.1"
 _VERSION_START: Final = b"HTTP/1."
 _CR: Final = 0x0D
 _LF: Final = 0x0A
+_LINE_END: Final = b"\r\n"
+_NO_NAMES: Final[frozenset[bytes]] = frozenset()
 
 
 class MalformedMessage(Exception):
@@ -77,20 +79,55 @@ class HeadLimits:
     """One field line, without its CRLF."""
 
 
-class RequestHead(NamedTuple):
-    """A well-formed request head that is not judged yet.
+class RequestHead:
+    """A well-formed request head that is not judged yet. It never changes.
 
-    It is a named tuple, because a frozen dataclass costs three times as much.
+    It is a plain class: compiled code makes and reads named tuples by way of the interpreter.
     """
 
-    method: bytes
-    target: bytes
-    minor_version: int
-    """Of HTTP/1; a request of HTTP/2 has 1, because it may do what one of HTTP/1.1 may."""
-    headers: list[Header]
-    major_version: int = 1
-    never_indexed: frozenset[bytes] = frozenset()
-    """The names of fields that no table on the way may hold (RFC 7541 6.2.3)."""
+    __slots__ = ("_headers", "major_version", "method", "minor_version", "never_indexed", "target")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        minor_version: int,
+        headers: list[Header] | bytes,
+        major_version: int = 1,
+        never_indexed: frozenset[bytes] = _NO_NAMES,
+    ) -> None:
+        """`headers` may be the bytes of the head, if each of its field lines is well-formed.
+
+        They are taken apart on first use: most requests are only forwarded.
+        """
+        self.method: Final = method
+        self.target: Final = target
+        self.minor_version: Final = minor_version
+        """Of HTTP/1; a request of HTTP/2 has 1, because it may do what one of HTTP/1.1 may."""
+        self._headers = headers
+        self.major_version: Final = major_version
+        self.never_indexed: Final = never_indexed
+        """The names of fields that no table on the way may hold (RFC 7541 6.2.3)."""
+
+    @property
+    def headers(self) -> list[Header]:
+        """The fields as they were sent, each value without white space around it."""
+        headers = self._headers
+        if isinstance(headers, bytes):
+            lines = headers[:-4].split(_LINE_END)[1:]
+            headers = [as_header(line) for line in lines]
+            self._headers = headers
+        return headers
+
+    def asking(self, method: bytes, target: bytes) -> "RequestHead":
+        """The request with the same fields for another method or target."""
+        return RequestHead(method, target, self.minor_version, self._headers, self.major_version, self.never_indexed)
+
+
+def as_header(line: bytes) -> Header:
+    """Take apart a well-formed field line, without its CRLF (RFC 9112 section 5)."""
+    name, _, value = line.partition(b":")
+    return name, value.strip(WHITESPACE)
 
 
 class ResponseHead(NamedTuple):

@@ -133,14 +133,15 @@ class ResponseReader:
         forwarded: list[bytes] = []
         noted: list[bytes] = []
         judged = [*start]
-        for treatment, line, name, _ in fields:
+        for field in fields:
+            treatment = field.treatment
             if treatment is _FORWARD:
-                forwarded.append(line)
+                forwarded.append(field.line)
             elif treatment is _SPECIAL:
-                judged.append(line)
+                judged.append(field.line)
             elif treatment is _NOTE:
-                forwarded.append(line)
-                noted.append(name)
+                forwarded.append(field.line)
+                noted.append(field.name)
         key = tuple(judged)
         framing = self._framings.get(key) if offer is None else None
         if framing is None:

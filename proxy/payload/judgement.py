@@ -107,7 +107,8 @@ def judge(route: PayloadRoute, framing: RequestFraming, method: bytes, now: floa
     takes_stream = coding is Coding.TOKENS or any(
         STREAM in _codings(values.get(name, [])) for name in (b"payload-accept", b"accept-encoding")
     )
-    return PayloadJudgement(coding, channel, version, takes_stream, _nonce(values), framing._replace(fields=fields))
+    told = framing.with_fields(fields, None)
+    return PayloadJudgement(coding, channel, version, takes_stream, _nonce(values), told)
 
 
 def _values(fields: Fields) -> dict[bytes, list[bytes]]:
@@ -120,7 +121,8 @@ def _values(fields: Fields) -> dict[bytes, list[bytes]]:
 
 
 def _without(fields: Fields, names: frozenset[bytes]) -> Fields:
-    return fields._replace(forwarded=[one for one in fields.forwarded if one[0].lower() not in names])
+    kept = [line for line in fields.sent if not (line.goes_on and line.header[0].lower() in names)]
+    return Fields(kept, fields.special, fields.removed)
 
 
 def _codings(values: list[bytes]) -> list[bytes]:
@@ -239,5 +241,5 @@ def _websocket(
         # backend
         kept = tuple(one for one in offer.protocols if one != protocol)
         offer = offer._replace(protocols=kept, extensions=b"")
-    changed = framing._replace(fields=fields, websocket=offer)
+    changed = framing.with_fields(fields, offer)
     return PayloadJudgement(Coding.PLAIN, channel, version, False, _nonce(_values(framing.fields)), changed, protocol)  # noqa: FBT003 - by place

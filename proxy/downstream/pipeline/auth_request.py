@@ -59,7 +59,7 @@ class AuthRequest(Guard):
         request = self._request
         self.holder: Final = responder.holder
         self.link: Final = responder.link
-        self._head: Final = request.head._replace(method=_METHOD)
+        self._head: Final = request.head.asking(_METHOD, request.head.target)
         question = Request(b"", 0, self._head, request.framing, request)
         self._attempts: Final = Attempts(service.runtime.upstreams[rule.upstream], question, service.wall_clock)
         of = request.client

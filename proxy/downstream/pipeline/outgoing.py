@@ -43,7 +43,7 @@ class OutgoingRequest:
         edits = self._target.request_fields
         self._id = request_id
         if self._grant is not None:
-            framing = framing._replace(fields=self._grant.applied(framing.fields))
+            framing = framing.with_fields(self._grant.applied(framing.fields), framing.websocket)
         if framing is not request.framing:
             fields = request.fields_with(framing)
         if edits is not None:

@@ -109,7 +109,7 @@ class SealedBodies:
             return
         self.is_coded = True
         self.is_ready = False
-        self.framing = self.framing._replace(body=BodyKind.CHUNKED, length=0)
+        self.framing = self.framing.with_body(BodyKind.CHUNKED, 0)
         if judgement.coding is Coding.TOKENS:
             digest = self._place.digest(Direction.REQUEST)
             cipher = self._cipher
@@ -200,7 +200,7 @@ class SealedBodies:
         """The request for the server: a single token has a length once it is decrypted."""
         if self._length is None:
             return framing
-        return framing._replace(body=BodyKind.LENGTH, length=self._length)
+        return framing.with_body(BodyKind.LENGTH, self._length)
 
     def abandoned(self) -> None:
         """Let the client send its message again.

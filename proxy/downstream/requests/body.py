@@ -120,14 +120,14 @@ class RequestBody:
             self._least = 0
         if not (framing.expects_continue and (self.is_complete or self._least > 0 or is_coded)):
             return False
-        self.framing = framing._replace(expects_continue=False)
+        self.framing = framing.without_expectation()
         self.was_invited = not (self.is_complete or self.received)
         return self.was_invited
 
     def settled(self) -> RequestFraming:
         """What the server is told, now that it is asked: a body that is all here has a length."""
         if self._is_open_ended and self.is_complete and self.framing.body is BodyKind.CHUNKED:
-            self.framing = self.framing._replace(body=BodyKind.LENGTH, length=self.received)
+            self.framing = self.framing.with_body(BodyKind.LENGTH, self.received)
         return self.framing
 
     @property

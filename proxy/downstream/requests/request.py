@@ -156,7 +156,8 @@ class Request:
                 path.decode("latin-1"),
                 query.decode("latin-1") if with_query else None,
             )
-            target.headers = self.head.headers
+            if fields:
+                target.headers = self.head.headers
             target.fields = fields
         return target
 
@@ -211,5 +212,4 @@ def _with_line(last: Request, raw: bytes, line_end: int, limits: HeadLimits) -> 
         return None
     framing = last.framing
     path = origin_form(method, target, parse_authority(framing.host_field))
-    head = RequestHead(method, target, minor_version, last.head.headers)
-    return Request(raw, line_end, head, framing._replace(target=path), last)
+    return Request(raw, line_end, last.head.asking(method, target), framing.with_target(path, framing.fields), last)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.fields import Fields
+from proxy.http.fields import sort_request_fields
 from proxy.http.forwarded_head import (
     ForwardedPeer,
     delivery_frame,
@@ -299,7 +299,7 @@ def test_websocket_handshake_is_written_anew() -> None:
     ],
 )
 def test_request_id_is_kept_if_sane(values: list[bytes], expected: bytes | None) -> None:
-    fields = Fields([], [(b"X-Real-IP", b"x"), *((b"X-REQUEST-ID", value) for value in values)], {})
+    fields = sort_request_fields([(b"X-Real-IP", b"x"), *((b"X-REQUEST-ID", value) for value in values)])
     assert trusted_request_id(fields) == expected
 
 

@@ -20,6 +20,7 @@ from proxy.http.head import (
     parse_response_head,
     refuse_hopeless_head,
 )
+from tests.facts import facts
 
 LIMITS = HeadLimits(target_bytes=64, header_count=5, header_bytes=80)
 WIDE = HeadLimits(target_bytes=8_192, header_count=100, header_bytes=16_384)
@@ -39,12 +40,9 @@ def refused_response(raw: bytes, limits: HeadLimits = LIMITS) -> int:
 
 def test_request_is_taken_apart() -> None:
     raw = b"POST /a?b=c HTTP/1.1\r\nHost: example.org\r\nX-Empty:\r\nx-trailing: v \t \r\nCookie:\t a=1; b=2\r\n\r\n"
-    assert parse_request_head(raw, LIMITS) == RequestHead(
-        method=b"POST",
-        target=b"/a?b=c",
-        minor_version=1,
-        headers=[(b"Host", b"example.org"), (b"X-Empty", b""), (b"x-trailing", b"v"), (b"Cookie", b"a=1; b=2")],
-    )
+    headers = [(b"Host", b"example.org"), (b"X-Empty", b""), (b"x-trailing", b"v"), (b"Cookie", b"a=1; b=2")]
+    assert facts(parse_request_head(raw, LIMITS)) == facts(RequestHead(b"POST", b"/a?b=c", 1, headers))
+    assert RequestHead(b"POST", b"/a?b=c", 1, raw).headers == headers
 
 
 def test_repeated_fields_stay_apart_and_in_order() -> None:
@@ -338,7 +336,8 @@ fields = st.tuples(names, values).filter(lambda field: field[0].lower() not in O
 @given(st.lists(fields, max_size=20), st.sampled_from([b"", b" ", b"\t "]))
 def test_what_was_written_is_read(headers: list[Header], padding: bytes) -> None:
     lines = b"".join(b"%b:%b%b%b\r\n" % (name, padding, value, padding) for name, value in headers)
-    assert parse_request_head(b"GET /x HTTP/1.1\r\n" + lines + b"\r\n", WIDE) == RequestHead(b"GET", b"/x", 1, headers)
+    request = parse_request_head(b"GET /x HTTP/1.1\r\n" + lines + b"\r\n", WIDE)
+    assert facts(request) == facts(RequestHead(b"GET", b"/x", 1, headers))
     response = parse_response_head(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n", WIDE)
     assert response == ResponseHead(200, b"OK", 1, headers)
 

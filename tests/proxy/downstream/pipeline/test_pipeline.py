@@ -22,7 +22,7 @@ from proxy.downstream.requests.refusals import RequestRefusal
 from proxy.downstream.requests.request import RequestReader
 from proxy.downstream.requests.requester import PeerTrust
 from proxy.downstream.requests.targets import RouteTarget, target_of
-from proxy.http.fields import Fields
+from proxy.http.fields import sort_request_fields
 from proxy.http.framing import request_framing
 from proxy.http.head import MalformedMessage, parse_request_head
 from proxy.http.routing import Route, RouteTable
@@ -123,7 +123,7 @@ def asked(
     """The answer to a request of a client with this key exchange and this address; `claimed` is what a peer says."""
     trust = PeerTrust((ip_network(address),), ClientAddressFrom.X_FORWARDED_FOR) if is_trusted else None
     facts = ClientFacts(address, "public", established(group=group), trust)
-    fields = Fields([], [(b"X-Forwarded-For", claimed)] if claimed else [], {})
+    fields = sort_request_fields([(b"X-Forwarded-For", claimed)] if claimed else [])
     return unmet_demand(target, facts, facts.client_of(fields))
 
 

@@ -21,6 +21,7 @@ from proxy.routes.conditions import Alternatives, Conditions
 from proxy.routes.field_edits import FieldEdits
 from proxy.routes.paths import PrefixChange, Rewrite
 from proxy.routes.templates import RequestValues, Template
+from tests.facts import facts
 from tests.fakes_http import established, request
 
 LIMITS = HeadLimits(target_bytes=200, header_count=10, header_bytes=8_192)
@@ -58,7 +59,7 @@ SECTIONS = st.sampled_from(
 def understood(read: object) -> object:
     """What a head comes to, a refusal included: its status, whatever the sentence."""
     try:
-        return read()  # type: ignore[operator]
+        return facts(read())  # type: ignore[operator]
     except MalformedMessage as error:
         return error.status
 
