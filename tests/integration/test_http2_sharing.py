@@ -96,6 +96,7 @@ def taken(proxy: Site, directory: Path, paths: list[str], streams: int) -> list[
     return [int(line[2]) for line in lines]
 
 
+@pytest.mark.alone
 def test_small_requests_are_quick_beside_a_download(proxy: Site, tmp_path: Path) -> None:
     """Rounds side by side, since other programs on the machine disturb single ones."""
     small = ["/one/small"] * SMALL
