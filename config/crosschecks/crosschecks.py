@@ -10,8 +10,7 @@ from config.crosschecks.hsm import token_problems
 from config.crosschecks.issuers import acme_problems
 from config.crosschecks.payload import payload_problems
 from config.crosschecks.replies import reply_problems
-from config.crosschecks.route_reach import reach_problems
-from config.crosschecks.routes import route_problems
+from config.crosschecks.routes import reach_problems, route_problems
 from config.crosschecks.tcp import tcp_problems
 from config.schema import (
     REJECT,
@@ -52,10 +51,8 @@ _NAMED = frozenset(
 
 
 def cross_check(config: Config, file: str, omissions: Omissions | None = None) -> list[Problem]:
-    """Find contradictions between tables.
-
-    `omissions` are the parts of the file that `config` lacks because they were refused: a problem
-    that may only follow from such a gap is not reported.
+    """Find contradictions between tables. A problem that may follow from a part that was refused
+    (`omissions`) is not reported.
     """
     checks = _CrossChecks(config, file, omissions or Omissions())
     if checks.omissions.locations & _NAMED:
@@ -126,9 +123,7 @@ class _CrossChecks(Checks):
                     yield Problem(self.file, key, f'"{bind}", which {first} already uses', "each address and port once")
 
     def metrics(self) -> Iterator[Problem]:
-        """The parent listens on these, the workers on the others: an address cannot be in both
-        lists.
-        """
+        """The parent listens on these, workers on the others: no address is in both lists."""
         others = {
             self.omissions.key("listener", name, "bind", index): bind
             for name, listener in self.config.listener.items()

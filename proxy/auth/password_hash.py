@@ -39,10 +39,7 @@ READABLE: Final = "a hash that begins with $argon2id$v=19$ or $scrypt$, as `plex
 
 
 class HashRefused(Exception):
-    """A text that is not a hash of these kinds, or one that is too weak or too costly.
-
-    `found` names the fault. It never contains the hash.
-    """
+    """A text that is no such hash, or too weak or costly; `found` says so, without the hash."""
 
     def __init__(self, found: str, allowed: str = READABLE) -> None:
         super().__init__(found, allowed)
@@ -68,10 +65,7 @@ class PasswordHash:
         return one * 1024 * two if self.is_argon2 else 128 * two * 2**one * three
 
     def matches(self, password: bytes) -> bool:
-        """Whether it is the hash of this password. It takes tens of milliseconds of a core.
-
-        Other threads continue meanwhile. The comparison takes the same time for all digests.
-        """
+        """Whether it is of this password, in constant time: tens of milliseconds of a core."""
         return hmac.compare_digest(self._derive(password), self.digest)
 
     def _derive(self, password: bytes) -> bytes:

@@ -1,13 +1,58 @@
 """How a route finds out who may use it: an authorization server, passwords, or tokens."""
 
+import hmac
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from proxy.auth.basic import BasicCredentials
 from proxy.auth.grant import Grant
 from proxy.auth.page_tokens import PageTokens
 from proxy.auth.users import Users
-from proxy.auth.verified import VerifiedCredentials
 from proxy.limits.request_rates import RequestRate
+
+_SECONDS: Final = 300.0
+_MOST: Final = 256
+
+
+class VerifiedCredentials:
+    """Credentials that were right a short while ago, of one route in one process.
+
+    A browser sends the password with each request, and one verification takes tens of milliseconds
+    of a core. So a right password is verified once in `_SECONDS`. The memory holds no password:
+    only a keyed digest, and the key is made for this memory.
+    """
+
+    __slots__ = ("_key", "_until")
+
+    def __init__(self, key: bytes) -> None:
+        """`key` has 32 random octets."""
+        self._key: Final = key
+        self._until: dict[bytes, float] = {}
+
+    def __repr__(self) -> str:
+        return f"<VerifiedCredentials: {len(self._until)}>"
+
+    def digest(self, credentials: BasicCredentials) -> bytes:
+        """The name under which these credentials are remembered."""
+        name = credentials.name.encode()
+        return hmac.digest(self._key, b"%d:%b%b" % (len(name), name, credentials.password), "sha256")
+
+    def has(self, digest: bytes, now: float) -> bool:
+        """Whether they were found right, not too long ago. `now` is in seconds of any clock."""
+        until = self._until.get(digest)
+        if until is None:
+            return False
+        if until <= now:
+            del self._until[digest]
+            return False
+        return True
+
+    def add(self, digest: bytes, now: float) -> None:
+        """They are right. The oldest ones give way."""
+        while len(self._until) >= _MOST:
+            del self._until[next(iter(self._until))]
+        self._until[digest] = now + _SECONDS
+
 
 _GUESSES_PER_SECOND: Final = 0.5
 _GUESSES_AT_ONCE: Final = 10
@@ -86,10 +131,7 @@ Rule: TypeAlias = AuthRule | BasicRule | TokenRule
 
 
 def identity_names(rule: Rule) -> frozenset[bytes]:
-    """By which fields the application learns who the client is, in the form of `plain_name`.
-
-    Credentials are not among them: an application that takes them verifies them itself.
-    """
+    """Fields that tell the application who the client is (`plain_name`), but not credentials."""
     if isinstance(rule, TokenRule):
         return frozenset()
     return (rule.copied if isinstance(rule, AuthRule) else frozenset({_USER.lower()})) - _CREDENTIALS

@@ -34,10 +34,7 @@ def subrequest(
     path: bytes,
     request_id: bytes,
 ) -> bytes:
-    """Write the question about a request. `path` is the target at the authorization server.
-
-    `peer` and `chain` are those of `upstream_fields`.
-    """
+    """Write the question about a request to `path`; `peer` and `chain` as in `upstream_fields`."""
     told = (own_line((b"X-Forwarded-Method", head.method)), own_line((b"X-Forwarded-Uri", framing.target)))
     kept = [line for line in framing.fields.sent if _is_asked(line)]
     asked = RequestFraming(

@@ -40,10 +40,8 @@ class Users:
         return len(self._hashes)
 
     def accepts(self, name: str, password: bytes) -> bool:
-        """Whether the password is that of the name. It takes tens of milliseconds of a core.
-
-        An unknown name takes as long as a known one, so that the time does not tell which names
-        there are.
+        """Whether the password is that of the name. Takes tens of milliseconds, also for an unknown
+        name, so that time tells nothing.
         """
         found = self._hashes.get(name)
         is_right = (self._costliest if found is None else found).matches(password)
@@ -55,10 +53,7 @@ def is_user_name(name: str) -> bool:
 
 
 def parse_users(content: bytes) -> Users:
-    """Read a file of users. Empty lines and lines that begin with # are skipped.
-
-    Raises `UsersRefused`.
-    """
+    """Read a file of users, without empty lines and # comments. Raises `UsersRefused`."""
     try:
         text = content.decode("ascii")
     except UnicodeDecodeError:

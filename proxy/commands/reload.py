@@ -1,21 +1,22 @@
 """`plexigate reload`: asks the running proxy to reload its configuration, and shows the result."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
-from config.diff import Change
+from config.diff import Change, EffectKind
 from config.values.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
 from proxy.api.commands import ReloadDocument
 from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import error_console, table_console
-from proxy.commands.terminal.diff_table import render
 from proxy.commands.terminal.problem_table import print_problems
 
 app = typer.Typer()
@@ -23,9 +24,7 @@ app = typer.Typer()
 
 @dataclass(frozen=True, slots=True)
 class ReloadSummary:
-    """The result of a reload: changes, or the problems that refuse it; `generation` is what serves
-    now.
-    """
+    """The result of a reload: changes or problems; `generation` is what serves now."""
 
     ok: bool
     dry_run: bool
@@ -35,9 +34,7 @@ class ReloadSummary:
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any], *, dry_run: bool) -> "ReloadSummary":
-        """Parse the answer to `POST /reload`. Raises `KeyError`, `TypeError` or `ValueError` for
-        another document.
-        """
+        """Parse the answer to `POST /reload`. Raises `KeyError`, `TypeError` or `ValueError`."""
         return cls(
             ok=answer["ok"],
             dry_run=dry_run,
@@ -99,3 +96,27 @@ def _show(report: ReloadSummary, console: Console) -> None:
     if report.changes or report.ok:
         console.print(render(report.changes))
     console.print(report.conclusion, highlight=False)
+
+
+# The gravest kind comes last, where a terminal stops scrolling.
+_HEADINGS: Final[Mapping[EffectKind, tuple[str, str]]] = {
+    EffectKind.LIVE: ("changes live", "bold green"),
+    EffectKind.DRAINED: ("changes live, and ends connections", "bold yellow"),
+    EffectKind.RESTART: ("needs a restart; a reload refuses it", "bold red"),
+}
+
+
+def render(changes: Sequence[Change]) -> RenderableType:
+    """Show each change with its effect, grouped by kind."""
+    return Group(*_parts(changes)) if changes else Text("nothing changes")
+
+
+def _parts(changes: Sequence[Change]) -> Iterator[RenderableType]:
+    for kind, (heading, style) in _HEADINGS.items():
+        of_kind = [change for change in changes if change.kind is kind]
+        if of_kind:
+            yield Text(heading, style)
+        for change in of_kind:
+            # the whole block is indented, so that a long line continues below its beginning
+            yield Padding(Text.assemble((change.key, "bold"), f": {change.summary}"), (0, 0, 0, 2))
+            yield Padding(Text(change.effect, "dim"), (0, 0, 0, 6))

@@ -2,22 +2,35 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
+from rich.live import Live
 
 from proxy.api.status import StatusDocument
 from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
 from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
-from proxy.commands.terminal.live_view import live_view
 from proxy.commands.terminal.status_table import status_tables
 
 if TYPE_CHECKING:
     from proxy.api.commands import DrainDocument
+
+
+def live_view(console: Console, drawn: Callable[[], RenderableType], wait: Callable[[], None]) -> None:
+    """Draw on the whole screen, now and after each `wait`, until `KeyboardInterrupt`."""
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        try:
+            while True:
+                live.update(drawn(), refresh=True)
+                wait()
+        except KeyboardInterrupt:
+            pass
+
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160

@@ -1,6 +1,4 @@
-"""`plexigate hsm init` and `plexigate hsm recover`: make the sealing key, and rebuild it from its
-shares.
-"""
+"""`plexigate hsm init` and `hsm recover`: make the sealing key, and rebuild it from its shares."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,10 +95,7 @@ def recover(  # noqa: PLR0913 - as above
 
 
 def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
-    """Make the key in any place. `scheme` is (threshold, shares), or None without recovery.
-
-    Raises the errors that `said_errors` prints.
-    """
+    """Make the key; `scheme`: (threshold, shares), None without recovery. See `said_errors`."""
     from proxy.commands.hsm.recovery_terminal import ConsoleTerminal, NoTerminal
 
     if scheme is None:
@@ -190,9 +185,7 @@ def _of_sealing_key(record: Recorder) -> "Record":
 
 @contextmanager
 def said_errors() -> Iterator[None]:
-    """Print an expected error and exit with 1. A traceback of another error shows no local
-    variables (typer's default).
-    """
+    """Print an expected error and exit with 1; other tracebacks show no local variables."""
     from certs.audit.tail import LogDamaged
     from certs.files.file_lock import StillLocked
     from certs.recovery.ceremony import Aborted

@@ -5,13 +5,14 @@ error.
 """
 
 import getpass
+import re
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import typer
 
-from certs.recovery.shares import Share, SharingScheme
-from proxy.commands.hsm.share_lines import share_lines, shares_in
+from certs.recovery.shares import WORDS, Share, SharingScheme
 
 # Clears the screen, then what can be scrolled back to (ECMA-48 8.3.39; 3 is xterm's).
 _CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
@@ -37,9 +38,7 @@ class NoOutput(Exception):
 
 
 class ConsoleTerminal:
-    """A terminal. With `is_sure` it asks no question and clears nothing, so that a program can read
-    the shares.
-    """
+    """A terminal. `is_sure`: it asks and clears nothing, so that a program reads the shares."""
 
     def __init__(self, *, is_sure: bool) -> None:
         self._is_sure = is_sure
@@ -52,9 +51,7 @@ class ConsoleTerminal:
 
     @staticmethod
     def require_output() -> None:
-        """Raise `NoOutput` if standard output was closed at the start: writes would be lost without
-        an error.
-        """
+        """Raise `NoOutput` if standard output is closed: writes would be lost silently."""
         if sys.stdout is None:
             raise NoOutput
 
@@ -83,9 +80,7 @@ class ConsoleTerminal:
             sys.stdout.flush()
 
     def ask_share(self, question: str) -> str:
-        """Ask for the words of a share without echo. Without a terminal, take the next share of
-        standard input.
-        """
+        """Ask for a share without echo; without a terminal take the next of standard input."""
         if sys.stdin is not None and sys.stdin.isatty():
             return getpass.getpass(f"{question} (its words; not shown; an empty line ends): ")
         return next(self._given, "")
@@ -93,3 +88,45 @@ class ConsoleTerminal:
 
 def _line() -> str:
     return "" if sys.stdin is None else sys.stdin.readline()
+
+
+_COLUMNS: Final = 3
+_HEADING: Final = re.compile(r"Share \d+ of \d+; any \d+ of them bring the key back\.")
+_CELL: Final = re.compile(r"(\d+)\.\s*([A-Za-z]+)")
+_ROW: Final = re.compile(rf"(?:{_CELL.pattern}\s*)+")
+
+
+def share_lines(share: Share, scheme: SharingScheme) -> Iterator[str]:
+    """A share for people: its number, and its words with their numbers."""
+    rows = -(-len(share.words) // _COLUMNS)
+    yield from ("", f"Share {share.number} of {scheme.count}; any {scheme.threshold} of them bring the key back.", "")
+    for row in range(rows):
+        cells = ((place + 1, share.words[place]) for place in range(row, len(share.words), rows))
+        yield "".join(f"  {number:2}. {word:<10}" for number, word in cells).rstrip()
+    yield ""
+
+
+def shares_in(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the words of each share as soon as it was read. Numbered words are put in order, empty
+    lines and headings skipped; other lines are shares.
+    """
+    words: dict[int, str] = {}
+    for line in map(str.strip, lines):
+        cells = {int(number): word for number, word in _CELL.findall(line)} if _ROW.fullmatch(line) else {}
+        if words and not (cells and words.keys().isdisjoint(cells)):
+            yield _in_order(words)
+            words = {}
+        if not cells:
+            if line and not _HEADING.fullmatch(line):
+                yield line
+            continue
+        words |= cells
+        if len(words) == WORDS:
+            yield _in_order(words)
+            words = {}
+    if words:
+        yield _in_order(words)
+
+
+def _in_order(words: dict[int, str]) -> str:
+    return " ".join(words[number] for number in sorted(words))

@@ -1,7 +1,8 @@
 """The checks of the doctor that shake hands with the listeners of a configuration."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from config.routes.route import RouteConfig
@@ -10,7 +11,6 @@ from config.values.addresses import name_matches
 from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.doctor.handshakes import stack, visits
-from proxy.doctor.handshakes.condensing import condensed
 from proxy.doctor.handshakes.conversation import is_taken
 from proxy.doctor.handshakes.judgement import Subject
 from proxy.doctor.handshakes.presented import CHAIN
@@ -101,3 +101,29 @@ def _listeners(examined: Examined) -> Iterator[VisitedListener | NotVisited]:
 
 
 HANDSHAKES: Final = (Checkup("handshakes", Area.HANDSHAKES, _handshakes, _SECONDS, is_alone=True),)
+
+
+_MOST: Final = 8
+"""How many names, and listeners, are written out."""
+
+
+def condensed(findings: Iterable[tuple[Subject, Finding]]) -> Iterator[Finding]:
+    """One finding for each check, state and text; its subject names all that it is about."""
+    subjects: dict[Finding, list[Subject]] = {}
+    for subject, one in findings:
+        subjects.setdefault(replace(one, subject=""), []).append(subject)
+    for alike, of in subjects.items():
+        yield replace(alike, subject=str(of[0]) if len(of) == 1 else _all_of(of))
+
+
+def _all_of(subjects: Iterable[Subject]) -> str:
+    names = dict[str, None]()
+    listeners = dict[str, None]()
+    for one in subjects:
+        names[one.name] = listeners[one.listener] = None
+    return f"{_listed(list(names))} on {_listed(list(listeners))}"
+
+
+def _listed(words: list[str]) -> str:
+    left = len(words) - _MOST
+    return ", ".join(words) if left <= 0 else f"{', '.join(words[:_MOST])} and {left} more"

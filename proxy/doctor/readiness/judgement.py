@@ -1,17 +1,58 @@
 """The answer of `plexigate doctor readiness`: for each listener its phase, what blocks the next
-one, and when it could be taken. Pure."""
+one, and when it could be taken. Pure.
+
+The phases of a migration, by the groups that a listener offers:
+
+    CLASSICAL   no quantum-safe group
+    OFFERED     a quantum-safe group, and a classical one that is as good or better
+    PREFERRED   quantum-safe groups first: a client that has one gets one
+    RETIRED     quantum-safe groups alone
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 from typing import Final, TypedDict, cast
 
 from proxy.doctor.readiness.forecast import DayCount, Forecast, Outlook, forecast
-from proxy.doctor.readiness.phase import Phase, phase_of
 from proxy.doctor.readiness.tally import Tally, TallyRow, share, total
 from proxy.figures.snapshot import Summaries, Summary
 from proxy.observe.adoption import Adoption, Days, ListenerDay, Offer
 from proxy.observe.counts.breaking import KINDS, merge_kinds
+from proxy.tls.wire.groups import tuples_in
+
+
+class Phase(StrEnum):
+    """How far a listener is."""
+
+    CLASSICAL = "classical only"
+    OFFERED = "hybrid offered"
+    PREFERRED = "hybrid preferred"
+    RETIRED = "classical retired"
+
+    @property
+    def next(self) -> "Phase | None":
+        """The phase after this one, None after the last one."""
+        return _NEXT.get(self)
+
+
+_NEXT: Final = {
+    Phase.CLASSICAL: Phase.PREFERRED,
+    Phase.OFFERED: Phase.PREFERRED,
+    Phase.PREFERRED: Phase.RETIRED,
+}
+
+
+def phase_of(groups: str) -> Phase:
+    """Judge a list of groups in OpenSSL's syntax: `A:B / C`."""
+    safe = [[group.is_quantum_safe for group in one] for one in tuples_in(groups)]
+    if all(map(all, safe)):
+        return Phase.RETIRED
+    if all(safe[0]):
+        return Phase.PREFERRED
+    return Phase.OFFERED if any(map(any, safe)) else Phase.CLASSICAL
+
 
 FORMAT: Final = 1
 """The version of the document. Keys may be added in a version; none changes its meaning."""
@@ -89,10 +130,8 @@ class ReadinessReportDocument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class BlockingClient:
-    """Clients that `require` would refuse, by one name, network or user agent.
-
-    `connections` is at most `error` too high. `share` is that of all connections that it would
-    refuse.
+    """Clients that `require` would refuse, by name, network or user agent; `connections` may be
+    `error` too high, and `share` is of all such.
     """
 
     key: str

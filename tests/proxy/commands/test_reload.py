@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from config.diff import Change, EffectKind
 from config.values.problems import Problem
 from proxy.commands.cli import app as command_line
+from proxy.commands.reload import render
 from tests.proxy.commands.admin_sockets import admin_socket
 
 CHANGE = Change("listener.public.pq", EffectKind.DRAINED, "prefer", "require", "classical connections end")
@@ -130,3 +133,39 @@ def test_a_configuration_that_does_not_even_tell_the_socket(tmp_path: Path) -> N
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("error")
     assert "none.toml" in result.stderr
+
+
+RESTART = Change("openssl.providers", EffectKind.RESTART, "nothing", "oqsprovider", "providers are loaded once")
+DRAINED = Change("listener.public.pq", EffectKind.DRAINED, "prefer", "require", "classical connections end")
+LIVE = Change("limits.body_bytes", EffectKind.LIVE, "1", "2", "for new requests")
+ALSO_LIVE = Change("identity.chat.names", EffectKind.LIVE, None, "+ [bold].test", "for new handshakes")
+
+
+def printed(*changes: Change, width: int = 100) -> list[str]:
+    output = StringIO()
+    Console(file=output, width=width).print(render(changes))
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+def test_changes_are_grouped_by_kind_the_gravest_last() -> None:
+    assert printed(RESTART, LIVE, DRAINED, ALSO_LIVE) == [
+        "changes live",
+        "  limits.body_bytes: 1 -> 2",
+        "      for new requests",
+        "  identity.chat.names: + [bold].test",
+        "      for new handshakes",
+        "changes live, and ends connections",
+        "  listener.public.pq: prefer -> require",
+        "      classical connections end",
+        "needs a restart; a reload refuses it",
+        "  openssl.providers: nothing -> oqsprovider",
+        "      providers are loaded once",
+    ]
+
+
+def test_what_is_too_long_for_a_line_goes_on_below_its_beginning() -> None:
+    assert printed(DRAINED, width=24)[-2:] == ["      classical", "      connections end"]
+
+
+def test_nothing_changes_is_said() -> None:
+    assert printed() == ["nothing changes"]

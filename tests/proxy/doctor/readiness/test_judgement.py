@@ -4,12 +4,35 @@ import json
 from datetime import date, timedelta
 from typing import Any
 
+import pytest
+
 from proxy.doctor.readiness.forecast import Outlook
-from proxy.doctor.readiness.judgement import SETTINGS, ReadinessReportDocument, readiness_report
-from proxy.doctor.readiness.phase import Phase
+from proxy.doctor.readiness.judgement import SETTINGS, Phase, ReadinessReportDocument, phase_of, readiness_report
 from proxy.observe.adoption import Adoption, ListenerDay, Offer
 from proxy.observe.counts.breaking import BreakingClients
 from tests.parts import differences, part
+
+
+@pytest.mark.parametrize(
+    ("groups", "phase"),
+    [
+        ("", Phase.CLASSICAL),
+        ("X25519:secp256r1", Phase.CLASSICAL),
+        ("X25519 / X25519MLKEM768", Phase.OFFERED),
+        ("X25519MLKEM768:X25519 / secp256r1", Phase.OFFERED),
+        ("X25519MLKEM768:SecP256r1MLKEM768 / X25519:secp256r1", Phase.PREFERRED),
+        ("x25519mlkem768 / x25519", Phase.PREFERRED),
+        ("x25519_frodo640aes / X25519", Phase.PREFERRED),
+        ("X25519MLKEM768 / MLKEM1024", Phase.RETIRED),
+    ],
+)
+def test_phase_follows_from_the_groups(groups: str, phase: Phase) -> None:
+    assert phase_of(groups) is phase
+
+
+def test_each_phase_but_the_last_has_a_next_one() -> None:
+    assert [one.next for one in Phase] == [Phase.PREFERRED, Phase.PREFERRED, Phase.RETIRED, None]
+
 
 TODAY = date(2026, 11, 28)
 HYBRID, CLASSICAL = "X25519MLKEM768 / X25519", "X25519"
