@@ -33,10 +33,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that differs, at a location in which an entry of a list stands by its identity.
-
-    None: it is not there.
-    """
+    """A value that differs; in a location, an entry of a list is its identity. None: absent."""
 
     location: Location
     old: object

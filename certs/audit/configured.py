@@ -1,6 +1,4 @@
-"""The audit log of a configuration, for the parent and for commands: one file, one chain, one key
-that signs for it.
-"""
+"""The audit log of a configuration: one file, one chain, one key that signs for it."""
 
 from pathlib import Path
 
@@ -19,10 +17,7 @@ from config.values.problems import ConfigError, Problem, shown
 
 
 def audit_log_of(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None, journal: Journal) -> AuditLog | None:
-    """The log, of which nothing is touched yet; None where there is none.
-
-    Raises `ConfigError` for a key that cannot be used.
-    """
+    """The log, untouched yet; None if there is none. Raises `ConfigError` for an unusable key."""
     if audit.file is None:
         return None
     rules = AuditRules(audit.checkpoint_lines, audit.rotate_bytes or None)
@@ -30,11 +25,8 @@ def audit_log_of(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None, jo
 
 
 def checkpoint_key_problems(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
-    """What is wrong with the key that signs for the log.
-
-    One that is not in its token is only said: a start continues without it.
-
-    May take as long as the token takes.
+    """What is wrong with the key that signs for the log; one that its token lacks is only a
+    warning. May take as long as the token.
     """
     if audit.file is None:
         return ()

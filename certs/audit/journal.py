@@ -41,9 +41,7 @@ class StreamJournal:
 
 
 class NoteJournal(StreamJournal):
-    """Says to a person that no journal has taken a checkpoint, and where it is; not what it says,
-    which is long and for programs.
-    """
+    """Says where a checkpoint is that no journal has taken, without its long text."""
 
     def send(self, text: str) -> None:
         """Write one short line; what is not a checkpoint as it is."""

@@ -1,6 +1,4 @@
-"""Which lines of a log were seen, and where: the place and the hash of each number, and the numbers
-that are missing.
-"""
+"""Which lines of a log were seen: place and hash of each number, and the missing numbers."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -25,9 +23,7 @@ class Succession(Enum):
 
 @dataclass(slots=True)
 class _Run:
-    """Lines with consecutive numbers in consecutive places, of which only the hashes are kept (32
-    bytes a line).
-    """
+    """Lines with consecutive numbers and places, of which only the hashes are kept."""
 
     seq: int
     place: LinePlace
@@ -73,9 +69,7 @@ class Sequence:
         return order
 
     def find(self, seq: int) -> tuple[LinePlace, bytes] | None:
-        """Where the line with a number is, and its hash; None if it was not seen, or only out of
-        its order.
-        """
+        """Where the line with a number is, and its hash; None if it was not seen in order."""
         index = bisect_right(self._runs, seq, key=lambda run: run.seq) - 1
         if index < 0 or seq >= self._runs[index].end:
             return None

@@ -26,9 +26,7 @@ PSS: Final = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
 
 
 class SignerUnavailable(Exception):
-    """A signature could not be had now: the token is gone, busy or logged out; `reason` has no
-    secret.
-    """
+    """A signature could not be had now: the token is gone, busy or logged out."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,10 +40,7 @@ class CheckpointKey(Protocol):
     def public_key(self) -> PublicKey: ...
 
     def sign(self, data: bytes) -> bytes:
-        """A signature in the form that this module says for the kind of key.
-
-        May take long. Raises `SignerUnavailable`.
-        """
+        """A signature in the form that this module says. May block. Raises `SignerUnavailable`."""
 
 
 def is_signature(public_key: PublicKey, signature: bytes, data: bytes) -> bool:

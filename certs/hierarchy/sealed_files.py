@@ -1,6 +1,4 @@
-"""Sealed files: which key each of them needs, for those who make keys and destroy
-them.
-"""
+"""Sealed files, and which key each needs, for those who make keys and destroy them."""
 
 import os
 import stat
@@ -27,12 +25,8 @@ class SealedFile:
 
 
 def sealed_files(files: Iterable[Path], directories: Iterable[Path]) -> list[SealedFile]:
-    """Those that are sealed, of some files and of all below some directories, each once.
-
-    Links to directories are not followed.
-
-    Raises `OSError` for one of `files` that cannot be read: what it needs is not known then. In a
-    directory such a thing is not ours.
+    """Which of some files, and of all below some directories, are sealed; links are not followed.
+    Raises `OSError` for one of `files` that cannot be read.
     """
     found: dict[Path, SealedFile] = {}
     for path in files:

@@ -42,9 +42,7 @@ class FileHome:
 
 
 class SealedHome(FileHome):
-    """Keeps the key sealed: for keys that a token cannot make (ML-DSA), with a sealing key that may
-    live in one.
-    """
+    """Keeps the key sealed, for keys that a token cannot make (ML-DSA)."""
 
     name = SEALED
 

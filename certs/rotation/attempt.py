@@ -64,10 +64,7 @@ class Attempt:
         self._before = task.shelf.current()
 
     def make_key(self) -> None:
-        """Make the key and store its private half or address.
-
-        Raises `HomeFailed`, `OSError` or `ShelfDamaged`.
-        """
+        """Make and store the key or its address. Raises `HomeFailed`, `OSError`, `ShelfDamaged`."""
         task = self.task
         intent = Intent(str(task.spec), task.issuer.name, task.names, task.reason.value, self._now())
         self._number = task.shelf.begin(intent)
@@ -87,10 +84,7 @@ class Attempt:
         return self.task.issuer.issue(IssueRequest(names, csr, replaced, self.task.profile, self.task.heeds_seconds))
 
     def check(self, issued: Issued) -> x509.Certificate:
-        """Check the chain against the request; return its leaf.
-
-        Raises `ChainUnusable`, `IssueFailed` or `HomeFailed`.
-        """
+        """Check the chain; return its leaf. Raises `ChainUnusable`, `IssueFailed`, `HomeFailed`."""
         assert self._name is not None  # as above
         chain = read_chain_pem(issued.chain_pem)
         key = self._home.signer(self._name, self._kept).public_key()
@@ -114,10 +108,8 @@ class Attempt:
 
 
 def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
-    """A version that a previous process stored but did not serve, if it fits the configuration;
-    else it is dropped.
-
-    Raises what `check` and `undo` raise.
+    """A version that a previous process stored but did not serve, if it fits; else it is dropped.
+    Raises as `check` and `undo`.
     """
     shelf = task.shelf
     candidate = task.shelf.candidate()

@@ -26,9 +26,7 @@ class SealedFileUnusable(Exception):
 
 
 def read_sealed(path: Path, label: str, sealer: Sealer) -> bytes:
-    """The content of a sealed file; raises `SealedFileUnusable`, and `FileNotFoundError` where
-    there is none yet.
-    """
+    """The content of a sealed file. Raises `SealedFileUnusable`, or `FileNotFoundError`."""
     try:
         with path.open("rb") as file:
             sealed = file.read(LARGEST_FILE + 1)
@@ -42,9 +40,7 @@ def read_sealed(path: Path, label: str, sealer: Sealer) -> bytes:
 
 
 def write_sealed(path: Path, plain: bytes, label: str, sealer: Sealer) -> None:
-    """Seal a content and replace the file with it; raises `SealedFileUnusable`, and then the old
-    file is as it was.
-    """
+    """Seal and replace a file. Raises `SealedFileUnusable`, and then the old one stays."""
     try:
         write_state(path, sealer.seal(plain, label))
     except (SealingError, OSError) as error:

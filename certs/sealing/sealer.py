@@ -24,9 +24,7 @@ class Sealer(Protocol):
         """The id of the key that new envelopes name, 16 bytes."""
 
     def seal(self, plain: bytes, label: str) -> bytes:
-        """An envelope that opens only for the same label (`Purpose.label`); raises
-        `KeyUnavailable`.
-        """
+        """An envelope for this label alone (`Purpose.label`). Raises `KeyUnavailable`."""
 
     def open(self, sealed: bytes, label: str) -> bytes:
         """The content of an envelope; raises a `SealingError`."""
@@ -40,17 +38,12 @@ class AeadKey(Protocol):
         """A name for the key that says nothing of it, 16 bytes."""
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
-        """A nonce of 12 bytes that was never used with this key, and ciphertext with tag; raises
-        `KeyUnavailable`.
-
-        The key makes the nonce, because tokens that are validated take none from outside (NIST SP
-        800-38D 8.2.2, FIPS 140-3 IG C.H).
+        """A nonce of 12 bytes that the key makes (NIST SP 800-38D 8.2.2) and never used before, and
+        ciphertext with tag. Raises `KeyUnavailable`.
         """
 
     def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        """The plain text; raises `Tampered` where the tag is wrong, `KeyUnavailable` where it could
-        not be tried.
-        """
+        """The plain text. Raises `Tampered` for a wrong tag, `KeyUnavailable` if not tried."""
 
 
 class UnwrappingKey(Protocol):
@@ -117,9 +110,7 @@ class WrappingSealer:
 
 
 class SealerRing:
-    """Seals with the newest of several keys and opens with whichever an envelope names: for the
-    time in which the key is replaced.
-    """
+    """Seals with the newest of several keys and opens with any, while a key is replaced."""
 
     def __init__(self, newest: Sealer, *older: Sealer) -> None:
         self._newest = newest
@@ -144,9 +135,7 @@ class SealerRing:
 
 
 class SucceedingSealer:
-    """Seals with one key, and opens with the one before it as well, which need not be there any
-    more.
-    """
+    """Seals with one key, and opens with the one before too, which may be gone."""
 
     def __init__(self, sealer: Sealer, before: Sealer) -> None:
         self._sealer = sealer
@@ -168,10 +157,7 @@ class SucceedingSealer:
 
 
 def _addressed(sealed: bytes, label: str, scheme: SealingScheme, key_id: bytes) -> Envelope:
-    """An envelope that is for this key and purpose.
-
-    Both are authenticated as well: these answers are only clearer ones.
-    """
+    """An envelope that is for this key and purpose; both are authenticated as well."""
     envelope = Envelope.parse(sealed)
     if (envelope.key_id, envelope.scheme) != (key_id, scheme):
         raise OtherKey(envelope.key_id, (key_id,))

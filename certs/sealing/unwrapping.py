@@ -33,9 +33,7 @@ _CURVE: Final = ec.SECP256R1()
 
 
 class RsaUnwrapping:
-    """An `UnwrappingKey` of RSA; `decrypt` is the token's OAEP decryption, which raises
-    `ValueError` for what it cannot decrypt.
-    """
+    """An `UnwrappingKey` of RSA; `decrypt` is OAEP of the token, raising `ValueError`."""
 
     scheme = SealingScheme.RSA_OAEP
 
@@ -61,9 +59,7 @@ class RsaUnwrapping:
 
 
 class EcUnwrapping:
-    """An `UnwrappingKey` of EC P-256; `agree` is the token's ECDH (CKM_ECDH1_DERIVE with CKD_NULL):
-    the x coordinate, 32 bytes.
-    """
+    """An `UnwrappingKey` of EC P-256; `agree` is the token's ECDH: the x coordinate."""
 
     scheme = SealingScheme.ECDH_P256
 

@@ -1,6 +1,4 @@
-"""A trial signature with a key in a token: what to request, and whether the answer is a signature
-of that key.
-"""
+"""A trial signature with a key in a token: what to request, and whether it is right."""
 
 import os
 from collections.abc import Callable

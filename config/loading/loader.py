@@ -43,9 +43,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What could be read of a file (None: nothing), and everything that is wrong with it, warnings
-    included.
-    """
+    """What could be read of a file (None: nothing), and its problems, warnings included."""
 
     loaded: LoadedConfig | None
     problems: tuple[Problem, ...]
@@ -150,10 +148,8 @@ def _unreadable(file: str | Path, found: str, allowed: str, place: Position | No
 
 
 def _understand(document: Document, file: str) -> tuple[Config, Omissions, list[Problem]]:
-    """Read a document, leaving out what is refused until the rest is accepted.
-
-    Ends because each round leaves out at least one value that is there, and an empty document is
-    accepted.
+    """Read a document without what is refused, until the rest is accepted: each round leaves
+    something out, and an empty document is accepted.
     """
     document = copy.deepcopy(document)
     omissions = Omissions()

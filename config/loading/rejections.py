@@ -49,10 +49,8 @@ _INSTEAD: Mapping[str | int, str] = {"certificate": ', or an "issuer" that signs
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A value that the schema refuses: its `location` in the file, pydantic's kind of error, what
-    it was, what could be.
-
-    `about` are the locations that the verdict rests on.
+    """A refused value: `location`, pydantic's kind of error, what it was, what could be; `about`
+    are the locations of the verdict.
     """
 
     location: Location
@@ -137,9 +135,7 @@ def _untagged(location: Location) -> Location:
 
 
 def _place(location: Location, document: Mapping[str, object], kind: str) -> Location:
-    """Cut a location where the document ends: pydantic goes deeper, into the key of a table or a
-    list that we made.
-    """
+    """Cut a location where the document ends: pydantic goes into what we made of a value."""
     place: Location = ()
     value: Any = document
     for part in location:

@@ -51,10 +51,7 @@ _NEVER: Final = (
 
 
 def template_parts(text: str) -> Iterator[str | Variable]:
-    """Split the value of a field into text and variables; `{{` and `}}` are braces.
-
-    Raises `Refused`.
-    """
+    """Split a field's value into text and variables; `{{` is a brace. Raises `Refused`."""
     end = 0
     for found in _PART.finditer(text):
         if found.start() > end:
@@ -127,10 +124,7 @@ Values = Annotated[dict[str, str], AfterValidator(_parse_values), Field(max_leng
 
 
 class FieldsConfig(Table):
-    """Fields that a route changes: `remove` comes first, then `set`, then `add`.
-
-    `set` takes the place of fields of the name, `add` stands beside them.
-    """
+    """Fields that a route changes: `remove`, then `set` (in place of), then `add` (beside)."""
 
     set: Values = Field(default_factory=dict)
     add: Values = Field(default_factory=dict)

@@ -21,9 +21,7 @@ Port = Annotated[int, Field(ge=1, le=65_535, strict=True)]
 
 
 class PlainConfig(Table):
-    """`[plain]`: `bind` are addresses without TLS. Requests for a name of an identity are sent to
-    https, to `https_port`.
-    """
+    """`[plain]`: addresses without TLS; requests for our names are sent to `https_port`."""
 
     bind: Binds = ()
     https_port: Port = 443

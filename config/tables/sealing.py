@@ -1,6 +1,4 @@
-"""The shape of `[sealing]`: the key that encrypts what must be stored on disk, and the directory of
-that. Pure.
-"""
+"""The shape of `[sealing]`: the key that encrypts what is stored, and its directory. Pure."""
 
 from typing import Self
 

@@ -25,9 +25,7 @@ class Omissions:
         return any(omitted[: len(location)] == location for omitted in self.locations)
 
     def touch_any(self, table: Location, keys: Iterable[str]) -> bool:
-        """Whether anything at, or under, one of these keys was left out of a table; its location is
-        that in what was left.
-        """
+        """Whether something at or under one of these keys of a table (in what was left) is out."""
         place = self.in_file(table)
         return any(self.touch(*place, key) for key in keys)
 
@@ -41,9 +39,7 @@ class Omissions:
         return toml_key(self.in_file(location))
 
     def in_file(self, location: Location) -> Location:
-        """The location in the file of a location in what was left: an index counts the entries left
-        out before it.
-        """
+        """The location in the file: an index counts the entries left out before it."""
         found: Location = ()
         for part in location:
             found = (*found, self._index_in_file(found, part) if isinstance(part, int) else part)

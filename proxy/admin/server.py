@@ -53,10 +53,7 @@ Inherited = Callable[[str], socket.socket | None]
 
 @dataclass(frozen=True, slots=True)
 class AdminHost:
-    """The process around the admin server.
-
-    `report` logs internal errors, `tell` logs events.
-    """
+    """The process of the admin server. `report` logs internal errors, `tell` logs events."""
 
     report: Report
     tell: Tell
@@ -83,10 +80,7 @@ class AdminServer:
         """The TCP addresses for metrics. Port 0 is replaced by the port that the kernel chose."""
 
     async def start(self, inherited: Inherited = lambda _: None) -> None:
-        """Listen. `inherited` gives the socket of an older process that has a name of `handed`.
-
-        Raises `AdminSocketError` after it has closed all sockets.
-        """
+        """Listen; `inherited` gives sockets by names of `handed`. Raises `AdminSocketError`."""
         try:
             path = self._settings.socket
             sock = self._in_file_system(path, admin_socket, inherited)
@@ -222,10 +216,7 @@ class _Monitoring:
         return json_answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Answer 200 if the proxy is ready, else 503 with the reasons, see `observe.readiness`.
-
-        Both name what is doubtful.
-        """
+        """Answer 200 if the proxy is ready, else 503 with reasons; both with what is doubtful."""
         found = await self._readiness.get()
         told = found.as_json()
         if found.is_ready:

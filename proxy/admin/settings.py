@@ -41,10 +41,7 @@ class AdminSettings:
 
     @staticmethod
     def places(file: "ConfigFile", admin: "AdminConfig") -> tuple[Path, ...]:
-        """The sockets that a proxy with this configuration may have.
-
-        Without `admin.socket` that proxy may also be the service of the system.
-        """
+        """The sockets of a proxy with this configuration, by default also the system's service."""
         return sockets_to_try(os.environ, os.geteuid()) if admin.socket is None else (file.resolve(admin.socket),)
 
 

@@ -1,7 +1,4 @@
-"""What the page shows: sections, so that only those go out that have changed. Pure.
-
-Times are in UNIX seconds.
-"""
+"""What the page shows, in sections: only those that changed go out. Times are UNIX. Pure."""
 
 from typing import Generic, NotRequired, TypedDict, TypeVar
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """A command, or a group of commands. The `app` of `module` is the group, or has the command.
-
-    `summary` is the first paragraph of its help.
-    """
+    """A command or group, by the `app` of `module`; `summary` begins its help."""
 
     name: str
     module: str

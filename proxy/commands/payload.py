@@ -1,7 +1,4 @@
-"""Commands for the key rings of payload encryption.
-
-`plexigate payload list|rotate|retire|revoke|export|identity|client`.
-"""
+"""`plexigate payload list|rotate|retire|revoke|export|identity|client`: rings of payload keys."""
 
 import json
 from datetime import UTC, datetime

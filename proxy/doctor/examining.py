@@ -28,10 +28,7 @@ def examine(
     progress: Callable[[Sequence[str]], None],
     seconds: float = ALL_SECONDS,
 ) -> list[Result]:
-    """Run all checks, and return their results in the order of `checkups`.
-
-    `progress` hears the names of the checks that run, each time that they change.
-    """
+    """Run all checks; results are in their order. `progress` hears the names of those that run."""
     until = time.monotonic() + seconds
     results: dict[str, Result] = {}
     together = [one for one in checkups if not one.is_alone]

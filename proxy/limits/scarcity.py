@@ -92,10 +92,7 @@ class Scarcity:
         connections: SheddableConnections,
         count: Callable[[str, ConnectionReason, bytes], None],
     ) -> None:
-        """Checks begin with `start`.
-
-        `count` gets a listener, a reason, and the client of the connection, if there was one.
-        """
+        """`count` gets a listener, a reason, and the client of the connection if there is one."""
         self._loop = loop
         self._figures = figures
         self._connections = connections

@@ -39,10 +39,7 @@ class AdoptionStore:
         return cls(state_file(loaded, "adoption"))
 
     def read(self) -> Adoption:
-        """What `write` kept; empty if there is no file.
-
-        Raises `AdoptionUnreadable`, and `OSError` if the file cannot be opened.
-        """
+        """What `write` kept; empty without a file. Raises `AdoptionUnreadable` or `OSError`."""
         try:
             with self.path.open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
@@ -58,10 +55,8 @@ class AdoptionStore:
             raise AdoptionUnreadable(self.path, "other content than this proxy writes") from None
 
     def write(self, document: AdoptionDocument) -> None:
-        """Keep a document, also over a crash. May take long. Raises `OSError`; the file is as it
-        was.
-
-        The oldest days are left out of a document that is too large.
+        """Keep a document, over a crash too, without the oldest days if too large. May block.
+        Raises `OSError`, and changes nothing then.
         """
         days = dict(document["days"])
         content = _encoded(document)
@@ -72,10 +67,7 @@ class AdoptionStore:
         write_state(self.path, content)
 
     def set_aside(self) -> Path:
-        """Rename a file that cannot be used, and return its new path. Raises `OSError`.
-
-        One that was set aside before is replaced, so that they do not pile up.
-        """
+        """Rename an unusable file over an earlier one, and return its path. Raises `OSError`."""
         beside = self.path.with_name(f"{self.path.name}.damaged")
         with OpenDirectory.at(self.path.parent) as directory:
             directory.rename(self.path.name, beside.name)

@@ -1,7 +1,4 @@
-"""The catalogue of all kinds of alerts: what each means, and what the operator does. Pure.
-
-docs/alerts.md is made from it.
-"""
+"""All kinds of alerts: what each means, and what to do. docs/alerts.md is made from it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -73,9 +73,7 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """How one worker sees a server: its `upstream.pooling.statistics.ServerState`, and whether the
-    latest connects failed.
-    """
+    """How one worker sees a server: its `ServerState`, and whether connects fail."""
 
     state: str
     is_unreachable: bool

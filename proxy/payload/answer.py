@@ -57,10 +57,7 @@ class SealedAnswer:
         return None
 
     def receive_data(self, data: bytes) -> None:
-        """Take a piece of the answer.
-
-        Raises `PayloadFault` where it gets too large for a single token.
-        """
+        """Take a piece of the answer; raises `PayloadFault` if it is too large for a token."""
         if self._stream is not None:
             self._stream.receive_data(data)
             return

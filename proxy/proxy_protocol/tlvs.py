@@ -25,10 +25,7 @@ class Tlv(IntEnum):
 
 
 def split(header: bytes, start: int) -> Iterator[tuple[int, int, bytes]]:
-    """The type, the place of the value, and the value of each TLV from `start` on.
-
-    Raises `ProxyHeaderError` for one that does not end with the header.
-    """
+    """Type, place and value of each TLV. Raises `ProxyHeaderError` for one that is cut off."""
     while start < len(header):
         value = start + _HEAD_BYTES
         end = value if value > len(header) else value + int.from_bytes(header[start + 1 : value])

@@ -33,10 +33,7 @@ class LiveFinding:
 
 @dataclass(frozen=True, slots=True)
 class LiveSubject:
-    """A chain to check, with its identity, its names and the roots that must have signed it.
-
-    Without roots the roots of the system count.
-    """
+    """A chain to check, for its identity and names, by `roots` or those of the system."""
 
     about: str
     chain: tuple[x509.Certificate, ...]

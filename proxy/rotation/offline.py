@@ -66,10 +66,7 @@ class Offline:
         ]
 
     def listing(self) -> list[CertificateRow]:
-        """The document of `GET /certificates`, with the waits that the last proxy has kept.
-
-        Raises `OSError` or `ShelfDamaged`.
-        """
+        """`GET /certificates`, with the waits that were kept. Raises `OSError`, `ShelfDamaged`."""
         now = self._clocks.now()
         try:
             planner = self._planner()
@@ -89,10 +86,7 @@ class Offline:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the state directory, and write the operations on keys to the audit log.
-
-        Raises `StateInUse`, `ConfigError` for an audit log that cannot be used, or `OSError`.
-        """
+        """Hold the state and write the audit log. Raises `StateInUse`, `ConfigError`, `OSError`."""
         with hold(self.parts.store.directory, self.parts.store.disk), self._recording():
             recover(self.parts)
             yield
@@ -126,10 +120,7 @@ class Offline:
             raise OSError(f"audit log {self._log.path}: {error}") from None
 
     def rotate(self, found: Found, reason: RenewalReason) -> Iterator[RotationLine]:
-        """Rotate, and yield the steps as a running proxy tells them.
-
-        A key that was marked as compromised in a running proxy is replaced as compromised.
-        """
+        """Rotate, and yield the steps; a key that was marked as compromised is replaced as such."""
         name, settings, shelf = found
         about: RotationLine = {"identity": name, "credential": shelf.slot}
         is_marked = False
@@ -189,10 +180,7 @@ class Offline:
         ]
 
     def roll_back(self, found: Sequence[Found]) -> list[RollbackRow]:
-        """Let the previous versions serve from the next start on: all of them, or none.
-
-        Raises `OSError` or `ShelfDamaged`.
-        """
+        """Have previous versions serve from the next start: all or none. Raises as `Shelf`."""
         now = self._clocks.wall()
         planner = self._planner()
         asked = [Asked(shelf, planner.is_compromised((name, shelf.slot))) for name, _, shelf in found]
@@ -202,10 +190,7 @@ class Offline:
         return [_rolled(one.shelf, way) for one, way in zip(asked, ways, strict=True)]
 
     def _planner(self) -> Planner:
-        """A planner that knows what the last proxy has kept: waits and compromised keys.
-
-        Raises `OSError` or `ShelfDamaged`.
-        """
+        """A planner with what the last proxy has kept. Raises `OSError` or `ShelfDamaged`."""
         planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
         try:
             if (document := kept(self.parts.store)) is not None:

@@ -36,10 +36,8 @@ class Adopting:
         tell: Tell,
         clock: Callable[[], float],
     ) -> None:
-        """`restore` comes next.
-
-        `scrape` asks all workers for their figures, for up to the seconds that it is given.
-        `ended` has the counts of workers that ended. `clock` gives UNIX seconds.
+        """`restore` comes next. `scrape` asks workers, for up to some seconds; `ended` has counts
+        of those that ended.
         """
         self._loop = loop
         self._scrape = scrape
@@ -55,10 +53,7 @@ class Adopting:
         self._is_followed = False
 
     def restore(self, loaded: LoadedConfig, listeners: Callable[[], Iterable[ListenerFacts]]) -> None:
-        """Begin with what an earlier process kept. A file that is damaged is set aside.
-
-        `listeners` are those of the served configuration.
-        """
+        """Begin with what was kept, or set it aside if damaged; `listeners` are of what serves."""
         self._listeners = listeners
         self._store = AdoptionStore.of(loaded)
         try:

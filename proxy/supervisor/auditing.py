@@ -29,11 +29,7 @@ class Auditing:
     def __init__(
         self, tell: Callable[[Entry], None], scrape: Callable[[float], Awaitable[Iterable[AuditedWorker]]]
     ) -> None:
-        """The work begins with `follow`.
-
-        `tell` writes to the audit log. `scrape` asks workers for their figures, for up
-        to the seconds that it is given.
-        """
+        """`tell` writes to the audit log; `scrape` asks workers, for up to some seconds."""
         self._tell = tell
         self._scrape = scrape
         self._totals = SignatureTotals()

@@ -1,7 +1,4 @@
-"""Where the log of all processes goes.
-
-The parent opens it and passes it to the workers: it may write where workers may not.
-"""
+"""Where the log of all processes goes: the parent opens it where workers may not."""
 
 import os
 import sys
@@ -24,10 +21,7 @@ class LogTarget:
     """An open file or standard output, and the parent's own log on it."""
 
     def __init__(self, file: ConfigFile, log: LogConfig, queue_lines: int, form: LogFormat | None) -> None:
-        """`form` is of the command line and overrides the configuration.
-
-        Raises `ConfigError` for a file that cannot be written.
-        """
+        """`form` is of the command line and comes first. Raises `ConfigError` for the file."""
         self._form_of_command: Final = form
         self._has_colours: Final = sys.stdout.isatty()
         self._queue_lines = queue_lines
@@ -60,10 +54,7 @@ class LogTarget:
         return True
 
     def reopen(self) -> None:
-        """Open the log file again by its name, because the old file was renamed.
-
-        Raises `OSError`. The old file then stays in use.
-        """
+        """Open the renamed log file by its name. Raises `OSError`, and the old file stays."""
         if self._path is None:
             return
         try:
@@ -92,10 +83,7 @@ class LogTarget:
 
 @dataclass(slots=True)
 class NextPlace:
-    """Where the log of another configuration goes.
-
-    `descriptor` is None if the place is the same as before, or if it has come into use.
-    """
+    """Where another log goes; `descriptor` is None if it is the same, or once it is in use."""
 
     path: Path | None
     form: LogFormat

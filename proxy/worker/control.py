@@ -87,10 +87,7 @@ class WorkerControl:
         ended: Callable[[], None],
         parent: Parent,
     ) -> None:
-        """`shared`: the counts of all workers; `turns`: how they log in to tokens (see `build`).
-
-        `ended` is called when the worker has drained and its answer is on its way.
-        """
+        """`shared`: the counts of all workers; `turns`: see `build`; `ended`: after the drain."""
         self._loop = loop
         self._log = log
         self._shared = shared

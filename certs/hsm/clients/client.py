@@ -1,6 +1,4 @@
-"""Blocking calls to a PKCS#11 module, each with a deadline: for the command line and for
-threads.
-"""
+"""Blocking calls to a PKCS#11 module, each with a deadline, for commands and threads."""
 
 import itertools
 import time
@@ -15,12 +13,8 @@ from certs.hsm.errors import HsmError
 
 
 class TokenProcess:
-    """A process with one module.
-
-    Once a deadline has passed or the process is gone, every call raises TokenProcessLost.
-
-    A context manager: at its end the process logs out and ends, or is killed. Not for several
-    threads at once.
+    """A process with one module, as a context manager, for one thread at a time. After a deadline
+    or its end every call raises TokenProcessLost.
     """
 
     def __init__(self) -> None:
@@ -49,9 +43,7 @@ class TokenProcess:
         return self._spawned.is_usable
 
     def perform(self, call: Call[Answer]) -> Answer:
-        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error
-        that the call names.
-        """
+        """Make a call. Raises DeadlinePassed, TokenProcessLost, or the error that it names."""
         number = next(self._numbers)
         end = time.monotonic() + call.seconds
         with self._spawned.exchanging(call):

@@ -60,10 +60,7 @@ class RefusedPin:
 
 
 class PinLatch:
-    """The latch of one token.
-
-    Raises LatchUnusable wherever its directory or file cannot be used.
-    """
+    """The latch of one token. Raises LatchUnusable if its directory or file cannot be used."""
 
     def __init__(self, directory: Path, label: str, serial: str) -> None:
         """For the token with this serial; one without serial is known by its label."""
@@ -76,10 +73,8 @@ class PinLatch:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Only one process of the machine is in here: several that start at once would each try the
-        wrong PIN.
-
-        Waits for the others, so it belongs where a deadline ends the process.
+        """One process of the machine is in here, as several would each try a wrong PIN. Waits for
+        the others: only where a deadline ends the process.
         """
         try:
             make_directories(self._directory)
@@ -93,10 +88,7 @@ class PinLatch:
             os.close(descriptor)
 
     def read(self) -> RefusedPin | None:
-        """What was refused last; None when nothing was.
-
-        A damaged file counts as a refusal of every PIN: it raises LatchUnusable.
-        """
+        """What was refused last, or None. Raises LatchUnusable, as a damaged file refuses all."""
         return _read(self.path)
 
     def set(self, pin: Secret, ckr: str, at: str) -> None:
@@ -121,10 +113,7 @@ class PinLatch:
 
 
 def release_by_name(directory: Path, token: str) -> list[str]:
-    """Forget what was refused for the tokens of this label or serial; answers their labels.
-
-    Needs no token, which may be gone.
-    """
+    """Forget refusals for tokens of this label or serial, even if gone; returns the labels."""
     released = []
     try:
         paths = sorted(directory.glob("*.json"))

@@ -1,3 +1,1 @@
-"""A certificate authority of our own: a root that is kept apart, an intermediate that signs, short
-lifetimes.
-"""
+"""An authority of our own: a root that is kept apart, an intermediate that signs, short lives."""

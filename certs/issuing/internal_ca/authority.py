@@ -51,9 +51,7 @@ _LIST: Final = "crl.pem"
 
 
 def root_identity(name: str) -> str:
-    """The identity in the label of the root's key in a token: the longest of an authority's
-    names.
-    """
+    """The identity in the label of the root's key in a token: the longest of its names."""
     return f"ca.{name}.root"
 
 
@@ -167,9 +165,7 @@ class InternalAuthority:
         return self.root_shelf.current() is not None
 
     def exportable_root_key(self) -> CertificateIssuerPrivateKeyTypes | None:
-        """The key of the root, None if it is in a token or was moved away.
-        Raises `HomeFailed`, `OSError` or `ShelfDamaged`.
-        """
+        """The root's key; None: elsewhere. Raises `HomeFailed`, `OSError`, `ShelfDamaged`."""
         root = self.root_version()
         home = self._homes.get(root.spec.place)
         if home is None or not home.is_software or not root.has_key:

@@ -19,10 +19,7 @@ from proxy.api.certificates import (
 
 
 class UnknownCertificate(Exception):
-    """There is no such identity with issued credentials, or it does not have this credential.
-
-    `known` are those that exist.
-    """
+    """An identity or credential that is not issued here; `known` are those that are."""
 
     def __init__(self, identity: str, slot: str | None, known: Sequence[str]) -> None:
         """Remember what was asked for and what there is."""
@@ -49,10 +46,7 @@ class RotationUnderWay(Exception):
 
 
 class CertificateControl(Protocol):
-    """The rotation, as the admin server sees it.
-
-    If `slot` is None, a method means all credentials of the identity.
-    """
+    """The rotation, for the admin server. `slot` None: all credentials of the identity."""
 
     def urgency(self) -> str:
         """The urgency of the most urgent rotation: calm, due, late, grave or expired."""
@@ -61,22 +55,13 @@ class CertificateControl(Protocol):
         """All issued credentials, see `rotation.listing`."""
 
     def rotate_certificate(self, identity: str, slot: str | None, wish: RotationWish) -> AsyncIterator[RotationLine]:
-        """Rotate, and tell the steps.
-
-        Raises `UnknownCertificate` or `RotationUnderWay` before the first one.
-        """
+        """Rotate, telling steps. Raises `UnknownCertificate` or `RotationUnderWay` before."""
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[RollbackRow]:
-        """Serve by the previous versions again: all of them or none. Tells the outcome of each.
-
-        Raises `UnknownCertificate` or `RotationUnderWay`.
-        """
+        """Serve by previous versions, all or none. Raises as `rotate_certificate`."""
 
     async def shown(self, identity: str) -> list[ShownRow]:
-        """What each worker shows for an identity, see `supervisor.control.inspection`.
-
-        Raises `UnknownCertificate`.
-        """
+        """What each worker shows for an identity (`Inspection`). Raises `UnknownCertificate`."""
 
 
 class CertificateCommands:

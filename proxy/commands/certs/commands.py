@@ -1,6 +1,4 @@
-"""`plexigate certs list|show|rotate|rollback|history`: certificates that the proxy issues and
-rotates.
-"""
+"""`plexigate certs list|show|rotate|rollback|history`: certificates that the proxy rotates."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

@@ -28,10 +28,8 @@ class Cut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HelloOffer:
-    """A ClientHello, as far as the doctor chooses it.
-
-    `groups` are the supported groups, and `shares` those of them for which a key share is sent.
-    Empty `signature_schemes` are those that the stack offers by itself.
+    """A ClientHello: supported `groups`, and `shares` among them; empty `signature_schemes` are
+    those of the stack.
     """
 
     server_name: str | None
@@ -52,10 +50,7 @@ class HelloOffer:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The groups that the offers to one listener use: one of each kind.
-
-    Both are groups of the listener where it has any of that kind that the doctor's stack has too.
-    """
+    """The groups of offers to a listener, one of each kind, its own where the stack has them."""
 
     quantum_safe: str
     classical: str
@@ -77,11 +72,7 @@ def classical_share(server_name: str | None, groups: Groups, alpn: tuple[str, ..
 
 
 def classical_only(server_name: str | None, groups: Groups, alpn: tuple[str, ...] = ()) -> HelloOffer:
-    """A client without post-quantum key exchange.
-
-    It leaves: its handshake must not count among those of real clients that `doctor readiness`
-    judges.
-    """
+    """A client without post-quantum key exchange. It leaves, so that no readiness counts it."""
     return HelloOffer(server_name, (groups.classical,), (groups.classical,), alpn, leaves=True)
 
 

@@ -23,11 +23,8 @@ _NEWEST: Final = (3, 14)
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What runs here.
-
-    `executable` is the interpreter, and `prefix` its virtual environment (None: none).
-    `compiled_for` are the tags of the interpreters that the hot path here was compiled for, `tag`
-    that of this one.
+    """What runs here: `executable`, `prefix` of its virtual environment or None, `compiled_for`,
+    and its own `tag`.
     """
 
     python: tuple[int, int, int]

@@ -13,10 +13,7 @@ class NoFigures(Exception):
 
 
 def figures(file: Path | None, socket: Path | None, configured: LoadedConfig | None) -> tuple[Adoption, str]:
-    """Return the figures, and where they are from. Raises `NoFigures`.
-
-    `configured` is the content of `file`, None without a file.
-    """
+    """The figures, and where they are from; `configured` is in `file`. Raises `NoFigures`."""
     client = connect(file, socket)
     try:
         return parse_adoption(client.agreed(client.get("/adoption"))), "the running proxy"

@@ -19,10 +19,7 @@ _CHACHA20: Final = "TLS_CHACHA20_POLY1305_SHA256"
 
 @dataclass(frozen=True, slots=True)
 class ListenerView:
-    """What one listener with TLS offers. `groups` are in tuples, the most preferred tuple first.
-
-    `level` and `suites` are None if only the running proxy was asked: it does not tell them.
-    """
+    """What a listener with TLS offers, best tuple first; `level` and `suites` may be unknown."""
 
     name: str
     pq: str
@@ -37,10 +34,8 @@ class ListenerView:
 
 @dataclass(frozen=True, slots=True)
 class CertificateView:
-    """A certificate in use: `algorithm` as `ecdsa-p256`, `rsa-3072`, `ed25519`, `mldsa-87`.
-
-    Times are in UNIX seconds. `signatures` are those of its chain, leaf first; empty if the running
-    proxy does not tell them.
+    """A certificate in use (`ecdsa-p256`, `mldsa-87`), in UNIX seconds; `signatures` of its chain,
+    leaf first, if the proxy tells them.
     """
 
     identity: str
@@ -77,10 +72,8 @@ class OpensslView:
 
 @dataclass(frozen=True, slots=True)
 class StandardFacts:
-    """All that could be found. A part is None where it could not.
-
-    `status` is the answer to `GET /status`, `payload` that to `GET /payload`. `digest` is SHA-256
-    of the file as it is on disk. `now` is in UNIX seconds.
+    """All that could be found, or None: answers to `GET /status` and `GET /payload`, `digest` of
+    the file (SHA-256), `now` in UNIX seconds.
     """
 
     config: Config | None

@@ -37,10 +37,8 @@ class Distribution:
         return Distribution(self.bounds, counts)
 
     def quantile(self, share: float) -> float | None:
-        """About the value that `share` (0 to 1) of the values do not exceed. None without values.
-
-        Within a bucket the values are taken as evenly spread. Above the last bound it is that
-        bound.
+        """About the value that `share` (0 to 1) of the values do not exceed, evenly spread in a
+        bucket, at most the last bound. None without values.
         """
         wanted = share * sum(self.counts)
         seen = 0
@@ -105,10 +103,7 @@ def reading(scrape: Scrape) -> HistoryReading:
 
 
 def _bytes(rows: Callable[[str], Iterator[Row]]) -> dict[str, float]:
-    """What clients sent and got: bodies, WebSockets with their frames, and relays.
-
-    Heads and TLS are not counted.
-    """
+    """What clients sent and got: bodies, frames and relays, without heads and TLS."""
     bodies = list(rows("bytes"))
     sockets = list(rows("websocket_traffic"))
     relays = list(rows("relay_bytes"))
@@ -150,11 +145,8 @@ def added(bounds: Bounds, rows: Iterable[Row]) -> Counts:
 
 
 def sample(earlier: HistoryReading, later: HistoryReading) -> dict[str, float]:
-    """What has happened between two readings, by series.
-
-    Counts become rates per second, distributions become `/p50` and `/p99` in seconds, levels are
-    those of the later reading. What did not happen has no entry. The caller sees to it that time
-    has passed.
+    """What happened between two readings, by series: rates per second, `/p50` and `/p99` in
+    seconds, levels of the later one. Time has passed between them.
     """
     seconds = later.at - earlier.at
     # a worker that has not answered yet may have taken its counts with it

@@ -65,10 +65,7 @@ def _of_sessions(sessions: SessionsConfig) -> Iterator[tuple[str, RingPolicy]]:
 
 
 def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish", now: float) -> bytes:
-    """What clients are told, signed; empty without sessions.
-
-    It survives its keys by one period, should a rotation fail.
-    """
+    """What clients are told, signed, for one period more than its keys; else empty."""
     sessions = config.payload.sessions
     if sessions is None:
         return b""
@@ -78,6 +75,4 @@ def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish"
 
 
 Publish = Callable[[Sequence[tuple[str, RingKey]], float, float], bytes]
-"""Signs the public halves of suites with their active keys, from an issue to an expiry (UNIX
-seconds).
-"""
+"""Signs public halves of suites and active keys, from an issue to an expiry (UNIX seconds)."""

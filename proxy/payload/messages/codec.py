@@ -151,10 +151,8 @@ class RingCodec:
 
 
 def _check_spelling(token: bytes) -> None:
-    """Refuse another spelling of a token. Raises `PayloadFault`.
-
-    Characters that a decoder passes over make a token longer than its content says: `open` looks
-    for those.
+    """Refuse another spelling of a token, with characters that a decoder passes over. Raises
+    `PayloadFault`.
     """
     last = token[-4:]
     if (

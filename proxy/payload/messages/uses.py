@@ -5,10 +5,7 @@ from collections.abc import Iterable
 
 
 class PayloadUses:
-    """Counts since the last `take`, and revocations.
-
-    A revocation also ends what an earlier generation has begun.
-    """
+    """Counts since the last `take`, and revocations, also of what an earlier generation began."""
 
     __slots__ = ("_counts", "revoked")
 
@@ -31,10 +28,7 @@ class PayloadUses:
 
 
 class MessageCounts:
-    """Messages of one route under one ring, or in sessions.
-
-    They are requests, answers, and single messages of WebSockets.
-    """
+    """Messages of a route under a ring or in sessions: requests, answers, those of WebSockets."""
 
     __slots__ = ("opened", "sealed")
 

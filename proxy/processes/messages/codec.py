@@ -36,10 +36,7 @@ _JSON_TYPES: Final = {
 
 
 class MessageMalformed(Exception):
-    """A message that this process cannot read.
-
-    Has the `message`, the `field`, what was `found` and what is `allowed`.
-    """
+    """A message that cannot be read: its `message`, `field`, what was `found` and is `allowed`."""
 
     def __init__(self, message: str, field: str, found: str, allowed: str) -> None:
         """`field` is a path such as `tickets.current`; it is empty for the whole message."""
@@ -88,10 +85,7 @@ def decode(kind: type[Value], body: object) -> Value:
 
 @cache
 def shape(kind: Any) -> str:
-    """Describe a type by its fields and their types, through all levels.
-
-    Two types with the same description are written alike.
-    """
+    """A type by its fields and their types, through all levels: equal ones are written alike."""
     origin = get_origin(kind)
     arguments = get_args(kind)
     if is_dataclass(kind):

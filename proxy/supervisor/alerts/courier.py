@@ -26,10 +26,7 @@ class Courier:
         results: Counter[tuple[str, str]],
         waits: Callable[[float], float] = lambda seconds: seconds,
     ) -> None:
-        """`host` is the name of this machine, for the messages.
-
-        `results` counts attempts by kind of the receiver and result. `waits` changes pauses.
-        """
+        """`host` names this machine; `results` counts attempts; `waits` changes pauses."""
         self.receiver: Final = receiver
         self._results = results
         self._loop = loop
@@ -68,10 +65,7 @@ class Courier:
             await self._pause(self._loop.time())
 
     async def test(self, notice: Notice) -> str | None:
-        """Deliver a test at once. Returns why the receiver did not take it, or None.
-
-        If it arrives, what waits is tried at once too.
-        """
+        """Deliver a test at once. Returns why not, or None: then what waits is tried too."""
         fault = await self._deliver(notice)
         if fault is None:
             self._is_tried_again = True

@@ -76,10 +76,7 @@ class TokenWatch:
         """Process ids of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()
         self._wanted_after = math.inf
-        """How long after the start of the last probe a worker wants the next one.
-
-        A shorter back-off still holds.
-        """
+        """After how long of the last probe a worker wants the next; a shorter back-off holds."""
         self._is_doubted = False
         """Whether a worker said that the PIN was refused, and the parent has not tried it since."""
         self._latches = _stamps(use.access.latch_directory)
@@ -137,10 +134,7 @@ class TokenWatch:
         self._stirred.set()
 
     def doubt(self) -> bool:
-        """A worker says that the PIN was refused: try it.
-
-        Returns False if that is known already, or if the try is in progress.
-        """
+        """A worker says that the PIN was refused: try it. False if that is known or being tried."""
         if self.is_refused or self._is_doubted:
             return False
         self._is_doubted = True

@@ -21,10 +21,7 @@ _DIGITS: Final = 3
 async def http2_status(
     address: ServerAddress, tls: ssl.SSLContext | None, server_name: str, fields: list[Header]
 ) -> int:
-    """Send a request without body on a new connection. Returns the status of its response.
-
-    Raises OSError if there is none.
-    """
+    """Send a request without body on a new connection; its status. Raises OSError for none."""
     if address.scheme == "unix":
         reader, writer = await asyncio.open_unix_connection(address.path)
     else:

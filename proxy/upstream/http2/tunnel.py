@@ -37,10 +37,7 @@ class TunnelHost(Protocol):
 
 
 class ServerBytes(CreditedBytes):
-    """A `ByteStream` over a stream whose extended CONNECT was answered with 2xx.
-
-    Its `deadline` bounds the end of the stream.
-    """
+    """A `ByteStream` over an extended CONNECT; its `deadline` bounds the end of the stream."""
 
     __slots__ = ("_host", "_is_ending", "_is_over", "_stream", "deadline")
 
