@@ -14,8 +14,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from tests.bench import load, machine, report
-from tests.bench.differing import ANSWERS
+from tests.bench import day, differing, load, machine, report
 from tests.bench.instructions import Instructions
 from tests.bench.measuring import CpuTime, Meter, Scene
 from tests.bench.report import Row
@@ -66,7 +65,7 @@ def measured(bench: Bench, meter: Meter, names: Collection[str]) -> list[Row]:
     os.sched_setaffinity(0, {bench.other_core})
     bench.lay_out()
     rows: list[Row] = []
-    with bench.backend(ANSWERS) as backend, bench.all_three(backend) as servers:
+    with bench.backend([*differing.ANSWERS, *day.ANSWERS]) as backend, bench.all_three(backend) as servers:
         for server in servers:
             group = load.negotiated_group(server, bench.authority)
             if group != GROUP:

@@ -45,6 +45,7 @@ PROXY = """
     upstream files {{ server 127.0.0.1:{files}; keepalive 256; keepalive_requests 100000000; }}
     upstream up {{ server 127.0.0.1:{up}; keepalive 256; keepalive_requests 100000000; }}
     client_max_body_size 0;
+    client_body_buffer_size 1m;
     proxy_http_version 1.1;
     proxy_max_temp_file_size 0;
     proxy_read_timeout 600;
@@ -73,13 +74,22 @@ PROXY = """
     }}
 """
 
-# A line for each request goes to a file here as well: its standard output is one.
+# A line for each request goes to a file here as well, by way of a ring and a server for logs: a target without a ring would take a
+# system call for each line.
 HAPROXY = """
 global
     nbthread 1
     maxconn 8192
-    log stdout format raw local0
+    log ring@requests format raw local0
     ssl-default-bind-options ssl-min-ver TLSv1.3
+    tune.h2.fe.initial-window-size 1048576
+ring requests
+    format raw
+    maxlen 2000
+    size 1048576
+    timeout connect 5s
+    timeout server 10s
+    server logs 127.0.0.1:{logs}
 defaults
     mode http
     log global

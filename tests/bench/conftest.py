@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.differing import ANSWERS
+from tests.bench import day, differing
 from tests.bench.measuring import Scene
 from tests.bench.servers import Bench, Server
 
@@ -19,7 +19,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     cores = sorted(os.sched_getaffinity(0))
     bench = Bench(tmp_path_factory.mktemp("bench"), proxy_core=cores[0], other_core=cores[-1])
     bench.lay_out()
-    with bench.backend(ANSWERS) as backend, bench.all_three(backend) as servers:
+    with bench.backend([*differing.ANSWERS, *day.ANSWERS]) as backend, bench.all_three(backend) as servers:
         yield Scene(bench, backend, servers)
 
 

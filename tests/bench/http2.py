@@ -4,7 +4,7 @@ import re
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,17 +51,25 @@ class Load:
 
 def late_beside_download(server: Server, core: int, directory: Path) -> float:
     """The 99th percentile of small answers beside a large one on the same connection, in microseconds."""
+    return _late(server, core, directory, [LARGE, *[MESSAGE] * _SMALL], "2")
+
+
+def late_alone(server: Server, core: int, directory: Path) -> float:
+    """The same without the large one."""
+    return _late(server, core, directory, [MESSAGE] * _SMALL, "1")
+
+
+def _late(server: Server, core: int, directory: Path, paths: Sequence[str], streams: str) -> float:
     log, asked = directory / "h2load.log", directory / "h2load.uris"
-    paths = [LARGE, *[MESSAGE] * _SMALL]
     asked.write_text("".join(f"https://localhost{path}\n" for path in paths))
     log.unlink(missing_ok=True)
-    command = pinned(core, "h2load", "--connect-to", f"127.0.0.1:{server.port}", "-c", "1", "-m", "2")
+    command = pinned(core, "h2load", "--connect-to", f"127.0.0.1:{server.port}", "-c", "1", "-m", streams)
     command += ["-n", str(len(paths)), "-i", str(asked), f"--log-file={log}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False)
     if f"status codes: {len(paths)} 2xx," not in done.stdout:
         raise LoadError(server, f"did not answer all: {_told(done.stdout)}")
-    *small, _ = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
-    return float(small[len(small) * 99 // 100])
+    small = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())[:_SMALL]
+    return float(small[_SMALL * 99 // 100])
 
 
 def _told(printed: str) -> str:

@@ -25,7 +25,7 @@ class Instructions:
     """Where callgrind writes its files; the last ones are those of the last operations, for callgrind_annotate."""
     unit: ClassVar[str] = "k ins"
     rounds: ClassVar[int] = 1
-    most: ClassVar[int] = 512
+    most: ClassVar[int] = 256
 
     @property
     def command(self) -> Sequence[str]:

@@ -14,7 +14,7 @@ from tests.bench.servers import MESSAGE, SIZES, Server
 
 VISIT = f"GET {MESSAGE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 SECONDS = 10.0  # for any one answer
-BATCH = 32  # handshakes in flight at the same time
+MANY = 32  # handshakes in flight at the same time, as in a storm
 
 
 class LoadError(Exception):
@@ -34,25 +34,26 @@ def handshakes(
     count: int,
     authority: Path,
     *,
+    at_once: int = 1,
     request: bytes = b"",
     names: Sequence[str] = ("localhost",),
 ) -> int:
-    """Full handshakes, none resumed, each on its own connection that both sides close; many at a time, as in a busy hour.
+    """Full handshakes, none resumed, each on its own connection that both sides close.
 
-    A `request` goes out behind each, after whose answer the server closes. The names are asked for in turn. Answers how many:
-    `count` rounded up to whole batches.
+    A server for which many wait `at_once` takes their steps in a row, and so pays less for each. A `request` goes out behind each,
+    after whose answer the server closes. The names are asked for in turn. Answers how many: `count` rounded up to whole batches.
     """
     context = client_context(authority)
     done = 0
     while done < count:
-        _batch(server, context, request, [(names[(done + one) % len(names)], None) for one in range(BATCH)])
-        done += BATCH
+        _batch(server, context, request, [(names[(done + one) % len(names)], None) for one in range(at_once)])
+        done += at_once
     return done
 
 
 @dataclass(frozen=True, slots=True)
 class Resumptions:
-    """Clients that have been there before: each has the ticket of its last visit."""
+    """Clients that have been there before, and come one at a time: each has the ticket of its last visit."""
 
     server: Server
     context: ssl.SSLContext
@@ -63,20 +64,18 @@ class Resumptions:
     def of(cls, server: Server, authority: Path, request: bytes) -> "Resumptions":
         """Visit once, for a ticket each. The server closes after its answer to `request`."""
         context = client_context(authority)
-        first = _batch(server, context, request, [("localhost", None)] * BATCH)
+        first = _batch(server, context, request, [("localhost", None)] * MANY)
         return cls(server, context, request, [_session(server, one) for one in first])
 
     def visit(self, count: int) -> int:
-        """Resume, ask, and close; a ticket is used once, as browsers do. Answers how many: `count` rounded up to whole batches."""
-        done = 0
-        while done < count:
-            visits = [("localhost", session) for session in self.sessions]
-            for place, one in enumerate(_batch(self.server, self.context, self.request, visits)):
-                if not one.session_reused:
-                    raise LoadError(self.server, "did not take up a session by its ticket")
-                self.sessions[place] = _session(self.server, one)
-            done += BATCH
-        return done
+        """Resume, ask, and close; a ticket is used once, as browsers do. Answers how many."""
+        for place in range(count):
+            session = self.sessions[place % MANY]
+            (one,) = _batch(self.server, self.context, self.request, [("localhost", session)])
+            if not one.session_reused:
+                raise LoadError(self.server, "did not take up a session by its ticket")
+            self.sessions[place % MANY] = _session(self.server, one)
+        return count
 
 
 def _session(server: Server, tls: ssl.SSLObject) -> ssl.SSLSession:

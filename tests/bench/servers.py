@@ -89,17 +89,26 @@ class Bench:
     @contextmanager
     def haproxy(self, backend: Backend) -> Iterator[Server]:
         """The other yardstick."""
-        port = free_port()
         configuration = self.directory / "haproxy.cfg"
-        text = configurations.HAPROXY.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
-        configuration.write_text(text)
-        command = pinned(self.proxy_core, *self.under, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
-        with (self.directory / "haproxy.log").open("ab") as log, subprocess.Popen(command, stdout=log) as process:
-            try:
-                _wait(process, lambda: _listens(port) or None)
-                yield Server("haproxy", process.pid, port)
-            finally:
-                end(process)
+        log_server = pinned(
+            self.other_core,
+            sys.executable,
+            str(_SOURCES / "log_server.py"),
+            str(self.directory / "haproxy.log"),
+        )
+        with program(log_server, logs_port) as logs:
+            port = free_port()
+            text = configurations.HAPROXY.format(
+                directory=self.directory, port=port, files=backend.files, up=backend.up, logs=logs.ready
+            )
+            configuration.write_text(text)
+            command = pinned(self.proxy_core, *self.under, "/usr/sbin/haproxy", "-db", "-f", str(configuration))
+            with subprocess.Popen(command) as process:
+                try:
+                    _wait(process, lambda: _listens(port) or None)
+                    yield Server("haproxy", process.pid, port)
+                finally:
+                    end(process)
 
     @contextmanager
     def plexigate(self, backend: Backend, name: str = "plexigate", further: str = "") -> Iterator[Server]:
@@ -155,6 +164,11 @@ def compiled(name: str, directory: Path) -> Path:
 def upstream_port(line: str) -> int | None:
     """The port in the readiness line of upstream.c."""
     return int(line.rpartition(" ")[2]) if line.startswith("upstream: ready on ") else None
+
+
+def logs_port(line: str) -> int | None:
+    """The port in the readiness line of log_server.py."""
+    return int(line.rpartition(" ")[2]) if line.startswith("log server: ready on ") else None
 
 
 def pinned(core: int, *command: str) -> list[str]:

@@ -197,7 +197,7 @@ def _echo_during_storm(side: Side, server: Server) -> float:
 def _shake_hands_for(server: Server, seconds: float, authority: Path) -> None:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        load.handshakes(server, load.BATCH, authority)
+        load.handshakes(server, load.MANY, authority, at_once=load.MANY)
 
 
 @contextmanager

@@ -32,27 +32,26 @@ def test_hybrid_group_is_negotiated(server: Server, scene: Scene) -> None:
 
 @pytest.mark.parametrize("request_", [b"", load.VISIT], ids=["alone", "with a request"])
 def test_handshakes_come_in_whole_batches(server: Server, scene: Scene, request_: bytes) -> None:
-    assert load.handshakes(server, load.BATCH + 1, scene.bench.authority, request=request_) == 2 * load.BATCH
+    assert load.handshakes(server, 5, scene.bench.authority, at_once=4, request=request_) == 8
 
 
 def test_resumed_visits_resume(server: Server, scene: Scene) -> None:
     clients = load.Resumptions.of(server, scene.bench.authority, load.VISIT)
     first = [session.id for session in clients.sessions]
-    assert clients.visit(1) == load.BATCH
-    assert clients.visit(1) == load.BATCH
+    assert clients.visit(load.MANY) == load.MANY
     assert not set(first) & {session.id for session in clients.sessions}
 
 
 def test_full_and_resumed_handshakes_are_what_the_server_says_they_are(scene: Scene, directory: Path) -> None:
     (directory / "files" / "resumed").write_text("{}")
     (directory / "files" / "full").write_text("{}")
-    load.handshakes(scene.ours, load.BATCH, scene.bench.authority, request=visit("/full"))
+    load.handshakes(scene.ours, load.MANY, scene.bench.authority, request=visit("/full"))
     clients = load.Resumptions.of(scene.ours, scene.bench.authority, visit("/resumed"))
-    clients.visit(load.BATCH)
-    while len(resumptions_logged(directory, "/resumed")) < 2 * load.BATCH:
+    clients.visit(load.MANY)
+    while len(resumptions_logged(directory, "/resumed")) < 2 * load.MANY:
         pass
-    assert resumptions_logged(directory, "/full") == [False] * load.BATCH
-    assert resumptions_logged(directory, "/resumed") == [False] * load.BATCH + [True] * load.BATCH
+    assert resumptions_logged(directory, "/full") == [False] * load.MANY
+    assert resumptions_logged(directory, "/resumed") == [False] * load.MANY + [True] * load.MANY
 
 
 def test_server_without_tickets_is_an_error(tmp_path: Path) -> None:
@@ -63,7 +62,7 @@ def test_server_without_tickets_is_an_error(tmp_path: Path) -> None:
     with ssl.SSLContext.wrap_socket(context, socket.create_server(("127.0.0.1", port)), server_side=True) as one:
 
         def answer() -> None:
-            for _ in range(load.BATCH):
+            for _ in range(load.MANY):
                 client, _ = one.accept()
                 with client:
                     client.recv(65_536)
@@ -80,6 +79,7 @@ def test_idle_connections_stay_open_in_the_server_until_the_end(server: Server, 
     def sockets() -> int:
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in usage.processes(server.pid))
 
-    before = sockets()
     with load.idle_connections(server, 20, MESSAGE, scene.bench.authority):
-        assert sockets() >= before + 20
+        within = sockets()
+    while sockets() > within - 20:  # they end now, and those of tests before may have ended too
+        pass
