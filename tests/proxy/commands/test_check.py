@@ -138,6 +138,22 @@ class TestCheck:
         # for renewals, and no identity has one
         assert {"rotation.alert_command[0]", "issuer.ca.root_file"} <= {problem.key for problem in found}
 
+    def test_nothing_is_written_and_no_directory_is_made(self, site: Site) -> None:
+        issued = (
+            '[identity.two]\nnames = ["two.test"]\n[[identity.two.credential]]\nkey = "ec-p256@file"\nissuer = "ca"\n'
+        )
+        text = site.minimal + issued + '[issuer.ca]\ntype = "internal"\nkey = "ec-p256@file"\nroot = "ec-p256@file"\n'
+        text += 'names = ["*.test"]\n[rotation]\nstate = "state"\n[payload]\ndirectory = "rings"\n[payload.ring.ours]\n'
+        text += '[payload.sessions]\n[log]\nfile = "proxy.log"\n[audit]\nfile = "audit.log"\n'
+        path = site.write(text)
+
+        def files() -> set[tuple[Path, int]]:
+            return {(one, one.stat().st_mtime_ns) for one in site.directory.rglob("*")}
+
+        before = files()
+        assert not any(problem.is_error for problem in check(path))
+        assert files() == before
+
     @pytest.mark.parametrize(("name", "found"), [("missing.toml", "No such file"), ("", "Is a directory")])
     def test_file_that_cannot_be_read_is_the_only_problem(self, site: Site, name: str, found: str) -> None:
         (problem,) = check(site.directory / name)
