@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from certs.acme.problems import printable
 from certs.identities.chain import extension_of
 from certs.issuing.issuer import RenewalWindow
 
@@ -53,7 +52,7 @@ def window_of(document: Mapping[str, Any], retry_after: float | None, now: datet
     ask_again = None
     if retry_after is not None:
         ask_again = now + min(max(timedelta(seconds=retry_after), _SOONEST), _LATEST)
-    return RenewalWindow(start, end, printable(document.get("explanationURL")), ask_again)
+    return RenewalWindow(start, end, ask_again)
 
 
 def _time(value: object) -> datetime:

@@ -75,8 +75,6 @@ class NoKeys(KeyUnavailable):
             )
         else:
             super().__init__(f'"{path}" has no keys yet; the first sealed document makes them')
-        self.path = path
-        self.needing = needing
 
 
 class Vault:

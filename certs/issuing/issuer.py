@@ -72,13 +72,10 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class RenewalWindow:
-    """When an issuer wants a renewal (RFC 9773 4.2); `explanation` is an address, or empty.
-    `ask_again`: when to ask for the window again, or None.
-    """
+    """When an issuer wants a renewal (RFC 9773 4.2); `ask_again`: when to ask again, or None."""
 
     start: datetime
     end: datetime
-    explanation: str = ""
     ask_again: datetime | None = None
 
 

@@ -87,10 +87,6 @@ class Notifier:
             self.watchdog()
             await asyncio.sleep(seconds)
 
-    def status(self, text: str) -> None:
-        """What `systemctl status` shows."""
-        self._send(_status(text))
-
     def keep(self, name: str, sockets: Sequence[socket.socket]) -> None:
         """Have systemd keep copies under a name. It keeps no second copy of the same socket."""
         for start in range(0, len(sockets), _DESCRIPTORS_AT_ONCE):

@@ -52,9 +52,6 @@ class UpgradeWire:
         self._sock = sock
         self._brought: list[int] = []
 
-    def fileno(self) -> int:
-        return self._sock.fileno()
-
     def close(self) -> None:
         """Close this end, and descriptors that belong to no complete message."""
         self._sock.close()

@@ -6,7 +6,7 @@ waits until another order for the same name has withdrawn its challenge.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from proxy.processes.messages.answers import Done
@@ -27,11 +27,6 @@ class Challenges:
         self._pending: dict[str, TlsChallenge] = {}
         self._tokens: dict[str, str] = {}
         self._changed = asyncio.Condition()
-
-    @property
-    def pending(self) -> Collection[TlsChallenge]:
-        """The challenges of tls-alpn-01."""
-        return tuple(self._pending.values())
 
     @property
     def tokens(self) -> Mapping[str, str]:

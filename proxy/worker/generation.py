@@ -66,7 +66,6 @@ class Generation:
     limits: HttpLimits
     identity_algorithms: Mapping[str, tuple[str, ...]]
     """The algorithms of each identity's keys, for the start-up report."""
-    tickets: TicketSecrets
     tokens: Mapping[str, TokenPlan]
     """The tokens with a key that is used."""
     warnings: tuple[Problem, ...]
@@ -146,7 +145,6 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
             name: tuple(str(one.algorithm) for one in of_identity)
             for name, of_identity in credentials.identities.items()
         },
-        tickets=tickets,
         tokens=token_plans(foundation),
         warnings=tuple(foundation.problems),
         carried=Carried(

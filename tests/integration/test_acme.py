@@ -98,7 +98,7 @@ async def place(directory: Path, names: Names) -> AsyncIterator[Place]:
         (plain,) = (one for one in running.parent.bound if one.listener == PLAIN_LISTENER)
         pebble = Pebble(directory, names.dns, plain.by_slot[0].getsockname()[1], running.port)
         yield Place(running, challenges, solver, pebble, directory)
-        assert challenges.pending == ()
+        assert challenges.shown.names == ()
         assert challenges.tokens == {}
 
 

@@ -38,10 +38,6 @@ class TokenProcess:
     def pid(self) -> int:
         return self._spawned.pid
 
-    @property
-    def is_usable(self) -> bool:
-        return self._spawned.is_usable
-
     def perform(self, call: Call[Answer]) -> Answer:
         """Make a call. Raises DeadlinePassed, TokenProcessLost, or the error that it names."""
         number = next(self._numbers)

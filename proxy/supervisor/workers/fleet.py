@@ -69,11 +69,6 @@ class Fleet:
         return [one for one in self._slots if one is not None]
 
     @property
-    def stuck(self) -> list[WorkerProcess]:
-        """The workers that serve but do not answer. Others accept on their slots."""
-        return [one for one in self.workers if one in self._pulse.stuck]
-
-    @property
     def leaving(self) -> list[WorkerProcess]:
         return list(self._leaving)
 

@@ -49,8 +49,6 @@ class TestNotifier:
         assert systemd.heard() == "RELOADING=1\nMONOTONIC_USEC=123456789"
         notifier.watchdog()
         assert systemd.heard() == "WATCHDOG=1"
-        notifier.status("the reload was refused")
-        assert systemd.heard() == "STATUS=the reload was refused"
         notifier.stopping()
         assert systemd.heard() == "STOPPING=1"
         notifier.main_process(4242)

@@ -16,7 +16,7 @@ def at(hours: float) -> Instant:
 
 
 def window(ask_again: timedelta | None = None) -> RenewalWindow:
-    return RenewalWindow(NOW + DAY, NOW + 2 * DAY, "", None if ask_again is None else NOW + ask_again)
+    return RenewalWindow(NOW + DAY, NOW + 2 * DAY, None if ask_again is None else NOW + ask_again)
 
 
 def test_each_certificate_is_asked_for_at_once_and_then_every_six_hours() -> None:

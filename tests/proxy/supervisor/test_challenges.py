@@ -44,7 +44,7 @@ async def test_it_is_shown_when_all_have_heard() -> None:
     task = asyncio.get_running_loop().create_task(challenges.present(CHAT))
     await until(lambda: telling.told)
     assert not task.done()
-    assert challenges.pending == (CHAT,)
+    assert challenges.shown.names == (CHAT,)
     telling.goes_on.set()
     await task
     await challenges.present(FILES)
@@ -60,9 +60,9 @@ async def test_second_challenge_for_a_name_waits_for_the_end_of_the_first() -> N
     assert not task.done()
     await challenges.withdraw(CHAT)
     await task
-    assert set(challenges.pending) == {AGAIN, FILES}
+    assert set(challenges.shown.names) == {AGAIN, FILES}
     await challenges.withdraw(CHAT)  # of somebody who gave up waiting: not his to take away
-    assert set(challenges.pending) == {AGAIN, FILES}
+    assert set(challenges.shown.names) == {AGAIN, FILES}
 
 
 @pytest.mark.parametrize("is_waiting_for_a_turn", [True, False])
@@ -79,7 +79,7 @@ async def test_one_that_is_given_up_leaves_nothing(is_waiting_for_a_turn: bool) 
     telling.goes_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert challenges.pending == ((CHAT,) if is_waiting_for_a_turn else ())
+    assert challenges.shown.names == ((CHAT,) if is_waiting_for_a_turn else ())
 
 
 async def test_token_is_shown_when_all_have_heard_and_no_more_once_it_is_withdrawn() -> None:

@@ -24,9 +24,9 @@ async def test_challenge_is_shown_and_taken_back() -> None:
     challenges = Challenges(Telling())
     solver = ListenerSolver(loop, challenges, 10.0)
     await in_thread(loop, lambda: solver.present(PROOF))
-    assert list(challenges.pending) == [TlsChallenge("chat.test", PROOF.digest)]
+    assert list(challenges.shown.names) == [TlsChallenge("chat.test", PROOF.digest)]
     await in_thread(loop, lambda: solver.withdraw(PROOF))
-    assert list(challenges.pending) == []
+    assert list(challenges.shown.names) == []
 
 
 async def test_token_is_shown_and_taken_back() -> None:
@@ -50,7 +50,7 @@ async def test_name_that_does_not_become_free_is_a_failure() -> None:
     with pytest.raises(PresentingFailed, match=r"within 0\.05 s, or another order for chat\.test goes on"):
         await in_thread(loop, lambda: solver.present(PROOF))
     await challenges.withdraw(other)
-    assert list(challenges.pending) == []
+    assert list(challenges.shown.names) == []
 
 
 async def test_steps_are_told_in_the_loop() -> None:
@@ -62,7 +62,7 @@ async def test_steps_are_told_in_the_loop() -> None:
     assert events == [(AcmeProgress("le: registered"), here)]
     await in_thread(loop, lambda: proofs.showing.solver.present(replace(PROOF, kind=AcmeChallenge.HTTP_01)))
     await in_thread(loop, lambda: proofs.showing.solver.present(PROOF))
-    assert (list(proofs.challenges.tokens), len(proofs.challenges.pending)) == (["token"], 1)
+    assert (list(proofs.challenges.tokens), len(proofs.challenges.shown.names)) == (["token"], 1)
 
 
 async def test_records_are_for_hooks() -> None:

@@ -15,7 +15,7 @@ from proxy.upstream.pooling.pools import PoolResources
 from tests.certificates import DAY, Authority, CertificateFiles
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, identity, listener
 from tests.fakes import FakeLoop
-from tests.generations import NOW, SECRETS, built, problems
+from tests.generations import NOW, built, problems
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,6 @@ class TestWhole:
     def test_facts_for_the_report(self, site: Site, capabilities: Capabilities) -> None:
         generation = built(site, capabilities, site.minimal)
         assert generation.identity_algorithms == {"chat": ("ecdsa-p256",)}
-        assert generation.tickets is SECRETS
         assert generation.warnings == ()
 
     def test_warnings_are_kept_and_stop_nothing(self, site: Site, capabilities: Capabilities) -> None:

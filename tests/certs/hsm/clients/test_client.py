@@ -42,7 +42,7 @@ def test_a_process_that_stands_still_is_killed_at_the_deadline(token: TokenProce
         token.perform(replace(calls.random(4), seconds=0.2))
     assert time.monotonic() - start < 2
     assert is_gone(token.pid)
-    assert not token.is_usable
+    assert not token._spawned.is_usable
     with pytest.raises(TokenProcessLost, match="it was ended before"):
         token.perform(calls.random(4))
 

@@ -89,7 +89,7 @@ class TestWorkers:
             stuck, fleet = run.workers[1], run.supervisor.crew.fleet
             async with stopped(stuck.pid):
                 assert told(await run.control.ability.readiness()) == [reason]
-                await until_seen(lambda: fleet.stuck == [stuck])
+                await until_seen(lambda: fleet._pulse.stuck == {stuck})
                 async with asyncio.timeout(30):
                     answered = await fleet.ask_all(TellServers(), 90.0)
                 assert answered[stuck] is None, "it is not asked any more"

@@ -139,7 +139,7 @@ class TestTogether:
             os.kill(stopped.pid, signal.SIGCONT)
             await stopped.gone.wait()
             assert stopped.exit_status == 0, "it drained"
-            assert run.fleet.stuck == []
+            assert run.fleet._pulse.stuck == set()
 
     async def test_one_that_is_stopped_stays_where_the_others_refuse(self, site: Site, tmp_path: Path) -> None:
         async with fleet(site, tmp_path, two_workers(site), WorkerTimeouts(stuck=0.2, given_up=0.4, ping=0.05)) as run:
@@ -150,7 +150,7 @@ class TestTogether:
             assert "listener.public.groups" in await refused(run, site, wrong)
             assert run.pids == pids
             os.kill(pids[0], signal.SIGCONT)
-            await until_seen(lambda: not run.fleet.stuck)
+            await until_seen(lambda: not run.fleet._pulse.stuck)
             await run.settled()
 
     async def test_worker_that_is_lost_while_it_prepares(self, site: Site, tmp_path: Path) -> None:

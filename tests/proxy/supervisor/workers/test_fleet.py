@@ -215,7 +215,7 @@ class TestLoss:
             os.kill(stopped.pid, signal.SIGSTOP)
             stopped_at = loop.time()
             assert await run.fleet.answering() == 1  # it is not known to be stuck yet
-            await until_seen(lambda: run.fleet.stuck == [stopped])
+            await until_seen(lambda: run.fleet._pulse.stuck == {stopped})
             async with asyncio.timeout(10):
                 while stopped.is_alive:
                     began = loop.time()
