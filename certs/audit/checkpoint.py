@@ -65,7 +65,6 @@ class Checkpoint:
         return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 
     def is_signed_by(self, public_key: PublicKey) -> bool:
-        """Whether the signature is there and right."""
         return bool(self.signature) and is_signature(public_key, self.signature, self.content)
 
     def is_proof(self, public_keys: Mapping[str, PublicKey]) -> bool:

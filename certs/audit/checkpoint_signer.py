@@ -35,7 +35,6 @@ class TokenSigner:
         return self._public
 
     def sign(self, data: bytes) -> bytes:
-        """A signature; raises `SignerUnavailable`."""
         public = self.public_key
         with _said(), TokenProcess.logged_in(self._access) as process:
             return FileSigner(token_private_key(public, self._address, process.perform)).sign(data)

@@ -106,7 +106,6 @@ class OpenDirectory:
             os.unlink(name, dir_fd=self.descriptor)
 
     def remove_directory(self, name: str) -> None:
-        """Remove an empty directory."""
         with self._naming(name):
             os.rmdir(name, dir_fd=self.descriptor)
 

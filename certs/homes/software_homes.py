@@ -24,7 +24,6 @@ class FileHome:
     name: str = FILE
 
     def makes(self, algorithm: KeyAlgorithm) -> bool:
-        """Whether software can make keys of this algorithm."""
         return algorithm in _MADE
 
     def make(self, name: KeyName) -> bytes:

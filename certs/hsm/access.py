@@ -34,7 +34,6 @@ class TokenChoice:
             raise ValueError("a token needs a label, a serial or a slot")
 
     def fits(self, token: "TokenFacts") -> bool:
-        """Whether a token is one of those that are chosen."""
         pairs = ((self.label, token.label), (self.serial, token.serial), (self.slot, token.slot))
         return all(wanted is None or wanted == found for wanted, found in pairs)
 

@@ -43,8 +43,6 @@ class ModuleUnusable(HsmError):
 
 
 class TokenMissing(HsmError):
-    """The module has no such token."""
-
     def __init__(self, wanted: str, present: Sequence[str]) -> None:
         """`wanted` describes the token, `present` those that are there."""
         super().__init__(wanted, present)
@@ -57,8 +55,6 @@ class TokenMissing(HsmError):
 
 
 class TokenAmbiguous(HsmError):
-    """Several tokens fit."""
-
     def __init__(self, wanted: str, found: Sequence[str]) -> None:
         """`wanted` describes the token, `found` those that fit."""
         super().__init__(wanted, found)
@@ -173,8 +169,6 @@ class CapabilityMissing(HsmError):
 
 
 class KeyMissing(HsmError):
-    """The token has no such key."""
-
     def __init__(self, token: str, wanted: str) -> None:
         super().__init__(token, wanted)
         self.token = token

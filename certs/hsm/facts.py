@@ -70,7 +70,6 @@ class TokenFacts:
 
     @property
     def pin_state(self) -> PinState:
-        """What it says about its PIN."""
         if self.flags & _LOCKED:
             return PinState.LOCKED
         if self.flags & _FINAL_TRY:

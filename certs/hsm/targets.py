@@ -140,8 +140,6 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class MeasuringReport:
-    """Everything that was measured and checked."""
-
     measured: Sequence[Measured]
     checks: Sequence[Check]
 

@@ -33,7 +33,6 @@ class TokenUnknown(CredentialError):
 
 
 def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:
-    """The slots of an identity's issued credentials."""
     return tuple(one.key.slot for one in settings.credential if isinstance(one, IssuedCredentialConfig))
 
 

@@ -81,8 +81,6 @@ def _kind_of_key(certificate: x509.Certificate) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Judging:
-    """The credentials of one configuration."""
-
     loaded: LoadedConfig
 
     def weaker(self, identities: Mapping[str, Sequence[Credential]]) -> Iterator[str]:

@@ -21,7 +21,6 @@ class Pins:
 
 
 def read_pins(file: ConfigFile, hsm: HsmConfig | None) -> Pins:
-    """Read the PINs of all tokens."""
     problems: list[Problem] = []
     found: dict[str, Secret] = {}
     for name, token in ({} if hsm is None else hsm.token).items():

@@ -34,8 +34,6 @@ _MLDSA = ((mldsa.MLDSA44PublicKey, 44), (mldsa.MLDSA65PublicKey, 65), (mldsa.MLD
 
 
 class Custody(Enum):
-    """Where a private key is kept."""
-
     FILE = "file"
     TOKEN = "token"  # noqa: S105 - a hardware token, not a secret
 

@@ -49,8 +49,6 @@ class SignatureUnsupported(ValueError):
 
 
 class TokenEcKey(ec.EllipticCurvePrivateKey):
-    """An ECDSA key in a token."""
-
     def __init__(self, public: ec.EllipticCurvePublicKey, address: KeyAddress, perform: Perform) -> None:
         self._public = public
         self._address = address
@@ -100,8 +98,6 @@ class TokenEcKey(ec.EllipticCurvePrivateKey):
 
 
 class TokenRsaKey(rsa.RSAPrivateKey):
-    """An RSA key in a token."""
-
     def __init__(self, public: rsa.RSAPublicKey, address: KeyAddress, perform: Perform) -> None:
         self._public = public
         self._address = address

@@ -36,8 +36,6 @@ class Aborted(Exception):
 
 
 class Terminal(Protocol):
-    """The terminal, and the people in front of it."""
-
     def say(self, text: str) -> None:
         """Print a text that is not secret."""
 

@@ -40,7 +40,6 @@ class HeldKey:
         return nonce, AESGCM(self.secret).encrypt(nonce, plain, associated)
 
     def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        """The plain text; raises `Tampered`."""
         try:
             return AESGCM(self.secret).decrypt(nonce, ciphertext, associated)
         except InvalidTag:

@@ -29,11 +29,9 @@ class OwnKeySealer:
         return self._key(make=True).key_id
 
     def seal(self, plain: bytes, label: str) -> bytes:
-        """An envelope; raises `KeyUnavailable`."""
         return self._key(make=True).seal(plain, label)
 
     def open(self, sealed: bytes, label: str) -> bytes:
-        """The content of an envelope; raises a `SealingError`."""
         sealer = self._key(make=False)
         return sealer.open(sealed, label)
 

@@ -64,8 +64,6 @@ class UnwrappingKey(Protocol):
 
 
 class AeadSealer:
-    """Seals with an `AeadKey`."""
-
     def __init__(self, key: AeadKey) -> None:
         self._key = key
 

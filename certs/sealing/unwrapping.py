@@ -48,7 +48,6 @@ class RsaUnwrapping:
         return key, self._public.encrypt(key, OAEP)
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The AES key again."""
         try:
             key = self._decrypt(wrapped)
         except ValueError:
@@ -77,7 +76,6 @@ class EcUnwrapping:
         return self._derived(ephemeral.exchange(ec.ECDH(), self._public), point), point
 
     def unwrap(self, wrapped: bytes) -> bytes:
-        """The AES key again."""
         try:
             # refuses what is not a point of the curve (SP 800-56A 5.6.2.3.4): such a point would
             # reveal the private key

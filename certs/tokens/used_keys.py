@@ -30,7 +30,6 @@ class UsedKey:
     id: bytes | None
 
     def is_about(self, token: TokenFacts, key: KeyFacts) -> bool:
-        """Whether that key of that token is what it names."""
         return self.may_be(Pkcs11Uri(token.label, token.serial, object=key.label, id=key.id))
 
     def may_be(self, key: Pkcs11Uri) -> bool:

@@ -6,8 +6,6 @@ from config.values.kinds import FilePath, Table
 
 
 class ClientCertificateMode(StrEnum):
-    """Whether a client must show a certificate."""
-
     REQUIRE = "require"
     """A client without one gets no connection."""
     OPTIONAL = "optional"

@@ -98,7 +98,6 @@ class AdminServer:
 
     @property
     def places(self) -> list[str]:
-        """The paths of the Unix sockets."""
         return [str(one) for one in (self._settings.socket, self._settings.page_socket) if one is not None]
 
     @property

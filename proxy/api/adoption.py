@@ -17,8 +17,6 @@ class OfferRow(TypedDict):
 
 
 class ListenerDayRow(TypedDict):
-    """One listener on one day."""
-
     handshakes: dict[str, dict[str, int]]
     """By identity and outcome."""
     breaking: Summaries | Nothing

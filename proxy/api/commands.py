@@ -129,8 +129,6 @@ class AlertTestDocument(TypedDict):
 
 
 class RingRow(TypedDict):
-    """A ring of payload encryption."""
-
     name: str
     keys: list[RingKeyRow]
 
@@ -142,8 +140,6 @@ class RingsDocument(TypedDict):
 
 
 class RingChange(TypedDict):
-    """What a key of a ring has become."""
-
     ring: str
     version: int
     state: str

@@ -23,8 +23,6 @@ class ShownTable(TypedDict, Generic[Row]):
 
 
 class ProxySection(TypedDict):
-    """The proxy as a whole."""
-
     now: float
     version: str
     hot_path: str
@@ -80,8 +78,6 @@ class LatencySummary(TypedDict):
 
 
 class ServerSummary(TypedDict):
-    """A server of an upstream."""
-
     upstream: str
     server: str
     states: dict[str, int]
@@ -96,8 +92,6 @@ class ServerSummary(TypedDict):
 
 
 class ListenerSummary(TypedDict):
-    """A listener."""
-
     name: str
     addresses: list[str]
     pq: str
@@ -168,8 +162,6 @@ class ConfigurationSection(TypedDict):
 
 
 class Overview(TypedDict):
-    """The sections by name."""
-
     proxy: ProxySection
     readiness: ReadinessSection
     alerts: ShownTable[AlertRow]

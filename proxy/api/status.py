@@ -26,8 +26,6 @@ class ReadinessDocument(TypedDict):
 
 
 class AlertRow(TypedDict):
-    """An alert that is open."""
-
     kind: str
     subject: str
     urgency: str
@@ -247,8 +245,6 @@ class ServerRow(TypedDict):
 
 
 class UpstreamRow(TypedDict):
-    """An upstream."""
-
     name: str
     servers: list[ServerRow]
 
@@ -270,8 +266,6 @@ class MaintenanceRow(TypedDict):
 
 
 class ServedCertificateRow(TypedDict):
-    """A certificate that is served."""
-
     identity: str
     algorithm: str
     signatures: list[str]
@@ -283,8 +277,6 @@ class ServedCertificateRow(TypedDict):
 
 
 class StatusDocument(TypedDict):
-    """The whole answer."""
-
     version: str
     pid: int
     generation: int

@@ -53,7 +53,6 @@ def list_routes(
 
 
 def route_table(document: MaintenanceDocument) -> Table:
-    """Make the table of the routes from the answer to `GET /maintenance`."""
     table = plain_table("route", "since", "retry after", "page", "served anyway", "")
     for one in document["routes"]:
         table.add_row(

@@ -52,7 +52,6 @@ def list_rings(config: ConfigOption = None, socket: SocketOption = None, as_json
 
 
 def ring_table(document: RingsDocument) -> Table:
-    """Make the table of the rings from the answer to `GET /payload`."""
     table = plain_table("ring", "key", "state", "since", ">messages", "ended")
     for ring in document["rings"]:
         for index, key in enumerate(ring["keys"]):

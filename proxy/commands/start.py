@@ -13,7 +13,6 @@ from proxy.commands.terminal.interruption import quiet_interruption
 
 
 def main() -> None:
-    """Run the command line."""
     if "OPENSSL_CONF" in os.environ:
         environment = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
         # -P: do not import modules from the current directory

@@ -71,8 +71,6 @@ class ConnectionRow(TypedDict):
 
 
 class ListenerRequestRow(TypedDict):
-    """Requests of a listener with a class of status."""
-
     listener: str
     status: str
     count: int
@@ -147,8 +145,6 @@ class RequestRow(TypedDict):
 
 
 class BytesRow(TypedDict):
-    """The bytes of bodies of a route."""
-
     route: str
     request: int
     response: int
@@ -299,8 +295,6 @@ class RelayFamilies(TypedDict, total=False):
 
 
 class HandshakeFamilies(TypedDict, total=False):
-    """The families of handshakes, and of what failed."""
-
     handshakes: list[HandshakeRow]
     failures: list[FailureRow]
     signing_seconds: list[HistogramRow]
@@ -343,8 +337,6 @@ class BufferFamilies(TypedDict, total=False):
 
 
 class CountedFamilies(HandshakeFamilies, ListenerFamilies, RelayFamilies, RequestFamilies, total=False):
-    """The families of `Counters`."""
-
     protocol_seconds: list[HistogramRow]
     tokens: list[TokenCountsRow]
     key_signatures: list[KeySignaturesRow]

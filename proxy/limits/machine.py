@@ -31,7 +31,6 @@ class ProcessFigures:
 
     @property
     def descriptor_limit(self) -> int:
-        """How many descriptors the process may have."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return soft
 

@@ -118,7 +118,6 @@ class SocketStream(CountedBytes):
             self._watch(self._sock, self._watched | EPOLLIN)
 
     def pause_reading(self) -> None:
-        """Leave what the peer sends in the kernel, whose window then stops the peer."""
         if self._sock is not None and self._watched & EPOLLIN:
             self._watch(self._sock, self._watched & ~EPOLLIN)
 

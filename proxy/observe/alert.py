@@ -100,8 +100,6 @@ class OpenAlert:
 
 
 class AlertState(StrEnum):
-    """Whether an alert still holds."""
-
     FIRING = "firing"
     RESOLVED = "resolved"
 

@@ -16,8 +16,6 @@ from proxy.api.status import ReadinessDocument, ReasonRow
 
 
 class ReadinessSubject(StrEnum):
-    """What a reason is about."""
-
     PROXY = "proxy"
     WORKER = "worker"
     IDENTITY = "identity"

@@ -134,7 +134,6 @@ class Sessions:
         return Agreed(self._tickets.seal(content, now).rstrip(b"="), expires)
 
     def channel(self, ticket: bytes, now: float) -> MessageCipher:
-        """The channel of a session. Raises `PayloadFault`."""
         known = self._known.get(ticket)
         if known is None:
             known = self._opened(ticket, now)

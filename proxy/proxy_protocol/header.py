@@ -39,8 +39,6 @@ class ProxyHeader:
 
 
 class HeaderFault(StrEnum):
-    """Which rule a header breaks."""
-
     NO_HEADER = "no_header"
     BARE_TLS = "bare_tls"
     LINE_TOO_LONG = "line_too_long"

@@ -50,8 +50,6 @@ class NotRenewed:
 
 
 class _StepFailed(Exception):
-    """Ends a run."""
-
     def __init__(self, failure: NotRenewed) -> None:
         super().__init__(failure)
         self.failure = failure

@@ -93,7 +93,6 @@ class Crew:
         return begin, [self._log.descriptor, self._columns.descriptor, self.tokens.turns.fd]
 
     def tell(self, event: Event) -> None:
-        """Log something about a worker."""
         self._tell(event)
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:

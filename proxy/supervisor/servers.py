@@ -67,7 +67,6 @@ class Servers:
         return warning
 
     async def undrain(self, upstream: str, server: str) -> None:
-        """Send requests to a server again."""
         self._tell(ServerUndrained(upstream, server))
         await self._fleet.tell_all(self.verdicts.undrained(upstream, server))
 
@@ -120,7 +119,6 @@ class ServerControl:
         return await self._servers.drain(upstream, server, limit, others)
 
     async def undrain(self, upstream: str, server: str) -> None:
-        """Send requests to a server again. Raises `UnknownServer`."""
         self._require(upstream, server)
         await self._servers.undrain(upstream, server)
 

@@ -44,8 +44,6 @@ def is_about_pin(ckr: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RefusedPin:
-    """What is written about a refused PIN."""
-
     label: str
     serial: str
     ckr: str

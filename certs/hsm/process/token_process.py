@@ -100,7 +100,6 @@ class _Service:
         }
 
     def answer(self, request: frames.Frame) -> _Answer:
-        """What a request gets: an answer or an error."""
         try:
             return {"answer": self._calls[request["call"]](request["arguments"])}
         except HsmError as error:

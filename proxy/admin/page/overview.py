@@ -81,7 +81,6 @@ def _configuration(scrape: Scrape, told: StatusDocument) -> ConfigurationSection
 
 
 def _sentence(readiness: ReadinessDocument) -> str:
-    """Whether the proxy is ready, in one sentence."""
     reasons = readiness["reasons"]
     doubts = readiness["doubts"]
     if reasons:

@@ -41,8 +41,6 @@ def error_pages(foundation: Foundation) -> PagesOfAll:
 
 
 class _PageFiles:
-    """Reads the files of one configuration."""
-
     def __init__(self, foundation: Foundation) -> None:
         self._foundation = foundation
         self._contents: dict[Path, bytes] = {}

@@ -103,7 +103,6 @@ def history_table(versions: Sequence[VersionRow]) -> RenderableType:
 
 
 def step_line(step: RotationLine) -> Text:
-    """A step of a rotation, on one line."""
     told: Mapping[str, object] = step
     names = ("key", "issuer", "serial", "not_after", "version")
     facts = [f"{name} {_shown(name, str(told[name]))}" for name in names if name in told]

@@ -28,7 +28,6 @@ _File = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands to their group."""
     app.command(epilog="Example: plexigate certs trust internal --out root.pem")(trust)
     app.command(epilog="Example: plexigate certs check chat && echo fine")(check)
 

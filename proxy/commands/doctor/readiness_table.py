@@ -28,7 +28,6 @@ _STYLES: Final = {
 
 
 def print_readiness(report: ReadinessReport, console: Console) -> None:
-    """Print the report."""
     for one in _shown(report):
         console.print(one)
 

@@ -21,7 +21,6 @@ _STYLES: Final = {
 
 
 def print_standards(report: StandardReport, console: Console) -> None:
-    """Print the report."""
     for one in _shown(report):
         console.print(one)
 

@@ -270,8 +270,6 @@ class _MadeRow(ListedKeyRow):
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A key that `generate` made."""
-
     token: TokenFacts
     key: KeyFacts
     pem: str

@@ -56,7 +56,6 @@ class ConsoleTerminal:
             raise NoOutput
 
     def say(self, text: str) -> None:
-        """Print a text that is not secret."""
         typer.echo(text, err=True)
 
     def show(self, share: Share, scheme: SharingScheme) -> None:

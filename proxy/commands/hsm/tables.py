@@ -130,7 +130,6 @@ ListedKeyRow = TypedDict(
 
 
 def token_json(token: TokenFacts) -> ListedTokenRow:
-    """A token for machines."""
     return {
         "label": token.label,
         "serial": token.serial,
@@ -148,7 +147,6 @@ def token_json(token: TokenFacts) -> ListedTokenRow:
 
 
 def key_json(key: KeyFacts) -> ListedKeyRow:
-    """A key for machines."""
     name = key.name
     return {
         "label": key.label,

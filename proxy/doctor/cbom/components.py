@@ -76,7 +76,6 @@ def certificate_ref(certificate: x509.Certificate) -> str:
 
 
 def public_key_ref(certificate: x509.Certificate) -> str:
-    """The bom-ref of the public key in a certificate."""
     return f"public-key/{_key_id(certificate)[:32]}"
 
 
@@ -86,7 +85,6 @@ def key_ref(key: KeyAsset) -> str:
 
 
 def protocol_ref(listener: OfferedTls) -> str:
-    """The bom-ref of the TLS of a listener."""
     return f"protocol/tls/{_slug(listener.listener)}"
 
 
@@ -239,7 +237,6 @@ def library_component(library: LibraryFacts) -> Component:
 
 
 def algorithm_of_public_key(certificate: x509.Certificate) -> Algorithm:
-    """The algorithm of the key in a certificate."""
     key = certificate.public_key()
     supported = supported_public_key(key)
     if supported is not None:

@@ -85,7 +85,6 @@ def _askable(config: Config, listener: VisitedListener) -> Iterator[tuple[Visite
 
 
 def _takes_anyone(route: RouteConfig) -> bool:
-    """Whether the route asks for nothing that the doctor does not have."""
     conditions = (route.methods, route.headers, route.query, route.client_certificate, route.auth, route.basic_auth)
     return all(one is None for one in conditions) and not (route.allow or route.deny)
 

@@ -12,7 +12,6 @@ class Ending(StrEnum):
     ESTABLISHED = "established"
     """Our side has finished. In TLS 1.3 a server may still refuse: for a certificate it misses."""
     ALERT = "alert"
-    """The server sent an alert."""
     CLOSED = "closed"
     """The server closed the connection without an alert."""
     SILENT = "silent"

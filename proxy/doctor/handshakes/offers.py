@@ -12,8 +12,6 @@ UNKNOWN_NAME: Final = "plexigate-doctor.invalid"
 
 
 class Versions(Enum):
-    """Which versions of TLS a client offers."""
-
     TLS_1_3 = auto()
     ONLY_TLS_1_2 = auto()
 

@@ -172,7 +172,6 @@ def upgrade_finding(subject: Subject, reply: HttpReply) -> Finding:
 
 
 def no_reply(check: str, subject: Subject, found: str) -> Finding:
-    """The request got no response."""
     return Judge(check).failure(subject, f"no response: {found}", _SERVER)
 
 

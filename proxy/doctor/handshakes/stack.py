@@ -29,7 +29,6 @@ class OfferImpossible(Exception):
         self.what = what
 
     def __str__(self) -> str:
-        """One sentence with the version of the stack."""
         return f"the doctor's own TLS ({version()}) has no {self.what}"
 
 
@@ -178,7 +177,6 @@ class ClientHandshake:
 
     @property
     def version(self) -> str:
-        """The version of TLS."""
         return self._connection.get_protocol_version_name()
 
     @property
@@ -197,7 +195,6 @@ class ClientHandshake:
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
-        """The certificates that the server presented."""
         return tuple(self._connection.get_peer_cert_chain(as_cryptography=True) or ())
 
 

@@ -95,7 +95,6 @@ class StandardFacts:
         return tuple(self._configured_listeners())
 
     def where_listeners(self) -> str:
-        """The place that `listeners` are from."""
         return RUNNING if self.status is not None else "[listener.NAME] of the configuration"
 
     def _running_listeners(self, status: StatusDocument) -> Iterator[ListenerView]:

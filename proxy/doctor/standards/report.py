@@ -54,7 +54,6 @@ class StandardReport:
 
     @property
     def is_unmet(self) -> bool:
-        """Whether a requirement is not met."""
         return bool(self.counts[Conformity.NOT_MET])
 
     def as_json(self) -> StandardsDocument:

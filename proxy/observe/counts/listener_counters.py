@@ -43,7 +43,6 @@ class ListenerCounters:
 
 
 def listener_rows(listeners: Mapping[str, ListenerCounters]) -> ListenerFamilies:
-    """The families of a snapshot that listeners have."""
     return {
         "connections": [
             {"listener": name, "accepted": one.accepted, "open": one.open} for name, one in listeners.items()

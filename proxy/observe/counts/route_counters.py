@@ -56,7 +56,6 @@ class RouteCounters:
 
 
 def route_rows(routes: Sequence[tuple[str, RouteCounters]]) -> RequestFamilies:
-    """The families of a snapshot that routes have."""
     return {
         "requests": [
             {"route": label, "status": class_name(hundreds), "count": count}

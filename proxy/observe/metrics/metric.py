@@ -10,8 +10,6 @@ from enum import StrEnum
 
 
 class MetricKind(StrEnum):
-    """How the value of a metric changes."""
-
     COUNTER = "counter"
     GAUGE = "gauge"
     HISTOGRAM = "histogram"

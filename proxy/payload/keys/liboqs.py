@@ -45,8 +45,6 @@ class LiboqsUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Kem:
-    """One KEM of the package."""
-
     oqs: Any
     mechanism: str
 

@@ -226,7 +226,6 @@ class X25519Beside:
         return curve + _kem_halves(private)[0]
 
     def seal(self, public: bytes, info: bytes) -> tuple[bytes, bytes]:
-        """A message, and the secret. Raises `ValueError`."""
         ephemeral = X25519PrivateKey.generate()
         theirs = public[:_X25519_BYTES]
         kem_public = public[_X25519_BYTES:]
@@ -236,7 +235,6 @@ class X25519Beside:
         return message, _combined((second, first), theirs + message, info)
 
     def open(self, private: bytes, message: bytes, info: bytes) -> bytes:
-        """The secret of a message. Raises `MessageUnreadable`."""
         curve = X25519PrivateKey.from_private_bytes(private[:_X25519_BYTES])
         try:
             first = curve.exchange(X25519PublicKey.from_public_bytes(message[:_X25519_BYTES]))

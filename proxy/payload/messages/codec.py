@@ -32,7 +32,6 @@ _HMAC_BYTES: Final = 32
 
 
 def token_length(plain: int) -> int:
-    """The length of the token of a message of `plain` octets."""
     return -(-(57 + (plain // 16 + 1) * 16) // 3) * 4
 
 

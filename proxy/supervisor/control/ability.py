@@ -42,7 +42,6 @@ class Ability:
         self._phase = phase
 
     async def readiness(self) -> Readiness:
-        """Whether the proxy is ready, and what keeps it from serving."""
         answers = await self._fleet.ask_all(TellServers(), _STANDING_SECONDS)
         views: defaultdict[ServerName, list[ServerView]] = defaultdict(list)
         silent = []

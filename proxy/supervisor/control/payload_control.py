@@ -42,19 +42,15 @@ class SupervisorPayload:
         return {"rings": [{"name": name, "keys": ring.facts()} for name, ring in rings.items()]}
 
     async def rotate(self, ring: str) -> int:
-        """Encrypt with a new key from now on. Returns its version."""
         return await _translated(lambda: self._rotation.rotate(ring))
 
     async def retire(self, ring: str, version: int) -> None:
-        """End a key that is not needed any more."""
         await _translated(lambda: self._rotation.retire(ring, version))
 
     async def revoke(self, ring: str, version: int) -> None:
-        """End a key that is compromised."""
         await _translated(lambda: self._rotation.revoke(ring, version))
 
     async def exported(self, ring: str) -> ExportDocument:
-        """The secrets that a client needs to use a ring."""
         config = self._served.edition.loaded.config.payload
         settings = config.ring.get(ring)
         if settings is None:
@@ -79,7 +75,6 @@ class SupervisorPayload:
         }
 
     async def identity(self) -> dict[str, str]:
-        """The public keys that sign the keys of sessions."""
         edition = self._served.edition
         if not any(suite_of(ring) for ring in edition.payload.rings):
             raise CommandRefused(404, "this configuration has no [payload.sessions]")

@@ -68,7 +68,6 @@ class Edition:
 
     @property
     def worker_count(self) -> int:
-        """How many workers serve by this edition."""
         return worker_count(self.loaded.config)
 
     @property
@@ -98,7 +97,6 @@ class Edition:
         return used_keys(self.loaded.file, config.rotation.state, config.sealing, self.loaded.document)
 
     def located(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
-        """Problems that a worker has found, each with its line of the file."""
         return tuple(map(self.loaded.file.positions.located, problems))
 
     def with_tickets(self, number: int, tickets: TicketSecrets) -> "Edition":

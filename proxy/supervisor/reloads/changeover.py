@@ -48,7 +48,7 @@ Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]],
 
 
 class Standstill:
-    """Holds configuration and secrets; one upgrade at a time has it while its process reads."""
+    """Configuration and secrets do not change while it is held, as by an upgrade."""
 
     def __init__(self) -> None:
         self.reason: str | None = None

@@ -175,7 +175,6 @@ class ParentTokens:
 
     @property
     def refused(self) -> list[str]:
-        """The tokens to which no process logs in."""
         return [name for name, watch in self._watches.items() if watch.is_refused]
 
     # -- while they serve

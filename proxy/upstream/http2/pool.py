@@ -79,7 +79,6 @@ class StreamPool:
         return self._shares.in_use + self.line.waiting
 
     def figures(self) -> PoolFigures:
-        """How many connections and requests there are now."""
         idle = sum(not connection.lent for connection in self._open)
         streams = sum(connection.lent for connection in self._open)
         return PoolFigures(len(self._open), idle, len(self._opening), self.line.waiting, streams)

@@ -57,7 +57,6 @@ class ServerBytes(CreditedBytes):
         self._host.flush_soon()
 
     def write(self, data: bytes) -> None:
-        """Send bytes."""
         if self._is_ending:
             return
         was_blocked = self._stream.is_blocked

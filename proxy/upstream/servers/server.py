@@ -282,7 +282,6 @@ class Server:
 
     @property
     def keeps_idle(self) -> bool:
-        """Whether a connection that is not needed now may be needed again."""
         return not (self.is_down or self.is_draining or self._is_retired)
 
     def dialled(self, fault: UpstreamFault | None) -> None:
