@@ -27,7 +27,7 @@ from config.schema import Config
 from config.values.omissions import Omissions
 from config.values.problems import ConfigError, Problem, toml_key
 
-__all__ = ["LoadedConfig", "Survey", "accepted", "load", "read_file", "survey"]
+__all__ = ["LoadedConfig", "Survey", "accepted", "load", "read_file", "survey", "surveyed"]
 
 # Far above any real configuration; keeps a device or a log that was named by mistake out of memory.
 _LARGEST_FILE = 1_048_576  # bytes
@@ -61,7 +61,7 @@ def load(path: Path) -> LoadedConfig:
 
 def accepted(content: bytes, path: Path) -> LoadedConfig:
     """Read the content of a configuration file; raises `ConfigError` with all of its problems."""
-    result = _survey(content, path)
+    result = surveyed(content, path)
     if result.loaded is None or not result.is_usable:
         raise ConfigError(result.problems)
     return result.loaded
@@ -70,12 +70,13 @@ def accepted(content: bytes, path: Path) -> LoadedConfig:
 def survey(path: Path) -> Survey:
     """Read as much of a configuration as can be understood, and collect all of its problems."""
     try:
-        return _survey(read_file(path), path)
+        return surveyed(read_file(path), path)
     except ConfigError as error:
         return Survey(None, error.problems)
 
 
-def _survey(content: bytes, path: Path) -> Survey:
+def surveyed(content: bytes, path: Path) -> Survey:
+    """The survey of a file with this content."""
     try:
         document = _parse(content, str(path))
     except ConfigError as error:

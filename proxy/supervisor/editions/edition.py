@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from certs.hierarchy.vault import Vault
 from certs.identities.credential import Credential
@@ -17,7 +18,7 @@ from certs.identities.identities import examine_issued
 from certs.tokens.used_keys import UsedKey, used_keys
 from config.loading.files import files_of
 from config.loading.loaded import ConfigFile, LoadedConfig
-from config.loading.loader import accepted, read_file
+from config.loading.loader import read_file, surveyed
 from config.schema import Bind, UpstreamConfig
 from config.tables.plain import PLAIN_LISTENER
 from config.values.problems import ConfigError, Problem
@@ -42,6 +43,9 @@ from proxy.upstream.health.checks import HealthCheck
 
 class StillShut(Exception):
     """The keys that were sealed before are all sealed still."""
+
+
+_OF_SECRETS: Final = frozenset({"hsm", "sealing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,11 @@ def read_edition(
     store. Raises `ConfigError` with every problem.
     """
     content = read_file(path)
-    loaded = accepted(content, path)
+    found = surveyed(content, path)
+    loaded = found.loaded
+    # with a fault in one of these tables nothing may be opened: by which key, and with which PIN?
+    if loaded is None or any(one.is_error and one.key.partition(".")[0] in _OF_SECRETS for one in found.problems):
+        raise ConfigError(found.problems)
 
     def vault() -> Vault | None:
         return None if safe is None else safe.vault(loaded)

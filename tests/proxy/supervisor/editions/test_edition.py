@@ -11,6 +11,7 @@ import pytest
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import MOST_WORKERS
 from config.values.problems import ConfigError
+from proxy.commands.check import check
 from proxy.processes.messages.codec import decode, encode
 from proxy.processes.messages.questions import Prepare
 from proxy.processes.privileges import ProcessAccount
@@ -47,6 +48,26 @@ class TestReading:
         with pytest.raises(ConfigError) as caught:
             edition_of(site, text)
         assert [problem.key for problem in caught.value.problems] == ["identity.chat.key", "user"]
+
+    def test_faults_of_the_file_and_of_what_it_names_are_raised_together(self, site: Site) -> None:
+        text = (
+            "mistake = 1\n"
+            + site.minimal.replace(str(site.chat.certificate), "no.pem")
+            + '[alerts]\ncommand = ["/missing"]\n'
+        )
+        path = site.write(text)
+        (path.parent / "no.pem").write_text("no PEM")
+        with pytest.raises(ConfigError) as caught:
+            read_edition(path, 1, SECRETS, NOW)
+        found = {problem.key for problem in caught.value.problems}
+        assert {"mistake", "identity.chat.certificate", "alerts.command[0]"} <= found
+        assert found <= {problem.key for problem in check(path)}
+
+    def test_nothing_is_opened_where_the_tables_of_secrets_have_faults(self, site: Site) -> None:
+        path = site.write(site.minimal + '[sealing]\nkey = "sealing.key"\nmistake = 1\n')
+        with pytest.raises(ConfigError) as caught:
+            read_edition(path, 1, SECRETS, NOW, Safe(now_in_utc))
+        assert [problem.key for problem in caught.value.problems if problem.is_error] == ["sealing.mistake"]
 
     def test_certificate_that_is_expired_is_a_problem_now(self, site: Site) -> None:
         with pytest.raises(ConfigError, match="expired"):
