@@ -76,7 +76,7 @@ def survey(path: Path) -> Survey:
 
 
 def surveyed(content: bytes, path: Path) -> Survey:
-    """The survey of a file with this content."""
+    """What can be read of a file with this content, and what is wrong with it."""
     try:
         document = _parse(content, str(path))
     except ConfigError as error:
