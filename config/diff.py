@@ -66,13 +66,18 @@ class Change:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Change":
-        """Take what `as_json` answered. Raises `KeyError` or `ValueError` for anything else."""
+        """Take what `as_json` answered.
+
+        Raises `KeyError` or `ValueError` for what is none of ours.
+        """
         return cls(facts["key"], EffectKind(facts["kind"]), facts["old"], facts["new"], facts["effect"])
 
 
 def diff(old: Config, new: Config, changed_files: Mapping[str, str] | None = None) -> tuple[Change, ...]:
-    """Every difference, in the order of the schema (that of routes is none). `changed_files`: the
-    key of a file whose content changed -> what is new.
+    """Answer every difference once, in the order of the schema. The order of routes is none.
+
+    `changed_files` reports files whose content changed while the configuration names them as
+    before: the key that names the file -> what is new about it.
     """
     changes = [
         _change(place, difference, effect_of(difference, old, new))
@@ -87,7 +92,9 @@ def diff(old: Config, new: Config, changed_files: Mapping[str, str] | None = Non
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """`location` for rules; for people a `heading` such as `route HOST/PATH`, and the `rest`."""
+    """Where a value stands: `location` for rules, and how it is called: a `heading` such as `route
+    HOST/PATH`, and the `rest`.
+    """
 
     location: Location = ()
     heading: str = ""

@@ -33,7 +33,10 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A value that differs; in a location, an entry of a list is its identity. None: absent."""
+    """One value that differs, at a location in which an entry of a list stands by its identity.
+
+    None: it is not there.
+    """
 
     location: Location
     old: object

@@ -246,7 +246,10 @@ class Config(Table):
 
     @property
     def all_upstreams(self) -> dict[str, UpstreamConfig]:
-        """Every upstream by name: those of passthrough by address, and that of the admin page."""
+        """Every upstream by its name; one for each server of a passthrough has its address as name.
+
+        The admin page has one too. No `[upstream.NAME]` can have such a name.
+        """
         passed = {server for listener in self.listener.values() for server in listener.passthrough.values()}
         of_passthrough = {str(one): UpstreamConfig(servers=(ServerConfig(address=one),)) for one in passed}
         return {**self.upstream, **dict(sorted(of_passthrough.items())), **self._page_upstream}

@@ -22,7 +22,10 @@ class FallbackIssuer:
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """The roots of all issuers; empty if all use the system's (a mixture is refused)."""
+        """The roots of all issuers.
+
+        Empty if all use the system's roots (the configuration refuses a mixture).
+        """
         return tuple(root for issuer in self._issuers for root in issuer.roots)
 
     def signs(self, algorithm: KeyAlgorithm) -> bool:
@@ -30,7 +33,10 @@ class FallbackIssuer:
         return self._issuers[0].signs(algorithm)
 
     def issue(self, request: IssueRequest) -> Issued:
-        """Ask the issuers in order. Raises `IssueFailed` with all details; retryable if one is."""
+        """Ask the issuers in order.
+
+        Raises `IssueFailed` with the details of all, retryable as soon as one of them is.
+        """
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             try:
@@ -40,7 +46,10 @@ class FallbackIssuer:
         raise _together(failures)
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """The window of the issuer that knows the certificate. Raises `IssueFailed`."""
+        """The window from the issuer that knows the certificate.
+
+        Raises `IssueFailed` if no issuer knows it and one of them could not be asked.
+        """
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             try:
@@ -55,7 +64,10 @@ class FallbackIssuer:
         return None
 
     def revoke(self, leaf: x509.Certificate) -> None:
-        """Have the CA that issued a certificate revoke it. Raises `IssueFailed` with details."""
+        """Have a certificate revoked by the CA that issued it; the others refuse.
+
+        Raises `IssueFailed` with all details.
+        """
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             if isinstance(issuer, Revoker):

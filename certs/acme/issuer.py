@@ -61,7 +61,9 @@ class ProfileUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AcmeSettings:
-    """Which CA, for what. PEM files or None for the system's: `trust` for the CA's own TLS, `roots`
+    """Which CA, how it is asked and for what.
+
+    PEM files of authorities, None for those of the system: `trust` for the CA's own TLS, `roots`
     for what its chains end in. `profile` None: the CA's default.
     """
 
@@ -74,7 +76,10 @@ class AcmeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an issuer works with. `tell` takes a line for each step, beginning with its name."""
+    """What an issuer works with.
+
+    `tell` takes a line for each step, which begins with the issuer's name.
+    """
 
     store: AccountStore
     solver: Solver
@@ -114,7 +119,10 @@ class AcmeIssuer:
         return algorithm.family in _CERTIFIED
 
     def issue(self, request: IssueRequest) -> Issued:
-        """Get a certificate. Raises `IssueFailed`, without asking while the CA wants us to wait."""
+        """Get a certificate.
+
+        Raises `IssueFailed`; during a wait that the CA has requested, without asking it.
+        """
         names = frozenset(request.names)
         self._keep_quiet(names, request.heeds_seconds)
         _ = self.roots  # fails before the order: CAs count orders, and a chain without roots cannot be verified
@@ -133,7 +141,10 @@ class AcmeIssuer:
             raise
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """When the CA wants a renewal (RFC 9773); None if it has no window or does not know it."""
+        """When the CA wants one of its certificates renewed (RFC 9773).
+
+        None if it has no window or does not know it.
+        """
         now = self._around.clocks.now()
         identifier = certificate_id(leaf)
         # section 4.3: "Clients MUST NOT check a certificate's RenewalInfo after the certificate has
@@ -150,7 +161,10 @@ class AcmeIssuer:
                 raise
 
     def revoke(self, leaf: x509.Certificate) -> None:
-        """Tell the CA that a key is compromised (RFC 8555 7.6). Raises `IssueFailed`."""
+        """Tell the CA that the key of a certificate is compromised (RFC 8555 section 7.6).
+
+        Raises `IssueFailed`.
+        """
         with self._failures_of("revocation"), self._wire() as wire:
             self._sign_in.session(wire).revoke(leaf.public_bytes(Encoding.DER))
 
@@ -175,7 +189,9 @@ class AcmeIssuer:
 
     @contextmanager
     def _wire(self) -> Iterator[Wire]:
-        """A conversation of its own: the thread of an overdue call may still use another one."""
+        """A conversation of its own: a call that was overdue leaves a thread behind that may still
+        use it.
+        """
         settings = WireSettings(self._settings.trust, self._around.patience.call)
         wire = Wire(settings, self._around.clocks.now)
         try:
@@ -216,7 +232,10 @@ class AcmeIssuer:
 
 
 def _certificates_only(chain: bytes) -> bytes:
-    """The certificates of an answer, without text between them. Raises `AcmeDocumentUnreadable`."""
+    """The certificates of an answer, without other text between them.
+
+    Raises `AcmeDocumentUnreadable`.
+    """
     try:
         certificates = x509.load_pem_x509_certificates(chain)
     except ValueError:

@@ -31,7 +31,10 @@ def acme_issuers(
     store: AccountStore,
     showing: Showing,
 ) -> Mapping[str, Issuer]:
-    """Make the issuers of type "acme"; `issue_seconds` is for an attempt with all of its CAs."""
+    """Make the issuers of type "acme", by NAME. Sends no request yet.
+
+    `issue_seconds` is the time for one attempt, all of its CAs together.
+    """
     return dict(_AcmeIssuers(file, issuers, store, showing).made(issue_seconds))
 
 
@@ -67,7 +70,10 @@ class _AcmeIssuers:
         return AcmeIssuer(name, acme, around)
 
     def _binding(self, settings: AcmeIssuerConfig) -> Binding | None:
-        """Read the key at each registration, so that it is current. Raises `OSError`."""
+        """Read the key at each registration of an account: this is rare, and reads the current key.
+
+        Raises `OSError`.
+        """
         path = self._path(settings.eab_key_file)
         if path is None or settings.eab_kid is None:
             return None

@@ -12,7 +12,9 @@ from config.tables.issuers import AcmeChallenge
 
 
 class NameRefused(Exception):
-    """A CA did not find what proves that `name` is ours; `problem` is what it met, if known."""
+    """A CA that looked did not find what proves that `name` is ours; `problem` is what it met, as
+    far as it says.
+    """
 
     def __init__(self, kind: AcmeChallenge, name: str, status: str, problem: AcmeProblem | None) -> None:
         super().__init__(kind, name, status)
@@ -27,7 +29,9 @@ class NameRefused(Exception):
 
 
 class OrderFailed(Exception):
-    """A CA gave up an order whose names were proven; `problem` is its reason, if it gives one."""
+    """A CA gave up an order after all names were proven; `problem` is its reason, if it gives
+    one.
+    """
 
     def __init__(self, status: str, problem: AcmeProblem | None) -> None:
         super().__init__(status)
@@ -51,7 +55,10 @@ class OrderOverdue(Exception):
 
 
 class Ordering:
-    """Leads orders through a session. Raises as it does, and `NotOffered`, `PresentingFailed`."""
+    """Leads orders through one session.
+
+    Raises what `Session` does, `NotOffered`, `PresentingFailed` and the errors above.
+    """
 
     def __init__(
         self,
@@ -71,7 +78,9 @@ class Ordering:
         self._tell = tell
 
     def fulfil(self, order: AcmeOrder, csr_der: bytes) -> bytes:
-        """Prove the names of an order, and have it filled. Returns the chain in PEM as it came."""
+        """Prove the names of an order, and have it filled; answers the chain in PEM as the CA sent
+        it.
+        """
         self._prove([self._session.authorization(url) for url in order.body.authorizations])
         return self._collect(order, csr_der)
 
@@ -110,7 +119,10 @@ class Ordering:
 
     @contextmanager
     def _shown(self, proofs: Sequence[Proof]) -> Iterator[None]:
-        """Show proofs while the block runs. What cannot be withdrawn is logged: it is used up."""
+        """Show proofs while the block runs.
+
+        A proof that cannot be withdrawn is logged; it is harmless, its token is used.
+        """
         shown: list[Proof] = []
         try:
             for proof in proofs:

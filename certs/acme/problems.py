@@ -51,8 +51,10 @@ class Subproblem:
 
 
 class AcmeProblem(Exception):
-    """A CA refuses a request. `type` is behind `urn:ietf:params:acme:error:`, or empty without a
-    document; `retry_after` is in seconds, or None.
+    """A CA refuses a request.
+
+    `type` is the name after `urn:ietf:params:acme:error:`, complete for other URNs, empty without a
+    document. `retry_after`: seconds from the header Retry-After, or None.
     """
 
     def __init__(
@@ -126,7 +128,9 @@ def printable(text: object) -> str:
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """Read Retry-After (RFC 9110 10.2.3) as seconds from `now` on; None if it says nothing."""
+    """Read Retry-After (RFC 9110 section 10.2.3: seconds, or a date), from `now` on; None where it
+    says nothing.
+    """
     if header is None:
         return None
     text = header.strip()

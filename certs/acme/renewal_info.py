@@ -17,15 +17,20 @@ _LATEST: Final = timedelta(days=1)
 
 
 class NoWindow(Exception):
-    """An answer without a time of renewal, to be treated as none at all (RFC 9773 4.3.3)."""
+    """An answer that says nothing about a time of renewal: to be treated as none at all (RFC 9773
+    section 4.3.3).
+    """
 
     def __str__(self) -> str:
         return "renewal information without a usable window"
 
 
 def certificate_id(certificate: x509.Certificate) -> str | None:
-    """The name of a certificate at its CA (RFC 9773 4.1): key id of the issuer, ".", serial number
-    as in DER. None if it does not name its issuer's key.
+    """The name of a certificate at its CA (RFC 9773 section 4.1); None for one that does not name
+    its issuer's key.
+
+    Key identifier of the issuer, ".", serial number as in DER (so with a leading zero byte where
+    its first bit is set).
     """
     issuer = extension_of(certificate, x509.AuthorityKeyIdentifier)
     if issuer is None or issuer.key_identifier is None:
@@ -39,7 +44,10 @@ def _base64url(content: bytes) -> str:
 
 
 def window_of(document: Mapping[str, Any], retry_after: float | None, now: datetime) -> RenewalWindow:
-    """Read a CA's answer; `retry_after` becomes a minute to a day. Raises `NoWindow`."""
+    """Read what a CA answered at `now`; `retry_after` in seconds is kept within a minute and a day.
+
+    Raises `NoWindow`.
+    """
     suggested = document.get("suggestedWindow")
     if not isinstance(suggested, Mapping):
         raise NoWindow

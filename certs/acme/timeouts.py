@@ -11,7 +11,10 @@ class AcmeTimeouts:
     """All in seconds."""
 
     call: float = 30.0
-    """For one request and its answer: CAs take a second, or ten if they sign meanwhile."""
+    """For one request and its answer.
+
+    CAs answer within a second, or within ten if they sign meanwhile.
+    """
     validation: float = 180.0
     """For a CA to validate all names of an order from several places, and to try again."""
     issuance: float = 180.0
@@ -23,7 +26,9 @@ class AcmeTimeouts:
     """
 
     def pause(self, asked_for: float | None, left: float) -> float:
-        """How long to wait before the next status request, by Retry-After and the time `left`."""
+        """How long to wait before the next status request; `asked_for` is the CA's Retry-After,
+        `left` the remaining time.
+        """
         wanted = self.least_pause if asked_for is None else max(asked_for, self.least_pause)
         return min(wanted, self.longest_pause, left)
 

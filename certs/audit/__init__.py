@@ -1,1 +1,3 @@
-"""The audit log of key operations: who did what with which key, in a chain that shows changes."""
+"""The audit log of key operations: who did what with which key, in a chain that shows every
+change.
+"""

@@ -10,7 +10,9 @@ _UNSET: Final = str(2**32 - 1)  # no login: a service
 
 
 def command_line_actor(login_uid: Path = _LOGIN_UID) -> str:
-    """The user of a command, and who logged in for it if that is another one (audit(7))."""
+    """The user of a command, and the user who logged in for it where that is another one: `sudo`
+    does not change that (audit(7)).
+    """
     own = os.getuid()
     try:
         login = login_uid.read_text(encoding="ascii").strip()

@@ -20,7 +20,9 @@ class Head:
         return Line.after(self.hash, self.seq + 1, kind, facts, now)
 
     def continued(self, now: datetime, torn: bytes = b"") -> Line:
-        """The first line of the next file of the log, behind what a crash may have left in it."""
+        """The first line of the next file of the same log, after what a crash may have left in that
+        file.
+        """
         return self.line(LineKind.CONTINUED, {"log": self.log, **_named(torn)}, now)
 
     def after_torn(self, torn: bytes, now: datetime) -> Line:
@@ -33,12 +35,16 @@ class Head:
 
 
 def genesis(log: str, now: datetime, torn: bytes = b"") -> Line:
-    """The first line of a new log with the random id `log`, behind what a crash may have left."""
+    """The first line of a new log with the random id `log`, after what a crash may have left in its
+    file.
+    """
     return Line.after(NO_HASH, 1, LineKind.GENESIS, {"log": log, **_named(torn)}, now)
 
 
 def torn_facts(torn: bytes) -> Facts:
-    """What names the bytes that a crash left: number and hash, without a newline at the end."""
+    """What names the bytes that a crash has left: how many, and their hash, both without a newline
+    at the end.
+    """
     kept = torn.removesuffix(b"\n")
     return {"bytes": len(kept), "sha256": hashlib.sha256(kept).hexdigest()}
 

@@ -33,8 +33,10 @@ class NotACheckpoint(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The log `log` had `count` lines at `time`, the last with the hash `head`. `key` is the
-    `fingerprint` of the signer; without one `reason` may say why.
+    """The log `log` had `count` lines at `time`, the last with the hash `head`.
+
+    `key` is the `fingerprint` of the key that signed, empty without signature; then `reason` may
+    say why.
     """
 
     log: str
@@ -105,8 +107,11 @@ class Checkpoint:
 
 
 def checkpoints_in(lines: Iterable[str]) -> tuple[Checkpoint, ...]:
-    """The checkpoints in an export of the journal, in any text form, or of standard error. In `-o
-    json` a message is JSON within JSON, with quotes that are escaped once more.
+    """The checkpoints in an export of the journal (`journalctl -t plexigate`, in any of its text
+    forms) or of standard error.
+
+    Passes over what is none. In `-o json` a message is JSON within JSON, so its quotes are escaped
+    once more.
     """
     found = []
     for line in lines:

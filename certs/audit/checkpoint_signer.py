@@ -16,8 +16,10 @@ from certs.keys.token_public_key import public_key_of
 
 
 class TokenSigner:
-    """A `Signer` in the token, which logs in for each signature: a session that is kept for one in
-    a thousand lines would be one less for handshakes.
+    """A `Signer`: the same signatures as those of a key file, made in the token.
+
+    It logs in for each signature: there is one in a thousand lines, and a session that is kept
+    would be one less for handshakes.
     """
 
     def __init__(self, access: TokenAccess, address: KeyAddress) -> None:

@@ -1,4 +1,6 @@
-"""The audit log of a configuration: one file, one chain, one key that signs for it."""
+"""The audit log of a configuration, for the parent and for commands: one file, one chain, one key
+that signs for it.
+"""
 
 from pathlib import Path
 
@@ -17,7 +19,10 @@ from config.values.problems import ConfigError, Problem, shown
 
 
 def audit_log_of(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None, journal: Journal) -> AuditLog | None:
-    """The log, untouched yet; None if there is none. Raises `ConfigError` for an unusable key."""
+    """The log, of which nothing is touched yet; None where there is none.
+
+    Raises `ConfigError` for a key that cannot be used.
+    """
     if audit.file is None:
         return None
     rules = AuditRules(audit.checkpoint_lines, audit.rotate_bytes or None)
@@ -25,8 +30,11 @@ def audit_log_of(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None, jo
 
 
 def checkpoint_key_problems(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
-    """What is wrong with the key that signs for the log; one that its token lacks is only a
-    warning. May take as long as the token.
+    """What is wrong with the key that signs for the log.
+
+    One that is not in its token is only said: a start continues without it.
+
+    May take as long as the token takes.
     """
     if audit.file is None:
         return ()

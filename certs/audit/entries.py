@@ -63,8 +63,10 @@ def unheard(_action: Action, _key: str, _outcome: Outcome, _detail: str) -> None
 
 @dataclass(frozen=True, slots=True)
 class KeyOperation:
-    """One operation on one key. `actor`: `parent`, `worker 2`, `cli root`; `key`: its id or place
-    (`pkcs11:token=plexi;object=chat`), never a secret; `detail` is for an operator.
+    """One operation on one key.
+
+    `actor` says who: `parent`, `worker 2`, `cli root`. `key` is the id of the key or its place
+    (`pkcs11:token=plexi;object=chat`), never a secret. `detail` is for an operator.
     """
 
     actor: str
@@ -90,7 +92,9 @@ class KeyOperation:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeTotal:
-    """Handshakes of one key in a worker (`actor`) since the line before: signatures by outcome."""
+    """Handshakes of one key in a worker (`actor`) since the line before about both: how many
+    signatures were `done` and `failed`.
+    """
 
     actor: str
     key: str
@@ -110,7 +114,9 @@ Entry = KeyOperation | HandshakeTotal
 
 
 def _safe(text: str) -> str:
-    """A text that cannot make a line too long, nor by mistake carry a key in PEM or base64."""
+    """A text that cannot make a line too long, nor, by a mistake of a caller, carry a key in PEM or
+    base64.
+    """
     if is_key_material(text):
         return _NOT_SHOWN
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."

@@ -41,7 +41,9 @@ class StreamJournal:
 
 
 class NoteJournal(StreamJournal):
-    """Says where a checkpoint is that no journal has taken, without its long text."""
+    """Says to a person that no journal has taken a checkpoint, and where it is; not what it says,
+    which is long and for programs.
+    """
 
     def send(self, text: str) -> None:
         """Write one short line; what is not a checkpoint as it is."""

@@ -16,7 +16,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 LARGEST_LINE: Final = 16_384
-"""Bytes with the newline. The largest real one, a checkpoint with ML-DSA-87, has 6.5 KB."""
+"""Bytes of a line with its newline.
+
+The largest real one, a checkpoint with an ML-DSA-87 signature, has 6.5 KB.
+"""
 
 NO_HASH: Final = bytes(32)
 """The `prev` of the first line of a log."""
@@ -33,16 +36,22 @@ class LineKind(StrEnum):
     GENESIS = "genesis"
     """The first line of a log: its random `log` id."""
     CONTINUED = "continued"
-    """The first line of the next file; its `prev` and `seq` name the end of the file before."""
+    """The first line of the next file of a log; its `prev` and `seq` name the end of the file
+    before.
+    """
     OPERATION = "operation"
     HANDSHAKES = "handshakes"
     CHECKPOINT = "checkpoint"
     TORN = "torn"
-    """A crash left something between the last whole line and this one: its `bytes` and `sha256`."""
+    """What stands between the last whole line and this one was left by a crash: `bytes` and
+    `sha256` of it.
+    """
 
 
 class NotALine(Exception):
-    """Bytes that are no line of an audit log; `reason` is a clause that follows "which"."""
+    """Bytes that are no line of an audit log; `reason` says why, as a clause that follows
+    "which".
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -54,8 +63,10 @@ class NotALine(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that was read or will be written. `seq` counts from 1 over all files, `time` is UTC
-    (ISO 8601), and `is_intact` says whether its `hash` is true.
+    """A line as it was read or will be written.
+
+    `seq` counts the lines of a log from 1, over all of its files. `time` is UTC in ISO 8601. `hash`
+    is what the line says of itself: whether that is true is `is_intact`.
     """
 
     kind: LineKind
@@ -67,7 +78,9 @@ class Line:
 
     @classmethod
     def after(cls, prev: bytes, seq: int, kind: LineKind, facts: Facts, now: datetime) -> "Line":
-        """The line behind the one with the hash `prev`; raises `ValueError` if it is too long."""
+        """The line that follows the one with the hash `prev`; raises `ValueError` if it would be
+        too long.
+        """
         time = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = cls(kind, seq, prev, time, dict(facts), b"")
         line = cls(kind, seq, prev, time, line.facts, line.true_hash)

@@ -44,8 +44,9 @@ _TURN: Final = r"[-.][0-9][0-9TZ_:+.-]*"
 
 @dataclass(frozen=True, slots=True)
 class AuditRules:
-    """A checkpoint each `checkpoint_lines`; a file is renamed at `rotate_bytes` (None: by
-    logrotate); another process is waited for `lock_seconds`.
+    """`checkpoint_lines`: the lines between two checkpoints; `rotate_bytes`: a file that has
+    reached it is renamed (None: left to logrotate); `lock_seconds`: how long to wait for another
+    process.
     """
 
     checkpoint_lines: int = 1_000
@@ -54,10 +55,16 @@ class AuditRules:
 
 
 class AuditLog:
-    """An audit log in a file, which other processes may write as well. Every method blocks."""
+    """An audit log in a file, which other processes may write as well.
+
+    Every method blocks: not for the event loop.
+    """
 
     def __init__(self, path: Path, rules: AuditRules, signer: CheckpointKey | None, journal: Journal) -> None:
-        """`path` has a directory. Nothing is touched before `start` or the first record."""
+        """Write to `path`, whose directory must exist.
+
+        Touches nothing before `start` or the first record.
+        """
         self.path = path
         self._rules = rules
         self._signer = signer
@@ -78,27 +85,39 @@ class AuditLog:
         return self.checkpoint(now)
 
     def record(self, entry: Entry, now: datetime) -> None:
-        """Write a line, which is on disk then, and a checkpoint that is due. Raises `OSError` (the
-        line may be there in part), `StillLocked`, `LogDamaged`.
+        """Write a line; it is on disk when this returns.
+
+        Makes a checkpoint if one is due: also after the first line of a process.
+
+        Raises `OSError` (the record may then be there in part), `StillLocked` and `LogDamaged`.
         """
         self.append(entry, now)
         if self.is_checkpoint_due:
             self.checkpoint(now)
 
     def append(self, entry: Entry, now: datetime) -> None:
-        """Write a line, and leave a checkpoint that is due to the caller. Raises as `record`."""
+        """Write a line, and leave a checkpoint that is due to the caller.
+
+        Raises as `record` does.
+        """
         self._append(entry.kind, entry.facts, now)
 
     @property
     def is_checkpoint_due(self) -> bool:
-        """Whether enough lines were written since the last one of this process, if any."""
+        """Whether enough lines were written since the last one of this process, or there was
+        none.
+        """
         last = self._checkpointed
         now = self._head
         return last is None or now is None or now.seq - last >= self._rules.checkpoint_lines
 
     def checkpoint(self, now: datetime) -> Checkpoint:
-        """Sign how the log ends, write it there, and send it to the journal; unsigned if the key
-        cannot be used now. Raises as `record`.
+        """Sign how the log ends, write that to it, and send it to the journal.
+
+        Raises as `record` does.
+
+        Without a signature where the key cannot be used now: the copy in the journal is worth
+        something anyway.
         """
         self.open(now)  # other processes may have written meanwhile
         assert self._head is not None  # `_prepared` has set it
@@ -162,7 +181,10 @@ class AuditLog:
         return (named.st_dev, named.st_ino, named.st_size) == (opened.st_dev, opened.st_ino, self._size)
 
     def _opened(self) -> Tail:
-        """Open the file by its name and find its end; read what was renamed to its end first."""
+        """Open the file by its name; the end of what is there.
+
+        What was renamed meanwhile is read to its end first.
+        """
         if self._file is not None:
             with self._file as renamed, suppress(LogDamaged):
                 before = read_tail(self.path, renamed).head
@@ -239,7 +261,9 @@ def _lock_of(path: Path) -> Path:
 
 
 def _newest_end(path: Path) -> Head | None:
-    """Where the log continues: of several logs in these files, the one that was written last."""
+    """Where the log continues: of several logs in these files it is the one that was written last,
+    however long another is.
+    """
     ends = [end for one in files_of(path) if one != path and (end := read_end(one)) is not None]
     if not ends:
         return None

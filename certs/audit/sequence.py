@@ -1,4 +1,6 @@
-"""Which lines of a log were seen: place and hash of each number, and the missing numbers."""
+"""Which lines of a log were seen, and where: the place and the hash of each number, and the numbers
+that are missing.
+"""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -23,7 +25,9 @@ class Succession(Enum):
 
 @dataclass(slots=True)
 class _Run:
-    """Lines with consecutive numbers and places, of which only the hashes are kept."""
+    """Lines with consecutive numbers in consecutive places, of which only the hashes are kept (32
+    bytes a line).
+    """
 
     seq: int
     place: LinePlace
@@ -69,7 +73,9 @@ class Sequence:
         return order
 
     def find(self, seq: int) -> tuple[LinePlace, bytes] | None:
-        """Where the line with a number is, and its hash; None if it was not seen in order."""
+        """Where the line with a number is, and its hash; None if it was not seen, or only out of
+        its order.
+        """
         index = bisect_right(self._runs, seq, key=lambda run: run.seq) - 1
         if index < 0 or seq >= self._runs[index].end:
             return None

@@ -26,7 +26,9 @@ PSS: Final = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
 
 
 class SignerUnavailable(Exception):
-    """A signature could not be had now: the token is gone, busy or logged out."""
+    """A signature could not be had now: the token is gone, busy or logged out; `reason` has no
+    secret.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -40,7 +42,10 @@ class CheckpointKey(Protocol):
     def public_key(self) -> PublicKey: ...
 
     def sign(self, data: bytes) -> bytes:
-        """A signature in the form that this module says. May block. Raises `SignerUnavailable`."""
+        """A signature in the form that this module says for the kind of key.
+
+        May take long. Raises `SignerUnavailable`.
+        """
 
 
 def is_signature(public_key: PublicKey, signature: bytes, data: bytes) -> bool:

@@ -1,4 +1,6 @@
-"""Keys of checkpoints in files: the private key that signs, and the public keys that verify."""
+"""Keys of checkpoints in files: the private key that signs, and the public keys that a verification
+needs.
+"""
 
 from pathlib import Path
 from typing import Self
@@ -18,7 +20,10 @@ from certs.keys.software import KeyUnsupported
 
 
 class FileSigner:
-    """A `CheckpointKey` from a file. Who can read it can forge a log: a token is better."""
+    """A `CheckpointKey` whose key was read from a file.
+
+    Who can read that file can sign a forged log: a token is better.
+    """
 
     def __init__(
         self, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA65PrivateKey

@@ -32,8 +32,10 @@ class LogDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a file: `head` and `time` of its last line (None: it has none), the bytes behind
-    that, the size. `is_open`: the line lacks its newline.
+    """The end of a file: `head` of its last whole line (None: it has no line), the bytes after that
+    line, and the size of the file.
+
+    `is_open` says that the last whole line still lacks its newline; `time` is of that line.
     """
 
     head: Head | None
@@ -64,8 +66,10 @@ def read_tail(path: Path, file: IO[bytes]) -> Tail:
 
 
 def read_end(path: Path) -> tuple[str, Head] | None:
-    """When the last line of a complete file is from, and the end of the log there, also if
-    compressed (`.gz`). None if it is empty or no audit log.
+    """When the last line of a file that is written no more is from, and the end of the log there;
+    also if it is compressed (`.gz`).
+
+    None if it is empty or no audit log.
     """
     try:
         with open_for_reading(path) as file:
@@ -76,14 +80,18 @@ def read_end(path: Path) -> tuple[str, Head] | None:
 
 
 def open_for_reading(path: Path) -> IO[bytes]:
-    """Open a file of a log, also a compressed one (`.gz`). Raises `OSError`, when read too."""
+    """Open a file of a log, also if it is compressed (`.gz`); raises `OSError`, as reading it
+    does.
+    """
     if path.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(path))
     return path.open("rb")
 
 
 def _log_id(path: Path, file: IO[bytes]) -> str:
-    """The id of the log, from its first line, unless a crash has left something before that."""
+    """The id of the log, from the line that begins the file: the first one, unless a crash has left
+    something before it.
+    """
     file.seek(0)
     begun = file.read(_WINDOW)
     for raw in begun.split(b"\n"):

@@ -25,7 +25,9 @@ class Status(StrEnum):
 
     DAMAGED = "not intact"
     UNPROVEN_TAIL = "unproven tail"
-    """Later checkpoints are not signed: the key is unavailable, or an attacker wrote them."""
+    """Later checkpoints are not signed: the key is unavailable, or an attacker without it wrote
+    these lines.
+    """
     UNPROVEN = "unproven"
     """Intact, but no checkpoint confirms any line."""
     PROVEN = "proven"

@@ -14,12 +14,16 @@ from certs.files.directory import OpenDirectory
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace a file by one with this mode. Raises `OSError`, and then the old one is as it was."""
+    """Write a file with this mode, which replaces the one of that name; raises `OSError`, and then
+    the old one is as it was.
+    """
     _write(path, content, mode, lambda *_: None)
 
 
 def write_state(path: Path, content: bytes) -> None:
-    """The same for a file of state, which belongs to the owner of its directory."""
+    """The same for a file in a state directory: it belongs to the owner of the directory, also if
+    root writes it.
+    """
     _write(path, content, 0o600, OpenDirectory.give)
 
 

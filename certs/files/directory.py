@@ -50,7 +50,10 @@ class OpenDirectory:
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Open the directory of a path. Raises `OSError`: `PlacedByOthers` for a link of others."""
+        """Open the directory of a path.
+
+        Raises `OSError`, which is `PlacedByOthers` for a link of others.
+        """
         place = _Footing.root()
         try:
             place.walk(path.absolute().parts[1:])
@@ -69,7 +72,10 @@ class OpenDirectory:
         os.close(self.descriptor)
 
     def create(self, name: str) -> int:
-        """Make a file (0600) that the caller closes. Raises `FileExistsError`, also for links."""
+        """Make a file with mode 0600; the caller closes it.
+
+        Raises `FileExistsError` also where the name is that of a link.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with self._naming(name):
             return os.open(name, flags, _FILE_MODE, dir_fd=self.descriptor)
@@ -113,7 +119,10 @@ class OpenDirectory:
         os.fsync(self.descriptor)
 
     def give(self, descriptor: int) -> None:
-        """Give a new file to the owner of the directory, who has to open it. Only root can."""
+        """Give a file that this process has just made here to the owner of the directory.
+
+        Only root can, and has to: the service could not open it later.
+        """
         if os.geteuid() == _ROOT and self.facts.st_uid != _ROOT:
             os.fchown(descriptor, self.facts.st_uid, self.facts.st_gid)
 
@@ -128,7 +137,10 @@ class OpenDirectory:
 
 
 def make_directories(path: Path) -> None:
-    """Make a directory and all above it, each for its owner alone: that of the one above."""
+    """Make a directory and those above it that are missing, each for its owner alone.
+
+    Each belongs to the owner of the one above. Raises `OSError`.
+    """
     if path.is_dir():
         return
     make_directories(path.parent)
@@ -137,7 +149,10 @@ def make_directories(path: Path) -> None:
 
 
 def open_state_file(path: Path, flags: int) -> int:
-    """Open a regular file, or make it (0600) for the directory's owner. Raises `OSError`."""
+    """Open a regular file, or make it with mode 0600 for the owner of its directory.
+
+    The caller closes it. Raises `OSError`.
+    """
     return _opened(path, flags, OpenDirectory.give, is_stream_fine=False)
 
 
@@ -151,7 +166,10 @@ def open_log(path: Path) -> int:
 
 
 def refuse_place(path: Path, *, is_stream_fine: bool) -> None:
-    """Raise as `open_state_file`, or as `open_log` if a stream is fine; opens and makes nothing."""
+    """Raise `PlacedByOthers` where `open_state_file` would, or `open_log` if a stream is fine.
+
+    Opens and makes nothing. Raises `OSError` for a way that leads nowhere.
+    """
     with _place_of(path) as (place, name):
         if not place.is_of_our_descriptors:
             with suppress(FileNotFoundError):

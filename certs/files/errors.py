@@ -13,15 +13,19 @@ from pathlib import Path
 
 
 class Part(StrEnum):
-    """Which file of a credential an error is about; the value is its key in the configuration."""
+    """Which file of a credential an error is about; the value is the key that names it in the
+    configuration.
+    """
 
     CERTIFICATE = "certificate"
     KEY = "key"
 
 
 class CredentialError(Exception):
-    """A credential that cannot be used: which file (`path`, `part`), a clause that begins with
-    "which" (`found`), and how to fix it (`allowed`); never content of a key.
+    """A credential that cannot be used.
+
+    `path` and `part` say which file; `found` is a clause about it that begins with "which",
+    `allowed` how to fix it. None of them ever has content of a key.
     """
 
     part = Part.CERTIFICATE

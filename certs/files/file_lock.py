@@ -32,7 +32,9 @@ class StillLocked(Exception):
 
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock of a file, made with mode 0600 if missing. Raises `StillLocked`, `OSError`."""
+    """Hold the lock of a file, which is made with mode 0600 if there is none; raises
+    `StillLocked` and `OSError`.
+    """
     descriptor = open_state_file(path, os.O_RDWR)
     try:
         if not lock_within(descriptor, seconds):

@@ -1,4 +1,6 @@
-"""Files in memory, for libraries that only take paths: nothing touches a disk or has a name."""
+"""Files in memory, for libraries that only take paths: they never touch a disk and have no name to
+open.
+"""
 
 import fcntl
 import os
@@ -7,7 +9,10 @@ from pathlib import Path
 
 
 def sealed_memory_file(name: str, content: bytes) -> int:
-    """Write a memory file, sealed against changes (F_ADD_SEALS). The caller owns the descriptor."""
+    """Write a memory file and seal it against changes (memfd_create(2), F_ADD_SEALS).
+
+    The caller owns the descriptor.
+    """
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         view = memoryview(content)

@@ -17,7 +17,9 @@ _DER = "DER, not PEM"
 
 @dataclass(frozen=True, slots=True)
 class PemFile:
-    """A PEM file, its content never shown; `labels` are those of its blocks, `mode` its rights."""
+    """The content of a PEM file, never shown; `labels` are those of its blocks in order, `mode` its
+    permission bits.
+    """
 
     path: Path
     content: bytes = field(repr=False)
@@ -51,7 +53,9 @@ class NotPem(CredentialError):
 
 
 def read_pem(path: Path, part: Part, most: int = _LARGEST_FILE) -> PemFile:
-    """Read at most `most` bytes of PEM. Raises `FileUnreadable`, or `NotPem` if none is in it."""
+    """Read a PEM file of at most `most` bytes; raises `FileUnreadable` or, where nothing in it is
+    PEM, `NotPem`.
+    """
     try:
         read = read_regular(path, most + 1)
     except OSError as error:

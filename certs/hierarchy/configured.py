@@ -34,7 +34,10 @@ def directory_of(file: ConfigFile, sealing: SealingConfig) -> Path:
 
 
 def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) -> Vault | None:
-    """What seals by a configuration, or None. Raises `ConfigError` without the PIN of the token."""
+    """What seals by a configuration; None where nothing is sealed.
+
+    Raises `ConfigError` without the PIN of the token.
+    """
     place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
     if place is None:
         return None
@@ -43,8 +46,10 @@ def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) ->
 
 
 def files_of(loaded: LoadedConfig) -> list[SealedFile]:
-    """Every sealed file that a configuration names or has in its state directories. Raises
-    `OSError` for a key that cannot be read.
+    """Every sealed file that a configuration knows: keys that it names, and sealed files in its
+    state directories.
+
+    Raises `OSError` for a key that cannot be read.
     """
     keys = (loaded.file.resolve(written) for _, written in _key_files(loaded.config.identity, loaded.config.upstream))
     return sealed_files(keys, (directory_of(loaded.file, loaded.config.sealing), *_other_directories(loaded)))
@@ -57,7 +62,9 @@ def _other_directories(loaded: LoadedConfig) -> list[Path]:
 
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
-    """Those that keys below a sealing key have sealed, not what seals without `[sealing]`."""
+    """Those of them that keys below a sealing key have sealed, and not what seals without
+    `[sealing]`.
+    """
     places = (directory_of(loaded.file, loaded.config.sealing) / "payload", *_other_directories(loaded))
     own = {*_own_key_ids(places)}
     hierarchy = Purpose.KEY_HIERARCHY.label("")
@@ -80,8 +87,11 @@ def key_in_file_warnings(file: ConfigFile, sealing: SealingConfig) -> tuple[Prob
 
 
 def sealing_key_problems(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
-    """What keeps the sealing key from being used: a warning, as a start continues without. Raises
-    `ConfigError` without its PIN. May take as long as the token.
+    """What keeps the sealing key from being used: only said, as a start continues without it.
+
+    Raises `ConfigError` without its PIN.
+
+    May take as long as the token takes.
     """
     place = place_of(file, sealing, hsm)
     if place is None:

@@ -26,7 +26,10 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """The keys by id, oldest first. A method that changes something returns a new hierarchy."""
+    """The keys by id, in the order in which they were made.
+
+    Every method that changes something answers a new hierarchy.
+    """
 
     keys: Mapping[str, ManagedKey] = field(default_factory=dict)
 
@@ -57,14 +60,18 @@ class Hierarchy:
         return _with(self, ManagedKey("", 1, "", now).taken(KeyTransition.ACTIVATE, now))
 
     def with_purpose(self, purpose: str, now: datetime, *, quota: int | None = None) -> "Hierarchy":
-        """A new purpose with an active key; `quota` is above 0. Raises `HierarchyError`."""
+        """A new purpose, its key active; `quota` is above 0. Raises `HierarchyError` if it has
+        one.
+        """
         if self.versions(purpose):
             raise HierarchyError(f"there is a key{_for(purpose)} already")
         key = ManagedKey(purpose, 1, self.active().id, now, quota)
         return _with(self, key.taken(KeyTransition.ACTIVATE, now))
 
     def rotated(self, now: datetime) -> "Hierarchy":
-        """A new top key, and new keys of all purposes. Raises `HierarchyError` if there is none."""
+        """A new top key, and a new key of each purpose; raises `HierarchyError` if there is none to
+        rotate.
+        """
         before = (self.active(), *(key for key in self.keys.values() if key.purpose and key.protects))
         result = self
         parent = ""

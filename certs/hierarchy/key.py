@@ -35,7 +35,10 @@ _TRANSITIONS: Final[Mapping[tuple[KeyState, KeyTransition], KeyState]] = {
     (KeyState.ACTIVE, KeyTransition.RETIRE): KeyState.RETIRED,
     (KeyState.RETIRED, KeyTransition.DESTROY): KeyState.DESTROYED,
 }
-"""Every step that a key can take: it is retired before it is destroyed, so its uses end first."""
+"""Every step that a key can take.
+
+A key is retired before it is destroyed, so that its uses end first.
+"""
 
 
 class IllegalStep(Exception):
@@ -66,9 +69,11 @@ class QuotaExhausted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ManagedKey:
-    """A key without its secret. `purpose` and `parent` are empty for the top key, whose secret is
-    random; others are derived from their parent. `uses` are what it has protected, against `quota`
-    (None: any number).
+    """A key without its secret.
+
+    `purpose` is empty for the top key, whose secret is random; its `parent` is empty too. The
+    secrets of the other keys are derived from that of their parent, a top key.
+    `uses` counts what the key has protected, against `quota` (None: without bound).
     """
 
     purpose: str
@@ -97,7 +102,10 @@ class ManagedKey:
         return self.state in (KeyState.ACTIVE, KeyState.RETIRED)
 
     def taken(self, step: KeyTransition, now: datetime) -> "ManagedKey":
-        """The key after a step; its dates stay in order. Raises `IllegalStep`."""
+        """The key after a step; raises `IllegalStep`.
+
+        A clock that was set back does not turn the order of its dates.
+        """
         state = _TRANSITIONS.get((self.state, step))
         if state is None:
             raise IllegalStep(self.id, self.state, step)

@@ -22,8 +22,12 @@ class NotOurs(Exception):
 
 
 def reseal(vault: Vault, file: SealedFile) -> bool:
-    """Whether a retired key had sealed it, as the active one has now. No other process may write
-    it. Raises `SealedFileUnusable`, `SealingError`, `NotOurs`, `OSError`, and changes nothing then.
+    """Whether a retired key had sealed it, as the active one has now.
+
+    No other process may write it meanwhile.
+
+    What none of these keys opens is not touched. Raises `SealedFileUnusable`, `SealingError`,
+    `NotOurs` and `OSError`; it is then as it was.
     """
     purpose = next((one for one in Purpose if file.label.startswith(one.label(""))), None)
     if purpose is None or not Vault.has_keys_for(purpose):

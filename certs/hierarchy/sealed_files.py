@@ -1,4 +1,6 @@
-"""Sealed files, and which key each needs, for those who make keys and destroy them."""
+"""Sealed files: which key each of them needs, for those who make keys and destroy
+them.
+"""
 
 import os
 import stat
@@ -25,8 +27,12 @@ class SealedFile:
 
 
 def sealed_files(files: Iterable[Path], directories: Iterable[Path]) -> list[SealedFile]:
-    """Which of some files, and of all below some directories, are sealed; links are not followed.
-    Raises `OSError` for one of `files` that cannot be read.
+    """Those that are sealed, of some files and of all below some directories, each once.
+
+    Links to directories are not followed.
+
+    Raises `OSError` for one of `files` that cannot be read: what it needs is not known then. In a
+    directory such a thing is not ours.
     """
     found: dict[Path, SealedFile] = {}
     for path in files:

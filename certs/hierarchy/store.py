@@ -25,7 +25,9 @@ LABEL: Final = Purpose.KEY_HIERARCHY.label("domains")
 
 
 class StoreDamaged(Exception):
-    """A store that opens, and cannot be used: another version wrote it, or a mistake was made."""
+    """A store whose content cannot be used although it opens: it was written by another version, or
+    by mistake.
+    """
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(path, reason)
@@ -37,8 +39,9 @@ class StoreDamaged(Exception):
 
 
 class HierarchyStore:
-    """All keys. Blocks as long as the sealing key. Raises `SealedFileUnusable`, `StoreDamaged`,
-    `StillLocked`.
+    """All keys. Every method blocks as long as the sealing key takes: not for the event loop.
+
+    All raise `SealedFileUnusable`, `StoreDamaged` and, where they change something, `StillLocked`.
     """
 
     def __init__(self, path: Path, sealer: Sealer, *, lock_seconds: float = 10.0, block: int = 1_000) -> None:
@@ -63,8 +66,11 @@ class HierarchyStore:
         return self._read().hierarchy
 
     def change(self, change: Callable[[Hierarchy], Hierarchy]) -> tuple[Transition, ...]:
-        """Apply a change (`lambda keys: keys.rotated(now)`), write it, and return its steps for the
-        audit log. Raises what the change raises, and writes nothing then.
+        """Apply a change (`lambda keys: keys.rotated(now)`) and write it; answer its steps, for the
+        audit log.
+
+        A new top key gets a secret; the secret of a destroyed one leaves the file. Raises what the
+        change raises; then nothing was written.
         """
         with locked(self._path.with_name(f"{self._path.name}.lock"), self._lock_seconds):
             before = self._read()
@@ -79,7 +85,9 @@ class HierarchyStore:
         return after.transitions_since(before.hierarchy)
 
     def opened(self) -> tuple[Hierarchy, dict[str, bytes]]:
-        """The hierarchy, and the secrets of keys that still open something, by one look."""
+        """The hierarchy, and the secrets of the keys of purposes that still open something, by one
+        look at the file.
+        """
         document = self._read()
         keys = document.hierarchy
         return keys, {
@@ -89,7 +97,10 @@ class HierarchyStore:
         }
 
     def use(self, key_id: str) -> None:
-        """Count one use before it. Raises `QuotaExhausted` and `HierarchyError`."""
+        """Count one use of a key before it is used; raises `QuotaExhausted` and `HierarchyError`.
+
+        Writes once for many uses.
+        """
         if not self._taken.get(key_id):
             self._taken[key_id] = self._take(key_id)
         self._taken[key_id] -= 1

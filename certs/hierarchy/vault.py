@@ -51,7 +51,9 @@ _ACTIONS: Final = {
 
 
 class VersionRefused(Exception):
-    """A version of the keys is not destroyed: it is `found`, and those in `retired` could be."""
+    """A version of the keys that is not destroyed; `found` says what it is, `retired` which ones
+    could be.
+    """
 
     def __init__(self, version: int, found: str, retired: tuple[int, ...]) -> None:
         super().__init__(version, found, retired)
@@ -78,7 +80,10 @@ class NoKeys(KeyUnavailable):
 
 
 class Vault:
-    """The keys below a sealing key. Blocks as long as that takes. For any thread."""
+    """The keys below a sealing key.
+
+    Blocks as long as the sealing key takes: not for the event loop. For any thread.
+    """
 
     def __init__(
         self,
@@ -88,8 +93,10 @@ class Vault:
         told: Told,
         needing: Callable[[], Iterable[SealedFile]],
     ) -> None:
-        """Keep the hierarchy in a directory, made when needed. `needing` finds files that an
-        earlier hierarchy sealed: no other is made beside them.
+        """Keep the hierarchy in a directory, which is made when it is first needed.
+
+        `needing` finds files that were sealed by an earlier hierarchy: no other one is made beside
+        them.
         """
         self._master = master
         self._directory = directory
@@ -112,7 +119,9 @@ class Vault:
         return _PurposeSealer(self, _PURPOSES[purpose])
 
     def read(self) -> Hierarchy:
-        """All keys without secrets; makes none. Raises `KeyUnavailable`, or `NoKeys` for none."""
+        """All keys, without their secrets; raises `KeyUnavailable`, which is `NoKeys` where there
+        are none: a look makes nothing.
+        """
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
@@ -120,17 +129,24 @@ class Vault:
                 return self._store.read()
 
     def rotate(self) -> Hierarchy:
-        """Retire the top key and all that come from it; seal by new ones. Raises as `read`."""
+        """Retire the top key and the keys that come from it, and seal by new ones from now on;
+        raises as `read`.
+        """
         return self._change(lambda keys: keys.rotated(self._clock()))
 
     def destroy(self, version: int) -> Hierarchy:
-        """Destroy a retired version of all keys: only older copies of the file open what it sealed.
+        """Destroy a retired version of all keys: what it has sealed opens by older copies of the
+        file alone.
+
         Raises as `read`, and `VersionRefused`.
         """
         return self._change(lambda keys: _destroyed(keys, version, self._clock()))
 
     def key_ids(self, version: int) -> frozenset[bytes]:
-        """What envelopes call the keys of a retired version. Raises as `destroy`."""
+        """What envelopes call the keys of a retired version.
+
+        Raises as `destroy`, where that would.
+        """
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
@@ -217,7 +233,9 @@ class Vault:
             raise NoKeys(self._directory / FILE_NAME, tuple(self._needing()))
 
     def _founded(self) -> Hierarchy:
-        """The hierarchy with a key for each purpose; a new one only if none needs an older one."""
+        """The hierarchy, in which every purpose has a key; a new one only where nothing needs an
+        earlier one.
+        """
         if not self._store.exists and (needing := tuple(self._needing())):
             raise NoKeys(self._directory / FILE_NAME, needing)
         keys = self._store.read()

@@ -41,7 +41,9 @@ class FileHome:
 
 
 class SealedHome(FileHome):
-    """Keeps the key sealed, for keys that a token cannot make (ML-DSA)."""
+    """Keeps the key sealed: for keys that a token cannot make (ML-DSA), with a sealing key that may
+    live in one.
+    """
 
     name = SEALED
 

@@ -47,7 +47,9 @@ class TokenHome:
     is_software: Final = False
 
     def __init__(self, name: str, token: Pkcs11Uri, access: Callable[[], TokenAccess], owner: Owner) -> None:
-        """`token` is a URI with all its names, `access` how to log in (raises an HsmError)."""
+        """`token` is a URI with all that it is found by, `access` how to log in (raises an
+        HsmError).
+        """
         self.name: Final = name
         self._token = token
         self._access = access
@@ -74,7 +76,10 @@ class TokenHome:
         return json.dumps({"label": key.label, "id": key.id.hex(), "public": spki_of(public).hex()}).encode()
 
     def signer(self, name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
-        """A key that asks the token for each signature. It then raises `HomeFailed`."""
+        """A key that signs in the token; it asks for the token each time that it does.
+
+        What it raises then is a `HomeFailed`.
+        """
         del name
         facts = self._facts(kept)
         public = supported_public_key(load_der_public_key(bytes.fromhex(facts["public"])))

@@ -50,13 +50,17 @@ class TokenAccess:
     token: TokenChoice
     pin: Secret
     latch_directory: Path
-    """Where refused PINs are remembered (`pin_latch`), for all processes of this machine."""
+    """Where refused PINs are remembered (`pin_latch`): the same for every process of this
+    machine.
+    """
     may_use_final_try: bool = False
     """Whether to log in even if one more wrong PIN locks the token; only an operator sets it."""
 
 
 def state_directory() -> Path:
-    """StateDirectory of systemd, else /var/lib/plexigate for root, else XDG_STATE_HOME."""
+    """The directory of persistent state: systemd's StateDirectory, else /var/lib/plexigate for
+    root, else XDG_STATE_HOME.
+    """
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
@@ -67,7 +71,9 @@ def state_directory() -> Path:
 
 
 def file_stem(label: str, serial: str) -> str:
-    """The name of a token's files of state: by its serial, or by its label if it has none."""
+    """The name of a token's files in the state directory: made from its serial, or from its label
+    if it has none.
+    """
     return hashlib.sha256((serial or f"label:{label}").encode()).hexdigest()[:24]
 
 
@@ -77,15 +83,20 @@ def default_latch_directory() -> Path:
 
 
 def read_pin(path: Path) -> Secret:
-    """The PIN in a file, without the line end. Raises PinFileUnusable: unreadable, no file, of a
-    mode beyond 0600, empty, too long, several lines.
+    """The PIN in a file: its content without the line end after it.
+
+    Raises PinFileUnusable: unreadable, no file, of a mode beyond 0600, empty, too long, or more
+    than one line.
     """
     # refused, not only warned about: a user who read the PIN could sign with the key unnoticed
     return _read(path, _REFUSED_MODE)
 
 
 def read_handed_over_pin(path: Path) -> Secret:
-    """The PIN in a systemd credential, whose mode says nothing. Raises PinFileUnusable."""
+    """The PIN in a systemd credential; its mode says nothing, as access lists show in it.
+
+    Raises PinFileUnusable.
+    """
     return _read(path, 0)
 
 
@@ -104,7 +115,10 @@ def _read(path: Path, refused_mode: int) -> Secret:
 
 
 def _fault_of(line: bytes) -> str | None:
-    """What is wrong with the content; a UnicodeDecodeError as context would show the PIN."""
+    """What is wrong with the content.
+
+    Apart from where the error is raised: a UnicodeDecodeError would be its context, with the PIN.
+    """
     if not line:
         return "nothing in it"
     try:

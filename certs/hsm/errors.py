@@ -29,7 +29,9 @@ class ModuleUnusable(HsmError):
 
     @property
     def ckr(self) -> str:
-        """What its C_Initialize returned, as for an absent device; empty if it was not loaded."""
+        """What its C_Initialize returned, such as for an absent device; empty if the library could
+        not be loaded.
+        """
         return self.found if self.found.startswith("CKR") else ""
 
     def __str__(self) -> str:
@@ -79,7 +81,10 @@ class PinFileUnusable(HsmError):
 
 
 class PinRefused(HsmError):
-    """The token refused the PIN, or says that it would (`ckr`): it is latched from then on."""
+    """The token refused the PIN, or states that it would (`ckr`).
+
+    Logins are blocked until the latch is released.
+    """
 
     def __init__(self, token: str, ckr: str) -> None:
         super().__init__(token, ckr)
@@ -146,7 +151,9 @@ class CallFailed(HsmError):
 
     @property
     def needs_new_login(self) -> bool:
-        """Whether the session is lost: this process cannot continue, another one has to log in."""
+        """Whether the session is lost: this process cannot continue, and another one has to log
+        in.
+        """
         return self.ckr in _SESSION_LOST
 
     def __str__(self) -> str:
@@ -204,7 +211,9 @@ class KeyExists(HsmError):
 
 
 class KeyNotAsAsked(HsmError):
-    """A new key has other attributes than requested; `is_undone` says whether it was destroyed."""
+    """The token made a key with other attributes than requested; `is_undone` says whether it was
+    destroyed.
+    """
 
     def __init__(self, label: str, differences: Sequence[str], *, is_undone: bool = True) -> None:
         """`differences` are sentences such as `CKA_EXTRACTABLE is true, asked for false`."""

@@ -42,7 +42,9 @@ class PinState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """A token. `sessions` are this module's; None: the token does not say it."""
+    """A token. `sessions` are those that this module counts; a count or limit is None where the
+    token does not say it.
+    """
 
     slot: int
     label: str
@@ -114,7 +116,9 @@ class KeyFacts:
     is_local: bool | None
     """Whether it was made in the token."""
     uses: tuple[str, ...]
-    """What it may do, of sign, sign_recover, decrypt, unwrap, derive, encrypt, wrap, verify."""
+    """What it may be used for: sign, sign_recover, decrypt, unwrap, derive, encrypt, wrap,
+    verify.
+    """
 
     @property
     def is_sign_only(self) -> bool:
@@ -140,7 +144,10 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeyAddress:
-    """Which key: by label, id or both. Raises ValueError if neither is given: that would be any."""
+    """Which key: by label, id or both.
+
+    Raises ValueError when neither is given: that would be some key.
+    """
 
     label: str | None = None
     id: bytes | None = None

@@ -8,7 +8,10 @@ from typing import Any, Final, TypeAlias
 
 HEADER: Final = struct.Struct("!I")
 LARGEST_FRAME: Final = 16 * 1_048_576
-"""Bytes. The largest values are what is sealed (keyrings, 100 KiB) and the list of keys."""
+"""Bytes of a frame.
+
+The largest values are what is sealed (keyrings, some 100 KiB) and the list of the keys of a token.
+"""
 
 Frame: TypeAlias = dict[str, Any]
 """What came over the pipe. The call says what is in it."""
@@ -19,7 +22,9 @@ _BYTES: Final = "$bytes"
 
 
 class Garbled(Exception):
-    """What came is no frame: a module wrote into the pipe, or it is another program."""
+    """The received data is not a frame: a module wrote into the pipe, or the process is another
+    program.
+    """
 
     def __str__(self) -> str:
         return "the data on the pipe is not a frame"

@@ -37,7 +37,9 @@ class NeededMechanism:
 
 
 class SignatureMechanism(StrEnum):
-    """How a signature is made. All but ML-DSA take a digest, so that long messages stay here."""
+    """How a signature is made; all but ML-DSA take a digest, so that a long message never goes to
+    the token.
+    """
 
     ECDSA = "ecdsa"
     RSA_PKCS1 = "rsa-pkcs1"

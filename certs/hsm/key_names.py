@@ -49,7 +49,10 @@ class IdentityUnusable(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class TokenKeyName:
-    """The name of a key. Raises IdentityUnusable; ValueError for a version above 999,999,999."""
+    """The name of a key.
+
+    Raises IdentityUnusable, or ValueError for a version outside of 1 to 999,999,999.
+    """
 
     identity: str
     kind: KeyKind
@@ -89,7 +92,10 @@ class TokenKeyName:
 
 
 def next_version(identity: str, kind: KeyKind, labels: Iterable[str]) -> TokenKeyName:
-    """The name of the next key of an identity and kind; the version of a label never returns."""
+    """The name of the next key of an identity and kind, where these labels are taken, or were.
+
+    Gaps stay: a version never comes again.
+    """
     names = (TokenKeyName.parse(label) for label in labels)
     used = [name.version for name in names if name is not None and (name.identity, name.kind) == (identity, kind)]
     return TokenKeyName(identity, kind, max(used, default=0) + 1)

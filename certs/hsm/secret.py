@@ -28,7 +28,9 @@ class Secret:
 
     @property
     def digest(self) -> bytes:
-        """What tells it from another one. As secret as a PIN, which could be guessed from it."""
+        """What tells it from another one; as secret as a PIN, which is short enough to be guessed
+        from it.
+        """
         return sha256(self._text.encode()).digest()
 
     @cached_property
@@ -37,7 +39,9 @@ class Secret:
 
     @property
     def path(self) -> Path:
-        """A file with the text, as long as this object is there: OpenSSL takes a PIN by name."""
+        """A file with the text, for this process and as long as this object is there: OpenSSL takes
+        a PIN by its name.
+        """
         return self._file.path
 
     def __repr__(self) -> str:

@@ -1,4 +1,6 @@
-"""What runs in software beside a token, measured: AES-GCM, ML-KEM, ML-DSA, HPKE of cryptography."""
+"""What runs in software beside a token, measured and checked: AES-GCM, ML-KEM, ML-DSA and HPKE of
+cryptography.
+"""
 
 import os
 import time

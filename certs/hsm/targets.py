@@ -20,7 +20,9 @@ class SpeedTarget(StrEnum):
 
     @property
     def most_seconds(self) -> float | None:
-        """The median has to be below this. None: nothing was asked for, as devices vary."""
+        """The median has to be below this; None where nothing was asked for: devices take 1 to 200
+        ms for a signature.
+        """
         return _MOST_SECONDS.get(self)
 
     @property

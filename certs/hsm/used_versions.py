@@ -56,7 +56,10 @@ class UsedVersions:
         return [name.label for name in self._read().values()]
 
     def note(self, label: str) -> None:
-        """Remember on disk that there was a key of this label. Ignores labels of others."""
+        """Remember that there was a key of this label.
+
+        On disk when this returns; a label of another making is passed over.
+        """
         name = TokenKeyName.parse(label)
         if name is None:
             return

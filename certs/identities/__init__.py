@@ -1,1 +1,3 @@
-"""What identities prove themselves with: chains and keys, configured or issued."""
+"""What identities prove themselves with: chains and keys that fit each other, configured or
+issued.
+"""

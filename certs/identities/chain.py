@@ -37,7 +37,9 @@ BROKEN_HASHES = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4, and OpenSSL's se
 
 
 class ChainBroken(CredentialError):
-    """The certificate at `position` (from 0), of `subject`, is not the `issuer` that is named."""
+    """The certificate at `position` (from 0), of `subject`, is not the `issuer` that the one before
+    it names.
+    """
 
     def __init__(self, path: Path, position: int, subject: str, issuer: str) -> None:
         which = "another key than the issuer's" if subject == issuer else shown(subject)
@@ -70,7 +72,10 @@ class CertificateNotYetValid(CredentialError):
 
 
 def chain_errors(chain: Chain, path: Path, now: datetime | None) -> Iterator[CredentialError]:
-    """Errors in the certificates of a file, but of their order (`order_errors`). None: any date."""
+    """Find errors in the certificates of a file, except their order (`order_errors`).
+
+    None: dates are not checked.
+    """
     yield from _signature_errors(chain, path)
     if now is not None:
         yield from validity_errors(chain, path, now)
@@ -103,7 +108,9 @@ def _signature_errors(chain: Chain, path: Path) -> Iterator[CredentialError]:
 
 
 def signature_name(certificate: x509.Certificate) -> str:
-    """How a certificate is signed, as `ecdsa-sha384` or `mldsa-87`; an unknown way by its OID."""
+    """How a certificate is signed, such as `ecdsa-sha384` or `mldsa-87`; an unknown way by its
+    object identifier.
+    """
     oid = certificate.signature_algorithm_oid
     return _SIGNATURES.get(oid, oid.dotted_string)
 
@@ -135,7 +142,9 @@ def validity_errors(chain: Chain, path: Path, now: datetime) -> Iterator[Credent
 
 
 def alternative_names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> Iterator[str]:
-    """DNS names, in lower case, and IP addresses of a certificate; its common name is ignored."""
+    """The DNS names, in lower case, and IP addresses that a certificate is for (its common name
+    counts for nothing).
+    """
     names = extension_of(certificate, x509.SubjectAlternativeName)
     if names is not None:
         yield from (name.lower() for name in names.get_values_for_type(x509.DNSName))

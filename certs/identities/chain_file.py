@@ -10,7 +10,9 @@ from certs.identities.chain import Chain
 
 
 def read_chain(path: Path) -> Chain:
-    """Read the chain of a PEM file, never empty. Raises `FileUnreadable` or `NotPem`."""
+    """Read the certificates of a PEM file in their order; raises `FileUnreadable` or `NotPem`,
+    never answers an empty chain.
+    """
     file = read_pem(path, Part.CERTIFICATE)
     if "CERTIFICATE" not in file.labels:
         raise NotPem(path, Part.CERTIFICATE, f"no certificate but {', '.join(dict.fromkeys(file.labels))}")

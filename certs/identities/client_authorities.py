@@ -79,7 +79,10 @@ def _end_of(one: x509.CertificateRevocationList) -> datetime:
 def client_authorities(
     file: ConfigFile, place: Location, settings: ClientCertificatesConfig, now: datetime
 ) -> tuple[ClientAuthorities | None, list[Problem]]:
-    """Read the files of an identity, whose table is `place`; None if they have errors."""
+    """Read the files of an identity; None if they have errors.
+
+    `place` is that of the `client_certificates`.
+    """
     reading = _ReadingClients(file, place, now, [])
     certificates = reading.authorities(settings.ca, has_lists=settings.crl is not None)
     lists = () if settings.crl is None else reading.lists(settings.crl, certificates)

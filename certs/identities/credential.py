@@ -41,7 +41,9 @@ class KeyDoesNotFit(CredentialError):
 
 
 class LeafNotFirst(CredentialError):
-    """The certificate of the key stands at `position` (from 0) of the file, and not first."""
+    """The certificate that the key belongs to stands at `position` (from 0) of the file instead of
+    first.
+    """
 
     def __init__(self, path: Path, position: int) -> None:
         found = f"which has the certificate of the key in place {position + 1}"
@@ -69,7 +71,9 @@ class Credential:
     is_spread: bool = False
     """Whether all of `keys` are used in turn, and not each only when those before it fail."""
     is_issued: bool = False
-    """Whether the rotation has put it in place and is to fix it: no person named these files."""
+    """Whether the rotation has put it in place, and is to fix what is wrong with it: no person has
+    named these files.
+    """
 
     @property
     def keys(self) -> tuple[SigningKey, ...]:
@@ -108,7 +112,9 @@ class Credential:
         return tuple(alternative_names(self.leaf))
 
     def covers(self, name: str) -> bool:
-        """Whether the leaf is for a name: exact, by a wildcard, or the same wildcard."""
+        """Whether the leaf is for a name in the form of the configuration: exact, through a
+        wildcard, or the same wildcard.
+        """
         return any(name_matches(pattern, name) for pattern in self.names)
 
 
@@ -121,7 +127,9 @@ class Examination:
 
 
 def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
-    """Read a chain and its key, with all that keeps them from use at `now` (None: at any time)."""
+    """Read a chain and its key, and find all that keeps them from being used at `now` (with its
+    time zone; None: at any time).
+    """
     errors: list[CredentialError] = []
     chain: Chain = ()
     signing_key: SoftwareKey | None = None
@@ -140,14 +148,18 @@ def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
 
 
 def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime | None) -> Examination:
-    """Judge a credential of known content again: only time can have made it unusable."""
+    """Judge a credential again whose content was examined before: only time can have made it
+    unusable.
+    """
     errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     return Examination(None if errors else replace(known, certificate_path=certificate, key=key), errors)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPlace:
-    """Where a key is in a token: `token` is the NAME of its `[hsm.token.NAME]`, `pin` its PIN."""
+    """Where a key is in a token: `token` is the NAME of its `[hsm.token.NAME]`, `pin` the one to
+    log in with.
+    """
 
     uri: Pkcs11Uri
     token: str
@@ -158,8 +170,10 @@ class TokenPlace:
 
 
 def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: datetime | None) -> Examination:
-    """Read a chain with its key in tokens, and all that keeps it from use at `now` (None: any
-    time). Only a login shows whether there is such a key.
+    """Read a chain whose key is in one token or several, and find all that keeps it from being used
+    at `now` (None: at any time).
+
+    Whether there is such a key, and whether it fits, is only found by who may log in to the token.
     """
     try:
         chain = read_chain(certificate)
@@ -179,7 +193,9 @@ def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: date
 def reexamine_in_tokens(
     known: Credential, certificate: Path, places: Sequence[TokenPlace], now: datetime | None
 ) -> Examination:
-    """The same for a known chain with equal places: only time can have made it unusable."""
+    """The same for a chain that was examined before, with equal places: only time can have made it
+    unusable.
+    """
     errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     first, *spares = (place.key(known.key.public_key) for place in places)
     again = replace(known, certificate_path=certificate, key=first, spares=tuple(spares))
@@ -187,7 +203,9 @@ def reexamine_in_tokens(
 
 
 def digest_in_tokens(certificate: Path, places: Sequence[TokenPlace]) -> bytes | None:
-    """SHA-256 of the chain, the places of its keys and their PIN; None if it is unreadable."""
+    """Digest the chain, and where its keys are and with which PIN (SHA-256); None if the chain
+    cannot be read.
+    """
     try:
         content = read_regular(certificate).content
     except OSError:

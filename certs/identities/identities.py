@@ -51,8 +51,10 @@ _Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class LoadedCredentials:
-    """The credentials of identities, and those for upstreams by name; and all problems. What could
-    not be used is missing.
+    """The credentials of each identity, and those that the proxy shows to an upstream that asks, by
+    name; and all problems.
+
+    Where there are errors among the problems, what could not be used is missing from the mappings.
     """
 
     identities: Mapping[str, tuple[Credential, ...]]
@@ -75,7 +77,10 @@ Known = Mapping[bytes, Credential]
 
 
 def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = MappingProxyType({})) -> LoadedCredentials:
-    """Read all certificates and keys of a configuration; what is `known` only by its time."""
+    """Read all certificates and keys that a configuration names; `now` has its time zone.
+
+    What is `known` is not examined again, only whether it is still valid.
+    """
     pins = read_pins(loaded.file, loaded.config.hsm)
     config = loaded.config
     reading = _Reading(loaded.file, config.hsm, config.rotation.state, now, known, pins.by_token, list(pins.problems))
@@ -147,7 +152,9 @@ class _Reading:
         return True
 
     def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
-        """The credential that the rotation has put in place, and replaces if it has errors."""
+        """The credential that the rotation has put in place; the rotation replaces one with
+        errors.
+        """
         files = files_of_slot(self.file, self.state, identity, settings.key.slot)
         if files is None:
             found = f"{settings.key}, whose certificate is not issued yet"
@@ -170,7 +177,9 @@ class _Reading:
                 yield credential
 
     def issued_examination(self, certificate: Path, key: Path) -> Examination:
-        """Judge an issued credential, but not its dates: one that expired serves until replaced."""
+        """Judge an issued credential without its dates: an expired one is being replaced, and
+        serves until then.
+        """
         try:
             place = token_place(self.hsm, certificate, key, self.pins)
         except CredentialError as error:

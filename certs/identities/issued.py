@@ -37,7 +37,10 @@ def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:
 
 
 def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str) -> tuple[Path, Path] | None:
-    """Chain and key of what serves, below the state directory; None if nothing does."""
+    """Where this process finds chain and key of what serves; None if nothing does.
+
+    `state` is the state directory.
+    """
     if state is None:
         return None
     certificate, key = paths_of(identity, slot, file.resolve(state))
@@ -49,7 +52,9 @@ def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str)
 def stand_ins(
     file: ConfigFile, state: str | None, identity: str, settings: IdentityConfig
 ) -> Iterator[tuple[Path, Path]]:
-    """Chains and keys of slots that are unwanted now, while a wanted one is missing."""
+    """Chains and keys of slots that the configuration does not want any more, as long as one that
+    it wants is missing.
+    """
     wanted = wanted_slots(settings)
     if all(files_of_slot(file, state, identity, slot) for slot in wanted):
         return
@@ -60,7 +65,10 @@ def stand_ins(
 
 
 def token_place(hsm: HsmConfig | None, certificate: Path, key: Path, pins: Mapping[str, Secret]) -> TokenPlace | None:
-    """Where in a token the key is; None for a file. Raises `TokenUnknown` or `OSError`."""
+    """Where in a token the key is; None for one that is a file.
+
+    Raises `TokenUnknown` or `OSError`.
+    """
     content = read_regular(key).content
     if not is_pkcs11_uri(content):
         return None

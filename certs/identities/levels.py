@@ -32,8 +32,10 @@ def level_problems(
     identities: Mapping[str, Sequence[Credential]],
     clients: Mapping[str, ClientAuthorities],
 ) -> Iterator[Problem]:
-    """What breaks the promise of the level: errors, or warnings by `weaker_signatures`.
-    `identities`: the credentials; `clients`: the authorities of clients.
+    """What breaks the promise of the level: errors, and warnings where `weaker_signatures` allows
+    it on purpose.
+
+    `identities` has the credentials of each identity, `clients` the authorities of its clients.
     """
     listeners = loaded.config.listener
     if all(one.level is not SecurityLevel.QUANTUM_SAFE for one in listeners.values()):
@@ -121,7 +123,9 @@ class _Judging:
         return None if root == str(_CNSA_KEY) else f"root {_written(root)}"
 
     def _root_in_place(self, issuer: str) -> str | None:
-        """The kind of the root's key; None if there is none or it cannot be read, as by workers."""
+        """The kind of key of the root that was made, None if there is none or it cannot be read:
+        workers may not look there.
+        """
         state = self.loaded.config.rotation.state
         if state is None:
             return None

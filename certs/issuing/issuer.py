@@ -24,14 +24,20 @@ class FailureKind(StrEnum):
     TEMPORARY = "temporary"
     """The issuer did not answer, or not in a way that tells anything: ask again by the table."""
     PERMANENT = "permanent"
-    """The request fails until the configuration or the account changes: retry rarely, alert now."""
+    """The same request fails until the configuration or the account is changed: retry rarely, and
+    alert at once.
+    """
     RATE_LIMITED = "rate_limited"
     """Asked too often (RFC 8555 6.6): not before `retry_after`."""
 
 
 class IssueFailed(Exception):
-    """The issuer gave no certificate. `retry_after`: seconds until the next request, or None.
-    `detail` is for logs, without a secret: of a CA only the problem's type and text.
+    """The issuer gave no certificate.
+
+    `retry_after`: seconds until it accepts the next request, or None.
+
+    `detail` is a sentence for logs, without a secret: of an answer of a CA only the problem's type
+    and text.
     """
 
     def __init__(self, kind: FailureKind, detail: str, retry_after: float | None = None) -> None:
@@ -65,14 +71,19 @@ class IssueRequest:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A chain in PEM, leaf first, then its issuers; the root may be missing (RFC 8446 4.4.2)."""
+    """A chain in PEM (RFC 7468), leaf first, then each one's issuer; the root may be missing (RFC
+    8446 4.4.2).
+    """
 
     chain_pem: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RenewalWindow:
-    """When an issuer wants a renewal (RFC 9773 4.2); `ask_again`: when to ask again, or None."""
+    """When an issuer wants a certificate renewed (RFC 9773 4.2); times with their time zone.
+
+    `ask_again`: when the issuer wants to be asked for the window again, None where it said nothing.
+    """
 
     start: datetime
     end: datetime
@@ -88,7 +99,10 @@ class Issuer(Protocol):
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """What its chains end in; none: what the system trusts. Raises `IssueFailed`."""
+        """What its chains have to end in; none: what the system trusts (`issuing.trust`).
+
+        Raises `IssueFailed` where it cannot be read.
+        """
 
     def signs(self, algorithm: KeyAlgorithm) -> bool:
         """Whether it certifies keys of this algorithm; known without asking anybody."""
@@ -97,7 +111,10 @@ class Issuer(Protocol):
         """Get a certificate. Raises `IssueFailed`."""
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """When it wants a renewal (ARI, RFC 9773); None: no opinion. Raises `IssueFailed`."""
+        """When it wants one of its certificates renewed (ARI, RFC 9773); None: it has no opinion.
+
+        Raises `IssueFailed`.
+        """
 
 
 @runtime_checkable

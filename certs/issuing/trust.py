@@ -45,7 +45,9 @@ class Trust:
 
 def trust_of(issuer: Issuer, chain: Sequence[x509.Certificate] = ()) -> Trust:
     """What a chain of an issuer has to end in; of the system's roots only those that could have
-    signed a part. Blocks. Raises `IssueFailed`.
+    signed a part of it.
+
+    Blocks. Raises `IssueFailed` where there is nothing that it could end in.
     """
     roots = issuer.roots
     if roots:
@@ -61,7 +63,10 @@ def trust_of(issuer: Issuer, chain: Sequence[x509.Certificate] = ()) -> Trust:
 
 
 def system_trust(chain: Sequence[x509.Certificate] = ()) -> Trust:
-    """The system's roots that could have signed a part of a chain. Raises `NoTrustStore`."""
+    """The system's roots, as far as they could have signed a part of a chain.
+
+    Blocks. Raises `NoTrustStore`.
+    """
     files, directories = _places()
     places = [*map(str, files), *map(str, directories)]
     names = {one.issuer.public_bytes() for one in chain}

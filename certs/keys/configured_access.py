@@ -1,4 +1,6 @@
-"""The way from a configuration to a token with a key of the parent or of a command."""
+"""The way from a configuration to a token in which the parent or a command needs a key of its
+own.
+"""
 
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
 from certs.keys.pin import read_pin_of
@@ -9,7 +11,10 @@ from config.values.problems import ConfigError, Problem
 
 
 def access_of(file: ConfigFile, hsm: HsmConfig | None, uri: Pkcs11Uri) -> TokenAccess:
-    """How to log in to the token of a key of a checked configuration. Raises `ConfigError`."""
+    """How to log in to the token of a key, in a configuration that was checked.
+
+    Raises `ConfigError` without its PIN.
+    """
     assert hsm is not None  # cross-checked, as is that there is one such token
     (name,) = hsm.tokens_of(uri)
     pin = read_pin_of(file, name, hsm.token[name])

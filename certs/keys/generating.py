@@ -48,7 +48,9 @@ def private_pem(key: CertificateIssuerPrivateKeyTypes) -> bytes:
 
 
 def digest_for(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | hashes.SHA384 | None:
-    """The hash by which a key signs a certificate or CSR: as strong as the key; None: its own."""
+    """What a key hashes with when it signs a certificate or CSR: as strong as the key (None: the
+    algorithm has its own).
+    """
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return hashes.SHA384() if key.curve.name == "secp384r1" else hashes.SHA256()
     if isinstance(key, rsa.RSAPrivateKey):

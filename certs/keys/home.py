@@ -15,7 +15,9 @@ from certs.keys.signing_key import KeyAlgorithm
 
 
 class HomeFailed(Exception):
-    """A key was not made, used or destroyed at `home`; `detail` is for logs, without a secret."""
+    """A key could not be made, used or destroyed at `home`; `detail` is a sentence for logs,
+    without a secret.
+    """
 
     def __init__(self, home: str, detail: str) -> None:
         super().__init__(home, detail)
@@ -28,7 +30,9 @@ class HomeFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyName:
-    """Identity, kind and version of a key; `str()` is its label: `chat.ecdsa-p256.v3`."""
+    """Identity, kind and version number of a key: `str()` gives `chat.ecdsa-p256.v3`, its label in
+    a token.
+    """
 
     identity: str
     algorithm: KeyAlgorithm
@@ -56,13 +60,22 @@ class KeyHome(Protocol):
         """Make a key that is not there yet, and answer what is to be kept. Raises `HomeFailed`."""
 
     def signer(self, name: KeyName, kept: bytes, /) -> CertificateIssuerPrivateKeyTypes:
-        """The key in cryptography's shape, to sign CSRs and certificates. Raises `HomeFailed`."""
+        """The key in cryptography's shape, to sign with (CSRs, certificates).
+
+        Raises `HomeFailed`.
+        """
 
     def for_workers(self, name: KeyName, kept: bytes, /) -> bytes:
-        """What workers get: a secret PEM, or the URI of a key (RFC 7512). Raises `HomeFailed`."""
+        """What workers get: the key in PEM, a secret; or the URI of a key in a token (RFC 7512).
+
+        Raises `HomeFailed`.
+        """
 
     def destroy(self, name: KeyName, /) -> None:
-        """Destroy a key as far as it is more than what is kept, if any. Raises `HomeFailed`."""
+        """Destroy a key as far as it is more than what is kept; does nothing where there is none.
+
+        Raises `HomeFailed`.
+        """
 
 
 Homes = Mapping[str, KeyHome]

@@ -36,8 +36,10 @@ class Form(Enum):
 
 
 def public_key_of(pem: bytes) -> mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey | Form | None:
-    """The public half of the first key in PEM if it is ML-DSA with seed and expanded key, else
-    None. Raises ValueError for broken PEM.
+    """The public half of the first key in a PEM text if it is ML-DSA with seed and expanded key;
+    None if it is something else.
+
+    Raises ValueError where what looks like PEM is not.
     """
     block = _BLOCK.search(pem)
     pkcs8 = _PKCS8.match(b64decode(block[1])) if block else None

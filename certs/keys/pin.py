@@ -1,4 +1,6 @@
-"""The PINs of a configuration, from the sources of its tokens; errors are problems of the file."""
+"""The PINs of a configuration, each from the source of its token; errors become problems of the
+file.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ from config.values.problems import Location, Problem, shown
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """The PINs by the NAME of their token, as far as they could be read; and all problems."""
+    """The PINs of a configuration by the NAME of their token, without those that could not be read;
+    and all problems.
+    """
 
     by_token: Mapping[str, Secret]
     problems: tuple[Problem, ...]

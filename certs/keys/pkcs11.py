@@ -27,7 +27,9 @@ _UTF8_STRING: Final = 0x0C
 
 @dataclass(frozen=True)
 class Pkcs11Key:
-    """A `SigningKey` whose private half is the object `uri` of the `[hsm.token.NAME]` `token`."""
+    """A `SigningKey` whose private half is the object `uri` of `[hsm.token.NAME]` (`token` is that
+    NAME).
+    """
 
     uri: Pkcs11Uri
     token: str
@@ -49,7 +51,9 @@ class Pkcs11Key:
 
     @property
     def openssl_uri(self) -> str:
-        """The URI by which OpenSSL finds key and PIN, as long as this object is there."""
+        """The URI by which OpenSSL of this process finds the key and the PIN, for as long as this
+        object is there.
+        """
         return self.uri.with_pin_source(str(self.pin.path))
 
     @cached_property
@@ -58,12 +62,16 @@ class Pkcs11Key:
 
     @property
     def pem_path(self) -> Path:
-        """A file that leads OpenSSL to the key, as long as this object is there."""
+        """A file, for this process and as long as this object is there, that leads OpenSSL to the
+        key.
+        """
         return self._pem.path
 
 
 def uri_pem(uri: str) -> bytes:
-    """The PEM by which pkcs11-provider reads a URI: SEQUENCE { VisibleString, UTF8String }."""
+    """Write the PEM by which pkcs11-provider lets a key file lead into a token: SEQUENCE {
+    VisibleString, UTF8String }.
+    """
     body = _der(_SEQUENCE, _der(_VISIBLE_STRING, _DESCRIPTION) + _der(_UTF8_STRING, uri.encode()))
     return f"-----BEGIN {_LABEL}-----\n{encodebytes(body).decode()}-----END {_LABEL}-----\n".encode()
 

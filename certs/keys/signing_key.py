@@ -49,8 +49,10 @@ class KeyFamily(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyAlgorithm:
-    """What a key signs with: family and `size` (bits of RSA, curve, parameter set of ML-DSA, else
-    0). `str()`: `ecdsa-p256`, `rsa-3072`, `ed25519`, `mldsa-65`.
+    """What a key can sign with: its family and `size` (bits of RSA, curve of ECDSA, parameter set
+    of ML-DSA, else 0).
+
+    `str()` gives `ecdsa-p256`, `rsa-3072`, `ed25519`, `mldsa-65`.
     """
 
     family: KeyFamily
@@ -73,7 +75,9 @@ class KeyAlgorithm:
 
     @property
     def slot(self) -> str:
-        """Its place in an `SSLContext`, in which a second one replaces the first."""
+        """The place for it in an `SSLContext`, which holds one credential in each: a second one
+        replaces the first.
+        """
         return str(self) if self.family is KeyFamily.MLDSA else self.family.value
 
 
@@ -107,7 +111,9 @@ def supported_public_key(key: PublicKeyTypes) -> PublicKey | None:
 
 
 def certified_key(certificate: x509.Certificate) -> PublicKey | None:
-    """The key of a certificate if handshakes can use it; None also for an unknown kind."""
+    """The key of a certificate if it can be used for handshakes; None for one that is not known at
+    all, too.
+    """
     try:
         return supported_public_key(certificate.public_key())
     except (ValueError, UnsupportedAlgorithm):

@@ -58,7 +58,9 @@ class KeyTooWeak(CredentialError):
 
 @dataclass(frozen=True, slots=True)
 class SoftwareKey:
-    """A `SigningKey` whose private half is the PEM file `pem_path` with the rights `mode`."""
+    """A `SigningKey` whose private half is the PEM file `pem_path` with the permission bits
+    `mode`.
+    """
 
     pem_path: Path
     public_key: PublicKey

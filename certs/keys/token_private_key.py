@@ -20,7 +20,10 @@ from certs.hsm.key_kinds import SignatureMechanism
 from certs.keys.signing_key import PublicKey
 
 Perform = Callable[[Call[bytes]], bytes]
-"""Makes a call in the token: `TokenProcess.perform`. It waits: for threads and commands."""
+"""What makes a call in the token: `TokenProcess.perform`.
+
+It waits, so it belongs in a thread or in a command.
+"""
 
 # DigestInfo before the digest (RFC 8017 9.2, note 1)
 _DIGEST_INFO: Final = {
@@ -142,7 +145,10 @@ class TokenRsaKey(rsa.RSAPrivateKey):
 
 
 def token_private_key(public: PublicKey, address: KeyAddress, perform: Perform) -> TokenEcKey | TokenRsaKey:
-    """The key with this public half; raises SignatureUnsupported if cryptography takes none."""
+    """The key whose public half is `public`.
+
+    Raises SignatureUnsupported where cryptography takes no key of another making.
+    """
     if isinstance(public, ec.EllipticCurvePublicKey):
         return TokenEcKey(public, address, perform)
     if isinstance(public, rsa.RSAPublicKey):
@@ -151,7 +157,9 @@ def token_private_key(public: PublicKey, address: KeyAddress, perform: Perform) 
 
 
 def _digest(data: Buffer, algorithm: Any) -> tuple[str, bytes]:
-    """The hash's name, and the digest: of `data`, or `data` itself if the caller has hashed."""
+    """The name of the hash, and the digest: of `data`, or `data` itself where the caller has hashed
+    before.
+    """
     is_digest = isinstance(algorithm, utils.Prehashed)
     used = algorithm._algorithm if is_digest else algorithm  # noqa: SLF001 - no other way to it
     if not isinstance(used, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
@@ -168,7 +176,9 @@ def _is_pkcs1(given: Any) -> bool:
 
 
 def _is_usual_pss(given: Any, hash_name: str, digest_bytes: int) -> bool:
-    """Whether it is the PSS of TLS 1.3 (RFC 8446 4.2.3): one hash, a salt as long as its digest."""
+    """Whether it is PSS as TLS 1.3 and certificates use it (RFC 8446 4.2.3): one hash, and a salt
+    as long as its digest.
+    """
     if not isinstance(given, padding.PSS) or given.mgf._algorithm.name != hash_name:  # noqa: SLF001 - as above
         return False
     length = given._salt_length  # noqa: SLF001 - as above

@@ -1,1 +1,3 @@
-"""Recovery of the sealing key: it is split among people, of whom some come together for it."""
+"""Recovery of the sealing key: it is split among people, of whom some must come together to have it
+again.
+"""

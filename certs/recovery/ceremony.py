@@ -26,7 +26,9 @@ from certs.sealing.importing import ImportRefused, KeyImporter
 from certs.sealing.sealer import AeadKey
 
 Record = Callable[[Action, Outcome, str], None]
-"""Writes an operation on the sealing key to the audit log: action, outcome, detail."""
+"""Writes an operation on the sealing key to the audit log: action, outcome, and a detail for
+an operator.
+"""
 
 _PROBE: Final = b"plexigate sealing key probe"
 
@@ -52,8 +54,10 @@ class Terminal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ceremony:
-    """Place for the key, people, protection of memory, and audit log; `before` is what a sealing
-    key has sealed, if known.
+    """What both occasions need: the place for the key, the people, the protection of the memory,
+    and the audit log.
+
+    `before` is what a sealing key has sealed already, where that is known.
     """
 
     importer: KeyImporter
@@ -63,8 +67,10 @@ class Ceremony:
     before: SealedBefore | None = None
 
     def init(self, scheme: SharingScheme) -> AeadKey:
-        """Make a sealing key outside, split it, and put it in its place. Raises `NotHardened`,
-        `ImportRefused`, `NotRebuilt` or `Aborted`: then there is no key.
+        """Make a sealing key outside, split it, and put it in its place.
+
+        Raises `NotHardened`, `ImportRefused`, `NotRebuilt` or `Aborted`; then there is no key, and
+        shares that were shown are worthless.
         """
         self.harden()
         self._require_place_for_new()
@@ -80,7 +86,10 @@ class Ceremony:
             wipe(secret)
 
     def generate(self) -> AeadKey:
-        """Make a sealing key without shares: it can never be recovered. Raises `ImportRefused`."""
+        """Make a sealing key in its place, without shares: it can never be recovered.
+
+        Raises `ImportRefused`.
+        """
         self._require_place_for_new()
         with self._ending(Action.GENERATE):
             key = self.importer.generate()
@@ -93,8 +102,10 @@ class Ceremony:
         return key
 
     def recover(self, check_value: str | None = None) -> AeadKey:
-        """Bring a sealing key back from its shares to a new place. `check_value` (of `init`) proves
-        that it is the right one. Raises as `init`.
+        """Bring a sealing key back from its shares, and put it in a new place.
+
+        `check_value` is what `init` said, to be sure that it is the right key. Raises as `init`
+        does.
         """
         self.harden()
         self.importer.require_free()
@@ -204,7 +215,9 @@ def _check_value(secret: bytearray) -> str:
 
 
 def _try(key: AeadKey, secret: bytearray | None) -> None:
-    """Seal with the key in its place, and open that; with `secret` too, to prove them equal."""
+    """Seal with the key in its place and open that: with the key outside if there is one, so that
+    both are the same.
+    """
     try:
         nonce, sealed = key.encrypt(_PROBE, b"")
         found = key.decrypt(nonce, sealed, b"")

@@ -1,4 +1,7 @@
-"""Keeps the memory of this short-lived process out of swap, core dumps and other processes."""
+"""Keeps the memory of this process out of swap, core dumps and other processes.
+
+For short-lived processes.
+"""
 
 import ctypes
 import os
@@ -15,7 +18,9 @@ _SWAPS: Final = Path("/proc/swaps")
 
 
 class NotHardened(Exception):
-    """The system refuses a protection of memory; `found` says which, `allowed` how to fix it."""
+    """The system refuses a protection of the key's memory; `found` says which, `allowed` how to fix
+    it.
+    """
 
     def __init__(self, found: str, allowed: str) -> None:
         super().__init__(found, allowed)
@@ -27,8 +32,11 @@ class NotHardened(Exception):
 
 
 def harden(swaps: Path = _SWAPS) -> None:
-    """Forbid core dumps, access by other processes, and swapping of this memory; without locks, no
-    swap area (`swaps`) suffices. Raises `NotHardened`.
+    """Forbid core dumps, access by other processes (also of the same user), and swapping of this
+    memory.
+
+    If the memory cannot be locked, a system without swap suffices (`swaps` lists swap areas).
+    Raises `NotHardened`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,4 +1,6 @@
-"""The file that a sealing key sealed before: a recovered key opens it, a new one orphans it."""
+"""The file that a sealing key has sealed before: a recovered key must open it, and a new key must
+not orphan it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +21,10 @@ class SealedBefore:
     path: Path
 
     def require_none(self) -> None:
-        """Require that there is no file: a new key would not open it. Raises `ImportRefused`."""
+        """Require that there is no file, before a sealing key is made: a new key would not open it.
+
+        Raises `ImportRefused`.
+        """
         if self.path.exists():
             raise ImportRefused(
                 f'"{self.path}" is sealed with an earlier sealing key, and a new key would not open it: recover the earlier key '
@@ -28,7 +33,10 @@ class SealedBefore:
             )
 
     def require_opened(self, secret: bytearray, name: Callable[[bytearray], bytes]) -> None:
-        """Require that a recovered key (`name` in envelopes) opens it. Raises `ImportRefused`."""
+        """Require that a recovered key opens the file; its place gives its `name` in envelopes.
+
+        Raises `ImportRefused`.
+        """
         key = HeldKey(secret, name(secret))  # which opens while the secret is in this memory, and is not copied
         try:
             read_sealed(self.path, LABEL, AeadSealer(key))

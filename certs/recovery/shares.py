@@ -80,7 +80,9 @@ class Share:
 
 
 def split(secret: bytearray, scheme: SharingScheme) -> tuple[Share, ...]:
-    """Split a key of 32 bytes, and `verify` that every sufficient choice brings it back."""
+    """Split a key of 32 bytes, and verify that every choice of as many shares as are needed brings
+    it back (`verify`).
+    """
     if len(secret) != KEY_BYTES:
         raise ValueError(f"a key of {KEY_BYTES} bytes is split")
     (mnemonics,) = generate_mnemonics(1, [(scheme.threshold, scheme.count)], bytes(secret))
@@ -90,8 +92,10 @@ def split(secret: bytearray, scheme: SharingScheme) -> tuple[Share, ...]:
 
 
 def verify(shares: Sequence[Share], threshold: int, secret: bytearray) -> int:
-    """Rebuild the key from every `threshold` of the shares, or from many at random, with each share
-    in one. Returns how many were tried; raises `NotRebuilt`.
+    """Rebuild the key from the words of every `threshold` of the shares; where there are too many
+    choices, from many at random.
+
+    Each share is in one of them at least. Answers how many choices were tried; raises `NotRebuilt`.
     """
     parsed = [_parse(share.words) for share in shares]
     tried = 0
@@ -127,7 +131,10 @@ class ShareCollector:
         return self.needed is not None and self.count >= self.needed
 
     def add(self, text: str) -> int:
-        """Take a share: its words, or the first four letters of each. Raises `ShareRefused`."""
+        """Take a share, as its words or the first four letters of each; its number.
+
+        Raises `ShareRefused`.
+        """
         share = _parse(text.split())
         first = next(iter(self._shares.values()), None)
         if first is not None and share.group_parameters() != first.group_parameters():
@@ -138,7 +145,9 @@ class ShareCollector:
         return int(share.index) + 1
 
     def rebuild(self) -> bytearray:
-        """The key. Raises `NotRebuilt` if the shares only look as if they belonged together."""
+        """The key; raises `NotRebuilt` if the shares do not belong together although they look like
+        it.
+        """
         secret = bytearray(_rebuilt(tuple(self._shares.values())).decrypt(b""))
         if len(secret) != KEY_BYTES:
             raise NotRebuilt(f"these shares give a secret of {len(secret)} bytes; a sealing key has {KEY_BYTES} bytes")

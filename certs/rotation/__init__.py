@@ -1,1 +1,3 @@
-"""Rotation of certificates: when to renew and retry, and the steps to a checked chain."""
+"""Rotation of certificates: when to renew and to retry, and the steps from a new key to a checked
+chain.
+"""

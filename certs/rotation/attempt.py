@@ -64,7 +64,10 @@ class Attempt:
         self._before = task.shelf.current()
 
     def make_key(self) -> None:
-        """Make and store the key or its address. Raises `HomeFailed`, `OSError`, `ShelfDamaged`."""
+        """Make the key and store its private half or address.
+
+        Raises `HomeFailed`, `OSError` or `ShelfDamaged`.
+        """
         task = self.task
         intent = Intent(str(task.spec), task.issuer.name, task.names, task.reason.value, self._now())
         self._number = task.shelf.begin(intent)
@@ -84,7 +87,10 @@ class Attempt:
         return self.task.issuer.issue(IssueRequest(names, csr, replaced, self.task.profile, self.task.heeds_seconds))
 
     def check(self, issued: Issued) -> x509.Certificate:
-        """Check the chain; return its leaf. Raises `ChainUnusable`, `IssueFailed`, `HomeFailed`."""
+        """Check the chain against the request; return its leaf.
+
+        Raises `ChainUnusable`, `IssueFailed` or `HomeFailed`.
+        """
         assert self._name is not None  # as above
         chain = read_chain_pem(issued.chain_pem)
         key = self._home.signer(self._name, self._kept).public_key()
@@ -108,8 +114,10 @@ class Attempt:
 
 
 def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
-    """A version that a previous process stored but did not serve, if it fits; else it is dropped.
-    Raises as `check` and `undo`.
+    """A version that a previous process stored but did not serve, if it fits the configuration;
+    else it is dropped.
+
+    Raises what `check` and `undo` raise.
     """
     shelf = task.shelf
     candidate = task.shelf.candidate()

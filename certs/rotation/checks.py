@@ -16,7 +16,9 @@ from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, certif
 
 _LONGEST_NAME: Final = 200
 _LEAST_LEFT: Final = 0.5
-"""The share of life that a new certificate has left: one handed out again helps little."""
+"""The share of its lifetime that a new certificate has left at least: one that was handed out again
+helps for a short time only.
+"""
 
 # Bits of security (NIST SP 800-57 part 1, table 2; FIPS 204 for ML-DSA). RSA by its size.
 _STRENGTHS: Final = {
@@ -44,7 +46,10 @@ class ChainUnusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a chain must be: ending in `roots` from `place`; `strength` in bits, 0 for any."""
+    """What a chain is held against: it ends in one of `roots`, from `place` (in words).
+
+    `strength`: bits at least, 0 for any.
+    """
 
     key: CertificatePublicKeyTypes
     names: tuple[str, ...]
@@ -67,7 +72,9 @@ def findings(chain: Sequence[x509.Certificate], expected: Expectation, now: date
 
 
 def serving_findings(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> list[str]:
-    """All that speaks against a chain that serves, leaf first, but its age."""
+    """All that speaks against a chain that serves, leaf first. Its age does not: it is valid to its
+    end.
+    """
     leaf = chain[0]
     found = []
     if certified_spki(leaf) != spki_of(expected.key):
@@ -121,8 +128,10 @@ def _age(leaf: x509.Certificate, now: datetime) -> Iterator[str]:
 
 
 def _path(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> Iterator[str]:
-    """RFC 5280 6.1 without policies, until the first root that clients trust: CAs send a way to
-    older roots along.
+    """RFC 5280 6.1 without policies: signatures, authorities, depth, and where it ends.
+
+    It may continue behind a certificate that a root has signed: a CA sends another way to older
+    roots along, and clients take the first one that they trust.
     """
     for position, (certificate, issuer) in enumerate(pairwise(chain), start=2):
         if not _is_issued_by(certificate, issuer):
@@ -156,7 +165,9 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 
 
 def _may_sign(issuer: x509.Certificate, below: int) -> bool:
-    """Whether it is an authority for `below` authorities below it (RFC 5280 4.2.1.9, 6.1.4 k-n)."""
+    """Whether a certificate is an authority that may have `below` authorities below it (RFC 5280
+    4.2.1.9, 6.1.4 k to n).
+    """
     constraints = extension_of(issuer, x509.BasicConstraints)
     usage = extension_of(issuer, x509.KeyUsage)  # which counts "if a key usage extension is present"
     if constraints is None or not constraints.ca or (usage is not None and not usage.key_cert_sign):

@@ -32,7 +32,9 @@ class RenewalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a credential: `key` as written; `key_life` and `key_uses` limit a key."""
+    """What the configuration asks of a credential: `key` as written; `key_life` and `key_uses` are
+    the limits of a key.
+    """
 
     names: tuple[str, ...]
     key: str
@@ -43,8 +45,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """What serves: `names` of the leaf, `key` and `issuer` as configured, `uses` signatures so far.
-    `jitter` (-1 to 1) is constant, so that its date does not move.
+    """The credential that serves: `names` of the leaf, `key` and `issuer` as configured, `uses`
+    signatures so far.
+
+    `jitter` from -1 to 1 is constant for a credential, so that its planned date does not move.
     """
 
     not_before: datetime

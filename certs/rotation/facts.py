@@ -52,6 +52,8 @@ def leaf_of(version: StoredVersion) -> x509.Certificate:
 
 
 def jitter_of(serial: int) -> float:
-    """From -1 to 1, always the same for one certificate: plans survive a restart."""
+    """From -1 to 1, always the same for one certificate: what was planned for it survives a
+    restart.
+    """
     digest = hashlib.sha256(f"{serial:x}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / (_JITTER_STEPS / 2) - 1

@@ -1,4 +1,6 @@
-"""Makes the parts of rotations from a configuration, and finds contradictions in it."""
+"""Makes the parts of rotations from a configuration: store, homes of keys, issuers; and finds
+contradictions.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +64,10 @@ class Parts(Keeping):
 def keeping_of(
     loaded: LoadedConfig, now: Clock, disk: Disk | None = None, vault: Vault | None = None, told: Told = unheard
 ) -> Keeping | None:
-    """The parts without issuers, which take long to load; arguments and errors as `parts_of`."""
+    """The parts without the issuers: those of a CA need its client, which takes long to load.
+
+    Arguments, answer and errors are those of `parts_of`.
+    """
     store = store_of(loaded.file, loaded.config.rotation, disk, told)
     if store is None:
         return None
@@ -143,7 +148,10 @@ def _acme_issuers(loaded: LoadedConfig, store: Store, sealer: Sealer, showing: S
 
 
 def issuance_problems(keeping: Keeping) -> Iterator[Problem]:
-    """Credentials that can never be issued, and keys that protect too little. Sends no request."""
+    """Credentials that can never be issued, and keys that protect less than expected.
+
+    Sends no request.
+    """
     loaded = keeping.loaded
     is_sealed = any(settings.key.place == SEALED for _, _, settings in keeping.credentials())
     if is_sealed and loaded.config.sealing.key is None:
@@ -166,7 +174,9 @@ def issuance_problems(keeping: Keeping) -> Iterator[Problem]:
 
 
 def changed_issuers(before: Parts, after: Parts) -> Iterator[str]:
-    """Issuers that may answer differently: their settings or those of a fallback have changed."""
+    """The issuers that may answer differently: their settings, or those of a fallback, have
+    changed.
+    """
     issuers = after.loaded.config.issuer
     former = before.loaded.config.issuer
     changed = {name for name, settings in issuers.items() if former.get(name) != settings}
@@ -193,7 +203,9 @@ def _key_problems(keeping: Keeping, place: tuple[str | int, ...], identity: str,
 
 
 def _trust_problems(keeping: Keeping) -> Iterator[Problem]:
-    """Warn if there are no roots to verify new chains: no renewal would succeed."""
+    """Warn if there are no roots to verify new chains: present certificates serve, but no renewal
+    would succeed.
+    """
     for name, issuer in keeping.loaded.config.issuer.items():
         if isinstance(issuer, AcmeIssuerConfig) and issuer.root_file is None:
             try:

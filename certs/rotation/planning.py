@@ -34,7 +34,9 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One moment on both clocks: `wall` with its time zone, `ticks` in monotonic seconds."""
+    """One moment on both clocks: `wall` with its time zone, `ticks` in seconds of the monotonic
+    clock.
+    """
 
     wall: datetime
     ticks: float
@@ -42,7 +44,10 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class CredentialFacts:
-    """The facts about a credential; `current` is None if not issued, or if it `is_unusable`."""
+    """The facts about a credential.
+
+    `current` is None if it is not issued or cannot be used (`is_unusable`).
+    """
 
     wanted: Wanted
     current: Current | None
@@ -51,8 +56,11 @@ class CredentialFacts:
 
 @dataclass(frozen=True, slots=True)
 class RotationStatus:
-    """A credential: when it is due and why, urgency, failures in a row, remaining wait;
-    `heeds_seconds`: how long a wait of the issuer is respected.
+    """The state of a credential: when it is due and why, its urgency, failures in a row, and
+    remaining wait.
+
+    `heeds_seconds`: how long, at most, a wait that the issuer requests is respected if it is tried
+    now.
     """
 
     due: Due
@@ -68,7 +76,10 @@ class RotationStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A person's request to replace a credential. `insists`: against a wait of its issuer, too."""
+    """A person's request to replace a credential.
+
+    `insists`: even against a wait that its issuer requested.
+    """
 
     reason: RenewalReason
     insists: bool
@@ -90,7 +101,10 @@ class Plan:
 
 
 class Waits(TypedDict):
-    """Kept over a restart. A wait: failures, seconds left, kind, and whether the CA wishes it."""
+    """What is kept across a restart.
+
+    A wait is its failures, the seconds that are left, its kind, and whether it is a wish of the CA.
+    """
 
     issuers: list[list[object]]
     """Each begins with the name of the issuer."""
@@ -135,8 +149,10 @@ class Planner:
         return Plan(tuple(attempts), sleep, standings)
 
     def ask(self, key: Key, reason: RenewalReason, *, insists: bool = False) -> None:
-        """Replace a credential now, for an operator. It waits only for its issuer, unless the
-        person `insists` or the key is compromised, which stays marked until then.
+        """Have a credential replaced at once, at the request of an operator.
+
+        It waits only if its issuer has requested a wait, and not even then if the person `insists`
+        or the key is compromised. A compromised key stays marked until it is replaced.
         """
         is_compromised = reason is RenewalReason.COMPROMISED or self.is_compromised(key)
         self._asked[key] = (
@@ -155,8 +171,11 @@ class Planner:
                 self._of_credentials.pop(key, None)
 
     def succeeded(self, key: Key, issuer: str, not_before: datetime, not_after: datetime, now: Instant) -> None:
-        """Note a replacement, which is not replaced for a while as long as it is valid; if it was
-        rolled back to and expires soon, before that.
+        """Note a replacement.
+
+        The new version is not replaced for a while, for any reason, as long as it is valid.
+
+        A version that was rolled back to may expire soon: it is replaced before that.
         """
         self._asked.pop(key, None)
         self._of_issuers.pop(issuer, None)
@@ -166,7 +185,10 @@ class Planner:
         self._spacings[key] = now.ticks + min(_MOST_SPACING, share, left)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
-        """Note a failure of an issuer. A permanent one makes only this credential wait."""
+        """Note a failure of an issuer.
+
+        A permanent failure concerns the request, so only this credential waits.
+        """
         if kind is FailureKind.PERMANENT:
             self.credential_failed(key, kind, now, retry_after)
             return
@@ -192,8 +214,11 @@ class Planner:
     # nor forget a compromised key
 
     def remembered(self, now: Instant, trying: Iterable[str] = ()) -> Waits:
-        """Remaining waits and compromised keys, for a file. Issuers that are being asked (`trying`)
-        count as failed: a process that crashes must not ask them each time.
+        """The waits with their remaining seconds, and the credentials with compromised keys, for a
+        file.
+
+        Issuers with a running attempt (`trying`) count as failed: a process that crashes repeatedly
+        during an attempt must not ask them each time.
         """
         of_issuers = dict(self._of_issuers)
         for name in trying:
@@ -206,8 +231,11 @@ class Planner:
         }
 
     def remember(self, waits: Mapping[str, Any], now: Instant) -> None:
-        """Restore what `remembered` returned; the time since then counts as waited. Raises
-        `ValueError` for another document.
+        """Restore what `remembered` returned.
+
+        The time since then, by the time of day, counts as waited.
+
+        Raises `ValueError` for another document.
         """
         try:
             gone = max(0.0, (now.wall - datetime.fromisoformat(waits["written"])).total_seconds())
@@ -239,7 +267,9 @@ class Planner:
         )
 
     def _expires(self, key: Key, facts: CredentialFacts, now: Instant) -> float | None:
-        """When the serving certificate ends (monotonic); for a compromised key: long ago."""
+        """When the serving certificate ends, on the monotonic clock; for a compromised key: long
+        ago.
+        """
         if self.is_compromised(key):
             return float("-inf")
         if facts.current is None:

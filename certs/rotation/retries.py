@@ -29,7 +29,9 @@ TABLE: Final[Mapping[FailureKind, tuple[float, ...]]] = MappingProxyType(
 """Seconds at least after the first, second, ... failure in a row; the last one is kept."""
 
 JITTER: Final = 0.2
-"""The largest share of a wait that is added at random: what failed together spreads."""
+"""The largest share of a wait that is added at random, so that attempts that failed together
+spread.
+"""
 
 LONGEST_RETRY_AFTER: Final = 1 * _DAY
 """The longest wait that an issuer can request; a longer one could outlast the certificate."""
@@ -37,7 +39,9 @@ LONGEST_RETRY_AFTER: Final = 1 * _DAY
 
 @dataclass(frozen=True, slots=True)
 class _Shortening:
-    """How an expiry shortens a wait: to a third of the time left, so that several tries remain."""
+    """How an expiry shortens a wait: to a third of the time left at its beginning, so that several
+    tries remain.
+    """
 
     least: float
     """The shortest wait in seconds, even if less time is left."""
@@ -60,8 +64,11 @@ _WISHED: Final = _Shortening(10 * _MINUTE, 1 * _HOUR)
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """After `failures` in a row, the last at `since`: wait `until` (monotonic seconds). `is_wish`:
-    the issuer requested it; else it is of the table.
+    """After `failures` in a row, the last one at `since`: wait until `until`, in seconds of the
+    monotonic clock.
+
+    `is_wish`: the issuer requested it (Retry-After, a rate limit); otherwise it comes from the
+    table.
     """
 
     failures: int
@@ -71,8 +78,11 @@ class Wait:
     is_wish: bool = False
 
     def end(self, expires: float | None) -> float:
-        """The end of the wait (monotonic) of a credential that `expires` then, or None: the nearer,
-        the shorter, and at most `ended` if it had expired before.
+        """The end of the wait for a credential that `expires` then, on the same clock (None: no
+        credential serves).
+
+        The nearer the expiry, the shorter the wait. If the credential had expired when the wait
+        began, the site is down, and the wait is at most `ended`.
         """
         if expires is None:
             return self.until
@@ -83,7 +93,9 @@ class Wait:
 
 
 def wait_after(kind: FailureKind, failures: int, retry_after: float | None, jitter: float, now: float) -> Wait:
-    """The wait after a failure that follows `failures` others; `jitter` is from 0 to 1."""
+    """The wait after one more failure; `failures` came before it in a row, `jitter` is from 0
+    to 1.
+    """
     steps = TABLE[kind]
     seconds = steps[min(failures, len(steps) - 1)]
     is_wish = kind is FailureKind.RATE_LIMITED
@@ -94,5 +106,7 @@ def wait_after(kind: FailureKind, failures: int, retry_after: float | None, jitt
 
 
 def heeded_seconds(expires: float | None, now: float) -> float:
-    """The longest that a wait of an issuer is respected for a credential that `expires` then."""
+    """How long, at most, a wait that an issuer requests is respected for a credential that
+    `expires` then.
+    """
     return Wait(0, now, now + LONGEST_RETRY_AFTER, FailureKind.RATE_LIMITED, is_wish=True).end(expires) - now

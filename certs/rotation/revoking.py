@@ -8,7 +8,10 @@ from certs.storage.shelf import Shelf, StoredVersion
 
 
 def revoke_compromised(shelf: Shelf, issuers: Issuers, now: datetime) -> list[str]:
-    """Ask the issuers for pending revocations; return the failures. Raises as `Shelf`. Blocks."""
+    """Ask the issuers to revoke all pending certificates; return the failures.
+
+    Blocks. Raises `OSError` or `ShelfDamaged`.
+    """
     faults: list[str] = []
     for version in shelf.unrevoked():
         fault = None if leaf_of(version).not_valid_after_utc <= now else _fault(version, issuers)

@@ -8,7 +8,9 @@ from certs.rotation.due import Current, Due
 
 
 class Urgency(IntEnum):
-    """Rises with the elapsed share of the time between a credential's due date and expiry."""
+    """Rises with the elapsed share of the time between the due date of a credential and its
+    expiry.
+    """
 
     CALM = 0
     """It is not due."""

@@ -47,13 +47,18 @@ class Purpose(StrEnum):
     PROBE = "probe"
 
     def label(self, name: str) -> str:
-        """The label of one thing of this kind; `name` is that of an identity or route."""
+        """The label of one thing of this kind; `name` tells it from the others, as the name of an
+        identity or route does.
+        """
         return f"{self.value}: {name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An envelope in its parts, none secret; `wrapped` is empty with `SealingScheme.DIRECT`."""
+    """An envelope in its parts; nothing of it is secret.
+
+    `wrapped` is empty with `SealingScheme.DIRECT`, the point or ciphertext otherwise.
+    """
 
     scheme: SealingScheme
     key_id: bytes
@@ -87,7 +92,10 @@ class Envelope:
 
     @property
     def associated(self) -> bytes:
-        """What is authenticated beside the content. Raises `ValueError` if a part is too long."""
+        """What is authenticated besides the content.
+
+        Raises `ValueError` if the label or the wrapped key is too long.
+        """
         label = self.label.encode()
         if max(len(label), len(self.wrapped)) > _LONGEST:
             raise ValueError(f"a label or wrapped key of more than {_LONGEST} bytes")
@@ -99,7 +107,10 @@ class Envelope:
         return b"".join((self.associated, self.nonce, self.ciphertext))
 
     def filled(self, nonce: bytes, ciphertext: bytes) -> "Envelope":
-        """The same with its content and tag. Raises `ValueError` for a nonce of another length."""
+        """The same with its content, which ends with the tag.
+
+        Raises `ValueError` for a nonce of another length.
+        """
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"a nonce has {NONCE_BYTES} bytes")
         return replace(self, nonce=nonce, ciphertext=ciphertext)

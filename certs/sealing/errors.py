@@ -11,7 +11,9 @@ SealingError
 
 
 class SealingError(Exception):
-    """Something was not sealed or opened; `reason` follows its name, without a secret."""
+    """Something that could not be sealed or opened; `reason` is a clause that follows the name of
+    the thing, without a secret.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -56,4 +58,6 @@ class KeyUnavailable(SealingError):
 
 
 class KeyAway(KeyUnavailable):
-    """The token of the sealing key is absent, silent or refuses logins: no error of the file."""
+    """The token of the sealing key is absent, does not answer or refuses logins: not an error of
+    the configuration.
+    """

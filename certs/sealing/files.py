@@ -26,7 +26,9 @@ class SealedFileUnusable(Exception):
 
 
 def read_sealed(path: Path, label: str, sealer: Sealer) -> bytes:
-    """The content of a sealed file. Raises `SealedFileUnusable`, or `FileNotFoundError`."""
+    """The content of a sealed file; raises `SealedFileUnusable`, and `FileNotFoundError` where
+    there is none yet.
+    """
     try:
         with path.open("rb") as file:
             sealed = file.read(LARGEST_FILE + 1)
@@ -40,7 +42,9 @@ def read_sealed(path: Path, label: str, sealer: Sealer) -> bytes:
 
 
 def write_sealed(path: Path, plain: bytes, label: str, sealer: Sealer) -> None:
-    """Seal and replace a file. Raises `SealedFileUnusable`, and then the old one stays."""
+    """Seal a content and replace the file with it; raises `SealedFileUnusable`, and then the old
+    file is as it was.
+    """
     try:
         write_state(path, sealer.seal(plain, label))
     except (SealingError, OSError) as error:

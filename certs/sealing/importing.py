@@ -6,7 +6,9 @@ from certs.sealing.sealer import AeadKey
 
 
 class ImportRefused(Exception):
-    """The sealing key was not put in its place or made there; the text says why, not the key."""
+    """The sealing key could not be put in its place, or was not made there; the text says why,
+    without a secret.
+    """
 
 
 class KeyImporter(Protocol):
@@ -19,13 +21,18 @@ class KeyImporter(Protocol):
         """Whether the key can be read from there: a file, not a token."""
 
     def require_free(self) -> None:
-        """Raises `ImportRefused` if there is a sealing key already, which would be lost."""
+        """Raises `ImportRefused` where there is a sealing key already: it would be lost with all
+        that it has sealed.
+        """
 
     def envelope_id(self, secret: bytearray) -> bytes:
         """What envelopes would call that key there."""
 
     def import_key(self, secret: bytearray) -> AeadKey:
-        """Put a key there and read it back: not extractable in a token. Raises `ImportRefused`."""
+        """Put a key there, sensitive and not extractable where it is a token, which is read back.
+
+        Raises `ImportRefused`.
+        """
 
     def generate(self) -> AeadKey:
         """Make a key there, which was never anywhere else. Raises `ImportRefused`."""

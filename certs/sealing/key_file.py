@@ -37,7 +37,9 @@ class KeyFileUnusable(Exception):
 
 
 def load_key(path: Path) -> HeldKey:
-    """Read a key. Raises `KeyFileUnusable`, also if others than the owner have any right."""
+    """Read a key; raises `KeyFileUnusable`, also if a user other than the owner has any right to
+    the file.
+    """
     try:
         read = read_regular(path, _LARGEST_FILE)
     except OSError as error:
@@ -56,7 +58,9 @@ def load_key(path: Path) -> HeldKey:
 
 
 def create_key(path: Path, secret: bytes | bytearray | None = None) -> HeldKey:
-    """Write a key (None: a new one), mode 0600. Raises `KeyFileUnusable`, also if there is one."""
+    """Write a key (None: a new one) to a new file with mode 0600; raises `KeyFileUnusable`, also
+    where there is a file already.
+    """
     key = HeldKey(os.urandom(KEY_BYTES) if secret is None else bytes(secret))
     if len(key.secret) != KEY_BYTES:
         raise ValueError(f"a sealing key has {KEY_BYTES} bytes")

@@ -62,7 +62,10 @@ Place = Path | KeyInToken
 
 
 def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> Place | None:
-    """Where a configuration has it; None if nothing is sealed. Raises `ConfigError`."""
+    """Where a configuration says that it is; None where nothing is sealed.
+
+    Raises `ConfigError` without the PIN of its token.
+    """
     key = sealing.key
     if key is None:
         return None
@@ -72,7 +75,10 @@ def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) ->
 
 
 class Master:
-    """A `Sealer` with the sealing key. Blocks as long as the token; one thread at a time."""
+    """A `Sealer` with the sealing key.
+
+    Blocks as long as the token takes, up to its deadlines; one thread at a time.
+    """
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -80,7 +86,10 @@ class Master:
 
     @contextmanager
     def at_hand(self) -> Iterator[Sealer]:
-        """Log in once for the block. Raises `KeyUnavailable`: `KeyAway` if that may pass."""
+        """Log in once for all that is done in the block.
+
+        Raises `KeyUnavailable`, which is `KeyAway` where that may pass.
+        """
         if self._open is not None:
             yield self._open
             return

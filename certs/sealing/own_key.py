@@ -1,4 +1,6 @@
-"""The sealing key of configurations without one: a file of state, made at its first use."""
+"""The sealing key for configurations without one: a file of the state directory, made at its first
+use.
+"""
 
 import threading
 from pathlib import Path

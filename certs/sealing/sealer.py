@@ -24,7 +24,9 @@ class Sealer(Protocol):
         """The id of the key that new envelopes name, 16 bytes."""
 
     def seal(self, plain: bytes, label: str) -> bytes:
-        """An envelope for this label alone (`Purpose.label`). Raises `KeyUnavailable`."""
+        """An envelope that opens only for the same label (`Purpose.label`); raises
+        `KeyUnavailable`.
+        """
 
     def open(self, sealed: bytes, label: str) -> bytes:
         """The content of an envelope; raises a `SealingError`."""
@@ -38,12 +40,17 @@ class AeadKey(Protocol):
         """A name for the key that says nothing of it, 16 bytes."""
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
-        """A nonce of 12 bytes that the key makes (NIST SP 800-38D 8.2.2) and never used before, and
-        ciphertext with tag. Raises `KeyUnavailable`.
+        """A nonce of 12 bytes that was never used with this key, and ciphertext with tag; raises
+        `KeyUnavailable`.
+
+        The key makes the nonce, because tokens that are validated take none from outside (NIST SP
+        800-38D 8.2.2, FIPS 140-3 IG C.H).
         """
 
     def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        """The plain text. Raises `Tampered` for a wrong tag, `KeyUnavailable` if not tried."""
+        """The plain text; raises `Tampered` where the tag is wrong, `KeyUnavailable` where it could
+        not be tried.
+        """
 
 
 class UnwrappingKey(Protocol):
@@ -108,7 +115,9 @@ class WrappingSealer:
 
 
 class SealerRing:
-    """Seals with the newest of several keys and opens with any, while a key is replaced."""
+    """Seals with the newest of several keys and opens with whichever an envelope names: for the
+    time in which the key is replaced.
+    """
 
     def __init__(self, newest: Sealer, *older: Sealer) -> None:
         self._newest = newest
@@ -133,7 +142,9 @@ class SealerRing:
 
 
 class SucceedingSealer:
-    """Seals with one key, and opens with the one before too, which may be gone."""
+    """Seals with one key, and opens with the one before it as well, which need not be there any
+    more.
+    """
 
     def __init__(self, sealer: Sealer, before: Sealer) -> None:
         self._sealer = sealer
@@ -155,7 +166,10 @@ class SucceedingSealer:
 
 
 def _addressed(sealed: bytes, label: str, scheme: SealingScheme, key_id: bytes) -> Envelope:
-    """An envelope that is for this key and purpose; both are authenticated as well."""
+    """An envelope that is for this key and purpose.
+
+    Both are authenticated as well: these answers are only clearer ones.
+    """
     envelope = Envelope.parse(sealed)
     if (envelope.key_id, envelope.scheme) != (key_id, scheme):
         raise OtherKey(envelope.key_id, (key_id,))

@@ -1,4 +1,6 @@
-"""The sealing key in a token: it seals by the token's process; `certs.recovery` puts it there."""
+"""The sealing key in a token: it seals through the token's process, and gets there from the
+ceremonies of `certs.recovery`.
+"""
 
 from functools import partial
 from hashlib import sha256
@@ -35,13 +37,18 @@ class LoggedInToken(Protocol):
 
 
 def sealing_key_name(version: int = 1) -> TokenKeyName:
-    """What a sealing key is called in a token; its version is part of its id in envelopes."""
+    """What a sealing key is called in a token.
+
+    Envelopes name its id, so a key that is brought back needs its old version.
+    """
     return TokenKeyName(IDENTITY, KeyKind.AES_256, version)
 
 
 def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
-    """Seals with a key of a token with a login: AES-256, or EC P-256 or RSA if it has no AES.
-    Raises an HsmError, or `KeyUnavailable` for another kind.
+    """Seals with a key of a token that a process has logged in to: AES-256, or EC P-256 or RSA
+    where it has no AES.
+
+    Raises an HsmError, or `KeyUnavailable` for a key of another kind.
     """
     found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
     if len(found) != 1:
@@ -141,7 +148,10 @@ class TokenSealingKey:
 
 
 class TokenKeyImporter:
-    """A token as the place for the sealing key; what it makes or takes is read back."""
+    """A token as the place for the sealing key (`KeyImporter`).
+
+    What it makes or takes is read back and compared by its process.
+    """
 
     is_outside_again = False
 

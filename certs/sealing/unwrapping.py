@@ -33,7 +33,9 @@ _CURVE: Final = ec.SECP256R1()
 
 
 class RsaUnwrapping:
-    """An `UnwrappingKey` of RSA; `decrypt` is OAEP of the token, raising `ValueError`."""
+    """An `UnwrappingKey` of RSA; `decrypt` is the token's OAEP decryption, which raises
+    `ValueError` for what it cannot decrypt.
+    """
 
     scheme = SealingScheme.RSA_OAEP
 
@@ -58,7 +60,9 @@ class RsaUnwrapping:
 
 
 class EcUnwrapping:
-    """An `UnwrappingKey` of EC P-256; `agree` is the token's ECDH: the x coordinate."""
+    """An `UnwrappingKey` of EC P-256; `agree` is the token's ECDH (CKM_ECDH1_DERIVE with CKD_NULL):
+    the x coordinate, 32 bytes.
+    """
 
     scheme = SealingScheme.ECDH_P256
 

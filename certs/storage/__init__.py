@@ -1,1 +1,3 @@
-"""Keys and chains that were made here, stored atomically: a crash leaves the old or the new."""
+"""Keys and chains that were made here, stored atomically: a crash leaves the old state or the new
+one.
+"""

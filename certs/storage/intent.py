@@ -1,4 +1,6 @@
-"""Reason and settings of a version, written before its key, so that a crash is undone. Pure."""
+"""The intent of a version: reason and settings, written before its key is made, so that a crash can
+be undone. Pure.
+"""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ class IntentDamaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """`key` as written (`ec-p256@file`), `issuer` by NAME, `begun_at`: the key's birth."""
+    """`key` is the specification of the key (`ec-p256@file`), `issuer` the NAME of the issuer,
+    `begun_at` the key's birth.
+    """
 
     key: str
     issuer: str

@@ -27,8 +27,10 @@ class LedgerDamaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """A version that serves no more since `at`, for `why`; its key goes at `destroy_at`.
-    `is_compromised`: it never serves again; `is_revoked`: by its issuer.
+    """A version that serves no more since `at`, for the reason `why`; its key goes at `destroy_at`.
+
+    `is_compromised`: its key must never serve again; `is_revoked`: its issuer has told the world
+    so.
     """
 
     at: datetime
@@ -40,9 +42,11 @@ class Retirement:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """`current` serves (None: nothing) since `served_since`; `decided` is the highest version that
-    was decided about: a later one was left undecided.
-    """
+    """`current` serves (None: nothing yet).
+
+    `decided` is the highest version about which a decision was ever made: a complete one above it
+    was stored by a process that did not come to decide. `served_since` is when a version last began
+    to serve."""
 
     current: int | None = None
     decided: int = 0

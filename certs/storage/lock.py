@@ -57,8 +57,11 @@ class StateInUse(Exception):
 
 
 class StateUnusable(OSError):
-    """The state directory `path`, or something in it, cannot be used: what was `found`, and is
-    `allowed`. Copied or led elsewhere by a link, it may be anybody's.
+    """The state directory `path`, or something in it, cannot be used: what was `found` there, and
+    what is `allowed`.
+
+    A directory that was copied or restored belongs to who did that; one that was led elsewhere by a
+    link may lead nowhere.
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
@@ -71,7 +74,10 @@ class StateUnusable(OSError):
 
 
 def hold(state: Path, disk: Disk, configuration: Path | None = None) -> "StateLock":
-    """Make a state directory if needed, and take it. Raises `StateInUse` or `StateUnusable`."""
+    """Make a state directory if it is not there, and take it; a proxy says its configuration.
+
+    Raises `StateInUse` or `StateUnusable`.
+    """
     try:
         disk.make_directory(state)
         return StateLock.acquire(state, configuration)
@@ -80,7 +86,10 @@ def hold(state: Path, disk: Disk, configuration: Path | None = None) -> "StateLo
 
 
 def other_holder(state: Path) -> LockHolder | None:
-    """The process that holds a state directory, or None; also if it may not be asked."""
+    """The process that holds a state directory now, or None. Changes nothing.
+
+    None also if this process may not read the lock.
+    """
     try:
         descriptor = os.open(state / _NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -154,7 +163,10 @@ class StateLock:
 
     @classmethod
     def acquire(cls, state: Path, configuration: Path | None = None) -> Self:
-        """Take it; waits a moment for a check or an end. Raises `StateInUse` or `OSError`."""
+        """Take it; the directory is there. Raises `StateInUse` or `OSError`.
+
+        Waits for a moment: a check tries the lock, and a process that ends has it to its last.
+        """
         descriptor = open_state_file(state / _NAME, os.O_RDWR)
         try:
             _take(descriptor, state)

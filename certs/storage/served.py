@@ -1,4 +1,6 @@
-"""The served credentials, as workers get them: each chain, and its key or the key's address."""
+"""The served credentials, as workers get them: for each its chain, and its key or the address of
+its key.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +40,11 @@ def served_version(shelf: Shelf, version: StoredVersion, homes: Homes, state: Pa
 
 
 def served_files(store: Store, config: Config, homes: Homes) -> tuple[dict[Path, ServedFile], list[str]]:
-    """All files of what serves, or stands in for a new slot; and why some are missing. Blocks."""
+    """All files of all that serves, and why some are missing. May take as long as a token takes.
+
+    Also of slots that an identity had before: they stand in for those that it has now until these
+    were issued.
+    """
     files: dict[Path, ServedFile] = {}
     faults: list[str] = []
     wanted: dict[str, set[str]] = {}

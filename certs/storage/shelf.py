@@ -32,7 +32,9 @@ _CHAIN: Final = "chain.pem"
 
 
 class ShelfDamaged(Exception):
-    """A file of state is not as this program writes it: `path`, and what was `found`."""
+    """A file of the state directory is not as this program writes it: `path`, and what was
+    `found`.
+    """
 
     def __init__(self, path: Path, found: str) -> None:
         super().__init__(path, found)
@@ -72,10 +74,15 @@ class StoredVersion:
 
 
 class Shelf:
-    """The versions of `slot` of `identity`. Raises `OSError`, and `ShelfDamaged` when reading."""
+    """The versions of the credential `slot` of `identity`.
+
+    Methods raise `OSError`, those that read also `ShelfDamaged`.
+    """
 
     def __init__(self, directory: Path, identity: str, slot: str, disk: Disk, told: Told = unheard) -> None:
-        """`directory` is made when needed; `told` hears of keys made and destroyed."""
+        """`directory` is made when something is written; `told` hears of keys made and
+        destroyed.
+        """
         self.directory: Final = directory
         self.identity: Final = identity
         self.slot: Final = slot
@@ -108,7 +115,9 @@ class Shelf:
         return None if number is None else self.version(number)
 
     def candidate(self) -> StoredVersion | None:
-        """A complete version that is undecided: its process ended before it served."""
+        """A complete version about which nothing was decided: its process ended before it
+        served.
+        """
         decided = self.ledger().decided
         above = [number for number, is_pending in self._numbers() if number > decided and not is_pending]
         return self.version(max(above)) if above else None
@@ -150,7 +159,10 @@ class Shelf:
         return version
 
     def serve(self, number: int, retirement: Retirement) -> None:
-        """Have a version serve in place of the one before, which is retired, by one write."""
+        """Decide that a version serves from now on; the one before goes into retirement.
+
+        One write: all or nothing.
+        """
         self._write(self.ledger().serving(number, retirement))
 
     def restore(self, ledger: Ledger) -> None:
@@ -172,7 +184,10 @@ class Shelf:
         return [one for number in wanted if (one := self.version(number)) is not None]
 
     def drop(self, number: int, homes: Homes) -> None:
-        """Undo a version that never served: its key, then its files. Raises `HomeFailed`."""
+        """Undo a version that never served: first its key, then its files.
+
+        Raises `HomeFailed`, and then it is still there.
+        """
         complete = self.directory / _name(number)
         pending = self.directory / f"{_name(number)}{_PENDING}"
         if complete.is_dir():
@@ -183,7 +198,10 @@ class Shelf:
     # -- afterwards
 
     def destroy_keys(self, now: datetime, homes: Homes) -> list[int]:
-        """Destroy keys of retired versions that are due; their numbers. Raises `HomeFailed`."""
+        """Destroy the keys of retired versions whose time has come; answers their numbers.
+
+        Raises `HomeFailed`.
+        """
         due = {number: one.why for number, one in self.ledger().retired.items() if one.destroy_at <= now}
         destroyed = []
         for number, why in due.items():
@@ -197,7 +215,9 @@ class Shelf:
         return destroyed
 
     def forget(self, keep: int) -> list[int]:
-        """Forget all but the newest `keep` versions whose keys are gone; returns their numbers."""
+        """Forget all but the newest `keep` of the retired versions whose keys are gone; answers
+        their numbers.
+        """
         ledger = self.ledger()
         waiting = {one.number for one in self.unrevoked()}
         gone = [
@@ -217,8 +237,11 @@ class Shelf:
         return forgotten
 
     def recover(self, homes: Homes) -> list[int]:
-        """Undo what a process that is gone left behind; returns the numbers. A complete version
-        stays as `candidate`. Raises `HomeFailed`.
+        """Undo what a process left behind that is gone; answers the numbers of versions that were
+        undone. Raises `HomeFailed`.
+
+        A complete version stays: it is the `candidate`, whose certificate need not be asked for
+        again.
         """
         if not self.directory.is_dir():
             return []
@@ -268,7 +291,9 @@ class Shelf:
 
 
 def retirement(now: datetime, grace: timedelta, why: str, *, is_compromised: bool = False) -> Retirement:
-    """What becomes of the version that serves: its key is kept for `grace`, or not at all."""
+    """What becomes of the version that serves until now: its key is kept for `grace`, or not at
+    all.
+    """
     return Retirement(now, now if is_compromised else now + grace, why, is_compromised)
 
 

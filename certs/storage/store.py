@@ -37,7 +37,9 @@ class Store:
         return [self.shelf(place.parent.name, place.name) for place in places]
 
     def of_config(self, config: Config) -> list[tuple[str, int, IssuedCredentialConfig, Shelf]]:
-        """The issued credentials: identity, index among its credentials, settings, shelf."""
+        """The issued credentials of a configuration: identity, index among its credentials,
+        settings, shelf.
+        """
         return [
             (name, index, credential, self.shelf(name, credential.key.slot))
             for name, identity in config.identity.items()
@@ -54,7 +56,9 @@ def store_of(
 
 
 def paths_of(identity: str, slot: str, state: Path) -> tuple[Path, Path]:
-    """The names by which workers get the chain and the key that serve; they are no files."""
+    """Under which names the chain and the key that serve are handed to workers: no files, as the
+    versions change.
+    """
     place = state / _CREDENTIALS / identity / slot / "current"
     return place / "chain.pem", place / "key.pem"
 

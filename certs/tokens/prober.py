@@ -51,7 +51,10 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeFinding:
-    """What a look has shown. `error` is what it is counted by, as CKR_; `detail` a sentence."""
+    """What a look has shown.
+
+    `error` is what it is counted by, a CKR_ name where there is one; `detail` a sentence.
+    """
 
     condition: Condition
     error: str = ""
@@ -63,7 +66,9 @@ class ProbeFinding:
 
     @property
     def is_module_down(self) -> bool:
-        """Whether the module did not start in time: its device may be on a network."""
+        """Whether the module did not start, or not in time: one that reaches its device over a
+        network, while that is unavailable.
+        """
         return self.condition is Condition.ABSENT and (self.is_late or self.error.startswith("CKR"))
 
     @property
@@ -130,7 +135,10 @@ class Prober:
             await self.close()
 
     async def probe(self) -> ProbeFinding:
-        """Log in if needed, and sign with each key: well if one works. Blocks as long as that."""
+        """Log in where that is needed, and sign with each key: well if one of them works.
+
+        Takes as long as the calls may.
+        """
         return await self._look(with_signatures=True)
 
     async def _look(self, *, with_signatures: bool) -> ProbeFinding:

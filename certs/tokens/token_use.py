@@ -1,4 +1,6 @@
-"""The tokens of a configuration, for the parent: how to log in, and which keys to probe."""
+"""The tokens that a configuration uses, for the parent: how to log in to each, and which keys to
+probe it with.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +31,9 @@ class TriedKey:
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
-    """A key for people: its URI as configured, and the identities that sign with it."""
+    """A key as the configuration names it, for people: its URI, and the identities that sign with
+    it.
+    """
 
     location: str
     address: KeyAddress
@@ -99,7 +103,10 @@ def token_uses(
 
 
 def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> dict[str, frozenset[KeyPlace]]:
-    """The identities with keys in tokens only, and these; ML-DSA beside others does not count."""
+    """The identities that have no key but in tokens, with these.
+
+    A key of ML-DSA beside others does not count: hardly a client could do with it alone.
+    """
     found: dict[str, frozenset[KeyPlace]] = {}
     for identity, credentials in identities.items():
         usual = [one for one in credentials if one.algorithm.family is not KeyFamily.MLDSA] or credentials
@@ -113,7 +120,10 @@ def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> di
 def spare_tokens(
     uses: Iterable[TokenUse], identities: Mapping[str, frozenset[KeyPlace]], closed: Collection[str]
 ) -> frozenset[str]:
-    """The closed tokens with keys that every identity can do without (`identities_in_tokens`)."""
+    """Those of the closed tokens that have keys, and without which every identity has another one.
+
+    `identities` are `identities_in_tokens`.
+    """
     lost = [keys for keys in identities.values() if all(key.token in closed for key in keys)]
     needed = {key.token for keys in lost for key in keys}
     return frozenset(use.name for use in uses if use.name in closed and use.named and use.name not in needed)

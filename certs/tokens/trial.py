@@ -1,4 +1,6 @@
-"""A trial signature with a key in a token: what to request, and whether it is right."""
+"""A trial signature with a key in a token: what to request, and whether the answer is a signature
+of that key.
+"""
 
 import os
 from collections.abc import Callable

@@ -22,7 +22,10 @@ from config.values.problems import Problem
 async def twin_problems(
     loop: asyncio.AbstractEventLoop, file: ConfigFile, uses: Sequence[TokenUse], seconds: float
 ) -> list[Problem]:
-    """An error for each table of a token that another has; none if the module is silent."""
+    """An error for each table that means the token of one before it.
+
+    Where the module does not answer there is none: a login tells.
+    """
     pairs = [pair for pair in combinations(uses, 2) if _may_be_one(pair[0].access.token, pair[1].access.token)]
     if not pairs:
         return []

@@ -62,7 +62,10 @@ def _named(value: Any, where: str) -> Iterator[UsedKey]:
 
 
 def _used(uri: str, where: str) -> UsedKey:
-    """The four attributes of RFC 7512 2.3 that identify a key, and no others."""
+    """The four attributes of RFC 7512 2.3 that identify a key.
+
+    Other attributes of the URI do not change which one.
+    """
     path = uri.partition(":")[2].partition("?")[0]
     parts = dict(part.partition("=")[::2] for part in path.split(";"))
     text = {name: unquote(value) for name, value in parts.items()}
@@ -93,8 +96,10 @@ def _sealing(file: ConfigFile, sealing: SealingConfig) -> Iterator[UsedKey]:
 
 
 def issued_keys(state: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Of each key in a state directory: where that is said, label and id. What cannot be read is
-    passed over, as its user may not read the PIN either.
+    """Of each one that is kept in a state directory: where that is said, its label and its id.
+
+    What cannot be read is passed over: an operator may have no right to it, and then no right to
+    the token's PIN either.
     """
     for path in sorted((*state.glob("credentials/*/*/v*/key"), *state.glob("issuers/*/*/v*/key"))):
         try:

@@ -25,7 +25,10 @@ def client_certificate_problems(config: Config, file: str, omissions: Omissions)
 
 
 def _serving(config: Config, host: str) -> list[str]:
-    """The identities of a route's host: by exact name, else by wildcard, of one label or more."""
+    """The identities that serve a host of a route: by an exact name, else by a wildcard.
+
+    In a route a wildcard stands for one label or more.
+    """
     names = [(identity, name) for identity, settings in config.identity.items() for name in settings.names]
     if host.startswith("*."):
         return list(dict.fromkeys(identity for identity, name in names if name.endswith(host[1:])))

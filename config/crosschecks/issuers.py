@@ -1,4 +1,7 @@
-"""Rules about issuers of type "acme" that span tables. Pure: values in, problems out."""
+"""Rules about issuers of type "acme" that span several tables.
+
+Pure: the schema's values in, problems out.
+"""
 
 from collections.abc import Iterator
 

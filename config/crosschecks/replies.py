@@ -65,7 +65,10 @@ class _ReplyChecks(Checks):
         return {None, 443, *(bind.port for one in self.config.listener.values() for bind in one.bind)}
 
     def _route(self, host: str, path: str) -> int | None:
-        """The route of a plain path, as `http.routing` finds it; None if it depends on more."""
+        """The route of a plain path, as `http.routing` finds it: the most specific host decides.
+
+        None if there is none, and if it depends on more than host and path.
+        """
         hosts = {route.host for route in self.config.route if _covers(route.host, host)}
         nearest = host if host in hosts else max(hosts, key=len, default=None)
         found = [

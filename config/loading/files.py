@@ -19,7 +19,9 @@ from config.values.problems import Location
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """A file or directory of a configuration: its `key`, and its `path` from the process."""
+    """A file or directory of a configuration: the `key` that names it, and its `path` from where
+    the process stands.
+    """
 
     key: str
     path: Path
@@ -27,8 +29,10 @@ class NamedFile:
 
 
 def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
-    """Every file and directory that is read, in the order of the schema, without the configuration,
-    what is written, the parent's own, and libraries.
+    """Every file and directory that is read by this configuration, in the order of the schema.
+
+    Without the file of the configuration itself, what the process writes, what is the parent's own,
+    and libraries.
     """
     return places_of(loaded, PathRole.READ, PathRole.DIRECTORY, PathRole.CREDENTIAL)
 
@@ -76,7 +80,9 @@ def _leaves(value: object, place: Location) -> Iterator[tuple[Location, object]]
 
 @cache
 def _roles(model: type[Table]) -> Mapping[str, PathRole | None]:
-    """What is done with each field that is a path: the same for thousands of routes."""
+    """What is done with each field of a table, if it is a path: the same for thousands of
+    routes.
+    """
     return {name: _role(field) for name, field in model.model_fields.items()}
 
 

@@ -21,8 +21,11 @@ _ENTRIES: Mapping[str, type[Table]] = {
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """The file at `path`: resolves paths in it, and says where a problem is. `omissions` is empty
-    unless it is read for its faults (`loader.survey`).
+    """The file of a configuration: it resolves the paths that stand in it, and says where in it a
+    problem is.
+
+    `path` is the file itself. `omissions` is empty unless the file is faulty and is read only to
+    find all of its faults (`loader.survey`).
     """
 
     path: Path
@@ -31,7 +34,9 @@ class ConfigFile:
     """Where the content of a file really is, for a process that may not read the file itself."""
 
     credentials: Path | None = None
-    """The directory of this service's systemd credentials ($CREDENTIALS_DIRECTORY)."""
+    """The directory of the credentials that systemd hands to this service (systemd.exec(5),
+    $CREDENTIALS_DIRECTORY).
+    """
 
     positions: Positions = field(default_factory=Positions, repr=False, compare=False)
     """The line and column of each key."""
@@ -58,7 +63,9 @@ class ConfigFile:
         return self.files.get(path, path)
 
     def key(self, *location: str | int) -> str:
-        """The key in the file of a location: `key("route", 2, "path")` is `route[2].path`."""
+        """The key, as in the file, of a location in the configuration: `key("route", 2, "path")` is
+        `route[2].path`.
+        """
         return self.omissions.key(*location)
 
     def error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
@@ -70,8 +77,10 @@ class ConfigFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration, its file, and what reading it found: for those who judge or build a whole
-    one. Others take a table, and the `ConfigFile` for paths and problems.
+    """A configuration, its file, and what reading the file has found.
+
+    For those who read, judge or build a whole configuration. A function that uses one table takes
+    that table, and the `ConfigFile` if it resolves paths or reports problems.
     """
 
     config: Config

@@ -43,7 +43,9 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What could be read of a file (None: nothing), and its problems, warnings included."""
+    """What could be read of a file (None: nothing), and everything that is wrong with it, warnings
+    included.
+    """
 
     loaded: LoadedConfig | None
     problems: tuple[Problem, ...]
@@ -149,8 +151,10 @@ def _unreadable(file: str | Path, found: str, allowed: str, place: Position | No
 
 
 def _understand(document: Document, file: str) -> tuple[Config, Omissions, list[Problem]]:
-    """Read a document without what is refused, until the rest is accepted: each round leaves
-    something out, and an empty document is accepted.
+    """Read a document, leaving out what is refused until the rest is accepted.
+
+    Ends because each round leaves out at least one value that is there, and an empty document is
+    accepted.
     """
     document = copy.deepcopy(document)
     omissions = Omissions()

@@ -45,7 +45,11 @@ class Positions:
         self._found: Mapping[str, Position] | None = None
 
     def at(self, key: str) -> Position | None:
-        """Where a key of a `Problem` stands, or the table that lacks it; None without a key."""
+        """Where a key of a `Problem` stands; for one that is missing, where the table begins that
+        lacks it.
+
+        None for the document as a whole.
+        """
         if not key or not self._text:
             return None
         if self._found is None:

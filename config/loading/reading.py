@@ -63,7 +63,10 @@ class FileContent:
 
 
 def read_regular(path: Path, most: int = LARGEST_FILE, seconds: float = READ_SECONDS) -> FileContent:
-    """Read `most` bytes of a regular file. Raises `OSError`, `FileUnfit` or `FileUnanswered`."""
+    """Read a regular file, of which at most `most` bytes.
+
+    Raises `OSError`: `FileUnfit` or `FileUnanswered` for one that would not come to an end.
+    """
     if str(path).startswith(_IN_MEMORY):
         return _read(path, most)
     return answer(lambda: _read(path, most), path, seconds)
@@ -110,8 +113,10 @@ _idle: Final[list[_Reader]] = []
 
 
 def faults(files: Iterable[Path], places: Iterable[Path], seconds: float = READ_SECONDS) -> dict[Path, OSError]:
-    """Which files are unfit to be read, and which files and places do not answer, tried at once.
-    What is missing or forbidden is left to its users.
+    """Which files are unfit to be read, and which files and places do not answer.
+
+    All are tried at once. What is not there, or what this user may not read, is left to those who
+    use it.
     """
     tries: dict[Path, Callable[[Path], object]] = dict.fromkeys(places, Path.stat)
     tries |= dict.fromkeys(files, lambda file: _read(file, 1))

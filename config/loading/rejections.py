@@ -49,8 +49,10 @@ _INSTEAD: Mapping[str | int, str] = {"certificate": ', or an "issuer" that signs
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A refused value: `location`, pydantic's kind of error, what it was, what could be; `about`
-    are the locations of the verdict.
+    """A value that the schema refuses: its `location` in the file, pydantic's kind of error, what
+    it was, what could be.
+
+    `about` are the locations that the verdict rests on.
     """
 
     location: Location
@@ -135,7 +137,9 @@ def _untagged(location: Location) -> Location:
 
 
 def _place(location: Location, document: Mapping[str, object], kind: str) -> Location:
-    """Cut a location where the document ends: pydantic goes into what we made of a value."""
+    """Cut a location where the document ends: pydantic goes deeper, into the key of a table or a
+    list that we made.
+    """
     place: Location = ()
     value: Any = document
     for part in location:

@@ -22,7 +22,9 @@ from config.loading.loader import survey
 from config.loading.reading import FileUnanswered, answer
 
 INTERVAL_SECONDS: Final = 2.0
-"""The time between two looks: soon enough for an operator, and cheap (1,000 `stat` calls)."""
+"""The time between two looks: soon enough for an operator who waits, and 1,000 `stat` calls take
+milliseconds.
+"""
 
 Stamp = tuple[int, ...] | None
 """What tells two states of a file apart; None if there is no file that may be looked at."""
@@ -68,12 +70,16 @@ class Watch:
         return True
 
     def settle(self, seen: Signature) -> None:
-        """Take a state that a reload reads, or a later one: it is no reason for another one."""
+        """Take a state that another reload reads, or a later one: it is not a reason to reload once
+        more.
+        """
         self._acted_upon = seen
 
 
 class FileWatcher:
-    """Looks at a configuration file and what it names, and says when they have changed."""
+    """Looks at a configuration file and at the files that it names, and says when they have
+    changed.
+    """
 
     def __init__(
         self,
@@ -81,8 +87,10 @@ class FileWatcher:
         changed: Callable[[], Awaitable[object]],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Take the present state as loaded: make it before the configuration is read. `changed` is
-        awaited at each change, before the next look.
+        """Take the present state as what is loaded: make the watcher before the configuration is
+        read.
+
+        `changed` is awaited at each change; a look is taken only after it has ended.
         """
         self._file: Final = file
         self._changed: Final = changed
@@ -107,12 +115,18 @@ class FileWatcher:
         return Signature.of((self._file, *self._named))
 
     def reloading(self) -> None:
-        """Note that a requested reload begins, which itself names a file that does not answer."""
+        """Note that a reload begins that a command or signal requested.
+
+        Leaves a file that does not answer to the reload, which names it.
+        """
         with suppress(FileUnanswered):
             self._watch.settle(answer(self.look, self._file))
 
     async def run(self) -> None:
-        """Watch until cancelled. A thread looks: a file system that hangs delays no loop."""
+        """Watch until cancelled.
+
+        Looks are taken in a thread: a file system that hangs must not delay the caller's loop.
+        """
         while True:
             await self._sleep(INTERVAL_SECONDS)
             if self._watch.observe(await asyncio.to_thread(self.look)):

@@ -51,7 +51,10 @@ _NEVER: Final = (
 
 
 def template_parts(text: str) -> Iterator[str | Variable]:
-    """Split a field's value into text and variables; `{{` is a brace. Raises `Refused`."""
+    """Split the value of a field into text and variables; `{{` and `}}` are braces.
+
+    Raises `Refused`.
+    """
     end = 0
     for found in _PART.finditer(text):
         if found.start() > end:
@@ -124,7 +127,10 @@ Values = Annotated[dict[str, str], AfterValidator(_parse_values), Field(max_leng
 
 
 class FieldsConfig(Table):
-    """Fields that a route changes: `remove`, then `set` (in place of), then `add` (beside)."""
+    """Fields that a route changes: `remove` comes first, then `set`, then `add`.
+
+    `set` takes the place of fields of the name, `add` stands beside them.
+    """
 
     set: Values = Field(default_factory=dict)
     add: Values = Field(default_factory=dict)

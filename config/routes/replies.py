@@ -82,7 +82,9 @@ def _parse_target(value: str) -> str:
 
 
 class RespondConfig(Table):
-    """`route.respond`: an answer without a server: `status`, `headers`, and text or a file."""
+    """`route.respond`: an answer that needs no server: `status`, `headers`, and a body as text or
+    in a file.
+    """
 
     status: Annotated[int, PlainValidator(_parse_status)] = 200
     headers: Annotated[dict[str, str], AfterValidator(_parse_fields)] = Field(default_factory=dict, max_length=32)

@@ -1,4 +1,7 @@
-"""The shape of `[audit]`: the log of key operations, and what signs its checkpoints. Pure."""
+"""The shape of `[audit]`: the log of key operations, and the key that signs its checkpoints.
+
+Pure.
+"""
 
 from typing import Self
 

@@ -1,4 +1,7 @@
-"""The shape of `[hsm]`: the PKCS#11 module, its tokens, and keys of credentials in them. Pure."""
+"""The shape of `[hsm]`: the PKCS#11 module, its tokens, and how a key of a credential is written.
+
+Pure.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Self
@@ -91,7 +94,9 @@ class TokenConfig(Table):
     max_sessions: int = Field(default=16, ge=1, le=1_000, strict=True)
 
     def signing_threads(self, workers: int) -> int:
-        """How many signatures a worker may have in flight; below 1: too few sessions."""
+        """How many signatures each of `workers` workers may have in flight; below 1 there
+        are too few sessions.
+        """
         return (self.max_sessions - _PARENT_SESSIONS - _LOGIN_SESSIONS * workers) // workers
 
     @staticmethod
@@ -116,14 +121,19 @@ class TokenNames(Table):
     slot: int | None
 
     def are_named_by(self, uri: Pkcs11Uri) -> bool:
-        """Whether a URI means this token: by one of its names, and by none that it has not."""
+        """Whether a URI means this token: by at least one of its names, and by no other name than
+        this token has.
+        """
         pairs = [(self.label, uri.token), (self.serial, uri.serial), (self.slot, uri.slot_id)]
         both = [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
         return bool(both) and all(ours == theirs for ours, theirs in both)
 
 
 class HsmConfig(Table):
-    """`[hsm]`: where private keys stay. `module` is the PKCS#11 library of its vendor."""
+    """`[hsm]`: where private keys are that never leave it.
+
+    `module` is the PKCS#11 library of its vendor.
+    """
 
     module: LibraryPath
     token: Annotated[dict[Name, TokenConfig], Field(min_length=1)]
@@ -133,11 +143,15 @@ class HsmConfig(Table):
         return {name: _names(name, token) for name, token in self.token.items()}
 
     def tokens_of(self, uri: Pkcs11Uri) -> tuple[str, ...]:
-        """The NAMEs of the tokens that a URI means: one, in a checked configuration."""
+        """The NAMEs of the tokens that a URI means: exactly one in a configuration that was
+        checked.
+        """
         return tuple(name for name, names in self.names.items() if names.are_named_by(uri))
 
     def full_uri(self, uri: Pkcs11Uri) -> Pkcs11Uri:
-        """The URI with all by which its token is found, so that it means no other."""
+        """The URI with everything that its token is found by, so that no other token can be
+        meant.
+        """
         (name,) = self.tokens_of(uri)
         names = self.names[name]
         return Pkcs11Uri(

@@ -1,4 +1,7 @@
-"""Every limit by name. `example.toml` explains the defaults; the bounds refuse nonsense."""
+"""Every limit by name.
+
+`example.toml` gives the reason of each default; the bounds here only keep out what cannot work.
+"""
 
 from enum import StrEnum
 from typing import Any, Self
@@ -34,7 +37,9 @@ class RatePer(StrEnum):
 
 
 class RateConfig(Table):
-    """`rate` of a `[[route]]` or `[payload.sessions]`: requests served; the next one gets 429."""
+    """`rate` of a `[[route]]` or of `[payload.sessions]`: how many requests are served; the next
+    one is answered with 429.
+    """
 
     requests_per_second: float = Field(ge=0.00001, le=1_000_000.0, strict=True, allow_inf_nan=False)
     burst: int = Field(ge=1, le=1_000_000, strict=True)

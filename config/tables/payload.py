@@ -1,4 +1,7 @@
-"""The shape of `[payload]`: rings and sessions that encrypt the bodies of chosen routes. Pure."""
+"""The shape of `[payload]`: rings and sessions by which the bodies of chosen routes are encrypted.
+
+Pure.
+"""
 
 import re
 from enum import StrEnum

@@ -21,7 +21,9 @@ Port = Annotated[int, Field(ge=1, le=65_535, strict=True)]
 
 
 class PlainConfig(Table):
-    """`[plain]`: addresses without TLS; requests for our names are sent to `https_port`."""
+    """`[plain]`: `bind` are addresses without TLS. Requests for a name of an identity are sent to
+    https, to `https_port`.
+    """
 
     bind: Binds = ()
     https_port: Port = 443

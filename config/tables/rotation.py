@@ -27,7 +27,9 @@ _WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+[^\s@]*")
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """A kind of key and where it lives, `ec-p256@file`; `place` is `FILE`, `SEALED` or a token."""
+    """A kind of key and where it lives: `str()` gives `ec-p256@file`; `place` is `FILE`, `SEALED`,
+    or the name of a token.
+    """
 
     algorithm: str
     place: str
@@ -37,7 +39,9 @@ class KeySpec:
 
     @property
     def slot(self) -> str:
-        """Its place in an identity, which has one credential in each, as TLS uses one."""
+        """The place for it in an identity, which has one credential in each (TLS would only ever
+        use one of them).
+        """
         return self.algorithm if self.algorithm.startswith("mldsa") else self.algorithm.partition("-")[0]
 
 

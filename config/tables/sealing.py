@@ -1,4 +1,6 @@
-"""The shape of `[sealing]`: the key that encrypts what is stored, and its directory. Pure."""
+"""The shape of `[sealing]`: the key that encrypts what must be stored on disk, and the directory of
+that. Pure.
+"""
 
 from typing import Self
 

@@ -98,7 +98,9 @@ def _as_table(value: object) -> object:
 
 
 class ServerConfig(Table):
-    """One of `upstream.NAME.servers`: where it is, and its share beside the others."""
+    """One of `upstream.NAME.servers`: where it is, and its share of the requests in proportion to
+    the others'.
+    """
 
     identified_by: ClassVar[tuple[str, ...]] = ("address",)
 
@@ -139,7 +141,9 @@ class HealthConfig(Table):
 
 
 class EjectionConfig(Table):
-    """`[upstream.NAME.ejection]`: when a server is left out for its requests, and how long."""
+    """`[upstream.NAME.ejection]`: when a server is left out for what it did to requests, and for
+    how long.
+    """
 
     connect_failures: int = Field(default=5, ge=1, le=1_000, strict=True)
     errors: int = Field(default=20, ge=1, le=10_000, strict=True)

@@ -30,8 +30,10 @@ IPNetwork = IPv4Network | IPv6Network
 
 
 class Refused(ValueError):
-    """A value that cannot be used; `allowed` could stand there. Of a table, `found` is what is
-    wrong, and `about` the keys of the verdict.
+    """A value of the configuration that cannot be used.
+
+    `allowed` says what could stand there instead. Where a whole table is refused, `found` tells
+    what is wrong with it, and `about` which of its keys the verdict rests on.
     """
 
     def __init__(self, allowed: str, *, found: str | None = None, about: tuple[str, ...] = ()) -> None:
@@ -59,8 +61,10 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where a server listens: `host` and `port`, or `path` of a Unix socket, which has no TLS.
-    `tcp` and `tls` are for listeners of "tcp".
+    """Where an upstream server listens: `host` and `port`, or the `path` of a Unix socket.
+
+    `tcp` and `tls` are for listeners with protocol "tcp". A Unix socket has no TLS, and is for
+    either protocol.
     """
 
     scheme: Literal["http", "https", "tcp", "tls", "unix"]
@@ -83,7 +87,9 @@ class ServerAddress:
 
     @property
     def authority(self) -> str:
-        """The Host of a request to the server itself (RFC 9110 7.2), or localhost."""
+        """The Host of a request to the server itself (RFC 9110 section 7.2); a Unix socket is
+        localhost.
+        """
         if self.scheme == "unix":
             return "localhost"
         port = "" if self.port == _DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
@@ -108,7 +114,9 @@ def parse_bind(value: object) -> Bind:
 
 
 def parse_server(value: object) -> ServerAddress:
-    """Parse `http://host[:port]`, `https://...`, `tcp://host:port`, `tls://...` or `unix:/path`."""
+    """Parse `http://host[:port]`, `https://host[:port]`, `tcp://host:port`, `tls://host:port` or
+    `unix:/path`.
+    """
     if isinstance(value, ServerAddress):
         return value
     if not isinstance(value, str):
@@ -165,8 +173,11 @@ def parse_network(value: object) -> IPNetwork:
 
 
 def parse_server_name(value: object) -> str:
-    """Parse `chat.example.org`, `*.chat.example.org` or an IP address, to the form of comparisons:
-    lower case, A-labels, IPv6 compressed and without brackets.
+    """Parse a name that a certificate is asked for: `chat.example.org`, `*.chat.example.org` or an
+    IP address.
+
+    The answer is in the form in which names are compared: lower case, A-labels, an IPv6 address
+    compressed and without brackets.
     """
     if not isinstance(value, str):
         raise Refused('a DNS name such as "chat.example.org" or "*.chat.example.org", or an IP address')
@@ -187,7 +198,9 @@ def parse_exact_name(value: object) -> str:
 
 
 def name_matches(pattern: str, name: str) -> bool:
-    """Whether a parsed name covers `name`: equal, or its wildcard is one label (RFC 9525 6.3)."""
+    """Whether a parsed server name covers `name`: equal, or its wildcard stands for exactly one
+    label (RFC 9525 6.3).
+    """
     return pattern in (name, wildcard_of(name))
 
 
@@ -197,7 +210,9 @@ def wildcard_of(name: str) -> str:
 
 
 def is_covered(host: str, names: Container[str]) -> bool:
-    """Whether a parsed name covers `host` (lower case); `name_matches` for many names."""
+    """Whether one of parsed server names covers `host` (lower case, without port); for many names,
+    see `name_matches`.
+    """
     return host in names or wildcard_of(host) in names
 
 
@@ -230,7 +245,9 @@ def _require_host_name(name: str) -> None:
 
 
 def _a_labels(name: str) -> str:
-    """U-labels as A-labels (RFC 5891 4.4), unchecked: a proposal, never used as a name."""
+    """Convert U-labels to A-labels (RFC 5891 4.4), without the checks of a registry: a proposal,
+    never used as a name.
+    """
     labels = unicodedata.normalize("NFC", name.lower()).split(".")
     return ".".join(label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in labels)
 

@@ -40,7 +40,9 @@ def _read(text: object) -> timedelta | None:
 
 
 def written(span: timedelta) -> str:
-    """A duration as files have it, to the millisecond: in the longest unit that fits."""
+    """A duration as it stands in a file, to the millisecond: in the longest unit of which it is a
+    multiple.
+    """
     units = (unit for unit, size in _UNITS.items() if unit != "w" and not span % size)
     unit = next(units, "ms") if span else "s"
     return f"{round(span / _UNITS[unit])}{unit}"
@@ -89,7 +91,9 @@ Hours = Annotated[float, TimeIn(_UNITS["h"])]
 
 
 def time_field(key: str, default: float | None, *, least: float = 0.1, most: float) -> Any:
-    """A field that is `key` in the file; the numbers are in the unit of the field."""
+    """A field that the file has under `key`, where the name says no unit; the numbers are in the
+    unit of the field.
+    """
     # A tenth of a second: below it a healthy peer across an ocean would be cut off.
     return Field(default, validation_alias=key, ge=least, le=most, strict=True)
 

@@ -33,20 +33,28 @@ def parse_path_of_file(value: str) -> str:
 
 
 class PathRole(Enum):
-    """What is done with a path; by this part of its type `config.loading.files` finds it."""
+    """What the process does with a path; part of a field's type, so that `config.loading.files`
+    finds every key that is a path.
+    """
 
     READ = auto()
     """A file that is read at the start and at each reload."""
     DIRECTORY = auto()
     """A directory that a library looks into."""
     OWN = auto()
-    """A file for the parent alone: workers do not get it, and a change reloads nothing."""
+    """A file that only the parent reads: no worker gets its content, and a change of it is
+    not a reason to reload.
+    """
     WRITTEN = auto()
     """A file or socket that the process makes: what happens to it is not a reason to reload."""
     LIBRARY = auto()
-    """A library that a process loads once and does not read; a new one needs a restart."""
+    """A shared library that a process loads once: it is not read as a file, and a new one needs a
+    restart.
+    """
     CREDENTIAL = auto()
-    """The name of a systemd credential, read from the directory that systemd made."""
+    """The name of a systemd credential, read as a file of the directory that systemd made for this
+    service.
+    """
 
 
 def _parse_credential_name(value: str) -> str:
@@ -79,7 +87,9 @@ def one_or_a_list(example: str) -> BeforeValidator:
 
 
 TAG_PREFIX = "\0"
-"""Begins tags of kinds of a table, for pydantic: no key looks so, no message shows them."""
+"""Begins the tags by which pydantic tells kinds of one table apart: no key of a file looks so, and
+no message shows them.
+"""
 
 
 class Table(BaseModel):

@@ -25,7 +25,9 @@ class Omissions:
         return any(omitted[: len(location)] == location for omitted in self.locations)
 
     def touch_any(self, table: Location, keys: Iterable[str]) -> bool:
-        """Whether something at or under one of these keys of a table (in what was left) is out."""
+        """Whether anything at, or under, one of these keys was left out of a table; its location is
+        that in what was left.
+        """
         place = self.in_file(table)
         return any(self.touch(*place, key) for key in keys)
 
@@ -39,7 +41,9 @@ class Omissions:
         return toml_key(self.in_file(location))
 
     def in_file(self, location: Location) -> Location:
-        """The location in the file: an index counts the entries left out before it."""
+        """The location in the file of a location in what was left: an index counts the entries left
+        out before it.
+        """
         found: Location = ()
         for part in location:
             found = (*found, self._index_in_file(found, part) if isinstance(part, int) else part)

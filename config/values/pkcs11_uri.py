@@ -46,8 +46,11 @@ _WHICH_KEY: Final = "the key by its object= (label) or id="
 
 @dataclass(frozen=True, slots=True)
 class Pkcs11Uri:
-    """One private key in one token: attributes of RFC 7512 2.3, decoded, or None. `object` is
-    CKA_LABEL of the key, `id` its CKA_ID, `token` the label of the token.
+    """One private key in one token, see `parse`.
+
+    Each field is an attribute of RFC 7512 2.3, decoded; None where the URI does not say it.
+    `object` is the label of the key (CKA_LABEL), `id` its CKA_ID; `token` is the label of the
+    token.
     """
 
     token: str | None = None
@@ -63,7 +66,9 @@ class Pkcs11Uri:
         return _SCHEME + ";".join(f"{name}={_encoded(value)}" for name, value in self._attributes())
 
     def with_pin_source(self, path: str) -> str:
-        """Write it for OpenSSL: exactly the private key, its PIN in the file at `path`."""
+        """Write it for OpenSSL, which finds exactly the private key, and the PIN in the file at
+        `path`.
+        """
         return f"{self};type=private?pin-source=file:{_encoded(path.encode(), _PLAIN_PATH)}"
 
     def _attributes(self) -> Iterator[tuple[str, bytes]]:
@@ -83,8 +88,10 @@ class Pkcs11Uri:
 
 
 def is_pkcs11_uri(text: str | bytes) -> bool:
-    """Whether a text, or the content of a file, wants to be one, in any case (RFC 3986 3.1), so
-    that what is wrong can be said.
+    """Whether a text, or the content of a file, wants to be one, so that what is wrong with it can
+    be said.
+
+    Schemes know no case (RFC 3986 3.1), so nothing else is to look for one.
     """
     start = text[: len(_SCHEME)]
     return (start if isinstance(start, str) else start.decode("ascii", "replace")).lower() == _SCHEME

@@ -99,7 +99,9 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """An unusable configuration; `problems` has every fault, warnings included."""
+    """A configuration that cannot be used; `problems` has every fault that was found, warnings
+    included.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -110,13 +112,17 @@ class ConfigError(Exception):
 
 
 def toml_key(location: Location) -> str:
-    """A location as TOML writes it: `identity.chat.credential[0].key`."""
+    """Write a location as TOML does, with indexes in brackets:
+    `identity.chat.credential[0].key`.
+    """
     parts = [f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in location]
     return "".join(parts).removeprefix(".")
 
 
 def shown(value: object) -> str:
-    """A value for an operator: short, on one line, without what could be a secret."""
+    """Write a value of a TOML document for an operator: short, on one line, without what could be a
+    secret.
+    """
     match value:
         case str():
             return _shown_text(value)
@@ -142,12 +148,16 @@ def listed(names: Iterable[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape what is not printable: no text of a file or token may move a cursor."""
+    """Escape all that is not printable: neither a file nor a token must be able to move the cursor
+    of the terminal it is shown on.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def is_key_material(text: str) -> bool:
-    """Whether a text looks like the content of a key file rather than a path or a name."""
+    """Whether a text looks like the content of a key file, PEM or base64, rather than like a path
+    or a name.
+    """
     return _KEY_MATERIAL.search(text) is not None
 
 

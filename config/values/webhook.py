@@ -13,7 +13,10 @@ _ADDRESS: Final = re.compile(r"(https?://[^\s/?#@]+)(/?)([^\s@]*)")
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where an alert is posted; `str()` omits the path, which is a password for Slack or ntfy."""
+    """Where an alert is posted. `str()` shows scheme, host and port only.
+
+    The path is the password of services such as Slack and ntfy: who knows it can post there.
+    """
 
     address: str = field(repr=False)
 

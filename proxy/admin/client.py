@@ -14,7 +14,10 @@ from proxy.admin.settings import AdminSettings, sockets_to_try
 
 
 class AdminUnreachable(Exception):
-    """The admin socket did not answer as it should; `remedy` is for what was `found`."""
+    """The admin socket did not answer as it should.
+
+    `remedy` says what to do about what was `found`.
+    """
 
     def __init__(self, socket: str, found: str, remedy: str) -> None:
         super().__init__(socket, found, remedy)
@@ -66,32 +69,46 @@ class _Connection(http.client.HTTPConnection):
 
 
 class UnixAdminClient:
-    """Asks the admin socket at a path; answers are JSON objects of unchecked `proxy.api` types."""
+    """Asks the admin socket at a path.
+
+    An answer is a JSON object. The caller names its type of `proxy.api`, which is not checked here.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
 
     def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, Any]:
-        """Status and JSON body. Raises `AdminSilent` (too late), `AdminAbsent` (no proxy listens),
-        or `AdminUnreachable`.
+        """Answer status and JSON body.
+
+        Raises `AdminSilent` when the time is over, `AdminAbsent` if no proxy listens, and
+        `AdminUnreachable` for other faults.
         """
         return self._ask("GET", path, seconds)
 
     def post(
         self, path: str, query: Mapping[str, str], seconds: float | None = None, body: bytes = b""
     ) -> tuple[int, Any]:
-        """Status and JSON body. Raises as `get`. No limit without `seconds`: a reload has one."""
+        """Answer status and JSON body.
+
+        Raises as `get`. Without `seconds` there is no limit here: a reload has its own.
+        """
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds, body)
 
     def agreed(self, answer: tuple[int, Any]) -> Any:
-        """The body of an answer; raises `AdminRefused` with the proxy's sentence if it refused."""
+        """The body of an answer, if the proxy agreed.
+
+        Raises `AdminRefused` with the proxy's sentence if it refused.
+        """
         status, document = answer
         if status != 200:
             raise AdminRefused(status, str(document.get("detail") or f"{self.path}: {document}"))
         return document
 
     def steps(self, path: str, query: Mapping[str, str]) -> Iterator[Any]:
-        """Post, and yield the lines that come. Raises `AdminUnreachable` and `AdminRefused`."""
+        """Post, and yield each line of the answer as it comes.
+
+        Raises `AdminUnreachable` and `AdminRefused`.
+        """
         connection = _Connection(self.path, None)
         try:
             connection.request("POST", f"{path}?{urlencode(query)}" if query else path, body=b"")
@@ -141,8 +158,11 @@ def _detail(answer: bytes) -> str:
 
 
 def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
-    """A client of the socket at `path`, else of that in `config`, else of the first default one
-    that exists. Raises `ConfigError` for an unusable file.
+    """A client of the socket at `path`, else of the socket in `config`.
+
+    Without both it takes the first default socket that exists.
+
+    Raises `ConfigError` for a file that cannot be read or is not TOML.
     """
     if path is not None:
         return UnixAdminClient(path)

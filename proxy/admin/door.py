@@ -41,7 +41,10 @@ class Door:
         report: Report,
         users: frozenset[int] | None = None,
     ) -> None:
-        """Accept on a listening socket; a Unix socket lets `users` in. `report` gets errors."""
+        """Take over a listening socket and accept at once. `report` gets internal errors.
+
+        Of a Unix socket that every user may connect to, `users` are those that are let in.
+        """
         self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._room = room

@@ -28,7 +28,10 @@ _QUIET_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class RoomLimits:
-    """Connections at a time: `most` in all, `share` of a peer. `answer_seconds` None: no limit."""
+    """How many connections there may be at a time: `most` of all peers, `share` of one.
+
+    If `answer_seconds` is None, an answer may take as long as it needs.
+    """
 
     most: int
     share: int
@@ -56,7 +59,10 @@ class DoorPlaces:
     """The connections of one socket kind: TCP or Unix."""
 
     def __init__(self, name: str, limits: RoomLimits, is_short: Callable[[], bool], tell: Tell) -> None:
-        """The log calls the places `name`; `is_short` says whether descriptors are short."""
+        """The places begin empty.
+
+        The log calls them `name`. `is_short` says whether descriptors are short.
+        """
         self.limits = limits
         self._name = name
         self._is_short = is_short
@@ -71,7 +77,10 @@ class DoorPlaces:
         return len(self._present)
 
     def wait(self, now: float) -> float:
-        """Seconds until one may have to make room: a new one stays until it could be read."""
+        """Seconds until a connection may have to make room for a newcomer.
+
+        A connection that has just come stays until its request could be read.
+        """
         if len(self._present) < (self.limits.when_short if self._is_short() else self.limits.most):
             return 0.0
         silent = [one.since for one in self._present if one.stage is Stage.SILENT]

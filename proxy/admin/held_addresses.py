@@ -51,7 +51,10 @@ class RunningAddresses:
 
 
 def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterator[Problem]:
-    """Errors for addresses that are not here or in use; those that are forbidden: warnings."""
+    """Errors for addresses that this machine does not have or that another program uses.
+
+    Addresses that this user may not bind are warnings.
+    """
     running: RunningAddresses | None = None
     for place, bind in addresses_of(loaded.config):
         try:
@@ -72,7 +75,10 @@ def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterat
 
 
 def own_server_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """Warnings for servers that are this proxy; names but localhost are not looked up."""
+    """Warnings for servers that are this proxy: each request would come back to it.
+
+    Names other than localhost are not looked up: a check waits for no name server.
+    """
     binds = [bind for place, bind in addresses_of(loaded.config) if place[0] != "admin"]
     for place, server in _servers(loaded.config):
         own = next((one for one in binds for host in _hosts(server.host) if _leads_to(one, host, server.port)), None)

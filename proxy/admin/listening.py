@@ -68,7 +68,10 @@ class _OfAnotherUser(AdminSocketError):
 
 
 def admin_socket(path: Path) -> socket.socket:
-    """Listen at `path` for commands; makes its directory. Raises `AdminSocketError`."""
+    """Listen at `path` for commands. Makes the last directory of the path if it is missing.
+
+    Raises `AdminSocketError`.
+    """
     return _unix_socket(path, _COMMANDS)
 
 
@@ -90,7 +93,9 @@ def _unix_socket(path: Path, use: _Use) -> socket.socket:
 
 def socket_problems(loaded: LoadedConfig) -> list[Problem]:
     """The faults that keep this process from making its Unix sockets, and servers that are one of
-    them. Only reads; a proxy that listens there is no fault.
+    them. Only reads.
+
+    A proxy that listens there now is not a fault.
     """
     settings = AdminSettings.of(loaded.file, loaded.config.admin)
     problems = _problems(loaded.file, settings.socket, _COMMANDS)
@@ -124,7 +129,10 @@ def _problems(file: ConfigFile, path: Path, use: _Use) -> list[Problem]:
 
 
 def _refuse_place(path: Path, use: _Use) -> None:
-    """Refuse a long path, an open directory, another file. Raises `AdminSocketError`, `OSError`."""
+    """Refuse a path that is too long, an open directory, and another file in the socket's place.
+
+    Raises `AdminSocketError` or `OSError`.
+    """
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise AdminSocketError(str(path), f"a path of more than {_LONGEST_PATH} bytes", use.remedy)
     _refuse_directory(path.parent)
@@ -136,7 +144,10 @@ def _refuse_place(path: Path, use: _Use) -> None:
 
 
 def _refuse_directory(directory: Path) -> None:
-    """Refuse a directory that others can write, and accept a missing one in an existing one."""
+    """Refuse a directory that other users can write: they could put their own socket in it.
+
+    A missing directory is accepted if its parent exists.
+    """
     try:
         facts = directory.stat()
     except FileNotFoundError:

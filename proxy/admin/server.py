@@ -53,7 +53,10 @@ Inherited = Callable[[str], socket.socket | None]
 
 @dataclass(frozen=True, slots=True)
 class AdminHost:
-    """The process of the admin server. `report` logs internal errors, `tell` logs events."""
+    """The process around the admin server.
+
+    `report` logs internal errors, `tell` logs events.
+    """
 
     report: Report
     tell: Tell
@@ -80,7 +83,10 @@ class AdminServer:
         """The TCP addresses for metrics. Port 0 is replaced by the port that the kernel chose."""
 
     async def start(self, inherited: Inherited = lambda _: None) -> None:
-        """Listen; `inherited` gives sockets by names of `handed`. Raises `AdminSocketError`."""
+        """Listen. `inherited` gives the socket of an older process that has a name of `handed`.
+
+        Raises `AdminSocketError` after it has closed all sockets.
+        """
         try:
             path = self._settings.socket
             sock = self._in_file_system(path, admin_socket, inherited)
@@ -215,7 +221,10 @@ class _Monitoring:
         return json_answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Answer 200 if the proxy is ready, else 503 with reasons; both with what is doubtful."""
+        """Answer 200 if the proxy is ready, else 503 with the reasons, see `observe.readiness`.
+
+        Both name what is doubtful.
+        """
         found = await self._readiness.get()
         told = found.as_json()
         if found.is_ready:

@@ -41,7 +41,10 @@ class AdminSettings:
 
     @staticmethod
     def places(file: "ConfigFile", admin: "AdminConfig") -> tuple[Path, ...]:
-        """The sockets of a proxy with this configuration, by default also the system's service."""
+        """The sockets that a proxy with this configuration may have.
+
+        Without `admin.socket` that proxy may also be the service of the system.
+        """
         return sockets_to_try(os.environ, os.geteuid()) if admin.socket is None else (file.resolve(admin.socket),)
 
 

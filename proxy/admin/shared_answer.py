@@ -11,7 +11,10 @@ Answer = TypeVar("Answer")
 
 
 class SharedAnswer(Generic[Answer]):
-    """Shares the answers of `make`, which the first caller starts and the others wait for."""
+    """Shares the answers of `make`.
+
+    The first caller starts `make`. Other callers get the same answer until it is there.
+    """
 
     def __init__(self, make: Callable[[], Awaitable[Answer]]) -> None:
         self._make = make

@@ -33,7 +33,10 @@ class Stage(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Visitor:
-    """A connection, counted with those of its `peer`; it came at `since` (monotonic)."""
+    """A connection. Connections with the same `peer` count together.
+
+    `since` is when it came, in seconds of a monotonic clock.
+    """
 
     peer: bytes
     since: float
@@ -41,8 +44,10 @@ class Visitor:
 
 
 def who_goes(others: Collection[Visitor], newcomer: Visitor, most: int, share: int) -> Visitor | None:
-    """The connection that makes room (`most` of all, `share` of a peer), None if there is some. It
-    is the newcomer's own if its peer has more than each with a silent one.
+    """The connection that makes room for a new one. None if there is room.
+
+    There is room for `most` connections, and for `share` of one peer. The newcomer itself goes if
+    its peer has more connections than each peer with a silent one: that one may only be slow.
     """
     own = [one for one in others if one.peer == newcomer.peer]
     if len(own) >= share:

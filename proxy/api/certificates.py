@@ -53,8 +53,10 @@ class CertificatesDocument(TypedDict):
 
 
 class RotationLine(TypedDict, total=False):
-    """A line of `POST /certificates/NAME/rotate`: one about a credential has `identity` and
-    `credential`, its last one `rotated`; the last of all only `ok`.
+    """A line of `POST /certificates/NAME/rotate`. Which keys it has depends on its step.
+
+    A line about one credential has `identity` and `credential`, its last line has `rotated`. The
+    last line of all has `ok` alone.
     """
 
     identity: str
@@ -102,7 +104,10 @@ class RollbackDocument(TypedDict):
 
 
 class ShownRow(TypedDict):
-    """What a worker shows on a listener; `fault` None: it was good, or `untried` says why not."""
+    """What a worker shows on a listener for one credential.
+
+    `fault` is None if the handshake was good, or if none was made: `untried` says why.
+    """
 
     worker: int
     pid: int

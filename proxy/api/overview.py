@@ -1,4 +1,7 @@
-"""What the page shows, in sections: only those that changed go out. Times are UNIX. Pure."""
+"""What the page shows: sections, so that only those go out that have changed. Pure.
+
+Times are in UNIX seconds.
+"""
 
 from typing import Generic, NotRequired, TypedDict, TypeVar
 

@@ -126,8 +126,10 @@ class ListenerRow(TypedDict):
 
 
 class RouteRow(TypedDict):
-    """The requests of one route, or `-`. Half of them, or 99 of 100, were not slower than the
-    latencies; None without any, 30 also for more. No WebSockets.
+    """The requests of one route; `-` are those without a route.
+
+    The latencies are upper bounds: half of the requests, or 99 of 100, were not slower. They are
+    None without a request, and 30 also stands for more. WebSockets do not count.
     """
 
     route: str
@@ -172,7 +174,10 @@ class BreakingAgentRow(TypedDict):
 
 
 class BreakingRow(TypedDict):
-    """Clients that `pq = "require"` would refuse: all with more than `error_at_most`."""
+    """The clients that `pq = "require"` would refuse, from the day `since` on.
+
+    Every client with more connections than `error_at_most` is listed.
+    """
 
     since: str | None
     """A day in UTC, None without such a client."""

@@ -13,7 +13,10 @@ from proxy.tls.openssl.libssl import LibsslError
 
 
 def client_trusts(foundation: Foundation, authorities: Mapping[str, ClientAuthorities]) -> ClientTrusts:
-    """Build all that can be built, by kind of listener; what has not changed is used again."""
+    """Build all that can be built, for each kind of listener that there is.
+
+    What has not changed is used again.
+    """
     trusts: dict[tuple[str, bool], ClientTrust] = {}
     config = foundation.loaded.config
     kinds = sorted({listener.binds_signatures for listener in config.listener.values()})
@@ -35,8 +38,10 @@ def client_trusts(foundation: Foundation, authorities: Mapping[str, ClientAuthor
 
 
 def reserved_names(identities: Mapping[str, IdentityConfig], name: str) -> frozenset[str]:
-    """Names under a wildcard of an identity that belong to one which asks for certificates: a
-    connection made by the wildcard has shown none.
+    """Names that a wildcard of an identity covers, and that are those of another one which asks for
+    certificates.
+
+    A connection made under the wildcard has shown none to the other identity.
     """
     own = frozenset(identities[name].names)
     return frozenset(

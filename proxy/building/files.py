@@ -14,7 +14,10 @@ _EVERYBODY_ELSE: Final = 0o077
 def read_bounded(
     foundation: Foundation, place: Location, file: str, most: int, contents: dict[Path, bytes]
 ) -> bytes | None:
-    """Read at most `most` bytes of a file, kept once for all tables; None after an error."""
+    """Read a file of at most `most` bytes. Files that several tables name are kept once.
+
+    Returns None after an error.
+    """
     path = foundation.loaded.file.resolve(file)
     if path not in contents:
         try:
@@ -31,7 +34,10 @@ def read_bounded(
 
 
 def private_content(foundation: Foundation, place: Location, file: str, allowed: str) -> bytes | None:
-    """Read a file; None after an error (`allowed` is in it). Warns if others may read it."""
+    """Read a file that the configuration names at `place`. None if it cannot be read.
+
+    That is an error, and it says what is `allowed`. There is a warning if others may read the file.
+    """
     path = foundation.loaded.file.resolve(file)
     try:
         read = read_regular(path, _LARGEST_FILE)

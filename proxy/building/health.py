@@ -10,8 +10,10 @@ from proxy.upstream.health.checks import HealthCheck
 
 
 def health_checks(file: ConfigFile, upstreams: Mapping[str, UpstreamConfig]) -> tuple[HealthCheck, ...]:
-    """One check for each server of upstreams with health checks, by the TLS settings of requests.
-    Raises `ssl.SSLError`, `OSError`, `LibsslError`.
+    """One check for each server of each upstream with health checks.
+
+    The checks use the same TLS settings as requests. Raises `ssl.SSLError`, `OSError` or
+    `LibsslError` for files with which a generation cannot be built either.
     """
     return tuple(check for name, upstream in upstreams.items() for check in _checks(file, name, upstream))
 
@@ -43,7 +45,10 @@ def _checks(file: ConfigFile, name: str, upstream: UpstreamConfig) -> list[Healt
 
 
 def client_context_of(file: ConfigFile, upstream: UpstreamConfig) -> ssl.SSLContext:
-    """The context of connections by the parent. Raises `ssl.SSLError`, `OSError`, `LibsslError`."""
+    """The context for connections to an upstream outside of the workers.
+
+    Raises `ssl.SSLError`, `OSError` or `LibsslError`.
+    """
     ca, certificate, key = (
         None if path is None else file.resolve(path) for path in (upstream.ca, upstream.certificate, upstream.key)
     )

@@ -24,8 +24,10 @@ _DIRECTORY: Final = "a directory that the user who starts the proxy may write to
 
 
 def place_problems(loaded: LoadedConfig, workers: ProcessAccount | None) -> Iterator[Problem]:
-    """Files that cannot be written, or must not be: an error stops the start, a warning does not.
-    `workers`: their account, if another one.
+    """Files that cannot be written, or that must not be. An error stops the start.
+
+    A warning means that the proxy starts without the file. `workers`: their account, if it is not
+    the one of this process.
     """
     config = loaded.config
     yield from output_problems(loaded)
@@ -87,8 +89,10 @@ def _directory_problems(file: ConfigFile, place: Location, written: str) -> Iter
 
 
 def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
-    """Why a file cannot be appended to or made, or None. A log may be a pipe or a terminal, unless
-    `is_regular`; no link of another user leads to it.
+    """Why a file cannot be appended to or made, in addition to `config.loading.places`, or None.
+
+    A log may go to a pipe or a terminal. A log that is read again must be a regular file
+    (`is_regular`). No link of another user leads to it.
     """
     try:
         mode = _mode(path)

@@ -45,7 +45,10 @@ def provider_problems(
 
 
 def _missing(file: ConfigFile, openssl: OpensslConfig, index: int, name: str) -> Problem:
-    """The problem of a provider that was not loaded, by the reason of the system's loader."""
+    """The problem of a provider that OpenSSL did not load.
+
+    OpenSSL does not tell the reason, so the system's loader is asked.
+    """
     directory = configured_directory(file, openssl) or modules_directory()
     module = directory / f"{name}.so"
     location = ("openssl", "providers", index)

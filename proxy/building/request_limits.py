@@ -14,7 +14,10 @@ from proxy.limits.request_rates import RequestRate
 
 
 def plain_rules(config: Config) -> PlainRules:
-    """The names that the listener without TLS redirects: of all identities, certified or not."""
+    """The names that the listener without TLS redirects to https.
+
+    They are the names of all identities, also of those without a certificate so far.
+    """
     names = frozenset(name for identity in config.identity.values() for name in identity.names)
     return PlainRules(names, config.plain_listener.https_port)
 

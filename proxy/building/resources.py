@@ -41,7 +41,10 @@ class UpstreamBudget:
 
 
 def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) -> None:
-    """Warn if the workers have too few `descriptors` (None: no limit) for their connections."""
+    """Warn if the workers have too few descriptors for the configured connections.
+
+    `descriptors` is the limit of each worker, or None without a limit.
+    """
     config = foundation.loaded.config
     _note_fewer_connections(foundation, UpstreamBudget.of(config, descriptors), descriptors)
     workers = worker_count(config)
@@ -73,7 +76,10 @@ def _note_fewer_connections(foundation: Foundation, servers: UpstreamBudget, des
 
 
 def resource_limits(config: Config, machine_bytes: int, descriptors: int | None) -> ResourceLimits:
-    """What each worker may use here; the reserve suffices for the connections to servers."""
+    """What each worker may use on a machine with this memory and these descriptors.
+
+    The reserve is never less than the connections to servers: they are what it is for.
+    """
     memory_bytes = config.limits.memory_bytes
     if memory_bytes is None:
         memory_bytes = machine_bytes // _OUR_PART // worker_count(config)

@@ -15,9 +15,11 @@ from config.values.problems import Severity
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A fault: a clause with "which" or "whose", and what is allowed. `may_pass`: the token is
-    unavailable; `is_expected`: the parent knows and serves; `may_return`: the token lacks the key,
-    which is looked for.
+    """The fault of a key: a clause that begins with "which" or "whose", and what is allowed.
+
+    `may_pass`: the token is unavailable or does not answer. The configuration may be right.
+    `is_expected`: the parent knows of the fault and serves anyway. `may_return`: the token
+    works and does not have the key. The key is looked for repeatedly.
     """
 
     found: str
@@ -33,6 +35,9 @@ class Unusable:
 
 
 def severity_of(faults: Iterable[Unusable | None]) -> Severity:
-    """How severe an identity's `faults` are: one for each key that usual clients accept."""
+    """How severe the faults of an identity's keys are.
+
+    `faults` has an entry for each key that usual clients accept.
+    """
     is_served = any(fault is None or fault.is_expected for fault in faults)
     return Severity.WARNING if is_served else Severity.ERROR

@@ -25,7 +25,10 @@ class UnusableTokens:
     seen: frozenset[str] = frozenset()
     """Tokens that the parent finds well. If this process misses one, the fault is its own."""
     is_waited_for: bool = True
-    """Whether identities begin without their tokens, as in serving processes, not in checks."""
+    """Whether identities begin without the tokens that they need.
+
+    They do in a process that serves, and not in one that only checks.
+    """
     is_module_left_out: bool = False
     """Whether the module did not load in the parent. It would hang or fail in this process too."""
 

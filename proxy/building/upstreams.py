@@ -31,8 +31,11 @@ _SECRET_BYTES: Final = 32
 def upstream_plans(
     foundation: Foundation, credentials: Mapping[str, Credential], descriptors: int | None
 ) -> Iterator[UpstreamPlan]:
-    """Plan every upstream; `credentials` are by its name, `descriptors` the limit of the process or
-    None. An unchanged context is used again, with its connections.
+    """Plan every upstream. `credentials` are the proxy's own, by the name of the upstream.
+
+    `descriptors` is the limit of the process, None without a limit.
+
+    If the files did not change, the context is used again, and so its connections can be.
     """
     servers = UpstreamBudget.of(foundation.loaded.config, descriptors)
     for name, settings in foundation.loaded.config.all_upstreams.items():
@@ -93,7 +96,10 @@ def _cookie(foundation: Foundation, upstream: str, settings: CookieConfig) -> Co
 
 
 def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
-    """Key material of a cookie; after an error, which stops the build, a substitute."""
+    """Read the key material of a cookie.
+
+    After an error it returns a substitute, which is never used: the error stops the build.
+    """
     place = ("upstream", upstream, "cookie", "secret")
     path = foundation.loaded.file.named(file)
     allowed = f"a file of {_SECRET_BYTES} random octets or more: openssl rand -base64 48 > {path}; chmod 600 {path}"

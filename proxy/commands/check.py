@@ -62,7 +62,10 @@ def check(file: Path) -> tuple[Problem, ...]:
 
 
 def check_apart(file: Path) -> tuple[Problem, ...]:
-    """`check` in a separate process: this one loads no provider. Raises `CheckFell`."""
+    """The same as `check`, and always in a separate process: this one loads no provider.
+
+    Raises `CheckFell`.
+    """
     found = survey(file)
     if found.loaded is None:
         return found.problems
@@ -72,7 +75,9 @@ def check_apart(file: Path) -> tuple[Problem, ...]:
 
 
 def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
-    """Whether `[hsm]` has errors: then PINs may be of other tokens, and none is tried."""
+    """Whether `[hsm]` has errors: then it is unknown which PIN belongs to which token, and none is
+    tried.
+    """
     in_tables = any(one.is_error and one.key.partition(".")[0] == "hsm" for one in found.problems)
     return in_tables or any(
         one.is_error for one in token_problems(loaded.config, str(loaded.file.path), loaded.file.omissions)
@@ -146,7 +151,9 @@ def _tolerated(problem: Problem) -> Problem:
 
 
 def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], UnusableTokens]:
-    """Try each PIN once with the PIN latch: OpenSSL would repeat one that was refused."""
+    """Try each PIN once with the parent's PIN latch: OpenSSL would repeat a PIN that was refused
+    before.
+    """
 
     async def tried() -> list[tuple[TokenUse, ProbeFinding]]:
         loop = asyncio.get_running_loop()
@@ -208,7 +215,9 @@ def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[P
 
 
 class CheckFell(Exception):
-    """The process that checks has failed by an error of Plexigate; `trace` says where."""
+    """The process that checks has failed because of an error in Plexigate; `trace` is its
+    traceback.
+    """
 
     def __init__(self, trace: str) -> None:
         super().__init__(trace)

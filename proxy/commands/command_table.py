@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """A command or group, by the `app` of `module`; `summary` begins its help."""
+    """A command, or a group of commands. The `app` of `module` is the group, or has the command.
+
+    `summary` is the first paragraph of its help.
+    """
 
     name: str
     module: str

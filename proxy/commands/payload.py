@@ -1,4 +1,7 @@
-"""`plexigate payload list|rotate|retire|revoke|export|identity|client`: rings of payload keys."""
+"""Commands for the key rings of payload encryption.
+
+`plexigate payload list|rotate|retire|revoke|export|identity|client`.
+"""
 
 import json
 from datetime import UTC, datetime

@@ -27,8 +27,10 @@ MODULES: Final = (
     "messages/stream",
     "sessions",
 )
-"""The modules of `proxy.payload` that `client` imports, and so on, and `liboqs` for its suites. The
-package of a client has them in one folder.
+"""The modules of `proxy.payload` that a client needs: those that `client` imports, and so on.
+
+`liboqs` is for clients that ask for its suites. The package of a client has all of them in one
+folder.
 """
 
 _SOURCES: Final = files("proxy.payload")
@@ -91,8 +93,10 @@ class ClientLanguage(StrEnum):
 
 
 def write_client(language: ClientLanguage, directory: Path, *, replaces: bool) -> list[Path]:
-    """Write a client with its README, types and license; returns the paths. Other content is kept
-    unless `replaces`. Raises `AlreadyThere` or `OSError`.
+    """Write a client with its README, types and license, and return the paths of its files.
+
+    A directory that is missing is made. A file with other content is replaced if `replaces` is
+    true. Raises `AlreadyThere` or `OSError`.
     """
     contents = dict(_python() if language is ClientLanguage.PYTHON else _javascript())
     paths = {directory / name: content.encode() for name, content in contents.items()}

@@ -50,8 +50,11 @@ class _Succession:
 
 
 def run(file: Path, log_format: LogFormat | None) -> None:
-    """Serve until a signal, also in place of an older process (`plexigate upgrade`). Raises
-    `ConfigError`, `libssl.InterpreterUnsuitable` or `AdminSocketError` before that.
+    """Serve with a configuration until a signal ends the process.
+
+    If `plexigate upgrade` has started this process, it takes the place of the older one, or ends
+    and tells that one why. Raises `ConfigError`, `libssl.InterpreterUnsuitable` or
+    `AdminSocketError` before it starts to serve.
     """
     start = StartCommand.of_this_process(os.environ)
     predecessor = Predecessor.from_environment(os.environ)

@@ -16,8 +16,10 @@ _PROXY_REMEDY: Final = "Start it (systemctl start plexigate, or plexigate run FI
 
 @dataclass(frozen=True, slots=True)
 class AnsweringProxy:
-    """A running proxy. `status` is `GET /status`; `ask` gets another path, and raises
-    `AdminUnreachable` or `AdminRefused`.
+    """A running proxy, by its admin socket.
+
+    `status` is its answer to `GET /status`. `ask` is `GET` of another path: it returns the JSON of
+    the answer, and raises `AdminUnreachable` or `AdminRefused` of `proxy.admin.client`.
     """
 
     status: StatusDocument
@@ -72,8 +74,11 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """One check. `look` yields findings in a thread of its own until a deadline, and changes
-    nothing. What it cannot do without, it takes first: else it is skipped.
+    """One check.
+
+    `look` yields its findings, and may block: it runs in a thread of its own. What it has yielded
+    until its deadline counts. It changes nothing. It takes what it cannot do without from
+    `Examined.loaded` and `Examined.proxy` before it yields: without that the check is skipped.
     """
 
     name: str

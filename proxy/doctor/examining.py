@@ -28,7 +28,10 @@ def examine(
     progress: Callable[[Sequence[str]], None],
     seconds: float = ALL_SECONDS,
 ) -> list[Result]:
-    """Run all checks; results are in their order. `progress` hears the names of those that run."""
+    """Run all checks, and return their results in the order of `checkups`.
+
+    `progress` hears the names of the checks that run, each time that they change.
+    """
     until = time.monotonic() + seconds
     results: dict[str, Result] = {}
     together = [one for one in checkups if not one.is_alone]

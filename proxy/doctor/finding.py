@@ -42,8 +42,11 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one subject stands: `check` by name, `subject`, what was `found`, and a `remedy` or
-    nothing. No secret is in it.
+    """How one subject stands.
+
+    `check` names the check, `subject` what it looked at (a file, an address, an identity), `found`
+    what it saw, and `remedy` what to do about it (empty when there is nothing to do). None of them
+    has a secret.
     """
 
     check: str

@@ -11,7 +11,10 @@ _PAYLOAD: Final = Judge("payload keys")
 
 
 def ring_findings(keys: list[RingTrialRow]) -> Iterator[Finding]:
-    """Judge `GET /payload-test`: a finding for each ring that works and key that does not."""
+    """Judge the answer of `GET /payload-test`.
+
+    There is a finding for each ring that works, and one for each key that does not.
+    """
     if not keys:
         yield _PAYLOAD.skipped("payload encryption", "the running proxy has no ring")
     for ring in dict.fromkeys(one["ring"] for one in keys):

@@ -39,7 +39,10 @@ class _Inquiry(Generic[Result]):
 def side_by_side(
     subjects: Sequence[Subject], ask: Callable[[Subject], Result], seconds: float
 ) -> Iterator[tuple[Subject, Result | Exception]]:
-    """Ask each subject; yield it with the answer or error (`Overdue` after `seconds`), in order."""
+    """Ask each subject; yield it with the answer, or with the error that `ask` raised.
+
+    The order is that of `subjects`. The error is `Overdue` after `seconds`.
+    """
     for start in range(0, len(subjects), _WIDTH):
         calls = [(one, _Inquiry(lambda one=one: ask(one))) for one in subjects[start : start + _WIDTH]]  # type: ignore[misc]
         for subject, call in calls:

@@ -6,8 +6,10 @@ from typing import Final, TypeAlias, cast
 from proxy.figures.snapshot import HistogramRow
 
 Bounds: TypeAlias = tuple[float, ...]
-"""The inclusive upper bounds of the buckets. Constants need this type: mypyc 2.4 takes a Final
-tuple of floats for unset.
+"""The inclusive upper bounds of the buckets, ascending.
+
+Constants name this type: mypyc 2.4 takes a Final tuple that begins with a float for one that was
+never set.
 """
 
 # From a handshake on the same machine to the deadline of handshakes.
@@ -49,8 +51,10 @@ class Histogram:
 
 
 def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:
-    """The smallest bound that `share` (0 to 1) of the values do not exceed; None without values,
-    infinity above the last. It does not interpolate.
+    """Return the smallest bound that `share` (0 to 1) of the values do not exceed.
+
+    None if there are no values, infinity above the last bound. It does not interpolate: the answer
+    is exact, but only as fine as the buckets.
     """
     total = sum(counts)
     if total == 0:

@@ -55,8 +55,10 @@ class ClientCounts:
 
 
 class ConnectionCounts:
-    """Counts connections and handshakes of all workers: of all clients from their accept on, for
-    memory; of one client from its ClientHello on.
+    """Counts connections and handshakes in and out, over all workers.
+
+    The count of all clients holds a handshake from its accept on, because its bytes take memory.
+    The count of one client holds it from its ClientHello on.
     """
 
     def __init__(self, listener: str, shared: SharedTable, clock: Clock) -> None:

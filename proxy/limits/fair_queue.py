@@ -58,7 +58,10 @@ class FairQueue(Generic[Item]):
         return None
 
     def push_fairly(self, network: bytes, item: Item, displaced: Callable[[Item], object]) -> NoRoom | None:
-        """Add the last of a network as `push`; in a full queue one is `displaced` for it."""
+        """Add the last one of a network as `push` does; in a full queue another one may give way.
+
+        `displaced` gets the one that gave way.
+        """
         room = self.push(network, item)
         if room is not NoRoom.FULL or (other := self.give_way(network)) is None:
             return room
@@ -72,8 +75,10 @@ class FairQueue(Generic[Item]):
         self.waiting += 1
 
     def pop(self, may: Callable[[bytes], bool] | None = None) -> Item | None:
-        """Take the next one, or None. `may` says of a network whether its turn can come; else it
-        keeps its place.
+        """Take the next one; None if none waits.
+
+        `may` says of a network whether its turn can come; a network whose turn cannot come keeps
+        its place. The item of the first network that `may` accepts is taken.
         """
         if self._urgent:
             self.waiting -= 1
@@ -95,8 +100,11 @@ class FairQueue(Generic[Item]):
         return len(self._urgent) + own + others
 
     def give_way(self, network: bytes) -> Item | None:
-        """Take the newest item of the network with the most, if it has two more than this one, else
-        None. `EXEMPT` stands for many clients, which keep theirs.
+        """Take an item away from the network with the most, in favour of this network.
+
+        The answer is the newest item of that network, or None if it does not have at least two more
+        than this one: with one more, the two would only change places. `EXEMPT` stands for many
+        clients, which keep theirs.
         """
         networks = (one for one in self._waiting if one != EXEMPT)
         most = max(networks, key=lambda one: len(self._waiting[one]), default=network)

@@ -134,8 +134,10 @@ def _rank(candidate: Candidate[Connection]) -> tuple[Shown, float]:
 
 
 def patience(seconds: float, part: float) -> float:
-    """How long a client may take for its ClientHello: `seconds` while half of the limit is free, by
-    the `part` in use.
+    """How long a client may take to send its ClientHello.
+
+    `part` is the part of the limit on handshakes that is in use. Up to a half the answer is
+    `seconds`.
     """
     least = min(seconds, LEAST_SECONDS)
     return seconds - (seconds - least) * min(1.0, max(0.0, 2.0 * part - 1.0))

@@ -36,7 +36,9 @@ class ProcessFigures:
 
     @property
     def lowest_free_descriptor(self) -> int:
-        """The number of the next descriptor: a lower bound of those in use. At most the limit."""
+        """The number of the next descriptor: a lower bound of those in use. If none is left, the
+        limit.
+        """
         try:
             descriptor = os.dup(self._statm)
         except OSError:
@@ -49,7 +51,10 @@ class ProcessFigures:
         return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
 
     def give_memory_back(self) -> float:
-        """Return freed memory to the system, which glibc would keep; the CPU seconds of that."""
+        """Return freed memory to the system, as far as it is whole pages. Takes milliseconds.
+
+        Returns how many seconds of a processor it took. Without this call glibc keeps the memory.
+        """
         begun = thread_time()
         if self._trim is not None:
             self._trim(0)
@@ -57,7 +62,10 @@ class ProcessFigures:
 
 
 def most_descriptors() -> int | None:
-    """How many descriptors a process may have, by its hard limit; None: any number."""
+    """How many descriptors a process of ours may have; None: any number.
+
+    Each process raises its soft limit to the hard one.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if most == resource.RLIM_INFINITY else most
 

@@ -14,8 +14,10 @@ _MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 
 
 def network_of(address: str) -> bytes:
-    """The octets of one client: four of IPv4, a /64 of IPv6, as that is one host's. An IPv4-mapped
-    address (RFC 4291 2.5.5.2) is IPv4.
+    """The octets that count as one client: all four of IPv4, a /64 of IPv6.
+
+    A single host has a whole /64 to choose addresses from. An IPv4-mapped IPv6 address (RFC 4291
+    section 2.5.5.2), as a socket for both families shows it, counts as IPv4.
     """
     if ":" not in address:
         return socket.inet_pton(socket.AF_INET, address)

@@ -8,7 +8,10 @@ from typing import Final
 
 
 class ConnectionReason(StrEnum):
-    """Why a connection was closed, but for a request. Most are named after a limit."""
+    """Why a connection was closed: before its handshake, while it was idle, or for its TLS.
+
+    Most reasons have the name of a limit.
+    """
 
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
@@ -17,7 +20,10 @@ class ConnectionReason(StrEnum):
     PROXY_SENDER = "proxy_header_sender"
     """The listener takes PROXY headers, and not from this peer (`proxy_protocol_from`)."""
     OUT_OF_DESCRIPTORS = "out_of_descriptors"
-    """Accepting paused, as only the reserve of descriptors was left: one for each pause."""
+    """Accepting paused because only the reserve of descriptors was left, or none.
+
+    One for each pause, not for each connection.
+    """
     OUT_OF_MEMORY = "out_of_memory"
     """The same for memory, of this process or of the kernel."""
     SHED_SILENT = "shed_silent"
@@ -31,7 +37,10 @@ class ConnectionReason(StrEnum):
     RECORD_FLOOD = "tls_record_flood"
     """The client sent too many TLS records without data, or asked for too many new keys."""
     TLS_BROKEN = "tls_broken"
-    """After the handshake the client, or a machine on the way, broke TLS or sent a fatal alert."""
+    """After the handshake the client sent a fatal alert, or something broke the rules of TLS.
+
+    That was the client, or a machine between it and us.
+    """
 
     # HTTP/2: the client exceeded a limit, or broke a rule that ends the whole connection.
     HTTP2_RAPID_RESET = "http2_rapid_reset"
@@ -151,14 +160,20 @@ _SIZES: Final = {
 }
 _NAMES: Final = {reason.value: reason for reason in RequestReason}
 CLOSED: Final = "closed"
-"""Before the reason in the log if a client answered our close frame: it is no failure."""
+"""Precedes the reason in the log if we ended a WebSocket and the client answered our close frame.
+
+That is not a failure.
+"""
 _SWITCHING_PROTOCOLS: Final = 101
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status in the log if the client left before its response was complete; nginx has the same."""
 
 
 def request_reason(status: int, error: str) -> RequestReason | None:
-    """The reason in the log, of a few that clients cannot add to; None if nothing failed."""
+    """The name of the reason in the log; None if the request did not fail.
+
+    There are few such names, and a client cannot add to them.
+    """
     name = error.partition(":")[0]
     if name == CLOSED and status == _SWITCHING_PROTOCOLS:
         return None

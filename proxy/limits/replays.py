@@ -34,7 +34,10 @@ class ReplayTable:
         self._hash = hashlib.blake2b(key=secret, digest_size=2 + _FINGERPRINT_BYTES)
 
     def is_known(self, mark: bytes, seconds: float, now: float) -> bool:
-        """Whether a mark was seen; from `now` (monotonic) it is known, for `seconds`."""
+        """Whether a mark was seen; from now on it is known, for `seconds`.
+
+        `now` is the time of the machine's monotonic clock.
+        """
         start, fingerprint = self._bucket(mark)
         cells = self._cells
         second = int(now)

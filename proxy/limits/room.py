@@ -141,7 +141,10 @@ class Room:
     def identify(
         self, sender: ClientCounts, network: bytes, limits: ListenerLimits, *, is_exempt: bool
     ) -> ClientCounts | ConnectionReason:
-        """Count a connection for the client behind a balancer, or return the limit exceeded."""
+        """Count a connection for the client that its balancer named, or return the limit exceeded.
+
+        It was admitted as exempt, under the counts of the balancer. These keep it if it is refused.
+        """
         counts = self._counts
         client = counts.client(network)
         counts.move(sender, client)
@@ -260,8 +263,10 @@ class Room:
     # -- from time to time
 
     def look(self, limits: ListenerLimits) -> None:
-        """End handshakes that take too long, the sooner the less room is left, and the surplus over
-        all workers.
+        """End handshakes that take too long, and the surplus over all workers; tell what can be
+        spared.
+
+        The less room is left, the sooner a handshake takes too long.
         """
         connections, handshakes = (surplus - 1 for surplus in self._counts.surplus(limits))
         self._end_impatiently(limits, 1.0 + handshakes / limits.handshakes_in_flight)

@@ -92,7 +92,10 @@ class Scarcity:
         connections: SheddableConnections,
         count: Callable[[str, ConnectionReason, bytes], None],
     ) -> None:
-        """`count` gets a listener, a reason, and the client of the connection if there is one."""
+        """Checks begin with `start`.
+
+        `count` gets a listener, a reason, and the client of the connection, if there was one.
+        """
         self._loop = loop
         self._figures = figures
         self._connections = connections

@@ -103,8 +103,10 @@ class SharedTable:
 
     @classmethod
     def create(cls, columns: int) -> "SharedTable":
-        """Make a table for `columns` processes (up to `MOST_COLUMNS`), drained workers too. Slot 0
-        is the parent's, which only calls `forget_slot`.
+        """Make a table for `columns` processes at one time, at most `MOST_COLUMNS`.
+
+        A worker that is being replaced counts too. The answer has slot 0 and is meant for the
+        parent, which has no connections and only calls `forget_slot`.
         """
         if not 1 <= columns <= MOST_COLUMNS:
             raise ValueError(f"{columns} columns, which must be 1 to {MOST_COLUMNS}")
@@ -201,7 +203,10 @@ class SharedTable:
     # -- rates
 
     def take(self, place: Place, rate: Rate, now: float) -> float:
-        """Take a token at `now` (monotonic): 0, or the seconds until there is one."""
+        """Take a token; 0 if there was one, else the seconds until there is one.
+
+        `now` is the time of the machine's monotonic clock.
+        """
         first, second = place
         rates = self._rates
         full_at = min(rates[first], rates[second])

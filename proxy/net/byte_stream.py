@@ -22,13 +22,19 @@ class StreamOwner(Generic[Data]):
         """Take bytes; a view is valid only until this call returns."""
 
     def eof_received(self) -> None:
-        """The peer sends no more; we still may. `ByteStream.was_truncated` tells if it said so."""
+        """The peer sends no more; our direction is still open.
+
+        `ByteStream.was_truncated` tells whether the peer said so.
+        """
 
     def connection_lost(self, error: OSError | None) -> None:
         """The connection is closed (None: by our own wish). Called exactly once, last."""
 
     def pause_writing(self) -> None:
-        """Stop producing, perhaps inside `write`. What was written is kept."""
+        """The peer takes no more: stop producing. May come from inside `write`.
+
+        What was written already is kept.
+        """
 
     def resume_writing(self) -> None:
         """The kernel has everything that was written so far."""
@@ -45,7 +51,10 @@ class ByteStream(Protocol):
 
     @property
     def was_truncated(self) -> bool:
-        """Whether the bytes ended before the peer said that they are complete (RFC 8446 6.1)."""
+        """Whether the bytes ended before the peer said that they are complete.
+
+        RFC 8446 section 6.1 has the rule.
+        """
 
     def hand_over(self, owner: ByteOwner) -> None: ...
 
@@ -83,7 +92,10 @@ class TwoWayStream(ByteStream, Protocol):
 
 
 class _NoOwner(StreamOwner[bytes | memoryview]):
-    """Owner of a closed stream, so that reference counts free both; ignores everything."""
+    """Owner of a closed stream, which drops its last owner: reference counts then free both.
+
+    It ignores everything: the last owner was told.
+    """
 
     __slots__ = ()
 

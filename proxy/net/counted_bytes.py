@@ -6,7 +6,11 @@ from proxy.net.shared_io import Sender
 
 
 class CountedBytes(Sender):
-    """Base of a stream: the counts since they were taken last, always kept, as that is cheapest."""
+    """Base of a stream: the counts since they were taken last.
+
+    A read and a send add a machine word each. To ask whether the log wants the counts would cost
+    more.
+    """
 
     __slots__ = ("_outbox", "_received", "_sent")
 
@@ -25,7 +29,10 @@ class CountedBytes(Sender):
         return count
 
     def take_wire_bytes(self) -> tuple[int, int]:
-        """What came and went since the last call; not what the kernel did not take."""
+        """What came, and what went, since the last call, or since the connection began.
+
+        What goes out at the end of this turn counts as gone. What the kernel did not take does not.
+        """
         going = i64(len(self._outbox))
         counts = int(self._received), int(self._sent + going)
         self._received = 0

@@ -46,7 +46,10 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
 
 
 def tell_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object) -> None:
-    """Have the loop call `callback`, from any thread; nothing happens if it is closed."""
+    """Have the loop call `callback`, from any thread.
+
+    If the loop is closed, no caller waits any more, and nothing happens.
+    """
     try:
         loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:

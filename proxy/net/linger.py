@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Linger:
-    """The limits of an end: `flush_seconds` to take what was written; then `discard_bytes` are read
-    for `seconds` (RFC 9112 9.6).
+    """The limits of an end.
+
+    The peer has `flush_seconds` to take what was written before. After our FIN at most
+    `discard_bytes` of what it still sends are read and discarded, for `seconds` (RFC 9112 section
+    9.6).
     """
 
     discard_bytes: int

@@ -1,4 +1,7 @@
-"""Whether an attempt to reach a peer failed for lack of our own resources, not for the peer."""
+"""Whether an attempt to reach a peer failed for lack of our own resources.
+
+Such a failure says nothing about the peer.
+"""
 
 import errno
 import ipaddress
@@ -8,14 +11,20 @@ from typing import Final
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 HELD_UP_SECONDS: Final = 0.5
-"""A time-out noticed so late says nothing of a peer: this process did not run."""
+"""A time-out that is noticed so late says nothing about a peer.
+
+Its answer may have arrived while this process did not run.
+"""
 # The port of no service (RFC 863): nothing is sent there.
 _DISCARD: Final = 9
 
 
 def is_own_shortage(error: OSError, host: str = "") -> bool:
-    """Whether this machine had no descriptor, memory or port left for `host`. EADDRNOTAVAIL may
-    also be a family without an address (`[::1]`): no shortage.
+    """Whether this machine had no descriptor, memory or port left to connect to `host`.
+
+    EADDRNOTAVAIL has two meanings. All ports towards a peer are in use: our shortage. Or this
+    machine has no address of the peer's family (`[::1]` without IPv6): an error of the
+    configuration.
     """
     if isinstance(error, socket.gaierror):
         # without a descriptor, a name just does not resolve
@@ -36,7 +45,10 @@ def _is_a_descriptor_left() -> bool:
 
 
 def _has_a_way_to(host: str) -> bool:
-    """Whether this machine has an address to reach a host from, or its name; nothing is sent."""
+    """Whether this machine has an address from which it would reach a host; nothing is sent.
+
+    A name may have several addresses and counts as reached.
+    """
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:

@@ -67,8 +67,10 @@ class SocketStream(CountedBytes):
         read_bytes: int = READ_BUFFER_BYTES,
         closed: Callable[[], None] | None = None,
     ) -> None:
-        """Take over `sock` (connected, non-blocking), and read `read_bytes` at most at a time from
-        `resume_reading` on. `closed` is called at its end, under any owner.
+        """Take over `sock` (connected, non-blocking), to read `read_bytes` at most at a time.
+
+        Reading starts with `resume_reading`. `closed` is called when the socket is closed, also
+        after a change of the owner: for counts of connections.
         """
         super().__init__()
         self._linger_limits: Final = linger
@@ -269,8 +271,11 @@ class SocketStream(CountedBytes):
             self._fail_soon(error)
 
     def end(self) -> None:
-        """Flush, end our direction (FIN), discard what arrives, then close: a reset could destroy
-        our last bytes (RFC 9112 9.6). Flushing has its own time.
+        """Flush, end our direction (FIN), discard what still arrives, then close.
+
+        Without the discarding a peer that is still sending gets a reset, which can destroy our last
+        bytes before it reads them (RFC 9112 section 9.6). Flushing has a time of its own: the bytes
+        for a slow reader are not cut off.
         """
         if self._sock is None or self._wants_end:
             return

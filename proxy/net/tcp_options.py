@@ -23,7 +23,10 @@ _TCP_INFO: Final = struct.Struct("=24xI")
 
 
 def tune(sock: socket.socket) -> None:
-    """Send small pieces at once, and find peers that are gone; accepted connections inherit it."""
+    """Send small pieces at once, and have the kernel find a peer that went away without a word.
+
+    Connections that a listening socket accepts inherit what is set on it (tcp(7)).
+    """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEP_ALIVE:

@@ -85,7 +85,10 @@ class Adoption:
         self._seen: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, now: float, counted: Snapshot, listeners: Sequence[ListenerFacts]) -> bool:
-        """Take the merged counts of all workers; returns whether there is something new."""
+        """Take the counts of all workers since the start of the parent, merged.
+
+        Returns whether there is something new. `now` is in UNIX seconds.
+        """
         today = day_of(now)
         yesterday = day_of(now - _DAY)
         self.offers = {**self.offers, **{one.name: Offer(one.pq, one.groups) for one in listeners if one.groups}}

@@ -39,7 +39,10 @@ class AdoptionStore:
         return cls(state_file(loaded, "adoption"))
 
     def read(self) -> Adoption:
-        """What `write` kept; empty without a file. Raises `AdoptionUnreadable` or `OSError`."""
+        """What `write` kept; empty if there is no file.
+
+        Raises `AdoptionUnreadable`, and `OSError` if the file cannot be opened.
+        """
         try:
             with self.path.open("rb") as file:
                 content = file.read(_MOST_BYTES + 1)
@@ -55,8 +58,10 @@ class AdoptionStore:
             raise AdoptionUnreadable(self.path, "other content than this proxy writes") from None
 
     def write(self, document: AdoptionDocument) -> None:
-        """Keep a document, over a crash too, without the oldest days if too large. May block.
-        Raises `OSError`, and changes nothing then.
+        """Keep a document, also over a crash. May take long. Raises `OSError`; the file is as it
+        was.
+
+        The oldest days are left out of a document that is too large.
         """
         days = dict(document["days"])
         content = _encoded(document)
@@ -67,7 +72,10 @@ class AdoptionStore:
         write_state(self.path, content)
 
     def set_aside(self) -> Path:
-        """Rename an unusable file over an earlier one, and return its path. Raises `OSError`."""
+        """Rename a file that cannot be used, and return its new path. Raises `OSError`.
+
+        One that was set aside before is replaced, so that they do not pile up.
+        """
         beside = self.path.with_name(f"{self.path.name}.damaged")
         with OpenDirectory.at(self.path.parent) as directory:
             directory.rename(self.path.name, beside.name)

@@ -49,7 +49,10 @@ class NoticeDocument(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Concern:
-    """A fault that requires operator action; `subject` tells it from others, `text` what."""
+    """A fault that requires operator action now.
+
+    `subject` tells it apart from others of its kind. `text` says in one sentence what is wrong.
+    """
 
     kind: AlertKind
     subject: str
@@ -106,7 +109,11 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One message about an alert at `at` (UNIX). `is_repeat`: as before; `lasted`: seconds open."""
+    """One message about an alert. `at` is its time in UNIX seconds.
+
+    `is_repeat`: the same was told before, and nothing has changed. `lasted`: for how many seconds
+    the alert was open, also if the time of day was set meanwhile.
+    """
 
     state: AlertState
     alert: OpenAlert

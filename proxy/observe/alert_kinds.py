@@ -1,4 +1,7 @@
-"""All kinds of alerts: what each means, and what to do. docs/alerts.md is made from it. Pure."""
+"""The catalogue of all kinds of alerts: what each means, and what the operator does. Pure.
+
+docs/alerts.md is made from it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

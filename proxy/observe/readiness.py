@@ -71,7 +71,9 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """How one worker sees a server: its `ServerState`, and whether connects fail."""
+    """How one worker sees a server: its `upstream.pooling.statistics.ServerState`, and whether the
+    latest connects failed.
+    """
 
     state: str
     is_unreachable: bool

@@ -14,8 +14,10 @@ _LAST_BOUND: Final = REQUEST_SECONDS[-1]
 
 
 def route_figures(rows: Mapping[str, Rows]) -> list[RouteRow]:
-    """One entry for each route with a request, or `-`. Half of them, or 99 of 100, were not slower
-    than the quantiles; 30 also stands for more. No WebSockets.
+    """One entry for each route that had a request; `-` are the requests without a route.
+
+    `p50_seconds` and `p99_seconds` are upper bounds: half of the requests, or 99 of 100, were not
+    slower. They are None without a request, and 30 also stands for more. WebSockets do not count.
     """
     statuses: dict[str, dict[str, int]] = {}
     for row in rows.get("requests", ()):

@@ -41,8 +41,9 @@ class WorkerScrape:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """A credential, with UNIX seconds; `keys` are places, `fingerprint` is SHA-256 of the leaf,
-    `is_issued`: it rotates; `signatures` of its chain, leaf first.
+    """One credential of an identity. `begins_at` and `expires_at` in UNIX seconds; `keys` are the
+    places of its keys; `fingerprint` is SHA-256 of the leaf; `is_issued`: the rotation renews it.
+    `signatures` are those of the certificates of its chain, leaf first, such as `mldsa-87`.
     """
 
     identity: str
@@ -58,7 +59,10 @@ class CertificateFacts:
 
 @dataclass(frozen=True, slots=True)
 class RevocationFacts:
-    """The first list of an identity's revocation lists to expire, with UNIX seconds."""
+    """Of the revocation lists by which an identity judges its clients, the first one to expire.
+
+    `begins_at` and `expires_at` are in UNIX seconds.
+    """
 
     identity: str
     begins_at: float
@@ -67,8 +71,11 @@ class RevocationFacts:
 
 @dataclass(frozen=True, slots=True)
 class TokenScrape:
-    """A token for the parent: `condition` of `certs.tokens.prober`, `detail` if unwell, its
-    `sessions` of `max_sessions` of all, `errors` of probes by CKR_.
+    """A token as the parent sees it. `condition` is one of `certs.tokens.prober`; `detail` is empty
+    if it is healthy.
+
+    `sessions` counts the parent's sessions; `max_sessions` limits those of all processes. `errors`
+    counts failed probes by CKR_ name.
     """
 
     token: str
@@ -86,8 +93,11 @@ class TokenScrape:
 
 @dataclass(frozen=True, slots=True)
 class RotationFacts:
-    """A credential that rotates: `urgency` 0 to 4, `failures` in a row, the last `error` or None;
-    `is_refused`: for good; `unrevoked`: why a compromised key is still trusted.
+    """One credential that the proxy rotates: `urgency` from 0 (calm) to 4 (expired), consecutive
+    `failures`.
+
+    `error`: why the latest attempt failed, None without a failure. `is_refused`: the same request
+    will fail again. `unrevoked`: why the certificate of a compromised key is still trusted.
     """
 
     identity: str

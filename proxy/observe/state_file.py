@@ -11,8 +11,10 @@ _DIGEST_DIGITS: Final = 16
 
 
 def state_file(loaded: LoadedConfig, stem: str) -> Path:
-    """The JSON file of that name of this proxy: in `rotation.state`, else in the state directory of
-    its user, by a name that tells it from others.
+    """The JSON file of that name of the proxy that runs by this configuration.
+
+    It is in `rotation.state`, which belongs to one proxy. Without that key, it is in the state
+    directory of the user, and its name tells the proxies of this user apart.
     """
     state = loaded.config.rotation.state
     if state is not None:

@@ -155,8 +155,11 @@ def _handshakes(rows: Rows) -> HandshakesRow:
 
 
 def _breaking(scrape: Scrape) -> BreakingRow:
-    """The clients that `pq = "require"` would refuse since a day, of two; `doctor readiness` has
-    more. Counts may be `error` too high.
+    """Return the clients that `pq = "require"` would refuse, from the day `since` on: workers
+    remember two days. `doctor readiness` has more.
+
+    The count of an entry is at most `error` too high. Every client with more connections than
+    `error_at_most` is listed.
     """
     days = merge_breaking([one["breaking"] for one in scrape.snapshots if "breaking" in one])
     found = [summaries for listeners in days.values() for summaries in listeners.values()]

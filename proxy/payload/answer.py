@@ -57,7 +57,10 @@ class SealedAnswer:
         return None
 
     def receive_data(self, data: bytes) -> None:
-        """Take a piece of the answer; raises `PayloadFault` if it is too large for a token."""
+        """Take a piece of the answer.
+
+        Raises `PayloadFault` where it gets too large for a single token.
+        """
         if self._stream is not None:
             self._stream.receive_data(data)
             return

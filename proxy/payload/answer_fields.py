@@ -32,8 +32,10 @@ _REMOVED: Final = frozenset(
 
 
 def refusal_lines(origin: bytes | None, allowed: Container[bytes]) -> bytes:
-    """The lines of our own answer to a page of an origin, which may read it also after a request
-    with cookies.
+    """The lines of an answer of the proxy itself to a page of an origin.
+
+    A page may read the answer to a request with cookies too, because cookies do not change the
+    answer.
     """
     if origin is None or origin not in allowed:
         return PLAIN_MARK
@@ -49,7 +51,10 @@ def plain_lines(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def sealed_lines(lines: list[bytes], coding: bytes, key: bytes) -> list[bytes]:
-    """The lines of an encrypted answer; `coding` is empty without content, `key` may be."""
+    """The lines of an encrypted answer.
+
+    `coding` is empty for an answer without content. `key` names ring and version, or is empty.
+    """
     kept = _without(lines, _REMOVED)
     for line in lines:
         name, value = _split(line)

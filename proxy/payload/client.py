@@ -109,7 +109,10 @@ class SealedSocket:
         return self._channel.requests.seal(message, self._clock())
 
     def open(self, token: bytes) -> bytes:
-        """The message in a token, in the order in which they came. Raises `PayloadFault`."""
+        """The message in a token; they have to be opened in the order in which they came.
+
+        Raises `PayloadFault`.
+        """
         plain = self._channel.responses.open(token, self._channel.window, self._clock()).plain
         return self._frames.open(plain) if self._channel.is_bound else plain
 
@@ -151,7 +154,10 @@ class SealedRequest:
         yield sealer.finish(self._clock())
 
     def open(self, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
-        """The content of an answer. Raises `AnswerNotSealed`, or `PayloadFault` for a false one."""
+        """The content of a complete answer.
+
+        Raises `AnswerNotSealed`, or `PayloadFault` for a false one.
+        """
         coding = _field(headers, "content-encoding")
         if coding == _STREAM:
             return b"".join(self.pieces(status, headers, [body]))
@@ -162,7 +168,10 @@ class SealedRequest:
         raise AnswerNotSealed(status, _cause(body))
 
     def pieces(self, status: int, headers: Mapping[str, str], body: Iterable[bytes]) -> Iterator[bytes]:
-        """The content of a stream, as it comes, whole only at its end. Raises as `open`."""
+        """The content of an answer that is a stream, as it comes.
+
+        Raises as `open` does. The content is known to be whole only at its end.
+        """
         if _field(headers, "content-encoding") != _STREAM:
             yield self.open(status, headers, b"".join(body))
             return
@@ -178,7 +187,10 @@ class SealedRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionOffer:
-    """Asks for a session: POST `body` to `/.well-known/payload-sessions`, call `accepted`."""
+    """A message that asks for a session.
+
+    POST `body` as JSON to `/.well-known/payload-sessions`, then call `accepted`.
+    """
 
     suite: str
     version: int
@@ -187,7 +199,10 @@ class SessionOffer:
 
     @classmethod
     def to(cls, signed: bytes, pinned: PinnedIdentity, now: float, suites: Mapping[str, Suite] = BUILT_IN) -> Self:
-        """For the first usable key of `GET /.well-known/payload-keys`. Raises `DocumentRefused`."""
+        """For the first key of a document (`GET /.well-known/payload-keys`) whose suite is at hand.
+
+        Raises `DocumentRefused`.
+        """
         keys = pinned.verified(signed, now)
         refused = [f"none of its suites is at hand: {', '.join(key.suite for key in keys)}"]
         for key in keys:
@@ -206,7 +221,10 @@ class SessionOffer:
         raise DocumentRefused("; ".join(refused[1:] or refused))
 
     def accepted(self, answer: bytes, clock: Callable[[], float]) -> PayloadClient:
-        """The client of the session. Raises `KeyError` or `ValueError` for a wrong answer."""
+        """The client of the session.
+
+        Raises `KeyError` or `ValueError` for an answer that is none.
+        """
         ticket = str(json.loads(answer)["ticket"]).encode()
         agreed = f"{self.suite}:{self.version}".encode()
         return PayloadClient(session_cipher(ticket, self.secret, agreed, _DEFAULT_WINDOW), clock)

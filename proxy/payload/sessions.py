@@ -103,7 +103,10 @@ class Sessions:
         count: Callable[[str, int], None],
         revoked: Container[tuple[str, int]] = frozenset(),
     ) -> None:
-        """`kems`: suites and the rings of their private keys. `revoked` may grow."""
+        """`kems` are the suites, with the rings of their private keys.
+
+        `lifetime` is in seconds; `revoked` may grow.
+        """
         self._tickets = RingCodec(tickets, count)
         self._kems = kems
         self._lifetime = lifetime

@@ -40,8 +40,11 @@ class SealedMessages:
         refuse_replay: Callable[[bytes], None],
         counts: MessageCounts,
     ) -> None:
-        """`key` is of our messages, `digest` of the place of the client's; `refuse_replay` gets
-        marks of messages that might have been there, and raises `PayloadFault`.
+        """`key` is that of our messages, `digest` that of the place of the client's; `clock` gives
+        UNIX seconds.
+
+        `refuse_replay` is told a mark of each message that might have been there before, and raises
+        `PayloadFault` if it was.
         """
         self._channel = key.channel
         self._clock = clock

@@ -27,7 +27,10 @@ from proxy.processes.messages.codec import Body
 from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused, decode_refusal, encode_refusal
 
 Answer = Callable[[str, Body, list[int]], Awaitable[Body]]
-"""Answers a question: kind, body, descriptors to close. Raises `QuestionRefused` for a no."""
+"""Answers a question: its kind, its body, its descriptors, which the callee closes.
+
+Raises `QuestionRefused` to say no.
+"""
 
 _HEADER: Final = struct.Struct("!IH")
 # The kernel takes 253 in one message (SCM_MAX_FD). If a question has more, frames that only bring
@@ -35,9 +38,14 @@ _HEADER: Final = struct.Struct("!IH")
 # the descriptors of a message, it knows which question has lost them.
 _DESCRIPTORS_AT_ONCE: Final = 250
 LARGEST_FRAME: Final = 64 * 1_048_576
-"""Bytes of a frame of the parent, or of a large answer: a snapshot of counters has megabytes."""
+"""Bytes of a frame of the parent, and of an answer that may be large.
+
+A snapshot of all counters has some megabytes, and so has a configuration of thousands of names.
+"""
 LARGEST_NEWS: Final = 1_048_576
-"""Bytes of unasked news of a worker, and of most answers. A thousand key names take a third."""
+"""Bytes of what a worker tells unasked, and of most answers. The names of a thousand keys have a
+third of it.
+"""
 # A worker tells its news one at a time, and is told that each has arrived.
 _MOST_NEWS: Final = 256
 _BRINGS: Final = {"brings": True}
@@ -70,7 +78,10 @@ class _Question:
 
 
 class Channel:
-    """One end. `answer` gets questions; `lost` is called once, with what was no frame, or None."""
+    """One end. Calls `answer` for each question, and `lost` once when the other side is gone.
+
+    `lost` gets what the other side sent that is not a frame, or None if it has ended.
+    """
 
     def __init__(
         self,
@@ -111,7 +122,10 @@ class Channel:
     async def ask(
         self, kind: str, body: Body | None = None, descriptors: Sequence[int] = (), largest: int = LARGEST_NEWS
     ) -> Body:
-        """Ask, for up to `largest` bytes of a worker. Raises `QuestionRefused`, `ChannelLost`."""
+        """Ask and wait for the answer, which has at most `largest` bytes if a worker gives it.
+
+        The caller closes its descriptors. Raises `QuestionRefused` or `ChannelLost`.
+        """
         if not self._is_open:
             raise ChannelLost
         number = next(self._ids)

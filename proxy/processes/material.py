@@ -17,7 +17,10 @@ from config.loading.reading import FileContent, read_regular
 
 
 class Material(dict[str, FileContent]):
-    """File contents by path, without those that cannot be read: who needs them says so."""
+    """File contents by path.
+
+    A file that cannot be read is left out; the code that needs it reports that.
+    """
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> "Material":

@@ -36,7 +36,10 @@ class ProcessAccount:
 
 
 def account_of(loaded: LoadedConfig) -> tuple[ProcessAccount | None, list[Problem]]:
-    """The account of workers, and what is wrong with it. None: the account of the parent."""
+    """The account of workers by the configuration, and what is wrong with it.
+
+    None: workers have the account of the parent.
+    """
     user = loaded.config.user
     group = loaded.config.group
     if user is None:
@@ -110,7 +113,10 @@ def keep_memory_private() -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel send SIGKILL at the end of the thread that started this process."""
+    """Have the kernel send SIGKILL when the thread ends that started this process.
+
+    Usually the process ends before, because its channel ends.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
@@ -120,6 +126,9 @@ def outlive_parent() -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit of file descriptors, which is for other programs, to the hard one."""
+    """Raise the soft limit of file descriptors to the hard limit.
+
+    The soft limit of a shell or a service is meant for programs that need few.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -28,7 +28,10 @@ _SEND_SECONDS: Final = 1.0
 
 
 class InheritedSocketUnusable(Exception):
-    """A descriptor of systemd is no listening TCP socket: `name`, `number`, what was `found`."""
+    """A descriptor that systemd passed is not a listening TCP socket.
+
+    Has its `name`, its `number`, and what was `found`.
+    """
 
     def __init__(self, name: str, number: int, found: str) -> None:
         super().__init__(name, number, found)
@@ -148,7 +151,10 @@ class SocketStore:
 
 
 def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float | None:
-    """Seconds between two signs of life, at most; None: no need. Half is advised."""
+    """The longest time in seconds between two signs of life of process `pid`; None: none is due.
+
+    sd_watchdog_enabled(3) advises to send one after half of that time.
+    """
     microseconds = environment.pop("WATCHDOG_USEC", "")
     of_process = environment.pop("WATCHDOG_PID", str(pid))
     if of_process != str(pid) or not microseconds.isdecimal() or int(microseconds) == 0:
@@ -157,8 +163,10 @@ def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float |
 
 
 def inherited_sockets(environment: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:
-    """The listening sockets of systemd for `pid`, each with its FileDescriptorName=, which several
-    may share. Raises `InheritedSocketUnusable`.
+    """The listening sockets of systemd for process `pid`, with the FileDescriptorName= of each.
+
+    They do not block, and children do not inherit them. Several may have the same name: a unit with
+    several ListenStream= gives it to each. Raises `InheritedSocketUnusable`.
     """
     count = environment.pop("LISTEN_FDS", "")
     names = environment.pop("LISTEN_FDNAMES", "").split(":")

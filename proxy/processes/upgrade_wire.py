@@ -85,7 +85,10 @@ class UpgradeWire:
     # -- hearing
 
     def hear(self) -> Said:
-        """The next message. Raises `WireBroken`, or BlockingIOError if the socket is so."""
+        """The next message. Blocks until it comes, while the socket blocks.
+
+        Raises `WireBroken`, or BlockingIOError if the socket does not block.
+        """
         while True:
             packet = self._packet()
             if "say" in packet:

@@ -68,7 +68,10 @@ _SENTENCES: Final = {
 
 
 class ProxyHeaderError(Exception):
-    """The bytes are no valid header: `fault` is the rule, `found` and `allowed` its facts."""
+    """The bytes are no valid header.
+
+    `fault` is the broken rule, `found` and `allowed` are its facts.
+    """
 
     def __init__(self, fault: HeaderFault, found: str = "", allowed: str = "") -> None:
         super().__init__(fault, found, allowed)

@@ -25,7 +25,10 @@ class Tlv(IntEnum):
 
 
 def split(header: bytes, start: int) -> Iterator[tuple[int, int, bytes]]:
-    """Type, place and value of each TLV. Raises `ProxyHeaderError` for one that is cut off."""
+    """The type, the place of the value, and the value of each TLV from `start` on.
+
+    Raises `ProxyHeaderError` for one that does not end with the header.
+    """
     while start < len(header):
         value = start + _HEAD_BYTES
         end = value if value > len(header) else value + int.from_bytes(header[start + 1 : value])

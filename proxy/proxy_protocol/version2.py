@@ -33,7 +33,10 @@ _LONGEST_ID: Final = 128  # section 2.2.5: "an opaque byte sequence of up to 128
 
 
 def announced_bytes(fixed: bytes) -> int:
-    """The length of a header by its first `FIXED_BYTES`. Raises `ProxyHeaderError` for another."""
+    """The length of the whole header, by its first `FIXED_BYTES`.
+
+    Raises `ProxyHeaderError` if no header of this version begins so.
+    """
     version = fixed[12] >> 4
     command = fixed[12] & 0xF
     family = fixed[13] >> 4

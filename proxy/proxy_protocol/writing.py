@@ -71,8 +71,10 @@ def proxy_header(version: ProxyHeaderVersion, told: DescribedConnection) -> byte
 
 
 def own_header(version: ProxyHeaderVersion, endpoints: Endpoints | None) -> bytes:
-    """The header of a connection of our own. Version 1 has no LOCAL: it "SHOULD build a valid PROXY
-    line" of `endpoints`, as some servers refuse UNKNOWN.
+    """The header for a connection of our own, such as a health check.
+
+    Version 1 has no such command. There "it SHOULD build a valid PROXY line which it will fill with
+    a getsockname()/getpeername() pair", as some servers refuse UNKNOWN: these are `endpoints`.
     """
     return _line(endpoints) if version is ProxyHeaderVersion.TEXT else _binary(_LOCAL, None, b"")
 

@@ -47,7 +47,10 @@ def recover(parts: Parts) -> list[str]:
 
 
 def clean_up(parts: Parts, now: datetime) -> list[str]:
-    """Retire, destroy and forget what is due; returns lines for the log. Blocks."""
+    """Retire unwanted credentials, destroy keys after their grace, and forget the oldest versions.
+
+    Returns lines for the log. Blocks.
+    """
     told: list[str] = []
     wanted = _wanted(parts)
     for shelf in parts.store.shelves():
@@ -73,7 +76,10 @@ def _wanted(parts: Parts) -> dict[str, set[str]]:
 
 
 def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datetime) -> list[str]:
-    """Retire a credential that is not configured, unless it stands in for an unissued one."""
+    """Retire a credential that is not in the configuration any more.
+
+    It stays if it stands in for a credential that is not issued yet.
+    """
     slots = wanted.get(shelf.identity, set())
     if shelf.slot in slots or shelf.current() is None:
         return []
@@ -107,7 +113,10 @@ class Housekeeping:
     async def roll_back(
         self, parts: Parts, asked: Sequence[Asked], swap: Swap, now: datetime
     ) -> Sequence[Renewed | NotRenewed]:
-        """Serve by previous versions, all or none. The keys that served are kept for a while."""
+        """Serve by the previous versions again: all credentials in one swap, or none.
+
+        Returns the outcome of each. The keys that served are kept for the usual grace.
+        """
         retired = retirement(now, parts.loaded.config.rotation.grace, "rolled back")
         try:
             async with asyncio.timeout(LOCAL_SECONDS):

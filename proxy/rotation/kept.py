@@ -18,7 +18,10 @@ _NAME: Final = "rotation.json"
 
 
 def kept(store: Store) -> Any:
-    """What an earlier process has kept, or None. Raises `OSError` or `ValueError`. Blocks."""
+    """The document that an earlier process has kept, or None.
+
+    Blocks. Raises `OSError` or `ValueError`.
+    """
     try:
         return json.loads((store.directory / _NAME).read_bytes())
     except FileNotFoundError:
@@ -26,7 +29,10 @@ def kept(store: Store) -> Any:
 
 
 def drop_mark(store: Store, key: Key) -> None:
-    """Forget the mark of a key that was replaced. Raises `OSError`, `ValueError`. Blocks."""
+    """Forget the mark of a compromised key that has been replaced.
+
+    Blocks. Raises `OSError` or `ValueError`.
+    """
     document = kept(store)
     marks = document["waits"]["compromised"]
     document["waits"]["compromised"] = [mark for mark in marks if tuple(mark) != key]
@@ -34,7 +40,10 @@ def drop_mark(store: Store, key: Key) -> None:
 
 
 class Kept:
-    """One small file, replaced as a whole. Errors go to the log and stop no rotation."""
+    """One small file, which is replaced as a whole.
+
+    Errors go to the log and stop no rotation.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
         self._loop = loop

@@ -23,7 +23,10 @@ from proxy.rotation.windows import Windows
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What serves a credential (`serial` in hexadecimal), or the `fault` why it is unknown."""
+    """What serves for one credential, or the `fault` why it cannot be read.
+
+    `serial` is in hexadecimal.
+    """
 
     version: StoredVersion | None = None
     current: Current | None = None

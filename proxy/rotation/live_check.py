@@ -33,7 +33,10 @@ class LiveFinding:
 
 @dataclass(frozen=True, slots=True)
 class LiveSubject:
-    """A chain to check, for its identity and names, by `roots` or those of the system."""
+    """A chain to check, with its identity, its names and the roots that must have signed it.
+
+    Without roots the roots of the system count.
+    """
 
     about: str
     chain: tuple[x509.Certificate, ...]

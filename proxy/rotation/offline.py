@@ -66,7 +66,10 @@ class Offline:
         ]
 
     def listing(self) -> list[CertificateRow]:
-        """`GET /certificates`, with the waits that were kept. Raises `OSError`, `ShelfDamaged`."""
+        """The document of `GET /certificates`, with the waits that the last proxy has kept.
+
+        Raises `OSError` or `ShelfDamaged`.
+        """
         now = self._clocks.now()
         try:
             planner = self._planner()
@@ -86,7 +89,10 @@ class Offline:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the state and write the audit log. Raises `StateInUse`, `ConfigError`, `OSError`."""
+        """Hold the state directory, and write the operations on keys to the audit log.
+
+        Raises `StateInUse`, `ConfigError` for an audit log that cannot be used, or `OSError`.
+        """
         with hold(self.parts.store.directory, self.parts.store.disk), self._recording():
             recover(self.parts)
             yield
@@ -120,7 +126,10 @@ class Offline:
             raise OSError(f"audit log {self._log.path}: {error}") from None
 
     def rotate(self, found: Found, reason: RenewalReason) -> Iterator[RotationLine]:
-        """Rotate, and yield the steps; a key that was marked as compromised is replaced as such."""
+        """Rotate, and yield the steps as a running proxy tells them.
+
+        A key that was marked as compromised in a running proxy is replaced as compromised.
+        """
         name, settings, shelf = found
         about: RotationLine = {"identity": name, "credential": shelf.slot}
         is_marked = False
@@ -180,7 +189,10 @@ class Offline:
         ]
 
     def roll_back(self, found: Sequence[Found]) -> list[RollbackRow]:
-        """Have previous versions serve from the next start: all or none. Raises as `Shelf`."""
+        """Let the previous versions serve from the next start on: all of them, or none.
+
+        Raises `OSError` or `ShelfDamaged`.
+        """
         now = self._clocks.wall()
         planner = self._planner()
         asked = [Asked(shelf, planner.is_compromised((name, shelf.slot))) for name, _, shelf in found]
@@ -190,7 +202,10 @@ class Offline:
         return [_rolled(one.shelf, way) for one, way in zip(asked, ways, strict=True)]
 
     def _planner(self) -> Planner:
-        """A planner with what the last proxy has kept. Raises `OSError` or `ShelfDamaged`."""
+        """A planner that knows what the last proxy has kept: waits and compromised keys.
+
+        Raises `OSError` or `ShelfDamaged`.
+        """
         planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
         try:
             if (document := kept(self.parts.store)) is not None:

@@ -34,16 +34,20 @@ _EVERY_GROUP: Final = ":".join(
 
 
 def offers_every_group(context: ssl.SSLContext) -> None:
-    """Let a client share a group with every listener: OpenSSL's list lacks those of the level
-    quantum-safe. Others are asked for by HelloRetryRequest.
+    """Let a client share a group with every listener.
+
+    OpenSSL's own list lacks the groups of the level quantum-safe. The first group has the key
+    share. A listener that wants another one asks for it by a HelloRetryRequest.
     """
     with contextlib.suppress(LibsslError):  # OpenSSL before 3.5 does not know the syntax
         set_groups(context, _EVERY_GROUP)
 
 
 def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None:
-    """Let a client accept only signatures of this kind of key, of which the server shows the
-    credential; chains may differ. Raises `LibsslError`.
+    """Let a client accept only signatures of this kind of key.
+
+    If an identity has several credentials, the server then shows this one. OpenSSL does not apply
+    the list to the chain. Raises `LibsslError`.
     """
     key = supported_public_key(leaf.public_key())
     if key is not None:
@@ -64,13 +68,19 @@ def pinned_context(leaf: x509.Certificate) -> ssl.SSLContext:
 
 
 def name_to_ask_for(names: Sequence[str]) -> str:
-    """A name to ask for: rather DNS, as clients send no server name for an address."""
+    """A name that a client may ask for.
+
+    A DNS name is preferred, because a client sends no server name for an address.
+    """
     dns = [name for name in names if any(letter.isalpha() for letter in name) and ":" not in name]
     return (dns or list(names))[0].replace("*", "check", 1)
 
 
 def fault_of_handshake(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:
-    """Shake hands over a connection, and close it. Returns why that failed, or None. Blocks."""
+    """Shake hands over a connection, and close it. Returns why that failed. Blocks.
+
+    None means that the certificate serves there.
+    """
     with client:
         try:
             client.settimeout(SECONDS)

@@ -123,8 +123,10 @@ class Rotating:
     async def rotate(
         self, keys: Sequence[Key], reason: RenewalReason, *, insists: bool = False
     ) -> AsyncIterator[tuple[Key, RotationLine]]:
-        """Rotate at once, and tell steps, the last of each with `ok`. Waits of issuers hold, unless
-        a person `insists` or a key is compromised. Goes on without a listener.
+        """Rotate at once, and tell each step with its credential. The last step of each has `ok`.
+
+        If an issuer asked to wait, its credentials wait, unless a person `insists` or a key is
+        compromised. They are told last. Rotations continue if the caller stops listening.
         """
         with contextlib.ExitStack() as stack:
             steps = {key: stack.enter_context(self._listeners.listening(key)) for key in keys}
@@ -150,7 +152,10 @@ class Rotating:
         return [busy(issuer)] if issuer in self._calls.busy else []
 
     async def roll_back(self, keys: Sequence[Key]) -> Sequence[Renewed | NotRenewed]:
-        """Serve by previous versions: all or none, and none if a key that serves is compromised."""
+        """Serve by the previous versions again: all of these, or none. Returns each outcome.
+
+        All stay if a key that serves is marked as compromised.
+        """
         parts = self._parts
         credentials = [self._knowledge.credentials[key] for key in keys]
         assert parts is not None  # there are no credentials without

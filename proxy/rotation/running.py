@@ -1,4 +1,6 @@
-"""One rotation, with a deadline for each step: `certs.rotation.attempt` without blocking."""
+"""One rotation of one credential, with a deadline for each step: the asynchronous side of
+`certs.rotation.attempt`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,8 +29,10 @@ _SWAPS_BEFORE_GIVING_UP: Final = 3
 Result = TypeVar("Result")
 Progress = Callable[[RotationLine], None]
 Swap = Callable[[Mapping[Path, ServedFile], Callable[[], None]], Awaitable[None]]
-"""Lets all workers prepare these files, calls the second argument, which blocks, and lets them
-serve. Raises `ConfigError` or what that raises: all is as before.
+"""Lets all workers prepare these files, calls the second argument, and lets all workers serve.
+
+The second argument blocks. Raises `ConfigError` if a worker cannot prepare, and what the second
+argument raises. All is then as before.
 """
 
 
@@ -40,7 +44,10 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True)
 class NotRenewed:
-    """A rotation that failed at `step`, of the issuer if `of_issuer`; the old one serves."""
+    """A rotation that failed at `step`. The previous certificate continues to serve.
+
+    `of_issuer` says whether the fault is the issuer's.
+    """
 
     step: RotationStep
     kind: FailureKind

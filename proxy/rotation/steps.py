@@ -55,7 +55,10 @@ async def _steps(queue: asyncio.Queue[RotationLine]) -> AsyncIterator[RotationLi
 
 
 def waiting(issuer: str, now: datetime, seconds: float, last_error: str | None) -> RotationLine:
-    """The issuer asked to wait until then; `last_error` is what it said of this credential."""
+    """The issuer has asked to wait, and until when.
+
+    `last_error` is what it said last, if that was about this credential.
+    """
     said = "" if last_error is None else f" ({last_error})"
     detail = f"rate-limited by issuer {issuer}{said}; --now asks it anyway"
     until = (now + timedelta(seconds=seconds)).isoformat()

@@ -23,7 +23,10 @@ class Uses:
         return known[1] if known is not None and known[0] == version else 0
 
     def counted(self, totals: Mapping[str, int], versions: Mapping[Key, int]) -> None:
-        """Take the signatures by identity since the start, under the `versions` that serve."""
+        """Take the signatures by identity since the start of the process.
+
+        `versions` are those that serve.
+        """
         for key, version in versions.items():
             more = totals.get(key[0], 0) - self._totals.get(key[0], 0)
             self._counted[key] = (version, self.of(key, version) + max(0, more))
@@ -33,7 +36,10 @@ class Uses:
         return [[*key, version, uses] for key, (version, uses) in sorted(self._counted.items())]
 
     def take_up(self, document: Any) -> None:
-        """Go on from what `as_json` returned. Raises `ValueError` for anything else."""
+        """Go on from the counts of an earlier process, as `as_json` returned them.
+
+        Raises `ValueError` for anything else.
+        """
         try:
             for identity, slot, version, uses in document:
                 self._counted[str(identity), str(slot)] = (int(version), int(uses))

@@ -21,14 +21,20 @@ class NoWayBack:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A credential to go back; `is_bound_to_go`: its compromised key will be replaced."""
+    """A credential that is to go back.
+
+    If `is_bound_to_go`, its key is marked as compromised and will be replaced.
+    """
 
     shelf: Shelf
     is_bound_to_go: bool
 
 
 def ways_back(asked: Sequence[Asked], now: datetime) -> list[StoredVersion | NoWayBack]:
-    """The versions to go back to, or why some stay. Raises `OSError` or `ShelfDamaged`."""
+    """The versions to go back to. If a credential has none: the reasons, for all that stay.
+
+    Raises `OSError` or `ShelfDamaged`.
+    """
     ways = [_way_back(one, now) for one in asked]
     stuck = [one.shelf.slot for one, way in zip(asked, ways, strict=True) if isinstance(way, NoWayBack)]
     if not stuck:
@@ -67,7 +73,10 @@ def serve_former(chosen: Sequence[tuple[Shelf, StoredVersion]], retired: Retirem
 
 
 def former(shelf: Shelf, now: datetime) -> StoredVersion | None:
-    """The newest previous version that can serve: its key is there, good, and its chain valid."""
+    """The version to go back to: the newest previous one that can serve.
+
+    Its key exists and is not compromised, and its chain is valid.
+    """
     ledger = shelf.ledger()
     for version in shelf.versions():
         retired = ledger.retired.get(version.number)
@@ -92,8 +101,10 @@ def _no_former(shelf: Shelf) -> str:
 
 
 def _bound_to_go(shelf: Shelf) -> str:
-    """Why a credential with a compromised key does not go back: its key would be kept, and its
-    certificate not revoked.
+    """Why a credential with a compromised key does not go back, and what to do instead.
+
+    A rollback would retire the key as a good one: it would be kept for its grace, and its
+    certificate would not be revoked.
     """
     return (
         "its key is marked as compromised, and a rollback would take that back: another key takes its place as soon as "

@@ -22,8 +22,10 @@ class Access:
         self._verdicts: Final[dict[bytes, bool]] = {}
 
     def admits(self, address: bytes) -> bool:
-        """Whether a client may use the route: one that a peer names otherwise than by address (RFC
-        7239 6) may not.
+        """Whether a client with this address may use the route.
+
+        A trusted peer can name its client in other ways than by an address (RFC 7239 section 6).
+        Such a client is not let through.
         """
         verdict = self._verdicts.get(address)
         if verdict is None:

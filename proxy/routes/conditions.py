@@ -80,7 +80,10 @@ class Alternatives(Generic[TargetT]):
         return any(name in self._fields or (self._names_methods and name in _METHOD_OVERRIDES) for name in folded)
 
     def match(self, method: bytes, fields: Sequence[Header], query: bytes) -> TargetT | None:
-        """The target of a request or None. Raises AmbiguousCondition or MethodNotAllowed."""
+        """Find the target of a request; None if there is none.
+
+        `fields` are those that are forwarded. Raises AmbiguousCondition or MethodNotAllowed.
+        """
         headers = self._headers_of(fields) if self._fields else {}
         parameters = _Parameters(query, self._parameters)
         found = self._find(method, headers, parameters)

@@ -64,7 +64,10 @@ class ErrorPages:
     """The pages of a route, or of the whole configuration."""
 
     def __init__(self, tables: Sequence[Mapping[str, Mapping[bool, ErrorPage]]]) -> None:
-        """Tables map "502" or "5xx" to a page for people (True) or programs; earlier ones first."""
+        """Each table maps "502" or "5xx" to a page for people (True), one for programs, or both.
+
+        An earlier table goes before a later one, and in a table the status before its class.
+        """
         self._tables: Final = tables
 
     def find(self, status: int, *, is_html: bool) -> ErrorPage | None:

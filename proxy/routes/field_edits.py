@@ -101,7 +101,10 @@ class FieldEdits:
         return kept
 
     def in_response(self, response: Response, lines: list[bytes]) -> Response:
-        """The response with the edits; `lines` are ignored unless it `needs_values`."""
+        """The response with the edits made. What frames it is not among its lines.
+
+        `lines` are those of `lines`, and are ignored unless it `needs_values`.
+        """
         if response is self._last and self._changed is not None:
             changed = self._changed
         else:
@@ -120,8 +123,10 @@ class FieldEdits:
         return self._filled
 
     def in_request(self, fields: bytes, values: Callable[[], RequestValues]) -> bytes:
-        """The field lines of a request with the edits, after Host. What is removed or set goes in
-        each spelling (see `plain_name`).
+        """The field lines of a request with the edits made. Host stays in front.
+
+        What is removed or set goes in every spelling that a server could take for it (see
+        `plain_name`): a client could else say it as `X_Name`.
         """
         lines = [line + _LINE_END for line in fields.split(_LINE_END)[:-1]]
         if self._gone:
@@ -132,7 +137,10 @@ class FieldEdits:
         return b"".join(edited)
 
     def beside(self, own: bytes, values: Callable[[], RequestValues]) -> bytes:
-        """The field lines of an internal error beside its `own`, which it keeps."""
+        """The field lines that an internal error gets, which has the lines `own` already.
+
+        It keeps what it says itself: an error must not be cached because the route is.
+        """
         present = {_name(line) for line in own.split(_LINE_END) if line}
         lines = [line for line in self.lines(values) if _name(line) not in present | _OF_OWN_ANSWERS]
         present |= {_name(line) for line in lines}

@@ -35,7 +35,10 @@ class PathChange:
     __slots__ = ()
 
     def applied(self, target: bytes) -> bytes:
-        """The target for the server, in origin-form. Raises AmbiguousPath or NoPath."""
+        """The target for the server. The query stays as it is.
+
+        `target` is a valid origin-form, and so is the answer. Raises AmbiguousPath or NoPath.
+        """
         path, mark, query = target.partition(b"?")
         changed = self._changed(path)
         decoded = unquote_to_bytes(unquote_to_bytes(changed))
@@ -109,7 +112,10 @@ class PrefixChange(PathChange):
 
 
 def _names_host(reference: bytes) -> bool:
-    """Whether a browser reads `//host` (RFC 3986 4.2), with backslashes and tabs (URL standard)."""
+    """Whether a browser reads the reference as `//host` (RFC 3986 section 4.2).
+
+    The URL standard takes a backslash for a slash, and skips tabs.
+    """
     start = reference.replace(b"\t", b"")[:2]
     return len(start) == 2 and start[1] in _SLASHES
 
@@ -132,7 +138,10 @@ class Rewrite(PathChange):
     __slots__ = ("_form", "_has_rest", "_to")
 
     def __init__(self, form: Sequence[bytes | int], to: Sequence[bytes | int], *, has_rest: bool) -> None:
-        """Segments are texts or numbers of named parts; `has_rest`: the last takes all the rest."""
+        """Segments of both: a text, or the number of a named part.
+
+        With `has_rest`, the last part of the form takes all that is left of the path.
+        """
         self._form: Final = tuple(form)
         self._to: Final = tuple(to)
         self._has_rest: Final = has_rest

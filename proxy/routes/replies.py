@@ -7,7 +7,9 @@ from proxy.http.head import Header
 from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod, entity_tag, is_known
 
 MOST_BYTES: Final = 1_048_576
-"""Each worker keeps the content in memory. A longer file is a download, for a server."""
+"""Each worker keeps the content in memory. A longer file is a download: a server can send it in
+parts.
+"""
 
 _SAFE: Final = (b"GET", b"HEAD")
 _OK = 200
@@ -60,8 +62,10 @@ class Reply:
         body: bytes,
         methods: Collection[bytes] = (),
     ) -> None:
-        """`content_type` holds unless `headers` have one. `methods` get the answer, else GET and
-        HEAD, and OPTIONS if `headers` let scripts of other origins read it.
+        """`content_type` holds unless `headers` have one, and only if there is a body.
+
+        `methods` are those that get the answer, GET and HEAD if there are none. If `headers` let
+        scripts of other origins read it, OPTIONS tells them so, unless `methods` leave it out.
         """
         names = {name.lower() for name in headers}
         given: list[Header] = [*headers.items()]

@@ -9,7 +9,10 @@ _HSTS: Final = b"Strict-Transport-Security: max-age=31536000\r\n"
 
 
 def security_defaults(*, hsts: bool) -> tuple[FieldDefault, ...]:
-    """Fields for a response of a server that says nothing of it; `hsts`: RFC 6797."""
+    """The fields that a response gets if the server says nothing about the same thing.
+
+    `hsts`: whether browsers are asked to come by TLS only (RFC 6797).
+    """
     always = (
         FieldDefault(b"X-Content-Type-Options: nosniff\r\n", frozenset({b"x-content-type-options"})),
         FieldDefault(b"Referrer-Policy: same-origin\r\n", frozenset({b"referrer-policy"})),

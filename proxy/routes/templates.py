@@ -13,7 +13,11 @@ _UNKNOWN: Final = b"unknown"
 
 
 class RequestValues:
-    """What variables stand for: judged before, or here, so that it ends no field line."""
+    """What the variables stand for in one request.
+
+    All of it is ours or was judged before, so it cannot end a field line: the host by the rules for
+    Host, the id by those for ids. The address is judged here.
+    """
 
     __slots__ = ("client", "group", "host", "request_id")
 

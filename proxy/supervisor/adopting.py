@@ -36,8 +36,10 @@ class Adopting:
         tell: Tell,
         clock: Callable[[], float],
     ) -> None:
-        """`restore` comes next. `scrape` asks workers, for up to some seconds; `ended` has counts
-        of those that ended.
+        """`restore` comes next.
+
+        `scrape` asks all workers for their figures, for up to the seconds that it is given.
+        `ended` has the counts of workers that ended. `clock` gives UNIX seconds.
         """
         self._loop = loop
         self._scrape = scrape
@@ -53,7 +55,10 @@ class Adopting:
         self._is_followed = False
 
     def restore(self, loaded: LoadedConfig, listeners: Callable[[], Iterable[ListenerFacts]]) -> None:
-        """Begin with what was kept, or set it aside if damaged; `listeners` are of what serves."""
+        """Begin with what an earlier process kept. A file that is damaged is set aside.
+
+        `listeners` are those of the served configuration.
+        """
         self._listeners = listeners
         self._store = AdoptionStore.of(loaded)
         try:

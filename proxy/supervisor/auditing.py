@@ -29,7 +29,11 @@ class Auditing:
     def __init__(
         self, tell: Callable[[Entry], None], scrape: Callable[[float], Awaitable[Iterable[AuditedWorker]]]
     ) -> None:
-        """`tell` writes to the audit log; `scrape` asks workers, for up to some seconds."""
+        """The work begins with `follow`.
+
+        `tell` writes to the audit log. `scrape` asks workers for their figures, for up
+        to the seconds that it is given.
+        """
         self._tell = tell
         self._scrape = scrape
         self._totals = SignatureTotals()

@@ -88,7 +88,10 @@ class Crew:
         )
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
-        """The first question to a worker, with descriptors of the log, the table and the turns."""
+        """The first question to a new worker, and three descriptors.
+
+        They are the log, the table of figures and the turns to log in to tokens.
+        """
         begin = Begin(VERSION, self._columns.take(worker), self._log.settings)
         return begin, [self._log.descriptor, self._columns.descriptor, self.tokens.turns.fd]
 

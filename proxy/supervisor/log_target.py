@@ -1,4 +1,7 @@
-"""Where the log of all processes goes: the parent opens it where workers may not."""
+"""Where the log of all processes goes.
+
+The parent opens it and passes it to the workers: it may write where workers may not.
+"""
 
 import os
 import sys
@@ -21,7 +24,10 @@ class LogTarget:
     """An open file or standard output, and the parent's own log on it."""
 
     def __init__(self, file: ConfigFile, log: LogConfig, queue_lines: int, form: LogFormat | None) -> None:
-        """`form` is of the command line and comes first. Raises `ConfigError` for the file."""
+        """`form` is of the command line and overrides the configuration.
+
+        Raises `ConfigError` for a file that cannot be written.
+        """
         self._form_of_command: Final = form
         self._has_colours: Final = sys.stdout.isatty()
         self._queue_lines = queue_lines
@@ -54,7 +60,10 @@ class LogTarget:
         return True
 
     def reopen(self) -> None:
-        """Open the renamed log file by its name. Raises `OSError`, and the old file stays."""
+        """Open the log file again by its name, because the old file was renamed.
+
+        Raises `OSError`. The old file then stays in use.
+        """
         if self._path is None:
             return
         try:
@@ -83,7 +92,10 @@ class LogTarget:
 
 @dataclass(slots=True)
 class NextPlace:
-    """Where another log goes; `descriptor` is None if it is the same, or once it is in use."""
+    """Where the log of another configuration goes.
+
+    `descriptor` is None if the place is the same as before, or if it has come into use.
+    """
 
     path: Path | None
     form: LogFormat

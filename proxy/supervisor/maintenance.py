@@ -41,7 +41,11 @@ class Maintenance:
         self._changing = asyncio.Lock()
 
     def restore(self, loaded: LoadedConfig) -> None:
-        """Begin with what was kept. Raises `ConfigError`, as maintenance must not be lost."""
+        """Begin with what an earlier process kept.
+
+        Raises `ConfigError` if it cannot be read: to serve a route that may be in maintenance could
+        do harm.
+        """
         self._store = MaintenanceStore.of(loaded)
         try:
             self._routes = {one.route: one for one in self._store.read()}
@@ -75,7 +79,10 @@ class Maintenance:
             return silent
 
     async def end(self, route: str) -> int:
-        """Put a route back into service. Raises `KeyError` if it is not out of it, or `OSError`."""
+        """Put a route back into service, as `begin` takes it out.
+
+        Raises `KeyError` if it is not out of it, or `OSError`.
+        """
         async with self._changing:
             rest = dict(self._routes)
             del rest[route]

@@ -65,7 +65,10 @@ class MaintenanceStore:
 
 
 def _check(one: MaintainedRoute) -> None:
-    """Refuse what was edited and no worker could use. Raises ValueError and `PageUnusable`."""
+    """Refuse what an operator has edited and no worker could use.
+
+    Raises ValueError and `PageUnusable`.
+    """
     for network in one.allowed:
         parse_network(network)
     if one.page:

@@ -10,7 +10,10 @@ from proxy.supervisor.workers.fleet import Fleet
 
 
 class SharedLog:
-    """The log of parent and workers; a new worker gets it as it begins (`Crew.beginning`)."""
+    """The log of the parent and of the workers that serve.
+
+    A new worker gets it when it begins (`Crew.beginning`).
+    """
 
     def __init__(self, target: LogTarget, fleet: Fleet, tell: Tell) -> None:
         self._target = target
@@ -27,7 +30,10 @@ class SharedLog:
             await self._share()
 
     async def reopen(self) -> None:
-        """Open the renamed file by its name (logrotate); if that fails the old file stays."""
+        """Open the file of this name again, because it was renamed (logrotate).
+
+        If that fails the old file stays in use.
+        """
         try:
             self._target.reopen()
         except OSError as error:

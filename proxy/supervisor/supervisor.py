@@ -208,7 +208,10 @@ class Supervisor:
         )
 
     async def _signatures(self) -> Mapping[str, int]:
-        """How often the keys of each identity signed since the start; resumption needs none."""
+        """How often the keys of each identity have signed since the start.
+
+        Handshakes that resume a session need no signature.
+        """
         return signatures(await self.control.figures.scrape())
 
     def _alerting_of(self) -> Alerting:
@@ -232,8 +235,10 @@ class Supervisor:
     # -- the life of the process
 
     async def start(self, metrics: Callable[[], Sequence[str]], takeover: Takeover | None = None) -> None:
-        """Serve, in an upgrade after the older process. `metrics` are addresses. Raises
-        `ConfigError` after it has ended all workers.
+        """Serve, in an upgrade after the older process has left.
+
+        `metrics` tells the addresses for metrics, for the report. Raises `ConfigError` after it has
+        ended all workers.
         """
         await self.changeover.start(takeover)
         self._tasks.start(self.rotating.run())

@@ -87,7 +87,10 @@ class WorkerControl:
         ended: Callable[[], None],
         parent: Parent,
     ) -> None:
-        """`shared`: the counts of all workers; `turns`: see `build`; `ended`: after the drain."""
+        """`shared`: the counts of all workers; `turns`: how they log in to tokens (see `build`).
+
+        `ended` is called when the worker has drained and its answer is on its way.
+        """
         self._loop = loop
         self._log = log
         self._shared = shared

@@ -54,7 +54,10 @@ def main() -> None:
 
 
 class _Entry:
-    """The worker's end of the channel: the first question sets it up, `WorkerControl` answers."""
+    """The worker's end of the channel.
+
+    The first question sets the worker up; `WorkerControl` answers the rest.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
@@ -91,7 +94,10 @@ class _Entry:
         await self._channel.flush()
 
     def _terminated(self) -> None:
-        """A signal asks this worker alone to end: the parent replaces it, if there is one."""
+        """A signal asks this worker alone to end: the parent replaces it.
+
+        Without a parent it ends at once.
+        """
         if self._is_alone and self._control is not None:
             self._control.end_now()
             return

@@ -225,7 +225,10 @@ class Worker:
             self._http.maintain(maintenance_of(routes, seconds))
 
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Accept no more, let work finish, then close. `gently`: see `connections.Drainable`."""
+        """Stop accepting, let what is in progress finish, then close what is left.
+
+        `gently`: see `connections.Drainable`.
+        """
         self.accept_on({})
         quiet = self._http.connections.drain(seconds, gently=gently)
         waiting = {self._loop.create_task(quiet.wait()), self._loop.create_task(self._ends_now.wait())}

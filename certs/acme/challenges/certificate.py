@@ -29,7 +29,9 @@ _NEVER: Final = datetime(
 
 
 def server_name_of(name: str) -> str:
-    """What a CA asks for in the handshake: a DNS name, or the reverse name of an IP (RFC 8738)."""
+    """What a CA asks for in the handshake: the DNS name, or the reverse name of an IP address (RFC
+    8738 section 6).
+    """
     try:
         return ip_address(name).reverse_pointer
     except ValueError:
@@ -37,7 +39,9 @@ def server_name_of(name: str) -> str:
 
 
 def challenge_certificate(name: str, digest: bytes) -> bytes:
-    """A key and its certificate in PEM, for a DNS name or IP and a SHA-256 of an authorization."""
+    """A key and its certificate in PEM, for a DNS name or IP address and the SHA-256 of a key
+    authorization.
+    """
     assert len(digest) == _SHA256_BYTES  # of our own making
     try:
         alternative: x509.GeneralName = x509.IPAddress(ip_address(name))

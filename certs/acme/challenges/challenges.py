@@ -19,7 +19,9 @@ class TlsAlpn01Response(known.KeyAuthorizationChallengeResponse):
 
 @known.Challenge.register
 class TlsAlpn01(known.KeyAuthorizationChallenge):
-    """What `acme` lacks: without it, this challenge is an `UnrecognizedChallenge` without token."""
+    """What `acme` lacks: without it, this challenge is an `UnrecognizedChallenge` without a
+    token.
+    """
 
     response_cls = TlsAlpn01Response
     typ = response_cls.typ
@@ -31,7 +33,9 @@ class TlsAlpn01(known.KeyAuthorizationChallenge):
 
 
 class NotOffered(Exception):
-    """The CA does not let us prove `name` as configured, but in the ways that are `offered`."""
+    """The CA does not let us prove `name` in the configured way; `offered` are those that it
+    would.
+    """
 
     def __init__(self, name: str, wanted: AcmeChallenge, offered: tuple[str, ...]) -> None:
         super().__init__(name, wanted, offered)

@@ -15,7 +15,9 @@ from config.tables.issuers import AcmeChallenge
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What has to be seen at `name` (a DNS name without `*.`, or an IP) as long as the CA looks."""
+    """What has to be seen at `name` (a DNS name without `*.`, or an IP address) for as long as the
+    CA looks.
+    """
 
     kind: AcmeChallenge
     name: str
@@ -32,12 +34,16 @@ class Proof:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the key authorization, for the certificate of tls-alpn-01 (RFC 8737 3)."""
+        """SHA-256 of the key authorization, for the certificate of tls-alpn-01 (RFC 8737 section
+        3).
+        """
         return hashlib.sha256(self.key_authorization.encode()).digest()
 
     @property
     def record(self) -> tuple[str, str]:
-        """Name (with the last dot) and value of the TXT record of dns-01 (RFC 8555 8.4)."""
+        """Name (fully qualified, with the last dot) and value of the TXT record of dns-01 (RFC 8555
+        section 8.4).
+        """
         return f"_acme-challenge.{self.name}.", base64.urlsafe_b64encode(self.digest).rstrip(b"=").decode()
 
 
@@ -56,16 +62,25 @@ class Solver(Protocol):
     """Shows proofs to the world. Both methods block, in the thread of the order."""
 
     def present(self, proof: Proof) -> None:
-        """Answers when the CA may look. Raises `PresentingFailed`, and nothing is shown then."""
+        """Answers when the CA may look.
+
+        Raises `PresentingFailed`; then nothing is left to withdraw.
+        """
 
     def withdraw(self, proof: Proof) -> None:
-        """Take back what `present` showed, once for each success. Raises `PresentingFailed`."""
+        """Take back what `present` showed; to be called once for each success.
+
+        Raises `PresentingFailed`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """What all issuers keep over a reload: `solver` for challenges but dns-01, `tell` for log lines
-    (in the caller's thread), and `silences`, the waits that CAs have requested.
+    """What all issuers share, and keep over a reload.
+
+    `solver` shows proofs for challenges other than dns-01. `tell` takes a log line for each step;
+    it is called in the thread that calls the issuer. `silences` are the waits that CAs have
+    requested.
     """
 
     solver: Solver

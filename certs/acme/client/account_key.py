@@ -1,4 +1,6 @@
-"""The key of an ACME account (P-256), and the JSON Web Signatures that it makes (RFC 8555 6.2)."""
+"""The key of an ACME account (P-256), and the JSON Web Signatures that it makes (RFC 8555 section
+6.2).
+"""
 
 import base64
 import binascii
@@ -63,7 +65,9 @@ class AccountKey:
 
     @property
     def thumbprint(self) -> str:
-        """The SHA-256 of the public key, base64url (RFC 7638): half of each key authorization."""
+        """The SHA-256 of the public key, base64url (RFC 7638): the second half of every key
+        authorization.
+        """
         return encode_b64jose(self._jwk.thumbprint(hash_function=hashes.SHA256))
 
     def signed(self, payload: bytes, url: str, nonce: str, account: str | None) -> bytes:
@@ -75,7 +79,10 @@ class AccountKey:
         return str(signature.json_dumps()).encode()
 
     def binding(self, key_id: str, mac_key: str, url: str) -> object:
-        """An account at the CA `directory` (a URL); `url` names it there, once it is registered."""
+        """Prove to belong to an account at the CA: a JWS as JSON (RFC 8555 section 7.3.4).
+
+        `mac_key` is base64url. Raises `NoBindingKey`.
+        """
         try:
             raw = base64.b64decode(mac_key + "=" * (-len(mac_key) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):

@@ -22,7 +22,10 @@ _LONGEST_READABLE: Final = 60
 
 
 class AccountDamaged(Exception):
-    """The document of `directory` is not an account. The error shows nothing of its content."""
+    """The stored document of `directory` is not an account.
+
+    The error shows nothing of its content.
+    """
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
@@ -74,13 +77,18 @@ class AcmeAccount:
 
 
 class AccountStore(Protocol):
-    """Keeps one document for each directory URL; `load` returns the last saved one, complete."""
+    """Keeps one document for each directory URL. `load` returns the last saved document,
+    complete.
+    """
 
     def load(self, directory: str) -> bytes | None:
         """The document for a directory URL, or None. Raises `OSError`."""
 
     def save(self, directory: str, document: bytes) -> None:
-        """Replace the document durably. Raises `OSError`, and then the previous one is there."""
+        """Replace the document durably.
+
+        Raises `OSError`; then the previous document is still there.
+        """
 
 
 class FileAccountStore:

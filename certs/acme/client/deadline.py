@@ -41,7 +41,10 @@ class _Call(Generic[Result]):
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Run `work` in a daemon thread and wait; raises what it does, or `Overdue`."""
+    """Run `work` in a daemon thread and wait for it; its exception is raised here.
+
+    Raises `Overdue`.
+    """
     call = _Call(work)
     threading.Thread(target=call.run, name="acme call", daemon=True).start()
     if not call.is_over.wait(seconds):

@@ -96,7 +96,9 @@ def payload(message: JSONDeSerializable) -> bytes:
 
 
 def identifier_of(name: str) -> messages.Identifier:
-    """A DNS name (`*.` for a wildcard, RFC 8555 7.1.3) or an IP address (RFC 8738 3)."""
+    """A DNS name (with `*.` for a wildcard, RFC 8555 section 7.1.3) or an IP address (RFC 8738
+    section 3).
+    """
     try:
         ip_address(name)
     except ValueError:

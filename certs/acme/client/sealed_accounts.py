@@ -1,4 +1,6 @@
-"""ACME accounts, sealed on disk: who has the key of an account could revoke its certificates."""
+"""ACME accounts, sealed on disk: an attacker with the key of an account could revoke its
+certificates.
+"""
 
 from certs.acme.client.accounts import AccountDamaged, AccountStore
 from certs.sealing.envelope import Purpose
@@ -38,7 +40,10 @@ class SealedAccountStore:
             raise AccountDamaged(directory) from None
 
     def save(self, directory: str, document: bytes) -> None:
-        """Seal and keep a document. Raises `AccountOutOfReach` or `OSError`: the old one stays."""
+        """Seal a document and keep that.
+
+        Raises `AccountOutOfReach` or `OSError`; then the one before is still there.
+        """
         try:
             sealed = self._sealer.seal(document, Purpose.ACME_ACCOUNT.label(directory))
         except KeyUnavailable as error:

@@ -1,4 +1,7 @@
-"""One conversation with a CA (RFC 8555 7): each method is a request, or one and its nonces."""
+"""One conversation with one CA, step by step (RFC 8555 section 7).
+
+Each method is one request, or one and its nonces.
+"""
 
 import json
 from collections.abc import Sequence
@@ -92,7 +95,10 @@ class _NewAccount(TypedDict, total=False):
 
 
 class Session:
-    """Talks to a CA. Raises `AcmeProblem`, `CaUnreachable` or `AcmeDocumentUnreadable`."""
+    """Talks to a CA for one account.
+
+    All methods raise `AcmeProblem`, `CaUnreachable` or `AcmeDocumentUnreadable`.
+    """
 
     def __init__(self, wire: Wire, directory: Directory, account: AcmeAccount) -> None:
         self._wire = wire
@@ -100,8 +106,11 @@ class Session:
         self.account = account
 
     def register(self, contact: Sequence[str], binding: Binding | None) -> AcmeAccount:
-        """Register the account, or find it by its key, and return it with its URL. The terms of
-        service are agreed to: the operator chose the CA. Raises `NoBindingKey`, too.
+        """Register the account, or find it by its key.
+
+        Returns it with its URL. Raises `NoBindingKey` too.
+
+        Agrees to the terms of service: the operator chose the CA by naming its directory.
         """
         url = self.directory.new_account
         facts: _NewAccount = {"termsOfServiceAgreed": True}
@@ -116,7 +125,9 @@ class Session:
         return self.account
 
     def order(self, names: Sequence[str], profile: str | None, replaces: str | None) -> AcmeOrder:
-        """Place an order, without `replaces` if the CA does not accept that certificate."""
+        """Place an order. If the CA will not have the certificate that it `replaces`, the order
+        goes without it.
+        """
         wanted = NewOrder(identifiers=[identifier_of(name) for name in names], profile=profile, replaces=replaces)
         try:
             answer = self._post(self.directory.new_order, payload(wanted))
@@ -146,13 +157,17 @@ class Session:
         return _order(order.url, self._post(order.body.finalize, json.dumps(request).encode()))
 
     def chain(self, order: AcmeOrder) -> bytes:
-        """Fetch the certificate of a valid order with its chain, in PEM (RFC 8555 7.4.2)."""
+        """Fetch the certificate of a valid order with its chain, in PEM (RFC 8555 section
+        7.4.2).
+        """
         if order.body.certificate is None:
             raise AcmeDocumentUnreadable("order with a certificate")
         return self._post(order.body.certificate, QUESTION).body
 
     def revoke(self, certificate_der: bytes) -> None:
-        """Revoke a certificate whose key is compromised (RFC 8555 7.6); once more does no harm."""
+        """Have a certificate revoked because its key is compromised (RFC 8555 section 7.6); one
+        that is already is as good.
+        """
         if self.directory.revoke_cert is None:
             raise AcmeDocumentUnreadable("ACME directory with a place for revocations")
         request = {"certificate": encode_b64jose(certificate_der), "reason": _KEY_COMPROMISE}
@@ -163,7 +178,10 @@ class Session:
                 raise
 
     def renewal_info(self, certificate_id: str) -> AcmeResponse | None:
-        """What the CA says about a renewal (RFC 9773 4.1), not signed; None: it has no opinion."""
+        """What the CA says about the renewal of a certificate (RFC 9773 section 4.1); not signed.
+
+        None: it has no opinion.
+        """
         if self.directory.renewal_info is None:
             return None
         return self._wire.get(f"{self.directory.renewal_info.rstrip('/')}/{certificate_id}")

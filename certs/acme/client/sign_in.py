@@ -34,7 +34,10 @@ class BindingMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who we are to the CA `directory`; `contact`: mail addresses; `binding` is read each time."""
+    """Who we are to the CA of `directory` (a URL).
+
+    `contact` are mail addresses; `binding` is read again for each registration.
+    """
 
     directory: str
     contact: Sequence[str]
@@ -42,7 +45,9 @@ class Membership:
 
 
 class SignIn:
-    """Gives sessions. Raises as `Session`, and `BindingMissing`, `AccountDamaged` or `OSError`."""
+    """Gives sessions. Its methods raise what those of `Session` do, and `BindingMissing`,
+    `AccountDamaged` or `OSError`.
+    """
 
     def __init__(self, membership: Membership, store: AccountStore, tell: Callable[[str], None]) -> None:
         """`tell` takes a log line for each change of the account."""
@@ -71,8 +76,10 @@ class SignIn:
         return AcmeAccount.fresh(url) if stored is None else AcmeAccount.from_document(stored, url)
 
     def repair(self, session: Session, problem: AcmeProblem) -> None:
-        """After a CA would not have the account: register it again, or a new one if it was closed.
-        Raises `problem` if it is about something else.
+        """After a CA would not have the account: register it again, or a new one instead of one
+        that was closed.
+
+        Raises `problem` where it is about something else.
         """
         if problem.type not in {_UNKNOWN, _CLOSED}:
             raise problem

@@ -83,14 +83,20 @@ class AcmeResponse:
 
 @dataclass(frozen=True, slots=True)
 class WireSettings:
-    """`trust`: a PEM file for the CA's own TLS (None: the system); `call_seconds`: per request."""
+    """`trust`: the PEM file of authorities for the CA's own TLS, None for those of the system.
+
+    `call_seconds`: for each request.
+    """
 
     trust: Path | None
     call_seconds: float
 
 
 class Wire:
-    """One conversation. It ends with a call that was overdue: its thread may still be at it."""
+    """One conversation.
+
+    After a call that was overdue it is not to be used again: its thread may still be at it.
+    """
 
     def __init__(self, settings: WireSettings, now: Callable[[], datetime]) -> None:
         """Send nothing yet. `now` is UTC, for dates in Retry-After."""
@@ -111,7 +117,10 @@ class Wire:
         return self._succeeded(self._send("GET", url, None))
 
     def post(self, url: str, payload: bytes, signer: RequestSigner, nonces: str) -> AcmeResponse:
-        """Send what is signed; b"" is a POST-as-GET (RFC 8555 6.3). `nonces` gives fresh ones out.
+        """Send something signed; b"" is a POST-as-GET (RFC 8555 section 6.3).
+
+        `nonces` is where fresh ones are given out.
+
         Raises `AcmeProblem` or `CaUnreachable`.
         """
         rejected = 0

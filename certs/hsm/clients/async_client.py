@@ -13,12 +13,18 @@ from certs.hsm.errors import HsmError
 
 
 class AsyncTokenProcess:
-    """A process with one module, for tasks: one call at a time, in order. After a deadline, a
-    cancelled call or its end all raise TokenProcessLost.
+    """A process with one module, for tasks: one call at a time, in the order in which they were
+    made.
+
+    Once a deadline has passed, a call was cancelled or the process is gone, every call raises
+    TokenProcessLost. An asynchronous context manager, as `client.TokenProcess`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, user: UserIds | None = None) -> None:
-        """Start the process, as `user` if given. Raises OSError if the system has no room."""
+        """Start the process, as another user if one is named.
+
+        Raises OSError when the system has no room for another one.
+        """
         self._loop = loop
         self._spawned = Spawned(user)
         self._spawned.socket.settimeout(0)
@@ -34,8 +40,10 @@ class AsyncTokenProcess:
         return self._spawned.is_usable
 
     async def perform(self, call: Call[Answer]) -> Answer:
-        """Make a call, which begins after those before it. Raises DeadlinePassed, TokenProcessLost,
-        or the error that it names.
+        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error
+        that the call names.
+
+        The time begins when the calls before it are done, each of which has a deadline of its own.
         """
         async with self._turn:
             number = next(self._numbers)

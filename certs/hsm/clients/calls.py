@@ -33,7 +33,10 @@ _SIGN: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
-    """A call; `seconds` after it the process is killed. Arguments, as a PIN, are never shown."""
+    """A call: `seconds` after it was made the process is killed.
+
+    Neither repr nor errors show the arguments: a PIN is among them.
+    """
 
     name: str
     operation: str
@@ -53,7 +56,10 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class PublicParts:
-    """Attributes of a public key (CKA_EC_PARAMS); `token_public_key` makes a key of them."""
+    """The attributes of a public key: CKA_EC_PARAMS and the like by their names.
+
+    `certs.keys.token_public_key` makes a key of them.
+    """
 
     attributes: Attributes
 
@@ -73,8 +79,12 @@ def find(choice: TokenChoice) -> Call[TokenFacts]:
 
 
 def log_in(access: TokenAccess, likely_slot: int | None = None) -> Call[TokenFacts]:
-    """Log in, at most once; returns what the token said before. `likely_slot`: where it was. Raises
-    TokenMissing, TokenAmbiguous, PinLatched, PinFinalTry, PinRefused, LatchUnusable.
+    """Log in, at most once; answers what the token said of itself before, such as a PIN of which
+    one try is left.
+
+    `likely_slot` is where the token was before.
+
+    Raises TokenMissing, TokenAmbiguous, PinLatched, PinFinalTry, PinRefused, LatchUnusable.
     """
     arguments = {
         **asdict(access.token),
@@ -114,26 +124,36 @@ def import_secret(name: TokenKeyName, value: bytes) -> Call[KeyFacts]:
 
 
 def destroy(address: KeyAddress) -> Call[KeyFacts]:
-    """Destroy a key and its public half. Raises KeyMissing, KeyAmbiguous, KeyNotGone."""
+    """Destroy a key and its public half, verified; answers what it was.
+
+    Raises KeyMissing, KeyAmbiguous, KeyNotGone.
+    """
     return Call("destroy", "destroy a key", _LIST, KeyFacts.from_document, asdict(address))
 
 
 def sign(address: KeyAddress, mechanism: SignatureMechanism, data: bytes, hash_name: str | None = None) -> Call[bytes]:
-    """Sign a digest, a DigestInfo or a message (`SignatureMechanism`); `hash_name` is of PSS. ECDSA
-    gives r and s in the curve's length. Raises KeyMissing, KeyAmbiguous.
+    """Sign a digest, a DigestInfo or a message (see `SignatureMechanism`); `hash_name` is that of
+    PSS, such as `sha256`.
+
+    A signature of ECDSA is r and s, each of the curve's length. Raises KeyMissing, KeyAmbiguous.
     """
     arguments = {**asdict(address), "mechanism": mechanism.value, "data": data, "hash_name": hash_name}
     return Call("sign", "sign", _SIGN, bytes, arguments)
 
 
 def encrypt(address: KeyAddress, plaintext: bytes, associated: bytes = b"") -> Call[Sealed]:
-    """Seal with AES-256-GCM under a nonce of the token; `associated` is authenticated only."""
+    """Seal with AES-256-GCM, under a fresh nonce of the token's generator; `associated` is
+    authenticated and not encrypted.
+    """
     arguments = {**asdict(address), "plaintext": plaintext, "associated": associated}
     return Call("encrypt", "encrypt", _SIGN, lambda answer: Sealed(answer["nonce"], answer["ciphertext"]), arguments)
 
 
 def decrypt(address: KeyAddress, sealed: Sealed, associated: bytes = b"") -> Call[bytes]:
-    """Open what `encrypt` sealed. Raises CallFailed for what was changed, by any return value."""
+    """Open what `encrypt` sealed.
+
+    Raises CallFailed for what was tampered with, with a return value that differs between tokens.
+    """
     arguments = {
         **asdict(address),
         "nonce": sealed.nonce,
@@ -158,8 +178,10 @@ def random(count: int) -> Call[bytes]:
 
 
 def measure(what: str, address: KeyAddress | None, count: int, seconds: float) -> Call[list[float]]:
-    """How many seconds an operation of `measuring.MEASURED` takes in the token: `count` times, or
-    until `seconds` are over.
+    """How long an operation takes in the token, in seconds each: `count` times, or until `seconds`
+    are over.
+
+    `what` is a name of `certs.hsm.process.measuring.MEASURED`.
     """
     arguments = {"what": what, "count": count, "seconds": seconds, **(asdict(address) if address else {})}
     return Call(

@@ -1,4 +1,6 @@
-"""Blocking calls to a PKCS#11 module, each with a deadline, for commands and threads."""
+"""Blocking calls to a PKCS#11 module, each with a deadline: for the command line and for
+threads.
+"""
 
 import itertools
 import time
@@ -13,8 +15,12 @@ from certs.hsm.errors import HsmError
 
 
 class TokenProcess:
-    """A process with one module, as a context manager, for one thread at a time. After a deadline
-    or its end every call raises TokenProcessLost.
+    """A process with one module.
+
+    Once a deadline has passed or the process is gone, every call raises TokenProcessLost.
+
+    A context manager: at its end the process logs out and ends, or is killed. Not for several
+    threads at once.
     """
 
     def __init__(self) -> None:
@@ -39,7 +45,9 @@ class TokenProcess:
         return self._spawned.pid
 
     def perform(self, call: Call[Answer]) -> Answer:
-        """Make a call. Raises DeadlinePassed, TokenProcessLost, or the error that it names."""
+        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error
+        that the call names.
+        """
         number = next(self._numbers)
         end = time.monotonic() + call.seconds
         with self._spawned.exchanging(call):

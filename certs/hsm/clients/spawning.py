@@ -41,7 +41,10 @@ class Spawned:
     """A process and our end of its socket."""
 
     def __init__(self, user: UserIds | None = None) -> None:
-        """Spawn it, as `user` if given. Raises OSError if the system has no room for a process."""
+        """Spawn it, as another user if one is named.
+
+        Raises OSError when the system has no room for another process.
+        """
         self.socket, theirs = socket.socketpair()
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         try:
@@ -69,7 +72,10 @@ class Spawned:
         return not self._is_over
 
     def end(self) -> None:
-        """Kill it and close our end. If it hangs in the kernel, only a thread waits for its end."""
+        """Kill it and close our end.
+
+        If it hangs in the kernel it dies later; only a thread waits for that.
+        """
         if self._is_over:
             return
         self._is_over = True
@@ -86,8 +92,10 @@ class Spawned:
 
     @contextmanager
     def exchanging(self, call: Call[Any]) -> Iterator[None]:
-        """End the process if a call fails halfway, whose answer would come next. Raises
-        TokenProcessLost, DeadlinePassed for a TimeoutError, or what else came (Ctrl-C).
+        """End the process if a call fails halfway: the next answer would belong to this call.
+
+        Raises TokenProcessLost, or DeadlinePassed for a TimeoutError inside. Other exceptions pass
+        through: Ctrl-C, a cancelled task.
         """
         if self._is_over:
             raise TokenProcessLost(call.operation, "it was ended before")
@@ -103,7 +111,9 @@ class Spawned:
             raise
 
     def answer(self, number: int, call: Call[Answer], payload: bytes) -> Answer:
-        """What came back. Raises the error that came, or TokenProcessLost for no answer to this."""
+        """What came back. Raises the error that came instead, or TokenProcessLost for what is
+        not an answer to this call.
+        """
         try:
             return result(number, call, payload)
         except frames.Garbled:

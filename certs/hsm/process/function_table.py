@@ -118,7 +118,10 @@ class FunctionTable:
         self._functions: Any = table.contents.functions
 
     def token_info(self, slot: int) -> TokenInfo:
-        """What the token in a slot says; while it is being written, again. Raises CallFailed."""
+        """What the token in a slot says; a token that is being written is looked at again.
+
+        Raises CallFailed.
+        """
         info = TokenInfo()
         code = self._call(_GET_TOKEN_INFO, ctypes.c_ulong(slot), ctypes.byref(info))
         for _ in range(_LOOKS - 1):
@@ -138,7 +141,10 @@ class FunctionTable:
         return list(slots[: count.value])
 
     def session_state(self, slot: int) -> int:
-        """The state (CKS_) of a new session: that of the process's login. Raises CallFailed."""
+        """The state (CKS_) of a new session, which shows the login of the whole process.
+
+        Raises CallFailed.
+        """
         session = ctypes.c_ulong()
         info = _SessionInfo()
         flags = ctypes.c_ulong(_CKF_SERIAL_SESSION)
@@ -151,7 +157,10 @@ class FunctionTable:
         return int(info.state)
 
     def init_token(self, slot: int, so_pin: Secret, label: str) -> None:
-        """Make a new token in a slot; the keys of the one before are lost. Raises CallFailed."""
+        """Make a new token in a slot, which destroys all keys of the one before.
+
+        Raises CallFailed.
+        """
         padded = label.encode().ljust(_LABEL_BYTES)
         if len(padded) > _LABEL_BYTES:
             raise CallFailed("take a label of more than 32 bytes", "CKR_ARGUMENTS_BAD")
@@ -183,5 +192,7 @@ def _check(operation: str, code: int) -> None:
 
 
 def text_of(padded: bytes) -> str:
-    """A field of CK_TOKEN_INFO: UTF-8 padded with spaces, or with zeros by some modules."""
+    """A field of CK_TOKEN_INFO: UTF-8 padded with spaces; with zeros by modules that know no
+    better.
+    """
     return padded.split(b"\0")[0].decode("utf-8", errors="replace").rstrip()

@@ -1,4 +1,7 @@
-"""The keys of a token: listed, made, imported, destroyed. Only in its `token_process`."""
+"""The keys of a token that was logged in to: listed, made, imported, destroyed.
+
+Only in the process of `token_process`.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Final, cast
@@ -37,7 +40,10 @@ _PUBLIC_EXPONENT: Final = b"\x01\x00\x01"  # 65537
 
 
 class TokenKeyStore:
-    """The keys of one token. All methods raise an error of python-pkcs11 if the token fails."""
+    """The keys of one token.
+
+    Every method raises an error of python-pkcs11 where the token fails.
+    """
 
     def __init__(self, token: TokenFacts, session: pkcs11.Session) -> None:
         """For a session that was logged in, readable and writable."""
@@ -64,7 +70,9 @@ class TokenKeyStore:
         return _facts(*self.one(address))
 
     def public_parts(self, address: KeyAddress) -> Attributes:
-        """The public half of a private key, from the object beside it if the key lacks it."""
+        """The attributes that make up the public half of a private key, from the object beside it
+        where the key has them not.
+        """
         key, _ = self.one(address)
         mine = read(key, ("ID", "LABEL"))
         beside = self._search({Attribute.ID: mine["ID"], Attribute.LABEL: mine["LABEL"]}, KeyClass.PUBLIC)
@@ -79,7 +87,10 @@ class TokenKeyStore:
     # -- making
 
     def generate(self, name: TokenKeyName) -> KeyFacts:
-        """Make a key in the token. Raises CapabilityMissing, KeyExists or KeyNotAsAsked."""
+        """Make a key in the token.
+
+        Raises CapabilityMissing, KeyExists, KeyNotAsAsked (which says whether it is gone again).
+        """
         missing = missing_of(name.kind, frozenset(self._token.mechanisms))
         if missing is not None:
             raise CapabilityMissing(self._token.label, f"{name.kind} keys", missing.name, _instead(name.kind))
@@ -94,7 +105,10 @@ class TokenKeyStore:
         return self._verified(name, made, expected)
 
     def import_secret(self, name: TokenKeyName, value: bytes) -> KeyFacts:
-        """Put an AES-256 key in. Raises KeyExists, KeyNotAsAsked; ValueError for another length."""
+        """Put an AES-256 key in that was born outside.
+
+        Raises KeyExists, KeyNotAsAsked; ValueError for another length.
+        """
         if len(value) != 32 or not name.kind.is_secret:
             raise ValueError("an AES-256 key has 32 bytes")
         self._refuse_taken(name)
@@ -108,7 +122,10 @@ class TokenKeyStore:
         return self._verified(name, made, [expected_of_secret(name.label, name.id, is_imported=True)])
 
     def destroy(self, address: KeyAddress) -> KeyFacts:
-        """Destroy a key and its public key, and verify that. Raises KeyNotGone."""
+        """Destroy a key and the public key beside it, and look whether they are gone.
+
+        Raises KeyNotGone.
+        """
         key, key_class = self.one(address)
         facts = _facts(key, key_class)
         exact = KeyAddress(facts.label, facts.id)
@@ -173,7 +190,10 @@ class TokenKeyStore:
 
 
 def read(key: Any, names: Iterable[str]) -> Attributes:
-    """The attributes that the token has; one by one if it answers nothing for want of one."""
+    """Those of the attributes that the token tells.
+
+    At once, and one by one where a token answers nothing if it lacks one of them.
+    """
     wanted = {Attribute[name]: name for name in names}
     try:
         found = key.get_attributes(list(wanted))

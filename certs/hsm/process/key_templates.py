@@ -12,7 +12,9 @@ from certs.hsm.key_kinds import KeyKind
 
 
 class Attributes(TypedDict, total=False):
-    """Attributes of a key (PKCS#11 3.2), asked for or read back: CKA_TOKEN is `TOKEN`."""
+    """Attributes of a key object (PKCS#11 3.2) that are asked for or were read back: CKA_TOKEN is
+    `TOKEN`.
+    """
 
     TOKEN: bool
     PRIVATE: bool
@@ -95,7 +97,10 @@ def expected_of_secret(label: str, key_id: bytes, *, is_imported: bool) -> Attri
 
 
 def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """The differences to the request, a sentence each; also for what the token does not report."""
+    """The differences to the request, a sentence each.
+
+    An attribute that the token does not report is one too.
+    """
     return [
         f"CKA_{name} is {_shown(found.get(name))}, requested {_shown(wanted)}"
         for name, wanted in expected.items()

@@ -30,14 +30,20 @@ _PSS_HASHES: Final = {
 
 
 class KeyUse:
-    """What the keys of one token do. All methods raise an error of python-pkcs11 if it fails."""
+    """What the keys of one token do.
+
+    Every method raises an error of python-pkcs11 where the token fails.
+    """
 
     def __init__(self, session: pkcs11.Session, keys: TokenKeyStore) -> None:
         self._session = session
         self._keys = keys
 
     def sign(self, address: KeyAddress, mechanism: SignatureMechanism, data: bytes, hash_name: str | None) -> bytes:
-        """A signature as the token writes it: r and s side by side. PSS works with `hash_name`."""
+        """A signature, as the token writes it: r and s of ECDSA side by side.
+
+        `hash_name` is what PSS works with.
+        """
         key, _ = self._keys.one(address)
         return self.sign_with(key, mechanism, data, hash_name)
 
@@ -48,7 +54,9 @@ class KeyUse:
         return signature
 
     def encrypt(self, address: KeyAddress, plaintext: bytes, associated: bytes) -> tuple[bytes, bytes]:
-        """AES-256-GCM: a nonce of the token, and the ciphertext with its tag of 16 bytes."""
+        """AES-256-GCM: a nonce from the token's generator, and the ciphertext with its tag of 16
+        bytes.
+        """
         key, _ = self._keys.one(address)
         nonce = self.random(NONCE_BYTES)
         return nonce, self.encrypt_with(key, nonce, plaintext, associated)
@@ -67,7 +75,9 @@ class KeyUse:
         return plaintext
 
     def agree(self, address: KeyAddress, point: bytes) -> bytes:
-        """ECDH with CKD_NULL: the x coordinate (SEC 1 3.3.1), of a key that is gone afterwards."""
+        """ECDH with CKD_NULL: the x coordinate (SEC 1 3.3.1), in a key of the session that is shown
+        and gone.
+        """
         key, _ = self._keys.one(address)
         shown = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
         agreed = key.derive_key(

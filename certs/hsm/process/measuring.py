@@ -1,4 +1,7 @@
-"""How long operations take inside a token: the calls alone. Only in `token_process`."""
+"""How long operations take inside a token: the time of the calls alone.
+
+Only in the process of `token_process`.
+"""
 
 import time
 from collections.abc import Callable

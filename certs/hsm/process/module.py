@@ -1,4 +1,7 @@
-"""A loaded PKCS#11 module: its tokens, and the login to one. On the thread of `token_process`."""
+"""A loaded PKCS#11 module: its tokens, and the login to one.
+
+Only in the process of `token_process`, on its one thread.
+"""
 
 import contextlib
 import time
@@ -62,7 +65,9 @@ class Module:
         self._library.finalize()
 
     def tokens(self) -> list[TokenFacts]:
-        """Every token that is there, also those that were never set up or do not answer."""
+        """Every token that is there now, also those that were never set up, and those that do not
+        answer.
+        """
         facts = []
         for slot in self._library.get_slots(token_present=True):
             try:
@@ -74,8 +79,11 @@ class Module:
         return facts
 
     def find(self, choice: TokenChoice, likely_slot: int | None = None) -> TokenFacts:
-        """The chosen token, looked for first where it was: another one may hang. Raises
-        TokenMissing, TokenAmbiguous, or CallFailed of one that does not answer.
+        """The one token that is chosen.
+
+        Raises TokenMissing, TokenAmbiguous; CallFailed where it may be one that does not answer.
+
+        Where it was before, if that is known, it is looked for first: another token may hang.
         """
         if likely_slot is not None:
             with contextlib.suppress(pkcs11.exceptions.PKCS11Error, CallFailed, TokenMissing):
@@ -94,8 +102,11 @@ class Module:
         return found[0]
 
     def log_in(self, access: TokenAccess, likely_slot: int | None = None) -> tuple[TokenFacts, pkcs11.Session]:
-        """Log in, at most once, and never against a latch or the token's flags; the facts are from
-        before. Raises PinLatched, PinFinalTry, PinRefused, LatchUnusable, CallFailed.
+        """Open a session and log in, at most once, and not where a latch or the token's flags say
+        that it would do harm.
+
+        Raises PinLatched, PinFinalTry, PinRefused, LatchUnusable, CallFailed. The facts are those
+        before the login.
         """
         found = self.find(access.token, likely_slot)
         latch = PinLatch(access.latch_directory, found.label, found.serial)
@@ -122,7 +133,10 @@ class Module:
         return facts, session
 
     def init_token(self, label: str, so_pin: Secret, pin: Secret) -> TokenFacts:
-        """Make a token in a free slot. Raises TokenMissing if there is none, or CallFailed."""
+        """Make a new token in a slot that has none yet.
+
+        Raises TokenMissing when every slot has one, CallFailed.
+        """
         free = [one for one in self.tokens() if not one.is_initialized and not one.fault]
         if not free:
             raise TokenMissing("nothing in it yet", [str(one) for one in self.tokens()])
@@ -158,7 +172,9 @@ class Module:
 
 
 def _mapper() -> AttributeMapper:
-    """Attributes as they are: a vendor's key type or label must not hide the other keys."""
+    """Attributes as they are: a key type or a label of a vendor's own must not hide the other keys
+    from a list.
+    """
     mapper = AttributeMapper()
     pack, unpack = handle_ulong
     for attribute in (Attribute.KEY_TYPE, Attribute.KEY_GEN_MECHANISM):

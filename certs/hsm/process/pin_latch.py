@@ -58,7 +58,10 @@ class RefusedPin:
 
 
 class PinLatch:
-    """The latch of one token. Raises LatchUnusable if its directory or file cannot be used."""
+    """The latch of one token.
+
+    Raises LatchUnusable wherever its directory or file cannot be used.
+    """
 
     def __init__(self, directory: Path, label: str, serial: str) -> None:
         """For the token with this serial; one without serial is known by its label."""
@@ -71,8 +74,10 @@ class PinLatch:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """One process of the machine is in here, as several would each try a wrong PIN. Waits for
-        the others: only where a deadline ends the process.
+        """Only one process of the machine is in here: several that start at once would each try the
+        wrong PIN.
+
+        Waits for the others, so it belongs where a deadline ends the process.
         """
         try:
             make_directories(self._directory)
@@ -86,7 +91,10 @@ class PinLatch:
             os.close(descriptor)
 
     def read(self) -> RefusedPin | None:
-        """What was refused last, or None. Raises LatchUnusable, as a damaged file refuses all."""
+        """What was refused last; None when nothing was.
+
+        A damaged file counts as a refusal of every PIN: it raises LatchUnusable.
+        """
         return _read(self.path)
 
     def set(self, pin: Secret, ckr: str, at: str) -> None:
@@ -111,7 +119,10 @@ class PinLatch:
 
 
 def release_by_name(directory: Path, token: str) -> list[str]:
-    """Forget refusals for tokens of this label or serial, even if gone; returns the labels."""
+    """Forget what was refused for the tokens of this label or serial; answers their labels.
+
+    Needs no token, which may be gone.
+    """
     released = []
     try:
         paths = sorted(directory.glob("*.json"))

@@ -1,4 +1,6 @@
-"""The names of PKCS#11 return values (PKCS#11 3.1), as the vendor's manual has them."""
+"""The names of PKCS#11 return values (OASIS PKCS#11 3.1, pkcs11t.h): what an operator finds in the
+vendor's manual.
+"""
 
 import re
 from typing import Final
@@ -30,7 +32,9 @@ _NAMES: Final = {
     0x190: "CKR_CRYPTOKI_NOT_INITIALIZED",
     0x191: "CKR_CRYPTOKI_ALREADY_INITIALIZED",
 }
-"""Of the few functions that are called directly; python-pkcs11 makes classes of the others."""
+"""Those of the few functions that are called directly; python-pkcs11 turns the others into
+classes.
+"""
 
 # Classes of python-pkcs11 whose names are not those of the standard in another case.
 _RENAMED: Final = {
@@ -54,7 +58,9 @@ def name_of_code(code: int) -> str:
 
 
 def name_of_error(class_name: str, text: str) -> str:
-    """`CKR_...` for an exception of python-pkcs11: its class, or the number in its text."""
+    """`CKR_...` for an exception of python-pkcs11: the name of its class, and its text, which has
+    the number of a code it lacks.
+    """
     if class_name in _RENAMED:
         return _RENAMED[class_name]
     if class_name == "PKCS11Error":

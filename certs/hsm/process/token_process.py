@@ -192,8 +192,10 @@ def _end_with(sock: socket.socket) -> None:
 
 
 def _let_searches_end_in_silence() -> None:
-    """Suppress errors of searches whose session was lost: Cython prints them through one of two
-    hooks, as nothing can catch them.
+    """Suppress errors of searches whose session was lost: python-pkcs11 ends them again when it
+    collects them.
+
+    These exceptions cannot be caught; Cython prints them through one of two hooks.
     """
     usual = sys.excepthook
     usual_unraisable = sys.unraisablehook

@@ -1,1 +1,3 @@
-"""An authority of our own: a root that is kept apart, an intermediate that signs, short lives."""
+"""A certificate authority of our own: a root that is kept apart, an intermediate that signs, short
+lifetimes.
+"""

@@ -51,7 +51,9 @@ _LIST: Final = "crl.pem"
 
 
 def root_identity(name: str) -> str:
-    """The identity in the label of the root's key in a token: the longest of its names."""
+    """The identity in the label of the root's key in a token: the longest of an authority's
+    names.
+    """
     return f"ca.{name}.root"
 
 
@@ -165,7 +167,9 @@ class InternalAuthority:
         return self.root_shelf.current() is not None
 
     def exportable_root_key(self) -> CertificateIssuerPrivateKeyTypes | None:
-        """The root's key; None: elsewhere. Raises `HomeFailed`, `OSError`, `ShelfDamaged`."""
+        """The key of the root, None if it is in a token or was moved away.
+        Raises `HomeFailed`, `OSError` or `ShelfDamaged`.
+        """
         root = self.root_version()
         home = self._homes.get(root.spec.place)
         if home is None or not home.is_software or not root.has_key:

@@ -1,4 +1,6 @@
-"""Which names an authority may certify, and how that is written (RFC 5280 4.2.1.10). Pure."""
+"""Which names an authority may certify, and how that is written into its certificate (RFC 5280
+4.2.1.10). Pure.
+"""
 
 from collections.abc import Iterable
 from ipaddress import ip_network
@@ -12,7 +14,9 @@ _ALL_ADDRESSES = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 def is_permitted(name: str, permitted: Iterable[str]) -> bool:
-    """Whether a name is one of `permitted` or below one; a wildcard there stands for all below."""
+    """Whether a name is one of `permitted`, or below one of the DNS names in it; a wildcard there
+    stands for all below it.
+    """
     subtrees = tuple(permitted)
     if not subtrees:
         return True

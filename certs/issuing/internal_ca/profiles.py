@@ -1,4 +1,7 @@
-"""The certificates of an internal authority (RFC 5280 4.2). Pure but for the signatures."""
+"""The certificates of an internal authority, extension by extension (RFC 5280 4.2).
+
+Pure but for the signatures.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +17,9 @@ from certs.issuing.signing_request import general_names, subject_for
 from certs.keys.generating import digest_for
 
 BACKDATED: Final = timedelta(hours=1)
-"""How long before its making a certificate begins: clocks of clients are often a little slow."""
+"""How long before its making a certificate begins: clocks of clients that are a little slow are
+common.
+"""
 ROOT_LIFETIME: Final = timedelta(days=3_650)
 """Ten years: each new root has to be installed by hand on every client."""
 

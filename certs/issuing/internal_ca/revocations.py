@@ -1,4 +1,7 @@
-"""What an authority has revoked, and its list for clients (RFC 5280 5). Pure but for signatures."""
+"""What an authority has revoked, and the list of it that clients may look at (RFC 5280 5).
+
+Pure but for the signatures.
+"""
 
 import json
 from collections.abc import Iterable
@@ -24,7 +27,9 @@ class RevocationsDamaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A certificate not to be trusted; `issuer` is the subject of its signer (RFC 4514)."""
+    """A certificate that must not be trusted any more; `issuer` is the subject of who signed it
+    (RFC 4514).
+    """
 
     serial: int
     issuer: str
@@ -67,7 +72,9 @@ def parse(content: bytes) -> tuple[Revocation, ...]:
 def revocation_list(
     signer: IssuerKey, revocations: Iterable[Revocation], number: int, now: datetime
 ) -> x509.CertificateRevocationList:
-    """The list of one signer, without certificates that have expired (RFC 5280 5.1)."""
+    """The list of one signer; a certificate that has expired by itself is left out (RFC 5280
+    5.1).
+    """
     subject = signer.certificate.subject
     builder = (
         x509.CertificateRevocationListBuilder()

@@ -10,8 +10,10 @@ from certs.storage.disk import Disk
 
 
 def take_root_key(authority: InternalAuthority, file: Path, disk: Disk) -> None:
-    """Write it to a file (0600), read that back, and only then destroy it here. Raises `HomeFailed`
-    if it is in a token or gone, and `OSError`.
+    """Write it to a file with mode 0600, read that back, and only then destroy it here.
+
+    Raises `HomeFailed` where it is in a token, which it never leaves, or is gone already;
+    `OSError`; `FileExistsError`.
     """
     key = authority.exportable_root_key()
     if key is None:

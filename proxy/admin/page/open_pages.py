@@ -63,7 +63,10 @@ class OpenPages:
         every: float = _LOOK_SECONDS,
         longest: float = _LONGEST_SECONDS,
     ) -> None:
-        """`look` makes an overview `every` seconds; a page comes again after `longest` seconds."""
+        """`look` makes an overview, `every`: seconds between two. `report` gets internal errors.
+
+        A page has to come again after `longest` seconds.
+        """
         self._every = every
         self._longest = longest
         self._look = look
@@ -77,8 +80,10 @@ class OpenPages:
         return len(self._watchers)
 
     async def events(self, seen_at: float) -> AsyncGenerator[str, None]:
-        """The events for a page that has seen samples until `seen_at` (UNIX), until it has to come
-        again, as when it does not read.
+        """The events for one page, until it has to come again.
+
+        It has seen the samples until `seen_at`, in UNIX seconds. A page that does not read falls
+        behind, and has to come again.
         """
         if len(self._watchers) >= MOST_PAGES:
             self._drop(next(iter(self._watchers)), _event({}, "crowded", again_ms=_CROWDED_MS))

@@ -159,7 +159,10 @@ def _token(one: TokenRow) -> TokenSummary:
 
 
 def _servers(upstreams: Sequence[UpstreamRow], latencies: Mapping[str, LatencySummary]) -> list[ServerSummary]:
-    """One row for each server, with latencies of its address; those that are not up come first."""
+    """One row for each server. If not all have room, those that are not up come first.
+
+    The latencies are those of the address, in all upstreams that have it.
+    """
     unknown: LatencySummary = {"p50": None, "p99": None}
     rows: list[ServerSummary] = [
         {

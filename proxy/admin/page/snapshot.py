@@ -1,4 +1,7 @@
-"""What the page says without JavaScript: the state of the moment, as escaped HTML. Pure."""
+"""What the page says to a browser without JavaScript: the state of the moment, as HTML.
+
+Pure. All texts are escaped.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime

@@ -19,7 +19,10 @@ from proxy.api.certificates import (
 
 
 class UnknownCertificate(Exception):
-    """An identity or credential that is not issued here; `known` are those that are."""
+    """There is no such identity with issued credentials, or it does not have this credential.
+
+    `known` are those that exist.
+    """
 
     def __init__(self, identity: str, slot: str | None, known: Sequence[str]) -> None:
         """Remember what was asked for and what there is."""
@@ -46,7 +49,10 @@ class RotationUnderWay(Exception):
 
 
 class CertificateControl(Protocol):
-    """The rotation, for the admin server. `slot` None: all credentials of the identity."""
+    """The rotation, as the admin server sees it.
+
+    If `slot` is None, a method means all credentials of the identity.
+    """
 
     def urgency(self) -> str:
         """The urgency of the most urgent rotation: calm, due, late, grave or expired."""
@@ -55,13 +61,22 @@ class CertificateControl(Protocol):
         """All issued credentials, see `rotation.listing`."""
 
     def rotate_certificate(self, identity: str, slot: str | None, wish: RotationWish) -> AsyncIterator[RotationLine]:
-        """Rotate, telling steps. Raises `UnknownCertificate` or `RotationUnderWay` before."""
+        """Rotate, and tell the steps.
+
+        Raises `UnknownCertificate` or `RotationUnderWay` before the first one.
+        """
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[RollbackRow]:
-        """Serve by previous versions, all or none. Raises as `rotate_certificate`."""
+        """Serve by the previous versions again: all of them or none. Tells the outcome of each.
+
+        Raises `UnknownCertificate` or `RotationUnderWay`.
+        """
 
     async def shown(self, identity: str) -> list[ShownRow]:
-        """What each worker shows for an identity (`Inspection`). Raises `UnknownCertificate`."""
+        """What each worker shows for an identity, see `supervisor.control.inspection`.
+
+        Raises `UnknownCertificate`.
+        """
 
 
 class CertificateCommands:

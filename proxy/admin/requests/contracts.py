@@ -21,7 +21,10 @@ __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scra
 
 
 class UnknownServer(Exception):
-    """An upstream or server that does not exist; `known` are there, as `upstream/server`."""
+    """The upstream does not exist, or it does not have this server.
+
+    `known` are the servers that exist, as `upstream/server`.
+    """
 
     def __init__(self, upstream: str, server: str, known: Sequence[str]) -> None:
         """Remember what was asked for and what there is."""
@@ -36,7 +39,10 @@ class UnknownServer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """What a reload did or would do. `generation` is of the configuration that serves now."""
+    """What a reload did, or would do.
+
+    `generation` is the number of the configuration that serves now.
+    """
 
     ok: bool
     changes: list[ChangeRow]
@@ -73,8 +79,10 @@ class ServerCommands(Protocol):
     """The servers of upstreams."""
 
     async def drain(self, upstream: str, server: str, seconds: float | None) -> str | None:
-        """Drain a server: no new requests, WebSockets end after `seconds` (None: the drain
-        timeout). Returns a warning if no other one is left. Raises `UnknownServer`.
+        """Drain a server: it gets no new requests, and its WebSockets end after `seconds`.
+
+        If `seconds` is None, the configured drain timeout holds. Returns a warning if no server of
+        the upstream takes requests any more. Raises `UnknownServer`.
         """
 
     async def undrain(self, upstream: str, server: str) -> None:

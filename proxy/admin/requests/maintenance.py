@@ -20,7 +20,10 @@ class MaintenanceControl(Protocol):
     def listed(self) -> MaintenanceDocument: ...
 
     async def begin(self, wish: MaintenanceWish) -> MaintainedRow:
-        """Take a route out of service everywhere; its entry has a `warning` of silent workers."""
+        """Take a route out of service in all workers. Returns its entry of the list.
+
+        The entry has a `warning` if a worker did not answer.
+        """
 
     async def end(self, route: str) -> MaintenanceEnd:
         """Put a route back into service in all workers."""

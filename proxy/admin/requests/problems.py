@@ -14,8 +14,10 @@ STEPS_TYPE = "application/x-ndjson"
 
 
 class CommandRefused(Exception):
-    """A command that cannot be done: 400 for an unusable value, 404 for what is missing, 409 for
-    another obstacle, named by the text.
+    """A command that cannot be done.
+
+    `status` is 400 for an unusable value, 404 for something that is missing, 409 for another
+    obstacle. The text names it.
     """
 
     def __init__(self, status: int, detail: str) -> None:
@@ -48,7 +50,10 @@ def json_answer(
 
 
 async def steps_answer(request: web.Request, steps: AsyncIterator[Mapping[str, Any]]) -> web.StreamResponse:
-    """Tell steps as they happen, also if the client is gone. Raises as `steps` before any."""
+    """Tell the steps as they happen. The work continues if the client hangs up.
+
+    Raises what `steps` raises before the first one: the answer has not begun then.
+    """
     first = await anext(steps)
     response = web.StreamResponse(headers={"Content-Type": STEPS_TYPE})
     await response.prepare(request)

@@ -8,8 +8,10 @@ from certs.rotation.due import RenewalReason
 
 @dataclass(frozen=True, slots=True)
 class RotationWish:
-    """A rotation for an operator, whose key may be compromised, who may insist against a wait of
-    the issuer, or only ask what would happen.
+    """A rotation that an operator asks for.
+
+    The key may be compromised (`is_compromised`). A person who `insists` rotates even if the issuer
+    has asked to wait. A dry run only tells what a rotation would do.
     """
 
     is_compromised: bool = False

@@ -27,8 +27,10 @@ class UpgradeControl(Protocol):
         """Why other commands are refused now. None if they are not."""
 
     def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[UpgradeLine]:
-        """Start the program (None: the installed one), let it take over within `seconds`, and tell
-        steps, the last with `ok`. Raises `CommandRefused` before.
+        """Start the program (None: the installed one) and let it take over, and tell the steps.
+
+        The upgrade has `seconds` until the new program has everything. The last step has `ok`.
+        Raises `CommandRefused` before the first one.
         """
 
 
@@ -42,7 +44,10 @@ def add_upgrade_route(router: web.UrlDispatcher, control: UpgradeControl) -> Non
 
 
 def while_nothing_changes(control: UpgradeControl) -> Any:
-    """The middleware that refuses commands during an upgrade, whose effect would be lost."""
+    """The middleware that refuses other commands during an upgrade.
+
+    What they change would be lost with this process, or would not be known to the next one.
+    """
 
     @web.middleware
     async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:

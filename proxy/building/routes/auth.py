@@ -33,8 +33,10 @@ def auth_rules(foundation: Foundation) -> dict[str, Rule]:
 
 
 def withheld_fields(config: Config, rules: Mapping[str, Rule]) -> dict[str, Grant]:
-    """Fields that routes to an upstream withhold, as only the proxy may write them: also routes
-    without a rule, and other upstreams with the same server.
+    """What routes to an upstream withhold, by its name: the fields that only the proxy may write.
+
+    A route without a rule leads to the same application as one that has a rule, and a client could
+    say there that it is an administrator. Upstreams that share a server are the same application.
     """
     told: dict[ServerAddress, frozenset[bytes]] = {}
     for route in config.route:

@@ -69,7 +69,10 @@ class PayloadRules:
         return PayloadRoute(requirement, rings, default, sessions, websockets, replay_seconds, origins)
 
     def endpoints(self, config: Config) -> Iterator[Route[RouteTarget]]:
-        """The routes of sessions by host; a configured route of that host and path comes first."""
+        """The routes of sessions, on each host that has them.
+
+        A configured route with the same host and path takes precedence.
+        """
         if self.sessions is None or config.payload.sessions is None:
             return
         taken = {(route.host, route.path) for route in config.route}

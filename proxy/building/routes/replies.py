@@ -17,7 +17,10 @@ _TEXT = b"text/plain; charset=utf-8"
 
 
 def route_endpoints(foundation: Foundation) -> Mapping[str, Endpoint]:
-    """The endpoint of each route without a server; a substitute after an error, which stops."""
+    """The endpoint of each route that has no server, by its name.
+
+    After an error an endpoint is a substitute, which is never used: the error stops the build.
+    """
     contents: dict[Path, bytes] = {}
     endpoints = {}
     for index, route in enumerate(foundation.loaded.config.route):

@@ -85,7 +85,10 @@ def _faults(foundation: Foundation, keys: TokenKeys, credential: Credential, *, 
 
 
 def _without(credential: Credential, faults: _Faults, foundation: Foundation) -> Credential | None:
-    """The credential without wrong keys, or None; those that may return are noted absent."""
+    """The credential without wrong keys, or None if it has no other key.
+
+    Keys that may come back are noted as absent.
+    """
     if all(fault is None for fault in faults):
         return credential
     waits = foundation.waits_for(credential)

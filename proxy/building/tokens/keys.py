@@ -48,8 +48,10 @@ class TokenKeys:
         return self._verdicts[asked]
 
     def loss(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
-        """Why a loaded key cannot be used with this certificate any more, or None. Only a token
-        with a login is asked: no PIN is tried.
+        """Why a loaded key cannot be used with this certificate any more. None if it can.
+
+        A token is asked only if it answers and if this process is logged in. Otherwise the answer
+        is None too: this check tries no PIN.
         """
         try:
             if key.token in self.unusable or not self._is_open(key):

@@ -30,7 +30,10 @@ def without_tokens(credentials: Sequence[Credential]) -> list[ContextCredential]
 def signing_plan(
     foundation: Foundation, made_of: ContextKey, credentials: Sequence[Credential], prefer: CredentialPreference
 ) -> SigningPlan | None:
-    """Plan which keys sign for an identity, or None; raises as `build_server_context`."""
+    """Plan which keys sign for an identity. None if it has no key in a token.
+
+    Loaded keys are used again. Raises the errors of `build_server_context`.
+    """
     files = [one for one in credentials if one.key.custody is Custody.FILE]
     if len(files) == len(credentials):
         return None

@@ -23,7 +23,10 @@ def verdict_table(files: Sequence[str], verdict: LogVerdict) -> RenderableType:
 
 
 def lost_log(log: str, lines: int, *, is_proven: bool) -> RenderableType:
-    """A log without a file that a known checkpoint names; unsigned, that proves nothing."""
+    """A log that a known checkpoint names and of which no file was given.
+
+    Without a signature the checkpoint proves nothing: anyone may have written it.
+    """
     heading = Text.assemble(("log ", "bold"), (log, "bold"), "  0 files")
     told = f"known checkpoint covers {how_many(lines, 'line')}"
     if is_proven:

@@ -151,7 +151,9 @@ def _once(files: Sequence[Path]) -> list[Path]:
 
 
 def _logs(files: Sequence[Path]) -> list[list[Path]]:
-    """Group files by log, in the order of their first lines; without any line they come last."""
+    """Group the files by log, in the order of their first lines. Files without any line form the
+    last group.
+    """
     from certs.audit.line import LARGEST_LINE, Line, NotALine
 
     begun: dict[str, list[tuple[int, Path]]] = {}
@@ -220,8 +222,11 @@ class _VerdictRow(TypedDict):
 def _logs_without_a_file(
     known: Sequence["Checkpoint"], logs: Sequence[str], keys: Mapping[str, "PublicKey"]
 ) -> list[_LostRow]:
-    """Logs that a known checkpoint names, without a file: perhaps deleted, or, if no key signed
-    (`intact` None), never there.
+    """The logs that a known checkpoint names and of which no file was given: they may have been
+    deleted.
+
+    `intact` is None when keys are given and none of them signed a checkpoint: such a log may never
+    have existed.
     """
     from certs.audit.verdict import Status
 

@@ -1,4 +1,6 @@
-"""`plexigate certs list|show|rotate|rollback|history`: certificates that the proxy rotates."""
+"""`plexigate certs list|show|rotate|rollback|history`: certificates that the proxy issues and
+rotates.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

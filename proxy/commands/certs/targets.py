@@ -1,4 +1,6 @@
-"""The target of certificate commands: the running proxy, or the state of a configuration."""
+"""The target of commands about certificates: the running proxy, or the state directory of a
+configuration.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

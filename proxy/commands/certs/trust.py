@@ -1,4 +1,6 @@
-"""`plexigate certs trust` and `certs check`: make clients trust, and check what they see."""
+"""`plexigate certs trust` and `plexigate certs check`: make clients trust certificates, and check
+what they see.
+"""
 
 import json
 from pathlib import Path

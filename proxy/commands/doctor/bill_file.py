@@ -17,8 +17,10 @@ _UNWRITABLE: Final = 2
 
 
 def write_bill(examined: Examined, path: Path, program: str) -> None:
-    """Write it, and say on standard error what is in it and what is missing. Only a previous bill
-    is replaced. Raises `typer.Exit`.
+    """Write it, and say on standard error what is in it and what could not be read.
+
+    Only a previous bill of Plexigate is replaced. Raises `typer.Exit` if the file cannot be
+    written.
     """
     if examined.configured is None:
         raise ended("--cbom needs the configuration: plexigate doctor FILE --cbom OUT", _UNWRITABLE)

@@ -17,8 +17,10 @@ _SECONDS: Final = 10.0
 
 
 def examined(file: Path | None, socket: Path | None, now: Callable[[], datetime]) -> Examined:
-    """Read the configuration, by default that of the running proxy, and find the proxy. Raises
-    `ConfigError` for a named file.
+    """Read the configuration and find the running proxy.
+
+    Without a file, this is the one that the running proxy serves by, if this user can read it.
+    Raises `ConfigError` for a file that was named and cannot be read, or is not TOML.
     """
     configured = None if file is None else configuration(file)
     client = connect(file, socket)
@@ -53,7 +55,10 @@ def _served(running: AnsweringProxy) -> tuple[Path | None, LoadedConfig | None]:
 
 
 def configuration(file: Path) -> LoadedConfig:
-    """Read what can be read of a configuration. Raises `ConfigError` if it is not TOML."""
+    """Read what can be read of a configuration.
+
+    Raises `ConfigError` for a file that cannot be read or is not TOML.
+    """
     found = survey(file)
     if found.loaded is None:
         raise ConfigError(found.problems)

@@ -318,7 +318,9 @@ def _refuse_used(source: SourceOptions, token: TokenFacts, key: KeyFacts) -> Non
 
 
 def _tell_gone(proxy: RunningProxy, token: TokenFacts, key: KeyFacts, *, as_json: bool) -> None:
-    """Report that a key is gone, and what workers say. Raises `NotChosen` if one may sign."""
+    """Report that a key is gone, and what the workers answer. Raises `NotChosen` if a worker may
+    still sign with it.
+    """
     if not as_json:
         typer.echo(printable(f"{key.label} (id {key.id.hex()}) of token {token.label} is gone."))
         typer.echo(proxy.verify_gone(token, key))

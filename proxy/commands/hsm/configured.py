@@ -61,8 +61,10 @@ class Configured:
 
 
 def read_configured(file: Path) -> Configured:
-    """Read the tokens of a configuration, and keys also of tables with errors: one may be needed.
-    Raises HsmNotConfigured.
+    """Read the tokens of a configuration. Raises HsmNotConfigured.
+
+    Errors outside `[hsm]` are ignored here; `plexigate check` reports them. The used keys come from
+    the whole document, also from tables with errors: a key in such a table may still be needed.
     """
     found = survey(file)
     hsm = None if found.loaded is None else found.loaded.config.hsm

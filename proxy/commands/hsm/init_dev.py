@@ -1,4 +1,6 @@
-"""`plexigate hsm init-dev`: a SoftHSM token for development. It protects nothing."""
+"""`plexigate hsm init-dev`: a SoftHSM token for development, as in `./dev run`. It protects
+nothing.
+"""
 
 import json
 import os

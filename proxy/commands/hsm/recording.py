@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Writes audit entries in the name of the user of this command; without a log, none."""
+    """Writes audit entries in the name of the user of this command; without a log it writes
+    nothing.
+    """
 
     def __init__(self, log: "AuditLog | None") -> None:
         self._log = log
 
     def __call__(self, action: str, key: str, outcome: str, detail: str = "") -> None:
-        """Write an operation, by values of the enums of `certs.audit.entries`. Raises NotChosen if
-        the log cannot be written.
+        """Write an operation; `action` and `outcome` are values of the enums in
+        `certs.audit.entries`.
+
+        Raises NotChosen if the log cannot be written: every use of a key must be recorded.
         """
         if self._log is not None:
             from certs.audit.actors import command_line_actor
@@ -46,7 +50,9 @@ class Recorder:
 
     @contextmanager
     def operation(self, action: str, key: str) -> Iterator[None]:
-        """Record the outcome of a block: done, refused, failed in the token, or given up."""
+        """Record the outcome of a block: done, refused, failed in the token, or given up by the
+        user.
+        """
         try:
             yield
         except NotChosen as error:
@@ -63,7 +69,10 @@ class Recorder:
 
 @contextmanager
 def recorded(config: Path | None, file: Path | None = None) -> Iterator[Recorder]:
-    """Write to the log of a configuration, or to `file`, if any. Raises NotChosen, before."""
+    """Write to the log of a configuration, or to `file`; write nothing if neither names a log.
+
+    The log is opened before the operation. Raises NotChosen if it cannot be opened.
+    """
     log = _log(config, file)
     if log is None:
         yield Recorder(None)

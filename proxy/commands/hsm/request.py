@@ -1,4 +1,6 @@
-"""`plexigate hsm request`: a certificate request (RFC 2986), signed by a key in its token."""
+"""`plexigate hsm request`: a certificate request (RFC 2986) for a key that stays in its token,
+signed there.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,7 +82,9 @@ def request(  # noqa: PLR0913 - the options of a command
 
 
 def subjects_of(names: list[str]) -> "list[GeneralName]":
-    """The names of a request, checked as those of identities. Raises NotChosen, also for none."""
+    """The names of a certificate request, checked as names of an identity. Raises NotChosen, also
+    for an empty list.
+    """
     from certs.issuing.signing_request import general_names  # as above
 
     if not names:

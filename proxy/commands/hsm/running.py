@@ -52,12 +52,17 @@ class RunningProxy:
     client: AdminAsked | None
     missing: str = ""
     is_down: bool = False
-    """Whether the proxy is stopped: then its configuration alone says which keys are used."""
+    """Whether the proxy is known to be stopped: then its configuration alone says which keys are in
+    use.
+    """
 
     @classmethod
     def of(cls, config: Path | None, socket: Path | None = None) -> Self:
-        """The proxy at `socket`, at that of `config`, or at the default one. Only a configured
-        socket that is missing means "stopped": another one may belong to a proxy that signs.
+        """The proxy at `socket`, at the socket of `config`, or at the default socket.
+
+        A missing socket means "stopped" only for the socket of a configuration. A path given by
+        --socket is expected to answer. A socket that exists but does not answer may belong to a
+        proxy that signs.
         """
         try:
             client = connect(config, socket)
@@ -69,8 +74,10 @@ class RunningProxy:
         return cls(client)
 
     def refuse_used(self, token: TokenFacts, key: KeyFacts) -> None:
-        """Raise `NotChosen` for a key that a process uses, also if the file does not name it, and
-        `Unanswered` if one does not answer.
+        """Raise `NotChosen` for a key that a worker or the parent uses, even if the file no longer
+        names it.
+
+        Raises `Unanswered` if the proxy or one of its workers does not answer.
         """
         if self.client is None:
             if self.is_down:

@@ -1,4 +1,6 @@
-"""`plexigate hsm seal` and `hsm keys`: sealed private keys, and keys below the sealing key."""
+"""`plexigate hsm seal` and `plexigate hsm keys`: sealed private keys, and the keys below the
+sealing key.
+"""
 
 import json
 from collections.abc import Iterator
@@ -158,7 +160,9 @@ def _vault(config: Path, record: Recorder) -> "Vault":
 
 
 def _whole(config: Path) -> "LoadedConfig":
-    """A configuration without errors, which could hide a needed key. Raises `NotChosen`."""
+    """A configuration without errors: a table with an error could name a key that is needed. Raises
+    `NotChosen`.
+    """
     from config.loading.loader import load
     from config.values.problems import ConfigError
 
@@ -190,7 +194,9 @@ def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Rec
 
 
 def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
-    """Seal again what retired keys sealed. Raises as `said_sealing_errors`, and `NotChosen`."""
+    """Seal again what retired keys sealed. Raises `NotChosen` and the errors that
+    `said_sealing_errors` prints.
+    """
     from certs.hierarchy.configured import files_of
     from certs.hierarchy.resealing import NotOurs, reseal
     from certs.sealing.envelope import Purpose

@@ -71,7 +71,10 @@ class SourceOptions:
 
     @classmethod
     def found(cls, config: Path | None, module: Path | None, token: str | None, pin_file: Path | None) -> Self:
-        """The options, or the configuration of the running proxy. Raises NotChosen without."""
+        """The options; without --config and --module the configuration of the running proxy.
+
+        Raises NotChosen if no proxy answers.
+        """
         if config is None and module is None:
             try:
                 config = served_file()
@@ -91,7 +94,10 @@ class SourceOptions:
         return self.module or (configured.module if configured is not None else Path())
 
     def accesses(self) -> list[TokenAccess]:
-        """All tokens with a login. Raises an HsmError, NotChosen or HsmNotConfigured."""
+        """Every token that can be logged in to.
+
+        Raises an HsmError, NotChosen or HsmNotConfigured.
+        """
         configured = self.configured()
         if configured is None:
             return [self._by_options()] if self.token is not None and self.pin_file is not None else []
@@ -105,7 +111,9 @@ class SourceOptions:
 
     @property
     def half_login(self) -> str:
-        """Why the options do not suffice for a login: one lacks the other. Else empty."""
+        """Why the options do not suffice for a login: one was given without the other. Empty if
+        they do.
+        """
         if self.config is not None or (self.token is None) == (self.pin_file is None):
             return ""
         given, missing = ("--token", "--pin-file FILE") if self.pin_file is None else ("--pin-file", "--token TOKEN")
@@ -175,7 +183,9 @@ def said_errors() -> Iterator[None]:
 
 @contextmanager
 def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterator[tuple[TokenProcess, TokenFacts]]:
-    """A process with a login, and the token's facts. Warns if a wrong PIN was given before."""
+    """A process that has logged in, and the facts of its token. Warns if a wrong PIN was given
+    before.
+    """
     with TokenProcess() as process:
         process.perform(calls.load(access.module))
         facts = process.perform(calls.log_in(replace(access, may_use_final_try=may_use_final_try)))

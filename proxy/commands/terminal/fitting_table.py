@@ -17,8 +17,11 @@ _UNBOUNDED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class FittingTable:
-    """A table of words. If it does not fit, rows are blocks of lines; before that, words of columns
-    without `no_wrap` are wrapped.
+    """A table of words. If it does not fit, each row is shown as a block of lines below its first
+    column.
+
+    A column with `no_wrap` keeps its width. The words of other columns may wrap before the table
+    becomes blocks.
     """
 
     table: Table

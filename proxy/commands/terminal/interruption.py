@@ -8,8 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_interruption() -> Iterator[None]:
-    """Let Ctrl-C end the imports at once, with status 130: an exception would pass through
-    half-imported modules. `nohup` stays.
+    """Let Ctrl-C end the process with status 130 during the imports, without a traceback.
+
+    The process exits at once: an exception would pass through half-imported modules. If the signal
+    is ignored (`nohup`), it stays ignored.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield

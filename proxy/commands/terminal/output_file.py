@@ -35,8 +35,10 @@ def write_for_person(
     is_former: Callable[[bytes], bool] = lambda _: False,
     mode: int = _SECRET_MODE,
 ) -> None:
-    """Write a file with this `mode`. Other content is kept unless `replaces`, or if it `is_former`.
-    Raises `AlreadyThere` or `OSError`.
+    """Write a file with this `mode`; by default only its owner can read it.
+
+    A file with other content is replaced if `replaces` is true, or if `is_former` says that the
+    content is a previous state. Raises `AlreadyThere` or `OSError`, and changes nothing then.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(content)

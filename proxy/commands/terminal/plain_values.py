@@ -19,7 +19,10 @@ def read_values_plainly() -> None:
 
 
 class _PlainValue:
-    """Reads the usual values of one parameter, and leaves wrong ones to typer."""
+    """Reads the values of one parameter.
+
+    Those that are not usual, and all that are wrong, are left to what typer has.
+    """
 
     def __init__(self, descriptor: Any, usual: Callable[[Any], Any]) -> None:
         self._descriptor: Final = descriptor

@@ -262,7 +262,9 @@ _HQC_BITS: Final = {"1": "128", "3": "192", "5": "256"}
 
 
 def algorithm_of_group(name: str) -> Algorithm:
-    """The key exchange of a TLS group; of a provider's unusual one only the name."""
+    """The key exchange of a TLS group. Of a provider's group that is named in a way of its own only
+    the name is known.
+    """
     known = KNOWN.get(name.lower())
     parts = _parts_of_oqs(name.lower()) if known is None else _PARTS_OF_GROUPS[known.name]
     if not parts:
@@ -287,7 +289,10 @@ def _parts_of_oqs(name: str) -> tuple[str, ...]:
 
 
 def algorithm_of_key(name: str) -> Algorithm:
-    """The algorithm of a key by its name in configurations (`ec-p256`) or status (`ecdsa-p256`)."""
+    """The algorithm of a key by its name in configurations and in the status.
+
+    Both `ec-p256` and `ecdsa-p256` are in use, and `mldsa-65`, `rsa-3072`, `ed25519`.
+    """
     family, _, size = name.lower().partition("-")
     written = {"ec": "ECDSA-", "ecdsa": "ECDSA-", "mldsa": "ML-DSA-", "rsa": "RSA-", "ed25519": "Ed25519"}.get(family)
     found = None if written is None else ALGORITHMS.get(written + size.upper())

@@ -129,7 +129,10 @@ def _identities(loaded: LoadedConfig, keys: list[KeyAsset], unread: list[str]) -
 def _chain(
     loaded: LoadedConfig, identity: str, credential: CredentialConfig | IssuedCredentialConfig
 ) -> tuple[x509.Certificate, ...]:
-    """The chain, configured or issued. Raises `CredentialError`, `ShelfDamaged` or `OSError`."""
+    """The chain that is configured; of an issued credential the one that serves, if there is one.
+
+    Raises `CredentialError`, `ShelfDamaged` or `OSError`.
+    """
     if isinstance(credential, CredentialConfig):
         return read_chain(loaded.file.resolve(credential.certificate))
     store = store_of(loaded.file, loaded.config.rotation)
@@ -232,7 +235,9 @@ def _libraries(
 
 
 def _providers(examined: Examined, offered: Collection[str], unread: list[str]) -> Iterator[LibraryFacts]:
-    """The loaded providers beside OpenSSL's own, and the listeners' groups that they compute."""
+    """The providers that are loaded beside OpenSSL's own, with the groups of listeners that they
+    compute.
+    """
     if not examined.loaded.config.openssl.providers:
         return
     try:

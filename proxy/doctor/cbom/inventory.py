@@ -26,8 +26,10 @@ class KeyRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyAsset:
-    """A key, without its secret. `name` tells it from others of its use; `algorithm` is of
-    `algorithms` or as configured; `place` is a file, directory or URI.
+    """A key; nothing here is secret.
+
+    `name` tells it from others of the same use. `algorithm` is one of `algorithms`, as written in
+    the configuration for an identity. `place` is the file, the directory or the URI.
     """
 
     use: KeyRole
@@ -46,8 +48,10 @@ class KeyAsset:
 
 @dataclass(frozen=True, slots=True)
 class CertificateInUse:
-    """A certificate in the chain of an identity, the leaf at 0; `keys` index the leaf's key in
-    `Inventory.keys`, perhaps in several tokens.
+    """A certificate in the chain of an identity; position 0 is the leaf.
+
+    `keys` are the indices of the leaf's key in `Inventory.keys`: the same key may be in several
+    tokens.
     """
 
     identity: str
@@ -58,7 +62,10 @@ class CertificateInUse:
 
 @dataclass(frozen=True, slots=True)
 class OfferedTls:
-    """The TLS of a listener, in its order of preference; `observed` counts handshakes by group."""
+    """The TLS of one listener. `groups` and `suites` are in the order of preference.
+
+    `observed` counts handshakes by group since the proxy started, None without a running proxy.
+    """
 
     listener: str
     pq: str
@@ -79,8 +86,10 @@ class LibraryRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LibraryFacts:
-    """A library of cryptography: `purl` is its package URL, `provides` a provider's algorithms,
-    `liboqs` the version of what it calls.
+    """A library that implements cryptography. `purl` is its package URL, if it has one.
+
+    `provides` are the algorithms of a provider. `liboqs` is the version of the library that it
+    calls.
     """
 
     name: str

@@ -31,7 +31,10 @@ Chain = Sequence[x509.Certificate]
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredChain:
-    """A chain that an identity should show, by `own_ca` or a file; `is_issued`: it rotates."""
+    """A chain that an identity should show. `own_ca` is the internal issuer that has signed it.
+
+    `is_issued`: the proxy rotates it. Else it is a file.
+    """
 
     identity: str
     about: str

@@ -1,4 +1,6 @@
-"""The issuers: an ACME server is asked for its directory, an internal CA is read."""
+"""The issuers of certificates: an ACME server is asked for its directory, an internal CA is
+read.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +39,10 @@ _ROUTED: Final = "Right if a router or a load balancer hands port {port} on to i
 
 @dataclass(frozen=True, slots=True)
 class AcmeAnswer:
-    """The directory of a CA, where its terms are, and its clock. None: it did not say."""
+    """The directory of a CA, where its terms are, and what its clock said.
+
+    None: it did not say.
+    """
 
     directory: Directory
     terms: str | None
@@ -104,7 +109,10 @@ def _of_directory(name: str, settings: AcmeIssuerConfig, directory: Directory) -
 
 
 def challenge_findings(config: Config, running: Sequence[Bind] | None) -> Iterator[Finding]:
-    """Judge whether a CA reaches the proxy, at its `running` addresses, by each used challenge."""
+    """Judge whether a CA can reach the proxy by the challenge of each issuer that is in use.
+
+    `running` are the addresses of the running proxy, None when none runs.
+    """
     used = {
         credential.issuer
         for identity in config.identity.values()

@@ -58,7 +58,10 @@ def foreign_groups(listener: ListenerRow) -> str:
 
 
 def shown_chain(served: ServedChain) -> Chain:
-    """The chain for a client of this kind of key alone. Raises `OSError` or `LibsslError`."""
+    """The chain that a client gets which accepts only this kind of key.
+
+    Raises `OSError`, which `ssl.SSLError` is, or `LibsslError`.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # nothing is verified here: what was shown is judged, also if it is wrong

@@ -48,7 +48,10 @@ def algorithms_of(examined: Examined) -> Sequence[KeyAlgorithm]:
 
 
 def flight_seconds(algorithm: KeyAlgorithm, now: datetime, seconds: float = _SECONDS) -> float:
-    """The median time of a server's flight. Raises `ssl.SSLError` or `LibsslError` without."""
+    """The median time of a server's flight with a fresh key of this kind.
+
+    Raises `ssl.SSLError` or `LibsslError` if OpenSSL has no such key or no hybrid group.
+    """
     context = _context(algorithm, now)
     taken: list[float] = []
     end = time.monotonic() + seconds

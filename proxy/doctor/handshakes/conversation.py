@@ -42,7 +42,10 @@ class Conversation:
         self._wire: Final = wire
 
     def settled(self, seconds: float) -> Observation:
-        """Wait for a word behind the handshake: data, a ticket, or a refusal. Silence is a yes."""
+        """Wait for the server's first word behind the handshake: data, a ticket, or a refusal.
+
+        A server that says nothing so long has taken the handshake.
+        """
         if self._wire is None:
             return self.observation
         ending, detail = self._wire.settle(seconds)
@@ -80,7 +83,10 @@ def is_taken(door: Entrance) -> bool:
 def conversation(
     client: TlsClient, door: Entrance, seconds: float, session: Session | None = None
 ) -> Iterator[Conversation]:
-    """Connect and shake hands; hang up at the end. Never raises for what the server does."""
+    """Connect, and shake hands as far as the server does; hang up when the block ends.
+
+    Never raises for what the other side does.
+    """
     started = perf_counter()
     try:
         sock = socket.create_connection((door.host, door.port), seconds)

@@ -23,8 +23,10 @@ REFUSAL = ExpectedAnswer(None)
 
 
 def expected(preference: GroupPreference, pq: PqPolicy, offer: HelloOffer) -> ExpectedAnswer:
-    """What has to happen: the first tuple with a group of the client decides, and a share that was
-    sent wins in it; of quantum-safe groups by `PqPolicy.REQUIRE`.
+    """What has to happen.
+
+    The first tuple with a group that the client lists decides, and a share that was sent wins in
+    it. Under `PqPolicy.REQUIRE` only quantum-safe groups count.
     """
     for one_tuple in preference.tuples:
         counted = [group for group in one_tuple if pq is not PqPolicy.REQUIRE or group.is_quantum_safe]

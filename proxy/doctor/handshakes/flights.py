@@ -56,7 +56,9 @@ def _hello(wire: bytes) -> ServerHello | None:
 
 
 def _without_change_of_cipher(wire: bytes) -> bytes:
-    """Skip the records behind a HelloRetryRequest for middleboxes (RFC 8446 D.4)."""
+    """Skip the records that a server sends behind its HelloRetryRequest for middleboxes (RFC 8446
+    appendix D.4).
+    """
     while len(wire) >= RECORD_HEADER_BYTES and wire[0] == _CHANGE_CIPHER_SPEC:
         wire = wire[RECORD_HEADER_BYTES + number_at(wire, 3) :]
     return wire

@@ -26,8 +26,10 @@ class Cut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HelloOffer:
-    """A ClientHello: supported `groups`, and `shares` among them; empty `signature_schemes` are
-    those of the stack.
+    """A ClientHello, as far as the doctor chooses it.
+
+    `groups` are the supported groups, and `shares` those of them for which a key share is sent.
+    Empty `signature_schemes` are those that the stack offers by itself.
     """
 
     server_name: str | None
@@ -48,7 +50,10 @@ class HelloOffer:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The groups of offers to a listener, one of each kind, its own where the stack has them."""
+    """The groups that the offers to one listener use: one of each kind.
+
+    Both are groups of the listener where it has any of that kind that the doctor's stack has too.
+    """
 
     quantum_safe: str
     classical: str
@@ -70,7 +75,11 @@ def classical_share(server_name: str | None, groups: Groups, alpn: tuple[str, ..
 
 
 def classical_only(server_name: str | None, groups: Groups, alpn: tuple[str, ...] = ()) -> HelloOffer:
-    """A client without post-quantum key exchange. It leaves, so that no readiness counts it."""
+    """A client without post-quantum key exchange.
+
+    It leaves: its handshake must not count among those of real clients that `doctor readiness`
+    judges.
+    """
     return HelloOffer(server_name, (groups.classical,), (groups.classical,), alpn, leaves=True)
 
 

@@ -16,9 +16,13 @@ from proxy.doctor.handshakes.offers import HelloOffer, Versions
 
 _LARGEST_READ: Final = 65_536
 _ALERT_NUMBER: Final = 0xFF
-"""The callback gets level and description in one number (SSL_CTX_set_info_callback(3))."""
+"""The callback gets level and description of an alert in one number
+(SSL_CTX_set_info_callback(3)).
+"""
 _TICKET_READ: Final = b"SSLv3/TLS read server session ticket"
-"""The state after a ticket (SSL_state_string_long(3)): pyOpenSSL reports no new session."""
+"""The state in which a ticket has been read (SSL_state_string_long(3)); pyOpenSSL has no callback
+for new sessions.
+"""
 
 
 class OfferImpossible(Exception):
@@ -33,7 +37,9 @@ class OfferImpossible(Exception):
 
 
 class StackRefused(Exception):
-    """The stack did not take what came, or got an alert; `reason` is OpenSSL's."""
+    """The stack did not take what the server sent, or the server sent an alert. `reason` is
+    OpenSSL's.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -54,8 +60,10 @@ def has_group(name: str) -> bool:
 
 
 class TlsClient:
-    """Makes connections with one offer, which resume each other's sessions. Raises
-    `OfferImpossible`. Judges no chain.
+    """Makes connections that offer the same, and so can resume each other's sessions.
+
+    Raises `OfferImpossible`. The certificate of the server is not verified here: who looks at the
+    chain judges it.
     """
 
     def __init__(self, offer: HelloOffer) -> None:

@@ -103,7 +103,10 @@ class ListenerVisit:
     # -- the names
 
     def name_findings(self, mldsa: Mapping[str, bool], now: datetime) -> Iterator[tuple[Subject, Finding]]:
-        """Ask for each name at the first address; `mldsa`: which running identities have such."""
+        """Ask for each name at the first address: its chain, ML-DSA, and client certificates.
+
+        `mldsa` has the identities of the running proxy, and whether they have such a certificate.
+        """
         door = self.listener.doors[0]
         for named in self.listener.names[:_MOST_NAMES]:
             subject = Subject(self.listener.name, str(door), named.name)
@@ -215,8 +218,10 @@ def _reply(attempt: Conversation, dialogue: "requests.Http2Get | _Http1") -> req
 
 
 def _ticket(first: Conversation) -> Session | None:
-    """Have the proxy send its tickets, which come with its first data: SETTINGS, or 421 for another
-    host (RFC 9110 7.4), of which no server hears.
+    """Have the proxy say something of its own: its tickets come with its first data.
+
+    HTTP/2 begins with SETTINGS of the server. In HTTP/1.1 a request for a host that the connection
+    is not for gets 421 from the proxy (RFC 9110 section 7.4), and no server behind hears of it.
     """
     if first.observation.is_established and first.observation.protocol != HttpProtocol.HTTP_2:
         try:

@@ -91,8 +91,10 @@ class NotVisited:
 def listeners_to_visit(
     config: Config, addresses: Mapping[str, Sequence[str]], has_group: Callable[[str], bool]
 ) -> Iterator[VisitedListener | NotVisited]:
-    """The listeners, by `addresses` of the running proxy, if any, and by what the doctor's TLS can
-    offer (`has_group`).
+    """The listeners of a configuration.
+
+    `addresses` are those that the listeners of the running proxy have, by listener; empty if none
+    runs. `has_group` says what the doctor's own TLS can offer.
     """
     for name, settings in config.listener.items():
         binds = _bound(settings, addresses.get(name, ()))

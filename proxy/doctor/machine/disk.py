@@ -21,7 +21,10 @@ _REMEDY: Final = "Remove old logs or give it more room; a log that cannot be wri
 
 @dataclass(frozen=True, slots=True)
 class DiskRoom:
-    """What an unprivileged process may still use. `files` None: the file system does not say."""
+    """What an unprivileged process may still use of a file system.
+
+    `files` None: it does not say.
+    """
 
     free: int
     size: int

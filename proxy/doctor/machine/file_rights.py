@@ -135,7 +135,11 @@ def _mode(facts: os.stat_result) -> str:
 
 
 def unreadable(paths: Sequence[Path], service: Service) -> list[Path] | None:
-    """The files that the service cannot read, says the kernel; None if this user cannot tell."""
+    """The files that the service cannot read; None if this user cannot find out.
+
+    The kernel is asked with the rights of the service: modes, access lists and security modules
+    decide.
+    """
     command = [sys.executable, "-I", "-S", "-c", _TRIAL, *map(str, paths)]
     mine = os.geteuid()
     if mine not in {0, service.user}:
@@ -181,7 +185,10 @@ def readable_findings(places: Iterable[NamedPlace], service: Service) -> Iterato
 
 
 def _service(examined: Examined) -> Service:
-    """The account of the running parent, else of the unit, else of this command."""
+    """The account of the running parent.
+
+    Without a running proxy it is that of the unit. Without a unit it is that of this command.
+    """
     if examined.status is not None:
         for one in running_processes(examined.status):
             return Service(one.user, one.groups)

@@ -23,8 +23,11 @@ _NEWEST: Final = (3, 14)
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What runs here: `executable`, `prefix` of its virtual environment or None, `compiled_for`,
-    and its own `tag`.
+    """What runs here.
+
+    `executable` is the interpreter, and `prefix` its virtual environment (None: none).
+    `compiled_for` are the tags of the interpreters that the hot path here was compiled for, `tag`
+    that of this one.
     """
 
     python: tuple[int, int, int]

@@ -57,7 +57,10 @@ class OpensslSilent(Exception):
 
 
 def facts_of(file: Path | None) -> OpensslFacts:
-    """Look with the providers of a configuration, or without. Raises `OpensslSilent`."""
+    """Look with the providers of a configuration, or without further ones.
+
+    Raises `OpensslSilent`.
+    """
     command = [sys.executable, "-P", "-m", "proxy.doctor.machine.openssl_facts", *([] if file is None else [str(file)])]
     environment = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
     try:

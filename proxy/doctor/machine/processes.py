@@ -12,8 +12,10 @@ PROC: Final = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class RunningProcess:
-    """One process: `user` and `groups` by number, `most_files` (None: no limit), and `open_files`
-    (None: unknown).
+    """One process. `user` and `groups` are numbers of the effective rights.
+
+    `most_files` is its soft limit of file descriptors, None without a limit. `open_files` is None
+    if this user may not look.
     """
 
     name: str
@@ -25,7 +27,10 @@ class RunningProcess:
 
 
 def running_processes(status: StatusDocument, proc: Path = PROC) -> Iterator[RunningProcess]:
-    """The parent and the workers of `GET /status`, without those that `proc` does not have."""
+    """The parent and the workers of a proxy, by its `GET /status`.
+
+    Leaves out those that are not in `proc`: they have ended, or are in another PID namespace.
+    """
     named = {"the parent": status["pid"], **{f"worker {one['slot']}": one["pid"] for one in status["workers"]}}
     for name, pid in named.items():
         try:

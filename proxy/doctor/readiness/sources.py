@@ -13,7 +13,10 @@ class NoFigures(Exception):
 
 
 def figures(file: Path | None, socket: Path | None, configured: LoadedConfig | None) -> tuple[Adoption, str]:
-    """The figures, and where they are from; `configured` is in `file`. Raises `NoFigures`."""
+    """Return the figures, and where they are from. Raises `NoFigures`.
+
+    `configured` is the content of `file`, None without a file.
+    """
     client = connect(file, socket)
     try:
         return parse_adoption(client.agreed(client.get("/adoption"))), "the running proxy"

@@ -54,8 +54,10 @@ class Tally:
         return self.hybrid + self.retried + self.unable + self.able
 
     def breaking(self, *, is_offered: bool) -> int:
-        """Handshakes that `require` would have refused; if quantum-safe groups are offered, of
-        clients with other ones, too.
+        """Handshakes that `require` would have refused.
+
+        `is_offered`: the listener has quantum-safe groups. Then a client that got a classical group
+        has offered others than ours.
         """
         return self.unable + (self.able if is_offered else 0)
 

@@ -28,8 +28,10 @@ class RequirementRow(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A requirement in our words, with its clause: the evidence `found`, its place `where`, and a
-    `remedy` or nothing.
+    """A requirement in our words, with its clause.
+
+    `found` is the evidence, `where` the place that it is from. `remedy` says what to do, empty if
+    there is nothing to do.
     """
 
     clause: str

@@ -19,7 +19,10 @@ _CHACHA20: Final = "TLS_CHACHA20_POLY1305_SHA256"
 
 @dataclass(frozen=True, slots=True)
 class ListenerView:
-    """What a listener with TLS offers, best tuple first; `level` and `suites` may be unknown."""
+    """What one listener with TLS offers. `groups` are in tuples, the most preferred tuple first.
+
+    `level` and `suites` are None if only the running proxy was asked: it does not tell them.
+    """
 
     name: str
     pq: str
@@ -34,8 +37,10 @@ class ListenerView:
 
 @dataclass(frozen=True, slots=True)
 class CertificateView:
-    """A certificate in use (`ecdsa-p256`, `mldsa-87`), in UNIX seconds; `signatures` of its chain,
-    leaf first, if the proxy tells them.
+    """A certificate in use: `algorithm` as `ecdsa-p256`, `rsa-3072`, `ed25519`, `mldsa-87`.
+
+    Times are in UNIX seconds. `signatures` are those of its chain, leaf first; empty if the running
+    proxy does not tell them.
     """
 
     identity: str
@@ -72,8 +77,10 @@ class OpensslView:
 
 @dataclass(frozen=True, slots=True)
 class StandardFacts:
-    """All that could be found, or None: answers to `GET /status` and `GET /payload`, `digest` of
-    the file (SHA-256), `now` in UNIX seconds.
+    """All that could be found. A part is None where it could not.
+
+    `status` is the answer to `GET /status`, `payload` that to `GET /payload`. `digest` is SHA-256
+    of the file as it is on disk. `now` is in UNIX seconds.
     """
 
     config: Config | None

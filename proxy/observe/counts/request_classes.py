@@ -22,7 +22,10 @@ def class_name(hundreds: int) -> str:
 
 
 def protocol_requests(listeners: Iterable[tuple[str, int, int]]) -> list[ProtocolRequestRow]:
-    """How many requests there were; takes all requests of a listener, and those of HTTP/2."""
+    """How many requests there were. Takes a listener, all of its requests, and those of HTTP/2.
+
+    The others are HTTP/1.1. So a request of that is counted once.
+    """
     return [
         {"listener": name, "protocol": protocol, "count": count}
         for name, requests, http_2 in listeners

@@ -37,8 +37,10 @@ class Distribution:
         return Distribution(self.bounds, counts)
 
     def quantile(self, share: float) -> float | None:
-        """About the value that `share` (0 to 1) of the values do not exceed, evenly spread in a
-        bucket, at most the last bound. None without values.
+        """About the value that `share` (0 to 1) of the values do not exceed. None without values.
+
+        Within a bucket the values are taken as evenly spread. Above the last bound it is that
+        bound.
         """
         wanted = share * sum(self.counts)
         seen = 0
@@ -103,7 +105,10 @@ def reading(scrape: Scrape) -> HistoryReading:
 
 
 def _bytes(rows: Callable[[str], Iterator[Row]]) -> dict[str, float]:
-    """What clients sent and got: bodies, frames and relays, without heads and TLS."""
+    """What clients sent and got: bodies, WebSockets with their frames, and relays.
+
+    Heads and TLS are not counted.
+    """
     bodies = list(rows("bytes"))
     sockets = list(rows("websocket_traffic"))
     relays = list(rows("relay_bytes"))
@@ -145,8 +150,11 @@ def added(bounds: Bounds, rows: Iterable[Row]) -> Counts:
 
 
 def sample(earlier: HistoryReading, later: HistoryReading) -> dict[str, float]:
-    """What happened between two readings, by series: rates per second, `/p50` and `/p99` in
-    seconds, levels of the later one. Time has passed between them.
+    """What has happened between two readings, by series.
+
+    Counts become rates per second, distributions become `/p50` and `/p99` in seconds, levels are
+    those of the later reading. What did not happen has no entry. The caller sees to it that time
+    has passed.
     """
     seconds = later.at - earlier.at
     # a worker that has not answered yet may have taken its counts with it

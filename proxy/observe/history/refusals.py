@@ -20,7 +20,10 @@ _SERVERS: Final = frozenset({RequestReason.UPSTREAM})
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A listener refused `count` times; area: `tls`, `limits`, `http`, `server`, `client`."""
+    """A listener refused `count` times for a reason. `at` is the end of that time, in UNIX seconds.
+
+    `area` is one of `tls`, `limits`, `http`, `server`, `client`.
+    """
 
     at: float
     listener: str

@@ -49,8 +49,11 @@ def route_readings(scrape: Scrape) -> dict[str, RouteReading]:
 def routes_since(
     oldest: tuple[float, Mapping[str, RouteReading]] | None, at: float, readings: Mapping[str, RouteReading]
 ) -> RoutesSection:
-    """What happened on each route since the oldest reading: `seconds` of requests by class, `total`
-    since the start, latencies (or None), WebSockets. Without one, `seconds` is None.
+    """What has happened on each route since the oldest kept reading, as a document.
+
+    `routes` have their requests of `seconds` by class, `total` since the start, latencies in
+    seconds (None without a request), and open WebSockets. Without a kept reading `seconds` is None,
+    and all counts are since the start.
     """
     before, earlier = oldest or (None, {})
     return {

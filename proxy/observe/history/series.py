@@ -42,7 +42,10 @@ class Series:
             column[place] = _short(sample[name]) if name in sample else nan
 
     def since(self, at: float) -> Samples:
-        """The later samples as columns: `at`, and `series` by name, with None for what lacks."""
+        """The samples after that time, as columns: `at`, and `series` by name.
+
+        A number that a sample does not have is None.
+        """
         places = [place for place in self._places() if self._times[place] > at]
         series = {name: [_shown(column[place]) for place in places] for name, column in sorted(self._columns.items())}
         return {

@@ -112,7 +112,10 @@ class Keyring:
         return cls(name, (RingKey(1, PayloadKeyState.ACTIVE, now, secret),), variant)
 
     def restarted(self, secret: bytes, now: float, variant: str) -> "Keyring":
-        """Go on with a first key of another variant, for which all keys before are of no use."""
+        """Go on with a first key of another variant of the algorithm, and retire all keys before.
+
+        They are of no use to the other variant.
+        """
         version = max(key.version for key in self.keys) + 1
         ended = (_ended(key, PayloadKeyState.RETIRED, now) if key.state.decrypts else key for key in self.keys)
         return Keyring(self.name, _forgetting([RingKey(version, PayloadKeyState.ACTIVE, now, secret), *ended]), variant)
@@ -133,8 +136,10 @@ class Keyring:
         return tuple(key for key in self.keys if not key.state.decrypts)
 
     def is_due(self, policy: RingPolicy, now: float) -> bool:
-        """Whether the active key has reached its age, or its quota and a share of the age: who
-        knows a ring's name must not retire the keys of others.
+        """Whether the active key has reached its age, or its quota and a share of that age.
+
+        A client that knows the name of a ring can make the proxy encrypt. The share keeps it from
+        retiring the keys of all other clients in this way.
         """
         age = now - self.active.created
         return age >= policy.rotate_seconds or (
@@ -142,7 +147,10 @@ class Keyring:
         )
 
     def with_pending(self, secret: bytes, now: float) -> "Keyring":
-        """Add a pending key that all learn to read before its use; an earlier one is given up."""
+        """Add a pending key, which every process learns to read before it is used.
+
+        A key that was pending before is given up.
+        """
         version = max(key.version for key in self.keys) + 1
         kept = tuple(key for key in self.keys if key.state is not PayloadKeyState.PENDING)
         return replace(self, keys=(RingKey(version, PayloadKeyState.PENDING, now, secret), *kept))
@@ -168,11 +176,17 @@ class Keyring:
         return replace(self, keys=_forgetting(keys))
 
     def retired(self, version: int, now: float) -> "Keyring":
-        """End a key that is not needed. Raises `NoSuchKey`, also for the one that encrypts."""
+        """End a key that is no longer needed.
+
+        Raises `NoSuchKey`, also for the one that encrypts.
+        """
         return self._with_ended(version, PayloadKeyState.RETIRED, now)
 
     def revoked(self, version: int, now: float) -> "Keyring":
-        """End a compromised key; rotate before if it is active. Raises `NoSuchKey`."""
+        """End a key that is compromised. If it is the active one, rotate first.
+
+        Raises `NoSuchKey`.
+        """
         return self._with_ended(version, PayloadKeyState.REVOKED, now)
 
     def _with_ended(self, version: int, state: PayloadKeyState, now: float) -> "Keyring":
@@ -203,7 +217,10 @@ class Keyring:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Keyring":
-        """What `as_json` wrote. Raises `KeyError`, `TypeError` or `ValueError`."""
+        """What `as_json` wrote.
+
+        Raises `KeyError`, `TypeError` or `ValueError` for anything else.
+        """
         keys: Sequence[Mapping[str, Any]] = document["keys"]
         ring = cls(
             document["name"],

@@ -50,7 +50,10 @@ class _Kem:
 
     @property
     def variant(self) -> str:
-        """The mark that tells algorithms of one name apart, as FrodoKEM-976-AES before 0.16."""
+        """The mark that tells algorithms of one name apart.
+
+        FrodoKEM-976-AES of liboqs 0.16 has a salt in its ciphertext; before it had none.
+        """
         with self.oqs.KeyEncapsulation(self.mechanism) as kem:
             return f"{self.mechanism}/{kem.details['length_public_key']}/{kem.details['length_ciphertext']}"
 
@@ -108,7 +111,10 @@ def versions() -> tuple[str, str]:
 
 
 def version_fault() -> str | None:
-    """What is wrong with the releases of package and library, or None. Raises `LiboqsUnusable`."""
+    """What is wrong with the releases of package and library, which belong together.
+
+    None if nothing is. Raises `LiboqsUnusable`.
+    """
     library, package = versions()
     if library.split(".")[:2] == package.split(".")[:2]:
         return None

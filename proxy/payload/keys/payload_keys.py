@@ -65,7 +65,10 @@ def _of_sessions(sessions: SessionsConfig) -> Iterator[tuple[str, RingPolicy]]:
 
 
 def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish", now: float) -> bytes:
-    """What clients are told, signed, for one period more than its keys; else empty."""
+    """What clients are told, signed; empty without sessions.
+
+    It survives its keys by one period, should a rotation fail.
+    """
     sessions = config.payload.sessions
     if sessions is None:
         return b""
@@ -75,4 +78,6 @@ def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish"
 
 
 Publish = Callable[[Sequence[tuple[str, RingKey]], float, float], bytes]
-"""Signs public halves of suites and active keys, from an issue to an expiry (UNIX seconds)."""
+"""Signs the public halves of suites with their active keys, from an issue to an expiry (UNIX
+seconds).
+"""

@@ -20,7 +20,10 @@ _LARGE_DOCUMENT: Final = 100_000
 
 
 def suite(name: str) -> Suite:
-    """A suite. Raises `KeyError`, or `LiboqsUnusable` for one that cannot be used here."""
+    """A suite by its name.
+
+    Raises `KeyError` for an unknown one, `LiboqsUnusable` for one that cannot be used here.
+    """
     found = BUILT_IN.get(name)
     if found is not None:
         return found
@@ -36,13 +39,18 @@ def new_secret(ring: str) -> bytes:
 
 
 def variant_of(ring: str) -> str:
-    """The variant of a ring's algorithm, empty if the name says it all. Raises as `suite`."""
+    """The variant of the algorithm of a ring; empty for one whose name says it all. Raises as
+    `suite` does.
+    """
     name = suite_of(ring)
     return "" if name is None else suite(name).variant
 
 
 def completed(config: Config, known: Mapping[str, Keyring], now: float) -> dict[str, Keyring]:
-    """Every ring that is needed; one of another variant starts again. Raises as `suite`."""
+    """Every ring that a configuration needs. Raises as `suite` does.
+
+    Rings that are not `known` are made, and those of another variant start again.
+    """
 
     def ring(name: str) -> Keyring:
         variant = variant_of(name)
@@ -84,7 +92,10 @@ def _large_document(loaded: LoadedConfig, location: Location, found: Suite) -> I
 
 
 def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """Suites that cannot be used here, and a warning for those that others may know otherwise."""
+    """The suites of a configuration that cannot be used here.
+
+    And a warning for those that may differ from what others have under that name.
+    """
     sessions = loaded.config.payload.sessions
     of_liboqs = None
     if sessions is not None and _OF_JAVASCRIPT.isdisjoint(one.value for one in sessions.suites):

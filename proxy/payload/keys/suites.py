@@ -42,7 +42,10 @@ class MessageUnreadable(Exception):
 
 
 class Suite(Protocol):
-    """One way to agree. Keys are octets; `info` names what the message is for."""
+    """One way to agree.
+
+    Private and public keys are octets; `info` names what the message is for.
+    """
 
     @property
     def name(self) -> str:
@@ -50,7 +53,10 @@ class Suite(Protocol):
 
     @property
     def variant(self) -> str:
-        """The mark that tells releases of an algorithm apart, empty if a standard fixes it."""
+        """The mark that tells algorithms of one name in different releases of a library apart.
+
+        It is empty if a standard fixes the algorithm.
+        """
 
     @property
     def is_slow(self) -> bool:
@@ -61,7 +67,10 @@ class Suite(Protocol):
     def public(self, private: bytes) -> bytes: ...
 
     def seal(self, public: bytes, info: bytes) -> tuple[bytes, bytes]:
-        """The client's side: a message, and the secret. Raises `ValueError` for no public key."""
+        """The client's side: a message, and the secret.
+
+        Raises `ValueError` for what is not a public key.
+        """
 
     def open(self, private: bytes, message: bytes, info: bytes) -> bytes:
         """Our side: the secret of a message. Raises `MessageUnreadable`."""
@@ -202,8 +211,10 @@ class Kem(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class X25519Beside:
-    """X25519 with an ephemeral key beside a KEM. Message: that key and the ciphertext. Private key:
-    that of X25519, length (4 octets) and public key of the KEM, its private key.
+    """X25519 with an ephemeral key beside a KEM of another family.
+
+    The message is the ephemeral key and the ciphertext. A private key is that of X25519, the length
+    of the KEM's public key (4 octets), that key, and the KEM's private key.
     """
 
     name: str

@@ -30,6 +30,9 @@ class BoundExchange(NamedTuple):
     """Name of the ring, or the ticket of the session."""
 
     def digest(self, direction: Direction, answers: bytes = b"") -> bytes:
-        """The hash of its place that a token carries; `answers`: the request's id in a response."""
+        """The hash that tokens carry. No part of the place can pass for another one.
+
+        `answers` is the id of the request's message, in a response.
+        """
         parts = (_LABEL, direction.value.encode(), self.method, self.host, self.target, self.key, answers)
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()

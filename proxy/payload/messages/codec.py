@@ -150,8 +150,10 @@ class RingCodec:
 
 
 def _check_spelling(token: bytes) -> None:
-    """Refuse another spelling of a token, with characters that a decoder passes over. Raises
-    `PayloadFault`.
+    """Refuse another spelling of a token. Raises `PayloadFault`.
+
+    Characters that a decoder passes over make a token longer than its content says: `open` looks
+    for those.
     """
     last = token[-4:]
     if (

@@ -95,7 +95,10 @@ class FrameOpener:
     __slots__ = ("_digest", "_number", "is_finished", "message_id")
 
     def __init__(self, digest: bytes, message_id: bytes | None = None) -> None:
-        """`digest` is that of the message's place; the id is the first token's unless given."""
+        """`digest` is that of the place where the message was found.
+
+        The id is that of the first token, unless it is known.
+        """
         self._digest = digest
         self._number = 0
         self.message_id = message_id
@@ -145,7 +148,10 @@ class StreamOpener:
         return self._frames.message_id
 
     def receive_data(self, data: bytes, now: float) -> list[bytes]:
-        """Take a piece of the body; what it completes. Raises `PayloadFault`."""
+        """Take a piece of the body; the pieces of the message that it completes.
+
+        Raises `PayloadFault`.
+        """
         self._buffer += data
         pieces = []
         start = 0

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 
 class PayloadUses:
-    """Counts since the last `take`, and revocations, also of what an earlier generation began."""
+    """Counts since the last `take`, and revocations.
+
+    A revocation also ends what an earlier generation has begun.
+    """
 
     __slots__ = ("_counts", "revoked")
 
@@ -28,7 +31,10 @@ class PayloadUses:
 
 
 class MessageCounts:
-    """Messages of a route under a ring or in sessions: requests, answers, those of WebSockets."""
+    """Messages of one route under one ring, or in sessions.
+
+    They are requests, answers, and single messages of WebSockets.
+    """
 
     __slots__ = ("opened", "sealed")
 

@@ -36,7 +36,10 @@ _JSON_TYPES: Final = {
 
 
 class MessageMalformed(Exception):
-    """A message that cannot be read: its `message`, `field`, what was `found` and is `allowed`."""
+    """A message that this process cannot read.
+
+    Has the `message`, the `field`, what was `found` and what is `allowed`.
+    """
 
     def __init__(self, message: str, field: str, found: str, allowed: str) -> None:
         """`field` is a path such as `tickets.current`; it is empty for the whole message."""
@@ -85,7 +88,10 @@ def decode(kind: type[Value], body: object) -> Value:
 
 @cache
 def shape(kind: Any) -> str:
-    """A type by its fields and their types, through all levels: equal ones are written alike."""
+    """Describe a type by its fields and their types, through all levels.
+
+    Two types with the same description are written alike.
+    """
     origin = get_origin(kind)
     arguments = get_args(kind)
     if is_dataclass(kind):

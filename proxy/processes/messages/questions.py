@@ -46,7 +46,10 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Begin(Question[Begun]):
-    """Set the worker up, with descriptors of the log, the shared counts and the login turns."""
+    """Set the worker up: the first question.
+
+    With the descriptors of the log, of the shared counts and of the turns to log in.
+    """
 
     version: str
     """That of the parent's messages; see `version`."""
@@ -69,7 +72,10 @@ class ToldToken:
 
 @dataclass(frozen=True, slots=True)
 class Prepare(Question[PreparedToServe]):
-    """Build what is served by a configuration, with the content of its files (`material`)."""
+    """Build what is served by a configuration, and keep it.
+
+    With the descriptor of the content of its files (`material`).
+    """
 
     number: int
     path: str
@@ -99,7 +105,10 @@ class Accept(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Question[Done]):
-    """What is known of a server. `is_up` None: not checked; `drains_until`: monotonic, or None."""
+    """What is known about a server.
+
+    `is_up`: None if it is not checked. `drains_until`: monotonic seconds, None without a drain.
+    """
 
     upstream: str
     server: str
@@ -224,7 +233,10 @@ class TakeRingUses(Question[RingUses]):
 
 @dataclass(frozen=True, slots=True)
 class Drain(Question[WorkerFigures]):
-    """Accept nothing more, finish within `seconds`, end. `gently`: see `connections.Drainable`."""
+    """Accept nothing more, let what is in progress finish within `seconds`, then end.
+
+    `gently`: see `connections.Drainable`.
+    """
 
     seconds: float
     gently: bool

@@ -38,7 +38,10 @@ VERSION: Final = version_of(*_QUESTIONS, *map(answer_type, _QUESTIONS), *get_arg
 
 
 def decode_beginning(kind: str, body: Mapping[str, Any]) -> Begin:
-    """Read the first question of any parent. Raises `QuestionRefused` or `MessageMalformed`."""
+    """Read the first question of a parent, which may be of another version.
+
+    Raises `QuestionRefused` or `MessageMalformed`.
+    """
     if kind != Begin.__name__ and kind in _NAMES:
         raise QuestionRefused(QuestionFailed(f"a question before the beginning: {kind}"))
     theirs = body.get("version")

@@ -26,7 +26,10 @@ class Courier:
         results: Counter[tuple[str, str]],
         waits: Callable[[float], float] = lambda seconds: seconds,
     ) -> None:
-        """`host` names this machine; `results` counts attempts; `waits` changes pauses."""
+        """`host` is the name of this machine, for the messages.
+
+        `results` counts attempts by kind of the receiver and result. `waits` changes pauses.
+        """
         self.receiver: Final = receiver
         self._results = results
         self._loop = loop
@@ -65,7 +68,10 @@ class Courier:
             await self._pause(self._loop.time())
 
     async def test(self, notice: Notice) -> str | None:
-        """Deliver a test at once. Returns why not, or None: then what waits is tried too."""
+        """Deliver a test at once. Returns why the receiver did not take it, or None.
+
+        If it arrives, what waits is tried at once too.
+        """
         fault = await self._deliver(notice)
         if fault is None:
             self._is_tried_again = True

@@ -16,7 +16,11 @@ _LARGEST: Final = 1_048_576
 
 
 def remembered(path: Path) -> list[Mapping[str, Any]]:
-    """What an earlier process wrote, or nothing: alerts that hold are found again. Blocks."""
+    """What an earlier process wrote; nothing if that cannot be read: alerts that hold are found
+    again.
+
+    Blocks.
+    """
     try:
         with path.open("rb") as file:
             document = json.loads(file.read(_LARGEST))["alerts"]

@@ -52,7 +52,9 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class AlertPatience:
-    """Seconds until an open alert is told again, and of absence until it is resolved."""
+    """After how many seconds an open alert is told again, and how long it is absent when it is
+    resolved.
+    """
 
     repeat_seconds: Mapping[AlertUrgency, float]
     resolve_seconds: float

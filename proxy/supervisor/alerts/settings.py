@@ -21,7 +21,10 @@ _MEMORY: Final = "alerts.json"
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """What a configuration says: the file of open alerts, and the directories that are written."""
+    """What one configuration says. `memory` is the file of the open alerts, None without one.
+
+    `directories` are those that the parent writes to while it runs.
+    """
 
     command: tuple[str, ...]
     webhook: Webhook | None
@@ -58,7 +61,10 @@ class AlertSettings:
 
 
 def program_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """A warning for a program that cannot be run, an error for one that root must not run."""
+    """A warning for a program that cannot be run: the proxy serves without it.
+
+    An error for one that root would run and another user can change.
+    """
     config = loaded.config
     for place, command in (
         (("alerts", "command"), config.alerts.command),

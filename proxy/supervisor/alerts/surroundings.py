@@ -15,8 +15,10 @@ _HELD_SECONDS: Final = 600.0
 
 
 def unwritable(directories: Sequence[Path]) -> dict[str, str]:
-    """Why directories cannot be written, by path, if they exist. Blocks, and writes a file without
-    a name (open(2), `O_TMPFILE`).
+    """Why directories cannot be written, by path. A directory that is not there yet is left out.
+
+    Blocks. Writes a file without a name, which the kernel removes (open(2), `O_TMPFILE`): neither
+    a crash nor another reader of the directory can come upon it.
     """
     found = {}
     for one in directories:

@@ -1,4 +1,7 @@
-"""Whether the proxy is ready, by what the parent knows and how workers see servers."""
+"""Whether the proxy is ready.
+
+`observe.readiness` judges it by what the parent knows, and by how the workers see servers.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping

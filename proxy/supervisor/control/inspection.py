@@ -39,8 +39,10 @@ class Inspection:
         self._served = served
 
     async def of(self, identity: str) -> list[ShownRow] | None:
-        """A row for each worker, listener and credential, None for an unknown identity. `fault`
-        None: it was good, or `untried` says why.
+        """A row for each worker, listener and credential. None for an unknown identity.
+
+        The `fault` of a row is None if the handshake was good, or if none was made: `untried` says
+        why.
         """
         async with self._fleet.editing:  # no change of edition while the workers are looked at
             edition = self._served.edition
@@ -113,7 +115,10 @@ class WorkerKeyTrial:
         self._fleet = fleet
 
     async def of(self, key: Pkcs11Uri) -> KeyTrialDocument:
-        """See `admin.requests.contracts.KeyTrials.of`; `uses` are those by the parent too."""
+        """See `admin.requests.contracts.KeyTrials.of`.
+
+        `uses` also has the uses by the parent, such as `[sealing]`. Workers do not know these.
+        """
         edition = self._served.edition
         uses = await in_thread(self._loop, edition.used_keys)
         answers = await self._fleet.ask_all(TryKey(key), _KEY_SECONDS)

@@ -57,7 +57,10 @@ class Edition:
     loaded: LoadedConfig
     material: Material
     made: Material
-    """What files do not have in this form: keys sealed at rest, and issued credentials."""
+    """The part of the material that files do not have in this form.
+
+    It is the keys that are sealed at rest, and the credentials that the rotation has issued.
+    """
     tickets: TicketSecrets
     account: ProcessAccount | None
     warnings: Sequence[Problem]
@@ -121,7 +124,10 @@ class Edition:
         return self._with_made(number, new)
 
     def unsealed(self, number: int, safe: Safe) -> "Edition":
-        """The same with the keys that open now. Blocks. Raises `StillShut` or `ConfigError`."""
+        """The same files, with the keys that can be unsealed now. May take long.
+
+        Raises `StillShut` if no further key could be unsealed, or `ConfigError`.
+        """
         issued, _ = issued_material(self.loaded, safe.vault(self.loaded))
         edition = self._with_made(number, Material({**Material.of_keys(safe.open_keys(self.loaded)), **issued}))
         if not edition.identities.shut < self.identities.shut:
@@ -147,7 +153,10 @@ class Edition:
     def question(
         self, unusable_tokens: Mapping[str, ToldToken] = MappingProxyType({}), *, has_served: bool = False
     ) -> Prepare:
-        """The question to prepare, without `unusable_tokens`; the material goes beside it."""
+        """The question that asks a worker to prepare. The worker leaves `unusable_tokens` alone.
+
+        The material goes beside the question, in a memory file.
+        """
         return Prepare(
             number=self.number,
             path=str(self.loaded.file.path),
@@ -242,7 +251,10 @@ async def reread_edition(
 
 
 def _not_said_before(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Leave out the warning about the workers' user, which the start has given."""
+    """Leave out the warning about the user of the workers.
+
+    The start has given it, and a reload cannot change the user.
+    """
     return [one for one in problems if one.is_error or one.key != "user"]
 
 

@@ -42,7 +42,10 @@ class Facts:
 def gathered(
     loaded: LoadedConfig, now: datetime, open_vault: Callable[[], Vault | None], *, with_secrets: bool = True
 ) -> Facts:
-    """Gather the facts, as slow as files and tokens; `with_secrets`, sealed files are opened."""
+    """Gather the facts about a configuration. May take as long as files and tokens take.
+
+    Without `with_secrets`, no sealed file is opened, and so no token is used.
+    """
     problems: list[Problem] = []
     issued = Material()
     opened = Material()

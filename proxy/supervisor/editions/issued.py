@@ -21,8 +21,10 @@ from proxy.rotation.clocks import CLOCKS
 
 
 def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[Material, list[Problem]]:
-    """The files of issued credentials that serve, and all problems. May wait for a token. Raises
-    `ConfigError` without its PIN.
+    """The files of issued credentials that serve, and the problems of all.
+
+    `vault`: see `keeping_of`. May wait for a token. Raises `ConfigError` without the PIN of the
+    sealing key.
     """
     keeping = keeping_of(loaded, CLOCKS.wall, vault=vault)
     if keeping is None:

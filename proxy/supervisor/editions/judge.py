@@ -39,8 +39,10 @@ class Judged:
 
 
 def judge(loaded: LoadedConfig, facts: Facts) -> Judged:
-    """Judge a configuration, but a key with a fault, or that does not open, no further: the rest
-    would follow.
+    """Judge a configuration.
+
+    A key with a fault in the file itself is not judged further: the rest would follow from it. The
+    same is true of a private key that does not open.
     """
     known = {one.key for one in loaded.faults}
     unopened = {one.key for one in facts.found if one.is_error}

@@ -58,8 +58,10 @@ class Announcements:
 
     @contextlib.contextmanager
     def to_service_manager(self) -> Iterator[None]:
-        """Tell that a reload begins and how it ended: sd_notify(3) has READY=1 also after a
-        failure, which the status line tells.
+        """Tell the service manager that a reload begins, and how it ended.
+
+        sd_notify(3): RELOADING=1, then READY=1 even after a failure. So `systemctl reload` cannot
+        fail, and the line of `systemctl status` reports a failure.
         """
         failed = self.counts["failed"]
         self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)

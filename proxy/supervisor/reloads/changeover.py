@@ -48,7 +48,10 @@ Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]],
 
 
 class Standstill:
-    """Configuration and secrets do not change while it is held, as by an upgrade."""
+    """The configuration and the secrets of the proxy do not change while it is held.
+
+    One upgrade at a time holds it, from the moment when the new process begins to read them.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -141,7 +144,10 @@ class Changeover:
     # -- a start
 
     async def start(self, takeover: Takeover | None = None) -> None:
-        """Serve by the first edition. Raises `ConfigError` after it has ended all workers."""
+        """Serve by the first edition, perhaps in place of an older process.
+
+        Raises `ConfigError` after it has ended all workers.
+        """
         async with self.editing:
             edition = self._served.edition
             await self._parts.tokens.begin(edition)
@@ -156,8 +162,10 @@ class Changeover:
         await self._parts.followed(edition)
 
     async def prepare_first(self, edition: Edition) -> Prepared:
-        """Let all workers prepare at a start. One that a token holds in its module begins without
-        that module.
+        """Let all workers prepare at a start. It serves what it can if a token hangs.
+
+        A token that hangs may hold OpenSSL's provider, and so a whole worker, in its module.
+        Workers then begin without this module.
         """
         try:
             return await self.prepare(edition)
@@ -196,7 +204,10 @@ class Changeover:
             self.standstill.reloads -= 1
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
-        """Read and serve the configuration again, or only report; a failure changes nothing."""
+        """Read the configuration again and serve by it. A dry run only reports what would change.
+
+        If the reload fails, the old edition continues to serve.
+        """
         announcements = self._parts.announcements
         changes: Sequence[Change] = ()
         announced = contextlib.nullcontext() if dry_run else announcements.to_service_manager()
@@ -237,8 +248,10 @@ class Changeover:
     # -- new secrets
 
     async def renew(self, change: Callable[[Edition, int], Edition], keep: Callable[[Edition], None]) -> None:
-        """Serve by what `change` makes, after `keep` has written it, both in a thread. Raises
-        `ConfigError` or what they raise: the old edition serves.
+        """Serve by the edition that `change` makes, after `keep` has written its secrets to disk.
+
+        No file is read again. Both run in a thread. Raises `ConfigError`, or what `change` and
+        `keep` raise. The old edition then continues to serve.
         """
         async with self._changing():
             before = self._served.edition

@@ -131,13 +131,19 @@ class PayloadRotation:
         return version
 
     async def retire(self, name: str, version: int) -> None:
-        """End a key that is not needed. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
+        """End a key that is not needed any more.
+
+        Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`.
+        """
         async with self._changing:
             await self._change(name, lambda ring, now: ring.retired(version, now))
         self._told(Action.RETIRE, "retired", PayloadKeyRetired(name, version))
 
     async def revoke(self, name: str, version: int) -> None:
-        """End a key at once, replaced if active. Raises as `retire`."""
+        """End a key at once. The active key is replaced first.
+
+        Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`.
+        """
         async with self._changing:
             if self.ring(name).find(version).state is PayloadKeyState.ACTIVE:
                 await self._rotate(name)

@@ -25,7 +25,10 @@ class TicketRotation:
     def __init__(
         self, renew: Renew, safe: Safe, served: ServedEdition, tell: Tell, rotated: Callable[[], None]
     ) -> None:
-        """`safe` keeps the secrets; `rotated` is called after each rotation."""
+        """Rotations begin with `run`.
+
+        `safe` keeps the secrets. `rotated` is called after each rotation.
+        """
         self._renew = renew
         self._safe = safe
         self._served = served
@@ -42,7 +45,10 @@ class TicketRotation:
             has_succeeded = await self.rotate()
 
     async def rotate(self) -> bool:
-        """Seal tickets with a new secret in all workers, which accept those of the previous one."""
+        """Seal session tickets with a new secret in all workers.
+
+        They still accept the tickets that the previous secret has sealed.
+        """
         new = TicketSecrets.fresh().current
         since = now_in_utc()
         losses: list[Exception] = []

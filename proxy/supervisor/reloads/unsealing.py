@@ -35,7 +35,10 @@ class Unsealing:
         self._said = ""
 
     async def run(self) -> None:
-        """Try to open keys, with the back-off of tokens; later look for new sealed keys."""
+        """Try to open the keys, with the back-off of tokens, until all are open.
+
+        Then look now and then for new sealed keys.
+        """
         tries = 0
         while True:
             if not self._served.edition.identities.shut:

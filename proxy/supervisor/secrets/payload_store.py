@@ -77,11 +77,17 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(_stem(ring))}" holds no ring of keys') from None
 
     def write(self, ring: Keyring) -> None:
-        """Replace a ring as a whole. Raises `PayloadStoreUnusable`; the old file then stays."""
+        """Replace a ring as a whole.
+
+        Raises `PayloadStoreUnusable`. The old file is then unchanged.
+        """
         self._write(_stem(ring.name), ring.name, ring.as_json())
 
     def identity(self) -> Identity:
-        """The identity that signs session keys, made if missing. Raises `PayloadStoreUnusable`."""
+        """The identity that signs the keys of sessions. It is made if it is missing.
+
+        Raises `PayloadStoreUnusable`.
+        """
         document = self._read(_IDENTITY, _IDENTITY)
         if document is None:
             identity = Identity.generate()
@@ -93,7 +99,10 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(_IDENTITY)}" holds no identity') from None
 
     def keys(self, config: Config, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
-        """Every ring that is needed, `known` or made and written. Raises `PayloadStoreUnusable`."""
+        """Every ring that a configuration needs: a `known` one, or a new one, which is written.
+
+        Raises `PayloadStoreUnusable`.
+        """
         complete = completed(config, known, now)
         for name, ring in complete.items():
             if known.get(name) is not ring:
@@ -101,7 +110,10 @@ class PayloadStore:
         return self.signed(config, complete, now)
 
     def known(self, config: Config, rings: Mapping[str, Keyring]) -> dict[str, Keyring]:
-        """The needed rings that are in `rings` or the store. Raises `PayloadStoreUnusable`."""
+        """The rings that a configuration needs, if they were made: from `rings` or from the store.
+
+        Raises `PayloadStoreUnusable`.
+        """
         found = {name: rings.get(name) or self.read(name) for name in policies(config)}
         return {name: ring for name, ring in found.items() if ring is not None}
 
@@ -158,7 +170,10 @@ def _directory_of(loaded: LoadedConfig) -> Path:
 def payload_keys(
     loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float, vault: Vault | None
 ) -> tuple[PayloadKeys, list[Problem]]:
-    """The keys of a configuration, with warnings. Raises `ConfigError`."""
+    """The keys for a configuration, with warnings. Touches no file if it needs no key.
+
+    Raises `ConfigError`.
+    """
     if not policies(loaded.config):
         return PayloadKeys(), []
     missing = [one for one in suite_problems(loaded) if one.is_error]

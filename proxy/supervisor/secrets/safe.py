@@ -29,10 +29,16 @@ _HOUR: Final = timedelta(hours=1)
 
 
 class Safe:
-    """The one safe of the process. `since`: when the present secret of tickets began to seal."""
+    """The only safe of the process.
+
+    `since` is when the present secret of tickets began to seal.
+    """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        """`trail` gets each use of the sealing key; `locks` are of the directories of state."""
+        """The other methods open files. `trail` gets every use of the sealing key.
+
+        `locks` are those of the directories of state.
+        """
         self._clock = clock
         self.trail: Final = AuditTrail(clock)
         self.locks: Final = StateLocks()
@@ -45,7 +51,10 @@ class Safe:
         return opened_keys(loaded, self.vault(loaded))
 
     def vault(self, loaded: LoadedConfig) -> Vault | None:
-        """The vault of a configuration, kept while its key is the same. Raises `ConfigError`."""
+        """The vault of this configuration. Raises `ConfigError`.
+
+        It is the same object as before while the sealing key is the same.
+        """
         place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
         if place != self._place:
             self._vault = vault_of(loaded, self._clock, self.trail.operation)
@@ -53,13 +62,19 @@ class Safe:
         return self._vault
 
     def look(self, loaded: LoadedConfig) -> None:
-        """Check that keys of credentials open. Raises `SealingError` or `ConfigError`."""
+        """Check that keys of credentials could be opened.
+
+        Raises `SealingError` or `ConfigError`.
+        """
         vault = self.vault(loaded)
         if vault is not None:
             _ = vault.sealer(Purpose.CREDENTIAL_KEY).key_id
 
     def tickets(self, loaded: LoadedConfig) -> tuple[TicketSecrets, list[Problem]]:
-        """The ticket secrets to begin with, kept ones if they may live on, and why not others."""
+        """The ticket secrets to begin with, and why the kept ones could not be used.
+
+        They are those of the previous process if these may live on.
+        """
         now = self._clock()
         age = loaded.config.limits.tls_ticket_rotation_hours * _HOUR
         vault = self.vault(loaded)
@@ -85,7 +100,10 @@ class Safe:
         return self._begin(new), []
 
     def keep(self, loaded: LoadedConfig, secrets: TicketSecrets, since: datetime) -> None:
-        """Seal the secrets to disk if there is a key. Raises `SealedFileUnusable`, `OSError`."""
+        """Write the secrets to disk, sealed. Skip this without a sealing key.
+
+        Raises `SealedFileUnusable` and `OSError`.
+        """
         vault = self.vault(loaded)
         if vault is not None:
             directory = directory_of(loaded.file, loaded.config.sealing)

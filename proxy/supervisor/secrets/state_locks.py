@@ -33,7 +33,10 @@ class StateLocks:
         self._handed = handed
 
     def take(self, loaded: LoadedConfig) -> None:
-        """Take the locks of a configuration, beside those that are held. Raises `ConfigError`."""
+        """Take the locks that a configuration wants, beside those that are held already.
+
+        Raises `ConfigError`.
+        """
         for place, directory in _directories(loaded):
             real = directory.resolve()
             if real not in self._held and (lock := self._taken(loaded, place, directory)) is not None:

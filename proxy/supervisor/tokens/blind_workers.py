@@ -36,7 +36,10 @@ class BlindWorkers:
         tell: Tell,
         need: Callable[[TokenUser, str], Need],
     ) -> None:
-        """`need` is asked just before a worker is replaced because of a token."""
+        """Every worker counts as able at first.
+
+        `need` is asked just before a worker is replaced because of a token.
+        """
         self._loop = loop
         self._tasks = tasks
         self._replace_one = replace

@@ -76,7 +76,10 @@ class TokenWatch:
         """Process ids of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()
         self._wanted_after = math.inf
-        """After how long of the last probe a worker wants the next; a shorter back-off holds."""
+        """How long after the start of the last probe a worker wants the next one.
+
+        A shorter back-off still holds.
+        """
         self._is_doubted = False
         """Whether a worker said that the PIN was refused, and the parent has not tried it since."""
         self._latches = _stamps(use.access.latch_directory)
@@ -134,7 +137,10 @@ class TokenWatch:
         self._stirred.set()
 
     def doubt(self) -> bool:
-        """A worker says that the PIN was refused: try it. False if that is known or being tried."""
+        """A worker says that the PIN was refused: try it.
+
+        Returns False if that is known already, or if the try is in progress.
+        """
         if self.is_refused or self._is_doubted:
             return False
         self._is_doubted = True

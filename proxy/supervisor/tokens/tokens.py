@@ -70,7 +70,10 @@ class ParentTokens:
     # -- before workers are told
 
     async def begin(self, edition: Edition) -> None:
-        """Try the PINs of the first edition. Raises `ConfigError` for a token with two names."""
+        """Try the PINs of the first edition. A token with a fault does not stop the start.
+
+        Raises `ConfigError` for a token that the configuration has twice.
+        """
         await self._refuse_twins(edition)
         self.admit(edition.identities.tokens, await self.examine(edition.identities.tokens, _patience(edition)))
 
@@ -162,7 +165,10 @@ class ParentTokens:
         }
 
     def leave_module(self, uses: Sequence[TokenUse]) -> bool:
-        """Let workers begin without a module in which a token hangs. Returns whether one does."""
+        """Let workers begin without a module in which a token hangs. Tells whether one does.
+
+        The workers are replaced when the parent finds a token of it well.
+        """
         hanging = [
             use
             for use in uses
@@ -292,7 +298,10 @@ class ParentTokens:
     # -- what is known
 
     def why_not_ready(self, identities: Mapping[str, frozenset[KeyPlace]]) -> str | None:
-        """An identity (of keys in tokens only) for which a worker has no key that signs."""
+        """Name an identity for which a worker has no key that can sign.
+
+        `identities` have keys in tokens only.
+        """
         for worker in self._fleet.workers:
             for identity, keys in identities.items():
                 faults = {self._fault(worker, key) for key in keys}

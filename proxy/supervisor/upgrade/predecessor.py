@@ -65,7 +65,10 @@ class Predecessor:
     # -- before the event loop
 
     def greet(self) -> tuple[HandedState, Handed]:
-        """Greet, and take what comes. Raises `GivenBack`, `WireBroken`, `HandoverUnreadable`."""
+        """Say who this is, and take what is handed over.
+
+        Raises `GivenBack`, `WireBroken` or `handover.HandoverUnreadable`.
+        """
         self._wire.say("hello", {"protocol": PROTOCOL, "version": version("plexigate"), "pid": os.getpid()})
         said = self._wire.hear()
         if said.kind == "give back":

@@ -42,7 +42,10 @@ class StartCommand:
 
     @classmethod
     def of_this_process(cls, environment: Mapping[str, str]) -> "StartCommand":
-        """Call it before variables of the service manager are removed. Keeps the path as named."""
+        """Call it before variables of the service manager are removed from the environment.
+
+        The path of the program stays as it was named: a link may lead to another version by now.
+        """
         arguments = tuple(sys.argv[1:])
         words = sys.orig_argv[: len(sys.orig_argv) - len(arguments)]
         program: tuple[str, ...] = (sys.executable, *words[1:])
@@ -55,7 +58,10 @@ class StartCommand:
         return cls(program, arguments, theirs)
 
     def with_program(self, path: str | None, user: int) -> "StartCommand":
-        """The same with another program, or the installed one. Raises `ProgramRefused`."""
+        """The same with another program, or with the installed one if `path` is None.
+
+        `user` is the effective user id of this process. Raises `ProgramRefused`.
+        """
         program = self.program if path is None else (path,)
         file = Path(program[0])
         if not file.is_absolute():

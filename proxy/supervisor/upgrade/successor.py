@@ -70,7 +70,10 @@ class Successor:
             self._stopped.set_result(reason)
 
     async def expect(self, kinds: Sequence[str], seconds: float, late: str = "it was not ready in time") -> Said:
-        """The next message of these kinds, within `seconds`. Raises `UpgradeAbandoned`."""
+        """The next message, which must be of one of these kinds. `late`: the reason if none comes.
+
+        Raises `UpgradeAbandoned` for another one, at the end of the process, and after `seconds`.
+        """
         said = await self._heard(seconds)
         if said is None:
             raise UpgradeAbandoned(late)

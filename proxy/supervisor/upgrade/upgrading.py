@@ -182,7 +182,10 @@ class Upgrading:
             raise CommandRefused(403, f"the program {error}") from None
 
     async def stop(self, reason: str) -> None:
-        """Abandon an upgrade unless it leaves, wait for its outcome, and refuse later ones."""
+        """Abandon an upgrade that is in progress, wait for its outcome, and refuse later ones.
+
+        An upgrade that leaves already is not abandoned.
+        """
         self._stop_reason = reason
         if self._successor is not None and self._phase != _LEAVING:
             self._successor.stop(reason)

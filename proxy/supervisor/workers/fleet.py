@@ -124,7 +124,10 @@ class Fleet:
         return [one for one in self.workers if one.slot < count and not self._pulse.is_given_up(one)]
 
     async def prepare(self, workers: Sequence[WorkerProcess], edition: Served) -> Preparation[WorkerProcess]:
-        """Let workers prepare; the answers, and who was given up. Raises as `join`, at once."""
+        """Let workers prepare an edition. Returns their answers, and the workers that it gave up.
+
+        Raises `QuestionRefused` or `ChannelLost` as soon as one worker cannot.
+        """
         material = edition.material.memory_file()
         closed = self._owner.tokens.closed(edition.identities.tokens)
         question = edition.question(closed, has_served=edition is self._edition)
@@ -220,7 +223,10 @@ class Fleet:
         return sum(answer is not None for answer in told.values())
 
     async def ask_all(self, question: Question[AnswerT], seconds: float) -> dict[WorkerProcess, AnswerT | None]:
-        """Ask all workers that are not stuck; None for a late answer or an error."""
+        """Ask all workers, also those that leave. The answer is None if it is late or an error.
+
+        A stuck worker is not asked: it does not read, and unread questions would fill memory here.
+        """
         everyone = [*self.workers, *self._leaving]
         able = [one for one in everyone if one not in self._pulse.stuck]
         return {**dict.fromkeys(everyone), **await answers(self._loop, able, question, seconds)}
@@ -228,7 +234,10 @@ class Fleet:
     async def _tell(
         self, workers: Sequence[WorkerProcess], question: QuestionOf[WorkerProcess]
     ) -> Refusals[WorkerProcess]:
-        """Ask several workers; who said no, and why. A stuck one is not waited for."""
+        """Ask several workers at once. Returns those that said no, and why.
+
+        A stuck worker is not waited for: it reads the question when it continues.
+        """
         return await refusals(self._loop, workers, question, self._patience.stuck, self._pulse.stuck)
 
     # -- ends and restarts

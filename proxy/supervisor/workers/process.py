@@ -60,7 +60,10 @@ _LONGEST_FAULT: Final = 300
 
 
 class WorkerProcess:
-    """A spawned worker. `ended` is called once, when it has ended or closed its channel."""
+    """A spawned worker.
+
+    `ended` is called once, when the process has ended in any way or has closed its channel.
+    """
 
     def __init__(
         self,
@@ -191,7 +194,10 @@ async def ended_at_once(workers: Sequence[WorkerProcess], seconds: float) -> Non
 
 
 def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """The environment for configured providers, with the operator's tunables of glibc."""
+    """The environment of a process that loads the configured providers.
+
+    The operator's tunables of glibc stay in force.
+    """
     inherited = {name: value for name, value in ours.items() if name not in _NOT_INHERITED}
     tunables = filter(None, (_TUNABLES, inherited.get(_TUNABLES_NAME)))
     return {**inherited, _TUNABLES_NAME: ":".join(tunables)}

@@ -66,7 +66,10 @@ class Address:
 
     @property
     def kept_name(self) -> str:
-        """The name of its sockets in the service manager, which a colon would end."""
+        """The name of its sockets in the service manager.
+
+        A colon would end the name (sd_notify(3)).
+        """
         return KEPT + self.key.replace(":", "_")
 
     @property
@@ -87,7 +90,10 @@ class SocketOrigin(Enum):
 
 @dataclass(slots=True)
 class BoundAddress:
-    """The sockets of an address, one for each slot, or copies of the first if one is all."""
+    """The sockets of one address: one for each slot.
+
+    If no second socket can be made, the slots have copies of the first.
+    """
 
     listener: str
     kept_name: str
@@ -101,7 +107,10 @@ class BoundAddress:
 
 class ListeningSockets:
     def __init__(self, inherited: Sequence[tuple[str, socket.socket]] = (), store: SocketStore | None = None) -> None:
-        """`inherited`: named sockets of the service manager; `store`: where it keeps copies."""
+        """`inherited`: sockets that the service manager passed, with their names.
+
+        `store`: where it keeps copies.
+        """
         self._inherited = list(inherited)
         self._store = store or SocketStore(Notifier(None), 0)
         self._store.begins_with([name for name, _ in inherited])
@@ -115,7 +124,10 @@ class ListeningSockets:
 
     @property
     def are_kept(self) -> bool:
-        """Whether the service manager has copies: then queued connections survive us."""
+        """Whether the service manager has a copy of each socket.
+
+        Then the connections in their queues survive this process.
+        """
         return self._store.holds_all
 
     @property
@@ -155,7 +167,10 @@ class ListeningSockets:
         return [*found, *self._inherited]
 
     def prepare(self, addresses: Sequence[Address], slots: int) -> "PreparedSockets":
-        """Make missing sockets for `slots` workers. Raises `BindFailed` and closes new ones."""
+        """Make the missing sockets of these addresses for `slots` workers.
+
+        Raises `BindFailed` after it has closed the new ones.
+        """
         prepared = PreparedSockets(self, {address.key: address for address in addresses})
         try:
             given = self._inherited_by_key([one for one in addresses if one.key not in self._bound])
@@ -195,15 +210,20 @@ class ListeningSockets:
             raise BindFailed(address.listener, address.bind, failure.error) from None
 
     def _has_port(self, bind: Bind, prepared: "PreparedSockets") -> bool:
-        """Whether we have the port on another address: 0.0.0.0 for a single one, or the reverse."""
+        """Whether we already have the port on another address.
+
+        Either 0.0.0.0 is replaced by a single address, or the reverse.
+        """
         bound = [sock for address in self._bound.values() for sock in address.by_slot]
         kept = [sock for name, sock in self._inherited if name.startswith(KEPT)]
         made = [sock for several in prepared.made.values() for sock in several]
         return bind.port in {sock.getsockname()[1] for sock in [*bound, *kept, *made]}
 
     def _inherited_by_key(self, addresses: Sequence[Address]) -> dict[str, list[tuple[str, socket.socket]]]:
-        """The sockets of the service manager by their names: of a .socket unit by address, else for
-        the first of the listener.
+        """The sockets that the service manager passed, with their names.
+
+        A socket of a .socket unit goes to its address, else to the first address of the listener
+        with its name. Kept sockets come after these.
         """
         by_key: dict[str, list[tuple[str, socket.socket]]] = {}
         nameable = []
@@ -227,7 +247,10 @@ class ListeningSockets:
         return by_key
 
     def use(self, addresses: Mapping[str, Address], prepared: "PreparedSockets") -> list[BoundAddress]:
-        """Take prepared sockets into use. Returns what is not configured any more, to be closed."""
+        """Take prepared sockets into use.
+
+        Returns the addresses that are not configured any more. The caller closes them.
+        """
         for key, address in addresses.items():
             one = self._bound.setdefault(
                 key, BoundAddress(address.listener, address.kept_name, prepared.origin_of(key))

@@ -8,14 +8,20 @@ class WorkerTimeouts:
     """All values are seconds."""
 
     stuck: float = 1.0
-    """Seconds until another worker accepts on its slot too: a stall of one is a failure."""
+    """How long a worker may take to answer before another worker accepts on its slot too.
+
+    A stall of a second is a failure.
+    """
     given_up: float = 3.0
     """How long until a reload gives a worker up and starts another one in its place.
 
     A busy machine alone delays no answer for so long.
     """
     hopeless: float = 30.0
-    """Seconds until a silent worker is killed, which loses its connections."""
+    """How long until a silent worker is killed and replaced.
+
+    That loses its connections, so the time is long.
+    """
     ping: float = 0.5
     """The time between two questions whether a worker still answers."""
     healthy: float = 60.0

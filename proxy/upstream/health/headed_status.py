@@ -36,7 +36,10 @@ async def connect_with_header(address: ServerAddress, version: ProxyHeaderVersio
 async def headed_status(
     address: ServerAddress, version: ProxyHeaderVersion, tls: ssl.SSLContext | None, server_name: str, request: bytes
 ) -> int:
-    """Send a request on a new connection; the final status. Raises OSError for none."""
+    """Send a request without body on a new connection. Returns the status of its final response.
+
+    Raises OSError if there is none.
+    """
     sock = await connect_with_header(address, version)
     try:
         reader, writer = await asyncio.open_connection(

@@ -21,7 +21,10 @@ _DIGITS: Final = 3
 async def http2_status(
     address: ServerAddress, tls: ssl.SSLContext | None, server_name: str, fields: list[Header]
 ) -> int:
-    """Send a request without body on a new connection; its status. Raises OSError for none."""
+    """Send a request without body on a new connection. Returns the status of its response.
+
+    Raises OSError if there is none.
+    """
     if address.scheme == "unix":
         reader, writer = await asyncio.open_unix_connection(address.path)
     else:

@@ -32,7 +32,9 @@ class LinkedPool(HttpPool):
         return len(self._idle)
 
     def acquire(self, borrower: Borrower) -> None:
-        """Lend a connection of this link, dial one, or queue; refuse if the queue is full."""
+        """Lend a connection of this link, dial one, or queue the borrower; refuse if the queue is
+        full.
+        """
         self.requests += 1
         holder = borrower.holder
         if self._shares.take(holder):

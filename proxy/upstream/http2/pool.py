@@ -133,7 +133,11 @@ class StreamPool:
 
     @property
     def _may_dial(self) -> bool:
-        """Whether there may be one connection more, beside those that WebSockets have taken up."""
+        """Whether there may be one connection more.
+
+        Those that WebSockets have taken up do not count, so WebSockets take no connection from
+        requests, as with HTTP/1.1.
+        """
         counted = len(self._opening) + sum(not connection.is_taken_up for connection in self._open)
         return counted < self.settings.limits.connections
 

@@ -37,7 +37,10 @@ class TunnelHost(Protocol):
 
 
 class ServerBytes(CreditedBytes):
-    """A `ByteStream` over an extended CONNECT; its `deadline` bounds the end of the stream."""
+    """A `ByteStream` over a stream whose extended CONNECT was answered with 2xx.
+
+    Its `deadline` bounds the end of the stream.
+    """
 
     __slots__ = ("_host", "_is_ending", "_is_over", "_stream", "deadline")
 

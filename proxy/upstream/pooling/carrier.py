@@ -28,20 +28,29 @@ class Carrier(StreamOwner[bytes | memoryview]):
 
     @property
     def link(self) -> ClientLink:
-        """As in `Borrower`, for another connection of HTTP/2, which gets no PROXY header."""
+        """As `Borrower` says, for a stream that asks for another connection of HTTP/2.
+
+        No server of HTTP/2 gets a PROXY header.
+        """
         return NO_LINK
 
     def begin(
         self, exchange: ResponseReceiver, head: RequestHead, offer: WebSocketOffer | None, request: bytes
     ) -> None:
-        """Send `request` with what is here of its body; `head` is what the client sent."""
+        """Send `request`: its head as the proxy writes it, and what is here of its body.
+
+        `head` is what the client sent. The rest of the body follows by `write_body`.
+        """
 
     def write_body(self, framing: RequestFraming, data: bytes) -> bool:
         """Send a bare piece of the body. Returns whether something was sent."""
         raise NotImplementedError
 
     def await_request(self) -> None:
-        """The client owes the rest of the request: its deadline runs, not that of the server."""
+        """The client owes the rest of the request: its own deadline runs, and not the server's.
+
+        A server that takes no more bytes keeps its deadline.
+        """
 
     def pause_reading(self) -> None:
         """The client takes no more: pause the server, without a deadline."""

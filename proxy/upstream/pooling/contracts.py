@@ -15,13 +15,19 @@ class ResponseReceiver(Protocol):
     """Takes the response of a request that was sent on a borrowed connection."""
 
     def never_index(self, names: frozenset[bytes]) -> None:
-        """The server marked fields that no table may hold (RFC 7541 6.2.3), before they come."""
+        """The server marked fields with these names: no table on the way may hold them.
+
+        It comes before the response or the trailers that have them (RFC 7541 6.2.3).
+        """
 
     def informational(self, response: Response) -> None:
         """A 1xx response other than 101 arrived; the final one follows."""
 
     def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
-        """The upgrade is verified; `rest` followed the head. The stream is the exchange's now."""
+        """The upgrade was accepted and verified. `rest` followed the head.
+
+        From now on the exchange owns the stream.
+        """
 
     def response_started(self, response: Response) -> None:
         """The head of the final response arrived."""
@@ -36,8 +42,10 @@ class ResponseReceiver(Protocol):
         """All bytes of one read were handed over: send them on."""
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
-        """The response will not be completed; `is_excused` if the server refused it unprocessed, or
-        closed an idle connection just then.
+        """The response will not be completed.
+
+        `is_excused`: the server is not to blame. It refused the request unprocessed, or it closed
+        an idle connection at the moment when that was used again.
         """
 
     def pause_writing(self) -> None:

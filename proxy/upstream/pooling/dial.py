@@ -56,7 +56,10 @@ class DialOutcome(Protocol):
 async def dial_for(
     io: SharedIo, settings: DialSettings, owner: ByteOwner, outcome: DialOutcome, header: bytes = b""
 ) -> None:
-    """Connect for `owner`, and tell `outcome`, also before another error. `header` is first."""
+    """Connect for `owner`, and tell `outcome`. `header` is sent first, also before TLS.
+
+    Raises an error that is no `UpstreamFailure` as well, after `outcome` was told.
+    """
     try:
         stream = await dial(io, settings, owner, header)
     except UpstreamFailure as failure:
@@ -74,7 +77,10 @@ async def dial(
     owner: ByteOwner,
     header: bytes = b"",
 ) -> TwoWayStream:
-    """Connect for `owner`, not reading yet; `header` is sent first. Raises `UpstreamFailure`."""
+    """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`.
+
+    `header` is sent first, also before TLS: a PROXY header, which the kernel takes at once.
+    """
     loop = io.loop
     began = loop.time()
     try:
@@ -180,7 +186,10 @@ async def _handshake(
 
 
 def _judge(tls: TlsObject, bios: BioPair, leftover: bytes, settings: DialSettings) -> None:
-    """Whether the server keeps to its protocol so far. Raises `UpstreamFailure` or `OSError`."""
+    """Whether the server keeps to its protocol so far. Raises `UpstreamFailure` or `OSError`.
+
+    A server of HTTP/2 is right to speak first: it sends SETTINGS. So is a server of TCP.
+    """
     if settings.http is HttpProtocol.HTTP_1:
         _refuse_early_data(tls, bios, leftover)
     elif settings.http is HttpProtocol.HTTP_2 and tls.selected_alpn_protocol() != HttpProtocol.HTTP_2:

@@ -81,7 +81,10 @@ class PoolOwner(Protocol):
 
 
 def dial_failure(owner: PoolOwner, name: str, error: BaseException) -> UpstreamFailure:
-    """Tell the owner why a dial to `name` failed, if by its fault; what borrowers are told."""
+    """Tell the owner why a dial failed. Returns what borrowers are told.
+
+    `name` is that of the server. An unexpected error is not a fault of the server.
+    """
     if isinstance(error, UpstreamFailure):
         owner.dialled(error.fault)
         return error

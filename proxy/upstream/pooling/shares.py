@@ -60,7 +60,10 @@ class Shares:
         return True
 
     def take(self, client: bytes) -> bool:
-        """Give the client one more, if it may have it; `EXEMPT` may while any is free."""
+        """Give the client one more, if it may have it. Returns whether it got one.
+
+        `EXEMPT` may have one while any is free.
+        """
         held = self._held.get(client, 0)
         free = self._connections - self.in_use
         if free <= 0 or (held >= _FOR_EACH_FREE * free and client != EXEMPT):

@@ -73,7 +73,10 @@ class WaitingLine:
         return self._queue.waiting
 
     def enqueue(self, borrower: Borrower) -> None:
-        """Queue a request. In a full queue, the client with most loses its newest one."""
+        """Queue a request.
+
+        If the queue is full, the newest request of the client that has the most in it is refused.
+        """
         waiting = Waiting(self, borrower, self._clock(), self._limits.wait_seconds)
         if self._queue.push(waiting.holder, waiting) is not None:
             self._forget_those_that_left()

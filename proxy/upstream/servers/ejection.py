@@ -84,5 +84,8 @@ class EjectionRecord:
 
 
 def may_leave_out(ejected: int, of: int, most_percent: int) -> bool:
-    """The panic rule: whether that many may be left out. Else all are used."""
+    """The panic rule: whether that many of the servers may be left out.
+
+    If not, all are used: some answers are better than none.
+    """
     return ejected < of and ejected * 100 <= of * most_percent

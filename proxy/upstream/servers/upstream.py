@@ -135,7 +135,10 @@ class Upstream:
         return self._sticky.set_cookie(server.name, facts.now)
 
     def last_word(self, failure: UpstreamFailure, tried: Sequence[Server]) -> UpstreamFailure | None:
-        """The failure to answer with; None if another server may be tried within the budget."""
+        """The failure to answer with if a server could not take a request.
+
+        None if another server may be tried within the budget.
+        """
         if failure.fault is UpstreamFault.BUSY or len(tried) == len(self.servers):
             return failure
         if not self.may_retry():
@@ -172,7 +175,10 @@ class Upstream:
             found.check_told(is_up=is_up)
 
     def drain(self, server: str, seconds: float) -> None:
-        """Take no new requests. WebSockets stay for up to `seconds`. Raises `KeyError`."""
+        """Let a server take no new requests. Its WebSockets stay until they end, or for `seconds`.
+
+        Raises `KeyError`.
+        """
         self._by_name[server].drain(seconds)
 
     def undrain(self, server: str) -> None:
