@@ -2,9 +2,9 @@
 
 Theory of operation. The code is canonical: ordered by length and then by symbol, each code is the
 one before plus one. So the symbols of each length are all that has to be written down. The decoder
-looks up the next ten bits in a table, which finds every code of at most ten bits: all letters, all
-digits and the usual signs. The first code of each length finds the longer ones. Each step takes
-five bits or more, so the work is linear in what was sent.
+looks up the next twelve bits in a table, which finds one or two whole codes: two of the commonest
+letters and of all digits. The first code of each length finds those of more than twelve bits. Each
+step takes five bits or more, so the work is linear in what was sent.
 
 Only the decoder is here: the proxy sends strings as they are (`encoder`).
 """
@@ -40,9 +40,11 @@ _SYMBOLS: Final = (
     (28, bytes.fromhex("020304050607080b0c0e0f1011121314151718191a1b1c1d1e1f7fdcf9")),
     (30, bytes.fromhex("0a0d16")),
 )
+_SHORTEST: Final = 5
 _LONGEST: Final = 30
 # What one look-up sees.
-_LOOK: Final = 10
+_LOOK: Final = 12
+_OCTETS: Final = [bytes([octet]) for octet in range(256)]
 
 
 class _LongCodes:
@@ -55,14 +57,14 @@ class _LongCodes:
 
 
 class _CodeTables:
-    """For each ten bits the symbol that they begin with, and the length of its code.
+    """For each twelve bits what they begin with: one symbol, or two, and the length of their codes.
 
-    The length is 0 for a code of more than ten bits.
+    The length is 0 for a code of more than twelve bits.
     """
 
     def __init__(self) -> None:
+        firsts = bytearray(1 << _LOOK)
         symbols = bytearray(1 << _LOOK)
-        lengths = bytearray(1 << _LOOK)
         self.long_codes: list[_LongCodes] = []
         code = 0
         before = 0
@@ -76,9 +78,27 @@ class _CodeTables:
             same = 1 << (_LOOK - length)
             for symbol in group:
                 symbols[code * same : (code + 1) * same] = bytes([symbol]) * same
-                lengths[code * same : (code + 1) * same] = bytes([length]) * same
+                firsts[code * same : (code + 1) * same] = bytes([length]) * same
                 code += 1
         self.symbols = bytes(symbols)
+        self.firsts = bytes(firsts)
+        """The length of the first code alone."""
+        self.lengths = self.firsts
+        self.octets = [_OCTETS[symbol] for symbol in self.symbols]
+        self._pair()
+
+    def _pair(self) -> None:
+        """Take a second code into each look-up that sees it as a whole."""
+        lengths = bytearray(self.firsts)
+        pairs: dict[bytes, bytes] = {}
+        for bits in range(1 << _LOOK):
+            length = self.firsts[bits]
+            rest = bits << length & ((1 << _LOOK) - 1)
+            second = self.firsts[rest]
+            if length and second and length + second <= _LOOK:
+                pair = bytes((self.symbols[bits], self.symbols[rest]))
+                self.octets[bits] = pairs.setdefault(pair, pair)
+                lengths[bits] += second
         self.lengths = bytes(lengths)
 
 
@@ -91,9 +111,9 @@ def decode_huffman(data: bytes, start: i64, end: i64, limit: i64) -> bytes | Non
     Returns None if that has more than `limit` octets; then only `limit` of them were built. Raises
     ConnectionFault.
     """
-    symbols = _tables.symbols
+    octets = _tables.octets
     lengths = _tables.lengths
-    octets: list[int] = []
+    pieces: list[bytes] = []
     count: i64 = 0
     window: i64 = 0  # the next bits, with ones behind the last octet
     bits: i64 = 0  # how many they are
@@ -105,25 +125,40 @@ def decode_huffman(data: bytes, start: i64, end: i64, limit: i64) -> bytes | Non
             bits += 8
             at += 1
         head = window >> (bits - _LOOK)
-        symbol: i64 = symbols[head]
         length: i64 = lengths[head]
-        if length == 0:
-            codes = _codes_of(window, bits)
-            if codes is None:
+        if 0 < length <= left:
+            piece = octets[head]
+        else:
+            one = _next_code(window, bits, left)
+            if one == 0:
                 break
-            length = codes.length
-            symbol = codes.symbols[(window >> (bits - length)) - codes.first]
-        if length > left:
-            break
+            length = one >> 8
+            piece = _OCTETS[one & 0xFF]
         bits -= length
         left -= length
         # not "& (1 << bits) - 1": mypyc makes a C int of that 1, which has 31 bits
         window ^= window >> bits << bits
-        count += 1
+        count += len(piece)
         if count <= limit:
-            octets.append(symbol)
+            pieces.append(piece)
     _check_padding(window, bits, left)
-    return bytes(octets) if count <= limit else None
+    return b"".join(pieces) if count <= limit else None
+
+
+def _next_code(window: i64, bits: i64, left: i64) -> i64:
+    """The length of the next code, times 256, and its symbol; 0 if the string does not have it."""
+    if left < _SHORTEST:
+        return 0
+    head = window >> (bits - _LOOK)
+    length: i64 = _tables.firsts[head]
+    symbol: i64 = _tables.symbols[head]
+    if length == 0:
+        codes = _codes_of(window, bits)
+        if codes is None:
+            return 0
+        length = codes.length
+        symbol = codes.symbols[(window >> (bits - length)) - codes.first]
+    return length << 8 | symbol if length <= left else 0
 
 
 def _codes_of(window: i64, bits: i64) -> _LongCodes | None:

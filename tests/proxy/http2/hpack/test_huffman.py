@@ -29,6 +29,14 @@ def test_each_octet_has_its_code(octet: int) -> None:
         assert decode(huffman(bytes([octet]) * count)) == bytes([octet]) * count
 
 
+def test_each_octet_is_read_behind_each_other_one() -> None:
+    """A look-up may see two codes at once."""
+    for first in range(256):
+        text = b"".join([bytes((first, second)) for second in range(256)])
+        assert decode(huffman(text)) == text
+        assert decode(huffman(b"-" + text)) == b"-" + text
+
+
 def test_an_empty_string_has_no_code() -> None:
     assert decode(b"") == b""
 
@@ -76,7 +84,7 @@ def test_any_octets_are_a_string_or_a_fault(data: bytes) -> None:
     assert huffman(text) == data
 
 
-@given(text=st.binary(max_size=60), limit=st.integers(0, 70))
+@given(text=st.binary(max_size=60) | st.text("ace012-", max_size=60).map(str.encode), limit=st.integers(0, 70))
 def test_more_than_the_limit_is_not_built(text: bytes, limit: int) -> None:
     assert decode(huffman(text), limit) == (text if len(text) <= limit else None)
 
