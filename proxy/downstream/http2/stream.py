@@ -113,6 +113,8 @@ class Http2Stream(StreamSide):
             self._early += data  # without credit: no more than the window can come
             self._has_early_end = is_ended
             return
+        # several records in a turn, as long as a body comes
+        self._host.stream.reads_on = not is_ended
         if self._credit.receive(len(data), is_kept=exchange.keeps_body):
             exchange.hurry()
         self._feed(exchange, data, is_ended=is_ended)

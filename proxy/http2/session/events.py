@@ -46,16 +46,26 @@ class ResponseReceived(SessionEvent):
 class BodyReceived(SessionEvent):
     """Bytes of the body; empty ones only together with its end.
 
-    The driver calls `consumed` of the session when it has handed them on. A peer may send a byte
-    in each frame: what keeps them should keep them as one piece.
+    The driver calls `consumed` of the session when it has handed them on. What one call of
+    `receive_data` brings of a stream, frame behind frame, is one event: a peer may send a byte in
+    each frame, and a server gets a body in larger sends than frames are.
     """
 
-    __slots__ = ("data", "is_ended", "stream")
+    __slots__ = ("_pieces", "is_ended", "stream")
 
     def __init__(self, stream: SessionStream, data: bytes, *, is_ended: bool) -> None:
         self.stream: Final = stream
-        self.data: Final = data
-        self.is_ended: Final = is_ended
+        self._pieces: Final = [data]
+        self.is_ended = is_ended
+
+    def add(self, data: bytes, *, is_ended: bool) -> None:
+        """Take the next frame of the same stream."""
+        self._pieces.append(data)
+        self.is_ended = is_ended
+
+    @property
+    def data(self) -> bytes:
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
 
 class TrailersReceived(SessionEvent):

@@ -188,9 +188,17 @@ class StreamFrames:
             self._outbox.consumed(stream, length)
             return
         if size > 0 or ends:
-            self.events.append(BodyReceived(stream, body, is_ended=ends))
+            self._tell(stream, body, ends=ends)
         if length > size:
             self._outbox.consumed(stream, length - size)
+
+    def _tell(self, stream: SessionStream, body: bytes, *, ends: bool) -> None:
+        if self.events:
+            last = self.events[-1]
+            if isinstance(last, BodyReceived) and last.stream is stream:
+                last.add(body, is_ended=ends)
+                return
+        self.events.append(BodyReceived(stream, body, is_ended=ends))
 
     def _late_data(self, number: int, length: int, *, ends: bool) -> None:
         if self._table.is_idle(number):

@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.http2.session.events import BodyReceived, ConnectionFailed, RequestReceived, StreamReset, TrailersReceived
+from proxy.http2.session.events import (
+    BodyReceived,
+    ConnectionFailed,
+    RequestReceived,
+    SessionEvent,
+    StreamReset,
+    TrailersReceived,
+)
 from proxy.http2.streams.stream import SessionStream
 from proxy.http2.wire.errors import ErrorCode
 from proxy.http2.wire.frames import Flag, FrameType, Setting
@@ -254,16 +261,25 @@ class TestStates:
         assert wire.session._table.open == 0
 
 
+def bodies(events: list[SessionEvent]) -> list[tuple[int, bytes, bool]]:
+    return [(one.stream.id, one.data, one.is_ended) for one in events if isinstance(one, BodyReceived)]
+
+
 class TestBodies:
     def test_pieces_and_the_end(self) -> None:
         wire = Wire()
         wire.request(1, ends=False)
-        events = wire.receive(body(1, b"one") + body(1, b"") + body(1, b"two") + body(1, b"", ends=True))
-        assert [(one.data, one.is_ended) for one in events if isinstance(one, BodyReceived)] == [
-            (b"one", False),
-            (b"two", False),
-            (b"", True),
-        ]
+        assert bodies(wire.receive(body(1, b"one") + body(1, b""))) == [(1, b"one", False)]
+        assert bodies(wire.receive(body(1, b"two"))) == [(1, b"two", False)]
+        assert bodies(wire.receive(body(1, b"", ends=True))) == [(1, b"", True)]
+
+    def test_frames_that_come_together_are_one_piece(self) -> None:
+        wire = Wire()
+        wire.request(1, ends=False)
+        wire.request(3, ends=False)
+        events = wire.receive(body(1, b"a") + body(1, b"b") + body(3, b"c") + body(1, b"d") + body(1, b"", ends=True))
+        assert bodies(events) == [(1, b"ab", False), (3, b"c", False), (1, b"d", True)]
+        assert bodies(wire.receive(body(3, b"e") + body(3, b"f", ends=True))) == [(3, b"ef", True)]
 
     @pytest.mark.parametrize("is_taken", [True, False])
     def test_a_body_may_end_after_the_answer(self, *, is_taken: bool) -> None:
