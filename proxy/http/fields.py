@@ -114,9 +114,10 @@ class Fields:
         return Fields([line for line in self.sent if line.header[0].lower() not in removed], self.special, removed)
 
 
-def request_line(header: Header) -> FieldLine:
+def request_line(header: Any) -> FieldLine:
     """The line of a field of a request, as it goes on if its name lets it."""
-    return _written(header, _REQUEST_TREATMENTS.get(header[0]) or _treat_in_request(header[0]))
+    name: bytes = header[0]
+    return _written(header, _REQUEST_TREATMENTS.get(name) or _treat_in_request(name))
 
 
 def own_line(header: Header) -> FieldLine:
@@ -124,8 +125,10 @@ def own_line(header: Header) -> FieldLine:
     return _written(header, _FORWARD)
 
 
-def _written(header: Header, treatment: Treatment) -> FieldLine:
-    sent = b"%b: %b" % header
+def _written(header: Any, treatment: Treatment) -> FieldLine:
+    name: bytes = header[0]
+    value: bytes = header[1]
+    sent = b"".join((name, b": ", value))
     return FieldLine(sent, treatment, sent + b"\r\n", header)
 
 

@@ -176,9 +176,12 @@ _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"transfer-encoding
 _LENGTH_DIGITS: Final = 18
 
 
-def request_framing(head: RequestHead) -> RequestFraming:
-    """Judge a request. Raises MalformedMessage (400, 417, 421, 426, 501)."""
-    fields = sort_request_fields(head.headers)
+def request_framing(head: RequestHead, fields: Fields | None = None) -> RequestFraming:
+    """Judge a request; its `fields` may be sorted already.
+
+    Raises MalformedMessage (400, 417, 421, 426, 501).
+    """
+    fields = fields or sort_request_fields(head.headers)
     special = fields.special
     # RFC 9112 3.2: exactly one Host. From HTTP/1.0 too: nothing else leads to a route.
     host_fields = special.get(b"host")

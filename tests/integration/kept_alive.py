@@ -5,8 +5,7 @@ each request is the same work. It comes as HTTP/1.1, and as a stream of HTTP/2 a
 the loop.
 
 Its head repeats the one before it, which is then not parsed again, or differs as those of chat
-clients do: in its path, in two fields, in three fields of the answer, in all of these fields. For
-HTTP/2 it differs in `:path`, which clients do not index.
+clients do: in its path, in two fields, in three fields of the answer, in all of these fields.
 Without arguments, the program counts the calls of functions in `proxy/`. It prints which code runs,
 and the calls for one request of each kind. With an argument, the library of `callgrind_marks.c`, it
 runs under callgrind, which writes one file for each kind.
@@ -15,7 +14,7 @@ runs under callgrind, which writes one file for each kind.
 import ctypes
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -26,15 +25,15 @@ import hpack
 import proxy
 from proxy.http2.wire import frames
 from proxy.processes.hot_path import hot_path
-from tests.bench.exchanges import BROWSER, GET
+from tests.bench.exchanges import GET
 from tests.fakes_http import Conversation, response
 from tests.fakes_http2 import Http2Conversation
 from tests.http2_frames import frame, window_update
+from tests.proxy.http2.hpack.header_blocks import huffman
 
 # Request ids start again after so many, which costs a little.
 REQUESTS: Final = 256
 
-_PATHS: Final = (b"/message", b"/channels/2")
 _REQUEST: Final = GET.data.replace(b"Host: localhost", b"Host: chat.test")
 _FIELDS: Final = (b"Content-Type: application/json", b"Cache-Control: no-store", b"Server: uvicorn")
 _RESPONSE: Final = response(*_FIELDS, b"Content-Length: 126", body=b"x" * 126)
@@ -109,14 +108,15 @@ def exchanges(exchange: Callable[[int], Exchange]) -> Callable[[], None]:
     return run
 
 
-def streams(paths: tuple[bytes, bytes]) -> Callable[[], None]:
-    """Do the same over HTTP/2, with these paths in turn."""
+def streams(exchange: Callable[[int], Exchange]) -> Callable[[], None]:
+    """Do the same over HTTP/2."""
     talk = Http2Conversation()
     client, loop = talk.client, talk.loop
-    requests = _stream_requests(paths)
-    client.receive(window_update(0, 0x7FFF_0000 - 65_535) + next(requests))
+    numbers, frames_of = count(), _Streams()
+    asked, answered = exchange(next(numbers))
+    client.receive(window_update(0, 0x7FFF_0000 - 65_535) + frames_of.request(asked))
     server = talk.server.lend()
-    server.receive(_RESPONSE)
+    server.receive(answered)
 
     def turn() -> None:
         ready, loop.ready = loop.ready, []
@@ -124,35 +124,50 @@ def streams(paths: tuple[bytes, bytes]) -> Callable[[], None]:
             handle._run()
 
     def run() -> None:
-        for request in made.pop(0):
+        for request, answer in made.pop(0):
             server.sent()
             client.sent()
             client.receive(request)
-            server.receive(_RESPONSE)
+            server.receive(answer)
             turn()
         talk.records.clear()
 
     turn()
-    made = [[next(requests) for _ in range(REQUESTS)] for _ in range(2)]
+    pairs = [[exchange(next(numbers)) for _ in range(REQUESTS)] for _ in range(2)]
+    made = [[(frames_of.request(request), answer) for request, answer in part] for part in pairs]
+    _, last = made[0][-1]
     run()
     assert server.sent().startswith(b"GET ")
-    assert client.sent().endswith(_RESPONSE[-126:])
+    assert client.sent().endswith(last[-126:])
     return run
 
 
-def _stream_requests(paths: tuple[bytes, bytes]) -> Iterator[bytes]:
-    """The frames of requests with these paths in turn, as browsers encode them."""
-    encoder = hpack.Encoder()
-    pseudo = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"chat.test")]
-    lines = [line.lower().encode().partition(b": ") for line in BROWSER.splitlines()[1:]]
-    fields = pseudo + [(name, value) for name, _, value in lines]
-    stream = 1
-    while True:
-        for path in paths:
-            # browsers do not index it
-            block = encoder.encode([*fields[:3], hpack.NeverIndexedHeaderTuple(b":path", path), *fields[3:]])
-            yield frame(frames.FrameType.HEADERS, frames.Flag.END_HEADERS | frames.Flag.END_STREAM, stream, block)
-            stream += 2
+class _Streams:
+    """Writes the requests of HTTP/1.1 as frames, as browsers encode them."""
+
+    def __init__(self) -> None:
+        self._encoder = hpack.Encoder()
+        self._numbers = count(1, 2)
+
+    def request(self, head: bytes) -> bytes:
+        """The frames of the next stream."""
+        start, *lines = head[:-4].split(b"\r\n")
+        method, path, _ = start.split(b" ")
+        fields = [(name.lower(), value) for line in lines for name, _, value in [line.partition(b": ")]]
+        authority = dict(fields)[b"host"]
+        pseudo = [(b":method", method), (b":scheme", b"https"), (b":authority", authority)]
+        kept = [field for field in fields if field[0] not in (b"host", b"connection")]
+        encode = self._encoder.encode
+        block = encode(pseudo) + _path(path) + encode(kept)
+        flags = frames.Flag.END_HEADERS | frames.Flag.END_STREAM
+        return frame(frames.FrameType.HEADERS, flags, next(self._numbers), block)
+
+
+def _path(path: bytes) -> bytes:
+    """A path as browsers send it, which is not indexed (RFC 7541 6.2.2): index 4, length, Huffman's code."""
+    code = huffman(path)
+    assert len(code) < 0x7F, "its length fits one octet"
+    return bytes((0x04, 0x80 | len(code))) + code
 
 
 KINDS: Final[dict[str, Callable[[], Callable[[], None]]]] = {
@@ -161,8 +176,11 @@ KINDS: Final[dict[str, Callable[[], Callable[[], None]]]] = {
     "other fields": lambda: exchanges(other_fields),
     "other answer": lambda: exchanges(other_answer),
     "both differ": lambda: exchanges(both_differ),
-    "repeated stream": lambda: streams((_PATHS[0], _PATHS[0])),
-    "changed stream": lambda: streams(_PATHS),
+    "repeated stream": lambda: streams(same),
+    "stream of other path": lambda: streams(other_path),
+    "stream of other fields": lambda: streams(other_fields),
+    "stream of other answer": lambda: streams(other_answer),
+    "stream where both differ": lambda: streams(both_differ),
 }
 """What opens the connections for each kind of requests."""
 

@@ -23,8 +23,9 @@ def _new_nonce() -> bytes:
 
 def _priority(framing: RequestFraming) -> bytes:
     """The value of the priority field (RFC 9218 section 5); empty if there is none."""
-    for name, value in framing.fields.forwarded:
-        if name == b"priority":
+    for line in framing.fields.sent:
+        if line.line.startswith(b"priority: "):
+            value: bytes = line.header[1]
             return value
     return b""
 
@@ -61,9 +62,10 @@ class StreamRequests:
         read = self._reader.read(block.fields, limits, marked, is_ended=is_ended)
         section = read.section
         same = None
-        self.priority = _priority(read.framing)
         if section is not None and section is self._section and last is not None:
             same = last  # only the path differs
+        else:
+            self.priority = _priority(read.framing)
         request = Request(b"", 0, read.head, read.framing, same)
         self._request, self._section = (None, None) if section is None else (request, section)
         self._block = block

@@ -42,48 +42,32 @@ def pseudo_fields(fields: list[Header], known: Container[bytes]) -> dict[bytes, 
 
 
 def check_characters(fields: list[Header], start: int) -> None:
-    """Check all values, and the names from `start` (RFC 9113 8.2.1, 8.2.2).
+    """Check all values, and the names from `start` (RFC 9113 8.2.1, 8.2.2). Raises StreamFault."""
+    for _, value in fields[:start]:
+        check_value(value)
+    for name, value in fields[start:]:
+        check_field(name, value)
 
-    They have exactly the bytes that the parser of HTTP/1.1 takes. Raises StreamFault.
+
+def check_field(name: bytes, value: bytes) -> None:
+    """Check a field that is no pseudo-field.
+
+    It has exactly the bytes that the parser of HTTP/1.1 takes. Raises StreamFault.
     """
-    names: list[bytes] = []
-    values: list[bytes] = []
-    for name, value in fields:
-        names.append(name)
-        values.append(value)
-        if not name:
-            raise malformed("empty field name")
-        _check_blanks(value)
-        if name in _HOP_BY_HOP:
-            _check_hop(name, value)
-    joined = b"".join(names[start:])
-    if joined.translate(_NO_NAME) != joined:
-        if joined.find(b":") >= 0:
-            raise malformed("pseudo-field out of its place")
-        raise malformed("invalid field name")
-    _check_values(b"".join(values))
-
-
-def _check_hop(name: bytes, value: bytes) -> None:
-    """Apply RFC 9113 8.2.2: no field about the connection, but `te: trailers`."""
-    if name in CONNECTION_FIELDS or value.lower() != b"trailers":
-        raise malformed("field about the connection")
+    if not name:
+        raise malformed("empty field name")
+    if name.translate(_NO_NAME) != name:
+        raise malformed("pseudo-field out of its place" if name.startswith(b":") else "invalid field name")
+    check_value(value)
+    if name in _HOP_BY_HOP and (name in CONNECTION_FIELDS or value.lower() != b"trailers"):
+        raise malformed("field about the connection")  # RFC 9113 8.2.2: but `te: trailers`
 
 
 def check_value(value: bytes) -> None:
-    """Check one value. Raises StreamFault."""
-    _check_blanks(value)
-    _check_values(value)
-
-
-def _check_blanks(value: bytes) -> None:
-    """Refuse white space around a value (RFC 9113 8.2.1)."""
+    """Check one value (RFC 9113 8.2.1). Raises StreamFault."""
     if value and (value[0] == _SPACE or value[0] == _TAB or value[-1] == _SPACE or value[-1] == _TAB):
         raise malformed("white space around a field value")
-
-
-def _check_values(values: bytes) -> None:
-    if not is_field_value(values):
+    if not is_field_value(value):
         raise malformed("control character in a field value")
 
 

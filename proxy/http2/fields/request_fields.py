@@ -17,13 +17,19 @@ is well-formed and not served is a `MalformedMessage` with the status that HTTP/
 import base64
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from proxy.http.fields import FieldLine, Fields, Treatment, request_line, special_values
 from proxy.http.framing import RequestFraming, request_framing
-from proxy.http.head import Header, HeadLimits, MalformedMessage, RequestHead, check_fields, check_request
-from proxy.http.target import check_agreement, check_scheme, origin_form, parse_authority
-from proxy.http2.fields.field_rules import check_characters, check_value, malformed, pseudo_fields
+from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, check_fields, check_request
+from proxy.http.target import Authority, check_agreement, check_scheme, origin_form, parse_authority
+from proxy.http2.fields.field_rules import check_value, malformed, pseudo_fields
+from proxy.http2.fields.request_lines import read_lines
 from proxy.http2.hpack.never_indexed import NO_NAMES
+from proxy.http2.hpack.static_table import AnyHeader
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 
@@ -36,54 +42,77 @@ _UPGRADE_REQUIRED: Final = 426
 # 2,000 bytes.
 _REMEMBERED_BYTES: Final = 4_096
 
+_CHUNKED: Final = request_line((b"transfer-encoding", b"chunked"))
+_UPGRADE: Final = [request_line((b"connection", b"Upgrade")), request_line((b"upgrade", b"websocket"))]
+_LINE_END_BYTES: Final = 2
 
-# They do not go on as they came. RFC 8441 section 5: the key of a WebSocket is not used.
-_APART: Final = frozenset({b"cookie", b"host", b"sec-websocket-key"})
+_SPECIAL: Final = Treatment.SPECIAL
+_NOTE: Final = Treatment.NOTE
+
+
+class PseudoFields:
+    """Those of a request, without the value of `:path`, judged (RFC 9113 8.3.1)."""
+
+    __slots__ = ("_fields", "_path_index", "authority", "count", "host", "is_websocket", "method")
+
+    def __init__(self, fields: list[AnyHeader], found: dict[bytes, bytes]) -> None:
+        """`found` are the first ones of `fields`. Raises StreamFault or MalformedMessage."""
+        self.count: i64 = len(found)
+        self._fields: Final = fields[: self.count]
+        self.method, self.is_websocket = _method(found)
+        self._path_index: i64 = list(found).index(b":path")
+        self.host: Final = request_line((b"host", _authority(found)))
+        self.authority: Final[Authority] = parse_authority(self.host.header[1])
+
+    def path(self, fields: list[AnyHeader]) -> bytes | None:
+        """The path of a request that has these pseudo-fields; None if it has others."""
+        count = self.count
+        if len(fields) < count:
+            return None
+        path: bytes | None = None
+        at: i64 = 0
+        while at < count:
+            field = fields[at]
+            if at == self._path_index:
+                if field[0] != b":path":
+                    return None
+                path = field[1]
+            elif field is not self._fields[at] and field != self._fields[at]:
+                return None
+            at += 1
+        if len(fields) > count:
+            name: bytes = fields[count][0]
+            if name.startswith(b":"):
+                return None
+        return path
 
 
 class FieldSection:
     """All of a request but its `:path`, judged. It never changes."""
 
-    __slots__ = ("_authority", "_fields", "_framing", "_head", "_is_ended", "_limits", "_never_indexed", "_path_index")
+    __slots__ = ("framing", "head", "is_ended", "lines", "pseudo", "special")
 
     def __init__(
-        self, fields: list[Header], limits: HeadLimits, head: RequestHead, framing: RequestFraming, *, is_ended: bool
+        self,
+        pseudo: PseudoFields,
+        lines: list[FieldLine],
+        special: list[FieldLine],
+        head: RequestHead,
+        framing: RequestFraming,
+        *,
+        is_ended: bool,
     ) -> None:
-        """`fields` are those of the first request that had it."""
-        self._fields: Final = fields
-        self._path_index: Final = [name for name, _ in fields].index(b":path")
-        self._limits: Final = limits
-        self._is_ended: Final = is_ended
-        self._head: Final = head
-        self._framing: Final = framing
-        self._authority: Final = parse_authority(framing.host_field)
-        self._never_indexed: Final = head.never_indexed
+        """`lines` are those that its client sent, `special` those that `framing` follows from."""
+        self.pseudo: Final = pseudo
+        self.lines: Final = lines
+        self.special: Final = special
+        self.head: Final = head
+        self.framing: Final = framing
+        self.is_ended: Final = is_ended
 
-    def other_path(
-        self, fields: list[Header], never_indexed: frozenset[bytes], limits: HeadLimits, *, is_ended: bool
-    ) -> bytes | None:
-        """The `:path` of a request that has this section; None if it has another section."""
-        if limits is not self._limits or is_ended is not self._is_ended or len(fields) != len(self._fields):
-            return None
-        if never_indexed is not self._never_indexed and never_indexed != self._never_indexed:
-            return None
-        index = self._path_index
-        name, path = fields[index]
-        if name != b":path":
-            return None
-        others = fields.copy()
-        others[index] = self._fields[index]
-        return path if others == self._fields else None
-
-    def with_path(self, path: bytes) -> "StreamRequest":
-        """The request with this section and this path. Raises as `RequestFieldReader.read` does."""
-        method = self._head.method
-        check_value(path)
-        _check_path(method, path)
-        check_request(method, path, self._limits)
-        target = origin_form(method, path, self._authority)
-        framing = self._framing.with_target(target, self._framing.fields)
-        return StreamRequest(self._head.asking(method, path), framing, self)
+    def has_marks(self, never_indexed: frozenset[bytes]) -> bool:
+        marked = self.head.never_indexed
+        return never_indexed is marked or never_indexed == marked
 
 
 class StreamRequest:
@@ -99,58 +128,137 @@ class StreamRequest:
 class RequestFieldReader:
     """Judges the requests of one connection, with a memory of the last section.
 
-    A client sends the same fields repeatedly; only the path changes. So equal fields are not
-    judged twice. A memory of all connections would keep one client's cookies among those of others.
+    A client sends most fields repeatedly. So what follows from equal ones is not judged twice: those
+    of the whole section, if only the path changes; single lines; what the special ones mean. A
+    memory of all connections would keep one client's cookies among those of others.
     """
 
-    __slots__ = ("_last", "_new_nonce")
+    __slots__ = ("_cookie", "_crumbs", "_last", "_limits", "_new_nonce")
 
     def __init__(self, new_nonce: Callable[[], bytes]) -> None:
         """`new_nonce` returns 16 random bytes: the key of a WebSocket handshake (RFC 6455 4.1)."""
         self._new_nonce: Final = new_nonce
         self._last: FieldSection | None = None
+        self._limits: HeadLimits | None = None
+        self._crumbs: list[FieldLine] = []
+        self._cookie: FieldLine | None = None
+        """What the crumbs of the last request became."""
 
     def read(
-        self, fields: list[Header], limits: HeadLimits, never_indexed: frozenset[bytes] = NO_NAMES, *, is_ended: bool
+        self,
+        fields: list[AnyHeader],
+        limits: HeadLimits,
+        never_indexed: frozenset[bytes] = NO_NAMES,
+        *,
+        is_ended: bool,
     ) -> StreamRequest:
         """Judge the fields of a request; `is_ended` says that no body follows.
 
         Raises StreamFault, or MalformedMessage (400, 414, 417, 421, 431, 501).
         """
+        if limits is not self._limits:
+            self._last = None
+            self._limits = limits
         last = self._last
-        if last is not None and (path := last.other_path(fields, never_indexed, limits, is_ended=is_ended)) is not None:
-            return last.with_path(path)
-        pseudo = pseudo_fields(fields, _PSEUDO_FIELDS)
-        check_characters(fields, len(pseudo))
-        method, is_websocket = _method(pseudo)
-        path = pseudo[b":path"]
-        _check_path(method, path)
-        check_request(method, path, limits)
-        headers = _headers(fields, pseudo)
-        size = _check_sizes(headers, limits)
-        if is_websocket:
-            self._upgrade(headers, is_ended=is_ended)
-        elif not is_ended and not _has_length(headers):
-            headers.append((b"transfer-encoding", b"chunked"))
-        head = RequestHead(method, path, 1, headers, 2, never_indexed)
-        framing = _framing(head)
+        pseudo = None if last is None else last.pseudo
+        path = None if pseudo is None else pseudo.path(fields)
+        before = [] if last is None else last.lines
+        if pseudo is None or path is None:
+            found = pseudo_fields(fields, _PSEUDO_FIELDS)
+            for value in found.values():
+                check_value(value)
+            lines = read_lines(fields, len(found), before)
+            pseudo = PseudoFields(fields, found)
+            path = found[b":path"]
+        else:
+            check_value(path)
+            lines = read_lines(fields, pseudo.count, before)
+        _check_path(pseudo.method, path)
+        check_request(pseudo.method, path, limits)
+        if last is not None and pseudo is last.pseudo and is_ended is last.is_ended:
+            if lines is last.lines and last.has_marks(never_indexed):
+                target = origin_form(pseudo.method, path, pseudo.authority)
+                framing = last.framing.with_target(target, last.framing.fields)
+                return StreamRequest(last.head.asking(pseudo.method, path), framing, last)
+        else:
+            last = None
+        self._last = None
+        return self._judge(pseudo, path, lines, last, never_indexed, is_ended=is_ended)
+
+    def _judge(
+        self,
+        pseudo: PseudoFields,
+        path: bytes,
+        lines: list[FieldLine],
+        last: FieldSection | None,
+        never_indexed: frozenset[bytes],
+        *,
+        is_ended: bool,
+    ) -> StreamRequest:
+        """Judge new lines; `last` may mean the same."""
+        sent = self._as_http1(pseudo, lines)
+        assert self._limits is not None  # `read` has set them
+        size = _check_sizes(sent, self._limits)
+        if pseudo.is_websocket:
+            self._upgrade(sent, is_ended=is_ended)
+        elif not is_ended and not _has_length(sent):
+            sent.append(_CHUNKED)
+        special = [line for line in sent if line.treatment is _SPECIAL or line.treatment is _NOTE]
+        head = RequestHead(pseudo.method, path, 1, [line.header for line in sent], 2, never_indexed)
+        if last is not None and special == last.special:  # line by line the same objects
+            target = origin_form(pseudo.method, path, pseudo.authority)
+            framing = last.framing.with_target(target, Fields(sent, last.framing.fields.special))
+        else:
+            framing = _framing(head, Fields(sent, special_values(special)))
         if is_ended and framing.length:
             raise malformed("content-length of a request without a body")  # RFC 9113 8.1.1
-        section = None
-        if size <= _REMEMBERED_BYTES and not is_websocket:
-            section = FieldSection(fields, limits, head, framing, is_ended=is_ended)
-        self._last = section
-        return StreamRequest(head, framing, section)
+        if size > _REMEMBERED_BYTES:
+            self._crumbs = []
+            self._cookie = None
+        elif not pseudo.is_websocket:
+            self._last = FieldSection(pseudo, lines, special, head, framing, is_ended=is_ended)
+        return StreamRequest(head, framing, self._last)
 
-    def _upgrade(self, headers: list[Header], *, is_ended: bool) -> None:
-        """Turn the fields of an extended CONNECT into those of an upgrade (RFC 8441 section 5)."""
+    def _as_http1(self, pseudo: PseudoFields, lines: list[FieldLine]) -> list[FieldLine]:
+        """Return the lines that HTTP/1.1 would have, with one Host and one Cookie."""
+        sent = [pseudo.host]
+        crumbs: list[FieldLine] = []
+        hosts: list[FieldLine] = []
+        for line in lines:
+            if line.line.startswith(b"cookie: "):
+                crumbs.append(line)
+            elif line.treatment is not _SPECIAL:
+                sent.append(line)
+            elif line.line.startswith(b"host: "):
+                hosts.append(line)
+            elif not line.line.startswith(b"sec-websocket-key: "):  # RFC 8441 section 5: it is not used
+                sent.append(line)
+        if crumbs:
+            sent.append(self._joined(crumbs))
+        if len(hosts) == 1:
+            # RFC 9113 8.3.1: both name the same server
+            check_agreement(parse_authority(hosts[0].header[1]), pseudo.authority)
+        else:
+            sent += hosts  # several: HTTP/1.1 refuses them
+        return sent
+
+    def _joined(self, crumbs: list[FieldLine]) -> FieldLine:
+        """The one Cookie of HTTP/1.1 (RFC 9113 8.2.3)."""
+        if self._cookie is None or crumbs != self._crumbs:
+            # an empty crumb would leave white space at an end of the value
+            values: list[bytes] = [crumb.header[1] for crumb in crumbs]
+            self._cookie = request_line((b"cookie", b"; ".join([value for value in values if value])))
+            self._crumbs = crumbs
+        return self._cookie
+
+    def _upgrade(self, sent: list[FieldLine], *, is_ended: bool) -> None:
+        """Turn the lines of an extended CONNECT into those of an upgrade (RFC 8441 section 5)."""
         # RFC 9110 9.3.6: CONNECT has no content
-        if _has_length(headers):
+        if _has_length(sent):
             raise malformed("content-length of a WebSocket")
         if is_ended:
             raise MalformedMessage(400, "WebSocket handshake that ends its stream")
-        key = base64.b64encode(self._new_nonce())
-        headers += [(b"connection", b"Upgrade"), (b"upgrade", b"websocket"), (b"sec-websocket-key", key)]
+        sent += [*_UPGRADE, request_line((b"sec-websocket-key", base64.b64encode(self._new_nonce())))]
 
 
 def _method(pseudo: dict[bytes, bytes]) -> tuple[bytes, bool]:
@@ -184,31 +292,6 @@ def _check_path(method: bytes, path: bytes) -> None:
         raise malformed(":path is not a path")
 
 
-def _headers(fields: list[Header], pseudo: dict[bytes, bytes]) -> list[Header]:
-    """Return the fields that HTTP/1.1 would have, with one Host and one Cookie."""
-    named = _authority(pseudo)
-    headers = [(b"host", named)]
-    crumbs: list[bytes] = []
-    hosts: list[bytes] = []
-    for header in fields[len(pseudo) :]:
-        name = header[0]
-        if name not in _APART:
-            headers.append(header)
-        elif name == b"cookie":
-            crumbs.append(header[1])
-        elif name == b"host":
-            hosts.append(header[1])
-    if crumbs:
-        # RFC 9113 8.2.3; an empty crumb would leave white space at an end of the value
-        headers.append((b"cookie", b"; ".join([crumb for crumb in crumbs if crumb])))
-    if len(hosts) == 1:
-        # RFC 9113 8.3.1: both name the same server
-        check_agreement(parse_authority(hosts[0]), parse_authority(named))
-    else:
-        headers += [(b"host", host) for host in hosts]  # several: HTTP/1.1 refuses them
-    return headers
-
-
 def _authority(pseudo: dict[bytes, bytes]) -> bytes:
     """Check `:scheme`, and return `:authority`."""
     scheme = pseudo[b":scheme"]
@@ -222,25 +305,25 @@ def _authority(pseudo: dict[bytes, bytes]) -> bytes:
     return named
 
 
-def _check_sizes(headers: list[Header], limits: HeadLimits) -> int:
-    """Bound the fields as lines of HTTP/1.1. Returns the bytes of all."""
+def _check_sizes(sent: list[FieldLine], limits: HeadLimits) -> int:
+    """Bound the lines as those of HTTP/1.1. Returns the bytes of all."""
     longest = 0
     size = 0
-    for name, value in headers:
-        length = len(name) + len(value) + 2  # the colon and a space
+    for line in sent:
+        length = len(line.line) - _LINE_END_BYTES
         size += length
         longest = max(longest, length)
-    check_fields(len(headers), longest, limits)
+    check_fields(len(sent), longest, limits)
     return size
 
 
-def _has_length(headers: list[Header]) -> bool:
-    return any(name == b"content-length" for name, _ in headers)
+def _has_length(sent: list[FieldLine]) -> bool:
+    return any(line.line.startswith(b"content-length: ") for line in sent)
 
 
-def _framing(head: RequestHead) -> RequestFraming:
+def _framing(head: RequestHead, fields: Fields) -> RequestFraming:
     try:
-        return request_framing(head)
+        return request_framing(head, fields)
     except MalformedMessage as error:
         # RFC 9110 15.5.22: a 426 brings an Upgrade field, which HTTP/2 does not have
         status = 400 if error.status == _UPGRADE_REQUIRED else error.status

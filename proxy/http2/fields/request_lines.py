@@ -1,0 +1,62 @@
+"""The fields of requests as the lines that HTTP/1.1 would have. Pure.
+
+A client sends most fields again in each request. Such a field is neither checked nor written again,
+whatever stands around it. A decoder gives the very tuple of its table for a field that the client
+has indexed, so to know it costs little.
+"""
+
+from mypy_extensions import i64
+
+from proxy.http.fields import FieldLine, request_line
+from proxy.http2.fields.field_rules import check_field
+from proxy.http2.hpack.static_table import AnyHeader
+
+# How many fields may be left out in a row: `if-none-match` and `if-modified-since` come together.
+_LEFT_OUT: i64 = 2
+
+
+def read_lines(fields: list[AnyHeader], start: i64, before: list[FieldLine]) -> list[FieldLine]:
+    """Check the fields from `start` on, and return their lines (RFC 9113 8.2).
+
+    `before` are the lines of the last request. The same list is returned if all fields are the same.
+    Raises StreamFault.
+    """
+    count: i64 = len(fields)
+    known: i64 = len(before)
+    at = start
+    place: i64 = 0
+    while at < count and place < known and _is_of(before[place], fields[at]):
+        at += 1
+        place += 1
+    if at == count and place == known:
+        return before
+    lines = before[:place]
+    while at < count:
+        field = fields[at]
+        at += 1
+        found = _place_of(field, before, place)
+        if found >= 0:
+            lines.append(before[found])
+            place = found + 1
+            continue
+        name: bytes = field[0]
+        check_field(name, field[1])
+        lines.append(request_line(field))
+        if place < known and before[place].header[0] == name:
+            place += 1  # it has another value now
+    return lines
+
+
+def _place_of(field: AnyHeader, before: list[FieldLine], place: i64) -> i64:
+    """Where this field stands among the next lines of `before`; -1 if it is a new one."""
+    end = min(place + _LEFT_OUT + 1, len(before))
+    while place < end:
+        if _is_of(before[place], field):
+            return place
+        place += 1
+    return -1
+
+
+def _is_of(line: FieldLine, field: AnyHeader) -> bool:
+    # a field that may not be indexed comes as another tuple
+    return line.header is field or bool(line.header == field)
