@@ -44,7 +44,7 @@ class Http2Writer(AnswerWriter):
         self._owner: Final = owner
         self._stamps: Final = stamps
         self._delivery: Delivery | None = None
-        self._head: list[Header] | None = None
+        self._head: list[list[Header]] | None = None
         self._unsent = 0
 
     def invite(self) -> None:
@@ -57,7 +57,7 @@ class Http2Writer(AnswerWriter):
         self._interim(informational_fields(response))
 
     def _interim(self, fields: list[Header]) -> None:
-        self._session.send_head(self._stream, fields, ends=False)
+        self._session.send_head(self._stream, [fields], ends=False)
         self._owner.written()
 
     def start(self, response: Response, request_id: bytes, *, is_request_complete: bool) -> None:
@@ -96,13 +96,13 @@ class Http2Writer(AnswerWriter):
 
     def switch(self, response: Response, request_id: bytes) -> None:
         """As `AnswerWriter` says: the answer is a 200 (RFC 8441 section 5)."""
-        self._session.send_head(self._stream, opened_fields(response, self._stamps.date(), request_id), ends=False)
+        self._session.send_head(self._stream, [opened_fields(response, self._stamps.date(), request_id)], ends=False)
         self._owner.written()
 
     def answer(self, answer: OwnAnswer, *, stays: bool) -> None:
         del stays
         fields = own_answer_fields(answer.status, answer.lines)
-        self._session.send_head(self._stream, fields, ends=not answer.body)
+        self._session.send_head(self._stream, [fields], ends=not answer.body)
         if answer.body:
             self._session.send_data(self._stream, answer.body)
             self._session.send_end(self._stream)

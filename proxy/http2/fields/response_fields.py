@@ -29,7 +29,7 @@ class FieldFrame:
 
     __slots__ = ("delivery", "end", "start")
 
-    def __init__(self, delivery: Delivery, start: AnyHeader, end: list[Header]) -> None:
+    def __init__(self, delivery: Delivery, start: list[AnyHeader], end: list[Header]) -> None:
         self.delivery: Final = delivery
         self.start: Final = start
         self.end: Final = end
@@ -49,15 +49,15 @@ def field_frame(response: ResponseFraming) -> FieldFrame:
         end.append((b"content-length", b"%d" % sent.length))
     if sent.trailers:
         end.append((b"trailer", b", ".join(sent.trailers)))
-    return FieldFrame(sent, _STATUS[response.head.status], end)
+    return FieldFrame(sent, [_STATUS[response.head.status]], end)
 
 
-def final_fields(response: Response, frame: FieldFrame, date: bytes, request_id: bytes) -> list[Header]:
-    """Make the head of a final response.
+def final_fields(response: Response, frame: FieldFrame, date: bytes, request_id: bytes) -> list[list[AnyHeader]]:
+    """Make the head of a final response, in parts for the encoder.
 
     `date` is used if the upstream sent none (RFC 9110 6.6.1).
     """
-    return [frame.start, *response.fields, *_own_fields(response, date, request_id), *frame.end]
+    return [frame.start, response.fields, _own_fields(response, date, request_id), frame.end]
 
 
 def _own_fields(response: Response, date: bytes, request_id: bytes) -> list[Header]:

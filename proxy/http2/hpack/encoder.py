@@ -9,20 +9,20 @@ where a second has several responses.
 Secrets are literals that are never indexed on the way (RFC 7541 7.1.3): a table that holds one can
 be probed by the length of what is sent. So are fields that their sender marked (6.2.3).
 
-Most fields of a response are the very objects of the last one, in the same place: a server's head
-that repeats is read once, and the fields that the proxy adds are constants. Such a field is known
-by its identity. That takes 40 instructions instead of 450 for the look-ups, which hash the field.
+A list of fields comes in parts. A server's head that repeats is read once, and most of what the proxy
+adds are constants: such a part is the very list of the last time, in the same place, and what was
+sent for it is sent again if it was indexed. Where only some fields of a response are others, the
+rest are the very objects of the last one, in the same place. Such a field is known by its identity,
+which takes 40 instructions instead of 450 for the look-ups, which hash the field.
 
 Strings are sent as they are. Huffman codes make the literals of a response shorter by a fifth, at
 the price given in docs/performance.md.
 """
 
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from mypy_extensions import i64
 
-from proxy.http.head import Header
 from proxy.http2.hpack.dynamic_table import HeaderTable
 from proxy.http2.hpack.never_indexed import NO_NAMES, SECRET_NAMES
 from proxy.http2.hpack.static_table import ENTRY_BYTES, STATIC_COUNT, STATIC_ENTRIES, AnyHeader, TableEntry
@@ -84,6 +84,9 @@ class HeaderEncoder:
         # hold as long as nothing changes the dynamic table.
         self._placed: Final[list[AnyHeader | None]] = []
         self._sent: Final[list[bytes]] = []
+        # The same for each part of a list; an empty part is known without having been sent.
+        self._parts: Final[list[list[AnyHeader]]] = []
+        self._sent_parts: Final[list[bytes]] = []
         self._changes: i64 = 0
 
     def peer_table_bytes(self, count: int) -> None:
@@ -98,34 +101,63 @@ class HeaderEncoder:
         if size != self._smallest:
             self._updates += _number(0x20, 5, size)
 
-    def encode(self, fields: Iterable[Header], never_indexed: frozenset[bytes] = NO_NAMES) -> bytes:
+    def encode(self, parts: list[list[AnyHeader]], never_indexed: frozenset[bytes] = NO_NAMES) -> bytes:
         """Return one complete block, which has to be sent, since it may change the table.
 
-        Names are in lower case. Fields with the names of `never_indexed` stand in no table.
+        Names are in lower case. A part never changes. Fields with the names of `never_indexed` stand
+        in no table.
         """
         pieces = self._begin()
-        table = self._table
-        whole: list[Any] = list(fields)
-        placed: list[Any] = self._placed
-        count = len(placed)
         has_marks = len(never_indexed) > 0
-        for place, field in enumerate(whole):
-            if has_marks and field[0] in never_indexed:
-                self._mark(field, pieces)
-                continue
-            if place < count and field is placed[place]:
-                pieces.append(self._sent[place])
-                continue
-            octets = self._octets(field)
-            if not octets:
-                self._literal(field, pieces)
-                if self._changes != table.changes:
-                    count = 0  # all indices have moved
+        place: i64 = 0
+        for number, part in enumerate(parts):
+            if has_marks:
+                self._with_marks(part, pieces, never_indexed)
+            elif number < len(self._parts) and part is self._parts[number] and self._changes == self._table.changes:
+                pieces.append(self._sent_parts[number])
             else:
-                pieces.append(octets)
-                if self._changes == table.changes:
-                    self._keep(place, field, octets)
+                self._part(part, place, number, pieces)
+            place += len(part)
         return b"".join(pieces)
+
+    def _part(self, part: list[AnyHeader], place: i64, number: int, pieces: list[bytes]) -> None:
+        """Write a part that begins at this place, and keep it if it is indexed as a whole."""
+        first = len(pieces)
+        is_indexed = True
+        for field in part:
+            octets = self._known(field, place)
+            if octets:
+                pieces.append(octets)
+            else:
+                is_indexed = False
+                self._literal(field, pieces)
+            place += 1
+        if is_indexed:
+            while len(self._parts) <= number:
+                self._parts.append([])
+                self._sent_parts.append(b"")
+            self._parts[number] = part
+            self._sent_parts[number] = b"".join(pieces[first:])
+
+    def _known(self, field: AnyHeader, place: i64) -> bytes:
+        """The index of a field in this place of the list; empty if no table has it."""
+        if self._changes != self._table.changes:
+            return self._octets(field)  # all indices have moved
+        if place < len(self._placed) and field is self._placed[place]:
+            return self._sent[place]
+        octets = self._octets(field)
+        if octets:
+            self._keep(place, field, octets)
+        return octets
+
+    def _with_marks(self, part: list[AnyHeader], pieces: list[bytes], never_indexed: frozenset[bytes]) -> None:
+        for field in part:
+            if field[0] in never_indexed:
+                self._mark(field, pieces)
+            elif octets := self._octets(field):
+                pieces.append(octets)
+            else:
+                self._literal(field, pieces)
 
     def _begin(self) -> list[bytes]:
         pieces: list[bytes] = []
@@ -137,6 +169,8 @@ class HeaderEncoder:
             self._changes = self._table.changes
             self._placed.clear()
             self._sent.clear()
+            self._parts.clear()
+            self._sent_parts.clear()
         return pieces
 
     def _octets(self, field: AnyHeader) -> bytes:
@@ -146,7 +180,7 @@ class HeaderEncoder:
             return _INDEXED[self._table.inserted + STATIC_COUNT - number]
         return _STATIC_FIELDS.get(field, b"")
 
-    def _keep(self, place: int, field: AnyHeader, octets: bytes) -> None:
+    def _keep(self, place: i64, field: AnyHeader, octets: bytes) -> None:
         while len(self._placed) <= place:
             self._placed.append(None)
             self._sent.append(b"")
@@ -163,8 +197,8 @@ class HeaderEncoder:
         _add_string(field[1], pieces)
 
     def _literal(self, field: AnyHeader, pieces: list[bytes]) -> None:
-        pair: Header = field
-        name, value = pair
+        name: bytes = field[0]
+        value: bytes = field[1]
         named = self._names.get(name)
         index = _STATIC_NAMES.get(name, 0)
         if index == 0 and named is not None:

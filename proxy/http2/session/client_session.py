@@ -100,16 +100,14 @@ class ClientSession:
 
     # -- requests
 
-    def open(
-        self, fields: Iterable[Header], never_indexed: frozenset[bytes] = NO_NAMES, *, ends: bool
-    ) -> SessionStream:
+    def open(self, fields: list[Header], never_indexed: frozenset[bytes] = NO_NAMES, *, ends: bool) -> SessionStream:
         """Begin a request; `may_open` says so. `ends` if no body follows."""
         table = self._table
         number = table.last_seen + 2 if table.last_seen else 1
         table.see(number)
         stream = table.take_up(number, AWAITING_HEAD | ENDING if ends else AWAITING_HEAD)
         stream.never_indexed = never_indexed
-        self._outbox.add_head(stream, fields, ends=ends)
+        self._outbox.add_head(stream, [fields], ends=ends)
         return stream
 
     def send_data(self, stream: SessionStream, data: bytes) -> None:

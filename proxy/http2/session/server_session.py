@@ -8,7 +8,7 @@ them are bounded: bodies by `SessionStream.is_blocked`, which the driver obeys, 
 of streams, since a stream counts until its end is handed out, and the rest by budgets.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from proxy.http.head import Header
@@ -133,12 +133,15 @@ class ServerSession:
         if priority is not None and not stream.is_prioritized_by_frame and not stream.is_closed:
             self._outbox.prioritize(stream, priority)
 
-    def send_head(self, stream: SessionStream, fields: Iterable[Header], *, ends: bool) -> None:
-        """Send `:status` and the fields of a head, also of 1xx; `ends` if no body follows."""
+    def send_head(self, stream: SessionStream, parts: list[list[Header]], *, ends: bool) -> None:
+        """Send `:status` and the fields of a head, also of 1xx; `ends` if no body follows.
+
+        What is sent repeatedly should be the same list in the same place among the `parts`.
+        """
         if stream.state & LOCAL == LOCAL_OPEN:
             if ends:
                 stream.on(END)
-            self._outbox.add_head(stream, fields, ends=ends)
+            self._outbox.add_head(stream, parts, ends=ends)
 
     def send_data(self, stream: SessionStream, data: bytes) -> None:
         """Queue bytes of the body, cut into frames when they are fetched.
@@ -148,13 +151,13 @@ class ServerSession:
         if stream.state & LOCAL == LOCAL_OPEN:
             self._outbox.add_data(stream, data)
 
-    def send_end(self, stream: SessionStream, trailers: Sequence[Header] = ()) -> None:
+    def send_end(self, stream: SessionStream, trailers: list[Header] | None = None) -> None:
         """The answer is complete, and the work for it; trailers follow its body.
 
         A request whose body still arrives may continue, unless `stop_request` is called.
         """
         if stream.on(END) == DONE:
-            stream.trailers = trailers
+            stream.trailers = trailers or []
             self._outbox.add_end(stream)
 
     def stop_request(self, stream: SessionStream) -> None:

@@ -8,11 +8,10 @@ A stream ends when `data_to_send` hands out its last frame. So an answer that wa
 transport counts for the number of streams, also one without a body.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
-from proxy.http.head import Header
 from proxy.http2.hpack.encoder import HeaderEncoder
+from proxy.http2.hpack.static_table import AnyHeader
 from proxy.http2.streams.flow import ReceiveWindow, StreamWindows
 from proxy.http2.streams.priorities import Schedule, turn_bytes
 from proxy.http2.streams.states import COMPLETED, CREDIT, DONE, END_LEFT, ENDING, LOCAL, RESET_DUE
@@ -84,9 +83,9 @@ class Outbox:
         self._frames.append(frame)
         self._frame_bytes += len(frame)
 
-    def add_head(self, stream: SessionStream, fields: Iterable[Header], *, ends: bool) -> None:
+    def add_head(self, stream: SessionStream, parts: list[list[AnyHeader]], *, ends: bool) -> None:
         flags = Flag.END_STREAM if ends else 0
-        self.add_frame(frames.header_frames(stream.id, self.encoder.encode(fields, stream.never_indexed), flags))
+        self.add_frame(frames.header_frames(stream.id, self.encoder.encode(parts, stream.never_indexed), flags))
         if ends:
             self._ending.append(stream)
 
@@ -294,7 +293,7 @@ class Outbox:
 
     def _end_without_body(self, stream: SessionStream) -> None:
         if stream.trailers:
-            self.add_head(stream, stream.trailers, ends=True)
+            self.add_head(stream, [stream.trailers], ends=True)
         else:
             self.add_frame(frames.frame_head(0, FrameType.DATA, Flag.END_STREAM, stream.id))
             self._ending.append(stream)

@@ -11,8 +11,6 @@ from proxy.http2.hpack.never_indexed import NO_NAMES
 from proxy.http2.streams.states import COMPLETE, CUT, END_SENT, ENDED_CUT_AT_WORK, LOCAL, OPEN, TRANSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from proxy.http.head import Header
 
 DEFAULT_URGENCY: Final = 3
@@ -87,7 +85,7 @@ class SessionStream:
         self.credited_at = 0.0
 
         self.never_indexed = NO_NAMES
-        self.trailers: Sequence[Header] = ()
+        self.trailers: list[Header] = []
         self.pieces: list[bytes] = []
         self.offset = 0
         """Bytes of the first piece that are sent."""

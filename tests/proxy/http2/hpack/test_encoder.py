@@ -25,7 +25,7 @@ class Ends:
 
     def send(self, *fields: Header) -> bytes:
         """Encode a list, and see that it arrives."""
-        block = self.encoder.encode(fields)
+        block = self.encoder.encode([list(fields)])
         assert [(name, value) for name, value in self.decoder.decode(block, raw=True)] == list(fields)
         return block
 
@@ -37,7 +37,7 @@ class Ends:
 def test_the_examples_of_the_standard_are_written() -> None:
     encoder = HeaderEncoder()
     for example in header_blocks.PLAIN_REQUESTS:
-        assert encoder.encode(example.fields) == example.block
+        assert encoder.encode([example.fields]) == example.block
         assert encoder._table.size == example.size
 
 
@@ -217,7 +217,7 @@ def test_what_is_written_is_read_by_another_and_by_us(steps: list[list[Header] |
         if isinstance(step, int):
             encoder.peer_table_bytes(step)
             continue
-        block = encoder.encode(step)
+        block = encoder.encode([step])
         assert [(name, value) for name, value in other.decode(block, raw=True)] == step
         assert ours.decode(block, WIDE).fields == step
         assert encoder._table.size == ours._table.size
@@ -225,12 +225,50 @@ def test_what_is_written_is_read_by_another_and_by_us(steps: list[list[Header] |
         assert set(encoder._names) == {name for name, _ in encoder._fields}
 
 
+PARTS = [
+    [(b":status", b"200")],
+    [(b"server", b"chat"), (b"etag", b"1")],
+    [(b"server", b"chat"), (b"set-cookie", b"a=b")],
+    [(b"x-a", b"a" * 700), (b"x-b", b"b" * 700)],
+    [(b"x-c", b"c" * 900), (b"x-d", b"d" * 900)],
+    [],
+    [(b"via", b"1.1 plexigate")],
+]
+"""Some do not fit into the table together."""
+
+
+@given(steps=st.lists(st.lists(st.integers(0, len(PARTS) - 1), max_size=4), max_size=20), marked=st.booleans())
+def test_parts_that_repeat_are_in_step_with_the_table(*, steps: list[list[int]], marked: bool) -> None:
+    encoder, other = HeaderEncoder(), OtherDecoder(max_header_list_size=1 << 30)
+    for step in steps:
+        marks = frozenset({b"x-a"}) if marked and len(step) == 3 else frozenset()
+        block = encoder.encode([PARTS[one] for one in step], marks)
+        fields = [field for one in step for field in PARTS[one]]
+        assert [(name, value) for name, value in other.decode(block, raw=True)] == fields
+
+
+def test_a_part_behind_a_new_field_has_other_indices() -> None:
+    encoder, other = HeaderEncoder(), OtherDecoder()
+    for first in (PARTS[0], PARTS[0], [(b"x-new", b"1")]):
+        block = encoder.encode([first, PARTS[6]])
+        assert [(name, value) for name, value in other.decode(block, raw=True)] == [*first, *PARTS[6]]
+
+
+def test_a_part_that_is_indexed_is_not_looked_at_again() -> None:
+    encoder = HeaderEncoder()
+    part = [(b":status", b"200"), (b"server", b"chat")]
+    encoder.encode([part])
+    assert encoder.encode([part]) == b"\x88\xbe"
+    part[1] = (b"server", b"other")  # against its promise: nobody looks
+    assert encoder.encode([part]) == b"\x88\xbe"
+
+
 class TestMarks:
     def test_marked_fields_are_literals_whatever_the_tables_have(self) -> None:
         ends = Ends()
         fields = [(b":path", b"/"), (b"x-key", b"secret")]
         ends.send(*fields)
-        marked = ends.encoder.encode(fields, frozenset({b":path", b"x-key"}))
+        marked = ends.encoder.encode([fields], frozenset({b":path", b"x-key"}))
         assert marked == b"\x14" + plain(b"/") + b"\x10" + plain(b"x-key") + plain(b"secret")
         read = ends.decoder.decode(marked, raw=True)
         assert [type(field) for field in read] == [NeverIndexedHeaderTuple] * 2
@@ -240,7 +278,7 @@ class TestMarks:
         ends = Ends()
         fields = [(b"x-key", b"secret"), (b"x-name", b"value")]
         for expected in (b"\x40" + plain(b"x-name") + plain(b"value"), b"\xbe", b"\xbe"):
-            block = ends.encoder.encode(fields, frozenset({b"x-key"}))
+            block = ends.encoder.encode([fields], frozenset({b"x-key"}))
             assert block == b"\x10" + plain(b"x-key") + plain(b"secret") + expected
             ends.decoder.decode(block, raw=True)
         assert ends.table == [(b"x-name", b"value")]

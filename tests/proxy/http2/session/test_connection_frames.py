@@ -88,7 +88,7 @@ class TestSettings:
     def test_a_window_may_become_negative_and_recover(self) -> None:
         wire = Wire()
         stream = wire.request(1)
-        wire.session.send_head(stream, OK, ends=False)
+        wire.session.send_head(stream, [OK], ends=False)
         wire.session.send_data(stream, b"x" * 1_000)
         wire.sent()
         wire.session.send_data(stream, b"y" * 1_000)
@@ -113,7 +113,7 @@ class TestSettings:
         for size in (0, 4_096, 0xFFFF_FFFF, 100):
             wire.receive(setting(Setting.HEADER_TABLE_SIZE, size))
         stream = wire.request(1)
-        wire.session.send_head(stream, OK, ends=True)
+        wire.session.send_head(stream, [OK], ends=True)
         # RFC 7541 4.2: the smallest size first, then the last one
         assert wire.sent()[-1].payload[:3] == b"\x20\x3f\x45"
 
@@ -148,7 +148,7 @@ class TestWindowUpdate:
 
     def test_a_stream_that_is_closed_needs_none(self) -> None:
         wire = Wire()
-        wire.session.send_head(wire.request(1), OK, ends=True)
+        wire.session.send_head(wire.request(1), [OK], ends=True)
         wire.sent()
         assert wire.receive(window_update(1, 5) + window_update(1, 0)) == []
 
@@ -230,7 +230,7 @@ class TestFloods:
 def test_each_frame_of_a_download_may_be_answered_by_updates_and_a_ping() -> None:
     wire = Wire()
     stream = wire.request(1)
-    wire.session.send_head(stream, OK, ends=False)
+    wire.session.send_head(stream, [OK], ends=False)
     for _ in range(20_000):  # 100 MB
         wire.session.send_data(stream, b"x" * 5_000)
         sent = [one for one in wire.sent() if one.kind == FrameType.DATA]
@@ -241,7 +241,7 @@ def test_each_frame_of_a_download_may_be_answered_by_updates_and_a_ping() -> Non
 def test_messages_of_a_chat_may_be_answered_by_updates() -> None:
     wire = Wire()
     stream = wire.request(1)
-    wire.session.send_head(stream, OK, ends=False)
+    wire.session.send_head(stream, [OK], ends=False)
     for _ in range(10_000):
         wire.session.send_data(stream, b"hello")
         wire.sent()
@@ -252,7 +252,7 @@ def test_a_window_of_one_byte_ends_the_connection() -> None:
     wire = Wire()
     wire.receive(setting(Setting.INITIAL_WINDOW_SIZE, 0))
     stream = wire.request(1)
-    wire.session.send_head(stream, OK, ends=False)
+    wire.session.send_head(stream, [OK], ends=False)
     wire.session.send_data(stream, b"x" * 100_000)
     count = 0
     while not wire.session.has_failed:
@@ -267,6 +267,6 @@ def test_a_priority_with_each_request_is_no_flood() -> None:
     for one in range(1, 10_001, 2):
         wire.receive(frame(FrameType.PRIORITY, 0, one, bytes(5)) + priority_update(one, b"u=1") + headers(one))
         event = wire.events[-1]
-        wire.session.send_head(getattr(event, "stream"), OK, ends=True)  # noqa: B009
+        wire.session.send_head(getattr(event, "stream"), [OK], ends=True)  # noqa: B009
         wire.sent()
     assert not wire.session.has_failed

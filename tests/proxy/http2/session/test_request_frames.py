@@ -46,7 +46,7 @@ class TestStreamLimit:
             ]
             assert wire.session._table.last_taken == 3
             assert wire.session.refused_streams == 2
-            wire.session.send_head(first, OK, ends=True)
+            wire.session.send_head(first, [OK], ends=True)
             wire.sent()
             wire.request(9)
 
@@ -56,7 +56,7 @@ class TestStreamLimit:
         wire = Wire(replace(H2_LIMITS, streams=2))
         for one in (1, 3):
             stream = wire.request(one)
-            wire.session.send_head(stream, OK, ends=not has_body)
+            wire.session.send_head(stream, [OK], ends=not has_body)
             wire.session.send_end(stream)
         assert wire.receive(headers(5)) == []
         assert [(one.kind, one.stream) for one in wire.sent() if one.kind == FrameType.RST_STREAM] == [(3, 5)]

@@ -57,7 +57,7 @@ class TestClosedStreams:
         wire = Wire()
         stream = wire.request(1, ends=False)
         wire.receive(rst(1))
-        wire.session.send_head(stream, OK, ends=False)
+        wire.session.send_head(stream, [OK], ends=False)
         wire.session.send_data(stream, b"x")
         wire.session.send_end(stream)
         wire.session.stop_request(stream)
@@ -70,9 +70,9 @@ class TestClosedStreams:
     def test_nothing_follows_the_end_of_an_answer(self) -> None:
         wire = Wire()
         stream = wire.request(1, ends=False)
-        wire.session.send_head(stream, OK, ends=True)
+        wire.session.send_head(stream, [OK], ends=True)
         wire.sent()
-        wire.session.send_head(stream, OK, ends=False)
+        wire.session.send_head(stream, [OK], ends=False)
         wire.session.send_data(stream, b"x")
         wire.session.send_end(stream)
         assert wire.sent() == []
@@ -86,7 +86,7 @@ class TestStoppedRequests:
         wire = Wire()
         stream = wire.request(1, ends=False)
         wire.receive(body(1, b"x" * 100))
-        wire.session.send_head(stream, [(b":status", b"413")], ends=False)
+        wire.session.send_head(stream, [[(b":status", b"413")]], ends=False)
         if not answers_first:
             wire.session.stop_request(stream)
         wire.session.send_data(stream, b"too long")
@@ -121,7 +121,7 @@ class TestStoppedRequests:
         wire = Wire()
         stream = wire.request(1, ends=False)
         assert wire.session.expects(stream, 3)
-        wire.session.send_head(stream, OK, ends=True)
+        wire.session.send_head(stream, [OK], ends=True)
         wire.session.stop_request(stream)
         assert [one.kind for one in wire.sent()] == [FrameType.HEADERS]
         assert wire.reset(rest)[0] == code
@@ -133,7 +133,7 @@ class TestStoppedRequests:
         wire.session.stop_request(stream)
         assert wire.receive(end) == []
         wire.session.stop_request(stream)
-        wire.session.send_head(stream, OK, ends=True)
+        wire.session.send_head(stream, [OK], ends=True)
         assert [one.kind for one in wire.sent()] == [FrameType.HEADERS]
         assert (stream.is_closed, wire.session.has_streams) == (True, False)
 
@@ -165,7 +165,7 @@ class TestGoingAway:
         (refused,) = wire.sent()
         assert (refused.stream, refused.number) == (5, ErrorCode.REFUSED_STREAM)
         for stream in (first, second):
-            wire.session.send_head(stream, OK, ends=True)
+            wire.session.send_head(stream, [OK], ends=True)
         assert [one.stream for one in wire.sent()] == [1, 3]
         assert wire.session._table.open == 0
 
@@ -182,7 +182,7 @@ class TestFailing:
         wire = Wire(hello=b"")
         wire.receive(HELLO[:-9])
         streams = [wire.request(1), wire.request(3, ends=False)]
-        wire.session.send_head(streams[0], OK, ends=False)
+        wire.session.send_head(streams[0], [OK], ends=False)
         wire.session.send_data(streams[0], b"x")
         wire.session.fail(ErrorCode.SETTINGS_TIMEOUT)
         wire.session.fail(ErrorCode.INTERNAL_ERROR)
@@ -253,7 +253,7 @@ class TestPythonHyper:
         talk = Dialogue()
         for one in range(1, 601, 2):
             stream = talk.ask(one)
-            talk.server.send_head(stream, [*OK, (b"x-number", b"%d" % one)], ends=False)
+            talk.server.send_head(stream, [[*OK, (b"x-number", b"%d" % one)]], ends=False)
             talk.server.send_data(stream, b"answer %d" % one)
             talk.server.send_end(stream)
             talk.rest()
@@ -264,7 +264,7 @@ class TestPythonHyper:
     def test_a_download_of_many_windows_with_trailers(self) -> None:
         talk = Dialogue()
         stream = talk.ask(1)
-        talk.server.send_head(stream, OK, ends=False)
+        talk.server.send_head(stream, [OK], ends=False)
         whole = bytes(index % 251 for index in range(1_000_000))
         for start in range(0, len(whole), 50_000):
             talk.server.send_data(stream, whole[start : start + 50_000])
@@ -328,7 +328,7 @@ class TestPythonHyper:
         talk.client.ping(b"01234567")
         talk.client.update_settings({3: 10, 4: 1_000})
         stream = talk.ask(1)
-        talk.server.send_head(stream, OK, ends=False)
+        talk.server.send_head(stream, [OK], ends=False)
         talk.server.send_data(stream, bytes(5_000))
         talk.server.send_end(stream)
         talk.rest()
@@ -346,7 +346,7 @@ class TestPythonHyper:
         event = talk.told[-1]
         assert isinstance(event, RequestReceived)
         assert event.decoded.fields == long
-        talk.server.send_head(event.stream, [*OK, (b"x-long", b"z" * 40_000)], ends=True)
+        talk.server.send_head(event.stream, [[*OK, (b"x-long", b"z" * 40_000)]], ends=True)
         talk.rest()
         (answer,) = [one for one in talk.got if isinstance(one, h2.events.ResponseReceived)]
         assert answer.headers[-1] == (b"x-long", b"z" * 40_000)
@@ -398,7 +398,7 @@ class Driver:
         if choice & 1:
             self.session.expects(stream, 5)
         if choice & 2:
-            self.session.send_head(stream, OK, ends=bool(choice & 4))
+            self.session.send_head(stream, [OK], ends=bool(choice & 4))
             self.session.send_data(stream, bytes(choice * 100))
         if choice & 8:
             self.session.stop_request(stream)

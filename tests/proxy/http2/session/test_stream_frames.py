@@ -42,7 +42,7 @@ TRAILERS = block([(b"x-sum", b"1")])
 def answered(wire: Wire, number: int) -> SessionStream:
     """A stream that both sides have ended."""
     stream = wire.request(number)
-    wire.session.send_head(stream, OK, ends=True)
+    wire.session.send_head(stream, [OK], ends=True)
     wire.sent()
     return stream
 
@@ -285,7 +285,7 @@ class TestBodies:
     def test_a_body_may_end_after_the_answer(self, *, is_taken: bool) -> None:
         wire = Wire()
         stream = wire.request(1, ends=False)
-        wire.session.send_head(stream, OK, ends=True)
+        wire.session.send_head(stream, [OK], ends=True)
         if is_taken:
             wire.sent()
         (event,) = wire.receive(body(1, b"x", ends=True))
@@ -408,7 +408,7 @@ class TestFloods:
         for one in range(1, 4_001, 2):
             for event in wire.receive(headers(one, payload=big)):
                 if isinstance(event, RequestReceived):
-                    wire.session.send_head(event.stream, OK, ends=True)
+                    wire.session.send_head(event.stream, [OK], ends=True)
             wire.sent()
         self.failed(wire, "provoked_resets")
         assert sum(isinstance(event, RequestReceived) for event in wire.events) <= H2_LIMITS.resets + 1

@@ -16,7 +16,7 @@ LARGE = window_update(0, 0x7FFF_0000 - 65_535) + setting(Setting.INITIAL_WINDOW_
 def begun(wire: Wire, number: int, *, ends: bool = True) -> SessionStream:
     """A stream whose head is sent."""
     stream = wire.request(number, ends=ends)
-    wire.session.send_head(stream, OK, ends=False)
+    wire.session.send_head(stream, [OK], ends=False)
     wire.sent()
     return stream
 
@@ -37,7 +37,7 @@ def wire() -> Wire:
 class TestFrames:
     def test_a_small_answer_is_head_and_data_that_ends(self, wire: Wire) -> None:
         stream = wire.request(1)
-        wire.session.send_head(stream, OK, ends=False)
+        wire.session.send_head(stream, [OK], ends=False)
         wire.session.send_data(stream, b"hello")
         wire.session.send_end(stream)
         assert (stream.queued, wire.session._outbox.has_data) == (5, True)
@@ -54,8 +54,8 @@ class TestFrames:
 
     def test_an_answer_without_body_is_one_frame(self, wire: Wire) -> None:
         stream = wire.request(1)
-        wire.session.send_head(stream, [(b":status", b"103")], ends=False)
-        wire.session.send_head(stream, [(b":status", b"204")], ends=True)
+        wire.session.send_head(stream, [[(b":status", b"103")]], ends=False)
+        wire.session.send_head(stream, [[(b":status", b"204")]], ends=True)
         assert [one.flags for one in wire.sent()] == [Flag.END_HEADERS, Flag.END_HEADERS | Flag.END_STREAM]
         assert stream.is_closed
 
@@ -84,7 +84,7 @@ class TestFrames:
         decoder = hpack.Decoder()
         wire.session.send_data(first, b"x")
         wire.session.send_end(first, [(b"x-one", b"1")])
-        wire.session.send_head(second, [*OK, (b"x-two", b"2")], ends=True)
+        wire.session.send_head(second, [[*OK, (b"x-two", b"2")]], ends=True)
         heads = [one for one in wire.sent() if one.kind == FrameType.HEADERS]
         decoder.decode(b"\x88")
         assert [fields_of(one, decoder)[-1] for one in heads] == [(b"x-two", b"2"), (b"x-one", b"1")]
@@ -190,7 +190,7 @@ class TestOrder:
         before = download.sent_bytes
         for one in range(3, 403, 2):
             small = wire.request(one)
-            wire.session.send_head(small, OK, ends=False)
+            wire.session.send_head(small, [OK], ends=False)
             wire.session.send_data(small, bytes(10_000))
             wire.session.send_end(small)
             if one % 40 == 1:
@@ -274,7 +274,7 @@ class TestEnds:
     @pytest.mark.parametrize("has_body", [True, False])
     def test_an_answer_that_waits_keeps_its_stream_open(self, wire: Wire, *, has_body: bool) -> None:
         stream = wire.request(1)
-        wire.session.send_head(stream, OK, ends=not has_body)
+        wire.session.send_head(stream, [OK], ends=not has_body)
         wire.session.send_end(stream)
         assert (stream.is_end_sent, stream.is_closed, wire.session._table.open) == (False, False, 1)
         assert [one.ends for one in wire.sent()] == [False] * has_body + [True]
@@ -284,7 +284,7 @@ class TestEnds:
         budget = wire.session._budgets.refused
         budget.spend(1)
         left = budget._left
-        wire.session.send_head(wire.request(1), OK, ends=True)
+        wire.session.send_head(wire.request(1), [OK], ends=True)
         assert budget._left == left
         wire.sent()
         assert budget._left == left + 1
@@ -292,7 +292,7 @@ class TestEnds:
     def test_a_client_that_needs_credit_for_a_request_that_was_stopped_gets_a_reset(self, wire: Wire) -> None:
         """Credit only until it has the answer, which it may read behind its upload."""
         stream = wire.request(1, ends=False)
-        wire.session.send_head(stream, OK, ends=True)
+        wire.session.send_head(stream, [OK], ends=True)
         wire.session.stop_request(stream)
         wire.receive(body(1, bytes(16_384)) * 3)
         assert [(one.kind, one.stream) for one in wire.sent()] == [(FrameType.HEADERS, 1), (FrameType.WINDOW_UPDATE, 1)]
@@ -305,7 +305,7 @@ class TestEnds:
     def test_a_reset_while_the_end_waits_is_the_end(self, wire: Wire, *, by_client: bool) -> None:
         """The head still goes out: later header blocks depend on it."""
         stream = wire.request(1)
-        wire.session.send_head(stream, OK, ends=True)
+        wire.session.send_head(stream, [OK], ends=True)
         if by_client:
             assert len(wire.receive(rst(1))) == 1
         else:

@@ -21,9 +21,10 @@ def parsed(data: bytes) -> list[Any]:
 
 
 def test_a_head_has_length_type_flags_and_stream() -> None:
-    head = frames.frame_head(0x01_02_03, FrameType.CONTINUATION, Flag.END_HEADERS, 0x7FFF_FFFF)
-    assert head == b"\x01\x02\x03\x09\x04\x7f\xff\xff\xff"
+    head = frames.frame_head(0x01_02, FrameType.CONTINUATION, Flag.END_HEADERS, 0x7FFF_FFFF)
+    assert head == b"\x00\x01\x02\x09\x04\x7f\xff\xff\xff"
     assert len(head) == frames.HEAD_BYTES
+    assert frames.frame_head(frames.FRAME_BYTES, 0, 0, 1) == b"\x00\x40\x00\x00\x00\x00\x00\x00\x01"
 
 
 def test_rst_stream_carries_its_code() -> None:
