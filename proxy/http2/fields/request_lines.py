@@ -35,23 +35,27 @@ def read_lines(fields: list[AnyHeader], start: i64, before: list[FieldLine]) -> 
         field = fields[at]
         at += 1
         found = _place_of(field, before, place)
-        if found >= 0:
-            lines.append(before[found])
-            place = found + 1
+        if found < 0 and place < known and before[place].header[0] == field[0]:
+            found = place
+        if found < 0:
+            lines.append(_read(field))
             continue
-        name: bytes = field[0]
-        check_field(name, field[1])
-        lines.append(request_line(field))
-        if place < known and before[place].header[0] == name:
-            place += 1  # it has another value now
+        line = before[found]
+        lines.append(line if _is_of(line, field) else _read(field))  # it may have another value now
+        place = found + 1
     return lines
 
 
+def _read(field: AnyHeader) -> FieldLine:
+    check_field(field[0], field[1])
+    return request_line(field)
+
+
 def _place_of(field: AnyHeader, before: list[FieldLine], place: i64) -> i64:
-    """Where this field stands among the next lines of `before`; -1 if it is a new one."""
+    """Where this very field stands among the next lines of `before`; -1 if it does not."""
     end = min(place + _LEFT_OUT + 1, len(before))
     while place < end:
-        if _is_of(before[place], field):
+        if before[place].header is field:
             return place
         place += 1
     return -1

@@ -54,7 +54,9 @@ from proxy.tls.wire.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BY
 _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 # Three records are one send of 48 KiB to a server. Four do not fit into one segment of the loopback
 # interface (65,483 bytes): their send costs up to twice as much for a byte.
-_READS: Final = 3
+_TURN_BYTES: Final = 3 * RECORD_BYTES
+# A client of HTTP/2 may put the rest of a frame into a short record behind each full one.
+_READS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +174,15 @@ class TlsStream(StreamOwner[memoryview]):
             self._deliver(piece, len(piece))
             return
         pieces = [piece]
-        # a flood has one read, of up to 9 ms: records without data, bad ones, or short ones
-        while 2 * len(piece) >= RECORD_BYTES and not self._silent and len(pieces) < _READS:
+        size = len(piece)
+        # a flood has one read, of up to 9 ms: records without data, bad ones, or mostly short ones
+        while piece and not self._silent and len(pieces) < _READS and size < _TURN_BYTES:
+            if 4 * size < RECORD_BYTES * len(pieces):
+                break
             # to the end of a record: of a part OpenSSL says by an exception that it wants more
             piece = self._decrypt(self.raw.read_on(min(self.records.rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES)))
             pieces.append(piece)
+            size += len(piece)
         self._deliver(b"".join(pieces), len(piece))
 
     def _decrypt(self, wire: memoryview) -> bytes:

@@ -253,6 +253,11 @@ def test_te_trailers_is_told_to_the_server() -> None:
     assert b"Connection: TE\r\nTE: trailers\r\n" in upstream_fields(request.head, request.framing, PEER)
 
 
+def test_what_shows_a_loop_is_noted() -> None:
+    request = understood(GET, (b"via", b"1.1 a"), (b"x-a", b"1"), (b"via", b"1.1 b"))
+    assert request.framing.fields.special[b"via"] == [b"1.1 a", b"1.1 b"]
+
+
 def test_claims_and_their_twins_are_sorted_as_in_http_1_1() -> None:
     fields = understood(
         GET, (b"x-forwarded-for", b"1"), (b"x_forwarded_for", b"2"), (b"proxy", b"3"), (b"x-tls-group", b"4")
@@ -459,18 +464,41 @@ def test_what_http_1_1_refuses_is_refused(fields: list[Header], is_ended: bool) 
     request_framing(parse_request_head(start + b"".join(lines) + b"\r\n", WIDE))
 
 
+POOL: list[Header] = [
+    *((b":protocol", b"websocket"), (b"accept", b"*/*"), (b"cookie", b"a"), (b"cookie", b"b"), (b"cookie", b"")),
+    *((b"host", b"example.org"), (b"host", b"a.example"), (b"content-length", b"0"), (b"content-length", b"5")),
+    *((b"te", b"trailers"), (b"te", b"gzip"), (b"via", b"1.1 a"), (b"via", b"1.1 b"), (b"expect", b"100-continue")),
+    *((b"sec-websocket-key", b"x"), (b"forwarded", b"for=a"), (b"x-a", b"1"), (b"x-a", b"2"), (b"X-a", b"1")),
+]
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_request_means_the_same_behind_one_with_other_fields(is_ended: bool) -> None:  # noqa: FBT001 - a parameter
+    some = [[], *([field] for field in POOL), [POOL[2], POOL[3]]]
+    for before in some:
+        for after in some:
+            reader = RequestFieldReader(lambda: NONCE)
+            outcome(reader, [*GET, *before], is_ended=is_ended)
+            is_as_alone(reader, [*GET, *after], is_ended=is_ended)
+            is_as_alone(reader, [*changed(GET, method=b"POST"), *after], is_ended=is_ended)
+
+
+def is_as_alone(reader: RequestFieldReader, fields: list[Header], *, is_ended: bool) -> None:
+    with_memory = outcome(reader, fields, is_ended=is_ended)
+    without = outcome(RequestFieldReader(lambda: NONCE), fields, is_ended=is_ended)
+    if isinstance(with_memory, str) or isinstance(without, str):
+        assert with_memory == without
+    else:
+        assert facts((with_memory.head, with_memory.framing)) == facts((without.head, without.framing))
+
+
 @given(st.lists(st.tuples(LISTS, st.booleans()), max_size=6))
 def test_a_request_means_the_same_whatever_came_before_it(lists: list[tuple[list[Header], bool]]) -> None:
     reader = RequestFieldReader(lambda: NONCE)
     for fields, is_ended in lists:
         for path in (b"/x", b"/../x", b"*", b"/x ", b"/" + b"x" * 9_000):
             for one in (fields, [(name, path if name == b":path" else value) for name, value in fields]):
-                with_memory = outcome(reader, one, is_ended=is_ended)
-                without = outcome(RequestFieldReader(lambda: NONCE), one, is_ended=is_ended)
-                if isinstance(with_memory, str) or isinstance(without, str):
-                    assert with_memory == without
-                else:
-                    assert facts((with_memory.head, with_memory.framing)) == facts((without.head, without.framing))
+                is_as_alone(reader, one, is_ended=is_ended)
 
 
 def test_marks_belong_to_their_request() -> None:

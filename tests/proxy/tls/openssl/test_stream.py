@@ -348,6 +348,13 @@ class TestReadingOn:
         connection.feed(connection.client.sealed(bytes(6 * RECORD_BYTES + 1)))
         assert sizes == [3 * RECORD_BYTES, 3 * RECORD_BYTES, 1]
 
+    def test_short_records_between_full_ones_end_no_turn(self, connection: Connection) -> None:
+        """As curl sends uploads over HTTP/2: the last bytes of each frame have a record of their own."""
+        both = [size for _ in range(3) for size in (RECORD_BYTES, 9)]
+        sizes = sizes_of_pieces(connection)
+        connection.feed(b"".join(connection.client.sealed(bytes(size)) for size in both))
+        assert sizes[0] > 2 * RECORD_BYTES
+
     def test_requests_get_one_read_a_turn(self, connection: Connection) -> None:
         connection.stream.reads_on = False
         sizes = sizes_of_pieces(connection)
