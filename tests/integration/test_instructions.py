@@ -28,8 +28,11 @@ CALLS: Final = {
     "other fields": 161.0,
     "other answer": 99.0,
     "both differ": 194.0,
-    "repeated stream": 168.0,
-    "changed stream": 278.0,
+    "repeated stream": 166.0,
+    "stream of other path": 295.0,
+    "stream of other fields": 390.0,
+    "stream of other answer": 234.0,
+    "stream where both differ": 458.0,
 }
 INSTRUCTIONS: Final = {
     "repeated": 31_000.0,
@@ -38,8 +41,11 @@ INSTRUCTIONS: Final = {
     "other answer": 109_500.0,
     "both differ": 215_500.0,
     # some 5,000 of each are the fake loop, in which an answer waits for the end of the turn
-    "repeated stream": 53_700.0,
-    "changed stream": 81_300.0,
+    "repeated stream": 49_900.0,
+    "stream of other path": 76_400.0,
+    "stream of other fields": 119_500.0,
+    "stream of other answer": 148_900.0,
+    "stream where both differ": 218_400.0,
 }
 # Files of `proxy/downstream` that such a request passes, and its calls back up to another room of it.
 FILES: Final = {
@@ -49,7 +55,10 @@ FILES: Final = {
     "other answer": 12,
     "both differ": 14,
     "repeated stream": 15,
-    "changed stream": 16,
+    "stream of other path": 16,
+    "stream of other fields": 17,
+    "stream of other answer": 15,
+    "stream where both differ": 17,
 }
 CLIMBS: Final = {"pipeline.exchange->http1.connection.finished", "pipeline.exchange->http2.stream.finished"}
 # The same for a connection with a full handshake, one request that we answer ourselves, and its end.

@@ -195,6 +195,13 @@ class TestBodies:
         assert talk.status(stream) == 200
         assert talk.has_ended(stream)
 
+    def test_turn_takes_several_records_while_a_body_comes(self) -> None:
+        talk = Http2Conversation()
+        stream = talk.ask(POST, b"ab", ends=False)
+        assert talk.client.reads_on
+        talk.send(stream, b"cd", ends=True)
+        assert not talk.client.reads_on
+
     def test_body_that_was_gathered_to_its_end_has_a_length(self) -> None:
         talk = Http2Conversation(limits=GATHERING)
         talk.ask(POST, b"hello", ends=False)
