@@ -64,6 +64,15 @@ class FieldLine:
             self._header = as_header(self.sent)
         return self._header
 
+    def is_of(self, header: Any) -> bool:
+        """Whether this is the line of such a field, whose header exists already."""
+        if self._header is header:
+            return True
+        if self._header == header:
+            self._header = header  # the same object comes again, perhaps
+            return True
+        return False
+
 
 class Fields:
     """The fields of a request, sorted. They never change."""

@@ -128,9 +128,9 @@ class StreamRequest:
 class RequestFieldReader:
     """Judges the requests of one connection, with a memory of the last section.
 
-    A client sends most fields repeatedly. So what follows from equal ones is not judged twice: those
-    of the whole section, if only the path changes; single lines; what the special ones mean. A
-    memory of all connections would keep one client's cookies among those of others.
+    A client sends most fields repeatedly. So what follows from equal ones is not judged twice: from
+    all of them, if only the path changes; from single ones; from the special ones. A memory of all
+    connections would keep one client's cookies among those of others.
     """
 
     __slots__ = ("_cookie", "_crumbs", "_last", "_limits", "_new_nonce")

@@ -1,8 +1,8 @@
 """The fields of requests as the lines that HTTP/1.1 would have. Pure.
 
 A client sends most fields again in each request. Such a field is neither checked nor written again,
-whatever stands around it. A decoder gives the very tuple of its table for a field that the client
-has indexed, so to know it costs little.
+if those around it differ or not. A decoder gives the very tuple of its table for a field that the
+client has indexed, so to know it costs little.
 """
 
 from mypy_extensions import i64
@@ -18,14 +18,14 @@ _LEFT_OUT: i64 = 2
 def read_lines(fields: list[AnyHeader], start: i64, before: list[FieldLine]) -> list[FieldLine]:
     """Check the fields from `start` on, and return their lines (RFC 9113 8.2).
 
-    `before` are the lines of the last request. The same list is returned if all fields are the same.
+    `before` are the lines of the last request: that list is returned if all fields are the same.
     Raises StreamFault.
     """
     count: i64 = len(fields)
     known: i64 = len(before)
     at = start
     place: i64 = 0
-    while at < count and place < known and _is_of(before[place], fields[at]):
+    while at < count and place < known and before[place].is_of(fields[at]):
         at += 1
         place += 1
     if at == count and place == known:
@@ -41,7 +41,7 @@ def read_lines(fields: list[AnyHeader], start: i64, before: list[FieldLine]) -> 
             lines.append(_read(field))
             continue
         line = before[found]
-        lines.append(line if _is_of(line, field) else _read(field))  # it may have another value now
+        lines.append(line if line.is_of(field) else _read(field))  # it may have another value now
         place = found + 1
     return lines
 
@@ -59,8 +59,3 @@ def _place_of(field: AnyHeader, before: list[FieldLine], place: i64) -> i64:
             return place
         place += 1
     return -1
-
-
-def _is_of(line: FieldLine, field: AnyHeader) -> bool:
-    # a field that may not be indexed comes as another tuple
-    return line.header is field or bool(line.header == field)

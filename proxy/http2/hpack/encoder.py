@@ -9,11 +9,11 @@ where a second has several responses.
 Secrets are literals that are never indexed on the way (RFC 7541 7.1.3): a table that holds one can
 be probed by the length of what is sent. So are fields that their sender marked (6.2.3).
 
-A list of fields comes in parts. A server's head that repeats is read once, and most of what the proxy
-adds are constants: such a part is the very list of the last time, in the same place, and what was
-sent for it is sent again if it was indexed. Where only some fields of a response are others, the
-rest are the very objects of the last one, in the same place. Such a field is known by its identity,
-which takes 40 instructions instead of 450 for the look-ups, which hash the field.
+A list of fields comes in parts. A server's head that repeats is read once, and most of what the
+proxy adds are constants: such a part is the very list of the last time, in the same place, and what
+was sent for it is sent again if it was indexed. Where only some fields of a response are others,
+the rest are the very objects of the last one, in the same place. Such a field is known by its
+identity, which takes 40 instructions instead of 450 for the look-ups, which hash the field.
 
 Strings are sent as they are. Huffman codes make the literals of a response shorter by a fifth, at
 the price given in docs/performance.md.
@@ -104,8 +104,8 @@ class HeaderEncoder:
     def encode(self, parts: list[list[AnyHeader]], never_indexed: frozenset[bytes] = NO_NAMES) -> bytes:
         """Return one complete block, which has to be sent, since it may change the table.
 
-        Names are in lower case. A part never changes. Fields with the names of `never_indexed` stand
-        in no table.
+        Names are in lower case. A part never changes. Fields with the names of `never_indexed`
+        stand in no table.
         """
         pieces = self._begin()
         has_marks = len(never_indexed) > 0

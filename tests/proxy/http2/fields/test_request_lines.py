@@ -40,6 +40,12 @@ def test_the_same_fields_are_the_same_list() -> None:
     assert read(*copies, before=before) is before, "a field that is not indexed comes as another tuple"
 
 
+def test_a_field_is_known_by_its_identity_again_after_it_came_as_another_tuple() -> None:
+    before = read(ACCEPT)
+    copy: Header = (bytes(bytearray(ACCEPT[0])), ACCEPT[1])
+    assert read(copy, before=before)[0].header is copy
+
+
 @pytest.mark.parametrize(
     ("fields", "kept"),
     [
