@@ -543,8 +543,9 @@ class Conversation:
         streams_requests: bool = False,
         auth: Rule | None = None,
         withheld: Grant | None = None,
+        loop: FakeLoop | None = None,
     ) -> None:
-        self.loop = FakeLoop()
+        self.loop = loop or FakeLoop()
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
         target = RouteTarget(
             "chat.test/",

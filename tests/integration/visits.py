@@ -1,13 +1,15 @@
 """A program that counts the work for a connection: its handshake, one request, its end.
 
-The connections are real, on a loop that waits for nothing; their clients are in the same process,
-and are not counted. It runs under callgrind, with the library of `callgrind_marks.c` as its argument
-and a directory for certificates. It prints which code ran.
+The connections are real, on a loop that waits for nothing. What the loop calls is counted; the loop
+itself is not, and neither are the clients, which are in the same process. It runs under callgrind,
+with the library of `callgrind_marks.c` as its argument and a directory for certificates. Callgrind
+writes one file for each of `KINDS`. The program prints which code ran.
 """
 
 import ctypes
 import gc
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,11 +40,12 @@ from proxy.tls.wire.groups import KNOWN
 from proxy.tls.wire.protocols import ProtocolOffer
 from proxy.tls.wire.signature_schemes import sigalgs_list
 from tests.certificates import Authority
-from tests.fakes import LINGER, FakeFigures
+from tests.fakes import LINGER, FakeFigures, FakeLoop, ready_of
 from tests.fakes_http import Conversation, request
 from tests.proxy.tls.clients import TlsClient
 
 VISITS: Final = 16
+KINDS: Final = ("full handshake", "resumed")
 
 _LEVEL: Final = SecurityLevel.STANDARD
 _LIMITS: Final = ListenerLimits(100, 50, 20, 20, Rate.of(1_000.0, 1_000), 10.0)
@@ -58,11 +61,35 @@ class Credential:
     key_pem_path: Path
 
 
-def visits(directory: Path, mark: Callable[[], object]) -> Callable[[], None]:
-    """Listen; returns a function that makes `VISITS` visits, with a mark where our work begins and ends."""
+class CountedLoop(FakeLoop):
+    """Marks where each of its calls begins and ends."""
+
+    def __init__(self, mark: Callable[[], object]) -> None:
+        super().__init__()
+        self._mark = mark
+
+    def turn(self) -> bool:
+        """The same turn, without writers, as the kernel takes all that is written here."""
+        ready, self.ready = self.ready, []
+        readable, _ = ready_of(self.readers)
+        for callback in (
+            *(self.readers[one] for one in readable),
+            *(handle._run for handle in ready if not handle.cancelled()),
+        ):
+            self._mark()
+            callback()
+            self._mark()
+        return bool(ready or readable)
+
+
+def visits(directory: Path, mark: Callable[[], object]) -> list[Callable[[], None]]:
+    """Listen. Returns functions that make `VISITS` visits of each of `KINDS`.
+
+    They call `mark` where our work begins and ends.
+    """
     authority = Authority(directory)
     files = authority.issue("chat", ("chat.test",))
-    talk = Conversation()
+    talk = Conversation(loop=CountedLoop(mark))
     loop, http = talk.loop, talk.service
     preference = group_preference(_LEVEL, PqPolicy.PREFER, None, KNOWN)
     context = build_server_context(
@@ -102,45 +129,51 @@ def visits(directory: Path, mark: Callable[[], object]) -> Callable[[], None]:
     Listener(ListenerRuntime("public", policy, "", _LIMITS, (), LINGER), services).accept_on([listening])
     trusting = authority.client_context()
 
-    def settle() -> None:
-        mark()
-        loop.settle()
-        mark()
-
-    def visit() -> None:
+    def visit(session: ssl.SSLSession | None) -> ssl.SSLSession:
         with socket.create_connection(listening.getsockname()) as sock:
             sock.settimeout(0)
-            client = TlsClient(sock, trusting, "chat.test")
-            settle()
+            client = TlsClient(sock, trusting, "chat.test", session)
+            loop.settle()
             sock.sendall(client.handshake_step())
-            settle()
+            loop.settle()
             client.receive()
             sock.sendall(
                 client.handshake_step()
                 + client.sealed(request(b"Connection: close", start=b"GET /none HTTP/1.1", host=b"no.test"))
             )
-            settle()
+            loop.settle()
             answer = client.read()
             assert answer.startswith(b"HTTP/1.1 421 "), answer
+            assert client.tls.session_reused is (session is not None)
             assert client.tls.session is not None
             assert client.sees_end
-        settle()
+        loop.settle()
         talk.records.clear()
+        return client.tls.session
 
-    def run() -> None:
+    def full() -> None:
         for _ in range(VISITS):
-            visit()
+            visit(None)
 
-    return run
+    def resumed() -> None:
+        session = visit(None) if not sessions else sessions.pop()
+        for _ in range(VISITS):
+            session = visit(session)
+        sessions.append(session)
+
+    sessions: list[ssl.SSLSession] = []
+    return [full, resumed]
 
 
 if __name__ == "__main__":
-    library = ctypes.CDLL(sys.argv[1])
-    one = visits(Path(sys.argv[2]), library.turn)
-    one()  # the interpreter specialises what runs often
+    library = ctypes.PyDLL(sys.argv[1])  # no other thread waits for the interpreter
+    runs = visits(Path(sys.argv[2]), library.turn)
+    for one in runs:
+        one()  # the interpreter specialises what runs often
     gc.collect()
     gc.disable()  # it would come now and then
-    library.begin()
-    one()
-    library.end()
+    for one in runs:
+        library.begin()
+        one()
+        library.end()
     print(hot_path())  # noqa: T201 - its answer
