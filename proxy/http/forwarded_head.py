@@ -37,7 +37,7 @@ _CLIENT_NAMES: Final = frozenset({b"x-real-ip", b"x-client-ip", b"x-cluster-clie
 _REQUEST_ID: Final = re.compile(rb"[0-9A-Za-z._:=+/@-]{1,128}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class ForwardedPeer:
     """The field lines that tell upstreams about the peer of a connection.
 
@@ -51,14 +51,30 @@ class ForwardedPeer:
     group: bytes
     """The field that names the negotiated group, and those about the client's certificate."""
     lines: bytes
-    asks_for_certificates: bool = False
+    asks_for_certificates: bool
     """Whether clients prove here who they are.
 
     Then what a peer says of certificates is removed, also if it is trusted (RFC 9440 section 4).
     Else a trusted peer may hand on the certificate of its client: it asked for it.
     """
-    via: OwnVia = NAMELESS
+    via: OwnVia
     """How the proxy itself is known."""
+
+    def __init__(
+        self,
+        address: bytes,
+        element: bytes,
+        group: bytes,
+        lines: bytes,
+        asks_for_certificates: bool,  # noqa: FBT001 - a fact
+        via: OwnVia,
+    ) -> None:
+        self.address = address
+        self.element = element
+        self.group = group
+        self.lines = lines
+        self.asks_for_certificates = asks_for_certificates
+        self.via = via
 
     @classmethod
     def of(

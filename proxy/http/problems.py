@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Final, NamedTuple
 
 from proxy.http.grammar import WHITESPACE
@@ -90,6 +91,12 @@ def problem_response(
     `members` are added to the problem (RFC 9457 3.2); `type` and `title` among them replace
     `about:blank` and the phrase of the status.
     """
+    is_html = accept is not None and prefers_html(accept)
+    if not (is_html or members):
+        # `json` makes an encoder for each document
+        own = '{"type": "about:blank", "title": "%s", "status": %d, "detail": %s, "instance": %s}\n'
+        text = own % (TITLES[status], status, quoted(detail), quoted(request_id))
+        return ProblemBody(_PROBLEM_JSON, text.encode())
     problem: dict[str, object] = {
         "type": "about:blank",
         "title": TITLES[status],
@@ -98,7 +105,7 @@ def problem_response(
         "instance": request_id,
         **members,
     }
-    if accept is not None and prefers_html(accept):
+    if is_html:
         return ProblemBody(_HTML, _page(problem).encode(errors="replace"))
     return ProblemBody(_PROBLEM_JSON, json.dumps(problem).encode() + b"\n")
 

@@ -11,7 +11,7 @@ from proxy.http.head import Header
 from proxy.http.responses import Response
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class OwnAnswer:
     """A complete answer of the proxy itself."""
 
@@ -22,6 +22,13 @@ class OwnAnswer:
     """Whole field lines, without those about the connection."""
     body: bytes
     """Empty if the request was HEAD."""
+
+    # written out: the interpreter runs that of a dataclass
+    def __init__(self, status: int, reason: bytes, lines: bytes, body: bytes) -> None:
+        self.status = status
+        self.reason = reason
+        self.lines = lines
+        self.body = body
 
 
 class AnswerWriter:

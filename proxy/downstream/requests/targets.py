@@ -70,6 +70,9 @@ class RouteTarget:
 
 LOOP: Final = RequestRefusal(508, "a server of this host sends requests back to this proxy", RequestReason.LOOP)
 """For a request that this proxy has had before (RFC 9110 section 7.6.3, RFC 5842 section 7.2)."""
+# RFC 9110 section 7.4: the certificate of this connection was chosen for another name, so the
+# requested name may belong to another server
+_MISDIRECTED: Final = RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")
 _AMBIGUOUS_PATH: Final = RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
 _AMBIGUOUS_CONDITION: Final = RequestRefusal(
@@ -81,10 +84,8 @@ def target_of(
     head: RequestHead, framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]
 ) -> RouteTarget | RequestRefusal:
     """Find the target of a request on a connection with these TLS facts, or the refusal."""
-    # RFC 9110 section 7.4: the certificate of this connection was chosen for another name, so the
-    # requested name may belong to another server
     if not tls.identity.covers(framing.host.decode("ascii")):
-        return RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
+        return _MISDIRECTED
     return routed(head, framing, routes)
 
 

@@ -193,6 +193,12 @@ class TestAccept:
 
 @given(st.sampled_from(sorted(TITLES)), st.text(), st.text())
 def test_whatever_is_said_the_body_is_well_formed(status: int, detail: str, request_id: str) -> None:
-    problem = json.loads(problem_response(status, detail, None, request_id, {}).body)
-    assert (problem["detail"], problem["instance"]) == (detail, request_id)
+    problem = {
+        "type": "about:blank",
+        "title": TITLES[status],
+        "status": status,
+        "detail": detail,
+        "instance": request_id,
+    }
+    assert problem_response(status, detail, None, request_id, {}).body.decode() == json.dumps(problem) + "\n"
     assert Page(problem_response(status, detail, b"text/html", request_id, {}).body).tags.count("p") == 2
