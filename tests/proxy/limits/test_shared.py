@@ -33,6 +33,13 @@ class TestCounts:
         two.add(place, -CONNECTION)
         assert [each.others(place) for each in (one, two, three)] == [(1, 0), (1, 1), (2, 1)]
 
+    def test_places_stay_when_they_are_kept_no_more(self, table: SharedTable) -> None:
+        before = table.places(b"key")
+        for number in range(2_000):
+            table.places(b"%d" % number)
+        assert table.places(b"key") == before
+        assert len(table._places) <= 1_024
+
     def test_all_find_a_key_at_the_same_place_and_no_other_start_does(self, table: SharedTable) -> None:
         other = SharedTable(table.fd, 1)
         assert other.places(b"key") == table.places(b"key")
@@ -73,8 +80,9 @@ class TestCounts:
             one.add(place, CONNECTION)
             two.add(place, CONNECTION + HANDSHAKE)
         table.forget_slot(2)
-        assert {two.others(place)[1] for place in places} == {0}
-        assert min(two.others(place)[0] for place in places) == 1
+        next_two = SharedTable(table.fd, 2)
+        assert {next_two.others(place)[1] for place in places} == {0}
+        assert min(next_two.others(place)[0] for place in places) == 1
         assert max(one.others(place) for place in places) == (0, 0)
 
     def test_a_process_that_shares_with_nobody_is_exact(self) -> None:
