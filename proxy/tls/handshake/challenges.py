@@ -11,8 +11,9 @@ from typing import Final
 
 from certs.acme.challenges.certificate import ALPN, challenge_certificate, server_name_of
 from proxy.tls.handshake.challenge import TlsChallenge
+from proxy.tls.openssl import libssl
 from proxy.tls.openssl.bio_pair import BioPair
-from proxy.tls.openssl.tls_object import TlsObject, say_goodbye
+from proxy.tls.openssl.tls_object import TlsObject
 
 CHALLENGE_ALPN: Final = ALPN.encode()
 
@@ -46,7 +47,7 @@ def goodbye(tls: TlsObject, bios: BioPair) -> bytes:
     RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be
     immediately closed".
     """
-    say_goodbye(tls)
+    libssl.say_goodbye(tls)
     data = bios.outgoing.read()
     bios.clear()
     return data

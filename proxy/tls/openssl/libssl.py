@@ -64,6 +64,7 @@ _INT = ctypes.c_int
 _LONG = ctypes.c_long
 _SIZE = ctypes.c_size_t
 _POINTER_BYTES: Final = ctypes.sizeof(_POINTER)
+_CONNECTION: Final = object.__basicsize__ + _POINTER_BYTES
 # What a function returns, and what it takes.
 _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "SSL_CTX_ctrl": (_LONG, _POINTER, _INT, _LONG, _TEXT),
@@ -73,10 +74,13 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "SSL_CTX_use_certificate_chain_file": (_INT, _POINTER, _TEXT),
     "SSL_CTX_get_num_tickets": (_SIZE, _POINTER),
     "SSL_get_SSL_CTX": (_POINTER, _POINTER),
-    "SSL_new_session_ticket": (_INT, _POINTER),
-    "SSL_ctrl": (_INT, _POINTER, _INT, _LONG, _POINTER),
-    "EVP_PKEY_set_type": (_INT, _POINTER, _INT),
-    "EVP_PKEY_free": (_INT, _POINTER),
+    # Each connection calls these. Their arguments have no types here: ctypes would check and convert each
+    # by its type, which takes as long as the call. They are objects of ctypes, or fit an `int`.
+    "SSL_new_session_ticket": (_INT,),
+    "SSL_ctrl": (_INT,),
+    "EVP_PKEY_set_type": (_INT,),
+    "EVP_PKEY_free": (_INT,),
+    "SSL_shutdown": (_INT,),
     "BIO_up_ref": (_INT, _POINTER),
     "SSL_set_bio": (None, _POINTER, _POINTER, _POINTER),
     "SSL_get_rbio": (_POINTER, _POINTER),
@@ -98,6 +102,10 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "OPENSSL_sk_value": (_TEXT, _POINTER, _INT),
     "OPENSSL_sk_free": (_INT, _POINTER),
 }
+# Where `forget_key_share`, which only loops call, gets a pointer.
+_PEER_KEY: Final = _POINTER()
+_PEER_KEY_PLACE: Final = ctypes.byref(_PEER_KEY)
+_NOTHING: Final = _LONG(0)
 _USE_DEBIAN: Final = (
     "run Plexigate with an interpreter that uses the system's OpenSSL, such as Debian's /usr/bin/python3"
 )
@@ -179,7 +187,11 @@ def context_pointer(context: ssl.SSLContext) -> int:
 
 def connection_pointer(tls: TlsObject) -> int | None:
     """The `SSL *` of CPython's `PySSLSocket`, behind the Python socket."""
-    return _word(tls, 1)
+    return _connection(tls).value
+
+
+def _connection(tls: TlsObject) -> ctypes.c_void_p:
+    return _POINTER.from_address(id(tls) + _CONNECTION)
 
 
 def _bio(memory: ssl.MemoryBIO) -> int | None:
@@ -253,7 +265,7 @@ def request_tickets(tls: TlsObject, count: int) -> None:
     Call it after the handshake, just before the write: reading would send the tickets too.
     """
     request = _library().SSL_new_session_ticket
-    connection = connection_pointer(tls)
+    connection = _connection(tls)
     for _ in range(count):
         request(connection)
 
@@ -265,11 +277,17 @@ def forget_key_share(tls: TlsObject) -> None:
     a quarter of what an idle connection needs.
     """
     library = _library()
-    key = ctypes.c_void_p()
-    if library.SSL_ctrl(connection_pointer(tls), _CTRL_GET_PEER_TMP_KEY, 0, ctypes.byref(key)) == 1:
+    if library.SSL_ctrl(_connection(tls), _CTRL_GET_PEER_TMP_KEY, _NOTHING, _PEER_KEY_PLACE) == 1:
         # a key that is given a type loses what it held; of this type it holds nothing
-        library.EVP_PKEY_set_type(key, _NID_X25519)
-        library.EVP_PKEY_free(key)  # the reference that the question gave us
+        library.EVP_PKEY_set_type(_PEER_KEY, _NID_X25519)
+        library.EVP_PKEY_free(_PEER_KEY)  # the reference that the question gave us
+
+
+def say_goodbye(tls: TlsObject) -> None:
+    """Write a close_notify. `ssl` would also look for the peer's, and raise when there is none."""
+    library = _library()
+    if library.SSL_shutdown(_connection(tls)) < 0:
+        library.ERR_clear_error()  # as in `provider_of`; the connection has failed before
 
 
 def take_bios(tls: TlsObject) -> None:

@@ -45,7 +45,7 @@ from proxy.net.byte_stream import NO_OWNER, ByteOwner, PlaintextOwner, StreamOwn
 from proxy.net.sockets import SocketStream
 from proxy.tls.openssl import libssl
 from proxy.tls.openssl.bio_pair import BioPair
-from proxy.tls.openssl.tls_object import TlsObject, say_goodbye
+from proxy.tls.openssl.tls_object import TlsObject
 from proxy.tls.wire.record_flood import KeyUpdateTally, RecordFlood, RecordTally
 from proxy.tls.wire.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES, WaitingData
 
@@ -348,7 +348,7 @@ class TlsStream(StreamOwner[memoryview]):
         self.raw.end_writing()
 
     def _say_goodbye(self) -> None:
-        say_goodbye(self._tls)
+        libssl.say_goodbye(self._tls)
         self.raw.write(self._behind_tickets(self._bios.outgoing.read()))
 
     def end(self) -> None:

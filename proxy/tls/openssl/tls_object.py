@@ -52,9 +52,6 @@ class TlsObject(Protocol):
     def write(self, data: "ReadableBuffer", /) -> int:
         """Encrypt. Raises `ssl.SSLError`."""
 
-    shutdown: Callable[[], None]
-    """Write a close_notify, and read the peer's. Raises `ssl.SSLError` if that is not there."""
-
 
 def server_object(context: ssl.SSLContext, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> TlsObject:
     """Make the object of a client's connection."""
@@ -78,17 +75,6 @@ def shake_hands(tls: TlsObject) -> bool:
     except ssl.SSLWantReadError:
         return False
     return True
-
-
-def say_goodbye(tls: TlsObject) -> None:
-    """Write a close_notify.
-
-    OpenSSL also wants the peer's, or sees unread data: errors that mean nothing here.
-    """
-    try:  # noqa: SIM105 - `suppress` costs every connection half a microsecond
-        tls.shutdown()
-    except ssl.SSLError:
-        pass
 
 
 def verified_chain(tls: TlsObject) -> list[bytes]:

@@ -257,6 +257,26 @@ class TestKeyShare:
         libssl.forget_key_share(server_object(server(), ssl.MemoryBIO(), ssl.MemoryBIO()))
 
 
+class TestGoodbye:
+    def test_goodbye_is_written_although_there_is_unread_data(self) -> None:
+        one, two = hellos.peer(hellos.client_context("X25519")), hellos.peer(server())
+        hellos.converse(one, two)
+        one.tls.write(b"hello")
+        two.incoming.write(one.outgoing.read())
+        two.outgoing.read()  # the tickets
+        libssl.say_goodbye(inner_object(two.tls))
+        assert two.outgoing.pending == RECORD_HEADER + 2 + 1 + 16
+        one.incoming.write(two.outgoing.read())
+        assert one.tls.read() == b""
+
+    def test_failed_connection_leaves_no_error_to_the_next_one(self) -> None:
+        one, two = hellos.peer(hellos.client_context("X25519")), hellos.peer(server())
+        failed = server_object(server(), ssl.MemoryBIO(), ssl.MemoryBIO())
+        libssl.say_goodbye(failed)  # its handshake has not finished
+        hellos.converse(one, two)
+        assert two.tls.version() == "TLSv1.3"
+
+
 def test_chain_is_sent_as_it_was_loaded(tmp_path: Path) -> None:
     """A context that knows the authority as well would send it, too."""
     authority = Authority(tmp_path)

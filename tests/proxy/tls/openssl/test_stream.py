@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.libssl import say_goodbye
 from proxy.tls.openssl.stream import TlsLimits, TlsStream
-from proxy.tls.openssl.tls_object import say_goodbye
 from proxy.tls.wire.record_flood import FORGIVEN_PER_SECOND, RECORDS_WITHOUT_DATA, RecordFlood
 from proxy.tls.wire.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire
@@ -732,6 +732,7 @@ class TestEnding:
         connection.stream.abort()
         connection.loop.settle()
         assert connection.owner.events == [("lost", None)]
+        connection.loop.advance(LINGER.seconds)
         assert not connection.loop.timers
 
     def test_owner_is_not_asked_for_more_after_an_abort(self, connection: Connection) -> None:

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from proxy.tls.openssl.tls_object import inner_object, say_goodbye, server_object, shake_hands
+from proxy.tls.openssl.tls_object import inner_object, server_object, shake_hands
 from tests.proxy.tls import hellos
 
 
@@ -23,22 +23,6 @@ def test_handshake_between_an_object_of_our_own_and_one_that_was_taken_out() -> 
     assert not server.session_reused
     client.write(b"hello")
     assert server.read(100) == b"hello"
-    say_goodbye(server)
-    assert client.read(100) == b""
-
-
-def test_goodbye_is_written_although_there_is_unread_data() -> None:
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = server_object(hellos.server_context("X25519"), to_server, to_client)
-    client = inner_object(
-        hellos.client_context("X25519").wrap_bio(to_client, to_server, server_hostname="chat.example.org")
-    )
-    for side in (client, server, client, server):
-        shake_hands(side)
-    client.write(b"hello")
-    to_client.read()  # the tickets
-    say_goodbye(server)
-    assert to_client.pending == 5 + 2 + 1 + 16
 
 
 def test_error_of_a_handshake_is_raised() -> None:
