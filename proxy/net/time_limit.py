@@ -33,11 +33,10 @@ class TimeLimit:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
     def forget(self, one: Limited) -> None:
-        """Its time matters no more."""
+        """Its time matters no more. The timer stays: to cancel it and begin another takes longer than
+        to look in vain.
+        """
         del self._limited[one]
-        if not self._limited and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _look(self) -> None:
         now = self._loop.time()

@@ -29,7 +29,7 @@ def test_each_has_its_own_time_and_all_have_one_timer() -> None:
     assert not loop.timers
 
 
-def test_a_forgotten_one_is_not_told_and_the_last_one_takes_the_timer_along() -> None:
+def test_a_forgotten_one_is_not_told_and_the_timer_ends_with_its_time() -> None:
     loop = FakeLoop()
     limit, early, late = TimeLimit(loop, 2.0), Stream(loop), Stream(loop)
     limit.begin(early)
@@ -43,9 +43,12 @@ def test_a_forgotten_one_is_not_told_and_the_last_one_takes_the_timer_along() ->
     assert late.over == [began + 2.0]
     limit.begin(early)
     limit.forget(early)
-    assert not loop.timers
+    limit.begin(early)
+    limit.forget(early)
+    assert len(loop.timers) == 1
     loop.advance(10.0)
     assert early.over == []
+    assert not loop.timers
 
 
 def test_one_that_begins_anew_has_all_of_its_time() -> None:
