@@ -14,11 +14,25 @@ from proxy.net.byte_stream import StreamOwner
 from proxy.net.linger import Linger
 from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.net.sockets import SocketStream
+from proxy.tls.handshake.handshake_policy import HandshakePolicy
+from proxy.tls.handshake.identities import ServerIdentity
 from proxy.tls.handshake.results import Established, Failed, UnopenedHello
 from proxy.tls.openssl.stream import TlsStream
 
 LINGER = Linger(discard_bytes=262_144, seconds=2.0, flush_seconds=60.0)
 _MOST_TURNS = 10_000
+_POLICY_FIELDS = (
+    "pq",
+    "preference",
+    "identities",
+    "hello_bytes",
+    "wire_bytes",
+    "alert_context",
+    "tls_limits",
+    "protocols",
+    "passthrough",
+)
+_IDENTITY_FIELDS = ("name", "names", "context", "plan", "clients", "reserved")
 
 _Loop: Any = AbstractEventLoop
 
@@ -153,6 +167,16 @@ def _checked(fd: Any) -> socket.socket | select.epoll:
     assert isinstance(fd, socket.socket | select.epoll), "uvloop aborts the process when it gets a number"
     assert fd.fileno() >= 0, "closed before it was unregistered"
     return fd
+
+
+def changed_policy(policy: HandshakePolicy, **changes: Any) -> HandshakePolicy:
+    """A policy with some of its fields changed."""
+    return HandshakePolicy(**{name: getattr(policy, name) for name in _POLICY_FIELDS} | changes)
+
+
+def changed_identity(identity: ServerIdentity, **changes: Any) -> ServerIdentity:
+    """An identity with some of its fields changed, for all groups."""
+    return ServerIdentity(**{name: getattr(identity, name) for name in _IDENTITY_FIELDS} | changes)
 
 
 class RecordingOwner(StreamOwner[bytes | memoryview]):

@@ -142,8 +142,8 @@ class _Listeners:
             one = self._identity(name, credentials, tls, listener) if credentials else None
             if one is not None and fast is not None:
                 groups = self._groups_for_openssl(fast)
-                part = self._identity(name, credentials, replace(tls, groups=groups, all_groups=tls.groups), listener)
-                one = replace(one, fast=part)
+                part = replace(tls, groups=groups, all_groups=tls.groups)
+                one.fast = self._identity(name, credentials, part, listener)
             if one is not None:
                 yield one
 

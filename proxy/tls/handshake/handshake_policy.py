@@ -1,7 +1,6 @@
 """What one listener demands of a handshake, and what follows for a ClientHello."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from config.schema import PqPolicy
@@ -31,18 +30,42 @@ if TYPE_CHECKING:
 _LISTED_PROTOCOLS: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
 class HandshakePolicy:
-    pq: PqPolicy
-    preference: GroupPreference
-    identities: IdentityTable
-    hello_bytes: int
-    wire_bytes: int
-    alert_context: "ssl.SSLContext"
-    tls_limits: "TlsLimits"
-    protocols: ProtocolOffer
-    passthrough: PassthroughTable | None = None
-    """Server names whose TLS is not opened here; None if there is none."""
+    # no dataclass, as `ServerIdentity`
+    __slots__ = (
+        "alert_context",
+        "hello_bytes",
+        "identities",
+        "passthrough",
+        "pq",
+        "preference",
+        "protocols",
+        "tls_limits",
+        "wire_bytes",
+    )
+
+    def __init__(  # noqa: PLR0913 - its fields
+        self,
+        pq: PqPolicy,
+        preference: GroupPreference,
+        identities: IdentityTable,
+        hello_bytes: int,
+        wire_bytes: int,
+        alert_context: "ssl.SSLContext",
+        tls_limits: "TlsLimits",
+        protocols: ProtocolOffer,
+        passthrough: PassthroughTable | None = None,
+    ) -> None:
+        """`passthrough` has the names whose TLS is not opened here; None if there is none."""
+        self.pq: Final = pq
+        self.preference: Final = preference
+        self.identities: Final = identities
+        self.hello_bytes: Final = hello_bytes
+        self.wire_bytes: Final = wire_bytes
+        self.alert_context: Final = alert_context
+        self.tls_limits: Final = tls_limits
+        self.protocols: Final = protocols
+        self.passthrough: Final = passthrough
 
     def unopened(self, name: str | None, groups: Sequence[int], reader: ClientHelloReader) -> UnopenedHello | None:
         """What goes to a server as it is; None if a client that asks for this name is for us."""

@@ -1,8 +1,7 @@
 """Which identity answers for a server name. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from config.values.addresses import is_covered, wildcard_of
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from proxy.tls.tokens.signing_plan import SigningPlan
 
 
-@dataclass(frozen=True, slots=True)
 class ServerIdentity:
     """One `[identity.NAME]` on one listener: its names, and the context that proves it.
 
@@ -20,18 +18,30 @@ class ServerIdentity:
     certificate that no client may ever see: it only resumes sessions and asks for other key shares.
     """
 
-    name: str
-    names: frozenset[str]
-    context: "ServerContext"
-    plan: "SigningPlan | None" = None
-    clients: "ClientTrust | None" = None
-    """Whose certificates its clients show; None if they are not asked for one."""
-    fast: "ServerIdentity | None" = None
-    """The same without groups that are too slow for an event loop; None if it has none of these, or
-    no others."""
-    reserved: frozenset[str] = frozenset()
-    """Names that no wildcard here covers: those of identities that ask for certificates of clients,
-    and those whose TLS the listener passes through."""
+    # no dataclass: compiled, it would load the types of its fields, which are imported for checking only
+    __slots__ = ("clients", "context", "fast", "name", "names", "plan", "reserved")
+
+    def __init__(
+        self,
+        name: str,
+        names: frozenset[str],
+        context: "ServerContext",
+        plan: "SigningPlan | None" = None,
+        clients: "ClientTrust | None" = None,
+        reserved: frozenset[str] = frozenset(),
+    ) -> None:
+        self.name: Final = name
+        self.names: Final = names
+        self.context: Final = context
+        self.plan: Final = plan
+        self.clients: Final = clients
+        """Whose certificates its clients show; None if they are not asked for one."""
+        self.fast: ServerIdentity | None = None
+        """The same without groups that are too slow for an event loop; None if it has none of
+        these, or no others."""
+        self.reserved: Final = reserved
+        """Names that no wildcard here covers: those of identities that ask for certificates of
+        clients, and those whose TLS the listener passes through."""
 
     def covers(self, host: str) -> bool:
         """Whether `host` (lower case, without port) is one of the names; a wildcard is exactly one

@@ -127,7 +127,7 @@ class World:
         left = preference.without_slow
         if self.slow and left is not None:
             part = replace(settings, groups=left.openssl_list(), all_groups=settings.groups)
-            identity = replace(identity, fast=self._identity(part))
+            identity.fast = self._identity(part)
         return HandshakePolicy(
             pq=PqPolicy.PREFER,
             preference=preference,

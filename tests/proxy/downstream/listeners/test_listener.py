@@ -20,10 +20,9 @@ from proxy.net.tcp_options import MOST_UNSENT_BYTES
 from proxy.observe.events.clients import HandshakeFailed
 from proxy.tls.handshake.challenge import TlsChallenge
 from proxy.tls.handshake.handshake import Handshake
-from proxy.tls.handshake.identities import IdentityTable
 from proxy.tls.openssl.stream import TlsStream
 from proxy.tls.wire.groups import KNOWN
-from tests.fakes import LINGER, FakeFigures
+from tests.fakes import LINGER, FakeFigures, changed_identity, changed_policy
 from tests.fakes_http import HYBRID, handshake_policy, server_identity
 from tests.fakes_signing import HandExecutor
 from tests.proxy.downstream.listeners.listener_world import LIMITS, Credential, World, runtime
@@ -415,8 +414,8 @@ class TestLimits:
         slow = replace(policy.preference, slow={KNOWN["x25519"].code_point: 0.05})
         identity = policy.identities.resolve("chat.test")
         assert identity is not None
-        fast = IdentityTable([replace(identity, fast=identity)], None)
-        policy = replace(policy, preference=slow, identities=fast)
+        identity.fast = changed_identity(identity)
+        policy = changed_policy(policy, preference=slow)
         thread = world.listener._services.flights.slow.threads = HandExecutor(world.loop)
         for exempt, counted in (("192.0.2.0/24", 1), ("127.0.0.0/8", 3)):
             world.listener.runtime = replace(world.listener.runtime, policy=policy, exempt=(ip_network(exempt),))

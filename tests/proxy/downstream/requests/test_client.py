@@ -1,7 +1,6 @@
 """What is known of a client for the life of its connection."""
 
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from proxy.limits.request_rates import ClientRates
 from proxy.proxy_protocol.header import Endpoints, ProxyHeader, Relayed
 from proxy.tls.wire.client_certificate import ClientCertificate
 from tests.client_authorities import ClientAuthority
+from tests.fakes import changed_identity
 from tests.fakes_http import HYBRID, TRUST, established, handshake_policy, server_identity
 from tests.proxy.tls.client_visits import trust
 
@@ -57,7 +57,7 @@ class TestCertificate:
     def test_upstreams_and_the_log_are_told(self, tmp_path: Path) -> None:
         issued = self.BELOW.issue(tmp_path, "bot")
         tls = established()
-        tls.identity = replace(tls.identity, clients=trust(self.ROOT))
+        tls.identity = changed_identity(tls.identity, clients=trust(self.ROOT))
         tls.client = ClientCertificate(issued.der, issued.chain)
         for address in ("192.0.2.7", "2001:db8::7"):
             facts = ClientFacts(address, "public", tls)
@@ -69,7 +69,7 @@ class TestCertificate:
         tls = established()
         facts = ClientFacts("192.0.2.7", "public", tls)
         assert (facts.requester.record.subject, facts.requester.peer.asks_for_certificates) == (None, False)
-        tls.identity = replace(tls.identity, clients=trust(self.ROOT, is_required=False))
+        tls.identity = changed_identity(tls.identity, clients=trust(self.ROOT, is_required=False))
         facts = ClientFacts("192.0.2.7", "public", tls)
         assert (facts.requester.record.subject, facts.requester.peer.asks_for_certificates) == (None, True)
         assert b"Client-Cert" not in facts.requester.peer.lines
@@ -79,7 +79,7 @@ class TestCertificate:
         """What it said of certificates was believed, and is remembered with its requests."""
         facts = ClientFacts("192.0.2.7", "public", established(), TRUST if is_trusted else None)
         facts.stand({"public": handshake_policy()})
-        asking = replace(server_identity(), clients=trust(self.ROOT, is_required=False))
+        asking = changed_identity(server_identity(), clients=trust(self.ROOT, is_required=False))
         policies = {"public": handshake_policy(identities=[asking])}
         if is_trusted:
             with pytest.raises(NoLongerWelcome, match="who is asked"):

@@ -14,6 +14,7 @@ from proxy.tls.openssl.client_trust import ClientTrust
 from proxy.tls.wire.client_certificate import ClientCertificate
 from proxy.tls.wire.groups import NamedGroup
 from tests.client_authorities import ClientAuthority
+from tests.fakes import changed_identity
 from tests.fakes_http import CLASSICAL, HYBRID, established, handshake_policy, server_identity
 from tests.proxy.tls.client_visits import trust
 
@@ -96,8 +97,8 @@ class TestClientCertificates:
     @staticmethod
     def judged(before: ClientTrust | None, client: ClientCertificate | None, after: ClientTrust | None) -> str | None:
         """Why a connection ends when what its identity asks for changes; None if it stays."""
-        present = replace(PRESENT, identity=replace(PRESENT.identity, clients=before), client=client)
-        identity = replace(PRESENT.identity, clients=after)
+        present = replace(PRESENT, identity=changed_identity(PRESENT.identity, clients=before), client=client)
+        identity = changed_identity(PRESENT.identity, clients=after)
         try:
             now = standing(present, "public", {"public": handshake_policy(identities=[identity])})
         except NoLongerWelcome as error:

@@ -16,6 +16,7 @@ from proxy.observe.events.relays import PassthroughClosed, TcpClosed
 from proxy.tls.handshake.results import UnopenedHello
 from proxy.tls.wire.passthrough import PassthroughTable
 from proxy.tls.wire.protocols import ProtocolOffer
+from tests.fakes import changed_policy
 from tests.fakes_http import HYBRID, Conversation, established, handshake_policy
 
 FIGURES = RelayFigures(RelayEnd.CLOSED, None, "irc", "tcp://127.0.0.1:6667", 1.5)
@@ -43,7 +44,7 @@ class World:
 
     def configure(self, protocol: str | None, passthrough: dict[str, str], upstream: str | None = "irc") -> None:
         """One listener with this protocol, and these names that are passed on."""
-        policy = replace(
+        policy = changed_policy(
             handshake_policy(),
             protocols=ProtocolOffer((), protocol),
             passthrough=PassthroughTable(passthrough, ()) if passthrough else None,

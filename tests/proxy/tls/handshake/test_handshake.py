@@ -174,7 +174,8 @@ class World:
         left = self.preference.without_slow
         if self.slow and left is not None:
             part = replace(self.settings, groups=left.openssl_list(), all_groups=self.settings.groups)
-            identities = [replace(one, fast=self.identity(one.name, part)) for one in identities]
+            for one in identities:
+                one.fast = self.identity(one.name, part)
         return HandshakePolicy(
             pq=self.pq,
             preference=self.preference,

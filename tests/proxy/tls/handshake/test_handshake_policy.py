@@ -18,6 +18,7 @@ from proxy.tls.wire.passthrough import PassthroughTable
 from proxy.tls.wire.protocols import ProtocolOffer
 from proxy.tls.wire.records import ClientHelloReader
 from proxy.tls.wire.server_hello import ServerHello
+from tests.fakes import changed_identity, changed_policy
 from tests.proxy.tls import hellos
 from tests.proxy.tls.hellos import (
     Hello,
@@ -162,7 +163,7 @@ class TestSlowGroups:
     def policy(self, *slow: int, pq: PqPolicy = PqPolicy.PREFER) -> HandshakePolicy:
         policy = policy_of(pq)
         known = group_preference(SecurityLevel.STANDARD, pq, (("X25519MLKEM768",), ("X25519",)), KNOWN)
-        return replace(policy, preference=replace(known, slow=dict.fromkeys(slow, 0.05)))
+        return changed_policy(policy, preference=replace(known, slow=dict.fromkeys(slow, 0.05)))
 
     @staticmethod
     def hello(*groups: int) -> ClientHello:
@@ -170,7 +171,8 @@ class TestSlowGroups:
         return parse_client_hello(Hello((*extensions, signature_algorithms())).message)
 
     def test_slow_one_is_avoidable_for_a_client_of_another_group(self) -> None:
-        identity = replace(IDENTITY, fast=IDENTITY)
+        identity = changed_identity(IDENTITY)
+        identity.fast = IDENTITY
         policy = self.policy(self.ML)
         assert policy.slow_exchange(self.hello(self.X), identity) is None
         assert policy.slow_exchange(self.hello(self.X, self.ML), identity) == SlowExchange(0.05, is_avoidable=True)
@@ -178,8 +180,9 @@ class TestSlowGroups:
         assert policy.without_slow(self.hello(self.ML, self.X), identity) is IDENTITY
 
     def test_a_policy_that_requires_post_quantum_groups_gives_no_classical_one(self) -> None:
-        identity = replace(IDENTITY, fast=IDENTITY)
-        required = replace(self.policy(self.ML), pq=PqPolicy.REQUIRE)
+        identity = changed_identity(IDENTITY)
+        identity.fast = IDENTITY
+        required = changed_policy(self.policy(self.ML), pq=PqPolicy.REQUIRE)
         refusal = required.without_slow(self.hello(self.ML, self.X), identity)
         assert isinstance(refusal, ConnectionRefusal)
         assert (refusal.reason, refusal.alert) == (F.SLOW_GROUPS, A.INTERNAL_ERROR)
@@ -196,7 +199,7 @@ def test_connection_that_is_not_opened_goes_on_with_all_that_came() -> None:
     reader = ClientHelloReader(65_536, 400_000)
     reader.receive_data(records(Hello().message, 100))
     usual = policy_of(PqPolicy.PREFER)
-    passing = replace(usual, passthrough=PassthroughTable({"there.test": "https://127.0.0.1:1"}, ["chat.test"]))
+    passing = changed_policy(usual, passthrough=PassthroughTable({"there.test": "https://127.0.0.1:1"}, ["chat.test"]))
     unopened = passing.unopened("there.test", [1, 2], reader)
     assert unopened == UnopenedHello("there.test", "https://127.0.0.1:1", [1, 2], records(Hello().message, 100))
     assert passing.unopened("chat.test", [1, 2], reader) is None

@@ -18,7 +18,7 @@ from proxy.tls.tokens.signing_plan import SigningPlan
 from proxy.tls.wire.alerts import AlertDescription, alert_record
 from proxy.tls.wire.groups import KNOWN
 from tests.certificates import Authority, CertificateFiles
-from tests.fakes import ready_of
+from tests.fakes import changed_identity, changed_policy, ready_of
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
 from tests.proxy.tls.signing_world import RETRIED_GROUPS, Conversation, World
@@ -63,7 +63,7 @@ def asked(world: World, groups: str = "X25519MLKEM768:X25519") -> Conversation:
 def asked_without_prediction(world: World) -> Conversation:
     """A token is asked at once: the policy takes any of these groups, but the token's context prefers one."""
     one_tuple = group_preference(SecurityLevel.STANDARD, PqPolicy.PREFER, (("X25519MLKEM768", "X25519"),), KNOWN)
-    one = world.conversation(RETRIED_GROUPS, policy=replace(world.policy(), preference=one_tuple))
+    one = world.conversation(RETRIED_GROUPS, policy=changed_policy(world.policy(), preference=one_tuple))
     one.say()
     assert len(world.plexi.executor.running) == 1
     assert one.hear() == b""
@@ -488,8 +488,8 @@ class TestEnds:
         policy = world.policy()
         identity = policy.identities.resolve("chat.example.org")
         assert identity is not None
-        table = IdentityTable([replace(identity, plan=SigningPlan(()))], None)
-        one = world.conversation(policy=replace(policy, identities=table))
+        table = IdentityTable([changed_identity(identity, plan=SigningPlan(()))], None)
+        one = world.conversation(policy=changed_policy(policy, identities=table))
         one.say()
         refused(one, R.SIGNING_UNAVAILABLE, A.INTERNAL_ERROR)
 
