@@ -11,9 +11,8 @@ entry: Python's integers would make a hello of 64 KB cost a megabyte during its 
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from struct import unpack
 from typing import Final, TypeVar
 
@@ -42,6 +41,8 @@ _EARLY_DATA: Final = 42
 _SUPPORTED_VERSIONS: Final = 43
 _PSK_KEY_EXCHANGE_MODES: Final = 45
 _KEY_SHARE: Final = 51
+# Above all numbers that are read here.
+_NUMBERS: Final = 64
 
 # Browsers list about 20; IANA has registered about 60 groups and 350 cipher suites in all.
 _LONGEST_TUPLE: Final = 256
@@ -62,6 +63,12 @@ _KEPT_BYTES: Final = 132
 _KEPT: Final = 256
 
 _Decoded = TypeVar("_Decoded")
+
+_suites_kept: Final[dict[bytes, Sequence[int]]] = {}
+_versions_kept: Final[dict[bytes, Sequence[int]]] = {}
+_groups_kept: Final[dict[bytes, Sequence[int]]] = {}
+_algorithms_kept: Final[dict[bytes, Sequence[int]]] = {}
+_names_kept: Final[dict[bytes, str]] = {}
 
 
 @dataclass(slots=True, init=False)
@@ -140,14 +147,14 @@ def parse_client_hello(message: bytes) -> ClientHello:
     cipher_suites = _cipher_suites(message[session_id_end + 2 : suites_end])
     extensions = _extensions(message, compression_end)
 
-    legacy_version = int.from_bytes(message[MESSAGE_HEADER_BYTES:_RANDOM])
-    get = extensions.get
-    supported_versions = () if (versions := get(_SUPPORTED_VERSIONS)) is None else _supported_versions(versions)
+    legacy_version = number_at(message, MESSAGE_HEADER_BYTES)
+    versions = extensions[_SUPPORTED_VERSIONS]
+    supported_versions = () if versions is None else _supported_versions(versions)
     # Section 4.2.1: supported_versions alone decides. Appendix D.5: SSL 3.0 as legacy_version is
     # refused anyway.
     if TLS_1_3 not in supported_versions or legacy_version <= _SSL_3:
         error = HelloError(HelloFailure.OLD_VERSION)
-        error.server_name = None if (name := get(_SERVER_NAME)) is None else _server_name(name)
+        error.server_name = None if (name := extensions[_SERVER_NAME]) is None else _server_name(name)
         raise error
     # Section 4.1.2: "this vector MUST contain exactly one byte, set to zero"
     if message[suites_end:compression_end] != b"\x01\x00":
@@ -155,7 +162,8 @@ def parse_client_hello(message: bytes) -> ClientHello:
     _check_mandatory(extensions)
 
     # what is not there takes no call: a call costs more than what most of them do
-    supported_groups = () if (groups := get(_SUPPORTED_GROUPS)) is None else _supported_groups(groups)
+    supported_groups = () if (groups := extensions[_SUPPORTED_GROUPS]) is None else _supported_groups(groups)
+    early_data = extensions[_EARLY_DATA]
     return ClientHello(
         legacy_version,
         message[_RANDOM:_SESSION_ID],
@@ -163,12 +171,12 @@ def parse_client_hello(message: bytes) -> ClientHello:
         cipher_suites,
         supported_versions,
         supported_groups,
-        () if (shares := get(_KEY_SHARE)) is None else _key_shares(shares, supported_groups),
-        () if (algorithms := get(_SIGNATURE_ALGORITHMS)) is None else _signature_algorithms(algorithms),
-        None if (name := get(_SERVER_NAME)) is None else _server_name(name),
-        () if (protocols := get(_ALPN)) is None else _alpn(protocols),
-        () if (offered := get(_PRE_SHARED_KEY)) is None else _psk_identities(offered),
-        _EARLY_DATA in extensions and _has_early_data(extensions[_EARLY_DATA]),
+        () if (shares := extensions[_KEY_SHARE]) is None else _key_shares(shares, supported_groups),
+        () if (algorithms := extensions[_SIGNATURE_ALGORITHMS]) is None else _signature_algorithms(algorithms),
+        None if (name := extensions[_SERVER_NAME]) is None else _server_name(name),
+        () if (protocols := extensions[_ALPN]) is None else _alpn(protocols),
+        () if (offered := extensions[_PRE_SHARED_KEY]) is None else _psk_identities(offered),
+        early_data is not None and _has_early_data(early_data),
     )
 
 
@@ -186,12 +194,15 @@ def _vector_end(data: bytes, start: int, prefix_bytes: int, where: str) -> int:
     raise HelloError(HelloFailure.MALFORMED, where)
 
 
-def _extensions(message: bytes, start: int) -> dict[int, bytes]:
+def _extensions(message: bytes, start: int) -> list[bytes | None]:
+    """Return what the extensions below `_NUMBERS` hold, at their numbers; None for those that are
+    not there.
+    """
     size = len(message)
-    extensions: dict[int, bytes] = {}
-    if start == size:  # section 4.1.2: a client of TLS 1.2 may send no extensions at all
-        return extensions
-    if _vector_end(message, start, 2, "extensions") != size:
+    extensions: list[bytes | None] = [None] * _NUMBERS
+    others: dict[int, None] = {}
+    # section 4.1.2: a client of TLS 1.2 may send no extensions at all
+    if start != size and _vector_end(message, start, 2, "extensions") != size:
         raise HelloError(HelloFailure.MALFORMED, "bytes after the extensions")
     position = start + 2
     extension_type = -1
@@ -203,36 +214,44 @@ def _extensions(message: bytes, start: int) -> dict[int, bytes]:
         position = content + number_at(message, position + 2)
         if position > size:
             raise HelloError(HelloFailure.MALFORMED, f"extension {extension_type}")
-        if extension_type in extensions:  # section 4.2: "There MUST NOT be more than one extension of the same type"
+        if extension_type < _NUMBERS:
+            is_repeated = extensions[extension_type] is not None
+            extensions[extension_type] = message[content:position]
+        else:
+            is_repeated = extension_type in others
+            others[extension_type] = None
+        if is_repeated:  # section 4.2: "There MUST NOT be more than one extension of the same type"
             raise HelloError(HelloFailure.DUPLICATE_EXTENSION, f"extension {extension_type}")
-        extensions[extension_type] = message[content:position]
     # Section 4.2.11: "the pre_shared_key extension MUST be the last extension in the ClientHello"
-    if _PRE_SHARED_KEY in extensions and extension_type != _PRE_SHARED_KEY:
+    if extensions[_PRE_SHARED_KEY] is not None and extension_type != _PRE_SHARED_KEY:
         raise HelloError(HelloFailure.PRE_SHARED_KEY)
     return extensions
 
 
-def _check_mandatory(extensions: dict[int, bytes]) -> None:
+def _check_mandatory(extensions: list[bytes | None]) -> None:
     """Apply RFC 8446 section 9.2, and section 4.2.9 for psk_key_exchange_modes."""
-    if _PRE_SHARED_KEY in extensions:
-        if _PSK_KEY_EXCHANGE_MODES not in extensions:
+    has_groups = extensions[_SUPPORTED_GROUPS] is not None
+    has_shares = extensions[_KEY_SHARE] is not None
+    if extensions[_PRE_SHARED_KEY] is not None:
+        if extensions[_PSK_KEY_EXCHANGE_MODES] is None:
             raise HelloError(HelloFailure.MISSING_EXTENSION, "psk_key_exchange_modes")
     else:
-        if _SIGNATURE_ALGORITHMS not in extensions:
+        if extensions[_SIGNATURE_ALGORITHMS] is None:
             raise HelloError(HelloFailure.MISSING_EXTENSION, "signature_algorithms")
-        if _SUPPORTED_GROUPS not in extensions:
+        if not has_groups:
             raise HelloError(HelloFailure.MISSING_EXTENSION, "supported_groups")
     # Each of the two demands the other; a key_share without a share is allowed.
-    if _SUPPORTED_GROUPS in extensions and _KEY_SHARE not in extensions:
-        raise HelloError(HelloFailure.MISSING_EXTENSION, "key_share")
-    if _KEY_SHARE in extensions and _SUPPORTED_GROUPS not in extensions:
-        raise HelloError(HelloFailure.MISSING_EXTENSION, "supported_groups")
+    if has_groups != has_shares:
+        raise HelloError(HelloFailure.MISSING_EXTENSION, "key_share" if has_groups else "supported_groups")
 
 
-def _kept(decode: Callable[[bytes], _Decoded]) -> Callable[[bytes], _Decoded]:
-    """Remember what short fields decode to. What cannot be decoded is not remembered."""
-    known = lru_cache(_KEPT)(decode)
-    return lambda field: known(field) if len(field) <= _KEPT_BYTES else decode(field)
+def _keep(kept: dict[bytes, _Decoded], field: bytes, decoded: _Decoded) -> _Decoded:
+    """Remember what a short field decodes to. What cannot be decoded does not come here."""
+    if len(field) <= _KEPT_BYTES:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[field] = decoded
+    return decoded
 
 
 def _only_vector(extension: bytes, where: str) -> bytes:
@@ -251,26 +270,30 @@ def _code_points(vector: bytes, where: str) -> Sequence[int]:
     return values if count <= _LONGEST_TUPLE else array("H", values)
 
 
-@_kept
 def _cipher_suites(vector: bytes) -> Sequence[int]:
-    return _code_points(vector, "cipher_suites")
+    return _suites_kept.get(vector) or _keep(_suites_kept, vector, _code_points(vector, "cipher_suites"))
 
 
-@_kept
 def _supported_versions(extension: bytes) -> Sequence[int]:
+    known = _versions_kept.get(extension)
+    if known is not None:
+        return known
     if not extension or extension[0] != len(extension) - 1:
         raise HelloError(HelloFailure.MALFORMED, "supported_versions")
-    return _code_points(extension[1:], "supported_versions")
+    return _keep(_versions_kept, extension, _code_points(extension[1:], "supported_versions"))
 
 
-@_kept
 def _supported_groups(extension: bytes) -> Sequence[int]:
-    return _code_points(_only_vector(extension, "supported_groups"), "supported_groups")
+    return _groups_kept.get(extension) or _keep(_groups_kept, extension, _vector(extension, "supported_groups"))
 
 
-@_kept
 def _signature_algorithms(extension: bytes) -> Sequence[int]:
-    return _code_points(_only_vector(extension, "signature_algorithms"), "signature_algorithms")
+    known = _algorithms_kept.get(extension)
+    return known or _keep(_algorithms_kept, extension, _vector(extension, "signature_algorithms"))
+
+
+def _vector(extension: bytes, where: str) -> Sequence[int]:
+    return _code_points(_only_vector(extension, where), where)
 
 
 def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[int]:
@@ -297,8 +320,11 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
     return tuple(groups) if len(groups) <= _LONGEST_TUPLE else array("H", groups)
 
 
-@_kept
 def _server_name(extension: bytes) -> str:
+    return _names_kept.get(extension) or _keep(_names_kept, extension, _host_name(extension))
+
+
+def _host_name(extension: bytes) -> str:
     """Decode the one host name (RFC 6066 section 3); like OpenSSL, accept exactly one."""
     name_list = _only_vector(extension, "server_name")
     sent = name_list[_SERVER_NAME_HEADER_BYTES:].lower()

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.tls.wire import client_hello
 from proxy.tls.wire.alerts import AlertDescription
 from proxy.tls.wire.client_hello import ClientHello, parse_client_hello
 from proxy.tls.wire.records import ClientFlight, ClientHelloReader, HelloError, HelloFailure
@@ -521,6 +522,15 @@ class TestCostOfALargeHello:
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert kept < 4_000_000
+
+
+def test_what_is_remembered_is_bounded_and_decodes_to_the_same() -> None:
+    client_hello._suites_kept.clear()
+    for _ in range(2):
+        for number in range(1, 600):
+            suites = (number, 0x1301)
+            assert parse_client_hello(Hello(cipher_suites=code_points(suites)).message).cipher_suites == suites
+            assert 0 < len(client_hello._suites_kept) <= 256
 
 
 code_point_lists = st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=12, unique=True)
