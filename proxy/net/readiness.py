@@ -45,7 +45,9 @@ class SocketReadiness:
     __slots__ = ("_epoll", "_reported", "_waiting", "is_reporting")
 
     def __init__(self, loop: AbstractEventLoop, reported: Callable[[], None]) -> None:
-        """Start without sockets. `reported` is called when the reports of a turn are handled."""
+        """Start without sockets. `reported` is called when the reports of a turn are handled, and
+        may set `is_reporting` to false before it is over.
+        """
         self._epoll: Final = epoll()
         self._reported: Final = reported
         self._waiting: Final[dict[int, Ready]] = {}
@@ -76,5 +78,7 @@ class SocketReadiness:
                 if one is not None:  # an earlier report of this batch closed it
                     one.ready(events)
         finally:
-            self.is_reporting = False
-            self._reported()
+            try:
+                self._reported()
+            finally:
+                self.is_reporting = False

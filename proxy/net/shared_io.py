@@ -11,6 +11,7 @@ request together (glibc maps and unmaps it each time).
 """
 
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -37,16 +38,17 @@ class Sender(Ready):
 class SharedIo:
     """One per loop."""
 
-    __slots__ = ("_buffer", "_limits", "_rooms", "_senders", "_views", "loop", "readiness")
+    __slots__ = ("_buffer", "_limits", "_rooms", "_senders", "_then", "_views", "loop", "readiness")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop: Final = loop
-        self.readiness: Final = SocketReadiness(loop, self.flush)
+        self.readiness: Final = SocketReadiness(loop, self._reported)
         self._buffer: Final = memoryview(bytearray(READ_BUFFER_BYTES))
         self._rooms: Final[dict[int, memoryview]] = {}
         self._views: Final[list[memoryview | None]] = [None] * _KEPT_VIEWS
         self._senders: list[Sender] = []
         self._limits: dict[float, TimeLimit] = {}
+        self._then: Callable[[], None] | None = None
 
     def time_limit(self, seconds: float) -> TimeLimit:
         """The limit of `seconds`; one object for each number."""
@@ -70,6 +72,24 @@ class SharedIo:
         if view is None:
             view = self._views[count] = self._buffer[:count]
         return view
+
+    def after_reports(self, callback: Callable[[], None]) -> None:
+        """Call it once, when the reports of this turn are handled, and send what it writes with the
+        rest. Where none are handled now, it is called in the next turn.
+        """
+        if self.readiness.is_reporting and self._then is None:
+            self._then = callback
+        else:
+            self.loop.call_soon(callback)
+
+    def _reported(self) -> None:
+        try:
+            if self._then is not None:
+                self._then()  # it is in its place until it is over: what it asks for again comes in another turn
+        finally:
+            self._then = None
+            self.readiness.is_reporting = False
+            self.flush()
 
     def enlist(self, sender: Sender) -> None:
         """Flush `sender` when this turn of the loop ends, or at once if many wait already."""

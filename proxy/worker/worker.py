@@ -121,7 +121,7 @@ class Worker:
             self._deadlines,
             self._http,
             self.counters,
-            FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, self._tokens)),
+            FlightServices(BioPair(), StepQueue(io.after_reports), SigningServices(loop, loop.time, self._tokens)),
             self._event,
             self._scarcity,
             self._turned_away,

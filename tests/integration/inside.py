@@ -75,7 +75,7 @@ class Inside:
             self._deadlines,
             self._http,
             counters,
-            FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
+            FlightServices(BioPair(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
             lambda _: None,
             scarcity,
             turned_away,

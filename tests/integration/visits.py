@@ -113,12 +113,13 @@ def visits(directory: Path, mark: Callable[[], object]) -> list[Callable[[], Non
     turned_away = TurnedAway(loop, http.counters.failure, lambda *_: None)
     scarcity = Scarcity(loop, FakeFigures(), http, turned_away.add)
     scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
+    io = SharedIo(loop)
     services = ListenerServices(
-        SharedIo(loop),
+        io,
         talk.deadlines,
         http,
         http.counters,
-        FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
+        FlightServices(BioPair(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
         lambda *_: None,
         scarcity,
         turned_away,

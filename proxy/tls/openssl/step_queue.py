@@ -12,6 +12,7 @@ from the kernel to here, where they count as handshakes in flight (`is_behind`).
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, Protocol
 
 # 300 µs each at most; more in a row are not cheaper
@@ -32,8 +33,12 @@ class StepQueue:
 
     __slots__ = ("_call_soon", "_waiting")
 
-    def __init__(self, call_soon: Callable[..., object]) -> None:
-        """Begin with an empty queue; `call_soon` is the loop's."""
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        """Begin with an empty queue.
+
+        `call_soon` is called with what comes when the bytes of this turn are read, or in the next
+        turn.
+        """
         self._call_soon: Final = call_soon
         self._waiting: list[Stepping] = []
 
@@ -67,5 +72,5 @@ class StepQueue:
             for handshake in handshakes:
                 handshake.stepped()
         except BaseException:
-            self._call_soon(self._tell, handshakes)  # the others continue although one has failed
+            self._call_soon(partial(self._tell, handshakes))  # the others continue although one has failed
             raise

@@ -111,6 +111,60 @@ def test_what_reports_lead_to_is_flushed_right_behind_the_last_one() -> None:
         reader.close()
 
 
+class Follower(Reader):
+    """Asks to be called after the reports, from there once more, and writes each time."""
+
+    def ready(self, events: int) -> None:
+        super().ready(events)
+        self.io.after_reports(self.follow)
+
+    def follow(self) -> None:
+        assert len(self.flushed) in (0, 4)
+        self.io.enlist(Stream(self.flushed))
+        if not self.flushed:
+            self.io.after_reports(self.follow)
+
+
+def test_what_comes_after_the_reports_is_flushed_with_the_rest_and_comes_again_in_the_next_turn() -> None:
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    readers = [Follower(io, flushed), *(Reader(io, flushed) for _ in range(2))]
+    loop.turn()
+    assert len(flushed) == 4
+    for reader in readers:
+        reader.close()
+    loop.settle()
+    assert len(flushed) == 5
+
+
+def test_where_nothing_is_reported_it_comes_in_the_next_turn() -> None:
+    loop = FakeLoop()
+    called: list[bool] = []
+    SharedIo(loop).after_reports(lambda: called.append(True))
+    assert not called
+    loop.turn()
+    assert called == [True]
+
+
+def test_what_fails_after_the_reports_strands_nobody() -> None:
+    class Failing(Follower):
+        def follow(self) -> None:
+            raise LookupError("a flaw")
+
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    reader = Failing(io, flushed)
+    with pytest.raises(LookupError, match="a flaw"):
+        loop.turn()
+    assert len(flushed) == 1
+    reader.close()
+    io.enlist(Stream(flushed))
+    loop.turn()
+    assert len(flushed) == 2
+
+
 @pytest.mark.parametrize("count", [1, 1_023, 1_024, 16_406])
 def test_view_shows_what_was_read_last(count: int) -> None:
     io = SharedIo(FakeLoop())
