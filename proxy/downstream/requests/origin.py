@@ -1,7 +1,7 @@
 """What PROXY headers tell servers about a client's connection."""
 
 from socket import SocketType
-from typing import Final, NamedTuple
+from typing import Final
 
 from cryptography.x509.oid import NameOID
 
@@ -16,12 +16,15 @@ _VERSION: Final = "TLSv1.3"  # there is no other, and OpenSSL writes it so
 _MAPPED: Final = "::ffff:"  # as the kernel writes an IPv4-mapped address (RFC 4291 section 2.5.5.2)
 
 
-class Origin(NamedTuple):
+class Origin:
     """Where the connection of a client comes from."""
 
-    sock: SocketType
-    header: ProxyHeader | None
-    """What a balancer in front of us has said of it."""
+    __slots__ = ("header", "sock")
+
+    def __init__(self, sock: SocketType, header: ProxyHeader | None) -> None:
+        """`header` is what a balancer in front of us has said of it."""
+        self.sock: Final = sock
+        self.header: Final = header
 
 
 def described(origin: Origin | None, client: str, tls: Established | None) -> DescribedConnection:
