@@ -94,8 +94,8 @@ def problem_response(
     is_html = accept is not None and prefers_html(accept)
     if not (is_html or members):
         # `json` makes an encoder for each document
-        own = '{"type": "about:blank", "title": "%s", "status": %d, "detail": %s, "instance": %s}\n'
-        text = own % (TITLES[status], status, quoted(detail), quoted(request_id))
+        what = f'"type": "about:blank", "title": "{TITLES[status]}", "status": {status}'
+        text = f'{{{what}, "detail": {quoted(detail)}, "instance": {quoted(request_id)}}}\n'
         return ProblemBody(_PROBLEM_JSON, text.encode())
     problem: dict[str, object] = {
         "type": "about:blank",

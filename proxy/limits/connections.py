@@ -74,7 +74,11 @@ class ConnectionCounts:
         self.in_flight = 0
 
     def client(self, network: bytes) -> ClientCounts:
-        return self._clients.get(network) or ClientCounts(network, *self._shared.places(self._prefix + network))
+        known = self._clients.get(network)
+        if known is not None:
+            return known
+        place, rate_place = self._shared.places(self._prefix + network)
+        return ClientCounts(network, place, rate_place)
 
     # -- by how many one more exceeds a limit; 0 or less: it is within the limit
 

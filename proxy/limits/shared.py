@@ -86,7 +86,10 @@ class SharedTable:
         self.fd: Final = descriptor
         """For a child to inherit, which then makes the table of its own slot."""
         memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
-        self._columns, secret = _HEADER.unpack_from(memory)
+        columns: int  # compiled, what has no type is counted by the interpreter
+        secret: bytes
+        columns, secret = _HEADER.unpack_from(memory)
+        self._columns: Final = columns
         if not 0 <= slot < self._columns:
             raise ValueError(f"slot {slot} of a table with {self._columns} columns")
         self._slot = slot
