@@ -55,8 +55,8 @@ _TOTAL_BUCKETS: Final = 256
 _RATE_BUCKETS: Final = 32_768
 _INDEXES: Final = struct.Struct("<4I")
 
-# To find the places of a key takes 8,000 instructions. Clients come again: those of the last ones are
-# kept, half a megabyte at most.
+# To find the places of a key takes 8,000 instructions, and clients come again. Those of the last
+# keys are kept, half a megabyte at most.
 _KEPT_PLACES: Final = 1_024
 
 # A cell of counts is (connections << 32) + handshakes.

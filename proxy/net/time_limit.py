@@ -33,8 +33,9 @@ class TimeLimit:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
     def forget(self, one: Limited) -> None:
-        """Its time matters no more. The timer stays: to cancel it and begin another takes longer than
-        to look in vain.
+        """Its time matters no more.
+
+        The timer stays: to cancel it and begin another takes longer than to look in vain.
         """
         del self._limited[one]
 

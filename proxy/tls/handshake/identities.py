@@ -18,7 +18,7 @@ class ServerIdentity:
     certificate that no client may ever see: it only resumes sessions and asks for other key shares.
     """
 
-    # no dataclass: compiled, it would load the types of its fields, which are imported for checking only
+    # no dataclass: compiled, it would load the types of its fields, which are for checking only
     __slots__ = ("clients", "context", "fast", "name", "names", "plan", "reserved")
 
     def __init__(

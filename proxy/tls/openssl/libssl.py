@@ -74,8 +74,8 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "SSL_CTX_use_certificate_chain_file": (_INT, _POINTER, _TEXT),
     "SSL_CTX_get_num_tickets": (_SIZE, _POINTER),
     "SSL_get_SSL_CTX": (_POINTER, _POINTER),
-    # Each connection calls these. Their arguments have no types here: ctypes would check and convert each
-    # by its type, which takes as long as the call. They are objects of ctypes, or fit an `int`.
+    # Each connection calls these. Their arguments have no types here: ctypes would check and
+    # convert each, which takes as long as the call. They are objects of ctypes, or fit an `int`.
     "SSL_new_session_ticket": (_INT,),
     "SSL_ctrl": (_INT,),
     "EVP_PKEY_set_type": (_INT,),
