@@ -10,7 +10,8 @@ from tests.soak.attacks.attack import Attack
 
 pytestmark = pytest.mark.alone
 
-ATTACKS = (*slow_uploads.ATTACKS, *unread_answers.ATTACKS)
+# How the length of an upload is said makes no difference here; `./dev soak attacks` has both.
+ATTACKS = (slow_uploads.ATTACKS[0], *unread_answers.ATTACKS)
 
 
 @pytest.fixture(scope="module")

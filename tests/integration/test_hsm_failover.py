@@ -14,13 +14,12 @@ pytestmark = pytest.mark.alone
 CLIENTS = 4
 LOGINS = 2
 """One of the worker, and one of the parent, which may find that it needs none again."""
-# Each way of dying, and each key with and without a HelloRetryRequest; all sixteen are in `./dev soak tokens`.
+# Each way of dying, and both keys, with and without a HelloRetryRequest; all sixteen are in `./dev soak tokens`.
 CASES = [
     (errors, "ecdsa-p256", RETRIED_GROUPS),
     (hang, "rsa-3072", RETRIED_GROUPS),
     (slowness, "rsa-3072", USUAL_GROUPS),
     (lost_sessions, "ecdsa-p256", USUAL_GROUPS),
-    (lost_sessions, "rsa-3072", RETRIED_GROUPS),
 ]
 
 
