@@ -4,7 +4,7 @@ from typing import Final
 
 from proxy.http.fields import Fields, ResponseField
 from proxy.http.framing import RequestFraming
-from proxy.http.head import RequestHead
+from proxy.http.head import RequestHead, ResponseHead
 
 _SAID: Final = {
     RequestHead: "method target minor_version headers major_version never_indexed",
@@ -13,6 +13,7 @@ _SAID: Final = {
     ),
     Fields: "forwarded claims special removed lines",
     ResponseField: "treatment line name value",
+    ResponseHead: "status reason minor_version headers major_version",
 }
 
 

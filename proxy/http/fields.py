@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from proxy.http.client_cert import CERTIFICATE_CLAIMS
+from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 from proxy.http.head import Header, as_header
 
 
@@ -38,12 +39,13 @@ _CLAIM: Final = Treatment.CLAIM
 _REMOVE: Final = Treatment.REMOVE
 
 _NO_NAMES: Final[frozenset[bytes]] = frozenset()
+_SPACE: Final = 0x20
 
 
 class FieldLine:
     """A field line of a request. What it means does not depend on the lines around it."""
 
-    __slots__ = ("_header", "goes_on", "line", "sent", "treatment")
+    __slots__ = ("_header", "goes_on", "is_judged", "line", "sent", "treatment")
 
     def __init__(self, sent: bytes, treatment: Treatment, line: bytes, header: Any = None) -> None:
         """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
@@ -54,6 +56,8 @@ class FieldLine:
         self.sent: Final = sent
         self.treatment: Final = treatment
         self.goes_on: Final = treatment is _FORWARD or treatment is _NOTE
+        self.is_judged: Final = treatment is _SPECIAL or treatment is _NOTE
+        """Whether `framing` or the route looks at its value."""
         self.line: Final = line
         self._header: Any = header
 
@@ -123,6 +127,32 @@ class Fields:
         return Fields([line for line in self.sent if line.header[0].lower() not in removed], self.special, removed)
 
 
+def read_request_line(sent: bytes) -> FieldLine | None:
+    """Read a field line of a request, without its CRLF.
+
+    None if it is not certainly one well-formed line (RFC 9112 section 5).
+    """
+    name, colon, rest = sent.partition(b":")
+    treatment = _REQUEST_TREATMENTS.get(name)
+    if treatment is None:
+        if not colon or not is_token(name):
+            return None
+        treatment = _treat_in_request(name)
+    line = _forwarded(sent, name, rest)
+    return None if line is None else FieldLine(sent, treatment, line)
+
+
+def _forwarded(sent: bytes, name: bytes, rest: bytes) -> bytes | None:
+    """A line as it goes on; `rest` is what stands behind its colon."""
+    if not is_field_value(rest):
+        return None
+    length = len(rest)
+    # nearly every line has one space there, and goes on as it came
+    if length > 1 and rest[0] == _SPACE and rest[1] > _SPACE and rest[length - 1] > _SPACE:
+        return sent + b"\r\n"
+    return b"%b: %b\r\n" % (name, rest.strip(WHITESPACE))
+
+
 def request_line(header: Any) -> FieldLine:
     """The line of a field of a request, as it goes on if its name lets it."""
     name: bytes = header[0]
@@ -145,7 +175,7 @@ def special_values(lines: list[FieldLine]) -> dict[bytes, list[bytes]]:
     """Lower-case name of each special or noted field among these -> its values."""
     special: dict[bytes, list[bytes]] = {}
     for line in lines:
-        if line.treatment is _SPECIAL or line.treatment is _NOTE:
+        if line.is_judged:
             name, value = line.header
             special.setdefault(name.lower(), []).append(value)
     return special
@@ -159,21 +189,41 @@ def sort_request_fields(headers: Iterable[Header]) -> Fields:
 class ResponseField:
     """A field of a response with what happens to it."""
 
-    __slots__ = ("line", "name", "treatment", "value")
+    __slots__ = ("line", "name", "sent", "treatment")
 
-    def __init__(self, treatment: Treatment, line: bytes, name: bytes, value: bytes) -> None:
-        """`line` is as it is sent on, with its CRLF, and `name` in lower case."""
+    def __init__(self, sent: bytes, treatment: Treatment, line: bytes, name: bytes) -> None:
+        """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
+
+        `name` is in lower case.
+        """
+        self.sent: Final = sent
         self.treatment: Final = treatment
         self.line: Final = line
         self.name: Final = name
-        self.value: Final = value
+
+    @property
+    def value(self) -> bytes:
+        return self.line[len(self.name) + 2 : -2]
+
+
+def read_response_line(sent: bytes) -> ResponseField | None:
+    """Read a field line of a response, as `read_request_line` reads one of a request."""
+    name, colon, rest = sent.partition(b":")
+    treatment = _RESPONSE_TREATMENTS.get(name)
+    if treatment is None:
+        if not colon or not is_token(name):
+            return None
+        treatment = _treat_in_response(name)
+    line = _forwarded(sent, name, rest)
+    return None if line is None else ResponseField(sent, treatment, line, name.lower())
 
 
 def classify_in_response(header: Header) -> ResponseField:
     """Say what happens to a field of a response."""
-    name, value = header
+    name = header[0]
     treatment = _RESPONSE_TREATMENTS.get(name) or _treat_in_response(name)
-    return ResponseField(treatment, b"%b: %b\r\n" % header, name.lower(), value)
+    line = b"%b: %b\r\n" % header
+    return ResponseField(line[:-2], treatment, line, name.lower())
 
 
 def plain_name(name: bytes) -> bytes:

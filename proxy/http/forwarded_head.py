@@ -135,14 +135,25 @@ def upstream_fields(
     `length` if the proxy changes the body on the way. `chain` are the hops behind a
     trusted peer, None for other peers.
     """
+    return with_forwarded(framing, own_lines(head, framing, peer, chain))
+
+
+def with_forwarded(framing: RequestFraming, own: bytes) -> bytes:
+    """The `upstream_fields` of a request whose `own_lines` are known."""
+    return b"Host: %b\r\n%b%b" % (framing.host_field, framing.fields.lines, own)
+
+
+def own_lines(head: RequestHead, framing: RequestFraming, peer: ForwardedPeer, chain: Chain | None) -> bytes:
+    """The part of the same lines that we write, behind the forwarded ones.
+
+    If the peer is not trusted, no forwarded field plays a part in it.
+    """
     if chain is not None and framing.fields.claims:
         forwarding = _extended_claims(framing, peer, chain)
     else:
         forwarding = b'%b%b"\r\nX-Forwarded-Host: %b\r\n' % (peer.lines, framing.host_field, framing.host_field)
     return b"".join(
         (
-            b"Host: %b\r\n" % framing.host_field,
-            framing.fields.lines,
             forwarding,
             peer.via.lines[head.minor_version] if head.major_version == 1 else peer.via.line_of_http_2,
             _request_body_line(framing),
@@ -236,18 +247,19 @@ def _offer_lines(offer: WebSocketOffer) -> bytes:
 
 
 class DeliveryFrame:
-    """How a response is sent on, and the first and last lines of its head, which say so."""
+    """How responses of one shape are sent on, and the lines of their heads that are the same."""
 
-    __slots__ = ("delivery", "end", "start")
+    __slots__ = ("delivery", "end", "start", "via")
 
-    def __init__(self, delivery: Delivery, start: bytes, end: bytes) -> None:
+    def __init__(self, delivery: Delivery, start: bytes, via: bytes, end: bytes) -> None:
         self.delivery: Final = delivery
         self.start: Final = start
+        self.via: Final = via
         self.end: Final = end
 
 
-# Cached, because most responses of a server have the same arguments. The arguments are positional,
-# because keyword arguments would cost the cache time.
+# Cached, because most responses of a server have the same arguments: `response` is a shape. The
+# arguments are positional, because keyword arguments would cost the cache time.
 @lru_cache(maxsize=1_024)
 def delivery_frame(
     response: ResponseFraming,
@@ -257,17 +269,15 @@ def delivery_frame(
 ) -> DeliveryFrame:
     """Decide how a response is sent on (see `framing.delivery`), and write the lines for it."""
     sent = delivery(response, minor_version, accepts_trailers=accepts_trailers, keep_alive=keep_alive)
-    lines = [b"Via: %b\r\n" % via(response.head)]
+    lines: list[bytes] = []
     if sent.body is BodyKind.CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
-    elif sent.length is not None:  # also what a response to HEAD or a 304 only announces
-        lines.append(b"Content-Length: %d\r\n" % sent.length)
     if sent.persistence is not Persistence.IMPLICIT:
         lines.append(_PERSISTENCE_LINES[sent.persistence])
     if sent.trailers:
         lines.append(b"Trailer: %b\r\n" % b", ".join(sent.trailers))
     lines.append(b"\r\n")
-    return DeliveryFrame(sent, _status_line(response.head), b"".join(lines))
+    return DeliveryFrame(sent, _status_line(response.head), b"Via: %b\r\n" % via(response.head), b"".join(lines))
 
 
 def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, request_id: bytes) -> bytes:
@@ -277,7 +287,9 @@ def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, reque
     """
     own_date = b"" if b"date" in response.noted else b"Date: %b\r\n" % date
     own_id = b"" if b"x-request-id" in response.noted else b"X-Request-Id: %b\r\n" % request_id
-    return b"%b%b%b%b%b" % (frame.start, response.lines, own_date, own_id, frame.end)
+    digits = response.framing.digits  # also what a response to HEAD or a 304 only announces
+    length = b"Content-Length: %b\r\n" % digits if digits else b""
+    return b"%b%b%b%b%b%b%b" % (frame.start, response.lines, own_date, own_id, frame.via, length, frame.end)
 
 
 def _status_line(head: ResponseHead) -> bytes:

@@ -6,10 +6,8 @@ guess, the proxy refuses the message and closes the connection: requests with 4x
 with 502.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from proxy.http.fields import Fields, may_be_trailer, sort_request_fields
 from proxy.http.grammar import WHITESPACE, is_token, list_elements
@@ -87,6 +85,12 @@ class RequestFraming:
             self.fields,
         )
 
+    def is_judged_by(self, fields: Fields) -> bool:
+        """Whether fields of the same method and version mean the same, in other lines."""
+        return fields is self.fields or (
+            fields.special is self.fields.special and not self.fields.removed and self.websocket is None
+        )
+
     def with_target(self, target: bytes, fields: Fields) -> "RequestFraming":
         """The same for another target and other fields, of which none that is judged differs."""
         other = self._copy()
@@ -112,26 +116,71 @@ class RequestFraming:
         return other
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class ResponseFraming:
-    """What a response means to its upstream connection.
+    """What a response means to its upstream connection. It never changes.
 
     Many responses share one object, so it is compared by identity.
     """
 
-    head: ResponseHead
-    body: BodyKind
-    length: int | None
-    """Bytes of body if LENGTH.
+    __slots__ = ("_digits", "_length_part", "_shape", "body", "head", "keep_alive", "length", "named", "special")
 
-    If NONE: the length that a response to HEAD or a 304 announces, None without an announcement.
-    """
-    keep_alive: bool
-    """Whether the connection can take another request once the body has ended."""
-    special: Mapping[bytes, list[bytes]]
-    """Lower-case name of a special field -> the value of each of its field lines."""
-    named: frozenset[bytes]
-    """Lower-case names of the fields that Connection forbids to forward (RFC 9110 7.6.1)."""
+    def __init__(  # noqa: PLR0913 - its fields
+        self,
+        head: ResponseHead,
+        body: BodyKind,
+        length: int | None,
+        keep_alive: bool,  # noqa: FBT001 - by place, as its fields
+        special: dict[bytes, list[bytes]],
+        named: frozenset[bytes],
+        shape: "ResponseFraming | None" = None,
+        digits: bytes = b"",
+    ) -> None:
+        self.head: Final = head
+        self.body: Final = body
+        self.length: Final = length
+        """Bytes of body if LENGTH.
+
+        If NONE: the length that a response to HEAD or a 304 announces, None without an
+        announcement.
+        """
+        self.keep_alive: Final = keep_alive
+        """Whether the connection can take another request once the body has ended."""
+        self.special: Final = special
+        """Lower-case name of a special field -> the value of each of its field lines.
+
+        Content-Length is not among them: `length` says the same.
+        """
+        self.named: Final = named
+        """Lower-case names of the fields that Connection forbids to forward (RFC 9110 7.6.1)."""
+        self._shape: Final = shape
+        self._digits = digits
+        self._length_part: list[Any] | None = None
+
+    @property
+    def shape(self) -> "ResponseFraming":
+        """One framing for all that differ from it in `length` alone."""
+        return self if self._shape is None else self._shape
+
+    @property
+    def length_part(self) -> list[Any]:
+        """Content-Length, if there is one, as a part of a head of HTTP/2."""
+        if self._length_part is None:
+            self._length_part = [(b"content-length", self.digits)] if self.digits else []
+        return self._length_part
+
+    @property
+    def digits(self) -> bytes:
+        """The length as Content-Length has it; empty if there is none."""
+        if not self._digits and self.length is not None:
+            self._digits = b"%d" % self.length
+        return self._digits
+
+    def with_length(self, digits: bytes) -> "ResponseFraming":
+        """The same for another length in decimal digits; neither length may be 0."""
+        shape = self.shape
+        return ResponseFraming(
+            self.head, self.body, int(digits), self.keep_alive, self.special, self.named, shape, digits
+        )
 
 
 class Persistence(Enum):
@@ -144,19 +193,27 @@ class Persistence(Enum):
     CLOSE = auto()
 
 
-class Delivery(NamedTuple):
-    """How a response is sent on to the client."""
+class Delivery:
+    """How responses of one shape are sent on to the client."""
 
-    body: BodyKind
-    length: int | None
-    persistence: Persistence
-    trailers: tuple[bytes, ...]
-    """Lower-case names of the trailer fields that are announced and may be sent on."""
-    withheld: frozenset[bytes] | None
-    """Lower-case names of trailer fields that Connection keeps from being sent on.
+    __slots__ = ("body", "persistence", "trailers", "withheld")
 
-    None if no trailer field may be sent on.
-    """
+    def __init__(
+        self,
+        body: BodyKind,
+        persistence: Persistence,
+        trailers: tuple[bytes, ...] = (),
+        withheld: frozenset[bytes] | None = None,
+    ) -> None:
+        self.body: Final = body
+        self.persistence: Final = persistence
+        self.trailers: Final = trailers
+        """Lower-case names of the trailer fields that are announced and may be sent on."""
+        self.withheld: Final = withheld
+        """Lower-case names of trailer fields that Connection keeps from being sent on.
+
+        None if no trailer field may be sent on.
+        """
 
 
 # Connection options that are no field names, or whose fields are never forwarded as they came.
@@ -177,11 +234,12 @@ _LENGTH_DIGITS: Final = 18
 
 
 def request_framing(head: RequestHead, fields: Fields | None = None) -> RequestFraming:
-    """Judge a request; its `fields` may be sorted already.
+    """Judge a request. `fields` are those of its head, if they were sorted before.
 
     Raises MalformedMessage (400, 417, 421, 426, 501).
     """
-    fields = fields or sort_request_fields(head.headers)
+    if fields is None:
+        fields = sort_request_fields(head.headers)
     special = fields.special
     # RFC 9112 3.2: exactly one Host. From HTTP/1.0 too: nothing else leads to a route.
     host_fields = special.get(b"host")
@@ -205,7 +263,7 @@ def request_framing(head: RequestHead, fields: Fields | None = None) -> RequestF
         _upgrade(head, special, options, has_body=has_body) if b"upgrade" in special else None,
         authority.host,
         host_fields[0],
-        origin_form(head.method, head.target, authority),
+        origin_form(head.method, head.target, host_fields[0]),
         fields,
     )
 
@@ -244,9 +302,14 @@ def _content_length(values: list[bytes], status: int) -> int:
     if len(values) > 1:
         raise MalformedMessage(status, "several Content-Length fields")
     digits = values[0]
-    if not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+    if not is_length(digits):
         raise MalformedMessage(status, "invalid Content-Length")
     return int(digits)
+
+
+def is_length(value: bytes) -> bool:
+    """Whether a value of Content-Length is a number that every upstream can take."""
+    return value.isdigit() and len(value) <= _LENGTH_DIGITS
 
 
 def _expects_continue(special: dict[bytes, list[bytes]], *, has_body: bool) -> bool:
@@ -315,7 +378,8 @@ def response_framing(
     # response has.
     if head.status == 205 and declared is not BodyKind.LENGTH:
         keep_alive = False
-    return ResponseFraming(head, body, length, keep_alive, special, options - _KNOWN_OPTIONS)
+    told = {name: values for name, values in special.items() if name != b"content-length"}
+    return ResponseFraming(head, body, length, keep_alive, told, options - _KNOWN_OPTIONS)
 
 
 def _declared_body(special: dict[bytes, list[bytes]], minor_version: int) -> tuple[BodyKind, int | None]:
@@ -373,8 +437,8 @@ def delivery(response: ResponseFraming, minor_version: int, *, accepts_trailers:
     else:
         persistence = Persistence.IMPLICIT
     if not accepts_trailers or response.body is not BodyKind.CHUNKED:
-        return Delivery(body, response.length, persistence, (), None)
-    return Delivery(body, response.length, persistence, _announced_trailers(response), response.named)
+        return Delivery(body, persistence)
+    return Delivery(body, persistence, _announced_trailers(response), response.named)
 
 
 def _announced_trailers(response: ResponseFraming) -> tuple[bytes, ...]:

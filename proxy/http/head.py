@@ -22,7 +22,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
@@ -47,6 +47,8 @@ _ANY_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _BAD_GATEWAY: Final = 502
 _NOT_HTTP: Final = "response is neither HTTP/1.0 nor HTTP/1.1"
 _VERSION_START: Final = b"HTTP/1."
+_VERSION_ENDS: Final = (b" HTTP/1.0", b" HTTP/1.1")
+_SPACE: Final = 0x20
 _CR: Final = 0x0D
 _LF: Final = 0x0A
 _LINE_END: Final = b"\r\n"
@@ -119,6 +121,23 @@ class RequestHead:
             self._headers = headers
         return headers
 
+    def other_target(self, line: bytes, limits: HeadLimits) -> bytes | None:
+        """The target in a request line with the same method and version, not judged yet.
+
+        None for another line, and for one that is too long.
+        """
+        start = len(self.method) + 1
+        end = len(line) - len(_VERSION_ENDS[0])
+        if (
+            start > end
+            or end - start > limits.target_bytes
+            or not line.startswith(self.method)
+            or line[start - 1] != _SPACE
+            or not line.endswith(_VERSION_ENDS[self.minor_version])
+        ):
+            return None
+        return line[start:end]
+
     def asking(self, method: bytes, target: bytes) -> "RequestHead":
         """The request with the same fields for another method or target."""
         return RequestHead(method, target, self.minor_version, self._headers, self.major_version, self.never_indexed)
@@ -130,15 +149,20 @@ def as_header(line: bytes) -> Header:
     return name, value.strip(WHITESPACE)
 
 
-class ResponseHead(NamedTuple):
-    """A well-formed response head that is not judged yet."""
+class ResponseHead:
+    """A well-formed response head that is not judged yet. It never changes."""
 
-    status: int
-    reason: bytes
-    minor_version: int
-    headers: Sequence[Header]
-    """The fields as they were sent; empty if they were sorted at once (`responses`)."""
-    major_version: int = 1
+    __slots__ = ("headers", "major_version", "minor_version", "reason", "status")
+
+    def __init__(
+        self, status: int, reason: bytes, minor_version: int, headers: Sequence[Header], major_version: int = 1
+    ) -> None:
+        """`headers` are as they were sent, and empty if they were sorted at once (`responses`)."""
+        self.status: Final = status
+        self.reason: Final = reason
+        self.minor_version: Final = minor_version
+        self.headers: Final = headers
+        self.major_version: Final = major_version
 
 
 def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:

@@ -2,16 +2,19 @@
 
 A server repeats itself: most of its lines (Server, Content-Type, Date within a second) are equal to
 those of an earlier response, byte for byte. The meaning of a line does not depend on the lines
-around it, so llhttp parses only lines that are new. What a response means to its connection follows
-from its status line and its few special fields. So this is not judged again either if both are
-known. A head that is equal to the one before it is not even split into lines.
+around it, so only lines that are new are read. If one of them is not certainly well-formed (see
+`fields.read_response_line`), llhttp parses the head. What a response means to its connection
+follows from its status line and its few special fields. So this is not judged again either if both
+are known, up to the length of the body. A head that is equal to the one before it is not even split
+into lines.
 """
 
-from collections.abc import Iterable
 from typing import Final
 
-from proxy.http.fields import ResponseField, Treatment, classify_in_response
-from proxy.http.framing import ResponseFraming, response_framing
+from mypy_extensions import i64
+
+from proxy.http.fields import ResponseField, Treatment, classify_in_response, read_response_line
+from proxy.http.framing import ResponseFraming, is_length, response_framing
 from proxy.http.head import (
     Header,
     HeadLimits,
@@ -25,17 +28,26 @@ from proxy.http.websocket.upgrade import WebSocketOffer
 
 # Longer lines rarely repeat. A long policy does, which costs a microsecond each time.
 _REMEMBERED_LINE_BYTES: Final = 128
-# About 300 KB for a server. If a server always sends new lines, its memory is emptied now and then,
-# which costs little.
-_REMEMBERED_LINES: Final = 1_024
+# About 300 KB for a server. If the younger half of its memory is full, the older half goes: lines
+# that still come have moved to the younger one.
+_REMEMBERED_LINES: Final = 512
 _REMEMBERED_FRAMINGS: Final = 1_024
 # A secret of one client must not stay in a memory that survives its response.
-_NEVER_REMEMBERED: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
+_SECRETS: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
+# Nor is it worth a place there what is new in each response.
+_NOT_KEPT: Final = _SECRETS | {b"etag", b"x-request-id", b"traceparent", b"server-timing"}
+# In place of the line that says how long a body is: the next one is as good, if it is not empty.
+_ANY_LENGTH: Final = b"Content-Length: ?"
+_ZERO: Final = 0x30
+_LINE_END: Final = b"\r\n"
 _ANY_STATUS_LINE: Final = b"HTTP/1.1 200 OK\r\n"
 
 _FORWARD: Final = Treatment.FORWARD
 _NOTE: Final = Treatment.NOTE
 _SPECIAL: Final = Treatment.SPECIAL
+
+# in place of a field that must not stay: no line is like this one
+_NOTHING: Final = ResponseField(b"\r\n", Treatment.REMOVE, b"", b"")
 
 
 class Response:
@@ -78,12 +90,30 @@ def as_field(line: bytes) -> Header:
 class ResponseReader:
     """Reads complete response heads of one server."""
 
-    __slots__ = ("_framings", "_known", "_last", "_last_limits", "_last_method", "_last_raw", "_major_version")
+    __slots__ = (
+        "_before",
+        "_framings",
+        "_has_secret",
+        "_is_known",
+        "_known",
+        "_last",
+        "_last_limits",
+        "_last_method",
+        "_last_raw",
+        "_major_version",
+        "_older",
+    )
 
     def __init__(self, major_version: int = 1) -> None:
         """Start without remembered heads. With 2, the heads were written from fields of HTTP/2."""
         self._major_version: Final = major_version
+        self._before: list[ResponseField] = []
+        """The fields of the last response."""
         self._known: dict[bytes, ResponseField] = {}
+        self._older: dict[bytes, ResponseField] = {}
+        # of the response that is read: whether each line was known, and whether one must not stay
+        self._is_known = False
+        self._has_secret = False
         self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
         self._last: Response | None = None
         self._last_raw = b""
@@ -104,22 +134,16 @@ class ResponseReader:
             and limits is self._last_limits
         ):
             return last
-        known = self._known
-        status_line, *lines = raw[:-4].split(b"\r\n")
-        fields: list[ResponseField] = []
-        for line in lines:
-            field = known.get(line)
-            if field is None:
-                break
-            fields.append(field)
-        is_known = len(fields) == len(lines)
-        if not is_known:
-            parse_status_line(status_line)  # first: its error explains the others
-            fields = self._learn(raw, lines, limits)
-        if len(lines) > limits.header_count:
-            raise MalformedMessage(502, "too many header fields in the response")
-        response = self._understood((status_line, method), offer, fields)
-        if is_known and offer is None:  # so none of its lines is a secret of one client, or a long one
+        lines: list[bytes] = raw.split(_LINE_END)
+        try:
+            fields = self._fields(lines, limits)
+            response = None if fields is None else self._understood(lines[0], method, offer, fields)
+        except MalformedMessage:
+            response = None
+        if response is None:
+            # llhttp says what is wrong
+            return self._understood(lines[0], method, offer, self._parsed(raw, lines[0], limits))
+        if self._is_known and offer is None:  # so none of its lines is a secret of one client, or a long one
             self._last = response
             self._last_raw = raw
             response.is_remembered = True
@@ -127,56 +151,106 @@ class ResponseReader:
             self._last_limits = limits
         return response
 
+    def _fields(self, lines: list[bytes], limits: HeadLimits) -> list[ResponseField] | None:
+        """The fields in the lines of a head; None if a line is not certainly well-formed, or too
+        long, or if there are too many."""
+        end = len(lines) - 2  # the empty line
+        if end < 1 or end > limits.header_count + 1 or lines[end] or lines[end + 1]:
+            return None
+        most = limits.header_bytes
+        self._is_known = True
+        self._has_secret = False
+        fields: list[ResponseField] = []
+        for line in lines[1:end]:
+            field = self._field(line, len(fields))
+            if field is None or len(line) > most:
+                return None
+            fields.append(field)
+        self._before = [_NOTHING if one.name in _SECRETS else one for one in fields] if self._has_secret else fields
+        return fields
+
+    def _field(self, line: bytes, place: i64) -> ResponseField | None:
+        """The field in a line, which is the one at this place of the head."""
+        before = self._before
+        if place < len(before) and before[place].sent == line:
+            return before[place]
+        known = self._known
+        field = known.get(line)
+        if field is not None:
+            return field
+        field = self._older.get(line)
+        if field is None:
+            self._is_known = False
+            field = read_response_line(line)
+            if field is None or field.name in _NOT_KEPT or len(line) > _REMEMBERED_LINE_BYTES:
+                self._has_secret |= field is not None and field.name in _SECRETS
+                return field
+        if len(known) >= _REMEMBERED_LINES:
+            self._older = known
+            known = self._known = {}
+        known[line] = field
+        return field
+
+    def _parsed(self, raw: bytes, status_line: bytes, limits: HeadLimits) -> list[ResponseField]:
+        """The fields as llhttp finds them. Nothing of them is remembered."""
+        self._before = []
+        parse_status_line(status_line)  # first: its error explains the others
+        check_response_head(raw, limits)
+        lines = raw[len(status_line) + len(_LINE_END) :]
+        return [
+            classify_in_response(header) for header in parse_response_head(_ANY_STATUS_LINE + lines, limits).headers
+        ]
+
     def _understood(
-        self, start: tuple[bytes, bytes], offer: WebSocketOffer | None, fields: list[ResponseField]
+        self, status_line: bytes, method: bytes, offer: WebSocketOffer | None, fields: list[ResponseField]
     ) -> Response:
         forwarded: list[bytes] = []
         noted: list[bytes] = []
-        judged = [*start]
+        special: list[ResponseField] = []
         for field in fields:
             treatment = field.treatment
             if treatment is _FORWARD:
                 forwarded.append(field.line)
             elif treatment is _SPECIAL:
-                judged.append(field.line)
+                special.append(field)
             elif treatment is _NOTE:
                 forwarded.append(field.line)
                 noted.append(field.name)
-        key = tuple(judged)
-        framing = self._framings.get(key) if offer is None else None
-        if framing is None:
-            framing = self._judge(key, fields, offer)
+        framing = self._framing(status_line, method, special, offer)
         if framing.named:
             kept = [field for field in fields if field.name not in framing.named]
             forwarded = [field.line for field in kept if field.treatment in (_FORWARD, _NOTE)]
             noted = [field.name for field in kept if field.treatment is _NOTE]
         return Response(framing, forwarded, noted)
 
-    def _learn(self, raw: bytes, lines: list[bytes], limits: HeadLimits) -> list[ResponseField]:
-        """Check line ends and size of the whole head, then let llhttp parse the new lines."""
-        check_response_head(raw, limits)
-        known = self._known
-        new = [line for line in lines if line not in known]
-        parsed = parse_response_head(_ANY_STATUS_LINE + b"\r\n".join(new) + b"\r\n\r\n", limits).headers
-        learnt = dict(zip(new, map(classify_in_response, parsed), strict=True))
-        fields = [known.get(line) or learnt[line] for line in lines]
-        if len(known) + len(learnt) > _REMEMBERED_LINES:
-            known.clear()
-        for line, field in learnt.items():
-            if len(line) <= _REMEMBERED_LINE_BYTES and field.name not in _NEVER_REMEMBERED:
-                known[line] = field
-        return fields
+    def _framing(
+        self, status_line: bytes, method: bytes, special: list[ResponseField], offer: WebSocketOffer | None
+    ) -> ResponseFraming:
+        judged = [status_line, method]
+        digits = b""
+        for field in special:
+            line = field.line
+            if field.name == b"content-length":
+                value = field.value
+                if is_length(value) and value[0] != _ZERO:
+                    digits = value
+                    line = _ANY_LENGTH
+            judged.append(line)
+        key = tuple(judged)
+        framing = self._framings.get(key) if offer is None else None
+        if framing is None:
+            return self._judge(key, special, offer)
+        return framing if not digits or framing.digits == digits else framing.with_length(digits)
 
     def _judge(
-        self, key: tuple[bytes, ...], fields: Iterable[ResponseField], offer: WebSocketOffer | None
+        self, key: tuple[bytes, ...], special: list[ResponseField], offer: WebSocketOffer | None
     ) -> ResponseFraming:
-        special: dict[bytes, list[bytes]] = {}
-        for field in fields:
-            if field.treatment is _SPECIAL:
-                special.setdefault(field.name, []).append(field.value)
+        values: dict[bytes, list[bytes]] = {}
+        for field in special:
+            values.setdefault(field.name, []).append(field.value)
         status_line, method = key[:2]
         head = ResponseHead(*parse_status_line(status_line), (), self._major_version)
-        framing = response_framing(head, special, method, offer)
+        framing = response_framing(head, values, method, offer)
         if offer is None:
             if len(self._framings) >= _REMEMBERED_FRAMINGS:
                 self._framings.clear()

@@ -88,14 +88,14 @@ def _canonical_name(name: bytes) -> bytes:
     return name.lower()
 
 
-def origin_form(method: bytes, target: bytes, authority: Authority) -> bytes:
+def origin_form(method: bytes, target: bytes, host_field: bytes) -> bytes:
     """Return the target in origin-form, otherwise byte for byte as it was sent.
 
-    `authority` is that of Host. Raises MalformedMessage: 400, 421 for an `http` URI, 501 for
+    `host_field` is the value of Host. Raises MalformedMessage: 400, 421 for an `http` URI, 501 for
     `OPTIONS *`.
     """
     if not target.startswith(b"/"):
-        target = _without_authority(method, target, authority)
+        target = _without_authority(method, target, parse_authority(host_field))
     # Nearly every target has only characters that are safe on both sides of the first `?`: one
     # check is enough.
     if target.find(b"/.") >= 0 or target.translate(_NOT_PLAIN) != target:

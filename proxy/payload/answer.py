@@ -1,6 +1,6 @@
 """The answer to a client that named a key: one token if it is short, else a stream. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from proxy.http.framing import BodyKind, ResponseFraming
@@ -95,4 +95,4 @@ class SealedAnswer:
 def _framed(framing: ResponseFraming, body: BodyKind, length: int | None) -> ResponseFraming:
     """Drop the trailers: they are not encrypted, and often tell something of the content."""
     special = {name: values for name, values in framing.special.items() if name != b"trailer"}
-    return replace(framing, body=body, length=length, special=special)
+    return ResponseFraming(framing.head, body, length, framing.keep_alive, special, framing.named)

@@ -57,7 +57,7 @@ class Http1Writer(AnswerWriter):
         assert request is not None  # only what was understood reaches a server
         # the rest of a body, or early bytes of a refused WebSocket, must not become a request
         keep_alive = request.keep_alive and is_request_complete and request.websocket is None and client.may_stay
-        frame = delivery_frame(response.framing, self._minor_version, request.accepts_trailers, keep_alive)
+        frame = delivery_frame(response.framing.shape, self._minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
         self.persistence = frame.delivery.persistence
         self._out = downstream_head(response, frame, self._stamps.date(), request_id)

@@ -63,7 +63,7 @@ class Http2Writer(AnswerWriter):
     def start(self, response: Response, request_id: bytes, *, is_request_complete: bool) -> None:
         """As `AnswerWriter` says. The rest of a request cannot become another one here."""
         del is_request_complete
-        frame = field_frame(response.framing)
+        frame = field_frame(response.framing.shape)
         self._delivery = frame.delivery
         self._head = final_fields(response, frame, self._stamps.date(), request_id)
 

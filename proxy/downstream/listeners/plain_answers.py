@@ -66,7 +66,7 @@ def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens)
         if len(hosts) != 1:  # RFC 9112 section 3.2
             raise MalformedMessage(400, "not exactly one Host")  # noqa: TRY301 - one way out for all that is malformed
         authority = parse_authority(hosts[0])
-        target = origin_form(head.method, _without_origin(head.target, authority), authority)
+        target = origin_form(head.method, _without_origin(head.target, authority), hosts[0])
     except MalformedMessage as error:
         reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
         return PlainDecision(RequestRefusal(error.status, error.reason, reason), head, glimpse(raw))

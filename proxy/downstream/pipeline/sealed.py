@@ -12,14 +12,13 @@ the loop.
 """
 
 import secrets
-from dataclasses import replace
 from typing import Final
 
 from proxy.downstream.pipeline.contracts import ResponseWriter
 from proxy.downstream.requests.refusals import RequestRefusal, SealedBodyRefused, payload_refused
 from proxy.downstream.requests.request import Request
 from proxy.downstream.service.service import HttpService
-from proxy.http.framing import BodyKind, RequestFraming
+from proxy.http.framing import BodyKind, RequestFraming, ResponseFraming
 from proxy.http.head import Header
 from proxy.http.responses import Response
 from proxy.net.byte_stream import ByteStream
@@ -317,7 +316,8 @@ class SealedResponse:
             if protocol and b"sec-websocket-protocol" not in special:
                 # RFC 6455 section 4.1: a browser that has offered subprotocols wants one of them
                 special = {**special, b"sec-websocket-protocol": [protocol]}
-                framing = replace(response.framing, special=special)
+                was = response.framing
+                framing = ResponseFraming(was.head, was.body, was.length, was.keep_alive, special, was.named)
                 response = Response(framing, response.forwarded, response.noted)
         self._writer.switched(response, stream, rest, messages)
 

@@ -15,12 +15,21 @@ from typing import Final
 from proxy.auth.grant import Grant
 from proxy.downstream.requests.refusals import RequestRefusal
 from proxy.downstream.requests.requester import Requester
-from proxy.downstream.requests.targets import LOOP, RouteTarget, target_for_server, target_of
-from proxy.http.forwarded_head import upstream_fields
+from proxy.downstream.requests.targets import (
+    LOOP,
+    MISDIRECTED,
+    RouteTarget,
+    chosen,
+    is_covered,
+    place_of,
+    target_for_server,
+)
+from proxy.http.forwarded_head import own_lines, upstream_fields, with_forwarded
 from proxy.http.framing import RequestFraming, request_framing
-from proxy.http.head import HeadLimits, RequestHead, parse_request_head, parse_request_line
+from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, parse_request_head, parse_request_line
+from proxy.http.line_memory import LineMemory
 from proxy.http.routing import RouteTable
-from proxy.http.target import origin_form, parse_authority
+from proxy.http.target import origin_form
 from proxy.observe.logs.access_log import TargetRecord
 from proxy.routes.field_edits import FieldEdits
 from proxy.routes.templates import RequestValues
@@ -32,6 +41,34 @@ _REMEMBERED_BYTES: Final = 4_096
 _LINE_END: Final = b"\r\n"
 
 
+class Destination:
+    """Where requests go that have one host, method and target, on one connection."""
+
+    __slots__ = ("_place", "_routes", "covered_by", "has_query", "record")
+
+    def __init__(self, covered_by: Established | None) -> None:
+        """`covered_by` is the connection, if it is known to be made for the host."""
+        self.covered_by = covered_by
+        self._routes: RouteTable[RouteTarget] | None = None
+        self._place: RouteTarget | RequestRefusal = MISDIRECTED
+        self.record: TargetRecord | None = None
+        """What the log says about it, with its query if it `has_query`."""
+        self.has_query = False
+
+    def place(
+        self, framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]
+    ) -> RouteTarget | RequestRefusal:
+        """What is served there, see `targets.place_of`."""
+        if self._routes is not routes:
+            if self.covered_by is tls or is_covered(framing, tls):
+                self.covered_by = tls
+                self._place = place_of(framing, routes)
+            else:
+                self._place = MISDIRECTED
+            self._routes = routes
+        return self._place
+
+
 class Request:
     """A request as it was understood. It holds the field lines for its upstream after first use."""
 
@@ -40,14 +77,14 @@ class Request:
         "_line_end",
         "_raw",
         "_routes",
-        "_target",
-        "_with_query",
         "answered",
         "changed_target",
+        "destination",
         "edited",
         "fields",
         "framing",
         "head",
+        "own_lines",
         "requester",
         "untouched_by",
     )
@@ -57,28 +94,47 @@ class Request:
     ) -> None:
         """`raw` is its head, and `line_end` the length of the request line.
 
-        `last` is the request before it on the connection, if that has the same field section.
+        `last` is the request before it on the connection, if the same lines told `framing` what
+        both mean. All that follows from what they share is taken over.
         """
         self._raw: Final = raw
         self._line_end: Final = line_end
         self.head: Final = head
         self.framing: Final = framing
-        self.fields: bytes | None = None if last is None else last.fields
-        self.requester: Requester | None = None if last is None else last.requester
+        self.fields: bytes | None = None
+        self.requester: Requester | None = None
         """Who it comes from: settled when it is taken up, as the connection knows it."""
-        self.edited: tuple[FieldEdits, bytes, bytes] | None = None if last is None else last.edited
+        self.edited: tuple[FieldEdits, bytes, bytes] | None = None
         """The last edits of its field lines, and the lines before and after them."""
-        self.answered: tuple[FieldEdits, list[bytes]] | None = None if last is None else last.answered
+        self.answered: tuple[FieldEdits, list[bytes]] | None = None
         """The last edits of a response, and the lines that they add."""
-        self.untouched_by: Grant | None = None if last is None else last.untouched_by
+        self.untouched_by: Grant | None = None
         """The last grant that would not change its fields."""
-        self._target: TargetRecord | None = None
-        self._with_query = False
+        self.own_lines: bytes | None = None
+        """The part of its field lines that we write."""
         # the same request is not routed twice: the result on this connection, and by which routes
         self._routes: RouteTable[RouteTarget] | None = None
-        self._admission: RouteTarget | RequestRefusal
+        self._admission: RouteTarget | RequestRefusal = MISDIRECTED
         self.changed_target = b""
         """What the server is asked for, if the route changes the path."""
+        if last is None:
+            self.destination = Destination(None)
+        else:
+            self._follow(last)
+
+    def _follow(self, last: "Request") -> None:
+        client = last.requester
+        if self.framing.fields is last.framing.fields:
+            self.requester = client
+            self.fields = last.fields
+            self.edited = last.edited
+            self.answered = last.answered
+            self.untouched_by = last.untouched_by
+        elif client is not None and client.chain is None:  # no field tells who it is
+            self.requester = client
+            self.own_lines = last.own_lines
+        before = last.destination
+        self.destination = before if self.framing.target == last.framing.target else Destination(before.covered_by)
 
     def is_head(self, raw: bytes) -> bool:
         """Whether this was its head, byte for byte."""
@@ -89,21 +145,23 @@ class Request:
         return len(section) == len(self._raw) - self._line_end and self._raw.endswith(section)
 
     def routed(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
-        """Where the request may go, see `targets.target_of`."""
+        """Where the request may go on a connection with these TLS facts, or the refusal."""
         if self._routes is not routes:
-            passed = self.framing.fields.special.get(b"via")
-            if passed is not None and self.client.peer.via.is_in(passed):
-                self._admission = LOOP
-            else:
-                self._admission = target_of(self.head, self.framing, tls, routes)
-            if isinstance(self._admission, RouteTarget) and self._admission.path_change is not None:
-                changed = target_for_server(self._admission.path_change, self.framing.target)
-                if isinstance(changed, RequestRefusal):
-                    self._admission = changed
-                else:
-                    self.changed_target = changed
+            self._admission = self._admitted(tls, routes)
             self._routes = routes
         return self._admission
+
+    def _admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
+        passed = self.framing.fields.special.get(b"via")
+        if passed is not None and self.client.peer.via.is_in(passed):
+            return LOOP
+        target = chosen(self.destination.place(self.framing, tls, routes), self.head, self.framing)
+        if isinstance(target, RouteTarget) and target.path_change is not None:
+            changed = target_for_server(target.path_change, self.framing.target)
+            if isinstance(changed, RequestRefusal):
+                return changed
+            self.changed_target = changed
+        return target
 
     def is_changed_by(self, grant: Grant) -> bool:
         """Whether a grant changes its fields; asked once for the same fields of a connection."""
@@ -146,11 +204,17 @@ class Request:
 
     def record(self, *, with_query: bool, fields: tuple[str, ...] = ()) -> TargetRecord:
         """What the log says about where the request goes."""
-        target = self._target
-        if target is None or self._with_query != with_query or target.fields is not fields:  # by a reload
-            self._with_query = with_query
+        place = self.destination
+        target = place.record
+        if (
+            target is None
+            or place.has_query != with_query
+            or target.fields is not fields  # by a reload
+            or (fields and target.headers is not self.head.headers)
+        ):
+            place.has_query = with_query
             path, _, query = self.framing.target.partition(b"?")
-            self._target = target = TargetRecord(
+            place.record = target = TargetRecord(
                 self.framing.host.decode("ascii"),
                 self.head.method.decode("ascii"),
                 path.decode("latin-1"),
@@ -171,7 +235,10 @@ class Request:
         if self.fields is None:  # each changed request comes this way, so it calls nothing else of ours
             client = self.requester
             assert client is not None  # as in `client`
-            self.fields = upstream_fields(self.head, self.framing, client.peer, client.chain)
+            own = self.own_lines
+            if own is None:
+                own = self.own_lines = own_lines(self.head, self.framing, client.peer, client.chain)
+            self.fields = with_forwarded(self.framing, own)
         return self.fields
 
     def fields_with(self, framing: RequestFraming) -> bytes:
@@ -183,33 +250,58 @@ class Request:
 class RequestReader:
     """Reads complete request heads of one connection."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_last", "_lines")
 
     def __init__(self) -> None:
         self._last: Request | None = None
+        self._lines: Final = LineMemory()
 
     def read(self, raw: bytes, limits: HeadLimits) -> Request:
         """Parse and judge a head, from first byte to CRLF CRLF. Raises `MalformedMessage`."""
         last = self._last
         if last is not None and last.is_head(raw):
             return last
-        end = raw.index(_LINE_END)
-        if last is not None and last.has_section(raw[end:]):
-            request = _with_line(last, raw, end, limits)
-            if request is not None:
-                self._last = request
-                return request
-        head = parse_request_head(raw, limits)
-        request = Request(raw, end, head, request_framing(head))
-        self._last = request if len(raw) - end <= _REMEMBERED_BYTES else None
+        end: int = raw.find(_LINE_END)
+        try:
+            request = self._read(raw, end, limits)
+        except MalformedMessage:
+            request = None
+        if request is None:
+            # llhttp says what is wrong
+            self._last = None
+            self._lines.forget()
+            head = parse_request_head(raw, limits)
+            return Request(raw, end, head, request_framing(head))
+        if len(raw) - end <= _REMEMBERED_BYTES:
+            self._last = request
+        else:
+            self._last = None
+            self._lines.forget()
         return request
 
-
-def _with_line(last: Request, raw: bytes, line_end: int, limits: HeadLimits) -> Request | None:
-    """The request with the same fields and another target; None if more than the target differs."""
-    method, target, minor_version = parse_request_line(raw[:line_end], limits)
-    if method != last.head.method or minor_version != last.head.minor_version:
-        return None
-    framing = last.framing
-    path = origin_form(method, target, parse_authority(framing.host_field))
-    return Request(raw, line_end, last.head.asking(method, target), framing.with_target(path, framing.fields), last)
+    def _read(self, raw: bytes, line_end: int, limits: HeadLimits) -> Request | None:
+        """Read it with what is known; None if one of its lines is doubtful."""
+        line = raw[:line_end]
+        section = raw[line_end:]
+        last = self._last
+        # method and version play a part in what the fields mean
+        target = None if last is None else last.head.other_target(line, limits)
+        if last is not None and target is not None and last.has_section(section):
+            head = last.head.asking(last.head.method, target)
+            fields = last.framing.fields
+        else:
+            if last is not None and target is not None:
+                head = RequestHead(last.head.method, target, last.head.minor_version, raw)
+            else:
+                head = RequestHead(*parse_request_line(line, limits), raw)
+            found = self._lines.read(section, limits)
+            if found is None:
+                return None
+            fields = found
+        if last is None or target is None or not last.framing.is_judged_by(fields):
+            return Request(raw, line_end, head, request_framing(head, fields))
+        framing = last.framing
+        path = framing.target
+        if target != last.head.target:
+            path = origin_form(head.method, target, framing.host_field)
+        return Request(raw, line_end, head, framing.with_target(path, fields), last)

@@ -68,11 +68,9 @@ class RouteTarget:
     """Removes the fields in which its server is told who the client is, here or on other routes."""
 
 
+MISDIRECTED: Final = RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
 LOOP: Final = RequestRefusal(508, "a server of this host sends requests back to this proxy", RequestReason.LOOP)
 """For a request that this proxy has had before (RFC 9110 section 7.6.3, RFC 5842 section 7.2)."""
-# RFC 9110 section 7.4: the certificate of this connection was chosen for another name, so the
-# requested name may belong to another server
-_MISDIRECTED: Final = RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
 _NO_ROUTE: Final = RequestRefusal(404, "nothing is served here", "no_route")
 _AMBIGUOUS_PATH: Final = RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
 _AMBIGUOUS_CONDITION: Final = RequestRefusal(
@@ -80,25 +78,36 @@ _AMBIGUOUS_CONDITION: Final = RequestRefusal(
 )
 
 
-def target_of(
-    head: RequestHead, framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]
-) -> RouteTarget | RequestRefusal:
-    """Find the target of a request on a connection with these TLS facts, or the refusal."""
-    if not tls.identity.covers(framing.host.decode("ascii")):
-        return _MISDIRECTED
-    return routed(head, framing, routes)
-
-
 def routed(head: RequestHead, framing: RequestFraming, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
     """Find the target of a request whose host is one of the connection, or the refusal."""
+    return chosen(place_of(framing, routes), head, framing)
+
+
+def is_covered(framing: RequestFraming, tls: Established) -> bool:
+    """Whether the connection was made for this host.
+
+    RFC 9110 section 7.4: if its certificate was chosen for another name, the requested name may
+    belong to another server.
+    """
+    return tls.identity.covers(framing.host.decode("ascii"))
+
+
+def place_of(framing: RequestFraming, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
+    """What is served at the host and the path of a request, which may have conditions."""
     try:
-        route = routes.match(framing.host, framing.target.partition(b"?")[0])
+        route = routes.match(framing.host, framing.target)
     except AmbiguousPath:
         return _AMBIGUOUS_PATH
-    if route is None:
-        return _NO_ROUTE
-    target = route.payload
-    return target if target.alternatives is None else _chosen(target.alternatives, head.method, framing)
+    return _NO_ROUTE if route is None else route.payload
+
+
+def chosen(
+    place: RouteTarget | RequestRefusal, head: RequestHead, framing: RequestFraming
+) -> RouteTarget | RequestRefusal:
+    """The target of a request at this place, or the refusal."""
+    if isinstance(place, RequestRefusal) or place.alternatives is None:
+        return place
+    return _chosen(place.alternatives, head.method, framing)
 
 
 def _chosen(

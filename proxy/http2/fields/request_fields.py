@@ -177,7 +177,7 @@ class RequestFieldReader:
         check_request(pseudo.method, path, limits)
         if last is not None and pseudo is last.pseudo and is_ended is last.is_ended:
             if lines is last.lines and last.has_marks(never_indexed):
-                target = origin_form(pseudo.method, path, pseudo.authority)
+                target = origin_form(pseudo.method, path, last.framing.host_field)
                 framing = last.framing.with_target(target, last.framing.fields)
                 return StreamRequest(last.head.asking(pseudo.method, path), framing, last)
         else:
@@ -206,7 +206,7 @@ class RequestFieldReader:
         special = [line for line in sent if line.treatment is _SPECIAL or line.treatment is _NOTE]
         head = RequestHead(pseudo.method, path, 1, [line.header for line in sent], 2, never_indexed)
         if last is not None and special == last.special:  # line by line the same objects
-            target = origin_form(pseudo.method, path, pseudo.authority)
+            target = origin_form(pseudo.method, path, last.framing.host_field)
             framing = last.framing.with_target(target, Fields(sent, last.framing.fields.special))
         else:
             framing = _framing(head, Fields(sent, special_values(special)))

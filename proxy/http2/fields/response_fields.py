@@ -35,7 +35,7 @@ class FieldFrame:
         self.end: Final = end
 
 
-# Most responses of a server share one framing.
+# Most responses of a server have the same shape: that of their framing.
 @lru_cache(maxsize=1_024)
 def field_frame(response: ResponseFraming) -> FieldFrame:
     """Decide how a final response is sent on (see `framing.delivery`), and make the fields for it.
@@ -45,8 +45,6 @@ def field_frame(response: ResponseFraming) -> FieldFrame:
     """
     sent = delivery(response, 1, accepts_trailers=True, keep_alive=True)
     end = [(b"via", via(response.head))]
-    if sent.length is not None:  # also what a response to HEAD or a 304 only announces
-        end.append((b"content-length", b"%d" % sent.length))
     if sent.trailers:
         end.append((b"trailer", b", ".join(sent.trailers)))
     return FieldFrame(sent, [_STATUS[response.head.status]], end)
@@ -57,7 +55,8 @@ def final_fields(response: Response, frame: FieldFrame, date: bytes, request_id:
 
     `date` is used if the upstream sent none (RFC 9110 6.6.1).
     """
-    return [frame.start, response.fields, _own_fields(response, date, request_id), frame.end]
+    own = _own_fields(response, date, request_id)
+    return [frame.start, response.fields, own, frame.end, response.framing.length_part]
 
 
 def _own_fields(response: Response, date: bytes, request_id: bytes) -> list[Header]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from config.routes.replies import RedirectConfig
 from proxy.http.head import MalformedMessage
 from proxy.http.local_answers import LocalRequest
-from proxy.http.target import Authority, origin_form
+from proxy.http.target import origin_form
 from proxy.routes.redirects import Redirect
 
 HOST = b"chat.test"
@@ -89,4 +89,4 @@ def test_no_request_chooses_the_host(to: str, rest: bytes) -> None:
 @pytest.mark.parametrize("target", [b"/\\evil", b"/a\r\nX: y", b"/a b", b"/\x00", b"/\xc3\xa4", b"/..", b'/"', b"/<"])
 def test_worse_targets_are_refused_before(target: bytes) -> None:
     with pytest.raises(MalformedMessage):
-        origin_form(b"GET", target, Authority(HOST, None))
+        origin_form(b"GET", target, HOST)

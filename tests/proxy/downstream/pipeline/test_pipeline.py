@@ -21,10 +21,9 @@ from proxy.downstream.requests.endpoint import Endpoint
 from proxy.downstream.requests.refusals import RequestRefusal
 from proxy.downstream.requests.request import RequestReader
 from proxy.downstream.requests.requester import PeerTrust
-from proxy.downstream.requests.targets import RouteTarget, target_of
+from proxy.downstream.requests.targets import RouteTarget
 from proxy.http.fields import sort_request_fields
-from proxy.http.framing import request_framing
-from proxy.http.head import MalformedMessage, parse_request_head
+from proxy.http.head import MalformedMessage
 from proxy.http.routing import Route, RouteTable
 from proxy.limits.request_rates import ClientRates, RequestRate
 from proxy.payload.endpoints import key_endpoint
@@ -157,14 +156,13 @@ class TestCertificate:
         tls.client = client
         facts = ClientFacts("192.0.2.7", "public", tls)
         try:
-            head = parse_request_head(request(start=start, host=b"chat.test"), LIMITS.head)
-            framing = request_framing(head)
+            read = RequestReader().read(request(start=start, host=b"chat.test"), LIMITS.head)
         except MalformedMessage as error:
             return error.status
-        target = target_of(head, framing, tls, self.ROUTES)
+        target = read.routed(tls, self.ROUTES)
         if isinstance(target, RequestRefusal):
             return target.status
-        refusal = unmet_demand(target, facts, facts.client_of(framing.fields))
+        refusal = unmet_demand(target, facts, facts.client_of(read.framing.fields))
         return target.label if refusal is None else refusal.status
 
     def test_client_without_one_gets_the_reason(self) -> None:

@@ -23,8 +23,10 @@ from proxy.routes.paths import PrefixChange, Rewrite
 from proxy.routes.templates import RequestValues, Template
 from tests.facts import facts
 from tests.fakes_http import established, request
+from tests.mutated_heads import IN_REQUEST_LINES, ODD_IN_REQUESTS, USUAL_IN_REQUESTS, heads
 
 LIMITS = HeadLimits(target_bytes=200, header_count=10, header_bytes=8_192)
+NARROW = HeadLimits(target_bytes=100, header_count=12, header_bytes=300)
 REQUESTER = ClientFacts("192.0.2.1", "public", established()).requester
 
 LINES = st.sampled_from(
@@ -81,6 +83,36 @@ def test_a_request_means_the_same_whatever_came_before_it(heads: list[tuple[byte
             return head, framing, upstream_fields(head, framing, REQUESTER.peer)
 
         assert understood(with_memory) == understood(without)
+
+
+def judged(reader: RequestReader, raw: bytes) -> object:
+    """All that a head comes to, or the status and the sentence of its refusal."""
+    try:
+        read = reader.read(raw, NARROW)
+    except MalformedMessage as error:
+        return error.status, error.reason
+    read.requester = REQUESTER
+    return facts((read.head, read.framing)), read.upstream_fields()
+
+
+def judged_by_llhttp(raw: bytes) -> object:
+    try:
+        head = parse_request_head(raw, NARROW)
+        framing = request_framing(head)
+    except MalformedMessage as error:
+        return error.status, error.reason
+    return facts((head, framing)), upstream_fields(head, framing, REQUESTER.peer)
+
+
+def test_heads_with_faults_mean_what_llhttp_says_whatever_came_before() -> None:
+    accepted = 0
+    for seed in range(24):
+        reader = RequestReader()
+        for raw in heads(seed, 500, IN_REQUEST_LINES, USUAL_IN_REQUESTS, ODD_IN_REQUESTS):
+            expected = judged_by_llhttp(raw)
+            assert judged(reader, raw) == expected, raw
+            accepted += isinstance(expected, tuple) and isinstance(expected[1], bytes)
+    assert 5_000 < accepted < 7_000, "else it tries one side alone"
 
 
 def test_the_same_bytes_are_the_same_request() -> None:

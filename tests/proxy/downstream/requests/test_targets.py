@@ -3,7 +3,8 @@
 import pytest
 
 from proxy.downstream.requests.refusals import RequestRefusal
-from proxy.downstream.requests.targets import RouteTarget, target_of
+from proxy.downstream.requests.request import Request
+from proxy.downstream.requests.targets import RouteTarget
 from proxy.http.framing import request_framing
 from proxy.http.head import parse_request_head
 from proxy.http.routing import Route, RouteTable
@@ -28,7 +29,7 @@ def admitted(start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test") -> Ro
     """Judge a request on a connection for chat.test or other.test."""
     head = parse_request_head(request(start=start, host=host), LIMITS.head)
     tls = established("other.test" if host == b"other.test" else "chat.test")
-    return target_of(head, request_framing(head), tls, ROUTES)
+    return Request(b"", 0, head, request_framing(head)).routed(tls, ROUTES)
 
 
 def refusal(start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test") -> RequestRefusal:
@@ -91,7 +92,7 @@ def by_condition(*lines: bytes, start: bytes = b"POST /m HTTP/1.1") -> RouteTarg
     """Judge a request where only conditions tell routes apart."""
     head = parse_request_head(request(*lines, start=start), LIMITS.head)
     routes = RouteTable([Route("chat.test", "/", target("root")), Route("chat.test", "/m", BY_METHOD)])
-    return target_of(head, request_framing(head), established(), routes)
+    return Request(b"", 0, head, request_framing(head)).routed(established(), routes)
 
 
 @pytest.mark.parametrize(("lines", "label"), [((), "one"), ((b"X-Version: 2",), "two")])
@@ -137,6 +138,7 @@ def test_conditions_that_fail_leave_nothing() -> None:
         alternatives=Alternatives([(Conditions(query=((b"v", None),)), target("v"))]),
     )
     head = parse_request_head(request(), LIMITS.head)
-    refused = target_of(head, request_framing(head), established(), RouteTable([Route("chat.test", "/", only)]))
+    routes = RouteTable([Route("chat.test", "/", only)])
+    refused = Request(b"", 0, head, request_framing(head)).routed(established(), routes)
     assert isinstance(refused, RequestRefusal)
     assert refused.status == 404

@@ -47,7 +47,7 @@ def test_fields_go_on_and_via_names_the_version() -> None:
     response = read(OK, (b"content-type", b"application/grpc"), (b"date", b"today"), (b"x-empty", b""))
     assert response.fields == [(b"content-type", b"application/grpc"), (b"date", b"today"), (b"x-empty", b"")]
     frame = delivery_frame(response.framing, 1, accepts_trailers=True, keep_alive=True)
-    assert b"Via: 2.0 plexigate\r\n" in frame.end
+    assert b"Via: 2.0 plexigate\r\n" in frame.via
 
 
 @pytest.mark.parametrize(
