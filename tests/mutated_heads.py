@@ -61,6 +61,8 @@ ODD_IN_REQUESTS: Final = (
     b" folded",
     b": nameless",
     b"no colon",
+    b"Accept",
+    b"Host",
 )
 IN_STATUS_LINES: Final = (
     *[b"HTTP/1.1 200 OK"] * 12,
@@ -102,6 +104,7 @@ ODD_IN_RESPONSES: Final = (
     b" folded",
     b": nameless",
     b"X Y: z",
+    b"Server",
 )
 # What a fault is made of: what parsers have been seen to disagree about, and anything.
 _OCTETS: Final = (b"\r", b"\n", b"\0", b"\t", b" ", b":", b",", b"\x0b", b"\x7f", b"\x85", b"\xff", b"0")

@@ -45,15 +45,16 @@ _SPACE: Final = 0x20
 class FieldLine:
     """A field line of a request. What it means does not depend on the lines around it."""
 
-    __slots__ = ("_header", "goes_on", "is_judged", "line", "sent", "treatment")
+    __slots__ = ("_header", "goes_on", "is_judged", "line", "name_length", "sent", "treatment")
 
-    def __init__(self, sent: bytes, treatment: Treatment, line: bytes, header: Any = None) -> None:
+    def __init__(self, sent: bytes, name_length: int, treatment: Treatment, line: bytes, header: Any = None) -> None:
         """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
 
         `header` is its `Header`, if that exists already. Its type is not declared: compiled code
         keeps the parts of a tuple whose type it knows, and makes a new one for each reader.
         """
         self.sent: Final = sent
+        self.name_length: Final = name_length
         self.treatment: Final = treatment
         self.goes_on: Final = treatment is _FORWARD or treatment is _NOTE
         self.is_judged: Final = treatment is _SPECIAL or treatment is _NOTE
@@ -127,30 +128,35 @@ class Fields:
         return Fields([line for line in self.sent if line.header[0].lower() not in removed], self.special, removed)
 
 
-def read_request_line(sent: bytes) -> FieldLine | None:
+def read_request_line(sent: bytes, like: FieldLine | None) -> FieldLine | None:
     """Read a field line of a request, without its CRLF.
 
-    None if it is not certainly one well-formed line (RFC 9112 section 5).
+    `like` is a line that probably has the same name, which then needs no judgement. None if it is
+    not certainly one well-formed line (RFC 9112 section 5).
     """
-    name, colon, rest = sent.partition(b":")
-    treatment = _REQUEST_TREATMENTS.get(name)
-    if treatment is None:
-        if not colon or not is_token(name):
+    if like is not None and sent[: like.name_length + 1] == like.sent[: like.name_length + 1]:
+        length = like.name_length
+        treatment = like.treatment
+    else:
+        length = sent.find(b":")
+        name = sent[: max(length, 0)]
+        if not is_token(name):
             return None
-        treatment = _treat_in_request(name)
-    line = _forwarded(sent, name, rest)
-    return None if line is None else FieldLine(sent, treatment, line)
+        treatment = _REQUEST_TREATMENTS.get(name) or _treat_in_request(name)
+    line = _forwarded(sent, length)
+    return None if line is None else FieldLine(sent, length, treatment, line)
 
 
-def _forwarded(sent: bytes, name: bytes, rest: bytes) -> bytes | None:
-    """A line as it goes on; `rest` is what stands behind its colon."""
+def _forwarded(sent: bytes, name_length: int) -> bytes | None:
+    """A line as it goes on; None if there is no value of a field behind its name."""
+    rest = sent[name_length + 1 :]
     if not is_field_value(rest):
         return None
     length = len(rest)
     # nearly every line has one space there, and goes on as it came
     if length > 1 and rest[0] == _SPACE and rest[1] > _SPACE and rest[length - 1] > _SPACE:
         return sent + b"\r\n"
-    return b"%b: %b\r\n" % (name, rest.strip(WHITESPACE))
+    return b"%b: %b\r\n" % (sent[:name_length], rest.strip(WHITESPACE))
 
 
 def request_line(header: Any) -> FieldLine:
@@ -168,7 +174,7 @@ def _written(header: Any, treatment: Treatment) -> FieldLine:
     name: bytes = header[0]
     value: bytes = header[1]
     sent = b"".join((name, b": ", value))
-    return FieldLine(sent, treatment, sent + b"\r\n", header)
+    return FieldLine(sent, len(name), treatment, sent + b"\r\n", header)
 
 
 def special_values(lines: list[FieldLine]) -> dict[bytes, list[bytes]]:
@@ -205,17 +211,25 @@ class ResponseField:
     def value(self) -> bytes:
         return self.line[len(self.name) + 2 : -2]
 
+    def has_name_of(self, sent: bytes) -> bool:
+        """Whether a line has the same name in the same spelling."""
+        end = len(self.name) + 1
+        return sent[:end] == self.sent[:end]
 
-def read_response_line(sent: bytes) -> ResponseField | None:
+
+def read_response_line(sent: bytes, like: ResponseField | None) -> ResponseField | None:
     """Read a field line of a response, as `read_request_line` reads one of a request."""
-    name, colon, rest = sent.partition(b":")
-    treatment = _RESPONSE_TREATMENTS.get(name)
-    if treatment is None:
-        if not colon or not is_token(name):
+    if like is not None and like.has_name_of(sent):
+        name = like.name
+        treatment = like.treatment
+    else:
+        name = sent[: max(sent.find(b":"), 0)]
+        if not is_token(name):
             return None
-        treatment = _treat_in_response(name)
-    line = _forwarded(sent, name, rest)
-    return None if line is None else ResponseField(sent, treatment, line, name.lower())
+        treatment = _RESPONSE_TREATMENTS.get(name) or _treat_in_response(name)
+        name = name.lower()
+    line = _forwarded(sent, len(name))
+    return None if line is None else ResponseField(sent, treatment, line, name)
 
 
 def classify_in_response(header: Header) -> ResponseField:
@@ -276,8 +290,12 @@ def may_be_trailer(name: bytes) -> bool:
 
 
 def _spellings(names: str, treatment: Treatment) -> dict[bytes, Treatment]:
-    """Map each name, in lower case, capitalised and in upper case, to its treatment."""
-    return {spelling: treatment for name in names.encode().split() for spelling in (name, name.title(), name.upper())}
+    """Map each name, also in lower case, capitalised and in upper case, to its treatment."""
+    return {
+        spelling: treatment
+        for name in names.encode().split()
+        for spelling in (name, name.lower(), name.title(), name.upper())
+    }
 
 
 _DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256))
@@ -329,8 +347,8 @@ _RESPONSE_TREATMENTS: Final = {
     **_spellings(
         "accept-ranges access-control-allow-credentials access-control-allow-origin age allow cache-control"
         " content-disposition content-encoding content-language content-range content-security-policy content-type"
-        " etag expires last-modified link location referrer-policy retry-after server set-cookie"
-        " strict-transport-security vary via www-authenticate x-content-type-options x-frame-options",
+        " ETag expires last-modified link location referrer-policy retry-after server set-cookie"
+        " strict-transport-security vary via WWW-Authenticate x-content-type-options x-frame-options",
         Treatment.FORWARD,
     ),
     **_spellings("date x-request-id", Treatment.NOTE),

@@ -100,7 +100,7 @@ class LineMemory:
                     same += 1
             else:
                 here = place
-                known = read_request_line(line)
+                known = read_request_line(line, before[place] if place < len(before) else None)
                 if len(line) > most:
                     return None
             if known is None:

@@ -35,7 +35,7 @@ _REMEMBERED_FRAMINGS: Final = 1_024
 # A secret of one client must not stay in a memory that survives its response.
 _SECRETS: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
 # Nor is it worth a place there what is new in each response.
-_NOT_KEPT: Final = _SECRETS | {b"etag", b"x-request-id", b"traceparent", b"server-timing"}
+_NOT_KEPT: Final = _SECRETS | {b"content-length", b"etag", b"x-request-id", b"traceparent", b"server-timing"}
 # In place of the line that says how long a body is: the next one is as good, if it is not empty.
 _ANY_LENGTH: Final = b"Content-Length: ?"
 _ZERO: Final = 0x30
@@ -47,7 +47,7 @@ _NOTE: Final = Treatment.NOTE
 _SPECIAL: Final = Treatment.SPECIAL
 
 # in place of a field that must not stay: no line is like this one
-_NOTHING: Final = ResponseField(b"\r\n", Treatment.REMOVE, b"", b"")
+_NOTHING: Final = ResponseField(_LINE_END, Treatment.REMOVE, b"", _LINE_END)
 
 
 class Response:
@@ -172,16 +172,19 @@ class ResponseReader:
     def _field(self, line: bytes, place: i64) -> ResponseField | None:
         """The field in a line, which is the one at this place of the head."""
         before = self._before
-        if place < len(before) and before[place].sent == line:
-            return before[place]
+        like = before[place] if place < len(before) else None
+        if like is not None and like.sent == line:
+            return like
         known = self._known
-        field = known.get(line)
-        if field is not None:
-            return field
-        field = self._older.get(line)
+        field = None
+        if like is None or like.name not in _NOT_KEPT or not like.has_name_of(line):
+            field = known.get(line)
+            if field is not None:
+                return field
+            field = self._older.get(line)
         if field is None:
             self._is_known = False
-            field = read_response_line(line)
+            field = read_response_line(line, like)
             if field is None or field.name in _NOT_KEPT or len(line) > _REMEMBERED_LINE_BYTES:
                 self._has_secret |= field is not None and field.name in _SECRETS
                 return field

@@ -90,6 +90,8 @@ def test_the_same_special_lines_say_the_same() -> None:
     "doubtful",
     [
         b"no colon",
+        b"Accept",
+        b"Upgrade",
         b": nameless",
         b" folded",
         b"X Y: z",
