@@ -26,6 +26,7 @@ _SESSION_ID: Final = _RANDOM + 32
 _LONGEST_SESSION_ID: Final = 32
 _EXTENSION_HEADER_BYTES: Final = 4
 _KEY_SHARE_HEADER_BYTES: Final = 4
+_FEW_SHARES: Final = 4
 _OBFUSCATED_TICKET_AGE_BYTES: Final = 4
 _SHORTEST_BINDER: Final = 32
 _HOST_NAME_TYPE: Final = b"\x00"
@@ -314,8 +315,10 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
             raise HelloError(HelloFailure.KEY_SHARE, f"group 0x{group:04x}")
         groups[group] = None
     # "Clients MUST NOT offer any KeyShareEntry values for groups not listed in the client's
-    # supported_groups"
-    if unlisted := groups.keys() - supported_groups:
+    # supported_groups". Clients send one or two; with more, a set keeps the work linear.
+    listed = supported_groups if len(groups) <= _FEW_SHARES else frozenset(supported_groups)
+    unlisted = [group for group in groups if group not in listed]
+    if unlisted:
         raise HelloError(HelloFailure.KEY_SHARE, f"group 0x{min(unlisted):04x}")
     return tuple(groups) if len(groups) <= _LONGEST_TUPLE else array("H", groups)
 

@@ -281,6 +281,9 @@ class TestExtensions:
         assert refusal(Hello().with_extensions(extension(42, b"\0")).message).alert is AlertDescription.DECODE_ERROR
 
 
+_MANY_SHARES = tuple((group, b"k") for group in (29, 0x1A1A, 0x2A2A, 0x3A3A, 0x4A4A))
+
+
 class TestKeyShares:
     """4.2.8. Key Share."""
 
@@ -289,13 +292,13 @@ class TestKeyShares:
 
     @pytest.mark.parametrize(
         "shares",
-        [((29, b"k"), (29, b"k")), ((23, b"k"),), ((29, b"k"), (0x11EC, b"k"))],
-        ids=["repeated", "not listed", "second not listed"],
+        [((29, b"k"), (29, b"k")), ((23, b"k"),), ((29, b"k"), (0x11EC, b"k")), _MANY_SHARES],
+        ids=["repeated", "not listed", "second not listed", "all not listed, of many"],
     )
     def test_a_repeated_or_unlisted_group_is_an_illegal_parameter(self, shares: tuple[tuple[int, bytes], ...]) -> None:
         error = refusal(replaced(2, key_share(*shares)).message)
         assert (error.alert, error.reason) == (AlertDescription.ILLEGAL_PARAMETER, HelloFailure.KEY_SHARE)
-        assert error.where == f"group 0x{shares[-1][0]:04x}"
+        assert error.where == f"group 0x{shares[1 if len(shares) > 2 else -1][0]:04x}"
 
     @pytest.mark.parametrize("shares", [b"\0\x1d\0\0", b"\0\x1d\0\2k", b"\0\x1d\0", b"\0", b"\0\x1d\0\1k\0"])
     def test_a_share_that_cannot_be_decoded_is_a_decode_error(self, shares: bytes) -> None:
