@@ -195,14 +195,15 @@ def sort_request_fields(headers: Iterable[Header]) -> Fields:
 class ResponseField:
     """A field of a response with what happens to it."""
 
-    __slots__ = ("line", "name", "sent", "treatment")
+    __slots__ = ("line", "name", "sent", "start", "treatment")
 
-    def __init__(self, sent: bytes, treatment: Treatment, line: bytes, name: bytes) -> None:
+    def __init__(self, sent: bytes, start: bytes, treatment: Treatment, line: bytes, name: bytes) -> None:
         """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
 
-        `name` is in lower case.
+        `start` is its name with the colon, and `name` is the name in lower case.
         """
         self.sent: Final = sent
+        self.start: Final = start
         self.treatment: Final = treatment
         self.line: Final = line
         self.name: Final = name
@@ -211,25 +212,25 @@ class ResponseField:
     def value(self) -> bytes:
         return self.line[len(self.name) + 2 : -2]
 
-    def has_name_of(self, sent: bytes) -> bool:
-        """Whether a line has the same name in the same spelling."""
-        end = len(self.name) + 1
-        return sent[:end] == self.sent[:end]
-
 
 def read_response_line(sent: bytes, like: ResponseField | None) -> ResponseField | None:
-    """Read a field line of a response, as `read_request_line` reads one of a request."""
-    if like is not None and like.has_name_of(sent):
+    """Read a field line of a response, as `read_request_line` reads one of a request.
+
+    `like` has the same name, if it is given.
+    """
+    if like is not None:
         name = like.name
+        start = like.start
         treatment = like.treatment
     else:
         name = sent[: max(sent.find(b":"), 0)]
         if not is_token(name):
             return None
         treatment = _RESPONSE_TREATMENTS.get(name) or _treat_in_response(name)
+        start = name + b":"
         name = name.lower()
     line = _forwarded(sent, len(name))
-    return None if line is None else ResponseField(sent, treatment, line, name)
+    return None if line is None else ResponseField(sent, start, treatment, line, name)
 
 
 def classify_in_response(header: Header) -> ResponseField:
@@ -237,7 +238,7 @@ def classify_in_response(header: Header) -> ResponseField:
     name = header[0]
     treatment = _RESPONSE_TREATMENTS.get(name) or _treat_in_response(name)
     line = b"%b: %b\r\n" % header
-    return ResponseField(line[:-2], treatment, line, name.lower())
+    return ResponseField(line[:-2], name + b":", treatment, line, name.lower())
 
 
 def plain_name(name: bytes) -> bytes:

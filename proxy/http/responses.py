@@ -47,7 +47,7 @@ _NOTE: Final = Treatment.NOTE
 _SPECIAL: Final = Treatment.SPECIAL
 
 # in place of a field that must not stay: no line is like this one
-_NOTHING: Final = ResponseField(_LINE_END, Treatment.REMOVE, b"", _LINE_END)
+_NOTHING: Final = ResponseField(_LINE_END, _LINE_END, Treatment.REMOVE, b"", b"")
 
 
 class Response:
@@ -95,6 +95,7 @@ class ResponseReader:
         "_framings",
         "_has_secret",
         "_is_known",
+        "_judged",
         "_known",
         "_last",
         "_last_limits",
@@ -102,6 +103,7 @@ class ResponseReader:
         "_last_raw",
         "_major_version",
         "_older",
+        "_shape",
     )
 
     def __init__(self, major_version: int = 1) -> None:
@@ -115,6 +117,9 @@ class ResponseReader:
         self._is_known = False
         self._has_secret = False
         self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
+        self._judged: list[bytes] = []
+        """What the last known framing followed from, and that framing:"""
+        self._shape: ResponseFraming | None = None
         self._last: Response | None = None
         self._last_raw = b""
         self._last_method = b""
@@ -173,25 +178,30 @@ class ResponseReader:
         """The field in a line, which is the one at this place of the head."""
         before = self._before
         like = before[place] if place < len(before) else None
-        if like is not None and like.sent == line:
-            return like
-        known = self._known
-        field = None
-        if like is None or like.name not in _NOT_KEPT or not like.has_name_of(line):
-            field = known.get(line)
-            if field is not None:
-                return field
-            field = self._older.get(line)
+        if like is not None:
+            if like.sent == line:
+                return like
+            if not line.startswith(like.start):
+                like = None
+            elif like.name in _NOT_KEPT:
+                self._is_known = False
+                return read_response_line(line, like)
+        field = self._known.get(line)
+        return self._learnt(line, like) if field is None else field
+
+    def _learnt(self, line: bytes, like: ResponseField | None) -> ResponseField | None:
+        """The field in a line that the younger half of the memory does not have."""
+        field = self._older.get(line)
         if field is None:
             self._is_known = False
             field = read_response_line(line, like)
             if field is None or field.name in _NOT_KEPT or len(line) > _REMEMBERED_LINE_BYTES:
                 self._has_secret |= field is not None and field.name in _SECRETS
                 return field
-        if len(known) >= _REMEMBERED_LINES:
-            self._older = known
-            known = self._known = {}
-        known[line] = field
+        if len(self._known) >= _REMEMBERED_LINES:
+            self._older = self._known
+            self._known = {}
+        self._known[line] = field
         return field
 
     def _parsed(self, raw: bytes, status_line: bytes, limits: HeadLimits) -> list[ResponseField]:
@@ -239,10 +249,14 @@ class ResponseReader:
                     digits = value
                     line = _ANY_LENGTH
             judged.append(line)
-        key = tuple(judged)
-        framing = self._framings.get(key) if offer is None else None
+        framing = self._shape if offer is None and judged == self._judged else None
         if framing is None:
-            return self._judge(key, special, offer)
+            key = tuple(judged)
+            framing = self._framings.get(key) if offer is None else None
+            if framing is None:
+                return self._judge(key, special, offer)
+            self._shape = framing
+            self._judged = judged
         return framing if not digits or framing.digits == digits else framing.with_length(digits)
 
     def _judge(

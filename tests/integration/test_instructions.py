@@ -38,15 +38,15 @@ CALLS: Final = {
 INSTRUCTIONS: Final = {
     "repeated": 31_400.0,
     "other path": 43_500.0,
-    "other fields": 47_700.0,
-    "other answer": 54_200.0,
-    "both differ": 70_900.0,
+    "other fields": 46_300.0,
+    "other answer": 46_300.0,
+    "both differ": 61_400.0,
     # some 5,000 of each are the fake loop, in which an answer waits for the end of the turn
     "repeated stream": 49_900.0,
-    "stream of other path": 76_400.0,
-    "stream of other fields": 119_500.0,
-    "stream of other answer": 148_900.0,
-    "stream where both differ": 218_400.0,
+    "stream of other path": 75_600.0,
+    "stream of other fields": 115_500.0,
+    "stream of other answer": 85_700.0,
+    "stream where both differ": 150_800.0,
 }
 # Files of `proxy/downstream` that such a request passes, and its calls back up to another room of it.
 FILES: Final = {

@@ -1,12 +1,14 @@
 """The requests of one connection, read with a memory of the last one. Pure.
 
-Clients repeat themselves. On a kept-alive connection a browser or a chat client sends the same
-field section repeatedly, often byte for byte; only the target changes. The meaning of a field
-section follows from its bytes. So a section that is equal to the one before it is not parsed,
-judged and written again.
+Clients repeat themselves. On a kept-alive connection a browser or a chat client sends nearly the
+same request repeatedly. A request that is equal to the one before it, byte for byte, is not read
+again. Of one that differs only the lines that differ are read (see `http.line_memory`), and what
+follows from the others is not judged, routed and written again.
 
-Each connection remembers one section. A shared cache would keep one client's fields (its cookies)
-among those of others, and clients could flush it.
+Each connection remembers one request: its head, with its cookies and other secrets, and what was
+read of it. They are those of the client that the connection belongs to, and go when its next
+request comes. A shared cache would keep one client's fields among those of others, and clients
+could flush it.
 """
 
 from collections.abc import Callable
