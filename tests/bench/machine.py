@@ -12,7 +12,7 @@ from proxy.processes.hot_path import hot_path
 
 
 def described() -> dict[str, str]:
-    """The date, the machine, the versions, and whether the hot path is compiled."""
+    """The date, the machine, the versions, the load of the minute before, and whether the hot path is compiled."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),  # noqa: TID251 - when it was
         "code": hot_path(),
@@ -21,6 +21,7 @@ def described() -> dict[str, str]:
         "haproxy": _version("/usr/sbin/haproxy", "-v"),
         "openssl": ssl.OPENSSL_VERSION.split()[1],
         "python": platform.python_version(),
+        "load": f"{os.getloadavg()[0]:.1f}",
     }
 
 

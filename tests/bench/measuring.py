@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Protocol
 
 from tests.bench import usage
 from tests.bench.exchanges import Clients, Exchange, clients
-from tests.bench.report import Round
+from tests.bench.report import Round, Row
 from tests.bench.servers import Backend, Bench, Server
 
 CONNECTIONS = 64
-IN_FLIGHT = 8
-"""Fewer than connections, as in a busy hour: a server that has more to do at a time pays less for each turn of its loop."""
+WAYS = (2, 8)
+"""How many exchanges are in flight. A server that has more to do at a time pays less for each turn of its loop, but while it rests its
+caches fill with other things: which way is worse for whom depends on the exchange."""
 _ROUNDS = 7
+_SECONDS = 0.3
 _COUNTED_SECONDS = 60.0
 """At most, for so many exchanges as are counted."""
 
@@ -82,32 +84,34 @@ def cpu_per_operation(server: Server, operate: Callable[[Server], int]) -> float
 
 
 @contextmanager
-def clients_of_all(
-    scene: Scene, exchange: Exchange, connections: int, streams: int = 1
-) -> Iterator[dict[str, Clients]]:
-    """As many open connections to each of the servers, with as many streams."""
+def clients_of_all(scene: Scene, exchange: Exchange, connections: int) -> Iterator[dict[str, Clients]]:
+    """As many open connections to each of the servers."""
     with ExitStack() as stack:
         yield {
-            server.name: stack.enter_context(clients(server, scene.bench.directory, exchange, connections, streams))
+            server.name: stack.enter_context(clients(server, scene.bench.directory, exchange, connections))
             for server in scene.servers
         }
 
 
-def exchange_rounds(
-    scene: Scene, exchange: Exchange, *, connections: int = CONNECTIONS, streams: int = 1, seconds: float = 0.5
-) -> list[Round]:
-    """What each exchange costs, on connections or streams in turn, which are open before."""
-    in_flight, most = IN_FLIGHT * streams, scene.meter.most
-    if most:
-        seconds = _COUNTED_SECONDS
-    with clients_of_all(scene, exchange, connections, streams) as all_clients:
+def exchange_row(scene: Scene, exchange: Exchange, title: str, wanted: float, *, connections: int = CONNECTIONS) -> Row:
+    """What each exchange costs, on connections in turn, which are open before: in the way that is worse for Plexigate."""
+    most = scene.meter.most
+    seconds = _COUNTED_SECONDS if most else _SECONDS
+    with clients_of_all(scene, exchange, connections) as all_clients:
         for one in all_clients.values():
-            one.run(seconds / 4, in_flight=in_flight, count=most)
+            one.run(seconds, in_flight=WAYS[-1], count=most)
 
-        def operate(server: Server) -> int:
-            return all_clients[server.name].run(seconds, in_flight=in_flight, count=most).exchanges
+        def measured(in_flight: int) -> Row:
+            def operate(server: Server) -> int:
+                return all_clients[server.name].run(seconds, in_flight=in_flight, count=most).exchanges
 
-        return scene.rounds(operate)
+            return Row(
+                exchange.name, title, scene.meter.unit, scene.rounds(operate), wanted, note=f"{in_flight} in flight"
+            )
+
+        rows = sorted(map(measured, WAYS[-1:] if most else WAYS), key=lambda row: row.ratio)
+    others = "".join(f"; {row.note}: {row.ratio:.2f}x" for row in rows[:-1])
+    return replace(rows[-1], note=f"{rows[-1].note}{others}")
 
 
 def late_rounds(

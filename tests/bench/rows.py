@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from tests.bench import bulk, differing, exchanges, growth, http2, load, memory, payload, replay, signing
-from tests.bench.measuring import Scene, exchange_rounds, late_rounds
+from tests.bench.measuring import Scene, exchange_row, late_rounds
 from tests.bench.report import OURS, Row
 from tests.bench.servers import LARGE, MESSAGE, PICTURE, Server
 
@@ -26,11 +26,11 @@ def _differing(
     """The same requests over both protocols."""
 
     def old(scene: Scene) -> list[Row]:
-        return [Row(key, title, scene.meter.unit, exchange_rounds(scene, exchange), wanted)]
+        return [replace(exchange_row(scene, exchange, title, wanted), key=key)]
 
     def new(scene: Scene) -> list[Row]:
         sent = replace(exchange, kind=exchanges.Kind.H2)
-        return [Row(f"h2-{key}", f"h2: {title}", scene.meter.unit, exchange_rounds(scene, sent), h2_wanted)]
+        return [replace(exchange_row(scene, sent, f"h2: {title}", h2_wanted), key=f"h2-{key}")]
 
     old.__doc__ = f"{title}."
     new.__doc__ = "The same over HTTP/2."
@@ -79,9 +79,9 @@ def h2_beside(scene: Scene) -> list[Row]:
 def h2_upstream(scene: Scene) -> list[Row]:
     """Small answers of a backend that speaks HTTP/2, in clear; nginx cannot ask one."""
     both = replace(scene, servers=[server for server in scene.servers if server.name != "nginx"])
-    old = exchange_rounds(both, exchanges.request("get-h2", f"GET /h2{MESSAGE}"))
+    old = exchanges.request("h2-upstream", f"GET /h2{MESSAGE}")
     return [
-        Row("h2-upstream", "GET over http/1.1 to an h2 backend", "µs CPU", old, 1.3),
+        exchange_row(both, old, "GET over http/1.1 to an h2 backend", 1.3),
         Row("h2-upstream-h2", "GET over h2 to an h2 backend", "µs CPU", _http2_rounds(both, H2_UPSTREAM), 1.3),
     ]
 
@@ -97,8 +97,7 @@ def _http2_rounds(scene: Scene, asked: http2.Load) -> list[Mapping[str, float]]:
 
 def picture(scene: Scene) -> list[Row]:
     """An answer of several records."""
-    rounds = exchange_rounds(scene, exchanges.GET_PICTURE, connections=16)
-    return [Row("picture", "64 KiB response", "µs CPU", rounds, 1.0)]
+    return [exchange_row(scene, exchanges.GET_PICTURE, "64 KiB response", 1.0, connections=16)]
 
 
 def down(scene: Scene) -> list[Row]:
@@ -133,8 +132,7 @@ def _by_curl(scene: Scene, key: str, title: str, arguments: Sequence[str], wante
 def websocket(scene: Scene) -> list[Row]:
     """Messages of a chat."""
     title = f"WebSocket, {exchanges.MESSAGE_BYTES} bytes each way, {SOCKETS} sockets"
-    rounds = exchange_rounds(scene, exchanges.ECHOED, connections=SOCKETS)
-    return [Row("websocket", title, scene.meter.unit, rounds, 1.0)]
+    return [replace(exchange_row(scene, exchanges.ECHOED, title, 1.0, connections=SOCKETS), key="websocket")]
 
 
 def handshake(scene: Scene) -> list[Row]:
