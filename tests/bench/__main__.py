@@ -31,6 +31,7 @@ def main() -> int:
         prog="./dev bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of docs/performance.md")
     parser.add_argument("--list", action="store_true", help="print the names of the rows, and end")
     parser.add_argument(
         "--instructions", action="store_true", help="count instructions by callgrind, not time: in any company"
@@ -56,7 +57,8 @@ def main() -> int:
     except (load.LoadError, NotReadyError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 2
-    sys.stdout.write((report.as_json(head, rows) if arguments.json else report.table(head, rows)) + "\n")
+    written = report.as_json if arguments.json else report.markdown if arguments.markdown else report.table
+    sys.stdout.write(written(head, rows) + "\n")
     return 0 if all(row.is_within_limit for row in rows) else 1
 
 

@@ -94,6 +94,26 @@ def table(head: Mapping[str, str], rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def markdown(head: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """The rows as docs/performance.md has them."""
+    lines = [", ".join(f"{name} {value}" for name, value in head.items()), ""]
+    lines += [
+        "| | nginx | HAProxy | Plexigate | ratio (least - largest) | wanted |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        unit = row.unit.removesuffix(" CPU").removesuffix(" ins")
+        others = [f" ({name} {row.figure(name):.1f} {unit})" for name in row.contenders if name not in COLUMNS]
+        cells = [
+            f"{row.figure(one):,.{0 if row.figure(one) >= 100 else 1}f} {unit}" if one in row.contenders else ""
+            for one in COLUMNS
+        ]
+        wanted = row.bound.removesuffix("x") + ("" if row.is_within_limit else ", missed")
+        ratio = f"{row.ratio:.2f} ({min(row.ratios):.2f} - {max(row.ratios):.2f})"
+        lines.append(f"| {' | '.join([row.title + ''.join(others), *cells, ratio, wanted])} |")
+    return "\n".join([*lines, "", *(f"- {row.title}: {row.note}" for row in rows if row.note)])
+
+
 def as_json(head: Mapping[str, object], rows: Sequence[Row]) -> str:
     """Where and what was measured, and the rows, as one JSON document."""
     return json.dumps({"measured": head, "rows": [_document(row) for row in rows]}, indent=2)

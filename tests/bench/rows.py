@@ -135,11 +135,16 @@ def websocket(scene: Scene) -> list[Row]:
     return [replace(exchange_row(scene, exchanges.ECHOED, title, 1.0, connections=SOCKETS), key="websocket")]
 
 
+def _handshakes(scene: Scene) -> int:
+    """Fewer are counted than requests: each is as much work as 50."""
+    return scene.meter.most // 16 or HANDSHAKES
+
+
 def handshake(scene: Scene) -> list[Row]:
     """A client that comes for the first time."""
 
     def operate(server: Server) -> int:
-        return load.handshakes(server, scene.meter.most or HANDSHAKES, scene.bench.authority, request=load.VISIT)
+        return load.handshakes(server, _handshakes(scene), scene.bench.authority, request=load.VISIT)
 
     title = "full handshake X25519MLKEM768, request, close"
     return [Row("handshake", title, scene.meter.unit, scene.rounds(operate), 1.08)]
@@ -148,7 +153,7 @@ def handshake(scene: Scene) -> list[Row]:
 def resumed(scene: Scene) -> list[Row]:
     """A client that comes back."""
     clients = {server.name: load.Resumptions.of(server, scene.bench.authority, load.VISIT) for server in scene.servers}
-    rounds = scene.rounds(lambda server: clients[server.name].visit(scene.meter.most or HANDSHAKES))
+    rounds = scene.rounds(lambda server: clients[server.name].visit(_handshakes(scene)))
     return [Row("resumed", "resumed handshake, request, close", scene.meter.unit, rounds, 1.08)]
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.bench.report import Round, Row, as_json, table
+from tests.bench.report import Round, Row, as_json, markdown, table
 
 HEAD = {"date": "2026-11-27", "code": "compiled", "nginx": "1.26.3"}
 
@@ -120,3 +120,18 @@ def test_json_holds_every_number_and_the_verdict() -> None:
             }
         ],
     }
+
+
+def test_table_for_the_document_has_the_figures_and_says_what_was_missed() -> None:
+    rows = [
+        row({"nginx": 99.94, "haproxy": 1_234, "plexigate": 120}, wanted=1.5, note="2 in flight"),
+        Row("grown", "with many", "µs CPU", [{"with 1": 10, "plexigate": 12}, {"with 1": 10, "plexigate": 14}], 1.1),
+        row(*rounds((10, 20))),
+    ]
+    assert markdown(HEAD, rows).splitlines()[4:] == [
+        "| request | 99.9 µs | 1,234 µs | 120 µs | 1.20 (1.20 - 1.20) | 1.50 |",
+        "| with many (with 1 10.0 µs) |  |  | 13.0 µs | 1.30 (1.20 - 1.40) | 1.10, missed |",
+        "| request | 10.0 µs |  | 20.0 µs | 2.00 (2.00 - 2.00) |  |",
+        "",
+        "- request: 2 in flight",
+    ]
