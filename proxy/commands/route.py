@@ -26,7 +26,7 @@ from proxy.commands.terminal.console import error_console
 from proxy.commands.terminal.problem_table import print_problems
 from proxy.downstream.requests.refusals import RequestRefusal
 from proxy.downstream.requests.request import Request, RequestReader
-from proxy.downstream.requests.targets import RouteTarget, routed, target_for_server
+from proxy.downstream.requests.targets import RouteTarget, chosen, place_of, target_for_server
 from proxy.http.head import MalformedMessage
 from proxy.http.local_answers import LocalRequest, WrongMethod
 from proxy.payload.messages.uses import PayloadUses
@@ -129,7 +129,8 @@ def course_of(config: Config, raw: bytes, client: str | None) -> Course:
     if not any(name_matches(name, host) for one in config.identity.values() for name in one.names):
         return _refused(None, 421, "no identity has this name, so no client can ask for it")
     rules = PayloadRules.of(config, throwaway_keys(config), PayloadUses())
-    found = routed(request.head, request.framing, route_table(config, RouteParts(rules)))
+    place = place_of(request.framing, route_table(config, RouteParts(rules)))
+    found = chosen(place, request.head, request.framing)
     if isinstance(found, RequestRefusal):
         return _refused(None, found.status, found.detail)
     return _taken(config, request, found, client)

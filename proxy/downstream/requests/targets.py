@@ -78,11 +78,6 @@ _AMBIGUOUS_CONDITION: Final = RequestRefusal(
 )
 
 
-def routed(head: RequestHead, framing: RequestFraming, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
-    """Find the target of a request whose host is one of the connection, or the refusal."""
-    return chosen(place_of(framing, routes), head, framing)
-
-
 def is_covered(framing: RequestFraming, tls: Established) -> bool:
     """Whether the connection was made for this host.
 

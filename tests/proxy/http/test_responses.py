@@ -193,6 +193,14 @@ def test_the_memory_is_bounded_and_goes_on_after_it_was_emptied() -> None:
         assert len(reader._framings) <= 1_024
 
 
+def test_many_shapes_are_forgotten_together() -> None:
+    reader = ResponseReader()
+    for number in range(1_100):
+        read(b"Trailer: X-%d" % number, b"Transfer-Encoding: chunked", reader=reader)
+        assert len(reader._framings) <= 1_024
+    assert len(reader._framings) == 1_100 - 1_024
+
+
 def test_long_special_fields_are_not_remembered() -> None:
     reader = ResponseReader()
     for _ in range(2):
