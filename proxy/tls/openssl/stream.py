@@ -175,12 +175,16 @@ class TlsStream(StreamOwner[memoryview]):
             return
         pieces = [piece]
         size = len(piece)
-        # a flood has one read, of up to 9 ms: records without data, bad ones, or mostly short ones
-        while piece and not self._silent and len(pieces) < _READS and size < _TURN_BYTES:
-            if 4 * size < RECORD_BYTES * len(pieces):
+        while self._failure is None and not self._silent and len(pieces) < _READS and size < _TURN_BYTES:
+            rest = self.records.rest
+            # a flood has one read, of up to 9 ms: records without data, bad ones, or mostly short ones
+            if 2 * rest < RECORD_BYTES and 4 * size < RECORD_BYTES * len(pieces):
                 break
             # to the end of a record: of a part OpenSSL says by an exception that it wants more
-            piece = self._decrypt(self.raw.read_on(min(self.records.rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES)))
+            wire = self.raw.read_on(min(rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES))
+            if not len(wire):
+                break
+            piece = self._decrypt(wire)
             pieces.append(piece)
             size += len(piece)
         self._deliver(b"".join(pieces), len(piece))
