@@ -176,12 +176,11 @@ class TlsStream(StreamOwner[memoryview]):
         pieces = [piece]
         size = len(piece)
         while self._failure is None and not self._silent and len(pieces) < _READS and size < _TURN_BYTES:
-            rest = self.records.rest
-            # a flood has one read, of up to 9 ms: records without data, bad ones, or mostly short ones
-            if 2 * rest < RECORD_BYTES and 4 * size < RECORD_BYTES * len(pieces):
+            # a flood has one read, of up to 9 ms: records without data, bad or mostly short ones
+            if 4 * (size + self.records.begun) < RECORD_BYTES * len(pieces):
                 break
             # to the end of a record: of a part OpenSSL says by an exception that it wants more
-            wire = self.raw.read_on(min(rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES))
+            wire = self.raw.read_on(min(self.records.rest or RECORD_WIRE_BYTES, RECORD_WIRE_BYTES))
             if not len(wire):
                 break
             piece = self._decrypt(wire)

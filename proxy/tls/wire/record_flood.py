@@ -41,13 +41,15 @@ class RecordTally:
     The stream begins with a record. The charge goes down with time.
     """
 
-    __slots__ = ("_charged", "_charged_at", "_header", "_rest")
+    __slots__ = ("_charged", "_charged_at", "_header", "_rest", "begun")
 
     def __init__(self) -> None:
         self._header = b""
         """The header that came in part."""
         self._rest = 0
         """Bytes of a record that have not come yet."""
+        self.begun = 0
+        """Bytes of that record that came last."""
         self._charged = 0.0
         self._charged_at = 0.0
 
@@ -73,13 +75,16 @@ class RecordTally:
 
     def _walk(self, data: bytes | memoryview) -> int:
         size = len(data)
+        start = 0
         position = self._rest
         self._header = b""
         ended = 1 if 0 < position <= size else 0
         while size - position >= _HEADER_BYTES:
+            start = position
             position += _HEADER_BYTES + (data[position + 3] << 8 | data[position + 4])
             ended += position <= size
         self._rest = max(0, position - size)
+        self.begun = size - start if self._rest else 0
         if position < size:
             self._header = bytes(data[position:])
         return ended
