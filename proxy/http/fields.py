@@ -195,7 +195,7 @@ def sort_request_fields(headers: Iterable[Header]) -> Fields:
 class ResponseField:
     """A field of a response with what happens to it."""
 
-    __slots__ = ("line", "name", "sent", "start", "treatment")
+    __slots__ = ("_field", "line", "name", "sent", "start", "treatment")
 
     def __init__(self, sent: bytes, start: bytes, treatment: Treatment, line: bytes, name: bytes) -> None:
         """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
@@ -207,10 +207,18 @@ class ResponseField:
         self.treatment: Final = treatment
         self.line: Final = line
         self.name: Final = name
+        self._field: Any = None
 
     @property
     def value(self) -> bytes:
         return self.line[len(self.name) + 2 : -2]
+
+    @property
+    def field(self) -> Any:
+        """Name and value for a client of HTTP/2: one object, which its encoder knows again."""
+        if self._field is None:
+            self._field = (self.name, self.value)
+        return self._field
 
 
 def read_response_line(sent: bytes, like: ResponseField | None) -> ResponseField | None:

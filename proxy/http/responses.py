@@ -56,15 +56,25 @@ class Response:
     Several responses of a server may share it, so it never changes.
     """
 
-    __slots__ = ("_fields", "forwarded", "framing", "is_remembered", "lines", "noted")
+    __slots__ = ("_fields", "_kept", "forwarded", "framing", "is_remembered", "lines", "noted")
 
-    def __init__(self, framing: ResponseFraming, forwarded: list[bytes], noted: list[bytes]) -> None:
-        """`noted` are fields that we would add otherwise, in lower case: Date, X-Request-Id."""
+    def __init__(
+        self,
+        framing: ResponseFraming,
+        forwarded: list[bytes],
+        noted: list[bytes],
+        kept: list[ResponseField] | None = None,
+    ) -> None:
+        """`noted` are fields that we would add otherwise, in lower case: Date, X-Request-Id.
+
+        `kept` are the fields of the `forwarded` lines, if all of them are of the server.
+        """
         self.framing: Final = framing
         self.forwarded: Final = forwarded
         """The lines that are sent on, each with its CRLF, in their order."""
         self.noted: Final = noted
         self.lines: Final = b"".join(forwarded)
+        self._kept: Final = kept
         self._fields: list[Header] | None = None
         self.is_remembered = False
         """Whether the reader keeps it for the next response: then nothing in it is a secret."""
@@ -73,7 +83,8 @@ class Response:
     def fields(self) -> list[Header]:
         """The same as the lines, with lower-case names, for a client of HTTP/2."""
         if self._fields is None:
-            self._fields = [as_field(line) for line in self.forwarded]
+            kept = self._kept
+            self._fields = [as_field(line) for line in self.forwarded] if kept is None else [one.field for one in kept]
         return self._fields
 
     def with_lines(self, forwarded: list[bytes]) -> "Response":
@@ -217,24 +228,23 @@ class ResponseReader:
     def _understood(
         self, status_line: bytes, method: bytes, offer: WebSocketOffer | None, fields: list[ResponseField]
     ) -> Response:
-        forwarded: list[bytes] = []
+        kept: list[ResponseField] = []
         noted: list[bytes] = []
         special: list[ResponseField] = []
         for field in fields:
             treatment = field.treatment
             if treatment is _FORWARD:
-                forwarded.append(field.line)
+                kept.append(field)
             elif treatment is _SPECIAL:
                 special.append(field)
             elif treatment is _NOTE:
-                forwarded.append(field.line)
+                kept.append(field)
                 noted.append(field.name)
         framing = self._framing(status_line, method, special, offer)
         if framing.named:
-            kept = [field for field in fields if field.name not in framing.named]
-            forwarded = [field.line for field in kept if field.treatment in (_FORWARD, _NOTE)]
+            kept = [field for field in kept if field.name not in framing.named]
             noted = [field.name for field in kept if field.treatment is _NOTE]
-        return Response(framing, forwarded, noted)
+        return Response(framing, [field.line for field in kept], noted, kept)
 
     def _framing(
         self, status_line: bytes, method: bytes, special: list[ResponseField], offer: WebSocketOffer | None

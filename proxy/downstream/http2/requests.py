@@ -9,7 +9,7 @@ from typing import Final
 from proxy.downstream.requests.request import Request
 from proxy.http.framing import RequestFraming
 from proxy.http.head import Header, HeadLimits, MalformedMessage
-from proxy.http2.fields.request_fields import FieldSection, RequestFieldReader
+from proxy.http2.fields.request_fields import RequestFieldReader
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.hpack.never_indexed import with_copies
 
@@ -33,7 +33,7 @@ def _priority(framing: RequestFraming) -> bytes:
 class StreamRequests:
     """Reads the decoded fields of requests."""
 
-    __slots__ = ("_block", "_fields", "_is_ended", "_limits", "_reader", "_request", "_section", "priority")
+    __slots__ = ("_block", "_fields", "_is_ended", "_limits", "_reader", "_request", "priority")
 
     def __init__(self) -> None:
         self._reader: Final = RequestFieldReader(_new_nonce)
@@ -41,7 +41,6 @@ class StreamRequests:
         self._limits: HeadLimits | None = None
         self._is_ended = False
         self._request: Request | None = None
-        self._section: FieldSection | None = None
         self.priority = b""
         """The priority field of the request that was read last."""
 
@@ -60,14 +59,12 @@ class StreamRequests:
         if marked:
             marked = with_copies(marked)
         read = self._reader.read(block.fields, limits, marked, is_ended=is_ended)
-        section = read.section
-        same = None
-        if section is not None and section is self._section and last is not None:
-            same = last  # only the path differs
-        else:
+        if last is not None and not last.framing.is_judged_by(read.framing.fields):
+            last = None
+        if last is None or read.framing.fields is not last.framing.fields:
             self.priority = _priority(read.framing)
-        request = Request(b"", 0, read.head, read.framing, same)
-        self._request, self._section = (None, None) if section is None else (request, section)
+        request = Request(b"", 0, read.head, read.framing, last)
+        self._request = None if read.section is None else request
         self._block = block
         self._limits = limits
         self._is_ended = is_ended

@@ -47,7 +47,6 @@ _UPGRADE: Final = [request_line((b"connection", b"Upgrade")), request_line((b"up
 _LINE_END_BYTES: Final = 2
 
 _SPECIAL: Final = Treatment.SPECIAL
-_NOTE: Final = Treatment.NOTE
 
 
 class PseudoFields:
@@ -203,7 +202,7 @@ class RequestFieldReader:
             self._upgrade(sent, is_ended=is_ended)
         elif not is_ended and not _has_length(sent):
             sent.append(_CHUNKED)
-        special = [line for line in sent if line.treatment is _SPECIAL or line.treatment is _NOTE]
+        special = [line for line in sent if line.is_judged]
         head = RequestHead(pseudo.method, path, 1, [line.header for line in sent], 2, never_indexed)
         if last is not None and special == last.special:  # line by line the same objects
             target = origin_form(pseudo.method, path, last.framing.host_field)

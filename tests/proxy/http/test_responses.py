@@ -55,7 +55,7 @@ def understood(raw: bytes, method: bytes, reader: ResponseReader) -> object:
         return error.status
     framing = response.framing
     what = (facts(framing.head), framing.body, framing.length, framing.keep_alive, framing.special, framing.named)
-    return what, response.forwarded, response.noted
+    return what, response.forwarded, response.noted, response.fields
 
 
 @given(st.lists(st.tuples(STATUS_LINES, METHODS, st.lists(LINES, max_size=8)), max_size=12))
@@ -248,3 +248,13 @@ def test_fields_are_the_lines_with_lower_case_names() -> None:
     assert response.fields is response.fields, "they are made once"
     bound = response.with_lines([*response.forwarded, b"Set-Cookie: a=b\r\n"])
     assert bound.fields == [*expected, (b"set-cookie", b"a=b")]
+
+
+def test_line_that_a_server_repeats_is_the_same_field() -> None:
+    """The encoder of HTTP/2 knows it by its identity."""
+    reader = ResponseReader()
+    raw = b'HTTP/1.1 200 OK\r\nServer: chat\r\nETag: "%d"\r\nContent-Length: 0\r\n\r\n'
+    first, second = (reader.read(raw % number, LIMITS, b"GET") for number in (1, 2))
+    assert (first.fields[0], first.fields[1]) == ((b"server", b"chat"), (b"etag", b'"1"'))
+    assert second.fields[0] is first.fields[0]
+    assert second.fields[1] == (b"etag", b'"2"')

@@ -38,6 +38,41 @@ def test_request_that_differs_in_its_path_alone_has_the_same_lines_for_a_server(
     assert third.fields is None
 
 
+def test_request_with_other_fields_goes_where_the_last_one_went() -> None:
+    requests = StreamRequests()
+    first = requests.read(block_of([*GET, (b"accept", b"a/b")]), LIMITS.head, is_ended=True)
+    second = requests.read(block_of([*GET, (b"accept", b"c/d")]), LIMITS.head, is_ended=True)
+    assert second.destination is first.destination
+    elsewhere = requests.read(block_of([*GET[:3], (b":path", b"/x")]), LIMITS.head, is_ended=True)
+    assert elsewhere.destination is not first.destination
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(b":method", b"HEAD"), *GET[1:]],
+        [*GET[:2], (b":authority", b"other.test"), GET[3]],
+        [*GET, (b"te", b"trailers")],
+        [*GET, (b"via", b"1.1 a")],
+    ],
+)
+def test_request_that_means_something_else_is_routed_anew(fields: list[Header]) -> None:
+    requests = StreamRequests()
+    first = requests.read(block_of(list(GET)), LIMITS.head, is_ended=True)
+    assert requests.read(block_of(fields), LIMITS.head, is_ended=True).destination is not first.destination
+
+
+def test_priority_is_that_of_the_request() -> None:
+    requests = StreamRequests()
+    told = []
+    for more in ([], [(b"priority", b"u=1")], [(b"priority", b"u=1")], [(b"accept", b"a/b")]):
+        requests.read(block_of([*GET, *more]), LIMITS.head, is_ended=True)
+        told.append(requests.priority)
+    requests.read(block_of([*GET[:3], (b":path", b"/x"), (b"priority", b"i")]), LIMITS.head, is_ended=True)
+    requests.read(block_of([*GET[:3], (b":path", b"/y"), (b"priority", b"i")]), LIMITS.head, is_ended=True)
+    assert [*told, requests.priority] == [b"", b"u=1", b"u=1", b"", b"i"]
+
+
 def test_copies_of_a_field_that_the_client_marked_are_marked() -> None:
     """RFC 7541 section 6.2.3: the server gets its value in these fields too."""
     block = DecodedFields(list(GET), is_too_large=False, never_indexed=frozenset({b":path"}))

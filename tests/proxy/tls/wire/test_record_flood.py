@@ -52,7 +52,7 @@ def test_rest_of_a_record_is_known_once_its_header_is_there() -> None:
 def test_what_came_of_a_record_that_has_begun_is_known() -> None:
     tally = RecordTally()
     begun = []
-    for piece in (record(7) + record(40)[:15], bytes(29), bytes(1) + record(40)[:4], bytes(1), record(40)[5:]):
+    for piece in (record(7) + record(40)[:15], bytes(29), bytes(1) + record(40)[:4], record(40)[4:5], record(40)[5:]):
         tally.receive_data(piece)
         begun.append(tally.begun)
     assert begun == [15, 29, 0, 5, 0]
