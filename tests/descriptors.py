@@ -20,13 +20,18 @@ def open_descriptors() -> frozenset[int]:
 
 @contextmanager
 def no_descriptors() -> Iterator[None]:
-    """Have this process open nothing more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Have this process open nothing more but in place of what it closes."""
     gc.collect()  # a descriptor of a test that is over would become free in between
-    with socket.socket() as highest:
-        # the lowest free number is at most this one
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with socket.socket() as highest, descriptors_below(highest.fileno()):  # the lowest free number is at most this one
+        yield
+
+
+@contextmanager
+def descriptors_below(limit: int) -> Iterator[None]:
+    """Have this process open none of this number or a higher one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
