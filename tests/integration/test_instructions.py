@@ -43,10 +43,10 @@ INSTRUCTIONS: Final = {
     "both differ": 61_400.0,
     # some 5,000 of each are the fake loop, in which an answer waits for the end of the turn
     "repeated stream": 50_200.0,
-    "stream of other path": 75_200.0,
-    "stream of other fields": 107_200.0,
-    "stream of other answer": 79_000.0,
-    "stream where both differ": 136_000.0,
+    "stream of other path": 75_000.0,
+    "stream of other fields": 107_000.0,
+    "stream of other answer": 74_900.0,
+    "stream where both differ": 132_000.0,
 }
 # Files of `proxy/downstream` that such a request passes, and its calls back up to another room of it.
 FILES: Final = {
