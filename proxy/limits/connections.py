@@ -68,6 +68,7 @@ class ConnectionCounts:
         self._clock = clock
         self._place = shared.total_place(listener.encode())
         self._spare_place = shared.total_place(listener.encode() + b"\0spare")
+        self._spare = 0
         self._clients: dict[bytes, ClientCounts] = {}
         self._leaving = 0
         self.open = 0
@@ -103,7 +104,9 @@ class ConnectionCounts:
 
     def can_spare(self, handshakes: int, idle: int) -> None:
         """Tell the others how many connections could make room here."""
-        self._shared.put(self._spare_place, idle * CONNECTION + handshakes)
+        spare = idle * CONNECTION + handshakes
+        self._shared.add(self._spare_place, spare - self._spare)  # others may count in the same cells
+        self._spare = spare
 
     @property
     def others_can_spare(self) -> tuple[int, int]:

@@ -182,12 +182,14 @@ class SharedTable:
     def add(self, place: Place, amount: int) -> None:
         """Count: sums of `CONNECTION` and `HANDSHAKE`, negative ones to count out."""
         first, second = place
-        self._write(first, self._own[first // self._columns] + amount)
-        self._write(second, self._own[second // self._columns] + amount)
+        self._add(first, amount)
+        self._add(second, amount)
 
-    def _write(self, start: int, amount: int) -> None:
-        self._own[start // self._columns] = amount
-        self._cells[start + self._slot] = amount
+    def _add(self, start: int, amount: int) -> None:
+        own = self._own
+        cell = start // self._columns
+        own[cell] += amount
+        self._cells[start + self._slot] = own[cell]
 
     def others(self, place: Place) -> tuple[int, int]:
         """Connections and handshakes that all other processes have there."""
@@ -210,12 +212,6 @@ class SharedTable:
         return min(
             max((cell & _HANDSHAKES for column, cell in enumerate(row) if column != slot), default=0) for row in rows
         )
-
-    def put(self, place: Place, amount: int) -> None:
-        """Say what this process has at a place where nothing is counted."""
-        first, second = place
-        self._write(first, amount)
-        self._write(second, amount)
 
     # -- rates
 

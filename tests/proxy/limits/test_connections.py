@@ -154,6 +154,24 @@ def test_workers_know_what_the_others_could_spare(here: ConnectionCounts, there:
     assert there.has_most_to_spare(0)
 
 
+def test_what_can_be_spared_hides_no_connection_that_is_counted_in_the_same_place(clock: Clock) -> None:
+    """The places of both are drawn by lot, a few hundred: one in a hundred proxies has them together."""
+    table = SharedTable.create(2)
+    here, there = SharedTable(table.fd, 0), SharedTable(table.fd, 1)
+    os.close(table.fd)
+    listener = next(
+        name
+        for name in map(str, range(100_000))
+        if here.total_place(name.encode())[0] == here.total_place(name.encode() + b"\0spare")[0]
+    )
+    counts, others = ConnectionCounts(listener, here, clock), ConnectionCounts(listener, there, clock)
+    count_in(counts)
+    count_in(counts)
+    counts.can_spare(handshakes=1, idle=0)
+    counts.can_spare(handshakes=0, idle=0)
+    assert others.surplus(limits(connections=2))[0] == 1
+
+
 def test_one_alone_always_has_most(clock: Clock) -> None:
     assert ConnectionCounts("public", SharedTable.private(), clock).has_most_to_spare(0)
 
