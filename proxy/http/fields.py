@@ -128,7 +128,7 @@ class Fields:
         return Fields([line for line in self.sent if line.header[0].lower() not in removed], self.special, removed)
 
 
-def read_request_line(sent: bytes, like: FieldLine | None) -> FieldLine | None:
+def read_request_field(sent: bytes, like: FieldLine | None) -> FieldLine | None:
     """Read a field line of a request, without its CRLF.
 
     `like` is a line that probably has the same name, which then needs no judgement. None if it is
@@ -221,8 +221,8 @@ class ResponseField:
         return self._field
 
 
-def read_response_line(sent: bytes, like: ResponseField | None) -> ResponseField | None:
-    """Read a field line of a response, as `read_request_line` reads one of a request.
+def read_response_field(sent: bytes, like: ResponseField | None) -> ResponseField | None:
+    """Read a field line of a response, as `read_request_field` reads one of a request.
 
     `like` has the same name, if it is given.
     """

@@ -1,8 +1,9 @@
 """The field lines of the requests of one connection, read with a memory of the last ones. Pure.
 
 What a line means does not depend on the lines around it. So a line that the last request had is not
-read again, and a new one is read by itself. `read_request_line` knows nearly all lines that clients
-send. What it does not take for certain it leaves to llhttp (see `head`), which says what is wrong.
+read again, and a new one is read by itself. `read_request_field` knows nearly all lines that
+clients send. What it does not take for certain it leaves to llhttp (see `head`), which says what is
+wrong.
 
 The lines of one request at most are kept: those of the last one, which a connection remembers as a
 whole in any case. So a line with a secret goes when the next request comes.
@@ -12,7 +13,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from proxy.http.fields import FieldLine, Fields, read_request_line, special_values
+from proxy.http.fields import FieldLine, Fields, read_request_field, special_values
 from proxy.http.head import HeadLimits
 
 _LINE_END: Final = b"\r\n"
@@ -100,7 +101,7 @@ class LineMemory:
                     same += 1
             else:
                 here = place
-                known = read_request_line(line, before[place] if place < len(before) else None)
+                known = read_request_field(line, before[place] if place < len(before) else None)
                 if len(line) > most:
                     return None
             if known is None:

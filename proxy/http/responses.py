@@ -3,7 +3,7 @@
 A server repeats itself: most of its lines (Server, Content-Type, Date within a second) are equal to
 those of an earlier response, byte for byte. The meaning of a line does not depend on the lines
 around it, so only lines that are new are read. If one of them is not certainly well-formed (see
-`fields.read_response_line`), llhttp parses the head. What a response means to its connection
+`fields.read_response_field`), llhttp parses the head. What a response means to its connection
 follows from its status line and its few special fields. So this is not judged again either if both
 are known, up to the length of the body. A head that is equal to the one before it is not even split
 into lines.
@@ -13,7 +13,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from proxy.http.fields import ResponseField, Treatment, classify_in_response, read_response_line
+from proxy.http.fields import ResponseField, Treatment, classify_in_response, read_response_field
 from proxy.http.framing import ResponseFraming, is_length, response_framing
 from proxy.http.head import (
     Header,
@@ -196,7 +196,7 @@ class ResponseReader:
                 like = None
             elif like.name in _NOT_KEPT:
                 self._is_known = False
-                return read_response_line(line, like)
+                return read_response_field(line, like)
         field = self._known.get(line)
         return self._learnt(line, like) if field is None else field
 
@@ -205,7 +205,7 @@ class ResponseReader:
         field = self._older.get(line)
         if field is None:
             self._is_known = False
-            field = read_response_line(line, like)
+            field = read_response_field(line, like)
             if field is None or field.name in _NOT_KEPT or len(line) > _REMEMBERED_LINE_BYTES:
                 self._has_secret |= field is not None and field.name in _SECRETS
                 return field
