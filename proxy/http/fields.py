@@ -36,7 +36,6 @@ _FORWARD: Final = Treatment.FORWARD
 _NOTE: Final = Treatment.NOTE
 _SPECIAL: Final = Treatment.SPECIAL
 _CLAIM: Final = Treatment.CLAIM
-_REMOVE: Final = Treatment.REMOVE
 
 _NO_NAMES: Final[frozenset[bytes]] = frozenset()
 _SPACE: Final = 0x20
