@@ -29,7 +29,7 @@ from proxy.downstream.requests.targets import (
 from proxy.http.forwarded_head import own_lines, upstream_fields, with_forwarded
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, parse_request_head, parse_request_line
-from proxy.http.line_memory import LineMemory
+from proxy.http.line_memory import REMEMBERED_BYTES, LineMemory
 from proxy.http.routing import RouteTable
 from proxy.http.target import origin_form
 from proxy.observe.logs.access_log import TargetRecord
@@ -37,9 +37,6 @@ from proxy.routes.field_edits import FieldEdits
 from proxy.routes.templates import RequestValues
 from proxy.tls.handshake.results import Established
 
-# Longer ones are not worth the memory of an idle connection: those of browsers have 500 to 2,000
-# bytes.
-_REMEMBERED_BYTES: Final = 4_096
 _LINE_END: Final = b"\r\n"
 
 
@@ -274,7 +271,7 @@ class RequestReader:
             self._lines.forget()
             head = parse_request_head(raw, limits)
             return Request(raw, end, head, request_framing(head))
-        if len(raw) - end <= _REMEMBERED_BYTES:
+        if len(raw) - end <= REMEMBERED_BYTES:
             self._last = request
         else:
             self._last = None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.http.fields import FieldLine, Fields, Treatment, request_line, special_values
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, check_fields, check_request
+from proxy.http.line_memory import REMEMBERED_BYTES
 from proxy.http.target import Authority, check_agreement, check_scheme, origin_form, parse_authority
 from proxy.http2.fields.field_rules import check_value, malformed, pseudo_fields
 from proxy.http2.fields.request_lines import read_lines
@@ -37,10 +38,6 @@ _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":pat
 _SCHEME: Final = re.compile(rb"[A-Za-z][0-9A-Za-z+.-]*")
 
 _UPGRADE_REQUIRED: Final = 426
-
-# Longer sections are not worth the memory of an idle connection: those of browsers have 500 to
-# 2,000 bytes.
-_REMEMBERED_BYTES: Final = 4_096
 
 _CHUNKED: Final = request_line((b"transfer-encoding", b"chunked"))
 _UPGRADE: Final = [request_line((b"connection", b"Upgrade")), request_line((b"upgrade", b"websocket"))]
@@ -211,7 +208,7 @@ class RequestFieldReader:
             framing = _framing(head, Fields(sent, special_values(special)))
         if is_ended and framing.length:
             raise malformed("content-length of a request without a body")  # RFC 9113 8.1.1
-        if size > _REMEMBERED_BYTES:
+        if size > REMEMBERED_BYTES:
             self._crumbs = []
             self._cookie = None
         elif not pseudo.is_websocket:
