@@ -32,7 +32,7 @@ class ClientRates:
         self.network: Final = network
         self._places: dict[bytes, Place] | None = None
 
-    def seconds_to_wait(self, rate: RequestRate, shared: "SharedTable", now: float) -> float:
+    def take(self, rate: RequestRate, shared: "SharedTable", now: float) -> float:
         """Take a token for a request: 0 if there was one, else the seconds until there is."""
         places = self._places
         if places is None:

@@ -67,7 +67,7 @@ class BasicCheck(Guard):
         network = self._responder.holder
         wait = 0.0
         if network != EXEMPT:
-            wait = ClientRates(network).seconds_to_wait(self._rule.rate, service.shared, service.clock())
+            wait = ClientRates(network).take(self._rule.rate, service.shared, service.clock())
         if wait:
             return too_many_requests(wait)
         match service.shared_work.begin(self._digest, network, self._compute, self._verified):

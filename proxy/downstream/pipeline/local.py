@@ -152,7 +152,7 @@ class LocalResponder(Responder):
         service = self._service
         wait = 0.0
         if self.holder != EXEMPT:
-            wait = ClientRates(self.holder).seconds_to_wait(slow.rate, service.shared, service.clock())
+            wait = ClientRates(self.holder).take(slow.rate, service.shared, service.clock())
         if wait:
             self._client.refuse(too_many_requests(wait))
             return

@@ -4,7 +4,7 @@
 - identify: `ClientFacts.client_of`
 - route: `Request.routed`
 - admit: `unmet_demand`, `ClosedRoutes.refusal`, `Responder.refused_by`
-- limit: `Requester.seconds_to_wait`
+- limit: `Requester.take`
 - authenticate: `AuthRequest`, `token_verdict`, `BasicCheck`
 - answer: `Responder.start`, of a `LocalResponder` or an `Exchange` with a server
 - respond: `AnswerWriter.start`, `AnswerWriter.answer`
@@ -138,9 +138,7 @@ def answer(responder: Responder, client: Client, service: HttpService) -> None:
     target = responder.target
     assert target is not None  # it was taken up without a refusal
     # limit
-    if target.rate is not None and (
-        wait := request.client.seconds_to_wait(target.rate, service.shared, service.clock())
-    ):
+    if target.rate is not None and (wait := request.client.take(target.rate, service.shared, service.clock())):
         client.refuse(too_many_requests(wait))
         return
     # authenticate

@@ -57,7 +57,7 @@ def wrong_token(
     now = service.clock()
     if (count := rule.wrong.add(now)) is not None:
         service.ledger.log_event(PageTokenWrong(request.client.address, count))
-    if network != EXEMPT and (wait := ClientRates(network).seconds_to_wait(rule.rate, service.shared, now)):
+    if network != EXEMPT and (wait := ClientRates(network).take(rule.rate, service.shared, now)):
         return too_many_requests(wait)
     if isinstance(answer, RequestRefusal):
         return answer

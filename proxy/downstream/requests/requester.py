@@ -80,6 +80,9 @@ class Requester:
     def shown(self) -> bytes:
         return self.chain.addresses[0].encode("ascii") if self.chain and self.chain.addresses else self.peer.address
 
-    def seconds_to_wait(self, rate: RequestRate, shared: "SharedTable", now: float) -> float:
-        """Seconds until a request to a route with this rate may come, 0 for now."""
-        return 0.0 if self.rates is None else self.rates.seconds_to_wait(rate, shared, now)
+    def take(self, rate: RequestRate, shared: "SharedTable", now: float) -> float:
+        """Take a token for a request: 0 if there was one, else the seconds until there is.
+
+        A client that is exempt takes none.
+        """
+        return 0.0 if self.rates is None else self.rates.take(rate, shared, now)

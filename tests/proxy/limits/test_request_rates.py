@@ -18,22 +18,22 @@ def test_each_client_has_its_own_rate_over_all_workers_and_connections() -> None
     other = SharedTable(table.fd, 1)
     os.close(table.fd)
     one, again, two = ClientRates(b"one"), ClientRates(b"one"), ClientRates(b"two")
-    assert one.seconds_to_wait(rate(), table, NOW) == 0.0
-    assert one.seconds_to_wait(rate(), table, NOW) == 2.0
-    assert again.seconds_to_wait(rate(), other, NOW + 0.5) == 1.5
-    assert two.seconds_to_wait(rate(), other, NOW) == 0.0
-    assert again.seconds_to_wait(rate(), other, NOW + 2.0) == 0.0
+    assert one.take(rate(), table, NOW) == 0.0
+    assert one.take(rate(), table, NOW) == 2.0
+    assert again.take(rate(), other, NOW + 0.5) == 1.5
+    assert two.take(rate(), other, NOW) == 0.0
+    assert again.take(rate(), other, NOW + 2.0) == 0.0
 
 
 def test_all_clients_share_the_rate_of_a_route() -> None:
     table = SharedTable.private()
     of_all = rate(is_per_client=False)
-    assert ClientRates(b"one").seconds_to_wait(of_all, table, NOW) == 0.0
-    assert ClientRates(b"two").seconds_to_wait(of_all, table, NOW) == 2.0
+    assert ClientRates(b"one").take(of_all, table, NOW) == 0.0
+    assert ClientRates(b"two").take(of_all, table, NOW) == 2.0
 
 
 def test_each_route_has_its_own_rate_and_a_changed_one_begins_anew() -> None:
     table, client = SharedTable.private(), ClientRates(b"one")
     for each in (rate(), rate("chat.test/api"), rate(burst=2), rate(is_per_client=False)):
-        assert client.seconds_to_wait(each, table, NOW) == 0.0
-    assert client.seconds_to_wait(rate(), table, NOW) == 2.0
+        assert client.take(each, table, NOW) == 0.0
+    assert client.take(rate(), table, NOW) == 2.0

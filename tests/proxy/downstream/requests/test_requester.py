@@ -68,12 +68,10 @@ def test_hop_that_does_not_tell_its_client_is_not_exempt() -> None:
 def test_client_that_is_exempt_never_waits() -> None:
     rate, table = RequestRate.of("chat.test/", 0.5, 1, is_per_client=True), SharedTable.private()
     exempt, other = behind(trust(CLIENT)), behind(trust(PEER))
-    assert [exempt.seconds_to_wait(rate, table, 1_000.0) for _ in range(2)] == [0.0, 0.0]
-    assert [other.seconds_to_wait(rate, table, 1_000.0) for _ in range(2)] == [0.0, 2.0]
+    assert [exempt.take(rate, table, 1_000.0) for _ in range(2)] == [0.0, 0.0]
+    assert [other.take(rate, table, 1_000.0) for _ in range(2)] == [0.0, 2.0]
     neighbour = behind(trust(), b"198.51.100.8")
-    assert neighbour.seconds_to_wait(rate, table, 1_000.0) == 0.0, (
-        "another client of the same balancer has its own rate"
-    )
+    assert neighbour.take(rate, table, 1_000.0) == 0.0, "another client of the same balancer has its own rate"
 
 
 @pytest.mark.parametrize(
