@@ -90,6 +90,7 @@ def states(one: Scene, token: str, state: str) -> float:
 def test_no_websocket_is_closed_for_a_spare_token_that_comes_back(hsm_site: HsmSite) -> None:
     with echo() as port, two_tokens(hsm_site, port) as (one, away), ExitStack() as closing:
         before = workers_of(one.running.pid)
+        told = len(events(one.running.output, "worker_blind"))  # a module that loads beside others may miss a token
         several = [closing.enter_context(websocket(one)) for _ in range(SOCKETS)]
         assert alive(several) == SOCKETS
         hsm_site.hsm.put_into(away, "spare")
@@ -98,7 +99,7 @@ def test_no_websocket_is_closed_for_a_spare_token_that_comes_back(hsm_site: HsmS
         one.until(lambda: states(one, "spare", "closed") == 2, IDLE_SECONDS)
         assert workers_of(one.running.pid) == before
         assert alive(several) == SOCKETS
-        assert not events(one.running.output, "worker_blind")
+        assert len(events(one.running.output, "worker_blind")) == told
         with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
             for _ in range(4):
                 one.connect(one.client()).close()  # by the spare, as nothing else can: it is really used again
