@@ -17,10 +17,10 @@ from config.values.problems import is_key_material
 from config.values.webhook import parse_webhook
 
 HIDDEN: Final = "(not shown)"
-WEBHOOKS: Final = frozenset({"webhook", "alert_webhook"})
+WEBHOOKS: Final = frozenset({"webhook"})
 ADDRESSES: Final = frozenset({"path", "directory"})
 """Keys whose values may have a query, which is hidden."""
-PROGRAMS: Final = frozenset({"command", "alert_command", "hook"})
+PROGRAMS: Final = frozenset({"command", "hook"})
 VALUES: Final = frozenset({"headers", "query", "request_headers", "response_headers", "body"})
 """Keys whose values are hidden. Of a table, the names in it are shown."""
 

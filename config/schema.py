@@ -29,7 +29,7 @@ from config.tables.payload import (
     SessionsConfig,
     SessionSuite,
 )
-from config.tables.plain import AcmeConfig, PlainConfig, plain_settings
+from config.tables.plain import PlainConfig
 from config.tables.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
 from config.tables.sealing import SealingConfig
 from config.tables.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
@@ -40,7 +40,6 @@ from config.values.kinds import TAG_PREFIX, DirectoryPath, FilePath, Name, Serve
 __all__ = [
     "MOST_WORKERS",
     "REJECT",
-    "AcmeConfig",
     "AcmeIssuerConfig",
     "AdminConfig",
     "AlertRepeatConfig",
@@ -227,7 +226,6 @@ class Config(Table):
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()
     issuer: dict[Name, AnyIssuerConfig] = Field(default_factory=dict)
-    acme: AcmeConfig = AcmeConfig()
     plain: PlainConfig = PlainConfig()
     rotation: RotationConfig = RotationConfig()
     alerts: AlertsConfig = AlertsConfig()
@@ -265,8 +263,3 @@ class Config(Table):
                 servers=(ServerConfig(address=address),), connections=PAGE_CONNECTIONS, waiting=PAGE_CONNECTIONS
             )
         }
-
-    @property
-    def plain_listener(self) -> PlainConfig:
-        """The listener without TLS, under the present or the deprecated names of its keys."""
-        return plain_settings(self.plain, self.acme)

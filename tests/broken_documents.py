@@ -144,7 +144,7 @@ class World:
         keys["issuer"]["other"] = {"type": "acme", "directory": "https://ca.example.org", "root_file": root}
         keys["issuer"]["internal"]["names"] = ["example.org"]
         keys["plain"]["bind"] = ["127.0.0.1:0"]
-        keys["rotation"] |= {"state": "state", "alert_command": ["/bin/true", "x"]}
+        keys["rotation"]["state"] = "state"
         keys["sealing"] = {"key": "sealing.key", "directory": "seal"}
         keys["audit"] |= {"file": "audit.jsonl", "checkpoint_key": "chat.key"}
         keys["openssl"] |= {"module_path": "modules"}
@@ -157,8 +157,6 @@ class World:
     def _with_files(self) -> Document:
         keys = self._example()
         del keys["hsm"], keys["identity"]["vault"]
-        del keys["acme"]  # beside the keys of [plain]
-        del keys["alerts"]["command"], keys["alerts"]["webhook"]  # beside the previous keys of [rotation]
         return keys
 
     def _with_tokens(self) -> Document:
@@ -183,7 +181,6 @@ class World:
             "rotation",
         ):
             del keys[name]
-        keys["acme"] = {"http_bind": ["127.0.0.1:0"], "https_port": 443}
         keys["listener"] = {"public": {"bind": "127.0.0.1:0"}}
         keys["identity"] = {"vault": keys["identity"]["vault"]}
         keys["upstream"] = {"chat": {"servers": ["http://127.0.0.1:1"]}}

@@ -24,7 +24,6 @@ from config.routes.fields import FieldsConfig
 from config.routes.paths import RewriteConfig
 from config.routes.replies import RedirectConfig, RespondConfig
 from config.schema import (
-    AcmeConfig,
     AcmeIssuerConfig,
     AdminConfig,
     AlertRepeatConfig,
@@ -233,7 +232,6 @@ SECTIONS: Final = (
     _section('[issuer.NAME] of type "internal"', InternalIssuerConfig, "issuer.NAME", "issuer.internal"),
     _section('[issuer.NAME] of type "acme"', AcmeIssuerConfig, "issuer.NAME", "issuer.letsencrypt"),
     _section("[plain]", PlainConfig, "plain"),
-    _section("[acme]", AcmeConfig, "acme"),
     _section("[rotation]", RotationConfig, "rotation"),
     _section("[alerts]", AlertsConfig, "alerts"),
     _section("[alerts.repeat]", AlertRepeatConfig, "alerts.repeat"),

@@ -12,7 +12,6 @@ from config.routes.fields import FieldsConfig
 from config.routes.paths import RewriteConfig
 from config.routes.replies import RedirectConfig, RespondConfig
 from config.schema import (
-    AcmeConfig,
     AcmeIssuerConfig,
     AdminConfig,
     AlertRepeatConfig,
@@ -62,9 +61,6 @@ def valid_keys() -> dict[str, Any]:
     del keys["upstream"]["rooms"]["hash_on"]  # for another balance
     del keys["hsm"]["token"]["plexi"]["pin_credential"]  # for another place
     keys["listener"]["public"] |= {"trusted_peers": ["10.0.0.5"]}  # who sends PROXY headers
-    for name in ("alert_command", "alert_webhook"):
-        del keys["rotation"][name]
-    del keys["acme"]
     return keys
 
 
@@ -91,7 +87,6 @@ def tables(document: Mapping[str, Any], model: type[Table]) -> list[Mapping[str,
         InternalIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "internal"],
         AcmeIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "acme"],
         PlainConfig: only("plain"),
-        AcmeConfig: only("acme"),
         RotationConfig: only("rotation"),
         AlertsConfig: only("alerts"),
         AlertRepeatConfig: inside(only("alerts"), "repeat"),
@@ -135,7 +130,6 @@ MODELS: list[type[Table]] = [
     InternalIssuerConfig,
     AcmeIssuerConfig,
     PlainConfig,
-    AcmeConfig,
     RotationConfig,
     AlertsConfig,
     AlertRepeatConfig,

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import pytest
 
 from config.schema import (
-    AcmeConfig,
     Config,
     CredentialConfig,
     HsmConfig,
@@ -14,6 +13,7 @@ from config.schema import (
     LimitsConfig,
     ListenerConfig,
     LogConfig,
+    PlainConfig,
     RateConfig,
     RotationConfig,
     RouteConfig,
@@ -125,7 +125,7 @@ def test_comment_is_written_as_markdown() -> None:
         (LogConfig, "format", '`"json"`, `"pretty"`, `"combined"`'),
         (RouteConfig, "stream_requests", "`true` or `false`"),
         (RouteConfig, "rate", "table"),
-        (AcmeConfig, "https_port", "integer, 1 to 65_535"),
+        (PlainConfig, "https_port", "integer, 1 to 65_535"),
     ],
 )
 def test_kind_has_values_bounds_and_unit(model: type[Table], name: str, kind: str) -> None:

@@ -108,7 +108,6 @@ def test_each_key_of_the_configuration_is_read_outside_of_it() -> None:
     known_only_as_pairs |= {"label", "serial", "slot"}  # read as `HsmConfig.tokens_of`
     known_only_as_pairs |= {"proxy_protocol_from"}  # read as `ListenerConfig.header_senders`
     known_only_as_pairs |= {"weaker_signatures"}  # read as `ListenerConfig.binds_signatures`
-    known_only_as_pairs |= {"http_bind"}  # read as `Config.plain_listener`
     keys = fields(Config, set())
     assert "websocket_idle_seconds" in keys
     assert "names" in keys

@@ -20,9 +20,8 @@ from config.schema import (
     LimitsConfig,
     PqPolicy,
 )
-from config.tables.alerts import alert_problems
 from config.tables.log import log_problems
-from config.tables.plain import plain_bind_place, plain_problems
+from config.tables.plain import plain_problems
 from config.tables.tcp import ListenerProtocol
 from config.values.durations import written
 from config.values.omissions import Omissions
@@ -63,12 +62,11 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *client_problems(config, file, checks.omissions),
         *checks.binds(),
         *checks.metrics(),
-        *plain_problems(config.plain, config.acme, config.listener, file, checks.omissions),
+        *plain_problems(config.plain, config.listener, file, checks.omissions),
         *checks.identities(),
         *checks.issued_credentials(),
         *checks.issuers(),
         *acme_problems(config, file, checks.omissions),
-        *alert_problems(config.alerts, config.rotation, file, checks.omissions),
         *checks.upstreams(),
         *checks.cookies(),
         *route_problems(config, file, checks.omissions),
@@ -129,9 +127,8 @@ class _CrossChecks(Checks):
             for name, listener in self.config.listener.items()
             for index, bind in enumerate(listener.bind)
         }
-        place = plain_bind_place(self.config.plain, self.config.acme)
         others |= {
-            self.omissions.key(*place, index): bind for index, bind in enumerate(self.config.plain_listener.bind)
+            self.omissions.key("plain", "bind", index): bind for index, bind in enumerate(self.config.plain.bind)
         }
         for index, bind in enumerate(self.config.admin.metrics_bind):
             key = self.omissions.key("admin", "metrics_bind", index)

@@ -37,7 +37,7 @@ class _AcmeChecks(Checks):
                     yield self.error(place, f'"{other}"', allowed)
 
     def http(self) -> Iterator[Problem]:
-        if self.config.plain_listener.bind or self.omissions.touch("plain") or self.omissions.touch("acme"):
+        if self.config.plain.bind or self.omissions.touch("plain"):
             return
         for name, issuer in self._acme().items():
             if issuer.challenge is AcmeChallenge.HTTP_01:

@@ -17,7 +17,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.crosschecks.crosschecks import cross_check
-from config.loading.former_times import FormerTimes, renew
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.loading.places import missing_places, unfit_files
 from config.loading.positions import Position, Positions
@@ -25,7 +24,7 @@ from config.loading.reading import FileUnfit, credentials_directory, read_regula
 from config.loading.rejections import Rejection, rejections
 from config.schema import Config
 from config.values.omissions import Omissions
-from config.values.problems import ConfigError, Problem, toml_key
+from config.values.problems import ConfigError, Problem
 
 __all__ = ["LoadedConfig", "Survey", "accepted", "load", "read_file", "survey", "surveyed"]
 
@@ -83,10 +82,9 @@ def surveyed(content: bytes, path: Path) -> Survey:
         document = _parse(content, str(path))
     except ConfigError as error:
         return Survey(None, error.problems)
-    former = renew(document, str(path))
     config, omissions, problems = _understand(document, str(path))
     problems += cross_check(config, str(path), omissions)
-    positions = Positions(content.decode(), former.in_file)
+    positions = Positions(content.decode())
     loaded = LoadedConfig(
         config,
         ConfigFile(path, omissions=omissions, credentials=credentials_directory(), positions=positions),
@@ -95,16 +93,10 @@ def surveyed(content: bytes, path: Path) -> Survey:
     loaded, unfit = unfit_files(loaded)
     told = {problem.key for problem in unfit}
     missing = [problem for problem in missing_places(loaded) if problem.key not in told]
-    problems = [*map(positions.located, [*_still_true(former, omissions), *problems]), *missing, *unfit]
+    problems = [*map(positions.located, problems), *missing, *unfit]
     warnings = tuple(problem for problem in problems if not problem.is_error)
     faults = tuple(problem for problem in problems if problem.is_error)
     return Survey(replace(loaded, warnings=warnings, faults=faults), tuple(problems))
-
-
-def _still_true(former: FormerTimes, omissions: Omissions) -> list[Problem]:
-    """What is wrong with previous keys, without those whose value is refused anyway."""
-    refused = {former.in_file.get(toml_key(location)) for location in omissions.locations}
-    return [problem for problem in former.problems if problem.key not in refused]
 
 
 def read_file(path: Path) -> bytes:

@@ -36,12 +36,11 @@ class Position:
 class Positions:
     """The keys of one document."""
 
-    def __init__(self, text: str = "", former: Mapping[str, str] | None = None) -> None:
+    def __init__(self, text: str = "") -> None:
         """`text` is TOML that `tomllib` accepts; an empty one stands for a document that has no
-        text. `former` tells under which name a key stands there that has a new one by now.
+        text.
         """
         self._text = text
-        self._former = former or {}
         self._found: Mapping[str, Position] | None = None
 
     def at(self, key: str) -> Position | None:
@@ -61,11 +60,7 @@ class Positions:
         return Position(1, 1)  # in the table that has no header
 
     def located(self, problem: Problem) -> Problem:
-        """A problem of this document with its place, under the name that its key has there."""
-        former = self._former.get(problem.key)
-        if former is not None:
-            new = problem.key.rpartition(".")[2]
-            problem = replace(problem, key=former, allowed=f"{new} in its place: {problem.allowed}")
+        """A problem of this document with its place."""
         place = self.at(problem.key)
         return problem if place is None else replace(problem, line=place.line, column=place.column)
 

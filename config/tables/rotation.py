@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from config.values.addresses import Refused
 from config.values.durations import Duration, OptionalDuration, Seconds, time_field
 from config.values.kinds import ServerName, Table, WrittenPath
-from config.values.webhook import OptionalWebhook
 
 FILE: Final = "file"
 """`KeySpec.place`: the key is a file in the state directory."""
@@ -92,8 +91,7 @@ class RotationConfig(Table):
 
     `renew_when_left`: share of the lifetime that is left when a certificate is renewed. `grace`:
     how long a previous key is kept, for a rollback. `former`: how many previous certificates are
-    remembered. `issue_timeout`: how long an issuer may take for one certificate. `alert_command`
-    and `alert_webhook` are the deprecated names of `alerts.command` and `alerts.webhook`.
+    remembered. `issue_timeout`: how long an issuer may take for one certificate.
     """
 
     state: WrittenPath | None = None
@@ -101,8 +99,6 @@ class RotationConfig(Table):
     grace: Duration = timedelta(days=1)
     former: int = Field(default=10, ge=1, le=1_000, strict=True)
     issue_seconds: Seconds = time_field("issue_timeout", 600.0, least=1.0, most=86_400.0)
-    alert_command: tuple[str, ...] = ()
-    alert_webhook: OptionalWebhook = None
 
 
 def _parse_type(value: object) -> object:

@@ -21,7 +21,6 @@ from typing import Final
 
 from config.loading.loaded import LoadedConfig
 from config.schema import Config
-from config.tables.plain import plain_bind_place
 from config.values.addresses import Bind, IPAddress, Refused, ServerAddress, parse_bind, parse_ip
 from config.values.problems import Location, Problem
 from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient
@@ -121,8 +120,7 @@ def addresses_of(config: Config) -> Iterator[tuple[Location, Bind]]:
     """Every address that a start binds, and its location in the configuration."""
     for name, listener in config.listener.items():
         yield from (((("listener", name, "bind", index)), bind) for index, bind in enumerate(listener.bind))
-    place = plain_bind_place(config.plain, config.acme)
-    yield from (((*place, index), bind) for index, bind in enumerate(config.plain_listener.bind))
+    yield from ((("plain", "bind", index), bind) for index, bind in enumerate(config.plain.bind))
     yield from ((("admin", "metrics_bind", index), bind) for index, bind in enumerate(config.admin.metrics_bind))
 
 

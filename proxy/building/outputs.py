@@ -53,7 +53,7 @@ def _inputs(loaded: LoadedConfig) -> Iterator[tuple[str, Path]]:
     for named in (*named_files(loaded), *places_of(loaded, PathRole.LIBRARY)):
         yield named.key, named.path
     config = loaded.config
-    programs = {"alerts.command": config.alerts.command, "rotation.alert_command": config.rotation.alert_command}
+    programs = {"alerts.command": config.alerts.command}
     for name, issuer in config.issuer.items():
         if isinstance(issuer, AcmeIssuerConfig):
             programs[f"issuer.{name}.hook"] = issuer.hook

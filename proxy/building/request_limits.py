@@ -19,7 +19,7 @@ def plain_rules(config: Config) -> PlainRules:
     They are the names of all identities, also of those without a certificate so far.
     """
     names = frozenset(name for identity in config.identity.values() for name in identity.names)
-    return PlainRules(names, config.plain_listener.https_port)
+    return PlainRules(names, config.plain.https_port)
 
 
 def request_rate(name: str, rate: RateConfig) -> RequestRate:

@@ -129,9 +129,7 @@ def test_what_is_done_once_needs_a_restart(place: tuple[str, ...]) -> None:
     assert effect_of(Difference(place, "a", "b"), Config(), Config()).kind is EffectKind.RESTART
 
 
-@pytest.mark.parametrize(
-    "place", [("acme", "http_bind"), ("acme", "https_port"), ("plain", "bind"), ("plain", "https_port")]
-)
+@pytest.mark.parametrize("place", [("plain", "bind"), ("plain", "https_port")])
 def test_listener_without_tls_changes_live(place: tuple[str, ...]) -> None:
     effect = effect_of(Difference(place, "a", "b"), Config(), Config())
     assert effect.kind is EffectKind.LIVE

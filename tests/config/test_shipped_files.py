@@ -14,7 +14,6 @@ from config.routes.fields import FieldsConfig
 from config.routes.paths import RewriteConfig
 from config.routes.replies import RedirectConfig, RespondConfig
 from config.schema import (
-    AcmeConfig,
     AcmeIssuerConfig,
     AlertRepeatConfig,
     Config,
@@ -44,14 +43,6 @@ from config.values.durations import unit_of, written
 from config.values.kinds import Table
 from tests.example_document import EXAMPLE, MODELS, PLACE, all_keys, tables, valid_keys
 from tests.plexichat_settings import plexichat_settings
-
-# Keys that another one has replaced: the file shows them commented out, and they may not stand beside it.
-FORMER: list[tuple[type[Table], str]] = [
-    (RotationConfig, "alert_command"),
-    (RotationConfig, "alert_webhook"),
-    (AcmeConfig, "http_bind"),
-    (AcmeConfig, "https_port"),
-]
 
 # Tables within a table, which are looked at by themselves.
 INNER: list[type[Table]] = [
@@ -169,8 +160,6 @@ def shows_default(model: type[Table], name: str, active: list[object]) -> bool:
         return (model, name) in SHOWN or model in OPTIONAL or active == SAID_BY_A_WORD.get((model, name), [])
     if isinstance(default, BaseModel):
         return active != []
-    if (model, name) in FORMER:
-        return active == []
     if default is PydanticUndefined or (model, name) in SHOWN_BY_ANOTHER:
         return True
     return as_written(default if unit is None else default * unit) in active

@@ -86,7 +86,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, hostile: HostileServer) ->
     with scripted(hostile.play) as evil, scripted(answering(*[HONEST] * 1_000)) as honest:
         upstreams = {
             "evil": Upstream(
-                (evil.url,), 'http = "h2"\nfirst_byte_seconds = 5.0\nconnections = 2\nwait_seconds = 0.3\n'
+                (evil.url,), 'http = "h2"\nfirst_byte_timeout = "5s"\nconnections = 2\nwait_timeout = "300ms"\n'
             ),
             "honest": Upstream((honest.url,)),
         }

@@ -26,7 +26,7 @@ from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
 
-HEALTH = '[upstream.backend.health]\npath = "/"\ninterval_seconds = 0.2\nrise = 1\nfall = 1\n'
+HEALTH = '[upstream.backend.health]\npath = "/"\ninterval = "200ms"\nrise = 1\nfall = 1\n'
 
 
 @dataclass
@@ -225,17 +225,6 @@ def test_an_alert_outlives_its_receiver_a_reload_and_a_restart(tmp_path: Path) -
             with scene(tmp_path, kind=Expiring, extra=state + targets) as running:
                 (again,) = until_found(lambda: third.of("certificate_expiring", "firing"))
                 assert (again["since"], again["times"]) == (told["since"], told["times"] + 1)
-
-
-def test_the_former_keys_still_reach_a_person(tmp_path: Path) -> None:
-    with pager() as taken:
-        former = f'[rotation]\nalert_webhook = "{taken.address}"\n'
-        with scene(tmp_path, kind=Expiring, extra=former) as running:
-            until_found(lambda: taken.of("certificate_expiring", "firing"))
-            (hint,) = [one for one in running.events("warning") if one["key"] == "rotation.alert_webhook"]
-            assert "webhook in [alerts]" in hint["allowed"]
-    checked = subprocess.run([PLEXIGATE, "check", str(running.path)], capture_output=True, text=True, check=False)
-    assert (checked.returncode, "deprecated name" in checked.stdout) == (0, True)
 
 
 def test_without_a_receiver_the_test_says_so(tmp_path: Path) -> None:

@@ -80,7 +80,9 @@ def verdict(directory: Path, public_key: Path, output: list[str]) -> tuple[int, 
 
 def test_everything_about_keys_is_in_the_log_and_no_change_of_it_escapes(hsm_site: HsmSite, tmp_path: Path) -> None:
     key = "pkcs11:token=plexi;object=audit"
-    tables = f'[audit]\nfile = "audit.jsonl"\ncheckpoint_key = "{key}"\ncheckpoint_lines = 4\ntotals_seconds = 0.2\n'
+    tables = (
+        f'[audit]\nfile = "audit.jsonl"\ncheckpoint_key = "{key}"\ncheckpoint_lines = 4\ntotals_interval = "200ms"\n'
+    )
     with scene(
         hsm_site, further=tables, prepared=lambda plexi: hsm_site.hsm.generate(plexi, "audit", identifier="0a")
     ) as running:
@@ -134,7 +136,7 @@ def test_a_full_disk_stops_nobody_and_a_crash_leaves_a_log_that_is_whole(
     signer = signer_in(tmp_path / "audit.key")
     public, log = tmp_path / "audit.pub", tmp_path / "audit.jsonl"
     public.write_text(pem_of(signer.public_key))
-    tables = f'[audit]\nfile = "{log}"\ncheckpoint_key = "{tmp_path}/audit.key"\ntotals_seconds = 0.1\n'
+    tables = f'[audit]\nfile = "{log}"\ncheckpoint_key = "{tmp_path}/audit.key"\ntotals_interval = "100ms"\n'
     upstreams = {"chat": Upstream(("http://127.0.0.1:1",))}
 
     def errors(running: Site) -> float:

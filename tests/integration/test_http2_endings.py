@@ -114,7 +114,7 @@ def hasty(tmp_path: Path, authority: Authority, localhost: Any) -> Iterator[Site
     """A proxy that keeps idle connections for a moment only, in front of a server that echoes."""
     with backends(1) as (backend,):
         upstreams = {"one": Upstream((backend.url,), path="/")}
-        with site(tmp_path, authority, localhost, upstreams, "[limits]\nkeep_alive_seconds = 0.5\n") as running:
+        with site(tmp_path, authority, localhost, upstreams, '[limits]\nkeep_alive_timeout = "500ms"\n') as running:
             yield running
 
 
@@ -141,7 +141,7 @@ def test_websocket_is_asked_to_come_again(tmp_path: Path) -> None:
         answer = client.answers[stream]
         client.until(lambda: bytes(answer.body) == b"\x81\x05hello")
         running.route = running.route.replace("localhost", "127.0.0.1")
-        running.extra = "[limits]\ndrain_seconds = 2.0\n"  # the close frame comes at some moment of its first half
+        running.extra = '[limits]\ndrain_timeout = "2s"\n'  # the close frame comes at some moment of its first half
         reloaded(running, 1)
         client.until(lambda: len(answer.body) > 7)
         client.h2.send_data(stream, b"\x88\x82\0\0\0\0\x03\xf4", end_stream=True)

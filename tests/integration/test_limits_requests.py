@@ -302,7 +302,7 @@ def test_reader_that_takes_nothing(hurried: Limited) -> None:
 @pytest.mark.parametrize(("per_second", "is_cut"), [(4_000_000, True), (10_000, False)])
 def test_reader_that_takes_little(stage: Stage, per_second: int, is_cut: bool) -> None:  # noqa: FBT001 - a parameter
     """Some 100 KB a second, for longer than it may take nothing: whether that is enough is a matter of the rate."""
-    limits = f"[limits]\nwrite_idle_seconds = 0.5\nresponse_bytes_per_second = {per_second}\n"
+    limits = f'[limits]\nwrite_idle_timeout = "500ms"\nresponse_bytes_per_second = {per_second}\n'
     pause = threading.Event()
     with stage.limited(limits, script=large) as limited:
         with limited.connect(receive_bytes=16_384) as client:

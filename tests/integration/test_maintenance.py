@@ -74,7 +74,7 @@ def configuration(tmp_path: Path, localhost: CertificateFiles, backend: tuple[Ba
     upstreams = {"all": Upstream(servers, path="/"), "open": Upstream(servers)}
     extra = (
         '[listener.public]\nbind = "127.0.0.1:0"\nhttp = ["h2", "http/1.1"]\n'
-        '[rotation]\nstate = "state"\n[limits]\ndrain_seconds = 2.0\n'
+        '[rotation]\nstate = "state"\n[limits]\ndrain_timeout = "2s"\n'
     )
     return write_configuration(tmp_path, localhost, upstreams, extra, workers=2)
 

@@ -200,7 +200,7 @@ class TestBehind:
             f"frontend behind\n  mode http\n  bind 127.0.0.1:{ports['haproxy']} accept-proxy\n"
             '  http-request return status 200 content-type text/plain lf-string "%[src] %[dst_port] %[fc_pp_authority]"\n'
         )
-        header = f'send_proxy_protocol = "{version}"\n[upstream.{{}}.health]\npath = "/"\ninterval_seconds = 0.1'
+        header = f'send_proxy_protocol = "{version}"\n[upstream.{{}}.health]\npath = "/"\ninterval = "100ms"'
         upstreams = {
             "nginx": Upstream((f"http://127.0.0.1:{ports['clear']}",), header.format("nginx")),
             "secure": Upstream(
@@ -246,7 +246,7 @@ def test_tcp_listeners_take_headers_and_tell_their_servers(
         tables = tcp_listener(
             server.url.replace("http:", "tcp:"), proxy_protocol="require", trusted_peers=["127.0.0.1"]
         )
-        tables += 'send_proxy_protocol = "v2"\n[upstream.irc.health]\ninterval_seconds = 0.1\n'
+        tables += 'send_proxy_protocol = "v2"\n[upstream.irc.health]\ninterval = "100ms"\n'
         with relaying(tmp_path, authority, authority.issue("irc", NAMES), tables) as running:
             sock = socket.create_connection(("127.0.0.1", running.port("irc")), timeout=10)
             sock.sendall(b"PROXY TCP6 2001:db8::7 2001:db8::2 56324 6697\r\n")

@@ -141,7 +141,7 @@ class TestAccepted:
         assert running.worker_pids[:2] == first
         assert len(running.worker_pids) == 3
         running.workers = 1
-        running.extra = "[limits]\ndrain_seconds = 1.0"
+        running.extra = '[limits]\ndrain_timeout = "1s"'
         assert asked(running)["ok"]
         # the sockets of the slots that are gone are still accepted on
         for _ in range(40):
@@ -336,7 +336,7 @@ class TestWebSockets:
     async def test_are_asked_to_come_again_when_their_route_is_gone(self, running: Scene) -> None:
         async with asyncio.timeout(SECONDS), await open_socket(running) as chat:
             running.route = '[[route]]\nhost = "localhost"\npath = "/other"\nupstream = "backend"\n'
-            running.extra = "[limits]\ndrain_seconds = 0.5"
+            running.extra = '[limits]\ndrain_timeout = "500ms"'
             assert (await asyncio.to_thread(asked, running))["ok"]
             with pytest.raises(websockets.ConnectionClosed):
                 await chat.recv()
@@ -352,7 +352,7 @@ class TestWebSockets:
             await open_socket(running) as strong,
         ):
             running.listener += '\npq = "require"'
-            running.extra = "[limits]\ndrain_seconds = 0.5"
+            running.extra = '[limits]\ndrain_timeout = "500ms"'
             assert (await asyncio.to_thread(asked, running))["ok"]
             with pytest.raises(websockets.ConnectionClosed):
                 await weak.recv()

@@ -23,7 +23,7 @@ CHANGES = (
     'path = "/elsewhere"',
     "[limits]\nbody_bytes = 1_000",
     '[listener.second]\nbind = "127.0.0.1:0"\npq = "require"',
-    "[limits]\nkeep_alive_seconds = 60.0",
+    '[limits]\nkeep_alive_timeout = "1m"',
     "",
 )
 

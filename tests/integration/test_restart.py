@@ -93,7 +93,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
             unit = stack.enter_context(socket.create_server(("127.0.0.1", port), backlog=4_096))
         scene = Fixed(tmp_path, Authority(tmp_path), backend.ready, bound_port=port)
         scene.listener = f'bind = "127.0.0.1:{port}"\nexempt = ["127.0.0.1"]'
-        scene.extra = f"[limits]\ndrain_seconds = {DRAIN_SECONDS}\n"
+        scene.extra = f'[limits]\ndrain_timeout = "{DRAIN_SECONDS}s"\n'
         scene.write()
         yield Service(manager, scene, unit)
 

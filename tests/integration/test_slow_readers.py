@@ -63,7 +63,9 @@ def proxy(
     request: pytest.FixtureRequest, tmp_path: Path, authority: Authority, localhost: CertificateFiles
 ) -> Iterator[tuple[Site, bool]]:
     """A proxy with one connection to its server, and whether an answer fits into its memory or its spool."""
-    upstreams = {"one": Upstream((f"unix:{tmp_path / 'raw.sock'}",), "connections = 1\nwait_seconds = 0.5", path="/")}
+    upstreams = {
+        "one": Upstream((f"unix:{tmp_path / 'raw.sock'}",), 'connections = 1\nwait_timeout = "500ms"', path="/")
+    }
     with site(tmp_path, authority, localhost, upstreams, limits(*request.param)) as running:
         yield running, request.param[1] > 0
 

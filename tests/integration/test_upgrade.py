@@ -29,10 +29,10 @@ from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
 
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 1
 CROWD = Crowd(keeping=2, connecting=2, sockets=8, message_seconds=0.2, think_seconds=0.05, comes_again=True)
 H2 = 'bind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]\nhttp = ["h2", "http/1.1"]'
-EXTRA = f"[limits]\ndrain_seconds = {DRAIN_SECONDS}\n"
+EXTRA = f'[limits]\ndrain_timeout = "{DRAIN_SECONDS}s"\n'
 FAILING = (
     ("sys.exit(3)", "preparing", "it ended with status 3"),
     (IS_READY + 'wait("take")\nsys.exit(5)', "proving", "it ended with status 5"),

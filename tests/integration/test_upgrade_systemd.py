@@ -41,7 +41,7 @@ def test_the_manager_follows_and_a_restart_works_as_before(manager: Manager, tmp
     with program([sys.executable, "-m", "tests.soak.backend"], backend_port) as backend:
         scene = Scene(tmp_path, Authority(tmp_path), backend.ready)
         scene.listener = f'bind = "127.0.0.1:{port}"\nexempt = ["127.0.0.1"]'
-        scene.extra = "[limits]\ndrain_seconds = 1.0\n"
+        scene.extra = '[limits]\ndrain_timeout = "1s"\n'
         scene.write()
         environment = ["env", *manager.environment]
         with program([*environment, PLEXIGATE, "run", str(scene.path)], plexigate_listeners) as first:

@@ -53,7 +53,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 HASHED = 'balance = "consistent-hash"\nhash_on = "{}"'
 STICKY = (
-    'balance = "sticky-cookie"\n[upstream.sticky.cookie]\nsecret = "sticky.key"\nsame_site = "strict"\nseconds = 600'
+    'balance = "sticky-cookie"\n[upstream.sticky.cookie]\nsecret = "sticky.key"\nsame_site = "strict"\nmax_age = "10m"'
 )
 
 

@@ -13,7 +13,7 @@ from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, Script, answering, scripted, unused_port
 
-SHORT = 'connect_timeout = "300ms"\nfirst_byte_seconds = 0.4\nstall_seconds = 0.4'
+SHORT = 'connect_timeout = "300ms"\nfirst_byte_timeout = "400ms"\nstall_timeout = "400ms"'
 
 
 @pytest.fixture(scope="module")

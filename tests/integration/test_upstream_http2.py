@@ -24,7 +24,7 @@ from tests.waiting import until_found
 
 LISTENER = '[listener.public]\nbind = "127.0.0.1:0"\nhttp = ["h2", "http/1.1"]\n'
 H2 = 'http = "h2"\n'
-HEALTH = '[upstream.checked.health]\npath = "/nginx/small"\ninterval_seconds = 0.1\n'
+HEALTH = '[upstream.checked.health]\npath = "/nginx/small"\ninterval = "100ms"\n'
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="apt-get install nginx (./dev test does)")
 

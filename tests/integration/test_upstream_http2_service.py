@@ -16,7 +16,7 @@ from tests.waiting import until_found
 LISTENER = '[listener.public]\nbind = "127.0.0.1:0"\nhttp = ["h2", "http/1.1"]\n'
 H2 = 'http = "h2"\n'
 TURNS = 'balance = "round-robin"\n'
-EJECTION = "[upstream.strict.ejection]\nbase_seconds = 60.0\nerrors = 4\nerrors_seconds = 30.0\n"
+EJECTION = '[upstream.strict.ejection]\nbase_time = "1m"\nerrors = 4\nerrors_within = "30s"\n'
 STICKY = 'balance = "sticky-cookie"\n[upstream.sticky.cookie]\nsecret = "sticky.key"\n'
 UPGRADE = (
     "Connection: Upgrade",
@@ -61,7 +61,7 @@ def proxy(
         "strict": Upstream(servers, H2 + TURNS + EJECTION),
         "sticky": Upstream(servers, H2 + STICKY),
         "chat": Upstream(servers[:1], H2),
-        "few": Upstream((few.url,), H2 + "connections = 1\nwaiting = 20\nwait_seconds = 60.0\n"),
+        "few": Upstream((few.url,), H2 + 'connections = 1\nwaiting = 20\nwait_timeout = "1m"\n'),
     }
     with site(directory, authority, localhost, upstreams, LISTENER) as running:
         yield running

@@ -161,7 +161,7 @@ class TestHealth:
     """Active checks, made by the parent."""
 
     SETTINGS = (
-        '[upstream.chat.health]\npath = "/healthz"\ninterval_seconds = 0.1\njitter = 0.0\ntimeout_seconds = 0.5\n'
+        '[upstream.chat.health]\npath = "/healthz"\ninterval = "100ms"\njitter = 0.0\ntimeout = "500ms"\n'
         "rise = 3\nfall = 3\n"
     )
 

@@ -28,9 +28,9 @@ def proxy(directory: Path, authority: Authority, localhost: CertificateFiles) ->
     server = (f"unix:{directory / 'raw.sock'}",)
     upstreams = {
         "narrow": Upstream(server, "connections = 1\nwaiting = 1"),
-        "hasty": Upstream(server, "connections = 1\nwaiting = 1\nwait_seconds = 0.3"),
+        "hasty": Upstream(server, 'connections = 1\nwaiting = 1\nwait_timeout = "300ms"'),
         "short": Upstream(server, 'idle_timeout = "300ms"'),
-        "shared": Upstream(server, "connections = 8\nwaiting = 4\nwait_seconds = 60"),
+        "shared": Upstream(server, 'connections = 8\nwaiting = 4\nwait_timeout = "1m"'),
         "three": Upstream(server, "connections = 3\nwaiting = 20"),
     }
     with site(directory, authority, localhost, upstreams) as running:

@@ -82,7 +82,7 @@ class TestEjection:
     """Passive: by what became of requests."""
 
     SETTINGS = (
-        EJECTION + "connect_failures = 3\nbase_seconds = 0.3\nmax_seconds = 60.0\nerrors = 4\nerrors_seconds = 30.0\n"
+        EJECTION + 'connect_failures = 3\nbase_time = "300ms"\nmax_time = "1m"\nerrors = 4\nerrors_within = "30s"\n'
     )
 
     def test_server_that_is_not_there_is_left_out_longer_each_time(self, stage: Stage) -> None:
@@ -136,7 +136,7 @@ class TestEjection:
 class TestAllDown:
     """503 with Retry-After, at once."""
 
-    SETTINGS = '[upstream.chat.health]\npath = "/healthz"\ninterval_seconds = 4.0\nrise = 3\n'
+    SETTINGS = '[upstream.chat.health]\npath = "/healthz"\ninterval = "4s"\nrise = 3\n'
 
     def test_nobody_is_dialled_and_nobody_waits(self, stage: Stage, three: list[Backend]) -> None:
         urls = [one.url for one in three]

@@ -59,7 +59,7 @@ def hasty(
     directory: Path, upstreams: dict[str, Upstream], authority: Authority, localhost: CertificateFiles
 ) -> Iterator[Site]:
     """A proxy that does not wait for long, and takes small messages only."""
-    limits = 'websocket_idle_timeout = "1s"\nwebsocket_close_seconds = 0.3\nwebsocket_message_bytes = 1_000'
+    limits = 'websocket_idle_timeout = "1s"\nwebsocket_close_timeout = "300ms"\nwebsocket_message_bytes = 1_000'
     with site(directory, authority, localhost, upstreams, f"[limits]\n{limits}\n") as running:
         yield running
 
@@ -124,7 +124,7 @@ class TestRestart:
         self, directory: Path, upstreams: dict[str, Upstream], authority: Authority, localhost: CertificateFiles
     ) -> Iterator[Site]:
         """A proxy that may be ended."""
-        limits = 'drain_timeout = "2s"\nwebsocket_close_seconds = 2.0'
+        limits = 'drain_timeout = "2s"\nwebsocket_close_timeout = "2s"'
         with site(directory, authority, localhost, upstreams, f"[limits]\n{limits}\n") as running:
             yield running
 

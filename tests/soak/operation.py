@@ -29,7 +29,7 @@ ACT_SECONDS = 5.0
 GROWTH_BYTES = 3 << 20
 DRAIN_SECONDS = 3
 SECOND = "127.0.0.2"
-BASE = f"[limits]\ndrain_seconds = {DRAIN_SECONDS}.0\n"
+BASE = f'[limits]\ndrain_timeout = "{DRAIN_SECONDS}s"\n'
 
 
 @dataclass

@@ -21,7 +21,7 @@ from tests.waiting import until_found
 
 CROWD = Crowd(keeping=4, connecting=4, sockets=50, message_seconds=0.5, think_seconds=0.05, comes_again=True)
 LISTENER = 'bind = "127.0.0.1:0"\nexempt = ["127.0.0.1"]\nhttp = ["h2", "http/1.1"]'
-EXTRA = "[limits]\ndrain_seconds = 3.0\n"
+EXTRA = '[limits]\ndrain_timeout = "3s"\n'
 FAILING = ("sys.exit(3)", IS_READY + 'wait("take")\nsys.exit(5)', SERVES + "sys.exit(6)")
 
 

@@ -140,7 +140,7 @@ def _hook(name: str, issuer: AcmeIssuerConfig) -> Finding:
 
 def _binds(config: Config, challenge: AcmeChallenge) -> Sequence[Bind]:
     if challenge is AcmeChallenge.HTTP_01:
-        return config.plain_listener.bind
+        return config.plain.bind
     return [bind for listener in config.listener.values() for bind in listener.bind]
 
 

@@ -44,8 +44,8 @@ class AlertSettings:
         sealing = None if config.sealing.key is None else directory_of(file, config.sealing)
         latches = None if config.hsm is None else state_directory()
         return cls(
-            command=alerts.command or config.rotation.alert_command,
-            webhook=alerts.webhook or config.rotation.alert_webhook,
+            command=alerts.command,
+            webhook=alerts.webhook,
             patience=AlertPatience(
                 {
                     AlertUrgency.CRITICAL: repeat.critical.total_seconds(),
@@ -65,21 +65,17 @@ def program_problems(loaded: LoadedConfig) -> Iterator[Problem]:
 
     An error for one that root would run and another user can change.
     """
-    config = loaded.config
-    for place, command in (
-        (("alerts", "command"), config.alerts.command),
-        (("rotation", "alert_command"), config.rotation.alert_command),
-    ):
-        if not command:
-            continue
-        program = None if "\0" in command[0] else shutil.which(command[0])
-        if program is None:
-            found = f"{shown(command[0])}, which is not a program that this user can run"
-            better = "the path of a program, or the name of a program in PATH: alerts do not arrive without it"
-            yield loaded.file.warning((*place, 0), found, better)
-        elif (fault := _fault_under_root(Path(program))) is not None:
-            found = f"{shown(command[0])}, which root would run: {fault}"
-            yield loaded.file.error((*place, 0), found, ROOT_ONLY)
+    command = loaded.config.alerts.command
+    if not command:
+        return
+    place = ("alerts", "command", 0)
+    program = None if "\0" in command[0] else shutil.which(command[0])
+    if program is None:
+        found = f"{shown(command[0])}, which is not a program that this user can run"
+        better = "the path of a program, or the name of a program in PATH: alerts do not arrive without it"
+        yield loaded.file.warning(place, found, better)
+    elif (fault := _fault_under_root(Path(program))) is not None:
+        yield loaded.file.error(place, f"{shown(command[0])}, which root would run: {fault}", ROOT_ONLY)
 
 
 def _fault_under_root(program: Path) -> str | None:

@@ -81,7 +81,7 @@ class Edition:
     def binds(self) -> Mapping[str, Sequence[Bind]]:
         """The addresses of each listener, also of the listener without TLS."""
         config = self.loaded.config
-        bind = config.plain_listener.bind
+        bind = config.plain.bind
         plain = {PLAIN_LISTENER: bind} if bind else {}
         return {**{name: settings.bind for name, settings in config.listener.items()}, **plain}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from config.diff import Change, EffectKind, diff
 from config.loading.files import files_of
-from config.tables.plain import PLAIN_LISTENER, plain_bind_place
+from config.tables.plain import PLAIN_LISTENER
 from config.values.problems import ConfigError, Location, Problem
 from proxy.admin.requests.contracts import ReloadReport
 from proxy.processes.channel import ChannelLost
@@ -55,8 +55,7 @@ def bind_problem(edition: Edition, error: BindFailed) -> Problem:
     index = list(edition.binds[error.listener]).index(error.bind)
     place: Location = ("listener", error.listener, "bind")
     if error.listener == PLAIN_LISTENER:
-        config = edition.loaded.config
-        place = plain_bind_place(config.plain, config.acme)
+        place = ("plain", "bind")
     return edition.loaded.file.error((*place, index), error.found, error.allowed)
 
 

@@ -14,7 +14,7 @@ from config.values.omissions import Omissions
 FILE = ConfigFile(Path("/etc/plexigate/chat.toml"), omissions=Omissions(frozenset({("route", 0)})))
 
 CONTENT = b"""
-reload_seconds = 20
+reload_timeout = "20s"
 [listener.public]
 bind = "127.0.0.1:8443"
 [identity.chat]

@@ -1,4 +1,4 @@
-"""`[alerts]`, and the keys of `[rotation]` that it has replaced."""
+"""`[alerts]`: who gets alerts, and how often."""
 
 import tomllib
 from datetime import timedelta
@@ -9,7 +9,6 @@ from config.crosschecks.crosschecks import cross_check
 from config.diff import diff
 from config.schema import Config
 from config.tables.alerts import AlertsConfig
-from config.values.omissions import Omissions
 
 REST = """
 [listener.public]
@@ -30,10 +29,6 @@ def config(text: str) -> Config:
     return Config.model_validate(tomllib.loads(text + REST))
 
 
-def check(text: str, *omitted: tuple[str | int, ...]) -> list[str]:
-    return [str(problem) for problem in cross_check(config(text), "f", Omissions(frozenset(omitted)))]
-
-
 def test_without_a_word_alerts_go_to_the_log_and_the_status_only() -> None:
     alerts = config("").alerts
     assert (alerts.command, alerts.webhook) == ((), None)
@@ -49,24 +44,7 @@ def test_everything_can_be_said() -> None:
     assert alerts.webhook.address == "https://a.test/x"
     assert (alerts.resolve_after, alerts.certificate_left) == (timedelta(minutes=5), timedelta(weeks=2))
     assert alerts.repeat.critical == timedelta(minutes=10)
-    assert check(text) == []
-
-
-@pytest.mark.parametrize(
-    ("former", "key"), [('alert_command = ["page"]', "command"), ('alert_webhook = "https://a.test/x"', "webhook")]
-)
-def test_the_former_keys_are_taken_with_a_hint_and_refused_beside_the_new_ones(former: str, key: str) -> None:
-    (hint,) = check(f"[rotation]\n{former}\n")
-    assert hint == (
-        f"f: rotation.alert_{key}: warning: found the deprecated name of a key; "
-        f"better: {key} in [alerts]: it gets all alerts, as this key does now"
-    )
-    both = f"[rotation]\n{former}\n[alerts]\n{former.removeprefix('alert_')}\n"
-    (error,) = check(both)
-    assert error == (
-        f"f: rotation.alert_{key}: found this key together with alerts.{key}; "
-        f"allowed: only alerts.{key}: it has replaced this key"
-    )
+    assert cross_check(config(text), "f") == []
 
 
 @pytest.mark.parametrize(

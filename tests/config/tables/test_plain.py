@@ -1,4 +1,4 @@
-"""The listener without TLS, and the deprecated names of its keys."""
+"""The listener without TLS."""
 
 import tomllib
 
@@ -17,7 +17,7 @@ def config(text: str) -> Config:
 
 def check(text: str) -> list[str]:
     made = config(text)
-    found = plain_problems(made.plain, made.acme, made.listener, "f", Omissions())
+    found = plain_problems(made.plain, made.listener, "f", Omissions())
     return [str(problem).partition("; allowed")[0] for problem in found]
 
 
@@ -33,53 +33,27 @@ def test_other_addresses_are_refused(bind: object) -> None:
 
 
 def test_without_the_table_nothing_is_listened_on() -> None:
-    assert config("").plain_listener == PlainConfig()
+    assert config("").plain == PlainConfig()
     assert check("") == []
 
 
-def test_former_names_are_taken_with_a_hint() -> None:
-    text = '[acme]\nhttp_bind = "127.0.0.1:80"\nhttps_port = 8443\n'
-    made = config(text).plain_listener
-    assert ([str(bind) for bind in made.bind], made.https_port) == (["127.0.0.1:80"], 8443)
-    assert check(text) == [
-        "f: acme.http_bind: warning: found the deprecated name of a key; better: bind in [plain], which has replaced this key",
-        "f: acme.https_port: warning: found the deprecated name of a key; "
-        "better: https_port in [plain], which has replaced this key",
-    ]
-
-
-def test_former_name_beside_the_new_one_is_refused() -> None:
-    text = '[plain]\nbind = "127.0.0.1:81"\n[acme]\nhttp_bind = "127.0.0.1:80"\nhttps_port = 8443\n'
-    made = config(text).plain_listener
-    assert ([str(bind) for bind in made.bind], made.https_port) == (["127.0.0.1:81"], 8443)
-    assert check(text)[0] == "f: acme.http_bind: found this key together with plain.bind"
-
-
 @pytest.mark.parametrize(
-    ("table", "binds", "problems"),
+    ("binds", "problems"),
     [
         (
-            "plain",
             '["127.0.0.1:8443"]',
             ['f: plain.bind[0]: found "127.0.0.1:8443", which listener.public.bind[0] already uses'],
         ),
         (
-            "plain",
             '["127.0.0.1:80", "127.0.0.1:80"]',
             ['f: plain.bind[1]: found "127.0.0.1:80", which plain.bind[0] already uses'],
         ),
-        ("plain", '["127.0.0.1:0", "127.0.0.1:0"]', []),
-        ("plain", '["127.0.0.1:80", "[::1]:80"]', []),
+        ('["127.0.0.1:0", "127.0.0.1:0"]', []),
+        ('["127.0.0.1:80", "[::1]:80"]', []),
     ],
 )
-def test_each_address_is_had_once(table: str, binds: str, problems: list[str]) -> None:
-    assert check(f"[{table}]\nbind = {binds}\n") == problems
-
-
-def test_address_under_the_former_name_is_named_by_it() -> None:
-    assert check('[acme]\nhttp_bind = "127.0.0.1:8443"\n')[1:] == [
-        'f: acme.http_bind[0]: found "127.0.0.1:8443", which listener.public.bind[0] already uses'
-    ]
+def test_each_address_is_had_once(binds: str, problems: list[str]) -> None:
+    assert check(f"[plain]\nbind = {binds}\n") == problems
 
 
 def test_no_other_listener_has_its_name() -> None:

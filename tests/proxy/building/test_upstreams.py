@@ -147,7 +147,7 @@ class TestSecret:
     def test_name_time_and_sites_can_be_given(self, site: Site, capabilities: Capabilities, file: Path) -> None:
         file.write_bytes(b"s" * 32)
         file.chmod(0o600)
-        more = 'name = "stay"\nseconds = 60\nsame_site = "none"'
+        more = 'name = "stay"\nmax_age = "1m"\nsame_site = "none"'
         cookie = built(site, capabilities, self.text(more) + site.identity).upstreams[0].rules.cookie
         assert cookie is not None
         assert (cookie.name, cookie.seconds, cookie.same_site) == ("stay", 60, SameSite.NONE)

@@ -122,7 +122,7 @@ class TestCheck:
     def test_what_a_start_would_be_refused_for_is_tried(self, site: Site) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             text = listener("public", bind=["192.0.2.1:0", f"127.0.0.1:{other.getsockname()[1]}"]) + site.identity
-            text += MINIMAL_REST + '[rotation]\nstate = "chat.pem"\nalert_command = ["/missing"]\n'
+            text += MINIMAL_REST + '[rotation]\nstate = "chat.pem"\n[alerts]\ncommand = ["/missing"]\n'
             text += '[issuer.ca]\ntype = "acme"\ndirectory = "https://ca.test"\nroot_file = "chat.key"\n'
             text += '[audit]\nfile = "."\n'
             path = site.write(text)
@@ -136,7 +136,7 @@ class TestCheck:
             "audit.file",
         }
         # for renewals, and no identity has one
-        assert {"rotation.alert_command[0]", "issuer.ca.root_file"} <= {problem.key for problem in found}
+        assert {"alerts.command[0]", "issuer.ca.root_file"} <= {problem.key for problem in found}
 
     def test_nothing_is_written_and_no_directory_is_made(self, site: Site) -> None:
         issued = (

@@ -231,7 +231,7 @@ async def test_rotation_happens_by_itself(site: Site, tmp_path: Path, monkeypatc
             await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncio, "sleep", hurried)
-    text = workers(site, 1) + "[limits]\ntls_ticket_rotation_hours = 2.0\n"
+    text = workers(site, 1) + '[limits]\nrotate_tls_ticket_key_after = "2h"\n'
     async with running(site, tmp_path, text) as run:
         await until_seen(lambda: len(waited) == 3)
     assert all(7_140 < seconds <= 7_200 for seconds in waited)  # since the last one

@@ -16,7 +16,7 @@ NAME = "tests.soak.attacks.metrics_port"
 COUNT = 20_000
 SETTINGS = Settings(
     top='admin.metrics_bind = "127.0.0.1:{metrics}"\n',
-    route='[upstream.backend.health]\npath = "/"\ninterval_seconds = 0.5\nrise = 1\nfall = 1\n',
+    route='[upstream.backend.health]\npath = "/"\ninterval = "500ms"\nrise = 1\nfall = 1\n',
 )
 """Health checks are made by the same process: it must not run out of descriptors for them."""
 ATTACKS = tuple(

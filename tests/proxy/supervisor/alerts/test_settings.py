@@ -1,9 +1,6 @@
 """What a configuration says about alerts, also by its previous keys."""
 
-import pytest
-
 from config.loading.loader import load
-from config.values.webhook import Webhook
 from proxy.observe.alert_kinds import AlertUrgency
 from proxy.supervisor.alerts.settings import AlertSettings, program_problems
 from tests.accounts import NEEDS_ROOT, root_only_directory
@@ -26,13 +23,6 @@ def test_without_a_word_there_is_no_receiver_and_no_memory(site: Site) -> None:
     }
 
 
-def test_the_former_keys_mean_the_same(site: Site) -> None:
-    new = settings(site, '[alerts]\ncommand = ["true"]\nwebhook = "https://a.test/x"\n')
-    former = settings(site, '[rotation]\nalert_command = ["true"]\nalert_webhook = "https://a.test/x"\n')
-    assert new == former
-    assert (new.command, new.webhook) == (("true",), Webhook("https://a.test/x"))
-
-
 def test_directories_that_the_parent_writes_to_are_looked_at_once_each(site: Site) -> None:
     text = '[rotation]\nstate = "state"\n[sealing]\nkey = "seal.key"\ndirectory = "state"\n'
     found = settings(site, f'{text}[payload]\ndirectory = "rings"\n')
@@ -42,15 +32,14 @@ def test_directories_that_the_parent_writes_to_are_looked_at_once_each(site: Sit
     assert found.memory.name == "alerts.json"
 
 
-@pytest.mark.parametrize(("table", "key"), [("alerts", "command"), ("rotation", "alert_command")])
-def test_a_program_that_cannot_be_run_is_a_warning(site: Site, table: str, key: str) -> None:
+def test_a_program_that_cannot_be_run_is_a_warning(site: Site) -> None:
     def problems(program: str) -> list[str]:
-        loaded = load(site.write(f'{site.minimal}[{table}]\n{key} = ["{program}", "x"]\n'))
+        loaded = load(site.write(f'{site.minimal}[alerts]\ncommand = ["{program}", "x"]\n'))
         found = list(program_problems(loaded))
         assert not any(one.is_error for one in found)
         return [one.key for one in found]
 
-    assert problems("no-such-program") == problems("a\\u0000b") == [f"{table}.{key}[0]"]
+    assert problems("no-such-program") == problems("a\\u0000b") == ["alerts.command[0]"]
     assert problems("true") == []
 
 

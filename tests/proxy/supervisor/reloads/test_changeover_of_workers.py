@@ -22,7 +22,7 @@ from tests.waiting import until_seen
 
 
 def two_workers(site: Site) -> str:
-    return "workers = 2\nreload_seconds = 20.0\n" + site.minimal
+    return 'workers = 2\nreload_timeout = "20s"\n' + site.minimal
 
 
 async def refused(run: RunningFleet, site: Site, text: str) -> str:
@@ -40,7 +40,7 @@ class TestFirst:
     async def test_is_tried_without_the_module_when_nobody_gets_ready(
         self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        text, asked = "workers = 1\nreload_seconds = 4\n" + site.minimal, list[bool]()
+        text, asked = 'workers = 1\nreload_timeout = "4s"\n' + site.minimal, list[bool]()
         patience = WorkerTimeouts(given_up=3_600.0)  # a first worker has no pulse yet
         async with fleet(site, tmp_path, text, patience) as run, run.fleet.editing:
             (pid,) = run.pids
@@ -103,7 +103,7 @@ class TestTogether:
 
             # one that does not answer in time
             os.kill(pids[0], signal.SIGSTOP)
-            found = await refused(run, site, both.replace("20.0", "0.3"))
+            found = await refused(run, site, both.replace("20s", "300ms"))
             assert "a worker that was not ready after 0.3 s" in found
             os.kill(pids[0], signal.SIGCONT)
             await until_seen(lambda: not run.fleet._pulse.stuck)
