@@ -159,12 +159,12 @@ class Supervisor:
             lambda edition: safe.locks.settle(edition.loaded),
             followed,
         )
-        return Changeover(
-            loop,
-            served,
-            parts,
-            lambda: reread_edition(loop, served.edition, served.next_number(), safe, watching.settle),
-        )
+
+        async def reread(*, dry_run: bool) -> Edition:
+            number = served.next_number()
+            return await reread_edition(loop, served.edition, number, safe, watching.settle, dry_run=dry_run)
+
+        return Changeover(loop, served, parts, reread)
 
     def _control_of(
         self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation, upgrading: Upgrading

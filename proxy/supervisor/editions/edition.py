@@ -36,6 +36,7 @@ from proxy.supervisor.editions.issued import issued_material
 from proxy.supervisor.editions.judge import judge
 from proxy.supervisor.secrets.payload_store import payload_keys
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
+from proxy.supervisor.secrets.state_locks import lock_problems
 from proxy.tls.openssl.libssl import LibsslError
 from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.upstream.health.checks import HealthCheck
@@ -183,6 +184,24 @@ def read_edition(
     are the rings of payload encryption that the parent knows already. Other rings are read from the
     store. Raises `ConfigError` with every problem.
     """
+
+    def take(loaded: LoadedConfig, vault: Vault | None) -> tuple[PayloadKeys, Sequence[Problem]]:
+        if safe is not None:
+            safe.locks.take(loaded)
+        return payload_keys(loaded, rings or {}, now.timestamp(), vault)
+
+    return _read(path, number, tickets, now, safe, take)
+
+
+def _read(
+    path: Path,
+    number: int,
+    tickets: TicketSecrets,
+    now: datetime,
+    safe: Safe | None,
+    take: Callable[[LoadedConfig, Vault | None], tuple[PayloadKeys, Sequence[Problem]]],
+) -> Edition:
+    """The same; `take` uses the state of a configuration that can be used, and reads its rings."""
     content = read_file(path)
     found = surveyed(content, path)
     loaded = found.loaded
@@ -197,9 +216,7 @@ def read_edition(
     problems = judge(loaded, facts).accepted().problems
     material = Material.read([file.path for file in files_of(loaded)])
     material.update(facts.made)
-    if safe is not None:
-        safe.locks.take(loaded)
-    payload, notes = payload_keys(loaded, rings or {}, now.timestamp(), vault())
+    payload, notes = take(loaded, vault())
     return Edition(
         number=number,
         content=content,
@@ -217,20 +234,39 @@ def read_edition(
 
 
 async def reread_edition(
-    loop: asyncio.AbstractEventLoop, served: Edition, number: int, safe: Safe, begin: Callable[[], None]
+    loop: asyncio.AbstractEventLoop,
+    served: Edition,
+    number: int,
+    safe: Safe,
+    begin: Callable[[], None],
+    *,
+    dry_run: bool = False,
 ) -> Edition:
     """Read the files of `served` again, in a thread, because a file may hang.
 
-    The thread calls `begin` first. Raises `ConfigError`.
+    The thread calls `begin` first. A dry run makes no file and no directory: it looks whether the
+    state could be used, and rings that are not there yet live in memory alone. Raises
+    `ConfigError`.
     """
     file = served.loaded.file.path
     tickets = served.tickets
     seconds = served.loaded.config.reload_seconds
+    rings = served.payload.rings
 
     def read() -> Edition:
         begin()
+        now = now_in_utc()
+
+        def look(loaded: LoadedConfig, vault: Vault | None) -> tuple[PayloadKeys, Sequence[Problem]]:
+            if problems := [*lock_problems(loaded)]:
+                raise ConfigError(problems)
+            return payload_keys(loaded, rings, now.timestamp(), vault, makes=False)
+
         try:
-            edition = read_edition(file, number, tickets, now_in_utc(), safe, served.payload.rings)
+            if dry_run:
+                edition = _read(file, number, tickets, now, safe, look)
+            else:
+                edition = read_edition(file, number, tickets, now, safe, rings)
         except ConfigError as error:
             raise ConfigError(_not_said_before(error.problems)) from None
         edition = replace(edition, warnings=_not_said_before(edition.warnings))

@@ -42,8 +42,15 @@ from proxy.supervisor.workers.sockets import BindFailed, ListeningSockets, Prepa
 if TYPE_CHECKING:
     from config.diff import Change
 
-Reread = Callable[[], Awaitable[Edition]]
-"""Reads the configuration again, as the next edition. Raises `ConfigError`."""
+
+class Reread(Protocol):
+    def __call__(self, *, dry_run: bool) -> Awaitable[Edition]:
+        """Read the configuration again, as the next edition. A dry run makes nothing.
+
+        Raises `ConfigError`.
+        """
+
+
 Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]], Awaitable[None]]
 
 
@@ -214,13 +221,13 @@ class Changeover:
         async with self._changing():
             with announced:
                 try:
-                    edition = await self._reread()
+                    edition = await self._reread(dry_run=dry_run)
                     changes = changes_between(self._served.edition, edition)
                     problems = restart_problems(changes, edition)
                     if problems:
                         raise ConfigError([*edition.warnings, *problems])  # noqa: TRY301 - reported as all others are
                     async with self._parts.tokens.changing_to(edition):
-                        await self._bring(edition, dry_run=dry_run)
+                        await (self._try(edition) if dry_run else self._bring(edition))
                 except ConfigError as error:
                     if not dry_run:
                         announcements.failed(error)
@@ -232,14 +239,15 @@ class Changeover:
             announcements.succeeded(edition, changes)
         return report_of(self._served.edition, changes, edition.warnings, ok=True)
 
-    async def _bring(self, edition: Edition, *, dry_run: bool) -> None:
+    async def _try(self, edition: Edition) -> None:
+        # the log is not opened, which would make its file: the judge has looked at its place
+        await self.abandon(await self.prepare(edition))
+
+    async def _bring(self, edition: Edition) -> None:
         log = self._parts.log
         place = log.prepare(edition.loaded.file, edition.loaded.config.log)
         try:
             prepared = await self.prepare(edition)
-            if dry_run:
-                await self.abandon(prepared)
-                return
             await self.commit(prepared)
             await log.use(place)
         finally:

@@ -4,6 +4,7 @@ Only the parent reads the files. Every method blocks: call it in a thread.
 """
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from certs.hierarchy.configured import directory_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
-from certs.sealing.key_file import KeyFileUnusable, create_key, load_key
+from certs.sealing.held_key import HeldKey
+from certs.sealing.key_file import KEY_BYTES, KeyFileUnusable, create_key, load_key
 from certs.sealing.own_key import OWN_KEY_FILE
 from certs.sealing.sealer import AeadSealer, Sealer
 from config.loading.loaded import ConfigFile, LoadedConfig
@@ -45,26 +47,28 @@ class PayloadStoreUnusable(Exception):
 class PayloadStore:
     directory: Path
     sealer: Sealer
+    makes: bool = True
+    """Whether anything is written. What a store makes that is only looked at is not kept."""
 
     @classmethod
     def open(cls, directory: Path, vault: Vault | None, *, makes: bool = True) -> Self:
         """The store in a directory (`payload_directory`).
 
         Without a `vault` a key in that directory seals. If `makes`, a missing directory and a
-        missing key are made. Raises `PayloadStoreUnusable`.
+        missing key are made; else nothing is. Raises `PayloadStoreUnusable`.
         """
         try:
             if makes:
                 make_directories(directory)
             if vault is not None:
-                return cls(directory, vault.sealer(Purpose.PAYLOAD_KEYRING))
+                return cls(directory, vault.sealer(Purpose.PAYLOAD_KEYRING), makes)
             path = directory / OWN_KEY_FILE
-            key = create_key(path) if makes and not path.exists() else load_key(path)
+            key = _own_key(path, makes=makes)
         except KeyFileUnusable as error:
             raise PayloadStoreUnusable(str(error)) from None
         except OSError as error:
             raise PayloadStoreUnusable(f'"{directory}": {error.strerror}') from None
-        return cls(directory, AeadSealer(key))
+        return cls(directory, AeadSealer(key), makes)
 
     def read(self, ring: str) -> Keyring | None:
         """Read a ring. None if it was never written. Raises `PayloadStoreUnusable`."""
@@ -141,12 +145,21 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(stem)}" holds no JSON') from None
 
     def _write(self, stem: str, name: str, document: Mapping[str, Any]) -> None:
+        if not self.makes:
+            return
         try:
             write_sealed(
                 self._path(stem), json.dumps(document).encode(), Purpose.PAYLOAD_KEYRING.label(name), self.sealer
             )
         except SealedFileUnusable as error:
             raise PayloadStoreUnusable(str(error)) from None
+
+
+def _own_key(path: Path, *, makes: bool) -> HeldKey:
+    """The key beside the rings; without rings to open it need not be there."""
+    if path.exists() or any(path.parent.glob("*.sealed")):
+        return load_key(path)
+    return create_key(path) if makes else HeldKey(secrets.token_bytes(KEY_BYTES))
 
 
 def _stem(ring: str) -> str:
@@ -168,11 +181,11 @@ def _directory_of(loaded: LoadedConfig) -> Path:
 
 
 def payload_keys(
-    loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float, vault: Vault | None
+    loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float, vault: Vault | None, *, makes: bool = True
 ) -> tuple[PayloadKeys, list[Problem]]:
     """The keys for a configuration, with warnings. Touches no file if it needs no key.
 
-    Raises `ConfigError`.
+    Unless it `makes` what is missing, it writes none. Raises `ConfigError`.
     """
     if not policies(loaded.config):
         return PayloadKeys(), []
@@ -180,7 +193,7 @@ def payload_keys(
     if missing:
         raise ConfigError(missing)
     try:
-        store = PayloadStore.open(_directory_of(loaded), vault)
+        store = PayloadStore.open(_directory_of(loaded), vault, makes=makes)
         known = store.known(loaded.config, rings)
         return store.keys(loaded.config, known, now), list(variant_warnings(loaded, known))
     except PayloadStoreUnusable as error:

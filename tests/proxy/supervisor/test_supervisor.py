@@ -122,6 +122,29 @@ async def running(site: Site, directory: Path, text: str) -> AsyncIterator[Runni
     assert "error" not in run.told()
 
 
+async def test_a_dry_run_of_a_reload_makes_no_file_and_no_directory(site: Site, tmp_path: Path) -> None:
+    first = workers(site, 1) + '[payload]\ndirectory = "rings"\n[payload.ring.chat]\n'
+    more = first + "[payload.ring.other]\n"
+    async with running(site, tmp_path, first) as run:
+
+        def there() -> set[str]:
+            return {str(one.relative_to(place)) for place in (tmp_path, site.directory) for one in place.rglob("*")}
+
+        reload = run.supervisor.control.reloads.reload
+        run.write(more, str(tmp_path / "other log"))
+        before = there()
+        assert (await reload(dry_run=True)).ok
+        assert there() == before
+        assert (await reload(dry_run=False)).ok
+        assert there() - before == {"other log", "rings/lock", "rings/ring-other.sealed"}
+        # what needs a restart
+        run.write(more + '[rotation]\nstate = "state/of/keys"\n', str(tmp_path / "third log"))
+        before = there()
+        report = await reload(dry_run=True)
+        assert "needs a restart" in report.problems[-1]["found"]
+        assert there() == before
+
+
 async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path, workers(site)) as run:
         pids = run.pids

@@ -79,6 +79,19 @@ def test_check_makes_nothing_in_a_directory_that_is_there(tmp_path: Path) -> Non
     assert not (tmp_path / "state/sealing.key").exists()
 
 
+def test_what_is_only_looked_at_is_read_and_not_kept(tmp_path: Path) -> None:
+    looked, _ = payload_keys(loaded(tmp_path), {}, NOW, None, makes=False)
+    assert set(looked.rings) == {"chat", TICKETS, KEM}
+    assert looked.document
+    assert list(tmp_path.iterdir()) == []
+    there = made(loaded(tmp_path))
+    more = loaded(tmp_path, ring={"chat": {}, "other": {}})
+    again, _ = payload_keys(more, {}, NOW, None, makes=False)
+    assert {name: again.rings[name] for name in there.rings} == there.rings
+    assert "other" in again.rings
+    assert not (tmp_path / "state/ring-other.sealed").exists()
+
+
 def test_place_is_that_of_what_is_sealed_unless_it_has_its_own(tmp_path: Path) -> None:
     sealing = {"key": "other.key", "directory": "vault"}
     config = Config.model_validate({"payload": {**PAYLOAD, "directory": None}, "sealing": sealing})
