@@ -6,6 +6,7 @@ While the transport is blocked nothing is fetched, so what waits is bounded by w
 stream.
 """
 
+from enum import Enum, auto
 from typing import Final
 
 from proxy.downstream.http2.ending import Http2Ending
@@ -37,6 +38,16 @@ from proxy.tls.wire.waiting_data import SEND_BYTES
 _ON_THE_WAY_SECONDS: Final = 1.0
 
 
+class _Stage(Enum):
+    SERVING = auto()
+    LEAVING = auto()  # the client was told to open no more streams; what is on its way is taken up
+    LEFT = auto()  # no stream is taken up; it ends after the last one
+    ENDED = auto()  # nothing more is read or written
+
+
+_ENDED: Final = _Stage.ENDED  # compared at each read and at each write: compiled code looks up a member of an enum
+
+
 class Http2Connection(StreamHost):
     """Owner of a client's `TlsStream`, and host of its streams."""
 
@@ -44,14 +55,12 @@ class Http2Connection(StreamHost):
         "_awaited",
         "_began",
         "_finishing",
-        "_has_ended",
-        "_has_left",
         "_head_began",
         "_idle_since",
         "_is_flush_due",
-        "_is_leaving",
         "_is_write_paused",
         "_patience",
+        "_stage",
         "_streams",
         "deadline",
     )
@@ -64,9 +73,7 @@ class Http2Connection(StreamHost):
         self._finishing: list[Http2Stream] = []  # their answers wait to be sent
         self._is_flush_due = False
         self._is_write_paused = False
-        self._has_ended = False
-        self._is_leaving = False
-        self._has_left = False
+        self._stage = _Stage.SERVING
         self._awaited = 0  # in a drain, GOAWAY comes behind the answers of the streams up to this one
         self._head_began: float | None = None  # while CONTINUATION frames have to come
         self._began = NEVER  # when the first byte came
@@ -82,7 +89,7 @@ class Http2Connection(StreamHost):
 
     def data_received(self, data: bytes) -> None:
         """Take decrypted bytes."""
-        if self._has_ended:
+        if self._stage is _ENDED:
             return
         if self._began == NEVER:
             self._began = self.service.clock()
@@ -148,7 +155,7 @@ class Http2Connection(StreamHost):
         self.end()
 
     def connection_lost(self, error: OSError | None) -> None:
-        self._has_ended = True
+        self._stage = _Stage.ENDED
         self.facts.left()
         self.log.lost(error)
         self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
@@ -186,7 +193,7 @@ class Http2Connection(StreamHost):
     def _flush(self) -> None:
         self._is_flush_due = False
         session = self.session
-        while not (self._is_write_paused or self._has_ended):
+        while not (self._is_write_paused or self._stage is _ENDED):
             data = session.data_to_send(SEND_BYTES)
             if self._awaited and self._has_answered:
                 self.leave()
@@ -229,7 +236,7 @@ class Http2Connection(StreamHost):
         self.service.loop.call_later(_ON_THE_WAY_SECONDS, self._stop, stream)
 
     def _stop(self, stream: SessionStream) -> None:
-        if not self._has_ended:
+        if self._stage is not _ENDED:
             self.session.reset(stream, ErrorCode.NO_ERROR)  # RFC 9113 8.1; nothing if it is closed
             self._flush()
             self._end_if_empty()
@@ -292,7 +299,7 @@ class Http2Connection(StreamHost):
         answers, before the client asks again. If no request is in flight, one more gets a moment
         to come: a client may be between two of them, or may have just connected.
         """
-        if self._is_leaving:
+        if self._stage is not _Stage.SERVING:
             return
         last = self.session.last_taken
         latest = for_last_request(seconds, gently=True)
@@ -313,23 +320,23 @@ class Http2Connection(StreamHost):
 
     def leave(self) -> None:
         """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
-        if self._is_leaving or self._has_ended:
+        if self._stage is not _Stage.SERVING:
             return
-        self._is_leaving = True
+        self._stage = _Stage.LEAVING
         self._awaited = 0
         self.session.go_away(is_final=False)
         self.flush_soon()
         self.service.loop.call_later(_ON_THE_WAY_SECONDS, self._leave_finally)
 
     def _leave_finally(self) -> None:
-        if not self._has_ended:
-            self._has_left = True
+        if self._stage is _Stage.LEAVING:
+            self._stage = _Stage.LEFT
             self.session.go_away(is_final=True)
             self._flush()
             self._end_if_empty()
 
     def _end_if_empty(self) -> None:
-        if self._has_left and not self._streams and not self.session.has_streams:
+        if self._stage is _Stage.LEFT and not self._streams and not self.session.has_streams:
             self.end()
 
     def _failed(self, code: int, reason: str) -> None:
@@ -353,13 +360,13 @@ class Http2Connection(StreamHost):
 
     def _cut(self) -> None:
         self._flush()
-        self._has_ended = True
+        self._stage = _Stage.ENDED
         self.stream.cut()
 
     def end(self) -> None:
         """Close after what was written."""
-        if not self._has_ended:
-            self._has_ended = True
+        if self._stage is not _ENDED:
+            self._stage = _Stage.ENDED
             self.deadline = NEVER
             last = self.session.data_to_send(SEND_BYTES)  # the RST_STREAM or the GOAWAY that tells why
             if last:
@@ -387,5 +394,5 @@ class Http2Connection(StreamHost):
         """End at once, to make room for others."""
         self.session.go_away(is_final=True)
         self._flush()
-        self._has_ended = True
+        self._stage = _Stage.ENDED
         self.stream.end_at_once()
