@@ -31,7 +31,7 @@ from proxy.downstream.service.runtime import HttpLimits, HttpRuntime
 from proxy.downstream.service.service import HttpService
 from proxy.downstream.service.stamps import Stamps
 from proxy.http.chunked import ChunkLimits
-from proxy.http.framing import Persistence
+from proxy.http.delivery import Persistence
 from proxy.http.head import Header, HeadLimits, RequestHead
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable

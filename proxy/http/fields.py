@@ -13,9 +13,16 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, Final
 
-from proxy.http.client_cert import CERTIFICATE_CLAIMS
 from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 from proxy.http.head import Header, as_header
+
+# What a client must never say itself: the fields, and their forerunners of many proxies.
+CERTIFICATE_CLAIMS: Final = (
+    *(b"client-cert", b"x-client-cert", b"ssl-", b"x-ssl-"),
+    # of Envoy, and of Traefik
+    *(b"x-forwarded-client-cert", b"x-forwarded-tls-client-cert"),
+)
+"""How the names of all such fields begin, in lower case."""
 
 
 class Treatment(Enum):
@@ -373,3 +380,15 @@ _NEVER_TRAILERS: Final = frozenset(
     b" if-modified-since if-none-match if-range if-unmodified-since location max-forwards origin pragma range"
     b" retry-after set-cookie vary via warning www-authenticate".split()
 )
+
+
+def cookie_value(headers: Iterable[Header], name: bytes) -> bytes | None:
+    """The value of the first cookie with this name, or None. Cookie names are case-sensitive."""
+    start = name + b"="
+    for field, value in headers:
+        if field.lower() == b"cookie":
+            for pair in value.split(b";"):
+                cookie = pair.strip(b" \t")
+                if cookie.startswith(start):
+                    return cookie[len(start) :]
+    return None

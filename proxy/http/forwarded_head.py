@@ -1,4 +1,4 @@
-"""The heads that we write: to the upstream, and to the client (RFC 9110 section 7.6).
+"""The head that we write to the upstream (RFC 9110 section 7.6).
 
 The proxy writes only what it has parsed. It writes every field between two neighbours itself. The
 fields that a peer's `Connection` removes are gone before (see `fields`), so a client cannot remove
@@ -6,25 +6,18 @@ our fields by naming them.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, assert_never
 
-from proxy.http.client_cert import CERTIFICATE_CLAIMS
-from proxy.http.fields import Fields, may_be_trailer
+from proxy.http.fields import CERTIFICATE_CLAIMS, Fields
 from proxy.http.forwarding import Chain
-from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
-from proxy.http.head import Header, RequestHead, ResponseHead
-from proxy.http.responses import Response
-from proxy.http.via import NAMELESS, OwnVia, via
+from proxy.http.framing import BodyKind, RequestFraming
+from proxy.http.head import Header, RequestHead
+from proxy.http.via import NAMELESS, OwnVia
 from proxy.http.websocket.upgrade import WebSocketOffer
-
-_PERSISTENCE_LINES: Final = {
-    Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
-    Persistence.CLOSE: b"Connection: close\r\n",
-}
 
 _REWRITTEN_CLAIMS: Final = frozenset(
     {b"x-forwarded-for", b"forwarded", b"x-request-id", b"x-forwarded-host", b"x-forwarded-proto"}
@@ -193,7 +186,7 @@ def _extended_claims(framing: RequestFraming, peer: ForwardedPeer, chain: Chain)
         (b"X-Forwarded-Host", hosts[0] if len(hosts) == 1 else framing.host_field),
         (b"Forwarded", b", ".join([*_elements(chain, hops, proto), ours])),
     )
-    return peer.group + _lines(kept) + _lines(lines)
+    return peer.group + field_lines(kept) + field_lines(lines)
 
 
 def _elements(chain: Chain, hops: list[bytes], proto: bytes) -> list[bytes]:
@@ -243,94 +236,23 @@ def _offer_lines(offer: WebSocketOffer) -> bytes:
         lines.append((b"Sec-WebSocket-Protocol", b", ".join(offer.protocols)))
     if offer.extensions:
         lines.append((b"Sec-WebSocket-Extensions", offer.extensions))
-    return _lines(lines)
+    return field_lines(lines)
 
 
-class DeliveryFrame:
-    """How responses of one shape are sent on, and the lines of their heads that are the same."""
-
-    __slots__ = ("delivery", "end", "start", "via")
-
-    def __init__(self, delivery: Delivery, start: bytes, via: bytes, end: bytes) -> None:
-        self.delivery: Final = delivery
-        self.start: Final = start
-        self.via: Final = via
-        self.end: Final = end
-
-
-# Cached, because most responses of a server have the same arguments: `response` is a shape. The
-# arguments are positional, because keyword arguments would cost the cache time.
-@lru_cache(maxsize=1_024)
-def delivery_frame(
-    response: ResponseFraming,
-    minor_version: int,
-    accepts_trailers: bool,  # noqa: FBT001
-    keep_alive: bool,  # noqa: FBT001
-) -> DeliveryFrame:
-    """Decide how a response is sent on (see `framing.delivery`), and write the lines for it."""
-    sent = delivery(response, minor_version, accepts_trailers=accepts_trailers, keep_alive=keep_alive)
-    lines: list[bytes] = []
-    if sent.body is BodyKind.CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    if sent.persistence is not Persistence.IMPLICIT:
-        lines.append(_PERSISTENCE_LINES[sent.persistence])
-    if sent.trailers:
-        lines.append(b"Trailer: %b\r\n" % b", ".join(sent.trailers))
-    lines.append(b"\r\n")
-    return DeliveryFrame(sent, _status_line(response.head), b"Via: %b\r\n" % via(response.head), b"".join(lines))
-
-
-def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, request_id: bytes) -> bytes:
-    """Write the head of a final response to the client.
-
-    `date` is used if the upstream sent none (RFC 9110 6.6.1).
-    """
-    own_date = b"" if b"date" in response.noted else b"Date: %b\r\n" % date
-    own_id = b"" if b"x-request-id" in response.noted else b"X-Request-Id: %b\r\n" % request_id
-    digits = response.framing.digits  # also what a response to HEAD or a 304 only announces
-    length = b"Content-Length: %b\r\n" % digits if digits else b""
-    return b"%b%b%b%b%b%b%b" % (frame.start, response.lines, own_date, own_id, frame.via, length, frame.end)
-
-
-def _status_line(head: ResponseHead) -> bytes:
-    # RFC 9110 2.5: our own version, not that of the upstream.
-    return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-
-
-def informational_head(response: Response) -> bytes:
-    """Write an interim response other than 101.
-
-    An HTTP/1.0 client must not get one (RFC 9110 15.2).
-    """
-    return b"%b%b\r\n" % (_status_line(response.framing.head), response.lines)
-
-
-def switching_head(response: Response, request_id: bytes) -> bytes:
-    """Write the 101 that opens a WebSocket, which `framing` has checked against the offer."""
-    framing = response.framing
-    lines = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
-    lines += [
-        (name, value)
-        for name in (b"Sec-WebSocket-Accept", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Extensions")
-        for value in framing.special.get(name.lower(), [])
-    ]
-    if b"x-request-id" not in response.noted:
-        lines.append((b"X-Request-Id", request_id))
-    lines.append((b"Via", via(framing.head)))
-    return b"%b%b%b\r\n" % (_status_line(framing.head), response.lines, _lines(lines))
-
-
-def forwardable_trailers(trailers: Iterable[Header], delivery: Delivery) -> list[Header]:
-    """Keep the trailer fields of a response that may be sent on; those of a request never may.
-
-    The rule is RFC 9110 6.5.1. A server need not announce trailer fields (6.6.2): those that it did
-    not announce are as good.
-    """
-    withheld = delivery.withheld
-    if withheld is None:
-        return []
-    return [trailer for trailer in trailers if may_be_trailer(name := trailer[0].lower()) and name not in withheld]
-
-
-def _lines(headers: Sequence[Header]) -> bytes:
+def field_lines(headers: Sequence[Header]) -> bytes:
     return b"\r\n".join([b": ".join(header) for header in headers]) + b"\r\n" if headers else b""
+
+
+def client_cert_lines(leaf: bytes, chain: Sequence[bytes]) -> bytes:
+    """Write the fields about a certificate and the chain above it, without the root, all in DER.
+
+    RFC 9440 section 2.1: each certificate is a Byte Sequence (RFC 8941 section 3.3.5).
+    """
+    lines = b"Client-Cert: %b\r\n" % _byte_sequence(leaf)
+    if chain:
+        lines += b"Client-Cert-Chain: %b\r\n" % b", ".join(map(_byte_sequence, chain))
+    return lines
+
+
+def _byte_sequence(der: bytes) -> bytes:
+    return b":%b:" % b64encode(der)

@@ -9,7 +9,7 @@ with 502.
 from enum import Enum, auto
 from typing import Any, Final
 
-from proxy.http.fields import Fields, may_be_trailer, sort_request_fields
+from proxy.http.fields import Fields, sort_request_fields
 from proxy.http.grammar import WHITESPACE, is_token, list_elements
 from proxy.http.head import MalformedMessage, RequestHead, ResponseHead
 from proxy.http.target import origin_form, parse_authority
@@ -181,39 +181,6 @@ class ResponseFraming:
         return ResponseFraming(
             self.head, self.body, int(digits), self.keep_alive, self.special, self.named, shape, digits
         )
-
-
-class Persistence(Enum):
-    """Whether the connection of the client stays open, and how the client is told."""
-
-    IMPLICIT = auto()
-    """It stays open, as HTTP/1.1 expects: no field says so."""
-    KEEP_ALIVE = auto()
-    """It stays open; an HTTP/1.0 client must be told."""
-    CLOSE = auto()
-
-
-class Delivery:
-    """How responses of one shape are sent on to the client."""
-
-    __slots__ = ("body", "persistence", "trailers", "withheld")
-
-    def __init__(
-        self,
-        body: BodyKind,
-        persistence: Persistence,
-        trailers: tuple[bytes, ...] = (),
-        withheld: frozenset[bytes] | None = None,
-    ) -> None:
-        self.body: Final = body
-        self.persistence: Final = persistence
-        self.trailers: Final = trailers
-        """Lower-case names of the trailer fields that are announced and may be sent on."""
-        self.withheld: Final = withheld
-        """Lower-case names of trailer fields that Connection keeps from being sent on.
-
-        None if no trailer field may be sent on.
-        """
 
 
 # Connection options that are no field names, or whose fields are never forwarded as they came.
@@ -417,31 +384,3 @@ def _response_body(
             raise MalformedMessage(502, "response with a body that its status rules out")
         return BodyKind.NONE, 0
     return declared, length
-
-
-def delivery(response: ResponseFraming, minor_version: int, *, accepts_trailers: bool, keep_alive: bool) -> Delivery:
-    """Decide how a final response is sent on to a client of HTTP/1.`minor_version`.
-
-    `keep_alive` says whether both it and we want the connection to stay.
-    """
-    body = response.body
-    if minor_version == 0 and body is BodyKind.CHUNKED:
-        body = BodyKind.UNTIL_CLOSE
-    elif minor_version > 0 and body is BodyKind.UNTIL_CLOSE:
-        # Chunks show the client where the body ends. They also show that an upstream ended early.
-        body = BodyKind.CHUNKED
-    if not keep_alive or body is BodyKind.UNTIL_CLOSE:
-        persistence = Persistence.CLOSE
-    elif minor_version == 0:
-        persistence = Persistence.KEEP_ALIVE
-    else:
-        persistence = Persistence.IMPLICIT
-    if not accepts_trailers or response.body is not BodyKind.CHUNKED:
-        return Delivery(body, persistence)
-    return Delivery(body, persistence, _announced_trailers(response), response.named)
-
-
-def _announced_trailers(response: ResponseFraming) -> tuple[bytes, ...]:
-    """Name the trailer fields that the response announces and RFC 9110 6.5.1 does not forbid."""
-    names = (name.lower() for name in list_elements(response.special.get(b"trailer", [])))
-    return tuple(name for name in names if is_token(name) and may_be_trailer(name) and name not in response.named)

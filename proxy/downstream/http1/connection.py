@@ -21,7 +21,7 @@ from proxy.downstream.requests.tunnel_places import TunnelPlace
 from proxy.downstream.service.client_deadlines import ClientDeadlines
 from proxy.downstream.service.service import HttpService
 from proxy.downstream.tunnels.upgraded import Upgraded, place_for
-from proxy.http.framing import Persistence
+from proxy.http.delivery import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.limits.reasons import CLIENT_CLOSED_REQUEST
 from proxy.net.byte_stream import StreamOwner

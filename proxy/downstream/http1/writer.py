@@ -7,14 +7,16 @@ from proxy.downstream.requests.body import CONTINUE
 from proxy.downstream.requests.request import Request
 from proxy.downstream.service.stamps import Stamps
 from proxy.http.chunked import encode_chunk, encode_trailers
-from proxy.http.forwarded_head import (
+from proxy.http.delivery import (
+    Delivery,
+    Persistence,
     delivery_frame,
     downstream_head,
     forwardable_trailers,
     informational_head,
     switching_head,
 )
-from proxy.http.framing import BodyKind, Delivery, Persistence
+from proxy.http.framing import BodyKind
 from proxy.http.head import Header
 from proxy.http.responses import Response
 

@@ -1,10 +1,9 @@
 """Writes the answer to one request as HTTP/2 (RFC 9113 section 8)."""
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
 from proxy.downstream.service.stamps import Stamps
-from proxy.http.framing import Delivery, Persistence
 from proxy.http.head import Header
 from proxy.http.responses import Response
 from proxy.http2.fields.response_fields import (
@@ -18,6 +17,9 @@ from proxy.http2.fields.response_fields import (
 )
 from proxy.http2.session.server_session import ServerSession
 from proxy.http2.streams.stream import SessionStream
+
+if TYPE_CHECKING:
+    from proxy.http.delivery import Delivery
 
 
 class WrittenStream(Protocol):

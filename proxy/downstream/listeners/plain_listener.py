@@ -19,7 +19,7 @@ from proxy.downstream.listeners.plain_answers import PlainAnswer, PlainDecision,
 from proxy.downstream.requests.glimpse import glimpse
 from proxy.downstream.requests.refusals import RequestRefusal, refusal_answer
 from proxy.downstream.service.service import HttpService
-from proxy.http.framing import Persistence
+from proxy.http.delivery import Persistence
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
 from proxy.limits.crowd import Crowd
 from proxy.limits.idleness import Idle, Shown

@@ -16,7 +16,7 @@ from proxy.auth.sign_in import CHALLENGE, FORM, FORM_FIELDS, is_cross_site
 from proxy.downstream.requests.refusals import GivenAnswer, RequestRefusal, too_many_requests, wrong_method
 from proxy.downstream.requests.request import Request
 from proxy.downstream.service.service import HttpService
-from proxy.http.cookies import cookie_value
+from proxy.http.fields import cookie_value
 from proxy.http.problems import prefers_html
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import RequestReason

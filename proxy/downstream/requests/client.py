@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 from proxy.downstream.requests.origin import Origin, RequestLink, described
 from proxy.downstream.requests.requester import PeerTrust, Requester
 from proxy.downstream.requests.standing import NoLongerWelcome, standing
-from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import Fields
-from proxy.http.forwarded_head import ForwardedPeer
+from proxy.http.forwarded_head import ForwardedPeer, client_cert_lines
 from proxy.http.via import NAMELESS, OwnVia
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import EXEMPT, is_in, network_of

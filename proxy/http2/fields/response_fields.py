@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-from proxy.http.forwarded_head import forwardable_trailers
-from proxy.http.framing import Delivery, ResponseFraming, delivery
+from proxy.http.delivery import Delivery, delivery, forwardable_trailers
+from proxy.http.framing import ResponseFraming
 from proxy.http.head import Header
 from proxy.http.responses import Response, as_field
 from proxy.http.via import via
@@ -38,7 +38,7 @@ class FieldFrame:
 # Most responses of a server have the same shape: that of their framing.
 @lru_cache(maxsize=1_024)
 def field_frame(response: ResponseFraming) -> FieldFrame:
-    """Decide how a final response is sent on (see `framing.delivery`), and make the fields for it.
+    """Decide how a final response is sent on (see `delivery`), and make the fields for it.
 
     HTTP/2 has a place for trailer fields, so its client takes them without saying so (8.1). The end
     of the stream ends a body, so the connection always stays.

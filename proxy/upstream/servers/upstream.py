@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from config.tables.upstream import Balance, HashKind, HashSource
 from proxy.figures.snapshot import ServerCounts
-from proxy.http.cookies import cookie_value
+from proxy.http.fields import cookie_value
 from proxy.http.head import Header
 from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.servers.balancing import ConsistentHash, in_turn, least_loaded

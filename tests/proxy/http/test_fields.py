@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.fields import Treatment, classify_in_response, may_be_trailer, sort_request_fields
+from proxy.http.fields import Treatment, classify_in_response, cookie_value, may_be_trailer, sort_request_fields
 from proxy.http.grammar import TOKEN_CHARS
 from proxy.http.head import Header
 from tests.facts import facts
@@ -262,3 +262,22 @@ def test_nothing_is_invented_and_ordinary_fields_are_not_lost(headers: list[Head
     assert sum(map(len, fields.special.values())) == len(set_aside)
     for name, values in fields.special.items():
         assert values == [value for sent_name, value in set_aside if sent_name.lower() == name]
+
+
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        ([b"a=1"], b"1"),
+        ([b"b=2; a=1"], b"1"),
+        ([b"b=2;a=1; c=3"], b"1"),
+        ([b"b=2", b"a=1"], b"1"),
+        ([b"a=1; a=2"], b"1"),
+        ([b"a=x=y="], b"x=y="),
+        ([b"a="], b""),
+        ([b"ba=1; A=2; a; xa=1"], None),
+        ([], None),
+    ],
+)
+def test_value_is_that_of_the_first_cookie_of_exactly_this_name(lines: list[bytes], value: bytes | None) -> None:
+    headers = [(b"X-Other", b"a=0"), *((b"cOOkie", line) for line in lines)]
+    assert cookie_value(headers, b"a") == value

@@ -1,5 +1,6 @@
 """The heads that we write carry what the peer said end to end, and nothing that it said about us or for us."""
 
+from base64 import b64encode
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
@@ -9,20 +10,14 @@ from hypothesis import strategies as st
 from proxy.http.fields import sort_request_fields
 from proxy.http.forwarded_head import (
     ForwardedPeer,
-    delivery_frame,
-    downstream_head,
-    forwardable_trailers,
-    informational_head,
-    switching_head,
+    client_cert_lines,
     trusted_request_id,
     upstream_fields,
     upstream_head,
 )
 from proxy.http.forwarding import NO_CHAIN, Chain
-from proxy.http.framing import BodyKind, Delivery, Persistence, request_framing
-from proxy.http.head import Header, HeadLimits, RequestHead, parse_request_head, parse_response_head
-from proxy.http.responses import Response, ResponseReader
-from proxy.http.websocket.upgrade import WebSocketOffer
+from proxy.http.framing import BodyKind, request_framing
+from proxy.http.head import Header, HeadLimits, RequestHead, parse_request_head
 
 STRANGER = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768")
 TRUSTED = NO_CHAIN
@@ -303,145 +298,6 @@ def test_request_id_is_kept_if_sane(values: list[bytes], expected: bytes | None)
     assert trusted_request_id(fields) == expected
 
 
-def answer(start: bytes, *headers: Header, asked: bytes = b"GET", offer: WebSocketOffer | None = None) -> Response:
-    """A response as it is read."""
-    raw = b"\r\n".join([start, *(b": ".join(header) for header in headers)]) + b"\r\n\r\n"
-    return ResponseReader().read(raw, LIMITS, asked, offer)
-
-
-def sent_downstream(
-    *headers: Header,
-    status: int = 200,
-    minor: int = 1,
-    client_minor: int = 1,
-    connection: bytes = b"keep-alive",
-    asked: bytes = b"GET",
-) -> list[bytes]:
-    request = RequestHead(
-        asked, b"/", client_minor, [(b"Host", b"h"), (b"TE", b"trailers"), (b"Connection", connection)]
-    )
-    framing = request_framing(request)
-    response = answer(b"HTTP/1.%d %d Fine" % (minor, status), *headers, asked=asked)
-    frame = delivery_frame(response.framing, client_minor, framing.accepts_trailers, framing.keep_alive)
-    return lines(downstream_head(response, frame, DATE, b"id-1"))
-
-
-def test_response_is_written_anew() -> None:
-    headers = [
-        (b"Server", b"demo"),
-        (b"date", b"then"),
-        (b"Set-Cookie", b"a=b"),
-        (b"Set-Cookie", b"c=d"),
-        (b"Connection", b"keep-alive, X-Secret"),
-        (b"Keep-Alive", b"timeout=5"),
-        (b"Proxy-Connection", b"keep-alive"),
-        (b"Proxy-Authenticate", b"Basic"),
-        (b"Upgrade", b"h2c"),
-        (b"X-Secret", b"1"),
-        (b"Content-Length", b"005"),
-        (b"X-Request-Id", b"theirs"),
-    ]
-    assert sent_downstream(*headers) == [
-        b"HTTP/1.1 200 Fine",
-        b"Server: demo",
-        b"date: then",
-        b"Set-Cookie: a=b",
-        b"Set-Cookie: c=d",
-        b"X-Request-Id: theirs",
-        b"Via: 1.1 plexigate",
-        b"Content-Length: 5",
-    ]
-
-
-def test_date_and_request_id_are_added_if_missing() -> None:
-    assert sent_downstream((b"Content-Length", b"0"), minor=0) == [
-        b"HTTP/1.1 200 Fine",
-        b"Date: " + DATE,
-        b"X-Request-Id: id-1",
-        b"Via: 1.0 plexigate",
-        b"Content-Length: 0",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("header", "client_minor", "connection", "expected"),
-    [
-        ((b"Content-Length", b"5"), 1, b"keep-alive", [b"Content-Length: 5"]),
-        ((b"Content-Length", b"5"), 1, b"close", [b"Content-Length: 5", b"Connection: close"]),
-        ((b"Content-Length", b"5"), 0, b"keep-alive", [b"Content-Length: 5", b"Connection: keep-alive"]),
-        ((b"Transfer-Encoding", b"chunked"), 1, b"keep-alive", [b"Transfer-Encoding: chunked"]),
-        ((b"Transfer-Encoding", b"chunked"), 0, b"keep-alive", [b"Connection: close"]),
-        ((b"A", b"b"), 1, b"keep-alive", [b"Transfer-Encoding: chunked"]),
-    ],
-)
-def test_framing_and_persistence_are_ours(
-    header: Header, client_minor: int, connection: bytes, expected: list[bytes]
-) -> None:
-    head = sent_downstream(header, client_minor=client_minor, connection=connection)
-    assert head[head.index(b"Via: 1.1 plexigate") + 1 :] == expected
-
-
-@pytest.mark.parametrize(
-    ("status", "asked", "headers", "expected"),
-    [
-        (200, b"HEAD", [(b"Content-Length", b"5")], [b"Content-Length: 5"]),
-        (200, b"HEAD", [(b"Transfer-Encoding", b"chunked")], []),
-        (304, b"GET", [(b"Content-Length", b"5")], [b"Content-Length: 5"]),
-        (204, b"GET", [(b"Content-Length", b"0")], []),
-        (205, b"GET", [], [b"Content-Length: 0"]),
-    ],
-)
-def test_response_without_body_announces_only_what_is_true(
-    status: int, asked: bytes, headers: list[Header], expected: list[bytes]
-) -> None:
-    assert sent_downstream(*headers, status=status, asked=asked)[4:] == expected
-
-
-def test_trailers_are_announced_if_they_will_be_sent() -> None:
-    headers = [(b"Transfer-Encoding", b"chunked"), (b"Trailer", b"X-Sum, Content-Length")]
-    assert sent_downstream(*headers)[-1] == b"Trailer: x-sum"
-    assert sent_downstream(*headers, client_minor=0)[-1] == b"Connection: close"
-
-
-def test_trailers_that_are_allowed_are_forwarded_announced_or_not() -> None:
-    sent = Delivery(BodyKind.CHUNKED, Persistence.IMPLICIT, (b"x-sum",), frozenset({b"x-named"}))
-    trailers = [(b"X-Sum", b"1"), (b"X-Other", b"2"), (b"Content-Length", b"3"), (b"x-sum", b"4"), (b"X-Named", b"5")]
-    assert forwardable_trailers(trailers, sent) == [(b"X-Sum", b"1"), (b"X-Other", b"2"), (b"x-sum", b"4")]
-    assert forwardable_trailers(trailers, Delivery(BodyKind.CHUNKED, Persistence.IMPLICIT, (b"x-sum",))) == []
-
-
-def test_interim_response_is_written_anew() -> None:
-    hints = answer(b"HTTP/1.1 103 Early Hints", (b"Link", b"</a>; rel=preload"), (b"Connection", b"close"))
-    assert informational_head(hints) == b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
-    assert informational_head(answer(b"HTTP/1.1 100 Continue")) == b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def test_switch_to_a_websocket_is_written_anew() -> None:
-    headers = [
-        (b"upgrade", b"WebSocket"),
-        (b"connection", b"upgrade"),
-        (b"sec-websocket-accept", ACCEPT),
-        (b"Sec-WebSocket-Protocol", b"chat"),
-        (b"Set-Cookie", b"a=b"),
-        (b"Keep-Alive", b"timeout=5"),
-    ]
-    offer = WebSocketOffer(KEY, (b"chat",), b"")
-    switched = answer(b"HTTP/1.1 101 Switching Protocols", *headers, offer=offer)
-    assert lines(switching_head(switched, b"id-1")) == [
-        b"HTTP/1.1 101 Switching Protocols",
-        b"Set-Cookie: a=b",
-        b"Connection: Upgrade",
-        b"Upgrade: websocket",
-        b"Sec-WebSocket-Accept: " + ACCEPT,
-        b"Sec-WebSocket-Protocol: chat",
-        b"X-Request-Id: id-1",
-        b"Via: 1.1 plexigate",
-    ]
-    named = answer(b"HTTP/1.1 101 ", *headers, (b"X-Request-Id", b"theirs"), offer=offer)
-    written = lines(switching_head(named, b"id-1"))
-    assert [line for line in written if line.startswith(b"X-Request-Id")] == [b"X-Request-Id: theirs"]
-
-
 names = st.sampled_from([name for name, _ in SPOOFED] + [b"Accept", b"X-Custom", b"Via", b"Trailer", b"Date"])
 headers_in_any_mixture = st.lists(st.tuples(names, st.sampled_from([b"", b"1", b"a, b", b"http"])), max_size=12)
 addresses = st.integers(0, 2**32 - 1).map(IPv4Address) | st.integers(0, 2**128 - 1).map(IPv6Address)
@@ -461,13 +317,6 @@ def test_written_request_is_one_that_we_would_take(
         assert sum(sent.lower() == name for sent, _ in written.headers) == 1
     last_hop = next(value for name, value in written.headers if name == b"X-Forwarded-For").split(b", ")[-1]
     assert last_hop == peer.address
-
-
-@given(headers_in_any_mixture, st.sampled_from([200, 204, 304, 404]), st.integers(0, 1))
-def test_written_response_is_one_that_we_would_take(headers: list[Header], status: int, client_minor: int) -> None:
-    written = b"\r\n".join(sent_downstream(*headers, status=status, client_minor=client_minor)) + b"\r\n\r\n"
-    assert ResponseReader().read(written, LIMITS, b"GET").framing.length in (None, 0)
-    assert sum(name.lower() == b"date" for name, _ in parse_response_head(written, LIMITS).headers) >= 1
 
 
 class TestClientCertificate:
@@ -505,3 +354,19 @@ class TestClientCertificate:
         field = (b"Client-Cert", b":AAAA:")
         assert self.LINE in sent_upstream(field, chain=TRUSTED)
         assert b"Client-Cert" not in sent_upstream(field, peer=STRANGER)
+
+
+LEAF, INNER, OUTER = b"\x30\x03leaf", b"\x30\x05inner", b"\x30\x05outer"
+
+
+def test_leaf_alone_has_no_chain() -> None:
+    assert client_cert_lines(LEAF, ()) == b"Client-Cert: :%b:\r\n" % b64encode(LEAF)
+
+
+@pytest.mark.parametrize("chain", [(INNER,), (INNER, OUTER)])
+def test_chain_is_a_list_of_byte_sequences_in_the_order_of_tls(chain: tuple[bytes, ...]) -> None:
+    leaf, above, rest = client_cert_lines(LEAF, chain).split(b"\r\n")
+    assert (leaf, rest) == (b"Client-Cert: :%b:" % b64encode(LEAF), b"")
+    name, _, members = above.partition(b": ")
+    assert name == b"Client-Cert-Chain"
+    assert members.split(b", ") == [b":%b:" % b64encode(one) for one in chain]

@@ -5,16 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.http.fields import sort_request_fields
-from proxy.http.framing import (
-    BodyKind,
-    Delivery,
-    Persistence,
-    RequestFraming,
-    ResponseFraming,
-    delivery,
-    request_framing,
-    response_framing,
-)
+from proxy.http.framing import BodyKind, RequestFraming, ResponseFraming, request_framing, response_framing
 from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
 from proxy.http.websocket.upgrade import WebSocketOffer
 from tests.facts import facts
@@ -387,60 +378,6 @@ def test_proven_101_is_believed() -> None:
     assert refused_response(101, *headers) == "101 to a request without Upgrade"
     assert refused_response(101, *headers[:2], offer=OFFER) == "101 with a wrong Sec-WebSocket-Accept"
     assert responded(400, *headers, EMPTY, offer=OFFER).body is BodyKind.LENGTH
-
-
-def sent_on(head: RequestHead, *headers: Header, keep_alive: bool = True) -> Delivery:
-    """How a response to such a request is delivered."""
-    framing = request_framing(head)
-    return delivery(
-        responded(200, *headers),
-        head.minor_version,
-        accepts_trailers=framing.accepts_trailers,
-        keep_alive=keep_alive and framing.keep_alive,
-    )
-
-
-MODERN = request(method=b"GET")
-OLD = request((b"Connection", b"keep-alive"), method=b"GET", minor=0)
-
-
-@pytest.mark.parametrize(
-    ("head", "header", "expected"),
-    [
-        (MODERN, LENGTH, (BodyKind.LENGTH, Persistence.IMPLICIT)),
-        (MODERN, CHUNKED, (BodyKind.CHUNKED, Persistence.IMPLICIT)),
-        (MODERN, (b"A", b"b"), (BodyKind.CHUNKED, Persistence.IMPLICIT)),
-        (OLD, LENGTH, (BodyKind.LENGTH, Persistence.KEEP_ALIVE)),
-        (OLD, CHUNKED, (BodyKind.UNTIL_CLOSE, Persistence.CLOSE)),
-        (OLD, (b"A", b"b"), (BodyKind.UNTIL_CLOSE, Persistence.CLOSE)),
-    ],
-)
-def test_response_is_delivered_as_the_client_can_take_it(
-    head: RequestHead, header: Header, expected: tuple[BodyKind, Persistence]
-) -> None:
-    sent = sent_on(head, header)
-    assert (sent.body, sent.persistence, sent.trailers, sent.withheld) == (*expected, (), None)
-
-
-def test_connection_is_closed_if_either_side_wants_it() -> None:
-    closing = request((b"Connection", b"close"))
-    for head, keep_alive in ((MODERN, False), (OLD, False), (closing, True)):
-        assert sent_on(head, LENGTH, keep_alive=keep_alive).persistence is Persistence.CLOSE
-
-
-def test_trailers_are_delivered_if_announced_allowed_and_accepted() -> None:
-    trailer = (b"Trailer", b"X-Sum, content-length, X-Other, Authorization, b@d")
-    asking = request((b"TE", b"trailers"))
-
-    assert sent_on(asking, CHUNKED, trailer).trailers == (b"x-sum", b"x-other")
-    assert sent_on(asking, CHUNKED).trailers == ()
-    assert sent_on(asking, CHUNKED).withheld == frozenset()
-    named = sent_on(asking, CHUNKED, trailer, (b"Connection", b"X-Sum"))
-    assert (named.trailers, named.withheld) == ((b"x-other",), frozenset({b"x-sum"}))
-    assert sent_on(MODERN, CHUNKED, trailer).withheld is None
-    assert sent_on(asking, LENGTH, trailer).withheld is None
-    assert sent_on(asking, LENGTH, trailer).trailers == ()
-    assert sent_on(MODERN, CHUNKED, trailer).trailers == ()
 
 
 pieces = st.sampled_from(

@@ -7,7 +7,7 @@ from proxy.downstream.requests.answer_writer import OwnAnswer
 from proxy.downstream.requests.body import CONTINUE
 from proxy.downstream.requests.request import RequestReader
 from proxy.downstream.service.stamps import Stamps
-from proxy.http.framing import Persistence
+from proxy.http.delivery import Persistence
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.websocket.upgrade import accept_value
 from tests.fakes_http import LIMITS, WALL_CLOCK, FakeClient, request, response

@@ -17,7 +17,7 @@ from proxy.downstream.requests.request import RequestReader
 from proxy.downstream.requests.targets import RouteTarget
 from proxy.downstream.service.response_buffer import BufferLimits
 from proxy.http.chunked import ChunkedDecoder
-from proxy.http.framing import Persistence
+from proxy.http.delivery import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.websocket.frames import Extensions
 from proxy.http.websocket.upgrade import accept_value

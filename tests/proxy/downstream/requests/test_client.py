@@ -8,8 +8,8 @@ import pytest
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.requests.origin import Origin
 from proxy.downstream.requests.standing import NoLongerWelcome
-from proxy.http.client_cert import client_cert_lines
 from proxy.http.fields import sort_request_fields
+from proxy.http.forwarded_head import client_cert_lines
 from proxy.limits.idleness import Shown
 from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.request_rates import ClientRates

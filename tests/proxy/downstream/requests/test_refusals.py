@@ -14,7 +14,7 @@ from proxy.downstream.requests.refusals import (
     too_many_requests,
     wrong_method,
 )
-from proxy.http.framing import Persistence
+from proxy.http.delivery import Persistence
 from proxy.http.head import RequestHead, parse_request_head
 from proxy.routes.error_pages import ErrorPage, ErrorPages
 from tests.fakes_http import DATE, LIMITS, request

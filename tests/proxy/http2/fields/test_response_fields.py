@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.forwarded_head import delivery_frame, downstream_head
+from proxy.http.delivery import delivery_frame, downstream_head
 from proxy.http.framing import BodyKind
 from proxy.http.head import Header, HeadLimits, MalformedMessage
 from proxy.http.responses import Response, ResponseReader

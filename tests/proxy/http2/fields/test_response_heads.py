@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.http.forwarded_head import delivery_frame
+from proxy.http.delivery import delivery_frame
 from proxy.http.framing import BodyKind
 from proxy.http.head import Header, HeadLimits, MalformedMessage
 from proxy.http.responses import Response, ResponseReader
