@@ -43,7 +43,7 @@ HEAVIER: Final = {
     "TcpConnection": (Burden(14, 17), _STREAM),
     "TlsStream": (Burden(17, 16), _STREAM),
     "Tunnel": (Burden(23, 14), "two streams end in it, and each reports to it"),
-    "UnreadAnswer": (Burden(16, 20), "an answer between two speeds: a side writes, another reads"),
+    "UnreadAnswer": (Burden(16, 19), "an answer between two speeds: a side writes, another reads"),
     "Upgrading": (Burden(7, 19), "it gives the steps of an upgrade what they use"),
     "UpstreamConnection": (Burden(15, 20), _STREAM),
     "UpstreamStream": (Burden(17, 16), "it stands between a session and an exchange, and both report to it"),

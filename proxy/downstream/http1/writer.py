@@ -27,6 +27,9 @@ class Http1Client(Protocol):
     def send(self, data: bytes) -> None:
         """Send response bytes."""
 
+    def finished(self, persistence: Persistence) -> None:
+        """All of the response was sent; the request is over when the client has taken it."""
+
     @property
     def may_stay(self) -> bool:
         """Whether the connection may take another request after this one, from our side."""
@@ -35,11 +38,11 @@ class Http1Client(Protocol):
 class Http1Writer(AnswerWriter):
     """The writer of one request, for as long as the connection answers it."""
 
-    __slots__ = ("_client", "_delivery", "_framing", "_minor_version", "_out", "_stamps")
+    __slots__ = ("_client", "_delivery", "_framing", "_minor_version", "_out", "_persistence", "_stamps")
 
     def __init__(self, client: Http1Client, stamps: Stamps, request: Request | None) -> None:
         """`stamps` give the value of a `Date` field. Without a request, none was understood."""
-        self.persistence = Persistence.IMPLICIT
+        self._persistence = Persistence.IMPLICIT
         self._client: Final = client
         self._stamps: Final = stamps
         self._minor_version: Final = 1 if request is None else request.head.minor_version
@@ -61,7 +64,7 @@ class Http1Writer(AnswerWriter):
         keep_alive = request.keep_alive and is_request_complete and request.websocket is None and client.may_stay
         frame = delivery_frame(response.framing.shape, self._minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
-        self.persistence = frame.delivery.persistence
+        self._persistence = frame.delivery.persistence
         self._out = downstream_head(response, frame, self._stamps.date(), request_id)
 
     def data(self, data: bytes) -> None:
@@ -82,14 +85,17 @@ class Http1Writer(AnswerWriter):
             self._client.send(data)
         return len(data)
 
+    def complete(self) -> None:
+        self._client.finished(self._persistence)
+
     def switch(self, response: Response, request_id: bytes) -> None:
         self._client.send(switching_head(response, request_id))
 
     def answer(self, answer: OwnAnswer, *, stays: bool) -> None:
-        self.persistence = Persistence.CLOSE
+        self._persistence = Persistence.CLOSE
         if stays:
-            self.persistence = Persistence.IMPLICIT if self._minor_version else Persistence.KEEP_ALIVE
-        self._client.send(whole_answer(answer, self.persistence))
+            self._persistence = Persistence.IMPLICIT if self._minor_version else Persistence.KEEP_ALIVE
+        self._client.send(whole_answer(answer, self._persistence))
 
 
 def whole_answer(answer: OwnAnswer, persistence: Persistence) -> bytes:

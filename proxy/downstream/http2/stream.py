@@ -18,7 +18,7 @@ from proxy.downstream.pipeline.responder import Responder
 from proxy.downstream.requests.refusals import RequestRefusal, bad_head, body_refused, late_body
 from proxy.downstream.requests.tunnel_places import TunnelPlace
 from proxy.downstream.tunnels.upgraded import Upgraded, place_for
-from proxy.http.framing import BodyKind, Persistence
+from proxy.http.framing import BodyKind
 from proxy.http.head import MalformedMessage
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.streams.stream import SessionStream, StreamSide
@@ -184,11 +184,6 @@ class Http2Stream(StreamSide):
         self._exchange = None
         writer = Http2Writer(host.session, self._stream, self, host.service.stamps)
         host.answers.refuse(refusal, exchange, writer, may_stay=True)
-        self.answered()
-
-    def finished(self, persistence: Persistence) -> None:
-        """The response is complete; the request is over when it was sent."""
-        del persistence
         self.answered()
 
     def answered(self) -> None:

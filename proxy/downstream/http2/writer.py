@@ -28,6 +28,9 @@ class WrittenStream(Protocol):
     def written(self) -> None:
         """Something waits to be sent on it."""
 
+    def answered(self) -> None:
+        """The end of the answer waits to be sent, too."""
+
 
 class Http2Writer(AnswerWriter):
     """The writer of one stream.
@@ -40,7 +43,6 @@ class Http2Writer(AnswerWriter):
 
     def __init__(self, session: ServerSession, stream: SessionStream, owner: WrittenStream, stamps: Stamps) -> None:
         """`stamps` give the value of a `date` field."""
-        self.persistence = Persistence.IMPLICIT  # a stream says nothing about its connection
         self._session: Final = session
         self._stream: Final = stream
         self._owner: Final = owner
@@ -89,6 +91,9 @@ class Http2Writer(AnswerWriter):
         unsent, self._unsent = self._unsent, 0
         self._owner.written()
         return unsent
+
+    def complete(self) -> None:
+        self._owner.answered()
 
     def _begin(self, *, ends: bool) -> None:
         head = self._head

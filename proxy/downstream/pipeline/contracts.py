@@ -6,7 +6,7 @@ from typing import Protocol
 from proxy.downstream.requests.refusals import RequestRefusal
 from proxy.downstream.requests.tunnel_places import TunnelPlace
 from proxy.downstream.service.response_buffer import Stream
-from proxy.http.framing import Persistence, RequestFraming, ResponseFraming
+from proxy.http.framing import RequestFraming, ResponseFraming
 from proxy.http.responses import Response
 from proxy.http.websocket.frames import Extensions
 from proxy.net.byte_stream import ByteStream
@@ -69,8 +69,6 @@ class Client(Protocol):
 
     def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with an internal error: no response has begun."""
-
-    def finished(self, persistence: Persistence) -> None: ...
 
     def cut(self, reason: str) -> None:
         """The response cannot be completed, and the client must see that."""

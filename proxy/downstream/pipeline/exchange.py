@@ -300,7 +300,7 @@ class Exchange(Responder):
             slow.close()
         self._state = _ExchangeState.OVER
         self.response_flushed()
-        self._client.finished(self._writer.persistence)
+        self._writer.complete()
 
     def response_flushed(self) -> None:
         """Send what one read of the upstream brought, as one piece."""
@@ -427,7 +427,7 @@ class Exchange(Responder):
                 self._state = _ExchangeState.OVER
                 slow.close()
                 self.response_flushed()
-                self._client.finished(self._writer.persistence)
+                self._writer.complete()
 
     def displaced(self, reason: str) -> None:
         """End the answer: others need what it holds."""

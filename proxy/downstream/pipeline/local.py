@@ -203,4 +203,4 @@ class LocalResponder(Responder):
         fields = answer_fields(self.target, answer.fields, self.request, tally.request_id)
         lines = b"".join((fields, length, own))
         self._writer.answer(OwnAnswer(answer.status, reason_phrase(answer.status), lines, body), stays=stays)
-        self._client.finished(self._writer.persistence)
+        self._writer.complete()

@@ -6,7 +6,6 @@ There is a writer for HTTP/1.1 (`http1.writer`) and one for HTTP/2 (`http2.write
 
 from dataclasses import dataclass
 
-from proxy.http.framing import Persistence
 from proxy.http.head import Header
 from proxy.http.responses import Response
 
@@ -37,11 +36,7 @@ class AnswerWriter:
     It is a class and not a protocol, because a call through a protocol costs compiled code more.
     """
 
-    __slots__ = ("persistence",)
-
-    def __init__(self) -> None:
-        self.persistence = Persistence.IMPLICIT
-        """What becomes of the connection, once the answer has begun."""
+    __slots__ = ()
 
     def invite(self) -> None:
         """Tell the client to send its body, which it holds back (RFC 9110 section 10.1.1)."""
@@ -74,6 +69,10 @@ class AnswerWriter:
 
     def flush(self) -> int:
         """Send what was written. Returns how many bytes that are."""
+        raise NotImplementedError
+
+    def complete(self) -> None:
+        """All of the answer was written and flushed: let its connection go on."""
         raise NotImplementedError
 
     def switch(self, response: Response, request_id: bytes) -> None:

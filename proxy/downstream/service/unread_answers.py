@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from proxy.downstream.requests.answer_writer import AnswerWriter
 from proxy.downstream.service.response_buffer import BufferLimits, ResponseBudget
 from proxy.downstream.service.spool import PIECE_BYTES, SLOT_BYTES, Piece, Spool
-from proxy.http.framing import Persistence
 from proxy.http.head import Header
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import RequestReason
@@ -149,7 +148,6 @@ class UnreadAnswer(AnswerWriter):
 
     def __init__(self, answers: UnreadAnswers, shares: "Shares", reader: SlowReader) -> None:
         """Its client is blocked. `shares` are those of its server."""
-        super().__init__()
         self._all: Final = answers
         self._reader: SlowReader | None = reader
         self.shares: Final = shares
@@ -329,4 +327,3 @@ class UnreadAnswer(AnswerWriter):
         self._tail_bytes = 0
         self._count()
         self._all.discard(self)
-        self.persistence = Persistence.CLOSE

@@ -3,7 +3,6 @@
 from proxy.downstream.http2.writer import Http2Writer
 from proxy.downstream.requests.answer_writer import OwnAnswer
 from proxy.downstream.service.stamps import Stamps
-from proxy.http.framing import Persistence
 from proxy.http.responses import ResponseReader
 from tests.fakes_http import LIMITS, WALL_CLOCK, response
 from tests.fakes_http2 import GET, Http2Conversation
@@ -17,12 +16,17 @@ class Case:
         self.number = self.talk.ask(GET)
         self.stream = self.talk.streams()[0]
         self.writes = 0
+        self.ended = 0
         self.writer = Http2Writer(self.talk.connection.session, self.stream, self, Stamps(lambda: WALL_CLOCK))
 
     def written(self) -> None:
         """Count it, and have it sent."""
         self.writes += 1
         self.talk.connection.flush_soon()
+
+    def answered(self) -> None:
+        """Count it."""
+        self.ended += 1
 
     def start(self, *lines: bytes, method: bytes = b"GET") -> None:
         """Begin with the head of a server."""
@@ -73,7 +77,9 @@ def test_answer_of_the_proxy_has_no_fields_about_the_connection() -> None:
     case.talk.pump()
     assert case.talk.head(case.number) == {b":status": b"426", b"x-a": b"1"}
     assert (case.talk.body(case.number), case.talk.has_ended(case.number)) == (b"no", True)
-    assert case.writer.persistence is Persistence.IMPLICIT
+    assert case.ended == 0
+    case.writer.complete()
+    assert case.ended == 1
 
 
 def test_answer_to_head_ends_with_its_head() -> None:

@@ -3,14 +3,12 @@
 import pytest
 
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
-from proxy.http.framing import Persistence
 from proxy.http.responses import ResponseReader
 from tests.fakes_http import LIMITS, response
 
 
 def test_protocol_has_to_write_each_part() -> None:
     writer = AnswerWriter()
-    assert writer.persistence is Persistence.IMPLICIT
     read = ResponseReader().read(response(b"Content-Length: 0"), LIMITS.head, b"GET")
     for write in (
         writer.invite,
@@ -19,6 +17,7 @@ def test_protocol_has_to_write_each_part() -> None:
         lambda: writer.data(b"x"),
         lambda: writer.end([]),
         writer.flush,
+        writer.complete,
         lambda: writer.switch(read, b"f00-1"),
         lambda: writer.answer(OwnAnswer(404, b"Not Found", b"", b""), stays=True),
     ):
