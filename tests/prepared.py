@@ -1,9 +1,9 @@
-"""A process that has imported what `plexigate run` imports, and becomes it in a child: most of a start is imports.
+"""A process that has imported what a program imports, and becomes it in a child: most of a start is imports.
 
 For tests that are not about the start: the program is the same from its `main` on, its workers are started as ever, and what it does
 on the way to `main` is in `tests/integration/test_process_startup.py`. `/proc/PID/cmdline` shows another command.
 
-`python -m tests.prepared DESCRIPTOR` is that process: it ends when the other end of the socket is closed.
+`python -m tests.prepared PROGRAM DESCRIPTOR` is that process: it ends when the other end of the socket is closed.
 """
 
 import atexit
@@ -19,17 +19,28 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Final
+from typing import IO, Any, Final
 
 _LARGEST: Final = 1 << 20
 _ALIEN: Final = ("GLIBC", "LD_", "MALLOC", "OPENSSL", "PYTHON")
 """What is read before `main`, or by libraries when they are loaded."""
 _TURN: Final = threading.Lock()
+
+
+class ProgramName(StrEnum):
+    """What a prepared process becomes."""
+
+    PLEXIGATE = "plexigate"
+    SIGNER = "signer"
+    """`tests/hsm/signing_process.py`."""
 
 
 class PreparedProcess:
@@ -76,30 +87,83 @@ def start(command: Sequence[str], environment: Mapping[str, str]) -> PreparedPro
     """Have `command`, which begins with the program's path, run with `environment` in addition to ours."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb"):
-        pid, watch = _started(command, environment, writing, writing)
+        pid, watch = _started(ProgramName.PLEXIGATE, command, environment, None, writing, writing)
     return PreparedProcess(pid, watch, os.fdopen(reading, encoding="utf-8"))
 
 
 def run(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, timeout: float = 60
+    command: Sequence[str], environment: Mapping[str, str] | None = None, timeout: float = 60, *, typed: str = ""
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command that ends by itself, as `subprocess.run` does. Raises `subprocess.TimeoutExpired`."""
+    """Run a command that ends by itself, as `subprocess.run` does. Raises `subprocess.TimeoutExpired`.
+
+    `typed` is its standard input.
+    """
     if not is_possible(environment):
         variables = {**os.environ, **(environment or {})}
-        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=timeout, check=False)
-    reading, writing = os.pipe()
-    with TemporaryFile() as output, TemporaryFile() as errors, os.fdopen(reading, encoding="ascii") as status:
-        with os.fdopen(writing, "wb"):
-            pid, watch = _started(command, environment or {}, output.fileno(), errors.fileno(), writing)
-        with closing(PreparedProcess(pid, watch, io.StringIO())) as process:
-            try:
-                process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-        code = int(status.read())
+        return subprocess.run(
+            command, env=variables, input=typed, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    with TemporaryFile() as stdin, TemporaryFile() as output, TemporaryFile() as errors:
+        stdin.write(typed.encode())
+        stdin.seek(0)
+        with _watched(ProgramName.PLEXIGATE, command, environment or {}, stdin, output, errors) as ended:
+            code = ended(timeout)
         said, complained = (_all_of(one) for one in (output, errors))
     return subprocess.CompletedProcess(command, code, said, complained)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A program that is asked on its standard input and answers on its standard output, in lines."""
+
+    stdin: IO[str]
+    stdout: IO[str]
+    stderr: IO[bytes]
+    ended: Callable[[float], int]
+    """Wait that many seconds for its end. Answers its exit status. Raises `subprocess.TimeoutExpired`."""
+
+
+@contextmanager
+def converse(name: ProgramName, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Conversation]:
+    """Have a program run until the block ends."""
+    questions, answers = os.pipe(), os.pipe()
+    with (
+        os.fdopen(questions[0]) as theirs,
+        os.fdopen(questions[1], "w", encoding="utf-8") as stdin,
+        os.fdopen(answers[0], encoding="utf-8") as stdout,
+        os.fdopen(answers[1], "w") as output,
+        TemporaryFile() as errors,
+        _watched(name, command, environment, theirs, output, errors) as ended,
+    ):
+        theirs.close()
+        output.close()
+        yield Conversation(stdin, stdout, errors, ended)
+
+
+@contextmanager
+def _watched(
+    name: ProgramName,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    stdin: IO[Any] | None,
+    stdout: IO[Any],
+    stderr: IO[Any],
+) -> Iterator[Callable[[float], int]]:
+    """Start a program; it is killed if it still runs when the block ends."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="ascii") as status:
+        with os.fdopen(writing, "wb"):
+            pid, watch = _started(name, command, environment, stdin, stdout.fileno(), stderr.fileno(), writing)
+        with closing(PreparedProcess(pid, watch, io.StringIO())) as process:
+
+            def ended(timeout: float) -> int:
+                process.wait(timeout)
+                return int(status.read())
+
+            try:
+                yield ended
+            finally:
+                process.kill()
 
 
 def _all_of(file: IO[bytes]) -> str:
@@ -107,21 +171,24 @@ def _all_of(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
-def _started(command: Sequence[str], environment: Mapping[str, str], *outputs: int) -> tuple[int, int]:
+def _started(
+    name: ProgramName, command: Sequence[str], environment: Mapping[str, str], stdin: IO[Any] | None, *outputs: int
+) -> tuple[int, int]:
     request = json.dumps([list(command), {**os.environ, **environment}, str(Path.cwd())])
     with _TURN, Path(os.devnull).open("rb") as nothing:
-        socket.send_fds(_process(), [request.encode()], [nothing.fileno(), *outputs])
-        answer, (watch,), _, _ = socket.recv_fds(_process(), _LARGEST, 1)
+        asked = _process(name)
+        socket.send_fds(asked, [request.encode()], [(stdin or nothing).fileno(), *outputs])
+        answer, (watch,), _, _ = socket.recv_fds(asked, _LARGEST, 1)
     return int(answer), watch
 
 
 @cache
-def _process() -> socket.socket:
+def _process(name: ProgramName) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
-        command = [sys.executable, "-m", "tests.prepared", str(theirs.fileno())]
+        command = [sys.executable, "-m", "tests.prepared", name, str(theirs.fileno())]
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
 
     def end() -> None:
@@ -135,12 +202,27 @@ def _process() -> socket.socket:
 # -- in the prepared process
 
 
-def _prepare() -> None:
+def _plexigate() -> Callable[[], None]:
     import ssl  # noqa: F401 - as `main` does
-    from importlib import import_module
 
     for name in ("cli", "run_and_check", "terminal.output", "terminal.plain_values", "run"):
         import_module(f"proxy.commands.{name}")
+
+    def become() -> None:
+        from proxy.commands.start import main
+
+        main()
+
+    return become
+
+
+def _signer() -> Callable[[], None]:
+    from tests.hsm.signing_process import main
+
+    return main
+
+
+_PREPARED: Final = {ProgramName.PLEXIGATE: _plexigate, ProgramName.SIGNER: _signer}
 
 
 def _serve(asked: socket.socket) -> None:
@@ -187,15 +269,13 @@ def _become(request: tuple[list[str], dict[str, str], str], descriptors: Sequenc
 
 def main() -> None:
     """Prepare, answer, and in each child become the program."""
-    _prepare()
+    become = _PREPARED[ProgramName(sys.argv[1])]()
     gc.collect()
     gc.freeze()
-    asked = socket.socket(fileno=int(sys.argv[1]))
+    asked = socket.socket(fileno=int(sys.argv[2]))
     _serve(asked)
     asked.detach()
-    from proxy.commands.start import main as plexigate
-
-    plexigate()
+    become()
 
 
 if __name__ == "__main__":

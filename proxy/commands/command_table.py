@@ -12,6 +12,7 @@ from typer.main import get_group
 
 from proxy.commands.terminal.help_text import WholeSentences, unwrap
 from proxy.commands.terminal.interruption import quiet_interruption
+from proxy.processes.uncollected import uncollected
 
 if TYPE_CHECKING:
     import typer
@@ -28,7 +29,7 @@ class Entry(NamedTuple):
     summary: str
 
     def command(self) -> Any:
-        with quiet_interruption():
+        with quiet_interruption(), uncollected():
             app: typer.Typer = import_module(self.module).app
         app.rich_markup_mode = None  # rich takes longer to load than all the rest of --help
         unwrap(app)

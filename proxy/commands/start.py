@@ -10,6 +10,7 @@ import os
 import sys
 
 from proxy.commands.terminal.interruption import quiet_interruption
+from proxy.processes.uncollected import uncollected
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
         # -P: do not import modules from the current directory
         command = [sys.executable, "-P", *_ourselves(), *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves
-    with quiet_interruption():
+    with quiet_interruption(), uncollected():
         try:
             import ssl  # noqa: F401
         except ImportError:

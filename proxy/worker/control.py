@@ -6,11 +6,9 @@ before the first `Commit`.
 """
 
 import asyncio
-import contextlib
-import gc
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -61,6 +59,7 @@ from proxy.processes.messages.questions import (
     WorkerAnswer,
 )
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
+from proxy.processes.uncollected import uncollected
 from proxy.signing.login_turns import LoginTurns
 from proxy.tls.openssl.libssl import InterpreterUnsuitable
 from proxy.tls.tokens.openssl_setup import prepare_openssl
@@ -172,7 +171,7 @@ class WorkerControl:
         self._preparing = asked.number
         self._prepared = None
         try:
-            with _uncollected():
+            with uncollected():
                 generation, offers, blind = await in_thread(self._loop, lambda: self._build(asked, descriptor))
         except ConfigError as error:
             raise QuestionRefused(ConfigurationRefused(error.problems)) from None
@@ -291,19 +290,3 @@ class WorkerControl:
             await self._worker.drain(seconds, gently=gently)
         self._loop.call_soon(self._ended)
         return self._figures()
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector away from what is built.
-
-    It would search the new objects repeatedly, find nothing, and stop the loop each time (for
-    10 ms with a thousand identities). So they are moved to where it never looks (`gc.freeze`).
-    Reference counts still free what is not used any more; only cycles that live now stay for good.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

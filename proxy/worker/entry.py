@@ -1,5 +1,10 @@
 """The start of a worker: `python -P -m proxy.worker.entry CHANNEL`, a descriptor."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until `main`, see `uncollected`
+
 import asyncio
 import contextlib
 import os
@@ -48,6 +53,8 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # the parent reopens the log for all; a signal to all processes of the name must not end workers
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    gc.freeze()
+    gc.enable()
     uvloop.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
     # without waiting for a thread that is stuck in a build or in a log
     os._exit(0)

@@ -2,23 +2,23 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from unittest import mock
+
+import pytest
 
 from certs.keys.signing_key import PublicKey
 from certs.rotation.due import RenewalReason
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.offline import Offline
+from tests import prepared
 from tests.certificates import Authority
 from tests.configurations import MINIMAL_LISTENER, process
 from tests.hsm.softhsm import SoftHsm, Token
-from tests.programs import end
 
 _SIGNER: Final = Path(__file__).with_name("signing_process.py")
 
@@ -27,7 +27,7 @@ _SIGNER: Final = Path(__file__).with_name("signing_process.py")
 class Signer:
     """The process of `signing_process`; `problems` are those of its building, by key."""
 
-    process: "subprocess.Popen[str]"
+    program: prepared.Conversation
     problems: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     exit_status: int | None = None
     """When it is over."""
@@ -93,19 +93,16 @@ class Signer:
         return self._read()
 
     def _say(self, what: str, settings: Mapping[str, object]) -> None:
-        _pipe(self.process.stdin).write(json.dumps([what, settings]) + "\n")
-        _pipe(self.process.stdin).flush()
+        self.program.stdin.write(json.dumps([what, settings]) + "\n")
+        self.program.stdin.flush()
 
     def _read(self) -> dict[str, Any]:
-        line = _pipe(self.process.stdout).readline()
-        assert line, f"the process ended: {_pipe(self.process.stderr).read()}"
+        line = self.program.stdout.readline()
+        if not line:
+            self.program.stderr.seek(0)
+            pytest.fail(f"the process ended: {self.program.stderr.read().decode()}")
         answer: dict[str, Any] = json.loads(line)
         return answer
-
-
-def _pipe(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None
-    return stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +157,10 @@ class HsmSite:
     @contextmanager
     def signer(self, configuration: Path, without: Sequence[str] = ()) -> Iterator[Signer]:
         """Run a process that builds and signs; it ends by itself with the block."""
-        command = [sys.executable, str(_SIGNER), str(configuration), str(self.authority.path), *without]
-        environment = {**os.environ, **self.hsm.environment}
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes) as running:
-            signer = Signer(running)
-            try:
-                signer.read_problems()
-                yield signer
-                _pipe(running.stdin).close()
-                running.wait(20)
-                signer.exit_status = running.returncode
-            finally:
-                end(running)
+        command = [str(_SIGNER), str(configuration), str(self.authority.path), *without]
+        with prepared.converse(prepared.ProgramName.SIGNER, command, self.hsm.environment) as program:
+            signer = Signer(program)
+            signer.read_problems()
+            yield signer
+            program.stdin.close()
+            signer.exit_status = program.ended(20)

@@ -159,3 +159,20 @@ def test_workers_die_with_a_parent_that_was_killed(site: Site) -> None:
 def test_it_is_no_command_for_people() -> None:
     done = subprocess.run([sys.executable, "-P", "-m", "proxy.worker.entry", "0"], stdin=subprocess.DEVNULL, check=False, capture_output=True, timeout=20)  # fmt: skip
     assert done.returncode != 0
+
+
+def test_its_imports_are_not_searched_for_garbage() -> None:
+    program = (
+        "import gc, runpy, sys\n"
+        "searches = []\n"
+        "gc.callbacks.append(lambda *_: searches.append(gc.isenabled()))\n"
+        "sys.argv = ['entry', 'no descriptor']\n"
+        "try:\n"
+        "    runpy.run_module('proxy.worker.entry', run_name='__main__')\n"
+        "except ValueError:\n"
+        "    print(len(searches), gc.isenabled(), gc.get_freeze_count() > 10_000)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], check=False, capture_output=True, text=True, timeout=20
+    )
+    assert done.stdout == "0 True True\n", done.stderr

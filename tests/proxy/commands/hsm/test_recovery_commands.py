@@ -21,28 +21,20 @@ from certs.sealing.key_file import create_key, load_key
 from config.loading.loader import survey
 from proxy.commands.hsm.recovery_terminal import NoOutput
 from proxy.supervisor.secrets.safe import now_in_utc
+from tests import prepared
 from tests.certs.recovery.places import leaks
+from tests.programs import PLEXIGATE
 from tests.proxy.commands.hsm.conftest import Command
 
-PROGRAM = """
-import typer
-from proxy.commands.hsm import recovery_commands
-app = typer.Typer(name="hsm")
-recovery_commands.register(app)
-app()
-"""
 SHARE = re.compile(r"Share (\d+) of \d+; any \d+ of them bring the key back\.\r?\n\r?\n((?: +\d+\. \w+.*\r?\n)+)")
 
 
 def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    return [PLEXIGATE, "hsm", *map(str, arguments)]
 
 
 def run(*arguments: str | Path, shares: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "NO_COLOR": "1", "TERM": "dumb"}
-    return subprocess.run(
-        command(*arguments), input=shares, capture_output=True, text=True, env=environment, timeout=60, check=False
-    )
+    return prepared.run(command(*arguments), {"NO_COLOR": "1", "TERM": "dumb"}, typed=shares)
 
 
 def shares_in(text: str) -> list[str]:
@@ -273,15 +265,15 @@ def test_a_key_that_is_there_stays(key: Path) -> None:
 
 
 def test_an_error_that_nobody_expected_shows_no_local_variable(key: Path) -> None:
-    broken = PROGRAM.replace(
-        "app()",
+    program = (
         "import certs.sealing.key_file as key_file\n"
+        "from proxy.commands.start import main\n"
         "def fail(self, secret): raise RuntimeError('unexpected')\n"
         "key_file.KeyFileImporter.import_key = fail\n"
-        "app()",
+        "main()"
     )
     result = subprocess.run(
-        [sys.executable, "-c", broken, "init", "--yes", "--key-file", str(key)],
+        [sys.executable, "-c", program, "hsm", "init", "--yes", "--key-file", str(key)],
         capture_output=True,
         text=True,
         timeout=60,
