@@ -112,11 +112,16 @@ def _tag(libraries: Iterable[Path]) -> str:
 
 def _why_not(place: Path) -> str:
     """Compile into `place`; returns why that was not possible, or an empty text."""
+    # A checkout that `./dev` has compiled has all of it, or objects; elsewhere the sources may be read-only.
+    kept = _CACHE / "objects"
     try:
-        # A checkout that `./dev` has compiled has them; elsewhere the sources may be read-only.
-        kept = _CACHE / "objects"
-        objects = kept if os.access(kept, os.W_OK) else place / "objects"
-        compile_into(place, objects)
+        if (made := _made()) is not None:
+            for library in made.rglob(f"*{_suffix()}"):
+                to = place / library.relative_to(made)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(library, to)
+        else:
+            compile_into(place, kept if os.access(kept, os.W_OK) else place / "objects")
     except NotCompiled as error:
         return str(error)
     return ""
@@ -152,11 +157,15 @@ def made_packages() -> Path:
 
     Raises `NotCompiled` if these sources have not been compiled.
     """
-    built = _CACHE / _digest(_everything())
-    if not built.is_dir():
+    if (built := _made()) is None:
         raise NotCompiled("these sources have not been compiled")
     os.utime(built)
     return built
+
+
+def _made() -> Path | None:
+    built = _CACHE / _digest(_everything())
+    return built if built.is_dir() else None
 
 
 def compiled_packages() -> Path:

@@ -15,12 +15,13 @@ import os
 import stat
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 LARGEST_FILE: Final = 4 * 1_048_576
@@ -29,6 +30,8 @@ megabyte already, with a better message.
 """
 READ_SECONDS: Final = 5.0
 """How long one file may take. The parent reads a hundred of them in a millisecond or two each."""
+_MOMENTS: Final = 100
+"""A file that takes longer than this part of the limit holds up others, if there are any."""
 
 _KINDS: Final = {
     stat.S_IFIFO: "a pipe, which may keep its reader waiting for ever",
@@ -115,23 +118,32 @@ _idle: Final[list[_Reader]] = []
 def faults(files: Iterable[Path], places: Iterable[Path], seconds: float = READ_SECONDS) -> dict[Path, OSError]:
     """Which files are unfit to be read, and which files and places do not answer.
 
-    All are tried at once. What is not there, or what this user may not read, is left to those who
-    use it.
+    One thread tries them in turn. Where one waits, more threads take those that are left, twice as
+    many each time, so that a share of a thousand files that does not answer holds up no other file.
+    What is not there, or what this user may not read, is left to those who use it.
     """
     tries: dict[Path, Callable[[Path], object]] = dict.fromkeys(places, Path.stat)
     tries |= dict.fromkeys(files, lambda file: _read(file, 1))
-    found: dict[Path, OSError | None] = {}
+    left = deque(tries)
+    answers: SimpleQueue[tuple[Path, OSError | None]] = SimpleQueue()
 
-    def run(path: Path) -> None:
-        found[path] = _fault(path, tries[path])
+    def run() -> None:
+        with suppress(IndexError):
+            while True:
+                path = left.popleft()
+                answers.put((path, _fault(path, tries[path])))
 
+    told: dict[Path, OSError | None] = {path: FileUnanswered(path, seconds) for path in tries}
     end = time.monotonic() + seconds
-    threads = [threading.Thread(target=run, args=(path,), name="file", daemon=True) for path in tries]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, end - time.monotonic()))
-    told = {path: found.get(path, FileUnanswered(path, seconds)) for path in tries}
+    threads = answered = 0
+    while answered < len(tries) and time.monotonic() < end:
+        for _ in range(min(len(left), max(1, threads))):
+            threading.Thread(target=run, name="file", daemon=True).start()
+            threads += 1
+        with suppress(Empty):
+            while answered < len(tries):
+                path, told[path] = answers.get(timeout=seconds / _MOMENTS)
+                answered += 1
     return {path: fault for path, fault in told.items() if fault is not None}
 
 

@@ -93,5 +93,29 @@ def test_all_are_tried_at_once_and_each_fault_is_told(tmp_path: Path, silent: Pa
     assert len(found) == 4
 
 
+def test_files_that_do_not_answer_hold_up_no_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / f"{number}" for number in range(200)]
+    for path in paths:
+        path.touch()
+    hanging, threads, over = {*paths[::2]}, set(), threading.Event()
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        threads.add(threading.get_ident())
+        if path in hanging:
+            over.wait(60)
+        return real(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    try:
+        assert set(faults([], paths, 2.0)) == hanging
+        assert len(hanging) <= len(threads) <= len(paths)
+        threads.clear()
+        assert faults([], paths[1::2], 2.0) == {}
+        assert len(threads) == 1, "one is enough for files that answer"
+    finally:
+        over.set()
+
+
 def test_places_are_only_looked_at(tmp_path: Path) -> None:
     assert faults([], kinds(tmp_path).values()) == {}
