@@ -31,7 +31,7 @@ megabyte already, with a better message.
 READ_SECONDS: Final = 5.0
 """How long one file may take. The parent reads a hundred of them in a millisecond or two each."""
 _MOMENTS: Final = 100
-"""A file that takes longer than this part of the limit holds up others, if there are any."""
+"""A file that takes longer than this part of the limit delays others."""
 
 _KINDS: Final = {
     stat.S_IFIFO: "a pipe, which may keep its reader waiting for ever",
@@ -119,7 +119,7 @@ def faults(files: Iterable[Path], places: Iterable[Path], seconds: float = READ_
     """Which files are unfit to be read, and which files and places do not answer.
 
     One thread tries them in turn. Where one waits, more threads take those that are left, twice as
-    many each time, so that a share of a thousand files that does not answer holds up no other file.
+    many each time, so that a share of a thousand files that does not answer delays no other file.
     What is not there, or what this user may not read, is left to those who use it.
     """
     tries: dict[Path, Callable[[Path], object]] = dict.fromkeys(places, Path.stat)
