@@ -130,7 +130,9 @@ def course_of(config: Config, raw: bytes, client: str | None) -> Course:
         return _refused(None, 421, "no identity has this name, so no client can ask for it")
     rules = PayloadRules.of(config, throwaway_keys(config), PayloadUses())
     place = place_of(request.framing, route_table(config, RouteParts(rules)))
-    found = chosen(place, request.head, request.framing)
+    found = place
+    if isinstance(place, RouteTarget) and place.alternatives is not None:
+        found = chosen(place.alternatives, request.head.method, request.framing)
     if isinstance(found, RequestRefusal):
         return _refused(None, found.status, found.detail)
     return _taken(config, request, found, client)

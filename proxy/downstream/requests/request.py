@@ -154,7 +154,9 @@ class Request:
         passed = self.framing.fields.special.get(b"via")
         if passed is not None and self.client.peer.via.is_in(passed):
             return LOOP
-        target = chosen(self.destination.place(self.framing, tls, routes), self.head, self.framing)
+        target = self.destination.place(self.framing, tls, routes)
+        if isinstance(target, RouteTarget) and target.alternatives is not None:
+            target = chosen(target.alternatives, self.head.method, self.framing)
         if isinstance(target, RouteTarget) and target.path_change is not None:
             changed = target_for_server(target.path_change, self.framing.target)
             if isinstance(changed, RequestRefusal):

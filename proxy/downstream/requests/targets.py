@@ -11,7 +11,6 @@ from proxy.auth.rules import Rule
 from proxy.downstream.requests.endpoint import Endpoint
 from proxy.downstream.requests.refusals import RequestRefusal, wrong_method
 from proxy.http.framing import RequestFraming
-from proxy.http.head import RequestHead
 from proxy.http.routing import AmbiguousPath, RouteTable
 from proxy.limits.reasons import RequestReason
 from proxy.limits.request_rates import RequestRate
@@ -97,17 +96,9 @@ def place_of(framing: RequestFraming, routes: RouteTable[RouteTarget]) -> RouteT
 
 
 def chosen(
-    place: RouteTarget | RequestRefusal, head: RequestHead, framing: RequestFraming
-) -> RouteTarget | RequestRefusal:
-    """The target of a request at this place, or the refusal."""
-    if isinstance(place, RequestRefusal) or place.alternatives is None:
-        return place
-    return _chosen(place.alternatives, head.method, framing)
-
-
-def _chosen(
     alternatives: Alternatives[RouteTarget], method: bytes, framing: RequestFraming
 ) -> RouteTarget | RequestRefusal:
+    """The target of a request among those of its host and path, or the refusal."""
     fields = framing.fields
     # else a client could take away what a proxy in front has written
     if fields.removed and alternatives.read_one_of(fields.removed):
