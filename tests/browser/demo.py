@@ -1,7 +1,6 @@
 """The demo chat behind Plexigate, with the key of its certificate in a token, for a browser to load."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import prepared
 from tests.configurations import process
 from tests.integration.upstreams import in_thread, websocket_server
-from tests.programs import chat_address, plexigate_listeners, program
+from tests.programs import PLEXIGATE, chat_address, plexigate, program
 
-PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 DEMO = Path(__file__).parents[2] / "docker" / "demo"
 
 CONFIGURATION = """
@@ -109,10 +108,11 @@ class Site:
         """What makes SoftHSM find the token."""
         return {"SOFTHSM2_CONF": str(self.directory / "hsm" / "softhsm2.conf")}
 
-    def run(self, *command: str | Path) -> bytes:
-        """Run a program of the set-up."""
-        environment = {**os.environ, **self.environment}
-        return subprocess.run(command, check=True, timeout=30, env=environment, capture_output=True).stdout
+    def plexigate(self, *words: str | Path) -> str:
+        """What a command of the set-up prints."""
+        done = prepared.run([PLEXIGATE, *map(str, words)], self.environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def write(self, chat: str, closing: str = "127.0.0.1:1") -> Path:
         """Write the configuration; both are addresses of servers."""
@@ -126,10 +126,11 @@ class Site:
 def make_site(directory: Path) -> Site:
     """The same steps as in `./dev run`."""
     site = Site(directory, directory / "home")
-    site.run(PLEXIGATE, "hsm", "init-dev", directory / "hsm", "--identity", "demo")
+    site.plexigate("hsm", "init-dev", directory / "hsm", "--identity", "demo")
     of_request = ("demo.ecdsa-p256.v1", "--name", "localhost", "--config", site.write("127.0.0.1:1"))
-    (directory / "server.csr").write_bytes(site.run(PLEXIGATE, "hsm", "request", *of_request))
-    site.run("sh", DEMO / "certificates.sh", directory / "certificates", directory / "server.csr")
+    (directory / "server.csr").write_text(site.plexigate("hsm", "request", *of_request))
+    made = ("sh", DEMO / "certificates.sh", directory / "certificates", directory / "server.csr")
+    subprocess.run(made, check=True, timeout=30, capture_output=True)
     return site
 
 
@@ -140,7 +141,7 @@ def running_demo(site: Site) -> Iterator[Demo]:
     command = [sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0", "--payload-identity", str(identity)]
     with in_thread(websocket_server) as closing, program(command, chat_address) as chat:
         configuration = site.write(chat.ready, f"127.0.0.1:{closing}")
-        with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.environment) as proxy:
+        with plexigate(configuration, site.environment) as proxy:
             port = proxy.ready["public"][0].rpartition(":")[2]
-            site.run(PLEXIGATE, "payload", "identity", "--config", configuration, "--output", identity)
+            site.plexigate("payload", "identity", "--config", configuration, "--output", identity)
             yield Demo(f"https://localhost:{port}/", site.home, site.ca, proxy.output)

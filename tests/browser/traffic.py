@@ -23,9 +23,9 @@ import httpx
 from aiohttp import web
 from websockets.asyncio.client import connect
 
-from tests.browser.demo import DEMO, PLEXIGATE, Site, make_site
+from tests.browser.demo import DEMO, Site, make_site
 from tests.configurations import process
-from tests.programs import chat_address, plexigate_listeners, program
+from tests.programs import chat_address, plexigate, program
 
 CONFIGURATION = """
 [listener.public]
@@ -182,7 +182,7 @@ async def main(seconds: float, *, has_faults: bool, directory: Path) -> None:
         files = "127.0.0.1:9" if has_faults else api
         text = CONFIGURATION.format(chat=chat.ready, api=api, files=files)
         path.write_text(process(path.with_suffix(".sock"), workers=2) + text)
-        with program([PLEXIGATE, "run", str(path)], plexigate_listeners, site.environment) as proxy:
+        with plexigate(path, site.environment) as proxy:
             public, strict = (int(proxy.ready[name][0].rpartition(":")[2]) for name in ("public", "strict"))
             sys.stdout.write(f"{path.with_suffix('.sock')}\n")
             sys.stdout.flush()

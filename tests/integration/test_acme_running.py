@@ -4,7 +4,6 @@ import json
 import socket
 import ssl
 import stat
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import Any
 import pytest
 
 from tests import pebble as pebbles
+from tests import prepared
 from tests.configurations import MINIMAL_REST, listener
 from tests.integration.gateway import complaints, events
 from tests.integration.rotation import AcmeScene
 from tests.pebble import MAC_KEY, Pebble, free_port
-from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
+from tests.programs import PLEXIGATE, Program, plexigate
 
 SECONDS = 30
 
@@ -68,7 +68,7 @@ def running(directory: Path, challenge: str, *, is_trusted: bool = True) -> Iter
         )
         with pebble.up():
             (directory / "root.pem").write_bytes(root := pebble.root)
-            with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners) as one:
+            with plexigate(configuration) as one:
                 yield Running(one, port, http_port, root)
                 assert complaints(one.output) == [] or not is_trusted
 
@@ -105,13 +105,7 @@ def test_a_certificate_whose_root_the_system_does_not_trust_is_not_served(tmp_pa
         assert failed["detail"] in raised["text"]
         with pytest.raises(ssl.SSLError):
             proxy.serial_numbers()
-        checked = subprocess.run(
-            [PLEXIGATE, "check", tmp_path / "plexigate.toml"],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        checked = prepared.run([PLEXIGATE, "check", str(tmp_path / "plexigate.toml")])
         assert "issuer.pebble.ca_file" in checked.stdout + checked.stderr
         shelf = tmp_path / "state" / "credentials" / "chat"
         assert list(shelf.rglob("chain.pem")) == []

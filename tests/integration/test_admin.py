@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests import prepared
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
 from tests.integration.admin import found, series
@@ -59,9 +60,7 @@ def test_from_ready_to_the_end(tmp_path: Path) -> None:
         assert over_tcp(running, "/reload", "--request", "POST")[0] == 404
         assert admin.status()["reloads"] in ({}, {"ok": 0, "failed": 0})
 
-        second = subprocess.run(
-            [PLEXIGATE, "run", str(running.path)], capture_output=True, text=True, timeout=30, check=False
-        )
+        second = prepared.run([PLEXIGATE, "run", str(running.path)])
         assert (second.returncode, second.stdout) == (1, "")
         (sentence,) = second.stderr.splitlines()
         assert sentence.startswith(f"plexigate: {socket}: another process listens there; is Plexigate running already?")

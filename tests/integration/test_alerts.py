@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests import prepared
 from tests.bench.servers import free_port
 from tests.configurations import identity
 from tests.programs import PLEXIGATE
@@ -73,7 +73,7 @@ def pager() -> Iterator[Pager]:
 def alerts(running: Scene, *arguments: str) -> tuple[int, str]:
     """`plexigate alerts`: exit code and output."""
     command = [PLEXIGATE, "alerts", *arguments, "--socket", str(running.directory / "admin.sock")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = prepared.run(command)
     return done.returncode, done.stdout + done.stderr
 
 

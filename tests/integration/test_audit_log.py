@@ -1,17 +1,16 @@
 """The audit log of the whole program: who did what with which key, in a chain that a command verifies, signed for by a token."""
 
 import json
-import os
 import resource
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
 
 from certs.keys.token_public_key import pem_of
 from proxy.commands.cli import app
+from tests import prepared
 from tests.certificates import Authority, CertificateFiles
 from tests.certs.audit.logs import signer_in
 from tests.hsm.faults import SIGNATURES
@@ -22,6 +21,9 @@ from tests.integration.hsm_scene import Scene, scene
 from tests.integration.stage import Site, Upstream, site
 from tests.programs import PLEXIGATE
 from tests.waiting import until_found
+
+if TYPE_CHECKING:
+    import subprocess
 
 CKR_DEVICE_ERROR = 0x30
 
@@ -55,8 +57,8 @@ class Audited:
         ]
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, **self.site.hsm.environment, "STATE_DIRECTORY": str(self.site.directory / "state")}
-        return subprocess.run([PLEXIGATE, *words], env=environment, capture_output=True, text=True, check=False)
+        environment = {**self.site.hsm.environment, "STATE_DIRECTORY": str(self.site.directory / "state")}
+        return prepared.run([PLEXIGATE, *words], environment)
 
     def hsm(self, *words: str) -> "subprocess.CompletedProcess[str]":
         done = self.command("hsm", *words, "--config", str(self.site.directory / "plexigate.toml"), "--token", "plexi")

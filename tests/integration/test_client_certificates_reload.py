@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests import prepared
 from tests.certificates import DAY, Authority
 from tests.client_authorities import ClientAuthority, ClientFiles
 from tests.hostile.client import Client, End
@@ -117,7 +117,7 @@ class TestRevocation:
             assert done.returncode != 0
             assert "client_certificates.crl" in done.stdout + done.stderr
             command = [PLEXIGATE, "check", str(proxy.site.configuration)]
-            checked = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+            checked = prepared.run(command)
             assert checked.returncode != 0
             assert "client_certificates.crl" in checked.stdout + checked.stderr
         assert proxy.visit(context, BOTS, ticket)[0]

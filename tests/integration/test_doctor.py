@@ -1,9 +1,7 @@
 """`plexigate doctor` beside a running proxy: it finds nothing wrong, and then each of several faults."""
 
 import json
-import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests import prepared
 from tests.certificates import DAY, Authority, CertificateFiles
 from tests.configurations import identity, process
 from tests.integration.upstreams import OK, Peer, scripted
-from tests.programs import PLEXIGATE, plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate
 
 SECONDS = 90
 
@@ -61,21 +60,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with scripted(answer) as server:
         made = Place(directory, authority, authority.issue("local", ("localhost",)), server.url)
         made.write("plexigate.toml", server.url)
-        with program([PLEXIGATE, "run", str(made.file)], plexigate_listeners):
+        with plexigate(made.file):
             yield made
 
 
 def doctor(file: Path, *options: str, authority: Path | None = None) -> tuple[int, dict[str, Any]]:
     """The exit status, and the report."""
     trust = {} if authority is None else {"SSL_CERT_FILE": str(authority)}
-    done = subprocess.run(
+    done = prepared.run(
         [PLEXIGATE, "doctor", str(file), "--json", *options],
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-        env={**os.environ, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **trust},
+        {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **trust},
+        SECONDS,
     )
-    assert done.stdout, done.stderr.decode()
+    assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
 

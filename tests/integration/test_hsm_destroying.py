@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from certs.sealing.sealing_key import sealing_key_name
 from proxy.commands.cli import app
+from tests import prepared
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
@@ -45,6 +46,8 @@ class Destroying:
 
     def run(self, label: str, *options: str, user: str | None = None) -> "subprocess.CompletedProcess[str]":
         command = [PLEXIGATE, "hsm", "destroy", label, "--yes", *options]
+        if user is None:
+            return prepared.run(command, self.site.hsm.environment)
         environment = {**os.environ, **self.site.hsm.environment}
         return subprocess.run(
             command, env=environment, user=user, capture_output=True, text=True, timeout=60, check=False
@@ -53,8 +56,7 @@ class Destroying:
     def labels(self) -> list[str]:
         """Of the keys that are there."""
         command = [PLEXIGATE, "hsm", "list", "--json", "--config", str(self.site.directory / "plexigate.toml")]
-        environment = {**os.environ, **self.site.hsm.environment}
-        listed = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+        listed = json.loads(prepared.run(command, self.site.hsm.environment).stdout)
         return [key["label"] for token in listed for key in token["keys"] or ()]
 
 

@@ -4,13 +4,12 @@ import json
 import os
 import signal
 import ssl
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,6 +18,7 @@ from certs.hsm.process.pin_latch import release_by_name
 from certs.sealing.sealing_key import sealing_key_name
 from proxy.admin.client import UnixAdminClient
 from proxy.commands.cli import app
+from tests import prepared
 from tests.certs.authority import private_key
 from tests.configurations import identity
 from tests.hsm.faults import SIGNATURES
@@ -30,6 +30,9 @@ from tests.integration.gateway import complaints, events
 from tests.integration.hsm_scene import ROUTE, Load, Scene, ask, running, scene_of
 from tests.integration.stage import workers_of
 from tests.programs import PLEXIGATE
+
+if TYPE_CHECKING:
+    import subprocess
 
 WRONG = "0000-wrong-pin"
 NO_HANDSHAKE = (ssl.SSLError, ConnectionError)
@@ -275,8 +278,7 @@ def serves(one: Scene) -> bool:
 def hsm(site: HsmSite, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """A command of `plexigate hsm` with the configuration."""
     command = [PLEXIGATE, "hsm", *arguments, "--config", str(site.directory / "plexigate.toml")]
-    environment = {**os.environ, **site.hsm.environment}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return prepared.run(command, site.hsm.environment)
 
 
 def asked(one: Scene, path: str) -> tuple[int, dict[str, Any]]:

@@ -4,13 +4,13 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import prepared
 from tests.integration.admin import found
 from tests.ports import lasting_port
 from tests.programs import PLEXIGATE
@@ -91,7 +91,7 @@ def test_it_is_logged_and_counted_and_has_its_row(running: Scene, port: int) -> 
     assert found(metrics, "plexigate_connections_accepted_total", listener="plain") == 2
     assert found(metrics, "plexigate_failures_total", listener="plain", reason="no_route") == 1
     command = [PLEXIGATE, "status", "--socket", str(running.directory / "admin.sock")]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    shown = prepared.run(command).stdout
     assert "plain" in shown
 
 
@@ -100,13 +100,13 @@ def test_a_reload_opens_and_closes_its_addresses(running: Scene, port: int) -> N
     other = lasting_port()
     running.extra = plain(other) + "https_port = 8443\n"
     running.write()
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    assert prepared.run(command).returncode == 0
     assert b"\r\nLocation: https://localhost:8443/x\r\n" in ask(other)
     with pytest.raises(ConnectionRefusedError):
         ask(port)
     running.extra = ""
     running.write()
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    assert prepared.run(command).returncode == 0
     with pytest.raises(ConnectionRefusedError):
         ask(other)
 

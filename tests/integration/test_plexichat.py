@@ -3,7 +3,6 @@
 import hashlib
 import json
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +11,13 @@ import pytest
 from aiohttp import web
 from websockets.asyncio.client import connect
 
+from tests import prepared
 from tests.certificates import Authority
 from tests.configurations import process
 from tests.integration.stage import Site
 from tests.integration.upstreams import aiohttp_server, in_thread
 from tests.plexichat_settings import plexichat_settings
-from tests.programs import PLEXIGATE, plexigate_listeners, program
+from tests.programs import PLEXIGATE, plexigate
 
 SHIPPED = Path(__file__).parents[2] / "config" / "plexichat.toml"
 MIB = 1 << 20
@@ -95,8 +95,8 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             text = text.replace(said, here)
         configuration = directory / "plexichat.toml"
         configuration.write_text(process(configuration.with_suffix(".sock")) + text)
-        subprocess.run([PLEXIGATE, "check", configuration], check=True, capture_output=True, timeout=30)
-        with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners) as running:
+        assert prepared.run([PLEXIGATE, "check", str(configuration)]).returncode == 0
+        with plexigate(configuration) as running:
             yield Site(running, authority.path, configuration)
 
 

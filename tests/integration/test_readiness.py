@@ -2,10 +2,10 @@
 
 import json
 import stat
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests import prepared
 from tests.configurations import listener
 from tests.integration.gateway import Gateway, Trust, events, gateway
 from tests.integration.upstreams import ScriptedServer
@@ -17,7 +17,7 @@ OLD, OLDER = "OldChat/1.0", "OldChat/0.9"
 def readiness(directory: Path, number: int) -> tuple[int, dict[str, Any]]:
     """Exit status and document of the command."""
     command = [PLEXIGATE, "doctor", "readiness", str(directory / f"gateway-{number}.toml"), "--json"]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    done = prepared.run(command)
     document: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, document
 

@@ -233,7 +233,7 @@ class TestRefused:
         # the command must not read it itself
         command = [PLEXIGATE, "reload", "--json", "--socket", str(running.directory / "admin.sock")]
         with silence(running.path):
-            answer = as_json(subprocess.run(command, capture_output=True, text=True, timeout=60, check=False))
+            answer = as_json(prepared.run(command))
         assert not answer["ok"]
         assert "could not be read within 0.5 s" in answer["problems"][0]["found"]
         with client(running) as peer:

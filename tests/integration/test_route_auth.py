@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, web
 
+from tests import prepared
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.stage import Site, Upstream, site
 from tests.integration.upstreams import aiohttp_server, in_thread
@@ -50,9 +50,7 @@ def proxy(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
 ) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("auth")
-    line = subprocess.run(
-        [PLEXIGATE, "password", "ada"], input=f"{PASSWORD}\n", capture_output=True, text=True, timeout=60, check=True
-    )
+    line = prepared.run([PLEXIGATE, "password", "ada"], typed=f"{PASSWORD}\n")
     users = directory / "admins.users"
     users.touch(0o600)
     users.write_text(line.stdout)

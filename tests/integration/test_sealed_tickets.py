@@ -16,7 +16,7 @@ from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.integration.gateway import complaints
 from tests.integration.hsm_scene import ROUTE, Scene
-from tests.programs import PLEXIGATE, plexigate_listeners, program
+from tests.programs import plexigate
 
 if TYPE_CHECKING:
     import ssl
@@ -54,7 +54,7 @@ def test_tickets_and_a_sealed_key_outlive_the_process(hsm_site: HsmSite, monkeyp
     client: ssl.SSLContext | None = None
     session: ssl.SSLSession | None = None
     for _ in range(2):
-        with program([PLEXIGATE, "run", str(path)], plexigate_listeners) as running:
+        with plexigate(path) as running:
             scene = Scene(hsm_site, running, *[hsm_site.hsm.shim.token("plexi")] * 2)
             if client is None:
                 client = scene.client()

@@ -3,7 +3,6 @@
 import json
 import select
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from proxy.tls.wire.server_hello import parse_server_flight
+from tests import prepared
 from tests.configurations import listener
 from tests.integration.gateway import Gateway, Said, Trust, events, gateway
 from tests.integration.upstreams import ScriptedServer
@@ -88,16 +88,14 @@ def test_beyond_its_rate_a_client_gets_another_group_or_is_refused(
 def test_check_says_what_the_group_costs(slow: Gateway, directory: Path) -> None:
     del slow
     command = [PLEXIGATE, "check", "--json", str(next(directory.glob("gateway-*.toml")))]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=30)
+    done = prepared.run(command)
     found = {one["key"]: one["found"] for one in json.loads(done.stdout)["problems"]}
     assert found["listener.standard.groups"].startswith(f"{GROUP}, whose key exchange takes 5")
 
 
 def test_certs_check_leaves_out_the_listener_whose_groups_it_lacks(slow: Gateway, directory: Path) -> None:
     command = [PLEXIGATE, "certs", "check", "chat", "--config", str(next(directory.glob("gateway-*.toml")))]
-    done = subprocess.run(
-        [*command, "--ca", str(slow.trust.classical.path), "--json"], capture_output=True, check=True, timeout=30
-    )
+    done = prepared.run([*command, "--ca", str(slow.trust.classical.path), "--json"])
     untried = [one["about"] for one in json.loads(done.stdout) if "cannot be tried from here" in one["found"]]
     assert [about.rpartition(" on ")[2] for about in untried] == ["alone"]
 
