@@ -1,9 +1,10 @@
 """The bodies on a route with payload encryption: tokens for the client, plain for the server.
 
-Theory of operation. `SealedBodies` is the codec of the exchange. It keeps a body that is a single
-token until the token is whole; no server is asked before it is decrypted. It hands on the tokens of
-a stream as they come. The first one has to be good before a server is asked. The end of the body is
-sent only with the last mark, so the proxy can cut a message there that turns out to be false.
+Theory of operation. `SealedBodies` is the codec of the exchange. It judges the request, and has its
+body decrypted by an `_OpenedBody`. That keeps a single token until the token is whole; no server is
+asked before it is decrypted. It hands on the tokens of a stream as they come. The first one has to
+be good before a server is asked. The end of the body is sent only with the last mark, so the proxy
+can cut a message there that turns out to be false.
 
 `SealedResponse` goes the other way. It stands between the connection to the server and the
 exchange. An answer with a known and small length becomes one token. Any other answer becomes a
@@ -46,23 +47,15 @@ class SealedBodies:
     """A `BodyCodec` that decrypts the body of one request; `receiver` encrypts its response."""
 
     __slots__ = (
+        "_body",
         "_judgement",
         "_label",
-        "_length",
         "_mark",
-        "_message_id",
         "_method",
-        "_opener",
         "_place",
-        "_plain_bytes",
-        "_plain_limit",
         "_replay_seconds",
         "_service",
-        "_token",
-        "_version",
         "framing",
-        "is_coded",
-        "is_ready",
         "mark",
         "refusal",
     )
@@ -80,16 +73,8 @@ class SealedBodies:
         self.mark = refusal_lines(origins[0] if len(origins) == 1 else None, route.origins)
         self._mark = b""
         """The mark of a message that the table of replays knows, and no server has yet."""
-        self._opener: StreamOpener | None = None
-        self._token = bytearray()
-        self._length: int | None = None
-        self._plain_bytes = 0
-        self._plain_limit = 0
-        self._message_id = b""
-        self._version: int | None = None
+        self._body: _OpenedBody | None = None
         self.framing = request.framing
-        self.is_coded = False
-        self.is_ready = True
         self.refusal: RequestRefusal | None = None
         try:
             self._take_up(judge(route, request.framing, request.head.method, service.wall_clock()))
@@ -100,19 +85,13 @@ class SealedBodies:
         channel = judgement.channel
         framing = self.framing
         self._judgement = judgement
-        self._version = judgement.version
-        self._message_id = judgement.nonce
         self._place = BoundExchange(self._method, framing.host, framing.target, channel.key if channel else b"")
         self.framing = judgement.framing
-        if judgement.coding is Coding.PLAIN:
-            return
-        self.is_coded = True
-        self.is_ready = False
-        self.framing = self.framing.with_body(BodyKind.CHUNKED, 0)
-        if judgement.coding is Coding.TOKENS:
+        if judgement.coding is not Coding.PLAIN:
+            self.framing = self.framing.with_body(BodyKind.CHUNKED, 0)
+            is_stream = judgement.coding is Coding.TOKENS
             digest = self._place.digest(Direction.REQUEST)
-            cipher = self._cipher
-            self._opener = StreamOpener(cipher.requests, digest, cipher.window, judgement.version)
+            self._body = _OpenedBody(self._cipher, digest, judgement.version, is_stream=is_stream)
 
     @property
     def _cipher(self) -> MessageCipher:
@@ -121,20 +100,32 @@ class SealedBodies:
 
     # -- the request
 
+    @property
+    def is_coded(self) -> bool:
+        return self._body is not None
+
+    @property
+    def is_ready(self) -> bool:
+        return self._body is None or self._body.is_ready
+
     def bound(self, limit: int) -> int:
         """Let through `limit` decrypted bytes. Returns how many encrypted bytes that may be."""
-        self._plain_limit = limit
-        return limit * _WIRE_SHARE + _WIRE_LEAST if self.is_coded else limit
+        if self._body is None:
+            return limit
+        self._body.limit = limit
+        return limit * _WIRE_SHARE + _WIRE_LEAST
 
     def receive_data(self, data: bytes, *, is_complete: bool) -> bytes:
         """Decrypt a piece of the body, perhaps the last. Raises `SealedBodyRefused`."""
-        if not self.is_coded:
+        body = self._body
+        if body is None:
             return data
+        was_ready = body.is_ready
         try:
-            if self._opener is not None:
-                plain = self._open_tokens(self._opener, data, is_complete=is_complete)
-            else:
-                plain = self._open_token(data, is_complete=is_complete)
+            plain = body.receive_data(data, self._service.wall_clock(), is_complete=is_complete)
+            if body.is_ready and not was_ready:
+                self._take_mark(body.mark)
+            body.judge_length()
         except PayloadFault as fault:
             raise SealedBodyRefused(fault.cause) from None
         if is_complete:
@@ -145,37 +136,6 @@ class SealedBodies:
     def counts(self) -> MessageCounts:
         """Where the messages of this request are counted."""
         return self._service.counters.route(self._label).messages(self._cipher.label)
-
-    def _open_token(self, data: bytes, *, is_complete: bool) -> bytes:
-        self._token += data
-        if len(self._token) > _LONGEST_TOKEN + 1:
-            raise PayloadFault(Cause.TOO_LARGE)
-        if not is_complete:
-            return b""
-        token, self._token = bytes(self._token).removesuffix(b"\n"), bytearray()
-        now = self._service.wall_clock()
-        digest = self._place.digest(Direction.REQUEST)
-        message = self._cipher.open(Direction.REQUEST, token, digest, now, self._version)
-        self._take_mark(token[-MARK_CHARACTERS:])
-        self._version, self._message_id = message.version, message.message_id or self._message_id
-        self._length = len(message.plain)
-        self._count_plain(self._length)
-        self.is_ready = True
-        return message.plain
-
-    def _open_tokens(self, opener: StreamOpener, data: bytes, *, is_complete: bool) -> bytes:
-        pieces = opener.receive_data(data, self._service.wall_clock())
-        if is_complete:
-            opener.finish()
-        if not (pieces or is_complete):
-            return b""
-        if not self.is_ready:
-            self._take_mark(opener.message_id or b"")
-            self.is_ready = True
-        self._version = opener.version
-        self._message_id = opener.message_id or b""
-        self._count_plain(sum(map(len, pieces)))
-        return b"".join(pieces)
 
     def _take_mark(self, mark: bytes) -> None:
         """Refuse a replay. A message is used only once a server has it. Raises `PayloadFault`."""
@@ -190,16 +150,11 @@ class SealedBodies:
         if seconds is not None and replays.is_known(self._place.key + mark, seconds, self._service.clock()):
             raise PayloadFault(Cause.REPLAYED)
 
-    def _count_plain(self, count: int) -> None:
-        self._plain_bytes += count
-        if self._plain_bytes > self._plain_limit:
-            raise PayloadFault(Cause.TOO_LARGE)
-
     def framed(self, framing: RequestFraming) -> RequestFraming:
         """The request for the server: a single token has a length once it is decrypted."""
-        if self._length is None:
+        if self._body is None or self._body.is_stream:
             return framing
-        return framing.with_body(BodyKind.LENGTH, self._length)
+        return framing.with_body(BodyKind.LENGTH, self._body.length)
 
     def abandoned(self) -> None:
         """Let the client send its message again.
@@ -222,9 +177,11 @@ class SealedBodies:
         judgement = self._judgement
         if judgement.channel is None:
             return None
-        digest = self._place.digest(Direction.RESPONSE, self._message_id)
-        vow = Vow(secrets.token_bytes(ID_BYTES), digest)
-        return AnswerKey(judgement.channel, vow, self._version, judgement.takes_stream)
+        body = self._body
+        version = judgement.version if body is None else body.version
+        message_id = (b"" if body is None else body.message_id) or judgement.nonce
+        vow = Vow(secrets.token_bytes(ID_BYTES), self._place.digest(Direction.RESPONSE, message_id))
+        return AnswerKey(judgement.channel, vow, version, judgement.takes_stream)
 
     def messages(self, key: AnswerKey) -> SealedMessages:
         """What encrypts the messages of a WebSocket."""
@@ -235,6 +192,80 @@ class SealedBodies:
     def protocol(self) -> bytes:
         """The subprotocol by which the client named its key; empty if it did not."""
         return self._judgement.protocol
+
+
+class _OpenedBody:
+    """The encrypted body of a request: a single token, or a stream of tokens."""
+
+    __slots__ = (
+        "_cipher",
+        "_digest",
+        "_opener",
+        "_token",
+        "is_ready",
+        "length",
+        "limit",
+        "mark",
+        "message_id",
+        "version",
+    )
+
+    def __init__(self, cipher: MessageCipher, digest: bytes, version: int | None, *, is_stream: bool) -> None:
+        """`digest` binds the message to its request; `version` is that of the key, if named."""
+        self._cipher = cipher
+        self._digest = digest
+        self._opener = StreamOpener(cipher.requests, digest, cipher.window, version) if is_stream else None
+        self._token = bytearray()
+        self.version = version
+        self.message_id = b""
+        self.mark = b""
+        """By which a replay is known."""
+        self.limit = 0
+        self.length = 0
+        """Of what was decrypted."""
+        self.is_ready = False
+        """Whether the message, or the first token of a stream, was decrypted."""
+
+    @property
+    def is_stream(self) -> bool:
+        return self._opener is not None
+
+    def receive_data(self, data: bytes, now: float, *, is_complete: bool) -> bytes:
+        """Decrypt a piece. Raises `PayloadFault`."""
+        opener = self._opener
+        if opener is None:
+            return self._open_token(data, now, is_complete=is_complete)
+        pieces = opener.receive_data(data, now)
+        if is_complete:
+            opener.finish()
+        if not (pieces or is_complete):
+            return b""
+        self.is_ready = True
+        self.version = opener.version
+        self.mark = self.message_id = opener.message_id or b""
+        self.length += sum(map(len, pieces))
+        return b"".join(pieces)
+
+    def _open_token(self, data: bytes, now: float, *, is_complete: bool) -> bytes:
+        self._token += data
+        if len(self._token) > _LONGEST_TOKEN + 1:
+            raise PayloadFault(Cause.TOO_LARGE)
+        if not is_complete:
+            return b""
+        token = bytes(self._token).removesuffix(b"\n")
+        self._token = bytearray()
+        message = self._cipher.open(Direction.REQUEST, token, self._digest, now, self.version)
+        self.is_ready = True
+        self.version = message.version
+        self.message_id = message.message_id
+        self.mark = token[-MARK_CHARACTERS:]
+        self.length = len(message.plain)
+        return message.plain
+
+    def judge_length(self) -> None:
+        """Raise `PayloadFault` if more was decrypted than the route lets through."""
+        if self.length > self.limit:
+            raise PayloadFault(Cause.TOO_LARGE)
 
 
 class SealedResponse:
