@@ -8,7 +8,8 @@ wait for it.
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future, wait
+from typing import TypeVar
 
 Result = TypeVar("Result")
 
@@ -24,31 +25,20 @@ class Overdue(Exception):
         return f"no answer within {self.seconds:g} s"
 
 
-class _Call(Generic[Result]):
-    def __init__(self, work: Callable[[], Result]) -> None:
-        self._work = work
-        self.is_over = threading.Event()
-        self.result: list[Result] = []
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self.result.append(self._work())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            self.error = error
-        finally:
-            self.is_over.set()
-
-
 def within(seconds: float, work: Callable[[], Result]) -> Result:
     """Run `work` in a daemon thread and wait for it; its exception is raised here.
 
     Raises `Overdue`.
     """
-    call = _Call(work)
-    threading.Thread(target=call.run, name="acme call", daemon=True).start()
-    if not call.is_over.wait(seconds):
+    outcome: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="acme call", daemon=True).start()
+    if not wait([outcome], seconds).done:
         raise Overdue(seconds)
-    if call.error is not None:
-        raise call.error
-    return call.result[0]
+    return outcome.result()
