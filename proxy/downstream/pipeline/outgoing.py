@@ -1,4 +1,4 @@
-"""A request on its way to a server and back: which servers are asked, and what its route changes."""
+"""A request on its way to a server and back: who is asked, and what its route changes."""
 
 from collections.abc import Callable
 from functools import partial
