@@ -685,7 +685,7 @@ def reader_too_slow(limited: Limited) -> Iterator[int]:
     pause = threading.Event()
     with limited.connect(receive_bytes=16_384) as client:
         client.send(request(start="GET /chat/large HTTP/1.1"))
-        for _ in range(50):
+        for _ in range(300):
             client.sock.recv(10_000)
             pause.wait(0.1)  # never set: slowness is what is tried
             if count(limited, "public", RequestReason.READER_TOO_SLOW):

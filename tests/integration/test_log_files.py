@@ -19,7 +19,7 @@ from tests.hostile.client import Client
 from tests.integration.admin import found
 from tests.integration.stage import Site, Upstream, request, write_configuration
 from tests.integration.upstreams import backends
-from tests.programs import PLEXIGATE, Program, end
+from tests.programs import PLEXIGATE, START_SECONDS, Program, end
 from tests.waiting import until_found
 
 # The kernel spreads so many connections over both workers, but for a chance of 2**-15.
@@ -49,7 +49,7 @@ class Stage:
             command = [PLEXIGATE, "run", str(configuration)]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
                 try:
-                    listeners = until_found(ready)
+                    listeners = until_found(ready, START_SECONDS)
                     assert listeners is not None  # found
                     program = Program(process.pid, listeners, [], threading.Condition())
                     yield Site(program, self._authority.path, configuration)
