@@ -24,6 +24,7 @@ Document = dict[str, Any]
 
 # Of every type that TOML has: what never fits, nothing, zero, and far beyond.
 VALUES: Final[tuple[object, ...]] = (
+    date(2026, 11, 27),
     True,
     0,
     10**30,
@@ -35,7 +36,6 @@ VALUES: Final[tuple[object, ...]] = (
     [],
     [[[[[[[[]]]]]]]],
     {"nonsense": {"nonsense": 1}},
-    date(2026, 11, 27),
 )
 _FILES: Final = frozenset(
     {
@@ -201,7 +201,7 @@ def _entries(value: object, place: Location) -> Iterator[tuple[Location, object]
 
 
 def broken(document: Document, world: World, one_in: int = 1) -> Iterator[Broken]:
-    """Break a document in every place: without what is there, under another name, and by one in N other ways.
+    """Break a document in every place: without what is there, under another name, as a date, and by one in N other ways.
 
     These are other ones at each place, so that together they are all.
     """
@@ -245,8 +245,8 @@ def _broken_at(document: Document, place: Location, value: object, world: World)
             yield put(path, f"the path {path}")
 
 
-_EVERYWHERE: Final = 2
-"""The first ways: it is missing, and it has another name. Each key is refused under another name."""
+_EVERYWHERE: Final = 3
+"""The first ways: it is missing, it has another name, and it is a date. Each key is refused under another name, or as a date."""
 
 
 def _is_number(value: object) -> bool:

@@ -38,9 +38,10 @@ TABLES = {
         *("plain", "rotation", "sealing", "audit", "openssl", "limits", "payload", "log", "admin", "alerts"),
         "error_pages",
     ),
-    "tokens": ("hsm", "identity", "acme", "sealing", "audit", "alerts"),
+    "tokens": ("hsm", "identity", "sealing", "audit", "alerts"),
 }
-ONE_IN = 12
+ONE_IN = 24
+STARTS_ONE_IN = 3
 # What may be any text, or is made where it is not there.
 FREE = {
     "issuer.internal.root_key",
@@ -63,12 +64,12 @@ def test_every_key_of_the_schema_is_broken(world: World) -> None:
 
 @pytest.mark.parametrize(("document", "table"), [(name, table) for name, tables in TABLES.items() for table in tables])
 def test_a_broken_key_is_named_and_nothing_falls(world: World, document: str, table: str) -> None:
-    break_table(world, document, table, ONE_IN)
+    break_table(world, document, table, ONE_IN, STARTS_ONE_IN)
 
 
-def break_table(world: World, document: str, table: str, one_in: int = 1) -> None:
-    """Break all keys of a table."""
-    trial = Trial(world.directory / f"{document}-{table}.toml")
+def break_table(world: World, document: str, table: str, one_in: int = 1, starts_one_in: int = 1) -> None:
+    """Break all keys of a table; start by one in `starts_one_in` of those that differ."""
+    trial = Trial(world.directory / f"{document}-{table}.toml", starts_one_in)
     unbroken = world.documents()[document]
     trial.file.write_text(as_toml(unbroken))
     before = {(problem.key, problem.found) for problem in checking.check(trial.file) if problem.is_error}
@@ -88,8 +89,9 @@ def break_table(world: World, document: str, table: str, one_in: int = 1) -> Non
 class Trial:
     """Checks of one file."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, starts_one_in: int) -> None:
         self.file = file
+        self._starts_one_in = starts_one_in
         self._is_of_tokens = file.name.startswith("tokens")
         self._seen: dict[tuple[str, Omissions], tuple[Problem, ...]] = {}
 
@@ -107,7 +109,7 @@ class Trial:
             return found.problems  # one that may be is as good as another
         if left not in self._seen:
             self._seen[left] = checking.check(self.file)
-            if not self._is_of_tokens:
+            if not self._is_of_tokens and len(self._seen) % self._starts_one_in == 0:
                 self._compare_with_a_start(self._seen[left])
             return self._seen[left]
         return (*found.problems, *self._seen[left])
