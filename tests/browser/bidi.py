@@ -109,6 +109,8 @@ class Firefox:
 
     async def type(self, text: str) -> None:
         """Type into the focused element as a keyboard would, then press Enter."""
+        # a page that has loaded need not have set the focus yet
+        await self.wait_until("document.activeElement !== null && document.activeElement !== document.body")
         keys = [{"type": kind, "value": key} for key in [*text, "\ue007"] for kind in ("keyDown", "keyUp")]
         actions = [{"type": "key", "id": "keyboard", "actions": keys}]
         await self.command("input.performActions", context=self.context, actions=actions)

@@ -157,6 +157,8 @@ class Tab:
 
     async def type(self, text: str, *, enter: bool = True) -> None:
         """Type into the focused element as a keyboard would, then press Enter."""
+        # a page that has loaded need not have set the focus yet
+        await self.wait_until("document.activeElement !== null && document.activeElement !== document.body")
         await self.command("Input.insertText", text=text)
         if enter:
             key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
