@@ -8,8 +8,7 @@ from typing import Any
 from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.requests.contracts import ReloadReport, UnknownServer
-from proxy.admin.requests.maintenance_wish import MaintenanceWish
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import MaintenanceWish, RotationWish
 from proxy.admin.server import AdminHost
 from proxy.downstream.service.response_buffer import ResponseBudget
 from proxy.http.websocket.close import ClosedBy, WebSocketClose

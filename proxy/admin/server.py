@@ -29,10 +29,10 @@ from proxy.admin.requests.alerts import add_alert_routes
 from proxy.admin.requests.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.requests.contracts import Control, UnknownServer
 from proxy.admin.requests.maintenance import add_maintenance_routes
-from proxy.admin.requests.maintenance_wish import PAGE_BYTES
 from proxy.admin.requests.payload import add_payload_routes
 from proxy.admin.requests.problems import CommandRefused, json_answer, problem
 from proxy.admin.requests.upgrade import add_upgrade_route, while_nothing_changes
+from proxy.admin.requests.wishes import PAGE_BYTES
 from proxy.admin.settings import AdminSettings
 from proxy.admin.shared_answer import SharedAnswer
 from proxy.admin.visit import Report, Visit

@@ -7,12 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.api.commands import AlertsDocument, AlertTestDocument
-from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
-from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.status_table import URGENCY_STYLES
-from proxy.commands.terminal.titled_table import plain_table
+from proxy.commands.terminal.tables import plain_table
 
 # wide enough for sentences when the output is not a terminal
 _FILE_COLUMNS = 200

@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
-from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
-from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
-from proxy.commands.terminal.titled_table import plain_table
+from proxy.commands.terminal.tables import plain_table
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160
@@ -123,7 +122,7 @@ def _warn(answer: MaintainedRow | MaintenanceEnd) -> None:
 def _read(page: Path) -> tuple[bytes, str]:
     # imported here: the other commands about maintenance need no configuration
     from config.routes.error_pages import HTML_ENDINGS, JSON_ENDINGS
-    from proxy.admin.requests.maintenance_wish import PAGE_BYTES
+    from proxy.admin.requests.wishes import PAGE_BYTES
 
     if not page.name.endswith(HTML_ENDINGS + JSON_ENDINGS):
         raise ended(f'"{page}": a page is an .html or a .json file')

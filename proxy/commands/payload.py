@@ -15,12 +15,11 @@ from rich.text import Text
 
 from proxy.api.commands import ExportDocument, RingChange, RingsDocument
 from proxy.commands.payload_clients import ClientLanguage, write_client
-from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
-from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
-from proxy.commands.terminal.titled_table import plain_table
+from proxy.commands.terminal.tables import plain_table
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160

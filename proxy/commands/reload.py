@@ -14,8 +14,7 @@ from config.diff import Change, EffectKind
 from config.values.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
 from proxy.api.commands import ReloadDocument
-from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
-from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.asking import ConfigOption, SocketOption, ended
 from proxy.commands.terminal.console import error_console, table_console
 from proxy.commands.terminal.problem_table import print_problems
 

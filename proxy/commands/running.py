@@ -12,8 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from proxy.api.status import StatusDocument
-from proxy.commands.terminal.admin_options import ConfigOption, JsonOption, SocketOption
-from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.status_table import status_tables
 

@@ -10,8 +10,7 @@ import typer
 from config.values.problems import ConfigError, Problem, ProblemRow
 from proxy.admin.client import AdminRefused, AdminUnreachable, connect
 from proxy.api.commands import UpgradeLine
-from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
-from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.asking import ConfigOption, SocketOption, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.problem_table import print_problems
 

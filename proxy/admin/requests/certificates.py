@@ -6,7 +6,7 @@ from typing import Protocol
 from aiohttp import web
 
 from proxy.admin.requests.problems import json_answer, steps_answer
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import RotationWish
 from proxy.api.certificates import (
     CertificateRow,
     CertificatesDocument,

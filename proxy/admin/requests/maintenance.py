@@ -9,8 +9,8 @@ from typing import Protocol
 
 from aiohttp import web
 
-from proxy.admin.requests.maintenance_wish import MaintenanceWish
 from proxy.admin.requests.problems import CommandRefused, json_answer
+from proxy.admin.requests.wishes import MaintenanceWish
 from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
 
 

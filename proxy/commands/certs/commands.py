@@ -14,8 +14,7 @@ from proxy.api.certificates import RotationLine
 from proxy.commands.certs import trust
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
 from proxy.commands.certs.targets import CommandTarget, offline_of, said_errors
-from proxy.commands.terminal.admin_options import SocketOption
-from proxy.commands.terminal.asking import ended, served_file
+from proxy.commands.terminal.asking import SocketOption, ended, served_file
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 
@@ -107,7 +106,7 @@ def rotate(
     """
     if (name is None) is not every:
         raise typer.BadParameter("give either NAME or --all")
-    from proxy.admin.requests.rotation_wish import RotationWish
+    from proxy.admin.requests.wishes import RotationWish
 
     wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
     target = CommandTarget(config, socket, offline)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from certs.rotation.history import VersionRow
 from proxy.api.certificates import CertificateRow, RotationLine
-from proxy.commands.terminal.fitting_table import FittingTable, unwrapped
+from proxy.commands.terminal.tables import FittingTable, unwrapped
 
 _STYLES: Final = {"calm": "", "due": "", "late": "yellow", "grave": "bold red", "expired": "bold red"}
 _SHOWN_SERIAL: Final = 12

@@ -16,7 +16,7 @@ from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.output_file import AlreadyThere
 
 if TYPE_CHECKING:
-    from proxy.admin.requests.rotation_wish import RotationWish
+    from proxy.admin.requests.wishes import RotationWish
     from proxy.rotation.offline import Offline
 
 

@@ -23,8 +23,7 @@ from config.values.problems import ConfigError, Problem, shown
 from proxy.admin.client import connect
 from proxy.api.certificates import ShownDocument, ShownRow
 from proxy.commands.certs.targets import offline_of, said_errors
-from proxy.commands.terminal.admin_options import SocketOption
-from proxy.commands.terminal.asking import ended, served_file
+from proxy.commands.terminal.asking import SocketOption, ended, served_file
 from proxy.commands.terminal.output_file import PUBLIC_MODE, write_for_person
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.live_check import LiveSubject

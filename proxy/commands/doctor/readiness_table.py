@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from proxy.commands.terminal.titled_table import titled_table
+from proxy.commands.terminal.tables import titled_table
 from proxy.doctor.readiness.forecast import Forecast, Outlook
 from proxy.doctor.readiness.judgement import SETTINGS, Blocking, ListenerReadiness, ReadinessReport
 from proxy.doctor.readiness.tally import Tally, share

@@ -11,8 +11,7 @@ from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
 from certs.hsm.targets import Check, Measured, MeasuringReport
 from config.values.problems import printable
-from proxy.commands.terminal.fitting_table import FittingTable, unwrapped
-from proxy.commands.terminal.titled_table import plain_table
+from proxy.commands.terminal.tables import FittingTable, plain_table, unwrapped
 
 
 def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:

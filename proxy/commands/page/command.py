@@ -16,8 +16,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, we
 
 from config.values.problems import ConfigError
 from proxy.admin.client import AdminUnreachable, connect
-from proxy.commands.terminal.admin_options import ConfigOption, SocketOption
-from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.asking import ConfigOption, SocketOption, ended
 
 app = typer.Typer()
 

@@ -3,12 +3,18 @@ reached."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from config.values.problems import ConfigError
 from proxy.admin.client import AdminRefused, AdminUnreachable, UnixAdminClient, connect
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Configuration that names the admin socket.")
+]
+SocketOption = Annotated[Path | None, typer.Option("--socket", metavar="PATH", help="Path of the admin socket.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 
 
 def asked(config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClient], tuple[int, Any]]) -> Any:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.api.status import ProtocolRow, RouteRow
-from proxy.commands.terminal.titled_table import titled_table
+from proxy.commands.terminal.tables import titled_table
 
 _SHOWN_ROUTES: Final = 20
 _SLOW_SECONDS: Final = 1.0

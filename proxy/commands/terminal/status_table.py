@@ -23,7 +23,7 @@ from proxy.api.status import (
     WorkerRow,
 )
 from proxy.commands.terminal.request_tables import request_tables
-from proxy.commands.terminal.titled_table import titled_table
+from proxy.commands.terminal.tables import titled_table
 from proxy.figures.totals import how_many
 from proxy.observe.readiness import NotReadyReason, ReadinessSubject
 

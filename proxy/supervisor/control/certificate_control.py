@@ -6,7 +6,7 @@ from typing import Protocol
 from certs.rotation.attempt import RotationStep
 from certs.rotation.planning import Key
 from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import RotationWish
 from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine, ShownRow
 from proxy.rotation.listing import worst
 from proxy.rotation.rotating import Rotating

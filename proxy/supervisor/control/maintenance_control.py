@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from typing import Final
 
 from config.values.addresses import Refused, parse_network
-from proxy.admin.requests.maintenance_wish import MaintenanceWish
 from proxy.admin.requests.problems import CommandRefused
+from proxy.admin.requests.wishes import MaintenanceWish
 from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
 from proxy.figures.totals import how_many
 from proxy.processes.messages.questions import MaintainedRoute

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.requests.maintenance_wish import MaintenanceWish
 from proxy.admin.requests.problems import CommandRefused
+from proxy.admin.requests.wishes import MaintenanceWish
 from tests.fakes_admin import NOW
 from tests.proxy.commands.test_running import Running, plexigate, running
 

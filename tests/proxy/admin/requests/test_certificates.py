@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import RotationWish
 from tests.proxy.admin.test_server import Admin, admin
 
 __all__ = ["admin"]

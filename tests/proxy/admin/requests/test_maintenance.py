@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.requests.maintenance_wish import PAGE_BYTES, MaintenanceWish
 from proxy.admin.requests.problems import CommandRefused
+from proxy.admin.requests.wishes import PAGE_BYTES, MaintenanceWish
 from tests.proxy.admin.test_server import Admin, listening
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import RotationWish
 from tests.proxy.commands.certs.test_tables import ROW
 from tests.proxy.commands.test_running import Running, plexigate, running
 from tests.rotations import Rotations

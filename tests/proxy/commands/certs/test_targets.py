@@ -7,7 +7,7 @@ import pytest
 
 from config.values.problems import ConfigError
 from proxy.admin.client import AdminRefused
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import RotationWish
 from proxy.commands.certs.targets import CommandTarget, offline_of
 from tests.parts import part
 from tests.proxy.commands.test_running import Running, running

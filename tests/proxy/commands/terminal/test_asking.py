@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from proxy.admin.client import UnixAdminClient
-from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.asking import ConfigOption, SocketOption, asked, ended
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,15 @@ def test_configuration_that_cannot_be_read(tmp_path: Path, capsys: pytest.Captur
 def test_status_of_the_end_may_be_another(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("unreadable", 2).exit_code == 2
     assert capsys.readouterr().err == "plexigate: unreadable\n"
+
+
+def test_both_may_be_left_out_and_are_paths() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def ask(config: ConfigOption = None, socket: SocketOption = None) -> None:
+        typer.echo(f"{config!r} {socket!r}")
+
+    assert CliRunner().invoke(app, []).output == "None None\n"
+    given = CliRunner().invoke(app, ["--config", "a.toml", "--socket", "a.sock"])
+    assert given.output == "PosixPath('a.toml') PosixPath('a.sock')\n"

@@ -7,7 +7,7 @@ import pytest
 from rich.text import Text
 
 from proxy.commands.terminal.console import table_console
-from proxy.commands.terminal.titled_table import titled_table
+from proxy.commands.terminal.tables import titled_table
 
 
 class Output(io.StringIO):

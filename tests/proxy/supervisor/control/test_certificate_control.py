@@ -9,7 +9,7 @@ import pytest
 
 from certs.issuing.issuer import FailureKind, IssueFailed
 from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import RotationWish
 from proxy.api.certificates import RollbackRow, RotationLine
 from proxy.net.tasks import Tasks
 from proxy.rotation.kept import kept

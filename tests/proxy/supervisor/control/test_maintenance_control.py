@@ -7,8 +7,8 @@ import pytest
 
 from config.loading.loaded import LoadedConfig
 from config.loading.loader import load
-from proxy.admin.requests.maintenance_wish import MaintenanceWish
 from proxy.admin.requests.problems import CommandRefused
+from proxy.admin.requests.wishes import MaintenanceWish
 from proxy.api.commands import MaintenanceDocument
 from proxy.processes.messages.questions import MaintainedRoute
 from proxy.routes.error_pages import MOST_BYTES

@@ -1,9 +1,11 @@
-"""The options of `plexigate certs rotate`, for both sides of the admin socket. Pure."""
+"""What an operator asks for, for both sides of the admin socket. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from certs.rotation.due import RenewalReason
+from proxy.routes.error_pages import MOST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,21 @@ class RotationWish:
     def of_query(cls, query: Mapping[str, str]) -> "RotationWish":
         """Read the parameters that `query` has made."""
         return cls(*(query.get(name) == "1" for name in ("compromised", "now", "dry_run")))
+
+
+PAGE_BYTES: Final = MOST_BYTES + 1
+"""A page that is one byte too long is still read, so that the answer can say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceWish:
+    """How an operator wants a route to be answered, before anything of it is checked."""
+
+    route: str
+    retry_after: str
+    """Empty for the usual time."""
+    allowed: str
+    """Networks with commas between them."""
+    page: bytes
+    """Empty for the page that the route has for a 503."""
+    page_is_html: bool

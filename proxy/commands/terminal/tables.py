@@ -1,5 +1,7 @@
-"""A table that never cuts a value in a narrow terminal, so that an operator can copy every value
-from it."""
+"""The one look of tables: no lines, dim headers, two blanks between columns.
+
+A `FittingTable` never cuts a value in a narrow terminal: an operator can copy every value from it.
+"""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -9,10 +11,28 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from proxy.commands.terminal.titled_table import plain_table
-
 # Wider than any table: for measuring the width that a table needs.
 _UNBOUNDED = 10_000
+
+
+def plain_table(*columns: str | Column) -> Table:
+    """Make a table. A column whose name begins with `>` is aligned right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        if isinstance(column, str):
+            table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        else:
+            table.columns.append(column)
+    return table
+
+
+def titled_table(title: str, *columns: str) -> Table:
+    """The same below a title."""
+    table = plain_table(*columns)
+    table.title = f"\n{title}"
+    table.title_justify = table.caption_justify = "left"
+    table.title_style = "bold"
+    return table
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 import pytest
 
 from certs.rotation.due import RenewalReason
-from proxy.admin.requests.rotation_wish import RotationWish
+from proxy.admin.requests.wishes import PAGE_BYTES, MaintenanceWish, RotationWish
+from proxy.routes.error_pages import MOST_BYTES
 
 
 @pytest.mark.parametrize(
@@ -21,3 +22,13 @@ def test_nothing_else_is_a_wish() -> None:
 def test_its_reason() -> None:
     assert RotationWish().reason is RenewalReason.COMMAND
     assert RotationWish(is_compromised=True).reason is RenewalReason.COMPROMISED
+
+
+def test_page_that_is_too_long_can_be_seen_to_be() -> None:
+    assert PAGE_BYTES > MOST_BYTES
+
+
+def test_wishes_compare_by_what_they_say() -> None:
+    wish = MaintenanceWish("a/", "5", "::1", b"{}", page_is_html=False)
+    assert wish == MaintenanceWish("a/", "5", "::1", b"{}", page_is_html=False)
+    assert wish != MaintenanceWish("a/", "5", "::1", b"{}", page_is_html=True)

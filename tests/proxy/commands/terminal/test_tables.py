@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from proxy.commands.terminal.fitting_table import FittingTable
+from proxy.commands.terminal.tables import FittingTable, titled_table
 
 LABEL, ID = "a-label-to-copy", "0123456789abcdef0123456789abcdef"
 
@@ -44,3 +44,12 @@ def test_what_fits_in_no_line_goes_on_in_the_next() -> None:
     assert first == LABEL
     values = [line[8:] for line in others]
     assert "".join(values).startswith(ID)
+
+
+def test_columns_with_a_mark_are_aligned_right() -> None:
+    table = titled_table("Title", "name", ">count")
+    table.add_row("a", "5")
+    console = Console(width=40, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    assert [line.rstrip() for line in capture.get().splitlines()] == ["", "Title", "name  count", "a         5"]
