@@ -6,6 +6,10 @@ bytes however often it comes. Number and size of the list are counted before a f
 one is over its limit the list is dropped, and the rest of the block is read for its errors and for
 what it does to the table, because the table has to stay in step with that of the peer.
 
+A literal that is not indexed often comes again: a path that is polled, an entity tag. One with the
+same octets as the literal in its place of the last block gives the same object. Secrets are not
+kept for this, nor names that an index of the dynamic table gives.
+
 The names of fields that must never be indexed are kept beside the list (RFC 7541 6.2.3): a message
 goes on through a head of HTTP/1.1, whose lines cannot say it.
 """
@@ -19,7 +23,7 @@ from proxy.http.head import Header
 from proxy.http2.hpack.dynamic_table import HeaderTable
 from proxy.http2.hpack.huffman import decode_huffman
 from proxy.http2.hpack.never_indexed import NO_NAMES, SECRET_NAMES
-from proxy.http2.hpack.static_table import ENTRY_BYTES, AnyHeader, TableEntry
+from proxy.http2.hpack.static_table import ENTRY_BYTES, STATIC_COUNT, AnyHeader, TableEntry
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode
 
 # The first octet of a field, RFC 7541 section 6: its highest bits say what it is, the rest begins
@@ -39,6 +43,9 @@ _LENGTH_BITS: Final = 0x7F
 _SIZE_UPDATES: Final = 2
 # Four octets behind the first one are 2^28: more than any block has, and than any table.
 _LAST_SHIFT: Final = 21
+# Of the second octet of a literal whose name has an index from 15 on: the last of the static table.
+_LAST_STATIC: Final = STATIC_COUNT - _LITERAL_BITS
+_KEPT_LITERALS: Final = 8
 # A block that is longer is not kept to be recognised: it would stay in memory with an idle
 # connection.
 _REMEMBERED_BYTES: Final = 1024
@@ -75,12 +82,23 @@ class DecodedFields:
         """Names that the peer marked, without those that are secret anyway."""
 
 
+class _Literal:
+    """A literal as it came, and the field that it is."""
+
+    def __init__(self, octets: bytes, entry: TableEntry) -> None:
+        self.octets = octets
+        self.entry = entry
+
+
 class HeaderDecoder:
     def __init__(self, table_bytes: int) -> None:
         """`table_bytes` is our SETTINGS_HEADER_TABLE_SIZE, the most that the peer may use."""
         self._table_bytes: i64 = table_bytes
         self._table = HeaderTable(table_bytes)
         self._at: i64 = 0
+        # The literals of the last block, and of this one.
+        self._before: list[_Literal] = []
+        self._literals: list[_Literal] = []
         # The last block and what it gave, if both can be used again.
         self._block = b""
         self._limits: BlockLimits | None = None
@@ -96,9 +114,14 @@ class HeaderDecoder:
             return self._decoded
         changes = self._table.changes
         self._at = 0
+        self._before = self._literals
+        self._literals = []
         self._update_size(block)
         decoded = self._read(block, limits)
-        if changes == self._table.changes and len(block) <= _REMEMBERED_BYTES:
+        if len(block) > _REMEMBERED_BYTES:
+            self._literals = []
+            self._decoded = None
+        elif changes == self._table.changes:
             self._block = block
             self._limits = limits
             self._decoded = decoded
@@ -124,7 +147,7 @@ class HeaderDecoder:
         while self._at < end:
             if block[self._at] >= _INDEXED:
                 collected.add(self._table.entry(self._number(block, _INDEX_BITS)))
-            else:
+            elif not self._is_repeated(block, collected):
                 self._literal(block, collected)
         if collected.octets > _BLOCK_FACTOR * end + self._table_bytes + _STATIC_BYTES:
             collected.drop()
@@ -133,9 +156,24 @@ class HeaderDecoder:
             collected.fields, collected.is_too_large, NO_NAMES if marked is None else frozenset(marked)
         )
 
+    def _is_repeated(self, block: bytes, collected: "_Collected") -> bool:
+        """Take the literal that stood in this place of the last block, if it comes again."""
+        place = len(self._literals)
+        if place >= len(self._before) or block[self._at] >= _NEVER_INDEXED:
+            return False
+        known = self._before[place]
+        end = self._at + len(known.octets)
+        if block[self._at : end] != known.octets:
+            return False
+        self._at = end
+        self._literals.append(known)
+        collected.add(known.entry)
+        return True
+
     def _literal(self, block: bytes, collected: "_Collected") -> None:
         """Read a literal field (RFC 7541 6.2)."""
-        first: i64 = block[self._at]
+        start = self._at
+        first: i64 = block[start]
         limit: i64 = collected.field_bytes
         if first & _WITH_INDEXING:
             # what fits into the table is needed, wanted here or not
@@ -154,9 +192,14 @@ class HeaderDecoder:
         if name is None or value is None:
             collected.drop()
             return
-        collected.add(TableEntry(name, value))
-        if first & _NEVER_INDEXED and name not in SECRET_NAMES:
+        entry = TableEntry(name, value)
+        collected.add(entry)
+        if name in SECRET_NAMES:
+            return
+        if first & _NEVER_INDEXED:
             collected.mark(name)
+        elif len(self._literals) < _KEPT_LITERALS and (first < _LITERAL_BITS or block[start + 1] <= _LAST_STATIC):
+            self._literals.append(_Literal(block[start : self._at], entry))
 
     def _strings(self, block: bytes, bits: i64, limit: i64) -> tuple[bytes | None, bytes | None]:
         index = self._number(block, bits)
@@ -217,13 +260,18 @@ class _Collected:
 
     def add(self, entry: TableEntry) -> None:
         """Take a field, if none was too much."""
-        if self.is_too_large:
-            return
-        if self._has_room(entry):
-            self.fields.append(entry.field)
-            self.octets += entry.octets
-        else:
+        octets = entry.octets
+        if not entry.is_crumb:
+            self._fields_left -= 1
+        elif not self._has_crumb:
+            self._fields_left -= 1
+            self._has_crumb = True
+        self._bytes_left -= octets + ENTRY_BYTES
+        if self._fields_left < 0 or self._bytes_left < 0 or octets > self.field_bytes:
             self.drop()
+        else:
+            self.fields.append(entry.field)
+            self.octets += octets
 
     def mark(self, name: bytes) -> None:
         """Note that the field that was just added must never be indexed."""
@@ -239,13 +287,7 @@ class _Collected:
         self.fields = []
         self.marked = None
         self.field_bytes = 0
-
-    def _has_room(self, entry: TableEntry) -> bool:
-        if not (entry.is_crumb and self._has_crumb):
-            self._fields_left -= 1
-            self._has_crumb |= entry.is_crumb
-        self._bytes_left -= entry.octets + ENTRY_BYTES
-        return self._fields_left >= 0 and self._bytes_left >= 0 and entry.octets <= self.field_bytes
+        self._fields_left = -1
 
 
 def _fault(reason: str) -> ConnectionFault:

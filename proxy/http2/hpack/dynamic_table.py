@@ -62,14 +62,10 @@ class HeaderTable:
 
     def _evict(self, left: i64) -> list[TableEntry]:
         """Evict the oldest entries until no more than `left` octets are used."""
-        count: i64 = 0
-        total: i64 = len(self._entries)
-        while self.size > left and count < total:
-            self.size -= self._entries[count].octets + ENTRY_BYTES
-            count += 1
-        if count == 0:
-            return []
-        self.evicted += count
-        evicted = self._entries[:count]
-        del self._entries[:count]
+        evicted: list[TableEntry] = []
+        while self.size > left and self._entries:
+            entry = self._entries.pop(0)
+            self.size -= entry.octets + ENTRY_BYTES
+            self.evicted += 1
+            evicted.append(entry)
         return evicted

@@ -328,6 +328,61 @@ class TestRepeatedBlocks:
         assert first is not second
 
 
+class TestRepeatedLiterals:
+    """A literal that is not indexed gives the same object where it stood in the last block."""
+
+    def again(self, field: bytes, before: bytes = b"", behind: bytes = b"") -> tuple[object, object]:
+        """A field in two blocks, the second of which has further ones around it."""
+        decoder = HeaderDecoder(TABLE)
+        decoder.decode(indexed(b"some", b"entry"), USUAL)
+        (first,) = decoder.decode(field, USUAL).fields
+        second = decoder.decode(before + field + behind, USUAL).fields[before.count(b"\x82")]
+        assert first == second
+        return first, second
+
+    @pytest.mark.parametrize(
+        "field",
+        [b"\x04" + coded(b"/path"), b"\x0f\x1a" + plain(b'"tag"'), passing(b"x-name", b"value"), b"\x0f\x2d\x01v"],
+    )
+    def test_the_same_octets_give_the_same_object(self, field: bytes) -> None:
+        first, second = self.again(field, b"\x82\x82", passing(b"a", b"b"))
+        assert first is second
+
+    @pytest.mark.parametrize(
+        "field",
+        [b"\x0f\x08" + plain(b"secret"), passing(b"cookie", b"a=b"), b"\x14" + plain(b"/marked"), b"\x0f\x2f\x01v"],
+    )
+    def test_secrets_marked_ones_and_names_of_the_dynamic_table_are_read_again(self, field: bytes) -> None:
+        first, second = self.again(field, b"\x82")
+        assert first is not second
+
+    def test_a_name_of_the_dynamic_table_is_looked_up_each_time(self) -> None:
+        decoder = HeaderDecoder(TABLE)
+        decoder.decode(indexed(b"one", b""), USUAL)
+        assert decoder.decode(b"\x0f\x2f\x01v", USUAL).fields == [(b"one", b"v")]
+        decoder.decode(indexed(b"other", b"") + b"\x0f\x2f\x01v", USUAL)
+        assert decoder.decode(b"\x0f\x2f\x01v\x82", USUAL).fields[0] == (b"other", b"v")
+
+    def test_what_begins_alike_is_another_literal(self) -> None:
+        decoder = HeaderDecoder(TABLE)
+        for value in (b"/a", b"/ab", b"/a", b"/", b""):
+            assert decoder.decode(b"\x04" + plain(value), USUAL).fields == [(b":path", value)]
+            assert decoder.decode(b"\x04" + coded(value), USUAL).fields == [(b":path", value)]
+
+    def test_it_is_judged_by_the_limits_of_each_block(self) -> None:
+        decoder = HeaderDecoder(TABLE)
+        assert not decoder.decode(passing(b"a", b"b" * 100), USUAL).is_too_large
+        small = BlockLimits(count=100, list_bytes=32_768, field_bytes=100)
+        assert decoder.decode(passing(b"a", b"b" * 100), small).is_too_large
+
+    def test_few_are_kept_and_none_of_a_long_block(self) -> None:
+        decoder = HeaderDecoder(TABLE)
+        decoder.decode(b"".join(passing(b"a", b"%d" % one) for one in range(20)), USUAL)
+        assert len(decoder._literals) == 8
+        decoder.decode(passing(b"a", b"b" * 1_100), USUAL)
+        assert decoder._literals == []
+
+
 names = st.sampled_from([b":path", b"cookie", b"date", b"x-name", b"", b"a" * 40]) | st.binary(max_size=8)
 values = st.sampled_from([b"", b"/", b"GET", b"text/html", b"v" * 300]) | st.binary(max_size=60)
 lists = st.lists(st.tuples(names, values, st.booleans()), max_size=12)
@@ -351,6 +406,7 @@ fragments = st.one_of(
     st.builds(lambda index: number(0x80, 7, index), st.integers(0, 80)),
     st.builds(lambda index, value: number(0x40, 6, index) + coded(value), st.integers(0, 80), values),
     st.builds(lambda size: number(0x20, 5, size), st.integers(0, 5000)),
+    st.builds(lambda index, value: number(0x00, 4, index) + plain(value), st.integers(0, 80), st.binary(max_size=2)),
     st.builds(lambda text: b"\x10" + coded(text) + coded(text), values),
     st.binary(max_size=5),
 )
