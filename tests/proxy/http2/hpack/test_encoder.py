@@ -142,6 +142,30 @@ def test_a_name_that_was_evicted_is_sent_again() -> None:
     assert ends.send((b"x-name", b"second")) == b"\x40" + plain(b"x-name") + plain(b"second")
 
 
+def test_values_of_one_name_are_found_while_the_table_has_them() -> None:
+    """A name that the table has once is known by its value, else its fields are looked up."""
+    ends = Ends()
+    first, second, third = [(b"x-name", value) for value in (b"one", b"two", b"three")]
+    ends.send(first)
+    for field in (second, third):
+        ends.send(field)
+        ends.send(field)  # it comes twice in a row: indexed
+    for field in (first, second, third):
+        assert len(ends.send(field)) == 1
+    while len(ends.send(first)) == 1:
+        ends.send((b"x-%d" % ends.encoder._table.inserted, b"v" * 200))
+    for field in (second, third):
+        assert ends.send((field[0], field[1])), "it is read as it was given"
+        ends.send((b"y-%d" % ends.encoder._table.inserted, b"v" * 200))
+
+
+def test_a_status_of_the_static_table_is_found_behind_another_one() -> None:
+    ends = Ends()
+    assert len(ends.send((b":status", b"201"))) > 1
+    assert ends.send((b":status", b"200")) == b"\x88"
+    assert len(ends.send((b":status", b"201"))) == 1
+
+
 def test_a_name_stays_known_by_its_latest_field() -> None:
     ends = Ends()
     ends.send((b"x-name", b"first"))
