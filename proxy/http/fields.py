@@ -11,10 +11,13 @@ responses are classified one by one, because the proxy remembers those of a serv
 
 from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 from proxy.http.head import Header, as_header
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 # What a client must never say itself: the fields, and their forerunners of many proxies.
 CERTIFICATE_CLAIMS: Final = (
@@ -46,18 +49,21 @@ _CLAIM: Final = Treatment.CLAIM
 
 _NO_NAMES: Final[frozenset[bytes]] = frozenset()
 _SPACE: Final = 0x20
+_COOKIE_BYTES: Final = len("cookie")
+_PRIORITY_BYTES: Final = len("priority")
 
 
 class FieldLine:
     """A field line of a request. What it means does not depend on the lines around it."""
 
-    __slots__ = ("_header", "goes_on", "is_judged", "line", "name_length", "sent", "treatment")
+    __slots__ = ("_header", "goes_on", "is_judged", "is_ordinary", "line", "name_length", "sent", "treatment")
 
     def __init__(self, sent: bytes, name_length: int, treatment: Treatment, line: bytes, header: Any = None) -> None:
         """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
 
-        `header` is its `Header`, if that exists already. Its type is not declared: compiled code
-        keeps the parts of a tuple whose type it knows, and makes a new one for each reader.
+        `header` is its `Header`, if that exists already: then no line came. Its type is not
+        declared: compiled code keeps the parts of a tuple whose type it knows, and makes a new one
+        for each reader.
         """
         self.sent: Final = sent
         self.name_length: Final = name_length
@@ -65,6 +71,11 @@ class FieldLine:
         self.goes_on: Final = treatment is _FORWARD or treatment is _NOTE
         self.is_judged: Final = treatment is _SPECIAL or treatment is _NOTE
         """Whether `framing` or the route looks at its value."""
+        self.is_ordinary: Final = treatment is _FORWARD and not (
+            (name_length == _COOKIE_BYTES and line.startswith(b"cookie:"))
+            or (name_length == _PRIORITY_BYTES and line.startswith(b"priority:"))
+        )
+        """Whether it only goes on, where it stands, over HTTP/2 as well."""
         self.line: Final = line
         self._header: Any = header
 
@@ -76,13 +87,22 @@ class FieldLine:
         return self._header
 
     def is_of(self, header: Any) -> bool:
-        """Whether this is the line of such a field, whose header exists already."""
-        if self._header is header:
-            return True
-        if self._header == header:
-            self._header = header  # the same object comes again, perhaps
-            return True
-        return False
+        """Whether this is the line of such a field; its own header exists already."""
+        return self._header is header or (self.has_name_of(header) and self.has_value_of(header))
+
+    def has_name_of(self, header: Any) -> bool:
+        own: Header = self._header
+        other: Header = header
+        return own[0] == other[0]
+
+    def has_value_of(self, header: Any) -> bool:
+        """Whether it has the value of a field with the same name."""
+        own: Header = self._header
+        other: Header = header
+        if own[1] != other[1]:
+            return False
+        self._header = header  # the same object comes again, perhaps
+        return True
 
 
 class Fields:
@@ -155,32 +175,32 @@ def read_request_field(sent: bytes, like: FieldLine | None) -> FieldLine | None:
 
 def _forwarded(sent: bytes, name_length: int) -> bytes | None:
     """A line as it goes on; None if there is no value of a field behind its name."""
-    rest = sent[name_length + 1 :]
-    if not is_field_value(rest):
+    if not is_field_value(sent):  # what is in a name may be in a value
         return None
-    length = len(rest)
+    place: i64 = name_length + 1
+    last: i64 = len(sent) - 1
     # nearly every line has one space there, and goes on as it came
-    if length > 1 and rest[0] == _SPACE and rest[1] > _SPACE and rest[length - 1] > _SPACE:
+    if last > place and sent[place] == _SPACE and sent[place + 1] > _SPACE and sent[last] > _SPACE:
         return sent + b"\r\n"
-    return b"%b: %b\r\n" % (sent[:name_length], rest.strip(WHITESPACE))
+    return b"%b: %b\r\n" % (sent[:name_length], sent[place:].strip(WHITESPACE))
 
 
 def request_line(header: Any) -> FieldLine:
     """The line of a field of a request, as it goes on if its name lets it."""
     name: bytes = header[0]
-    return _written(header, _REQUEST_TREATMENTS.get(name) or _treat_in_request(name))
+    return written_line(header, _REQUEST_TREATMENTS.get(name) or _treat_in_request(name))
 
 
 def own_line(header: Header) -> FieldLine:
     """A line of ours: it goes on also if a client may not send a field of this name."""
-    return _written(header, _FORWARD)
+    return written_line(header, _FORWARD)
 
 
-def _written(header: Any, treatment: Treatment) -> FieldLine:
-    name: bytes = header[0]
-    value: bytes = header[1]
-    sent = b"".join((name, b": ", value))
-    return FieldLine(sent, len(name), treatment, sent + b"\r\n", header)
+def written_line(header: Any, treatment: Treatment) -> FieldLine:
+    """The line of a field whose treatment is known: that of its name, or of an equal one."""
+    pair: Header = header  # the typed one is taken apart at once, the other stays one object
+    name, value = pair
+    return FieldLine(b"", len(name), treatment, b"%b: %b\r\n" % (name, value), header)
 
 
 def special_values(lines: list[FieldLine]) -> dict[bytes, list[bytes]]:
@@ -201,18 +221,28 @@ def sort_request_fields(headers: Iterable[Header]) -> Fields:
 class ResponseField:
     """A field of a response with what happens to it."""
 
-    __slots__ = ("_field", "line", "name", "sent", "start", "treatment")
+    __slots__ = ("_field", "is_lasting", "line", "name", "sent", "start", "treatment")
 
-    def __init__(self, sent: bytes, start: bytes, treatment: Treatment, line: bytes, name: bytes) -> None:
+    def __init__(
+        self,
+        sent: bytes,
+        start: bytes,
+        treatment: Treatment,
+        line: bytes,
+        name: bytes,
+        is_lasting: bool,  # noqa: FBT001 - a fact
+    ) -> None:
         """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
 
-        `start` is its name with the colon, and `name` is the name in lower case.
+        `start` is its name with the colon, and `name` is the name in lower case. A field that
+        `is_lasting` may be remembered, and is worth it.
         """
         self.sent: Final = sent
         self.start: Final = start
         self.treatment: Final = treatment
         self.line: Final = line
         self.name: Final = name
+        self.is_lasting: Final = is_lasting
         self._field: Any = None
 
     @property
@@ -236,6 +266,7 @@ def read_response_field(sent: bytes, like: ResponseField | None) -> ResponseFiel
         name = like.name
         start = like.start
         treatment = like.treatment
+        is_lasting = like.is_lasting
     else:
         name = sent[: max(sent.find(b":"), 0)]
         if not is_token(name):
@@ -243,8 +274,9 @@ def read_response_field(sent: bytes, like: ResponseField | None) -> ResponseFiel
         treatment = _RESPONSE_TREATMENTS.get(name) or _treat_in_response(name)
         start = name + b":"
         name = name.lower()
+        is_lasting = name not in _PASSING
     line = _forwarded(sent, len(name))
-    return None if line is None else ResponseField(sent, start, treatment, line, name)
+    return None if line is None else ResponseField(sent, start, treatment, line, name, is_lasting)
 
 
 def classify_in_response(header: Header) -> ResponseField:
@@ -252,7 +284,8 @@ def classify_in_response(header: Header) -> ResponseField:
     name = header[0]
     treatment = _RESPONSE_TREATMENTS.get(name) or _treat_in_response(name)
     line = b"%b: %b\r\n" % header
-    return ResponseField(line[:-2], name + b":", treatment, line, name.lower())
+    lowered = name.lower()
+    return ResponseField(line[:-2], name + b":", treatment, line, lowered, lowered not in _PASSING)
 
 
 def plain_name(name: bytes) -> bytes:
@@ -374,6 +407,11 @@ _RESPONSE_TREATMENTS: Final = {
     ),
     **_spellings(_HOP_BY_HOP + " te", Treatment.REMOVE),
 }
+
+SECRETS_OF_RESPONSES: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
+"""A secret of one client must not stay in a memory that survives its response."""
+# Nor is it worth a place there what is new in each response.
+_PASSING: Final = SECRETS_OF_RESPONSES | {b"content-length", b"etag", b"x-request-id", b"traceparent", b"server-timing"}
 
 _NEVER_TRAILERS: Final = frozenset(
     b"accept accept-charset accept-encoding accept-language age authorization cache-control cookie expires if-match"

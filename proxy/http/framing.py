@@ -9,6 +9,8 @@ with 502.
 from enum import Enum, auto
 from typing import Any, Final
 
+from mypy_extensions import i64
+
 from proxy.http.fields import Fields, sort_request_fields
 from proxy.http.grammar import WHITESPACE, is_token, list_elements
 from proxy.http.head import MalformedMessage, RequestHead, ResponseHead
@@ -179,7 +181,7 @@ class ResponseFraming:
         """The same for another length in decimal digits; neither length may be 0."""
         shape = self.shape
         return ResponseFraming(
-            self.head, self.body, int(digits), self.keep_alive, self.special, self.named, shape, digits
+            self.head, self.body, length_of(digits), self.keep_alive, self.special, self.named, shape, digits
         )
 
 
@@ -198,6 +200,8 @@ _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"transfer-encoding
 
 # Digits of Content-Length: a number below 10^18 fits the signed 64 bits of every upstream.
 _LENGTH_DIGITS: Final = 18
+_ZERO: Final = 0x30
+_NINE: Final = 0x39
 
 
 def request_framing(head: RequestHead, fields: Fields | None = None) -> RequestFraming:
@@ -268,15 +272,26 @@ def _content_length(values: list[bytes], status: int) -> int:
     """Parse Content-Length (RFC 9110 8.6). The RFC allows a list of equal values; we do not."""
     if len(values) > 1:
         raise MalformedMessage(status, "several Content-Length fields")
-    digits = values[0]
-    if not is_length(digits):
+    length = length_of(values[0])
+    if length < 0:
         raise MalformedMessage(status, "invalid Content-Length")
-    return int(digits)
+    return length
 
 
-def is_length(value: bytes) -> bool:
-    """Whether a value of Content-Length is a number that every upstream can take."""
-    return value.isdigit() and len(value) <= _LENGTH_DIGITS
+def length_of(value: bytes) -> i64:
+    """The number that a value of Content-Length is; -1 if an upstream may not take it."""
+    count = len(value)
+    if not 0 < count <= _LENGTH_DIGITS:
+        return -1
+    length: i64 = 0
+    at: i64 = 0
+    while at < count:
+        digit: i64 = value[at]
+        if not _ZERO <= digit <= _NINE:
+            return -1
+        length = length * 10 + digit - _ZERO
+        at += 1
+    return length
 
 
 def _expects_continue(special: dict[bytes, list[bytes]], *, has_body: bool) -> bool:

@@ -5,16 +5,23 @@ those of an earlier response, byte for byte. The meaning of a line does not depe
 around it, so only lines that are new are read. If one of them is not certainly well-formed (see
 `fields.read_response_field`), llhttp parses the head. What a response means to its connection
 follows from its status line and its few special fields. So this is not judged again either if both
-are known, up to the length of the body. A head that is equal to the one before it is not even split
-into lines.
+are known, up to the length of the body. The lines that a head begins with are mostly those of the
+head before it: they are compared at once. A head that is equal as a whole is not even split into
+lines.
 """
 
 from typing import Final
 
 from mypy_extensions import i64
 
-from proxy.http.fields import ResponseField, Treatment, classify_in_response, read_response_field
-from proxy.http.framing import ResponseFraming, is_length, response_framing
+from proxy.http.fields import (
+    SECRETS_OF_RESPONSES,
+    ResponseField,
+    Treatment,
+    classify_in_response,
+    read_response_field,
+)
+from proxy.http.framing import ResponseFraming, length_of, response_framing
 from proxy.http.head import (
     Header,
     HeadLimits,
@@ -32,10 +39,8 @@ _REMEMBERED_LINE_BYTES: Final = 128
 # that still come have moved to the younger one.
 _REMEMBERED_LINES: Final = 512
 _REMEMBERED_FRAMINGS: Final = 1_024
-# A secret of one client must not stay in a memory that survives its response.
-_SECRETS: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
-# Nor is it worth a place there what is new in each response.
-_NOT_KEPT: Final = _SECRETS | {b"content-length", b"etag", b"x-request-id", b"traceparent", b"server-timing"}
+# A beginning of fewer lines is not worth a comparison of its own.
+_LEAST_LINES: Final = 3
 # In place of the line that says how long a body is: the next one is as good, if it is not empty.
 _ANY_LENGTH: Final = b"Content-Length: ?"
 _ZERO: Final = 0x30
@@ -47,7 +52,70 @@ _NOTE: Final = Treatment.NOTE
 _SPECIAL: Final = Treatment.SPECIAL
 
 # in place of a field that must not stay: no line is like this one
-_NOTHING: Final = ResponseField(_LINE_END, _LINE_END, Treatment.REMOVE, b"", b"")
+_NOTHING: Final = ResponseField(_LINE_END, _LINE_END, Treatment.REMOVE, b"", b"", is_lasting=False)
+
+
+class ResponsePart:
+    """Field lines of a response that follow each other. Several responses may share it."""
+
+    __slots__ = ("_fields", "_forwarded", "_lines", "kept", "noted", "special")
+
+    def __init__(self, fields: list[ResponseField], forwarded: list[bytes] | None = None) -> None:
+        """The lines are those of `fields`, or `forwarded`, each with its CRLF."""
+        self.kept: list[ResponseField] = []
+        self.noted: list[bytes] = []
+        """The names of fields that we would add otherwise, in lower case: Date, X-Request-Id."""
+        self.special: list[ResponseField] = []
+        for field in fields:
+            treatment = field.treatment
+            if treatment is _SPECIAL:
+                self.special.append(field)
+            elif treatment is _FORWARD:
+                self.kept.append(field)
+            elif treatment is _NOTE:
+                self.kept.append(field)
+                self.noted.append(field.name)
+        self._forwarded = forwarded
+        self._lines: bytes | None = None
+        self._fields: list[Header] | None = None
+
+    def without(self, named: frozenset[bytes]) -> "ResponsePart":
+        return ResponsePart([field for field in self.kept if field.name not in named])
+
+    @property
+    def forwarded(self) -> list[bytes]:
+        """The lines that are sent on, each with its CRLF, in their order."""
+        if self._forwarded is None:
+            self._forwarded = [field.line for field in self.kept]
+        return self._forwarded
+
+    @property
+    def lines(self) -> bytes:
+        if self._lines is None:
+            self._lines = b"".join(self.forwarded)
+        return self._lines
+
+    @property
+    def fields(self) -> list[Header]:
+        """The same with lower-case names, for a client of HTTP/2; always the same list."""
+        if self._fields is None:
+            if self.kept:
+                self._fields = [field.field for field in self.kept]
+            else:
+                self._fields = [as_field(line) for line in self.forwarded]
+        return self._fields
+
+
+class _Beginning:
+    """The first lines of a head, which the head before it had as well."""
+
+    __slots__ = ("fields", "part", "section", "status_line")
+
+    def __init__(self, status_line: bytes, fields: list[ResponseField]) -> None:
+        self.status_line: Final = status_line
+        self.fields: Final = fields
+        self.section: Final = b"".join([line + _LINE_END for line in (status_line, *[one.sent for one in fields])])
+        self.part: Final = ResponsePart(fields)
 
 
 class Response:
@@ -56,40 +124,45 @@ class Response:
     Several responses of a server may share it, so it never changes.
     """
 
-    __slots__ = ("_fields", "_kept", "forwarded", "framing", "is_remembered", "lines", "noted")
+    __slots__ = ("beginning", "framing", "is_remembered", "noted", "rest")
 
     def __init__(
-        self,
-        framing: ResponseFraming,
-        forwarded: list[bytes],
-        noted: list[bytes],
-        kept: list[ResponseField] | None = None,
+        self, framing: ResponseFraming, beginning: ResponsePart, rest: ResponsePart, noted: list[bytes]
     ) -> None:
-        """`noted` are fields that we would add otherwise, in lower case: Date, X-Request-Id.
-
-        `kept` are the fields of the `forwarded` lines, if all of them are of the server.
-        """
+        """`noted` are fields that we would add otherwise, in lower case: Date, X-Request-Id."""
         self.framing: Final = framing
-        self.forwarded: Final = forwarded
-        """The lines that are sent on, each with its CRLF, in their order."""
+        self.beginning: Final = beginning
+        """The first lines, which the response before had as well; none, perhaps."""
+        self.rest: Final = rest
         self.noted: Final = noted
-        self.lines: Final = b"".join(forwarded)
-        self._kept: Final = kept
-        self._fields: list[Header] | None = None
         self.is_remembered = False
         """Whether the reader keeps it for the next response: then nothing in it is a secret."""
 
     @property
+    def forwarded(self) -> list[bytes]:
+        """The lines that are sent on, each with its CRLF, in their order."""
+        return self.beginning.forwarded + self.rest.forwarded
+
+    @property
+    def lines(self) -> bytes:
+        return self.beginning.lines + self.rest.lines
+
+    @property
     def fields(self) -> list[Header]:
         """The same as the lines, with lower-case names, for a client of HTTP/2."""
-        if self._fields is None:
-            kept = self._kept
-            self._fields = [as_field(line) for line in self.forwarded] if kept is None else [one.field for one in kept]
-        return self._fields
+        return self.beginning.fields + self.rest.fields
 
     def with_lines(self, forwarded: list[bytes]) -> "Response":
         """The same response, with these lines to be sent on."""
-        return Response(self.framing, forwarded, self.noted)
+        return self.with_framing(self.framing, forwarded)
+
+    def with_framing(self, framing: ResponseFraming, forwarded: list[bytes]) -> "Response":
+        """A response that is framed in another way, with these lines to be sent on."""
+        return Response(framing, NO_LINES, ResponsePart([], forwarded), self.noted)
+
+
+NO_LINES: Final = ResponsePart([])
+_NO_BEGINNING: Final = _Beginning(b"", [])
 
 
 def as_field(line: bytes) -> Header:
@@ -103,6 +176,7 @@ class ResponseReader:
 
     __slots__ = (
         "_before",
+        "_beginning",
         "_framings",
         "_has_secret",
         "_is_known",
@@ -112,9 +186,11 @@ class ResponseReader:
         "_last_limits",
         "_last_method",
         "_last_raw",
+        "_limits",
         "_major_version",
         "_older",
         "_shape",
+        "_status_line",
     )
 
     def __init__(self, major_version: int = 1) -> None:
@@ -122,6 +198,9 @@ class ResponseReader:
         self._major_version: Final = major_version
         self._before: list[ResponseField] = []
         """The fields of the last response."""
+        self._beginning = _NO_BEGINNING
+        self._status_line = b""
+        self._limits: HeadLimits | None = None
         self._known: dict[bytes, ResponseField] = {}
         self._older: dict[bytes, ResponseField] = {}
         # of the response that is read: whether each line was known, and whether one must not stay
@@ -150,15 +229,27 @@ class ResponseReader:
             and limits is self._last_limits
         ):
             return last
-        lines: list[bytes] = raw.split(_LINE_END)
+        beginning = self._beginning
+        if limits is self._limits and beginning is not _NO_BEGINNING and raw.startswith(beginning.section):
+            status_line = beginning.status_line
+            lines: list[bytes] = raw[len(beginning.section) :].split(_LINE_END)
+        else:
+            beginning = _NO_BEGINNING
+            self._limits = limits
+            lines = raw.split(_LINE_END)
+            status_line = lines.pop(0)
         try:
-            fields = self._fields(lines, limits)
-            response = None if fields is None else self._understood(lines[0], method, offer, fields)
+            fields = self._fields(status_line, lines, beginning, limits)
+            if fields is None:
+                response = None
+            else:
+                response = self._understood(status_line, method, offer, beginning.part, ResponsePart(fields))
         except MalformedMessage:
             response = None
         if response is None:
             # llhttp says what is wrong
-            return self._understood(lines[0], method, offer, self._parsed(raw, lines[0], limits))
+            parsed = ResponsePart(self._parsed(raw, status_line, limits))
+            return self._understood(status_line, method, offer, NO_LINES, parsed)
         if self._is_known and offer is None:  # so none of its lines is a secret of one client, or a long one
             self._last = response
             self._last_raw = raw
@@ -167,23 +258,45 @@ class ResponseReader:
             self._last_limits = limits
         return response
 
-    def _fields(self, lines: list[bytes], limits: HeadLimits) -> list[ResponseField] | None:
-        """The fields in the lines of a head; None if a line is not certainly well-formed, or too
-        long, or if there are too many."""
-        end = len(lines) - 2  # the empty line
-        if end < 1 or end > limits.header_count + 1 or lines[end] or lines[end + 1]:
+    def _fields(
+        self, status_line: bytes, lines: list[bytes], beginning: _Beginning, limits: HeadLimits
+    ) -> list[ResponseField] | None:
+        """The fields in the lines behind the beginning of a head.
+
+        None if a line is not certainly well-formed, or too long, or if there are too many.
+        """
+        first: i64 = len(beginning.fields)
+        last: i64 = len(lines) - 2  # the empty line
+        if last < 0 or first + last > limits.header_count or lines[last] or lines[last + 1]:
             return None
-        most = limits.header_bytes
+        most: i64 = limits.header_bytes
         self._is_known = True
         self._has_secret = False
         fields: list[ResponseField] = []
-        for line in lines[1:end]:
-            field = self._field(line, len(fields))
+        before = self._before
+        same = first
+        at: i64 = 0
+        while at < last:
+            line = lines[at]
+            field = self._field(line, first + at)
             if field is None or len(line) > most:
                 return None
+            if same == first + at and same < len(before) and field is before[same]:
+                same += 1
             fields.append(field)
-        self._before = [_NOTHING if one.name in _SECRETS else one for one in fields] if self._has_secret else fields
+            at += 1
+        self._remember(status_line, beginning, fields, same)
         return fields
+
+    def _remember(self, status_line: bytes, beginning: _Beginning, fields: list[ResponseField], same: i64) -> None:
+        """Keep the fields behind the beginning; the first `same` ones of all came again."""
+        if self._has_secret:
+            fields = [_NOTHING if one.name in SECRETS_OF_RESPONSES else one for one in fields]
+        self._before = beginning.fields + fields
+        if same - len(beginning.fields) >= _LEAST_LINES and status_line == self._status_line:
+            beginning = _Beginning(status_line, self._before[:same])
+        self._beginning = beginning
+        self._status_line = status_line
 
     def _field(self, line: bytes, place: i64) -> ResponseField | None:
         """The field in a line, which is the one at this place of the head."""
@@ -194,7 +307,7 @@ class ResponseReader:
                 return like
             if not line.startswith(like.start):
                 like = None
-            elif like.name in _NOT_KEPT:
+            elif not like.is_lasting:
                 self._is_known = False
                 return read_response_field(line, like)
         field = self._known.get(line)
@@ -206,8 +319,8 @@ class ResponseReader:
         if field is None:
             self._is_known = False
             field = read_response_field(line, like)
-            if field is None or field.name in _NOT_KEPT or len(line) > _REMEMBERED_LINE_BYTES:
-                self._has_secret |= field is not None and field.name in _SECRETS
+            if field is None or not field.is_lasting or len(line) > _REMEMBERED_LINE_BYTES:
+                self._has_secret |= field is not None and field.name in SECRETS_OF_RESPONSES
                 return field
         if len(self._known) >= _REMEMBERED_LINES:
             self._older = self._known
@@ -218,6 +331,7 @@ class ResponseReader:
     def _parsed(self, raw: bytes, status_line: bytes, limits: HeadLimits) -> list[ResponseField]:
         """The fields as llhttp finds them. Nothing of them is remembered."""
         self._before = []
+        self._beginning = _NO_BEGINNING
         parse_status_line(status_line)  # first: its error explains the others
         check_response_head(raw, limits)
         lines = raw[len(status_line) + len(_LINE_END) :]
@@ -226,25 +340,18 @@ class ResponseReader:
         ]
 
     def _understood(
-        self, status_line: bytes, method: bytes, offer: WebSocketOffer | None, fields: list[ResponseField]
+        self,
+        status_line: bytes,
+        method: bytes,
+        offer: WebSocketOffer | None,
+        beginning: ResponsePart,
+        rest: ResponsePart,
     ) -> Response:
-        kept: list[ResponseField] = []
-        noted: list[bytes] = []
-        special: list[ResponseField] = []
-        for field in fields:
-            treatment = field.treatment
-            if treatment is _FORWARD:
-                kept.append(field)
-            elif treatment is _SPECIAL:
-                special.append(field)
-            elif treatment is _NOTE:
-                kept.append(field)
-                noted.append(field.name)
-        framing = self._framing(status_line, method, special, offer)
+        framing = self._framing(status_line, method, beginning.special + rest.special, offer)
         if framing.named:
-            kept = [field for field in kept if field.name not in framing.named]
-            noted = [field.name for field in kept if field.treatment is _NOTE]
-        return Response(framing, [field.line for field in kept], noted, kept)
+            beginning = beginning.without(framing.named)
+            rest = rest.without(framing.named)
+        return Response(framing, beginning, rest, beginning.noted + rest.noted)
 
     def _framing(
         self, status_line: bytes, method: bytes, special: list[ResponseField], offer: WebSocketOffer | None
@@ -255,7 +362,7 @@ class ResponseReader:
             line = field.line
             if field.name == b"content-length":
                 value = field.value
-                if is_length(value) and value[0] != _ZERO:
+                if length_of(value) >= 0 and value[0] != _ZERO:
                     digits = value
                     line = _ANY_LENGTH
             judged.append(line)

@@ -85,11 +85,8 @@ class SealedAnswer:
         channel = self._key.channel
         version = self._key.version
         key = b"" if channel.is_session else b"%b:%d" % (channel.key, version or channel.responses.active)
-        return Response(
-            _framed(response.framing, body, length),
-            sealed_lines(response.forwarded, coding, key),
-            response.noted,
-        )
+        lines = sealed_lines(response.forwarded, coding, key)
+        return response.with_framing(_framed(response.framing, body, length), lines)
 
 
 def _framed(framing: ResponseFraming, body: BodyKind, length: int | None) -> ResponseFraming:

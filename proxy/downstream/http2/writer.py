@@ -69,7 +69,8 @@ class Http2Writer(AnswerWriter):
         del is_request_complete
         frame = field_frame(response.framing.shape)
         self._delivery = frame.delivery
-        self._head = final_fields(response, frame, self._stamps.date(), request_id)
+        date = b"" if b"date" in response.noted else self._stamps.date()
+        self._head = final_fields(response, frame, date, request_id)
 
     def data(self, data: bytes) -> None:
         self._begin(ends=False)

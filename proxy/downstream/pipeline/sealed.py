@@ -349,7 +349,7 @@ class SealedResponse:
                 special = {**special, b"sec-websocket-protocol": [protocol]}
                 was = response.framing
                 framing = ResponseFraming(was.head, was.body, was.length, was.keep_alive, special, was.named)
-                response = Response(framing, response.forwarded, response.noted)
+                response = response.with_framing(framing, response.forwarded)
         self._writer.switched(response, stream, rest, messages)
 
     # -- what has nothing to encrypt

@@ -20,6 +20,7 @@ from proxy.http2.hpack.static_table import AnyHeader
 CONTINUE_FIELDS: Final[list[Header]] = [(b":status", b"100")]
 """The answer that invites a body (RFC 9110 15.2.1)."""
 
+_NO_FIELDS: Final[list[Header]] = []
 # The encoder knows these by their identity, so compiled code must not take the pairs apart.
 _STATUS: Final[list[AnyHeader]] = [(b":status", b"%d" % status) for status in range(600)]
 
@@ -55,13 +56,21 @@ def final_fields(response: Response, frame: FieldFrame, date: bytes, request_id:
 
     `date` is used if the upstream sent none (RFC 9110 6.6.1).
     """
-    own = _own_fields(response, date, request_id)
-    return [frame.start, response.fields, own, frame.end, response.framing.length_part]
+    own = _own_fields(response, date, request_id) or _NO_FIELDS
+    length = response.framing.length_part
+    return [frame.start, response.beginning.fields, response.rest.fields, own, frame.end, length]
 
 
 def _own_fields(response: Response, date: bytes, request_id: bytes) -> list[Header]:
-    own = [] if b"date" in response.noted else [(b"date", date)]
-    if b"x-request-id" not in response.noted:
+    has_date = False
+    has_id = False
+    for name in response.noted:
+        if name == b"date":
+            has_date = True
+        else:
+            has_id = True
+    own = [] if has_date else [(b"date", date)]
+    if not has_id:
         own.append((b"x-request-id", request_id))
     return own
 
