@@ -22,22 +22,35 @@ REMEMBERED_BYTES: Final = 4_096
 
 _LINE_END: Final = b"\r\n"
 # A beginning of fewer lines is not worth a comparison of its own.
-_LEAST_LINES: Final = 3
+LEAST_LINES: Final = 3
 
 
-class _Beginning:
-    """The first lines of a section, which the section before it had as well."""
+class Beginning:
+    """The first lines of a request, which the request before it had as well."""
 
-    __slots__ = ("judged", "lines", "section", "written")
+    __slots__ = ("lines", "written")
 
     def __init__(self, lines: list[FieldLine]) -> None:
         self.lines: Final = lines
-        self.section: Final = b"".join([b"\r\n%b" % line.sent for line in lines]) + _LINE_END
-        self.judged: Final = [line for line in lines if line.is_judged]
         self.written: Final = b"".join([line.line for line in lines if line.goes_on])
 
+    def before(self, rest: list[FieldLine]) -> bytes:
+        """How these lines go on, and others behind them."""
+        return self.written + b"".join([line.line for line in rest if line.goes_on])
 
-_NOTHING: Final = _Beginning([])
+
+class _Section(Beginning):
+    """Those lines as they came, each behind a line end."""
+
+    __slots__ = ("judged", "section")
+
+    def __init__(self, lines: list[FieldLine]) -> None:
+        super().__init__(lines)
+        self.section: Final = b"".join([b"\r\n%b" % line.sent for line in lines]) + _LINE_END
+        self.judged: Final = [line for line in lines if line.is_judged]
+
+
+_NOTHING: Final = _Section([])
 
 
 class LineMemory:
@@ -78,9 +91,9 @@ class LineMemory:
         if judged != self._judged:  # lines are equal if they are the same objects
             self._judged = judged
             self._special = special_values(judged)
-        written = beginning.written + b"".join([line.line for line in rest if line.goes_on])
-        if self._same - len(beginning.lines) >= _LEAST_LINES:
-            beginning = _Beginning(lines[: self._same])
+        written = beginning.before(rest)
+        if self._same - len(beginning.lines) >= LEAST_LINES:
+            beginning = _Section(lines[: self._same])
         self._beginning = beginning
         return Fields(lines, self._special, written=written)
 

@@ -24,7 +24,7 @@ def _new_nonce() -> bytes:
 def _priority(framing: RequestFraming) -> bytes:
     """The value of the priority field (RFC 9218 section 5); empty if there is none."""
     for line in framing.fields.sent:
-        if line.line.startswith(b"priority: "):
+        if not line.is_ordinary and line.line.startswith(b"priority: "):
             value: bytes = line.header[1]
             return value
     return b""

@@ -4,12 +4,15 @@ A list that breaks a rule makes its message malformed, which is an error of its 
 """
 
 from collections.abc import Container
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.http.grammar import all_but, is_field_value
 from proxy.http.head import Header
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.wire.errors import ErrorCode, StreamFault
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 # RFC 9113 8.2.2: HTTP/2 has no fields about a connection.
 CONNECTION_FIELDS: Final = frozenset(
@@ -65,8 +68,12 @@ def check_field(name: bytes, value: bytes) -> None:
 
 def check_value(value: bytes) -> None:
     """Check one value (RFC 9113 8.2.1). Raises StreamFault."""
-    if value and (value[0] == _SPACE or value[0] == _TAB or value[-1] == _SPACE or value[-1] == _TAB):
-        raise malformed("white space around a field value")
+    length: i64 = len(value)
+    if length > 0:
+        first: i64 = value[0]
+        last: i64 = value[length - 1]
+        if first in (_SPACE, _TAB) or last in (_SPACE, _TAB):
+            raise malformed("white space around a field value")
     if not is_field_value(value):
         raise malformed("control character in a field value")
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.http.fields import FieldLine, Fields, Treatment, request_line, special_values
 from proxy.http.framing import RequestFraming, request_framing
-from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, check_fields, check_request
-from proxy.http.line_memory import REMEMBERED_BYTES
+from proxy.http.head import Header, HeadLimits, MalformedMessage, RequestHead, check_fields, check_request
+from proxy.http.line_memory import LEAST_LINES, REMEMBERED_BYTES, Beginning
 from proxy.http.target import Authority, check_agreement, check_scheme, origin_form, parse_authority
 from proxy.http2.fields.field_rules import check_value, malformed, pseudo_fields
 from proxy.http2.fields.request_lines import read_lines
@@ -44,6 +44,7 @@ _UPGRADE: Final = [request_line((b"connection", b"Upgrade")), request_line((b"up
 _LINE_END_BYTES: Final = 2
 
 _SPECIAL: Final = Treatment.SPECIAL
+_NOTHING: Final = Beginning([])
 
 
 class PseudoFields:
@@ -70,15 +71,16 @@ class PseudoFields:
         while at < count:
             field = fields[at]
             if at == self._path_index:
-                if field[0] != b":path":
+                pair: Header = field
+                if pair[0] != b":path":
                     return None
-                path = field[1]
+                path = pair[1]
             elif field is not self._fields[at] and field != self._fields[at]:
                 return None
             at += 1
         if len(fields) > count:
-            name: bytes = fields[count][0]
-            if name.startswith(b":"):
+            behind: Header = fields[count]
+            if behind[0].startswith(b":"):
                 return None
         return path
 
@@ -86,25 +88,40 @@ class PseudoFields:
 class FieldSection:
     """All of a request but its `:path`, judged. It never changes."""
 
-    __slots__ = ("framing", "head", "is_ended", "lines", "pseudo", "special")
+    __slots__ = ("beginning", "framing", "head", "is_ended", "lines", "pseudo", "special")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its fields
         self,
         pseudo: PseudoFields,
         lines: list[FieldLine],
         special: list[FieldLine],
+        beginning: Beginning,
         head: RequestHead,
         framing: RequestFraming,
         *,
         is_ended: bool,
     ) -> None:
-        """`lines` are those that its client sent, `special` those that `framing` follows from."""
+        """`lines` are those that its client sent, `special` those that `framing` follows from.
+
+        `beginning` are the first ones that are forwarded, as the section before had them too.
+        """
         self.pseudo: Final = pseudo
         self.lines: Final = lines
         self.special: Final = special
+        self.beginning: Final = beginning
         self.head: Final = head
         self.framing: Final = framing
         self.is_ended: Final = is_ended
+
+    def is_asked(self, pseudo: PseudoFields, path: bytes) -> bool:
+        """Whether the first request that had it had this path as well."""
+        return pseudo is self.pseudo and path == self.head.target
+
+    def target(self, path: bytes) -> bytes:
+        """What is asked for by a path, if the rest of the pseudo-fields is the same."""
+        if path == self.head.target:
+            return self.framing.target
+        return origin_form(self.pseudo.method, path, self.framing.host_field)
 
     def has_marks(self, never_indexed: frozenset[bytes]) -> bool:
         marked = self.head.never_indexed
@@ -169,12 +186,12 @@ class RequestFieldReader:
         else:
             check_value(path)
             lines = read_lines(fields, pseudo.count, before)
-        _check_path(pseudo.method, path)
-        check_request(pseudo.method, path, limits)
+        if last is None or not last.is_asked(pseudo, path):
+            _check_path(pseudo.method, path)
+            check_request(pseudo.method, path, limits)
         if last is not None and pseudo is last.pseudo and is_ended is last.is_ended:
             if lines is last.lines and last.has_marks(never_indexed):
-                target = origin_form(pseudo.method, path, last.framing.host_field)
-                framing = last.framing.with_target(target, last.framing.fields)
+                framing = last.framing.with_target(last.target(path), last.framing.fields)
                 return StreamRequest(last.head.asking(pseudo.method, path), framing, last)
         else:
             last = None
@@ -192,7 +209,7 @@ class RequestFieldReader:
         is_ended: bool,
     ) -> StreamRequest:
         """Judge new lines; `last` may mean the same."""
-        sent = self._as_http1(pseudo, lines)
+        sent = [pseudo.host, *lines] if _are_ordinary(lines) else self._as_http1(pseudo, lines)
         assert self._limits is not None  # `read` has set them
         size = _check_sizes(sent, self._limits)
         if pseudo.is_websocket:
@@ -200,10 +217,11 @@ class RequestFieldReader:
         elif not is_ended and not _has_length(sent):
             sent.append(_CHUNKED)
         special = [line for line in sent if line.is_judged]
+        beginning = _beginning(sent, last)
         head = RequestHead(pseudo.method, path, 1, [line.header for line in sent], 2, never_indexed)
         if last is not None and special == last.special:  # line by line the same objects
-            target = origin_form(pseudo.method, path, last.framing.host_field)
-            framing = last.framing.with_target(target, Fields(sent, last.framing.fields.special))
+            known = Fields(sent, last.framing.fields.special, written=beginning.before(sent[len(beginning.lines) :]))
+            framing = last.framing.with_target(last.target(path), known)
         else:
             framing = _framing(head, Fields(sent, special_values(special)))
         if is_ended and framing.length:
@@ -212,7 +230,7 @@ class RequestFieldReader:
             self._crumbs = []
             self._cookie = None
         elif not pseudo.is_websocket:
-            self._last = FieldSection(pseudo, lines, special, head, framing, is_ended=is_ended)
+            self._last = FieldSection(pseudo, lines, special, beginning, head, framing, is_ended=is_ended)
         return StreamRequest(head, framing, self._last)
 
     def _as_http1(self, pseudo: PseudoFields, lines: list[FieldLine]) -> list[FieldLine]:
@@ -301,14 +319,38 @@ def _authority(pseudo: dict[bytes, bytes]) -> bytes:
     return named
 
 
+def _are_ordinary(lines: list[FieldLine]) -> bool:
+    for line in lines:  # noqa: SIM110 - a generator takes compiled code ten times as much
+        if not line.is_ordinary:
+            return False
+    return True
+
+
+def _beginning(sent: list[FieldLine], last: FieldSection | None) -> Beginning:
+    """The first lines, if the request before had them as well."""
+    if last is None:
+        return _NOTHING
+    known = last.beginning
+    place = len(known.lines)
+    if sent[:place] != known.lines:  # line by line the same objects
+        known = _NOTHING
+        place = 0
+    same = place
+    before = last.framing.fields.sent
+    while same < len(sent) and same < len(before) and sent[same] is before[same]:
+        same += 1
+    return Beginning(sent[:same]) if same - place >= LEAST_LINES else known
+
+
 def _check_sizes(sent: list[FieldLine], limits: HeadLimits) -> int:
     """Bound the lines as those of HTTP/1.1. Returns the bytes of all."""
-    longest = 0
-    size = 0
+    longest: i64 = 0
+    size: i64 = 0
     for line in sent:
-        length = len(line.line) - _LINE_END_BYTES
+        length: i64 = len(line.line) - _LINE_END_BYTES
         size += length
-        longest = max(longest, length)
+        if length > longest:
+            longest = length
     check_fields(len(sent), longest, limits)
     return size
 

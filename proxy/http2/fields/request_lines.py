@@ -5,11 +5,16 @@ if those around it differ or not. A decoder gives the very tuple of its table fo
 client has indexed, so to know it costs little.
 """
 
+from typing import TYPE_CHECKING
+
 from mypy_extensions import i64
 
-from proxy.http.fields import FieldLine, request_line
-from proxy.http2.fields.field_rules import check_field
+from proxy.http.fields import FieldLine, request_line, written_line
+from proxy.http2.fields.field_rules import check_field, check_value
 from proxy.http2.hpack.static_table import AnyHeader
+
+if TYPE_CHECKING:
+    from proxy.http.head import Header
 
 # How many fields may be left out in a row: `if-none-match` and `if-modified-since` come together.
 _LEFT_OUT: i64 = 2
@@ -34,21 +39,33 @@ def read_lines(fields: list[AnyHeader], start: i64, before: list[FieldLine]) -> 
     while at < count:
         field = fields[at]
         at += 1
-        found = _place_of(field, before, place)
-        if found < 0 and place < known and before[place].header[0] == field[0]:
-            found = place
-        if found < 0:
-            lines.append(_read(field))
+        # crumbs of a cookie have one name, and one may be left out
+        if place < known and before[place].is_ordinary and before[place].has_name_of(field):
+            lines.append(_read_like(before[place], field))
+            place += 1
             continue
-        line = before[found]
-        lines.append(line if line.is_of(field) else _read(field))  # it may have another value now
-        place = found + 1
+        found = _place_of(field, before, place)
+        if found >= 0:
+            lines.append(before[found])
+            place = found + 1
+        else:
+            lines.append(_read(field))
     return lines
 
 
 def _read(field: AnyHeader) -> FieldLine:
-    check_field(field[0], field[1])
+    pair: Header = field  # see `written_line`
+    check_field(pair[0], pair[1])
     return request_line(field)
+
+
+def _read_like(line: FieldLine, field: AnyHeader) -> FieldLine:
+    """Read a field whose name this line has, which is ordinary; it may have another value now."""
+    if line.has_value_of(field):
+        return line
+    pair: Header = field
+    check_value(pair[1])
+    return written_line(field, line.treatment)
 
 
 def _place_of(field: AnyHeader, before: list[FieldLine], place: i64) -> i64:

@@ -375,6 +375,20 @@ class TestMemory:
         with pytest.raises(StreamFault):
             reader.read([*GET[:3], (b":status", b"/x")], WIDE, is_ended=True)
 
+    def test_lines_at_the_beginning_are_joined_once(self) -> None:
+        reader = RequestFieldReader(lambda: NONCE)
+        usual = [(b"x-%d" % number, b"value") for number in range(5)]
+        kept = []
+        for values in (b"00000", b"00001", b"00002", b"10002", b"10003", b"10013", b"10014"):
+            sent = [(name, value + b"%c" % octet) for (name, value), octet in zip(usual, values, strict=True)]
+            request = reader.read([*GET, *sent], WIDE, is_ended=True)
+            fields = request.framing.fields
+            assert fields.lines == b"".join([line.line for line in fields.sent if line.goes_on])
+            assert request.section is not None
+            kept.append(len(request.section.beginning.lines))
+        # with that of the host, as soon as two requests in a row have them
+        assert kept == [0, 5, 5, 0, 5, 4, 4]
+
     def test_long_sections_and_handshakes_are_not_remembered(self) -> None:
         reader = RequestFieldReader(lambda: NONCE)
         assert reader.read([*GET, (b"a", b"b" * 5_000)], WIDE, is_ended=True).section is None
