@@ -30,7 +30,7 @@ from proxy.http.forwarded_head import own_lines, upstream_fields, with_forwarded
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, parse_request_head, parse_request_line
 from proxy.http.line_memory import REMEMBERED_BYTES, LineMemory
-from proxy.http.routing import RouteTable
+from proxy.http.routing import RouteTable, is_path_of, path_of
 from proxy.http.target import origin_form
 from proxy.observe.logs.access_log import TargetRecord
 from proxy.routes.field_edits import FieldEdits
@@ -43,24 +43,37 @@ _LINE_END: Final = b"\r\n"
 class Destination:
     """Where requests go that have one host, method and target, on one connection."""
 
-    __slots__ = ("_place", "_routes", "covered_by", "has_query", "record")
+    __slots__ = ("_covered_by", "_place", "_routes", "has_query", "path", "record")
 
-    def __init__(self, covered_by: Established | None) -> None:
-        """`covered_by` is the connection, if it is known to be made for the host."""
-        self.covered_by = covered_by
+    def __init__(self, path: bytes) -> None:
+        """`path` is that of the target."""
+        self.path: Final = path
+        self._covered_by: Established | None = None
+        """The connection, if it is known to be made for the host."""
         self._routes: RouteTable[RouteTarget] | None = None
         self._place: RouteTarget | RequestRefusal = MISDIRECTED
         self.record: TargetRecord | None = None
         """What the log says about it, with its query if it `has_query`."""
         self.has_query = False
 
+    def with_target(self, target: bytes) -> "Destination":
+        """Another target of the same host. Its query plays no part in where it is."""
+        if not is_path_of(self.path, target):
+            other = Destination(path_of(target))
+        else:
+            other = Destination(self.path)
+            other._routes = self._routes
+            other._place = self._place
+        other._covered_by = self._covered_by
+        return other
+
     def place(
         self, framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]
     ) -> RouteTarget | RequestRefusal:
         """What is served there, see `targets.place_of`."""
         if self._routes is not routes:
-            if self.covered_by is tls or is_covered(framing, tls):
-                self.covered_by = tls
+            if self._covered_by is tls or is_covered(framing, tls):
+                self._covered_by = tls
                 self._place = place_of(framing, routes)
             else:
                 self._place = MISDIRECTED
@@ -117,7 +130,7 @@ class Request:
         self.changed_target = b""
         """What the server is asked for, if the route changes the path."""
         if last is None:
-            self.destination = Destination(None)
+            self.destination = Destination(path_of(framing.target))
         else:
             self._follow(last)
 
@@ -133,7 +146,8 @@ class Request:
             self.requester = client
             self.own_lines = last.own_lines
         before = last.destination
-        self.destination = before if self.framing.target == last.framing.target else Destination(before.covered_by)
+        target = self.framing.target
+        self.destination = before if target == last.framing.target else before.with_target(target)
 
     def is_head(self, raw: bytes) -> bool:
         """Whether this was its head, byte for byte."""
@@ -214,7 +228,8 @@ class Request:
             or (fields and target.headers is not self.head.headers)
         ):
             place.has_query = with_query
-            path, _, query = self.framing.target.partition(b"?")
+            path = place.path
+            query = self.framing.target[len(path) + 1 :]
             place.record = target = TargetRecord(
                 self.framing.host.decode("ascii"),
                 self.head.method.decode("ascii"),

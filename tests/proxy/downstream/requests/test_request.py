@@ -132,6 +132,23 @@ def test_another_target_shares_the_fields_that_were_written_already() -> None:
     assert second.framing.target == b"/b"
 
 
+def test_another_query_leads_to_the_same_place_without_a_search() -> None:
+    tls = established()
+    targets = {path: RouteTarget(path, "chat", requires_pq=False, body_bytes=0) for path in ("/", "/a", "/a/b")}
+    routes = RouteTable([Route("chat.test", path, target) for path, target in targets.items()])
+    reader = RequestReader()
+    found = []
+    for asked in (b"/a?x", b"/a?y=/a/b", b"/a", b"/a/b?z", b"/ab", b"/a/b", b"/a?x"):
+        read = reader.read(request(start=b"GET %b HTTP/1.1" % asked), LIMITS)
+        is_known = read.destination._routes is routes
+        place = read.routed(tls, routes)
+        assert isinstance(place, RouteTarget)
+        found.append((place.label, is_known))
+    assert found == [
+        *(("/a", False), ("/a", True), ("/a", True), ("/a/b", False), ("/", False), ("/a/b", False), ("/a", False))
+    ]
+
+
 def test_a_long_section_is_not_remembered() -> None:
     reader = RequestReader()
     raw = b"GET /a HTTP/1.1\r\nHost: chat.example.org\r\nX: " + b"y" * 5_000 + b"\r\n\r\n"
