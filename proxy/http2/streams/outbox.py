@@ -239,7 +239,8 @@ class Outbox:
         sent = 0
         frame_count = 0
         while sent < most and stream.queued > 0 and stream.send_window > 0 and self.window > 0:
-            size = min(BODY_BYTES, stream.queued, stream.send_window, self.window)
+            # `min` of four is a call of the interpreter
+            size = min(min(BODY_BYTES, stream.queued), min(stream.send_window, self.window))
             self._send_frame(stream, size)
             sent += size
             frame_count += 1
