@@ -30,23 +30,23 @@ CALLS: Final = {
     "other answer": 97.0,
     "both differ": 127.0,
     "repeated stream": 168.0,
-    "stream of other path": 288.0,
-    "stream of other fields": 357.0,
+    "stream of other path": 286.0,
+    "stream of other fields": 334.0,
     "stream of other answer": 227.0,
-    "stream where both differ": 416.0,
+    "stream where both differ": 386.0,
 }
 INSTRUCTIONS: Final = {
     "repeated": 31_400.0,
     "other path": 43_500.0,
     "other fields": 46_300.0,
-    "other answer": 46_300.0,
-    "both differ": 61_400.0,
+    "other answer": 44_100.0,
+    "both differ": 59_000.0,
     # some 5,000 of each are the fake loop, in which an answer waits for the end of the turn
-    "repeated stream": 50_200.0,
-    "stream of other path": 75_000.0,
-    "stream of other fields": 107_000.0,
-    "stream of other answer": 74_900.0,
-    "stream where both differ": 132_000.0,
+    "repeated stream": 49_000.0,
+    "stream of other path": 73_000.0,
+    "stream of other fields": 91_200.0,
+    "stream of other answer": 65_800.0,
+    "stream where both differ": 108_600.0,
 }
 # Files of `proxy/downstream` that such a request passes, without a call back up to another room of it.
 FILES: Final = {
