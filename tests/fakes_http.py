@@ -175,7 +175,7 @@ class FakeStream:
         """Tell another one from now on."""
         self.owner = owner
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Remember the bytes; the owner is paused when blocking begins, and only then."""
         if self.ending is not None:
             return
@@ -218,7 +218,7 @@ class FakeStream:
 
     # -- what the peer does
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | memoryview) -> None:
         """Deliver bytes of the peer."""
         assert self.is_reading, "the proxy does not read"
         self.owner.data_received(data)
@@ -391,12 +391,12 @@ class FakeClient:
         """Writes HTTP/1.1 to this client."""
         return Http1Writer(self, Stamps(lambda: WALL_CLOCK), request)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         """Note the bytes, joined to those before; block if that is asked for."""
-        self.writes.append(data)
+        self.writes.append(bytes(data))
         if self.events and self.events[-1][0] == "send":
             data = self.events.pop()[1] + data
-        self.events.append(("send", data))
+        self.events.append(("send", bytes(data)))
         if self.is_full:
             self.is_full = False
             self.exchange.pause_response()
@@ -490,11 +490,11 @@ class RecordingExchange:
         """Note the status."""
         self.events.append(("started", response.framing.head.status))
 
-    def response_data(self, data: bytes) -> None:
+    def response_data(self, data: bytes | memoryview) -> None:
         """Note the bytes."""
         if self.events and self.events[-1][0] == "data":
             data = self.events.pop()[1] + data
-        self.events.append(("data", data))
+        self.events.append(("data", bytes(data)))
 
     def response_ended(self, trailers: list[Header]) -> None:
         """Note the trailers."""

@@ -24,8 +24,8 @@ _UPGRADE_REQUIRED: Final = 426
 
 
 class Http1Client(Protocol):
-    def send(self, data: bytes) -> None:
-        """Send response bytes."""
+    def send(self, data: bytes | memoryview) -> None:
+        """Send response bytes; a view is valid only during the call."""
 
     def finished(self, persistence: Persistence) -> None:
         """All of the response was sent; the request is over when the client has taken it."""
@@ -48,7 +48,7 @@ class Http1Writer(AnswerWriter):
         self._minor_version: Final = 1 if request is None else request.head.minor_version
         self._framing: Final = None if request is None else request.framing
         self._delivery: Delivery | None = None
-        self._out = b""
+        self._out: bytes | memoryview = b""
 
     def invite(self) -> None:
         self._client.send(CONTINUE)
@@ -67,23 +67,25 @@ class Http1Writer(AnswerWriter):
         self._persistence = frame.delivery.persistence
         self._out = downstream_head(response, frame, self._stamps.date(), request_id)
 
-    def data(self, data: bytes) -> None:
+    def data(self, data: bytes | memoryview) -> None:
         assert self._delivery is not None  # the head came first
         if self._delivery.body is BodyKind.CHUNKED:
-            data = encode_chunk(data)
-        self._out = self._out + data if self._out else data
+            data = encode_chunk(bytes(data))
+        out = self._out
+        self._out = b"".join((out, data)) if len(out) else data
 
     def end(self, trailers: list[Header]) -> None:
         assert self._delivery is not None  # the head came first
         if self._delivery.body is BodyKind.CHUNKED:
-            self._out += encode_trailers(forwardable_trailers(trailers, self._delivery))
+            self._out = bytes(self._out) + encode_trailers(forwardable_trailers(trailers, self._delivery))
 
     def flush(self) -> int:
         data = self._out
-        if data:
+        size = len(data)
+        if size:
             self._out = b""
             self._client.send(data)
-        return len(data)
+        return size
 
     def complete(self) -> None:
         self._client.finished(self._persistence)

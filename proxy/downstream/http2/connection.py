@@ -30,12 +30,15 @@ from proxy.http2.streams.stream import SessionStream, StreamSide
 from proxy.http2.wire.causes import ResetCause, connection_reason, reset_cause
 from proxy.http2.wire.errors import ErrorCode
 from proxy.net.deadlines import NEVER
-from proxy.tls.wire.waiting_data import SEND_BYTES
+from proxy.tls.wire.waiting_data import RECORD_BYTES
 
 # About a round trip of the slowest client. Streams that it opened before it saw our first GOAWAY
 # arrive within this time, those that it sends behind a GOAWAY of its own, and the rest of a request
 # that it sent before it saw the answer.
 _ON_THE_WAY_SECONDS: Final = 1.0
+# Three frames of bodies in one send, each of which fills a record: the third is begun while any
+# room is left. Six, which are copied into one piece first, cost more.
+_ROOM_BYTES: Final = 2 * RECORD_BYTES
 
 
 class _Stage(Enum):
@@ -190,17 +193,22 @@ class Http2Connection(StreamHost):
             self._is_flush_due = True
             self.service.loop.call_soon(self._flush)
 
-    def _flush(self) -> None:
-        self._is_flush_due = False
+    def send(self) -> None:
+        """Send what waits, as far as the client takes it."""
         session = self.session
         while not (self._is_write_paused or self._stage is _ENDED):
-            data = session.data_to_send(SEND_BYTES)
+            data = session.data_to_send(_ROOM_BYTES)
             if self._awaited and self._has_answered:
                 self.leave()
                 data += session.data_to_send(0)
             if not data:
                 break
             self.stream.write(data)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        session = self.session
+        self.send()
         for stream in session.take_unblocked():
             if (one := self._of(stream)) is not None:
                 one.unblocked()
@@ -368,7 +376,7 @@ class Http2Connection(StreamHost):
         if self._stage is not _ENDED:
             self._stage = _Stage.ENDED
             self.deadline = NEVER
-            last = self.session.data_to_send(SEND_BYTES)  # the RST_STREAM or the GOAWAY that tells why
+            last = self.session.data_to_send(_ROOM_BYTES)  # the RST_STREAM or the GOAWAY that tells why
             if last:
                 self.stream.write(last)
             self.stream.end()

@@ -41,6 +41,10 @@ class StreamHost(StreamOwner[bytes]):
         """Whether the transport takes no more."""
         raise NotImplementedError
 
+    def send(self) -> None:
+        """Send what waits, as far as the client takes it."""
+        raise NotImplementedError
+
     def flush_soon(self) -> None:
         """Something waits to be sent."""
         raise NotImplementedError

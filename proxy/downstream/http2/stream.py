@@ -225,6 +225,10 @@ class Http2Stream(StreamSide):
 
     # -- sending
 
+    def send(self) -> None:
+        """Send what waits, as far as the client takes it."""
+        self._host.send()
+
     def written(self) -> None:
         """Something waits to be sent on it."""
         if self._stream.is_blocked and not self._is_blocked:

@@ -16,14 +16,20 @@ from proxy.http2.fields.response_fields import (
     trailer_fields,
 )
 from proxy.http2.session.server_session import ServerSession
-from proxy.http2.streams.stream import SessionStream
+from proxy.http2.streams.stream import SessionStream, own_pieces
 
 if TYPE_CHECKING:
     from proxy.http.delivery import Delivery
 
+# More than this is offered to the client at once: what it takes is not copied, and does not wait.
+_SENT_BYTES: Final = 65_536
+
 
 class WrittenStream(Protocol):
     """The stream to the client, as its writer sees it."""
+
+    def send(self) -> None:
+        """Send what waits, as far as the client takes it."""
 
     def written(self) -> None:
         """Something waits to be sent on it."""
@@ -72,9 +78,14 @@ class Http2Writer(AnswerWriter):
         date = b"" if b"date" in response.noted else self._stamps.date()
         self._head = final_fields(response, frame, date, request_id)
 
-    def data(self, data: bytes) -> None:
+    def data(self, data: bytes | memoryview) -> None:
         self._begin(ends=False)
-        self._session.send_data(self._stream, data)
+        if len(data) > _SENT_BYTES:
+            self._session.send_data(self._stream, data)
+            self._owner.send()
+            own_pieces(self._stream)
+        else:
+            self._session.send_data(self._stream, bytes(data))
         self._unsent += len(data)
 
     def end(self, trailers: list[Header]) -> None:

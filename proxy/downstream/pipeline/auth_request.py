@@ -143,7 +143,7 @@ class AuthRequest(Guard):
         if response.framing.head.status >= _SERVER_ERROR:
             self._attempts.server.answered_badly()
 
-    def response_data(self, data: bytes) -> None:
+    def response_data(self, data: bytes | memoryview) -> None:
         """Keep a piece of the page for the client."""
         self._body += data
 

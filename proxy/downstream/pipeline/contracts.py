@@ -52,6 +52,9 @@ class ClientStream(ByteStream, Stream, Protocol):
     reads_on: bool
     """Whether one turn may take several full records of a body."""
 
+    def write(self, data: bytes | memoryview) -> None:
+        """As `ByteStream` says; a view is valid only during the call."""
+
     def cut(self) -> None:
         """Send what was written, then close so that the client sees that something is missing."""
 

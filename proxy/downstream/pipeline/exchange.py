@@ -282,7 +282,7 @@ class Exchange(Responder):
         bound = self._attempts.bound(self._outgoing.changed(response))
         self._writer.start(bound, tally.request_id, is_request_complete=self.is_request_complete)
 
-    def response_data(self, data: bytes) -> None:
+    def response_data(self, data: bytes | memoryview) -> None:
         """Write a piece of the body for the client."""
         self.tally.response_bytes += len(data)
         self._writer.data(data)

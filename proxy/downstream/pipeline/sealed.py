@@ -296,13 +296,13 @@ class SealedResponse:
         if head is not None:
             self._writer.response_started(head)
 
-    def response_data(self, data: bytes) -> None:
+    def response_data(self, data: bytes | memoryview) -> None:
         """Encrypt a piece of the body."""
         if self._answer is None:
             self._writer.response_data(data)
         elif self._fault is None:
             try:
-                self._answer.receive_data(data)
+                self._answer.receive_data(bytes(data))
             except PayloadFault as fault:
                 self._fault = fault.cause
                 # in a turn of its own: the connection to the server is in the middle of its data

@@ -59,8 +59,8 @@ class AnswerWriter:
         """
         raise NotImplementedError
 
-    def data(self, data: bytes) -> None:
-        """Write a piece of the body."""
+    def data(self, data: bytes | memoryview) -> None:
+        """Write a piece of the body; a view is valid only until `flush` returns."""
         raise NotImplementedError
 
     def end(self, trailers: list[Header]) -> None:

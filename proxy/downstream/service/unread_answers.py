@@ -252,9 +252,9 @@ class UnreadAnswer(AnswerWriter):
         self.writer = writer
         self._all.add(self)
 
-    def data(self, data: bytes) -> None:
+    def data(self, data: bytes | memoryview) -> None:
         self.unread += len(data)
-        self._tail.append(data)
+        self._tail.append(bytes(data))
         self._tail_bytes += len(data)
         if self._tail_bytes >= PIECE_BYTES:
             self._fill(PIECE_BYTES)

@@ -143,10 +143,11 @@ class ServerSession:
                 stream.on(END)
             self._outbox.add_head(stream, parts, ends=ends)
 
-    def send_data(self, stream: SessionStream, data: bytes) -> None:
+    def send_data(self, stream: SessionStream, data: bytes | memoryview) -> None:
         """Queue bytes of the body, cut into frames when they are fetched.
 
-        If `stream.is_blocked` afterwards, wait until `take_unblocked` gives the stream.
+        If `stream.is_blocked` afterwards, wait until `take_unblocked` gives the stream. Call
+        `own_pieces` before a view shows something else.
         """
         if stream.state & LOCAL == LOCAL_OPEN:
             self._outbox.add_data(stream, data)

@@ -89,14 +89,14 @@ class Outbox:
         if ends:
             self._ending.append(stream)
 
-    def add_data(self, stream: SessionStream, data: bytes) -> None:
+    def add_data(self, stream: SessionStream, data: bytes | memoryview) -> None:
         """Queue a part of a body."""
         pieces = stream.pieces
         size = len(data)
         if size == 0:
             return
         if stream.queued and size < _CRUMB_BYTES and len(pieces[-1]) < _CRUMB_BYTES:
-            pieces[-1] += data
+            pieces[-1] = bytes(pieces[-1]) + data
         else:
             pieces.append(data)
         stream.queued += size

@@ -86,7 +86,7 @@ class SessionStream:
 
         self.never_indexed = NO_NAMES
         self.trailers: list[Header] = []
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | memoryview] = []
         self.offset = 0
         """Bytes of the first piece that are sent."""
         self.queued = 0
@@ -120,3 +120,14 @@ class SessionStream:
     def is_end_sent(self) -> bool:
         """Whether `data_to_send` has handed out our END_STREAM."""
         return self.state & LOCAL == END_SENT
+
+
+def own_pieces(stream: SessionStream) -> None:
+    """Copy what waits on a stream in views."""
+    pieces = stream.pieces
+    if pieces:
+        pieces[0] = pieces[0][stream.offset :]
+        stream.offset = 0
+    for place, piece in enumerate(pieces):
+        if isinstance(piece, memoryview):
+            pieces[place] = bytes(piece)

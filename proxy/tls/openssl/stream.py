@@ -286,7 +286,7 @@ class TlsStream(StreamOwner[memoryview]):
 
     # -- writing
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Encrypt and send. What the kernel does not take is kept, at most `SEND_BYTES` encrypted.
 
         Nothing is sent after an error: OpenSSL's alert was the last record, and another try would
@@ -294,12 +294,20 @@ class TlsStream(StreamOwner[memoryview]):
         """
         if self._outgoing is _OVER:
             return
-        if len(data) <= SEND_BYTES and not self.raw.is_blocked:
+        size = len(data)
+        if size <= SEND_BYTES and not self.raw.is_blocked:
             self._encrypt(data)
             return
-        self._waiting = self._waiting or WaitingData()
-        self._waiting.add(data)
-        self._send_waiting()
+        view = memoryview(data)
+        sent = 0
+        while sent < size and not self.raw.is_blocked:
+            self._encrypt(view[sent : sent + SEND_BYTES])
+            sent += SEND_BYTES
+            if self._failure is not None:
+                return
+        if sent < size:
+            self._waiting = self._waiting or WaitingData()
+            self._waiting.add(bytes(view[sent:]))
 
     def _encrypt(self, data: bytes | memoryview) -> None:
         if self._tickets:

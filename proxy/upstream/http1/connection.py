@@ -24,6 +24,8 @@ from proxy.upstream.pooling.pools import ResponseLimits
 _SWITCHING_PROTOCOLS: Final = 101
 _BAD_GATEWAY: Final = 502
 _HEAD_END: Final = b"\r\n\r\n"
+# A read of more is handed on as it is, without a copy. Nearly all heads are shorter.
+_COPIED_BYTES: Final = 4_096
 
 
 class _Phase(Enum):
@@ -149,7 +151,7 @@ class UpstreamConnection(Carrier):
         self._saw_bytes = True
         self.deadline = self._clock() + self._limits.stall_seconds
         try:
-            self._receive(bytes(data))
+            self._receive(data if len(data) > _COPIED_BYTES else bytes(data))
         except MalformedMessage as error:
             self._fail(UpstreamFault.MALFORMED, error.reason)
         except UpstreamFailure as failure:
@@ -158,49 +160,53 @@ class UpstreamConnection(Carrier):
             if self._exchange is not None:  # one that has ended has flushed by itself
                 self._exchange.response_flushed()
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes | memoryview) -> None:
         while self._phase is _Phase.HEAD:
             scanned = len(self._buffer)
             if scanned:
                 data, self._buffer = self._buffer + data, b""
-            end = data.find(_HEAD_END, scanned - len(_HEAD_END) + 1 if scanned >= len(_HEAD_END) else 0)
+            start = data if isinstance(data, bytes) else bytes(data[:_COPIED_BYTES])
+            end = start.find(_HEAD_END, scanned - len(_HEAD_END) + 1 if scanned >= len(_HEAD_END) else 0)
+            if end < 0 and len(start) < len(data):
+                data = bytes(data)  # a long head
+                continue
             if end < 0 or end > self._limits.head_bytes:
                 # an end within the limit would have been found
-                if len(data) > self._limits.head_bytes + len(_HEAD_END) - 1:
+                if len(start) > self._limits.head_bytes + len(_HEAD_END) - 1:
                     raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
-                refuse_hopeless_head(data, scanned)
-                self._buffer = data
+                refuse_hopeless_head(start, scanned)
+                self._buffer = start
                 return
-            response = self._reader.read(data[: end + 4], self._limits.head, self._method, self._offer)
+            response = self._reader.read(start[: end + 4], self._limits.head, self._method, self._offer)
             data = data[end + 4 :]
             self._head_received(response, data)
         if self._phase is not _Phase.GONE:
             self._receive_body(data)
 
-    def _receive_body(self, data: bytes) -> None:
+    def _receive_body(self, data: bytes | memoryview) -> None:
         exchange = self._exchange
         assert exchange is not None  # only called while a response is due
         if self._phase is _Phase.LENGTH:
-            excess = data[self._left :]
+            excess = max(0, len(data) - self._left)
             body = data[: self._left] if excess else data
             self._left -= len(body)
-            if body:
+            if len(body):
                 exchange.response_data(body)
             if self._left == 0:
                 self._end([], excess)
         elif self._phase is _Phase.CHUNKED:
             decoder = self._decoder
             assert decoder is not None  # made when the phase began
-            body = decoder.receive_data(data)
-            if body:
-                exchange.response_data(body)
+            decoded = decoder.receive_data(bytes(data))
+            if decoded:
+                exchange.response_data(decoded)
             if decoder.finished:
-                self._end(decoder.trailers, decoder.excess)
-        elif data:
+                self._end(decoder.trailers, len(decoder.excess))
+        elif len(data):
             exchange.response_data(data)
 
-    def _end(self, trailers: list[Header], excess: bytes) -> None:
-        """The response is complete. Bytes behind it, or an unfinished request, spoil reuse."""
+    def _end(self, trailers: list[Header], excess: int) -> None:
+        """It is complete. An unfinished request, or `excess` bytes behind it, spoil reuse."""
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # a response ends once
         self._decoder = None
@@ -211,11 +217,11 @@ class UpstreamConnection(Carrier):
             self._close()
         exchange.response_ended(trailers)
 
-    def _head_received(self, response: Response, rest: bytes) -> None:
+    def _head_received(self, response: Response, rest: bytes | memoryview) -> None:
         assert self._exchange is not None  # only called while an exchange waits
         framing = response.framing
         if framing.head.status == _SWITCHING_PROTOCOLS:
-            self._switch(response, rest)
+            self._switch(response, bytes(rest))
             return
         if framing.head.status < 200:
             if not self._interim.may_come():
@@ -255,7 +261,7 @@ class UpstreamConnection(Carrier):
                 self._fail(UpstreamFault.CUT, "without close_notify")
                 return
             self._keep = False
-            self._end([], b"")
+            self._end([], 0)
             exchange.response_flushed()
         elif self._exchange is not None:
             self._fail(self._fault_of_loss(), "end of stream")

@@ -32,8 +32,11 @@ class ResponseReceiver(Protocol):
     def response_started(self, response: Response) -> None:
         """The head of the final response arrived."""
 
-    def response_data(self, data: bytes) -> None:
-        """A piece of the body arrived, without chunked coding."""
+    def response_data(self, data: bytes | memoryview) -> None:
+        """A piece of the body arrived, without chunked coding.
+
+        A view is valid only until `response_flushed` returns.
+        """
 
     def response_ended(self, trailers: list[Header]) -> None:
         """The response is complete and the connection is the pool's again."""

@@ -19,6 +19,10 @@ class Case:
         self.ended = 0
         self.writer = Http2Writer(self.talk.connection.session, self.stream, self, Stamps(lambda: WALL_CLOCK))
 
+    def send(self) -> None:
+        """Offer what waits to the client."""
+        self.talk.connection.send()
+
     def written(self) -> None:
         """Count it, and have it sent."""
         self.writes += 1
@@ -101,3 +105,20 @@ def test_what_a_server_marked_is_marked_in_heads_and_trailers() -> None:
     sent = session.data_to_send(65_536)
     for mark in (b"\x10\x05x-key\x06secret", b"\x10\x05x-sum\x011", b"\x10\x05x-key\x012"):
         assert mark in sent
+
+
+def test_what_a_client_does_not_take_of_a_large_piece_is_kept_behind_its_view() -> None:
+    case = Case()
+    body = bytes(range(250)) * 800
+    buffer = bytearray(body)
+    case.start(b"Content-Length: 200000")
+    case.writer.data(memoryview(buffer))
+    buffer[:] = bytes(len(body))
+    assert case.writer.flush() == len(body)
+    assert 0 < case.stream.queued < len(body), "a window holds back the rest"
+    case.writer.end([])
+    case.talk.pump()
+    case.talk.peer.increment_flow_control_window(1 << 20)
+    case.talk.peer.increment_flow_control_window(1 << 20, case.number)
+    case.talk.pump()
+    assert (case.talk.body(case.number), case.talk.has_ended(case.number)) == (body, True)

@@ -14,7 +14,7 @@ from proxy.http2.streams.states import (
     OPEN,
     REMOTE_ENDED,
 )
-from proxy.http2.streams.stream import DEFAULT_URGENCY, SessionStream, StreamSide
+from proxy.http2.streams.stream import DEFAULT_URGENCY, SessionStream, StreamSide, own_pieces
 
 
 def test_a_new_stream_is_open_on_both_sides() -> None:
@@ -53,3 +53,16 @@ def test_the_driver_hangs_its_own_side_to_a_stream() -> None:
     side = StreamSide()
     stream.owner = side
     assert stream.owner is side
+
+
+def test_views_that_wait_are_copied_from_where_they_were_sent_up_to() -> None:
+    stream = SessionStream(1, 65_535, 65_535)
+    buffer = bytearray(b"abcdef")
+    stream.pieces = [memoryview(buffer)[:3], b"kept", memoryview(buffer)[3:]]
+    stream.offset = 1
+    own_pieces(stream)
+    buffer[:] = b"------"
+    assert (stream.pieces, stream.offset) == ([b"bc", b"kept", b"def"], 0)
+    stream.pieces = []
+    own_pieces(stream)
+    assert stream.pieces == []

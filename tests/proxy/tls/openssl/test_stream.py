@@ -428,6 +428,18 @@ class TestWriting:
         assert connection.client.read() == b"x" * 50_000
         assert world.is_clean
 
+    def test_view_is_kept_by_its_bytes(self, connection: Connection) -> None:
+        connection.wire.limit_buffers()
+        body = bytes(range(250)) * 4_000
+        buffer = bytearray(body)
+        connection.stream.write(memoryview(buffer))
+        buffer[:] = bytes(len(body))
+        received = b""
+        while len(received) < len(body):
+            received += connection.client.read()
+            connection.loop.turn()
+        assert received == body
+
     def test_slow_reader_costs_what_was_written_and_no_more_is_encrypted_than_one_send(
         self, connection: Connection
     ) -> None:

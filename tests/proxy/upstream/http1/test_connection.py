@@ -60,7 +60,7 @@ class Line:
         self.connection.is_request_complete = complete
         return exchange
 
-    def receive(self, data: bytes) -> list[tuple[str, Any]]:
+    def receive(self, data: bytes | memoryview) -> list[tuple[str, Any]]:
         """Have the server send; answers what the exchange was told."""
         self.server.receive(data)
         return self.exchange.told()
@@ -159,6 +159,22 @@ class TestEndOfResponse:
 
 class TestUnaskedBytes:
     """Bytes that no request asked for would be taken for the answer to the next one."""
+
+    @pytest.mark.parametrize("further", [b"", b"more"])
+    def test_large_reads_are_judged_as_small_ones(self, further: bytes) -> None:
+        line = Line()
+        body = bytes(range(250)) * 400
+        told = line.receive(memoryview(response(b"Content-Length: 100000") + body + further))
+        assert told == [("started", 200), ("data", body), ("ended", [])]
+        assert line.keeper.events == (["returned"] if not further else [])
+        assert line.server.ending == ("abort" if further else None)
+
+    def test_long_head_of_a_large_read_is_found(self) -> None:
+        head = replace(RESPONSES.head, header_bytes=8_000)
+        line = Line(limits=replace(RESPONSES, head_bytes=8_000, head=head))
+        long = [b"X-Long-%d: %b" % (number, b"x" * 1_000) for number in range(5)]
+        told = line.receive(memoryview(response(b"Content-Length: 9000", *long) + b"y" * 9_000))
+        assert told == [("started", 200), ("data", b"y" * 9_000), ("ended", [])]
 
     def test_bytes_on_an_idle_connection_close_it(self) -> None:
         line = Line()
