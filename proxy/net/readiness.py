@@ -42,7 +42,7 @@ class Ready:
 class SocketReadiness:
     """One per loop."""
 
-    __slots__ = ("_epoll", "_reported", "_waiting", "is_reporting")
+    __slots__ = ("_epoll", "_reported", "_waiting", "is_reporting", "reports")
 
     def __init__(self, loop: AbstractEventLoop, reported: Callable[[], None]) -> None:
         """Start without sockets. `reported` is called when the reports of a turn are handled, and
@@ -53,6 +53,8 @@ class SocketReadiness:
         self._waiting: Final[dict[int, Ready]] = {}
         self.is_reporting = False
         """Whether `reported` is about to be called."""
+        self.reports = 1
+        """How many there were in the last turn that had some."""
         loop.add_reader(self._epoll, self._report)
 
     def __len__(self) -> int:
@@ -73,7 +75,9 @@ class SocketReadiness:
         waiting = self._waiting
         self.is_reporting = True
         try:
-            for descriptor, events in self._epoll.poll(0, _MOST_REPORTS):
+            reports = self._epoll.poll(0, _MOST_REPORTS)
+            self.reports = max(1, len(reports))
+            for descriptor, events in reports:
                 one = waiting.get(descriptor)
                 if one is not None:  # an earlier report of this batch closed it
                     one.ready(events)

@@ -16,7 +16,7 @@ from proxy.net.byte_stream import NO_OWNER, ByteOwner, StreamOwner
 from proxy.net.counted_bytes import CountedBytes
 from proxy.net.linger import Linger
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
-from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
+from proxy.net.shared_io import READ_BUFFER_BYTES, RELAYED_BYTES, SharedIo
 from proxy.net.tcp_options import acknowledge_now, reset_at_close, unread_bytes, unsent_bytes
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class SocketStream(CountedBytes):
     ) -> None:
         """Take over `sock` (connected, non-blocking), to read `read_bytes` at most at a time.
 
+        Without that number they become more, as long as each read brings all that it has room for.
+
         Reading starts with `resume_reading`. `closed` is called when the socket is closed, also
         after a change of the owner: for counts of connections.
         """
@@ -77,7 +79,7 @@ class SocketStream(CountedBytes):
         self.closed = closed
         self._io: Final = io
         self._sock: SocketType | None = sock
-        self._view: Final = io.room(read_bytes)
+        self._view = io.room(read_bytes)
         self.owner: StreamOwner[memoryview] = owner
         self._watched = 0
         self._backlog = b""
@@ -87,7 +89,10 @@ class SocketStream(CountedBytes):
         self._linger: TimeLimit | None = None
 
     def hand_over(self, owner: ByteOwner) -> None:
+        """Also read `RELAYED_BYTES` at most at a time: no budget bounds what waits in a relay."""
         self.owner = owner
+        if len(self._view) > RELAYED_BYTES:
+            self._view = self._io.room(RELAYED_BYTES)
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +127,12 @@ class SocketStream(CountedBytes):
     def pause_reading(self) -> None:
         if self._sock is not None and self._watched & EPOLLIN:
             self._watch(self._sock, self._watched & ~EPOLLIN)
+        self._read_little()
+
+    def _read_little(self) -> None:
+        """Read no more at a time than at first: what a slow peer does not take would be as much."""
+        if len(self._view) > READ_BUFFER_BYTES:
+            self._view = self._io.room(READ_BUFFER_BYTES)
 
     def _watch(self, sock: SocketType, events: int) -> None:
         self._io.readiness.change(sock.fileno(), self._watched, events, self)
@@ -147,6 +158,8 @@ class SocketStream(CountedBytes):
         if self._wants_end:
             self._discard(count)
         elif count:
+            if count >= READ_BUFFER_BYTES and count == len(self._view):
+                self._view = self._io.larger_room(self._view)
             self.owner.data_received(self._io.received(count))
         else:
             self.pause_reading()
@@ -242,6 +255,7 @@ class SocketStream(CountedBytes):
 
     def _read_out(self, error: OSError) -> None:
         """Deliver what arrived before the peer closed: it may say why the peer takes no more."""
+        self._read_little()
         for _ in range(_READS_AFTER_FAILED_SEND):
             if self._sock is None or self._wants_end:
                 break

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.net.shared_io import READ_BUFFER_BYTES
 from tests.fakes import FakeLoop, Wire
 
 
@@ -38,10 +39,10 @@ def test_what_is_read_on_counts(wire: Wire, loop: FakeLoop) -> None:
     further: list[int] = []
     wire.owner.when_data = lambda _: further.append(len(wire.stream.read_on(3)))
     wire.stream.resume_reading()
-    wire.peer.send(b"x" * (len(wire.stream._view) + 3))
+    wire.peer.send(b"x" * (READ_BUFFER_BYTES + 3))
     loop.turn()
     assert further == [3]
-    assert wire.stream.take_wire_bytes() == (len(wire.stream._view) + 3, 0)
+    assert wire.stream.take_wire_bytes() == (READ_BUFFER_BYTES + 3, 0)
 
 
 def test_what_the_kernel_does_not_take_has_not_gone(wire: Wire, loop: FakeLoop) -> None:

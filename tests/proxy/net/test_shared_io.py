@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from proxy.net.readiness import EPOLLIN, Ready
-from proxy.net.shared_io import Sender, SharedIo
+from proxy.net.shared_io import READ_BUFFER_BYTES, Sender, SharedIo
 from tests.fakes import FakeLoop
 
 
@@ -172,3 +172,13 @@ def test_view_shows_what_was_read_last(count: int) -> None:
         io.room(16_406)[:] = octet * 16_406
         assert io.received(count) == octet * count
     assert io.room(16_406) is io.room(16_406)
+
+
+@pytest.mark.parametrize(("reports", "most"), [(1, 5), (2, 2), (3, 1), (64, 1)])
+def test_busy_streams_of_one_turn_share_the_room(reports: int, most: int) -> None:
+    io = SharedIo(FakeLoop())
+    io.readiness.reports = reports
+    room = io.room(READ_BUFFER_BYTES)
+    for _ in range(4):
+        room = io.larger_room(room)
+    assert len(room) // READ_BUFFER_BYTES == most

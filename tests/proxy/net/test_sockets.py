@@ -13,7 +13,7 @@ import pytest
 
 from proxy.net.linger import Linger
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
-from proxy.net.shared_io import SharedIo
+from proxy.net.shared_io import READ_BUFFER_BYTES, RELAYED_BYTES, SharedIo
 from proxy.net.sockets import SocketStream
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire, broken_pipe
 
@@ -70,7 +70,35 @@ class TestReading:
         for _ in range(2):
             wire.peer.send(b"y" * 60_000)
         loop.settle()
-        assert sizes == [65_536, 54_464]
+        assert sizes == [READ_BUFFER_BYTES, 120_000 - READ_BUFFER_BYTES]
+
+    def test_full_reads_get_more_room_until_reading_pauses(self, wire: Wire, loop: FakeLoop) -> None:
+        """So a peer that is not read holds no more than a small read."""
+        sizes: list[int] = []
+        wire.owner.when_data = lambda data: sizes.append(len(data))
+        wire.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10 * READ_BUFFER_BYTES)
+        wire.stream.resume_reading()
+        for _ in range(8):
+            wire.peer.send(b"y" * READ_BUFFER_BYTES)
+        loop.settle()
+        assert sizes == [READ_BUFFER_BYTES, 2 * READ_BUFFER_BYTES, 4 * READ_BUFFER_BYTES, READ_BUFFER_BYTES]
+        wire.stream.pause_reading()
+        wire.stream.resume_reading()
+        for _ in range(3):
+            wire.peer.send(b"y" * READ_BUFFER_BYTES)
+        loop.settle()
+        assert sizes[4:] == [READ_BUFFER_BYTES, 2 * READ_BUFFER_BYTES]
+
+    def test_relay_gets_no_large_reads(self, wire: Wire, loop: FakeLoop) -> None:
+        owner = RecordingOwner()
+        wire.stream.hand_over(owner)
+        sizes: list[int] = []
+        owner.when_data = lambda data: sizes.append(len(data))
+        wire.stream.resume_reading()
+        for _ in range(2):
+            wire.peer.send(b"y" * RELAYED_BYTES)
+        loop.settle()
+        assert sizes == [RELAYED_BYTES, RELAYED_BYTES]
 
     def test_owner_may_read_on_when_it_is_done_with_its_view(self, wire: Wire, loop: FakeLoop) -> None:
         more: list[bytes] = []
@@ -82,7 +110,7 @@ class TestReading:
 
         wire.owner.when_data = read_on
         wire.stream.resume_reading()
-        wire.peer.send(b"y" * 65_536)
+        wire.peer.send(b"y" * READ_BUFFER_BYTES)
         wire.peer.send(b"z")
         loop.settle()
         assert more == [b"z", b"", b""]

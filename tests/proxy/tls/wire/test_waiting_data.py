@@ -39,12 +39,12 @@ def test_small_pieces_make_full_records() -> None:
 
 def test_more_may_come_behind_what_was_taken_in_part() -> None:
     waiting = WaitingData()
-    waiting.add(b"a" * 90_000)
+    waiting.add(b"a" * 190_000)
     assert bytes(waiting.take()) == b"a" * SEND_BYTES
     waiting.add(b"b" * 10)
     waiting.add(b"c" * 10)
-    assert len(waiting) == 90_000 - SEND_BYTES + 20
-    assert taken(waiting) == [b"a" * (90_000 - SEND_BYTES), b"b" * 10 + b"c" * 10]
+    assert len(waiting) == 190_000 - SEND_BYTES + 20
+    assert taken(waiting) == [b"a" * (190_000 - SEND_BYTES), b"b" * 10 + b"c" * 10]
     waiting.add(b"d")
     assert taken(waiting) == [b"d"]
 
