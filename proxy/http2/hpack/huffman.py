@@ -122,13 +122,10 @@ def decode_huffman(data: bytes, start: i64, end: i64, limit: i64) -> bytes | Non
     left: i64 = (end - start) * 8  # how many of the string are not decoded
     at = start
     while True:
-        while bits < _FOUR_LOOKS and at < end:
-            window = window << 8 | data[at]
+        while bits < _FOUR_LOOKS:
+            window = window << 8 | (data[at] if at < end else 0xFF)
             bits += 8
             at += 1
-        while bits < _FOUR_LOOKS:
-            window = window << 8 | 0xFF
-            bits += 8
         rest = bits
         first = window >> (rest - _LOOK)
         rest -= lengths[first]
