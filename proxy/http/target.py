@@ -34,6 +34,7 @@ _NUMBER: Final = re.compile(rb"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 _ABSOLUTE_FORM: Final = re.compile(rb"([A-Za-z][0-9A-Za-z+.-]*)://([^/?#]*)(.*)")
 
+_DOT: Final = 0x2E
 _VISIBLE: Final = bytes(range(0x21, 0x7F))
 # RFC 3986 3.3 has fewer. Browsers send `|`, `[` and `]` unescaped in paths, and no reader takes
 # them for borders.
@@ -97,8 +98,8 @@ def origin_form(method: bytes, target: bytes, host_field: bytes) -> bytes:
     if not target.startswith(b"/"):
         target = _without_authority(method, target, parse_authority(host_field))
     # Nearly every target has only characters that are safe on both sides of the first `?`: one
-    # check is enough.
-    if target.find(b"/.") >= 0 or target.translate(_NOT_PLAIN) != target:
+    # check is enough. To search for one octet costs a quarter of a search for two.
+    if (_DOT in target and target.find(b"/.") >= 0) or target.translate(_NOT_PLAIN) != target:
         _check_path_and_query(target)
     return target
 
