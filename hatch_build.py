@@ -48,6 +48,12 @@ _GROUP: Final = "plexigate"
 # have the other one.
 _OPTIMISATION: Final = "1"
 _OPTIMISATION_OF_THE_HOTTEST: Final = "-O2"
+# What is written in C (`proxy/tls/openssl/driver.py`); before glibc 2.34 `dlopen` is in a library of its own.
+_NATIVE: Final[dict[str, Any]] = {
+    "name": "proxy.tls.openssl._native",
+    "sources": ["proxy/tls/openssl/_native.c"],
+    "libraries": ["dl"],
+}
 # How often a build tells how far it is.
 _TOLD_FILES: Final = 50
 
@@ -192,7 +198,7 @@ def compile_into(place: Path, objects: Path) -> None:
     """
     try:
         from mypyc.build import mypycify
-        from setuptools import Distribution
+        from setuptools import Distribution, Extension
         from setuptools.command.build_ext import build_ext
     except ImportError as error:
         raise NotCompiled(f"mypyc or setuptools is missing ({error})") from error
@@ -214,7 +220,8 @@ def compile_into(place: Path, objects: Path) -> None:
         except SystemExit as error:
             raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
         _refuse_inverted_checks(Path(scratch))
-        command = build_ext(Distribution({"name": _GROUP, "ext_modules": extensions}))
+        native = Extension(**_NATIVE, extra_compile_args=[_OPTIMISATION_OF_THE_HOTTEST])
+        command = build_ext(Distribution({"name": _GROUP, "ext_modules": [*extensions, native]}))
         command.build_lib, command.build_temp = str(place), scratch
         # Each module has a library of its own, which only asks the large one: for each of them a tenth
         # of a second of CPU.

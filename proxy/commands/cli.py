@@ -92,8 +92,11 @@ def _show_version(is_asked: bool | None) -> None:  # noqa: FBT001 - the signatur
         from importlib.metadata import version
 
         from proxy.processes.hot_path import hot_path
+        from proxy.tls.openssl.driver import driver_name
 
-        typer.echo(f"plexigate {version('plexigate')} (hot path {hot_path()})")
+        # the sources have no native driver
+        slower = ", TLS by the standard library" if hot_path() == "compiled" and driver_name() != "native" else ""
+        typer.echo(f"plexigate {version('plexigate')} (hot path {hot_path()}{slower})")
         raise typer.Exit
 
 

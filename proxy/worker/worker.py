@@ -44,7 +44,7 @@ from proxy.signing.tokens import Tokens
 from proxy.tls.handshake.challenge import TlsChallenge
 from proxy.tls.handshake.challenges import PendingChallenges
 from proxy.tls.handshake.flight_makers import FlightServices
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import new_driver
 from proxy.tls.openssl.step_queue import StepQueue
 from proxy.tls.tokens.openssl_setup import instances_of
 from proxy.tls.tokens.probe import KeyTrial, try_key
@@ -121,7 +121,7 @@ class Worker:
             self._deadlines,
             self._http,
             self.counters,
-            FlightServices(BioPair(), StepQueue(io.after_reports), SigningServices(loop, loop.time, self._tokens)),
+            FlightServices(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, self._tokens)),
             self._event,
             self._scarcity,
             self._turned_away,

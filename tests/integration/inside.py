@@ -34,8 +34,8 @@ from proxy.observe.turned_away import TurnedAway
 from proxy.signing.race import SigningServices
 from proxy.supervisor.workers.sockets import listening_socket
 from proxy.tls.handshake.flight_makers import FlightServices
-from proxy.tls.openssl.bio_pair import BioPair
 from proxy.tls.openssl.capabilities import survey
+from proxy.tls.openssl.driver import new_driver
 from proxy.tls.openssl.step_queue import StepQueue
 from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.upstream.pooling.pools import PoolResources
@@ -75,7 +75,7 @@ class Inside:
             self._deadlines,
             self._http,
             counters,
-            FlightServices(BioPair(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
+            FlightServices(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
             lambda _: None,
             scarcity,
             turned_away,

@@ -31,8 +31,8 @@ from proxy.tls.handshake.flight_makers import FlightServices
 from proxy.tls.handshake.group_choice import cipher_suites, group_preference
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
 from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
-from proxy.tls.openssl.bio_pair import BioPair
 from proxy.tls.openssl.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.openssl.driver import new_driver
 from proxy.tls.openssl.step_queue import StepQueue
 from proxy.tls.openssl.stream import TlsLimits
 from proxy.tls.openssl.tickets import TicketSecrets
@@ -119,7 +119,7 @@ def visits(directory: Path, mark: Callable[[], object]) -> list[Callable[[], Non
         talk.deadlines,
         http,
         http.counters,
-        FlightServices(BioPair(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
+        FlightServices(new_driver(), StepQueue(io.after_reports), SigningServices(loop, loop.time, {})),
         lambda *_: None,
         scarcity,
         turned_away,

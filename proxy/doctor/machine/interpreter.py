@@ -15,6 +15,7 @@ import proxy
 from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.processes.hot_path import compiled_for, hot_path
+from proxy.tls.openssl.driver import driver_name
 
 _PYTHON: Final = Judge("interpreter")
 _OLDEST: Final = (3, 11)
@@ -38,6 +39,7 @@ class Installation:
     place: str
     is_editable: bool
     hot_path: str
+    tls_driver: str
     tag: str
     compiled_for: tuple[str, ...]
     is_pure_by_wish: bool
@@ -60,6 +62,7 @@ def installation() -> Installation:
         place=str(Path(proxy.__path__[0]).parent),
         is_editable=told[1],
         hot_path=hot_path(),
+        tls_driver=driver_name(),
         tag=tag,
         compiled_for=tuple(sorted(compiled_for())),
         is_pure_by_wish=os.environ.get("PLEXIGATE_PURE") == "1",
@@ -85,6 +88,7 @@ def interpreter_findings(found: Installation) -> Iterator[Finding]:
     yield _PYTHON.ok("Plexigate", f"{found.version}, {kind}, in {found.place}")
     if found.hot_path == "compiled":
         yield _PYTHON.ok("hot path", f"compiled for {found.tag}")
+        yield _tls_driver(found)
         return
     if found.is_pure_by_wish:
         wish = "interpreted, because PLEXIGATE_PURE is set: each request costs several times as much"
@@ -99,6 +103,14 @@ def interpreter_findings(found: Installation) -> Iterator[Finding]:
     else:
         found_text = "interpreted: each request costs several times as much as with the compiled hot path"
     yield _PYTHON.warning("hot path", found_text, remedy)
+
+
+def _tls_driver(found: Installation) -> Finding:
+    if found.tls_driver == "native":
+        return _PYTHON.ok("TLS driver", "native")
+    slower = "that of the standard library, as the native one cannot be loaded: uploads cost a fifth more"
+    remedy = "Run Plexigate with an interpreter that uses the system's OpenSSL, such as Debian's /usr/bin/python3."
+    return _PYTHON.warning("TLS driver", slower, remedy)
 
 
 def _interpreter(_: Examined) -> Iterator[Finding]:

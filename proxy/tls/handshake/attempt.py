@@ -14,8 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.tls.handshake.server_step import server_step
-from proxy.tls.openssl import libssl
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import TlsDriver, new_driver
 from proxy.tls.openssl.tls_object import TlsObject
 from proxy.tls.wire.alerts import AlertDescription, alert_in
 
@@ -84,40 +83,37 @@ _own: Final = threading.local()
 def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcript) -> Flight:
     """The same as `attempt` on this thread's own pair of BIOs.
 
-    The object in the flight needs another one (`BioPair.adopt`).
+    The object in the flight needs another one (`TlsDriver.adopt`).
     """
-    bios: BioPair | None = getattr(_own, "bios", None)
-    if bios is None:
-        bios = _own.bios = BioPair()
-    try:
-        flight = attempt(context, transcript, bios)
-    finally:
-        bios.clear()
-    libssl.take_bios(flight.tls)  # here: no other thread may touch these BIOs, not even by freeing the object
+    driver: TlsDriver | None = getattr(_own, "driver", None)
+    if driver is None:
+        driver = _own.driver = new_driver()
+    flight = attempt(context, transcript, driver)
+    driver.release(flight.tls)  # here: no other thread may touch this driver, not even by freeing the object
     return flight
 
 
-def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios: BioPair) -> Flight:
+def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, driver: TlsDriver) -> Flight:
     """Lead a new object with an empty pair of BIOs through a transcript.
 
     Raises `AttemptFailed`, `RetryDiffers`, and what `context` raises.
     """
-    tls = bios.server_side(context())
-    flight = step(tls, bios, transcript.first)
+    tls = driver.server_side(context())
+    flight = step(tls, driver, transcript.first)
     if transcript.retry:
         if flight.data != transcript.retry:
             raise RetryDiffers
-        flight = step(tls, bios, transcript.second)
+        flight = step(tls, driver, transcript.second)
     return flight
 
 
-def step(tls: TlsObject, bios: BioPair, data: bytes) -> Flight:
+def step(tls: TlsObject, driver: TlsDriver, data: bytes) -> Flight:
     """Give bytes of the client to an object that wants more of them afterwards.
 
     The bytes are whole hellos: an attempt has failed if OpenSSL does not answer them. Raises
     `AttemptFailed`; the BIOs are then empty.
     """
-    made = server_step(tls, bios, data)
+    made = server_step(tls, driver, data)
     if made.error is not None:
         raise AttemptFailed(made.error, made.output)
     if not made.output:
@@ -125,12 +121,12 @@ def step(tls: TlsObject, bios: BioPair, data: bytes) -> Flight:
     return Flight(tls, made.output, made.seconds)
 
 
-def judge_hello(context: ssl.SSLContext, transcript: Transcript, bios: BioPair) -> AttemptFailed | None:
+def judge_hello(context: ssl.SSLContext, transcript: Transcript, driver: TlsDriver) -> AttemptFailed | None:
     """What OpenSSL has against the client's bytes on a context that needs no token; None if they
     are good.
     """
     try:
-        attempt(lambda: context, transcript, bios)
+        attempt(lambda: context, transcript, driver)
     except AttemptFailed as failure:
         return failure
     except RetryDiffers:

@@ -11,9 +11,6 @@ from typing import Final
 
 from certs.acme.challenges.certificate import ALPN, challenge_certificate, server_name_of
 from proxy.tls.handshake.challenge import TlsChallenge
-from proxy.tls.openssl import libssl
-from proxy.tls.openssl.bio_pair import BioPair
-from proxy.tls.openssl.tls_object import TlsObject
 
 CHALLENGE_ALPN: Final = ALPN.encode()
 
@@ -39,18 +36,6 @@ class PendingChallenges:
         if context is None:
             context = self._contexts[server_name] = _context(challenge)
         return context
-
-
-def goodbye(tls: TlsObject, bios: BioPair) -> bytes:
-    """The record that ends a connection after a challenge was shown. `bios` are empty after it.
-
-    RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be
-    immediately closed".
-    """
-    libssl.say_goodbye(tls)
-    data = bios.outgoing.read()
-    bios.clear()
-    return data
 
 
 def _context(challenge: TlsChallenge) -> ssl.SSLContext:

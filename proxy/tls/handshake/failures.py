@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from proxy.tls.handshake.results import FailureReason, openssl_code, openssl_reason
-from proxy.tls.handshake.server_step import ServerStep
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.handshake.server_step import ServerStep, server_step
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.tls_object import verified_chain
 from proxy.tls.wire.alerts import AlertDescription, alert_in, alert_record
 from proxy.tls.wire.client_certificate import UnusableCertificate, read_certificate, subject_of
@@ -57,18 +57,13 @@ def reason_of(error: HelloError) -> FailureReason:
     return _REASONS.get(error.reason, FailureReason.MALFORMED_HELLO)
 
 
-def answer_to(wire: bytes, error: HelloError, bios: BioPair, context: ssl.SSLContext) -> bytes:
+def answer_to(wire: bytes, error: HelloError, driver: TlsDriver, context: ssl.SSLContext) -> bytes:
     """The record of an alert for the bytes on the `wire`.
 
-    `context` has no certificate; `bios` are empty before and after.
+    `context` has no certificate.
     """
-    bios.incoming.write(wire)
-    answer = b""
-    try:
-        context.wrap_bio(bios.incoming, bios.outgoing, server_side=True).do_handshake()
-    except ssl.SSLError:
-        answer = bios.outgoing.read()
-    bios.clear()
+    made = server_step(driver.server_side(context), driver, wire)
+    answer = b"" if made.error is None else made.output
     openssls = alert_in(answer)
     if openssls is None or (openssls in _SAID_FOR_WANT_OF_A_CERTIFICATE and not error.is_not_tls):
         return alert_record(error.alert)

@@ -28,7 +28,7 @@ from proxy.tls.handshake.attempt import (
 from proxy.tls.handshake.group_choice import SlowExchange
 from proxy.tls.handshake.results import ConnectionRefusal, FailureReason, openssl_code, openssl_reason
 from proxy.tls.handshake.slow_exchanges import SlowExchanges
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.step_queue import StepQueue
 from proxy.tls.tokens.signing_plan import TokenCredential
 from proxy.tls.tokens.token_key import KeyContext
@@ -48,9 +48,9 @@ _LOSSES: Final[Mapping[RaceLoss, tuple[FailureReason, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class FlightServices:
-    """What the flights of one process share: the BIOs and the steps of its loop, and its tokens."""
+    """What the flights of one process share: driver and steps of its loop, and its tokens."""
 
-    bios: BioPair
+    driver: TlsDriver
     steps: StepQueue
     signing: SigningServices
     slow: SlowExchanges = field(init=False)
@@ -63,7 +63,7 @@ class MakerOwner(Protocol):
     """The object that needs the flight. It is told one of these, once, and none after `abandon`."""
 
     def made(self, flight: Flight) -> None:
-        """Use the flight. Its object has the BIOs of the loop."""
+        """Use the flight. Its object has the driver of the loop."""
 
     def failed(self, refusal: ConnectionRefusal) -> None:
         """There will be no flight."""
@@ -143,7 +143,7 @@ class ThreadMaker:
             return  # it is over
         self._job = None
         if isinstance(result, Flight):
-            self._services.bios.adopt(result.tls)
+            self._services.driver.adopt(result.tls)
             self._owner.made(result)
         elif isinstance(result, GivenUp):
             self._owner.crowded_out()
@@ -193,7 +193,7 @@ class TokenMaker:
         self._race.abandon()
 
     def race_won(self, result: Flight) -> None:
-        self._services.bios.adopt(result.tls)
+        self._services.driver.adopt(result.tls)
         self._owner.made(result)
 
     def race_lost(self, loss: RaceLoss) -> None:
@@ -209,7 +209,7 @@ class TokenMaker:
         if isinstance(error, AttemptFailed) and error.is_refusal:
             return error
         stand_in, self._stand_in = self._stand_in, None  # what was good once is good
-        return None if stand_in is None else judge_hello(stand_in.current, self._transcript, self._services.bios)
+        return None if stand_in is None else judge_hello(stand_in.current, self._transcript, self._services.driver)
 
 
 def _attempt_by(transcript: Transcript, key: KeyContext) -> Flight:

@@ -25,7 +25,7 @@ from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
 from proxy.tls.handshake.attempt import Flight
-from proxy.tls.handshake.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
+from proxy.tls.handshake.challenges import CHALLENGE_ALPN, PendingChallenges
 from proxy.tls.handshake.failures import answer_to, reason_of, step_failure
 from proxy.tls.handshake.flight_makers import FlightServices
 from proxy.tls.handshake.group_choice import SlowExchange
@@ -44,7 +44,6 @@ from proxy.tls.handshake.states import (
     Reading,
     Signing,
 )
-from proxy.tls.openssl import libssl
 from proxy.tls.openssl.stream import TlsStream
 from proxy.tls.openssl.tls_object import TlsObject
 from proxy.tls.wire.alerts import AlertDescription, alert_record
@@ -199,7 +198,7 @@ class Handshake(StreamOwner[memoryview]):
         except HelloError as error:
             if self._hands_on(self._policy.unopened(error.server_name, (), reader)):
                 return
-            answer = answer_to(reader.wire, error, self._services.bios, self._policy.alert_context)
+            answer = answer_to(reader.wire, error, self._services.driver, self._policy.alert_context)
             self._end(answer, reason_of(error), str(error), AlertDescription(answer[-1]))
             return
         self._state = Choosing(hello)
@@ -254,7 +253,7 @@ class Handshake(StreamOwner[memoryview]):
             steps.receive_data(reader.wire)
 
     def _steps(self, source: ssl.SSLContext | TlsObject) -> ServerSteps:
-        return ServerSteps(source, self._services.bios, self._services.steps, self)
+        return ServerSteps(source, self._services.driver, self._services.steps, self)
 
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
         self._end(alert_record(alert), reason, detail, alert)
@@ -327,6 +326,7 @@ class Handshake(StreamOwner[memoryview]):
 
     def _finish(self, state: Finishing, made: ServerStep) -> None:
         tls = made.tls
+        driver = self._services.driver
         server_hello = state.server_hello
         policy = self._policy
         protocol = policy.protocols.spoken(tls.selected_alpn_protocol())
@@ -344,10 +344,10 @@ class Handshake(StreamOwner[memoryview]):
                 return
             tickets = state.tickets if result.client is None or clients.seal(tls, result.client) else 0
         if result.group is not None and result.group.is_quantum_safe:  # else its key is small
-            libssl.forget_key_share(tls)
+            driver.forget_key_share(tls)
         observer = self._leave()
         clock = self._services.signing.clock
-        stream = TlsStream(self._stream, tls, self._services.bios, policy.tls_limits, clock, tickets=tickets)
+        stream = TlsStream(self._stream, tls, driver, policy.tls_limits, clock, tickets=tickets)
         observer.handshake_established(result, stream)
         if made.rest:
             stream.data_received(memoryview(made.rest))
@@ -355,7 +355,9 @@ class Handshake(StreamOwner[memoryview]):
             self._stream.acknowledge()  # no tickets go out that would
 
     def _close_answered(self, state: Challenged, tls: TlsObject) -> None:
-        self._stream.write(goodbye(tls, self._services.bios))
+        # RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be
+        # immediately closed"
+        self._stream.write(self._services.driver.close_notify(tls))
         self._leave().challenge_answered(state.server_name)
         self._stream.end()
 

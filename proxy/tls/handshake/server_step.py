@@ -1,8 +1,8 @@
 """OpenSSL's steps in a server's handshake. Every step of a handshake is made here.
 
-Theory of operation. `server_step` is one step: bytes in, bytes out, both BIOs empty before and
-after. A handshake that stays on the loop makes its steps by `ServerSteps`, in its turn of the queue
-(`step_queue`). A signing thread makes them at once (`attempt`).
+Theory of operation. `server_step` is one step: bytes in, bytes out. A handshake that stays on the
+loop makes its steps by `ServerSteps`, in its turn of the queue (`step_queue`). A signing thread
+makes them at once (`attempt`).
 
 Session tickets are made in the last step if the client's request came with its Finished. They wait
 for our first bytes then (`stream`). So they take no turn of OpenSSL in the middle of the answer,
@@ -13,10 +13,9 @@ import ssl
 from time import perf_counter
 from typing import Final, Protocol
 
-from proxy.tls.openssl import libssl
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.step_queue import StepQueue
-from proxy.tls.openssl.tls_object import TlsObject, shake_hands
+from proxy.tls.openssl.tls_object import TlsObject
 
 # Header 5, "GET / HTTP/1.1" with its line end 16, content type 1, tag 16. A client that asks for
 # nothing sends an alert, which is shorter.
@@ -53,33 +52,14 @@ class ServerStep:
         self.tickets: Final = tickets
 
 
-def server_step(tls: TlsObject, bios: BioPair, data: bytes, tickets: int = 0) -> ServerStep:
-    """Give OpenSSL bytes of the client, and take out of the BIOs what it made of them.
+def server_step(tls: TlsObject, driver: TlsDriver, data: bytes, tickets: int = 0) -> ServerStep:
+    """Give OpenSSL bytes of the client, and take what it made of them.
 
     Makes `tickets` if the handshake finishes and a request follows.
     """
-    bios.incoming.write(data)
-    error: ssl.SSLError | None = None
-    is_finished = False
-    rest = b""
-    sealed = b""
     started = perf_counter()
-    try:
-        is_finished = shake_hands(tls)
-    except ssl.SSLError as failure:
-        error = failure
-        bios.incoming.read()
-    else:
-        if is_finished:
-            # what came in the same segment as the client's Finished
-            rest = bios.incoming.read()
-    seconds = perf_counter() - started
-    output = bios.outgoing.read()
-    if tickets and len(rest) >= _SHORTEST_REQUEST:
-        libssl.request_tickets(tls, tickets)
-        shake_hands(tls)  # no error of the client is possible: nothing is read
-        sealed = bios.outgoing.read()
-    return ServerStep(tls, output, rest, is_finished, error, seconds, sealed)
+    is_finished, output, rest, sealed, error = driver.handshake(tls, data, tickets, _SHORTEST_REQUEST)
+    return ServerStep(tls, output, rest, is_finished, error, perf_counter() - started, sealed)
 
 
 class StepOwner(Protocol):
@@ -90,14 +70,16 @@ class StepOwner(Protocol):
 class ServerSteps:
     """The steps of one handshake, with one SSL object, each in its turn of the queue."""
 
-    __slots__ = ("_bios", "_made", "_owner", "_queue", "_source", "_waiting", "tickets")
+    __slots__ = ("_driver", "_made", "_owner", "_queue", "_source", "_waiting", "tickets")
 
-    def __init__(self, source: ssl.SSLContext | TlsObject, bios: BioPair, queue: StepQueue, owner: StepOwner) -> None:
+    def __init__(
+        self, source: ssl.SSLContext | TlsObject, driver: TlsDriver, queue: StepQueue, owner: StepOwner
+    ) -> None:
         """`source` is a context, from which the first step makes the object, or an object in
         mid-handshake.
         """
         self._source = source
-        self._bios = bios
+        self._driver = driver
         self._queue = queue
         self._owner = owner
         self._waiting = b""
@@ -129,8 +111,8 @@ class ServerSteps:
             if isinstance(tls, ssl.SSLContext):
                 # here and not when the hello came: so OpenSSL's data of the object is in the
                 # processor's caches for the step
-                tls = self._source = self._bios.server_side(tls)
-            self._made = server_step(tls, self._bios, data, self.tickets)
+                tls = self._source = self._driver.server_side(tls)
+            self._made = server_step(tls, self._driver, data, self.tickets)
 
     def stepped(self) -> None:
         """Tell the owner the result of the step (`step_queue.Stepping`)."""

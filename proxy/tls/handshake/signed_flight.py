@@ -194,7 +194,7 @@ class SignedFlight:
         if is_ours or predicts_retry(preference, hello) or not self._signers_for_client():
             # one that asks for another hello may still resume
             shown = _Shown.STAND_IN_KEPT if is_ours else _Shown.STAND_IN
-            self._make_on_loop(partial(attempt, lambda: context, self._transcript, self._services.bios), shown)
+            self._make_on_loop(partial(attempt, lambda: context, self._transcript, self._services.driver), shown)
         else:
             self._sign()
 
@@ -223,7 +223,7 @@ class SignedFlight:
         elif state.stand_in is None:
             self._sign()
         else:
-            work = partial(step, state.stand_in, self._services.bios, transcript.second)
+            work = partial(step, state.stand_in, self._services.driver, transcript.second)
             self._make_on_loop(work, _Shown.STAND_IN)
 
     def _take(self, reader: ClientHelloReader) -> bytes:
@@ -235,7 +235,7 @@ class SignedFlight:
         """Refuse a second hello that cannot be read, by OpenSSL's alert if it has one."""
         alert = None
         if self._slow is None:
-            failure = judge_hello(self._context.current, self._transcript.answered(wire), self._services.bios)
+            failure = judge_hello(self._context.current, self._transcript.answered(wire), self._services.driver)
             alert = None if failure is None else failure.alert
         self._refuse(ConnectionRefusal(FailureReason.TLS_ERROR, alert or error.alert, str(error)))
 
@@ -277,7 +277,7 @@ class SignedFlight:
         elif self._slow is not None:
             self._make_in_thread(signer, self._slow, _Shown.OURS)
         else:
-            work = partial(attempt, lambda: signer, self._transcript, self._services.bios)
+            work = partial(attempt, lambda: signer, self._transcript, self._services.driver)
             self._make_on_loop(work, _Shown.OURS)
 
     # -- what they made

@@ -1,17 +1,12 @@
 """An established TLS connection over a `SocketStream`.
 
-Theory of operation. OpenSSL works on two memory BIOs. In TLS 1.3 `SSL_read` takes every byte out of
-its incoming BIO before it asks for more: the SSL object keeps a partial record and asks for exactly
-the rest. What OpenSSL writes is taken out of the outgoing BIO at once. So between two callbacks
-both BIOs are empty, and all connections of a loop share *one* pair. A memory BIO never shrinks:
-with a pair of its own (a connection to a server has one), each would keep up to 131 KiB.
+Theory of operation. The `driver` of the loop encrypts and decrypts, one call for each turn, and
+holds no byte of a connection between two calls. Reading has two phases, decrypt everything, then
+deliver. A step in a thread uses a driver of its own there. At its end the object leaves that one,
+and the driver of the loop adopts it before it continues.
 
-One rule makes this safe: no owner is called while either BIO holds bytes. So reading has two
-phases, decrypt everything, then deliver. A step in a thread uses a pair of its own there. At its
-end the object leaves that pair, and gets the pair of the loop before it continues.
-
-The end of the TCP stream needs no `write_eof`, as the BIOs are empty: either a close_notify has
-been seen by then (`SSL_read` returned nothing), or the stream was truncated.
+The end of the TCP stream needs no word to OpenSSL: either a close_notify has been seen by then, or
+the stream was truncated.
 
 Session tickets go out with the first data that is written, in one segment, and not right behind the
 handshake: they are a ninth of its cost, and a client that asks for nothing gets none. Tickets that
@@ -34,7 +29,6 @@ Each direction has its state (RFC 8446 section 6.1: to end one has no effect on 
                any more, and nothing is decrypted
 """
 
-import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,8 +37,7 @@ from typing import Final
 
 from proxy.net.byte_stream import NO_OWNER, ByteOwner, PlaintextOwner, StreamOwner
 from proxy.net.sockets import SocketStream
-from proxy.tls.openssl import libssl
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.tls_object import TlsObject
 from proxy.tls.wire.record_flood import KeyUpdateTally, RecordFlood, RecordTally
 from proxy.tls.wire.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES, WaitingData
@@ -88,8 +81,8 @@ class TlsStream(StreamOwner[memoryview]):
     """Encrypts and decrypts between an owner and a `SocketStream`, which it owns."""
 
     __slots__ = (
-        "_bios",
         "_clock",
+        "_driver",
         "_failure",
         "_incoming",
         "_key_updates",
@@ -112,7 +105,7 @@ class TlsStream(StreamOwner[memoryview]):
         self,
         raw: SocketStream,
         tls: TlsObject,
-        bios: BioPair,
+        driver: TlsDriver,
         limits: TlsLimits,
         clock: Callable[[], float],
         *,
@@ -124,7 +117,7 @@ class TlsStream(StreamOwner[memoryview]):
         """
         self.raw = raw
         self._tls = tls
-        self._bios = bios
+        self._driver = driver
         self._limits = limits
         self._clock = clock
         self._incoming = _Incoming.OPEN
@@ -189,48 +182,29 @@ class TlsStream(StreamOwner[memoryview]):
         self._deliver(b"".join(pieces), len(piece))
 
     def _decrypt(self, wire: memoryview) -> bytes:
-        """Read all that the peer sent. No owner may be called in here.
-
-        Each read has room for a whole record, so OpenSSL holds nothing back when the BIO is empty.
-        """
-        incoming = self._bios.incoming
-        incoming.write(wire)
-        self._silent = 1
-        room = len(wire)
-        if not self.records.is_one(wire):  # else a buffer of 16 KiB costs 0.07 of the 0.73 µs of a short record
-            self._silent = self.records.receive_data(wire)
-            room = RECORD_BYTES
-        data = b""
-        try:
-            while incoming.pending:
-                piece = self._tls.read(room)
-                if not piece:
-                    self._incoming = _Incoming.ENDED
-                    incoming.read()  # what comes behind a close_notify means nothing
-                    break
-                self._silent -= 1
-                data = data + piece if data else piece
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            incoming.read()
-            self._send_alert(error)
-        if self._bios.outgoing.pending:
-            self._answer_key_updates()
+        """Read all that the peer sent. No owner may be called in here."""
+        self._silent = self.records.receive_data(wire)
+        data, records, has_ended, answer, error = self._driver.decrypt(self._tls, wire)
+        self._silent -= records
+        if has_ended:
+            self._incoming = _Incoming.ENDED
+        if error is not None:
+            self._send_alert(answer, error)
+        elif answer:
+            self._answer_key_updates(answer)
         return data
 
-    def _send_alert(self, error: ssl.SSLError) -> None:
+    def _send_alert(self, alert: bytes, error: ssl.SSLError) -> None:
         """Send OpenSSL's alert, the last record; it has none behind a close_notify. `_deliver` ends
         TCP.
         """
-        if self._bios.outgoing.pending:
-            self.raw.write(self._behind_tickets(self._bios.outgoing.read()))
+        if alert:
+            self.raw.write(self._behind_tickets(alert))
         self._failure = error
         self._outgoing = _Outgoing.OVER
 
-    def _answer_key_updates(self) -> None:
+    def _answer_key_updates(self, answer: bytes) -> None:
         """Send OpenSSL's answers to KeyUpdates (RFC 8446 section 4.6.3)."""
-        answer = self._bios.outgoing.read()
         self._key_updates = self._key_updates or KeyUpdateTally()
         self._key_updates.answered(len(answer), self._clock())
         self.raw.write(self._behind_tickets(answer))
@@ -255,12 +229,8 @@ class TlsStream(StreamOwner[memoryview]):
 
     def _refuse(self, error: RecordFlood) -> None:
         """End with OpenSSL's fatal alert to a bad record: a cut answer must not look complete."""
-        bios = self._bios
-        bios.incoming.write(_NO_RECORD)
-        with contextlib.suppress(ssl.SSLError):
-            self._tls.read(RECORD_BYTES)
-        self.raw.write(self._behind_tickets(bios.outgoing.read()))
-        bios.clear()
+        alert = self._driver.decrypt(self._tls, _NO_RECORD)[3]
+        self.raw.write(self._behind_tickets(alert))
         self._fail(error)
 
     def _fail(self, error: OSError) -> None:
@@ -310,17 +280,14 @@ class TlsStream(StreamOwner[memoryview]):
             self._waiting.add(bytes(view[sent:]))
 
     def _encrypt(self, data: bytes | memoryview) -> None:
-        if self._tickets:
-            libssl.request_tickets(self._tls, self._tickets)
-            self._tickets = 0
+        tickets, self._tickets = self._tickets, 0
         try:
-            self._tls.write(data)
+            records = self._driver.encrypt(self._tls, data, tickets)
         except ssl.SSLError as error:
-            self._bios.clear()
             self._failure = error
             self.abort()
             return
-        self.raw.write(self._behind_tickets(self._bios.outgoing.read()))
+        self.raw.write(self._behind_tickets(records))
 
     def _send_waiting(self) -> None:
         waiting = self._waiting
@@ -359,8 +326,7 @@ class TlsStream(StreamOwner[memoryview]):
         self.raw.end_writing()
 
     def _say_goodbye(self) -> None:
-        libssl.say_goodbye(self._tls)
-        self.raw.write(self._behind_tickets(self._bios.outgoing.read()))
+        self.raw.write(self._behind_tickets(self._driver.close_notify(self._tls)))
 
     def end(self) -> None:
         """Close cleanly: flush, close_notify, FIN; then discard what comes, for a limited time."""

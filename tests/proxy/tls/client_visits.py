@@ -12,9 +12,9 @@ from certs.identities.client_authorities import ClientAuthorities
 from config.schema import CredentialPreference, HttpProtocol
 from proxy.tls.handshake.server_step import ServerStep, server_step
 from proxy.tls.openssl import libssl
-from proxy.tls.openssl.bio_pair import BioPair
 from proxy.tls.openssl.client_trust import ClientTrust, Demand
 from proxy.tls.openssl.context import ServerContext, TlsSettings, build_server_context
+from proxy.tls.openssl.driver import TlsDriver, new_driver
 from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.tls.wire.client_hello import parse_client_hello
 from proxy.tls.wire.signature_schemes import sigalgs_list
@@ -77,13 +77,11 @@ class Visit:
     last: ServerStep
     error: ssl.SSLError | None
     """What the client was told after it believed to be finished."""
-    bios: BioPair
+    driver: TlsDriver
 
     def session(self, tickets: int = 1) -> ssl.SSLSession:
         """Give the client a ticket, and take its session."""
-        libssl.request_tickets(self.last.tls, tickets)
-        self.last.tls.write(b"x")
-        self.client.incoming.write(self.bios.outgoing.read())
+        self.client.incoming.write(self.driver.encrypt(self.last.tls, b"x", tickets))
         assert self.client.tls.read() == b"x"
         session = self.client.tls.session
         assert session is not None
@@ -92,14 +90,14 @@ class Visit:
 
 def visit(context: ServerContext, by: ssl.SSLContext, session: ssl.SSLSession | None = None) -> Visit:
     """One connection, by the steps of the product."""
-    peer, bios = hellos.peer(by, session), BioPair()
+    peer, driver = hellos.peer(by, session), new_driver()
     hello = peer.answer(b"")
-    tls = bios.server_side(context.select(parse_client_hello(hello[5:]).psk_identities))
-    made, error = server_step(tls, bios, hello), None
+    tls = driver.server_side(context.select(parse_client_hello(hello[5:]).psk_identities))
+    made, error = server_step(tls, driver, hello), None
     while made.error is None and not made.is_finished and made.output:
-        made = server_step(tls, bios, peer.answer(made.output))
+        made = server_step(tls, driver, peer.answer(made.output))
     try:
         peer.answer(made.output)
     except ssl.SSLError as told:
         error = told
-    return Visit(peer, made, error, bios)
+    return Visit(peer, made, error, driver)

@@ -262,7 +262,7 @@ def converse(client: Peer, server: Peer) -> None:
 def key_share_bytes(tls: TlsObject) -> int:
     """How long the peer's key of the key exchange is that OpenSSL keeps; 0 if it keeps none."""
     library, key, size = libssl._library(), ctypes.c_void_p(), ctypes.c_size_t()
-    assert library.SSL_ctrl(libssl.connection_pointer(tls), GET_PEER_TMP_KEY, 0, ctypes.byref(key)) == 1
+    assert library.SSL_ctrl(libssl._connection(tls), GET_PEER_TMP_KEY, ctypes.c_long(0), ctypes.byref(key)) == 1
     try:
         public = ctypes.create_string_buffer(4_096)
         size.value = len(public)

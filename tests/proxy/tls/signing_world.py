@@ -13,13 +13,13 @@ from proxy.tls.handshake.handshake import Handshake
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
 from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
 from proxy.tls.openssl import libssl
-from proxy.tls.openssl.bio_pair import BioPair
 from proxy.tls.openssl.context import (
     ContextCredential,
     TlsSettings,
     build_alert_context,
     build_server_context,
 )
+from proxy.tls.openssl.driver import TlsDriver, new_driver
 from proxy.tls.openssl.stand_in import stand_in
 from proxy.tls.openssl.step_queue import StepQueue
 from proxy.tls.openssl.stream import TlsLimits, TlsStream
@@ -35,6 +35,7 @@ from tests.fakes import FakeLoop, RecordingObserver, Wire
 from tests.fakes_signing import HandExecutor, HandToken, token_key
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
+from tests.proxy.tls.drivers import is_empty
 
 RSA = KeyAlgorithm(KeyFamily.RSA, 2_048)
 P256 = KeyAlgorithm(KeyFamily.ECDSA, 256)
@@ -62,14 +63,13 @@ class Conversation:
     client: TlsClient
     handshake: Handshake
     observer: RecordingObserver
-    bios: BioPair
+    driver: TlsDriver
 
     def say(self, data: bytes | None = None) -> None:
         """Send what the client has to say next, or this."""
         self.wire.peer.sendall(self.client.handshake_step() if data is None else data)
         self.loop.settle()
-        assert not self.bios.incoming.pending
-        assert not self.bios.outgoing.pending
+        assert is_empty(self.driver)
 
     def hear(self) -> bytes:
         """Take what has come for the client."""
@@ -95,7 +95,7 @@ class World:
     keys: tuple[TokenKey, ...]
     groups: tuple[tuple[str, ...], ...] | None = None
     tickets: TicketSecrets = SECRETS
-    bios: BioPair = field(default_factory=BioPair)
+    driver: TlsDriver = field(default_factory=new_driver)
     wires: list[Wire] = field(default_factory=list)
     rsa: CertificateFiles | None = None
     """An RSA key in a file beside the one in tokens."""
@@ -161,9 +161,9 @@ class World:
         return ServerIdentity("chat", frozenset({"chat.example.org"}), context, plan)
 
     def services(self) -> FlightServices:
-        """The tokens, and the BIOs of the loop."""
+        """The tokens, and the driver of the loop."""
         tokens = {one.token.name: one.token for one in (self.plexi, self.spare)}
-        services = FlightServices(self.bios, self._steps, SigningServices(self.loop, self.loop.time, tokens))
+        services = FlightServices(self.driver, self._steps, SigningServices(self.loop, self.loop.time, tokens))
         services.slow.threads = self.thread
         return services
 
@@ -184,7 +184,7 @@ class World:
             client = TlsClient(wire.peer, hellos.client_context(groups))
         else:
             client.sock = wire.peer
-        return Conversation(self.loop, wire, client, handshake, observer, self.bios)
+        return Conversation(self.loop, wire, client, handshake, observer, self.driver)
 
     def close(self) -> None:
         """Give the sockets back."""

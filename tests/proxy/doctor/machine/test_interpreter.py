@@ -7,6 +7,7 @@ import pytest
 from proxy.doctor.finding import Finding
 from proxy.doctor.machine.interpreter import INTERPRETER, Installation, _is_editable, installation, interpreter_findings
 from proxy.processes.hot_path import hot_path
+from proxy.tls.openssl.driver import driver_name
 from tests.proxy.doctor.checkups import NOTHING, states
 
 GOOD = Installation(
@@ -18,6 +19,7 @@ GOOD = Installation(
     place="/opt/plexigate/lib",
     is_editable=False,
     hot_path="compiled",
+    tls_driver="native",
     tag="cpython-313",
     compiled_for=("cpython-313",),
     is_pure_by_wish=False,
@@ -30,7 +32,7 @@ def found(installed: Installation) -> list[Finding]:
 
 def test_good_installation() -> None:
     findings = found(GOOD)
-    assert states(findings) == [("Python", "ok"), ("Plexigate", "ok"), ("hot path", "ok")]
+    assert states(findings) == [("Python", "ok"), ("Plexigate", "ok"), ("hot path", "ok"), ("TLS driver", "ok")]
     assert findings[0].found == "CPython 3.13.5, /opt/plexigate/bin/python, virtual environment /opt/plexigate"
     assert "from a wheel" in findings[1].found
 
@@ -54,8 +56,15 @@ def test_interpreted_hot_path_is_a_warning_with_its_reason(change: dict[str, obj
     assert text in last.found
 
 
+def test_compiled_hot_path_without_the_native_driver_of_tls_is_a_warning() -> None:
+    last = found(replace(GOOD, tls_driver="ssl"))[-1]
+    assert (last.subject, last.state) == ("TLS driver", "warning")
+    assert "standard library" in last.found
+
+
 def test_this_installation() -> None:
     here = installation()
+    assert here.tls_driver == driver_name()
     assert here.hot_path == hot_path()
     assert here.tag.startswith("cpython-3")
     (checkup,) = INTERPRETER

@@ -25,8 +25,8 @@ from proxy.tls.handshake.flight_makers import FlightServices
 from proxy.tls.handshake.group_choice import cipher_suites, group_preference
 from proxy.tls.handshake.handshake_policy import HandshakePolicy
 from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
-from proxy.tls.openssl.bio_pair import BioPair
 from proxy.tls.openssl.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.openssl.driver import new_driver
 from proxy.tls.openssl.step_queue import StepQueue
 from proxy.tls.openssl.stream import TlsLimits
 from proxy.tls.openssl.tickets import TicketSecrets
@@ -200,7 +200,7 @@ def world(credential: Credential) -> Iterator[World]:
         conversation.deadlines,
         http,
         counters,
-        FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
+        FlightServices(new_driver(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
         records.append,
         scarcity,
         turned_away,

@@ -9,12 +9,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from proxy.tls.handshake.failures import StepFailure, answer_to, reason_of, step_failure
 from proxy.tls.handshake.results import FailureReason
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import new_driver
 from proxy.tls.wire.alerts import AlertDescription, alert_in
 from proxy.tls.wire.records import HelloError, HelloFailure
 from tests.certificates import DAY, Authority
 from tests.client_authorities import ClientAuthority, ClientFiles
 from tests.proxy.tls.client_visits import client, server, trust, visit
+from tests.proxy.tls.drivers import is_empty
 
 ROOT = ClientAuthority("Root")
 STRANGER = ClientAuthority("Stranger")
@@ -100,17 +101,16 @@ def context() -> ssl.SSLContext:
 
 
 def test_openssl_answers_what_it_cannot_read(context: ssl.SSLContext) -> None:
-    bios = BioPair()
+    driver = new_driver()
     error = HelloError(HelloFailure.NOT_TLS)
-    answer = answer_to(b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", error, bios, context)
+    answer = answer_to(b"\x16\x03\x01\x00\x04\x01\x00\x00\x00", error, driver, context)
     assert alert_in(answer) is not None
-    assert not bios.incoming.pending
-    assert not bios.outgoing.pending
+    assert is_empty(driver)
 
 
 def test_ours_is_the_answer_where_openssl_has_none(context: ssl.SSLContext) -> None:
     error = HelloError(HelloFailure.RECORD_TOO_LONG)
-    assert alert_in(answer_to(b"\x16\x03\x01", error, BioPair(), context)) is AlertDescription.RECORD_OVERFLOW
+    assert alert_in(answer_to(b"\x16\x03\x01", error, new_driver(), context)) is AlertDescription.RECORD_OVERFLOW
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ class TestLoop:
             if error is not None:
                 raise error
             hello = Transcript(hellos.peer(hellos.client_context("X25519MLKEM768")).answer(b""))
-            return attempt(lambda: identity_of(world).context.current, hello, world.bios)
+            return attempt(lambda: identity_of(world).context.current, hello, world.driver)
 
         owner = Owner()
         maker = LoopMaker(work, owner)
@@ -191,7 +191,7 @@ class TestThread:
         maker.begin(identity_of(world).context.current, hello, SlowExchange(0.05, is_avoidable=True), b"net")
         return maker, owner
 
-    def test_flight_has_the_bios_of_the_loop(self, world: World, hello: Transcript) -> None:
+    def test_flight_has_the_driver_of_the_loop(self, world: World, hello: Transcript) -> None:
         _, owner = self.begun(world, hello)
         world.thread.finish()
         assert owner.calls == len(owner.flights) == 1

@@ -25,9 +25,9 @@ from proxy.tls.handshake.handshake_policy import HandshakePolicy
 from proxy.tls.handshake.identities import IdentityTable, ServerIdentity
 from proxy.tls.handshake.results import Established, FailureReason
 from proxy.tls.openssl import libssl
-from proxy.tls.openssl.bio_pair import BioPair
 from proxy.tls.openssl.client_trust import ClientTrust
 from proxy.tls.openssl.context import TICKETS_PER_HANDSHAKE, TlsSettings, build_alert_context, build_server_context
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.step_queue import StepQueue
 from proxy.tls.openssl.stream import TlsLimits, TlsStream
 from proxy.tls.openssl.tickets import TicketSecrets, ticket_key
@@ -44,6 +44,7 @@ from tests.fakes_signing import HandExecutor
 from tests.proxy.tls import hellos
 from tests.proxy.tls.client_visits import trust
 from tests.proxy.tls.clients import TlsClient, allow_early_data
+from tests.proxy.tls.drivers import is_empty
 
 A = AlertDescription
 H2, H1 = HttpProtocol.HTTP_2, HttpProtocol.HTTP_1
@@ -92,7 +93,7 @@ class Attempt:
     client: TlsClient
     handshake: Handshake
     observer: RecordingObserver
-    bios: BioPair
+    driver: TlsDriver
 
     def feed(self, *pieces: bytes) -> None:
         """Let bytes arrive, each piece in a turn of its own; no byte of it may stay in the
@@ -100,8 +101,7 @@ class Attempt:
         for piece in pieces:
             self.wire.peer.sendall(piece)
             self.loop.settle()
-            assert not self.bios.incoming.pending
-            assert not self.bios.outgoing.pending
+            assert is_empty(self.driver)
 
     def establish(self, cut: Callable[[bytes], list[bytes]] = lambda data: [data]) -> TlsStream:
         """Go through with it, the client's flights cut into pieces."""
@@ -124,8 +124,7 @@ class Attempt:
         assert self.observer.calls == 1
         failure = self.observer.failures[0]
         assert (failure.reason, failure.alert) == (reason, alert)
-        assert not self.bios.incoming.pending
-        assert not self.bios.outgoing.pending
+        assert is_empty(self.driver)
 
 
 @dataclass
@@ -133,7 +132,7 @@ class World:
     """A listener's policy, to be varied, and the loop on which its connections are made."""
 
     loop: FakeLoop
-    bios: BioPair
+    driver: TlsDriver
     credential: Credential
     pq: PqPolicy = PqPolicy.PREFER
     level: SecurityLevel = SecurityLevel.STANDARD
@@ -151,7 +150,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.services = FlightServices(
-            self.bios, StepQueue(self.loop.call_soon), SigningServices(self.loop, self.loop.time, {})
+            self.driver, StepQueue(self.loop.call_soon), SigningServices(self.loop, self.loop.time, {})
         )
         self.thread = self.services.slow.threads = HandExecutor(self.loop, threads=1)
 
@@ -202,12 +201,12 @@ class World:
         observer = observer or RecordingObserver()
         handshake = Handshake(policy or self.policy(), self.services, observer, self.loop.now + 10, self.challenges)
         handshake.begin(wire.stream)
-        return Attempt(self.loop, wire, TlsClient(wire.peer, context, name, session), handshake, observer, self.bios)
+        return Attempt(self.loop, wire, TlsClient(wire.peer, context, name, session), handshake, observer, self.driver)
 
 
 @pytest.fixture
-def world(files: CertificateFiles) -> Iterator[World]:
-    world = World(FakeLoop(), BioPair(), Credential(files.certificate, files.key))
+def world(files: CertificateFiles, driver: TlsDriver) -> Iterator[World]:
+    world = World(FakeLoop(), driver, Credential(files.certificate, files.key))
     yield world
     for wire in world.wires:
         wire.close()
@@ -405,14 +404,12 @@ class TestEstablished:
     def test_data_in_the_segment_of_the_finished_is_delivered_when_there_is_an_owner(self, world: World) -> None:
         attempt = world.attempt()
         states: list[bool] = []
-        attempt.observer.when_established = lambda _: states.append(
-            bool(attempt.bios.incoming.pending or attempt.bios.outgoing.pending)
-        )
+        attempt.observer.when_established = lambda _: states.append(is_empty(attempt.driver))
         attempt.feed(attempt.client.handshake_step())
         attempt.client.receive()
         attempt.feed(attempt.client.handshake_step() + attempt.client.sealed(b"GET ") + attempt.client.sealed(b"/"))
         assert attempt.observer.owners[0].data == b"GET /"
-        assert states == [False]
+        assert states == [True]
 
     def test_upload_that_comes_before_its_handshake_has_its_turn_waits_in_the_kernel(self, world: World) -> None:
         """It is neither held against the client, nor kept in memory, nor decrypted all at once."""
@@ -477,7 +474,7 @@ class TestEstablished:
         stream = world.attempt("X25519MLKEM768").establish()
         assert hellos.key_share_bytes(stream._tls) == 0
 
-    def test_many_handshakes_share_the_bios(self, world: World) -> None:
+    def test_many_handshakes_share_the_driver(self, world: World) -> None:
         """Their steps mixed, one of them wrong."""
         policy = world.policy()
         many = [world.attempt(SHARE_OF_X25519_ONLY, policy=policy) for _ in range(6)]
@@ -717,7 +714,7 @@ class TestAStepThatIsDue:
         attempt.loop.settle()
         assert [failure.reason for failure in attempt.observer.failures] == [FailureReason.CLIENT_LEFT]
         assert attempt.wire.received() == b""
-        assert not attempt.bios.incoming.pending
+        assert is_empty(attempt.driver)
 
     def test_deadline_that_passes_makes_it_needless(self, attempt: Attempt) -> None:
         attempt.handshake.deadline_passed(attempt.loop.now)
@@ -1070,7 +1067,7 @@ class TestErrorsOfTheSecondFlight:
         attempt.feed(attempt.client.handshake_step())
         attempt.refused(A.HANDSHAKE_FAILURE, FailureReason.NO_COMMON_GROUP)
 
-    def test_next_connection_starts_on_empty_bios(self, world: World) -> None:
+    def test_next_connection_starts_on_an_empty_driver(self, world: World) -> None:
         bad, good = world.attempt(), world.attempt()
         hello = bad.client.handshake_step()
         bad.feed(hello)

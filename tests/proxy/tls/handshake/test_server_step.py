@@ -1,4 +1,4 @@
-"""One step of OpenSSL: what goes out, what is left over, what went wrong; the BIOs are empty behind it."""
+"""One step of OpenSSL: what goes out, what is left over, what went wrong; the driver is empty behind it."""
 
 import ssl
 from collections.abc import Callable
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from proxy.tls.handshake.server_step import ServerStep, ServerSteps, server_step
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.step_queue import StepQueue
 from tests.certificates import Authority
 from tests.proxy.tls import hellos
+from tests.proxy.tls.drivers import is_empty
 
 
 @pytest.fixture(scope="module")
@@ -21,34 +22,34 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
 
 
 def test_a_handshake_takes_two_and_what_comes_behind_it_is_left(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], driver: TlsDriver
 ) -> None:
     server, client = contexts
-    bios, incoming, outgoing = BioPair(), ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls, asked = bios.server_side(server), client.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls, asked = driver.server_side(server), client.wrap_bio(incoming, outgoing, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
         asked.do_handshake()
-    first = server_step(tls, bios, outgoing.read())
+    first = server_step(tls, driver, outgoing.read())
     assert (first.is_finished, first.rest, first.error) == (False, b"", None)
     assert first.output
     assert first.seconds > 0
     incoming.write(first.output)
     asked.do_handshake()
     finished = outgoing.read()
-    nothing = server_step(tls, bios, finished[:10])
+    nothing = server_step(tls, driver, finished[:10])
     assert (nothing.is_finished, nothing.output, nothing.error) == (False, b"", None)
-    last = server_step(tls, bios, finished[10:] + b"behind it")
+    last = server_step(tls, driver, finished[10:] + b"behind it")
     assert (last.is_finished, last.rest, last.error) == (True, b"behind it", None)
-    assert not bios.incoming.pending
-    assert not bios.outgoing.pending
+    assert is_empty(driver)
 
 
-def test_an_error_has_its_alert_and_leaves_nothing_behind(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    bios = BioPair()
-    failed = server_step(bios.server_side(contexts[0]), bios, b"\x16\x03\x01\x00\x05" + bytes(5) + b"more")
+def test_an_error_has_its_alert_and_leaves_nothing_behind(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], driver: TlsDriver
+) -> None:
+    failed = server_step(driver.server_side(contexts[0]), driver, b"\x16\x03\x01\x00\x05" + bytes(5) + b"more")
     assert failed.error is not None
     assert failed.output[:1] == b"\x15"
-    assert not bios.incoming.pending
+    assert is_empty(driver)
 
 
 @dataclass
@@ -81,11 +82,11 @@ class Turns:
 
 class TestStepsInTheQueue:
     def test_are_made_in_a_later_turn_with_all_that_came_before_it(
-        self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]
+        self, contexts: tuple[ssl.SSLContext, ssl.SSLContext], driver: TlsDriver
     ) -> None:
         turns, owner, client = Turns(), Owner(), hellos.peer(hellos.client_context("X25519MLKEM768"))
-        bios, hello = BioPair(), client.answer(b"")
-        steps = ServerSteps(contexts[0], bios, StepQueue(turns.call_soon), owner)
+        hello = client.answer(b"")
+        steps = ServerSteps(contexts[0], driver, StepQueue(turns.call_soon), owner)
         assert not steps.has_waiting
         for piece in (hello[:20], hello[20:]):
             steps.receive_data(piece)
@@ -99,11 +100,13 @@ class TestStepsInTheQueue:
         assert (first.is_finished, last.is_finished) == (False, True)
         assert first.tls is last.tls
 
-    def test_go_on_with_an_object_that_has_made_steps(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-        turns, owner, client, bios = Turns(), Owner(), hellos.peer(hellos.client_context("X25519MLKEM768")), BioPair()
-        tls = bios.server_side(contexts[0])
-        flight = server_step(tls, bios, client.answer(b""))
-        steps = ServerSteps(tls, bios, StepQueue(turns.call_soon), owner)
+    def test_go_on_with_an_object_that_has_made_steps(
+        self, contexts: tuple[ssl.SSLContext, ssl.SSLContext], driver: TlsDriver
+    ) -> None:
+        turns, owner, client = Turns(), Owner(), hellos.peer(hellos.client_context("X25519MLKEM768"))
+        tls = driver.server_side(contexts[0])
+        flight = server_step(tls, driver, client.answer(b""))
+        steps = ServerSteps(tls, driver, StepQueue(turns.call_soon), owner)
         steps.receive_data(client.answer(flight.output))
         turns.turn()
         assert [(made.tls, made.is_finished) for made in owner.made] == [(tls, True)]
@@ -112,14 +115,15 @@ class TestStepsInTheQueue:
     def test_are_for_no_one_once_they_are_abandoned(
         self,
         contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+        driver: TlsDriver,
         is_stepped: bool,  # noqa: FBT001 - a parameter
     ) -> None:
-        turns, owner, bios = Turns(), Owner(), BioPair()
-        steps = ServerSteps(contexts[0], bios, StepQueue(turns.call_soon), owner)
+        turns, owner = Turns(), Owner()
+        steps = ServerSteps(contexts[0], driver, StepQueue(turns.call_soon), owner)
         steps.receive_data(hellos.peer(hellos.client_context("X25519MLKEM768")).answer(b""))
         if is_stepped:
             steps.step()
         steps.abandon()
         turns.turn()
         assert owner.made == []
-        assert not bios.outgoing.pending
+        assert is_empty(driver)

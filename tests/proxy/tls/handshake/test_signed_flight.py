@@ -13,6 +13,7 @@ from proxy.tls.handshake.group_choice import HandshakeOutcome, group_preference
 from proxy.tls.handshake.identities import IdentityTable
 from proxy.tls.handshake.results import FailureReason
 from proxy.tls.openssl import libssl
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.tickets import TicketSecrets
 from proxy.tls.tokens.signing_plan import SigningPlan
 from proxy.tls.wire.alerts import AlertDescription, alert_record
@@ -21,12 +22,14 @@ from tests.certificates import Authority, CertificateFiles
 from tests.fakes import changed_identity, changed_policy, ready_of
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
+from tests.proxy.tls.drivers import is_empty
 from tests.proxy.tls.signing_world import RETRIED_GROUPS, Conversation, World
 
 A, R = AlertDescription, FailureReason
 TOKEN_FAULT = ssl.SSLError(1, "[SSL] EVP lib")
 CHANGE_CIPHER_SPEC = b"\x14\3\3\0\1\1"
 """Behind a hello with early data; no server may mind (RFC 8446 appendix D.4)."""
+pytestmark = pytest.mark.usefixtures("of_thread")
 GROUPS = pytest.mark.parametrize("groups", ["X25519MLKEM768:X25519", RETRIED_GROUPS])
 
 
@@ -41,8 +44,9 @@ def files(authority: Authority) -> CertificateFiles:
 
 
 @pytest.fixture
-def world(files: CertificateFiles) -> Iterator[World]:
+def world(files: CertificateFiles, driver: TlsDriver) -> Iterator[World]:
     world = World.make(files)
+    world.driver = driver
     yield world
     world.close()
 
@@ -121,7 +125,7 @@ class TestStepsOnTheLoop:
         world.loop.settle()
         assert one.hear() == b""
         assert [failure.reason for failure in one.observer.failures] == [R.CLIENT_LEFT]
-        assert not world.bios.outgoing.pending
+        assert is_empty(world.driver)
 
 
 class TestSignature:
@@ -145,7 +149,7 @@ class TestSignature:
         assert shown is not None
         assert ssl.DER_cert_to_PEM_cert(shown) == files.certificate.read_text()
 
-    def test_connection_goes_on_with_the_bios_of_the_loop(self, world: World) -> None:
+    def test_connection_goes_on_with_the_driver_of_the_loop(self, world: World) -> None:
         one = asked(world)
         world.plexi.executor.finish()
         one.observer.when_established = lambda stream: stream.write(b"hello")
@@ -154,8 +158,8 @@ class TestSignature:
         one.wire.peer.sendall(one.client.sealed(b"and back"))
         world.loop.settle()
         assert one.observer.owners[0].data == b"and back"
-        assert stream._bios is world.bios
-        assert not world.bios.incoming.pending
+        assert stream._driver is world.driver
+        assert is_empty(world.driver)
 
     def test_nothing_is_told_to_openssl_while_it_is_made(self, world: World) -> None:
         """Nobody touches the BIOs of an object that a thread has."""
@@ -264,10 +268,10 @@ class TestResumption:
         assert result.is_resumed
         assert result.signing_seconds is None
 
-    def test_shares_the_bios_of_the_loop(self, world: World) -> None:
+    def test_shares_the_driver_of_the_loop(self, world: World) -> None:
         one = returning(world, established(world))
         one.say()
-        assert one.finish()._bios is world.bios
+        assert one.finish()._driver is world.driver
 
     def test_after_a_retry_needs_no_token_either(self, world: World) -> None:
         first = established(world, RETRIED_GROUPS)

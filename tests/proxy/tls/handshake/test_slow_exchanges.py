@@ -8,13 +8,13 @@ from proxy.signing.executor import GivenUp, Job
 from proxy.tls.handshake.attempt import Flight
 from proxy.tls.handshake.group_choice import SlowExchange
 from proxy.tls.handshake.slow_exchanges import SlowExchanges
-from proxy.tls.openssl.bio_pair import BioPair
+from proxy.tls.openssl.driver import new_driver
 
 QUICK, NEVER = SlowExchange(0.001, is_avoidable=True), SlowExchange(2.0, is_avoidable=True)
 
 
 def flight() -> Flight:
-    return Flight(BioPair().server_side(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)), b"flight", 0.0)
+    return Flight(new_driver().server_side(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)), b"flight", 0.0)
 
 
 async def test_work_is_done_in_a_thread_that_begins_with_the_first_one() -> None:

@@ -1,38 +1,45 @@
-"""The pair of BIOs: what an object writes and reads, and what a failed connection leaves."""
+"""The driver of the standard library: what breaks in the middle of a call. `test_driver` has the rest."""
 
 import ssl
 
 import pytest
 
 from proxy.tls.openssl.bio_pair import BioPair
-from tests.proxy.tls import hellos
+from tests.proxy.tls.drivers import is_empty
 
-SERVER = hellos.server_context("X25519")
-
-
-class TestObjects:
-    @pytest.mark.parametrize("adopted", [False, True])
-    def test_read_what_came_and_write_what_goes(self, adopted: bool) -> None:  # noqa: FBT001 - a parameter
-        first, second = BioPair(), BioPair()
-        tls = first.server_side(SERVER)
-        bios = first
-        if adopted:
-            second.adopt(tls)
-            bios = second
-        bios.incoming.write(hellos.peer(hellos.client_context("X25519")).answer(b""))
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.do_handshake()
-        assert not bios.incoming.pending
-        assert bios.outgoing.read().startswith(b"\x16\x03\x03")
-        assert not any(bio.pending for bio in (first.incoming, first.outgoing))
+OUT_OF_MEMORY = ssl.SSLError(1, "malloc failure")
 
 
-class TestClear:
-    def test_takes_everything_out(self) -> None:
-        bios = BioPair()
-        bios.clear()
-        bios.incoming.write(b"from the peer")
-        bios.outgoing.write(b"to the peer")
-        bios.clear()
-        assert bios.incoming.read() == b""
-        assert bios.outgoing.read() == b""
+class Broken:
+    """A TLS object that breaks when it has written a part of its output, and has read nothing."""
+
+    def __init__(self, outgoing: ssl.MemoryBIO, error: Exception) -> None:
+        self.outgoing = outgoing
+        self.error = error
+
+    def do_handshake(self) -> None:
+        """Break."""
+        self.write(b"")
+
+    def write(self, _data: bytes) -> int:
+        """Break."""
+        self.outgoing.write(b"half of a record")
+        raise self.error
+
+
+def test_error_of_openssl_has_what_it_has_written() -> None:
+    bios = BioPair()
+    made = bios.handshake(Broken(bios.outgoing, OUT_OF_MEMORY), b"hello", 0, 0)  # type: ignore[arg-type]
+    assert made == (False, b"half of a record", b"", b"", OUT_OF_MEMORY)
+    assert is_empty(bios)
+
+
+def test_other_errors_leave_nothing_for_the_next_call() -> None:
+    bios = BioPair()
+    broken = Broken(bios.outgoing, MemoryError())
+    with pytest.raises(MemoryError):
+        bios.handshake(broken, b"hello", 0, 0)  # type: ignore[arg-type]
+    assert is_empty(bios)
+    with pytest.raises(MemoryError):
+        bios.encrypt(broken, b"data", 0)  # type: ignore[arg-type]
+    assert is_empty(bios)

@@ -1,4 +1,4 @@
-"""Established TLS connections: one pair of BIOs for all of them, which is empty whenever anybody else is called."""
+"""Established TLS connections: one driver for all of them, which is empty whenever anybody else is called."""
 
 import random
 import socket
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from proxy.tls.openssl.bio_pair import BioPair
-from proxy.tls.openssl.libssl import say_goodbye
+from proxy.tls.openssl.driver import TlsDriver
 from proxy.tls.openssl.stream import TlsLimits, TlsStream
 from proxy.tls.wire.record_flood import FORGIVEN_PER_SECOND, RECORDS_WITHOUT_DATA, RecordFlood
 from proxy.tls.wire.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES, SEND_BYTES
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import KEY_UPDATE_NOT_REQUESTED, TlsClient
+from tests.proxy.tls.drivers import is_empty
 
 SERVER = hellos.server_context("X25519")
 CLIENT = hellos.client_context("X25519")
@@ -27,17 +27,15 @@ MEGABYTE = 1_000_000
 
 
 class CheckingOwner(RecordingOwner):
-    """Owner that looks into the BIOs whenever it is called: they must be empty."""
+    """Owner that looks into the driver whenever it is called: it must be empty."""
 
-    def __init__(self, bios: BioPair) -> None:
+    def __init__(self, driver: TlsDriver) -> None:
         super().__init__()
-        self._bios = bios
+        self._driver = driver
 
     def __getattribute__(self, name: str) -> object:
         if name.endswith(("_received", "_writing", "_lost")) and not name.startswith("when"):
-            bios = object.__getattribute__(self, "_bios")
-            assert not bios.incoming.pending
-            assert not bios.outgoing.pending
+            assert is_empty(object.__getattribute__(self, "_driver"))
         return object.__getattribute__(self, name)
 
 
@@ -67,10 +65,10 @@ class Connection:
 
 @dataclass
 class World:
-    """A loop, and the pair of BIOs that all of its connections share."""
+    """A loop, and the driver that all of its connections share."""
 
     loop: FakeLoop
-    bios: BioPair
+    driver: TlsDriver
     wires: list[Wire]
 
     def connect(self, limits: TlsLimits = LIMITS) -> Connection:
@@ -78,29 +76,25 @@ class World:
         wire = Wire(self.loop, read_bytes=RECORD_WIRE_BYTES)
         self.wires.append(wire)
         client = TlsClient(wire.peer, CLIENT)
-        tls = self.bios.server_side(SERVER)
-        while True:
-            self.bios.incoming.write(client.handshake_step())
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                client.incoming.write(self.bios.outgoing.read())
-        client.incoming.write(self.bios.outgoing.read())
-        stream = TlsStream(wire.stream, tls, self.bios, limits, self.loop.time)
-        stream.owner = owner = CheckingOwner(self.bios)
+        tls = self.driver.server_side(SERVER)
+        is_finished = False
+        while not is_finished:
+            is_finished, output, *_ = self.driver.handshake(tls, client.handshake_step(), 0, 0)
+            client.incoming.write(output)
+        stream = TlsStream(wire.stream, tls, self.driver, limits, self.loop.time)
+        stream.owner = owner = CheckingOwner(self.driver)
         stream.resume_reading()
         return Connection(self.loop, wire, client, stream, owner)
 
     @property
     def is_clean(self) -> bool:
-        """Whether no byte of any connection is left in the shared BIOs."""
-        return not self.bios.incoming.pending and not self.bios.outgoing.pending
+        """Whether no byte of any connection is left in the shared driver."""
+        return is_empty(self.driver)
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    world = World(FakeLoop(), BioPair(), [])
+def world(driver: TlsDriver) -> Iterator[World]:
+    world = World(FakeLoop(), driver, [])
     yield world
     for wire in world.wires:
         wire.close()
@@ -111,8 +105,8 @@ def connection(world: World) -> Connection:
     return world.connect()
 
 
-class TestSharedBios:
-    """The theory of operation: between two callbacks no byte of any connection is in them."""
+class TestSharedDriver:
+    """The theory of operation: between two callbacks no byte of any connection is in it."""
 
     def test_record_may_be_cut_at_every_byte_while_another_connection_works(self, world: World) -> None:
         one, two = world.connect(), world.connect()
@@ -178,7 +172,7 @@ class TestSharedBios:
         assert world.is_clean
 
     def test_owner_may_use_another_connection_from_inside_its_delivery(self, world: World) -> None:
-        """As a proxy of proxies would: nobody is called while the BIOs are in use, so anybody can use them."""
+        """As a proxy of proxies would: nobody is called while the driver is in use, so anybody can use it."""
         one, two = world.connect(), world.connect()
 
         def pass_on(data: bytes) -> None:
@@ -499,9 +493,7 @@ class TestWriting:
         assert world.is_clean
 
     def test_tls_that_cannot_write_ends_the_connection(self, connection: Connection, world: World) -> None:
-        say_goodbye(connection.stream._tls)  # it writes nothing from now on
-        world.bios.clear()
-        world.bios.outgoing.write(b"half of a record, as OpenSSL may leave it when it is out of memory")
+        world.driver.close_notify(connection.stream._tls)  # it writes nothing from now on
         connection.stream.write(b"x")
         connection.loop.settle()
         assert connection.owner.events == [("lost", ssl.SSLError)]
@@ -513,8 +505,7 @@ class TestWriting:
     ) -> None:
         connection.wire.limit_buffers()
         connection.stream.write(b"x" * MEGABYTE)
-        say_goodbye(connection.stream._tls)
-        world.bios.clear()
+        world.driver.close_notify(connection.stream._tls)
         connection.wire.peer.close()
         connection.wire.stream._backlog = b""  # the kernel took it
         getattr(connection.stream, method)()

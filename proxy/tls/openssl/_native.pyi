@@ -1,0 +1,5 @@
+from collections.abc import Callable
+
+from proxy.tls.openssl.driver import TlsDriver
+
+Driver: Callable[[], TlsDriver]
