@@ -404,6 +404,11 @@ class Wire:
         self.peer.close()
         self.sock.close()
 
+    def end(self) -> None:
+        """Give back all descriptors, also that of the epoll set: the loop takes no other turn."""
+        self.close()
+        self.io.readiness._epoll.close()
+
     async def gone(self) -> None:
         """Wait until the stream has lost its socket; for real loops."""
         lost = asyncio.get_running_loop().create_future()

@@ -37,7 +37,7 @@ HEAVIER: Final = {
     "Shelf": (Burden(19, 5), "what may be done with the versions of a credential, each as a whole or not at all"),
     "SigningRace": (Burden(2, 17), "who is asked, who may be, and what is awaited: each answer moves a key among them"),
     "SigningToken": (Burden(19, 18), "it gives the parts of a token what they use, and is the one that is asked"),
-    "SocketStream": (Burden(20, 14), _STREAM),
+    "SocketStream": (Burden(21, 14), _STREAM),
     "StreamConnection": (Burden(18, 20), _STREAM),
     "TcpConnection": (Burden(14, 17), _STREAM),
     "TlsStream": (Burden(17, 16), _STREAM),

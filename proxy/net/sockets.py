@@ -165,6 +165,10 @@ class SocketStream(CountedBytes):
             self.pause_reading()
             self.owner.eof_received()
 
+    def limit_reads(self, most: int) -> None:
+        """Read `most` bytes at most at a time, from the next turn on."""
+        self._view = self._io.room(most)
+
     def read_on(self, most: int) -> memoryview:
         """Read more, inside a `data_received` that has used its view. An end is told next turn."""
         count = 0

@@ -57,7 +57,11 @@ class BioPair:
         return is_finished, output, rest, sealed, None
 
     def decrypt(
-        self, tls: TlsObject, wire: bytes | memoryview, /
+        self,
+        tls: TlsObject,
+        wire: bytes | memoryview,
+        ended: int,  # noqa: ARG002 - each read is of one record
+        /,
     ) -> tuple[bytes, int, bool, bytes, ssl.SSLError | None]:
         """Each read has room for a whole record, so OpenSSL holds nothing back."""
         incoming = self.incoming

@@ -35,10 +35,12 @@ class TlsDriver(Protocol):
         """
 
     def decrypt(
-        self, tls: TlsObject, wire: bytes | memoryview, /
+        self, tls: TlsObject, wire: bytes | memoryview, ended: int, /
     ) -> tuple[bytes, int, bool, bytes, ssl.SSLError | None]:
         """Answers the data, in how many records it came, whether a close_notify came behind it,
         what goes to the peer (answers to KeyUpdates; an alert, after an error), and the error.
+
+        About as many records as `ended` end in `wire`: then there is room enough for the data.
         """
 
     def encrypt(self, tls: TlsObject, data: bytes | memoryview, tickets: int, /) -> bytes:

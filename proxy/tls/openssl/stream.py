@@ -48,6 +48,7 @@ _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 # Three records are one send of 48 KiB to a server. Four do not fit into one segment of the loopback
 # interface (65,483 bytes): their send costs up to twice as much for a byte.
 _TURN_BYTES: Final = 3 * RECORD_BYTES
+_TURN_WIRE_BYTES: Final = 3 * RECORD_WIRE_BYTES
 # A client of HTTP/2 may put the rest of a frame into a short record behind each full one.
 _READS: Final = 6
 
@@ -159,10 +160,15 @@ class TlsStream(StreamOwner[memoryview]):
     # -- reading
 
     def data_received(self, data: memoryview) -> None:
-        """Decrypt wire bytes and deliver what they hold. The read view has room for one record."""
+        """Decrypt wire bytes and deliver what they hold.
+
+        The read view has room for one record; for a turn of them while a body comes in full ones.
+        """
         if self._incoming is not _PEER_MAY_SEND or self._outgoing is _OVER:
             return
         piece = self._decrypt(data)
+        if len(data) > RECORD_WIRE_BYTES and (not self.reads_on or 4 * (len(piece) + self.records.begun) < len(data)):
+            self.raw.limit_reads(RECORD_WIRE_BYTES)
         if not self.reads_on or len(data) != RECORD_WIRE_BYTES:
             self._deliver(piece, len(piece))
             return
@@ -179,13 +185,15 @@ class TlsStream(StreamOwner[memoryview]):
             piece = self._decrypt(wire)
             pieces.append(piece)
             size += len(piece)
+        if size >= _TURN_BYTES and self._failure is None:
+            self.raw.limit_reads(_TURN_WIRE_BYTES)  # the next ones by one read
         self._deliver(b"".join(pieces), len(piece))
 
     def _decrypt(self, wire: memoryview) -> bytes:
         """Read all that the peer sent. No owner may be called in here."""
-        self._silent = self.records.receive_data(wire)
-        data, records, has_ended, answer, error = self._driver.decrypt(self._tls, wire)
-        self._silent -= records
+        ended = self.records.receive_data(wire)
+        data, records, has_ended, answer, error = self._driver.decrypt(self._tls, wire, ended)
+        self._silent = ended - records
         if has_ended:
             self._incoming = _Incoming.ENDED
         if error is not None:
@@ -229,7 +237,7 @@ class TlsStream(StreamOwner[memoryview]):
 
     def _refuse(self, error: RecordFlood) -> None:
         """End with OpenSSL's fatal alert to a bad record: a cut answer must not look complete."""
-        alert = self._driver.decrypt(self._tls, _NO_RECORD)[3]
+        alert = self._driver.decrypt(self._tls, _NO_RECORD, 1)[3]
         self.raw.write(self._behind_tickets(alert))
         self._fail(error)
 

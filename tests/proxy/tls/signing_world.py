@@ -189,4 +189,4 @@ class World:
     def close(self) -> None:
         """Give the sockets back."""
         for wire in self.wires:
-            wire.close()
+            wire.end()

@@ -209,7 +209,7 @@ def world(files: CertificateFiles, driver: TlsDriver) -> Iterator[World]:
     world = World(FakeLoop(), driver, Credential(files.certificate, files.key))
     yield world
     for wire in world.wires:
-        wire.close()
+        wire.end()
 
 
 def whole(data: bytes) -> list[bytes]:

@@ -85,7 +85,7 @@ class Fuzzed:
         was_good, received = self.is_good, b""
         for piece in self.cut(wire):
             got, records, has_ended, output, error = self.driver.decrypt(
-                self.tls, piece if self.chance.random() < 0.5 else memoryview(piece)
+                self.tls, piece if self.chance.random() < 0.5 else memoryview(piece), self.chance.randrange(5)
             )
             assert records <= len(piece) // 23 + 1
             received += got
@@ -116,7 +116,7 @@ class Fuzzed:
         except ssl.SSLError:
             assert not self.is_good
         if self.client.outgoing.pending:
-            self.driver.decrypt(self.tls, self.client.outgoing.read())
+            self.driver.decrypt(self.tls, self.client.outgoing.read(), 1)
 
     def change(self) -> None:
         """Hand the object over to another driver."""

@@ -41,9 +41,9 @@ class Connection:
         assert is_finished
         return self
 
-    def decrypt(self, wire: bytes) -> tuple[bytes, int, bool, bytes, ssl.SSLError | None]:
+    def decrypt(self, wire: bytes, ended: int = 0) -> tuple[bytes, int, bool, bytes, ssl.SSLError | None]:
         """Give the driver what the client has sent."""
-        made = self.driver.decrypt(self.tls, wire)
+        made = self.driver.decrypt(self.tls, wire, ended)
         assert is_empty(self.driver)
         return made
 
@@ -118,7 +118,9 @@ class TestDecrypting:
     def test_each_record_is_counted(self, connection: Connection, size: int) -> None:
         data = bytes(range(256)) * (size // 256 + 1)
         records = -(-size // RECORD)
-        assert connection.decrypt(connection.client.sealed(data[:size])) == (data[:size], records, False, b"", None)
+        for said in (records, 0, 1, -1, 2**40):  # about as many
+            made = connection.decrypt(connection.client.sealed(data[:size]), said)
+            assert made == (data[:size], records, False, b"", None)
 
     def test_record_is_delivered_with_its_last_byte_whatever_comes_with_it(self, connection: Connection) -> None:
         for cut in (1, 4, HEADER, HEADER + 1, RECORD, RECORD + HEADER + TAG):
@@ -272,14 +274,14 @@ class TestNative:
             with pytest.raises(ValueError, match="another driver"):
                 native.handshake(tls, b"", 0, 0)
             with pytest.raises(ValueError, match="another driver"):
-                native.decrypt(tls, b"")
+                native.decrypt(tls, b"", 0)
             with pytest.raises(ValueError, match="another driver"):
                 native.encrypt(tls, b"", 0)
 
     @pytest.mark.parametrize("other", [None, object(), ssl.MemoryBIO(), SERVER])
     def test_what_is_no_tls_object_is_refused(self, native: TlsDriver, other: TlsObject) -> None:
         with pytest.raises(TypeError, match="no TLS object"):
-            native.decrypt(other, b"")
+            native.decrypt(other, b"", 0)
         with pytest.raises(TypeError, match="no TLS object"):
             native.adopt(other)
 
@@ -289,7 +291,7 @@ class TestNative:
         with pytest.raises((TypeError, OverflowError)):
             native.handshake(tls, *arguments)  # type: ignore[arg-type]
         with pytest.raises(TypeError):
-            native.decrypt(tls, "text")  # type: ignore[arg-type]
+            native.decrypt(tls, "text", 0)  # type: ignore[arg-type]
 
     def test_second_call_is_refused_while_one_is_in_progress(self, native: TlsDriver) -> None:
         context = hellos.server_context("X25519MLKEM768")
@@ -302,7 +304,7 @@ class TestNative:
 
         def call() -> None:
             with pytest.raises(RuntimeError, match="another call") as caught:
-                native.decrypt(one.tls, b"")
+                native.decrypt(one.tls, b"", 0)
             refused.append(caught.value)
 
         context._msg_callback = call_again  # type: ignore[attr-defined]  # OpenSSL calls it in the step
@@ -315,5 +317,5 @@ class TestNative:
         wire = one.client.sealed(b"fine")
         library = libssl._library()
         assert library.EVP_KEYMGMT_fetch(None, b"no such key", None) is None
-        assert native.decrypt(one.tls, wire[:10]) == (b"", 0, False, b"", None)
-        assert native.decrypt(one.tls, wire[10:]) == (b"fine", 1, False, b"", None)
+        assert native.decrypt(one.tls, wire[:10], 0) == (b"", 0, False, b"", None)
+        assert native.decrypt(one.tls, wire[10:], 1) == (b"fine", 1, False, b"", None)

@@ -97,7 +97,7 @@ def world(driver: TlsDriver) -> Iterator[World]:
     world = World(FakeLoop(), driver, [])
     yield world
     for wire in world.wires:
-        wire.close()
+        wire.end()
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ class TestKeyUpdates:
 
 
 class TestReadingOn:
-    """Several reads in one turn, each of one record, while a server takes a body."""
+    """Several records in one turn, while a server takes a body: a read for each, then one for all."""
 
     @pytest.fixture(autouse=True)
     def _body(self, connection: Connection) -> None:
@@ -400,6 +400,29 @@ class TestReadingOn:
         connection.loop.turn()
         assert connection.wire.stream.unread_bytes == 40_000
         assert connection.owner.data == bytes(RECORD_BYTES)
+
+    def test_after_a_turn_of_full_records_one_read_takes_as_many(self, connection: Connection) -> None:
+        """It ends where it ends, and not with a record."""
+        sizes = sizes_of_pieces(connection)
+        sent = [3 * RECORD_BYTES, 1, 3 * RECORD_BYTES]
+        connection.feed(b"".join(connection.client.sealed(bytes(size)) for size in sent))
+        assert sizes == [3 * RECORD_BYTES, 1 + 2 * RECORD_BYTES, RECORD_BYTES]
+
+    def test_behind_the_body_and_one_large_read_each_takes_one_record_again(self, connection: Connection) -> None:
+        connection.feed(connection.client.sealed(bytes(6 * RECORD_BYTES)))
+        connection.stream.reads_on = False
+        sizes = sizes_of_pieces(connection)
+        connection.feed(connection.client.sealed(bytes(5 * RECORD_BYTES)))
+        assert sizes == [3 * RECORD_BYTES, RECORD_BYTES, RECORD_BYTES]
+
+    def test_flood_behind_full_records_gets_one_large_read(self, connection: Connection) -> None:
+        connection.feed(connection.client.sealed(bytes(6 * RECORD_BYTES)))
+        flood = b"".join(connection.client.sealed(b"x") for _ in range(4_000))
+        connection.wire.peer.sendall(flood)
+        for read in (3 * RECORD_WIRE_BYTES, RECORD_WIRE_BYTES):
+            before = connection.wire.stream.unread_bytes
+            connection.loop.turn()
+            assert before - connection.wire.stream.unread_bytes == read
 
 
 def sizes_of_pieces(connection: Connection) -> list[int]:
