@@ -64,6 +64,11 @@ class RecordTally:
         """How many bytes are missing of the record that has begun; 0 if that is not known."""
         return self._rest
 
+    @property
+    def missing(self) -> int:
+        """How many bytes are missing of the record that has begun, or of its header."""
+        return self._rest or _HEADER_BYTES - len(self._header)
+
     def is_one(self, data: bytes | memoryview) -> bool:
         """Whether `data` is one record that came alone and whole, as nearly all do."""
         size: i64 = len(data)

@@ -25,6 +25,7 @@ from proxy.tls.handshake.results import openssl_code
 from proxy.tls.openssl.bio_pair import BioPair
 from proxy.tls.openssl.stream import TlsLimits, TlsStream
 from proxy.tls.openssl.tls_object import TlsObject, inner_object, shake_hands
+from proxy.tls.wire.record_flood import RecordTally
 from proxy.tls.wire.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES
 from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
 
@@ -161,11 +162,13 @@ async def _handshake(
 ) -> tuple[TlsObject, BioPair, bytes]:
     """Drive the client's handshake. Also returns what came behind it, perhaps half a record.
 
-    Bytes in the clear that the server sent before it are not TLS: they make the handshake fail
+    A server of HTTP/2 or TCP may speak before it has read our Finished (RFC 8446 section 2): of
+    these, nothing is read here that comes behind the record which ends the handshake. Bytes in the clear that the server sent before it are not TLS: they make the handshake fail
     (CVE-2026-1642).
     """
     bios = BioPair()
     tls = inner_object(context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=settings.server_name))
+    records = RecordTally()
     while True:
         try:
             is_finished = shake_hands(tls)
@@ -179,9 +182,11 @@ async def _handshake(
             leftover = bios.incoming.read()
             _judge(tls, bios, leftover, settings)
             return tls, bios, leftover
-        received = await loop.sock_recv(sock, 16_384)
+        most = 16_384 if settings.http is HttpProtocol.HTTP_1 else records.missing
+        received = await loop.sock_recv(sock, most)
         if not received:
             raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
+        records.receive_data(received)
         bios.incoming.write(received)
 
 

@@ -307,6 +307,38 @@ class TestVerified:
             stream.abort()
             await owner.until(lambda: owner.is_lost)
 
+    @pytest.mark.parametrize("http", [HttpProtocol.HTTP_2, None])
+    @pytest.mark.parametrize("together", [0, 9, None])
+    async def test_server_that_may_speak_first_does_so_before_our_finished(
+        self, authority: Authority, tmp_path: Path, http: HttpProtocol | None, together: int | None
+    ) -> None:
+        """RFC 8446 section 2: from its Finished on. `together`: so many of these bytes come with it."""
+        context = authority.issue("first").server_context()
+        context.keylog_filename = str(tmp_path / "keys")
+        context.set_alpn_protocols(["h2"])
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+        async def first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            incoming.write(await reader.read(16_384))
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            by_hand = Records(tmp_path / "keys", "SERVER_TRAFFIC_SECRET_0", "TLS_AES_256_GCM_SHA384")
+            wire = by_hand.record(b"first ")
+            writer.write(outgoing.read() + wire[:together])
+            await reader.read(16_384)
+            writer.write((b"" if together is None else wire[together:]) + by_hand.record(b"second"))
+            await reader.read()
+
+        async with serving(first) as address:
+            owner = Arrival()
+            client = build_client_context(UpstreamTls(authority.path, None, None, GROUPS, (HttpProtocol.HTTP_2,)))
+            stream = await connect(address, owner, client, http=http)
+            stream.resume_reading()
+            await owner.until(lambda: owner.data == b"first second")
+            stream.abort()
+            await owner.until(lambda: owner.is_lost)
+
     async def test_server_that_closes_during_the_handshake(self, authority: Authority) -> None:
         async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(1)
