@@ -144,6 +144,7 @@ class World:
         keys["issuer"]["other"] = {"type": "acme", "directory": "https://ca.example.org", "root_file": root}
         keys["issuer"]["internal"]["names"] = ["example.org"]
         keys["plain"]["bind"] = ["127.0.0.1:0"]
+        keys["listener"]["irc"]["bind"] = "127.0.0.1:0"  # another test may have the port of the example
         keys["rotation"]["state"] = "state"
         keys["sealing"] = {"key": "sealing.key", "directory": "seal"}
         keys["audit"] |= {"file": "audit.jsonl", "checkpoint_key": "chat.key"}

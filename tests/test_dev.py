@@ -41,7 +41,7 @@ def listed(*names: str) -> list[str]:
 def test_every_test_is_run() -> None:
     places = [one for one in (ROOT / "tests").iterdir() if next(one.rglob("test_*.py"), None) or one.match("test_*.py")]
     assert len(places) > 8
-    assert listed("units", "files", "programs") == sorted(f"tests/{one.name}" for one in places)
+    assert listed("units", "files", "packages", "programs") == sorted(f"tests/{one.name}" for one in places)
 
 
 def test_marked_tests_are_in_programs_where_their_stage_finds_them() -> None:

@@ -20,6 +20,7 @@ from tests.integration.visits import KINDS as KINDS_OF_VISITS
 from tests.integration.visits import VISITS
 
 ROOT: Final = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(600)
 
 # Today's cost of a GET with 13 to 15 fields on a kept-alive connection, without TLS and sockets, for each
 # of `KINDS`. The Pythons differ by 4 %.
@@ -79,7 +80,7 @@ def run(*command: str, **environment: str) -> list[str]:
         env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0", **environment},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,  # beside others it has what they leave
         check=False,
     )
     assert done.returncode == 0, done.stderr

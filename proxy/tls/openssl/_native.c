@@ -587,8 +587,10 @@ PyMODINIT_FUNC PyInit__native(void)
     PyObject *ssl = PyImport_ImportModule("_ssl");
     PyObject *file = ssl == NULL ? NULL : PyObject_GetAttrString(ssl, "__file__");
     const char *path = file == NULL ? NULL : PyUnicode_AsUTF8(file);
-    if (path == NULL)
+    if (path == NULL) {
+        PyErr_SetString(PyExc_ImportError, "the ssl module is no shared object"); /* `libssl.self_check` says more */
         return NULL;
+    }
     const char *missing = missing_function(path);
     if (missing != NULL)
         return PyErr_Format(PyExc_ImportError, "%s has no %s", path, missing);

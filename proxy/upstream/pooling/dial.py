@@ -162,9 +162,9 @@ async def _handshake(
 ) -> tuple[TlsObject, BioPair, bytes]:
     """Drive the client's handshake. Also returns what came behind it, perhaps half a record.
 
-    A server of HTTP/2 or TCP may speak before it has read our Finished (RFC 8446 section 2): of
-    these, nothing is read here that comes behind the record which ends the handshake. Bytes in the clear that the server sent before it are not TLS: they make the handshake fail
-    (CVE-2026-1642).
+    A server of HTTP/2 or TCP may speak before it has read our Finished (RFC 8446 section 2). The
+    stream reads what it sends behind the record that ends the handshake. Bytes in the clear that a
+    server sent before it are not TLS: they make the handshake fail (CVE-2026-1642).
     """
     bios = BioPair()
     tls = inner_object(context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=settings.server_name))

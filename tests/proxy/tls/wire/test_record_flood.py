@@ -49,6 +49,15 @@ def test_rest_of_a_record_is_known_once_its_header_is_there() -> None:
     assert rests == [0, 30, 1, 0]
 
 
+def test_what_is_missing_is_never_more_than_the_record_or_its_header() -> None:
+    tally = RecordTally()
+    missing = []
+    for part in (b"\x17\x03", b"\x03\0\2", b"a", b"b", b"\x17\x03\x03\0\0"):
+        missing.append(tally.missing)
+        tally.receive_data(part)
+    assert [*missing, tally.missing] == [5, 3, 2, 1, 5, 5]
+
+
 def test_what_came_of_a_record_that_has_begun_is_known() -> None:
     tally = RecordTally()
     begun = []
