@@ -1,7 +1,7 @@
 """Which files of tests `./dev test` runs on the sources, and which with the compiled code: none of them twice for nothing.
 
-Those of pure modules, and some beside them, run on the sources, where each branch that they take is seen; those of them whose rooms
-are compiled run with the compiled code as well. All others run with the compiled code alone.
+Those of pure modules, and some beside them, run on the sources, where each branch that they take is seen. All others run with the
+compiled code; so do, once more, those of rooms that are compiled.
 """
 
 import enum
@@ -21,21 +21,13 @@ class Part(enum.Enum):
     """A part of the tests."""
 
     PURE = "pure"
-    AGAIN = "again"
-    """Those of the first part that the compiled code has to pass too."""
     OTHERS = "others"
 
     def has(self, path: Path) -> bool:
         """Whether this file of tests is in it."""
         module = _mirrored(path)
         is_measured = str(module) in _pure() or any(module.is_relative_to(room) for room in _BESIDE)
-        match self:
-            case Part.PURE:
-                return is_measured
-            case Part.AGAIN:
-                return is_measured and module.parent in _compiled_rooms()
-            case Part.OTHERS:
-                return not is_measured
+        return is_measured if self is Part.PURE else not is_measured or module.parent in _compiled_rooms()
 
 
 def _mirrored(path: Path) -> Path:
