@@ -33,7 +33,7 @@ class SealingScheme(IntEnum):
 
     DIRECT = 1
     RSA_OAEP = 2
-    """Random, encrypted with RSAES-OAEP (RFC 8017 7.1, `sealing_key.OAEP`)."""
+    """Random, encrypted with RSAES-OAEP (RFC 8017 7.1, `unwrapping.OAEP`)."""
     ECDH_P256 = 3
     """HKDF-SHA-256 (RFC 5869) of an ephemeral-static ECDH on P-256 (NIST SP 800-56A 6.2.2.2)."""
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from config.crosschecks.admin_page import page_problems
 from config.crosschecks.checks import Checks
-from config.crosschecks.clients import client_certificate_problems, client_problems
+from config.crosschecks.client_certificates import client_certificate_problems
+from config.crosschecks.clients import client_problems
 from config.crosschecks.hsm import token_problems
 from config.crosschecks.issuers import acme_problems
 from config.crosschecks.payload import payload_problems

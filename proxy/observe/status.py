@@ -5,7 +5,7 @@ Counts begin with the parent process, and include workers that were replaced.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from math import isinf
 from typing import Any, Final, cast
@@ -16,8 +16,6 @@ from proxy.api.status import (
     HandshakesRow,
     ListenerRow,
     MaintenanceRow,
-    ProtocolRow,
-    RouteRow,
     ServedCertificateRow,
     StatusDocument,
     TokenRow,
@@ -27,10 +25,11 @@ from proxy.api.status import (
     WorkerRow,
     WorkerTokenRow,
 )
-from proxy.figures.histogram import LAG_SECONDS, REQUEST_SECONDS, quantile
+from proxy.figures.histogram import LAG_SECONDS, quantile
 from proxy.figures.snapshot import Row, Rows, rows_of
 from proxy.observe.counts.breaking import merge_breaking, merge_kinds
 from proxy.observe.metrics.exposition import families
+from proxy.observe.request_figures import protocol_figures, route_figures
 from proxy.observe.scrape import CertificateFacts, ConfigurationFacts, ListenerFacts, Scrape, WorkerScrape
 
 _DAY: Final = 86_400.0
@@ -263,49 +262,3 @@ def _sums(rows: Iterable[Row], label: str) -> dict[str, int]:
     for row in rows:
         sums[row[label]] += row["count"]
     return dict(sorted(sums.items()))
-
-
-_HALF = 0.5
-_LATE_SHARE = 0.99
-_LAST_BOUND: Final = REQUEST_SECONDS[-1]
-
-
-def route_figures(rows: Mapping[str, Rows]) -> list[RouteRow]:
-    """One entry for each route that had a request; `-` are the requests without a route.
-
-    `p50_seconds` and `p99_seconds` are upper bounds: half of the requests, or 99 of 100, were not
-    slower. They are None without a request, and 30 also stands for more. WebSockets do not count.
-    """
-    statuses: dict[str, dict[str, int]] = {}
-    for row in rows.get("requests", ()):
-        statuses.setdefault(row["route"], {})[row["status"]] = row["count"]
-    seconds = {row["route"]: row["counts"] for row in rows.get("request_seconds", ())}
-    websockets = {row["route"]: row["open"] for row in rows.get("websockets", ())}
-    return [
-        {
-            "route": route,
-            "requests": counts,
-            "websockets_open": websockets.get(route, 0),
-            "p50_seconds": _bounded(seconds.get(route, ()), _HALF),
-            "p99_seconds": _bounded(seconds.get(route, ()), _LATE_SHARE),
-        }
-        for route, counts in sorted(statuses.items())
-    ]
-
-
-def protocol_figures(rows: Mapping[str, Rows]) -> list[ProtocolRow]:
-    """One entry for each version of HTTP: how many requests, and how long they took."""
-    return [
-        {
-            "protocol": row["protocol"],
-            "requests": sum(row["counts"]),
-            "p50_seconds": _bounded(row["counts"], _HALF),
-            "p99_seconds": _bounded(row["counts"], _LATE_SHARE),
-        }
-        for row in rows.get("protocol_seconds", ())
-    ]
-
-
-def _bounded(counts: Sequence[int], share: float) -> float | None:
-    found = quantile(REQUEST_SECONDS, counts, share)
-    return _LAST_BOUND if found is not None and isinf(found) else found

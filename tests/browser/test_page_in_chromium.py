@@ -11,7 +11,7 @@ import pytest
 
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
-from proxy.commands.page.command import PageForwarder
+from proxy.commands.page.forwarder import PageForwarder
 from proxy.observe.alert import Concern, OpenAlert
 from proxy.observe.alert_kinds import AlertKind, AlertUrgency
 from proxy.observe.counts.counters import Counters

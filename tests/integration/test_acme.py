@@ -27,7 +27,8 @@ from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest
 from config.tables.issuers import AcmeChallenge
 from config.tables.plain import PLAIN_LISTENER
 from proxy.net.in_thread import in_thread
-from proxy.supervisor.proofs import Challenges, ListenerSolver
+from proxy.supervisor.challenges import Challenges
+from proxy.supervisor.proofs import ListenerSolver
 from tests import pebble as pebbles
 from tests.acme_directory import csr_for
 from tests.configurations import MINIMAL_REST, Site, listener

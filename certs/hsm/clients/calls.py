@@ -169,7 +169,7 @@ def agree(address: KeyAddress, point: bytes) -> Call[bytes]:
 
 
 def unwrap(address: KeyAddress, wrapped: bytes) -> Call[bytes]:
-    """Decrypt with RSAES-OAEP (`sealing.sealing_key.OAEP`). Raises KeyMissing, KeyAmbiguous."""
+    """Decrypt with RSAES-OAEP (`sealing.unwrapping.OAEP`). Raises KeyMissing, KeyAmbiguous."""
     return Call("unwrap", "unwrap a key", _SIGN, bytes, {**asdict(address), "wrapped": wrapped})
 
 

@@ -3,38 +3,21 @@ what they see.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
-from certs.identities.chain_file import read_chain
-from certs.rotation.facts import chain_of
-from certs.rotation.parts import parts_of
-from config.loading.loaded import LoadedConfig
-from config.loading.loader import load
-from config.schema import IssuedCredentialConfig
-from config.values.addresses import Bind, parse_bind
-from config.values.problems import ConfigError, Problem, shown
-from proxy.admin.client import connect
-from proxy.api.certificates import ShownDocument, ShownRow
 from proxy.commands.certs.targets import offline_of, said_errors
 from proxy.commands.terminal.asking import SocketOption, ended, served_file
 from proxy.commands.terminal.output_file import PUBLIC_MODE, write_for_person
-from proxy.rotation.clocks import CLOCKS
-from proxy.rotation.live_check import LiveSubject
-from proxy.tls.wire.groups import are_foreign, groups_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from certs.issuing.internal_ca.authority import InternalAuthority
-    from proxy.api.status import StatusDocument
     from proxy.rotation.live_check import LiveFinding
     from proxy.rotation.offline import Offline
-
 
 # ruff: noqa: PLR0913 - the signature of typer commands
 
@@ -96,7 +79,7 @@ def _authority(issuer: str, config: Path) -> "tuple[Offline, InternalAuthority]"
 def _trust(offline: "Offline", authority: "InternalAuthority", out: Path, crl: Path | None, *, replaces: bool) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from proxy.commands.certs.trust import trust_text
+    from proxy.commands.certs.trust_text import trust_text
 
     (root,) = authority.roots
     write_for_person(out, root.public_bytes(Encoding.PEM), replaces=replaces, mode=PUBLIC_MODE)
@@ -156,7 +139,7 @@ def check(
 
 
 def _checked(name: str, config: Path, socket: Path | None, ca: Path | None, *, live: bool) -> "Iterator[LiveFinding]":
-    from proxy.commands.certs.trust import listening, shown_by_workers, subjects
+    from proxy.commands.certs.subjects import listening, shown_by_workers, subjects
     from proxy.rotation.clocks import CLOCKS
     from proxy.rotation.live_check import chain_findings, handshake_finding, worker_findings
 
@@ -169,90 +152,3 @@ def _checked(name: str, config: Path, socket: Path | None, ca: Path | None, *, l
         rows = shown_by_workers(loaded, socket, name)
         for subject in found:
             yield from worker_findings(subject, rows)
-
-
-_TEXT: Final = """\
-{file}: the root of issuer {issuer}
-  {subject}
-  valid until {until:%Y-%m-%d}, SHA-256 fingerprint
-  {fingerprint}
-Compare the fingerprint over another way before you trust it: the owner of its key can be any server to you{limits}.
-
-Debian, Ubuntu   cp {file} /usr/local/share/ca-certificates/plexigate-{issuer}.crt && update-ca-certificates
-                 (curl, wget, Python's ssl with the system's store and most programs follow; undo: remove it, update-ca-certificates --fresh)
-Chromium         certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n plexigate-{issuer} -i {file}      (Debian: libnss3-tools)
-Firefox          Settings, Privacy & Security, Certificates, View Certificates, Authorities, Import; or for all users the policy
-                 Certificates.Install in /etc/firefox/policies/policies.json
-curl             curl --cacert {file} https://{name}/
-Python           ssl.create_default_context(cafile="{file}"); requests: verify="{file}", or REQUESTS_CA_BUNDLE={file}
-Java             keytool -importcert -cacerts -alias plexigate-{issuer} -file {file}
-"""
-
-
-def trust_text(
-    issuer: str, root: x509.Certificate, file: Path, names: tuple[str, ...], permitted: tuple[str, ...]
-) -> str:
-    """What to do with the file of a root. `names` are examples of names in its certificates."""
-    digest = root.fingerprint(hashes.SHA256()).hex().upper()
-    return _TEXT.format(
-        file=file,
-        issuer=issuer,
-        subject=root.subject.rfc4514_string(),
-        until=root.not_valid_after_utc,
-        fingerprint=":".join(digest[place : place + 2] for place in range(0, len(digest), 2)),
-        limits=f", for the names {', '.join(permitted)}, to which its intermediates are limited" if permitted else "",
-        name=next((one for one in names if not one.startswith("*.")), "NAME"),
-    )
-
-
-def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list[LiveSubject]]:
-    """The chains of an identity, from files and from the store; `ca` holds the roots for those from
-    files.
-
-    Raises `ConfigError`, `CredentialError`, `ShelfDamaged`, `IssueFailed` or `OSError`.
-    """
-    loaded = load(file)
-    if name not in loaded.config.identity:
-        known = ", ".join(loaded.config.identity)
-        raise ConfigError([Problem(str(file), f"identity.{name}", f"no identity {shown(name)}", f"one of {known}")])
-    return loaded, list(_subjects(loaded, name, ca))
-
-
-def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[LiveSubject]:
-    parts = parts_of(loaded, CLOCKS.wall)
-    identity = loaded.config.identity[name]
-    for one in identity.credentials:
-        if not isinstance(one, IssuedCredentialConfig):
-            roots = () if ca is None else read_chain(ca)
-            yield LiveSubject(
-                f"{name} {one.certificate}", read_chain(loaded.file.resolve(one.certificate)), identity.names, roots
-            )
-            continue
-        assert parts is not None  # ensured by the crosschecks
-        version = parts.store.shelf(name, one.key.slot).current()
-        if version is None:
-            found = f"{one.key}, whose certificate is not issued yet"
-            allowed = f"plexigate certs rotate {name}"
-            raise ConfigError([Problem(str(loaded.file.path), f"identity.{name}", found, allowed)])
-        yield LiveSubject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
-
-
-def listening(loaded: LoadedConfig, socket: Path | None) -> list[Bind]:
-    """Where the running proxy listens, with groups that this process has too.
-
-    Raises `AdminUnreachable` or `AdminRefused`.
-    """
-    status: StatusDocument = _answer(loaded, socket, "/status")
-    tried = (one for one in status["listeners"] if not are_foreign(groups_in(one["groups"])))
-    return [parse_bind(text) for one in tried for text in one["addresses"]]
-
-
-def shown_by_workers(loaded: LoadedConfig, socket: Path | None, name: str) -> list[ShownRow]:
-    """What each worker shows for an identity. Raises `AdminUnreachable` or `AdminRefused`."""
-    shown: ShownDocument = _answer(loaded, socket, f"/certificates/{quote(name, safe='')}/live")
-    return shown["shown"]
-
-
-def _answer(loaded: LoadedConfig, socket: Path | None, path: str) -> Any:
-    client = connect(loaded.file.path, socket)
-    return client.agreed(client.get(path))

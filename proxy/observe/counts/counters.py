@@ -8,39 +8,27 @@ by name and some additions. The parent merges the counts of the workers (`mergin
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Callable
+from typing import Final, cast
 
-from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
+from proxy.figures.histogram import LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
 from proxy.figures.snapshot import (
     CountedFamilies,
     FailureRow,
     HandshakeFamilies,
-    ListenerFamilies,
     Snapshot,
 )
 from proxy.limits.reasons import RequestReason, request_reason
 from proxy.observe.counts.breaking import BreakingClients
 from proxy.observe.counts.busiest import EVERY, BusiestClients
-from proxy.observe.counts.relay_counters import RelayCounters, relay_rows
-from proxy.observe.counts.request_classes import (
-    CLASSES,
-    HTTP_2,
-    MALFORMED,
-    SERVER_ERRORS,
-    class_name,
-    protocol_requests,
-    protocol_seconds,
-)
+from proxy.observe.counts.listener_counters import ListenerCounters, listener_rows, relays_of
+from proxy.observe.counts.relay_counters import relay_rows
+from proxy.observe.counts.request_classes import HTTP_2, MALFORMED, SERVER_ERRORS, protocol_seconds
 from proxy.observe.counts.route_counters import RouteCounters, route_rows
 from proxy.observe.logs.access_log import RequestRecord
 from proxy.payload.messages.causes import Cause
 from proxy.signing.token_counters import TokenCounters
 from proxy.tls.handshake.results import Established
-
-if TYPE_CHECKING:
-    from proxy.http2.wire.causes import ResetCause
-
 
 NOWHERE: Final = "-"
 """The label for requests without a route and handshakes without an identity."""
@@ -49,73 +37,6 @@ NOWHERE: Final = "-"
 _TLS_VERSION: Final = "TLSv1.3"
 # By the reason in the log line of a request that payload encryption refused.
 _CAUSES: Final = {cause.reason: cause for cause in Cause}
-
-
-class Http2Counters:
-    """The HTTP/2 connections of one listener, and the streams on them. Their driver counts."""
-
-    __slots__ = ("connections", "connections_open", "requests", "resets", "streams_open")
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.connections_open = 0
-        self.requests = 0
-        """Requests that are over; `Counters.request` counts them."""
-        self.resets: Counter[ResetCause] = Counter()
-        self.streams_open = 0
-
-
-class ListenerCounters:
-    __slots__ = ("accepted", "handshake_seconds", "http2", "open", "passthrough", "statuses", "tcp")
-
-    def __init__(self) -> None:
-        self.accepted = 0
-        """Accepted connections. Connections over a limit count as failures."""
-        self.open = 0
-        self.statuses = [0] * CLASSES
-        """Requests by the first digit of their status."""
-        self.handshake_seconds = Histogram(HANDSHAKE_SECONDS)
-        self.http2 = Http2Counters()
-        self.tcp = RelayCounters()
-        self.passthrough = RelayCounters()
-
-
-def listener_rows(listeners: Mapping[str, ListenerCounters]) -> ListenerFamilies:
-    return {
-        "connections": [
-            {"listener": name, "accepted": one.accepted, "open": one.open} for name, one in listeners.items()
-        ],
-        "handshake_seconds": [one.handshake_seconds.row(listener=name) for name, one in listeners.items()],
-        "listener_requests": [
-            {"listener": name, "status": class_name(hundreds), "count": count}
-            for name, one in sorted(listeners.items())
-            for hundreds, count in enumerate(one.statuses)
-            if count
-        ],
-        "protocol_requests": protocol_requests(
-            (name, sum(one.statuses), one.http2.requests) for name, one in sorted(listeners.items())
-        ),
-        "http2": [
-            {
-                "listener": name,
-                "connections": one.http2.connections,
-                "open": one.http2.connections_open,
-                "streams_open": one.http2.streams_open,
-            }
-            for name, one in listeners.items()
-        ],
-        "http2_resets": [
-            {"listener": name, "cause": cause, "count": count}
-            for name, one in listeners.items()
-            for cause, count in sorted(one.http2.resets.items())
-        ],
-    }
-
-
-def relays_of(listeners: Mapping[str, ListenerCounters]) -> list[tuple[str, str, RelayCounters]]:
-    """The connections that were relayed without being read: listener, kind, counters."""
-    tcp = [(name, "tcp", one.tcp) for name, one in listeners.items()]
-    return tcp + [(name, "passthrough", one.passthrough) for name, one in listeners.items()]
 
 
 def _websocket_over(route: RouteCounters, record: RequestRecord) -> None:

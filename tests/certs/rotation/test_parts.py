@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer
-from certs.acme.making import FallbackIssuer
 from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import KeyName

@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from certs.sealing.held_key import HeldKey
 from certs.sealing.sealer import AeadSealer, Sealer, WrappingSealer
-from certs.sealing.sealing_key import OAEP, EcUnwrapping, RsaUnwrapping
+from certs.sealing.unwrapping import OAEP, EcUnwrapping, RsaUnwrapping
 
 RSA = rsa.generate_private_key(65_537, 2_048)
 EC = ec.generate_private_key(ec.SECP256R1())

@@ -11,7 +11,7 @@ from certs.sealing.sealing_key import sealing_key_name
 from certs.tokens.used_keys import UsedKey, issued_keys, used_keys
 from config.loading.loader import survey
 from config.values.pkcs11_uri import Pkcs11Uri
-from proxy.commands.hsm.sources import read_configured
+from proxy.commands.hsm.configured import read_configured
 from tests.hsm_tokens import softhsm_module
 from tests.rotations import Rotations, configuration
 

@@ -2,14 +2,12 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
-from proxy.figures.histogram import REQUEST_SECONDS, Histogram
 from proxy.http2.wire.causes import ResetCause
 from proxy.observe.counts.counters import Counters
 from proxy.observe.counts.merging import Retained
 from proxy.observe.scrape import Scrape
-from proxy.observe.status import protocol_figures, route_figures, signatures, status
+from proxy.observe.status import signatures, status
 from tests.fakes_admin import DAY, NOW, fed, scrape, server, worker
 from tests.parts import part
 
@@ -201,40 +199,3 @@ def test_signatures_are_those_of_full_handshakes_that_came_to_a_connection() -> 
     """Neither the one that was resumed nor the one that was refused."""
     assert signatures(scrape(worker(0, fed()))) == {"chat": 8, "files": 1}
     assert signatures(scrape(worker(0, fed()), worker(1, fed(2)))) == {"chat": 24, "files": 3}
-
-
-def seconds(*values: float) -> list[int]:
-    histogram = Histogram(REQUEST_SECONDS)
-    for value in values:
-        histogram.observe(value)
-    return histogram.counts
-
-
-def test_route_has_its_statuses_and_the_bounds_of_its_latencies() -> None:
-    rows: dict[str, list[Any]] = {
-        "requests": [
-            {"route": "b", "status": "2xx", "count": 99},
-            {"route": "b", "status": "5xx", "count": 1},
-            {"route": "a", "status": "4xx", "count": 1},
-        ],
-        "request_seconds": [{"route": "b", "counts": seconds(*[0.004] * 98, 0.3, 0.4)}],
-        "websockets": [{"route": "b", "open": 3, "count": 9}],
-    }
-    a, b = route_figures(rows)
-    assert b == {
-        "route": "b",
-        "requests": {"2xx": 99, "5xx": 1},
-        "websockets_open": 3,
-        "p50_seconds": 0.005,
-        "p99_seconds": 0.5,
-    }
-    assert (a["route"], a["p50_seconds"], a["websockets_open"]) == ("a", None, 0)
-
-
-def test_more_than_the_last_bound_is_shown_as_the_last_bound() -> None:
-    (figures,) = protocol_figures({"protocol_seconds": [{"protocol": "h2", "counts": seconds(99.0)}]})
-    assert figures == {"protocol": "h2", "requests": 1, "p50_seconds": 30.0, "p99_seconds": 30.0}
-
-
-def test_before_the_first_answer_of_a_worker_there_is_nothing() -> None:
-    assert (route_figures({}), protocol_figures({})) == ([], [])

@@ -9,18 +9,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
-from certs.issuing.internal_ca.profiles import root_certificate
-from certs.keys.generating import ALGORITHMS, generate
-from certs.rotation.facts import leaf_of
-from config.values.problems import ConfigError
-from proxy.admin.client import AdminRefused, AdminUnreachable
-from proxy.commands.certs.trust import listening, shown_by_workers, subjects, trust_text
 from proxy.observe.scrape import ConfigurationFacts
-from tests.certs.authority import NOW
-from tests.configurations import Site
-from tests.parts import part
 from tests.proxy.commands.test_running import Running, plexigate, running
 from tests.rotations import Rotations, Time
 
@@ -152,76 +142,3 @@ class TestServedConfiguration:
         assert (result.exit_code, "name it: --config FILE" in result.stderr) == (1, True)
         absent = plexigate("certs", "trust", "internal", "--socket", str(tmp_path / "none.sock"))
         assert (absent.exit_code, "is Plexigate running" in absent.stderr) == (1, True)
-
-
-ROOT = root_certificate("Plexigate internal root", generate(ALGORITHMS["ec-p256"]), NOW)
-
-
-def text(names: tuple[str, ...] = ("*.chat.test", "chat.test"), permitted: tuple[str, ...] = ()) -> str:
-    return trust_text("internal", ROOT, Path("root.pem"), names, permitted)
-
-
-def test_each_kind_of_client_is_told_how() -> None:
-    for word in ("update-ca-certificates", "certutil", "Firefox", "curl --cacert root.pem", "create_default_context"):
-        assert word in text()
-    assert "https://chat.test/" in text(), "no wildcard: nobody can ask for it"
-    assert "https://NAME/" in text(names=("*.chat.test",))
-
-
-def test_the_fingerprint_is_there_to_be_compared() -> None:
-    assert ROOT.fingerprint(hashes.SHA256()).hex().upper() in text().replace(":", "")
-
-
-def test_its_limits_are_told() -> None:
-    assert "to which its intermediates are limited" not in text()
-    assert "for the names example.org, to which" in text(permitted=("example.org",))
-
-
-def test_what_was_issued_is_held_against_the_root_of_its_issuer(tmp_path: Path) -> None:
-    scene = Rotations(tmp_path)
-    version = scene.serve()
-    _, (found,) = subjects(scene.file, "chat", None)
-    assert found.about == "chat ec-p256@file"
-    assert found.chain[0] == leaf_of(version)
-    assert found.roots == scene.moody.roots
-
-
-def test_what_is_not_there_yet_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="plexigate certs rotate chat"):
-        subjects(Rotations(tmp_path).file, "chat", None)
-
-
-def test_files_are_held_against_the_roots_that_are_given(tmp_path: Path) -> None:
-    site = Site.make(tmp_path)
-    path = site.write(site.minimal)
-    _, (found,) = subjects(path, "chat", None)
-    assert found.roots == ()
-    _, (given,) = subjects(path, "chat", site.authority.path)
-    assert len(given.roots) == 1
-
-
-def test_an_unknown_identity_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="one of chat"):
-        subjects(Rotations(tmp_path).file, "nobody", None)
-
-
-def test_the_running_proxy_says_where_it_listens_and_what_workers_show(running: Running, tmp_path: Path) -> None:
-    (tmp_path / "scene").mkdir()
-    scene = Rotations(tmp_path / "scene")
-    text = scene.file.read_text().replace(str(scene.directory / "admin.sock"), str(running.path))
-    scene.file.write_text(text)
-    scene.serve()
-    loaded, _ = subjects(scene.file, "chat", None)
-    assert [str(bind) for bind in listening(loaded, None)] == ["0.0.0.0:443", "[::]:443", "0.0.0.0:8443"]
-    running.control.rotating.rows = [{"worker": 0}]
-    assert shown_by_workers(loaded, None, "chat") == [part({"worker": 0})]
-    with pytest.raises(AdminRefused):
-        shown_by_workers(loaded, None, "nobody")
-
-
-def test_no_proxy_is_told(tmp_path: Path) -> None:
-    scene = Rotations(tmp_path)
-    scene.serve()
-    loaded, _ = subjects(scene.file, "chat", None)
-    with pytest.raises(AdminUnreachable):
-        listening(loaded, None)
