@@ -117,7 +117,7 @@ def _tag(libraries: Iterable[Path]) -> str:
 
 
 def _why_not(place: Path) -> str:
-    """Compile into `place`; returns why that was not possible, or an empty text."""
+    """Put the compiled modules into `place`; returns why that was not possible, or an empty text."""
     # A checkout that `./dev` has compiled has all of it, or objects; elsewhere the sources may be read-only.
     kept = _CACHE / "objects"
     try:

@@ -31,6 +31,7 @@ from proxy.http.head import (
     parse_response_head,
     parse_status_line,
 )
+from proxy.http.line_memory import LEAST_LINES
 from proxy.http.websocket.upgrade import WebSocketOffer
 
 # Longer lines rarely repeat. A long policy does, which costs a microsecond each time.
@@ -39,8 +40,6 @@ _REMEMBERED_LINE_BYTES: Final = 128
 # that still come have moved to the younger one.
 _REMEMBERED_LINES: Final = 512
 _REMEMBERED_FRAMINGS: Final = 1_024
-# A beginning of fewer lines is not worth a comparison of its own.
-_LEAST_LINES: Final = 3
 # In place of the line that says how long a body is: the next one is as good, if it is not empty.
 _ANY_LENGTH: Final = b"Content-Length: ?"
 _ZERO: Final = 0x30
@@ -293,7 +292,7 @@ class ResponseReader:
         if self._has_secret:
             fields = [_NOTHING if one.name in SECRETS_OF_RESPONSES else one for one in fields]
         self._before = beginning.fields + fields
-        if same - len(beginning.fields) >= _LEAST_LINES and status_line == self._status_line:
+        if same - len(beginning.fields) >= LEAST_LINES and status_line == self._status_line:
             beginning = _Beginning(status_line, self._before[:same])
         self._beginning = beginning
         self._status_line = status_line

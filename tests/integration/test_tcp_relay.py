@@ -167,15 +167,15 @@ def test_figures_are_in_the_status(site: Site) -> None:
             assert len(read_exactly(client, 1_006)) == 1_006
             assert client.recv(1) == b""
 
-    def two_have_ended() -> dict[str, Any] | None:
+    def two_have_ended() -> tuple[dict[str, Any], dict[str, Any]] | None:
         status: dict[str, Any] = site.admin.status()
         (irc,) = (one for one in status["listeners"] if one["name"] == "irc")
-        return status if irc["relays"] and irc["relays"][0]["ends"]["closed"] >= 2 else None
+        (relays,) = irc["relays"]
+        return (status, relays) if relays["ends"].get("closed", 0) >= 2 else None
 
-    status = until_found(two_have_ended)
-    assert status is not None  # found
-    (irc,) = (one for one in status["listeners"] if one["name"] == "irc")
-    (relays,) = irc["relays"]
+    found = until_found(two_have_ended)
+    assert found is not None
+    status, relays = found
     assert relays["kind"] == "tcp"
     assert relays["bytes"]["to_client"] >= 2 * 1_006
     assert relays["connections"] >= relays["ends"]["closed"]

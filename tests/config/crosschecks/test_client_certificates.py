@@ -7,6 +7,7 @@ import pytest
 from config.crosschecks.crosschecks import cross_check
 from config.schema import Config
 from config.values.omissions import Omissions
+from tests import cross_checks
 
 TEXT = """
 [listener.public]
@@ -31,8 +32,7 @@ ASKS = '[identity.{}.client_certificates]\nca = "clients.pem"\n'
 
 def check(host: str, *asking: str, omitted: tuple[tuple[str | int, ...], ...] = ()) -> list[str]:
     text = TEXT.replace("{host}", host) + "".join(map(ASKS.format, asking))
-    config = Config.model_validate(tomllib.loads(text))
-    return [str(problem) for problem in cross_check(config, "f", Omissions(frozenset(omitted)))]
+    return cross_checks.check(text, *omitted)
 
 
 @pytest.mark.parametrize(
