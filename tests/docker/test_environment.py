@@ -16,11 +16,14 @@ PROGRAM = ROOT / "docker" / "building" / "environment.py"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
+def environment(place: Path) -> Path:
+    subprocess.run([sys.executable, PROGRAM, place], check=True, timeout=60)
+    return place
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("environment") / "venv"
-    subprocess.run([sys.executable, PROGRAM, made], check=True, timeout=60)
-    return made
+    return environment(tmp_path_factory.mktemp("environment") / "venv")
 
 
 def said(place: Path, *words: str) -> str:
@@ -57,7 +60,8 @@ def test_linking_anew_replaces_what_another_way_installed(place: Path) -> None:
     assert left == ["_plexigate.pth", f"plexigate-{PROJECT['version']}.dist-info"]
 
 
-def test_pip_removes_all_of_it(place: Path) -> None:
+def test_pip_removes_all_of_it(tmp_path: Path) -> None:
+    place = environment(tmp_path / "venv")
     assert (place / "bin" / "plexigate").exists()
     said(place, "-m", "pip", "uninstall", "--yes", "plexigate")
     assert list(place.rglob("*plexigate*")) == []

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certs.homes.token_home import LONGEST_IDENTITY, TokenHome
 from certs.hsm.access import TokenAccess
 from certs.hsm.clients import calls
+from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName
 from certs.hsm.secret import Secret
@@ -80,7 +81,7 @@ def test_rsa_keys_sign_as_well(access: TokenAccess, tmp_path: Path) -> None:
 def test_keys_of_others_of_the_same_name_are_not_touched(access: TokenAccess, tmp_path: Path) -> None:
     ours, others = home(access, tmp_path / "ours"), home(access, tmp_path / "others")
     with token_process(access) as process:
-        process.perform(calls.generate(TokenKeyName("chat", KeyKind.ECDSA_P256, 1)))
+        made = process.perform(calls.generate(TokenKeyName("chat", KeyKind.ECDSA_P256, 1)))
     ours.make(NAME)
     others.make(NAME)
     ours.destroy(NAME)
@@ -89,6 +90,8 @@ def test_keys_of_others_of_the_same_name_are_not_touched(access: TokenAccess, tm
     assert len(left) == 2
     assert "chat.ecdsa-p256.v1" in left
     others.destroy(NAME)
+    with token_process(access) as process:
+        process.perform(calls.destroy(KeyAddress(label=made.label)))
 
 
 def test_a_second_key_of_one_name_is_refused(access: TokenAccess, tmp_path: Path) -> None:
