@@ -28,7 +28,8 @@ from proxy.downstream.requests.tunnel_places import TunnelPlace, TunnelPlaces
 from proxy.downstream.service.ledger import RequestLedger
 from proxy.downstream.service.response_buffer import BufferLimits
 from proxy.downstream.service.runtime import HttpLimits, HttpRuntime
-from proxy.downstream.service.service import HttpService, Stamps
+from proxy.downstream.service.service import HttpService
+from proxy.downstream.service.stamps import Stamps
 from proxy.http.chunked import ChunkLimits
 from proxy.http.delivery import Persistence
 from proxy.http.head import Header, HeadLimits, RequestHead

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
 from proxy.downstream.requests.body import CONTINUE
 from proxy.downstream.requests.request import Request
-from proxy.downstream.service.service import Stamps
+from proxy.downstream.service.stamps import Stamps
 from proxy.http.chunked import encode_chunk, encode_trailers
 from proxy.http.delivery import (
     Delivery,

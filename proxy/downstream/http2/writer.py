@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
-from proxy.downstream.service.service import Stamps
+from proxy.downstream.service.stamps import Stamps
 from proxy.http.head import Header
 from proxy.http.responses import Response
 from proxy.http2.fields.response_fields import (

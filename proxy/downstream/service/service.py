@@ -1,9 +1,7 @@
 """What all HTTP connections of a loop share, and how they change to another configuration."""
 
-import secrets
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterable
-from email.utils import formatdate
 from time import perf_counter
 from typing import Final
 
@@ -15,6 +13,7 @@ from proxy.downstream.service.response_buffer import ResponseBudget
 from proxy.downstream.service.runtime import HttpRuntime
 from proxy.downstream.service.slow_work import Computing, SharedWork, SlowWork
 from proxy.downstream.service.spool import Spool
+from proxy.downstream.service.stamps import Stamps
 from proxy.downstream.service.unread_answers import UnreadAnswers
 from proxy.figures.snapshot import BufferFamilies
 from proxy.http.via import OwnVia
@@ -26,7 +25,6 @@ from proxy.observe.logs.access_log import RequestRecord
 # Looking at one connection takes a few microseconds. If the authorities of clients have changed, a
 # certificate is verified again: that takes 0.2 ms with ECDSA and 1 ms with ML-DSA.
 _REVIEW_SECONDS: Final = 0.001
-_BYTES_IN_HEX: Final = tuple(b"%02x" % number for number in range(256))
 
 
 class HttpService:
@@ -152,35 +150,3 @@ class HttpService:
         samples = self.runtime.log_samples
         if not samples or self._sampling.takes(record, samples):
             self.ledger.log(record)
-
-
-class Stamps:
-    """What every answer carries: its X-Request-Id and its Date."""
-
-    __slots__ = ("_date", "_id_prefix", "_id_start", "_ids", "_second", "_wall_clock")
-
-    def __init__(self, wall_clock: Callable[[], float]) -> None:
-        """`wall_clock` gives UNIX seconds."""
-        self._wall_clock: Final = wall_clock
-        # the prefix makes them unique over processes and restarts, the number within one process
-        self._id_prefix: Final = secrets.token_hex(8).encode()
-        self._ids = 0
-        self._id_start = b""
-        self._date = b""
-        self._second = 0
-
-    def new_request_id(self) -> bytes:
-        """Make an `X-Request-Id`."""
-        number = self._ids % 256
-        if not number:
-            self._id_start = b"%b-%x" % (self._id_prefix, self._ids // 256)
-        self._ids += 1
-        return self._id_start + _BYTES_IN_HEX[number]  # formatting all of it takes 0.3 microseconds
-
-    def date(self) -> bytes:
-        """The value of a `Date` field now (RFC 9110 section 5.6.7)."""
-        second = int(self._wall_clock())
-        if second != self._second:
-            self._second = second
-            self._date = formatdate(second, usegmt=True).encode()
-        return self._date

@@ -6,7 +6,7 @@ from proxy.downstream.http1.writer import Http1Writer, whole_answer
 from proxy.downstream.requests.answer_writer import OwnAnswer
 from proxy.downstream.requests.body import CONTINUE
 from proxy.downstream.requests.request import RequestReader
-from proxy.downstream.service.service import Stamps
+from proxy.downstream.service.stamps import Stamps
 from proxy.http.delivery import Persistence
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.websocket.upgrade import accept_value

@@ -2,7 +2,7 @@
 
 from proxy.downstream.http2.writer import Http2Writer
 from proxy.downstream.requests.answer_writer import OwnAnswer
-from proxy.downstream.service.service import Stamps
+from proxy.downstream.service.stamps import Stamps
 from proxy.http.responses import ResponseReader
 from tests.fakes_http import LIMITS, WALL_CLOCK, response
 from tests.fakes_http2 import GET, Http2Conversation

@@ -1,13 +1,12 @@
 """What all connections of a loop share: a new configuration reaches them, and unused connections to servers end first."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
 from proxy.downstream.service.ledger import RequestLedger
 from proxy.downstream.service.response_buffer import BufferLimits
 from proxy.downstream.service.runtime import HttpRuntime
-from proxy.downstream.service.service import HttpService, Stamps
+from proxy.downstream.service.service import HttpService
 from proxy.http.routing import RouteTable
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
@@ -15,7 +14,7 @@ from proxy.observe.counts.counters import Counters
 from proxy.observe.events.event import Event
 from proxy.observe.events.process import SpoolFailed
 from tests.fakes import FakeLoop
-from tests.fakes_http import DATE, LIMITS, WALL_CLOCK, Conversation, changed, request, response
+from tests.fakes_http import LIMITS, WALL_CLOCK, Conversation, changed, request, response
 from tests.proxy.downstream.service.test_connections import FakeConnection
 
 
@@ -100,21 +99,3 @@ def test_spool_is_opened_where_it_is_wanted_and_its_failure_is_told(tmp_path: Pa
     shared.use_spool([str(tmp_path / "missing")])
     assert (shared.spool.is_open, len(told)) == (True, 1)
     assert shared.rows()["spool"] == [{"held": 0, "shortages": 0}]
-
-
-def test_request_ids_are_unique_and_safe_in_fields_and_logs() -> None:
-    stamps = Stamps(lambda: WALL_CLOCK)
-    made = [stamps.new_request_id() for _ in range(1_000)]
-    assert len(set(made)) == 1_000
-    assert all(re.fullmatch(rb"[0-9a-f]{16}-[0-9a-f]+", one) for one in made)
-    assert Stamps(lambda: WALL_CLOCK).new_request_id() not in made
-
-
-def test_date_is_that_of_the_second_in_gmt() -> None:
-    now = [WALL_CLOCK]
-    stamps = Stamps(lambda: now[0])
-    assert stamps.date() == DATE
-    now[0] += 0.5
-    assert stamps.date() == DATE
-    now[0] += 0.5
-    assert stamps.date() == DATE.replace(b"12:00:00", b"12:00:01")
