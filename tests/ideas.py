@@ -33,13 +33,58 @@ def burdens(modules: Mapping[str, ast.Module]) -> dict[str, Burden]:
 
 
 def _methods(node: ast.ClassDef) -> set[str]:
-    functions = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
-    return {one.name for one in functions if not one.name.startswith("_")}
+    return {one.name for one in _functions(node) if not one.name.startswith("_")}
 
 
 def _attributes(node: ast.ClassDef) -> set[str]:
     fields = {one.target.id for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)}
-    return fields | {
+    return fields | _stored(node)
+
+
+def strays(modules: Mapping[str, ast.Module]) -> Iterator[str]:
+    """Attributes that only a method gives a class: a reader looks for them in `__init__`, what that calls, or the body.
+
+    A name that is written wrong would be one. Of a base class that is not ours the attributes are not known.
+    """
+    classes = {
+        node.name: node for tree in modules.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    }
+    for node in classes.values():
+        known = _declared(node, classes)
+        for method in _functions(node) if known is not None else ():
+            yield from (f"{node.name}.{name}" for name in sorted(_stored(method) - (known or set())))
+
+
+def _declared(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> set[str] | None:
+    """What a class and its bases declare; None if one of them is not ours."""
+    methods = {one.name: one for one in _functions(node)}
+    made = ast.unparse(methods["__init__"]) if "__init__" in methods else ""
+    declared = {
+        name for name, one in methods.items() if name == "__init__" or f"self.{name}(" in made for name in _stored(one)
+    }
+    declared |= {
+        ast.unparse(target)
+        for one in node.body
+        if isinstance(one, ast.Assign | ast.AnnAssign)
+        for target in (one.targets if isinstance(one, ast.Assign) else [one.target])
+    }
+    for base in (ast.unparse(one).partition("[")[0] for one in node.bases):
+        if base in classes:
+            inherited = _declared(classes[base], classes)
+            if inherited is None:
+                return None
+            declared |= inherited
+        elif base not in {"Protocol", "ABC", "Generic"}:
+            return None
+    return declared
+
+
+def _functions(node: ast.ClassDef) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def _stored(node: ast.AST) -> set[str]:
+    return {
         one.attr
         for one in ast.walk(node)
         if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store) and ast.unparse(one.value) == "self"

@@ -68,6 +68,7 @@ BORDERS: Final = {
     "proxy.supervisor.reloads.watching": "the watcher in `config` knows no tasks of a loop, and no edition",
     "proxy.supervisor.upgrade.former": "it owns descriptors of processes",
     "proxy.supervisor.workers.columns": "it owns the memory that all workers share",
+    "proxy.tls.handshake.slow_exchanges": "it owns a thread, and what waits for it",
     "proxy.upstream.http2.shared_connection": "a protocol: what a stream may ask of its connection",
 }
 """Short files with one importer, and why each stays."""
@@ -80,6 +81,10 @@ def test_a_class_carries_little_or_is_listed_with_a_reason() -> None:
         if any(count > most for count, most in zip(found, MOST, strict=True))
     }
     assert heavy == {name: listed for name, (listed, _) in HEAVIER.items()}, "split it, or write down what it has shed"
+
+
+def test_an_attribute_is_made_where_a_reader_looks() -> None:
+    assert list(ideas.strays(MODULES)) == [], "declare it in the class, or make it in __init__"
 
 
 def test_one_statement_assigns_one_thing() -> None:
@@ -113,6 +118,15 @@ class TestMeasuring:
         few, many = ("".join(f"    def m{n}(self): ...\n" for n in range(count)) for count in (4, 5))
         assert ideas.burdens({"one": ast.parse(f"{head}\n    x: int\n{few}")})["A"].attributes == 0
         assert ideas.burdens({"one": ast.parse(f"{head}\n    x: int\n{many}")})["A"].attributes == 1
+
+    def test_attributes_that_only_a_method_makes_are_found(self) -> None:
+        text = (
+            "class A(Protocol):\n    y: int\n    def __init__(self): self.x = 1; self.z()\n"
+            "    def z(self): self.w = 1\n    def m(self): self.x = self.y = self.w = self.v = 2\n"
+            "class B(A):\n    def m(self): self.x = self.y = self.u = 2\n"
+            "class C(Foreign):\n    def m(self): self.x = 2\n"
+        )
+        assert list(ideas.strays({"one": ast.parse(text)})) == ["A.v", "B.u"]
 
     def test_bundles_are_found_and_swaps_are_none(self) -> None:
         text = "a, b = 1, 2\na, b = b, a\nself.x, y = y, self.x\nself.x, y = z, None\na, *b = 1, 2\na, b = pair\na = b = 1, 2"

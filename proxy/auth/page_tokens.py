@@ -48,8 +48,6 @@ class TokensRefused(Exception):
 
 
 class PageTokens:
-    __slots__ = ("_digests", "_keys")
-
     def __init__(self, tokens: Sequence[bytes]) -> None:
         self._digests: Final = [sha256(token).digest() for token in tokens]
         self._keys: Final = [_session_key(token) for token in tokens]

@@ -22,8 +22,6 @@ class VerifiedCredentials:
     only a keyed digest, and the key is made for this memory.
     """
 
-    __slots__ = ("_key", "_until")
-
     def __init__(self, key: bytes) -> None:
         """`key` has 32 random octets."""
         self._key: Final = key
@@ -96,8 +94,6 @@ class BasicRule:
 
 class WrongTokens:
     """Counts wrong tokens, so that the log has a line a minute and not one for each."""
-
-    __slots__ = ("_count", "_told_at")
 
     def __init__(self) -> None:
         self._count = 0

@@ -27,8 +27,6 @@ class UsersRefused(Exception):
 class Users:
     """Names, and the hashes of their passwords."""
 
-    __slots__ = ("_costliest", "_hashes")
-
     def __init__(self, hashes: Mapping[str, PasswordHash]) -> None:
         self._hashes: Final = dict(hashes)
         self._costliest: Final = max(hashes.values(), key=lambda one: one.work)

@@ -23,8 +23,6 @@ from proxy.figures.snapshot import Summary
 class HeavyHitters:
     """A summary of the keys that were added."""
 
-    __slots__ = ("_capacity", "_entries", "total")
-
     def __init__(self, capacity: int) -> None:
         """`capacity` is the number of keys that are kept."""
         self._capacity = capacity

@@ -27,8 +27,6 @@ class Histogram:
     """Counts of values by bucket, and their sum. The last bucket has the values above all
     bounds."""
 
-    __slots__ = ("bounds", "counts", "sum")
-
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)

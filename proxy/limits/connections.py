@@ -30,17 +30,6 @@ class ListenerLimits:
 class ClientCounts:
     """What one client network has at this listener in this process."""
 
-    __slots__ = (
-        "connections",
-        "handshakes",
-        "leaving",
-        "network",
-        "no_answered_at",
-        "no_idle_at",
-        "place",
-        "rate_place",
-    )
-
     def __init__(self, network: bytes, place: Place, rate_place: Place) -> None:
         self.network: Final = network
         self.place: Final = place

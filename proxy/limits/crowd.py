@@ -15,8 +15,6 @@ Member = TypeVar("Member")
 class Crowd(Generic[Member]):
     """Members, each of a client."""
 
-    __slots__ = ("_clients", "_count", "_highest", "_shelves")
-
     def __init__(self) -> None:
         self._clients: dict[Hashable, dict[Member, None]] = {}
         self._shelves: dict[int, dict[Hashable, None]] = {}

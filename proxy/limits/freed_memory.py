@@ -24,8 +24,6 @@ _LEFT: Final = 0.75
 
 
 class FreedMemory:
-    __slots__ = ("_connections", "_least", "_not_before", "_pause", "_rests_until")
-
     def __init__(self, resident: int) -> None:
         """The process holds `resident` bytes before it serves anybody."""
         self._least = resident

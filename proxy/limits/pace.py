@@ -17,8 +17,6 @@ _LEAST_SECONDS: Final = 0.25
 class BodyPace:
     """A client's time for sending a body."""
 
-    __slots__ = ("_is_slow", "_per_second", "_seconds")
-
     def __init__(self, per_second: int, seconds: float) -> None:
         """`per_second` bytes are required, and the client may be `seconds` behind."""
         self._per_second: Final = per_second
@@ -65,18 +63,6 @@ class ReaderPace:
     begins when a sweep of the deadlines first finds the client blocked; a shorter one does not
     count.
     """
-
-    __slots__ = (
-        "_backlog",
-        "_is_running",
-        "_left",
-        "_per_second",
-        "_seconds",
-        "_since",
-        "_waiting",
-        "_was_moving",
-        "_written",
-    )
 
     def __init__(self, backlog: Backlog, per_second: int, seconds: float) -> None:
         """`per_second` bytes are required, and the client may be `seconds` behind."""

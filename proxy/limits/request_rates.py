@@ -25,8 +25,6 @@ class RequestRate:
 class ClientRates:
     """Where the rates of one connection stand in the shared table."""
 
-    __slots__ = ("_places", "network")
-
     def __init__(self, network: bytes) -> None:
         """`network`: all addresses in it count as the same client."""
         self.network: Final = network

@@ -32,8 +32,6 @@ class AnswerKey:
 class SealedAnswer:
     """Encrypts one answer. A single token is held back until the answer is complete."""
 
-    __slots__ = ("_held", "_key", "_response", "_stream")
-
     def __init__(self, key: AnswerKey) -> None:
         self._key = key
         self._response: Response | None = None

@@ -30,8 +30,6 @@ _LARGEST_MESSAGE: Final = 2 * LARGEST_PLAIN
 
 
 class SealedMessages:
-    __slots__ = ("_channel", "_clock", "_counts", "_frames", "_number", "_refuse_replay", "_version", "_vow")
-
     def __init__(
         self,
         key: AnswerKey,
@@ -91,8 +89,6 @@ class SealedMessages:
 
 class MessageFilter:
     """Cuts the frames of one side and changes its messages; what comes out ends with a frame."""
-
-    __slots__ = ("_buffer", "_convert", "_is_masked", "_message", "_opcode")
 
     def __init__(self, sender: FrameSender, convert: Callable[[int, bytes], bytes]) -> None:
         """`convert` gets the opcode and content of each message."""

@@ -20,8 +20,6 @@ _TLS_HANDSHAKE: Final = 0x16
 class ProxyHeaderReader:
     """Feed it what was received; the header is complete when `header` is not None."""
 
-    __slots__ = ("_received", "_size", "header", "rest")
-
     def __init__(self) -> None:
         self._received = bytearray()
         self._size = 0  # of a binary header, once it is known

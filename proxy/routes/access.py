@@ -13,8 +13,6 @@ _REMEMBERED: Final = 1_024
 class Access:
     """The networks that are let through, and those that are not."""
 
-    __slots__ = ("_allowed", "_denied", "_verdicts")
-
     def __init__(self, allowed: Networks, denied: Networks) -> None:
         """An empty `allowed` stands for all networks. `denied` goes first."""
         self._allowed: Final = tuple(allowed)

@@ -64,8 +64,6 @@ class Conditions:
 class Alternatives(Generic[TargetT]):
     """The routes of one host and path, each with its conditions."""
 
-    __slots__ = ("_entries", "_fields", "_names_methods", "_parameters")
-
     def __init__(self, entries: Sequence[tuple[Conditions, TargetT]]) -> None:
         """The most specific ones come first. Those that are equally specific exclude each other."""
         self._entries: Final = entries
@@ -145,8 +143,6 @@ def _field_holds(values: list[bytes] | None, wanted: bytes | None) -> bool:
 
 class _Parameters:
     """Parameters that conditions name, as the strictest and the loosest reader have them."""
-
-    __slots__ = ("_loose", "_strict")
 
     def __init__(self, query: bytes, wanted: dict[bytes, bytes]) -> None:
         """`wanted` maps the loosest form of a name to the name."""

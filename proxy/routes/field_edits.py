@@ -37,21 +37,6 @@ class FieldDefault:
 class FieldEdits:
     """Fields to remove, to set, to add, and those that only fill a gap."""
 
-    __slots__ = (
-        "_added",
-        "_changed",
-        "_defaults",
-        "_filled",
-        "_filling",
-        "_gone",
-        "_last",
-        "_lines",
-        "_new",
-        "_twins",
-        "is_per_request",
-        "needs_values",
-    )
-
     def __init__(
         self,
         *,

@@ -32,8 +32,6 @@ class NoPath(Exception):
 
 
 class PathChange:
-    __slots__ = ()
-
     def applied(self, target: bytes) -> bytes:
         """The target for the server. The query stays as it is.
 
@@ -61,8 +59,6 @@ class PathChange:
 
 class PrefixChange(PathChange):
     """A prefix that is taken away, then one that is put in front."""
-
-    __slots__ = ("_added", "_plain", "_stripped")
 
     def __init__(self, stripped: bytes, added: bytes) -> None:
         """Both are empty, or begin with a slash and end with none."""
@@ -134,8 +130,6 @@ def _behind(path: bytes, prefix: bytes) -> bytes | None:
 
 class Rewrite(PathChange):
     """A path of a certain form that becomes one of another form."""
-
-    __slots__ = ("_form", "_has_rest", "_to")
 
     def __init__(self, form: Sequence[bytes | int], to: Sequence[bytes | int], *, has_rest: bool) -> None:
         """Segments of both: a text, or the number of a named part.

@@ -19,8 +19,6 @@ class RequestValues:
     Host, the id by those for ids. The address is judged here.
     """
 
-    __slots__ = ("client", "group", "host", "request_id")
-
     def __init__(self, client: bytes, host: bytes, request_id: bytes, group: bytes) -> None:
         """`client` is its address as text, or what a trusted peer says instead."""
         self.client: Final = client if _ADDRESS.fullmatch(client) else _UNKNOWN
@@ -31,8 +29,6 @@ class RequestValues:
 
 class Template:
     """A value, or a value with gaps."""
-
-    __slots__ = ("_parts", "names_request", "text")
 
     def __init__(self, parts: Iterable[str | Variable]) -> None:
         """`parts` are text in ASCII, and variables."""

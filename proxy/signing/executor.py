@@ -60,8 +60,6 @@ class Job(Generic[Result]):
     `settled` is called on the loop, once, unless the job was cancelled in the queue.
     """
 
-    __slots__ = ("deadline", "network", "settled", "started", "submitted", "work")
-
     def __init__(
         self,
         work: Callable[[], Result],
@@ -272,8 +270,6 @@ def _do_not_preempt() -> None:
 
 class _Idleness:
     """Holds a thread until it gets a job; None means that there will be no more."""
-
-    __slots__ = ("_is_over", "_job")
 
     def __init__(self) -> None:
         # the cheapest thing that a thread can wait for: a lock that the other side releases

@@ -19,8 +19,6 @@ _UNKNOWN_SECONDS: Final = 0.100
 class Latencies:
     """The last signatures of one token, in seconds each."""
 
-    __slots__ = ("_kept", "_sorted")
-
     def __init__(self) -> None:
         self._kept: deque[float] = deque()
         self._sorted: list[float] = []

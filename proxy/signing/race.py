@@ -122,8 +122,6 @@ class _Runner(Generic[Key, Result]):
     late itself.
     """
 
-    __slots__ = ("hedges", "job", "key", "limit", "token")
-
     job: Job[Result]
     """Set when the token has taken the job; only then is this one in `_running`."""
 

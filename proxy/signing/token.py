@@ -40,8 +40,6 @@ class Timing:
 class _Trial:
     """A probe that is in progress."""
 
-    __slots__ = ("is_first", "is_given_up", "probe")
-
     def __init__(self, probe: Probe, *, is_first: bool) -> None:
         self.probe: Final = probe
         self.is_first = is_first

@@ -12,19 +12,6 @@ WAIT_SECONDS: Final[Bounds] = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025
 class TokenCounters:
     """Numbers that only grow."""
 
-    __slots__ = (
-        "_keys",
-        "errors",
-        "failovers",
-        "hedges",
-        "hedges_won",
-        "probes",
-        "probes_failed",
-        "refusals",
-        "signing_seconds",
-        "wait_seconds",
-    )
-
     def __init__(self) -> None:
         self.signing_seconds = Histogram(SIGNING_SECONDS)
         self.wait_seconds = Histogram(WAIT_SECONDS)

@@ -14,8 +14,6 @@ _RACES_LOST_IN_A_ROW: Final = 5
 class TrackRecord:
     """Begins again each time the breaker opens."""
 
-    __slots__ = ("_failures_in_a_row", "_races_lost", "_recent", "good")
-
     def __init__(self) -> None:
         self.good = 0
         """Signatures that came in time, since the breaker closed."""

@@ -18,8 +18,6 @@ from proxy.upstream.pooling.waiting import Borrower, WaitingLine
 class TcpCarrier(Carrier):
     """Lent to one borrower, which takes the stream over at once. It owns the stream until then."""
 
-    __slots__ = ("stream",)
-
     def __init__(self, stream: TwoWayStream) -> None:
         """`stream` is connected, and does not read yet."""
         super().__init__(has_frames=False)
@@ -28,8 +26,6 @@ class TcpCarrier(Carrier):
 
 class _TcpDial:
     """A dial in progress, for a borrower."""
-
-    __slots__ = ("borrower", "dials", "holder")
 
     def __init__(self, dials: "TcpDials", borrower: Borrower, holder: bytes) -> None:
         self.dials = dials

@@ -39,27 +39,6 @@ class _ConnectionState(Enum):
 class Downstream(StreamOwner[bytes]):
     """Owner of a client's `TlsStream`. Its `deadline` is that of what the client owes."""
 
-    __slots__ = (
-        "_exchange",
-        "_inbox",
-        "_is_write_paused",
-        "_log",
-        "_patience",
-        "_peer_ended",
-        "_persistence",
-        "_refuse",
-        "_service",
-        "_state",
-        "deadline",
-        "facts",
-        "has_room",
-        "hold",
-        "is_new",
-        "send",
-        "stream",
-        "wants_end",
-    )
-
     def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
         """Take over an established stream, which is reading already."""
         self._service = service

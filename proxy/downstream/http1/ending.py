@@ -47,8 +47,6 @@ class ClientEnding:
     The connection has no reference to it, so both are freed at once.
     """
 
-    __slots__ = ("_connection", "_service")
-
     def __init__(self, service: HttpService, connection: Endable) -> None:
         self._service = service
         self._connection = connection

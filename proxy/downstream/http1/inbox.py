@@ -27,8 +27,6 @@ class Inbox:
     The work is linear in the bytes: each is searched once for the end of a head.
     """
 
-    __slots__ = ("_empty_lines", "_reader", "_scanned", "_stream", "data", "is_reading")
-
     def __init__(self, stream: Readable) -> None:
         """`stream` is the client's, which is reading."""
         self._stream: Final = stream

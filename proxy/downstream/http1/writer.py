@@ -38,8 +38,6 @@ class Http1Client(Protocol):
 class Http1Writer(AnswerWriter):
     """The writer of one request, for as long as the connection answers it."""
 
-    __slots__ = ("_client", "_delivery", "_framing", "_minor_version", "_out", "_persistence", "_stamps")
-
     def __init__(self, client: Http1Client, stamps: Stamps, request: Request | None) -> None:
         """`stamps` give the value of a `Date` field. Without a request, none was understood."""
         self._persistence = Persistence.IMPLICIT

@@ -26,8 +26,6 @@ class TunnelledStream(Protocol):
 class Http2ByteStream(CreditedBytes):
     """A `ByteStream` over a stream whose request was answered with 200."""
 
-    __slots__ = ("_is_over", "_session", "_side", "_stream")
-
     def __init__(
         self, loop: AbstractEventLoop, session: ServerSession, stream: SessionStream, side: TunnelledStream
     ) -> None:

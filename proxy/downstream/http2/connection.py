@@ -54,20 +54,6 @@ _ENDED: Final = _Stage.ENDED  # compared at each read and at each write: compile
 class Http2Connection(StreamHost):
     """Owner of a client's `TlsStream`, and host of its streams."""
 
-    __slots__ = (
-        "_awaited",
-        "_began",
-        "_finishing",
-        "_head_began",
-        "_idle_since",
-        "_is_flush_due",
-        "_is_write_paused",
-        "_patience",
-        "_stage",
-        "_streams",
-        "deadline",
-    )
-
     def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
         """Take over an established stream, which is reading already."""
         super().__init__(service, stream, facts)

@@ -17,8 +17,6 @@ from proxy.http2.streams.stream import SessionStream
 class Held:
     """What the proxy keeps of the bodies of one connection, until servers have it."""
 
-    __slots__ = ("_keepers", "_most", "_waiting", "total")
-
     def __init__(self, most: int) -> None:
         """`most` bytes, then the rest of the oldest body, and one window for each stream."""
         self._most: Final = most
@@ -64,8 +62,6 @@ class CreditSender(Protocol):
 
 
 class BodyCredit:
-    __slots__ = ("_held", "_kept", "_sender", "_session", "_stream", "is_paused", "owed")
-
     def __init__(self, session: ServerSession, stream: SessionStream, held: Held, sender: CreditSender) -> None:
         self._session: Final = session
         self._stream: Final = stream

@@ -39,8 +39,6 @@ class Http2Ending:
     The connection has no reference to it, so both are freed at once.
     """
 
-    __slots__ = ("_connection", "_service")
-
     def __init__(self, service: HttpService, connection: Leaving) -> None:
         self._service = service
         self._connection = connection

@@ -21,8 +21,6 @@ class StreamHost(StreamOwner[bytes]):
     code 2 instructions instead of 125.
     """
 
-    __slots__ = ("answers", "counters", "facts", "held", "log", "requests", "service", "session", "stream")
-
     def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
         """`stream` is that of the client, which is established."""
         limits = service.runtime.limits.http2

@@ -38,21 +38,6 @@ class Impatient(Protocol):
 class StreamPatience:
     """The deadline of one stream. A `response_buffer.Stream`, and `Watched` while it has one."""
 
-    __slots__ = (
-        "_awaits_reader",
-        "_host",
-        "_is_watched",
-        "_last_byte",
-        "_looked_at",
-        "_pace",
-        "_sent_bytes",
-        "_service",
-        "_side",
-        "_stream",
-        "_taken_bytes",
-        "deadline",
-    )
-
     def __init__(self, host: StreamHost, stream: SessionStream, side: Impatient) -> None:
         self._host: Final = host
         self._service: Final = host.service

@@ -33,8 +33,6 @@ def _priority(framing: RequestFraming) -> bytes:
 class StreamRequests:
     """Reads the decoded fields of requests."""
 
-    __slots__ = ("_block", "_fields", "_is_ended", "_limits", "_reader", "_request", "priority")
-
     def __init__(self) -> None:
         self._reader: Final = RequestFieldReader(_new_nonce)
         self._block: DecodedFields | None = None

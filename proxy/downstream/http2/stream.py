@@ -32,20 +32,6 @@ _BAD_REQUEST: Final = 400
 class Http2Stream(StreamSide):
     """A `Client` of its responder."""
 
-    __slots__ = (
-        "_bytes",
-        "_credit",
-        "_early",
-        "_exchange",
-        "_has_early_end",
-        "_host",
-        "_is_answered",
-        "_is_blocked",
-        "_is_websocket",
-        "_patience",
-        "_stream",
-    )
-
     def __init__(self, host: StreamHost, stream: SessionStream) -> None:
         """A stream that was just opened; `begin` comes next."""
         self._host: Final = host

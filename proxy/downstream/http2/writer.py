@@ -45,8 +45,6 @@ class Http2Writer(AnswerWriter):
     no empty frame behind it.
     """
 
-    __slots__ = ("_delivery", "_head", "_owner", "_session", "_stamps", "_stream", "_unsent")
-
     def __init__(self, session: ServerSession, stream: SessionStream, owner: WrittenStream, stamps: Stamps) -> None:
         """`stamps` give the value of a `date` field."""
         self._session: Final = session

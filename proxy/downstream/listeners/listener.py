@@ -128,21 +128,7 @@ class _Arrival:
     It is drainable, so that a worker that has to end waits for it.
     """
 
-    __slots__ = (
-        "_address",
-        "_began",
-        "_changed_within",
-        "_counts",
-        "_handshake",
-        "_has_hello",
-        "_introduced",
-        "_listener",
-        "_rates",
-        "_runtime",
-        "_services",
-        "_sock",
-        "since",
-    )
+    _sock: SocketType
 
     def __init__(
         self,

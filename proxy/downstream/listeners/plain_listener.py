@@ -149,19 +149,6 @@ class PlainListener:
 class _PlainConnection(StreamOwner[memoryview]):
     """One client. Owner of its stream; watched: `deadline` is that of the head; drainable."""
 
-    __slots__ = (
-        "_address",
-        "_began",
-        "_counts",
-        "_is_counted",
-        "_listener",
-        "_received",
-        "_services",
-        "_stream",
-        "deadline",
-        "since",
-    )
-
     _stream: SocketStream
 
     def __init__(self, listener: PlainListener, services: PlainServices, address: str, client: ClientCounts) -> None:

@@ -69,21 +69,6 @@ class HeaderPhase(StreamOwner[memoryview]):
     It can be drained, shed and watched, as the handshake after it.
     """
 
-    __slots__ = (
-        "_address",
-        "_counts",
-        "_introduced",
-        "_is_over",
-        "_reader",
-        "_room",
-        "_runtime",
-        "_services",
-        "_sock",
-        "_stream",
-        "deadline",
-        "since",
-    )
-
     _stream: SocketStream
     _sock: SocketType
 

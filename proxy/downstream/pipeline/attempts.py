@@ -15,8 +15,6 @@ from proxy.upstream.servers.upstream import RequestFacts, Upstream
 class Attempts:
     """Chooses the next server, and remembers those that were tried."""
 
-    __slots__ = ("_binding", "_facts", "_request", "_tried", "_upstream", "_was_repeated", "_was_stale", "server")
-
     server: Server
 
     def __init__(self, upstream: Upstream, request: Request, wall_clock: Callable[[], float]) -> None:

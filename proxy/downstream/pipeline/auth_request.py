@@ -39,20 +39,6 @@ MOST_BODY_BYTES: Final = 65_536
 class AuthRequest(Guard):
     """Asks about one request. A `Borrower` and a `ResponseReceiver`."""
 
-    __slots__ = (
-        "_attempts",
-        "_body",
-        "_connection",
-        "_deadline",
-        "_head",
-        "_response",
-        "_rule",
-        "_sent",
-        "holder",
-        "is_waiting",
-        "link",
-    )
-
     def __init__(self, rule: AuthRule, responder: Responder, client: Client, service: HttpService) -> None:
         super().__init__(responder, client, service)
         self._rule: Final = rule

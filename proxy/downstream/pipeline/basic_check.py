@@ -39,8 +39,6 @@ _FAILED: Final = RequestRefusal(
 class BasicCheck(Guard):
     """Verifies the credentials of one request."""
 
-    __slots__ = ("_credentials", "_digest", "_rule")
-
     def __init__(self, rule: BasicRule, responder: Responder, client: Client, service: HttpService) -> None:
         super().__init__(responder, client, service)
         self._rule: Final = rule

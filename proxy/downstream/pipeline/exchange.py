@@ -47,21 +47,6 @@ class _ExchangeState(Enum):
 class Exchange(Responder):
     """One request in flight."""
 
-    __slots__ = (
-        "_attempts",
-        "_body",
-        "_client",
-        "_codec",
-        "_connection",
-        "_framing",
-        "_is_client_paused",
-        "_outgoing",
-        "_service",
-        "_slow",
-        "_state",
-        "_writer",
-    )
-
     def __init__(
         self,
         client: Client,

@@ -19,8 +19,6 @@ from proxy.upstream.servers.upstream import Upstream
 class Guard:
     """One request that waits for a decision."""
 
-    __slots__ = ("_client", "_request", "_responder", "_service", "_upstream", "is_over")
-
     def __init__(self, responder: Responder, client: Client, service: HttpService) -> None:
         target = responder.target
         assert target is not None  # the rule that it keeps is that of the target

@@ -55,16 +55,6 @@ class _LocalState(Enum):
 class LocalResponder(Responder):
     """Answers one request by an endpoint, once all of its body is received, in one piece."""
 
-    __slots__ = (
-        "_body",
-        "_client",
-        "_data",
-        "_endpoint",
-        "_service",
-        "_state",
-        "_writer",
-    )
-
     def __init__(
         self,
         client: Client,

@@ -17,8 +17,6 @@ _GROUP_NAME: Final = len(b"X-TLS-Group: ")
 class OutgoingRequest:
     """One request on its way to a server."""
 
-    __slots__ = ("_fields", "_grant", "_id", "_request", "_target", "text")
-
     def __init__(self, request: Request, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
         """`fields` are the field lines for a body that continues as it came.
 

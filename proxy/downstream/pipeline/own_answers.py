@@ -11,8 +11,6 @@ from proxy.downstream.service.service import HttpService
 class OwnAnswers:
     """Writes an error to one client, and to the log."""
 
-    __slots__ = ("_log", "_service")
-
     def __init__(self, service: HttpService, log: RequestLog) -> None:
         """`log` is that of the connection. The connection is not known here: it owns this."""
         self._service = service

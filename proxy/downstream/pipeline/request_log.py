@@ -18,8 +18,6 @@ from proxy.tls.wire.record_flood import RecordFlood
 class RequestLog:
     """Writes a line when a request is over."""
 
-    __slots__ = ("_facts", "_service")
-
     def __init__(self, service: HttpService, facts: ClientFacts) -> None:
         self._service = service
         self._facts = facts

@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 class RequestTally:
     """Counts of body bytes, and moments of the service's stopwatch."""
 
-    __slots__ = (
-        "first_byte",
-        "request_bytes",
-        "request_id",
-        "response_bytes",
-        "route",
-        "server",
-        "started",
-        "status",
-    )
-
     def __init__(self, request_id: bytes, started: float) -> None:
         self.request_id = request_id
         self.started = started
@@ -57,8 +46,6 @@ class Responder:
 
     It is a class and not a protocol, because a call through a protocol costs compiled code more.
     """
-
-    __slots__ = ("guard", "holder", "is_request_complete", "link", "mark", "refusal", "request", "tally", "target")
 
     def __init__(self, request: Request, tally: RequestTally, mark: bytes = b"") -> None:
         """`tally` has its beginning; `mark` are further field lines of an error that answers it."""

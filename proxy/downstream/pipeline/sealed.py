@@ -46,20 +46,6 @@ _WIRE_LEAST: Final = 4_096
 class SealedBodies:
     """A `BodyCodec` that decrypts the body of one request; `receiver` encrypts its response."""
 
-    __slots__ = (
-        "_body",
-        "_judgement",
-        "_label",
-        "_mark",
-        "_method",
-        "_place",
-        "_replay_seconds",
-        "_service",
-        "framing",
-        "mark",
-        "refusal",
-    )
-
     _place: BoundExchange
     _judgement: PayloadJudgement
 
@@ -197,19 +183,6 @@ class SealedBodies:
 class _OpenedBody:
     """The encrypted body of a request: a single token, or a stream of tokens."""
 
-    __slots__ = (
-        "_cipher",
-        "_digest",
-        "_opener",
-        "_token",
-        "is_ready",
-        "length",
-        "limit",
-        "mark",
-        "message_id",
-        "version",
-    )
-
     def __init__(self, cipher: MessageCipher, digest: bytes, version: int | None, *, is_stream: bool) -> None:
         """`digest` binds the message to its request; `version` is that of the key, if named."""
         self._cipher = cipher
@@ -273,8 +246,6 @@ class SealedResponse:
 
     A `ResponseReceiver`.
     """
-
-    __slots__ = ("_answer", "_bodies", "_fault", "_method", "_service", "_writer")
 
     def __init__(self, writer: ResponseWriter, bodies: SealedBodies, service: HttpService, method: bytes) -> None:
         """`writer` is the exchange. `bodies` know the key for the response."""

@@ -36,8 +36,6 @@ class AnswerWriter:
     It is a class and not a protocol, because a call through a protocol costs compiled code more.
     """
 
-    __slots__ = ()
-
     def invite(self) -> None:
         """Tell the client to send its body, which it holds back (RFC 9110 section 10.1.1)."""
         raise NotImplementedError

@@ -29,19 +29,6 @@ class BodyLimits:
 class RequestBody:
     """A body that was not complete when its head was read."""
 
-    __slots__ = (
-        "_decoder",
-        "_gathered",
-        "_is_open_ended",
-        "_least",
-        "_left",
-        "_limit",
-        "framing",
-        "is_complete",
-        "received",
-        "was_invited",
-    )
-
     def __init__(
         self,
         framing: RequestFraming,

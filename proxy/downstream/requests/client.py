@@ -28,23 +28,6 @@ if TYPE_CHECKING:
 class ClientFacts(ClientLink):
     """Settled by the accept and the handshake. What follows from the facts is made on first use."""
 
-    __slots__ = (
-        "_rates",
-        "_requester",
-        "_trust",
-        "address",
-        "is_named",
-        "is_trusted",
-        "is_unreported",
-        "listener",
-        "listener_places",
-        "network",
-        "origin",
-        "tls",
-        "via",
-        "wire",
-    )
-
     def __init__(
         self,
         address: str,

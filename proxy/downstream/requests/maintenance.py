@@ -25,8 +25,6 @@ class ClosedRoute:
 class ClosedRoutes:
     """All routes in maintenance, by their name."""
 
-    __slots__ = ("_refusals", "_routes", "drain_seconds")
-
     def __init__(self, routes: Mapping[str, ClosedRoute], drain_seconds: float) -> None:
         """The WebSockets of the routes are closed within `drain_seconds`."""
         self._routes: Final = routes

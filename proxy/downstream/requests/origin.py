@@ -19,8 +19,6 @@ _MAPPED: Final = "::ffff:"  # as the kernel writes an IPv4-mapped address (RFC 4
 class Origin:
     """Where the connection of a client comes from."""
 
-    __slots__ = ("header", "sock")
-
     def __init__(self, sock: SocketType, header: ProxyHeader | None) -> None:
         """`header` is what a balancer in front of us has said of it."""
         self.sock: Final = sock
@@ -60,8 +58,6 @@ class RequestLink(ClientLink):
 
     It keeps no connection to a server, so it shares none with another client.
     """
-
-    __slots__ = ("_client", "_origin", "_tls")
 
     def __init__(self, origin: Origin | None, client: str, tls: Established) -> None:
         """`client` is the address of the request's client."""

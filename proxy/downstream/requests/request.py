@@ -43,8 +43,6 @@ _LINE_END: Final = b"\r\n"
 class Destination:
     """Where requests go that have one host, method and target, on one connection."""
 
-    __slots__ = ("_covered_by", "_place", "_routes", "has_query", "path", "record")
-
     def __init__(self, path: bytes) -> None:
         """`path` is that of the target."""
         self.path: Final = path
@@ -83,23 +81,6 @@ class Destination:
 
 class Request:
     """A request as it was understood. It holds the field lines for its upstream after first use."""
-
-    __slots__ = (
-        "_admission",
-        "_line_end",
-        "_raw",
-        "_routes",
-        "answered",
-        "changed_target",
-        "destination",
-        "edited",
-        "fields",
-        "framing",
-        "head",
-        "own_lines",
-        "requester",
-        "untouched_by",
-    )
 
     def __init__(
         self, raw: bytes, line_end: int, head: RequestHead, framing: RequestFraming, last: "Request | None" = None
@@ -265,8 +246,6 @@ class Request:
 
 class RequestReader:
     """Reads complete request heads of one connection."""
-
-    __slots__ = ("_last", "_lines")
 
     def __init__(self) -> None:
         self._last: Request | None = None

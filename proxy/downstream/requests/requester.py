@@ -41,8 +41,6 @@ class PeerTrust:
 
 
 class Requester:
-    __slots__ = ("address", "chain", "is_named", "network", "peer", "rates", "record")
-
     def __init__(
         self,
         address: str,

@@ -56,8 +56,6 @@ class TunnelHolder(Protocol):
 class TunnelPlace:
     """What one tunnel takes, until `release`."""
 
-    __slots__ = ("_client", "_counts", "_listener", "_places", "_shared", "holder")
-
     def __init__(self, places: "TunnelPlaces", client: bytes, shared: Shares) -> None:
         self._places: Final = places
         self._client: Final = client

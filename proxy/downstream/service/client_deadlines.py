@@ -28,8 +28,6 @@ class ClientDeadlines:
     It makes each part when the connection first needs it.
     """
 
-    __slots__ = ("_body", "_buffer", "_reader", "_service", "_stream")
-
     def __init__(self, service: HttpService, stream: Stream) -> None:
         self._service: Final = service
         self._stream: Final = stream

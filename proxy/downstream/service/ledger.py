@@ -38,8 +38,6 @@ class RequestLedger:
 class LogSampling:
     """Of busy routes one in N successes is logged."""
 
-    __slots__ = ("_seen",)
-
     def __init__(self) -> None:
         """The first success of each route is logged."""
         self._seen: dict[str | None, int] = {}

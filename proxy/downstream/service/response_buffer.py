@@ -36,8 +36,6 @@ class BufferLimits:
 class ResponseBudget:
     """What all clients of a loop hold together."""
 
-    __slots__ = ("_by_client", "held", "shortages")
-
     def __init__(self) -> None:
         self._by_client: dict[bytes, int] = {}
         self.held = 0
@@ -84,8 +82,6 @@ class Stream(Protocol):
 
 class ResponseBuffer:
     """What waits for one connection while its client is blocked. A `limits.pace.Backlog`."""
-
-    __slots__ = ("_budget", "_client", "_held", "_stream", "written_bytes")
 
     def __init__(self, stream: Stream, budget: ResponseBudget) -> None:
         """Start empty; `stream` leads to the client."""

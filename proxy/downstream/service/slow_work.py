@@ -94,8 +94,6 @@ class SlowWork:
 class SharedWork:
     """Computations that several requests wait for at the same time: each is done once."""
 
-    __slots__ = ("_waiting", "_work")
-
     def __init__(self, work: Computing) -> None:
         self._work: Final = work
         self._waiting: dict[bytes, list[WorkOutcome]] = {}

@@ -40,8 +40,6 @@ _PAUSE_SECONDS: Final = 5.0
 class Piece:
     """One piece. It is in memory until it is in the file."""
 
-    __slots__ = ("data", "is_dropped", "is_pending", "number", "sealed_bytes", "slot")
-
     def __init__(self, data: bytes, slot: int, number: int) -> None:
         self.data = data
         """Empty once it is in the file."""

@@ -11,8 +11,6 @@ _BYTES_IN_HEX: Final = tuple(b"%02x" % number for number in range(256))
 class Stamps:
     """What every answer carries: its X-Request-Id and its Date."""
 
-    __slots__ = ("_date", "_id_prefix", "_id_start", "_ids", "_second", "_wall_clock")
-
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         """`wall_clock` gives UNIX seconds."""
         self._wall_clock: Final = wall_clock

@@ -124,28 +124,6 @@ class UnreadAnswers:
 class UnreadAnswer(AnswerWriter):
     """One answer. Watched by the deadlines while its server waits."""
 
-    __slots__ = (
-        "_all",
-        "_counted",
-        "_ended",
-        "_has_stood",
-        "_is_standing",
-        "_pieces",
-        "_reader",
-        "_since",
-        "_tail",
-        "_tail_bytes",
-        "_trailers",
-        "_waited",
-        "began",
-        "client",
-        "deadline",
-        "passed",
-        "shares",
-        "unread",
-        "writer",
-    )
-
     def __init__(self, answers: UnreadAnswers, shares: "Shares", reader: SlowReader) -> None:
         """Its client is blocked. `shares` are those of its server."""
         self._all: Final = answers

@@ -27,8 +27,6 @@ _IPV6_BITS: Final = 64
 class BusiestClients:
     """Counts the requests of a worker by client."""
 
-    __slots__ = ("_before", "_now", "_since", "_until")
-
     def __init__(self) -> None:
         self._since = 0.0
         self._until = 0.0

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 class Http2Counters:
     """The HTTP/2 connections of one listener, and the streams on them. Their driver counts."""
 
-    __slots__ = ("connections", "connections_open", "requests", "resets", "streams_open")
-
     def __init__(self) -> None:
         self.connections = 0
         self.connections_open = 0
@@ -28,8 +26,6 @@ class Http2Counters:
 
 
 class ListenerCounters:
-    __slots__ = ("accepted", "handshake_seconds", "http2", "open", "passthrough", "statuses", "tcp")
-
     def __init__(self) -> None:
         self.accepted = 0
         """Accepted connections. Connections over a limit count as failures."""

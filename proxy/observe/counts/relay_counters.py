@@ -12,8 +12,6 @@ from proxy.figures.snapshot import RelayFamilies
 class Traffic:
     """One direction of connections of one kind."""
 
-    __slots__ = ("bytes", "messages")
-
     def __init__(self) -> None:
         self.bytes = 0
         self.messages = 0
@@ -21,8 +19,6 @@ class Traffic:
 
 class RelayCounters:
     """Of one listener, and of one kind."""
-
-    __slots__ = ("connections", "connections_open", "ends", "from_client", "groups", "to_client")
 
     def __init__(self) -> None:
         self.connections = 0

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 
 
 class RouteCounters:
-    __slots__ = (
-        "closes",
-        "first_byte_seconds",
-        "from_client",
-        "payload_messages",
-        "payload_refusals",
-        "request_bytes",
-        "response_bytes",
-        "seconds",
-        "statuses",
-        "to_client",
-        "websockets",
-        "websockets_open",
-    )
-
     def __init__(self) -> None:
         self.statuses = [0] * CLASSES
         self.first_byte_seconds = Histogram(REQUEST_SECONDS)

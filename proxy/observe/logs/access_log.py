@@ -315,8 +315,6 @@ class PrettyLines:
 class _Clock:
     """RFC 3339 in UTC with milliseconds. Each second and millisecond is formatted once."""
 
-    __slots__ = ("_millisecond", "_second", "_second_text", "_text")
-
     def __init__(self) -> None:
         self._second = self._millisecond = -1
         self._second_text = self._text = ""

@@ -72,8 +72,6 @@ def _uncounted(_ring: str, _version: int) -> None:
 class RingCodec:
     """Encrypts and decrypts with the keys of a ring as they are now."""
 
-    __slots__ = ("_count", "_ended", "_fernets", "_revoked", "_secrets", "active", "name")
-
     def __init__(
         self,
         ring: Keyring,

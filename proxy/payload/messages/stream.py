@@ -48,8 +48,6 @@ def framed(vow: Vow, number: int, piece: bytes, *, is_last: bool) -> bytes:
 
 
 class StreamSealer:
-    __slots__ = ("_codec", "_number", "_pending", "_version", "_vow")
-
     def __init__(self, codec: RingCodec, vow: Vow, version: int | None) -> None:
         """Encrypt with `version` of the codec's ring; None: the one that is active now."""
         self._codec = codec
@@ -92,8 +90,6 @@ class StreamSealer:
 class FrameOpener:
     """Checks the heads of the tokens of one message, in their order."""
 
-    __slots__ = ("_digest", "_number", "is_finished", "message_id")
-
     def __init__(self, digest: bytes, message_id: bytes | None = None) -> None:
         """`digest` is that of the place where the message was found.
 
@@ -124,8 +120,6 @@ class FrameOpener:
 
 class StreamOpener:
     """Reads the tokens of one message, however they come."""
-
-    __slots__ = ("_buffer", "_codec", "_frames", "_scanned", "_window", "timestamp", "version")
 
     def __init__(self, codec: RingCodec, digest: bytes, window: FreshnessWindow, version: int | None = None) -> None:
         self._codec = codec

@@ -10,8 +10,6 @@ class PayloadUses:
     A revocation also ends what an earlier generation has begun.
     """
 
-    __slots__ = ("_counts", "revoked")
-
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, int]] = Counter()
         self.revoked: set[tuple[str, int]] = set()
@@ -35,8 +33,6 @@ class MessageCounts:
 
     They are requests, answers, and single messages of WebSockets.
     """
-
-    __slots__ = ("opened", "sealed")
 
     def __init__(self) -> None:
         self.opened = 0

@@ -24,8 +24,6 @@ from proxy.tls.wire.alerts import AlertDescription, alert_in
 class Transcript:
     """The first hello of a client, the HelloRetryRequest that it got, and its second hello."""
 
-    __slots__ = ("first", "retry", "second")
-
     def __init__(self, first: bytes, retry: bytes = b"", second: bytes = b"") -> None:
         """The last two are empty without a HelloRetryRequest."""
         self.first: Final = first
@@ -39,8 +37,6 @@ class Transcript:
 
 class Flight:
     """The result of a step: bytes for the client, and the object of the further handshake."""
-
-    __slots__ = ("data", "seconds", "tls")
 
     def __init__(self, tls: TlsObject, data: bytes, seconds: float) -> None:
         """`seconds` is what the step took that brought it: key exchange and signature."""

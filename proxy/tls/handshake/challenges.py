@@ -16,8 +16,6 @@ CHALLENGE_ALPN: Final = ALPN.encode()
 
 
 class PendingChallenges:
-    __slots__ = ("_contexts", "_pending")
-
     def __init__(self) -> None:
         self._pending: dict[str, TlsChallenge] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}

@@ -78,8 +78,6 @@ class MakerOwner(Protocol):
 class LoopMaker:
     """Makes it on the loop, in its turn of the step queue."""
 
-    __slots__ = ("_owner", "_result", "_work")
-
     def __init__(self, work: Callable[[], Flight], owner: MakerOwner) -> None:
         self._work: Callable[[], Flight] | None = work
         """It is None once it was done, or is not needed any more."""
@@ -115,8 +113,6 @@ class LoopMaker:
 
 class ThreadMaker:
     """Makes it in the thread for slow key exchanges."""
-
-    __slots__ = ("_job", "_owner", "_services")
 
     def __init__(self, services: FlightServices, owner: MakerOwner) -> None:
         self._services = services
@@ -155,8 +151,6 @@ class ThreadMaker:
 
 class TokenMaker:
     """Has it made by the first token that can (`signing.race.RaceOwner`)."""
-
-    __slots__ = ("_owner", "_race", "_services", "_stand_in", "_transcript")
 
     def __init__(
         self,

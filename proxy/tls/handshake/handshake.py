@@ -61,18 +61,6 @@ _CHALLENGE: Final = (CHALLENGE_ALPN,)  # RFC 8737 section 3: "with the single pr
 class Handshake(StreamOwner[memoryview]):
     """Owns a `SocketStream` until the handshake is over."""
 
-    __slots__ = (
-        "_challenges",
-        "_network",
-        "_observer",
-        "_policy",
-        "_services",
-        "_state",
-        "_stream",
-        "_wire_left",
-        "deadline",
-    )
-
     __deletable__: ClassVar = ("_observer",)  # for mypyc
     _observer: HandshakeObserver
     _stream: SocketStream

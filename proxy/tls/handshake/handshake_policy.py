@@ -32,18 +32,6 @@ _LISTED_PROTOCOLS: Final = 4
 
 class HandshakePolicy:
     # no dataclass, as `ServerIdentity`
-    __slots__ = (
-        "alert_context",
-        "hello_bytes",
-        "identities",
-        "passthrough",
-        "pq",
-        "preference",
-        "protocols",
-        "tls_limits",
-        "wire_bytes",
-    )
-
     def __init__(  # noqa: PLR0913 - its fields
         self,
         pq: PqPolicy,

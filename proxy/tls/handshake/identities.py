@@ -19,8 +19,6 @@ class ServerIdentity:
     """
 
     # no dataclass: compiled, it would load the types of its fields, which are for checking only
-    __slots__ = ("clients", "context", "fast", "name", "names", "plan", "reserved")
-
     def __init__(
         self,
         name: str,
@@ -51,8 +49,6 @@ class ServerIdentity:
 
 
 class IdentityTable:
-    __slots__ = ("_by_name", "_default", "_served")
-
     def __init__(
         self,
         identities: Iterable[ServerIdentity],

@@ -26,8 +26,6 @@ class ServerStep:
     """What OpenSSL made of the client's bytes."""
 
     # no dataclass and no tuple: mypyc makes one in a third of the time, and reads it faster
-    __slots__ = ("error", "is_finished", "output", "rest", "seconds", "tickets", "tls")
-
     def __init__(  # noqa: PLR0913 - its fields
         self,
         tls: TlsObject,
@@ -69,8 +67,6 @@ class StepOwner(Protocol):
 
 class ServerSteps:
     """The steps of one handshake, with one SSL object, each in its turn of the queue."""
-
-    __slots__ = ("_driver", "_made", "_owner", "_queue", "_source", "_waiting", "tickets")
 
     def __init__(
         self, source: ssl.SSLContext | TlsObject, driver: TlsDriver, queue: StepQueue, owner: StepOwner

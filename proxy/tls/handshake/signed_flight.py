@@ -96,32 +96,12 @@ class _Asking:
 class _Resting:
     """The flight was not begun, or the owner was told the result."""
 
-    __slots__ = ()
-
 
 _RESTING: Final = _Resting()
 
 
 class SignedFlight:
     """Makes the flight of one handshake, from its first ClientHello to the ServerHello."""
-
-    __slots__ = (
-        "_context",
-        "_deadline",
-        "_held",
-        "_limits",
-        "_network",
-        "_owner",
-        "_plan",
-        "_schemes",
-        "_services",
-        "_signers",
-        "_slow",
-        "_state",
-        "_stream",
-        "_transcript",
-        "_tried_context",
-    )
 
     def __init__(
         self,

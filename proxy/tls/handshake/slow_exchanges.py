@@ -28,8 +28,6 @@ _LONG_WAIT_SECONDS: Final = 5.0
 class SlowExchanges:
     """The thread of one loop, begun with the first such handshake."""
 
-    __slots__ = ("_clock", "_loop", "threads")
-
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
         self._loop: Final = loop
         self._clock: Final = clock

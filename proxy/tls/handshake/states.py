@@ -35,7 +35,6 @@ from proxy.tls.wire.server_hello import ServerHello
 class Reading:
     """The ClientHello is not complete."""
 
-    __slots__ = ("reader",)
     hello: ClassVar[None] = None
     identity: ClassVar[None] = None
 
@@ -46,8 +45,6 @@ class Reading:
 class Choosing:
     """The ClientHello is read; it decides how the handshake continues."""
 
-    __slots__ = ("hello", "identity")
-
     def __init__(self, hello: ClientHello) -> None:
         self.hello = hello
         self.identity: ServerIdentity | None = None
@@ -55,8 +52,6 @@ class Choosing:
 
 class Answering:
     """OpenSSL makes the server's flight, with a key in a file."""
-
-    __slots__ = ("hello", "identity", "is_retried", "steps")
 
     def __init__(self, hello: ClientHello, identity: ServerIdentity, steps: ServerSteps) -> None:
         self.hello = hello
@@ -69,8 +64,6 @@ class Answering:
 class Signing:
     """The server's flight takes long: its key is in a token, or its key exchange is slow."""
 
-    __slots__ = ("flight", "hello", "identity", "is_retried")
-
     def __init__(self, hello: ClientHello, identity: ServerIdentity, flight: SignedFlight) -> None:
         self.hello = hello
         self.identity = identity
@@ -81,8 +74,6 @@ class Signing:
 
 class Finishing:
     """The server's flight is sent."""
-
-    __slots__ = ("hello", "identity", "is_retried", "seconds", "server_hello", "steps", "tickets")
 
     def __init__(
         self, before: Answering | Signing, steps: ServerSteps, server_hello: ServerHello, made: ServerStep | Flight
@@ -103,7 +94,6 @@ class Finishing:
 class Challenged:
     """A CA is shown the certificate of a challenge."""
 
-    __slots__ = ("hello", "server_name", "steps")
     identity: ClassVar[None] = None
 
     def __init__(self, hello: ClientHello, server_name: str, steps: ServerSteps) -> None:
@@ -116,7 +106,6 @@ class Challenged:
 class Over:
     """The observer was told, and nothing that comes matters any more."""
 
-    __slots__ = ()
     hello: ClassVar[None] = None
     identity: ClassVar[None] = None
 

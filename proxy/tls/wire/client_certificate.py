@@ -17,8 +17,6 @@ class UnusableCertificate(Exception):
 class ClientCertificate:
     """A certificate that was verified, and the client has its key."""
 
-    __slots__ = ("chain", "ends_at", "leaf", "subject")
-
     def __init__(self, leaf: bytes, chain: Sequence[bytes] = ()) -> None:
         """`leaf` is the client's, `chain` those between it and an authority that we have.
 

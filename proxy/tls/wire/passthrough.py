@@ -9,8 +9,6 @@ from config.values.addresses import wildcard_of
 class PassthroughTable:
     """The names of one listener."""
 
-    __slots__ = ("_opened", "_upstreams")
-
     def __init__(self, upstreams: Mapping[str, str], opened: Collection[str]) -> None:
         """`upstreams` has the upstream of each name; `opened` are the names of the identities."""
         self._upstreams: Final = dict(upstreams)

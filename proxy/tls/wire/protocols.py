@@ -16,8 +16,6 @@ class ProtocolOffer:
     sides sign. So it is asked for its choice; a second ClientHello may differ from the first one.
     """
 
-    __slots__ = ("_names", "_spoken")
-
     def __init__(self, protocols: Sequence[str], without_alpn: str | None) -> None:
         """Offer `protocols`. `without_alpn` is what a client without ALPN speaks.
 

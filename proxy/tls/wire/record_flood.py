@@ -41,8 +41,6 @@ class RecordTally:
     The stream begins with a record. The charge goes down with time.
     """
 
-    __slots__ = ("_charged", "_charged_at", "_header", "_rest", "begun")
-
     def __init__(self) -> None:
         self._header = b""
         """The header that came in part."""
@@ -107,8 +105,6 @@ class RecordTally:
 
 class KeyUpdateTally:
     """Counts the new keys that a peer asks for, by our answers (RFC 8446 section 4.6.3)."""
-
-    __slots__ = ("_minute_ends", "count")
 
     def __init__(self) -> None:
         self.count = 0

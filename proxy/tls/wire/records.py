@@ -170,18 +170,6 @@ class ClientHelloReader:
     are security limits.
     """
 
-    __slots__ = (
-        "_awaited_bytes",
-        "_flight",
-        "_fragments",
-        "_message_bytes",
-        "_message_limit",
-        "_record_start",
-        "_wire",
-        "_wire_limit",
-        "message",
-    )
-
     def __init__(self, message_limit: int, wire_limit: int, flight: ClientFlight = ClientFlight.FIRST) -> None:
         self._message_limit = message_limit
         self._wire_limit = wire_limit

@@ -24,8 +24,6 @@ class WaitingData:
     Each is copied once at most, and what was taken is released piece by piece.
     """
 
-    __slots__ = ("_length", "_pieces", "_taken")
-
     def __init__(self) -> None:
         self._pieces: deque[bytes | bytearray] = deque()
         self._length = 0

@@ -40,29 +40,6 @@ class _Phase(Enum):
 class UpstreamConnection(Carrier):
     """Owner of the stream to a server. Its `deadline` bounds a response, or an idle connection."""
 
-    __slots__ = (
-        "_buffer",
-        "_clock",
-        "_decoder",
-        "_exchange",
-        "_interim",
-        "_is_blocked",
-        "_is_paused",
-        "_keep",
-        "_keeper",
-        "_left",
-        "_limits",
-        "_method",
-        "_offer",
-        "_phase",
-        "_reader",
-        "_saw_bytes",
-        "deadline",
-        "exchanges",
-        "holder",
-        "stream",
-    )
-
     stream: ByteStream
 
     def __init__(

@@ -15,8 +15,6 @@ from proxy.upstream.pooling.waiting import Borrower, WaitingLine
 class Dial:
     """A dial in progress, for a borrower."""
 
-    __slots__ = ("borrower", "connection", "holder", "pool")
-
     def __init__(self, pool: "HttpPool", connection: UpstreamConnection, borrower: Borrower, holder: bytes) -> None:
         self.pool = pool
         self.connection = connection

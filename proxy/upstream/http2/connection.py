@@ -71,29 +71,6 @@ class StreamResources:
 class StreamConnection(StreamOwner[bytes | memoryview]):
     """Owner of the stream of bytes to a server, which the dialler sets."""
 
-    __slots__ = (
-        "_carriers",
-        "_has_ended",
-        "_is_flush_due",
-        "_is_ready",
-        "_is_write_paused",
-        "_keeper",
-        "_read",
-        "_resources",
-        "_tunnels",
-        "clock",
-        "deadline",
-        "fields",
-        "is_reused",
-        "lent",
-        "limits",
-        "loop",
-        "reads",
-        "responses",
-        "session",
-        "stream",
-    )
-
     stream: ByteStream
 
     def __init__(self, keeper: ConnectionKeeper, resources: StreamResources) -> None:

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 class HeldResponse:
     """Keeps pieces of a body: no more than the server's window, which gets no credit for them."""
 
-    __slots__ = ("_pieces", "is_ended", "is_paused", "trailers")
-
     def __init__(self) -> None:
         self.is_paused = False
         """Whether the client takes nothing."""

@@ -26,8 +26,6 @@ from proxy.upstream.pooling.waiting import Borrower, WaitingLine
 class _Expected:
     """A connection that is dialled, until the server's SETTINGS came, and who waits for it."""
 
-    __slots__ = ("connection", "joined", "pool")
-
     def __init__(self, pool: "StreamPool", connection: StreamConnection) -> None:
         self.pool = pool
         self.connection = connection

@@ -18,8 +18,6 @@ _MOST_MOVES: Final = 10
 class Replay:
     """Keeps the pieces of a body until the server answers, or until they are too much."""
 
-    __slots__ = ("_refusals", "_size", "is_whole", "pieces")
-
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.is_whole = True

@@ -38,25 +38,6 @@ _NO_EXTENDED_CONNECT: Final = "its SETTINGS do not allow extended CONNECT (RFC 8
 class UpstreamStream(Carrier):
     """Lent to one exchange, for one request. Its `deadline` bounds the response."""
 
-    __slots__ = (
-        "_exchange",
-        "_fields",
-        "_held",
-        "_interim",
-        "_is_blocked",
-        "_is_lent",
-        "_method",
-        "_offer",
-        "_reads_before",
-        "_replay",
-        "_saw_bytes",
-        "_stream",
-        "deadline",
-        "holder",
-        "host",
-        "never_indexed",
-    )
-
     def __init__(self, host: "SharedConnection[UpstreamStream]", holder: bytes) -> None:
         """`begin` comes next. `holder` is the client network that it is lent to."""
         super().__init__(has_frames=True)

@@ -42,8 +42,6 @@ class ServerBytes(CreditedBytes):
     Its `deadline` bounds the end of the stream.
     """
 
-    __slots__ = ("_host", "_is_ending", "_is_over", "_stream", "deadline")
-
     def __init__(self, host: TunnelHost, stream: SessionStream) -> None:
         super().__init__(host.loop)
         self._host: Final = host

@@ -18,8 +18,6 @@ class Carrier(StreamOwner[bytes | memoryview]):
     so this one is an owner, too. A stream of HTTP/2 does not use that.
     """
 
-    __slots__ = ("has_frames", "is_request_complete")
-
     def __init__(self, *, has_frames: bool) -> None:
         self.has_frames: Final = has_frames
         """Whether the protocol says by itself where a body ends: then it is given bare."""

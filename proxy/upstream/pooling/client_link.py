@@ -20,8 +20,6 @@ class LinkKeeper(Protocol):
 class ClientLink:
     """One of them. A class and no protocol, so that its heirs cost a request nothing."""
 
-    __slots__ = ("_keepers", "keeps_servers")
-
     def __init__(self, *, keeps_servers: bool) -> None:
         self.keeps_servers = keeps_servers
         """Whether another request may follow on it."""

@@ -13,8 +13,6 @@ class InterimResponses:
     102 and 103 may continue, slowly, while the work does (RFC 2518 10.1).
     """
 
-    __slots__ = ("_clock", "_last", "_most", "count")
-
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
         self._most: Final = most
         self._clock: Final = clock

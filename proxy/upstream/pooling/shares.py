@@ -35,8 +35,6 @@ def _kept(connections: int) -> int:
 class Shares:
     """What is in use, by client: mostly the connections of one server."""
 
-    __slots__ = ("_connections", "_held", "_kept", "_standing", "in_use")
-
     def __init__(self, connections: int) -> None:
         self._connections = connections
         self._kept = _kept(connections)

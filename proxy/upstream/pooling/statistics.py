@@ -19,8 +19,6 @@ class ServerState(StrEnum):
 class StreamCounts:
     """What was counted of the HTTP/2 of one server. All stays zero if it speaks HTTP/1.1."""
 
-    __slots__ = ("goaways", "refused", "requests")
-
     def __init__(self) -> None:
         self.requests = 0
         self.goaways = 0

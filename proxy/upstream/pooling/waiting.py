@@ -36,8 +36,6 @@ class Borrower(Protocol):
 class Waiting:
     """A borrower in the queue. Watched by the deadlines."""
 
-    __slots__ = ("borrower", "deadline", "holder", "line", "since")
-
     def __init__(self, line: "WaitingLine", borrower: Borrower, since: float, seconds: float) -> None:
         """It waits from `since`, for `seconds` at most."""
         self.line = line

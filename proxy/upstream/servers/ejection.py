@@ -31,8 +31,6 @@ class EjectionRecord:
     Each call that reports a fault returns how many seconds the server is ejected; 0 for not at all.
     """
 
-    __slots__ = ("_errors", "_failures", "_times", "_until", "count", "is_ejected", "policy")
-
     def __init__(self, policy: EjectionPolicy) -> None:
         self.policy = policy
         self.is_ejected = False

@@ -11,8 +11,6 @@ _SAVED_SECONDS: Final = 10.0
 
 
 class RetryBudget:
-    __slots__ = ("_balance", "_most", "_now", "_per_request", "_per_second", "_requests")
-
     def __init__(self, percent: float, per_second: float, now: float) -> None:
         """It earns `percent` of all requests, plus `per_second` at any load. It starts full."""
         self._per_request = percent / 100.0
