@@ -46,7 +46,6 @@ class Pkcs11Key:
 
     @property
     def location(self) -> str:
-        """The URI."""
         return str(self.uri)
 
     @property

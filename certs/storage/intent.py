@@ -42,7 +42,6 @@ class Intent:
 
     @classmethod
     def parse(cls, content: bytes) -> "Intent":
-        """Read what `encode` wrote. Raises `IntentDamaged`."""
         try:
             facts = json.loads(content)
             begun_at = datetime.fromisoformat(facts["begun_at"])

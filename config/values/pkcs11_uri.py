@@ -62,7 +62,6 @@ class Pkcs11Uri:
     id: bytes | None = None
 
     def __str__(self) -> str:
-        """Write the URI, in one form for each meaning."""
         return _SCHEME + ";".join(f"{name}={_encoded(value)}" for name, value in self._attributes())
 
     def with_pin_source(self, path: str) -> str:

@@ -78,7 +78,6 @@ class Problem:
         return f"{place}: warning: found {self.found}; better: {self.allowed}"
 
     def as_json(self) -> ProblemRow:
-        """Answer the facts under the names of the fields."""
         return {
             "file": self.file,
             "key": self.key,

@@ -154,7 +154,6 @@ def running_proxy(socket: Path) -> RunningAddresses:
 
 
 def holder_of(bind: Bind, running: RunningAddresses, proc: Path) -> Holder:
-    """Find the program that listens on an address."""
     if running.binds is None:
         return Holder.UNKNOWN
     if any(bind.overlaps(one) for one in running.binds):

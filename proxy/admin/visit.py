@@ -84,7 +84,6 @@ class Visit(RequestHandler):
             self._set_deadline(self._room.limits.linger_seconds)
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
         super().resume_writing()
         is_asking = self.visitor.stage is Stage.ASKING and self._room.limits.answer_seconds is None
         if is_asking or self.visitor.stage is Stage.WATCHING:

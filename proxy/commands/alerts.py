@@ -51,7 +51,6 @@ def alerts(
 
 
 def alert_table(document: AlertsDocument) -> Table:
-    """Make the table from the answer to `GET /alerts`."""
     table = plain_table("urgency", "kind", "since", "what is wrong, and what to do")
     for one in document["alerts"]:
         table.add_row(

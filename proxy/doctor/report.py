@@ -86,7 +86,6 @@ def _row(result: Result, finding: Finding) -> FindingRow:
 
 
 def counts(results: Sequence[Result]) -> dict[str, int]:
-    """The number of findings in each state."""
     found = Counter(str(finding.state) for result in results for finding in result.findings)
     return {str(state): found[state] for state in State}
 

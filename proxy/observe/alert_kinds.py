@@ -25,7 +25,6 @@ class AlertUrgency(StrEnum):
         return _ORDER.index(self)
 
     def exceeds(self, other: "AlertUrgency") -> bool:
-        """Whether this is more urgent than `other`."""
         return self.rank < other.rank
 
 

@@ -67,7 +67,6 @@ class SealedAnswer:
             raise PayloadFault(Cause.ANSWER_TOO_LARGE)
 
     def data_to_send(self, now: float) -> bytes:
-        """The tokens of what came so far."""
         return b"" if self._stream is None else self._stream.data_to_send(now)
 
     def finish(self, now: float) -> tuple[Response | None, bytes]:

@@ -179,5 +179,4 @@ def encoded(octets: bytes) -> str:
 
 
 def message_for(suite: str, version: int, message: bytes) -> bytes:
-    """The body of a request for a session."""
     return json.dumps({"suite": suite, "key": version, "message": encoded(message)}).encode()

@@ -113,11 +113,9 @@ class Rotating:
         return {key: one for key, one in known.items() if key in self._knowledge.credentials}
 
     def facts(self) -> list[RotationFacts]:
-        """How each credential is, for status, metrics and alerts."""
         return self._news.facts(self.standings)
 
     def keys(self, identity: str, slot: str | None) -> list[Key]:
-        """The credentials of an identity, or one of them."""
         return self._knowledge.keys(identity, slot)
 
     async def rotate(

@@ -195,7 +195,6 @@ class SigningExecutor:
 
     @property
     def has_idle_thread(self) -> bool:
-        """Whether a job would begin at once."""
         with self._lock:
             return bool(self._idle)
 

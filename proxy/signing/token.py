@@ -105,7 +105,6 @@ class SigningToken:
 
     @property
     def is_last_resort(self) -> bool:
-        """Whether it is used if there is no better one."""
         return self._breaker.is_last_resort
 
     @property
@@ -234,7 +233,6 @@ class SigningToken:
             self.failed(job.started)
 
     def parent_says(self, *, ok: bool) -> None:
-        """What the parent's latest probe has found."""
         self._breaker.parent_says(self._timing.clock(), ok=ok)
         self._arrange()
 

@@ -22,7 +22,6 @@ class TrackRecord:
         self._races_lost = 0
 
     def succeeded(self) -> None:
-        """A signature came in time."""
         self.good += 1
         self._recent.append(True)
         self._failures_in_a_row = self._races_lost = 0

@@ -21,7 +21,6 @@ class SharedLog:
         self._tell = tell
 
     def prepare(self, file: ConfigFile, log: LogConfig) -> NextPlace:
-        """Open the log of another configuration, without using it yet. Raises `ConfigError`."""
         return self._target.prepare(file, log)
 
     async def use(self, place: NextPlace) -> None:

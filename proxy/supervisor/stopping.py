@@ -16,7 +16,6 @@ class Stopping:
         self._second = asyncio.Event()
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Handle SIGTERM and SIGINT from now on."""
         for number in SIGNALS:
             loop.add_signal_handler(number, self.asked)
 
@@ -28,7 +27,6 @@ class Stopping:
         return self._first.is_set()
 
     async def wait_for_first(self) -> None:
-        """Wait until the drain is to begin."""
         await self._first.wait()
 
     async def wait_for_second(self) -> None:

@@ -18,7 +18,6 @@ class Verdicts:
         self._known: dict[tuple[str, str], Verdict] = {}
 
     def adopt(self, verdicts: Iterable[Verdict]) -> None:
-        """Begin with what an earlier process knew."""
         self._known.update({(one.upstream, one.server): one for one in verdicts})
 
     @property

@@ -249,7 +249,6 @@ class Worker:
         self._tokens.close()
 
     def end_now(self) -> None:
-        """End a drain in progress at once."""
         self._ends_now.set()
 
     def token_says(self, token: str, *, ok: bool) -> None:

@@ -25,7 +25,6 @@ class UnknownCertificate(Exception):
     """
 
     def __init__(self, identity: str, slot: str | None, known: Sequence[str]) -> None:
-        """Remember what was asked for and what there is."""
         super().__init__(identity, slot, known)
         self.identity = identity
         self.slot = slot

@@ -27,7 +27,6 @@ class UnknownServer(Exception):
     """
 
     def __init__(self, upstream: str, server: str, known: Sequence[str]) -> None:
-        """Remember what was asked for and what there is."""
         super().__init__(upstream, server, known)
         self.upstream = upstream
         self.server = server

@@ -30,7 +30,6 @@ _AuditLog = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the program of tokens."""
     app.command(epilog="Example: plexigate hsm init --threshold 3 --shares 5 --config plexigate.toml --token plexi")(
         init
     )

@@ -43,7 +43,6 @@ class SealedKind(StrEnum):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the program of tokens."""
     app.command(
         epilog="Example: plexigate hsm seal chat-mldsa.sealed --make mldsa-65 --name chat.example.org --config plexigate.toml > chat.csr"
     )(seal)

@@ -89,7 +89,6 @@ def _shown(tls: ssl.SSLSocket) -> Sequence[bytes]:
 
 
 def served_findings(served: ServedChain, answer: Chain | Exception, now: datetime) -> Iterator[Finding]:
-    """Judge what a client was shown."""
     if isinstance(answer, Exception):
         remedy = "handshake_failed in the log of the proxy has the reason."
         yield _SERVED.failure(served.subject, f"the handshake failed: {said(answer)}", remedy)

@@ -77,7 +77,6 @@ def _context(algorithm: KeyAlgorithm, now: datetime) -> ssl.SSLContext:
 
 
 def handshake_finding(algorithm: KeyAlgorithm, seconds: float) -> Finding:
-    """Judge the time of a server's flight."""
     subject = f"{_GROUP} with {algorithm}"
     rate = 1 / seconds
     found = f"{seconds * 1e3:.2f} ms of a core: {rate:.0f} full handshakes a second for each core"

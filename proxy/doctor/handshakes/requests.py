@@ -150,7 +150,6 @@ class Http2Get:
 
 
 def reply_finding(check: str, subject: Subject, reply: HttpReply) -> Finding:
-    """Whether a GET came through."""
     judge = Judge(check)
     if reply.status < _OK_TO_ERROR:
         by = "the server behind the proxy" if reply.is_relayed else "the proxy itself"

@@ -49,7 +49,6 @@ class StandardReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of requirements by verdict."""
         return counts(row for _, rows in self.standards for row in rows)
 
     @property

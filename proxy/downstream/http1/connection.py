@@ -65,7 +65,6 @@ class Downstream(StreamOwner[bytes]):
     # -- the stream's side
 
     def data_received(self, data: bytes) -> None:
-        """Take decrypted bytes."""
         match self._state:
             case _ConnectionState.IDLE | _ConnectionState.HEAD if not self._is_write_paused:
                 self._inbox.receive_data(data)
@@ -103,7 +102,6 @@ class Downstream(StreamOwner[bytes]):
             self._exchange.pause_response()
 
     def resume_writing(self) -> None:
-        """The client took everything."""
         self._is_write_paused = False
         self._patience.reader_took_all()
         if self._persistence is not None:
@@ -307,7 +305,6 @@ class Downstream(StreamOwner[bytes]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether it waits for a request, and nothing of it was received."""
         return self._state is _ConnectionState.IDLE
 
     @property

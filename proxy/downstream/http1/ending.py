@@ -84,7 +84,6 @@ class ClientEnding:
 
     @property
     def idle(self) -> Idle | None:
-        """How idle it is while it waits for its client; None while it has work to do."""
         connection = self._connection
         since = connection.waits_since
         return None if since is None else connection.facts.idle(since, is_new=connection.is_new)

@@ -44,7 +44,6 @@ class Inbox:
         return self.data not in (b"", b"\r")
 
     def receive_data(self, data: bytes) -> None:
-        """Keep bytes for later."""
         self.data = self.data + data if self.data else data
 
     def hold(self, data: bytes, most: int) -> None:

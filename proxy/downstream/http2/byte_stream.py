@@ -42,7 +42,6 @@ class Http2ByteStream(CreditedBytes):
         self._side.written()
 
     def write(self, data: bytes) -> None:
-        """Send bytes."""
         if not self._is_over:
             self._session.send_data(self._stream, data)
             self._side.written()

@@ -77,7 +77,6 @@ class Http2Connection(StreamHost):
     # -- the stream's side
 
     def data_received(self, data: bytes) -> None:
-        """Take decrypted bytes."""
         if self._stage is _ENDED:
             return
         if self._began == NEVER:
@@ -160,7 +159,6 @@ class Http2Connection(StreamHost):
         self.deadline = self.service.clock()
 
     def resume_writing(self) -> None:
-        """The client took everything."""
         self._is_write_paused = False
         self._patience.reader_took_all()
         self.deadline = self._due
@@ -174,13 +172,11 @@ class Http2Connection(StreamHost):
         return self._is_write_paused
 
     def flush_soon(self) -> None:
-        """Send what waits at the end of this turn of the loop."""
         if not self._is_flush_due:
             self._is_flush_due = True
             self.service.loop.call_soon(self._flush)
 
     def send(self) -> None:
-        """Send what waits, as far as the client takes it."""
         session = self.session
         while not (self._is_write_paused or self._stage is _ENDED):
             data = session.data_to_send(_ROOM_BYTES)
@@ -236,7 +232,6 @@ class Http2Connection(StreamHost):
             self._end_if_empty()
 
     def stream_over(self, stream: StreamSide) -> None:
-        """The stream has ended, and everything of it was let go."""
         assert isinstance(stream, Http2Stream)  # the streams that it made
         self._streams.discard(stream)
         self.counters.streams_open -= 1
@@ -313,7 +308,6 @@ class Http2Connection(StreamHost):
         )
 
     def leave(self) -> None:
-        """Take up no more streams, and end after those that are open (RFC 9113 6.8)."""
         if self._stage is not _Stage.SERVING:
             return
         self._stage = _Stage.LEAVING
@@ -358,7 +352,6 @@ class Http2Connection(StreamHost):
         self.stream.cut()
 
     def end(self) -> None:
-        """Close after what was written."""
         if self._stage is not _ENDED:
             self._stage = _Stage.ENDED
             self.deadline = NEVER
@@ -376,16 +369,13 @@ class Http2Connection(StreamHost):
 
     @property
     def is_new(self) -> bool:
-        """Whether it has had no request yet."""
         return self.session.last_taken == 0
 
     @property
     def waits_since(self) -> float | None:
-        """Since when the client owes a request; None while one is in flight."""
         return None if self._streams or self._is_write_paused else self._idle_since
 
     def shed(self) -> None:
-        """End at once, to make room for others."""
         self.session.go_away(is_final=True)
         self._flush()
         self._stage = _Stage.ENDED

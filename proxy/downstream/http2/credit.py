@@ -33,7 +33,6 @@ class Held:
         return self.total > self._most // 2
 
     def keep(self, credit: "BodyCredit", count: int) -> None:
-        """Count `count` bytes of a body in."""
         self._keepers[credit] = None
         self.total += count
 
@@ -45,7 +44,6 @@ class Held:
             self._waiting.add(credit)
 
     def release(self, credit: "BodyCredit", count: int) -> None:
-        """Count the `count` bytes of a body out."""
         del self._keepers[credit]
         self.total -= count
         if self._waiting:

@@ -69,11 +69,9 @@ class Http2Ending:
 
     @property
     def idle(self) -> Idle | None:
-        """How idle it is while it waits for its client; None while it has work to do."""
         connection = self._connection
         since = connection.waits_since
         return None if since is None else connection.facts.idle(since, is_new=connection.is_new)
 
     def shed(self) -> None:
-        """End at once, to make room for others. The connection is `idle`."""
         self._connection.shed()

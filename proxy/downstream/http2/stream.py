@@ -130,14 +130,12 @@ class Http2Stream(StreamSide):
         exchange.proceed()  # last: it may end the exchange
 
     def _fail(self, exchange: Responder, refusal: RequestRefusal, reason: str) -> None:
-        """Answer a body that is late or not understood, or cut the response for `reason`."""
         if exchange.has_responded:
             self.cut(reason)
         else:
             self.refuse(refusal)
 
     def _await_body(self, received: int = 0) -> None:
-        """Give the client time for the next piece of a body, or no deadline if it owes none."""
         one = self._exchange
         if one is not None and not self._is_answered:
             owes = not one.is_request_complete and not one.holds_client_back and not self._credit.owed
@@ -212,11 +210,9 @@ class Http2Stream(StreamSide):
     # -- sending
 
     def send(self) -> None:
-        """Send what waits, as far as the client takes it."""
         self._host.send()
 
     def written(self) -> None:
-        """Something waits to be sent on it."""
         if self._stream.is_blocked and not self._is_blocked:
             self._is_blocked = True
             self._patience.await_reader()
@@ -243,22 +239,18 @@ class Http2Stream(StreamSide):
         self._patience.await_reader()
 
     def has_room(self, holder: bytes, written: int) -> bool:
-        """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
         return self._patience.has_room(holder, written)
 
     def hold(self, holder: bytes) -> None:
-        """Count what waits for a blocked client, see `ResponseBuffer`."""
         self._patience.hold(holder)
 
     def body_is_late(self, reason: str) -> None:
-        """The next piece of the body did not come in time."""
         if self._host.session.is_window_used_up:  # by other bodies, so the client cannot send
             self._await_body()
         elif self._exchange is not None and not self._is_answered:
             self._fail(self._exchange, late_body(reason), reason)
 
     def reader_is_late(self, reason: str) -> None:
-        """The client took too little of its answer for too long."""
         self._break_off(ErrorCode.CANCEL, reason, CLIENT_CLOSED_REQUEST)
 
     # -- ends

@@ -69,7 +69,6 @@ class Http2Writer(AnswerWriter):
         self._owner.written()
 
     def start(self, response: Response, request_id: bytes, *, is_request_complete: bool) -> None:
-        """As `AnswerWriter` says. The rest of a request cannot become another one here."""
         del is_request_complete
         frame = field_frame(response.framing.shape)
         self._delivery = frame.delivery

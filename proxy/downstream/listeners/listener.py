@@ -265,17 +265,14 @@ class _Arrival:
 
     @property
     def client(self) -> bytes:
-        """The network that it counts for, or `EXEMPT`."""
         return EXEMPT if self._rates is None else self._counts.network
 
     @property
     def is_unread(self) -> bool:
-        """Whether its first bytes arrived and were not read yet."""
         return self._handshake.is_unread
 
     @property
     def awaits_client(self) -> bool:
-        """Whether it waits for its client, and not for us."""
         return self._handshake.awaits_client
 
     @property
@@ -287,7 +284,6 @@ class _Arrival:
         return Idle(shown, self.since, self._runtime.name, self.client)
 
     def shed(self) -> None:
-        """End at once."""
         self._over()
         self._services.http.connections.closed(self)
         self._handshake.give_way()

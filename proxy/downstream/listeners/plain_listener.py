@@ -99,11 +99,9 @@ class PlainListener:
         """Connections that have their answer, and are not closed yet."""
 
     def accept_on(self, sockets: Collection[socket]) -> None:
-        """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
         self._acceptor.accept_on(sockets)
 
     def leave(self) -> None:
-        """Accept no more connections; see `Acceptor.leave`."""
         self._acceptor.leave()
 
     def _accepted(self, sock: SocketType, address: str) -> None:

@@ -216,7 +216,6 @@ class HeaderPhase(StreamOwner[memoryview]):
 
     @property
     def is_unread(self) -> bool:
-        """Whether its first bytes arrived and were not read yet."""
         return self._reader.is_empty and self._stream.unread_bytes > 0
 
     @property
@@ -230,7 +229,6 @@ class HeaderPhase(StreamOwner[memoryview]):
         return Idle(Shown.NOTHING, self.since, self._runtime.name, EXEMPT)
 
     def shed(self) -> None:
-        """End at once."""
         self._leave()
         self._stream.drop()
 
@@ -239,8 +237,7 @@ class HeaderPhase(StreamOwner[memoryview]):
         del gently  # as gently as it can be
         self.deadline = min(self.deadline, self._services.io.loop.time() + min(seconds, LAST_HANDSHAKE_SECONDS))
 
-    def give_up(self, reason: str) -> None:
-        """Ignored: it ends with the process, and has no request that the log could name."""
+    def give_up(self, reason: str) -> None: ...
 
     def configuration_changed(self, seconds: float) -> None:
         """What follows begins under the new configuration."""

@@ -163,7 +163,6 @@ class Exchange(Responder):
             self._await_request()
 
     def hurry(self) -> None:
-        """Gather no more of the body before a server is asked."""
         if self._body is not None:
             self._body.hurry()
 
@@ -222,7 +221,6 @@ class Exchange(Responder):
     # -- the upstream connection's side
 
     def never_index(self, names: frozenset[bytes]) -> None:
-        """Hand on what the server marked."""
         self._writer.never_index(names)
 
     def informational(self, response: Response) -> None:
@@ -343,11 +341,9 @@ class Exchange(Responder):
 
     @property
     def has_responded(self) -> bool:
-        """Whether a byte of the final response went to the client."""
         return self._state is _ExchangeState.RESPONDING or self._state is _ExchangeState.SPOOLED
 
     def pause_response(self) -> None:
-        """The client takes no more."""
         self._is_client_paused = True
         self._hold_server_back()
 
@@ -366,7 +362,6 @@ class Exchange(Responder):
             slow.stands()
 
     def resume_response(self) -> None:
-        """The client takes more again."""
         self._is_client_paused = False
         slow = self._slow
         if slow is not None and slow.writer is not None:

@@ -39,7 +39,6 @@ class Guard:
                 self._client.pause_request()
 
     def abandon(self) -> None:
-        """The client waits no more."""
         self.is_over = True
 
     def decide(self, verdict: Grant | RequestRefusal) -> None:

@@ -81,7 +81,6 @@ class LocalResponder(Responder):
         return None if self._body.bound(limit) else body_too_long(limit)
 
     def receive(self, data: bytes) -> bytes:
-        """Keep the body. Raises `MalformedMessage`."""
         if self._state is _LocalState.ANSWERED or self._state is _LocalState.ABANDONED:
             return b""  # what still comes of it means nothing
         body, excess = self._body.receive_data(data)

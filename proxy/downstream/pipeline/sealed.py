@@ -268,7 +268,6 @@ class SealedResponse:
             self._writer.response_started(head)
 
     def response_data(self, data: bytes | memoryview) -> None:
-        """Encrypt a piece of the body."""
         if self._answer is None:
             self._writer.response_data(data)
         elif self._fault is None:
@@ -326,15 +325,12 @@ class SealedResponse:
     # -- what has nothing to encrypt
 
     def never_index(self, names: frozenset[bytes]) -> None:
-        """Hand on what the server marked."""
         self._writer.never_index(names)
 
     def informational(self, response: Response) -> None:
-        """Hand on a 1xx response."""
         self._writer.informational(response)
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_excused: bool) -> None:
-        """Hand on that there will be no (more) response."""
         self._writer.upstream_failed(failure, is_excused=is_excused)
 
     def pause_writing(self) -> None:
@@ -342,5 +338,4 @@ class SealedResponse:
         self._writer.pause_writing()
 
     def resume_writing(self) -> None:
-        """Hand on that the server takes the request again."""
         self._writer.resume_writing()

@@ -56,11 +56,9 @@ class ClientDeadlines:
         return self._body.reason
 
     def has_room(self, holder: bytes, written: int) -> bool:
-        """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
         return self._blocked.has_room(holder, written, self._service.runtime.limits.response_buffer)
 
     def hold(self, holder: bytes) -> None:
-        """Count what waits for a blocked client, see `ResponseBuffer`."""
         self._blocked.hold(holder)
 
     @property

@@ -109,7 +109,6 @@ class OpenConnections:
         return self._quiet
 
     def give_up(self, reason: str) -> None:
-        """End every connection at once."""
         for connection in self.all():
             connection.give_up(reason)
 

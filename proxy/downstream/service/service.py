@@ -127,7 +127,6 @@ class HttpService:
 
     @property
     def count(self) -> int:
-        """How many connections and WebSockets there are."""
         return self.connections.count
 
     def shed(self, most: int) -> list[Idle]:
@@ -141,7 +140,6 @@ class HttpService:
         return self.connections.shed(most)
 
     def bound_tunnels(self, most: int) -> None:
-        """The descriptors suffice for `most` tunnels."""
         self.tunnel_places.bound(most)
 
     def request_over(self, record: RequestRecord) -> None:

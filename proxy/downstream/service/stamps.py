@@ -22,7 +22,6 @@ class Stamps:
         self._second = 0
 
     def new_request_id(self) -> bytes:
-        """Make an `X-Request-Id`."""
         number = self._ids % 256
         if not number:
             self._id_start = b"%b-%x" % (self._id_prefix, self._ids // 256)

@@ -69,7 +69,6 @@ class BreakingClients:
         return [{"listener": name, "count": count} for name, count in sorted(self._connections.items())]
 
     def snapshot(self) -> Days:
-        """All summaries, for JSON."""
         return {
             day: {listener: one.snapshot() for listener, one in listeners.items()}
             for day, listeners in self._days.items()

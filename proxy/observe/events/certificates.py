@@ -41,7 +41,6 @@ class CredentialRotated(Event):
     """End of the certificate's validity, RFC 3339 in UTC."""
 
     def sentence(self) -> str:
-        """Name the credential and the end of its validity."""
         end = datetime.fromisoformat(self.not_after)
         return (
             f"all workers serve the new {self.credential} credential of {self.identity}, "
@@ -74,7 +73,6 @@ class RotationFailed(Event):
     """Reason."""
 
     def sentence(self) -> str:
-        """Name the credential, the step and the reason."""
         return (
             f"the {self.credential} credential of {self.identity} was not rotated, the previous one stays in use "
             f"({self.step}): {self.detail}"
@@ -127,7 +125,6 @@ class CertificateUrgent(Event):
     """Why the latest attempt failed."""
 
     def sentence(self) -> str:
-        """Name the credential, the urgency and the reason."""
         return f"the {self.credential} credential of {self.identity} should have been replaced ({self.urgency}): {self.detail}"
 
 

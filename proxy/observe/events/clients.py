@@ -84,7 +84,6 @@ class HandshakeFailed(Event):
     """Milliseconds from the accept of the connection."""
 
     def sentence(self) -> str:
-        """Name reason and alert, and what is known of the client."""
         alert = "" if self.alert is None else f" (alert {self.alert})"
         asked = [f"asked for {self.name}"] if self.name is not None else []
         offered = [f"offered {', '.join(self.groups)}"] if self.groups else []

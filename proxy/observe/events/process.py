@@ -65,7 +65,6 @@ class ProxyReady(Event):
         return {**Event.as_json(self), "offers": offers}
 
     def sentence(self) -> str:
-        """Say that the proxy is ready; name the code, OpenSSL and the number of workers."""
         providers = ", ".join(self.providers)
         return (
             f"ready: hot path {self.hot_path}; OpenSSL {self.openssl} ({self.libssl}), providers: {providers}; "
@@ -182,7 +181,6 @@ class ConfigurationWarning(Event):
         return cls(**problem.as_json())
 
     def sentence(self) -> str:
-        """Say it as `plexigate check` does."""
         return str(Problem.from_json(self.as_json()))
 
 
@@ -203,7 +201,6 @@ class SocketUnused(Event):
     """The address that it is bound to."""
 
     def sentence(self) -> str:
-        """Name the socket, the effect and the remedy."""
         return (
             f"the socket {self.name} at {self.address} from the service manager belongs to no listener: its clients get "
             "no answer; give a listener this name or address"

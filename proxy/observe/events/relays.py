@@ -49,7 +49,6 @@ class TcpClosed(Event):
     """Subject of the client's certificate, if it showed one."""
 
     def sentence(self) -> str:
-        """Name the server, the bytes and the reason."""
         return (
             f"TCP connection over, {_why(self.reason, self.detail)}: client {self.client}, "
             f"{_path(self.name, self.server)}, {_bytes(self.bytes_in, self.bytes_out)}, {self.duration_ms / 1000:.1f} s"
@@ -88,7 +87,6 @@ class PassthroughClosed(Event):
     """What happened, where the reason does not say it all."""
 
     def sentence(self) -> str:
-        """Name the server, the bytes and the reason."""
         return (
             f"passed-on connection over, {_why(self.reason, self.detail)}: client {self.client}, "
             f"{_path(self.name, self.server)}, {_bytes(self.bytes_in, self.bytes_out)}, {self.duration_ms / 1000:.1f} s"

@@ -58,7 +58,6 @@ class ServerDraining(Event):
     """Says that no other server of the upstream takes requests. Otherwise the field is missing."""
 
     def sentence(self) -> str:
-        """Name the server, the time, and the warning."""
         warning = "" if self.warning is None else f"; {self.warning}"
         return (
             f"server {self.server} of upstream {self.upstream} gets no new requests; "
@@ -105,7 +104,6 @@ class HealthChecksNotMade(Event):
     """Checks that could not be made, since the start."""
 
     def sentence(self) -> str:
-        """Name the server, the number of others, and the reason."""
         others = "" if self.servers == 1 else f" and of {self.servers - 1} more"
         return (
             f"the health check of {self.server} of upstream {self.upstream}{others} could not be made: {self.detail}; "

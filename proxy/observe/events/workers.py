@@ -106,7 +106,6 @@ class WorkerCommitFailed(Event):
     """Reason, as the worker gave it."""
 
     def sentence(self) -> str:
-        """Name the worker, the reason and what is done."""
         return (
             f"worker {self.slot} (process {self.pid}) is replaced, because it could not serve with the configuration "
             f"that it had prepared: {self.detail}"
@@ -214,6 +213,5 @@ class WorkerBlind(Event):
     """Whether the worker is replaced. If not, each identity has another key that signs there."""
 
     def sentence(self) -> str:
-        """Name the worker, the token and what is done."""
         outcome = "it is replaced" if self.replaced else "it stays, because each identity has another key that signs"
         return f"worker {self.slot} (process {self.pid}) cannot use the token {self.token}, which works: {outcome}"

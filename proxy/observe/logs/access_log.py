@@ -291,7 +291,6 @@ class PrettyLines:
         return self._rendered(line)
 
     def event(self, time: float, event: ConnectionEvent) -> bytes:
-        """Write the line of a connection that failed, at `time` in UNIX seconds."""
         sentence = _printable(event.sentence(), _SENTENCE_CHARACTERS)
         line = self._assembled((self._clock.shown(time)[11:], "dim"), "  ", ("TLS", "bold red"), f"  {sentence}")
         return self._rendered(line)

@@ -40,5 +40,4 @@ def gauge(name: str, meaning: str, family: str, *labels: str, value: str = "coun
 
 
 def histogram(name: str, meaning: str, bounds: tuple[float, ...], *labels: str, family: str) -> Metric:
-    """Describe `plexigate_NAME`, a distribution."""
     return Metric(f"plexigate_{name}", MetricKind.HISTOGRAM, meaning, family, "counts", labels, bounds)

@@ -65,7 +65,6 @@ class StreamSealer:
         self._pending += data
 
     def data_to_send(self, now: float) -> bytes:
-        """The tokens of what was taken so far."""
         tokens = []
         while self._pending:
             tokens.append(self._token(now, is_last=False))

@@ -69,7 +69,6 @@ class _Unfit(Exception):
 
 
 def encode(message: object) -> Body:
-    """Write a dataclass as a JSON object."""
     kind: Any = type(message)
     written: Body = _writer(kind)(message)
     return written

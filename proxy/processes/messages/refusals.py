@@ -65,7 +65,6 @@ class QuestionRefused(Exception):
 
 
 def encode_refusal(reason: Refusal) -> Body:
-    """Write a reason as a JSON object."""
     return {"kind": type(reason).__name__, **encode(reason)}
 
 

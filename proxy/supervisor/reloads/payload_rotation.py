@@ -95,7 +95,6 @@ class PayloadRotation:
                 self._tell(PayloadRotationFailed(name, str(error)))
 
     async def count(self) -> None:
-        """Add the uses in the workers since the last time."""
         answers = await self._fleet.ask_all(TakeRingUses(), _COLLECT_SECONDS)
         uses: dict[str, dict[int, int]] = {}
         for answer in answers.values():

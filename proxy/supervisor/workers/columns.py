@@ -33,7 +33,6 @@ class Columns:
         return self._table.fd
 
     def close(self) -> None:
-        """Free the memory. All workers have ended."""
         os.close(self._table.fd)
 
     def take(self, worker: Hashable) -> int | None:

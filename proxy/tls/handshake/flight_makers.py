@@ -179,11 +179,9 @@ class TokenMaker:
         )
 
     def begin(self, deadline: float) -> None:
-        """Ask the first token. `deadline` is the handshake's, in loop time."""
         self._race.begin(deadline)
 
     def abandon(self) -> None:
-        """End: the owner is not told any more."""
         self._race.abandon()
 
     def race_won(self, result: Flight) -> None:

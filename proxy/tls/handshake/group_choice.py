@@ -58,7 +58,6 @@ class UnknownGroupError(PolicyError):
     """
 
     def __init__(self, name: str, available: tuple[str, ...], suggestion: str | None) -> None:
-        """Remember what was asked for and what there is."""
         super().__init__(name, available, suggestion)
         self.name = name
         self.available = available
@@ -87,7 +86,6 @@ class WeakerThanLevelError(PolicyError):
     """
 
     def __init__(self, name: str, level: SecurityLevel, allowed: tuple[str, ...] = ()) -> None:
-        """Remember the group, the level and what it allows."""
         super().__init__(name, level, allowed)
         self.name = name
         self.level = level

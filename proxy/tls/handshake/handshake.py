@@ -93,7 +93,6 @@ class Handshake(StreamOwner[memoryview]):
     # -- what happens to it
 
     def data_received(self, data: memoryview) -> None:
-        """Take the next bytes of the handshake."""
         state = self._state
         match state:
             case Reading():
@@ -136,7 +135,6 @@ class Handshake(StreamOwner[memoryview]):
     def resume_writing(self) -> None: ...
 
     def deadline_passed(self, now: float) -> None:
-        """The handshake took too long."""
         del now
         self.deadline = NEVER
         match self._state:

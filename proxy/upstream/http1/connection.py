@@ -262,7 +262,6 @@ class UpstreamConnection(Carrier):
             self._exchange.pause_writing()
 
     def resume_writing(self) -> None:
-        """The server took everything."""
         self._is_blocked = False
         if self._exchange is not None:
             self._exchange.resume_writing()

@@ -110,7 +110,6 @@ class LinkedPool(HttpPool):
         self._serve_queue()
 
     def closed(self, connection: UpstreamConnection) -> None:
-        """Forget the connection; waiting requests may dial another one."""
         self._forget(connection)
         link = self._links.pop(connection, None)
         if link is not None and connection in self._idle:

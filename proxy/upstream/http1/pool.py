@@ -14,7 +14,6 @@ class Pool(HttpPool):
     """Any idle connection serves any request."""
 
     def __init__(self, settings: PoolSettings, resources: PoolResources) -> None:
-        """The first request dials the first connection."""
         super().__init__(settings, resources)
         self._idle: list[UpstreamConnection] = []
 
@@ -85,7 +84,6 @@ class Pool(HttpPool):
             connection.close_idle()
 
     def closed(self, connection: UpstreamConnection) -> None:
-        """Forget the connection; waiting requests may dial another one."""
         self._forget(connection)
         if connection in self._idle:
             self._idle.remove(connection)

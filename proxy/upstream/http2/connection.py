@@ -132,7 +132,6 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
                 self._end()
 
     def _end(self) -> None:
-        """Close after what was written."""
         if not self._has_ended:
             self._has_ended = True
             self.deadline = NEVER
@@ -192,7 +191,6 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
     # -- the stream of bytes
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Take bytes of the server."""
         if self._has_ended:
             return
         self.reads += 1
@@ -264,7 +262,6 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
             tunnel.failed(reason)
 
     def eof_received(self) -> None:
-        """The server sends no more."""
         self._end()
         self._lose_streams("end of stream")
         self._keeper.lost(self, "the server closed the connection")
@@ -281,7 +278,6 @@ class StreamConnection(StreamOwner[bytes | memoryview]):
         self._is_write_paused = True
 
     def resume_writing(self) -> None:
-        """The server took everything."""
         self._is_write_paused = False
         self._flush()
 

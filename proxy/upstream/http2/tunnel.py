@@ -83,7 +83,6 @@ class ServerBytes(CreditedBytes):
         self.end()
 
     def abort(self) -> None:
-        """Reset the stream; the owner is told in the next turn of the loop."""
         self._is_ending = True
         self._loop.call_soon(self._give_up)
 
