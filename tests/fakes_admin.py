@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from config.values.pkcs11_uri import Pkcs11Uri
-from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
-from proxy.admin.requests.contracts import ReloadReport, UnknownServer
+from proxy.admin.requests.contracts import Control, ReloadReport
+from proxy.admin.requests.problems import CommandRefused
 from proxy.admin.requests.wishes import MaintenanceWish, RotationWish
 from proxy.admin.server import AdminHost
 from proxy.downstream.service.response_buffer import ResponseBudget
@@ -223,18 +223,20 @@ class FakePayload:
         old = {"version": 1, "state": "revoked", "created": NOW - DAY, "ended": NOW, "uses": 3}
         return {"rings": [{"name": "chat", "keys": [key, old]}]}
 
-    async def rotate(self, ring: str) -> int:
+    async def rotate(self, ring: str) -> Any:
         """Answer the version after that."""
         self._tell("rotate", ring)
-        return 3
+        return {"ring": ring, "version": 3, "state": "active"}
 
-    async def retire(self, ring: str, version: int) -> None:
+    async def retire(self, ring: str, version: int) -> Any:
         """Remember it."""
         self._tell("retire", ring, version)
+        return {"ring": ring, "version": version, "state": "retired"}
 
-    async def revoke(self, ring: str, version: int) -> None:
+    async def revoke(self, ring: str, version: int) -> Any:
         """Remember it."""
         self._tell("revoke", ring, version)
+        return {"ring": ring, "version": version, "state": "revoked"}
 
     async def exported(self, ring: str) -> Any:
         """Two keys."""
@@ -264,9 +266,9 @@ class FakeAlerts:
         """Answer what was prepared."""
         return {"alerts": self.alerts, "waiting": self.waiting}
 
-    async def test(self) -> list[Any]:
+    async def test(self) -> Any:
         """Answer what was prepared."""
-        return self.receivers
+        return {"ok": bool(self.receivers) and all(one["ok"] for one in self.receivers), "receivers": self.receivers}
 
 
 @dataclass
@@ -361,21 +363,24 @@ class FakeControl:
         self._tell("reload", dry_run)
         return self.report
 
-    async def drain(self, upstream: str, server: str, seconds: float | None) -> str | None:
+    async def drain(self, upstream: str, server: str, seconds: float | None) -> Any:
         """Remember it, if there is such a server."""
         self._tell("drain", upstream, server, seconds)
         self._find(upstream, server)
-        return self.warning
+        told = {} if self.warning is None else {"warning": self.warning}
+        return {"upstream": upstream, "server": server, "draining": True, **told}
 
-    async def undrain(self, upstream: str, server: str) -> None:
+    async def undrain(self, upstream: str, server: str) -> Any:
         """Remember it, if there is such a server."""
         self._tell("undrain", upstream, server)
         self._find(upstream, server)
+        return {"upstream": upstream, "server": server, "draining": False}
 
     def _find(self, upstream: str, server: str) -> None:
         known = {f"{one['upstream']}/{one['server']}" for one in self.answer.workers[0].servers}
         if f"{upstream}/{server}" not in known:
-            raise UnknownServer(upstream, server, sorted(known))
+            there = ", ".join(sorted(known))
+            raise CommandRefused(404, f"upstream {upstream} has no server {server}; there are {there}")
 
     async def of(self, key: Pkcs11Uri) -> Any:
         """Remember it; nothing uses it."""
@@ -386,15 +391,22 @@ class FakeControl:
         """Answer what was prepared."""
         return self.ready
 
-    def _itself(self) -> "FakeControl":
-        return self
-
-    figures = ability = adopting = reloads = servers = keys = property(_itself)
-
     @property
-    def rotation(self) -> "FakeRotation":
-        """Answer what was prepared."""
-        return self.rotating
+    def parts(self) -> Control:
+        """What the admin server asks: most of it is this."""
+        return Control(
+            figures=self,
+            ability=self,
+            adopting=self,
+            reloads=self,
+            upgrade=self.upgrade,
+            servers=self,
+            keys=self,
+            alerts=self.alerts,
+            maintenance=self.maintenance,
+            rotation=self.rotating,
+            payload=self.payload,
+        )
 
 
 @dataclass
@@ -430,13 +442,13 @@ class FakeRotation:
         self._find(identity, slot)
         return self.results
 
-    async def shown(self, identity: str) -> list[Any]:
+    async def shown(self, identity: str) -> Any:
         """Answer the prepared rows."""
         self._find(identity, None)
-        return self.rows
+        return {"shown": self.rows}
 
     def _find(self, identity: str, slot: str | None) -> None:
         if identity != "chat" or slot not in {None, "ec"}:
-            raise UnknownCertificate(identity, slot, ["chat"])
+            raise CommandRefused(404, f"no identity {identity} rotates automatically; there are chat")
         if self.is_running:
-            raise RotationUnderWay(identity, "ec")
+            raise CommandRefused(409, f"the ec credential of {identity} is being rotated now")

@@ -19,7 +19,7 @@ LONGEST_FILE = 450
 # Protocols only: what they promise is tested where it is kept.
 WITHOUT_CODE = {
     Path(f"proxy/{package}/contracts.py")
-    for package in ("signing", "supervisor/tokens", "supervisor/workers", "upstream/pooling")
+    for package in ("admin/requests", "signing", "supervisor/tokens", "supervisor/workers", "upstream/pooling")
 } | {
     Path("certs/sealing/importing.py"),
     Path("proxy/downstream/http2/host.py"),

@@ -13,38 +13,31 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.admin.door import Door
 from proxy.admin.door_places import LOCAL, OVER_TCP, PAGE, DoorPlaces
 from proxy.admin.listening import admin_socket, metrics_socket, page_socket, remove_admin_socket
 from proxy.admin.page.routes import Page
-from proxy.admin.requests.alerts import add_alert_routes
-from proxy.admin.requests.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
-from proxy.admin.requests.contracts import Control, UnknownServer
-from proxy.admin.requests.maintenance import add_maintenance_routes
-from proxy.admin.requests.payload import add_payload_routes
+from proxy.admin.requests.commands import Commands, while_nothing_changes
+from proxy.admin.requests.contracts import Control
 from proxy.admin.requests.problems import CommandRefused, json_answer, problem
-from proxy.admin.requests.upgrade import add_upgrade_route, while_nothing_changes
 from proxy.admin.requests.wishes import PAGE_BYTES
 from proxy.admin.settings import AdminSettings
 from proxy.admin.shared_answer import SharedAnswer
 from proxy.admin.visit import Report, Visit
 from proxy.observe.events.event import Tell
 from proxy.observe.metrics.exposition import CONTENT_TYPE, exposition
-from proxy.observe.status import status
 
 # No request over TCP has a body.
 _BODY_BYTES: Final = 1_024
 # A client that asks repeatedly keeps its connection. The end waits only for one answer.
 _SHUTDOWN_SECONDS: Final = 1.0
-_LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
 
 
 Inherited = Callable[[str], socket.socket | None]
@@ -90,11 +83,11 @@ class AdminServer:
         try:
             path = self._settings.socket
             sock = self._in_file_system(path, admin_socket, inherited)
-            await self._serve(sock, str(path), self._local, self._application(_Commands(self._control, self)))
+            await self._serve(sock, str(path), self._local, self._application(has_commands=True))
             for bind in self._settings.metrics_bind:
                 sock = inherited(str(bind)) or metrics_socket(bind)
                 self.metrics_addresses += (str(replace(bind, port=sock.getsockname()[1])),)
-                await self._serve(sock, str(bind), self._over_tcp, self._application(None))
+                await self._serve(sock, str(bind), self._over_tcp, self._application(has_commands=False))
             if (page := self._settings.page_socket) is not None:
                 sock = self._in_file_system(page, page_socket, inherited)
                 await self._serve(sock, str(page), self._of_page, self._page_application(), self._page_users())
@@ -174,30 +167,18 @@ class AdminServer:
         self._page.add_to(application)
         return application
 
-    def _application(self, commands: "_Commands | None") -> web.Application:
-        most = _BODY_BYTES if commands is None else PAGE_BYTES
+    def _application(self, *, has_commands: bool) -> web.Application:
         application = web.Application(
-            client_max_size=most,
-            middlewares=[_staged, _problems(self._host.report), while_nothing_changes(self._control.upgrade)],
+            client_max_size=PAGE_BYTES if has_commands else _BODY_BYTES,
+            middlewares=[_staged, _problems(self._host.report), while_nothing_changes(self._control)],
         )
         monitoring = _Monitoring(self._control)
         application.router.add_get("/metrics", monitoring.metrics)
         application.router.add_get("/healthz", monitoring.healthz)
         application.router.add_get("/readyz", monitoring.readyz)
-        if commands is not None:
-            application.router.add_get("/status", commands.status)
-            application.router.add_get("/adoption", commands.adoption)
-            application.router.add_post("/reload", commands.reload)
-            application.router.add_post("/keys/try", commands.try_key)
-            # the name of a server is percent-encoded: it has slashes
-            application.router.add_post("/upstreams/{upstream}/{server}/drain", commands.drain)
-            application.router.add_post("/upstreams/{upstream}/{server}/undrain", commands.undrain)
-            CertificateCommands(self._control.rotation).add_to(application.router)
-            add_payload_routes(application.router, self._control.payload)
-            add_alert_routes(application.router, self._control.alerts)
-            add_maintenance_routes(application.router, self._control.maintenance)
+        if has_commands:
+            Commands(self._control, lambda: self.metrics_addresses).add_to(application.router)
             self._page.add_to(application)
-            add_upgrade_route(application.router, self._control.upgrade)
         return application
 
 
@@ -234,79 +215,6 @@ class _Monitoring:
         return problem(503, str(found), extensions={"reasons": told["reasons"], "doubts": told["doubts"]})
 
 
-class _Commands:
-    """The requests that only the Unix socket answers."""
-
-    def __init__(self, control: Control, server: AdminServer) -> None:
-        self._control = control
-        self._server = server
-
-    async def status(self, _request: web.Request) -> web.Response:
-        return json_answer({**status(await self._control.figures.scrape()), "metrics": self._server.metrics_addresses})
-
-    async def adoption(self, _request: web.Request) -> web.Response:
-        """Answer the handshakes of the last 30 days, see `observe.adoption`."""
-        return json_answer(await self._control.adopting.document())
-
-    async def reload(self, request: web.Request) -> web.Response:
-        """Answer 200 if the reload is done, or could be done. Answer 409 if there are problems."""
-        dry_run = _flag(request, "dry_run")
-        report = await self._control.reloads.reload(dry_run=dry_run)
-        return json_answer({**asdict(report), "dry_run": dry_run}, 200 if report.ok else 409)
-
-    async def drain(self, request: web.Request) -> web.Response:
-        upstream = request.match_info["upstream"]
-        server = request.match_info["server"]
-        seconds = _seconds(request, "seconds")
-        warning = await self._control.servers.drain(upstream, server, seconds)
-        told = {} if warning is None else {"warning": warning}
-        return json_answer({"upstream": upstream, "server": server, "draining": True, **told})
-
-    async def undrain(self, request: web.Request) -> web.Response:
-        upstream = request.match_info["upstream"]
-        server = request.match_info["server"]
-        await self._control.servers.undrain(upstream, server)
-        return json_answer({"upstream": upstream, "server": server, "draining": False})
-
-    async def try_key(self, request: web.Request) -> web.Response:
-        """Say what uses a key of a token (`token`, `serial`, `object`, `id` in hexadecimal), and
-        whether each worker could sign with it.
-        """
-        query = request.query
-        try:
-            key_id = bytes.fromhex(query.get("id", ""))
-        except ValueError:
-            raise _Unusable(f"id is {query['id'][:20]!a}: write hexadecimal digits") from None
-        if not query.get("token") or not query.get("object"):
-            raise _Unusable("token and object say which key: write both")
-        key = Pkcs11Uri(query["token"], query.get("serial"), object=query["object"], id=key_id or None)
-        return json_answer(await self._control.keys.of(key))
-
-
-class _Unusable(Exception):
-    """A request with unusable parameters. The text is the detail of the problem."""
-
-
-def _flag(request: web.Request, name: str) -> bool:
-    value = request.query.get(name, "0")
-    if value not in {"0", "1"}:
-        raise _Unusable(f"{name} is {value[:20]!a}: write {name}=1, or leave it out")
-    return value == "1"
-
-
-def _seconds(request: web.Request, name: str) -> float | None:
-    value = request.query.get(name)
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_DRAIN_SECONDS:
-        raise _Unusable(f"{name} is {value[:20]!a}: write a number of seconds from 0 to {_LONGEST_DRAIN_SECONDS:.0f}")
-    return seconds
-
-
 @web.middleware
 async def _staged(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Tell the connection when its request is complete, and when the answer is made."""
@@ -329,12 +237,6 @@ def _problems(report: Report) -> Middleware:
         except web.HTTPException as error:  # aiohttp's own: no such path, another method, a body that is too large
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             return problem(error.status, error.reason, allow)
-        except _Unusable as error:
-            return problem(400, str(error))
-        except (UnknownServer, UnknownCertificate) as error:
-            return problem(404, str(error))
-        except RotationUnderWay as error:
-            return problem(409, str(error))
         except CommandRefused as error:
             return problem(error.status, str(error))
         except Exception as error:  # noqa: BLE001 - it is reported, and the next request gets its answer

@@ -150,7 +150,7 @@ async def _supervise(
             succession.predecessor,
             succession.handed,
             admin,
-            supervisor.control.upgrade,
+            supervisor.upgrading,
             supervisor.crew,
             supervisor.stopping,
             notifier,
@@ -162,7 +162,7 @@ async def _supervise(
             # first: a second proxy with the same configuration fails here, before it takes a port
             await admin.start()
         await supervisor.start(lambda: admin.metrics_addresses, takeover)
-        supervisor.control.upgrade.enable(this_process(start, admin, lambda: safe.locks.held))
+        supervisor.upgrading.enable(this_process(start, admin, lambda: safe.locks.held))
         await supervisor.run(watchdog)
     except GivenBack:
         await supervisor.give_back()

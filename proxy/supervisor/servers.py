@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from proxy.admin.requests.contracts import UnknownServer
+from proxy.admin.requests.problems import CommandRefused
+from proxy.api.commands import DrainDocument
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.servers import ServerDown, ServerDraining, ServerUndrained, ServerUp
@@ -110,19 +111,23 @@ class ServerControl:
         self._served = served
         self._servers = servers
 
-    async def drain(self, upstream: str, server: str, seconds: float | None) -> str | None:
-        """See `admin.requests.contracts.ServerCommands.drain`. Raises `UnknownServer`."""
+    async def drain(self, upstream: str, server: str, seconds: float | None) -> DrainDocument:
+        """See `admin.requests.contracts.ServerCommands.drain`. Raises `CommandRefused`."""
         self._require(upstream, server)
         config = self._served.edition.loaded.config
         limit = config.limits.drain_seconds if seconds is None else seconds
         others = [address for one in config.all_upstreams[upstream].servers if (address := str(one.address)) != server]
-        return await self._servers.drain(upstream, server, limit, others)
+        warning = await self._servers.drain(upstream, server, limit, others)
+        drained: DrainDocument = {"upstream": upstream, "server": server, "draining": True}
+        return drained if warning is None else {**drained, "warning": warning}
 
-    async def undrain(self, upstream: str, server: str) -> None:
+    async def undrain(self, upstream: str, server: str) -> DrainDocument:
         self._require(upstream, server)
         await self._servers.undrain(upstream, server)
+        return {"upstream": upstream, "server": server, "draining": False}
 
     def _require(self, upstream: str, server: str) -> None:
         known = [f"{name}/{address}" for name, address in self._served.edition.servers]
         if f"{upstream}/{server}" not in known:
-            raise UnknownServer(upstream, server, known)
+            there = ", ".join(known) or "none"
+            raise CommandRefused(404, f"upstream {upstream} has no server {server}; there are {there}")

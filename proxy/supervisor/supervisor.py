@@ -10,11 +10,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
 from certs.rotation.parts import parts_of
+from proxy.admin.requests.contracts import Control
 from proxy.figures.totals import totals
 from proxy.net.in_thread import in_thread, tell_loop
 from proxy.net.tasks import Tasks
@@ -23,7 +23,6 @@ from proxy.observe.status import signatures
 from proxy.processes.systemd import Notifier
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.rotating import Rotating
-from proxy.supervisor.adopting import Adopting
 from proxy.supervisor.alerts.alerting import Alerting, WatchedProxy
 from proxy.supervisor.alerts.settings import AlertSettings
 from proxy.supervisor.control.ability import Ability
@@ -55,23 +54,6 @@ from proxy.supervisor.workers.sockets import ListeningSockets
 
 # How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
 _FIRST_ROUND_SECONDS: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class AdminParts:
-    """The parts that the admin server asks: implements `admin.requests.contracts.Control`."""
-
-    figures: Scraping
-    ability: Ability
-    adopting: Adopting
-    reloads: Changeover
-    servers: ServerControl
-    keys: WorkerKeyTrial
-    rotation: RotationControl
-    payload: SupervisorPayload
-    alerts: Alerting
-    maintenance: SupervisorMaintenance
-    upgrade: Upgrading
 
 
 class Supervisor:
@@ -113,7 +95,7 @@ class Supervisor:
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
         self.alerting: Final = self._alerting_of()
         self._secrets = (self.tickets.run, unsealing.run, payload.run)
-        upgrading = Upgrading(
+        self.upgrading: Final = Upgrading(
             loop,
             self._tasks,
             self.crew,
@@ -124,7 +106,7 @@ class Supervisor:
             notifier.main_process,
             tell,
         )
-        self.control: Final = self._control_of(log, safe.trail, payload, upgrading)
+        self.control: Final = self._control_of(log, safe.trail, payload)
         self.rotating.count_by(self._signatures)
         self.reporting.listen(self.alerting.hear)
 
@@ -166,9 +148,7 @@ class Supervisor:
 
         return Changeover(loop, served, parts, reread)
 
-    def _control_of(
-        self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation, upgrading: Upgrading
-    ) -> AdminParts:
+    def _control_of(self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation) -> Control:
         loop = self._loop
         served = self.served
         crew = self.crew
@@ -189,22 +169,22 @@ class Supervisor:
             maintenance=crew.maintenance,
             rotating=self.rotating,
             alerting=self.alerting,
-            upgrade=lambda: upgrading.facts,
-            former_workers=lambda: upgrading.former.pids,
+            upgrade=lambda: self.upgrading.facts,
+            former_workers=lambda: self.upgrading.former.pids,
             ability=ability,
         )
-        return AdminParts(
-            scraping,
-            ability,
-            crew.adopting,
-            self.changeover,
-            ServerControl(served, crew.servers),
-            WorkerKeyTrial(loop, served, crew.fleet),
-            RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
-            SupervisorPayload(loop, served, payload, self.reporting.tell),
-            self.alerting,
-            SupervisorMaintenance(served, crew.maintenance, wall_clock),
-            upgrading,
+        return Control(
+            figures=scraping,
+            ability=ability,
+            adopting=crew.adopting,
+            reloads=self.changeover,
+            upgrade=self.upgrading,
+            servers=ServerControl(served, crew.servers),
+            keys=WorkerKeyTrial(loop, served, crew.fleet),
+            alerts=self.alerting,
+            maintenance=SupervisorMaintenance(served, crew.maintenance, wall_clock),
+            rotation=RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
+            payload=SupervisorPayload(loop, served, payload, self.reporting.tell),
         )
 
     async def _signatures(self) -> Mapping[str, int]:
@@ -272,7 +252,7 @@ class Supervisor:
             self._tasks.start(self._notifier.feed(watchdog_seconds / 2))
         await self._until_it_ends()
         self.phase = "ends: clients go elsewhere"
-        if self.control.upgrade.done.is_set():
+        if self.upgrading.done.is_set():
             await self._leave()
         else:
             self._notifier.stopping()
@@ -282,7 +262,7 @@ class Supervisor:
 
     async def _until_it_ends(self) -> None:
         """Wait for a signal, or for the end of an upgrade. A signal abandons an upgrade."""
-        upgrade = self.control.upgrade
+        upgrade = self.upgrading
         waiting = {
             self._loop.create_task(self.stopping.wait_for_first()),
             self._loop.create_task(upgrade.done.wait()),
@@ -294,7 +274,7 @@ class Supervisor:
 
     async def _leave(self) -> None:
         """Leave everything to the process that has taken over."""
-        successor = self.control.upgrade.leave()
+        successor = self.upgrading.leave()
         if self.stopping.is_asked:
             os.kill(successor, signal.SIGTERM)  # the signal came too late to stop the upgrade
         await self.crew.fleet.let_go()
@@ -318,7 +298,7 @@ class Supervisor:
 
     async def close(self) -> None:
         """End every process and task, and close every descriptor."""
-        self.control.upgrade.former.close()
+        self.upgrading.former.close()
         await self.crew.fleet.close()
         await self._tasks.cancel_all()
         self.crew.close()

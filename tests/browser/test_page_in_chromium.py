@@ -94,7 +94,7 @@ async def shown(directory: Path, answer: Scrape, listed: list[Any] | None = None
     control, errors = FakeControl(answer), list[BaseException]()
     control.rotating.listed = [ROTATES] if listed is None else listed
     settings = AdminSettings(directory / "run" / "admin.sock", ())
-    admin = AdminServer(control, settings, host_of(errors))
+    admin = AdminServer(control.parts, settings, host_of(errors))
     await admin.start()
     try:
         async with PageForwarder(settings.socket).serving(0) as url, chromium(directory / "home") as browser:
@@ -318,7 +318,7 @@ CODES = {"Tab": 9, "Home": 36, "ArrowRight": 39}
 async def test_page_says_that_the_proxy_is_away_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
     control = FakeControl(replace(scrape(), readiness=READY))
     settings = AdminSettings(tmp_path / "run" / "admin.sock", ())
-    first, second = (AdminServer(control, settings, host_of([])) for _ in range(2))
+    first, second = (AdminServer(control.parts, settings, host_of([])) for _ in range(2))
     await first.start()
     async with PageForwarder(settings.socket).serving(0) as url, chromium(tmp_path / "home") as browser:
         tab = await browser.open_tab(url)
@@ -338,7 +338,7 @@ async def test_page_says_that_the_proxy_is_away_and_goes_on_when_it_is_back(tmp_
 async def test_page_that_is_refused_says_so_and_does_not_ask_again(tmp_path: Path) -> None:
     control = FakeControl(replace(scrape(), readiness=READY))
     settings = AdminSettings(tmp_path / "run" / "admin.sock", ())
-    admin = AdminServer(control, settings, host_of([]))
+    admin = AdminServer(control.parts, settings, host_of([]))
     await admin.start()
     async with chromium(tmp_path / "home") as browser:
         async with PageForwarder(settings.socket).serving(0) as url:

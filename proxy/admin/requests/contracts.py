@@ -1,39 +1,37 @@
-"""What the admin server asks of the process that runs the workers."""
+"""What the admin server asks of the process that runs the workers.
 
-from collections.abc import Sequence
+Each method that changes something may raise `CommandRefused`.
+"""
+
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from config.values.pkcs11_uri import Pkcs11Uri
 from config.values.problems import ProblemRow
-from proxy.admin.requests.alerts import AlertControl
-from proxy.admin.requests.certificates import CertificateControl
-from proxy.admin.requests.maintenance import MaintenanceControl
-from proxy.admin.requests.payload import PayloadControl
-from proxy.admin.requests.upgrade import UpgradeControl
+from proxy.admin.requests.wishes import MaintenanceWish, RotationWish
 from proxy.api.adoption import AdoptionDocument
-from proxy.api.commands import ChangeRow, KeyTrialDocument
+from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine, ShownDocument
+from proxy.api.commands import (
+    AlertsDocument,
+    AlertTestDocument,
+    ChangeRow,
+    DrainDocument,
+    ExportDocument,
+    KeyTrialDocument,
+    MaintainedRow,
+    MaintenanceDocument,
+    MaintenanceEnd,
+    RingChange,
+    RingsDocument,
+    RingTrialsDocument,
+    UpgradeLine,
+)
 from proxy.observe.history.history import History
 from proxy.observe.readiness import Readiness
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
-__all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "UnknownServer", "WorkerScrape"]
-
-
-class UnknownServer(Exception):
-    """The upstream does not exist, or it does not have this server.
-
-    `known` are the servers that exist, as `upstream/server`.
-    """
-
-    def __init__(self, upstream: str, server: str, known: Sequence[str]) -> None:
-        super().__init__(upstream, server, known)
-        self.upstream = upstream
-        self.server = server
-        self.known = known
-
-    def __str__(self) -> str:
-        return f"upstream {self.upstream} has no server {self.server}; there are {', '.join(self.known) or 'none'}"
+__all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "WorkerScrape"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +61,8 @@ class ReadinessControl(Protocol):
 
 
 class AdoptionControl(Protocol):
-    """The handshakes of the last days."""
-
     async def document(self) -> AdoptionDocument:
-        """The document of `GET /adoption`: `observe.adoption.Adoption.document`."""
+        """The handshakes of the last days: `observe.adoption.Adoption.document`."""
 
 
 class ReloadControl(Protocol):
@@ -74,18 +70,31 @@ class ReloadControl(Protocol):
         """Read the configuration again and serve by it. A dry run only says what would change."""
 
 
-class ServerCommands(Protocol):
-    """The servers of upstreams."""
+class UpgradeControl(Protocol):
+    """The part of the parent that replaces it."""
 
-    async def drain(self, upstream: str, server: str, seconds: float | None) -> str | None:
-        """Drain a server: it gets no new requests, and its WebSockets end after `seconds`.
+    @property
+    def why_nothing_changes(self) -> str | None:
+        """Why other commands are refused now. None if they are not."""
 
-        If `seconds` is None, the configured drain timeout holds. Returns a warning if no server of
-        the upstream takes requests any more. Raises `UnknownServer`.
+    def upgrade(self, program: str | None, seconds: float | None) -> AsyncIterator[UpgradeLine]:
+        """Start the program (None: the installed one) and let it take over, and tell the steps.
+
+        The upgrade has `seconds` until the new program has everything. The last step has `ok`.
+        Raises `CommandRefused` before the first one.
         """
 
-    async def undrain(self, upstream: str, server: str) -> None:
-        """Send requests to a server again. Raises `UnknownServer`."""
+
+class ServerCommands(Protocol):
+    async def drain(self, upstream: str, server: str, seconds: float | None) -> DrainDocument:
+        """Drain a server: it gets no new requests, and its WebSockets end after `seconds`.
+
+        If `seconds` is None, the configured drain timeout holds. There is a warning if no server of
+        the upstream takes requests any more.
+        """
+
+    async def undrain(self, upstream: str, server: str) -> DrainDocument:
+        """Send requests to a server again."""
 
 
 class KeyTrials(Protocol):
@@ -93,42 +102,78 @@ class KeyTrials(Protocol):
         """Let each worker try to sign with a key of a token."""
 
 
-class Control(Protocol):
+class AlertControl(Protocol):
+    async def listed(self) -> AlertsDocument:
+        """Look, then return the open alerts, and what may become one."""
+
+    async def test(self) -> AlertTestDocument: ...
+
+
+class MaintenanceControl(Protocol):
+    def listed(self) -> MaintenanceDocument: ...
+
+    async def begin(self, wish: MaintenanceWish) -> MaintainedRow:
+        """Take a route out of service in all workers. Returns its entry of the list.
+
+        The entry has a `warning` if a worker did not answer.
+        """
+
+    async def end(self, route: str) -> MaintenanceEnd: ...
+
+
+class CertificateControl(Protocol):
+    """The rotation. If `slot` is None, a method means all credentials of the identity."""
+
+    def urgency(self) -> str:
+        """The urgency of the most urgent rotation: calm, due, late, grave or expired."""
+
+    def certificates(self) -> list[CertificateRow]:
+        """All issued credentials, see `rotation.listing`."""
+
+    def rotate_certificate(self, identity: str, slot: str | None, wish: RotationWish) -> AsyncIterator[RotationLine]:
+        """Rotate, and tell the steps. Raises `CommandRefused` before the first one."""
+
+    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[RollbackRow]:
+        """Serve by the previous versions again: all of them or none. Tells the outcome of each."""
+
+    async def shown(self, identity: str) -> ShownDocument:
+        """What each worker shows for an identity, see `supervisor.control.inspection`."""
+
+
+class PayloadControl(Protocol):
+    """The keeper of the rings."""
+
+    async def listed(self) -> RingsDocument: ...
+
+    async def rotate(self, ring: str) -> RingChange:
+        """Encrypt with a new key from now on."""
+
+    async def retire(self, ring: str, version: int) -> RingChange: ...
+
+    async def revoke(self, ring: str, version: int) -> RingChange: ...
+
+    async def exported(self, ring: str) -> ExportDocument:
+        """The secrets that a client needs to use a ring."""
+
+    async def identity(self) -> dict[str, str]:
+        """The public keys that sign the keys of sessions."""
+
+    async def tested(self) -> RingTrialsDocument: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
     """The parts of the parent process that the admin server asks."""
 
-    @property
-    def figures(self) -> FigureControl:
-        """The figures of all workers, and those of the last day."""
-
-    @property
-    def ability(self) -> ReadinessControl:
-        """What `/readyz` says."""
-
-    @property
-    def adopting(self) -> AdoptionControl:
-        """The handshakes of the last days, by group."""
-
-    @property
-    def reloads(self) -> ReloadControl: ...
-
-    @property
-    def servers(self) -> ServerCommands: ...
-
-    @property
-    def keys(self) -> KeyTrials: ...
-
-    @property
-    def rotation(self) -> CertificateControl: ...
-
-    @property
-    def alerts(self) -> AlertControl:
-        """The open alerts: faults that require operator action."""
-
-    @property
-    def payload(self) -> PayloadControl: ...
-
-    @property
-    def maintenance(self) -> MaintenanceControl: ...
-
-    @property
-    def upgrade(self) -> UpgradeControl: ...
+    figures: FigureControl
+    ability: ReadinessControl
+    """What `/readyz` says."""
+    adopting: AdoptionControl
+    reloads: ReloadControl
+    upgrade: UpgradeControl
+    servers: ServerCommands
+    keys: KeyTrials
+    alerts: AlertControl
+    maintenance: MaintenanceControl
+    rotation: CertificateControl
+    payload: PayloadControl

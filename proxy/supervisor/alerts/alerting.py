@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-from proxy.api.commands import AlertsDocument, ReceiverRow
+from proxy.api.commands import AlertsDocument, AlertTestDocument, ReceiverRow
 from proxy.net.in_thread import in_thread
 from proxy.net.tasks import Tasks
 from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert
@@ -149,25 +149,26 @@ class Alerting:
         self._table.take_over(document["table"], ticks)
         self._has_taken_over = True
 
-    # -- admin.requests.alerts.AlertControl
+    # -- admin.requests.contracts.AlertControl
 
     async def listed(self) -> AlertsDocument:
         """Look, then return the open alerts as documents, and what may become one."""
         await self.look()
         return {"alerts": [one.as_json() for one in self.open], "waiting": self._table.waiting(self._loop.time())}
 
-    async def test(self) -> list[ReceiverRow]:
-        """Send a test alert to each receiver. Returns what each did."""
+    async def test(self) -> AlertTestDocument:
+        """Send a test alert to each receiver. It is `ok` if there is one, and each has taken it."""
         kind = AlertKind.TEST
         now = self._proxy.wall()
         concern = Concern(kind, "test", KINDS[kind].urgency, "this is a test: plexigate alerts test was called")
         notice = Notice(AlertState.FIRING, OpenAlert(concern, now, 1), now)
         couriers = [courier for courier, _ in self._couriers.values()]
         faults = [await courier.test(notice) for courier in couriers]
-        return [
+        rows: list[ReceiverRow] = [
             {"receiver": courier.receiver.kind, "to": courier.receiver.name, "ok": fault is None, "detail": fault}
             for courier, fault in zip(couriers, faults, strict=True)
         ]
+        return {"ok": bool(rows) and not any(faults), "receivers": rows}
 
     # -- the looks
 

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from certs.rotation.attempt import RotationStep
 from certs.rotation.planning import Key
-from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.requests.problems import CommandRefused
 from proxy.admin.requests.wishes import RotationWish
-from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine, ShownRow
+from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine, ShownDocument, ShownRow
 from proxy.rotation.listing import worst
 from proxy.rotation.rotating import Rotating
 from proxy.rotation.steps import rolled_back
@@ -21,7 +21,7 @@ class CertificateInspection(Protocol):
 
 
 class RotationControl:
-    """Implements `admin.requests.certificates.CertificateControl`."""
+    """Implements `admin.requests.contracts.CertificateControl`."""
 
     def __init__(self, rotating: Rotating, inspection: CertificateInspection) -> None:
         self._rotating = rotating
@@ -59,22 +59,25 @@ class RotationControl:
     def urgency(self) -> str:
         return worst(self._rotating.standings)
 
-    async def shown(self, identity: str) -> list[ShownRow]:
+    async def shown(self, identity: str) -> ShownDocument:
         """Shake hands with each worker."""
         rows = await self._inspection.of(identity)
         if rows is None:
-            raise UnknownCertificate(identity, None, sorted({one["identity"] for one in self._rotating.listing()}))
-        return rows
+            raise self._unknown(identity)
+        return {"shown": rows}
 
     def _idle(self, identity: str, slot: str | None) -> list[Key]:
         keys = self._rotating.keys(identity, slot)
         if not keys:
-            known = sorted({one["identity"] for one in self._rotating.listing()})
-            raise UnknownCertificate(identity, slot, known)
-        for key in keys:
-            if self._rotating.is_running(key):
-                raise RotationUnderWay(*key)
+            raise self._unknown(identity if slot is None else f"{identity} with a credential {slot}")
+        for name, credential in filter(self._rotating.is_running, keys):
+            now = f"the {credential} credential of {name} is being rotated now"
+            raise CommandRefused(409, f"{now}; ask again when that has ended")
         return keys
+
+    def _unknown(self, what: str) -> CommandRefused:
+        known = ", ".join(sorted({one["identity"] for one in self._rotating.listing()})) or "none"
+        return CommandRefused(404, f"no identity {what} rotates automatically; there are {known}")
 
 
 def _about(key: Key) -> RotationLine:

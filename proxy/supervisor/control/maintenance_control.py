@@ -23,7 +23,7 @@ _SHOWN_ROUTES: Final = 10
 
 
 class SupervisorMaintenance:
-    """Implements `admin.requests.maintenance.MaintenanceControl`."""
+    """Implements `admin.requests.contracts.MaintenanceControl`."""
 
     def __init__(self, served: ServedEdition, maintenance: Maintenance, clock: Callable[[], float]) -> None:
         """`served` names the routes; `clock` gives UNIX seconds."""

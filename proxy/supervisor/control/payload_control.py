@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from certs.audit.entries import Action
 from config.values.problems import ConfigError
 from proxy.admin.requests.problems import CommandRefused
-from proxy.api.commands import ExportDocument, RingsDocument, RingTrialRow, RingTrialsDocument
+from proxy.api.commands import ExportDocument, RingChange, RingsDocument, RingTrialRow, RingTrialsDocument
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.event import Tell
 from proxy.observe.events.payload import PayloadRingExported
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class SupervisorPayload:
-    """Implements `admin.requests.payload.PayloadControl`."""
+    """Implements `admin.requests.contracts.PayloadControl`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, served: ServedEdition, rotation: PayloadRotation, tell: Tell
@@ -41,14 +41,17 @@ class SupervisorPayload:
         rings = self._served.edition.payload.rings
         return {"rings": [{"name": name, "keys": ring.facts()} for name, ring in rings.items()]}
 
-    async def rotate(self, ring: str) -> int:
-        return await _translated(lambda: self._rotation.rotate(ring))
+    async def rotate(self, ring: str) -> RingChange:
+        version = await _translated(lambda: self._rotation.rotate(ring))
+        return {"ring": ring, "version": version, "state": "active"}
 
-    async def retire(self, ring: str, version: int) -> None:
+    async def retire(self, ring: str, version: int) -> RingChange:
         await _translated(lambda: self._rotation.retire(ring, version))
+        return {"ring": ring, "version": version, "state": "retired"}
 
-    async def revoke(self, ring: str, version: int) -> None:
+    async def revoke(self, ring: str, version: int) -> RingChange:
         await _translated(lambda: self._rotation.revoke(ring, version))
+        return {"ring": ring, "version": version, "state": "revoked"}
 
     async def exported(self, ring: str) -> ExportDocument:
         config = self._served.edition.loaded.config.payload

@@ -84,7 +84,7 @@ class Admin:
 async def listening(directory: Path) -> AsyncIterator[Admin]:
     control, errors = FakeControl(), list[BaseException]()
     settings = AdminSettings(directory / "run" / "admin.sock", (LOOPBACK,), directory / "run" / "page.sock")
-    server = AdminServer(control, settings, host_of(errors))
+    server = AdminServer(control.parts, settings, host_of(errors))
     await server.start()
     try:
         yield Admin(server, control, settings.socket, errors)
@@ -123,7 +123,7 @@ class TestUpgrades:
         for sock in handed.values():
             sock.settimeout(0)
         settings = admin.server._settings
-        server = AdminServer(admin.control, settings, host_of(admin.errors))
+        server = AdminServer(admin.control.parts, settings, host_of(admin.errors))
         await server.start(lambda name: handed.pop(name, None))
         assert server.metrics_addresses == admin.server.metrics_addresses
         admin.server.rest()
@@ -316,7 +316,7 @@ class TestSockets:
         await admin.server.stop()
 
     async def test_a_second_one_is_refused_and_disturbs_nothing(self, admin: Admin) -> None:
-        second = AdminServer(FakeControl(), AdminSettings(admin.path), host_of(admin.errors))
+        second = AdminServer(FakeControl().parts, AdminSettings(admin.path), host_of(admin.errors))
         with pytest.raises(AdminSocketError, match="another process listens there"):
             await second.start()
         assert (await admin.ask("/healthz")).status == 200
@@ -326,7 +326,7 @@ class TestSockets:
         path = tmp_path / "other.sock"
         settings = AdminSettings(path, (LOOPBACK, replace(LOOPBACK, port=port)))
         with pytest.raises(AdminSocketError, match="Address already in use"):
-            await AdminServer(FakeControl(), settings, host_of(admin.errors)).start()
+            await AdminServer(FakeControl().parts, settings, host_of(admin.errors)).start()
         assert not path.exists()
 
     async def test_a_client_that_stays_does_not_keep_it_from_ending(self, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def plexigate(*arguments: str) -> Result:
 def running(tmp_path: Path) -> Iterator[Running]:
     control, path = FakeControl(), tmp_path / "admin.sock"
     loop, is_up, errors = asyncio.new_event_loop(), threading.Event(), list[BaseException]()
-    server = AdminServer(control, AdminSettings(path), host_of(errors))
+    server = AdminServer(control.parts, AdminSettings(path), host_of(errors))
 
     def serve() -> None:
         loop.run_until_complete(server.start())

@@ -128,12 +128,11 @@ async def test_a_receiver_that_a_reload_brings_gets_what_is_open_and_one_that_st
     (message,) = await watched.got(1)
     assert message["times"] == 1
     watched.follow(f'[alerts]\ncommand = {watched.command}\nresolve_after = "2s"\n')
-    assert await watched.alerting.test() == [
-        {"receiver": "command", "to": sys.executable, "ok": True, "detail": None},
-    ]
+    arrived: Any = {"receiver": "command", "to": sys.executable, "ok": True, "detail": None}
+    assert await watched.alerting.test() == {"ok": True, "receivers": [arrived]}
     assert [one["kind"] for one in await watched.got(2)] == ["upstream_down", "test"]
     watched.follow()
-    assert await watched.alerting.test() == []
+    assert await watched.alerting.test() == {"ok": False, "receivers": []}
 
 
 async def test_a_repeat_is_sent_and_not_logged(watched: Watched) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.admin.requests.contracts import UnknownServer
+from proxy.admin.requests.problems import CommandRefused
 from proxy.observe.status import status
 from proxy.processes.systemd import Notifier
 from proxy.supervisor.log_target import LogTarget
@@ -112,9 +112,12 @@ class TestDrain:
 
     async def test_server_drains_in_all_workers_until_that_is_undone(self, site: Site, tmp_path: Path) -> None:
         async with running(site, tmp_path, limits({"drain_timeout": "7s"})) as run:
-            await run.control.servers.drain("chat", SERVER, None)
+            drained = await run.control.servers.drain("chat", SERVER, None)
+            assert drained.pop("warning").startswith("no other server of upstream chat")
+            assert drained == {"upstream": "chat", "server": SERVER, "draining": True}
             assert await run.servers() == [{SERVER: "drained"}] * 2
-            await run.control.servers.undrain("chat", SERVER)
+            undrained = await run.control.servers.undrain("chat", SERVER)
+            assert undrained == {"upstream": "chat", "server": SERVER, "draining": False}
             assert await run.servers() == [{SERVER: "up"}] * 2
             await run.control.servers.drain("chat", SERVER, 0.0)
             assert await run.servers() == [{SERVER: "drained"}] * 2
@@ -131,10 +134,13 @@ class TestDrain:
     ) -> None:
         run = Running(site, tmp_path, text(site))
         for call in (run.control.servers.drain(upstream, server, 1.0), run.control.servers.undrain(upstream, server)):
-            with pytest.raises(UnknownServer) as caught:
+            with pytest.raises(CommandRefused) as caught:
                 await call
-            assert (caught.value.upstream, caught.value.server) == (upstream, server)
-            assert caught.value.known == [f"chat/{SERVER}"]
+            there = f"there are chat/{SERVER}"
+            assert (caught.value.status, str(caught.value)) == (
+                404,
+                f"upstream {upstream} has no server {server}; {there}",
+            )
         await run.supervisor.close()
         run.target.close(10)
         assert run.events() == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from certs.issuing.issuer import FailureKind, IssueFailed
-from proxy.admin.requests.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.requests.problems import CommandRefused
 from proxy.admin.requests.wishes import RotationWish
 from proxy.api.certificates import RollbackRow, RotationLine
 from proxy.net.tasks import Tasks
@@ -125,19 +125,21 @@ async def test_all_credentials_of_an_identity_go_back_or_none(control: RotationC
 
 
 async def test_unknown_names_are_refused_before_anything_is_done(control: RotationControl) -> None:
-    with pytest.raises(UnknownCertificate, match="no identity nobody rotates automatically; there are chat"):
+    with pytest.raises(CommandRefused, match="no identity nobody rotates automatically; there are chat"):
         await anext(control.rotate_certificate("nobody", None, RotationWish()))
-    with pytest.raises(UnknownCertificate, match="chat with a credential rsa"):
+    with pytest.raises(CommandRefused, match="chat with a credential rsa"):
         await control.roll_back_certificate("chat", "rsa")
-    with pytest.raises(UnknownCertificate):
+    with pytest.raises(CommandRefused, match="no identity nobody rotates automatically; there are chat") as caught:
         await control.shown("nobody")
-    assert await control.shown("chat") == [part({"worker": 0})]
+    assert caught.value.status == 404
+    assert await control.shown("chat") == {"shown": [part({"worker": 0})]}
 
 
 async def test_a_rotation_under_way_is_not_joined_by_another(control: RotationControl) -> None:
     steps = control.rotate_certificate("chat", "ec", RotationWish())
     while (await anext(steps)).get("step") != "new key":
         pass
-    with pytest.raises(RotationUnderWay, match="is being rotated now"):
+    with pytest.raises(CommandRefused, match="the ec credential of chat is being rotated now; ask again") as caught:
         await control.roll_back_certificate("chat", "ec")
+    assert caught.value.status == 409
     assert [step async for step in steps][-1] == {"ok": True}

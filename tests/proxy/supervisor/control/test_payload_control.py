@@ -46,7 +46,7 @@ async def test_list_counts_as_of_now_and_shows_no_secret(case: Case) -> None:
 
 
 async def test_export_is_what_clients_need_and_is_told(case: Case) -> None:
-    version = await case.control.rotate("chat")
+    version = (await case.control.rotate("chat"))["version"]
     exported = await case.control.exported("chat")
     assert list(differences(exported, ExportDocument)) == []
     assert (exported["ring"], exported["bind"], exported["envelope"], exported["max_age_seconds"]) == (

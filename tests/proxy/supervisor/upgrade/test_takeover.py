@@ -45,7 +45,7 @@ class Case:
         self.older, theirs = pair()
         self.predecessor = Predecessor(UpgradeWire(theirs))
         self.notifier, self.doors, self.events = notifier, Doors(), list[Event]()
-        self.crew, self.upgrading = run.supervisor.crew, run.supervisor.control.upgrade
+        self.crew, self.upgrading = run.supervisor.crew, run.supervisor.upgrading
         self.stopping = Stopping()
         notifier.is_silent = self.crew.sockets.is_shared = True
         self.takeover = UpgradeTakeover(

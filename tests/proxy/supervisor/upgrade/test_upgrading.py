@@ -79,7 +79,7 @@ class FakeDoors:
 
 def enabled(run: Running, program: Path | str) -> tuple[Upgrading, FakeDoors]:
     """The upgrade of a supervisor that was started by this program."""
-    upgrading, doors = run.supervisor.control.upgrade, FakeDoors()
+    upgrading, doors = run.supervisor.upgrading, FakeDoors()
     upgrading.times = SHORT
     start = StartCommand((str(program),), ("run", "x.toml"), {"PATH": "/usr/bin:/bin"})
     upgrading.enable(this_process(start, doors, list))
@@ -99,7 +99,7 @@ def has_failed(run: Running, times: int) -> bool:
 
 async def accepts(run: Running, doors: FakeDoors) -> None:
     """All is as it was."""
-    upgrading = run.supervisor.control.upgrade
+    upgrading = run.supervisor.upgrading
     await upgrading._idle.wait()
     assert upgrading.why_nothing_changes is None
     assert upgrading.facts is None
@@ -240,7 +240,7 @@ async def test_it_is_refused_before_it_begins(
     site: Site, tmp_path: Path, change: Any, status: int, detail: str
 ) -> None:
     run = Running(site, tmp_path, workers(site, 1))
-    upgrading = run.supervisor.control.upgrade
+    upgrading = run.supervisor.upgrading
     with pytest.raises(CommandRefused, match="does not serve yet"):
         await anext(upgrading.upgrade(None, None))
     start = StartCommand((str(speaker(tmp_path, "new", "")),), (), {})
