@@ -176,14 +176,15 @@ def _started(
 ) -> tuple[int, int]:
     request = json.dumps([list(command), {**os.environ, **environment}, str(Path.cwd())])
     with _TURN, Path(os.devnull).open("rb") as nothing:
-        asked = _process(name)
+        asked = _process(name, str(Path("/proc/thread-self/ns/mnt").readlink()))
         socket.send_fds(asked, [request.encode()], [(stdin or nothing).fileno(), *outputs])
         answer, (watch,), _, _ = socket.recv_fds(asked, _LARGEST, 1)
     return int(answer), watch
 
 
 @cache
-def _process(name: ProgramName) -> socket.socket:
+def _process(name: ProgramName, _mounts: str) -> socket.socket:
+    """One for each namespace of mounts that a test enters: its children are in there too."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         for one in (ours, theirs):

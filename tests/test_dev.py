@@ -54,12 +54,33 @@ def test_marked_tests_are_in_programs_where_their_stage_finds_them() -> None:
 
 # Programs of packages that every Debian has ("Essential: yes", and what it cannot do without).
 ESSENTIAL = frozenset(
-    {"sh", "bash", "dash", "env", "chown", "cp", "tar", "true", "false", "nsenter", "prlimit", "setpriv", "unshare"}
+    {
+        "sh",
+        "bash",
+        "dash",
+        "env",
+        "chown",
+        "cp",
+        "tar",
+        "true",
+        "false",
+        "mount",
+        "nsenter",
+        "prlimit",
+        "setpriv",
+        "unshare",
+    }
 )
 # What has a command of its own, and no test.
 APART = ("soak", "image", "fresh", "debian_roots.py")
 # Other programs of a package that is asked for by one of them.
-BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble", "h2load": "nghttp", "vgdb": "valgrind"}
+BESIDE = {
+    "tstclnt": "certutil",
+    "pebble-challtestsrv": "pebble",
+    "h2load": "nghttp",
+    "vgdb": "valgrind",
+    "pkcsconf": "pkcsslotd",
+}
 
 
 def imported_by(files: Iterable[Path]) -> set[Path]:

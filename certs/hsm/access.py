@@ -72,9 +72,9 @@ def state_directory() -> Path:
 
 def file_stem(label: str, serial: str) -> str:
     """The name of a token's files in the state directory: made from its serial, or from its label
-    if it has none.
+    if it has none. All tokens of a TPM have a serial of zeros.
     """
-    return hashlib.sha256((serial or f"label:{label}").encode()).hexdigest()[:24]
+    return hashlib.sha256((serial if serial.strip("0") else f"label:{label}").encode()).hexdigest()[:24]
 
 
 def default_latch_directory() -> Path:

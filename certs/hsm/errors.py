@@ -161,18 +161,18 @@ class CallFailed(HsmError):
 
 
 class CapabilityMissing(HsmError):
-    """The token lacks a mechanism."""
+    """The token has no such keys."""
 
-    def __init__(self, token: str, wanted: str, mechanism: str, instead: str) -> None:
-        """`wanted` in words, `mechanism` is `CKM_...`, `instead` what can be used."""
-        super().__init__(token, wanted, mechanism, instead)
+    def __init__(self, token: str, wanted: str, lack: str, instead: str) -> None:
+        """`wanted` in words, `lack` is what its mechanisms say, `instead` what can be used."""
+        super().__init__(token, wanted, lack, instead)
         self.token = token
         self.wanted = wanted
-        self.mechanism = mechanism
+        self.lack = lack
         self.instead = instead
 
     def __str__(self) -> str:
-        return f"token {self.token} has no {self.wanted} ({self.mechanism} is not in its list of mechanisms); allowed: {self.instead}"
+        return f"token {self.token} has no {self.wanted} ({self.lack}); allowed: {self.instead}"
 
 
 class KeyMissing(HsmError):

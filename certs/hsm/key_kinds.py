@@ -37,13 +37,15 @@ class NeededMechanism:
 
 
 class SignatureMechanism(StrEnum):
-    """How a signature is made; all but ML-DSA take a digest, so that a long message never goes to
-    the token.
+    """How a signature is made: of a digest, so that a long message need not go to the token, or of
+    the message.
     """
 
     ECDSA = "ecdsa"
     RSA_PKCS1 = "rsa-pkcs1"
-    """Takes a DigestInfo (RFC 8017 9.2)."""
+    """Takes the message: a TPM signs no DigestInfo of others (CKM_RSA_PKCS) with a key that only
+    signs.
+    """
     RSA_PSS = "rsa-pss"
     MLDSA = "mldsa"
     """Takes the message (pure ML-DSA, FIPS 204 5.2)."""
@@ -52,7 +54,7 @@ class SignatureMechanism(StrEnum):
 _ECDSA: Final = (NeededMechanism("CKM_EC_KEY_PAIR_GEN", 0x1040), NeededMechanism("CKM_ECDSA", 0x1041))
 _RSA: Final = (
     NeededMechanism("CKM_RSA_PKCS_KEY_PAIR_GEN", 0x0000),
-    NeededMechanism("CKM_RSA_PKCS", 0x0001),
+    NeededMechanism("CKM_SHA256_RSA_PKCS", 0x0040),
     NeededMechanism("CKM_RSA_PKCS_PSS", 0x000D),
 )
 _MLDSA: Final = (NeededMechanism("CKM_ML_DSA_KEY_PAIR_GEN", 0x001C), NeededMechanism("CKM_ML_DSA", 0x001D))

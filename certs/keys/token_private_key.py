@@ -1,13 +1,13 @@
 """Private keys that sign in a token, in the shape of cryptography's own: CSRs and certificates are
 signed through them.
 
-`certificate_builder.sign(token_private_key, hash)` works as with a key from a file. Only the digest
-goes to the token. Everything that would show the private half raises KeyStaysInside; there is no
-way to it.
+`certificate_builder.sign(token_private_key, hash)` works as with a key from a file. The digest goes
+to the token; RSA PKCS #1 v1.5 has the token hash. Everything that would show the private half
+raises KeyStaysInside; there is no way to it.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
@@ -24,13 +24,6 @@ Perform = Callable[[Call[bytes]], bytes]
 
 It waits, so it belongs in a thread or in a command.
 """
-
-# DigestInfo before the digest (RFC 8017 9.2, note 1)
-_DIGEST_INFO: Final = {
-    "sha256": bytes.fromhex("3031300d060960864801650304020105000420"),
-    "sha384": bytes.fromhex("3041300d060960864801650304020205000430"),
-    "sha512": bytes.fromhex("3051300d060960864801650304020305000440"),
-}
 
 
 class KeyStaysInside(TypeError):
@@ -116,12 +109,12 @@ class TokenRsaKey(rsa.RSAPrivateKey):
     def sign(self, data: Buffer, padding: Any, algorithm: Any) -> bytes:
         """A signature (RFC 8017 8). Raises an HsmError, or SignatureUnsupported."""
         name, digest = _digest(data, algorithm)
-        if _is_pkcs1(padding):
-            call = calls.sign(self._address, SignatureMechanism.RSA_PKCS1, _DIGEST_INFO[name] + digest)
+        if _is_pkcs1(padding) and not isinstance(algorithm, utils.Prehashed):
+            call = calls.sign(self._address, SignatureMechanism.RSA_PKCS1, bytes(data), name)
         elif _is_usual_pss(padding, name, len(digest)):
             call = calls.sign(self._address, SignatureMechanism.RSA_PSS, digest, name)
         else:
-            raise SignatureUnsupported(f"{type(padding).__name__} of another hash or salt length")
+            raise SignatureUnsupported(f"{type(padding).__name__} of another hash or salt length, or of a digest")
         return self._perform(call)
 
     def decrypt(self, ciphertext: bytes, padding: Any) -> NoReturn:  # noqa: ARG002 - as in cryptography

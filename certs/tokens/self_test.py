@@ -1,7 +1,7 @@
 """`plexigate hsm test`: tests and measures a token with temporary keys."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final, Protocol
 
 from cryptography.hazmat.primitives import hashes
@@ -31,12 +31,20 @@ class Perform(Protocol):
 
 
 class SelfTest:
-    """The steps, on a process that has logged in. `said` is told what is done next."""
+    """The steps, each with a login of its own: until the logout, some tokens have room for few
+    keys. `said` is told what is done next.
+    """
 
-    def __init__(self, token: TokenFacts, perform: Perform, said: Callable[[str], None], seconds: float) -> None:
+    def __init__(
+        self,
+        token: TokenFacts,
+        login: Callable[[], AbstractContextManager[Perform]],
+        said: Callable[[str], None],
+        seconds: float,
+    ) -> None:
         """`seconds` is how long each operation is measured at most."""
         self._token = token
-        self._perform = perform
+        self._login = login
         self._said = said
         self._seconds = seconds
         self._measured: list[Measured] = []
@@ -44,16 +52,17 @@ class SelfTest:
 
     def run(self) -> MeasuringReport:
         """Everything. Raises an HsmError where the token cannot be asked at all."""
-        self._said("key generation")
-        self._measure(SpeedTarget.KEY_GENERATION, None)
-        self._ecdsa()
-        self._rsa()
-        self._sealing()
-        self._mldsa()
+        for step in (self._generation, self._ecdsa, self._rsa, self._sealing, self._mldsa):
+            with self._login() as self._perform:
+                step()
         self._said("ML-KEM-1024 and hybrid encryption")
         self._take(*software_measures.encapsulation(_COUNT, self._seconds))
         self._take(*software_measures.hybrid_encryption(_COUNT, self._seconds))
         return MeasuringReport(self._measured, self._checks)
+
+    def _generation(self) -> None:
+        self._said("key generation")
+        self._measure(SpeedTarget.KEY_GENERATION, None)
 
     def _ecdsa(self) -> None:
         self._said("ECDSA in the token")

@@ -132,8 +132,8 @@ def destroy(address: KeyAddress) -> Call[KeyFacts]:
 
 
 def sign(address: KeyAddress, mechanism: SignatureMechanism, data: bytes, hash_name: str | None = None) -> Call[bytes]:
-    """Sign a digest, a DigestInfo or a message (see `SignatureMechanism`); `hash_name` is that of
-    PSS, such as `sha256`.
+    """Sign a digest or a message (see `SignatureMechanism`); `hash_name` is that of RSA, such as
+    `sha256`.
 
     A signature of ECDSA is r and s, each of the curve's length. Raises KeyMissing, KeyAmbiguous.
     """

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import pkcs11
-from pkcs11.constants import Attribute, ObjectClass
-from pkcs11.mechanisms import KeyType
+from pkcs11.constants import DEFAULT, Attribute, ObjectClass
+from pkcs11.mechanisms import KeyType, Mechanism
 
 from certs.hsm.errors import CapabilityMissing, KeyAmbiguous, KeyExists, KeyMissing, KeyNotAsAsked, KeyNotGone
 from certs.hsm.facts import KeyAddress, KeyClass, KeyFacts, TokenFacts
@@ -27,6 +27,7 @@ from certs.hsm.process.key_templates import (
     expected_of_public,
     expected_of_secret,
 )
+from certs.hsm.process.return_codes import name_of_error
 
 _CLASSES: Final = {
     KeyClass.PRIVATE: ObjectClass.PRIVATE_KEY,
@@ -34,8 +35,12 @@ _CLASSES: Final = {
     KeyClass.PUBLIC: ObjectClass.PUBLIC_KEY,
 }
 _OWNED: Final = (KeyClass.PRIVATE, KeyClass.SECRET)
-_USES: Final = ("SIGN", "SIGN_RECOVER", "DECRYPT", "UNWRAP", "DERIVE", "ENCRYPT", "WRAP", "VERIFY")
+_PRIVATE_USES: Final = ("SIGN", "SIGN_RECOVER", "DECRYPT", "UNWRAP", "DERIVE")
+# A secret key has these too. The module of a TPM tells them also of a private key, which has none
+# of them in the standard.
+_USES: Final = (*_PRIVATE_USES, "ENCRYPT", "WRAP", "VERIFY")
 _STATES: Final = ("SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL")
+_CURVE_REFUSED: Final = ("CKR_CURVE_NOT_SUPPORTED", "CKR_DOMAIN_PARAMS_INVALID")
 _PUBLIC_EXPONENT: Final = b"\x01\x00\x01"  # 65537
 
 
@@ -93,7 +98,7 @@ class TokenKeyStore:
         """
         missing = missing_of(name.kind, frozenset(self._token.mechanisms))
         if missing is not None:
-            raise CapabilityMissing(self._token.label, f"{name.kind} keys", missing.name, _instead(name.kind))
+            raise self._lacking(name.kind, f"{missing.name} is not in its list of mechanisms")
         self._refuse_taken(name)
         if name.kind.is_secret:
             made = [self._session.generate_key(KeyType.AES, 256, store=True, template=_pkcs11(SECRET_KEY, name))]
@@ -146,8 +151,32 @@ class TokenKeyStore:
             if any(self._search(template, one) for one in KeyClass):
                 raise KeyExists(self._token.label, name.label)
 
+    def _lacking(self, kind: KeyKind, lack: str) -> CapabilityMissing:
+        return CapabilityMissing(self._token.label, f"{kind} keys", lack, _instead(kind))
+
     def _generate_pair(self, name: TokenKeyName) -> tuple[Any, Any]:
-        public = _pkcs11(PUBLIC_KEY, name)
+        try:
+            return self._pair(name)
+        except pkcs11.exceptions.PKCS11Error as error:
+            lack = self._lack_of(name.kind, name_of_error(type(error).__name__, str(error)))
+            if lack is None:
+                raise
+            raise self._lacking(name.kind, lack) from None
+
+    def _lack_of(self, kind: KeyKind, ckr: str) -> str | None:
+        """What the token lacks for a key that it did not make, if it says so."""
+        if kind in EC_PARAMETERS:
+            return f"its CKM_EC_KEY_PAIR_GEN answers {ckr}" if ckr in _CURVE_REFUSED else None
+        if kind not in RSA_BITS:
+            return None
+        # which return value that is differs between tokens
+        longest = self._session.token.slot.get_mechanism_info(Mechanism.RSA_PKCS_KEY_PAIR_GEN).max_key_length
+        if longest is None or longest >= RSA_BITS[kind]:
+            return None
+        return f"its CKM_RSA_PKCS_KEY_PAIR_GEN makes at most {longest} bits"
+
+    def _pair(self, name: TokenKeyName) -> tuple[Any, Any]:
+        public = {**_pkcs11(PUBLIC_KEY, name), Attribute.VERIFY: DEFAULT, Attribute.ENCRYPT: DEFAULT}
         private = _pkcs11(PRIVATE_KEY, name)
         if name.kind in EC_PARAMETERS:
             curve = {Attribute.EC_PARAMS: EC_PARAMETERS[name.kind]}
@@ -209,8 +238,9 @@ def read(key: Any, names: Iterable[str]) -> Attributes:
 
 
 def _facts(key: Any, key_class: KeyClass) -> KeyFacts:
+    uses = _PRIVATE_USES if key_class is KeyClass.PRIVATE else _USES
     found = read(
-        key, ("LABEL", "ID", "KEY_TYPE", "EC_PARAMS", "MODULUS", "PARAMETER_SET", "VALUE_LEN", *_STATES, *_USES)
+        key, ("LABEL", "ID", "KEY_TYPE", "EC_PARAMS", "MODULUS", "PARAMETER_SET", "VALUE_LEN", *_STATES, *uses)
     )
     kind, size = _kind(found)
     return KeyFacts(
@@ -224,7 +254,7 @@ def _facts(key: Any, key_class: KeyClass) -> KeyFacts:
         was_always_sensitive=found.get("ALWAYS_SENSITIVE"),
         was_never_extractable=found.get("NEVER_EXTRACTABLE"),
         is_local=found.get("LOCAL"),
-        uses=tuple(name.lower() for name in _USES if found.get(name)),
+        uses=tuple(name.lower() for name in uses if found.get(name)),
     )
 
 

@@ -54,8 +54,9 @@ PRIVATE_KEY: Final[Attributes] = {
     "DERIVE": False,
 }
 """Of a private key: it signs only."""
-PUBLIC_KEY: Final[Attributes] = {"TOKEN": True, "PRIVATE": False, "VERIFY": True, "ENCRYPT": False, "WRAP": False}
-"""Of the public key beside it."""
+PUBLIC_KEY: Final[Attributes] = {"TOKEN": True, "PRIVATE": False, "WRAP": False}
+"""Of the public key beside it. It may verify and encrypt where the token has it so: anybody can do
+that outside, and a TPM has one flag for `VERIFY` and the private key's `DECRYPT`."""
 SECRET_KEY: Final[Attributes] = {
     **_KEPT_IN,
     "ENCRYPT": True,
@@ -88,7 +89,7 @@ def expected_of_private(label: str, key_id: bytes) -> Attributes:
 
 
 def expected_of_public(label: str, key_id: bytes) -> Attributes:
-    return {"TOKEN": True, "VERIFY": True, "LABEL": label, "ID": key_id}
+    return {"TOKEN": True, "LABEL": label, "ID": key_id}
 
 
 def expected_of_secret(label: str, key_id: bytes, *, is_imported: bool) -> Attributes:

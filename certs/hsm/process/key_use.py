@@ -18,9 +18,13 @@ COORDINATE_BYTES: Final = 32
 
 _MECHANISMS: Final = {
     SignatureMechanism.ECDSA: Mechanism.ECDSA,
-    SignatureMechanism.RSA_PKCS1: Mechanism.RSA_PKCS,
     SignatureMechanism.RSA_PSS: Mechanism.RSA_PKCS_PSS,
     SignatureMechanism.MLDSA: Mechanism.ML_DSA,
+}
+_PKCS1_MECHANISMS: Final = {
+    "sha256": Mechanism.SHA256_RSA_PKCS,
+    "sha384": Mechanism.SHA384_RSA_PKCS,
+    "sha512": Mechanism.SHA512_RSA_PKCS,
 }
 _PSS_HASHES: Final = {
     "sha256": (Mechanism.SHA256, MGF.SHA256, 32),
@@ -42,15 +46,20 @@ class KeyUse:
     def sign(self, address: KeyAddress, mechanism: SignatureMechanism, data: bytes, hash_name: str | None) -> bytes:
         """A signature, as the token writes it: r and s of ECDSA side by side.
 
-        `hash_name` is what PSS works with.
+        `hash_name` is what RSA works with.
         """
         key, _ = self._keys.one(address)
         return self.sign_with(key, mechanism, data, hash_name)
 
     def sign_with(self, key: Any, mechanism: SignatureMechanism, data: bytes, hash_name: str | None) -> bytes:
         """The same, with a key that was found before."""
+        signature: bytes
+        if mechanism is SignatureMechanism.RSA_PKCS1:
+            assert hash_name is not None  # as the mechanism hashes
+            signature = key.sign(data, mechanism=_PKCS1_MECHANISMS[hash_name])
+            return signature
         parameter = _PSS_HASHES[hash_name] if hash_name is not None else None
-        signature: bytes = key.sign(data, mechanism=_MECHANISMS[mechanism], mechanism_param=parameter)
+        signature = key.sign(data, mechanism=_MECHANISMS[mechanism], mechanism_param=parameter)
         return signature
 
     def encrypt(self, address: KeyAddress, plaintext: bytes, associated: bytes) -> tuple[bytes, bytes]:

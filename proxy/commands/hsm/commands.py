@@ -1,16 +1,17 @@
 """`plexigate hsm list`, `generate`, `destroy`, `test` and `unlatch`."""
 
 import json
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote, quote_from_bytes
 
 import typer
 from rich.console import RenderableType
 
-from certs.hsm.access import default_latch_directory
+from certs.hsm.access import TokenAccess, default_latch_directory
 from certs.hsm.clients import calls
 from certs.hsm.clients.client import TokenProcess
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
@@ -43,6 +44,9 @@ from proxy.commands.hsm.sources import (
 from proxy.commands.hsm.tables import ListedKeyRow, key_json, key_table, report_table, token_json, token_table, told
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
+
+if TYPE_CHECKING:
+    from certs.tokens.self_test import Perform
 
 # wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 200
@@ -210,15 +214,16 @@ def try_out(
     with said_errors():
         source = SourceOptions.found(config, module, token, pin_file)
         access = source.access()
-        with (
-            recorded(source.config) as record,
-            logged_in(access) as (process, facts),
-            record.operation("test", f"token {facts.label}"),
-            progress().status("") as status,
-        ):
-            report = SelfTest(
-                facts, process.perform, lambda step: status.update(told(f"{facts.label}: {step}")), seconds
-            ).run()
+        with recorded(source.config) as record:
+            with logged_in(access) as (_, facts):
+                pass
+            with record.operation("test", f"token {facts.label}"), progress().status("") as status:
+                report = SelfTest(
+                    facts,
+                    lambda: _performing(access),
+                    lambda step: status.update(told(f"{facts.label}: {step}")),
+                    seconds,
+                ).run()
     if as_json:
         _print_json({"token": token_json(facts), **report.as_json()})
     else:
@@ -288,6 +293,12 @@ def key_uri(token: TokenFacts, key: KeyFacts) -> str:
     """The RFC 7512 URI of a key: its token by label, its object by label and id."""
     parts = (f"token={quote(token.label, safe='')}", f"object={quote(key.label, safe='')}")
     return f"pkcs11:{';'.join(parts)};id={quote_from_bytes(key.id, safe='')}"
+
+
+@contextmanager
+def _performing(access: TokenAccess) -> Iterator["Perform"]:
+    with logged_in(access) as (process, _):
+        yield process.perform
 
 
 def _place(token: TokenFacts, label: str) -> str:

@@ -20,7 +20,7 @@ EACH: list[tuple[HsmError, str]] = [
     (errors.PinFinalTry("a"), "CKF_USER_PIN_FINAL_TRY"),
     (errors.LatchUnusable("/l", "permission denied"), '"/l": found permission denied'),
     (errors.CallFailed("sign", "CKR_DEVICE_ERROR"), "failed to sign: CKR_DEVICE_ERROR"),
-    (errors.CapabilityMissing("a", "mldsa-65 keys", "CKM_ML_DSA", "others"), "has no mldsa-65 keys (CKM_ML_DSA"),
+    (errors.CapabilityMissing("a", "mldsa-65 keys", "no CKM_ML_DSA", "others"), "has no mldsa-65 keys (no CKM_ML_DSA)"),
     (errors.KeyMissing("a", "label b"), "token a has no key with label b"),
     (errors.KeyAmbiguous("a", "label b", 2), "token a has 2 keys with label b"),
     (errors.KeyExists("a", "b"), "already has a key with the label or id of b"),

@@ -146,6 +146,7 @@ def test_other_ways_to_sign_are_refused(token: TokenProcess) -> None:
         lambda: elliptic.sign(b"", object()),  # type: ignore[arg-type]
         lambda: other.sign(b"", short, hashes.SHA256()),
         lambda: other.sign(b"", mixed, hashes.SHA256()),
+        lambda: other.sign(bytes(32), padding.PKCS1v15(), utils.Prehashed(hashes.SHA256())),
         lambda: other.sign(b"", padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None), hashes.SHA256()),
         lambda: token_private_key(mldsa.MLDSA65PrivateKey.generate().public_key(), KeyAddress("a"), token.perform),
     ]

@@ -1,5 +1,6 @@
 """A token is tried with keys that are gone afterwards."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from certs.hsm.access import TokenAccess
@@ -21,7 +22,7 @@ def test_everything_is_measured_and_right(access: TokenAccess, token: TokenProce
     assert access.token.label == "plexi"
     token.perform(calls.generate(TokenKeyName("plexigate-probe", KeyKind.RSA_3072, 1)))  # left by one that was killed
     steps: list[str] = []
-    report = SelfTest(facts_of(token), token.perform, steps.append, 0.05).run()
+    report = SelfTest(facts_of(token), lambda: nullcontext(token.perform), steps.append, 0.05).run()
     assert report.is_right, report.as_json()["checks"]
     places = {one.target: one.place for one in report.measured}
     assert set(places) == set(SpeedTarget)
@@ -42,7 +43,7 @@ def test_a_token_that_opens_what_was_altered_is_wrong(token: TokenProcess) -> No
             return call.read(b"plexigate hsm test")
         return token.perform(call)
 
-    report = SelfTest(facts_of(token), careless, lambda _: None, 0.05).run()
+    report = SelfTest(facts_of(token), lambda: nullcontext(careless), lambda _: None, 0.05).run()
     wrong = [check.what for check in report.checks if not check.is_right]
     assert wrong == ["AES-256-GCM that was altered is refused"]
 
@@ -54,7 +55,7 @@ def test_a_token_that_signs_something_else_is_wrong(token: TokenProcess) -> None
             return token.perform(replace(call, arguments=others))
         return token.perform(call)
 
-    report = SelfTest(facts_of(token), confused, lambda _: None, 0.05).run()
+    report = SelfTest(facts_of(token), lambda: nullcontext(confused), lambda _: None, 0.05).run()
     wrong = [check.what for check in report.checks if not check.is_right]
     assert wrong == ["ECDSA signature is verified", "RSA signature is verified"]
     assert not report.is_right
@@ -68,7 +69,7 @@ def test_a_token_without_aes_is_told_so(token: TokenProcess) -> None:
             "mechanisms": [m for m in facts.mechanisms if "AES" not in m],
         }
     )
-    report = SelfTest(without, token.perform, lambda _: None, 0.05).run()
+    report = SelfTest(without, lambda: nullcontext(token.perform), lambda _: None, 0.05).run()
     (sealing,) = [one for one in report.measured if one.target is SpeedTarget.SEALING]
     assert sealing.place is MeasuringPlace.SOFTWARE
     assert sealing.why.startswith("the token has no CKM_AES")

@@ -2,6 +2,7 @@
 
 from certs.hsm.process.key_templates import (
     PRIVATE_KEY,
+    PUBLIC_KEY,
     differences,
     expected_of_private,
     expected_of_public,
@@ -33,4 +34,7 @@ def test_each_difference_is_a_sentence() -> None:
 def test_an_imported_key_is_not_said_to_be_born_inside() -> None:
     assert expected_of_secret("a", b"", is_imported=True)["LOCAL"] is False
     assert expected_of_secret("a", b"", is_imported=False)["NEVER_EXTRACTABLE"] is True
-    assert expected_of_public("a", b"")["VERIFY"] is True
+
+
+def test_a_public_key_is_asked_for_no_use_that_anybody_has_outside() -> None:
+    assert not {"VERIFY", "ENCRYPT"} & {*PUBLIC_KEY, *expected_of_public("a", b"")}
