@@ -53,18 +53,23 @@ def test_several_modules_by_way_of_p11_kit(hsm_site: HsmSite) -> None:
     text, (proxy,) = text_of(hsm_site), Path("/usr/lib").glob("*/p11-kit-proxy.so")
     configuration = hsm_site.write(text.replace(str(hsm_site.hsm.shim.module), str(proxy)), workers=2)
     environment = {**os.environ, **hsm_site.hsm.environment}
+    tool = ["pkcs11-tool", "--module", str(proxy), "--list-slots"]
+    asked = subprocess.run(tool, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    remarks = set(asked.stderr.splitlines())  # of modules that print, such as that of a TPM
     said = []
     for words in (["check"], ["hsm", "list", "--json", "--config"]):
         command = [PLEXIGATE, *words, str(configuration)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0
+        assert set(done.stderr.splitlines()) <= remarks
         said.append(done.stdout)
     assert "chat" in said[1]
     with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
         assert [curl(hsm_site, running) for _ in range(4)] == ["502"] * 4
         for worker in workers_of(running.pid):
             assert {"libsofthsm2.so", "opensc-pkcs11.so"} <= {Path(line).name for line in libraries(worker).split()}
-    assert complaints(running.output) == []
+    # Workers print at once: the remarks of modules come in pieces.
+    assert [line for line in complaints(running.output) if line.startswith("{") or not remarks] == []
 
 
 def libraries(process: int) -> str:
