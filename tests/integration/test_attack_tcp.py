@@ -44,20 +44,26 @@ def certificate(authority: Authority) -> CertificateFiles:
     return authority.issue("irc", NAMES)
 
 
-@pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, authority: Authority, certificate: CertificateFiles
-) -> Iterator[Site]:
+@contextlib.contextmanager
+def flooded(directory: Path, authority: Authority, certificate: CertificateFiles) -> Iterator[Site]:
+    """A proxy in front of a server that floods."""
     with scripted(flood) as server:
         tables = tcp_listener(server.url.replace("http:", "tcp:"))
         passed = f'passthrough = {{ "turn.test" = "{server.url.replace("http:", "tcp:")}" }}'
         tables = tables.replace("[upstream.irc]", f"{passed}\n[upstream.irc]")
         tables += f"[listener.irc.limits]\nconnections = {CONNECTIONS}\n"
-        directory = tmp_path_factory.mktemp("attack")
         with relaying(
             directory, authority, certificate, tables, write_idle_timeout="1500ms", drain_timeout="4s"
         ) as running:
             yield running
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, certificate: CertificateFiles
+) -> Iterator[Site]:
+    with flooded(tmp_path_factory.mktemp("attack"), authority, certificate) as running:
+        yield running
 
 
 def echoes(site: Site) -> None:
@@ -152,9 +158,11 @@ def test_a_byte_from_time_to_time_keeps_a_connection(site: Site) -> None:
             time.sleep(0.5)
 
 
-def test_reload_keeps_connections_and_ends_those_that_it_forbids(site: Site) -> None:
-    text = site.configuration.read_text()
-    with connected(site) as client:
+def test_reload_keeps_connections_and_ends_those_that_it_forbids(
+    tmp_path: Path, authority: Authority, certificate: CertificateFiles
+) -> None:
+    with flooded(tmp_path, authority, certificate) as site, connected(site) as client:
+        text = site.configuration.read_text()
         client.sendall(b"a")
         assert client.recv(1) == b"a"
         site.configuration.write_text(text.replace('write_idle_timeout = "1500ms"', 'write_idle_timeout = "2s"'))
@@ -169,7 +177,7 @@ def test_reload_keeps_connections_and_ends_those_that_it_forbids(site: Site) -> 
         assert client.recv(1) == b""  # a close_notify, within the drain timeout
         with contextlib.suppress(OSError):
             client.unwrap()
-    (line,) = ended(site, reason="reloaded")
+        (line,) = ended(site, reason="reloaded")
     assert "protocol" in line["detail"]
 
 

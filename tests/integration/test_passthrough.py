@@ -27,7 +27,7 @@ RETRY = sha256(b"HelloRetryRequest").digest()
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Nginx]:
-    files = authority.issue("passed", (PASSED, "a.media.test"))
+    files = authority.issue("passed", (PASSED, "*.media.test"))
     with nginx(tmp_path_factory.mktemp("nginx"), files) as running:
         yield running
 
@@ -58,17 +58,17 @@ def test_curl_ends_at_nginx(site: Site, name: str) -> None:
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout == bytes(range(256)) * 20_000
     assert b"X25519MLKEM768" in done.stderr
-    line = ended(site, name=name)[-1]
+    (line,) = ended(site, name=name)
     assert line["groups"][0] == "X25519MLKEM768"
     assert line["bytes_out"] > len(done.stdout)
     assert line["listener"] == "irc"
 
 
 def test_tls_1_2_is_passed_on_too(site: Site) -> None:
-    done = fetched(site, PASSED, "--tls-max", "1.2")
+    done = fetched(site, "old.media.test", "--tls-max", "1.2")
     assert done.returncode == 0, done.stderr.decode()
     assert b"TLSv1.2" in done.stderr
-    assert ended(site, name=PASSED, groups=[])
+    assert ended(site, name="old.media.test", groups=[])
 
 
 # The second client sends a share of P-521 alone, and nginx prefers the other group: it asks again.
@@ -81,7 +81,7 @@ def test_hello_in_pieces_arrives_as_it_was_sent(site: Site, groups: str, pieces:
     context = ssl.create_default_context(cafile=str(site.ca))
     libssl.set_groups(context, groups)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname=PASSED)
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="pieces.media.test")
     with socket.create_connection(("127.0.0.1", site.port("irc")), timeout=SECONDS) as sock:
         is_first = True
         while True:
@@ -130,6 +130,19 @@ def test_server_that_is_down_is_a_reset(site: Site) -> None:
 
 
 def test_offered_groups_are_counted(site: Site) -> None:
-    several = site.admin.metrics()
-    offered = found(several, "plexigate_passthrough_groups_total", group="X25519MLKEM768")
-    assert offered >= 2
+    def count() -> dict[str, float]:
+        several = site.admin.metrics()
+        return {
+            group: found(several, "plexigate_passthrough_groups_total", group=group)
+            for group in ("X25519MLKEM768", "X25519", "secp256r1")
+        }
+
+    before = count()
+    for offered in ("X25519MLKEM768:X25519", "X25519"):
+        assert fetched(site, "counted.media.test", "--curves", offered).returncode == 0
+    after = count()
+    assert {group: after[group] - before[group] for group in before} == {
+        "X25519MLKEM768": 1,
+        "X25519": 2,
+        "secp256r1": 0,
+    }
