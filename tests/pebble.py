@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from tests.certificates import Authority, CertificateFiles
+from tests.ports import lasting_port
 from tests.programs import program
 from tests.waiting import until_found
 
@@ -32,13 +33,6 @@ def tool(name: str) -> str:
     found = shutil.which(name)
     assert found is not None, f"{name} is missing: apt-get install pebble (./dev test does)"
     return found
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def listening(port: int) -> bool:
@@ -62,7 +56,7 @@ class Names:
 @contextmanager
 def names() -> Iterator[Names]:
     """Run pebble-challtestsrv."""
-    dns_port, management_port = free_port(), free_port()
+    dns_port, management_port = lasting_port(), lasting_port()
     made = Names(f"127.0.0.1:{dns_port}", f"http://127.0.0.1:{management_port}")
     off = [f"-{kind}=" for kind in ("http01", "https01", "tlsalpn01", "doh", "defaultIPv6")]
     management = made.management.removeprefix("http://")
@@ -81,7 +75,7 @@ class Pebble:
         files: CertificateFiles = authority.issue("pebble")
         self.trust = authority.path
         self._dns = dns
-        self._port, self._management = free_port(), free_port()
+        self._port, self._management = lasting_port(), lasting_port()
         self.url = f"https://localhost:{self._port}/dir"
         self._configuration = directory / "pebble.json"
         self._configuration.write_text(

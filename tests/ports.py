@@ -1,4 +1,4 @@
-"""Ports for what has to have the same one twice."""
+"""Ports for what has to have the same one twice, and ports at which nobody listens."""
 
 import random
 import socket

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.bench import configurations, messages
 from tests.bench.messages import Message
+from tests.ports import lasting_port
 from tests.programs import START_SECONDS, NotReadyError, end, plexigate_listeners, program
 
 MESSAGE, PICTURE, LARGE = "/message", "/picture", "/large"
@@ -97,7 +98,7 @@ class Bench:
             str(self.directory / "haproxy.log"),
         )
         with program(log_server, logs_port) as logs:
-            port = free_port()
+            port = lasting_port()
             text = configurations.HAPROXY.format(
                 directory=self.directory, port=port, files=backend.files, up=backend.up, logs=logs.ready
             )
@@ -136,7 +137,7 @@ class Bench:
 
     @contextmanager
     def _nginx(self, name: str, core: int, http: str, backend: Backend = Backend(0, 0)) -> Iterator[Server]:
-        port = free_port()
+        port = lasting_port()
         configuration = self.directory / f"{name}.conf"
         part = http.format(directory=self.directory, port=port, files=backend.files, up=backend.up)
         text = configurations.NGINX.format(directory=self.directory, name=name, user=nginx_user(), http=part)
@@ -179,13 +180,6 @@ def pinned(core: int, *command: str) -> list[str]:
 def nginx_user() -> str:
     """As root, nginx would give its worker to somebody who may not read the directory."""
     return "user root;" if Path("/proc/self").stat().st_uid == 0 else ""
-
-
-def free_port() -> int:
-    """A port for a program that cannot say which one it got: nothing else takes ports on this machine meanwhile."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:

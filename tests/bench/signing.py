@@ -23,10 +23,11 @@ from certs.keys.pkcs11 import uri_pem
 from proxy.tls.openssl.configuration import openssl_configuration, pkcs11_provider
 from tests.bench import load, usage
 from tests.bench.report import Row
-from tests.bench.servers import Server, compiled, free_port, nginx_user
+from tests.bench.servers import Server, compiled, nginx_user
 from tests.hsm.shim import TokenControl, build_shim
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SOFTHSM
+from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.soak.scenes import backend_port
 
@@ -211,7 +212,7 @@ def _sides() -> Iterator[Side]:
         certificate = site.authority.certify("localhost", public, ("localhost",))
         backend = stack.enter_context(program([sys.executable, "-m", "tests.soak.backend"], backend_port)).ready
 
-        port = free_port()
+        port = lasting_port()
         key = directory / "uri.pem"
         pin_file = site.hsm.pin_file(token)
         key.write_bytes(uri_pem(f"pkcs11:token=plexi;object=chat;type=private?pin-source=file:{pin_file}"))

@@ -11,8 +11,9 @@ import pytest
 from tests.bench import load, usage
 from tests.bench.__main__ import GROUP
 from tests.bench.measuring import Scene
-from tests.bench.servers import MESSAGE, Server, free_port
+from tests.bench.servers import MESSAGE, Server
 from tests.certificates import Authority
+from tests.ports import lasting_port
 
 
 def resumptions_logged(directory: Path, path: str) -> list[bool]:
@@ -58,7 +59,7 @@ def test_server_without_tickets_is_an_error(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context = authority.issue("server").server_context()
     context.num_tickets = 0
-    port = free_port()
+    port = lasting_port()
     with ssl.SSLContext.wrap_socket(context, socket.create_server(("127.0.0.1", port)), server_side=True) as one:
 
         def answer() -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.image.engines import Engine, EngineError
+from tests.ports import lasting_port
 
 HYBRID = "X25519MLKEM768"
 USER = 999
@@ -68,7 +68,7 @@ def running(engine: Engine, image: str, demo: str, directory: Path) -> Iterator[
     """Run the image as docs/deploy.md says, and the chat in its network. Raises EngineError."""
     lay_out(directory)
     name = f"plexigate-trial-{os.getpid()}"
-    made = Running(engine, name, free_port(), directory)
+    made = Running(engine, name, lasting_port(), directory)
     try:
         engine.said(
             *["run", "--detach", "--name", name, f"--publish=127.0.0.1:{made.port}:8443", "--read-only"],
@@ -146,10 +146,3 @@ def logs(engine: Engine, name: str) -> str:
         return "\n".join(engine.said("logs", name).splitlines()[-20:])
     except EngineError as error:
         return str(error)
-
-
-def free_port() -> int:
-    """A port that no program has now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port

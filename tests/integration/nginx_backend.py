@@ -8,7 +8,7 @@ from pathlib import Path
 from subprocess import Popen
 
 from tests.certificates import CertificateFiles
-from tests.integration.upstreams import unused_port
+from tests.ports import lasting_port
 from tests.programs import end
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
@@ -41,7 +41,7 @@ class Nginx:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.clear, self.tls, self.old = unused_port(), unused_port(), unused_port()
+        self.clear, self.tls, self.old = lasting_port(), lasting_port(), lasting_port()
         """Ports: prior knowledge, ALPN, and TLS without HTTP/2."""
 
     def requests(self) -> list[list[str]]:

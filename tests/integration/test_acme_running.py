@@ -17,7 +17,8 @@ from tests import prepared
 from tests.configurations import MINIMAL_REST, listener
 from tests.integration.gateway import complaints, events
 from tests.integration.rotation import AcmeScene
-from tests.pebble import MAC_KEY, Pebble, free_port
+from tests.pebble import MAC_KEY, Pebble
+from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, Program, plexigate
 
 SECONDS = 30
@@ -50,7 +51,7 @@ class Running:
 @contextmanager
 def running(directory: Path, challenge: str, *, is_trusted: bool = True) -> Iterator[Running]:
     """Run both; not `is_trusted`: the proxy is not told of pebble's root."""
-    port, http_port = free_port(), free_port()
+    port, http_port = lasting_port(), lasting_port()
     with pebbles.names() as names:
         pebble = Pebble(directory, names.dns, http_port, port)
         issuer = {"type": "acme", **AcmeScene.by_pebble(pebble, directory, challenge, port, http_port)["acme"]}

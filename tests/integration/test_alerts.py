@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests import prepared
-from tests.bench.servers import free_port
 from tests.configurations import identity
+from tests.ports import lasting_port
 from tests.programs import PLEXIGATE
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
@@ -126,7 +126,7 @@ def test_a_day_of_faults(tmp_path: Path) -> None:
             assert expiring["host"]
 
             # an upstream without a server, and back
-            backend, running.backend = running.backend, free_port()
+            backend, running.backend = running.backend, lasting_port()
             assert reload(running)
             (down,) = until_found(lambda: taken.of("upstream_down", "firing"))
             assert (down["subject"], down["urgency"]) == ("backend", "critical")

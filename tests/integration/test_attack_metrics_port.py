@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench.servers import free_port
 from tests.integration.test_admin import over_tcp
+from tests.ports import lasting_port
 from tests.programs import program
 from tests.soak.attacks import honest
 from tests.soak.attacks.attack import Target, held
@@ -39,7 +39,7 @@ def served(running: Scene) -> honest.Verdict:
 
 @pytest.mark.parametrize(("limit", "count"), [(None, 20_000), (256, 2_000)])
 def test_half_sent_requests_take_nothing_down(tmp_path: Path, limit: int | None, count: int) -> None:
-    settings: dict[str, Any] = {"top": SETTINGS.top.replace("{metrics}", str(free_port())), "route": ROUTE}
+    settings: dict[str, Any] = {"top": SETTINGS.top.replace("{metrics}", str(lasting_port())), "route": ROUTE}
     prefix = () if limit is None else ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
     with scene(tmp_path, prefix, **settings) as running:
         until_found(lambda: running.events("server_up"))

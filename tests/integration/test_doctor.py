@@ -15,6 +15,7 @@ from tests import prepared
 from tests.certificates import DAY, Authority, CertificateFiles
 from tests.configurations import identity, process
 from tests.integration.upstreams import OK, Peer, scripted
+from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, plexigate
 
 SECONDS = 90
@@ -99,9 +100,8 @@ def test_each_fault_is_found_with_its_remedy(place: Place) -> None:
     expired = place.authority.issue("expired", ("localhost",), (-10 * DAY, -timedelta(hours=1)))
     expired.key.chmod(0o644)
     faulty = Place(place.directory, place.authority, expired, place.server)
-    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as closed:
-        gone = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        closed.close()
+    gone = f"http://127.0.0.1:{lasting_port()}"
+    with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         file = faulty.write("faulty.toml", gone, taken)
         status, report = doctor(file)

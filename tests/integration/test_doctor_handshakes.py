@@ -13,7 +13,7 @@ import pytest
 from tests.certificates import CertificateFiles
 from tests.configurations import identity, listener
 from tests.integration.gateway import Gateway, events
-from tests.integration.upstreams import unused_port
+from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, program
 from tests.proxy.doctor.cbom.bills import faults
 
@@ -130,7 +130,7 @@ def wrong(findings: list[dict[str, Any]]) -> dict[str, str]:
 
 @contextmanager
 def s_server(files: CertificateFiles, *arguments: str) -> Iterator[int]:
-    port = unused_port()
+    port = lasting_port()
     command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(files.certificate)]
     with program([*command, "-key", str(files.key), *arguments], lambda line: line if "ACCEPT" in line else None):
         yield port
@@ -151,7 +151,7 @@ class TestWrongServers:
     def test_nginx_with_tls_1_2(self, tmp_path: Path, localhost: CertificateFiles) -> None:
         binary = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
         assert binary is not None, "nginx is missing: ./dev setup installs it"
-        port = unused_port()
+        port = lasting_port()
         settings = tmp_path / "nginx.conf"
         temporary = " ".join(
             f"{kind}_temp_path {tmp_path}/t;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -170,7 +170,7 @@ class TestWrongServers:
         assert "X25519MLKEM768 was to be expected" in failures["hybrid key share"]
 
     def test_nothing_listens(self, tmp_path: Path, localhost: CertificateFiles) -> None:
-        status, findings = examined(configuration(tmp_path, unused_port(), localhost))
+        status, findings = examined(configuration(tmp_path, lasting_port(), localhost))
         assert [(one["state"], one["found"]) for one in findings] == [
             ("skipped", "no proxy runs, and nothing listens there")
         ]

@@ -10,7 +10,8 @@ import pytest
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, request, site
-from tests.integration.upstreams import answering, scripted, unused_port
+from tests.integration.upstreams import answering, scripted
+from tests.ports import lasting_port
 
 PAGE = "<!doctype html><title>{status} {title}</title><p id='{request_id}'>{detail}</p>"
 CONFIGURATION = """
@@ -41,7 +42,7 @@ def proxy(directory: Path, authority: Authority, localhost: CertificateFiles) ->
     """A proxy with a server that answers errors, and two that are not there."""
     bad = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\ntheirs"
     with scripted(answering(*[bad] * 10)) as server:
-        nothing = (f"http://127.0.0.1:{unused_port()}",)
+        nothing = (f"http://127.0.0.1:{lasting_port()}",)
         upstreams = {
             "bad": Upstream((server.url,)),
             "down": Upstream(nothing),

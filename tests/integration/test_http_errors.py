@@ -9,7 +9,7 @@ import pytest
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, body_of, request, site
-from tests.integration.upstreams import unused_port
+from tests.ports import lasting_port
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -19,7 +19,7 @@ def proxy(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
 ) -> Iterator[Site]:
     """A proxy without a server behind it."""
-    nobody = (f"http://127.0.0.1:{unused_port()}",)
+    nobody = (f"http://127.0.0.1:{lasting_port()}",)
     upstreams = {
         "down": Upstream(nobody),
         "small": Upstream(nobody, route="body_bytes = 10"),

@@ -14,7 +14,8 @@ from tests.hostile.strict import Message
 from tests.integration.balancers import haproxy
 from tests.integration.limited import answering_all
 from tests.integration.stage import Site, Upstream, body_of, request, site
-from tests.integration.upstreams import OK, Peer, scripted, unused_port
+from tests.integration.upstreams import OK, Peer, scripted
+from tests.ports import lasting_port
 from tests.programs import PLEXIGATE
 
 CLAIMS = (
@@ -213,7 +214,7 @@ def balanced(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
 ) -> Iterator[tuple[Site, int]]:
     """A proxy that trusts HAProxy and exempts it, and the port of HAProxy."""
-    directory, port = tmp_path_factory.mktemp("balanced"), unused_port()
+    directory, port = tmp_path_factory.mktemp("balanced"), lasting_port()
     made = subprocess.run([PLEXIGATE, "password", "ada"], input=b"correct horse\n", capture_output=True, check=True)
     users = directory / "admins.users"
     users.touch(0o600)

@@ -15,7 +15,8 @@ import pytest
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client
 from tests.integration.stage import Site, Upstream, request, site
-from tests.integration.upstreams import OK, Peer, scripted, unused_port
+from tests.integration.upstreams import OK, Peer, scripted
+from tests.ports import lasting_port
 
 MIB = 1 << 20
 SIZE = 100 * MIB
@@ -27,7 +28,7 @@ PIECE = os.urandom(65_536)
 @pytest.fixture(scope="module")
 def port() -> int:
     """Where each test's server listens: TCP, as its buffers are the larger ones."""
-    return unused_port()
+    return lasting_port()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ from tests.configurations import identity
 from tests.hostile.client import Address, Client, End, Records, logging_context
 from tests.integration.limited import Limited, listener
 from tests.integration.stage import Upstream, request, serving, write_configuration
-from tests.integration.upstreams import OK, Peer, scripted, unused_port
+from tests.integration.upstreams import OK, Peer, scripted
+from tests.ports import lasting_port
 from tests.proxy.tls import hellos
 from tests.soak.attacks.silent import hello
 from tests.waiting import until_found
@@ -152,7 +153,7 @@ def limited(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
 ) -> Iterator[Limited]:
     """A proxy with two workers; whoever changes it changes it back."""
-    port = unused_port()
+    port = lasting_port()
     with scripted(play) as server:
         upstreams = {
             "chat": Upstream((server.url,)),
@@ -162,7 +163,7 @@ def limited(
             "posted": Upstream((server.url,), route='methods = ["POST"]\nquery = { v = "1" }'),
             "distant": Upstream((server.url,), route='allow = ["192.0.2.0/24"]'),
             "sealed": Upstream((server.url,), route='payload = "require"\npayload_ring = "chat"'),
-            "gone": Upstream((f"http://127.0.0.1:{unused_port()}",)),
+            "gone": Upstream((f"http://127.0.0.1:{lasting_port()}",)),
             "closed": Upstream((server.url,)),
             "around": Upstream((f"https://localhost:{port}",), f'ca = "{authority.path}"'),
             "sockets": Upstream((server.url,), settings="websockets = 1"),

@@ -17,7 +17,8 @@ from tests.integration.nginx_backend import NGINX, Nginx, nginx
 from tests.integration.relays import NAMES, SECONDS, connected, ended, relaying, tcp_listener
 from tests.integration.stage import Site
 from tests.integration.test_tls_split_hello import across_borders, one_byte_segments, records_of
-from tests.integration.upstreams import scripted, unused_port
+from tests.integration.upstreams import scripted
+from tests.ports import lasting_port
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="apt-get install nginx (./dev test does)")
 PASSED = "turn.test"
@@ -35,7 +36,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> I
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, authority: Authority, backend: Nginx) -> Iterator[Site]:
     server = f"tcp://127.0.0.1:{backend.tls}"
-    passed = {PASSED: server, "*.media.test": server, "gone.test": f"tcp://127.0.0.1:{unused_port()}"}
+    passed = {PASSED: server, "*.media.test": server, "gone.test": f"tcp://127.0.0.1:{lasting_port()}"}
     lines = ", ".join(f"{json.dumps(name)} = {json.dumps(at)}" for name, at in passed.items())
     with scripted(lambda peer: peer.send(b"irc\n")) as irc:
         tables = tcp_listener(irc.url.replace("http:", "tcp:"))

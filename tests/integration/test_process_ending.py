@@ -22,7 +22,8 @@ from proxy.processes.hot_path import hot_path
 from tests.configurations import listener
 from tests.hostile.client import Address, Client, End
 from tests.integration.gateway import Gateway, Trust, complaints, events, gateway
-from tests.integration.upstreams import Peer, ScriptedServer, scripted, unused_port
+from tests.integration.upstreams import Peer, ScriptedServer, scripted
+from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.soak.scenes import scene
 
@@ -204,7 +205,7 @@ def test_people_are_told_what_is_offered_and_what_happened(
 
 
 def test_parent_that_is_killed_takes_its_workers_along_and_leaves_the_addresses_free(tmp_path: Path) -> None:
-    bound = listener("public", bind=f"127.0.0.1:{unused_port()}").partition("\n")[2]
+    bound = listener("public", bind=f"127.0.0.1:{lasting_port()}").partition("\n")[2]
     with scene(tmp_path, listener=bound) as first:
         address = Address(first.port, first.authority.path)
         with Client(address, "localhost") as client:

@@ -14,7 +14,8 @@ from tests.integration.balancers import haproxy, nginx
 from tests.integration.gateway import events
 from tests.integration.relays import NAMES, ended, relaying, tcp_listener
 from tests.integration.stage import Site, Upstream, body_of, site
-from tests.integration.upstreams import Peer, scripted, unused_port
+from tests.integration.upstreams import Peer, scripted
+from tests.ports import lasting_port
 
 BEHIND = """
 [listener.public]
@@ -112,7 +113,7 @@ class TestInFront:
         self, behind: Site, tmp_path: Path, localhost: CertificateFiles
     ) -> None:
         before = behind.admin.failures()
-        ports = {name: unused_port() for name in ("text", "binary", "secure", "stream")}
+        ports = {name: lasting_port() for name in ("text", "binary", "secure", "stream")}
         server = f"server plexigate 127.0.0.1:{behind.port()} source 127.0.0.1"
         pair = tmp_path / "pair.pem"
         pair.write_text(localhost.certificate.read_text() + localhost.key.read_text())
@@ -190,7 +191,7 @@ class TestBehind:
         tlvs = ["authority", "alpn", "ssl_version", "ssl_cipher", "ssl_verify", "ssl_0x26"]
         fields = " ".join(f"$proxy_protocol_tlv_{name}" for name in tlvs)
         said = f'return 200 "$proxy_protocol_addr $proxy_protocol_server_port {fields}";'
-        ports = {name: unused_port() for name in ("clear", "tls", "haproxy")}
+        ports = {name: lasting_port() for name in ("clear", "tls", "haproxy")}
         http = (
             f"server {{ listen 127.0.0.1:{ports['clear']} proxy_protocol;"
             f" listen 127.0.0.1:{ports['tls']} ssl proxy_protocol;"

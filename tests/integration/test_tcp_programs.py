@@ -14,7 +14,7 @@ import pytest
 from tests.certificates import Authority
 from tests.integration.relays import NAMES, connected, ended, relaying, tcp_listener
 from tests.integration.stage import Site
-from tests.integration.upstreams import unused_port
+from tests.ports import lasting_port
 from tests.programs import end
 
 _PATH = "/usr/sbin:/usr/bin:/usr/local/bin"
@@ -73,7 +73,7 @@ def server(directory: Path, port: int, command: list[str]) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ports() -> dict[str, int]:
-    return {"irc": unused_port(), "xmpp": unused_port()}
+    return {"irc": lasting_port(), "xmpp": lasting_port()}
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from OpenSSL.SSL import TLS_CLIENT_METHOD, Connection, Context, ZeroReturnError
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.relays import NAMES, SECONDS, connected, ended, read_exactly, relaying, tcp_listener
 from tests.integration.stage import Site
-from tests.integration.upstreams import Peer, scripted, unused_port
+from tests.integration.upstreams import Peer, scripted
+from tests.ports import lasting_port
 from tests.waiting import until_found
 
 
@@ -49,7 +50,7 @@ def site(
 ) -> Iterator[Site]:
     with scripted(talk) as server:
         address = server.url.replace("http:", "tcp:")
-        gone = f"tcp://127.0.0.1:{unused_port()}"
+        gone = f"tcp://127.0.0.1:{lasting_port()}"
         tables = tcp_listener(address) + tcp_listener(
             address, "chosen", alpn=["irc", "xmpp-client"], alpn_required=True
         )

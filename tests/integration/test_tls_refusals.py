@@ -8,7 +8,8 @@ import pytest
 from proxy.tls.wire.alerts import AlertDescription as A
 from tests.configurations import listener
 from tests.integration.gateway import Gateway, Said, Trust, events, gateway
-from tests.integration.upstreams import ScriptedServer, unused_port
+from tests.integration.upstreams import ScriptedServer
+from tests.ports import lasting_port
 from tests.programs import program
 from tests.proxy.tls import hellos
 
@@ -188,7 +189,7 @@ class TestEarlyData:
 
     def _ticket_of_another_server(self, gateway: Gateway, ticket: Path) -> None:
         files = gateway.trust.classical.issue("impostor", ("chat.test",))
-        port = unused_port()
+        port = lasting_port()
         server = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-early_data", "-www"]
         server += ["-cert", str(files.certificate), "-key", str(files.key)]
         client = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "chat.test", "-ign_eof"]

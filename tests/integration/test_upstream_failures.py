@@ -11,7 +11,8 @@ import pytest
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, request, site
-from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, Script, answering, scripted, unused_port
+from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, Script, answering, scripted
+from tests.ports import lasting_port
 
 SHORT = 'connect_timeout = "300ms"\nfirst_byte_timeout = "400ms"\nstall_timeout = "400ms"'
 
@@ -37,7 +38,7 @@ def full_backlog() -> Iterator[str]:
 def proxy(directory: Path, full_backlog: str, authority: Authority, localhost: CertificateFiles) -> Iterator[Site]:
     """A proxy with an upstream for each kind of trouble."""
     raw = f"unix:{directory / 'raw.sock'}"
-    down = f"http://127.0.0.1:{unused_port()}"
+    down = f"http://127.0.0.1:{lasting_port()}"
     upstreams = {
         "raw": Upstream((raw,), SHORT),
         "down": Upstream((down,)),

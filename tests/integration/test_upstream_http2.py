@@ -19,7 +19,8 @@ from tests.hostile.client import Address
 from tests.integration.http2 import Http2Client
 from tests.integration.nginx_backend import NGINX, Nginx, nginx
 from tests.integration.stage import Site, Upstream, body_of, site
-from tests.integration.upstreams import Peer, scripted, unused_port
+from tests.integration.upstreams import Peer, scripted
+from tests.ports import lasting_port
 from tests.waiting import until_found
 
 LISTENER = '[listener.public]\nbind = "127.0.0.1:0"\nhttp = ["h2", "http/1.1"]\n'
@@ -39,7 +40,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory, localhost: CertificateFile
 @pytest.fixture(scope="module")
 def scripted_port() -> int:
     """Where a test has a server of its own."""
-    return unused_port()
+    return lasting_port()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.certificates import Authority, CertificateFiles
 from tests.integration.stage import Site, Upstream, serving, write_configuration
-from tests.integration.upstreams import Backend, backends, unused_port
+from tests.integration.upstreams import Backend, backends
+from tests.ports import lasting_port
 from tests.waiting import until_found
 
 # The kernel spreads so many connections over both workers, but for a chance of 2**-15.
@@ -199,7 +200,7 @@ class TestHealth:
             assert len(events(proxy, "server_down")) == 1
 
     def test_with_all_of_them_down_it_says_so_at_once(self, stage: Stage) -> None:
-        port = unused_port()
+        port = lasting_port()
         refusing = f"http://127.0.0.1:{port}"
         with backends(1) as (sick,), silent_server() as silent:
             sick.health = 500

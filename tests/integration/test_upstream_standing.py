@@ -19,7 +19,8 @@ from tests.hostile.client import Client, End
 from tests.hostile.strict_frames import CLOSE, TEXT, Frame, FrameReader
 from tests.integration.inside import Inside, inside
 from tests.integration.stage import Upstream, request, site, write_configuration
-from tests.integration.upstreams import OK, WAIT_SECONDS, Backend, Peer, backends, scripted, unused_port
+from tests.integration.upstreams import OK, WAIT_SECONDS, Backend, Peer, backends, scripted
+from tests.ports import lasting_port
 
 pytestmark = pytest.mark.paced
 
@@ -88,7 +89,7 @@ class TestEjection:
     def test_server_that_is_not_there_is_left_out_longer_each_time(self, stage: Stage) -> None:
         with (
             backends(1) as (there,),
-            stage.proxy([f"http://127.0.0.1:{unused_port()}", there.url], self.SETTINGS) as proxy,
+            stage.proxy([f"http://127.0.0.1:{lasting_port()}", there.url], self.SETTINGS) as proxy,
         ):
 
             def dead() -> tuple[int, int, str]:
@@ -276,7 +277,7 @@ class TestRetries:
         """Half of the requests meet a server that is not there; one of these may be tried again."""
         settings = "retry_percent = 0.0\nretries_per_second = 0.001\n" + EJECTION + "most_percent = 0\n"
         with backends(1) as (there,):
-            urls = (f"http://127.0.0.1:{unused_port()}", there.url)
+            urls = (f"http://127.0.0.1:{lasting_port()}", there.url)
             with (
                 site(tmp_path, authority, localhost, {"chat": Upstream(urls, settings)}) as running,
                 running.session() as session,
@@ -293,7 +294,7 @@ class TestRetries:
     def test_share_of_the_requests_may_be_tried_again(self, stage: Stage) -> None:
         settings = "retry_percent = 50.0\nretries_per_second = 0.0\n" + EJECTION + "most_percent = 0\n"
         with backends(1) as (there,):
-            urls = [f"http://127.0.0.1:{unused_port()}", there.url]
+            urls = [f"http://127.0.0.1:{lasting_port()}", there.url]
             with stage.proxy(urls, settings) as proxy:
                 assert ask(proxy, 40, "POST") == [200] * 40
 

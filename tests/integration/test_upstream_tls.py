@@ -11,7 +11,8 @@ import pytest
 from tests.certificates import DAY, Authority, CertificateFiles
 from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, request, site
-from tests.integration.upstreams import OK, Peer, answering, scripted, unused_port
+from tests.integration.upstreams import OK, Peer, answering, scripted
+from tests.ports import lasting_port
 from tests.programs import program
 
 PORTS = ("good", "named", "expired", "foreign", "mutual", "closing", "injecting")
@@ -20,7 +21,7 @@ PORTS = ("good", "named", "expired", "foreign", "mutual", "closing", "injecting"
 @pytest.fixture(scope="module")
 def ports() -> dict[str, int]:
     """A port for each kind of server."""
-    return {name: unused_port() for name in PORTS}
+    return {name: lasting_port() for name in PORTS}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End
 from tests.hostile.strict_frames import BINARY, CLOSE, Frame, FrameReader
 from tests.integration.stage import Site, Upstream, request, site
-from tests.integration.upstreams import WAIT_SECONDS, Peer, Script, scripted, unused_port
+from tests.integration.upstreams import WAIT_SECONDS, Peer, Script, scripted
+from tests.ports import lasting_port
 
 MIB = 1 << 20
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -28,7 +29,7 @@ MASK = b"\x12\x34\x56\x78"
 @pytest.fixture(scope="module")
 def port() -> int:
     """Where each test's server listens."""
-    return unused_port()
+    return lasting_port()
 
 
 @pytest.fixture(scope="module")

@@ -195,14 +195,6 @@ def answering(*answers: bytes) -> Script:
     return script
 
 
-def unused_port() -> int:
-    """A port at which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 # -- servers of asyncio
 
 

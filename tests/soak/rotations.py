@@ -18,7 +18,8 @@ from rich.table import Table
 from certs.issuing.issuer import FailureKind
 from tests import pebble as pebbles
 from tests.integration.rotation import SECOND, AcmeScene, RotatingScene, rotating
-from tests.pebble import Pebble, free_port
+from tests.pebble import Pebble
+from tests.ports import lasting_port
 from tests.simulated_rotations import Simulation
 from tests.soak.load import Crowd, Tally, under_load
 
@@ -84,7 +85,7 @@ async def rotations_by_command(directory: Path, rotations: int, sockets: int) ->
 @contextmanager
 def pebble_scene(directory: Path, challenge: str) -> Iterator[AcmeScene]:
     """A proxy whose certificates come from pebble."""
-    port, http_port = free_port(), free_port()
+    port, http_port = lasting_port(), lasting_port()
     with pebbles.names() as names:
         pebble = Pebble(directory, names.dns, http_port, port)
         settings: dict[str, Any] = AcmeScene.by_pebble(pebble, directory, challenge, port, http_port)
@@ -108,7 +109,7 @@ async def renewals_by_pebble(directory: Path, challenge: str, rotations: int, so
 async def pebble_down(directory: Path, seconds: float, sockets: int) -> Outcome:
     """The CA goes down for so long, and forgets everything: what there is serves on, and the next one comes when it is back."""
     outcome = Outcome()
-    port, http_port = free_port(), free_port()
+    port, http_port = lasting_port(), lasting_port()
     with pebbles.names() as names:
         pebble = Pebble(directory, names.dns, http_port, port)
         settings: dict[str, Any] = AcmeScene.by_pebble(pebble, directory, "tls-alpn-01", port, http_port)

@@ -23,6 +23,7 @@ from proxy.admin.held_addresses import (
 )
 from proxy.admin.settings import AdminSettings
 from tests.configurations import MINIMAL_REST, Site, listener
+from tests.ports import lasting_port
 
 NOBODY = RunningAddresses(frozenset())
 
@@ -130,9 +131,7 @@ def test_a_place_without_a_proxy_hides_none_at_another_one(tmp_path: Path, monke
 
 
 def test_a_free_address_is_fine_and_is_free_afterwards(site: Site) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = lasting_port()
     assert found(site, bind=f"127.0.0.1:{port}") == []
     with socket.create_server(("127.0.0.1", port)):
         pass

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.servers import free_port, nginx_user
+from tests.bench.servers import nginx_user
 from tests.integration.stage import memory_of, workers_of
+from tests.ports import lasting_port
 from tests.programs import program
 from tests.soak.attacks import honest
 from tests.soak.attacks.attack import DEFAULTS, Attack, Settings, Target
@@ -70,7 +71,7 @@ class Arena:
     @contextmanager
     def nginx(self) -> Iterator[Target]:
         """The yardstick, until the block ends."""
-        port, directory = free_port(), self.scene.directory
+        port, directory = lasting_port(), self.scene.directory
         text = _NGINX.format(
             directory=directory,
             workers=WORKERS,
@@ -93,7 +94,7 @@ class Arena:
 def arena(settings: Settings = DEFAULTS) -> Iterator[Arena]:
     """Run backend and Plexigate until the block ends."""
     with tempfile.TemporaryDirectory(prefix="plexigate-attacks-") as place:
-        metrics = free_port()
+        metrics = lasting_port()
         top = settings.top.replace("{metrics}", str(metrics))
         route = f'[[route]]\nhost = "localhost"\nupstream = "backend"\n{settings.route}\n'
         few = ("sh", "-c", f'ulimit -n {settings.descriptors} && exec "$@"', "sh")

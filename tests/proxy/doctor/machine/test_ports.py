@@ -13,6 +13,7 @@ from config.values.addresses import Bind, parse_bind
 from proxy.doctor.machine import ports
 from proxy.doctor.machine.ports import PORTS, PortHolder, holders, port_finding, running_binds
 from tests.configurations import Site
+from tests.ports import lasting_port
 from tests.proxy.doctor.checkups import NOTHING, answering, configured, states
 
 
@@ -24,8 +25,7 @@ def taken() -> Iterator[Bind]:
 
 
 def free() -> Bind:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return parse_bind(f"127.0.0.1:{listening.getsockname()[1]}")
+    return parse_bind(f"127.0.0.1:{lasting_port()}")
 
 
 def test_address_of_the_running_proxy(taken: Bind) -> None:

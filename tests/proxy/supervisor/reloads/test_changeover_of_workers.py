@@ -17,6 +17,7 @@ from proxy.supervisor.reloads.refusals import NotReady
 from proxy.supervisor.workers.timeouts import WorkerTimeouts
 from tests.configurations import Site, listener
 from tests.fleets import RunningFleet, edition_of, fleet, is_alive, refuses
+from tests.ports import lasting_port
 from tests.serving_rotations import serving, shown_by_both
 from tests.waiting import until_seen
 
@@ -67,8 +68,7 @@ class TestFirst:
 class TestTogether:
     async def test_everybody_or_nobody(self, site: Site, tmp_path: Path) -> None:
         """One fleet for all of it: each refusal leaves what was before."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = lasting_port()
         both = two_workers(site) + listener("second", bind=f"127.0.0.1:{port}")
         async with fleet(site, tmp_path, two_workers(site)) as run:
             pids, before = run.pids, [one.by_slot for one in run.parent.bound]
