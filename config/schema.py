@@ -30,12 +30,19 @@ from config.tables.payload import (
     SessionSuite,
 )
 from config.tables.plain import PlainConfig
-from config.tables.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
+from config.tables.rotation import (
+    InternalIssuerConfig,
+    IssuedCredential,
+    IssuedCredentialConfig,
+    RotationConfig,
+    issued_credentials,
+)
 from config.tables.sealing import SealingConfig
 from config.tables.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values.addresses import Bind, Refused, ServerAddress
 from config.values.durations import Seconds, time_field
 from config.values.kinds import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table
+from config.values.problems import Location
 
 __all__ = [
     "MOST_WORKERS",
@@ -58,6 +65,7 @@ __all__ = [
     "HttpProtocol",
     "IdentityConfig",
     "InternalIssuerConfig",
+    "IssuedCredential",
     "IssuedCredentialConfig",
     "LimitsConfig",
     "ListenerConfig",
@@ -159,11 +167,28 @@ class IdentityConfig(Table):
     client_certificates: ClientCertificatesConfig | None = None
 
     @property
-    def credentials(self) -> tuple[CredentialConfig | IssuedCredentialConfig, ...]:
-        """The credentials of this identity in the order of the file; never empty."""
-        if self.certificate is None or self.key is None:
-            return self.credential
-        return (CredentialConfig(certificate=self.certificate, key=self.key, spread=self.spread),)
+    def credentials(self) -> tuple[CredentialConfig | IssuedCredential, ...]:
+        """The credentials of this identity in the order of the file, one for each certificate;
+        never empty.
+        """
+        return tuple(one for _, one in self.placed_credentials)
+
+    @property
+    def placed_credentials(self) -> tuple[tuple[Location, CredentialConfig | IssuedCredential], ...]:
+        """The same, each with the place of its table below that of the identity."""
+        if self.certificate is not None and self.key is not None:
+            return (((), CredentialConfig(certificate=self.certificate, key=self.key, spread=self.spread)),)
+        placed: list[tuple[Location, CredentialConfig | IssuedCredential]] = []
+        issued = self.issued
+        for index, one in enumerate(self.credential):
+            found = [one] if isinstance(one, CredentialConfig) else [made for made in issued if made.index == index]
+            placed += ((("credential", index), each) for each in found)
+        return tuple(placed)
+
+    @property
+    def issued(self) -> tuple[IssuedCredential, ...]:
+        """Those whose keys are made here."""
+        return tuple(issued_credentials(self.credential))
 
     @model_validator(mode="after")
     def _has_one_kind_of_credential(self) -> Self:

@@ -19,7 +19,7 @@ from certs.storage.disk import Disk
 from certs.storage.served import ServedFile
 from certs.storage.shelf import Shelf, StoredVersion, retirement
 from config.loading.loader import accepted, read_file
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredential
 from config.values.problems import ConfigError, Problem
 from proxy.observe.events.event import Event
 from proxy.rotation.clocks import Clocks
@@ -173,15 +173,15 @@ class Rotations:
         return self.parts.store.shelf(identity, slot)
 
     @property
-    def settings(self) -> IssuedCredentialConfig:
+    def asked(self) -> IssuedCredential:
         """The first credential."""
-        return next(settings for _, _, settings in self.parts.credentials())
+        return next(one for _, one in self.parts.credentials())
 
     def task(self, reason: RenewalReason = RenewalReason.COMMAND, slot: str | None = None) -> Task:
         """The rotation of the first credential, or that of this kind."""
-        name, settings = next((name, one) for name, _, one in self.parts.credentials() if slot in {None, one.key.slot})
+        name, asked = next((name, one) for name, one in self.parts.credentials() if slot in {None, one.slot})
         names = self.parts.loaded.config.identity[name].names
-        return Task(self.shelf(settings.key.slot), settings.key, names, self.moody, settings.profile, reason)
+        return Task(self.shelf(asked.slot), asked.key, names, self.moody, asked.settings.profile, reason)
 
     def stored(self, reason: RenewalReason = RenewalReason.FIRST, slot: str | None = None) -> StoredVersion:
         """A new version that does not serve yet."""
@@ -193,15 +193,16 @@ class Rotations:
 
     def serve(self, reason: RenewalReason = RenewalReason.FIRST, slot: str | None = None) -> StoredVersion:
         """A new version that serves; the one before is retired."""
+        task = self.task(reason, slot)
         version = self.stored(reason, slot)
         grace, compromised = self.parts.loaded.config.rotation.grace, reason is RenewalReason.COMPROMISED
         retired = retirement(self.time.now, grace, reason.value, is_compromised=compromised)
-        self.shelf(version.spec.slot).serve(version.number, retired)
+        task.shelf.serve(version.number, retired)
         return version
 
     @property
     def serial(self) -> int:
         """Of what serves."""
-        version = self.shelf(self.settings.key.slot).current()
+        version = self.shelf(self.asked.slot).current()
         assert version is not None
         return leaf_of(version).serial_number

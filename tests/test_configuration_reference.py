@@ -118,7 +118,7 @@ def test_comment_is_written_as_markdown() -> None:
         (LimitsConfig, "response_bytes_per_second", "integer, 1 to 1_073_741_824 bytes per second"),
         (RateConfig, "requests_per_second", "number, 0.00001 to 1_000_000.0 per second"),
         (CredentialConfig, "key", "list: path of a file, or PKCS#11 URI"),
-        (IssuedCredentialConfig, "key", '`"ALGORITHM@PLACE"`'),
+        (IssuedCredentialConfig, "key", 'list: `"ALGORITHM@PLACE"`'),
         (RotationConfig, "grace", 'time, such as `"90d"`, `"12h"`, `"30m"`'),
         (HsmConfig, "module", "path of a library"),
         (TokenConfig, "pin_credential", "name of a systemd credential"),

@@ -28,17 +28,20 @@ from certs.identities.credential import (
 from certs.identities.issued import files_of_slot, stand_ins, token_place
 from certs.identities.levels import level_problems
 from certs.keys.pin import read_pins
+from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.software import SoftwareKey
 from certs.sealing.envelope import is_sealed
+from config.crosschecks.replicas import Replica, replica_fault, replica_weakness
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.loading.reading import read_regular
 from config.schema import (
     CredentialConfig,
     CredentialPreference,
     IdentityConfig,
-    IssuedCredentialConfig,
+    IssuedCredential,
 )
 from config.tables.hsm import HsmConfig
+from config.tables.rotation import rotate_command
 from config.tables.upstream import UpstreamConfig
 from config.values.problems import Problem, shown
 
@@ -117,16 +120,24 @@ class _Reading:
 
     def identity(self, name: str, settings: IdentityConfig) -> tuple[Credential, ...]:
         credentials: list[Credential] = []
-        for index, paths in enumerate(settings.credentials):
-            place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
-            if isinstance(paths, IssuedCredentialConfig):
-                credentials += self._issued(place, name, paths)
+        replicas: list[Replica] = []
+        with_files: list[Replica] = []
+        for at, asked in settings.placed_credentials:
+            place = ("identity", name, *at)
+            if isinstance(asked, IssuedCredential):
+                credentials += self._issued(place, name, asked)
+                replicas.append(Replica.of_issued(asked))
+                # among issued ones alone, the cross checks have said it
+                self.problems += self._unfit_replica(place, replicas[-1], with_files)
                 continue
-            credential = None if self._rests_sealed(place, paths) else self._credential(place, paths)
+            credential = None if self._rests_sealed(place, asked) else self._credential(place, asked)
             if credential is None:
                 continue
-            self.problems += self._uncovered(place, paths, credential, settings.names)
-            self.problems += self._second_of_its_kind(place, paths, credential, credentials)
+            self.problems += self._uncovered(place, asked, credential, settings.names)
+            replica = _replica(asked, credential)
+            self.problems += self._unfit_replica(place, replica, replicas)
+            replicas.append(replica)
+            with_files.append(replica)
             credentials.append(credential)
         credentials += self._stand_ins(name, settings)
         is_complete = len(credentials) == len(settings.credentials)
@@ -151,24 +162,23 @@ class _Reading:
         self.problems.append(self.file.warning((*place, "key"), found, better))
         return True
 
-    def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
+    def _issued(self, place: _Place, identity: str, asked: IssuedCredential) -> list[Credential]:
         """The credential that the rotation has put in place; the rotation replaces one with
         errors.
         """
-        files = files_of_slot(self.file, self.state, identity, settings.key.slot)
+        files = files_of_slot(self.file, self.state, identity, asked.slot)
         if files is None:
-            found = f"{settings.key}, whose certificate is not issued yet"
-            better = (
-                f"no action needed: it is requested from {settings.issuer} at the start; the log reports the result"
-            )
+            found = f"{asked.key}, whose certificate is not issued yet"
+            better = f"no action needed: it is requested from {asked.issuer} at the start; the log reports the result"
             self.problems.append(self.file.warning(place, found, better))
             return []
         examination = self.issued_examination(*files)
         for error in examination.errors:
-            found = f"{settings.key}, {error.found}"
-            better = f"another one: plexigate certs rotate {identity}"
+            found = f"{asked.key}, {error.found}"
+            better = f"another one: {rotate_command(identity, asked.slot)}"
             self.problems.append(self.file.warning(place, found, better))
-        return [] if examination.credential is None else [examination.credential]
+        credential = examination.credential
+        return [] if credential is None else [replace(credential, is_spread=asked.spread)]
 
     def _stand_ins(self, identity: str, settings: IdentityConfig) -> Iterator[Credential]:
         for files in stand_ins(self.file, self.state, identity, settings):
@@ -277,15 +287,11 @@ class _Reading:
             allowed = f"a certificate for every name of the identity (this one's names: {covered})"
             yield self.file.error((*place, "certificate"), found, allowed)
 
-    def _second_of_its_kind(
-        self, place: _Place, paths: CredentialConfig, credential: Credential, others: list[Credential]
-    ) -> Iterator[Problem]:
-        slot = credential.algorithm.slot
-        if slot in {other.algorithm.slot for other in others}:
-            found = f"{shown(str(paths.key[0]))}, a second {slot} key of this identity"
-            yield self.file.error(
-                (*place, "key"), found, "one credential of each kind: TLS would only ever use one of them"
-            )
+    def _unfit_replica(self, place: _Place, one: Replica, before: Sequence[Replica]) -> Iterator[Problem]:
+        if (fault := replica_fault(one, before)) is not None:
+            yield self.file.error((*place, "key"), *fault)
+        elif (weakness := replica_weakness(one, before)) is not None:
+            yield self.file.warning((*place, "key"), *weakness)
 
     def _authorities(self, place: _Place, path: str) -> None:
         try:
@@ -294,6 +300,11 @@ class _Reading:
             self.problems.append(
                 self.file.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
             )
+
+
+def _replica(paths: CredentialConfig, credential: Credential) -> Replica:
+    tokens = tuple(key.token for key in credential.keys if isinstance(key, Pkcs11Key))
+    return Replica(credential.algorithm.kind, tokens, paths.spread, shown(str(paths.key[0])))
 
 
 def _beginning(path: Path) -> bytes:

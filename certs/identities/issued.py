@@ -12,12 +12,11 @@ from pathlib import Path
 from certs.files.errors import CredentialError, Part
 from certs.hsm.secret import Secret
 from certs.identities.credential import TokenPlace
-from certs.storage.store import paths_of
+from certs.storage.store import paths_of, slots_among
 from config.loading.loaded import ConfigFile
 from config.loading.reading import read_regular
 from config.schema import IdentityConfig
 from config.tables.hsm import HsmConfig
-from config.tables.rotation import SLOTS, IssuedCredentialConfig
 from config.values.addresses import Refused
 from config.values.pkcs11_uri import is_pkcs11_uri, parse
 
@@ -30,10 +29,6 @@ class TokenUnknown(CredentialError):
     def __init__(self, path: Path, uri: str) -> None:
         found = f"whose key is {uri}, in a token that is not configured or has no PIN"
         super().__init__(path, found, "a token of [hsm.token.NAME], until another certificate replaces this one")
-
-
-def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:
-    return tuple(one.key.slot for one in settings.credential if isinstance(one, IssuedCredentialConfig))
 
 
 def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str) -> tuple[Path, Path] | None:
@@ -52,13 +47,14 @@ def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str)
 def stand_ins(
     file: ConfigFile, state: str | None, identity: str, settings: IdentityConfig
 ) -> Iterator[tuple[Path, Path]]:
-    """Chains and keys of slots that the configuration does not want any more, as long as one that
-    it wants is missing.
+    """Chains and keys of slots that the configuration does not want any more, as long as a kind
+    that it wants has none.
     """
-    wanted = wanted_slots(settings)
-    if all(files_of_slot(file, state, identity, slot) for slot in wanted):
+    wanted = {one.slot: one.key.kind for one in settings.issued}
+    served = {kind for slot, kind in wanted.items() if files_of_slot(file, state, identity, slot)}
+    if state is None or served.issuperset(wanted.values()):
         return
-    for slot in SLOTS:
+    for slot in slots_among(file.files, identity, file.resolve(state)):
         files = None if slot in wanted else files_of_slot(file, state, identity, slot)
         if files is not None:
             yield files

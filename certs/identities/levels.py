@@ -20,7 +20,7 @@ from certs.storage.shelf import Shelf, ShelfDamaged
 from certs.storage.store import root_directory
 from config.loading.loaded import LoadedConfig
 from config.schema import SecurityLevel
-from config.tables.rotation import InternalIssuerConfig, IssuedCredentialConfig
+from config.tables.rotation import InternalIssuerConfig, IssuedCredential
 from config.values.problems import Problem, shown
 
 _CNSA_KEY: Final = KeyAlgorithm(KeyFamily.MLDSA, 87)
@@ -92,11 +92,10 @@ class _Judging:
                 weakness = self._of_credential(one)
                 if weakness is not None:
                     yield f"{name} ({weakness})"
-            for issued in settings.credentials:
-                if isinstance(issued, IssuedCredentialConfig):
-                    weakness = self._of_issued(issued)
-                    if weakness is not None:
-                        yield f"{name} ({weakness})"
+            for issued in settings.issued:
+                weakness = self._of_issued(issued)
+                if weakness is not None:
+                    yield f"{name} ({weakness})"
 
     def _of_credential(self, one: Credential) -> str | None:
         if one.is_issued:
@@ -106,7 +105,7 @@ class _Judging:
         link = weaker_link(one.chain)
         return None if link is None else f"{one.algorithm}, {link}"
 
-    def _of_issued(self, issued: IssuedCredentialConfig) -> str | None:
+    def _of_issued(self, issued: IssuedCredential) -> str | None:
         algorithm = _written(issued.key.algorithm)
         if issued.key.algorithm != f"mldsa-{_CNSA_KEY.size}":
             return algorithm

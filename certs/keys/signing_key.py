@@ -74,10 +74,12 @@ class KeyAlgorithm:
         return self.family is KeyFamily.RSA and self.size < _SMALLEST_RSA
 
     @property
-    def slot(self) -> str:
-        """The place for it in an `SSLContext`, which holds one credential in each: a second one
-        replaces the first.
+    def kind(self) -> str:
+        """What a client chooses by, as of `KeySpec.kind`. An `SSLContext` holds one credential of
+        each: a second one replaces the first.
         """
+        if self.family is KeyFamily.ECDSA:
+            return "ec"
         return str(self) if self.family is KeyFamily.MLDSA else self.family.value
 
 

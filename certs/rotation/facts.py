@@ -10,13 +10,14 @@ from certs.issuing.issuer import RenewalWindow
 from certs.rotation.checks import ChainUnusable, is_weak, read_chain_pem
 from certs.rotation.due import Current, Wanted
 from certs.storage.shelf import ShelfDamaged, StoredVersion
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredential
 
 _JITTER_STEPS: Final = 1 << 32
 
 
-def wanted_of(names: tuple[str, ...], settings: IssuedCredentialConfig) -> Wanted:
-    return Wanted(names, str(settings.key), settings.issuer, settings.rotate_key_after, settings.rotate_key_after_uses)
+def wanted_of(names: tuple[str, ...], asked: IssuedCredential) -> Wanted:
+    settings = asked.settings
+    return Wanted(names, str(asked.key), asked.issuer, settings.rotate_key_after, settings.rotate_key_after_uses)
 
 
 def current_of(version: StoredVersion, window: RenewalWindow | None = None, uses: int = 0) -> Current:

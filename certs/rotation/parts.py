@@ -30,7 +30,7 @@ from certs.storage.store import Store, store_of
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.tables.hsm import HsmConfig
 from config.tables.issuers import AcmeIssuerConfig
-from config.tables.rotation import FILE, SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
+from config.tables.rotation import FILE, SEALED, InternalIssuerConfig, IssuedCredential, KeySpec
 from config.values.pkcs11_uri import Pkcs11Uri
 from config.values.problems import Problem
 
@@ -50,10 +50,10 @@ class Keeping:
     store: Store
     homes: Homes
 
-    def credentials(self) -> Iterator[tuple[str, int, IssuedCredentialConfig]]:
-        """The issued credentials: identity, index among its credentials, settings."""
-        for name, index, settings, _ in self.store.of_config(self.loaded.config):
-            yield name, index, settings
+    def credentials(self) -> Iterator[tuple[str, IssuedCredential]]:
+        """The issued credentials with the names of their identities."""
+        for name, one, _ in self.store.of_config(self.loaded.config):
+            yield name, one
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,19 +153,21 @@ def issuance_problems(keeping: Keeping) -> Iterator[Problem]:
     Sends no request.
     """
     loaded = keeping.loaded
-    is_sealed = any(settings.key.place == SEALED for _, _, settings in keeping.credentials())
+    is_sealed = any(one.key.place == SEALED for _, one in keeping.credentials())
     if is_sealed and loaded.config.sealing.key is None:
         found = f"no key, so {OWN_KEY_FILE} in the state directory opens sealed keys: only backups without that file are protected"
         yield loaded.file.warning(
             ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
         )
-    for identity, index, settings in keeping.credentials():
-        place = ("identity", identity, "credential", index, "key")
-        yield from _key_problems(keeping, place, identity, settings.key)
-        issuer = loaded.config.issuer.get(settings.issuer)
-        names = loaded.config.identity[identity].names
+    by_issuer: dict[tuple[str, str], None] = {}
+    for identity, one in keeping.credentials():
+        yield from _key_problems(keeping, ("identity", identity, *one.place), identity, one.key)
+        by_issuer[identity, one.issuer] = None
+    for identity, name in by_issuer:
+        issuer = loaded.config.issuer.get(name)
         if isinstance(issuer, InternalIssuerConfig):
-            yield from _name_problems(loaded.file, identity, names, settings.issuer, issuer.names)
+            names = loaded.config.identity[identity].names
+            yield from _name_problems(loaded.file, identity, names, name, issuer.names)
     yield from _trust_problems(keeping)
     for name, authority in loaded.config.issuer.items():
         if isinstance(authority, InternalIssuerConfig):

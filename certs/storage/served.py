@@ -11,7 +11,6 @@ from certs.storage.lock import StateUnusable
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from certs.storage.store import Store, paths_of
 from config.schema import Config
-from config.tables.rotation import SLOTS
 
 KEY_MODE: Final = 0o600
 CHAIN_MODE: Final = 0o644
@@ -48,10 +47,10 @@ def served_files(store: Store, config: Config, homes: Homes) -> tuple[dict[Path,
     files: dict[Path, ServedFile] = {}
     faults: list[str] = []
     wanted: dict[str, set[str]] = {}
-    for identity, _, _, shelf in store.of_config(config):
+    for identity, _, shelf in store.of_config(config):
         wanted.setdefault(identity, set()).add(shelf.slot)
     for identity, slots in wanted.items():
-        for slot in SLOTS:
+        for slot in store.slots(identity):
             try:
                 files.update(_current(store, homes, identity, slot))
             except (HomeFailed, ShelfDamaged, OSError) as error:

@@ -9,6 +9,7 @@ from config.crosschecks.clients import client_problems
 from config.crosschecks.hsm import token_problems
 from config.crosschecks.issuers import acme_problems
 from config.crosschecks.payload import payload_problems
+from config.crosschecks.replicas import replica_problems
 from config.crosschecks.replies import reply_problems
 from config.crosschecks.routes import reach_problems, route_problems
 from config.crosschecks.tcp import tcp_problems
@@ -65,6 +66,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *plain_problems(config.plain, config.listener, file, checks.omissions),
         *checks.identities(),
         *checks.issued_credentials(),
+        *replica_problems(config, file, checks.omissions),
         *checks.issuers(),
         *acme_problems(config, file, checks.omissions),
         *checks.upstreams(),
@@ -160,36 +162,24 @@ class _CrossChecks(Checks):
     def issued_credentials(self) -> Iterator[Problem]:
         issuers = self.names("issuer")
         needs_state = False
-        for name, index, credential in self._issued():
+        for name, index, issuer in self._issuers_used():
             needs_state = True
-            if credential.issuer not in issuers:
+            if issuer not in issuers:
                 allowed = f"the name of an issuer: {listed(issuers)}"
                 place = ("identity", name, "credential", index, "issuer")
-                yield self.error(place, shown(credential.issuer), allowed)
+                yield self.error(place, shown(issuer), allowed)
         if needs_state and self.config.rotation.state is None and not self.omissions.touch("rotation"):
             allowed = 'a directory for issued keys and certificates, such as "/var/lib/plexigate"'
             yield self.error(("rotation", "state"), "nothing", allowed)
-        yield from self._same_slots()
 
-    def _issued(self) -> Iterator[tuple[str, int, IssuedCredentialConfig]]:
+    def _issuers_used(self) -> Iterator[tuple[str, int, str]]:
         for name, identity in self.config.identity.items():
             for index, credential in enumerate(identity.credential):
                 if isinstance(credential, IssuedCredentialConfig):
-                    yield name, index, credential
-
-    def _same_slots(self) -> Iterator[Problem]:
-        owners: dict[tuple[str, str], str] = {}
-        for name, index, credential in self._issued():
-            key = self.omissions.key("identity", name, "credential", index, "key")
-            first = owners.setdefault((name, credential.key.slot), key)
-            if first != key:
-                found = (
-                    f'"{credential.key}", a second {credential.key.slot} key of this identity in addition to {first}'
-                )
-                yield Problem(self.file, key, found, "one credential of each kind: TLS would only ever use one of them")
+                    yield name, index, credential.issuer
 
     def issuers(self) -> Iterator[Problem]:
-        used = {credential.issuer for _, _, credential in self._issued()}
+        used = {issuer for _, _, issuer in self._issuers_used()}
         used |= {name for one in self.config.issuer.values() for name in getattr(one, "fallback", ())}
         for name in self.config.issuer:
             if name not in used and not self.omissions.touch("identity"):

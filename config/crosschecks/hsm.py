@@ -26,10 +26,9 @@ def token_problems(config: Config, file: str, omissions: Omissions) -> Iterator[
         if isinstance(key, Pkcs11Uri):
             yield from checks.key((table, name), key)
     for identity, settings in config.identity.items():
-        for index, credential in enumerate(settings.credentials):
-            place = ("identity", identity, "credential", index) if settings.credential else ("identity", identity)
+        for place, credential in settings.placed_credentials:
             if isinstance(credential, CredentialConfig):
-                yield from checks.keys(place, credential)
+                yield from checks.keys(("identity", identity, *place), credential)
 
 
 class _TokenChecks(Checks):
@@ -57,10 +56,6 @@ class _TokenChecks(Checks):
             if isinstance(key, Pkcs11Uri):
                 at = (*place, "key", index) if len(credential.key) > 1 else (*place, "key")
                 yield from self.key(at, key, owners, index)
-        if credential.spread and len(credential.key) == 1:
-            yield self.error(
-                (*place, "spread"), "true, with one key", "a list of keys to spread the signatures over, or false"
-            )
 
     def key(
         self, place: Location, uri: Pkcs11Uri, owners: dict[str, int] | None = None, index: int = 0

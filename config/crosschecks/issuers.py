@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from config.crosschecks.checks import Checks
 from config.schema import Config, IdentityConfig
 from config.tables.issuers import AcmeChallenge, AcmeIssuerConfig
-from config.tables.rotation import IssuedCredentialConfig
 from config.values.addresses import parse_ip
 from config.values.omissions import Omissions
 from config.values.problems import Problem, listed, shown
@@ -47,14 +46,13 @@ class _AcmeChecks(Checks):
     def credentials(self) -> Iterator[Problem]:
         acme = self._acme()
         for name, identity in self.config.identity.items():
-            for index, credential in enumerate(identity.credential):
-                if not isinstance(credential, IssuedCredentialConfig) or credential.issuer not in acme:
-                    continue
-                if credential.key.algorithm.startswith("mldsa"):
+            credentials = [one for one in identity.issued if one.issuer in acme]
+            for one in credentials:
+                if one.key.algorithm.startswith("mldsa"):
                     allowed = 'an ECDSA or RSA key: no public CA signs ML-DSA (an issuer of type "internal" does)'
-                    yield self.error(("identity", name, "credential", index, "key"), f'"{credential.key}"', allowed)
-                issuer = acme[credential.issuer]
-                for asked in (credential.issuer, *(one for one in issuer.fallback if one in acme)):
+                    yield self.error(("identity", name, *one.place), f'"{one.key}"', allowed)
+            for used in dict.fromkeys(one.issuer for one in credentials):
+                for asked in (used, *(one for one in acme[used].fallback if one in acme)):
                     yield from self._names(name, identity, asked, acme[asked].challenge)
 
     def trust(self) -> Iterator[Problem]:

@@ -2,9 +2,11 @@
 issuers of type "internal". Pure."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
@@ -37,15 +39,15 @@ class KeySpec:
         return f"{self.algorithm}@{self.place}"
 
     @property
-    def slot(self) -> str:
-        """The place for it in an identity, which has one credential in each (TLS would only ever
-        use one of them).
+    def kind(self) -> str:
+        """What a client chooses by: `ec`, `rsa`, `mldsa-65` or `mldsa-87`. Keys of one kind are
+        replicas of each other.
         """
         return self.algorithm if self.algorithm.startswith("mldsa") else self.algorithm.partition("-")[0]
 
-
-SLOTS: Final = tuple(dict.fromkeys(KeySpec(algorithm, FILE).slot for algorithm in KEY_ALGORITHMS))
-"""All values of `KeySpec.slot`."""
+    @property
+    def is_in_token(self) -> bool:
+        return self.place not in {FILE, SEALED}
 
 
 def parse_key_spec(value: object) -> KeySpec:
@@ -63,20 +65,80 @@ def parse_key_spec(value: object) -> KeySpec:
 KeySpecText = Annotated[KeySpec, PlainValidator(parse_key_spec)]
 
 
-class IssuedCredentialConfig(Table):
-    """`[[identity.NAME.credential]]` with `issuer`: a key that is made here and a certificate that
-    is fetched for it.
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
-    `profile` is one of the issuer's. `rotate_key_after`: the greatest age of a key;
+
+KeySpecs = Annotated[tuple[KeySpecText, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class IssuedCredentialConfig(Table):
+    """`[[identity.NAME.credential]]` with `issuer`: keys that are made here, and a certificate that
+    is fetched for each.
+
+    Several keys of one kind are replicas: in the order of preference, or to be used in turn if
+    `spread`. `profile` is one of the issuer's. `rotate_key_after`: the greatest age of a key;
     `rotate_key_after_uses`: how many handshakes it may sign; each rotation makes a new key, so both
     are reasons to rotate before the certificate asks for it.
     """
 
-    key: KeySpecText
+    lists_of_one: ClassVar[tuple[str, ...]] = ("key",)
+
+    key: KeySpecs
+    spread: bool = Field(default=False, strict=True)
     issuer: str
     profile: str | None = None
     rotate_key_after: OptionalDuration = None
     rotate_key_after_uses: int | None = Field(default=None, ge=1_000, le=1_000_000_000_000, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCredential:
+    """One key of an `IssuedCredentialConfig`, with the certificate that is fetched for it.
+
+    `index` is that of the table among those of the identity, `number` that of the key in it (None
+    if it is the only one). `slot` names it among the credentials of the identity: its kind
+    (`ec`), and where there are replicas, the place of this one too (`ec@spare`).
+    """
+
+    index: int
+    number: int | None
+    slot: str
+    key: KeySpec
+    settings: IssuedCredentialConfig
+
+    @property
+    def issuer(self) -> str:
+        return self.settings.issuer
+
+    @property
+    def spread(self) -> bool:
+        return self.settings.spread
+
+    @property
+    def place(self) -> tuple[str | int, ...]:
+        """Where its key is written, below the table of the identity."""
+        return ("credential", self.index, "key", *(() if self.number is None else (self.number,)))
+
+
+def issued_credentials(tables: Sequence[object]) -> Iterator[IssuedCredential]:
+    """All that an identity asks for by its `credential` tables, in the order of the file."""
+    issued = [(index, one) for index, one in enumerate(tables) if isinstance(one, IssuedCredentialConfig)]
+    kinds = Counter(key.kind for _, one in issued for key in one.key)
+    for index, one in issued:
+        for number, key in enumerate(one.key):
+            slot = key.kind if kinds[key.kind] == 1 else f"{key.kind}@{key.place}"
+            yield IssuedCredential(index, number if len(one.key) > 1 else None, slot, key, one)
+
+
+def rotate_command(identity: str, slot: str) -> str:
+    """What an operator types to replace one credential of an identity."""
+    return f"plexigate certs rotate {identity}" + (f" --credential {slot}" if "@" in slot else "")
+
+
+def kind_of(slot: str) -> str:
+    """The kind of the credential in a slot (`KeySpec.kind`)."""
+    return slot.partition("@")[0]
 
 
 def _parse_web_address(value: str) -> str:

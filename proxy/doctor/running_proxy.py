@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Final
 
+from config.tables.rotation import rotate_command
 from proxy.api.certificates import CertificateRow
 from proxy.api.commands import AlertsDocument
 from proxy.api.status import ReasonRow, StatusDocument
@@ -116,7 +117,7 @@ def rotation_findings(certificates: list[CertificateRow]) -> Iterator[Finding]:
     for one in certificates:
         subject = f"{one['identity']} {one['credential']}"
         following = one["next"]
-        remedy = f"plexigate certs rotate {one['identity']} tries it now and shows each step."
+        remedy = f"{rotate_command(one['identity'], one['credential'])} tries it now and shows each step."
         if one["not_after"] is None:
             yield _ROTATION.failure(subject, f"it has no certificate yet: {_error(one)}", remedy)
         elif following is not None and following["urgency"] in _LATE:

@@ -14,6 +14,7 @@ from certs.rotation.checks import read_chain_pem
 from certs.rotation.parts import Parts
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
+from config.tables.rotation import kind_of
 from config.values.problems import ConfigError
 from proxy.net.in_thread import in_thread
 from proxy.observe.events.certificates import KeysCleaned
@@ -70,7 +71,7 @@ def clean_up(parts: Parts, now: datetime) -> list[str]:
 
 def _wanted(parts: Parts) -> dict[str, set[str]]:
     wanted: dict[str, set[str]] = {}
-    for identity, _, _, shelf in parts.store.of_config(parts.loaded.config):
+    for identity, _, shelf in parts.store.of_config(parts.loaded.config):
         wanted.setdefault(identity, set()).add(shelf.slot)
     return wanted
 
@@ -78,12 +79,13 @@ def _wanted(parts: Parts) -> dict[str, set[str]]:
 def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datetime) -> list[str]:
     """Retire a credential that is not in the configuration any more.
 
-    It stays if it stands in for a credential that is not issued yet.
+    It stays while it stands in for a kind of credential that is not issued yet.
     """
     slots = wanted.get(shelf.identity, set())
     if shelf.slot in slots or shelf.current() is None:
         return []
-    if any(parts.store.shelf(shelf.identity, slot).current() is None for slot in slots):
+    issued = {kind_of(slot) for slot in slots if parts.store.shelf(shelf.identity, slot).current() is not None}
+    if not issued.issuperset(map(kind_of, slots)):
         return []
     shelf.retire(retirement(now, parts.loaded.config.rotation.grace, "not in the configuration any more"))
     return [

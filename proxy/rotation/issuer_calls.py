@@ -60,7 +60,7 @@ class IssuerCalls:
         """Begin to revoke. Tells whether all could begin: each issuer has one call at a time."""
         left = [one for one in self._knowledge.credentials.items() if one[1].serving.is_unrevoked]
         for key, credential in left:
-            issuer = credential.settings.issuer
+            issuer = credential.asked.issuer
             if issuer in self.busy:
                 return False
             self.busy.add(issuer)
@@ -77,7 +77,7 @@ class IssuerCalls:
         except (ShelfDamaged, OSError, TimeoutError) as error:
             faults = [str(error) or f"it took longer than {seconds:g} s"]
         finally:
-            self.busy.discard(credential.settings.issuer)
+            self.busy.discard(credential.asked.issuer)
         self._news.revoked(key, faults)
         await self._changed()
 
@@ -85,7 +85,7 @@ class IssuerCalls:
         serials = self._knowledge.serials
         for key in self._knowledge.windows.to_ask(serials, self._clocks.now()):
             credential = self._knowledge.credentials[key]
-            issuer = credential.settings.issuer
+            issuer = credential.asked.issuer
             version = credential.serving.version
             if version is None or issuer in self.busy or version.intent.issuer != issuer:
                 continue

@@ -13,7 +13,7 @@ from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts
 from certs.rotation.planning import CredentialFacts, Key, RotationStatus
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredential
 from proxy.api.certificates import CertificateRow
 from proxy.net.in_thread import in_thread
 from proxy.rotation.listing import Row, document
@@ -38,14 +38,14 @@ class Serving:
 
 @dataclass(slots=True)
 class KnownCredential:
-    settings: IssuedCredentialConfig
+    asked: IssuedCredential
     names: tuple[str, ...]
     shelf: Shelf
     serving: Serving = Serving()
 
     @property
     def facts(self) -> CredentialFacts:
-        wanted = wanted_of(self.names, self.settings)
+        wanted = wanted_of(self.names, self.asked)
         return CredentialFacts(wanted, self.serving.current, is_unusable=self.serving.fault is not None)
 
 
@@ -61,8 +61,8 @@ class Knowledge:
     async def follow(self, parts: Parts | None) -> None:
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
-            (name, shelf.slot): KnownCredential(settings, parts.loaded.config.identity[name].names, shelf)
-            for name, _, settings, shelf in found
+            (name, shelf.slot): KnownCredential(asked, parts.loaded.config.identity[name].names, shelf)
+            for name, asked, shelf in found
             if parts is not None
         }
         await self.learn()
@@ -91,7 +91,7 @@ class Knowledge:
     @property
     def limits_uses(self) -> bool:
         """Whether the configuration limits how often a key may sign."""
-        return any(one.settings.rotate_key_after_uses is not None for one in self.credentials.values())
+        return any(one.asked.settings.rotate_key_after_uses is not None for one in self.credentials.values())
 
     async def count(self, totals: Mapping[str, int]) -> bool:
         """Take the signatures by identity since the start. Tells whether there were new ones."""
@@ -118,7 +118,7 @@ class Knowledge:
             document(
                 Row(
                     key,
-                    wanted_of(one.names, one.settings),
+                    wanted_of(one.names, one.asked),
                     one.serving.current,
                     standings.get(key),
                     None if one.serving.version is None else one.serving.version.number,

@@ -26,7 +26,7 @@ from certs.rotation.revoking import revoke_compromised
 from certs.storage.lock import hold
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
 from config.loading.loader import load
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredential
 from config.values.problems import ConfigError, Problem
 from proxy.api.certificates import CertificateRow, RollbackRow, RotationLine
 from proxy.rotation.clocks import Clocks
@@ -39,7 +39,7 @@ from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 if TYPE_CHECKING:
     from certs.audit.log import AuditLog
 
-Found = tuple[str, IssuedCredentialConfig, Shelf]
+Found = tuple[str, IssuedCredential, Shelf]
 
 
 class Offline:
@@ -60,8 +60,8 @@ class Offline:
     def credentials(self, identity: str | None, slot: str | None = None) -> list[Found]:
         """The issued credentials, or those of an identity."""
         return [
-            (name, settings, shelf)
-            for name, _, settings, shelf in self.parts.store.of_config(self.parts.loaded.config)
+            (name, asked, shelf)
+            for name, asked, shelf in self.parts.store.of_config(self.parts.loaded.config)
             if identity in (None, name) and slot in (None, shelf.slot)
         ]
 
@@ -76,10 +76,10 @@ class Offline:
         except ShelfDamaged:  # a proxy starts without it, too
             planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
         rows = []
-        for name, settings, shelf in self.credentials(None):
+        for name, asked, shelf in self.credentials(None):
             version = shelf.current()
             current = None if version is None else current_of(version)
-            wanted = wanted_of(self.parts.loaded.config.identity[name].names, settings)
+            wanted = wanted_of(self.parts.loaded.config.identity[name].names, asked)
             key = (name, shelf.slot)
             standing = planner.plan({key: CredentialFacts(wanted, current)}, now).standings[key]
             serial = None if version is None else f"{leaf_of(version).serial_number:x}"
@@ -130,7 +130,7 @@ class Offline:
 
         A key that was marked as compromised in a running proxy is replaced as compromised.
         """
-        name, settings, shelf = found
+        name, asked, shelf = found
         about: RotationLine = {"identity": name, "credential": shelf.slot}
         is_marked = False
         try:
@@ -141,10 +141,10 @@ class Offline:
         yield {**about, "step": "begun", "reason": reason.value}
         task = Task(
             shelf,
-            settings.key,
+            asked.key,
             self.parts.loaded.config.identity[name].names,
-            self.parts.issuers[settings.issuer],
-            settings.profile,
+            self.parts.issuers[asked.issuer],
+            asked.settings.profile,
             reason,
         )
         step = RotationStep.STORE
@@ -155,10 +155,10 @@ class Offline:
                 attempt = Attempt(task, self.parts.homes, self._clocks.wall)
                 step = RotationStep.KEY
                 attempt.make_key()
-                yield {**about, "step": step.value, "key": str(settings.key)}
+                yield {**about, "step": step.value, "key": str(asked.key)}
                 step = RotationStep.ISSUE
                 issued = attempt.issue()
-                yield {**about, "step": step.value, "issuer": settings.issuer}
+                yield {**about, "step": step.value, "issuer": asked.issuer}
                 step = RotationStep.CHECK
                 leaf = attempt.check(issued)
                 yield {**about, "step": step.value, **leaf_facts(leaf)}

@@ -15,7 +15,7 @@ from certs.rotation.attempt import Task
 from certs.rotation.due import RenewalReason
 from certs.rotation.parts import Parts, changed_issuers
 from certs.rotation.planning import Instant, Key, Plan, Planner, RotationStatus
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredential
 from proxy.api.certificates import CertificateRow, RotationLine
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
@@ -144,7 +144,7 @@ class Rotating:
 
     def _before(self, key: Key, now: Instant, waits: float) -> list[RotationLine]:
         """The steps of a credential that is not tried at once."""
-        issuer = self._knowledge.credentials[key].settings.issuer
+        issuer = self._knowledge.credentials[key].asked.issuer
         if waits > 0:
             return [waiting(issuer, now.wall, waits, self._news.errors.get(key))]
         return [busy(issuer)] if issuer in self._calls.busy else []
@@ -167,7 +167,7 @@ class Rotating:
             self._running.difference_update(keys)
         for key, credential, outcome in zip(keys, credentials, outcomes, strict=True):
             if isinstance(outcome, Renewed):
-                self._is_replaced(key, credential.settings, outcome.leaf)
+                self._is_replaced(key, credential.asked, outcome.leaf)
         await self._changed()
         return outcomes
 
@@ -195,24 +195,24 @@ class Rotating:
         self._news.standings(plan.standings, now.ticks)
         for key, _ in plan.attempts:
             credential = self._knowledge.credentials[key]
-            self._calls.busy.add(credential.settings.issuer)
+            self._calls.busy.add(credential.asked.issuer)
             self._running.add(key)
             self._tasks.start(self._attempt(parts, key, credential, plan.standings[key]))
         self._calls.begin(parts)
         return plan.sleep_seconds
 
     async def _attempt(self, parts: Parts, key: Key, credential: KnownCredential, standing: RotationStatus) -> None:
-        settings = credential.settings
-        issuer = parts.issuers[settings.issuer]
+        asked = credential.asked
+        issuer = parts.issuers[asked.issuer]
         reason = standing.due.reason
         heeds = standing.heeds_seconds
-        task = Task(credential.shelf, settings.key, credential.names, issuer, settings.profile, reason, heeds)
+        task = Task(credential.shelf, asked.key, credential.names, issuer, asked.settings.profile, reason, heeds)
         try:
             self._news.begun(key, reason.value)
             await self._remember(parts)
             run = Run(self._loop, task, parts, self._swap, self._clocks.wall)
             outcome = await run.run(lambda step: self._listeners.tell(key, step), standing.failures)
-            self._ended(key, settings, outcome)
+            self._ended(key, asked, outcome)
             if reason.needs_a_new_key_at_once:
                 now = self._clocks.now()
                 await self._housekeeping.look_after(parts, now.wall, now.ticks, at_once=True)
@@ -221,26 +221,26 @@ class Rotating:
             self._listeners.end(key, {"ok": False, "detail": "internal error, see the log"})
             raise
         finally:
-            self._calls.busy.discard(settings.issuer)
+            self._calls.busy.discard(asked.issuer)
             self._running.discard(key)
         await self._remember(parts)
         await self._changed()
         self._listeners.end(key, last_word(outcome))
 
-    def _is_replaced(self, key: Key, settings: IssuedCredentialConfig, leaf: x509.Certificate) -> None:
+    def _is_replaced(self, key: Key, asked: IssuedCredential, leaf: x509.Certificate) -> None:
         now = self._clocks.now()
-        self._planner.succeeded(key, settings.issuer, leaf.not_valid_before_utc, leaf.not_valid_after_utc, now)
+        self._planner.succeeded(key, asked.issuer, leaf.not_valid_before_utc, leaf.not_valid_after_utc, now)
 
-    def _ended(self, key: Key, settings: IssuedCredentialConfig, outcome: Renewed | NotRenewed) -> None:
+    def _ended(self, key: Key, asked: IssuedCredential, outcome: Renewed | NotRenewed) -> None:
         now = self._clocks.now()
         if isinstance(outcome, Renewed):
             self.rotations["ok"] += 1
-            self._is_replaced(key, settings, outcome.leaf)
+            self._is_replaced(key, asked, outcome.leaf)
             self._news.renewed(key, outcome)
             return
         self.rotations["failed"] += 1
         if outcome.of_issuer:
-            self._planner.issuer_failed(settings.issuer, key, outcome.kind, outcome.retry_after, now)
+            self._planner.issuer_failed(asked.issuer, key, outcome.kind, outcome.retry_after, now)
         else:
             self._planner.credential_failed(key, outcome.kind, now)
         self._news.failed(key, outcome)

@@ -10,6 +10,7 @@ from datetime import datetime
 from certs.rotation.checks import ChainUnusable, read_chain_pem
 from certs.storage.ledger import Ledger, Retirement
 from certs.storage.shelf import Shelf, StoredVersion
+from config.tables.rotation import rotate_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _no_former(shelf: Shelf) -> str:
     if any(one.is_compromised for one in shelf.ledger().retired.values()):
         return (
             "the key of a previous version is compromised, which never serves again, and there is no other one that could: "
-            f"plexigate certs rotate {shelf.identity} makes a new one"
+            f"{rotate_command(shelf.identity, shelf.slot)} makes a new one"
         )
     return "there is no previous version whose key is still there and whose certificate is valid"
 
@@ -108,5 +109,5 @@ def _bound_to_go(shelf: Shelf) -> str:
     """
     return (
         "its key is marked as compromised, and a rollback would take that back: another key takes its place as soon as "
-        f"the issuer gives a certificate for it; plexigate certs rotate {shelf.identity} --compromised tries it now"
+        f"the issuer gives a certificate for it; {rotate_command(shelf.identity, shelf.slot)} --compromised tries it now"
     )

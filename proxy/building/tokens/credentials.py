@@ -10,7 +10,7 @@ from certs.identities.issued import files_of_slot
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import Custody, KeyFamily
 from config.loading.loaded import ConfigFile
-from config.schema import CredentialConfig, IssuedCredentialConfig
+from config.schema import CredentialConfig, IssuedCredential
 from config.values.problems import Location, Severity
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
@@ -128,24 +128,20 @@ def _note(
 
 
 def _place(foundation: Foundation, identity: str, credential: Credential) -> Location:
-    settings = foundation.loaded.config.identity[identity]
-    if not settings.credential:
-        return ("identity", identity)
-    paths = [
-        _certificate(foundation.loaded.file, foundation.loaded.config.rotation.state, identity, one)
-        for one in settings.credential
-    ]
-    if credential.certificate_path not in paths:
-        return ("identity", identity)  # it stands in for a credential that is not issued yet
-    return ("identity", identity, "credential", paths.index(credential.certificate_path))
+    file = foundation.loaded.file
+    state = foundation.loaded.config.rotation.state
+    for place, one in foundation.loaded.config.identity[identity].placed_credentials:
+        if _certificate(file, state, identity, one) == credential.certificate_path:
+            return ("identity", identity, *place)
+    return ("identity", identity)  # it stands in for a credential that is not issued yet
 
 
 def _certificate(
-    file: ConfigFile, state: str | None, identity: str, settings: CredentialConfig | IssuedCredentialConfig
+    file: ConfigFile, state: str | None, identity: str, settings: CredentialConfig | IssuedCredential
 ) -> Path | None:
     if isinstance(settings, CredentialConfig):
         return file.resolve(settings.certificate)
-    files = files_of_slot(file, state, identity, settings.key.slot)
+    files = files_of_slot(file, state, identity, settings.slot)
     return None if files is None else files[0]
 
 

@@ -23,8 +23,10 @@ from proxy.tls.wire.signature_schemes import ranking
 
 
 def without_tokens(credentials: Sequence[Credential]) -> list[ContextCredential]:
-    """The credentials, with throw-away ones of the same kind instead of those in tokens."""
-    return [stand_in(one.algorithm) if one.key.custody is Custody.TOKEN else one for one in credentials]
+    """One credential of each algorithm: where a key of it is in a token, a throw-away one."""
+    in_tokens = {one.algorithm for one in credentials if one.key.custody is Custody.TOKEN}
+    files: list[ContextCredential] = [one for one in credentials if one.algorithm not in in_tokens]
+    return [*map(stand_in, sorted(in_tokens, key=str)), *files]
 
 
 def signing_plan(
@@ -48,14 +50,16 @@ def signing_plan(
             of_files = build_server_context(
                 made_of.identity, files, made_of.signature_algorithms, settings, tickets
             ).current
-        signers: list[Signer] = []
-        for one in credentials:
-            if one.key.custody is Custody.TOKEN or of_files is None:
-                signers.append(_in_tokens(foundation, made_of, one))
-            else:
-                signers.append(of_files)
-        ranked = ranking(prefer, [one.algorithm for one in credentials])
-        plan = SigningPlan(tuple((scheme, signers[position]) for scheme, position in ranked))
+        algorithms = list(dict.fromkeys(one.algorithm for one in credentials))
+        signers: list[list[Signer]] = []
+        for algorithm in algorithms:
+            in_tokens = [one for one in credentials if one.algorithm == algorithm and one.key.custody is Custody.TOKEN]
+            of_algorithm: list[Signer] = [_in_tokens(foundation, made_of, in_tokens)] if in_tokens else []
+            if of_files is not None and any(one.algorithm == algorithm for one in files):
+                of_algorithm.append(of_files)
+            signers.append(of_algorithm)
+        ranked = ranking(prefer, algorithms)
+        plan = SigningPlan(tuple((scheme, signer) for scheme, position in ranked for signer in signers[position]))
     foundation.plans[made_of] = plan
     return plan
 
@@ -67,22 +71,22 @@ def _hand_on(foundation: Foundation, credentials: Sequence[Credential]) -> None:
     foundation.token_keys.update({place: before[place] for place in places if place in before})
 
 
-def _in_tokens(foundation: Foundation, made_of: ContextKey, credential: Credential) -> TokenCredential:
+def _in_tokens(foundation: Foundation, made_of: ContextKey, replicas: Sequence[Credential]) -> TokenCredential:
     secret = ticket_key(made_of.tickets.current, made_of.identity, made_of.settings.fingerprint)
+    places = [(one, key) for one in replicas for key in one.keys if isinstance(key, Pkcs11Key)]
     contexts = tuple(
         KeyContext(
-            _token_key(foundation, credential, key),
+            _token_key(foundation, one, key, is_only=len(places) == 1),
             made_of.settings,
             made_of.signature_algorithms,
             secret,
         )
-        for key in credential.keys
-        if isinstance(key, Pkcs11Key)
+        for one, key in places
     )
-    return TokenCredential(contexts, credential.is_spread)
+    return TokenCredential(contexts, any(one.is_spread for one in replicas))
 
 
-def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -> TokenKey:
+def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key, *, is_only: bool) -> TokenKey:
     """The key that was loaded before, or load it now. If its token is unavailable, probes look
     for it."""
     place = (credential.digest, key.location)
@@ -93,7 +97,7 @@ def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -
             try:
                 known.adopt(instances_of(foundation.loaded).of(key.token).load(known))
             except OSError:
-                if len(credential.keys) == 1:  # the key was found a moment ago
+                if is_only:  # the key was found a moment ago
                     raise
     foundation.token_keys[place] = known
     return known

@@ -10,7 +10,8 @@ from certs.rotation.facts import chain_of
 from certs.rotation.parts import parts_of
 from config.loading.loaded import LoadedConfig
 from config.loading.loader import load
-from config.schema import IssuedCredentialConfig
+from config.schema import IssuedCredential
+from config.tables.rotation import rotate_command
 from config.values.addresses import Bind, parse_bind
 from config.values.problems import ConfigError, Problem, shown
 from proxy.admin.client import connect
@@ -40,17 +41,17 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Live
     parts = parts_of(loaded, CLOCKS.wall)
     identity = loaded.config.identity[name]
     for one in identity.credentials:
-        if not isinstance(one, IssuedCredentialConfig):
+        if not isinstance(one, IssuedCredential):
             roots = () if ca is None else read_chain(ca)
             yield LiveSubject(
                 f"{name} {one.certificate}", read_chain(loaded.file.resolve(one.certificate)), identity.names, roots
             )
             continue
         assert parts is not None  # ensured by the crosschecks
-        version = parts.store.shelf(name, one.key.slot).current()
+        version = parts.store.shelf(name, one.slot).current()
         if version is None:
             found = f"{one.key}, whose certificate is not issued yet"
-            allowed = f"plexigate certs rotate {name}"
+            allowed = rotate_command(name, one.slot)
             raise ConfigError([Problem(str(loaded.file.path), f"identity.{name}", found, allowed)])
         yield LiveSubject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
 

@@ -21,7 +21,7 @@ from certs.storage.store import store_of
 from config.loading.loaded import LoadedConfig
 from config.schema import CredentialConfig
 from config.tables.hsm import KeySource
-from config.tables.rotation import FILE, SEALED, IssuedCredentialConfig
+from config.tables.rotation import FILE, SEALED, IssuedCredential
 from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.doctor.cbom.algorithms import ALGORITHMS, FERNET, OF_LIBOQS, SEALING, TICKETS, algorithm_of_group
@@ -127,7 +127,7 @@ def _identities(loaded: LoadedConfig, keys: list[KeyAsset], unread: list[str]) -
 
 
 def _chain(
-    loaded: LoadedConfig, identity: str, credential: CredentialConfig | IssuedCredentialConfig
+    loaded: LoadedConfig, identity: str, credential: CredentialConfig | IssuedCredential
 ) -> tuple[x509.Certificate, ...]:
     """The chain that is configured; of an issued credential the one that serves, if there is one.
 
@@ -136,17 +136,17 @@ def _chain(
     if isinstance(credential, CredentialConfig):
         return read_chain(loaded.file.resolve(credential.certificate))
     store = store_of(loaded.file, loaded.config.rotation)
-    current = None if store is None else store.shelf(identity, credential.key.slot).current()
+    current = None if store is None else store.shelf(identity, credential.slot).current()
     return () if current is None else chain_of(current)
 
 
 def _keys(
     loaded: LoadedConfig,
     name: str,
-    credential: CredentialConfig | IssuedCredentialConfig,
+    credential: CredentialConfig | IssuedCredential,
     chain: Sequence[x509.Certificate],
 ) -> Iterator[KeyAsset]:
-    if isinstance(credential, IssuedCredentialConfig):
+    if isinstance(credential, IssuedCredential):
         spec = credential.key
         protection = {FILE: Protection.FILE, SEALED: Protection.SEALED}.get(spec.place, Protection.TOKEN)
         token = spec.place if protection is Protection.TOKEN else ""

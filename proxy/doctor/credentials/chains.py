@@ -16,7 +16,7 @@ from certs.rotation.facts import chain_of
 from certs.storage.shelf import ShelfDamaged
 from certs.storage.store import Store, store_of
 from config.loading.loaded import LoadedConfig
-from config.tables.rotation import InternalIssuerConfig, IssuedCredentialConfig
+from config.tables.rotation import InternalIssuerConfig, IssuedCredential, rotate_command
 from proxy.doctor.finding import CLOCK_FIRST, Finding, Judge
 
 CERTIFICATES: Final = Judge("certificates")
@@ -61,7 +61,7 @@ def configured_chains(loaded: LoadedConfig) -> Iterator[ConfiguredChain | Findin
     store = store_of(loaded.file, loaded.config.rotation)
     for name, identity in loaded.config.identity.items():
         for one in identity.credentials:
-            if isinstance(one, IssuedCredentialConfig):
+            if isinstance(one, IssuedCredential):
                 yield from _issued(loaded, store, name, one)
                 continue
             path = loaded.file.resolve(one.certificate)
@@ -72,15 +72,15 @@ def configured_chains(loaded: LoadedConfig) -> Iterator[ConfiguredChain | Findin
 
 
 def _issued(
-    loaded: LoadedConfig, store: Store | None, name: str, settings: IssuedCredentialConfig
+    loaded: LoadedConfig, store: Store | None, name: str, settings: IssuedCredential
 ) -> Iterator[ConfiguredChain | Finding]:
     about = f"{name} {settings.key}"
     identity = loaded.config.identity[name]
-    remedy = f"plexigate certs rotate {name} requests it now, and shows each step."
+    remedy = f"{rotate_command(name, settings.slot)} requests it now, and shows each step."
     if store is None:
         return  # an error of the configuration
     try:
-        version = store.shelf(name, settings.key.slot).current()
+        version = store.shelf(name, settings.slot).current()
         if version is None:
             yield CERTIFICATES.warning(about, f"not issued yet by {settings.issuer}", remedy)
             return

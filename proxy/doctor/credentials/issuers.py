@@ -19,7 +19,7 @@ from certs.keys.home import HomeFailed
 from certs.rotation.parts import ACCOUNTS, parts_of
 from certs.storage.shelf import ShelfDamaged
 from config.loading.loaded import LoadedConfig
-from config.schema import Config, IssuedCredentialConfig
+from config.schema import Config
 from config.tables.issuers import AcmeChallenge, AcmeIssuerConfig
 from config.tables.rotation import InternalIssuerConfig
 from config.values.addresses import Bind
@@ -113,12 +113,7 @@ def challenge_findings(config: Config, running: Sequence[Bind] | None) -> Iterat
 
     `running` are the addresses of the running proxy, None when none runs.
     """
-    used = {
-        credential.issuer
-        for identity in config.identity.values()
-        for credential in identity.credentials
-        if isinstance(credential, IssuedCredentialConfig)
-    }
+    used = {credential.issuer for identity in config.identity.values() for credential in identity.issued}
     for name, issuer in config.issuer.items():
         if not isinstance(issuer, AcmeIssuerConfig):
             continue

@@ -24,7 +24,7 @@ from certs.tokens.token_use import TokenUse, TriedKey, token_uses
 from certs.tokens.trial import trial
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import FileContent
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredential
 from config.values.problems import ConfigError, printable
 from proxy.api.status import StatusDocument
 from proxy.doctor.checkup import Checkup, Examined
@@ -142,14 +142,11 @@ def token_places(loaded: LoadedConfig | None) -> dict[str, str]:
         return {}
     found = {loaded.file.key("hsm", "token", name): name for name in hsm.token}
     for name, identity in loaded.config.identity.items():
-        for index, one in enumerate(identity.credentials):
-            location = ("identity", name, "credential", index) if identity.credential else ("identity", name)
-            uris = (
-                [] if isinstance(one, IssuedCredentialConfig) else [uri for uri in one.key if not isinstance(uri, str)]
-            )
+        for place, one in identity.placed_credentials:
+            uris = [] if isinstance(one, IssuedCredential) else [uri for uri in one.key if not isinstance(uri, str)]
             tokens = {token for uri in uris for token in hsm.tokens_of(uri)}
             if len(tokens) == 1:  # of several, others may serve
-                found[loaded.file.key(*location, "key")] = tokens.pop()
+                found[loaded.file.key("identity", name, *place, "key")] = tokens.pop()
     return found
 
 

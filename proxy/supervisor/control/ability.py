@@ -9,7 +9,6 @@ from typing import Final
 
 from certs.keys.signing_key import KeyFamily
 from config.schema import IdentityConfig
-from config.tables.rotation import IssuedCredentialConfig
 from proxy.observe.readiness import Readiness, ReadinessFacts, ServerFacts, ServerView, UpstreamFacts, readiness
 from proxy.observe.scrape import CertificateFacts
 from proxy.processes.messages.questions import TellServers
@@ -119,10 +118,7 @@ class Ability:
 def _fault_of_certificates(identity: IdentityConfig, certificates: list[CertificateFacts], now: float) -> str:
     # ML-DSA beside other credentials does not count, see `identities_in_tokens`
     usual = [one for one in certificates if not one.algorithm.startswith(_MLDSA)]
-    is_one_awaited = any(
-        isinstance(one, IssuedCredentialConfig) and not one.key.algorithm.startswith(_MLDSA)
-        for one in identity.credentials
-    )
+    is_one_awaited = any(not one.key.algorithm.startswith(_MLDSA) for one in identity.issued)
     if not certificates or (is_one_awaited and not usual):
         return "has no certificate yet that common clients accept: plexigate certs list shows why"
     usual = usual or certificates

@@ -36,7 +36,7 @@ def _read(keeping: Keeping) -> tuple[Material, list[Problem]]:
     files, faults = served_files(keeping.store, keeping.loaded.config, keeping.homes)
     store = keeping.store
     loaded = keeping.loaded
-    chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, _, shelf in store.of_config(loaded.config)]
+    chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, shelf in store.of_config(loaded.config)]
     is_all_issued = all(chain in files for chain in chains)
     problems = [
         *issuance_problems(keeping),
@@ -57,7 +57,7 @@ def shut_identities(loaded: LoadedConfig, material: Material) -> frozenset[str]:
         if any(one is not None and is_sealed(one.content) for one in found):
             shut.add(identity)
     if (store := store_of(loaded.file, loaded.config.rotation)) is not None:
-        for identity, _, _, shelf in store.of_config(loaded.config):
+        for identity, _, shelf in store.of_config(loaded.config):
             _, key_path = paths_of(identity, shelf.slot, store.directory)
             if str(key_path) not in material and _rests_sealed(shelf):
                 shut.add(identity)

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenCredential:
-    """One certificate and its key, in one token or in several that stand in for each other."""
+    """Keys of one algorithm that replace each other when a token fails: replicas, each with its own
+    certificate, or copies of one key.
+    """
 
     keys: "tuple[KeyContext, ...]"
     """In the order of preference."""

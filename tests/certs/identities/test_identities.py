@@ -125,8 +125,8 @@ def test_two_credentials_of_one_kind_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "chat", CHAT)
     write(tmp_path, "other", issue("chat", private_key("ecdsa-p384"), names=["chat.example.org"]))
     assert texts(tmp_path, credentials(tmp_path, several("chat", "other"))) == [
-        'identity.chat.credential[1].key: found "other.key", a second ecdsa key of this identity; '
-        "allowed: one credential of each kind: TLS would only ever use one of them"
+        'identity.chat.credential[1].key: found "other.key", a second ec key outside tokens in addition to "chat.key"; '
+        "allowed: one of them: TLS would only ever use one of two keys that are always there"
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from certs.identities.identities import examine_issued, load_credentials
-from certs.identities.issued import TokenUnknown, files_of_slot, stand_ins, token_place, wanted_slots
+from certs.identities.issued import TokenUnknown, files_of_slot, stand_ins, token_place
 from certs.rotation.facts import leaf_of
 from certs.storage.served import served_files
 from config.loading.loaded import LoadedConfig
@@ -67,7 +67,7 @@ def test_the_slot_of_before_stands_in_until_the_new_one_is_issued(tmp_path: Path
     scene = Rotations(tmp_path)
     first = leaf_of(scene.serve()).serial_number
     scene.follow(configuration("rsa-2048@file", "mldsa-65@file"))
-    assert wanted_slots(scene.parts.loaded.config.identity["chat"]) == ("rsa", "mldsa-65")
+    assert [one.slot for one in scene.parts.loaded.config.identity["chat"].issued] == ["rsa", "mldsa-65"]
     assert serials(handed_over(scene), scene) == [first]
     second = leaf_of(scene.serve()).serial_number
     assert serials(handed_over(scene), scene) == [second, first], "until all that is wanted is there"

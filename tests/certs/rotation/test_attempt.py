@@ -106,7 +106,7 @@ def test_an_attempt_that_is_undone_leaves_nothing(scene: Rotations, token: FakeT
 
 
 def test_a_key_of_an_attempt_that_came_back_too_late_is_destroyed_first(scene: Rotations, token: FakeToken) -> None:
-    token.make(scene.shelf().key_name(1, scene.settings.key))
+    token.make(scene.shelf().key_name(1, scene.asked.key))
     late = token.keys["chat.ecdsa-p256.v1"]
     attempt(scene).make_key()
     assert token.keys["chat.ecdsa-p256.v1"] is not late
@@ -190,7 +190,7 @@ def test_a_home_that_is_gone_is_told(scene: Rotations) -> None:
 
 
 def test_weaker_keys_are_what_the_configuration_asks_for(scene: Rotations) -> None:
-    stronger = replace(scene.task(), spec=replace(scene.settings.key, algorithm="ec-p384"))
+    stronger = replace(scene.task(), spec=replace(scene.asked.key, algorithm="ec-p384"))
     one = Attempt(stronger, scene.parts.homes, lambda: scene.time.now)
     one.make_key()
     one.check(one.issue())

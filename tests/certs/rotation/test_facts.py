@@ -8,14 +8,15 @@ import pytest
 from certs.issuing.issuer import RenewalWindow
 from certs.rotation.facts import chain_of, current_of, jitter_of, leaf_of, wanted_of
 from certs.storage.shelf import ShelfDamaged
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredentialConfig, issued_credentials
 from tests.certs.authority import DAY, NOW
 from tests.rotations import Rotations
 
 
 def test_what_is_wanted_is_what_the_configuration_says() -> None:
     document = {"key": "ec-p256@plexi", "issuer": "internal", "rotate_key_after": "90d", "rotate_key_after_uses": 5_000}
-    wanted = wanted_of(("chat.test",), IssuedCredentialConfig.model_validate(document))
+    (asked,) = issued_credentials([IssuedCredentialConfig.model_validate(document)])
+    wanted = wanted_of(("chat.test",), asked)
     assert (wanted.names, wanted.key, wanted.issuer) == (("chat.test",), "ec-p256@plexi", "internal")
     assert (wanted.key_life, wanted.key_uses) == (timedelta(days=90), 5_000)
 

@@ -46,7 +46,7 @@ def test_each_type_of_issuer_is_made(tmp_path: Path) -> None:
         "ca": FallbackIssuer,
         "spare": AcmeIssuer,
     }
-    assert [(name, index) for name, index, _ in parts.credentials()] == [("chat", 0)]
+    assert [(name, one.slot) for name, one in parts.credentials()] == [("chat", "ec")]
 
 
 def test_sealed_keys_without_a_sealing_key_are_warned_of(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def test_a_configuration_names_its_store(tmp_path: Path) -> None:
 
 
 def test_issued_credentials_have_their_shelves(tmp_path: Path) -> None:
-    ((identity, index, settings, shelf),) = Store(tmp_path).of_config(CONFIG)
-    assert (identity, index, str(settings.key), shelf.slot) == ("chat", 1, "mldsa-65@file", "mldsa-65")
+    ((identity, asked, shelf),) = Store(tmp_path).of_config(CONFIG)
+    assert (identity, asked.index, str(asked.key), shelf.slot) == ("chat", 1, "mldsa-65@file", "mldsa-65")
     assert Store(tmp_path).shelves() == []
     shelf.begin(Intent("mldsa-65@file", "internal", ("chat.test",), "first", NOW))
     assert [one.directory for one in Store(tmp_path).shelves()] == [shelf.directory]

@@ -84,12 +84,6 @@ def test_each_token_has_one_table() -> None:
     assert problem.startswith("f: hsm.token.spare: found a token that [hsm.token.plexi] already names")
 
 
-def test_one_key_cannot_be_spread() -> None:
-    for key in ('"chat.key"', f'"{PLEXI}"'):
-        (problem,) = check(HSM + identity(key, "spread = true\n"))
-        assert problem.startswith("f: identity.chat.spread: found true, with one key; allowed: a list of keys")
-
-
 def test_provider_comes_by_itself() -> None:
     (problem,) = check('openssl.providers = ["legacy", "pkcs11"]\n' + HSM)
     assert problem.startswith('f: openssl.providers[1]: found "pkcs11"; allowed: no such entry')

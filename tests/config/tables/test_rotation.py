@@ -32,7 +32,7 @@ upstream = "chat"
 
 
 @pytest.mark.parametrize(
-    ("text", "spec", "slot"),
+    ("text", "spec", "kind"),
     [
         ("ec-p256@file", KeySpec("ec-p256", "file"), "ec"),
         ("ec-p384@plexi.1", KeySpec("ec-p384", "plexi.1"), "ec"),
@@ -40,10 +40,10 @@ upstream = "chat"
         ("mldsa-65@sealed", KeySpec("mldsa-65", "sealed"), "mldsa-65"),
     ],
 )
-def test_keys_are_an_algorithm_and_a_place(text: str, spec: KeySpec, slot: str) -> None:
+def test_keys_are_an_algorithm_and_a_place(text: str, spec: KeySpec, kind: str) -> None:
     assert parse_key_spec(text) == parse_key_spec(spec) == spec
     assert str(spec) == text
-    assert spec.slot == slot
+    assert spec.kind == kind
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_keys_made_and_destroyed_are_in_the_audit_log(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     operations = [(line["action"], line["key"]) for line in lines if line["kind"] == "operation"]
     of_credential = [one for one in operations if one[1].startswith("chat.")]
-    place = scene.settings.key.place
+    place = scene.asked.key.place
     key = f"chat.ecdsa-p256.v{{}}@{place}".format
     assert of_credential == [("generate", key(1)), ("generate", key(2)), ("destroy", key(1))]
     assert {one[1].split(".")[0] for one in operations} == {"chat", "ca"}

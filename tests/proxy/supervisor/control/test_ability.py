@@ -130,7 +130,7 @@ class TestIdentities:
         assert await run.control.ability.readiness() == READY
         run.supervisor.served.edition = held(edition, certificates=[other])
         assert await run.control.ability.readiness() == READY, "it was meant so"
-        awaited = IssuedCredentialConfig(key=KeySpec("ec-p256", "file"), issuer="ca")
+        awaited = IssuedCredentialConfig(key=(KeySpec("ec-p256", "file"),), issuer="ca")
         identity = edition.loaded.config.identity["chat"].model_copy(
             update={"certificate": None, "credential": (awaited,)}
         )

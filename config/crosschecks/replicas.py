@@ -1,0 +1,106 @@
+"""Which keys of one kind an identity may have: replicas, each with a certificate of its own.
+
+TLS uses one of them for a handshake, and another one if its token fails. Pure.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from config.crosschecks.checks import Checks
+from config.schema import AcmeIssuerConfig, Config, CredentialConfig, IdentityConfig, IssuedCredential
+from config.values.omissions import Omissions
+from config.values.problems import Problem
+
+# Let's Encrypt issues 5 for the same names in 7 days. One is left for a rotation by command.
+_MOST_OF_PUBLIC_CA: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """The keys of one certificate: `kind` as of `KeySpec`, `shown` as in the file.
+
+    `tokens` are the NAMEs of their tokens; none: the key is outside tokens.
+    """
+
+    kind: str
+    tokens: tuple[str, ...]
+    is_spread: bool
+    shown: str
+
+    @classmethod
+    def of_issued(cls, one: IssuedCredential) -> "Replica":
+        tokens = (one.key.place,) if one.key.is_in_token else ()
+        return cls(one.key.kind, tokens, one.spread, f'"{one.key}"')
+
+
+def replica_fault(one: Replica, before: Sequence[Replica]) -> tuple[str, str] | None:
+    """Why an identity cannot have `one` in addition to those `before` it: what was found, and what
+    is allowed.
+    """
+    others = [other for other in before if other.kind == one.kind]
+    outside = next((other for other in others if not other.tokens), None)
+    if outside is not None and not one.tokens:
+        return (
+            f"{one.shown}, a second {one.kind} key outside tokens in addition to {outside.shown}",
+            "one of them: TLS would only ever use one of two keys that are always there",
+        )
+    if outside is not None:
+        return (
+            f"{one.shown}, which would never sign, because {outside.shown} comes before it and is always there",
+            "the key outside tokens as the last one",
+        )
+    for token in one.tokens:
+        same = next((other for other in others if token in other.tokens), None)
+        if same is not None:
+            return (
+                f"{one.shown}, a second {one.kind} key in the token {token} in addition to {same.shown}",
+                "each token once, because the keys of one kind replace each other when a token fails",
+            )
+    if any(other.is_spread != one.is_spread for other in others if one.tokens):
+        return f"{one.shown}, with another spread than {others[0].shown}", "the same spread for all keys of one kind"
+    return None
+
+
+def replica_weakness(one: Replica, before: Sequence[Replica]) -> tuple[str, str] | None:
+    """What is allowed for `one`, and worth a warning: what was found, and what is better."""
+    if one.tokens or all(other.kind != one.kind for other in before):
+        return None
+    found = f"{one.shown}, which signs when no token does, and can be copied from the disk"
+    return found, "a key in another token"
+
+
+def replica_problems(config: Config, file: str, omissions: Omissions) -> Iterator[Problem]:
+    """What is wrong with the keys of each identity, as far as the file tells their kind: for those
+    of `certificate`, see `certs.identities.identities`.
+    """
+    checks = _ReplicaChecks(config, file, omissions)
+    for name, identity in config.identity.items():
+        yield from checks.issued(name, identity.issued)
+        yield from checks.spread(name, identity)
+
+
+class _ReplicaChecks(Checks):
+    def issued(self, identity: str, credentials: Sequence[IssuedCredential]) -> Iterator[Problem]:
+        before: list[Replica] = []
+        for one in credentials:
+            place = ("identity", identity, *one.place)
+            replica = Replica.of_issued(one)
+            if (fault := replica_fault(replica, before)) is not None:
+                yield self.error(place, *fault)
+            elif (weakness := replica_weakness(replica, before)) is not None:
+                yield self.warning(place, *weakness)
+            before.append(replica)
+        public = [one for one in credentials if isinstance(self.config.issuer.get(one.issuer), AcmeIssuerConfig)]
+        if len(public) > _MOST_OF_PUBLIC_CA:
+            found = f"{len(public)} certificates for the same names from ACME issuers"
+            better = f"at most {_MOST_OF_PUBLIC_CA}: Let's Encrypt issues 5 for the same names in 7 days"
+            yield self.warning(("identity", identity, "credential"), found, better)
+
+    def spread(self, name: str, identity: IdentityConfig) -> Iterator[Problem]:
+        (place, only), *others = identity.placed_credentials
+        if others or (isinstance(only, CredentialConfig) and len(only.key) > 1):
+            return
+        if only.spread:
+            allowed = "a list of keys to spread the signatures over, or false"
+            yield self.error(("identity", name, *place, "spread"), "true, with one key", allowed)
