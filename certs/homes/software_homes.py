@@ -36,6 +36,9 @@ class FileHome:
     def for_workers(self, _name: KeyName, kept: bytes) -> bytes:
         return kept
 
+    def has(self, _name: KeyName, _kept: bytes) -> bool:
+        return True
+
     def destroy(self, _name: KeyName) -> None:
         """There is no more of it than what is kept."""
 

@@ -96,6 +96,12 @@ class TokenHome:
         )
         return str(uri).encode()
 
+    def has(self, name: KeyName, kept: bytes) -> bool:
+        del name
+        address = _address(self._facts(kept))
+        found = self._perform(calls.keys())
+        return any((one.label, one.id) == (address.label, address.id) for one in found)
+
     def destroy(self, name: KeyName) -> None:
         """Destroy a key of our own, if it is there."""
         with self._failures(), TokenProcess.logged_in(self._access()) as process:

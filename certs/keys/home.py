@@ -71,6 +71,9 @@ class KeyHome(Protocol):
         Raises `HomeFailed`.
         """
 
+    def has(self, name: KeyName, kept: bytes, /) -> bool:
+        """Whether the key is still there. Raises `HomeFailed` if that cannot be found out."""
+
     def destroy(self, name: KeyName, /) -> None:
         """Destroy a key as far as it is more than what is kept; does nothing where there is none.
 

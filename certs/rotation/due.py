@@ -13,6 +13,7 @@ class RenewalReason(StrEnum):
 
     FIRST = "no certificate yet"
     UNUSABLE = "the stored one cannot be used"
+    LOST = "the token has lost its key"
     COMPROMISED = "its key is compromised"
     COMMAND = "a command asked for it"
     NAMES = "names changed in the configuration"
@@ -28,6 +29,14 @@ class RenewalReason(StrEnum):
     def needs_a_new_key_at_once(self) -> bool:
         """Whether the previous key must not be kept for a rollback."""
         return self is RenewalReason.COMPROMISED
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether a date or a count brings it about: what serves is good for a while yet."""
+        return self in _SCHEDULED
+
+
+_SCHEDULED: Final = frozenset({RenewalReason.WINDOW, RenewalReason.LIFETIME, RenewalReason.KEY_AGE, RenewalReason.USES})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,17 @@ attempt at a time. After a jump backward waits are as long as before. No sleep i
 `LONGEST_SLEEP_SECONDS`, so a jump is noticed soon. A failure of an issuer delays all its
 credentials; a failure of a credential delays only that one.
 
+Replicas are credentials of one kind of one identity, with keys in different places. Only one of
+them is replaced at a time. If nothing is wrong with another one, it follows after the spacing: so
+a fault of the new one is found while the other one is as before.
+
 A wait ends before the serving certificate expires (`Wait.end`). The spacing after a rotation holds
 only while the certificate is valid: after a jump of the clock its successor is due at once. A
 command of an operator ignores our own waits. It respects a wait that the issuer has requested,
 unless the person insists. A compromised key waits no longer than an expired certificate.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
@@ -24,9 +28,13 @@ from certs.issuing.issuer import FailureKind
 from certs.rotation.due import Current, Due, RenewalReason, Wanted, due
 from certs.rotation.retries import LONGEST_RETRY_AFTER, Wait, heeded_seconds, wait_after
 from certs.rotation.urgency import Urgency, urgency
+from config.tables.rotation import kind_of
 
 LONGEST_SLEEP_SECONDS: Final = 60.0
 _MOST_SPACING: Final = 3_600.0
+# After a lost key there is no spacing, unless its successor is lost as well: then a minute, and
+# twice as long each time.
+_LOST_SPACING: Final = 60.0
 
 Key = tuple[str, str]
 """Identity and slot of a credential."""
@@ -46,12 +54,14 @@ class Instant:
 class CredentialFacts:
     """The facts about a credential.
 
-    `current` is None if it is not issued or cannot be used (`is_unusable`).
+    `current` is None if it is not issued or cannot be used (`is_unusable`). `is_lost`: its token
+    works, and does not have the key any more.
     """
 
     wanted: Wanted
     current: Current | None
     is_unusable: bool = False
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,17 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class _Spacing:
+    """When a credential may be replaced again, on the monotonic clock: `if_lost` if its key is
+    lost. `losses`: how many keys in a row were lost before this one.
+    """
+
+    end: float
+    if_lost: float
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to try now, most urgent first, and after how many seconds to ask again."""
 
@@ -123,12 +144,22 @@ class Planner:
     jitter: Callable[[], float]
     _of_issuers: dict[str, Wait] = field(default_factory=dict)
     _of_credentials: dict[Key, Wait] = field(default_factory=dict)
-    _spacings: dict[Key, float] = field(default_factory=dict)
+    _spacings: dict[Key, "_Spacing"] = field(default_factory=dict)
+    _tried: dict[Key, RenewalReason] = field(default_factory=dict)
+    """Why each was tried last."""
     _asked: dict[Key, _Asked] = field(default_factory=dict)
     _wanted: dict[Key, Wanted] = field(default_factory=dict)
 
-    def plan(self, facts: Mapping[Key, CredentialFacts], now: Instant, busy: frozenset[str] = frozenset()) -> Plan:
-        """What to do now; issuers that are `busy` with an attempt get no second one."""
+    def plan(
+        self,
+        facts: Mapping[Key, CredentialFacts],
+        now: Instant,
+        busy: frozenset[str] = frozenset(),
+        running: Iterable[Key] = (),
+    ) -> Plan:
+        """What to do now; issuers that are `busy` with an attempt get no second one, nor do the
+        replicas of credentials that are being replaced (`running`).
+        """
         self._begin_anew_where_changed(facts)
         standings = {key: self._standing(key, one, now) for key, one in facts.items()}
         # most urgent first: a certificate that is about to expire comes before a hundred that are
@@ -136,6 +167,7 @@ class Planner:
         order = sorted(facts, key=lambda key: (-standings[key].urgency, standings[key].due.at, key))
         attempts: list[tuple[Key, RenewalReason]] = []
         taken = set(busy)
+        changing = {_replicas(key) for key in running}
         sleep = LONGEST_SLEEP_SECONDS
         for key in order:
             standing = standings[key]
@@ -143,8 +175,10 @@ class Planner:
             seconds = max(standing.waits_seconds, (standing.due.at - now.wall).total_seconds())
             if seconds > 0:
                 sleep = min(sleep, seconds)
-            elif issuer not in taken:
+            elif issuer not in taken and _replicas(key) not in changing:
                 taken.add(issuer)
+                changing.add(_replicas(key))
+                self._tried[key] = standing.due.reason
                 attempts.append((key, standing.due.reason))
         return Plan(tuple(attempts), sleep, standings)
 
@@ -182,7 +216,11 @@ class Planner:
         self._of_credentials.pop(key, None)
         share = (not_after - not_before).total_seconds() / 10
         left = (not_after - now.wall).total_seconds() / 2
-        self._spacings[key] = now.ticks + min(_MOST_SPACING, share, left)
+        longest = min(_MOST_SPACING, share, left)
+        before = self._spacings.get(key)
+        losses = 1 + (0 if before is None else before.losses) if self._tried.get(key) is RenewalReason.LOST else 0
+        if_lost = min(longest, _LOST_SPACING * (2**losses - 1))
+        self._spacings[key] = _Spacing(now.ticks + longest, now.ticks + if_lost, losses)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
         """Note a failure of an issuer.
@@ -256,7 +294,7 @@ class Planner:
         waits = [one for one in (self._of_issuers.get(facts.wanted.issuer), self._of_credentials.get(key)) if one]
         ends = [one.end(expires) for one in waits if asked is None or not asked.skips(one)]
         if asked is None and facts.current is not None and _is_valid(facts.current, now.wall):
-            ends.append(self._spacings.get(key, now.ticks))
+            ends += self._spacing_ends(key, when.reason)
         insists = asked is not None and asked.insists and not asked.is_tried
         return RotationStatus(
             when,
@@ -266,11 +304,19 @@ class Planner:
             heeds_seconds=0.0 if insists else heeded_seconds(expires, now.ticks),
         )
 
+    def _spacing_ends(self, key: Key, reason: RenewalReason) -> Iterator[float]:
+        """When the spacing after its own replacement ends, and that after those of its replicas."""
+        for other, spacing in self._spacings.items():
+            if other == key:
+                yield spacing.if_lost if reason is RenewalReason.LOST else spacing.end
+            elif reason.is_scheduled and _replicas(other) == _replicas(key):
+                yield spacing.end
+
     def _expires(self, key: Key, facts: CredentialFacts, now: Instant) -> float | None:
         """When the serving certificate ends, on the monotonic clock; for a compromised key: long
         ago.
         """
-        if self.is_compromised(key):
+        if self.is_compromised(key) or facts.is_lost:
             return float("-inf")
         if facts.current is None:
             return float("-inf") if facts.is_unusable else None
@@ -283,6 +329,8 @@ class Planner:
             return Due(now.wall, self._asked[key].reason)
         if facts.current is None:
             return Due(now.wall, RenewalReason.UNUSABLE if facts.is_unusable else RenewalReason.FIRST)
+        if facts.is_lost:
+            return Due(now.wall, RenewalReason.LOST)
         return due(facts.current, facts.wanted, self.renew_when_left, now.wall)
 
     def _begin_anew_where_changed(self, facts: Mapping[Key, CredentialFacts]) -> None:
@@ -292,6 +340,12 @@ class Planner:
                 self._of_credentials.pop(key, None)
                 self._spacings.pop(key, None)
             self._wanted[key] = one.wanted
+
+
+def _replicas(key: Key) -> tuple[str, str]:
+    """The same for all replicas of a credential."""
+    identity, slot = key
+    return identity, kind_of(slot)
 
 
 def _is_valid(current: Current, now: datetime) -> bool:

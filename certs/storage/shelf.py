@@ -20,7 +20,7 @@ from certs.keys.home import HomeFailed, Homes, KeyHome, KeyName
 from certs.storage.disk import NEW, Disk
 from certs.storage.intent import Intent, IntentDamaged
 from certs.storage.ledger import Ledger, LedgerDamaged, Retirement
-from config.tables.rotation import KeySpec, parse_key_spec
+from config.tables.rotation import KeySpec, kind_of, parse_key_spec
 from config.values.addresses import Refused
 
 _PENDING: Final = ".pending"
@@ -135,7 +135,7 @@ class Shelf:
 
     def begin(self, intent: Intent) -> int:
         """Begin one, and answer its number; its key is not made before this has returned."""
-        number = max([self.ledger().decided, *(number for number, _ in self._numbers())]) + 1
+        number = max([self.ledger().decided, *(number for number, _ in self._numbers()), *self._of_replicas()]) + 1
         directory = self.directory / f"{_name(number)}{_PENDING}"
         self._disk.make_directory(directory)
         self._disk.write(directory / _INTENT, intent.encode())
@@ -282,6 +282,13 @@ class Shelf:
 
     def _write(self, ledger: Ledger) -> None:
         self._disk.write(self.directory / _LEDGER, ledger.encode())
+
+    def _of_replicas(self) -> list[int]:
+        """The numbers of credentials of the same kind: they may have keys in the same token, which
+        have the number in their name.
+        """
+        places = self.directory.parent.glob(f"{kind_of(self.slot)}*/*")
+        return [int(found[1]) for path in places if (found := _VERSION.fullmatch(path.name))]
 
     def _numbers(self) -> list[tuple[int, bool]]:
         if not self.directory.is_dir():

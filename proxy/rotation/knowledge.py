@@ -8,12 +8,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from certs.keys.home import HomeFailed, Homes
 from certs.rotation.due import Current
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts
 from certs.rotation.planning import CredentialFacts, Key, RotationStatus
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
+from certs.tokens.token_use import KeyPlace
 from config.tables.rotation import IssuedCredential
+from config.values.pkcs11_uri import parse
 from proxy.api.certificates import CertificateRow
 from proxy.net.in_thread import in_thread
 from proxy.rotation.listing import Row, document
@@ -34,6 +37,8 @@ class Serving:
     fault: str | None = None
     is_unrevoked: bool = False
     """Whether clients still trust the certificate of a compromised version."""
+    is_lost: bool = False
+    """Whether its token works, and does not have the key."""
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class KnownCredential:
     @property
     def facts(self) -> CredentialFacts:
         wanted = wanted_of(self.names, self.asked)
-        return CredentialFacts(wanted, self.serving.current, is_unusable=self.serving.fault is not None)
+        return CredentialFacts(wanted, self.serving.current, self.serving.fault is not None, self.serving.is_lost)
 
 
 class Knowledge:
@@ -57,8 +62,11 @@ class Knowledge:
         self.windows = Windows()
         self.uses = Uses()
         self.credentials: dict[Key, KnownCredential] = {}
+        self._homes: Homes = {}
+        self._missing: frozenset[KeyPlace] = frozenset()
 
     async def follow(self, parts: Parts | None) -> None:
+        self._homes = {} if parts is None else parts.homes
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
             (name, shelf.slot): KnownCredential(asked, parts.loaded.config.identity[name].names, shelf)
@@ -73,6 +81,16 @@ class Knowledge:
         read = await in_thread(self._loop, lambda: [self._read(key, one.shelf) for key, one in credentials])
         for (_, credential), serving in zip(credentials, read, strict=True):
             credential.serving = serving
+
+    def suspect(self, missing: Collection[KeyPlace]) -> bool:
+        """Take the keys that are missing in tokens that work; see `learn`. Tells if one is new."""
+        before, self._missing = self._missing, frozenset(missing)
+        return not before.issuperset(self._missing)
+
+    @property
+    def suspects(self) -> bool:
+        """Whether a key is missing."""
+        return bool(self._missing)
 
     @property
     def facts(self) -> dict[Key, CredentialFacts]:
@@ -140,6 +158,26 @@ class Knowledge:
             window = self.windows.of(key, serial)
             uses = self.uses.of(key, version.number)
             is_unrevoked = bool(shelf.unrevoked())
-            return Serving(version, current_of(version, window, uses), serial, is_unrevoked=is_unrevoked)
+            current = current_of(version, window, uses)
+            return Serving(version, current, serial, None, is_unrevoked, self._is_lost(shelf, version))
         except (ShelfDamaged, OSError) as error:
             return Serving(fault=str(error))
+
+    def _is_lost(self, shelf: Shelf, version: StoredVersion) -> bool:
+        """Whether a key that a worker or the parent has missed is really gone.
+
+        A worker may see an old state of its token, so the token is asked once more. One that does
+        not answer has lost nothing.
+        """
+        name = shelf.key_name(version.number, version.spec)
+        home = self._homes.get(version.spec.place)
+        if home is None or home.is_software or not self._missing:
+            return False
+        try:
+            kept = version.kept_path.read_bytes()
+            address = parse(home.for_workers(name, kept).decode())
+            missing = (parse(one.location) for one in self._missing if one.token == home.name)
+            is_suspect = any((one.object, one.id) == (address.object, address.id) for one in missing)
+            return is_suspect and not home.has(name, kept)
+        except HomeFailed:
+            return False

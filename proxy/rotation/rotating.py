@@ -6,7 +6,7 @@ one call at a time. Certificates come into service only by the two-phase swap.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from cryptography import x509
@@ -15,6 +15,7 @@ from certs.rotation.attempt import Task
 from certs.rotation.due import RenewalReason
 from certs.rotation.parts import Parts, changed_issuers
 from certs.rotation.planning import Instant, Key, Plan, Planner, RotationStatus
+from certs.tokens.token_use import KeyPlace
 from config.tables.rotation import IssuedCredential
 from proxy.api.certificates import CertificateRow, RotationLine
 from proxy.net.tasks import Tasks
@@ -100,6 +101,11 @@ class Rotating:
     def count_by(self, count: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
         """`count` tells the signatures by identity since the start of the process."""
         self._count = count
+
+    def keys_missing(self, missing: Collection[KeyPlace]) -> None:
+        """Exactly these keys are missing in tokens that work: see whether they are lost."""
+        if self._knowledge.suspect(missing):
+            self._tasks.start(self._changed())
 
     # -- what commands ask for
 
@@ -188,10 +194,12 @@ class Rotating:
         if parts is None or self.is_resting:
             return 5.0 if self.is_resting else _NOTHING_TO_DO_SECONDS  # a rest is short
         await self._count_uses(parts)
+        if self._knowledge.suspects:
+            await self._knowledge.learn()
         now = self._clocks.now()
         if not self._calls.busy:
             await self._housekeeping.look_after(parts, now.wall, now.ticks)
-        self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._calls.busy))
+        self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._calls.busy), self._running)
         self._news.standings(plan.standings, now.ticks)
         for key, _ in plan.attempts:
             credential = self._knowledge.credentials[key]

@@ -41,6 +41,11 @@ class FakeToken:
         self._may_fail()
         return private_pem(self.keys[str(name)])
 
+    def has(self, name: KeyName, _kept: bytes) -> bool:
+        """Whether it is there."""
+        self._may_fail()
+        return str(name) in self.keys
+
     def destroy(self, name: KeyName) -> None:
         """Destroy it, if it is there."""
         self._may_fail()

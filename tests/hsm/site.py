@@ -125,10 +125,10 @@ class HsmSite:
         table = f"[identity.{name.partition('.')[0]}]\nnames = [{json.dumps(name)}]\n"
         return f"{table}certificate = {json.dumps(str(certificate))}\nkey = {keys}\n{further}"
 
-    def issued_identity(self, name: str, key: str) -> str:
+    def issued_identity(self, name: str, key: str | list[str], further: str = "") -> str:
         """An identity for the host of that name, whose certificates an internal CA issues for keys such as "ec-p256@plexi"."""
         return (
-            f"[identity.{name}]\nnames = [{json.dumps(name)}]\n[[identity.{name}.credential]]\nkey = {json.dumps(key)}\n"
+            f"[identity.{name}]\nnames = [{json.dumps(name)}]\n[[identity.{name}.credential]]\nkey = {json.dumps(key)}\n{further}"
             'issuer = "internal"\n[issuer.internal]\ntype = "internal"\n[rotation]\nstate = "issued"\n'
         )
 

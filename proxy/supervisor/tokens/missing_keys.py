@@ -4,7 +4,7 @@ A token that has lost one of its keys still works with the others. So neither th
 finding of the parent show the loss.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
@@ -20,6 +20,8 @@ class MissingKeys:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
+        self.changed: Callable[[Collection[KeyPlace]], None] | None = None
+        """Gets all missing keys when they have changed."""
         self._keys: dict[KeyPlace, NamedKey] = {}
         self._said: dict[tuple[int, str], frozenset[str]] = {}
         """Missing keys by process and token. A process without an entry has not reported."""
@@ -64,7 +66,9 @@ class MissingKeys:
             self._say(key, "missing")
         for key in sorted(found):
             self._say(key, "found")
-        self._told = (self._told | missing) - found
+        before, self._told = self._told, (self._told | missing) - found
+        if self._told != before and self.changed is not None:
+            self.changed(self._told)
 
     def _say(self, key: KeyPlace, state: str) -> None:
         self._tell(TokenKeyChanged(key.token, key.location, list(self._keys[key].identities), state))

@@ -1,7 +1,7 @@
 """The parent tries each PIN once, before a worker does. It probes tokens and tells the workers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -62,6 +62,10 @@ class ParentTokens:
         self._states: dict[int, dict[str, BreakerState]] = {}
         """The breakers that are not closed, by worker (process id) and token."""
         self._missing = MissingKeys(tell)
+
+    def report_missing(self, changed: Callable[[Collection[KeyPlace]], None]) -> None:
+        """Have `changed` told all keys that are missing in tokens that work, at each change."""
+        self._missing.changed = changed
 
     def close(self) -> None:
         """Free the turns. No process logs in any more."""

@@ -426,3 +426,60 @@ def test_a_clock_that_jumps_storms_nobody(
     never_beyond_the_table(world)
     # each credential once at the beginning and once for each jump, and no more often than its spacing allows
     assert sum(was_up for _, was_up, *_ in world.attempts) <= count * (1 + len(jumps))
+
+
+PLEXI: Key = ("chat", "ec@plexi")
+SPARE: Key = ("chat", "ec@spare")
+
+
+def replicas(**changes: Any) -> dict[Key, CredentialFacts]:
+    return {**facts(PLEXI, "a", **changes), **facts(SPARE, "b", **changes)}
+
+
+def test_one_replica_is_replaced_at_a_time() -> None:
+    missing = {key: replace(one, current=None) for key, one in replicas().items()}
+    one = planner()
+    assert one.plan(missing, at()).attempts == ((PLEXI, RenewalReason.FIRST),)
+    assert one.plan(missing, at(), frozenset({"a"}), [PLEXI]).attempts == ()
+    one.succeeded(PLEXI, "a", NOW, NOW + LIFETIME, at())
+    assert one.plan({**missing, **facts(PLEXI, "a")}, at()).attempts == ((SPARE, RenewalReason.FIRST),)
+    for key in (PLEXI, SPARE):
+        one.ask(key, RenewalReason.COMMAND)
+    assert len(one.plan(replicas(), at()).attempts) == 1
+
+
+def test_a_replica_that_is_good_for_a_while_follows_after_the_spacing() -> None:
+    one = planner()
+    due = replicas()
+    assert [key for key, _ in one.plan(due, at(6.5)).attempts] == [PLEXI]
+    one.succeeded(PLEXI, "a", NOW + 6.5 * DAY, NOW + 15.5 * DAY, at(6.5))
+    due |= facts(PLEXI, "a", not_before=NOW + 6.5 * DAY, not_after=NOW + 15.5 * DAY)
+    assert one.plan(due, at(6.5)).attempts == ()
+    assert one.plan(due, at(6.5)).standings[SPARE].waits_seconds == 3_600
+    assert one.plan(due, at(6.55, 3_600)).attempts == ((SPARE, RenewalReason.LIFETIME),)
+    renamed = {key: replace(known, wanted=replace(known.wanted, names=("new.test",))) for key, known in due.items()}
+    assert [reason for _, reason in one.plan(renamed, at(6.5)).attempts] == [RenewalReason.NAMES], (
+        "it has no name that clients ask for"
+    )
+
+
+def test_credentials_of_another_kind_or_identity_do_not_wait_for_each_other() -> None:
+    several = {**facts(PLEXI, "a"), **facts(("chat", "rsa"), "b"), **facts(("files", "ec"), "c")}
+    assert {key for key, _ in planner().plan(several, at(6.5)).attempts} == several.keys()
+
+
+def test_a_lost_key_is_replaced_at_once_and_those_that_are_lost_again_later_and_later() -> None:
+    one = planner()
+    one.succeeded(SPARE, "b", NOW, NOW + LIFETIME, at())
+    lost = {key: replace(known, is_lost=key == SPARE) for key, known in replicas().items()}
+    ticks = 0.0
+    for wait in (0, 60, 180, 420, 900, 1_860, 3_600, 3_600):
+        plan = one.plan(lost, at(1, ticks))
+        assert plan.standings[SPARE].waits_seconds == wait
+        ticks += wait
+        assert one.plan(lost, at(1, ticks)).attempts == ((SPARE, RenewalReason.LOST),)
+        one.succeeded(SPARE, "b", NOW + DAY, NOW + DAY + LIFETIME, at(1, ticks))
+    one.ask(SPARE, RenewalReason.COMMAND)
+    one.plan(lost, at(1, ticks))
+    one.succeeded(SPARE, "b", NOW + DAY, NOW + DAY + LIFETIME, at(1, ticks))
+    assert one.plan(lost, at(1, ticks)).attempts == ((SPARE, RenewalReason.LOST),)

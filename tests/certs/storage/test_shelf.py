@@ -254,3 +254,12 @@ def test_a_key_that_cannot_be_destroyed_is_heard_of(tmp_path: Path) -> None:
     with pytest.raises(HomeFailed):
         shelf.drop(number, {})
     assert heard[-1][:3] == (Action.DESTROY, "chat.ecdsa-p256.v1@plexi", Outcome.FAILED)
+
+
+def test_replicas_share_their_numbers(tmp_path: Path) -> None:
+    """Both may have keys in one token, whose labels have the number, when a credential becomes a replica."""
+    token = FakeToken()
+    single, other = shelf_in(tmp_path), Shelf(tmp_path / "credentials" / "chat" / "rsa", "chat", "rsa", Disk())
+    replica = Shelf(tmp_path / "credentials" / "chat" / "ec@plexi", "chat", "ec@plexi", Disk())
+    assert [filled(one, token) for one in (single, replica, single)] == [1, 2, 3]
+    assert other.begin(INTENT) == 1

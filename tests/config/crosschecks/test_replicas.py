@@ -90,7 +90,8 @@ def test_one_key_cannot_be_spread(key: str) -> None:
 
 def test_one_key_of_a_person_cannot_be_spread_either() -> None:
     text = GOOD.replace(
-        '[[identity.chat.credential]]\nkey = "ec-p256@file"\nissuer = "le"', 'certificate = "c"\nkey = "k"\nspread = true'
+        '[[identity.chat.credential]]\nkey = "ec-p256@file"\nissuer = "le"',
+        'certificate = "c"\nkey = "k"\nspread = true',
     )
     problems = [str(one) for one in cross_check(Config.model_validate(tomllib.loads(text)), "f")]
     assert [one.partition(";")[0] for one in problems if "spread" in one] == [
@@ -108,7 +109,12 @@ def test_more_certificates_than_a_public_ca_issues_for_the_same_names_are_warned
 
 
 def test_other_kinds_are_no_replicas() -> None:
-    one = Replica("ec", (), False, "a")
-    assert replica_fault(one, [Replica("rsa", (), False, "b")]) is None
-    assert replica_weakness(one, [Replica("rsa", ("plexi",), False, "b")]) is None
-    assert replica_fault(Replica("ec", ("plexi", "spare"), False, "c"), [Replica("ec", ("third",), False, "d")]) is None
+    one = Replica("ec", (), is_spread=False, shown="a")
+    other = Replica("rsa", ("plexi",), is_spread=False, shown="b")
+    assert replica_fault(one, [other]) is replica_weakness(one, [other]) is None
+
+
+def test_copies_of_one_key_may_have_a_replica_too() -> None:
+    copies = Replica("ec", ("plexi", "spare"), is_spread=False, shown="a")
+    assert replica_fault(Replica("ec", ("third",), is_spread=False, shown="b"), [copies]) is None
+    assert replica_fault(Replica("ec", ("spare",), is_spread=False, shown="b"), [copies]) is not None

@@ -4,11 +4,14 @@ import asyncio
 from pathlib import Path
 
 from certs.issuing.issuer import RenewalWindow
+from certs.keys.home import HomeFailed, KeyName
 from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.planning import Instant
+from certs.tokens.token_use import KeyPlace
 from proxy.rotation.knowledge import Knowledge
 from tests.certs.authority import DAY
+from tests.certs.fake_token import FakeToken
 from tests.rotations import Rotations, configuration
 
 CHAT, QUANTUM = ("chat", "ec"), ("chat", "mldsa-65")
@@ -76,3 +79,35 @@ async def test_windows_and_revocations_are_known(tmp_path: Path) -> None:
     current = knowledge.facts[CHAT].current
     assert current is not None
     assert current.window == window
+
+
+async def test_a_key_is_lost_if_its_token_says_so(tmp_path: Path) -> None:
+    token = TokenOfUris()
+    scene = Rotations(tmp_path, configuration("ec-p256@plexi"), homes={"plexi": token})
+    version = scene.serve()
+    knowledge = await known(scene)
+    name = str(scene.shelf().key_name(version.number, version.spec))
+    missing = [KeyPlace("plexi", f"pkcs11:token=plexi;object={name}")]
+
+    async def is_lost(*suspects: KeyPlace) -> bool:
+        knowledge.suspect(suspects)
+        await knowledge.learn()
+        return knowledge.facts[CHAT].is_lost
+
+    assert not await is_lost(*missing), "a worker saw an old state"
+    token.keys.clear()
+    assert not await is_lost()
+    assert not await is_lost(KeyPlace("spare", missing[0].location))
+    assert not await is_lost(KeyPlace("plexi", "pkcs11:token=plexi;object=another"))
+    token.error = HomeFailed("plexi", "no token with label plexi")
+    assert not await is_lost(*missing)
+    token.error = None
+    assert await is_lost(*missing)
+    assert knowledge.suspect(missing) is False
+    assert knowledge.suspects
+
+
+class TokenOfUris(FakeToken):
+    def for_workers(self, name: KeyName, _kept: bytes) -> bytes:
+        """As a `TokenHome`."""
+        return f"pkcs11:token=plexi;object={name}".encode()
