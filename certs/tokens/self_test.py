@@ -35,6 +35,9 @@ class SelfTest:
     keys. `said` is told what is done next.
     """
 
+    _perform: Perform
+    """In the login of the step in progress."""
+
     def __init__(
         self,
         token: TokenFacts,

@@ -108,7 +108,7 @@ class Supervisor:
         )
         self.control: Final = self._control_of(log, safe.trail, payload)
         self.rotating.count_by(self._signatures)
-        self.crew.tokens.report_missing(self.rotating.keys_missing)
+        self.crew.tokens.missing.changed = self.rotating.keys_missing
         self.reporting.listen(self.alerting.hear)
 
     def _changeover_of(self, safe: Safe) -> Changeover:

@@ -1,7 +1,7 @@
 """The parent tries each PIN once, before a worker does. It probes tokens and tells the workers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -61,11 +61,7 @@ class ParentTokens:
         """Identities with keys in tokens only."""
         self._states: dict[int, dict[str, BreakerState]] = {}
         """The breakers that are not closed, by worker (process id) and token."""
-        self._missing = MissingKeys(tell)
-
-    def report_missing(self, changed: Callable[[Collection[KeyPlace]], None]) -> None:
-        """Have `changed` told all keys that are missing in tokens that work, at each change."""
-        self._missing.changed = changed
+        self.missing: Final = MissingKeys(tell)
 
     def close(self) -> None:
         """Free the turns. No process logs in any more."""
@@ -209,12 +205,12 @@ class ParentTokens:
                     watch.trouble(worker, is_there=True)
             self._watching[name] = self._tasks.start_to_cancel(watch.run())
         self._admitted.clear()
-        self._missing.follow(uses)
+        self.missing.follow(uses)
 
     def keys_missing(self, worker: TokenUser, token: str, keys: frozenset[str]) -> None:
         """Take which keys a worker misses in a token that works."""
         if worker.is_alive and not worker.is_retiring:
-            self._missing.says(worker.pid, token, keys)
+            self.missing.says(worker.pid, token, keys)
 
     def breaker_changed(self, worker: TokenUser, token: str, state: BreakerState) -> None:
         """Take the new state of a worker's breaker."""
@@ -245,12 +241,12 @@ class ParentTokens:
         The parent does not look at the token then, and the workers report missing keys.
         """
         if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
-            self._missing.forget(PARENT, token)
+            self.missing.forget(PARENT, token)
 
     def worker_gone(self, worker: TokenUser) -> None:
         for token in self._watches:
             self._blind_workers.forget_worker(worker.pid, token)
-        self._missing.worker_gone(worker.pid)
+        self.missing.worker_gone(worker.pid)
         if self._states.pop(worker.pid, None) is not None:
             for watch in self._watches.values():
                 watch.trouble(worker.pid, is_there=False)
@@ -263,7 +259,7 @@ class ParentTokens:
             self._say(token.use, finding)
         if is_well or finding.missing:
             missing = {one.location for one in token.use.named if one.address in finding.missing}
-            self._missing.says(PARENT, name, missing)
+            self.missing.says(PARENT, name, missing)
         if token.is_refused:
             self.turns.forbid(name)
             self._broadcast(PinVerdict(name, is_refused=True))
@@ -317,7 +313,7 @@ class ParentTokens:
         """Why a worker cannot sign with a key: its token, or it is missing. Empty if it can."""
         if self._state(worker, key.token) in _NOT_SIGNING:
             return key.token
-        return f"{key.token} without {key.location}" if self._missing.is_missing(worker.pid, key) else ""
+        return f"{key.token} without {key.location}" if self.missing.is_missing(worker.pid, key) else ""
 
     def _state(self, worker: TokenUser, token: str) -> BreakerState:
         return self._states.get(worker.pid, {}).get(token, BreakerState.CLOSED)
@@ -334,7 +330,7 @@ class ParentTokens:
                 probes=watch.probes,
                 errors=dict(watch.errors),
                 seconds_since_good=None if watch.good_at is None else now - watch.good_at,
-                missing_keys=self._missing.of_token(name),
+                missing_keys=self.missing.of_token(name),
             )
             for name, watch in self._watches.items()
         ]

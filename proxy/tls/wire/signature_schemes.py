@@ -65,8 +65,8 @@ def sigalgs_list(prefer: CredentialPreference) -> str:
 def ranking(prefer: CredentialPreference, algorithms: Sequence[KeyAlgorithm]) -> tuple[tuple[int, int], ...]:
     """Code points that a server with these keys can sign by, the most preferred first.
 
-    Each has the position of its key in `algorithms`, which are all different. A client gets the first code
-    point that it lists too.
+    Each has the position of its key in `algorithms`, which are all different. A client gets the
+    first code point that it lists too.
     """
     return tuple(
         (SIGNATURE_SCHEMES[name], position)
