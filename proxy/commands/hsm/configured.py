@@ -55,10 +55,6 @@ class Configured:
     faults: tuple[Problem, ...] = ()
     """Problems of its tokens; `tokens` leaves those tokens out."""
 
-    @property
-    def file(self) -> Path:
-        return self.loaded.file.path
-
 
 def read_configured(file: Path) -> Configured:
     """Read the tokens of a configuration. Raises HsmNotConfigured.

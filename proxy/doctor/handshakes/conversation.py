@@ -124,7 +124,6 @@ def _attempt(wire: "_Wire", offer: HelloOffer, ahead: bytes) -> Conversation:
         has_key_exchange=hellos.hello is not None and hellos.hello.group is not None,
         is_resumed=hellos.hello is not None and hellos.hello.psk_selected,
         version=handshake.version,
-        cipher_suite=handshake.cipher_suite,
         protocol=handshake.protocol,
         chain=handshake.chain,
     )

@@ -42,7 +42,6 @@ class Observation:
     """Whether the ServerHello has a key share: a resumption without one has no forward secrecy."""
     is_resumed: bool = False
     version: str = ""
-    cipher_suite: str = ""
     protocol: str = ""
     """What ALPN settled; empty without it."""
     chain: tuple[x509.Certificate, ...] = ()

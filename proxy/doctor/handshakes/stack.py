@@ -188,10 +188,6 @@ class ClientHandshake:
         return self._connection.get_protocol_version_name()
 
     @property
-    def cipher_suite(self) -> str:
-        return self._connection.get_cipher_name() or ""
-
-    @property
     def protocol(self) -> str:
         """What ALPN settled; empty without it."""
         return self._connection.get_alpn_proto_negotiated().decode("ascii", "replace")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.schema import Config
-from config.tables.listener import SecurityLevel
 from proxy.api.commands import RingsDocument
 from proxy.api.status import StatusDocument
 from proxy.tls.handshake.group_choice import PolicyError, cipher_suites, group_preference
@@ -21,13 +20,11 @@ _CHACHA20: Final = "TLS_CHACHA20_POLY1305_SHA256"
 class ListenerView:
     """What one listener with TLS offers. `groups` are in tuples, the most preferred tuple first.
 
-    `level` and `suites` are None if only the running proxy was asked: it does not tell them.
+    `suites` is None if only the running proxy was asked: it does not tell them.
     """
 
     name: str
-    pq: str
     groups: tuple[tuple[NamedGroup, ...], ...]
-    level: SecurityLevel | None
     suites: tuple[str, ...] | None
 
     @property
@@ -107,7 +104,7 @@ class StandardFacts:
     def _running_listeners(self, status: StatusDocument) -> Iterator[ListenerView]:
         for one in status["listeners"]:
             if one["groups"]:
-                yield self._view(one["name"], one["pq"], tuples_in(one["groups"]))
+                yield self._view(one["name"], tuples_in(one["groups"]))
 
     def _configured_listeners(self) -> Iterator[ListenerView]:
         for name, one in () if self.config is None else self.config.listener.items():
@@ -115,16 +112,16 @@ class StandardFacts:
                 tuples = group_preference(one.level, one.pq, one.groups, KNOWN).tuples
             except PolicyError:  # a group of a provider: only the running proxy has it
                 continue
-            yield self._view(name, str(one.pq), tuples)
+            yield self._view(name, tuples)
 
-    def _view(self, name: str, pq: str, groups: tuple[tuple[NamedGroup, ...], ...]) -> ListenerView:
+    def _view(self, name: str, groups: tuple[tuple[NamedGroup, ...], ...]) -> ListenerView:
         settings = None if self.config is None else self.config.listener.get(name)
         if settings is None:
-            return ListenerView(name, pq, groups, None, None)
+            return ListenerView(name, groups, None)
         suites = cipher_suites(settings.level).split(":")
         # the FIPS provider has no ChaCha20, so OpenSSL leaves it out
         offered = tuple(one for one in suites if one != _CHACHA20 or not self.has_fips)
-        return ListenerView(name, pq, groups, settings.level, offered)
+        return ListenerView(name, groups, offered)
 
     def certificates(self) -> tuple[CertificateView, ...] | None:
         """Those that serve. None without a running proxy."""

@@ -363,11 +363,6 @@ class Http2Connection(StreamHost):
     # -- what `Http2Ending` asks
 
     @property
-    def is_idle(self) -> bool:
-        """Whether no stream is open."""
-        return not self._streams
-
-    @property
     def is_new(self) -> bool:
         return self.session.last_taken == 0
 

@@ -29,7 +29,7 @@ from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
 from proxy.observe.events.clients import HandshakeFailed, milliseconds
-from proxy.proxy_protocol.header import Endpoints, ProxyHeader, ProxyHeaderError, Relayed
+from proxy.proxy_protocol.header import ProxyHeader, ProxyHeaderError, Relayed
 from proxy.proxy_protocol.reading import ProxyHeaderReader
 from proxy.tls.handshake.results import FailureReason
 from proxy.tls.wire.waiting_data import RECORD_WIRE_BYTES
@@ -56,11 +56,6 @@ class Introduced:
     """When the connection was accepted, in loop time."""
     deadline: float
     """When the handshake has to be over."""
-
-    @property
-    def endpoints(self) -> Endpoints | None:
-        """Both ends of the client's connection, as far as the header names them."""
-        return self.header.endpoints
 
 
 class HeaderPhase(StreamOwner[memoryview]):

@@ -119,15 +119,6 @@ class HealthChecker:
         self._sleep = sleep
         self._chance = chance
 
-    @property
-    def verdicts(self) -> dict[tuple[str, str], bool]:
-        """Upstream and server -> whether it is up, where known. For a worker that starts now."""
-        return {
-            (check.upstream, check.server): streak.is_up
-            for check, streak in self._checks.items()
-            if streak.is_up is not None
-        }
-
     async def run(self) -> None:
         """Check until this is cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -395,7 +395,7 @@ def test_all_of_a_connection_is_let_go_when_it_ends(group: object) -> None:
     talk.client.lose()
     talk.loop.settle()
     assert talk.service.count == 0
-    assert talk.connection.is_idle
+    assert talk.connection.waits_since is not None
     assert not talk.connection.facts.keeps_servers
 
 
