@@ -25,7 +25,7 @@ HEAVIER: Final = {
     "Downstream": (Burden(20, 18), _STREAM),
     "Exchange": (Burden(28, 13), "a request has two sides, and both report to it: client and server"),
     "Fleet": (Burden(19, 14), "what is done with all workers at once, on one list of them"),
-    "Http2Connection": (Burden(20, 11), _STREAM),
+    "Http2Connection": (Burden(19, 11), _STREAM),
     "Http2Stream": (Burden(28, 11), "it stands between a session and an exchange, and both report to it"),
     "HttpService": (Burden(9, 21), "what the connections of a loop share: it hands out its parts"),
     "Outbox": (Burden(18, 14), _PROTOCOL),

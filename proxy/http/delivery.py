@@ -32,8 +32,6 @@ class Persistence(Enum):
 class Delivery:
     """How responses of one shape are sent on to the client."""
 
-    __slots__ = ("body", "persistence", "trailers", "withheld")
-
     def __init__(
         self,
         body: BodyKind,
@@ -88,8 +86,6 @@ def _announced_trailers(response: ResponseFraming) -> tuple[bytes, ...]:
 
 class DeliveryFrame:
     """How responses of one shape are sent on, and the lines of their heads that are the same."""
-
-    __slots__ = ("delivery", "end", "start", "via")
 
     def __init__(self, delivery: Delivery, start: bytes, via: bytes, end: bytes) -> None:
         self.delivery: Final = delivery

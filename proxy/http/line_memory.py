@@ -28,8 +28,6 @@ LEAST_LINES: Final = 3
 class Beginning:
     """The first lines of a request, which the request before it had as well."""
 
-    __slots__ = ("lines", "written")
-
     def __init__(self, lines: list[FieldLine]) -> None:
         self.lines: Final = lines
         self.written: Final = b"".join([line.line for line in lines if line.goes_on])
@@ -42,8 +40,6 @@ class Beginning:
 class _Section(Beginning):
     """Those lines as they came, each behind a line end."""
 
-    __slots__ = ("judged", "section")
-
     def __init__(self, lines: list[FieldLine]) -> None:
         super().__init__(lines)
         self.section: Final = b"".join([b"\r\n%b" % line.sent for line in lines]) + _LINE_END
@@ -54,8 +50,6 @@ _NOTHING: Final = _Section([])
 
 
 class LineMemory:
-    __slots__ = ("_beginning", "_judged", "_limits", "_lines", "_same", "_special")
-
     def __init__(self) -> None:
         self._limits: HeadLimits | None = None
         self.forget()

@@ -153,8 +153,6 @@ class RouteTable(Generic[PayloadT]):
 class _Node(Generic[PayloadT]):
     """A path of whole segments. It inherits from the path above what it does not say itself."""
 
-    __slots__ = ("below", "children", "here")
-
     def __init__(self, inherited: Route[PayloadT] | None) -> None:
         self.children: dict[bytes, _Node[PayloadT]] = {}
         self.here = inherited

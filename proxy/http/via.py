@@ -15,8 +15,6 @@ _PUBLIC: Final = b"plexigate"
 
 
 class OwnVia:
-    __slots__ = ("_pseudonym", "line_of_http_2", "lines")
-
     def __init__(self, pseudonym: bytes) -> None:
         """`pseudonym` is a token that no other proxy has."""
         self._pseudonym: Final = pseudonym

@@ -12,8 +12,6 @@ class CountedBytes(Sender):
     more.
     """
 
-    __slots__ = ("_outbox", "_received", "_sent")
-
     def __init__(self) -> None:
         self._received: i64 = 0
         self._sent: i64 = 0

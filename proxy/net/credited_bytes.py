@@ -14,8 +14,6 @@ from proxy.net.byte_stream import NO_OWNER, ByteOwner
 class CreditedBytes:
     """Gives its owner the bytes of one stream of a shared connection."""
 
-    __slots__ = ("_is_end_kept", "_is_paused", "_kept", "_loop", "_owner")
-
     was_truncated: Final = False
     """The end of the stream says that the bytes are complete."""
 

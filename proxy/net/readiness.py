@@ -33,16 +33,12 @@ _MOST_REPORTS: Final = 64
 class Ready:
     """A stream that waits for its socket. A class, as `byte_stream.StreamOwner` is."""
 
-    __slots__ = ()
-
     def ready(self, events: int) -> None:
         """Do what can be done; `events` as in epoll_wait(2)."""
 
 
 class SocketReadiness:
     """One per loop."""
-
-    __slots__ = ("_epoll", "_reported", "_waiting", "is_reporting", "reports")
 
     def __init__(self, loop: AbstractEventLoop, reported: Callable[[], None]) -> None:
         """Start without sockets. `reported` is called when the reports of a turn are handled, and

@@ -39,15 +39,11 @@ _KEPT_VIEWS: Final = 1_024
 class Sender(Ready):
     """A stream that may have bytes to send. A class, as `byte_stream.StreamOwner` is."""
 
-    __slots__ = ()
-
     def flush(self) -> None: ...
 
 
 class SharedIo:
     """One per loop."""
-
-    __slots__ = ("_buffer", "_limits", "_rooms", "_senders", "_then", "_views", "loop", "readiness")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop: Final = loop

@@ -39,21 +39,6 @@ class SocketStream(CountedBytes):
     holds no more than the owner wrote before the pause.
     """
 
-    __slots__ = (
-        "_backlog",
-        "_discard_left",
-        "_ends_writing",
-        "_io",
-        "_linger",
-        "_linger_limits",
-        "_sock",
-        "_view",
-        "_wants_end",
-        "_watched",
-        "closed",
-        "owner",
-    )
-
     was_truncated: Final = False
     """A FIN is all that a peer says at the end of a stream that is not encrypted."""
 

@@ -17,8 +17,6 @@ class Limited(Protocol):
 class TimeLimit:
     """The same number of seconds for each stream."""
 
-    __slots__ = ("_limited", "_loop", "_seconds", "_timer")
-
     def __init__(self, loop: AbstractEventLoop, seconds: float) -> None:
         self._loop: Final = loop
         self._seconds: Final = seconds

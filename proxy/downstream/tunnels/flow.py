@@ -8,8 +8,6 @@ from proxy.net.byte_stream import ByteStream, StreamOwner
 class Flow(StreamOwner[bytes | memoryview]):
     """The bytes of one side on their way to the other. Owner of the sender's stream."""
 
-    __slots__ = ("_pair", "bytes", "sink", "source")
-
     def __init__(self, pair: "StreamPair", source: ByteStream, sink: ByteStream) -> None:
         """`source` sends, and `sink` gets the bytes."""
         self._pair: Final = pair

@@ -41,8 +41,6 @@ class RelayOwner(Protocol):
 class _RelayedDirection(Flow):
     """One direction. It is also what a pace measures: how much its source takes."""
 
-    __slots__ = ("_relay", "is_ended", "is_muted", "opposite", "pace", "stream", "traffic")
-
     opposite: "_RelayedDirection"
 
     def __init__(self, relay: "Relay", source: TwoWayStream, sink: TwoWayStream, traffic: Traffic) -> None:

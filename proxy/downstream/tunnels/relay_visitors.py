@@ -19,8 +19,6 @@ from proxy.upstream.pooling.client_link import NO_LINK, ClientLink
 class RelayFigures:
     """What became of a connection."""
 
-    __slots__ = ("bytes_in", "bytes_out", "detail", "end", "seconds", "server", "upstream")
-
     def __init__(
         self, end: RelayEnd, detail: str | None, upstream: str | None, server: str | None, seconds: float
     ) -> None:
@@ -66,8 +64,6 @@ class RelayVisitor(Protocol):
 
 class TcpVisitor:
     """A client whose TLS we opened."""
-
-    __slots__ = ("_facts", "_service", "address", "counters", "link", "listener", "network")
 
     def __init__(self, service: HttpService, facts: ClientFacts) -> None:
         self._service: Final = service
@@ -123,8 +119,6 @@ class TcpVisitor:
 
 class PassedVisitor:
     """A client whose TLS goes to a server as it is."""
-
-    __slots__ = ("_groups", "_hello", "_service", "address", "counters", "link", "listener", "network", "upstream")
 
     def __init__(
         self,

@@ -26,26 +26,6 @@ if TYPE_CHECKING:
 class TcpConnection(StreamOwner[bytes | memoryview]):
     """Owns the client's stream until a server is there. The service and the server know it."""
 
-    __slots__ = (
-        "_counters",
-        "_early",
-        "_has_ended",
-        "_is_over",
-        "_place",
-        "_relay",
-        "_server",
-        "_service",
-        "_shown",
-        "_since",
-        "_started",
-        "_stream",
-        "_tried",
-        "_upstream",
-        "_visitor",
-        "holder",
-        "link",
-    )
-
     def __init__(self, service: HttpService, stream: TwoWayStream, visitor: RelayVisitor) -> None:
         """Take over a stream that is reading. `begin` comes next."""
         self._service: Final = service

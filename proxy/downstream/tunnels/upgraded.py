@@ -33,8 +33,6 @@ def place_for(
 class Upgraded:
     """The owner of a tunnel: its request, the figures for the log, and the client's facts."""
 
-    __slots__ = ("_facts", "_log", "_place", "_request", "_server", "_service", "_tally")
-
     def __init__(self, service: HttpService, facts: ClientFacts, request: Request, tally: RequestTally) -> None:
         self._service = service
         self._facts = facts

@@ -55,8 +55,6 @@ class TunnelOwner(Protocol):
 
 
 class _Direction(Flow):
-    __slots__ = ("_tunnel", "filter", "is_closed", "tracker", "traffic", "waiting_close")
-
     def __init__(self, tunnel: "Tunnel", source: ByteStream, sink: ByteStream, tracker: FrameTracker) -> None:
         super().__init__(tunnel, source, sink)
         self._tunnel = tunnel

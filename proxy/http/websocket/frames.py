@@ -106,24 +106,6 @@ class FrameTracker:
     last frame has passed. A tracker must not be used any more after a violation.
     """
 
-    __slots__ = (
-        "_faults",
-        "_fragments",
-        "_header",
-        "_kept",
-        "_limits",
-        "_mask",
-        "_message_bytes",
-        "_most",
-        "_rest",
-        "_single",
-        "close_code",
-        "close_sent",
-        "excess",
-        "frames",
-        "messages",
-    )
-
     def __init__(self, sender: FrameSender, limits: WebSocketLimits, extensions: Extensions) -> None:
         """Begin at the first octet behind the handshake."""
         self.frames = 0

@@ -23,8 +23,6 @@ _NEVER_REMEMBERED: Final = frozenset({b"authorization", b"cookie", b"proxy-autho
 class ForwardedFields:
     """Makes the fields of requests to one server, with a memory of lines."""
 
-    __slots__ = ("_known", "_scheme")
-
     def __init__(self, scheme: bytes) -> None:
         """`scheme` is `http` or `https`: how the server is reached."""
         self._scheme: Final[Header] = (b":scheme", scheme)

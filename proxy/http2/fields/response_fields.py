@@ -28,8 +28,6 @@ _STATUS: Final[list[AnyHeader]] = [(b":status", b"%d" % status) for status in ra
 class FieldFrame:
     """How a response is sent on, and the first and last fields of its head, which say so."""
 
-    __slots__ = ("delivery", "end", "start")
-
     def __init__(self, delivery: Delivery, start: list[AnyHeader], end: list[Header]) -> None:
         self.delivery: Final = delivery
         self.start: Final = start

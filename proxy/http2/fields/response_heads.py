@@ -31,8 +31,6 @@ _NOT_OF_A_TUNNEL: Final = frozenset({b"content-length", b"sec-websocket-accept"}
 class StreamResponses:
     """Reads the response heads of one connection, with a memory of the last one."""
 
-    __slots__ = ("_decoded", "_is_ended", "_limits", "_method", "_reader", "_response")
-
     def __init__(self, reader: ResponseReader, limits: HeadLimits) -> None:
         """`reader` is that of the server, which all of its connections share."""
         self._reader: Final = reader

@@ -33,8 +33,6 @@ from proxy.http2.wire.limits import SessionLimits
 class ClientSession:
     """One connection to a server. `has_failed` once the session has ended for a fault."""
 
-    __slots__ = ("_connection", "_is_leaving", "_limit", "_outbox", "_reader", "_streams", "_table", "has_failed")
-
     def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
         """`data_to_send` has the preface and our SETTINGS at once.
 

@@ -28,18 +28,6 @@ class ConnectionFrames:
     Every method raises ConnectionFault; `window_update` also StreamFault.
     """
 
-    __slots__ = (
-        "_announced_at",
-        "_budgets",
-        "_clock",
-        "_outbox",
-        "_table",
-        "_windows",
-        "has_peer_settings",
-        "is_peer_leaving",
-        "settings_acked",
-    )
-
     def __init__(
         self,
         table: StreamTable,

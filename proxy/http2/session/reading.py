@@ -16,8 +16,6 @@ class FrameReader:
     At most one frame without its last byte is kept.
     """
 
-    __slots__ = ("_connection", "_has_preface", "_needed", "_pieces", "_size", "_streams")
-
     def __init__(self, streams: StreamFrames, connection: ConnectionFrames, preface: bytes = PREFACE) -> None:
         """`preface` is what the peer sends before its first frame: nothing if it is a server."""
         self._streams: Final = streams

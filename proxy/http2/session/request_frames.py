@@ -23,8 +23,6 @@ _LARGE_LIST_COST: Final = 2
 class RequestFrames(StreamFrames):
     """Reads the frames of a client's streams."""
 
-    __slots__ = ("last_served", "refused_streams")
-
     def __init__(
         self,
         limits: SessionLimits,

@@ -14,8 +14,6 @@ class ResponseFrames(StreamFrames):
     What a server may cost us is bounded by the streams that we open: it can reset each once.
     """
 
-    __slots__ = ()
-
     def _first_headers(self, number: int, decoded: DecodedFields, *, ends: bool) -> None:
         del number, decoded, ends
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS for an idle stream")

@@ -20,8 +20,6 @@ class ServerFrames(ConnectionFrames):
     SETTINGS_MAX_FRAME_SIZE needs nothing: our frames have the least size that it may allow.
     """
 
-    __slots__ = ("most_fields_bytes", "most_streams", "takes_websockets")
-
     def __init__(
         self,
         table: StreamTable,

@@ -46,18 +46,6 @@ class ServerSession:
     ended for a fault.
     """
 
-    __slots__ = (
-        "_budgets",
-        "_connection",
-        "_fault",
-        "_is_leaving",
-        "_outbox",
-        "_reader",
-        "_streams",
-        "_table",
-        "has_failed",
-    )
-
     def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
         """`data_to_send` has our SETTINGS at once; `clock` gives seconds and never goes back."""
         budgets = FloodBudgets(limits, clock)

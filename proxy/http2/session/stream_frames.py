@@ -40,23 +40,6 @@ class StreamFrames:
     Every method raises ConnectionFault. StreamFault is for `fault`.
     """
 
-    __slots__ = (
-        "_block",
-        "_block_bytes",
-        "_block_ends",
-        "_block_limits",
-        "_budgets",
-        "_decoder",
-        "_is_left",
-        "_most_block_bytes",
-        "_outbox",
-        "_received",
-        "_table",
-        "_windows",
-        "block_stream",
-        "events",
-    )
-
     def __init__(
         self,
         limits: SessionLimits,

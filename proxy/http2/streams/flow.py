@@ -26,8 +26,6 @@ _ROUND_TRIPS: Final = 2.0
 class ReceiveWindow:
     """What a client may send on all streams together. `due` is the credit to send now."""
 
-    __slots__ = ("_consumed", "_left", "_scarce", "_size", "due")
-
     def __init__(self, size: int, stream_size: int) -> None:
         """The client learns of `size` by a WINDOW_UPDATE for what it exceeds the default.
 
@@ -72,8 +70,6 @@ class ReceiveWindow:
 
 class StreamWindows:
     """How the receive windows of streams are used and grow."""
-
-    __slots__ = ("_clock", "_most", "round_trip")
 
     def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
         self._clock: Final = clock

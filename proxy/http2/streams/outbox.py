@@ -35,23 +35,6 @@ _CRUMB_BYTES: Final = 512
 class Outbox:
     """Everything that one connection has to send; it ends streams, since that sends frames too."""
 
-    __slots__ = (
-        "_budgets",
-        "_ending",
-        "_frame_bytes",
-        "_frames",
-        "_queued",
-        "_received",
-        "_schedule",
-        "_table",
-        "_unblocked",
-        "_uncut_frames",
-        "_windows",
-        "encoder",
-        "sent_bytes",
-        "window",
-    )
-
     def __init__(
         self, table: StreamTable, budgets: FloodBudgets, received: ReceiveWindow, windows: StreamWindows
     ) -> None:

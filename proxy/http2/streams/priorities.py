@@ -43,8 +43,6 @@ def parsed_priority(field: bytes) -> tuple[int, bool] | None:
 class Schedule:
     """The streams that have something to send and a window for it."""
 
-    __slots__ = ("_count", "_lanes", "_turns")
-
     def __init__(self) -> None:
         # For each urgency a lane of short answers and one of long ones. Nearly all streams of a
         # client have one urgency: a list for each lane would be 1 KB of an idle connection.

@@ -28,20 +28,6 @@ class StreamTable:
     highest identifier of the client, `last_taken` the highest one that was not refused.
     """
 
-    __slots__ = (
-        "_cut",
-        "_gaps",
-        "_late",
-        "_limit",
-        "_priorities",
-        "first_window",
-        "last_seen",
-        "last_taken",
-        "open",
-        "peer_window",
-        "streams",
-    )
-
     def __init__(self, limits: SessionLimits, *, is_server: bool) -> None:
         self._cut: Final = CUT_ANSWER if is_server else CUT_REQUEST
         self.streams: Final[dict[int, SessionStream]] = {}

@@ -70,8 +70,6 @@ def flood(reason: FloodReason, sentence: str) -> ConnectionFault:
 class FloodBudget:
     """A number that may be spent; it fills with time up to a burst."""
 
-    __slots__ = ("_burst", "_clock", "_left", "_per_second", "_reason", "_since")
-
     def __init__(
         self, reason: FloodReason, burst: int, per_second: float, now: float, clock: Callable[[], float]
     ) -> None:
@@ -104,22 +102,6 @@ class FloodBudget:
 
 
 class FloodBudgets:
-    __slots__ = (
-        "_answers",
-        "_most_unread",
-        "empty_data",
-        "late_frames",
-        "pings",
-        "priorities",
-        "provoked",
-        "refused",
-        "resets",
-        "settings",
-        "unknown",
-        "unread",
-        "window_updates",
-    )
-
     def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
         now = clock()
         burst = limits.resets

@@ -17,8 +17,6 @@ from proxy.tls.wire.waiting_data import RECORD_BYTES
 class BioPair:
     """A `driver.TlsDriver`. What came from the peer, and what goes to it."""
 
-    __slots__ = ("incoming", "outgoing")
-
     def __init__(self) -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()

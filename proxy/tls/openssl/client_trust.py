@@ -74,8 +74,6 @@ def fingerprint_of(authorities: Authorities, demand: Demand) -> str:
 class ClientTrust:
     """What one identity demands of its clients. Two of the same content are equal."""
 
-    __slots__ = ("_authorities", "_is_bound", "_until", "_verifying", "fingerprint", "is_required")
-
     def __init__(self, authorities: Authorities, demand: Demand) -> None:
         """Load what `authorities` has.
 

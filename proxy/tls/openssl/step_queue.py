@@ -31,8 +31,6 @@ class Stepping(Protocol):
 class StepQueue:
     """One per loop."""
 
-    __slots__ = ("_call_soon", "_waiting")
-
     def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
         """Begin with an empty queue.
 

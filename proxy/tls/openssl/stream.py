@@ -81,25 +81,6 @@ _OVER: Final = _Outgoing.OVER
 class TlsStream(StreamOwner[memoryview]):
     """Encrypts and decrypts between an owner and a `SocketStream`, which it owns."""
 
-    __slots__ = (
-        "_clock",
-        "_driver",
-        "_failure",
-        "_incoming",
-        "_key_updates",
-        "_limits",
-        "_outgoing",
-        "_sealed_tickets",
-        "_silent",
-        "_tickets",
-        "_tls",
-        "_waiting",
-        "owner",
-        "raw",
-        "reads_on",
-        "records",
-    )
-
     owner: PlaintextOwner
 
     def __init__(

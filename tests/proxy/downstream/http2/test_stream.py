@@ -421,7 +421,9 @@ class TestEnds:
         stream = talk.ask(POST, b"hello", ends=False)
         talk.respond(response(b"Content-Length: 2", start=b"HTTP/1.1 401 Unauthorized", body=b"no"))
         assert (talk.status(stream), talk.body(stream)) == (401, b"no")
-        assert (talk.reset_code(stream), talk.connection.waits_since is not None) == (None, True), "the rest may be on its way"
+        assert (talk.reset_code(stream), talk.connection.waits_since is not None) == (None, True), (
+            "the rest may be on its way"
+        )
         talk.advance(1.1)
         talk.pump()
         assert talk.reset_code(stream) == ErrorCode.NO_ERROR
