@@ -1,11 +1,16 @@
 """In which order the keys of an identity are asked for a signature. Pure."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
+
+# Tokens that take up to so much longer than the quickest one are used in turn with it: their times
+# differ as much by chance.
+_ALIKE: Final = 1.5
+_ALIKE_SECONDS: Final = 0.005
 
 
-class BreakerView(Protocol):
-    """What the breaker of a token says (`breaker.Breaker`)."""
+class TokenView(Protocol):
+    """What is known of a token (`token.SigningToken`)."""
 
     @property
     def is_closed(self) -> bool:
@@ -15,17 +20,29 @@ class BreakerView(Protocol):
     def is_last_resort(self) -> bool:
         """Whether it is used if there is no better one."""
 
+    @property
+    def expected_seconds(self) -> float:
+        """How long a signature takes that begins now; 0 if nothing is known."""
+
 
 Key = TypeVar("Key")
 
 
-def candidates(keys: Sequence[tuple[Key, BreakerView]], turn: int = 0) -> list[Key]:
+def candidates(keys: Sequence[tuple[Key, TokenView]], turn: int | None = None) -> list[Key]:
     """The keys to ask, the first one first, without those whose token fails.
 
     They are in the order of preference. If they are to be used in turn, each `turn` begins with
-    another key (0: always the first). Tokens that are only slow come last.
+    another key, and those of quicker tokens come first. Tokens that are close to failing come last.
     """
-    start = turn % len(keys) if keys else 0
+    start = 0 if turn is None or not keys else turn % len(keys)
     ordered = [*keys[start:], *keys[:start]]
-    good = [key for key, standing in ordered if standing.is_closed]
-    return good + [key for key, standing in ordered if standing.is_last_resort]
+    good = [(key, token.expected_seconds) for key, token in ordered if token.is_closed]
+    if turn is not None and good:
+        least = min(seconds for _, seconds in good)
+        limit = max(_ALIKE * least, least + _ALIKE_SECONDS)
+        good = [one for one in good if one[1] <= limit] + sorted((one for one in good if one[1] > limit), key=_seconds)
+    return [key for key, _ in good] + [key for key, token in ordered if token.is_last_resort]
+
+
+def _seconds(one: tuple[object, float]) -> float:
+    return one[1]

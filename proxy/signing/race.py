@@ -152,7 +152,7 @@ class SigningRace(Generic[Key, Result, Fault]):
         self,
         services: SigningServices,
         keys: Sequence[Key],
-        turn: int,
+        turn: int | None,
         sign: Callable[[Key], Result],
         network: bytes,
         owner: RaceOwner[Result, Fault],

@@ -108,6 +108,12 @@ class SigningToken:
         return self._breaker.is_last_resort
 
     @property
+    def expected_seconds(self) -> float:
+        """How long a signature takes that begins now; 0 if nothing is known of it yet."""
+        figures = self.executor.figures()
+        return self.latencies.median * (1 + (figures.queued + figures.running) / max(1, figures.threads))
+
+    @property
     def seconds_since_good(self) -> float | None:
         """Age of the last good signature; None before the first."""
         return None if self._good_at is None else self._timing.clock() - self._good_at

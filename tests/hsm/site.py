@@ -125,6 +125,15 @@ class HsmSite:
         table = f"[identity.{name.partition('.')[0]}]\nnames = [{json.dumps(name)}]\n"
         return f"{table}certificate = {json.dumps(str(certificate))}\nkey = {keys}\n{further}"
 
+    def replicas(self, name: str, keys: Mapping[str, PublicKey], further: str = "") -> str:
+        """An identity with a key of its own, by URI, and a certificate in each of several tokens."""
+        table = f"[identity.{name.partition('.')[0]}]\nnames = [{json.dumps(name)}]\n"
+        for number, (uri, key) in enumerate(keys.items()):
+            certificate = self.authority.certify(f"{name}-{number}", key, (name,))
+            table += f"[[identity.{name.partition('.')[0]}.credential]]\n{further}"
+            table += f"certificate = {json.dumps(str(certificate))}\nkey = {json.dumps(uri)}\n"
+        return table
+
     def issued_identity(self, name: str, key: str | list[str], further: str = "") -> str:
         """An identity for the host of that name, whose certificates an internal CA issues for keys such as "ec-p256@plexi"."""
         return (

@@ -196,18 +196,26 @@ def scene(  # noqa: PLR0913 - what a test may set
     sessions: Mapping[str, int] | None = None,
     key: PrivateKey | None = None,
     prepared: Callable[[Token], object] = lambda _: None,
+    *,
+    copies: bool = True,
 ) -> Iterator[Scene]:
     """Run one with one worker. `settings` are those of the identity, `further` are tables, `sessions` those of each token, `key` is
-    the one in both (else a new one). `prepared` puts into the token plexi what is needed besides.
+    the one in both (else a new one). `prepared` puts into the token plexi what is needed besides. Without `copies` each token has a
+    key of its own instead, and a certificate.
     """
     plexi, spare = site.hsm.add_token("plexi"), site.hsm.add_token("spare", "another-pin")
     prepared(plexi)
-    public = site.hsm.share("chat", plexi, spare, kind=kind, key=key)
     uris = ("pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat")
+    if copies:
+        public = site.hsm.share("chat", plexi, spare, kind=kind, key=key)
+        identity = site.identity("localhost", public, *uris, further=settings)
+    else:
+        made = [site.hsm.generate(token, "chat", kind) for token in (plexi, spare)]
+        identity = site.replicas("localhost", dict(zip(uris, made, strict=True)), settings)
     limits = {name: f"max_sessions = {count}" for name, count in (sessions or {}).items()}
     configuration = site.write(
         site.tokens(plexi, spare, further=limits),
-        site.identity("localhost", public, *uris, further=settings),
+        identity,
         ROUTE,
         further,
     )

@@ -14,23 +14,24 @@ pytestmark = pytest.mark.alone
 CLIENTS = 4
 LOGINS = 2
 """One of the worker, and one of the parent, which may find that it needs none again."""
-# Each way of dying, and both keys, with and without a HelloRetryRequest; all sixteen are in `./dev soak tokens`.
+# Each way of dying, both keys, with and without a HelloRetryRequest, copies and replicas; all are in `./dev soak tokens`.
 CASES = [
-    (errors, "ecdsa-p256", RETRIED_GROUPS),
-    (hang, "rsa-3072", RETRIED_GROUPS),
-    (slowness, "rsa-3072", USUAL_GROUPS),
-    (lost_sessions, "ecdsa-p256", USUAL_GROUPS),
+    (errors, "ecdsa-p256", RETRIED_GROUPS, False),
+    (hang, "rsa-3072", RETRIED_GROUPS, True),
+    (slowness, "rsa-3072", USUAL_GROUPS, False),
+    (lost_sessions, "ecdsa-p256", USUAL_GROUPS, True),
 ]
 
 
 def name_of(value: object) -> str | None:
     """Of a case."""
-    return {USUAL_GROUPS: "hello", RETRIED_GROUPS: "retried"}.get(str(value), getattr(value, "__name__", None))
+    names = {USUAL_GROUPS: "hello", RETRIED_GROUPS: "retried", "True": "copies", "False": "replicas"}
+    return names.get(str(value), getattr(value, "__name__", None))
 
 
-@pytest.mark.parametrize(("fault", "kind", "groups"), CASES, ids=name_of)
-def test_no_handshake_fails(hsm_site: HsmSite, fault: Fault, kind: str, groups: str) -> None:
-    with scene(hsm_site, kind) as one, Load(one, one.client(groups)).running(CLIENTS) as load:
+@pytest.mark.parametrize(("fault", "kind", "groups", "copies"), CASES, ids=name_of)
+def test_no_handshake_fails(hsm_site: HsmSite, fault: Fault, kind: str, groups: str, copies: bool) -> None:  # noqa: FBT001 - a case
+    with scene(hsm_site, kind, copies=copies) as one, Load(one, one.client(groups)).running(CLIENTS) as load:
         load.more(40)
         assert one.spare.calls("C_SignInit") <= 10  # hedges, where the machine is busy
         with fault(one.plexi):

@@ -99,6 +99,14 @@ class _Resting:
 
 _RESTING: Final = _Resting()
 
+# A client that waits for longer may leave, and another credential needs its time too.
+_PATIENCE_SECONDS: Final = 2.0
+_NO_TOKEN_SIGNS: Final = (
+    FailureReason.SIGNING_UNAVAILABLE,
+    FailureReason.SIGNING_BUSY,
+    FailureReason.SIGNING_TIMEOUT,
+)
+
 
 class SignedFlight:
     """Makes the flight of one handshake, from its first ClientHello to the ServerHello."""
@@ -253,7 +261,10 @@ class SignedFlight:
             stand_in = self._context if self._slow is None else None
             maker = TokenMaker(self._services, signer, self._transcript, stand_in, self._network, self)
             self._state = _Making(maker, _Shown.OURS)
-            maker.begin(self._deadline)
+            deadline = self._deadline
+            if self._signers:  # something else can sign
+                deadline = min(deadline, self._services.signing.clock() + _PATIENCE_SECONDS)
+            maker.begin(deadline)
         elif self._slow is not None:
             self._make_in_thread(signer, self._slow, _Shown.OURS)
         else:
@@ -289,8 +300,8 @@ class SignedFlight:
             self.data_received(held)
 
     def failed(self, refusal: ConnectionRefusal) -> None:
-        """Try the client's next credential if no token can be asked; else end (`MakerOwner`)."""
-        if refusal.reason is FailureReason.SIGNING_UNAVAILABLE and self._signers:
+        """Try the client's next credential if no token signs; else end (`MakerOwner`)."""
+        if refusal.reason in _NO_TOKEN_SIGNS and self._signers:
             self._sign_by(self._signers.pop(0))
         else:
             self._refuse(refusal)

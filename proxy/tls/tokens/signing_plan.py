@@ -23,9 +23,9 @@ class TokenCredential:
     """Whether they are used in turn."""
     _turns: Iterator[int] = field(default_factory=count, repr=False)
 
-    def turn(self) -> int:
-        """Which key is first this time, for `candidates`."""
-        return next(self._turns) if self.is_spread else 0
+    def turn(self) -> int | None:
+        """Which key is first this time, for `candidates`; None: always the preferred one."""
+        return next(self._turns) if self.is_spread else None
 
 
 Signer: TypeAlias = "TokenCredential | ssl.SSLContext"

@@ -11,6 +11,7 @@ from proxy.signing.candidates import candidates
 class Breaker:
     is_closed: bool = False
     is_last_resort: bool = False
+    expected_seconds: float = 0.005
 
 
 GOOD, SLOW, FAILING = Breaker(is_closed=True), Breaker(is_last_resort=True), Breaker()
@@ -23,6 +24,21 @@ def test_order_of_preference() -> None:
 @pytest.mark.parametrize(("turn", "order"), [(0, "abc"), (1, "bca"), (2, "cab"), (3, "abc")])
 def test_spread_begins_with_another_one_each_turn(turn: int, order: str) -> None:
     assert candidates([("a", GOOD), ("b", GOOD), ("c", GOOD)], turn) == list(order)
+
+
+def test_quicker_tokens_come_first_and_alike_ones_in_turn() -> None:
+    quick, alike, slower, slowest = (
+        Breaker(is_closed=True, expected_seconds=seconds) for seconds in (0.012, 0.016, 0.03, 0.04)
+    )
+    keys = [("d", slowest), ("a", quick), ("c", slower), ("b", alike)]
+    assert candidates(keys, 0) == ["a", "b", "c", "d"]
+    assert candidates(keys, 3) == ["b", "a", "c", "d"]
+    assert candidates(keys) == ["d", "a", "c", "b"], "without turns, by preference alone"
+
+
+def test_a_token_that_has_not_signed_yet_is_tried() -> None:
+    slow = Breaker(is_closed=True, expected_seconds=0.1)
+    assert candidates([("a", slow), ("b", Breaker(is_closed=True, expected_seconds=0.0))], 0) == ["b", "a"]
 
 
 def test_failing_token_is_not_asked() -> None:

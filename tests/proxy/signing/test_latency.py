@@ -43,3 +43,8 @@ def test_one_signature_is_all_that_is_known() -> None:
 def test_after_a_second_in_any_case() -> None:
     """However slow it was: there are five, and the other token needs its own."""
     assert of(*[3.0] * 50).hedge_after == 1.0
+
+
+def test_the_median_of_a_few_says_nothing() -> None:
+    assert of(*[0.3] * 7).median == 0.0
+    assert of(*[0.3] * 8).median == 0.3

@@ -81,6 +81,15 @@ class TestSignatures:
         assert one.token.latencies.hedge_after == 0.060
         assert one.token.counters.signing_seconds.sum == 0.030
 
+    def test_what_is_expected_grows_with_what_waits(self, loop: FakeLoop, one: HandToken) -> None:
+        assert one.token.expected_seconds == 0.0
+        for _ in range(8):
+            one.token.succeeded(0.030)
+        assert one.token.expected_seconds == 0.030
+        for _ in range(4):
+            one.token.sign(b"net", loop.now + 5, lambda: "flight", lambda *_: None)
+        assert one.token.expected_seconds == pytest.approx(0.090), "two threads, two that wait"
+
 
 class TestBreaker:
     def test_who_waits_is_sent_elsewhere_when_it_opens(self, loop: FakeLoop) -> None:

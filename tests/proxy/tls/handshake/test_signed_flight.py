@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from config.schema import PqPolicy, SecurityLevel
+from proxy.signing.executor import JobRefusal
 from proxy.tls.handshake.attempt import AttemptFailed, RetryDiffers
 from proxy.tls.handshake.group_choice import HandshakeOutcome, group_preference
 from proxy.tls.handshake.identities import IdentityTable
@@ -538,10 +539,34 @@ class TestMixedIdentities:
             world.loop.advance(0)  # to the probes
         one.finish()
         assert world.plexi.token.counters.errors == 1
-        shown = one.client.tls.getpeercert(binary_form=True)
-        assert shown is not None
+        assert self.shown(one) == self.of_file(world)
+
+    def test_file_signs_where_no_token_does_in_time(self, world: World) -> None:
+        one = asked(world)
+        world.loop.advance(0.2)  # the other token is asked as well
+        assert world.spare.executor.running
+        world.loop.advance(1.7)
+        assert not one.observer.calls
+        world.loop.advance(0.1)
+        one.finish()
+        assert self.shown(one) == self.of_file(world)
+
+    def test_file_signs_where_both_tokens_are_busy(self, world: World) -> None:
+        for token in (world.plexi, world.spare):
+            token.executor.refuses = JobRefusal.QUEUE_FULL
+        one = world.conversation()
+        one.say()
+        one.finish()
+        assert self.shown(one) == self.of_file(world)
+
+    def shown(self, one: Conversation) -> str:
+        certificate = one.client.tls.getpeercert(binary_form=True)
+        assert certificate is not None
+        return ssl.DER_cert_to_PEM_cert(certificate)
+
+    def of_file(self, world: World) -> str:
         assert world.rsa is not None
-        assert ssl.DER_cert_to_PEM_cert(shown) == world.rsa.certificate.read_text()
+        return world.rsa.certificate.read_text()
 
     def test_file_whose_context_would_have_asked_otherwise(self, world: World) -> None:
         policy = world.policy()

@@ -24,6 +24,6 @@ def test_nobody_for_who_lists_none_of_ours() -> None:
 
 
 def test_turns_only_where_keys_are_used_in_turn() -> None:
-    assert [TokenCredential(()).turn() for _ in range(2)] == [0, 0]
+    assert [TokenCredential(()).turn() for _ in range(2)] == [None, None]
     spread = TokenCredential((), is_spread=True)
     assert [spread.turn() for _ in range(3)] == [0, 1, 2]
