@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import configurations, operation, payload, rotations, tokens, upgrades
+from tests.soak import configurations, operation, payload, replicas, rotations, tokens, upgrades
 from tests.soak.attacks import proof as attacks
 
 
@@ -24,6 +24,11 @@ PROOFS = {
         operation.run, 20.0, "reloads, renewals, replaced workers, drains under load: no failure, flat memory"
     ),
     "tokens": Proof(tokens.run, 4.0, "two tokens that die in turn, in every way, under load: no handshake fails"),
+    "replicas": Proof(
+        replicas.run,
+        10.0,
+        "a key and a certificate in each of two tokens that die, lose keys and rotate: no handshake fails",
+    ),
     "payload": Proof(
         payload.run, 0.0, f"{payload.SIZE >> 20} MiB of encrypted body: every octet, flat memory, no lag of the loop"
     ),

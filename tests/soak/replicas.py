@@ -1,0 +1,186 @@
+"""Two tokens with a key and a certificate each, which a CA issues, under load: they die, lose their keys, are initialised anew.
+
+Meanwhile the keys rotate. At the end no handshake has failed, a connection of the beginning is still there, and each replica was rotated
+at least twice. Short in the suite, long here.
+"""
+
+import random
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from proxy.admin.client import UnixAdminClient
+from tests.hsm.faults import FAULTS
+from tests.hsm.shim import TokenControl, build_shim
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import SOFTHSM, Token
+from tests.integration.gateway import complaints, events
+from tests.integration.hsm_scene import ROUTE, Load, Scene, ask, running, scene_of
+
+PLACES: Final = ("plexi", "spare")
+CLIENTS: Final = 4
+HANDSHAKES: Final = 40
+# A key that is lost again and again is replaced later and later, see `certs.rotation.planning`.
+PATIENCE_SECONDS: Final = 90.0
+_WRONG: Final = ("worker_ended", "worker_stuck", "error", "reload_failed")
+
+
+@dataclass
+class Replicas:
+    """A proxy whose identity has a replica in each of two tokens."""
+
+    scene: Scene
+    tokens: Mapping[str, Token]
+
+    @property
+    def admin(self) -> UnixAdminClient:
+        return UnixAdminClient(self.scene.site.directory / "plexigate.sock")
+
+    @property
+    def root(self) -> Path:
+        """The root of its CA."""
+        (path,) = (self.scene.site.directory / "issued" / "issuers" / "internal" / "root").glob("v*/chain.pem")
+        return path
+
+    def serials(self) -> dict[str, str]:
+        """The serial number that serves, by the token."""
+        rows = self.admin.get("/certificates")[1]["certificates"]
+        return {row["credential"].removeprefix("ec@"): row["serial"] for row in rows}
+
+    def served(self) -> str:
+        """The serial number that a new client gets."""
+        with self.scene.connect(self.scene.client(authority=self.root)) as tls:
+            found: dict[str, Any] | None = tls.getpeercert()
+            assert found is not None
+            return f"{int(found['serialNumber'], 16):x}"
+
+    def control(self, place: str) -> TokenControl:
+        return self.scene.plexi if place == "plexi" else self.scene.spare
+
+    def rotate(self, place: str, **query: str) -> bool:
+        """Rotate one; whether that went well."""
+        steps = self.admin.steps("/certificates/localhost/rotate", {"credential": f"ec@{place}", **query})
+        return bool(list(steps)[-1]["ok"])
+
+    def lose_keys(self, place: str) -> None:
+        """Destroy every key of one token, as a person would by mistake."""
+        for path in self._files(place):
+            if path.name not in ("token.object", "token.lock", "generation"):
+                path.unlink(missing_ok=True)
+
+    def initialise_anew(self, place: str) -> None:
+        """Make another token with the label and the PIN of one."""
+        shutil.rmtree(self._files(place)[0].parent)
+        self.scene.site.hsm.add_token(place, self.tokens[place].pin)
+
+    def _files(self, place: str) -> list[Path]:
+        for token in (self.scene.site.hsm.directory / "tokens").iterdir():
+            if place.encode() in (token / "token.object").read_bytes():
+                return list(token.iterdir())
+        raise LookupError(place)
+
+
+@contextmanager
+def replicas(site: HsmSite, further: str = "") -> Iterator[Replicas]:
+    """Run one, with both certificates."""
+    tokens = {"plexi": site.hsm.add_token("plexi"), "spare": site.hsm.add_token("spare", "another-pin")}
+    keys = [f"ec-p256@{place}" for place in PLACES]
+    configuration = site.write(site.tokens(*tokens.values()), site.issued_identity("localhost", keys, further), ROUTE)
+    with running(site, configuration) as run:
+        yield Replicas(scene_of(site, run), tokens)
+    assert complaints(run.output) == []
+
+
+@dataclass
+class Outcome:
+    """What came of it."""
+
+    events: dict[str, int] = field(default_factory=dict)
+    handshakes: int = 0
+    slowest: float = 0.0
+    rotated: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PLACES, 0))
+    wrong: list[str] = field(default_factory=list)
+
+
+def live(one: Replicas, outcome: Outcome, enough: Callable[[int], bool], chance: random.Random) -> None:
+    """Let things happen, one after the other, until there were enough."""
+    scene = one.scene
+    with (
+        scene.connect(scene.client(authority=one.root)) as established,
+        Load(scene, scene.client(authority=one.root)).running(CLIENTS) as load,
+    ):
+        load.more(HANDSHAKES)
+        happenings = [*(fault.__name__ for fault in FAULTS), "lost keys", "initialised anew"]
+        count = 0
+        while not enough(count):
+            what = happenings[count % len(happenings)] if count < len(happenings) else chance.choice(happenings)
+            place = chance.choice(PLACES)
+            before = len(load.errors)
+            _happen(one, what, place, load, outcome, chance)
+            count += 1
+            outcome.events[what] = outcome.events.get(what, 0) + 1
+            if load.errors[before:]:
+                outcome.wrong.append(f"{what} of {place}: {len(load.errors) - before} handshakes failed")
+            assert ask(established) == 502, "a connection that was there before is gone"
+    outcome.handshakes, outcome.slowest = len(load.times), max(load.times)
+    outcome.wrong += [f"{type(error).__name__}: {error}" for error in load.errors]
+    outcome.wrong += [str(event) for name in _WRONG for event in events(scene.running.output, name)]
+    if failed := scene.handshakes_failed():
+        outcome.wrong.append(f"the proxy counts {failed:g} failed handshakes")
+    outcome.wrong += [f"{place} was rotated {times} times" for place, times in outcome.rotated.items() if times < 2]
+
+
+def _happen(one: Replicas, what: str, place: str, load: Load, outcome: Outcome, chance: random.Random) -> None:
+    """Something happens to one token while the key of one of both rotates, and is over."""
+    scene = one.scene
+    other = PLACES[1 - PLACES.index(place)]
+    serials = one.serials()
+    fault = next((fault for fault in FAULTS if fault.__name__ == what), None)
+    rotates = chance.choice(PLACES) if fault is not None else other
+    done: list[bool] = []
+    rotation = threading.Thread(target=lambda: done.append(one.rotate(rotates)))
+    rotation.start()
+    if fault is not None:
+        with fault(one.control(place)):
+            load.more(HANDSHAKES)
+    else:
+        (one.lose_keys if what == "lost keys" else one.initialise_anew)(place)
+        load.more(HANDSHAKES)
+        scene.until(lambda: one.serials()[place] != serials[place], PATIENCE_SECONDS)
+        outcome.rotated[place] += 1
+    rotation.join()
+    if done == [True]:
+        outcome.rotated[rotates] += 1
+    elif rotates == other:
+        outcome.wrong.append(f"the key in {rotates} could not be rotated while {place} had: {what}")
+    scene.until(lambda: all(scene.is_used(token) for token in PLACES), PATIENCE_SECONDS)
+    load.more(HANDSHAKES)
+
+
+def run(minutes: float, console: Console) -> list[str]:
+    """Run it; answers what is wrong."""
+    outcome = Outcome()
+    ends = time.monotonic() + minutes * 60
+    with tempfile.TemporaryDirectory(prefix="plexigate-soak-") as directory:
+        site = HsmSite.make(Path(directory), build_shim(Path(directory), SOFTHSM))
+        with replicas(site) as one:
+            live(one, outcome, lambda _: time.monotonic() >= ends, random.Random(26))  # noqa: S311 - repeatable
+        site.hsm.shim.close()
+    table = Table("what happened", "times", title="two tokens with a replica each")
+    for what, times in outcome.events.items():
+        table.add_row(what, str(times))
+    console.print(table)
+    rotated = ", ".join(f"{place} {times}" for place, times in outcome.rotated.items())
+    console.print(
+        f"{outcome.handshakes} handshakes, the slowest {outcome.slowest:.2f} s; rotated: {rotated}", highlight=False
+    )
+    return outcome.wrong
