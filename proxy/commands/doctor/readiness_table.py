@@ -17,7 +17,6 @@ from proxy.figures.totals import how_many
 _SHOWN_CLIENTS: Final = 10
 _BELOW: Final = (0, 0, 0, 10)
 _SHOWN_IDENTITIES: Final = 20
-_TITLES: Final = {"agents": "user agent", "networks": "network", "names": "name"}
 _STYLES: Final = {
     Outlook.NOW: "bold green",
     Outlook.LATER: "yellow",
@@ -85,17 +84,16 @@ def _cells(tally: Tally) -> list[str]:
 
 
 def _blocking(blocking: Blocking) -> Iterator[RenderableType]:
-    if not blocking.connections:
+    if not blocking["connections"]:
         return
-    for kind, title in _TITLES.items():
+    by_kind = {"user agent": blocking["agents"], "network": blocking["networks"], "name": blocking["names"]}
+    for title, clients in by_kind.items():
         table = titled_table(f"Refused by require, by {title}", title, ">connections", ">share", ">of these uncertain")
-        clients = blocking.clients[kind]
         for one in clients[:_SHOWN_CLIENTS]:
-            table.add_row(Text(one.key), str(one.connections), f"{one.share:.1%}", str(one.error or ""))
+            table.add_row(Text(one["key"]), str(one["connections"]), f"{one['share']:.1%}", str(one["error"] or ""))
         if len(clients) > _SHOWN_CLIENTS:
             table.caption = f"and {len(clients) - _SHOWN_CLIENTS} more, see --json"
         yield table
-    if blocking.error_at_most:
-        yield Text(
-            f"All with more than {blocking.error_at_most} of {blocking.connections} connections are listed.", "dim"
-        )
+    if blocking["error_at_most"]:
+        limit = f"{blocking['error_at_most']} of {blocking['connections']} connections"
+        yield Text(f"All with more than {limit} are listed.", "dim")

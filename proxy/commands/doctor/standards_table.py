@@ -39,7 +39,7 @@ def _shown(report: StandardReport) -> Iterator[RenderableType]:
 
 
 def _row(row: Assessment) -> Iterator[RenderableType]:
-    yield Text.assemble("  ", (f"{row.conformity:<16}", _STYLES[row.conformity]), (row.clause, "bold"))
+    yield Text.assemble("  ", (f"{row.verdict:<16}", _STYLES[row.verdict]), (row.clause, "bold"))
     table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     table.add_row(Text("asks", "dim"), Text(row.requirement))
     table.add_row(Text("found", "dim"), Text(printable(row.found)))

@@ -5,12 +5,12 @@ The trend is the share of the last seven days against that of the seven days bef
 continued at the same rate until it is below `ENOUGH`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from math import ceil, log
-from typing import Final, TypedDict
+from typing import Final
 
 from proxy.figures.totals import how_many
 
@@ -48,33 +48,15 @@ class Outlook(StrEnum):
     """There are too few days or handshakes."""
 
 
-class ForecastRow(TypedDict):
-    """A `Forecast` as JSON."""
-
-    verdict: str
-    reason: str
-    on: str | None
-    """A date, if the verdict is later."""
-    doubts: list[str]
-
-
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The verdict, its reason in a sentence, and what makes it doubtful. `on` is a date for
-    `LATER`."""
+    """The verdict, its reason in a sentence, and what makes it doubtful. `on` is a date in ISO 8601
+    for `LATER`."""
 
     verdict: Outlook
     reason: str
-    on: date | None = None
-    doubts: tuple[str, ...] = ()
-
-    def as_json(self) -> ForecastRow:
-        return {
-            "verdict": str(self.verdict),
-            "reason": self.reason,
-            "on": None if self.on is None else self.on.isoformat(),
-            "doubts": list(self.doubts),
-        }
+    on: str | None = None
+    doubts: list[str] = field(default_factory=list)
 
 
 def forecast(days: Mapping[date, DayCount], today: date) -> Forecast:
@@ -92,7 +74,7 @@ def forecast(days: Mapping[date, DayCount], today: date) -> Forecast:
         )
     last = _week(seen, today)
     before = _week(seen, today - timedelta(days=WEEK))
-    doubts = tuple(_doubts(seen, last, before, today))
+    doubts = _doubts(seen, last, before, today)
     if not last.breaking:
         return Forecast(
             Outlook.UNKNOWN,
@@ -103,7 +85,7 @@ def forecast(days: Mapping[date, DayCount], today: date) -> Forecast:
     return _trend(last, before, today, doubts)
 
 
-def _trend(last: DayCount, before: DayCount, today: date, doubts: tuple[str, ...]) -> Forecast:
+def _trend(last: DayCount, before: DayCount, today: date, doubts: list[str]) -> Forecast:
     share = last.breaking / last.handshakes
     told = (
         f"{share:.2%} of the handshakes of the last {WEEK} days would be refused ({last.breaking} of {last.handshakes})"
@@ -119,11 +101,11 @@ def _trend(last: DayCount, before: DayCount, today: date, doubts: tuple[str, ...
     days = ceil(WEEK * log(ENOUGH / share) / log(share / former))
     if days > _FARTHEST_DAYS:
         return Forecast(Outlook.BLOCKED, f"{against}: it hardly falls", doubts=doubts)
-    on = today + timedelta(days=days)
+    on = (today + timedelta(days=days)).isoformat()
     return Forecast(Outlook.LATER, f"{against}: at this rate it is below {ENOUGH:.1%} on {on}", on, doubts)
 
 
-def _doubts(seen: Mapping[date, DayCount], last: DayCount, before: DayCount, today: date) -> Sequence[str]:
+def _doubts(seen: Mapping[date, DayCount], last: DayCount, before: DayCount, today: date) -> list[str]:
     observed = (today - min(seen)).days + 1
     doubts = [f"only {how_many(observed, 'day')} of observation"] if observed < 2 * WEEK else []
     if last.handshakes < _THIN_HANDSHAKES:

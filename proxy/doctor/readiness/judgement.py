@@ -9,7 +9,7 @@ The phases of a migration, by the groups that a listener offers:
     RETIRED     quantum-safe groups alone
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -19,7 +19,7 @@ from proxy.doctor.readiness.forecast import DayCount, Forecast, Outlook, forecas
 from proxy.doctor.readiness.tally import Tally, TallyRow, share, total
 from proxy.figures.snapshot import Summaries, Summary
 from proxy.observe.adoption import Adoption, Days, ListenerDay, Offer
-from proxy.observe.counts.breaking import KINDS, merge_kinds
+from proxy.observe.counts.breaking import merge_kinds
 from proxy.tls.wire.groups import tuples_in
 
 
@@ -65,8 +65,10 @@ SETTINGS: Final = {
 _PASSES: Final = frozenset({Outlook.NOW})
 
 
-class BlockingClientRow(TypedDict):
-    """A `BlockingClient` as JSON."""
+class BlockingClient(TypedDict):
+    """Clients that `require` would refuse, by name, network or user agent; `connections` may be
+    `error` too high, and `share` is of all such.
+    """
 
     key: str
     connections: int
@@ -74,18 +76,21 @@ class BlockingClientRow(TypedDict):
     share: float
 
 
-class BlockingRow(TypedDict):
-    """A `Blocking` as JSON."""
+class Blocking(TypedDict):
+    """Those of a listener by kind, the most frequent first.
+
+    Everything with more connections than `error_at_most` is listed.
+    """
 
     connections: int
     error_at_most: int
-    names: list[BlockingClientRow]
-    networks: list[BlockingClientRow]
-    agents: list[BlockingClientRow]
+    names: list[BlockingClient]
+    networks: list[BlockingClient]
+    agents: list[BlockingClient]
 
 
 class NextPhaseRow(TypedDict):
-    """The next phase of a listener, the setting that begins it, and its `ForecastRow`."""
+    """The next phase of a listener, the setting that begins it, and its `Forecast`."""
 
     phase: str
     setting: str
@@ -112,7 +117,7 @@ class ListenerReadinessRow(TypedDict):
     next: NextPhaseRow | None
     handshakes: TallyRow
     identities: dict[str, TallyRow]
-    blocking: BlockingRow
+    blocking: Blocking
     days: dict[str, DayRow]
 
 
@@ -126,40 +131,6 @@ class ReadinessReportDocument(TypedDict):
     days_observed: int
     ready: bool
     listeners: list[ListenerReadinessRow]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockingClient:
-    """Clients that `require` would refuse, by name, network or user agent; `connections` may be
-    `error` too high, and `share` is of all such.
-    """
-
-    key: str
-    connections: int
-    error: int
-    share: float
-
-
-@dataclass(frozen=True, slots=True)
-class Blocking:
-    """Those of a listener. Everything with more connections than `error_at_most` is listed."""
-
-    connections: int
-    error_at_most: int
-    clients: Mapping[str, Sequence[BlockingClient]]
-    """By kind: names, networks, agents; the most frequent first."""
-
-    def as_json(self) -> BlockingRow:
-        return {
-            "connections": self.connections,
-            "error_at_most": self.error_at_most,
-            "names": self._rows("names"),
-            "networks": self._rows("networks"),
-            "agents": self._rows("agents"),
-        }
-
-    def _rows(self, kind: str) -> list[BlockingClientRow]:
-        return [cast("BlockingClientRow", asdict(one)) for one in self.clients[kind]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +161,10 @@ class ListenerReadiness:
             "phase": str(self.phase),
             "next": None
             if self.next is None or self.forecast is None
-            else {"phase": str(self.next), "setting": SETTINGS[self.next], **self.forecast.as_json()},
+            else cast("NextPhaseRow", {"phase": self.next, "setting": SETTINGS[self.next], **asdict(self.forecast)}),
             "handshakes": self.handshakes.as_json(),
             "identities": {name: one.as_json() for name, one in self.identities.items()},
-            "blocking": self.blocking.as_json(),
+            "blocking": self.blocking,
             "days": {
                 day.isoformat(): {"established": one.handshakes, "breaking": one.breaking}
                 for day, one in sorted(self.days.items())
@@ -282,16 +253,20 @@ def _forecast(phase: Phase, days: Mapping[date, DayCount], today: date) -> Forec
 
 def _blocking(summaries: Sequence[Summaries]) -> Blocking:
     if not summaries:
-        return Blocking(0, 0, dict.fromkeys(KINDS, ()))
+        return {"connections": 0, "error_at_most": 0, "names": [], "networks": [], "agents": []}
     merged = merge_kinds(summaries)
     agents = merged["agents"]
-    return Blocking(
-        agents["total"],
-        agents["total"] // agents["capacity"],
-        {kind: tuple(_clients(merged[kind])) for kind in KINDS},
-    )
+    return {
+        "connections": agents["total"],
+        "error_at_most": agents["total"] // agents["capacity"],
+        "names": _clients(merged["names"]),
+        "networks": _clients(merged["networks"]),
+        "agents": _clients(agents),
+    }
 
 
-def _clients(summary: Summary) -> Iterator[BlockingClient]:
-    for key, count, error in summary["entries"]:
-        yield BlockingClient(key, count, error, share(count, summary["total"]) or 0.0)
+def _clients(summary: Summary) -> list[BlockingClient]:
+    return [
+        {"key": key, "connections": count, "error": error, "share": share(count, summary["total"]) or 0.0}
+        for key, count, error in summary["entries"]
+    ]

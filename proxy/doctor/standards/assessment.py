@@ -36,20 +36,10 @@ class Assessment:
 
     clause: str
     requirement: str
-    conformity: Conformity
+    verdict: Conformity
     found: str
     where: str
     remedy: str = ""
-
-    def as_json(self) -> RequirementRow:
-        return {
-            "clause": self.clause,
-            "requirement": self.requirement,
-            "verdict": str(self.conformity),
-            "found": self.found,
-            "where": self.where,
-            "remedy": self.remedy,
-        }
 
 
 @dataclass(frozen=True, slots=True)

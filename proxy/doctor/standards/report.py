@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, TypedDict
+from dataclasses import asdict, dataclass
+from typing import Final, TypedDict, cast
 
 from proxy.doctor.standards.assessment import Assessment, Conformity, RequirementRow, Standard
 from proxy.doctor.standards.facts import StandardFacts
@@ -63,7 +63,11 @@ class StandardReport:
             "configuration": self.has_configuration,
             "counts": self.counts,
             "standards": [
-                {"name": standard.name, "title": standard.title, "requirements": [row.as_json() for row in rows]}
+                {
+                    "name": standard.name,
+                    "title": standard.title,
+                    "requirements": [cast("RequirementRow", asdict(row)) for row in rows],
+                }
                 for standard, rows in self.standards
             ],
         }
@@ -71,5 +75,5 @@ class StandardReport:
 
 def counts(rows: Iterable[Assessment]) -> dict[str, int]:
     """The number of requirements by verdict, also of verdicts without one."""
-    found = Counter(row.conformity for row in rows)
+    found = Counter(row.verdict for row in rows)
     return {str(one): found[one] for one in Conformity}

@@ -43,10 +43,9 @@ def test_short_or_thin_quiet_time_is_not_enough(seen: list[int | None], handshak
 def test_falling_share_has_a_date() -> None:
     found = forecast(days([40] * 7 + [20] * 7), TODAY)
     # 2 % halves each week: below 0.1 % after 4.3 weeks
-    assert (found.verdict, found.on) == (Outlook.LATER, date(2026, 12, 29))
-    assert found.doubts == ()
+    assert (found.verdict, found.on) == (Outlook.LATER, "2026-12-29")
+    assert found.doubts == []
     assert "2.00% of the handshakes of the last 7 days would be refused (140 of 7000), 4.00% in" in found.reason
-    assert found.as_json()["on"] == "2026-12-29"
 
 
 @pytest.mark.parametrize(
@@ -63,28 +62,28 @@ def test_other_shares(seen: list[int | None], verdict: Outlook, says: str) -> No
     found = forecast(days(seen), TODAY)
     assert found.verdict is verdict
     assert says in found.reason
-    assert found.as_json()["on"] is None
+    assert found.on is None
 
 
 def test_thin_data_are_doubted() -> None:
     found = forecast(days([1, None, *[0] * 4, 1], 10), TODAY)
-    assert found.doubts == (
+    assert found.doubts == [
         "only 7 days of observation",
         "only 60 handshakes in the last 7 days",
         "only 2 of 60 handshakes would be refused: a trend of so few is chance",
-    )
+    ]
 
 
 def test_doubts_name_the_week_and_what_was_counted() -> None:
     """A week in which nothing was observed is not a week with few handshakes."""
-    assert forecast(days([20] * 7, 377), TODAY).doubts == ("only 7 days of observation",)
+    assert forecast(days([20] * 7, 377), TODAY).doubts == ["only 7 days of observation"]
     found = forecast(days([*[2] * 7, *[1] * 7], 142), TODAY)
-    assert found.doubts == (
+    assert found.doubts == [
         "only 994 handshakes in the last 7 days",
         "only 994 handshakes in the 7 days before",
         "only 21 of 1988 handshakes would be refused: a trend of so few is chance",
-    )
-    assert forecast(days([0] * 5, 377), TODAY).doubts == ("only 5 days of observation",)
+    ]
+    assert forecast(days([0] * 5, 377), TODAY).doubts == ["only 5 days of observation"]
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 50)), max_size=30), st.integers(50, 100_000))
@@ -92,4 +91,4 @@ def test_every_history_has_a_verdict_with_a_reason(seen: list[int | None], hands
     found = forecast(days(seen, handshakes), TODAY)
     assert found.reason
     assert (found.on is not None) == (found.verdict is Outlook.LATER)
-    assert found.on is None or found.on >= TODAY
+    assert found.on is None or date.fromisoformat(found.on) >= TODAY

@@ -72,12 +72,12 @@ def facts(
 
 
 def verdicts(rows: list[Assessment]) -> list[Conformity]:
-    return [one.conformity for one in rows]
+    return [one.verdict for one in rows]
 
 
 def verdict(rows: Iterable[Assessment], words: str) -> Conformity | None:
     """Of the only one with these words; None if it is left out."""
-    found = [one.conformity for one in rows if words in f"{one.clause} {one.requirement}"]
+    found = [one.verdict for one in rows if words in f"{one.clause} {one.requirement}"]
     assert len(found) <= 1
     return found[0] if found else None
 

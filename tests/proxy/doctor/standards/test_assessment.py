@@ -9,17 +9,10 @@ def test_each_verdict_has_its_evidence() -> None:
     assert CLAUSE.met("7") == Assessment("section 1", "A thing is so.", Conformity.MET, "7", "status")
     assert CLAUSE.met("7", "there").where == "there"
     assert CLAUSE.not_met("8", "Change it.").remedy == "Change it."
-    assert CLAUSE.not_used("none").conformity is Conformity.NOT_USED
+    assert CLAUSE.not_used("none").verdict is Conformity.NOT_USED
 
 
 def test_faults_decide() -> None:
     assert CLAUSE.judged([], "well", "Do.").found == "well"
     judged = CLAUSE.judged(["a", "b"], "well", "Do.")
-    assert judged.as_json() == {
-        "clause": "section 1",
-        "requirement": "A thing is so.",
-        "verdict": "not met",
-        "found": "a; b",
-        "where": "status",
-        "remedy": "Do.",
-    }
+    assert judged == Assessment("section 1", "A thing is so.", Conformity.NOT_MET, "a; b", "status", "Do.")

@@ -34,14 +34,14 @@ def test_without_a_file_and_a_proxy_nothing_is_judged() -> None:
 def test_key_establishment(groups: str, verdicts: tuple[Conformity, Conformity]) -> None:
     rows = list(cnsa_2(facts(status=status(listener(groups)))))
     found = of_clause(rows, "ML-KEM-1024 is offered") + of_clause(rows, "ML-KEM-1024 is the only")
-    assert tuple(one.conformity for one in found) == verdicts
+    assert tuple(one.verdict for one in found) == verdicts
     assert verdicts[1] is MET or "2226 days are left" in found[1].remedy
 
 
 def test_each_identity_needs_ml_dsa_87() -> None:
     certificates = certificate("mldsa-87"), certificate(), certificate(identity="files")
     (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=certificates)))), "Each identity")
-    assert (row.conformity, row.found) == (NOT_MET, "files has none")
+    assert (row.verdict, row.found) == (NOT_MET, "files has none")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_each_signature_of_a_chain_with_ml_dsa_87_is_judged(
 ) -> None:
     certificates = certificate("mldsa-87", signatures=signatures), certificate(signatures=("rsa-sha256",))
     (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=certificates)))), "of a chain")
-    assert (row.conformity, row.found) == (expected, found)
+    assert (row.verdict, row.found) == (expected, found)
 
 
 def test_chain_that_a_proxy_of_another_version_does_not_tell_is_not_judged() -> None:
@@ -67,7 +67,7 @@ def test_chain_that_a_proxy_of_another_version_does_not_tell_is_not_judged() -> 
 
 def test_chains_without_ml_dsa_87_are_judged_by_their_identity_alone() -> None:
     (row,) = of_clause(list(cnsa_2(facts(status=status(certificates=(certificate(),))))), "of a chain")
-    assert row.conformity is NOT_USED
+    assert row.verdict is NOT_USED
 
 
 def test_suites_by_level(tmp_path: Path) -> None:
@@ -75,4 +75,4 @@ def test_suites_by_level(tmp_path: Path) -> None:
         (tmp_path / directory).mkdir()
         config = configuration(tmp_path / directory, listener=f'level = "{level}"\n')
         (row,) = of_clause(list(cnsa_2(facts(config))), "AES-256")
-        assert row.conformity is expected
+        assert row.verdict is expected

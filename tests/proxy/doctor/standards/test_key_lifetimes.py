@@ -23,7 +23,7 @@ AUTHENTICATION = "A private authentication key"
 
 
 def test_without_a_file_and_a_proxy_only_the_program_is_judged() -> None:
-    assert [one.conformity for one in sp_800_57(facts())] == [MET]
+    assert [one.verdict for one in sp_800_57(facts())] == [MET]
 
 
 @pytest.mark.parametrize(("days", "expected"), [(90, None), (800, NOT_MET)])
@@ -51,16 +51,16 @@ def test_key_that_the_proxy_renews(tmp_path: Path) -> None:
     config = configuration(tmp_path, ISSUER, identity=ISSUED)
     rows = list(sp_800_57(facts(config, status(certificates=(certificate(days=7),)))))
     (row,) = of_clause(rows, AUTHENTICATION)
-    assert row.conformity is MET
+    assert row.verdict is MET
     (intermediate,) = of_clause(rows, "such as that of an authority")
-    assert (intermediate.conformity, intermediate.found) == (MET, "intermediate of own: 365 days")
+    assert (intermediate.verdict, intermediate.found) == (MET, "intermediate of own: 365 days")
 
 
 def test_intermediate_that_signs_too_long(tmp_path: Path) -> None:
     config = configuration(
         tmp_path, ISSUER.replace('internal"\n', 'internal"\nintermediate_lifetime = "1500d"\n'), identity=ISSUED
     )
-    assert of_clause(list(sp_800_57(facts(config))), "such as that of an authority")[0].conformity is NOT_MET
+    assert of_clause(list(sp_800_57(facts(config))), "such as that of an authority")[0].verdict is NOT_MET
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_symmetric_keys(tmp_path: Path) -> None:
     rows = list(sp_800_57(facts(config, payload={"rings": rings})))
     tickets, long, short = of_clause(rows, "A symmetric data-encryption key")
     assert tickets.where == "limits.rotate_tls_ticket_key_after"
-    assert {one.found: one.conformity for one in (long, short)} == {
+    assert {one.found: one.verdict for one in (long, short)} == {
         "ring short rotates each 24 hours": MET,
         "ring long rotates each 20000 hours": NOT_MET,
     }
     young, old = of_clause(rows, "as observed")
-    assert (young.found, young.conformity, old.conformity) == ("key 1 of ring short is 1.0 days old", MET, NOT_MET)
-    assert of_clause(rows, "static key-agreement")[0].conformity is MET
+    assert (young.found, young.verdict, old.verdict) == ("key 1 of ring short is 1.0 days old", MET, NOT_MET)
+    assert of_clause(rows, "static key-agreement")[0].verdict is MET
 
 
 def test_authority_elsewhere_has_its_own_rules(tmp_path: Path) -> None:

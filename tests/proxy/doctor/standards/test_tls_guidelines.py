@@ -22,7 +22,7 @@ MET, NOT_MET, NOT_USED = Conformity
 
 
 def test_without_a_file_and_a_proxy_only_the_program_is_judged() -> None:
-    assert {(one.conformity, one.where) for one in sp_800_52(facts())} == {(MET, "the program")}
+    assert {(one.verdict, one.where) for one in sp_800_52(facts())} == {(MET, "the program")}
 
 
 def test_suites_by_level(tmp_path: Path) -> None:
@@ -30,11 +30,11 @@ def test_suites_by_level(tmp_path: Path) -> None:
         (tmp_path / directory).mkdir()
         config = configuration(tmp_path / directory, listener=f'level = "{level}"\n')
         (row,) = of_clause(list(sp_800_52(facts(config))), "cipher suites")
-        assert row.conformity is expected
+        assert row.verdict is expected
     (tmp_path / "c").mkdir()
     config = configuration(tmp_path / "c")
     (row,) = of_clause(list(sp_800_52(facts(config, openssl=openssl("fips")))), "cipher suites")
-    assert row.conformity is MET
+    assert row.verdict is MET
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_suites_by_level(tmp_path: Path) -> None:
 )
 def test_groups(groups: str, verdict: Conformity) -> None:
     (row,) = of_clause(list(sp_800_52(facts(status=status(listener(groups))))), "Key exchange uses")
-    assert row.conformity is verdict
+    assert row.verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_keys_of_certificates(algorithm: str, verdict: Conformity) -> None:
     (row,) = of_clause(
         list(sp_800_52(facts(status=status(certificates=(certificate(algorithm),))))), "Server certificates have keys"
     )
-    assert row.conformity is verdict
+    assert row.verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_keys_of_certificates(algorithm: str, verdict: Conformity) -> None:
 )
 def test_without_the_fips_provider_no_module_is_validated(found: OpensslView, says: str) -> None:
     (row,) = of_clause(list(sp_800_52(facts(openssl=found))), "FIPS 140")
-    assert row.conformity is NOT_MET
+    assert row.verdict is NOT_MET
     assert says in row.found
 
 
@@ -78,10 +78,10 @@ def test_client_certificates(tmp_path: Path) -> None:
     clause = "Where clients show certificates"
     (tmp_path / "a").mkdir()
     (row,) = of_clause(list(sp_800_52(facts(configuration(tmp_path / "a")))), clause)
-    assert row.conformity is NOT_USED
+    assert row.verdict is NOT_USED
     asking = '[identity.chat.client_certificates]\nca = "ca.pem"\n'
     for directory, crl, expected in (("b", "", NOT_MET), ("c", 'crl = "crl.pem"\n', MET)):
         (tmp_path / directory).mkdir()
         config = configuration(tmp_path / directory, asking + crl)
         (row,) = of_clause(list(sp_800_52(facts(config))), clause)
-        assert row.conformity is expected
+        assert row.verdict is expected
