@@ -36,7 +36,7 @@ HEAVIER: Final = {
     "SessionStream": (Burden(4, 23), "the state of a stream, and the table of its moves"),
     "Shelf": (Burden(19, 5), "what may be done with the versions of a credential, each as a whole or not at all"),
     "SigningRace": (Burden(2, 17), "who is asked, who may be, and what is awaited: each answer moves a key among them"),
-    "SigningToken": (Burden(19, 18), "it gives the parts of a token what they use, and is the one that is asked"),
+    "SigningToken": (Burden(20, 18), "it gives the parts of a token what they use, and is the one that is asked"),
     "SocketStream": (Burden(21, 14), _STREAM),
     "StreamConnection": (Burden(18, 20), _STREAM),
     "Supervisor": (Burden(6, 17), "it puts the parts of the parent together, and is where each can be found"),

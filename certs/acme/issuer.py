@@ -189,9 +189,7 @@ class AcmeIssuer:
 
     @contextmanager
     def _wire(self) -> Iterator[Wire]:
-        """A conversation of its own: a call that was overdue leaves a thread behind that may still
-        use it.
-        """
+        """A conversation of its own: the thread of an overdue call may still use the last one."""
         settings = WireSettings(self._settings.trust, self._around.patience.call)
         wire = Wire(settings, self._around.clocks.now)
         try:

@@ -29,9 +29,7 @@ class NameRefused(Exception):
 
 
 class OrderFailed(Exception):
-    """A CA gave up an order after all names were proven; `problem` is its reason, if it gives
-    one.
-    """
+    """A CA gave up an order whose names were proven; `problem` is its reason, if it gives one."""
 
     def __init__(self, status: str, problem: AcmeProblem | None) -> None:
         super().__init__(status)
@@ -78,9 +76,7 @@ class Ordering:
         self._tell = tell
 
     def fulfil(self, order: AcmeOrder, csr_der: bytes) -> bytes:
-        """Prove the names of an order, and have it filled; answers the chain in PEM as the CA sent
-        it.
-        """
+        """Prove the names of an order, and have it filled; answers the chain in PEM."""
         self._prove([self._session.authorization(url) for url in order.body.authorizations])
         return self._collect(order, csr_der)
 

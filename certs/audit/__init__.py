@@ -1,3 +1,1 @@
-"""The audit log of key operations: who did what with which key, in a chain that shows every
-change.
-"""
+"""The audit log of key operations: who did what with which key, in a chain that shows changes."""

@@ -20,9 +20,7 @@ class Head:
         return Line.after(self.hash, self.seq + 1, kind, facts, now)
 
     def continued(self, now: datetime, torn: bytes = b"") -> Line:
-        """The first line of the next file of the same log, after what a crash may have left in that
-        file.
-        """
+        """The first line of the log's next file, after what a crash may have left in that file."""
         return self.line(LineKind.CONTINUED, {"log": self.log, **_named(torn)}, now)
 
     def after_torn(self, torn: bytes, now: datetime) -> Line:
@@ -35,16 +33,12 @@ class Head:
 
 
 def genesis(log: str, now: datetime, torn: bytes = b"") -> Line:
-    """The first line of a new log with the random id `log`, after what a crash may have left in its
-    file.
-    """
+    """The first line of a new log with the random id `log`, after what a crash may have left."""
     return Line.after(NO_HASH, 1, LineKind.GENESIS, {"log": log, **_named(torn)}, now)
 
 
 def torn_facts(torn: bytes) -> Facts:
-    """What names the bytes that a crash has left: how many, and their hash, both without a newline
-    at the end.
-    """
+    """How many bytes a crash has left, and their hash, both without a newline at the end."""
     kept = torn.removesuffix(b"\n")
     return {"bytes": len(kept), "sha256": hashlib.sha256(kept).hexdigest()}
 

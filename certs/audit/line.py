@@ -36,22 +36,16 @@ class LineKind(StrEnum):
     GENESIS = "genesis"
     """The first line of a log: its random `log` id."""
     CONTINUED = "continued"
-    """The first line of the next file of a log; its `prev` and `seq` name the end of the file
-    before.
-    """
+    """The first line of a log's next file; its `prev` and `seq` name the end of the one before."""
     OPERATION = "operation"
     HANDSHAKES = "handshakes"
     CHECKPOINT = "checkpoint"
     TORN = "torn"
-    """What stands between the last whole line and this one was left by a crash: `bytes` and
-    `sha256` of it.
-    """
+    """A crash left `bytes` between the last whole line and this one; `sha256` is their hash."""
 
 
 class NotALine(Exception):
-    """Bytes that are no line of an audit log; `reason` says why, as a clause that follows
-    "which".
-    """
+    """Bytes that are no line of an audit log; `reason` is a clause that follows "which"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -78,9 +72,7 @@ class Line:
 
     @classmethod
     def after(cls, prev: bytes, seq: int, kind: LineKind, facts: Facts, now: datetime) -> "Line":
-        """The line that follows the one with the hash `prev`; raises `ValueError` if it would be
-        too long.
-        """
+        """The line behind the one with the hash `prev`; raises `ValueError` if it is too long."""
         time = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = cls(kind, seq, prev, time, dict(facts), b"")
         line = cls(kind, seq, prev, time, line.facts, line.true_hash)

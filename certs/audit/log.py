@@ -104,9 +104,7 @@ class AuditLog:
 
     @property
     def is_checkpoint_due(self) -> bool:
-        """Whether enough lines were written since the last one of this process, or there was
-        none.
-        """
+        """Whether enough lines were written since the last one, or this process made none."""
         last = self._checkpointed
         now = self._head
         return last is None or now is None or now.seq - last >= self._rules.checkpoint_lines

@@ -73,9 +73,7 @@ class Sequence:
         return order
 
     def find(self, seq: int) -> tuple[LinePlace, bytes] | None:
-        """Where the line with a number is, and its hash; None if it was not seen, or only out of
-        its order.
-        """
+        """Place and hash of the line with a number; None if it was not seen in its order."""
         index = bisect_right(self._runs, seq, key=lambda run: run.seq) - 1
         if index < 0 or seq >= self._runs[index].end:
             return None

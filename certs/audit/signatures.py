@@ -26,9 +26,7 @@ PSS: Final = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
 
 
 class SignerUnavailable(Exception):
-    """A signature could not be had now: the token is gone, busy or logged out; `reason` has no
-    secret.
-    """
+    """The token is gone, busy or logged out, so there is no signature; `reason` has no secret."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

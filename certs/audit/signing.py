@@ -1,6 +1,4 @@
-"""Keys of checkpoints in files: the private key that signs, and the public keys that a verification
-needs.
-"""
+"""Keys of checkpoints in files: the private key that signs, and the public keys that verify."""
 
 from pathlib import Path
 from typing import Self

@@ -80,9 +80,7 @@ def read_end(path: Path) -> tuple[str, Head] | None:
 
 
 def open_for_reading(path: Path) -> IO[bytes]:
-    """Open a file of a log, also if it is compressed (`.gz`); raises `OSError`, as reading it
-    does.
-    """
+    """Open a file of a log, also a compressed one (`.gz`). Opening and reading raise `OSError`."""
     if path.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(path))
     return path.open("rb")

@@ -28,9 +28,7 @@ from certs.keys.signing_key import PublicKey
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """A file of a log: its name for people, and its lines with their newlines, read as they are
-    needed.
-    """
+    """A file of a log: its name, and its lines with their newlines, read as they are needed."""
 
     name: str
     lines: Iterable[bytes]
@@ -233,9 +231,7 @@ class _Examination:
             self._proven = max(self._proven, checkpoint.count)
 
     def _unsigned_claim(self, checkpoint: Checkpoint) -> str:
-        """The claim of a known checkpoint that no given key signed, and which therefore proves
-        nothing.
-        """
+        """The claim of a known checkpoint that no given key signed: it proves nothing."""
         found = self._sequence.find(checkpoint.count)
         claim = ""
         if checkpoint.count > self._sequence.last:

@@ -13,9 +13,7 @@ from pathlib import Path
 
 
 class Part(StrEnum):
-    """Which file of a credential an error is about; the value is the key that names it in the
-    configuration.
-    """
+    """Which file of a credential an error is about, by its key in the configuration."""
 
     CERTIFICATE = "certificate"
     KEY = "key"

@@ -1,6 +1,4 @@
-"""Files in memory, for libraries that only take paths: they never touch a disk and have no name to
-open.
-"""
+"""Files in memory, for libraries that only take paths: they never touch a disk."""
 
 import fcntl
 import os

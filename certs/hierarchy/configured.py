@@ -62,9 +62,7 @@ def _other_directories(loaded: LoadedConfig) -> list[Path]:
 
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
-    """Those of them that keys below a sealing key have sealed, and not what seals without
-    `[sealing]`.
-    """
+    """Those that keys below a sealing key have sealed, and not what seals without `[sealing]`."""
     places = (directory_of(loaded.file, loaded.config.sealing) / "payload", *_other_directories(loaded))
     own = {*_own_key_ids(places)}
     hierarchy = Purpose.KEY_HIERARCHY.label("")

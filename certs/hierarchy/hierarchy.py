@@ -60,18 +60,14 @@ class Hierarchy:
         return _with(self, ManagedKey("", 1, "", now).taken(KeyTransition.ACTIVATE, now))
 
     def with_purpose(self, purpose: str, now: datetime, *, quota: int | None = None) -> "Hierarchy":
-        """A new purpose, its key active; `quota` is above 0. Raises `HierarchyError` if it has
-        one.
-        """
+        """A new purpose with an active key; `quota` is above 0. Raises `HierarchyError`."""
         if self.versions(purpose):
             raise HierarchyError(f"there is a key{_for(purpose)} already")
         key = ManagedKey(purpose, 1, self.active().id, now, quota)
         return _with(self, key.taken(KeyTransition.ACTIVATE, now))
 
     def rotated(self, now: datetime) -> "Hierarchy":
-        """A new top key, and a new key of each purpose; raises `HierarchyError` if there is none to
-        rotate.
-        """
+        """A new top key, and one of each purpose; raises `HierarchyError` if there is none yet."""
         before = (self.active(), *(key for key in self.keys.values() if key.purpose and key.protects))
         result = self
         parent = ""

@@ -1,6 +1,4 @@
-"""Sealed files: which key each of them needs, for those who make keys and destroy
-them.
-"""
+"""Sealed files: which key each of them needs, for those who make keys and destroy them."""
 
 import os
 import stat

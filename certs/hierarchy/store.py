@@ -25,9 +25,7 @@ LABEL: Final = Purpose.KEY_HIERARCHY.label("domains")
 
 
 class StoreDamaged(Exception):
-    """A store whose content cannot be used although it opens: it was written by another version, or
-    by mistake.
-    """
+    """A store that opens, with content of another version or written by mistake."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(path, reason)

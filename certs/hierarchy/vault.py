@@ -51,9 +51,7 @@ _ACTIONS: Final = {
 
 
 class VersionRefused(Exception):
-    """A version of the keys that is not destroyed; `found` says what it is, `retired` which ones
-    could be.
-    """
+    """A version that is not destroyed: what it is (`found`), which could be (`retired`)."""
 
     def __init__(self, version: int, found: str, retired: tuple[int, ...]) -> None:
         super().__init__(version, found, retired)
@@ -220,8 +218,7 @@ class Vault:
         return self._rings[purpose]
 
     def _load(self) -> None:
-        """Read all again. While the sealing key is unavailable, what was read before still
-        opens."""
+        """Read all again. Without the sealing key, what was read before still opens."""
         with self._at_hand():
             self._founded()
             keys, secrets = self._store.opened()

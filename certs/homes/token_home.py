@@ -47,9 +47,7 @@ class TokenHome:
     is_software: Final = False
 
     def __init__(self, name: str, token: Pkcs11Uri, access: Callable[[], TokenAccess], owner: Owner) -> None:
-        """`token` is a URI with all that it is found by, `access` how to log in (raises an
-        HsmError).
-        """
+        """`token` is a URI that finds no other one, `access` how to log in (raises an HsmError)."""
         self.name: Final = name
         self._token = token
         self._access = access

@@ -50,9 +50,7 @@ class TokenAccess:
     token: TokenChoice
     pin: Secret
     latch_directory: Path
-    """Where refused PINs are remembered (`pin_latch`): the same for every process of this
-    machine.
-    """
+    """Where refused PINs are remembered (`pin_latch`), by all processes of this machine."""
     may_use_final_try: bool = False
     """Whether to log in even if one more wrong PIN locks the token; only an operator sets it."""
 

@@ -28,9 +28,7 @@ class Secret:
 
     @property
     def digest(self) -> bytes:
-        """What tells it from another one; as secret as a PIN, which is short enough to be guessed
-        from it.
-        """
+        """What tells it from another one: as secret as the PIN, which could be guessed from it."""
         return sha256(self._text.encode()).digest()
 
     @cached_property

@@ -1,3 +1,1 @@
-"""What identities prove themselves with: chains and keys that fit each other, configured or
-issued.
-"""
+"""What identities prove themselves with: chains and their keys, configured or issued."""

@@ -37,9 +37,7 @@ BROKEN_HASHES = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4, and OpenSSL's se
 
 
 class ChainBroken(CredentialError):
-    """The certificate at `position` (from 0), of `subject`, is not the `issuer` that the one before
-    it names.
-    """
+    """The certificate of `subject` at `position` (from 0) is not the named `issuer`."""
 
     def __init__(self, path: Path, position: int, subject: str, issuer: str) -> None:
         which = "another key than the issuer's" if subject == issuer else shown(subject)

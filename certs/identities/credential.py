@@ -41,9 +41,7 @@ class KeyDoesNotFit(CredentialError):
 
 
 class LeafNotFirst(CredentialError):
-    """The certificate that the key belongs to stands at `position` (from 0) of the file instead of
-    first.
-    """
+    """The certificate of the key stands at `position` (from 0) of the file instead of first."""
 
     def __init__(self, path: Path, position: int) -> None:
         found = f"which has the certificate of the key in place {position + 1}"
@@ -148,9 +146,7 @@ def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
 
 
 def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime | None) -> Examination:
-    """Judge a credential again whose content was examined before: only time can have made it
-    unusable.
-    """
+    """Judge a credential again that was examined before: only time can have changed it."""
     errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     return Examination(None if errors else replace(known, certificate_path=certificate, key=key), errors)
 
@@ -193,9 +189,7 @@ def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: date
 def reexamine_in_tokens(
     known: Credential, certificate: Path, places: Sequence[TokenPlace], now: datetime | None
 ) -> Examination:
-    """The same for a chain that was examined before, with equal places: only time can have made it
-    unusable.
-    """
+    """The same for a chain that was examined before: only time can have made it unusable."""
     errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     first, *spares = (place.key(known.key.public_key) for place in places)
     again = replace(known, certificate_path=certificate, key=first, spares=tuple(spares))

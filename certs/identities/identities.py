@@ -163,9 +163,7 @@ class _Reading:
         return True
 
     def _issued(self, place: _Place, identity: str, asked: IssuedCredential) -> list[Credential]:
-        """The credential that the rotation has put in place; the rotation replaces one with
-        errors.
-        """
+        """The credential that the rotation has put in place, and replaces if it has errors."""
         files = files_of_slot(self.file, self.state, identity, asked.slot)
         if files is None:
             found = f"{asked.key}, whose certificate is not issued yet"

@@ -21,9 +21,7 @@ def general_names(names: Iterable[str]) -> list[x509.GeneralName]:
 
 
 def subject_for(names: Sequence[str]) -> x509.Name:
-    """The first name as common name, which is for people only; none where it is too long for
-    that.
-    """
+    """The first name as common name, for people only; none where it is too long for that."""
     if len(names[0]) > _LONGEST_COMMON_NAME:
         return x509.Name([])
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])

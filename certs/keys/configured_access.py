@@ -1,6 +1,4 @@
-"""The way from a configuration to a token in which the parent or a command needs a key of its
-own.
-"""
+"""The way from a configuration to a token with a key of the parent or of a command."""
 
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
 from certs.keys.pin import read_pin_of

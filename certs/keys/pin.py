@@ -1,6 +1,4 @@
-"""The PINs of a configuration, each from the source of its token; errors become problems of the
-file.
-"""
+"""The PINs of a configuration, each from the source of its token; errors become problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

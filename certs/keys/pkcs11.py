@@ -27,9 +27,7 @@ _UTF8_STRING: Final = 0x0C
 
 @dataclass(frozen=True)
 class Pkcs11Key:
-    """A `SigningKey` whose private half is the object `uri` of `[hsm.token.NAME]` (`token` is that
-    NAME).
-    """
+    """A `SigningKey` whose private half is the object `uri` of `[hsm.token.NAME]` (`token`)."""
 
     uri: Pkcs11Uri
     token: str
@@ -61,9 +59,7 @@ class Pkcs11Key:
 
     @property
     def pem_path(self) -> Path:
-        """A file, for this process and as long as this object is there, that leads OpenSSL to the
-        key.
-        """
+        """A file that leads OpenSSL to the key: in this process, and while this object is there."""
         return self._pem.path
 
 

@@ -58,9 +58,7 @@ class KeyTooWeak(CredentialError):
 
 @dataclass(frozen=True, slots=True)
 class SoftwareKey:
-    """A `SigningKey` whose private half is the PEM file `pem_path` with the permission bits
-    `mode`.
-    """
+    """A `SigningKey` whose private half is the PEM file `pem_path` with the mode `mode`."""
 
     pem_path: Path
     public_key: PublicKey

@@ -150,9 +150,7 @@ def token_private_key(public: PublicKey, address: KeyAddress, perform: Perform) 
 
 
 def _digest(data: Buffer, algorithm: Any) -> tuple[str, bytes]:
-    """The name of the hash, and the digest: of `data`, or `data` itself where the caller has hashed
-    before.
-    """
+    """The hash's name, and the digest: of `data`, or `data` itself if it is hashed already."""
     is_digest = isinstance(algorithm, utils.Prehashed)
     used = algorithm._algorithm if is_digest else algorithm  # noqa: SLF001 - no other way to it
     if not isinstance(used, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):

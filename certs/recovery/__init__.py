@@ -1,3 +1,1 @@
-"""Recovery of the sealing key: it is split among people, of whom some must come together to have it
-again.
-"""
+"""Recovery of the sealing key: it is split among people, some of whom together have it."""

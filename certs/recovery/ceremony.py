@@ -26,9 +26,7 @@ from certs.sealing.importing import ImportRefused, KeyImporter
 from certs.sealing.sealer import AeadKey
 
 Record = Callable[[Action, Outcome, str], None]
-"""Writes an operation on the sealing key to the audit log: action, outcome, and a detail for
-an operator.
-"""
+"""Writes an operation on the sealing key to the audit log: action, outcome, and a detail."""
 
 _PROBE: Final = b"plexigate sealing key probe"
 

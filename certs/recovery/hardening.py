@@ -18,9 +18,7 @@ _SWAPS: Final = Path("/proc/swaps")
 
 
 class NotHardened(Exception):
-    """The system refuses a protection of the key's memory; `found` says which, `allowed` how to fix
-    it.
-    """
+    """The system refuses to protect the key's memory; `allowed` is how to fix what was `found`."""
 
     def __init__(self, found: str, allowed: str) -> None:
         super().__init__(found, allowed)

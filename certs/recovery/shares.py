@@ -145,9 +145,7 @@ class ShareCollector:
         return int(share.index) + 1
 
     def rebuild(self) -> bytearray:
-        """The key; raises `NotRebuilt` if the shares do not belong together although they look like
-        it.
-        """
+        """The key; raises `NotRebuilt` if the shares are of different keys."""
         secret = bytearray(_rebuilt(tuple(self._shares.values())).decrypt(b""))
         if len(secret) != KEY_BYTES:
             raise NotRebuilt(f"these shares give a secret of {len(secret)} bytes; a sealing key has {KEY_BYTES} bytes")

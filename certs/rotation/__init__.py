@@ -1,3 +1,1 @@
-"""Rotation of certificates: when to renew and to retry, and the steps from a new key to a checked
-chain.
-"""
+"""Rotation of certificates: when to renew and to retry, and the steps to a checked chain."""

@@ -29,9 +29,7 @@ TABLE: Final[Mapping[FailureKind, tuple[float, ...]]] = MappingProxyType(
 """Seconds at least after the first, second, ... failure in a row; the last one is kept."""
 
 JITTER: Final = 0.2
-"""The largest share of a wait that is added at random, so that attempts that failed together
-spread.
-"""
+"""The largest share of a wait that is added at random, to spread attempts that failed."""
 
 LONGEST_RETRY_AFTER: Final = 1 * _DAY
 """The longest wait that an issuer can request; a longer one could outlast the certificate."""
@@ -93,9 +91,7 @@ class Wait:
 
 
 def wait_after(kind: FailureKind, failures: int, retry_after: float | None, jitter: float, now: float) -> Wait:
-    """The wait after one more failure; `failures` came before it in a row, `jitter` is from 0
-    to 1.
-    """
+    """The wait after one more than `failures` in a row; `jitter` is from 0 to 1."""
     steps = TABLE[kind]
     seconds = steps[min(failures, len(steps) - 1)]
     is_wish = kind is FailureKind.RATE_LIMITED
@@ -106,7 +102,5 @@ def wait_after(kind: FailureKind, failures: int, retry_after: float | None, jitt
 
 
 def heeded_seconds(expires: float | None, now: float) -> float:
-    """How long, at most, a wait that an issuer requests is respected for a credential that
-    `expires` then.
-    """
+    """The longest wait that an issuer may request for a credential that `expires` then."""
     return Wait(0, now, now + LONGEST_RETRY_AFTER, FailureKind.RATE_LIMITED, is_wish=True).end(expires) - now

@@ -8,9 +8,7 @@ from certs.rotation.due import Current, Due
 
 
 class Urgency(IntEnum):
-    """Rises with the elapsed share of the time between the due date of a credential and its
-    expiry.
-    """
+    """Rises with the elapsed share of the time between a credential's due date and expiry."""
 
     CALM = 0
     """It is not due."""

@@ -37,9 +37,7 @@ class KeyFileUnusable(Exception):
 
 
 def load_key(path: Path) -> HeldKey:
-    """Read a key; raises `KeyFileUnusable`, also if a user other than the owner has any right to
-    the file.
-    """
+    """Read a key; raises `KeyFileUnusable`, also if others than the owner have any right."""
     try:
         read = read_regular(path, _LARGEST_FILE)
     except OSError as error:

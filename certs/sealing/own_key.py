@@ -1,6 +1,4 @@
-"""The sealing key for configurations without one: a file of the state directory, made at its first
-use.
-"""
+"""The sealing key for configurations without one: a file of the state directory."""
 
 import threading
 from pathlib import Path

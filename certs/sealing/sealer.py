@@ -24,9 +24,7 @@ class Sealer(Protocol):
         """The id of the key that new envelopes name, 16 bytes."""
 
     def seal(self, plain: bytes, label: str) -> bytes:
-        """An envelope that opens only for the same label (`Purpose.label`); raises
-        `KeyUnavailable`.
-        """
+        """An envelope for this label alone (`Purpose.label`); raises `KeyUnavailable`."""
 
     def open(self, sealed: bytes, label: str) -> bytes:
         """The content of an envelope; raises a `SealingError`."""
@@ -142,9 +140,7 @@ class SealerRing:
 
 
 class SucceedingSealer:
-    """Seals with one key, and opens with the one before it as well, which need not be there any
-    more.
-    """
+    """Seals with one key, and opens with the one before it too, if that is still there."""
 
     def __init__(self, sealer: Sealer, before: Sealer) -> None:
         self._sealer = sealer

@@ -1,3 +1,1 @@
-"""Keys and chains that were made here, stored atomically: a crash leaves the old state or the new
-one.
-"""
+"""Keys and chains that were made here, stored atomically: old or new, also after a crash."""

@@ -13,9 +13,7 @@ _NAME: Final = "owner"
 
 
 class OwnerDamaged(Exception):
-    """The file `path` has no id; with a new id the present keys in tokens would never be
-    destroyed.
-    """
+    """The file `path` has no id; with a new one, keys in tokens would never be destroyed."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

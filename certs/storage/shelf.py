@@ -32,9 +32,7 @@ _CHAIN: Final = "chain.pem"
 
 
 class ShelfDamaged(Exception):
-    """A file of the state directory is not as this program writes it: `path`, and what was
-    `found`.
-    """
+    """A file of the state directory that another program wrote: `path`, and what was `found`."""
 
     def __init__(self, path: Path, found: str) -> None:
         super().__init__(path, found)
@@ -215,9 +213,7 @@ class Shelf:
         return destroyed
 
     def forget(self, keep: int) -> list[int]:
-        """Forget all but the newest `keep` of the retired versions whose keys are gone; answers
-        their numbers.
-        """
+        """Forget all but the newest `keep` retired versions without keys; answers their numbers."""
         ledger = self.ledger()
         waiting = {one.number for one in self.unrevoked()}
         gone = [

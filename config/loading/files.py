@@ -80,9 +80,7 @@ def _leaves(value: object, place: Location) -> Iterator[tuple[Location, object]]
 
 @cache
 def _roles(model: type[Table]) -> Mapping[str, PathRole | None]:
-    """What is done with each field of a table, if it is a path: the same for thousands of
-    routes.
-    """
+    """What is done with each field of a table that is a path: the same for all routes."""
     return {name: _role(field) for name, field in model.model_fields.items()}
 
 

@@ -37,9 +37,7 @@ class Positions:
     """The keys of one document."""
 
     def __init__(self, text: str = "") -> None:
-        """`text` is TOML that `tomllib` accepts; an empty one stands for a document that has no
-        text.
-        """
+        """`text` is TOML that `tomllib` accepts; it is empty for a document that has no text."""
         self._text = text
         self._found: Mapping[str, Position] | None = None
 

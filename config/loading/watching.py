@@ -22,9 +22,7 @@ from config.loading.loader import survey
 from config.loading.reading import FileUnanswered, answer
 
 INTERVAL_SECONDS: Final = 2.0
-"""The time between two looks: soon enough for an operator who waits, and 1,000 `stat` calls take
-milliseconds.
-"""
+"""Seconds between two looks: soon for an operator; 1,000 `stat` calls take milliseconds."""
 
 Stamp = tuple[int, ...] | None
 """What tells two states of a file apart; None if there is no file that may be looked at."""
@@ -70,16 +68,12 @@ class Watch:
         return True
 
     def settle(self, seen: Signature) -> None:
-        """Take a state that another reload reads, or a later one: it is not a reason to reload once
-        more.
-        """
+        """Take a state that a reload reads anyway: it is not a reason for one more."""
         self._acted_upon = seen
 
 
 class FileWatcher:
-    """Looks at a configuration file and at the files that it names, and says when they have
-    changed.
-    """
+    """Looks at a configuration and the files that it names, and says when they have changed."""
 
     def __init__(
         self,

@@ -143,15 +143,11 @@ class HsmConfig(Table):
         return {name: _names(name, token) for name, token in self.token.items()}
 
     def tokens_of(self, uri: Pkcs11Uri) -> tuple[str, ...]:
-        """The NAMEs of the tokens that a URI means: exactly one in a configuration that was
-        checked.
-        """
+        """The NAMEs of the tokens that a URI means: exactly one in a checked configuration."""
         return tuple(name for name, names in self.names.items() if names.are_named_by(uri))
 
     def full_uri(self, uri: Pkcs11Uri) -> Pkcs11Uri:
-        """The URI with everything that its token is found by, so that no other token can be
-        meant.
-        """
+        """The URI with all that its token is found by, so that no other token can be meant."""
         (name,) = self.tokens_of(uri)
         names = self.names[name]
         return Pkcs11Uri(

@@ -87,9 +87,7 @@ class ServerAddress:
 
     @property
     def authority(self) -> str:
-        """The Host of a request to the server itself (RFC 9110 section 7.2); a Unix socket is
-        localhost.
-        """
+        """Host of a request to the server itself (RFC 9110 7.2); localhost for a Unix socket."""
         if self.scheme == "unix":
             return "localhost"
         port = "" if self.port == _DEFAULT_PORTS.get(self.scheme) else f":{self.port}"

@@ -40,9 +40,7 @@ def _read(text: object) -> timedelta | None:
 
 
 def written(span: timedelta) -> str:
-    """A duration as it stands in a file, to the millisecond: in the longest unit of which it is a
-    multiple.
-    """
+    """A duration as in a file, to the millisecond, in the longest unit that divides it."""
     units = (unit for unit, size in _UNITS.items() if unit != "w" and not span % size)
     unit = next(units, "ms") if span else "s"
     return f"{round(span / _UNITS[unit])}{unit}"

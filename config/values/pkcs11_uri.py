@@ -65,9 +65,7 @@ class Pkcs11Uri:
         return _SCHEME + ";".join(f"{name}={_encoded(value)}" for name, value in self._attributes())
 
     def with_pin_source(self, path: str) -> str:
-        """Write it for OpenSSL, which finds exactly the private key, and the PIN in the file at
-        `path`.
-        """
+        """Write it for OpenSSL: exactly the private key, and the PIN in the file at `path`."""
         return f"{self};type=private?pin-source=file:{_encoded(path.encode(), _PLAIN_PATH)}"
 
     def _attributes(self) -> Iterator[tuple[str, bytes]]:

@@ -98,9 +98,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; `problems` has every fault that was found, warnings
-    included.
-    """
+    """A configuration that cannot be used; `problems` are all faults and warnings."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -111,9 +109,7 @@ class ConfigError(Exception):
 
 
 def toml_key(location: Location) -> str:
-    """Write a location as TOML does, with indexes in brackets:
-    `identity.chat.credential[0].key`.
-    """
+    """Write a location as TOML does, with indexes: `identity.chat.credential[0].key`."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in location]
     return "".join(parts).removeprefix(".")
 
@@ -154,9 +150,7 @@ def printable(text: str) -> str:
 
 
 def is_key_material(text: str) -> bool:
-    """Whether a text looks like the content of a key file, PEM or base64, rather than like a path
-    or a name.
-    """
+    """Whether a text looks like the content of a key file, PEM or base64, and not like a path."""
     return _KEY_MATERIAL.search(text) is not None
 
 

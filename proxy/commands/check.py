@@ -75,9 +75,7 @@ def check_apart(file: Path) -> tuple[Problem, ...]:
 
 
 def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
-    """Whether `[hsm]` has errors: then it is unknown which PIN belongs to which token, and none is
-    tried.
-    """
+    """Whether `[hsm]` has errors: then no PIN is tried, as its token is unknown."""
     in_tables = any(one.is_error and one.key.partition(".")[0] == "hsm" for one in found.problems)
     return in_tables or any(
         one.is_error for one in token_problems(loaded.config, str(loaded.file.path), loaded.file.omissions)
@@ -151,9 +149,7 @@ def _tolerated(problem: Problem) -> Problem:
 
 
 def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], UnusableTokens]:
-    """Try each PIN once with the parent's PIN latch: OpenSSL would repeat a PIN that was refused
-    before.
-    """
+    """Try each PIN once with the parent's PIN latch: OpenSSL would repeat a refused one."""
 
     async def tried() -> list[tuple[TokenUse, ProbeFinding]]:
         loop = asyncio.get_running_loop()
@@ -215,9 +211,7 @@ def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[P
 
 
 class CheckFell(Exception):
-    """The process that checks has failed because of an error in Plexigate; `trace` is its
-    traceback.
-    """
+    """The process that checks failed by an error in Plexigate; `trace` is its traceback."""
 
     def __init__(self, trace: str) -> None:
         super().__init__(trace)

@@ -107,8 +107,7 @@ def _serve(file: Path, log_format: LogFormat | None, start: StartCommand, succes
 
 
 def _with_tickets(edition: Edition, safe: Safe, succession: _Succession | None) -> Edition:
-    """The edition with the session ticket secrets that the previous process stored or hands
-    over."""
+    """The edition with the ticket secrets that the previous process stored or hands over."""
     if succession is not None:
         record = succession.state.tickets
         safe.since = record.since

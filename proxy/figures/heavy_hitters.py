@@ -31,8 +31,7 @@ class HeavyHitters:
         """Number of additions."""
 
     def add(self, key: str) -> None:
-        """Count a key. A listed key costs one look-up; another one costs a search through all
-        entries."""
+        """Count a key. A listed one costs a look-up; another one a search through all entries."""
         self.total += 1
         entry = self._entries.get(key)
         if entry is not None:

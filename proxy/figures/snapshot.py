@@ -24,8 +24,7 @@ class Recent(Summary):
 
 
 class Summaries(TypedDict):
-    """The clients that `require` would refuse: under which names, from which networks, which
-    kinds."""
+    """The clients that `require` would refuse, by name, by network and by kind."""
 
     names: Summary
     networks: Summary

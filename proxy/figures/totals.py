@@ -20,8 +20,7 @@ class Totals(TypedDict):
 
 
 def totals(counted: Snapshot) -> Totals:
-    """Return handshakes by outcome, failures by reason, and requests by class of status, each by
-    listener."""
+    """Handshakes by outcome, failures by reason, requests by class of status, of each listener."""
     handshakes: Counter[tuple[str, str, str]] = Counter()
     for row in counted.get("handshakes", ()):
         handshakes[row["listener"], row["identity"], row["outcome"]] += row["count"]

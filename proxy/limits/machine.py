@@ -36,9 +36,7 @@ class ProcessFigures:
 
     @property
     def lowest_free_descriptor(self) -> int:
-        """The number of the next descriptor: a lower bound of those in use. If none is left, the
-        limit.
-        """
+        """The next descriptor's number, a lower bound of those in use; without one, the limit."""
         try:
             descriptor = os.dup(self._statm)
         except OSError:

@@ -18,8 +18,7 @@ class Rate:
 
     @classmethod
     def of(cls, per_second: float, burst: int) -> "Rate":
-        """`per_second` in a second, and `burst` at once after a silence; the burst is 1 at
-        least."""
+        """`per_second` in a second, and `burst` (at least 1) at once after a silence."""
         interval = 1.0 / per_second
         return cls(interval, (burst - 1) * interval)
 

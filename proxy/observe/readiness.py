@@ -81,8 +81,7 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """A server as the parent knows it. `is_up` is the result of health checks, None without a
-    result."""
+    """A server as the parent knows it. `is_up` is None without a result of a health check."""
 
     address: str
     is_up: bool | None

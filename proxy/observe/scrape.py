@@ -122,8 +122,7 @@ class UnmadeCheck:
 
 @dataclass(frozen=True, slots=True)
 class UpgradeFacts:
-    """An upgrade that is in progress. `phase`: `preparing` or `proving`; `pid` is the new
-    process."""
+    """An upgrade in progress. `phase`: `preparing` or `proving`; `pid` is the new process."""
 
     phase: str
     pid: int

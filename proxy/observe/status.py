@@ -39,8 +39,7 @@ _LATE: Final = 0.99
 
 
 def status(scrape: Scrape) -> StatusDocument:
-    """Return the document. Times are in seconds; `started_at`, `read_at` and `expires_at` are UNIX
-    seconds."""
+    """Return the document. Durations are in seconds, moments (`_at`) in UNIX seconds."""
     rows = families(scrape)
     return {
         "version": scrape.version,
@@ -75,8 +74,7 @@ def _configuration(facts: ConfigurationFacts) -> ConfigurationRow:
 
 
 def signatures(scrape: Scrape) -> dict[str, int]:
-    """Count signatures by identity: one for each finished handshake that did not resume a
-    session."""
+    """Count signatures by identity: one for each handshake that did not resume a session."""
     rows = families(scrape).get("handshakes", ())
     signed = (row for row in rows if row["outcome"] != _REFUSED and row["resumed"] != "true")
     return _sums(signed, "identity")
@@ -230,8 +228,7 @@ def _worker_token(worker: WorkerScrape, token: str) -> WorkerTokenRow | None:
 
 
 def _upstreams(rows: Mapping[str, Rows]) -> list[UpstreamRow]:
-    """One entry for each upstream and server. `states` counts the workers by the state that they
-    see."""
+    """An entry for each upstream and server. `states` counts workers by what they see."""
     servers: dict[tuple[str, str], Any] = {}
     for row in (*rows["servers"], *rows["server_totals"]):
         server = servers.setdefault((row["upstream"], row["server"]), {"server": row["server"], "states": {}})

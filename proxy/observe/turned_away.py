@@ -35,8 +35,7 @@ class TurnedAway:
         count: Callable[[str, str], None],
         tell: Tell,
     ) -> None:
-        """`count` gets the listener and the reason of each connection; `tell` gets an event now and
-        then."""
+        """`count` gets listener and reason of each connection; `tell` an event now and then."""
         self._loop = loop
         self._count = count
         self._tell = tell
@@ -53,8 +52,7 @@ class TurnedAway:
             self._timer = None
 
     def add(self, listener: str, reason: ConnectionReason, client: bytes = b"") -> None:
-        """Count a connection. `client` is its network, empty if the reason is not about one
-        client."""
+        """Count a connection. `client` is its network, empty for a reason about no client."""
         self._count(listener, reason)
         if reason not in TURNED_AWAY:
             return

@@ -43,9 +43,7 @@ LARGEST_FRAME: Final = 64 * 1_048_576
 A snapshot of all counters has some megabytes, and so has a configuration of thousands of names.
 """
 LARGEST_NEWS: Final = 1_048_576
-"""Bytes of what a worker tells unasked, and of most answers. The names of a thousand keys have a
-third of it.
-"""
+"""Bytes of what a worker tells unasked, and of most answers: three times a thousand names."""
 # A worker tells its news one at a time, and is told that each has arrived.
 _MOST_NEWS: Final = 256
 _BRINGS: Final = {"brings": True}

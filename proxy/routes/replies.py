@@ -7,9 +7,7 @@ from proxy.http.head import Header
 from proxy.http.local_answers import LocalAnswer, LocalRequest, WrongMethod, entity_tag, is_known
 
 MOST_BYTES: Final = 1_048_576
-"""Each worker keeps the content in memory. A longer file is a download: a server can send it in
-parts.
-"""
+"""Each worker keeps the content in memory. A server can send longer files in parts."""
 
 _SAFE: Final = (b"GET", b"HEAD")
 _OK = 200

@@ -165,9 +165,7 @@ class Breaker:
         return 1 <= self._opening.failed_beside_parent <= _PROBES_ANEW
 
     def is_tried_by(self, then: float) -> bool:
-        """Whether the probe that follows the first failures is due then. It heals most lost
-        sessions.
-        """
+        """Whether the probe after the first failures is due: it heals most lost sessions."""
         return self.probe_at <= then and self._opening.probes_failed == 0
 
     @property
@@ -217,9 +215,7 @@ class Breaker:
             self._back_off -= 1
 
     def wanted(self, now: float) -> None:
-        """A client was refused because no token can sign for it: probe soon, in spite of the
-        back-off.
-        """
+        """A client was refused for want of a token: probe soon, in spite of the back-off."""
         if self.state is BreakerState.OPEN:
             self.probe_at = min(self.probe_at, max(now, self._waiting_since + _WANTED_SECONDS))
 

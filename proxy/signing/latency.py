@@ -41,9 +41,7 @@ class Latencies:
 
     @property
     def hedge_after(self) -> float:
-        """When a signature is late: after twice what 95 of 100 take, at least 20 ms, at most a
-        second.
-        """
+        """When a signature is late: after twice the 95th percentile, 20 ms to 1 s."""
         return min(_MOST_SECONDS, max(_LEAST_SECONDS, _TIMES * self._quantile(_SHARE)))
 
     def _quantile(self, share: float) -> float:

@@ -93,9 +93,7 @@ class RaceOwner(Protocol[Result_contra, Fault]):
         """The client is at fault, as `judge` has found."""
 
     def judge(self, error: BaseException) -> Fault | None:
-        """What the client did wrong, if a key failed with `error` for that. May come after
-        `abandon`.
-        """
+        """What the client did wrong, if a key failed for that. May come after `abandon`."""
 
 
 @dataclass(frozen=True, slots=True)

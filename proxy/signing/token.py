@@ -83,9 +83,7 @@ class SigningToken:
         self._healed_at = -math.inf
         """When a probe last loaded all keys again."""
         self._all_signed_at = timing.clock()
-        """When each key last signed for a probe or a check, or when the process began and loaded
-        them.
-        """
+        """When each key last signed for a probe or a check, or was loaded at the start."""
         self._waiting: list[Callable[[], None]] = []
         self._is_checking = False
 

@@ -39,9 +39,7 @@ def server_name_of(name: str) -> str:
 
 
 def challenge_certificate(name: str, digest: bytes) -> bytes:
-    """A key and its certificate in PEM, for a DNS name or IP address and the SHA-256 of a key
-    authorization.
-    """
+    """In PEM, for a DNS name or IP address and the SHA-256 of a key authorization."""
     assert len(digest) == _SHA256_BYTES  # of our own making
     try:
         alternative: x509.GeneralName = x509.IPAddress(ip_address(name))

@@ -19,9 +19,7 @@ class TlsAlpn01Response(known.KeyAuthorizationChallengeResponse):
 
 @known.Challenge.register
 class TlsAlpn01(known.KeyAuthorizationChallenge):
-    """What `acme` lacks: without it, this challenge is an `UnrecognizedChallenge` without a
-    token.
-    """
+    """What `acme` lacks: it has an `UnrecognizedChallenge` without a token instead."""
 
     response_cls = TlsAlpn01Response
     typ = response_cls.typ
@@ -33,9 +31,7 @@ class TlsAlpn01(known.KeyAuthorizationChallenge):
 
 
 class NotOffered(Exception):
-    """The CA does not let us prove `name` in the configured way; `offered` are those that it
-    would.
-    """
+    """The CA does not let us prove `name` as configured; `offered` are the ways that it would."""
 
     def __init__(self, name: str, wanted: AcmeChallenge, offered: tuple[str, ...]) -> None:
         super().__init__(name, wanted, offered)

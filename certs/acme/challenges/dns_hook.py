@@ -29,9 +29,7 @@ class DnsHook:
     """A `Solver` of dns-01."""
 
     def __init__(self, command: Sequence[str], seconds: float) -> None:
-        """`command` is run as it is, without a shell; it is ended after `seconds`, with all that it
-        started.
-        """
+        """`command` runs without a shell; after `seconds` it is ended with all that it started."""
         self._command = tuple(command)
         self._seconds = seconds
 

@@ -15,9 +15,7 @@ from config.tables.issuers import AcmeChallenge
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What has to be seen at `name` (a DNS name without `*.`, or an IP address) for as long as the
-    CA looks.
-    """
+    """What the CA looks for at `name`, a DNS name without `*.` or an IP address."""
 
     kind: AcmeChallenge
     name: str
@@ -34,9 +32,7 @@ class Proof:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the key authorization, for the certificate of tls-alpn-01 (RFC 8737 section
-        3).
-        """
+        """SHA-256 of the key authorization, as tls-alpn-01 shows it (RFC 8737 section 3)."""
         return hashlib.sha256(self.key_authorization.encode()).digest()
 
     @property

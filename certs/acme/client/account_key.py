@@ -1,6 +1,4 @@
-"""The key of an ACME account (P-256), and the JSON Web Signatures that it makes (RFC 8555 section
-6.2).
-"""
+"""The key of an ACME account (P-256), and the JSON Web Signatures by it (RFC 8555 section 6.2)."""
 
 import base64
 import binascii
@@ -65,9 +63,7 @@ class AccountKey:
 
     @property
     def thumbprint(self) -> str:
-        """The SHA-256 of the public key, base64url (RFC 7638): the second half of every key
-        authorization.
-        """
+        """SHA-256 of the public key, base64url (RFC 7638): it ends every key authorization."""
         return encode_b64jose(self._jwk.thumbprint(hash_function=hashes.SHA256))
 
     def signed(self, payload: bytes, url: str, nonce: str, account: str | None) -> bytes:

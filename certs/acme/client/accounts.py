@@ -77,9 +77,7 @@ class AcmeAccount:
 
 
 class AccountStore(Protocol):
-    """Keeps one document for each directory URL. `load` returns the last saved document,
-    complete.
-    """
+    """Keeps one document for each directory URL. `load` returns the last one, complete."""
 
     def load(self, directory: str) -> bytes | None:
         """The document for a directory URL, or None. Raises `OSError`."""

@@ -1,6 +1,4 @@
-"""ACME accounts, sealed on disk: an attacker with the key of an account could revoke its
-certificates.
-"""
+"""ACME accounts, sealed on disk: who has the key of an account could revoke its certificates."""
 
 from certs.acme.client.accounts import AccountDamaged, AccountStore
 from certs.sealing.envelope import Purpose

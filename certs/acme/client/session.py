@@ -157,9 +157,7 @@ class Session:
         return _order(order.url, self._post(order.body.finalize, json.dumps(request).encode()))
 
     def chain(self, order: AcmeOrder) -> bytes:
-        """Fetch the certificate of a valid order with its chain, in PEM (RFC 8555 section
-        7.4.2).
-        """
+        """Fetch the certificate of a valid order and its chain, in PEM (RFC 8555 section 7.4.2)."""
         if order.body.certificate is None:
             raise AcmeDocumentUnreadable("order with a certificate")
         return self._post(order.body.certificate, QUESTION).body

@@ -1,3 +1,1 @@
-"""A certificate authority of our own: a root that is kept apart, an intermediate that signs, short
-lifetimes.
-"""
+"""A certificate authority of our own: a root kept apart, an intermediate that signs."""

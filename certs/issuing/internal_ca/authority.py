@@ -51,9 +51,7 @@ _LIST: Final = "crl.pem"
 
 
 def root_identity(name: str) -> str:
-    """The identity in the label of the root's key in a token: the longest of an authority's
-    names.
-    """
+    """The identity in the label of the root's key in a token: the longest of its names."""
     return f"ca.{name}.root"
 
 

@@ -17,9 +17,7 @@ from certs.issuing.signing_request import general_names, subject_for
 from certs.keys.generating import digest_for
 
 BACKDATED: Final = timedelta(hours=1)
-"""How long before its making a certificate begins: clocks of clients that are a little slow are
-common.
-"""
+"""How long before its making a certificate begins: some clients' clocks are slow."""
 ROOT_LIFETIME: Final = timedelta(days=3_650)
 """Ten years: each new root has to be installed by hand on every client."""
 

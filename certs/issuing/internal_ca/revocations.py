@@ -27,9 +27,7 @@ class RevocationsDamaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A certificate that must not be trusted any more; `issuer` is the subject of who signed it
-    (RFC 4514).
-    """
+    """A certificate that is not trusted any more; `issuer` is its signer's subject (RFC 4514)."""
 
     serial: int
     issuer: str
@@ -72,9 +70,7 @@ def parse(content: bytes) -> tuple[Revocation, ...]:
 def revocation_list(
     signer: IssuerKey, revocations: Iterable[Revocation], number: int, now: datetime
 ) -> x509.CertificateRevocationList:
-    """The list of one signer; a certificate that has expired by itself is left out (RFC 5280
-    5.1).
-    """
+    """The list of one signer, without certificates that have expired (RFC 5280 5.1)."""
     subject = signer.certificate.subject
     builder = (
         x509.CertificateRevocationListBuilder()

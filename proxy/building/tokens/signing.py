@@ -87,8 +87,7 @@ def _in_tokens(foundation: Foundation, made_of: ContextKey, replicas: Sequence[C
 
 
 def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key, *, is_only: bool) -> TokenKey:
-    """The key that was loaded before, or load it now. If its token is unavailable, probes look
-    for it."""
+    """The key that was loaded before, or now. If its token is unavailable, probes look for it."""
     place = (credential.digest, key.location)
     known = foundation.token_keys.get(place) or foundation.before.token_keys.get(place)
     if known is None:

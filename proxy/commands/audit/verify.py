@@ -151,9 +151,7 @@ def _once(files: Sequence[Path]) -> list[Path]:
 
 
 def _logs(files: Sequence[Path]) -> list[list[Path]]:
-    """Group the files by log, in the order of their first lines. Files without any line form the
-    last group.
-    """
+    """Group the files by log, in order of their first lines; those without a line come last."""
     from certs.audit.line import LARGEST_LINE, Line, NotALine
 
     begun: dict[str, list[tuple[int, Path]]] = {}

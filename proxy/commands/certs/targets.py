@@ -1,6 +1,4 @@
-"""The target of commands about certificates: the running proxy, or the state directory of a
-configuration.
-"""
+"""The target of commands about certificates: the running proxy, or a state directory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

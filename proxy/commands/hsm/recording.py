@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Writes audit entries in the name of the user of this command; without a log it writes
-    nothing.
-    """
+    """Writes audit entries in the name of this command's user; without a log it writes nothing."""
 
     def __init__(self, log: "AuditLog | None") -> None:
         self._log = log
@@ -50,9 +48,7 @@ class Recorder:
 
     @contextmanager
     def operation(self, action: str, key: str) -> Iterator[None]:
-        """Record the outcome of a block: done, refused, failed in the token, or given up by the
-        user.
-        """
+        """Record how a block ends: done, refused, failed in the token, or given up by the user."""
         try:
             yield
         except NotChosen as error:

@@ -52,9 +52,7 @@ class RunningProxy:
     client: AdminAsked | None
     missing: str = ""
     is_down: bool = False
-    """Whether the proxy is known to be stopped: then its configuration alone says which keys are in
-    use.
-    """
+    """Whether the proxy is known to be stopped: then its configuration alone says what it uses."""
 
     @classmethod
     def of(cls, config: Path | None, socket: Path | None = None) -> Self:

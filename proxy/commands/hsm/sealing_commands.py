@@ -159,9 +159,7 @@ def _vault(config: Path, record: Recorder) -> "Vault":
 
 
 def _whole(config: Path) -> "LoadedConfig":
-    """A configuration without errors: a table with an error could name a key that is needed. Raises
-    `NotChosen`.
-    """
+    """A configuration without errors, which could hide a key that is needed. Raises `NotChosen`."""
     from config.loading.loader import load
     from config.values.problems import ConfigError
 

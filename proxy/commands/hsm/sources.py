@@ -111,9 +111,7 @@ class SourceOptions:
 
     @property
     def half_login(self) -> str:
-        """Why the options do not suffice for a login: one was given without the other. Empty if
-        they do.
-        """
+        """Which option lacks another one for a login; empty if none does."""
         if self.config is not None or (self.token is None) == (self.pin_file is None):
             return ""
         given, missing = ("--token", "--pin-file FILE") if self.pin_file is None else ("--pin-file", "--token TOKEN")
@@ -183,9 +181,7 @@ def said_errors() -> Iterator[None]:
 
 @contextmanager
 def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterator[tuple[TokenProcess, TokenFacts]]:
-    """A process that has logged in, and the facts of its token. Warns if a wrong PIN was given
-    before.
-    """
+    """A logged-in process, and the facts of its token. Warns of a wrong PIN before."""
     with TokenProcess() as process:
         process.perform(calls.load(access.module))
         facts = process.perform(calls.log_in(replace(access, may_use_final_try=may_use_final_try)))

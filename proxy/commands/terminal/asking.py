@@ -1,5 +1,4 @@
-"""How a command asks the running proxy, and how it ends if the proxy refuses or cannot be
-reached."""
+"""How a command asks the running proxy, and ends if that refuses or cannot be reached."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write the answer as JS
 
 
 def asked(config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClient], tuple[int, Any]]) -> Any:
-    """Ask the running proxy and return its answer. Ends the command with the reason if there is
-    none."""
+    """Ask the running proxy and return its answer. Ends the command if there is none."""
     try:
         client = connect(config, socket)
         return client.agreed(ask(client))

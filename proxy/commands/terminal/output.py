@@ -21,8 +21,7 @@ OUTPUT_LOST: Final = os.EX_IOERR
 
 
 class OutputLost(Exception):
-    """Standard output could not be written. `reason` is the system's, empty if the reader has
-    gone."""
+    """Standard output could not be written. `reason` is empty if the reader has gone."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

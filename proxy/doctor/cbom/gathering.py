@@ -235,9 +235,7 @@ def _libraries(
 
 
 def _providers(examined: Examined, offered: Collection[str], unread: list[str]) -> Iterator[LibraryFacts]:
-    """The providers that are loaded beside OpenSSL's own, with the groups of listeners that they
-    compute.
-    """
+    """The providers beside OpenSSL's own, with the listeners' groups that they compute."""
     if not examined.loaded.config.openssl.providers:
         return
     try:

@@ -29,8 +29,7 @@ APPLICATION: Final = "application/plexigate"
 
 
 class Edges:
-    """For each bom-ref those that it uses (`dependsOn`), and those that it implements
-    (`provides`)."""
+    """For each bom-ref what it uses (`dependsOn`), and what it implements (`provides`)."""
 
     def __init__(self) -> None:
         self.uses: Final[defaultdict[str, set[str]]] = defaultdict(set)

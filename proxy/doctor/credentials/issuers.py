@@ -1,6 +1,4 @@
-"""The issuers of certificates: an ACME server is asked for its directory, an internal CA is
-read.
-"""
+"""The issuers of certificates: an ACME server is asked for its directory, a CA of ours is read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -16,9 +16,7 @@ from proxy.doctor.handshakes.offers import HelloOffer, Versions
 
 _LARGEST_READ: Final = 65_536
 _ALERT_NUMBER: Final = 0xFF
-"""The callback gets level and description of an alert in one number
-(SSL_CTX_set_info_callback(3)).
-"""
+"""The callback gets an alert's level and description in one number."""
 _TICKET_READ: Final = b"SSLv3/TLS read server session ticket"
 """The state in which a ticket has been read (SSL_state_string_long(3)); pyOpenSSL has no callback
 for new sessions.
@@ -37,9 +35,7 @@ class OfferImpossible(Exception):
 
 
 class StackRefused(Exception):
-    """The stack did not take what the server sent, or the server sent an alert. `reason` is
-    OpenSSL's.
-    """
+    """The stack refuses what the server sent, or got an alert. `reason` is OpenSSL's."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

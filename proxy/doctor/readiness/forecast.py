@@ -50,8 +50,7 @@ class Outlook(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The verdict, its reason in a sentence, and what makes it doubtful. `on` is a date in ISO 8601
-    for `LATER`."""
+    """The verdict, its reason, and what makes it doubtful. `on` is an ISO date for `LATER`."""
 
     verdict: Outlook
     reason: str

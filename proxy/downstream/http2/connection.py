@@ -300,8 +300,7 @@ class Http2Connection(StreamHost):
 
     @property
     def _has_answered(self) -> bool:
-        """Whether the streams up to the awaited one have come and, WebSockets excepted, have their
-        answers."""
+        """Whether the streams up to the awaited one came and, but for WebSockets, are answered."""
         last = self._awaited
         return self.session.last_taken >= last and all(
             one.is_sent or one.is_tunnel or one.number > last for one in self._streams

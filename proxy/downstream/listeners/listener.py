@@ -109,8 +109,7 @@ class Listener:
         _Arrival(self, self._services, one.address, one.counts, one.rates).follow(one)
 
     def admit_tunnel(self, network: bytes) -> ClientCounts | ConnectionReason:
-        """Count a WebSocket that is not a connection of its own in, or return the limit
-        exceeded."""
+        """Count a WebSocket in that has no connection of its own, or return the limit exceeded."""
         return self.room.admit_tunnel(network, self.runtime.limits)
 
     def tunnel_over(self, client: ClientCounts) -> None:

@@ -77,8 +77,7 @@ class ClientFacts(ClientLink):
         return RequestLink(self.origin, client.address, self.tls)
 
     def report(self, address: str, headers: Iterable[tuple[bytes, bytes]], clients: BreakingClients) -> None:
-        """Count a client that `require` would refuse, by its address and the headers of its first
-        request."""
+        """Count a client that `require` would refuse, by its address and its first request."""
         self.is_unreported = False
         clients.add(self.listener, self.tls.server_name, address, headers)
 

@@ -12,8 +12,7 @@ class Endpoint:
     """An answer to each request, at once or after a slow computation."""
 
     answer: Callable[[LocalRequest, float], LocalAnswer | SlowAnswer]
-    """Takes the request and UNIX seconds. Raises `PayloadFault`, `WrongMethod` or
-    `WrongToken`."""
+    """Takes the request and UNIX seconds. Raises `PayloadFault`, `WrongMethod` or `WrongToken`."""
     takes_body: bool = False
     """Whether it reads the body of the request; otherwise the body is bounded and discarded."""
     mark: bytes = b""

@@ -101,8 +101,7 @@ class UnreadAnswers:
         return self.memory.has_room(client, self.limits.total) and self.has_room(client)
 
     def relieve(self, shares: "Shares", now: float) -> None:
-        """End as many answers as needed so that the connections to a server are not short. Once
-        in a sweep."""
+        """End answers until the connections to a server are not short. Once in a sweep."""
         if now <= self._relieved_at:
             return
         self._relieved_at = now

@@ -86,8 +86,7 @@ class _RelayedDirection(Flow):
 
 
 class Relay(StreamPair):
-    """Both directions. `deadline` is that of silence, of a blocked side, or of an end in
-    progress."""
+    """Both directions. `deadline`: for silence, a blocked side, or an end in progress."""
 
     def __init__(
         self,

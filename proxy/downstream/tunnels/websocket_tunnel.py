@@ -127,8 +127,7 @@ class _Direction(Flow):
 
 
 class Tunnel(StreamPair):
-    """Both directions of one WebSocket. `deadline` is that of silence, or of a close in
-    progress."""
+    """Both directions of one WebSocket. `deadline`: for silence, or a close in progress."""
 
     def __init__(
         self,

@@ -50,8 +50,7 @@ class BreakingClients:
         self._connections: Counter[str] = Counter()
 
     def add(self, listener: str, name: str | None, address: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Count a connection by the name that it asked for, its address, and the headers of its
-        first request."""
+        """Count a connection by name, address, and the headers of its first request."""
         day = self._today()
         listeners = self._days.get(day)
         if listeners is None:
@@ -120,8 +119,7 @@ def day_of(now: float) -> str:
 
 
 def client_network(address: str) -> str:
-    """Return the /24 or /48 network of an address: the size that a site or a customer of a provider
-    has."""
+    """Return the /24 or /48 network of an address: the size that a provider gives a site."""
     parsed: IPv4Address | IPv6Address = ip_address(address)
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
@@ -130,8 +128,7 @@ def client_network(address: str) -> str:
 
 
 def user_agent(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return the first `User-Agent`, shortened, in printable ASCII, so that a terminal can show
-    it."""
+    """The first `User-Agent`, shortened, in printable ASCII that a terminal can show."""
     for name, value in headers:
         if name.lower() == b"user-agent":
             return _printable(value[:_SHOWN_CHARACTERS].decode("ascii", "replace"))

@@ -70,8 +70,7 @@ def server_totals(servers: Sequence[ServerCounts]) -> list[ServerTotalsRow]:
 
 
 class Retained:
-    """Keeps the counts of workers that ended. Without them a counter would fall when a worker is
-    replaced."""
+    """Keeps the counts of workers that ended: no counter falls when one is replaced."""
 
     def __init__(self) -> None:
         self._inherited: Counts = {}

@@ -32,8 +32,7 @@ class RouteCounters:
         self.payload_refusals: Counter[Cause] = Counter()
 
     def messages(self, ring: str) -> MessageCounts:
-        """The counts of encrypted messages under a configured ring, or in sessions
-        (`MessageCipher.label`)."""
+        """Counts of messages under a configured ring, or in sessions (`MessageCipher.label`)."""
         found = self.payload_messages.get(ring)
         if found is None:
             found = self.payload_messages[ring] = MessageCounts()

@@ -33,8 +33,7 @@ class Event(ABC):
     level: ClassVar[Level]
 
     def as_json(self) -> dict[str, Any]:
-        """Answer the name and the fields. A field with the default None is left out while it is
-        None."""
+        """The name and the fields. A field whose default is None is left out while it is None."""
         facts = {
             field.name: value
             for field in fields(self)

@@ -1,5 +1,4 @@
-"""The log of a process: requests and events become lines in the configured form, and go to the
-writer."""
+"""The log of a process: requests and events become lines in the configured form."""
 
 import json
 from datetime import UTC, datetime
@@ -45,8 +44,7 @@ class Log:
         self._writer.switch(descriptor)
 
     def close(self, seconds: float) -> bool:
-        """Write the queue within `seconds`; return whether all was written. Log nothing
-        afterwards."""
+        """Write the queue within `seconds`; return whether all was written. Log no more then."""
         return self._writer.close(seconds)
 
     def losses(self) -> tuple[int, int]:

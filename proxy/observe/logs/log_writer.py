@@ -73,14 +73,12 @@ class LogWriter:
             self._is_urgent.set()
 
     def switch(self, descriptor: int) -> None:
-        """Write to another descriptor, and close the one before. The writer closes the new one at
-        its end."""
+        """Write to another descriptor, which the writer closes, as it closes the one before."""
         self._next.append(descriptor)
         self._wake()
 
     def close(self, seconds: float) -> bool:
-        """Write the queue within `seconds`; return whether all was written. Do not call `write`
-        afterwards."""
+        """Write the queue within `seconds`; return whether all was written. It is the last call."""
         self._is_closing = True
         self._wake()
         self._writing.join(seconds)

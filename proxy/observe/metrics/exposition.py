@@ -30,8 +30,7 @@ def exposition(scrape: Scrape) -> bytes:
 
 
 def families(scrape: Scrape) -> dict[str, Rows]:
-    """Return all families of rows that metrics read: the counts of the workers, and the facts of
-    the parent."""
+    """All families of rows that metrics read: of the workers, and of the parent."""
     # by name from here on: a metric says of which family it is
     counted = cast("dict[str, Rows]", merge(scrape.snapshots))
     counted.pop("breaking", None)
@@ -77,8 +76,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
 
 
 def _workers(scrape: Scrape) -> Rows:
-    """One row for each slot. While a worker is replaced: the age of the new one, and the memory of
-    both."""
+    """A row for each slot. While a worker is replaced: the new one's age, both ones' memory."""
     slots: dict[int, list[WorkerScrape]] = {}
     for one in scrape.workers:
         slots.setdefault(one.slot, []).append(one)

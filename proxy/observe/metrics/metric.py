@@ -17,8 +17,7 @@ class MetricKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: `meaning` is its HELP text, `bounds` are the upper bounds of a histogram's
-    buckets."""
+    """One metric. `meaning` is its HELP text, `bounds` are those of a histogram's buckets."""
 
     name: str
     kind: MetricKind

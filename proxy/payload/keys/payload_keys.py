@@ -78,6 +78,4 @@ def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish"
 
 
 Publish = Callable[[Sequence[tuple[str, RingKey]], float, float], bytes]
-"""Signs the public halves of suites with their active keys, from an issue to an expiry (UNIX
-seconds).
-"""
+"""Signs the active public halves of suites, from an issue to an expiry (UNIX seconds)."""

@@ -39,9 +39,7 @@ def new_secret(ring: str) -> bytes:
 
 
 def variant_of(ring: str) -> str:
-    """The variant of the algorithm of a ring; empty for one whose name says it all. Raises as
-    `suite` does.
-    """
+    """The variant of a ring's algorithm; empty if its name says it all. Raises as `suite`."""
     name = suite_of(ring)
     return "" if name is None else suite(name).variant
 

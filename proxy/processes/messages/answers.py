@@ -31,8 +31,7 @@ class PreparedToServe:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFigures:
-    """What a worker has counted. Its rows are not judged here; `observe.counts.merging` adds them
-    up."""
+    """What a worker has counted. `observe.counts.merging` adds up its rows, and judges them."""
 
     generation: int
     """The number of the configuration that it serves by; 0 before the first."""

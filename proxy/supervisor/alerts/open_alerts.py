@@ -52,9 +52,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class AlertPatience:
-    """After how many seconds an open alert is told again, and how long it is absent when it is
-    resolved.
-    """
+    """Seconds until an open alert is told again, and for which it is absent when resolved."""
 
     repeat_seconds: Mapping[AlertUrgency, float]
     resolve_seconds: float

@@ -109,8 +109,7 @@ class AuditTrail:
     # -- the life of the process
 
     def open(self, file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> None:
-        """Begin to write. Raises `ConfigError` for a file that cannot be written or is not a
-        log."""
+        """Begin to write. Raises `ConfigError` for a file that is no log or cannot be written."""
         self._log = audit_log_of(file, audit, hsm, _Journals(self))
         if self._log is None:
             self._is_keeping = False

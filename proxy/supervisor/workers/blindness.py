@@ -57,6 +57,5 @@ class Blindness:
         self._said.discard((process, token))
 
     def forget(self, token: str) -> None:
-        """The token was unavailable: forget which workers could not use it, as they had a
-        reason."""
+        """The token was unavailable: forget who could not use it, as they had a reason."""
         self._pauses = {place: one for place, one in self._pauses.items() if place[1] != token}

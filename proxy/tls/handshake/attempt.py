@@ -118,9 +118,7 @@ def step(tls: TlsObject, driver: TlsDriver, data: bytes) -> Flight:
 
 
 def judge_hello(context: ssl.SSLContext, transcript: Transcript, driver: TlsDriver) -> AttemptFailed | None:
-    """What OpenSSL has against the client's bytes on a context that needs no token; None if they
-    are good.
-    """
+    """What OpenSSL has against the client's bytes, without a token; None if they are good."""
     try:
         attempt(lambda: context, transcript, driver)
     except AttemptFailed as failure:

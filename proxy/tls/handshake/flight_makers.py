@@ -120,9 +120,7 @@ class ThreadMaker:
         self._job: Job[Flight] | None = None
 
     def begin(self, context: ssl.SSLContext, transcript: Transcript, exchange: SlowExchange, network: bytes) -> None:
-        """Wait for the turn of the client's `network`. Tells the owner at once if it would come too
-        late.
-        """
+        """Wait for the turn of the client's `network`. Tells the owner at once if that is late."""
         work = partial(attempt_in_thread, lambda: context, transcript)
         self._job = self._services.slow.begin(network, exchange, work, self._settled)
         if self._job is None:

@@ -133,12 +133,9 @@ class HandshakeOutcome(StrEnum):
     CLIENT_CANNOT = "client_cannot"
     """A classical group; the client listed no quantum-safe one."""
     NOT_REQUIRED = "not_required"
-    """A classical group, though the client listed a quantum-safe one: it is not ours, or ours are
-    off.
-    """
+    """A classical group; the quantum-safe ones of the client are not ours, or ours are off."""
     WOULD_REFUSE = "would_refuse"
-    """A classical group under `PqPolicy.REPORT`; `PqPolicy.REQUIRE` would have refused this client.
-    """
+    """A classical group under `PqPolicy.REPORT`, which `PqPolicy.REQUIRE` would refuse."""
     REFUSED = "refused"
     """The client was turned away: it listed none of our groups, or the policy requires a
     quantum-safe one and it listed none.

@@ -293,8 +293,7 @@ class Handshake(StreamOwner[memoryview]):
         self._answer_without_slow(state.hello, state.identity, reader)
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
-        """Send a flight; continue with its object if it is not a HelloRetryRequest
-        (`FlightOwner`)."""
+        """Send a flight; go on with its object unless it is a HelloRetryRequest (`FlightOwner`)."""
         state = self._state
         if not isinstance(state, Signing):
             return  # it is over

@@ -42,9 +42,7 @@ class ServerIdentity:
         clients, and those whose TLS the listener passes through."""
 
     def covers(self, host: str) -> bool:
-        """Whether `host` (lower case, without port) is one of the names; a wildcard is exactly one
-        label.
-        """
+        """Whether `host` (lower case, no port) is a name of it; a wildcard is one label."""
         return host in self.names or (is_covered(host, self.names) and host not in self.reserved)
 
 

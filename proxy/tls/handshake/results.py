@@ -30,9 +30,7 @@ class FailureReason(StrEnum):
     NO_APPLICATION_PROTOCOL = "no_application_protocol"
     POLICY = "pq_policy"
     NO_COMMON_GROUP = "no_common_group"
-    """The client offers none of the groups of the listener's level: no policy allows a key
-    exchange.
-    """
+    """The client offers no group of the listener's level: no policy allows a key exchange."""
     NO_COMMON_SUITE = "no_common_cipher_suite"
     NO_COMMON_SIGNATURE = "no_common_signature_algorithm"
     """The client takes no signature of a key that the identity has."""
@@ -118,9 +116,7 @@ class Established:
     outcome: HandshakeOutcome
     is_resumed: bool
     signing_seconds: float | None
-    """How long the step took that signs (and computes the key exchange); None if nothing was
-    signed.
-    """
+    """How long the step took that signs and computes the key exchange; None without one."""
     breaks_under_require: bool
     """Whether the policy `require` would have refused this client."""
     protocol: str

@@ -321,9 +321,7 @@ def send_chain_as_loaded(context: ssl.SSLContext) -> None:
 
 
 def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
-    """Names of all groups for TLS 1.3 in the loaded providers, in OpenSSL's spelling; empty before
-    3.5.
-    """
+    """All groups for TLS 1.3 of the loaded providers, as OpenSSL spells them; none before 3.5."""
     library = _library()
     stack = library.OPENSSL_sk_new_null()
     try:

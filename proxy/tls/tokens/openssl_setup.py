@@ -60,9 +60,7 @@ def fips_file(file: ConfigFile, openssl: OpensslConfig) -> Path:
 
 
 def instances_of(loaded: LoadedConfig) -> ModuleInstances:
-    """The instances in this process of a configuration's PKCS#11 module. It must have keys in
-    tokens.
-    """
+    """This process's instances of the PKCS#11 module of a configuration with keys in tokens."""
     assert loaded.config.hsm is not None  # else there are no such keys
     return module_instances(_module(loaded.file, loaded.config.hsm), _own_provider(loaded.file, loaded.config.openssl))
 

@@ -93,9 +93,7 @@ class KeyProbe:
 
 
 def signing_seconds(context: ssl.SSLContext) -> float:
-    """Have a context make a server's flight and check the signature; the seconds that the flight
-    took.
-    """
+    """Have a context make a server's flight, and check the signature; the seconds it took."""
     to_client = ssl.MemoryBIO()
     to_server = ssl.MemoryBIO()
     # any certificate is good: only the signature must fit it

@@ -19,9 +19,7 @@ class Login(Protocol):
     """How to log in to the token of a key."""
 
     def is_refused(self, key: TokenKey) -> bool:
-        """Whether the token refuses every login by the PIN of a key that did not load; asks the
-        token.
-        """
+        """Ask the token whether it refuses every login by the PIN of a key that did not load."""
 
     def turn(self, key: TokenKey) -> AbstractContextManager[None]:
         """Load within the block; raises `TokenPinRefused` if others know of a refused PIN."""

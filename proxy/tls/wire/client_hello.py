@@ -86,8 +86,7 @@ class ClientHello:
     supported_versions: Sequence[int]
     supported_groups: Sequence[int]
     key_shares: Sequence[int]
-    """The groups of the key shares; a key exchange with any other group takes a HelloRetryRequest.
-    """
+    """The groups of the key shares; any other one takes a HelloRetryRequest."""
     signature_algorithms: Sequence[int]
     server_name: str | None
     """The DNS name that the client asks for, in lower case (IDNs as A-labels), or an IPv4 address
@@ -196,9 +195,7 @@ def _vector_end(data: bytes, start: int, prefix_bytes: int, where: str) -> int:
 
 
 def _extensions(message: bytes, start: int) -> list[bytes | None]:
-    """Return what the extensions below `_NUMBERS` hold, at their numbers; None for those that are
-    not there.
-    """
+    """What the extensions below `_NUMBERS` hold, at their numbers; None where there is none."""
     size = len(message)
     extensions: list[bytes | None] = [None] * _NUMBERS
     others: dict[int, None] = {}

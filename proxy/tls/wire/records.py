@@ -219,9 +219,7 @@ class ClientHelloReader:
             self._take_records()
 
     def _is_whole(self, wire: bytes) -> bool:
-        """Whether the first segment is a whole hello in one record, as usual. Others take the long
-        way.
-        """
+        """Whether the first segment is a whole hello in one record. Others take the long way."""
         size = len(wire)
         if size < RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES or size > self._wire_limit:
             return False
@@ -310,9 +308,7 @@ class ClientHelloReader:
 
 
 def _may_precede_second_hello(content_type: int, length: int) -> bool:
-    """The records of `ClientFlight.AFTER_RETRY` that are not the hello; OpenSSL judges what is in
-    them.
-    """
+    """The records of `ClientFlight.AFTER_RETRY` beside the hello; OpenSSL judges them."""
     return (content_type == _CHANGE_CIPHER_SPEC and length == 1) or (
         content_type == _APPLICATION_DATA and 0 < length <= _CIPHERTEXT_BYTES
     )

@@ -103,9 +103,7 @@ def parse_server_flight(flight: bytes) -> ServerHello:
 
 
 def _message(flight: bytes) -> tuple[bytes, int, int]:
-    """Find the ServerHello: the bytes that hold it, its start in them, and the length of its
-    records.
-    """
+    """Find the ServerHello: its bytes, its start in them, and the length of its records."""
     wire_length = RECORD_HEADER_BYTES + number_at(flight, 3)
     start = RECORD_HEADER_BYTES
     message_end = start + MESSAGE_HEADER_BYTES + (flight[start + 1] << 16 | number_at(flight, start + 2))

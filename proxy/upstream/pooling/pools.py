@@ -45,8 +45,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class PoolFigures:
-    """Open connections, the idle ones among them, dials in progress, requests that wait,
-    streams."""
+    """Open connections, idle ones of them, dials in progress, waiting requests, streams."""
 
     open: int
     idle: int
