@@ -30,6 +30,7 @@ __all__ = [
     "pytest_addoption",
     "pytest_asyncio_loop_factories",
     "pytest_collection_finish",
+    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_ignore_collect",
     "pytest_report_header",
@@ -60,6 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-cut", action="store_true", help="send every hostile case byte by byte too, not one in four"
     )
+    parser.addoption("--every-module", action="store_true", help="also try what SoftHSM has shown on other modules")
     parser.addoption("--part", type=Part, help="leave out the files of tests that are in the other part alone")
 
 
@@ -74,6 +76,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out what another part of the run has."""
     part: Part | None = config.getoption("--part")
     return (part is not None and collection_path.match("test_*.py") and not part.has(collection_path)) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long and is for releases."""
+    if not config.getoption("--every-module"):
+        left = [one for one in items if one.get_closest_marker("every_module")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [one for one in items if one not in left]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

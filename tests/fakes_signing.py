@@ -205,5 +205,8 @@ class SilentParent:
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Do nothing about it."""
 
+    def retire(self) -> None:
+        """It is not asked in these tests."""
+
     def let_go(self, seconds: float) -> None:
         """Do nothing about it."""

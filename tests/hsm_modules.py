@@ -40,6 +40,9 @@ class Daemons:
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     """None: as we are."""
+    end_by: signal.Signals = signal.SIGTERM
+    left: Sequence[Path] = ()
+    """Files that are there after the end."""
     _running: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def begin(self) -> None:
@@ -61,11 +64,13 @@ class Daemons:
                 assert time.monotonic() < ends, self.log.read_text()
                 time.sleep(0.01)
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+    def end(self) -> None:
         while self._running:
             process = self._running.pop()
-            process.send_signal(number)
+            process.send_signal(self.end_by)
             process.wait(_SECONDS)
+        for path in self.left:
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +130,14 @@ def opencryptoki(directory: Path) -> Iterator[OpenCryptoki]:
             os.chown(place, 0, group)
             Path(place).chmod(0o770)
         command = [tool("pkcsslotd", "opencryptoki"), "-f"]
-        has_begun = Path("/run/opencryptoki/pkcsslotd.socket").exists
-        # as itself: as root it begins again in the background
-        daemons = Daemons([(command, has_begun)], directory / "daemons.log", user="pkcsslotd")
+        sockets = [Path("/run/opencryptoki", name) for name in ("pkcsslotd.socket", "pkcsslotd.admin.socket")]
+        daemons = Daemons(
+            [(command, sockets[0].exists)],
+            directory / "daemons.log",
+            user="pkcsslotd",  # as root it begins once more, in the background
+            end_by=signal.SIGKILL,  # it goes on after a SIGTERM while somebody uses it
+            left=sockets,
+        )
         daemons.begin()
         try:
             yield OpenCryptoki(directory, module, daemons, [0, 1])
@@ -150,6 +160,7 @@ def tpm(directory: Path) -> Iterator[Tpm]:
     swtpm = [tool("swtpm", "swtpm"), "socket", "--tpm2", "--tpmstate", f"dir={directory}/tpm"]
     swtpm += ["--server", f"type=unixio,path={chip}", "--ctrl", f"type=unixio,path={chip}.ctrl"]
     broker = [tool("tpm2-abrmd", "tpm2-abrmd"), "--session", "--allow-root", f"--tcti=swtpm:path={chip}"]
+    broker += ["--max-connections=100"]  # each worker has two for each copy of the module
     environment = {
         "DBUS_SESSION_BUS_ADDRESS": f"unix:path={bus}",
         "TPM2_PKCS11_TCTI": "tabrmd:bus_type=session",
@@ -190,6 +201,10 @@ MODULES: Final = [
     pytest.param(tpm, id="tpm"),
 ]
 """What makes a module without tokens; SoftHSM is that of all other tests."""
+ON_REQUEST: Final = [
+    pytest.param(*one.values, id=one.id, marks=[*one.marks, pytest.mark.every_module]) for one in MODULES
+]
+"""The same, for a test that SoftHSM has as well."""
 
 
 def _module(name: str, package: str) -> Path:

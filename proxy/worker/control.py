@@ -62,7 +62,7 @@ from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFail
 from proxy.processes.uncollected import uncollected
 from proxy.signing.login_turns import LoginTurns
 from proxy.tls.openssl.libssl import InterpreterUnsuitable
-from proxy.tls.tokens.openssl_setup import prepare_openssl
+from proxy.tls.tokens.openssl_setup import instances_of, prepare_openssl
 from proxy.worker.generation import Generation, build
 from proxy.worker.worker import Parent, Worker, offers_of
 
@@ -197,16 +197,21 @@ class WorkerControl:
                 self._capabilities = prepare_openssl(loaded, with_tokens=not unusable.is_module_left_out)
             begun = Carried(is_replacement=asked.has_served)
             carried = begun if self._worker is None else self._worker.generation.carried
-            generation = build(
-                loaded,
-                self._capabilities,
-                asked.tickets,
-                asked.read_at,
-                carried,
-                unusable,
-                asked.payload,
-                self._turns,
-            )
+            try:
+                generation = build(
+                    loaded,
+                    self._capabilities,
+                    asked.tickets,
+                    asked.read_at,
+                    carried,
+                    unusable,
+                    asked.payload,
+                    self._turns,
+                )
+            except ConfigError:
+                if loaded.config.hsm is not None and instances_of(loaded).are_spent:
+                    self._loop.call_soon_threadsafe(self._parent.retire)
+                raise
         found = self._capabilities
         blind = sorted(name for name, plan in generation.tokens.items() if plan.is_unusable and name in unusable.seen)
         return (

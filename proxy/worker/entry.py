@@ -108,6 +108,10 @@ class _Entry:
         if self._is_alone and self._control is not None:
             self._control.end_now()
             return
+        self.retire()
+
+    def retire(self) -> None:
+        """Ask to be replaced (`worker.Parent`)."""
         self._tasks.start(self._say(RetirementAsked()))
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:

@@ -65,6 +65,9 @@ class Parent(Protocol):
     def let_go(self, seconds: float) -> None:
         """Continue without the parent, which ends, for up to `seconds`."""
 
+    def retire(self) -> None:
+        """Ask for another process in place of this one, which then drains."""
+
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Tell the keys, by their URIs, that this process does not find in a token that works."""
 

@@ -1,11 +1,21 @@
 """Tokens of two other PKCS#11 modules, from the first key on: what one can do is done, and what it lacks is said."""
 
 import json
+import os
+import signal
+import socket
+import ssl
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.hsm.access import TokenAccess
 from certs.hsm.clients import calls
@@ -15,17 +25,22 @@ from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName
 from certs.issuing.signing_request import signing_request
+from certs.keys.signing_key import spki_of
 from certs.keys.token_private_key import token_private_key
 from certs.keys.token_public_key import public_key_of
 from tests import prepared
-from tests.hsm_modules import MODULES, Tpm
+from tests.certificates import Authority
+from tests.configurations import MINIMAL_LISTENER, process
+from tests.hsm_modules import MODULES, OpenCryptoki, Tpm
 from tests.hsm_tokens import SoftHsm, token_process
-from tests.programs import PLEXIGATE
+from tests.integration.gateway import complaints, events
+from tests.programs import PLEXIGATE, Program, plexigate
 
 TPM_LACKS = {
     KeyKind.RSA_4096: "its CKM_RSA_PKCS_KEY_PAIR_GEN makes at most 3072 bits",
     KeyKind.AES_256: "CKM_AES_GCM is not in its list of mechanisms",
 }
+SECONDS = 30.0
 NO_MLDSA = "CKM_ML_DSA_KEY_PAIR_GEN is not in its list of mechanisms"
 
 
@@ -73,6 +88,7 @@ def assert_signs(token: TokenProcess, address: KeyAddress) -> None:
     assert x509.load_der_x509_csr(request).is_signature_valid
 
 
+@pytest.mark.every_module
 def test_a_token_tests_itself(hsm: SoftHsm, access: TokenAccess) -> None:
     report = answered(hsm, access, "test", "--seconds", "0.1")
     assert report["ok"], report["checks"]
@@ -88,3 +104,99 @@ def answered(hsm: SoftHsm, access: TokenAccess, *words: str) -> Any:
     done = prepared.run([PLEXIGATE, "hsm", *words, *token], {"STATE_DIRECTORY": str(hsm.directory / "state")})
     assert done.returncode == 0, done
     return json.loads(done.stdout)
+
+
+ROUTES = '[upstream.chat]\nservers = ["http://127.0.0.1:1"]\n' + "".join(
+    f'[[route]]\nhost = "{host}"\nupstream = "chat"\n' for host in ("localhost", "file.localhost")
+)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A configuration with a key in the token and one in a file, and clients of who serves by it."""
+
+    hsm: SoftHsm
+    access: TokenAccess
+    authority: Authority
+    directory: Path
+
+    @property
+    def configuration(self) -> Path:
+        return self.directory / "plexigate.toml"
+
+    def write(self, version: int) -> bytes:
+        """Make a version of the key, and serve with it from now on. Answers its public half."""
+        name = TokenKeyName("served", KeyKind.ECDSA_P256, version)
+        with token_process(self.access) as token:
+            token.perform(calls.generate(name))
+            public = public_key_of(token.perform(calls.public_parts(KeyAddress.of(name))))
+        chat, file = (
+            self.authority.certify(f"v{version}", public, ("localhost",)),
+            self.authority.issue("file", ("file.localhost",)),
+        )
+        self.configuration.write_text(
+            f'{process(self.configuration.with_suffix(".sock"), 2)}{MINIMAL_LISTENER}[hsm]\nmodule = "{self.hsm.module}"\n'
+            f'[hsm.token.plexi]\npin_file = "{self.hsm.pin_file(self.access.pin.reveal())}"\n'
+            f'[identity.chat]\nnames = ["localhost"]\ncertificate = "{chat}"\nkey = "pkcs11:token=plexi;object={name.label}"\n'
+            f'[identity.file]\nnames = ["file.localhost"]\ncertificate = "{file.certificate}"\nkey = "{file.key}"\n{ROUTES}'
+        )
+        return spki_of(public)
+
+    @contextmanager
+    def running(self) -> Iterator[Program[dict[str, list[str]]]]:
+        with plexigate(self.configuration, {"STATE_DIRECTORY": str(self.directory / "state")}) as one:
+            yield one
+
+    def key(self, running: Program[dict[str, list[str]]], host: str = "localhost") -> bytes | None:
+        """The key that a handshake proves; None if there is none."""
+        context = ssl.create_default_context(cafile=str(self.authority.path))
+        port = int(running.ready["public"][0].rpartition(":")[2])
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", port), 20) as sock,
+                context.wrap_socket(sock, server_hostname=host) as tls,
+            ):
+                certificate = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+        except (ssl.SSLError, ConnectionError):
+            return None
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def until(self, running: Program[dict[str, list[str]]], key: bytes | None) -> None:
+        """Wait for a change that comes about by itself."""
+        ends = time.monotonic() + SECONDS
+        while self.key(running) != key:
+            assert time.monotonic() < ends, running.output
+
+
+def test_clients_are_served_by_keys_that_are_made_meanwhile(hsm: SoftHsm, access: TokenAccess, tmp_path: Path) -> None:
+    one = Served(hsm, access, Authority(tmp_path), tmp_path)
+    first = one.write(1)
+    with one.running() as running:
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(lambda _: one.key(running), range(40))) == {first}
+        second = one.write(2)
+        os.kill(running.pid, signal.SIGHUP)
+        assert running.wait_for(lambda output: events(output, "reloaded") or None)
+        assert {one.key(running) for _ in range(8)} == {second}
+    assert complaints(running.output) == []
+
+
+@pytest.mark.every_module
+def test_a_daemon_may_go_and_return(hsm: SoftHsm, access: TokenAccess, tmp_path: Path) -> None:
+    """openCryptoki's is only needed to begin; a TPM goes with those in front of it."""
+    assert isinstance(hsm, OpenCryptoki | Tpm)
+    one = Served(hsm, access, Authority(tmp_path), tmp_path)
+    key = one.write(3)
+    with one.running() as running:
+        assert one.key(running) == key
+        hsm.daemons.end()
+        one.until(running, None if isinstance(hsm, Tpm) else key)
+        assert one.key(running, "file.localhost") is not None
+        hsm.daemons.begin()
+        one.until(running, key)
+    hsm.daemons.end()
+    with one.running() as running:
+        assert one.key(running) is None
+        assert one.key(running, "file.localhost") is not None
+        hsm.daemons.begin()
+        one.until(running, key)

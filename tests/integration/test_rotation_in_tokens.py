@@ -9,18 +9,21 @@ import pytest
 
 from certs.hsm.access import TokenAccess
 from certs.hsm.clients import calls
+from tests.hsm_modules import ON_REQUEST, Tpm, tpm
 from tests.hsm_tokens import SoftHsm, softhsm, token_process
 from tests.integration.rotation import SECOND, RotatingScene, rotating
+from tests.waiting import until_found
 
 SAMPLES = 12
+MORE_THAN_COPIES = 12  # `module_instances` makes eight
 
 
-@pytest.fixture
-def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
+@pytest.fixture(params=[pytest.param(softhsm, id="softhsm"), *ON_REQUEST])
+def hsm(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
     place = tmp_path / "hsm"
     place.mkdir()
     monkeypatch.setenv("STATE_DIRECTORY", str(place))
-    with softhsm(place) as made:
+    with request.param(place) as made:
         yield made
 
 
@@ -34,7 +37,7 @@ def labels(access: TokenAccess, identity: str) -> list[str]:
 
 def test_keys_never_leave_the_token_and_end_there(hsm: SoftHsm, tmp_path: Path) -> None:
     access = hsm.init_token("plexi")
-    tables = f'[hsm]\nmodule = "{hsm.module}"\n[hsm.token.plexi]\npin_file = "{hsm.pin_file()}"\nmax_sessions = 32\n'
+    tables = f'[hsm]\nmodule = "{hsm.module}"\n[hsm.token.plexi]\npin_file = "{hsm.pin_file(access.pin.reveal())}"\nmax_sessions = 32\n'
     tables += '[audit]\nfile = "audit.jsonl"\n'
     settings: dict[str, Any] = {
         "key_spec": "ec-p256@plexi",
@@ -68,6 +71,33 @@ def test_keys_never_leave_the_token_and_end_there(hsm: SoftHsm, tmp_path: Path) 
         ("generate", "v3@plexi"),
         ("destroy", "v1@plexi"),
     ]
+
+
+@pytest.fixture
+def chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tpm]:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "latches"))
+    (tmp_path / "hsm").mkdir()
+    with tpm(tmp_path / "hsm") as made:
+        yield made
+
+
+@pytest.mark.every_module
+def test_a_module_that_shows_no_later_keys_serves_them(chip: Tpm, tmp_path: Path) -> None:
+    """That of a TPM. It is loaded again for each of them, until it is time for another process."""
+    pin = chip.pin_file(chip.init_token("plexi").pin.reveal())
+    tables = f'[hsm]\nmodule = "{chip.module}"\n[hsm.token.plexi]\npin_file = "{pin}"\n'
+    with rotating(tmp_path, RotatingScene, key_spec="ec-p256@plexi", extra=tables) as running:
+        seen, replaced = {running.served()}, 0
+        while len(seen) < MORE_THAN_COPIES:
+            while not running.rotate(credential="ec")[-1]["ok"]:
+                replaced += 1
+                before = set(running.worker_pids)
+                until_found(lambda: before != set(running.worker_pids))  # noqa: B023 - looked at within this turn
+            (now,) = {running.served() for _ in range(SAMPLES)}
+            assert now not in seen
+            seen.add(now)
+        assert 1 <= replaced < len(seen)
+        assert running.events("worker_ended", "worker_stuck", "error") == []
 
 
 def audited(file: Path, key: str) -> list[tuple[str, str]]:

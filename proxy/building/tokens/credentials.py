@@ -46,7 +46,8 @@ def usable_credentials(
             name: tuple(one for one in several if one.key.custody is Custody.FILE)
             for name, several in identities.items()
         }
-    keys = TokenKeys(instances_of(foundation.loaded), foundation.unusable)
+    has_served = foundation.before.judged_at is not None
+    keys = TokenKeys(instances_of(foundation.loaded), foundation.unusable, has_served=has_served)
     return {
         name: tuple(_usable(foundation, keys, name, credentials, looks_again=looks_again))
         for name, credentials in identities.items()

@@ -5,6 +5,7 @@ refused is not tried again, because this could lock the token. An answer holds u
 generation is built: several listeners may use the same key.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,19 +34,23 @@ class TokenKeys:
     instances: ModuleInstances
     unusable: UnusableTokens = NONE_UNUSABLE
     """Tokens that are not asked at all."""
+    has_served: bool = False
+    """Whether this process has built a generation before, so that keys may be younger than its
+    module."""
     _verdicts: dict[tuple[str, Path], Unusable | None] = field(default_factory=dict)
+    _sought: set[str] = field(default_factory=set)
+    """Keys that were looked for by all instances."""
     _unusable: dict[str, Unusable] = field(default_factory=dict)
     """Why logins to a token have stopped, by token."""
     _tokens: dict[ModuleInstance, Sequence[PresentToken]] = field(default_factory=dict)
 
     def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         """Why a key cannot be used with this certificate, or None. May wait for the token."""
-        if (fault := self.unusable.fault(key.token)) is not None:
+        fault = self._verdict(key, certificate)
+        if fault is None or not fault.may_return or not self._is_seen_elsewhere(key):
             return fault
-        asked = (key.openssl_uri, certificate)
-        if asked not in self._verdicts:
-            self._verdicts[asked] = self._examine(key, certificate)
-        return self._verdicts[asked]
+        del self._verdicts[key.openssl_uri, certificate]
+        return self._verdict(key, certificate)
 
     def loss(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         """Why a loaded key cannot be used with this certificate any more. None if it can.
@@ -58,8 +63,16 @@ class TokenKeys:
                 return None
         except HsmError:
             return None
-        fault = self.fault(key, certificate)
+        fault = self._verdict(key, certificate)
         return None if fault is None or fault.may_pass else fault
+
+    def _verdict(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
+        if (fault := self.unusable.fault(key.token)) is not None:
+            return fault
+        asked = (key.openssl_uri, certificate)
+        if asked not in self._verdicts:
+            self._verdicts[asked] = self._examine(key, certificate)
+        return self._verdicts[asked]
 
     def _is_open(self, key: Pkcs11Key) -> bool:
         fitting = [token for token in self._known_tokens(key) if token.fits(key.uri)]
@@ -124,6 +137,18 @@ class TokenKeys:
             "the label (object=) or id= of a private key in it",
             may_return=True,
         )
+
+    def _is_seen_elsewhere(self, key: Pkcs11Key) -> bool:
+        """Whether another instance of the module has the key, which is then used for its token."""
+        if not self.has_served or key.openssl_uri in self._sought:
+            return False
+        self._sought.add(key.openssl_uri)
+        for other in self.instances.others(key.token):
+            with contextlib.suppress(LookupFailed, OSError):
+                if other.count_keys(key.openssl_uri) == 1:
+                    self.instances.use(key.token, other)
+                    return True
+        return False
 
     def _login_fault(self, key: Pkcs11Key, token: PresentToken) -> Unusable:
         if token.is_locked:

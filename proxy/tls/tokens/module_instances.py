@@ -1,7 +1,8 @@
 """The PKCS#11 module as this process has loaded it: once more for a token that it did not see.
 
 Theory of operation. A module knows the tokens that were there when it was initialised (PKCS#11 2.40
-section 5.4). SoftHSM gives up for good a token that was unavailable for a moment. To finalise and
+section 5.4). SoftHSM gives up for good a token that was unavailable for a moment, and the module of
+a TPM shows no key that another process has made since. To finalise and
 initialise the module again (C_Finalize) would end the sessions of all its tokens, also of those
 that sign now. A second provider in front of the same library hears that it is
 initialised already. So the file of the module is copied into memory and loaded from there. For the
@@ -57,12 +58,22 @@ class ModuleInstance:
         """Where the linker finds it, for its function table."""
         return self._original if self._opened is None else self._opened[1]
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it did not start, and never will."""
+        return self._fault is not None
+
     def tokens(self) -> tuple[PresentToken, ...]:
         """The tokens that it sees. Raises `HsmError`."""
         return tokens_of(self.module)
 
     def count_keys(self, uri: str) -> int:
-        """How many keys a URI finds, see `key_store.count_keys`. Raises `LookupFailed`."""
+        """How many keys a URI finds, see `key_store.count_keys`.
+
+        Raises `LookupFailed`, or `KeyNotLoaded` or `OSError` if it does not start.
+        """
+        if not self._is_first:
+            self._open()
         return count_keys(uri, self._context)
 
     def load(self, key: TokenKey) -> ssl.SSLContext:
@@ -118,10 +129,16 @@ class ModuleInstances:
         self._first: Final = ModuleInstance(module, provider, is_first=True)
         self._later: list[ModuleInstance] = []
         self._used: dict[str, ModuleInstance] = {}
+        self._was_short = False
 
     def of(self, token: str) -> ModuleInstance:
         """By which a token is used, by its NAME."""
         return self._used.get(token, self._first)
+
+    @property
+    def are_spent(self) -> bool:
+        """Whether another one was wanted and not made, or did not start: a new process may help."""
+        return self._was_short or any(one.has_failed for one in self._later)
 
     def use(self, token: str, instance: ModuleInstance) -> None:
         self._used[token] = instance
@@ -132,9 +149,11 @@ class ModuleInstances:
         """
         used = self.of(token)
         yield from [one for one in reversed(self._later) if one is not used]
-        if len(self._later) < _MOST_LATER:
-            self._later.append(ModuleInstance(self._module, self._provider, is_first=False))
-            yield self._later[-1]
+        if len(self._later) == _MOST_LATER:
+            self._was_short = True
+            return
+        self._later.append(ModuleInstance(self._module, self._provider, is_first=False))
+        yield self._later[-1]
 
 
 @cache

@@ -9,6 +9,7 @@ from certs.hsm.access import (
     TokenAccess,
     TokenChoice,
     default_latch_directory,
+    file_stem,
     read_handed_over_pin,
     read_pin,
     state_directory,
@@ -92,3 +93,9 @@ def test_latches_lie_where_the_service_may_write(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", "/home/a")
     assert default_latch_directory() == Path("/home/a/.local/state/plexigate/pin-latch")
+
+
+def test_a_serial_of_zeros_names_no_token() -> None:
+    """All tokens of a TPM have it."""
+    assert file_stem("plexi", "0000000000000000") == file_stem("plexi", "") != file_stem("spare", "0000000000000000")
+    assert file_stem("plexi", "42") == file_stem("spare", "42")

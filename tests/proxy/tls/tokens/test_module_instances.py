@@ -107,8 +107,10 @@ def test_they_are_few_and_shared(tmp_path: Path) -> None:
     assert instances.of("plexi") is made
     assert instances.of("spare") is first
     assert next(instances.others("spare")) is made, "what one token has needed may show another one"
+    assert not instances.are_spent
     for _ in range(10):
         list(instances.others("plexi"))
+    assert instances.are_spent
     assert len(list(instances.others("plexi"))) == 7
     assert module_instances(tmp_path, None) is module_instances(tmp_path, None)
 
