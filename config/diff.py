@@ -66,10 +66,7 @@ class Change:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Change":
-        """Take what `as_json` answered.
-
-        Raises `KeyError` or `ValueError` for what is none of ours.
-        """
+        """Take what `as_json` answered. Raises `KeyError` or `ValueError` for anything else."""
         return cls(facts["key"], EffectKind(facts["kind"]), facts["old"], facts["new"], facts["effect"])
 
 

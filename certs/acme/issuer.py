@@ -76,10 +76,7 @@ class AcmeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an issuer works with.
-
-    `tell` takes a line for each step, which begins with the issuer's name.
-    """
+    """What an issuer works with. `tell` takes a line for each step, with the issuer's name."""
 
     store: AccountStore
     solver: Solver
@@ -230,10 +227,7 @@ class AcmeIssuer:
 
 
 def _certificates_only(chain: bytes) -> bytes:
-    """The certificates of an answer, without other text between them.
-
-    Raises `AcmeDocumentUnreadable`.
-    """
+    """The certificates of an answer, no other text. Raises `AcmeDocumentUnreadable`."""
     try:
         certificates = x509.load_pem_x509_certificates(chain)
     except ValueError:

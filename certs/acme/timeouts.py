@@ -11,10 +11,7 @@ class AcmeTimeouts:
     """All in seconds."""
 
     call: float = 30.0
-    """For one request and its answer.
-
-    CAs answer within a second, or within ten if they sign meanwhile.
-    """
+    """For a request and its answer. CAs answer within a second, ten if they sign meanwhile."""
     validation: float = 180.0
     """For a CA to validate all names of an order from several places, and to try again."""
     issuance: float = 180.0

@@ -61,10 +61,7 @@ class AuditLog:
     """
 
     def __init__(self, path: Path, rules: AuditRules, signer: CheckpointKey | None, journal: Journal) -> None:
-        """Write to `path`, whose directory must exist.
-
-        Touches nothing before `start` or the first record.
-        """
+        """Write to `path` from the first record on. Its directory must exist."""
         self.path = path
         self._rules = rules
         self._signer = signer
@@ -96,10 +93,7 @@ class AuditLog:
             self.checkpoint(now)
 
     def append(self, entry: Entry, now: datetime) -> None:
-        """Write a line, and leave a checkpoint that is due to the caller.
-
-        Raises as `record` does.
-        """
+        """Write a line; a checkpoint that is due is the caller's. Raises as `record` does."""
         self._append(entry.kind, entry.facts, now)
 
     @property

@@ -50,10 +50,7 @@ class OpenDirectory:
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """Open the directory of a path.
-
-        Raises `OSError`, which is `PlacedByOthers` for a link of others.
-        """
+        """Open the directory of a path. Raises `OSError`: `PlacedByOthers` for others' links."""
         place = _Footing.root()
         try:
             place.walk(path.absolute().parts[1:])

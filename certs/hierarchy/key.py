@@ -35,10 +35,7 @@ _TRANSITIONS: Final[Mapping[tuple[KeyState, KeyTransition], KeyState]] = {
     (KeyState.ACTIVE, KeyTransition.RETIRE): KeyState.RETIRED,
     (KeyState.RETIRED, KeyTransition.DESTROY): KeyState.DESTROYED,
 }
-"""Every step that a key can take.
-
-A key is retired before it is destroyed, so that its uses end first.
-"""
+"""Every step that a key can take: it is retired first, so that its uses end before it does."""
 
 
 class IllegalStep(Exception):

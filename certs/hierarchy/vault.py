@@ -141,10 +141,7 @@ class Vault:
         return self._change(lambda keys: _destroyed(keys, version, self._clock()))
 
     def key_ids(self, version: int) -> frozenset[bytes]:
-        """What envelopes call the keys of a retired version.
-
-        Raises as `destroy`, where that would.
-        """
+        """What envelopes call the keys of a retired version. Raises as `destroy` would."""
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():

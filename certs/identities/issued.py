@@ -61,10 +61,7 @@ def stand_ins(
 
 
 def token_place(hsm: HsmConfig | None, certificate: Path, key: Path, pins: Mapping[str, Secret]) -> TokenPlace | None:
-    """Where in a token the key is; None for one that is a file.
-
-    Raises `TokenUnknown` or `OSError`.
-    """
+    """Where in a token the key is; None for a file. Raises `TokenUnknown` or `OSError`."""
     content = read_regular(key).content
     if not is_pkcs11_uri(content):
         return None

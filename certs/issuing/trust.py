@@ -63,10 +63,7 @@ def trust_of(issuer: Issuer, chain: Sequence[x509.Certificate] = ()) -> Trust:
 
 
 def system_trust(chain: Sequence[x509.Certificate] = ()) -> Trust:
-    """The system's roots, as far as they could have signed a part of a chain.
-
-    Blocks. Raises `NoTrustStore`.
-    """
+    """The system's roots that could have signed a part of a chain. Raises `NoTrustStore`."""
     files, directories = _places()
     places = [*map(str, files), *map(str, directories)]
     names = {one.issuer.public_bytes() for one in chain}

@@ -1,7 +1,4 @@
-"""Keeps the memory of this process out of swap, core dumps and other processes.
-
-For short-lived processes.
-"""
+"""Keeps the memory of a short-lived process out of swap, core dumps and other processes."""
 
 import ctypes
 import os

@@ -131,10 +131,7 @@ class ShareCollector:
         return self.needed is not None and self.count >= self.needed
 
     def add(self, text: str) -> int:
-        """Take a share, as its words or the first four letters of each; its number.
-
-        Raises `ShareRefused`.
-        """
+        """Take a share, by its words or their first four letters. Raises `ShareRefused`."""
         share = _parse(text.split())
         first = next(iter(self._shares.values()), None)
         if first is not None and share.group_parameters() != first.group_parameters():

@@ -1,7 +1,4 @@
-"""Rules about issuers of type "acme" that span several tables.
-
-Pure: the schema's values in, problems out.
-"""
+"""Rules about ACME issuers that span several tables. Pure: values in, problems out."""
 
 from collections.abc import Iterator
 

@@ -51,10 +51,7 @@ _NEVER: Final = (
 
 
 def template_parts(text: str) -> Iterator[str | Variable]:
-    """Split the value of a field into text and variables; `{{` and `}}` are braces.
-
-    Raises `Refused`.
-    """
+    """Split a field's value into text and variables; `{{` and `}}` are braces. Raises `Refused`."""
     end = 0
     for found in _PART.finditer(text):
         if found.start() > end:

@@ -1,7 +1,4 @@
-"""The shape of `[audit]`: the log of key operations, and the key that signs its checkpoints.
-
-Pure.
-"""
+"""The shape of `[audit]`: the log of key operations, and the key of its checkpoints. Pure."""
 
 from typing import Self
 

@@ -1,7 +1,4 @@
-"""The shape of `[payload]`: rings and sessions by which the bodies of chosen routes are encrypted.
-
-Pure.
-"""
+"""The shape of `[payload]`: rings and sessions that encrypt the bodies of routes. Pure."""
 
 import re
 from enum import StrEnum

@@ -14,10 +14,7 @@ from proxy.admin.settings import AdminSettings, sockets_to_try
 
 
 class AdminUnreachable(Exception):
-    """The admin socket did not answer as it should.
-
-    `remedy` says what to do about what was `found`.
-    """
+    """The admin socket did not answer as it should. `remedy` is for what was `found`."""
 
     def __init__(self, socket: str, found: str, remedy: str) -> None:
         super().__init__(socket, found, remedy)
@@ -105,10 +102,7 @@ class UnixAdminClient:
         return document
 
     def steps(self, path: str, query: Mapping[str, str]) -> Iterator[Any]:
-        """Post, and yield each line of the answer as it comes.
-
-        Raises `AdminUnreachable` and `AdminRefused`.
-        """
+        """Post, and yield the lines of the answer. Raises `AdminUnreachable` and `AdminRefused`."""
         connection = _Connection(self.path, None)
         try:
             connection.request("POST", f"{path}?{urlencode(query)}" if query else path, body=b"")

@@ -46,10 +46,7 @@ Inherited = Callable[[str], socket.socket | None]
 
 @dataclass(frozen=True, slots=True)
 class AdminHost:
-    """The process around the admin server.
-
-    `report` logs internal errors, `tell` logs events.
-    """
+    """The process around the admin server. `report` logs internal errors, `tell` logs events."""
 
     report: Report
     tell: Tell

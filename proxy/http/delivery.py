@@ -134,10 +134,7 @@ def _status_line(head: ResponseHead) -> bytes:
 
 
 def informational_head(response: Response) -> bytes:
-    """Write an interim response other than 101.
-
-    An HTTP/1.0 client must not get one (RFC 9110 15.2).
-    """
+    """Write an interim response but 101, never to an HTTP/1.0 client (RFC 9110 15.2)."""
     return b"%b%b\r\n" % (_status_line(response.framing.head), response.lines)
 
 

@@ -34,10 +34,7 @@ class FreedMemory:
         self._pause = _LEAST_SECONDS
 
     def may_be_worth_it(self, resident: int, connections: int, now: float) -> bool:
-        """Whether to return it now.
-
-        The process holds `resident` bytes, and has `connections` of clients.
-        """
+        """Whether to return it now, with `resident` bytes and `connections` of clients."""
         self._least = min(self._least, resident)
         self._connections = max(self._connections, connections)
         if resident <= self._least * _LARGER or now < self._rests_until:

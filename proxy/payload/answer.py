@@ -55,10 +55,7 @@ class SealedAnswer:
         return None
 
     def receive_data(self, data: bytes) -> None:
-        """Take a piece of the answer.
-
-        Raises `PayloadFault` where it gets too large for a single token.
-        """
+        """Take a piece of the answer. Raises `PayloadFault` if a single token cannot hold it."""
         if self._stream is not None:
             self._stream.receive_data(data)
             return

@@ -154,10 +154,7 @@ class SealedRequest:
         yield sealer.finish(self._clock())
 
     def open(self, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
-        """The content of a complete answer.
-
-        Raises `AnswerNotSealed`, or `PayloadFault` for a false one.
-        """
+        """The content of a complete answer. Raises `AnswerNotSealed`, or `PayloadFault`."""
         coding = _field(headers, "content-encoding")
         if coding == _STREAM:
             return b"".join(self.pieces(status, headers, [body]))
@@ -221,10 +218,7 @@ class SessionOffer:
         raise DocumentRefused("; ".join(refused[1:] or refused))
 
     def accepted(self, answer: bytes, clock: Callable[[], float]) -> PayloadClient:
-        """The client of the session.
-
-        Raises `KeyError` or `ValueError` for an answer that is none.
-        """
+        """The client of the session. Raises `KeyError` or `ValueError` for a wrong answer."""
         ticket = str(json.loads(answer)["ticket"]).encode()
         agreed = f"{self.suite}:{self.version}".encode()
         return PayloadClient(session_cipher(ticket, self.secret, agreed, _DEFAULT_WINDOW), clock)

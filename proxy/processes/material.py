@@ -17,10 +17,7 @@ from config.loading.reading import FileContent, read_regular
 
 
 class Material(dict[str, FileContent]):
-    """File contents by path.
-
-    A file that cannot be read is left out; the code that needs it reports that.
-    """
+    """File contents by path; what cannot be read is left out, and reported where it is needed."""
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> "Material":

@@ -68,10 +68,7 @@ _SENTENCES: Final = {
 
 
 class ProxyHeaderError(Exception):
-    """The bytes are no valid header.
-
-    `fault` is the broken rule, `found` and `allowed` are its facts.
-    """
+    """The bytes are no valid header: `fault` is the broken rule, with `found` and `allowed`."""
 
     def __init__(self, fault: HeaderFault, found: str = "", allowed: str = "") -> None:
         super().__init__(fault, found, allowed)

@@ -18,10 +18,7 @@ _NAME: Final = "rotation.json"
 
 
 def kept(store: Store) -> Any:
-    """The document that an earlier process has kept, or None.
-
-    Blocks. Raises `OSError` or `ValueError`.
-    """
+    """What an earlier process has kept, or None. Blocks. Raises `OSError` or `ValueError`."""
     try:
         return json.loads((store.directory / _NAME).read_bytes())
     except FileNotFoundError:
@@ -29,10 +26,7 @@ def kept(store: Store) -> Any:
 
 
 def drop_mark(store: Store, key: Key) -> None:
-    """Forget the mark of a compromised key that has been replaced.
-
-    Blocks. Raises `OSError` or `ValueError`.
-    """
+    """Forget a compromised key that is replaced. Blocks. Raises `OSError` or `ValueError`."""
     document = kept(store)
     marks = document["waits"]["compromised"]
     document["waits"]["compromised"] = [mark for mark in marks if tuple(mark) != key]
@@ -40,10 +34,7 @@ def drop_mark(store: Store, key: Key) -> None:
 
 
 class Kept:
-    """One small file, which is replaced as a whole.
-
-    Errors go to the log and stop no rotation.
-    """
+    """One small file, which is replaced as a whole. Errors go to the log and stop no rotation."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
         self._loop = loop

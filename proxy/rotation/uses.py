@@ -23,10 +23,7 @@ class Uses:
         return known[1] if known is not None and known[0] == version else 0
 
     def counted(self, totals: Mapping[str, int], versions: Mapping[Key, int]) -> None:
-        """Take the signatures by identity since the start of the process.
-
-        `versions` are those that serve.
-        """
+        """Take the signatures by identity since the start; `versions` are those that serve."""
         for key, version in versions.items():
             more = totals.get(key[0], 0) - self._totals.get(key[0], 0)
             self._counted[key] = (version, self.of(key, version) + max(0, more))

@@ -52,10 +52,7 @@ class Tokens(Mapping[str, SigningToken]):
         return len(self._tokens)
 
     def use(self, plans: Mapping[str, TokenPlan]) -> None:
-        """Have exactly these from now on.
-
-        One that was there continues with the threads that it has.
-        """
+        """Have exactly these from now on. One that was there keeps its threads."""
         for name in [name for name in self._tokens if name not in plans]:
             self._tokens.pop(name).close()
         for name, plan in plans.items():

@@ -65,10 +65,7 @@ class MaintenanceStore:
 
 
 def _check(one: MaintainedRoute) -> None:
-    """Refuse what an operator has edited and no worker could use.
-
-    Raises ValueError and `PageUnusable`.
-    """
+    """Refuse what was edited so that no worker can use it: ValueError, `PageUnusable`."""
     for network in one.allowed:
         parse_network(network)
     if one.page:

@@ -58,16 +58,10 @@ class Solver(Protocol):
     """Shows proofs to the world. Both methods block, in the thread of the order."""
 
     def present(self, proof: Proof) -> None:
-        """Answers when the CA may look.
-
-        Raises `PresentingFailed`; then nothing is left to withdraw.
-        """
+        """Answers when the CA may look. Raises `PresentingFailed`, and leaves nothing then."""
 
     def withdraw(self, proof: Proof) -> None:
-        """Take back what `present` showed; to be called once for each success.
-
-        Raises `PresentingFailed`.
-        """
+        """Take back what `present` showed, once for each success. Raises `PresentingFailed`."""
 
 
 @dataclass(frozen=True, slots=True)

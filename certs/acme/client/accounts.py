@@ -22,10 +22,7 @@ _LONGEST_READABLE: Final = 60
 
 
 class AccountDamaged(Exception):
-    """The stored document of `directory` is not an account.
-
-    The error shows nothing of its content.
-    """
+    """The stored document of `directory`, which is not shown, is no account."""
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
@@ -83,10 +80,7 @@ class AccountStore(Protocol):
         """The document for a directory URL, or None. Raises `OSError`."""
 
     def save(self, directory: str, document: bytes) -> None:
-        """Replace the document durably.
-
-        Raises `OSError`; then the previous document is still there.
-        """
+        """Replace the document durably, or raise `OSError` and keep the previous one."""
 
 
 class FileAccountStore:

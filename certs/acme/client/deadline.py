@@ -26,10 +26,7 @@ class Overdue(Exception):
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Run `work` in a daemon thread and wait for it; its exception is raised here.
-
-    Raises `Overdue`.
-    """
+    """Run `work` in a daemon thread, and wait. Raises what it raises, or `Overdue`."""
     outcome: Future[Result] = Future()
 
     def run() -> None:

@@ -36,10 +36,7 @@ __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scra
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """What a reload did, or would do.
-
-    `generation` is the number of the configuration that serves now.
-    """
+    """What a reload did, or would do. `generation` is the configuration that serves now."""
 
     ok: bool
     changes: list[ChangeRow]

@@ -94,10 +94,7 @@ class SourceOptions:
         return self.module or (configured.module if configured is not None else Path())
 
     def accesses(self) -> list[TokenAccess]:
-        """Every token that can be logged in to.
-
-        Raises an HsmError, NotChosen or HsmNotConfigured.
-        """
+        """Every token to log in to. Raises an HsmError, NotChosen or HsmNotConfigured."""
         configured = self.configured()
         if configured is None:
             return [self._by_options()] if self.token is not None and self.pin_file is not None else []

@@ -26,10 +26,7 @@ def asked(config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClie
 
 
 def served_file(socket: Path | None = None) -> Path:
-    """The configuration that the running proxy serves.
-
-    Raises `AdminUnreachable` or `AdminRefused`.
-    """
+    """The running proxy's configuration. Raises `AdminUnreachable` or `AdminRefused`."""
     client = connect(None, socket)
     told = client.agreed(client.get("/status")).get("configuration")
     file = Path("" if told is None else told["file"])

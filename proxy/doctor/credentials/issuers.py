@@ -37,10 +37,7 @@ _ROUTED: Final = "Right if a router or a load balancer hands port {port} on to i
 
 @dataclass(frozen=True, slots=True)
 class AcmeAnswer:
-    """The directory of a CA, where its terms are, and what its clock said.
-
-    None: it did not say.
-    """
+    """The directory of a CA, its terms and its clock; None where it did not say."""
 
     directory: Directory
     terms: str | None

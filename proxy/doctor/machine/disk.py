@@ -21,10 +21,7 @@ _REMEDY: Final = "Remove old logs or give it more room; a log that cannot be wri
 
 @dataclass(frozen=True, slots=True)
 class DiskRoom:
-    """What an unprivileged process may still use of a file system.
-
-    `files` None: it does not say.
-    """
+    """What an unprivileged process may still use of a file system; `files` None: not told."""
 
     free: int
     size: int

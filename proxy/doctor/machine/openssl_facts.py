@@ -57,10 +57,7 @@ class OpensslSilent(Exception):
 
 
 def facts_of(file: Path | None) -> OpensslFacts:
-    """Look with the providers of a configuration, or without further ones.
-
-    Raises `OpensslSilent`.
-    """
+    """Look with a configuration's providers, or without further ones. Raises `OpensslSilent`."""
     command = [sys.executable, "-P", "-m", "proxy.doctor.machine.openssl_facts", *([] if file is None else [str(file)])]
     environment = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
     try:

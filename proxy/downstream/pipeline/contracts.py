@@ -77,10 +77,7 @@ class Client(Protocol):
         """The response cannot be completed, and the client must see that."""
 
     def tunnel_place(self, server: TunnelServer) -> TunnelPlace | RequestRefusal:
-        """Take a place for a WebSocket with this server, or return the refusal.
-
-        `tunnel` comes next.
-        """
+        """Take a place for a WebSocket with this server, or return why not. `tunnel` is next."""
 
     def tunnel(self, switched: SwitchedStream) -> None:
         """Both sides speak WebSocket from now on."""

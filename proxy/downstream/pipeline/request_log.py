@@ -31,10 +31,7 @@ class RequestLog:
         messages: tuple[int, int] | None = None,
         closed: WebSocketClose | None = None,
     ) -> None:
-        """A request that was understood and answered.
-
-        `messages` and `closed` are of a WebSocket.
-        """
+        """A request that was answered. `messages` and `closed` are of a WebSocket."""
         self._service.request_over(self._record(request, tally, status, reason, messages, closed))
 
     def opened(self, request: Request, tally: RequestTally) -> None:

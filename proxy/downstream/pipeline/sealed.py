@@ -242,10 +242,7 @@ class _OpenedBody:
 
 
 class SealedResponse:
-    """Encrypts the response between connection and exchange, or marks it as plain.
-
-    A `ResponseReceiver`.
-    """
+    """A `ResponseReceiver` that encrypts the response to an exchange, or marks it as plain."""
 
     def __init__(self, writer: ResponseWriter, bodies: SealedBodies, service: HttpService, method: bytes) -> None:
         """`writer` is the exchange. `bodies` know the key for the response."""

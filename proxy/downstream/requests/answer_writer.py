@@ -41,10 +41,7 @@ class AnswerWriter:
         raise NotImplementedError
 
     def never_index(self, names: frozenset[bytes]) -> None:
-        """Mark fields with these names from now on, see `ResponseReceiver`.
-
-        HTTP/1.1 has no marks.
-        """
+        """Mark fields with these names from now on, see `ResponseReceiver`; not in HTTP/1.1."""
 
     def informational(self, response: Response) -> None:
         """Send a 1xx response other than 101."""

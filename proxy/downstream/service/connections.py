@@ -34,10 +34,7 @@ class Drainable(Protocol):
         """End at once; `reason` is for the log."""
 
     def configuration_changed(self, seconds: float) -> None:
-        """Continue under the new configuration.
-
-        Drain within `seconds` if it does not allow this connection.
-        """
+        """Go on under the new configuration, or drain within `seconds` if it does not allow it."""
 
 
 class Sheddable(Drainable, Protocol):

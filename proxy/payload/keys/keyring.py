@@ -176,17 +176,11 @@ class Keyring:
         return replace(self, keys=_forgetting(keys))
 
     def retired(self, version: int, now: float) -> "Keyring":
-        """End a key that is no longer needed.
-
-        Raises `NoSuchKey`, also for the one that encrypts.
-        """
+        """End a key that is not needed. Raises `NoSuchKey`, also for the one that encrypts."""
         return self._with_ended(version, PayloadKeyState.RETIRED, now)
 
     def revoked(self, version: int, now: float) -> "Keyring":
-        """End a key that is compromised. If it is the active one, rotate first.
-
-        Raises `NoSuchKey`.
-        """
+        """End a compromised key; rotate first if it is active. Raises `NoSuchKey`."""
         return self._with_ended(version, PayloadKeyState.REVOKED, now)
 
     def _with_ended(self, version: int, state: PayloadKeyState, now: float) -> "Keyring":
@@ -217,10 +211,7 @@ class Keyring:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Keyring":
-        """What `as_json` wrote.
-
-        Raises `KeyError`, `TypeError` or `ValueError` for anything else.
-        """
+        """What `as_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` otherwise."""
         keys: Sequence[Mapping[str, Any]] = document["keys"]
         ring = cls(
             document["name"],

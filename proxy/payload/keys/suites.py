@@ -42,10 +42,7 @@ class MessageUnreadable(Exception):
 
 
 class Suite(Protocol):
-    """One way to agree.
-
-    Private and public keys are octets; `info` names what the message is for.
-    """
+    """One way to agree. Keys are octets; `info` names what the message is for."""
 
     @property
     def name(self) -> str:
@@ -67,10 +64,7 @@ class Suite(Protocol):
     def public(self, private: bytes) -> bytes: ...
 
     def seal(self, public: bytes, info: bytes) -> tuple[bytes, bytes]:
-        """The client's side: a message, and the secret.
-
-        Raises `ValueError` for what is not a public key.
-        """
+        """The client's side: a message, and the secret. Raises `ValueError` for a false key."""
 
     def open(self, private: bytes, message: bytes, info: bytes) -> bytes:
         """Our side: the secret of a message. Raises `MessageUnreadable`."""

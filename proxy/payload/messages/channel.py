@@ -44,10 +44,7 @@ class MessageCipher:
         return self.requests if direction is Direction.REQUEST else self.responses
 
     def open(self, direction: Direction, token: bytes, digest: bytes, now: float, version: int | None) -> "Message":
-        """Read a message that is a single token; `digest` is that of its place.
-
-        Raises `PayloadFault`.
-        """
+        """Read a single token as message; `digest` is of its place. Raises `PayloadFault`."""
         opened = self.codec(direction).open(token, self.window, now, version)
         plain = opened.plain
         message_id = b""

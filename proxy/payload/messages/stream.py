@@ -141,10 +141,7 @@ class StreamOpener:
         return self._frames.message_id
 
     def receive_data(self, data: bytes, now: float) -> list[bytes]:
-        """Take a piece of the body; the pieces of the message that it completes.
-
-        Raises `PayloadFault`.
-        """
+        """Take a piece of the body; return what it completes. Raises `PayloadFault`."""
         self._buffer += data
         pieces = []
         start = 0

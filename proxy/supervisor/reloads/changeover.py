@@ -45,10 +45,7 @@ if TYPE_CHECKING:
 
 class Reread(Protocol):
     def __call__(self, *, dry_run: bool) -> Awaitable[Edition]:
-        """Read the configuration again, as the next edition. A dry run makes nothing.
-
-        Raises `ConfigError`.
-        """
+        """Read the next edition. A dry run makes nothing. Raises `ConfigError`."""
 
 
 Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]], Awaitable[None]]

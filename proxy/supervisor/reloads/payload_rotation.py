@@ -130,10 +130,7 @@ class PayloadRotation:
         return version
 
     async def retire(self, name: str, version: int) -> None:
-        """End a key that is not needed any more.
-
-        Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`.
-        """
+        """End a key that is not needed. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
         async with self._changing:
             await self._change(name, lambda ring, now: ring.retired(version, now))
         self._told(Action.RETIRE, "retired", PayloadKeyRetired(name, version))

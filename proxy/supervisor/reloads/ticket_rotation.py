@@ -25,10 +25,7 @@ class TicketRotation:
     def __init__(
         self, renew: Renew, safe: Safe, served: ServedEdition, tell: Tell, rotated: Callable[[], None]
     ) -> None:
-        """Rotations begin with `run`.
-
-        `safe` keeps the secrets. `rotated` is called after each rotation.
-        """
+        """Rotations begin with `run`. `safe` keeps secrets; `rotated` is called after each."""
         self._renew = renew
         self._safe = safe
         self._served = served

@@ -81,10 +81,7 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(_stem(ring))}" holds no ring of keys') from None
 
     def write(self, ring: Keyring) -> None:
-        """Replace a ring as a whole.
-
-        Raises `PayloadStoreUnusable`. The old file is then unchanged.
-        """
+        """Replace a ring as a whole, or raise `PayloadStoreUnusable` and keep the old file."""
         self._write(_stem(ring.name), ring.name, ring.as_json())
 
     def identity(self) -> Identity:

@@ -29,10 +29,7 @@ _HOUR: Final = timedelta(hours=1)
 
 
 class Safe:
-    """The only safe of the process.
-
-    `since` is when the present secret of tickets began to seal.
-    """
+    """The only safe of the process. `since` is when the present secret of tickets began to seal."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         """The other methods open files. `trail` gets every use of the sealing key.
@@ -62,10 +59,7 @@ class Safe:
         return self._vault
 
     def look(self, loaded: LoadedConfig) -> None:
-        """Check that keys of credentials could be opened.
-
-        Raises `SealingError` or `ConfigError`.
-        """
+        """Check that keys of credentials can be opened. Raises `SealingError` or `ConfigError`."""
         vault = self.vault(loaded)
         if vault is not None:
             _ = vault.sealer(Purpose.CREDENTIAL_KEY).key_id

@@ -29,10 +29,7 @@ class Blindness:
         """When a worker may be replaced again and the pause after that, by slot and token."""
 
     def found_well(self, token: str, troubled: Sequence[int]) -> list[int]:
-        """The parent has found a token well that these processes cannot use.
-
-        Returns those that are blind.
-        """
+        """The parent finds a token well that these cannot use. Returns those that are blind."""
         for process in troubled:
             self._verdicts[process, token] = self._verdicts.get((process, token), 0) + 1
         return [process for process in troubled if self._verdicts[process, token] >= _VERDICTS]

@@ -66,10 +66,7 @@ class Address:
 
     @property
     def kept_name(self) -> str:
-        """The name of its sockets in the service manager.
-
-        A colon would end the name (sd_notify(3)).
-        """
+        """Its sockets' name in the service manager, without the colon that ends names."""
         return KEPT + self.key.replace(":", "_")
 
     @property

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TlsChallenge:
-    """What the proxy has to show for `name`, a DNS name or an IP address.
-
-    Nothing in it is secret.
-    """
+    """What the proxy shows for `name`, a DNS name or an IP address. Nothing in it is secret."""
 
     name: str
     digest: bytes

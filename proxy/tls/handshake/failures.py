@@ -58,10 +58,7 @@ def reason_of(error: HelloError) -> FailureReason:
 
 
 def answer_to(wire: bytes, error: HelloError, driver: TlsDriver, context: ssl.SSLContext) -> bytes:
-    """The record of an alert for the bytes on the `wire`.
-
-    `context` has no certificate.
-    """
+    """The record of an alert for the bytes on the `wire`. `context` has no certificate."""
     made = server_step(driver.server_side(context), driver, wire)
     answer = b"" if made.error is None else made.output
     openssls = alert_in(answer)

@@ -62,10 +62,7 @@ class PresentToken:
 
 
 def tokens_of(path: Path) -> tuple[PresentToken, ...]:
-    """Check every token; the module at `path` must be in use by OpenSSL already.
-
-    Raises `HsmError`.
-    """
+    """Check every token of the module at `path`, which OpenSSL uses. Raises `HsmError`."""
     table = table_of(path)
     found = []
     for slot in table.slots():

@@ -74,10 +74,7 @@ _names_kept: Final[dict[bytes, str]] = {}
 
 @dataclass(slots=True, init=False)
 class ClientHello:
-    """What a client offers.
-
-    Code points are kept as they came, in the client's order, GREASE included.
-    """
+    """What a client offers: code points as they came, in its order, GREASE included."""
 
     legacy_version: int
     random: bytes

@@ -35,10 +35,7 @@ _CLIENT_HELLO: Final = 1
 
 
 class HelloFailure(StrEnum):
-    """Why a client's first bytes were rejected.
-
-    The values are stable: they stand in logs and metrics.
-    """
+    """Why a client's first bytes were rejected; the values are stable, for logs and metrics."""
 
     NOT_TLS = "not_tls"
     CLIENT_ALERT = "client_alert"

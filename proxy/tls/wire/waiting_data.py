@@ -1,7 +1,4 @@
-"""Plain bytes that wait until a peer takes more. Pure.
-
-They are encrypted only then, some records at a time.
-"""
+"""Plain bytes that wait until a peer takes more, and are encrypted only then. Pure."""
 
 from collections import deque
 from typing import Final
@@ -38,10 +35,7 @@ class WaitingData:
         return self._length > 0
 
     def add(self, data: bytes) -> None:
-        """Keep more.
-
-        Small pieces are joined: an object for each octet would be 40 times as much memory.
-        """
+        """Keep more, and join small pieces: an object for each octet takes 40 times the memory."""
         pieces = self._pieces
         self._length += len(data)
         if len(data) >= RECORD_BYTES:
