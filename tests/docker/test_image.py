@@ -12,7 +12,7 @@ import pytest
 
 from config.loading.loader import load
 from config.tables.issuers import AcmeIssuerConfig
-from config.tables.rotation import IssuedCredentialConfig
+from config.tables.rotation import IssuedCredential
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
@@ -174,7 +174,7 @@ def test_configuration_of_the_composition_names_its_ports_services_and_volumes()
     assert server.address.host in services()
     assert services()["chat"]["command"] == ["--bind", f"0.0.0.0:{server.address.port}"]
     (credential,) = CONFIG.identity["demo"].credentials
-    assert isinstance(credential, IssuedCredentialConfig)
+    assert isinstance(credential, IssuedCredential)
     issuer = CONFIG.issuer[credential.issuer]
     assert isinstance(issuer, AcmeIssuerConfig)
     script = (ROOT / "docker" / "demo" / "authority.sh").read_text()
