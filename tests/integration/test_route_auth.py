@@ -1,6 +1,5 @@
 """Routes that ask who a client is: a small authorization server and passwords, as curl and a WebSocket client see them."""
 
-import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import web
+from websockets.sync.client import connect
 
 from tests import prepared
 from tests.certificates import Authority, CertificateFiles
@@ -95,13 +95,9 @@ def test_authorization_server_decides_about_each_request(proxy: Site, version: s
 def test_websocket_is_asked_about_when_it_opens(proxy: Site) -> None:
     context = ssl.create_default_context(cafile=str(proxy.ca))
 
-    async def opened() -> str:
-        async with ClientSession() as client:
-            url, fields = proxy.url("/socket", scheme="wss"), {"Cookie": "session=ada", "X-User": "root"}
-            async with client.ws_connect(url, ssl=context, headers=fields) as socket:
-                return await socket.receive_str()
-
-    assert asyncio.run(opened()) == "ada"
+    fields = {"Cookie": "session=ada", "X-User": "root"}
+    with connect(proxy.url("/socket", scheme="wss"), ssl=context, additional_headers=fields, proxy=None) as socket:
+        assert socket.recv() == "ada"
     offer = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
     key = ("--header", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
     words = [word for field in offer for word in ("--header", field)]
