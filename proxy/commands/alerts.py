@@ -1,20 +1,15 @@
 """`plexigate alerts`: lists the open alerts of the running proxy, and sends a test alert."""
 
-import json
-
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from proxy.api.commands import AlertsDocument, AlertTestDocument
+from proxy.commands.terminal.answers import answer, write_json
 from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
-from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.status_table import URGENCY_STYLES
 from proxy.commands.terminal.tables import plain_table
-
-# wide enough for sentences when the output is not a terminal
-_FILE_COLUMNS = 200
 
 app = typer.Typer(
     name="alerts",
@@ -39,14 +34,8 @@ def alerts(
     if context.invoked_subcommand is not None:
         return
     document: AlertsDocument = asked(config, socket, lambda client: client.get("/alerts"))
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-        return
-    if document["alerts"]:
-        table_console(_FILE_COLUMNS).print(alert_table(document))
-    else:
-        typer.echo("No alert is open.")
-    for one in document.get("waiting", ()):
+    answer(document, lambda: alert_table(document) if document["alerts"] else "No alert is open.", as_json=as_json)
+    for one in () if as_json else document.get("waiting", ()):
         typer.echo(f"Pending since {one['since']}, an alert in {one['alert_in_seconds']:.0f} s: {one['text']}")
 
 
@@ -68,14 +57,13 @@ def send_test(config: ConfigOption = None, socket: SocketOption = None, as_json:
 
     Exits with 0 if each one took it, with 1 if one did not, or if there is none.
     """
-    answer: AlertTestDocument = asked(config, socket, lambda client: client.post("/alerts/test", {}))
+    tested: AlertTestDocument = asked(config, socket, lambda client: client.post("/alerts/test", {}))
     if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-    else:
-        for one in answer["receivers"]:
-            outcome = "accepted the test alert" if one["ok"] else f"did not accept the test alert: {one['detail']}"
-            typer.echo(f"{one['receiver']} {one['to']} {outcome}")
-    if not answer["receivers"]:
+        write_json(tested)
+    for one in [] if as_json else tested["receivers"]:
+        outcome = "accepted the test alert" if one["ok"] else f"did not accept the test alert: {one['detail']}"
+        typer.echo(f"{one['receiver']} {one['to']} {outcome}")
+    if not tested["receivers"]:
         raise ended("there is no receiver: set command or webhook in [alerts], and reload")
-    if not answer["ok"]:
+    if not tested["ok"]:
         raise typer.Exit(1)

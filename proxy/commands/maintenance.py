@@ -1,6 +1,5 @@
 """`plexigate maintenance`: takes routes of the running proxy out of service."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.api.commands import MaintainedRow, MaintenanceDocument, MaintenanceEnd
+from proxy.commands.terminal.answers import answer
 from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
-from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.tables import plain_table
-
-# wide enough for every table when the output is not a terminal
-_FILE_COLUMNS = 160
 
 app = typer.Typer(
     name="maintenance",
@@ -43,12 +39,8 @@ def list_routes(
     if context.invoked_subcommand is not None:
         return
     document: MaintenanceDocument = asked(config, socket, lambda client: client.get("/maintenance"))
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-    elif not document["routes"]:
-        typer.echo("No route is under maintenance.")
-    else:
-        table_console(_FILE_COLUMNS).print(route_table(document))
+    nothing = "No route is under maintenance."
+    answer(document, lambda: route_table(document) if document["routes"] else nothing, as_json=as_json)
 
 
 def route_table(document: MaintenanceDocument) -> Table:
@@ -100,11 +92,10 @@ def on(
     content = b""
     if page is not None:
         content, query["page"] = _read(page)
-    answer: MaintainedRow = asked(config, socket, lambda client: client.post("/maintenance/on", query, body=content))
-    _warn(answer)
-    typer.echo(
-        f"Route {route} is under maintenance: clients get 503 and may come again after {answer['retry_after']} s."
-    )
+    begun: MaintainedRow = asked(config, socket, lambda client: client.post("/maintenance/on", query, body=content))
+    _warn(begun)
+    again = f"may come again after {begun['retry_after']} s"
+    typer.echo(f"Route {route} is under maintenance: clients get 503 and {again}.")
 
 
 @app.command(epilog="Example: plexigate maintenance off chat.example.org/")

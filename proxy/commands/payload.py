@@ -15,14 +15,12 @@ from rich.text import Text
 
 from proxy.api.commands import ExportDocument, RingChange, RingsDocument
 from proxy.commands.payload_clients import ClientLanguage, write_client
+from proxy.commands.terminal.answers import answer
 from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
-from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
 from proxy.commands.terminal.tables import plain_table
 
-# wide enough for every table when the output is not a terminal
-_FILE_COLUMNS = 160
 _STYLES = {"active": "bold green", "pending": "cyan", "valid": "green", "retired": "dim", "revoked": "red"}
 
 app = typer.Typer(
@@ -46,11 +44,7 @@ def list_rings(config: ConfigOption = None, socket: SocketOption = None, as_json
     messages. Shows no secret.
     """
     document: RingsDocument = asked(config, socket, lambda admin: admin.get("/payload"))
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-        return
-    console = table_console(_FILE_COLUMNS)
-    console.print(ring_table(document))
+    answer(document, lambda: ring_table(document), as_json=as_json)
 
 
 def ring_table(document: RingsDocument) -> Table:
@@ -77,8 +71,8 @@ def rotate(ring: _Ring, config: ConfigOption = None, socket: SocketOption = None
     """Encrypt with a new key from now on. Earlier keys stay valid for as long as
     the configuration allows.
     """
-    answer: RingChange = asked(config, socket, lambda admin: admin.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
-    _said(answer, f"Ring {ring} encrypts with key {answer['version']}.", as_json=as_json)
+    made: RingChange = asked(config, socket, lambda admin: admin.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
+    answer(made, lambda: f"Ring {ring} encrypts with key {made['version']}.", as_json=as_json)
 
 
 @app.command(epilog="Example: plexigate payload retire chat 3")
@@ -92,8 +86,8 @@ def retire(
     """Retire a key that no client needs any more. The key that encrypts now
     cannot be retired.
     """
-    answer: RingChange = asked(config, socket, lambda admin: admin.post(_path(ring, version, "retire"), {}))
-    _said(answer, f"Key {version} of ring {ring} is retired.", as_json=as_json)
+    ended_key: RingChange = asked(config, socket, lambda admin: admin.post(_path(ring, version, "retire"), {}))
+    answer(ended_key, lambda: f"Key {version} of ring {ring} is retired.", as_json=as_json)
 
 
 @app.command(epilog="Example: plexigate payload revoke chat 3")
@@ -109,8 +103,8 @@ def revoke(
 
     If it is the key that encrypts now, a new one replaces it first.
     """
-    answer: RingChange = asked(config, socket, lambda admin: admin.post(_path(ring, version, "revoke"), {}))
-    _said(answer, f"Key {version} of ring {ring} is revoked.", as_json=as_json)
+    ended_key: RingChange = asked(config, socket, lambda admin: admin.post(_path(ring, version, "revoke"), {}))
+    answer(ended_key, lambda: f"Key {version} of ring {ring} is revoked.", as_json=as_json)
 
 
 @app.command(epilog="Example: plexigate payload export chat --output chat-keys.json")
@@ -125,8 +119,8 @@ def export(
     """Write the keys of a ring for its clients. They are secret: they decrypt and
     forge every message of the ring.
     """
-    answer: ExportDocument = asked(config, socket, lambda admin: admin.get(f"/payload/{quote(ring, safe='')}/export"))
-    text = "\n".join(key["key"] for key in answer["keys"]) if keys_only else json.dumps(answer, indent=2)
+    exported: ExportDocument = asked(config, socket, lambda admin: admin.get(f"/payload/{quote(ring, safe='')}/export"))
+    text = "\n".join(key["key"] for key in exported["keys"]) if keys_only else json.dumps(exported, indent=2)
     _written(text + "\n", output, replaces=force)
 
 
@@ -140,8 +134,8 @@ def identity(
     """Write the public keys that clients of sessions pin. They are not secret;
     deliver them unaltered.
     """
-    answer = asked(config, socket, lambda admin: admin.get("/payload-identity"))
-    _written(json.dumps(answer, indent=2) + "\n", output, replaces=force)
+    keys = asked(config, socket, lambda admin: admin.get("/payload-identity"))
+    _written(json.dumps(keys, indent=2) + "\n", output, replaces=force)
 
 
 @app.command(epilog="Example: plexigate payload client --js web/plexigate && plexigate payload client --python vendor")
@@ -173,10 +167,6 @@ def client(
 
 def _path(ring: str, version: int, verb: str) -> str:
     return f"/payload/{quote(ring, safe='')}/{version}/{verb}"
-
-
-def _said(answer: RingChange, sentence: str, *, as_json: bool) -> None:
-    typer.echo(json.dumps(answer, indent=2) if as_json else sentence)
 
 
 def _written(text: str, output: Path | None, *, replaces: bool) -> None:

@@ -1,6 +1,5 @@
 """Commands about a running proxy: `plexigate status`, `plexigate drain` and `plexigate undrain`."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from proxy.api.status import StatusDocument
+from proxy.commands.terminal.answers import FILE_COLUMNS, answer
 from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.status_table import status_tables
@@ -31,8 +31,6 @@ def live_view(console: Console, drawn: Callable[[], RenderableType], wait: Calla
             pass
 
 
-# wide enough for every table when the output is not a terminal
-_FILE_COLUMNS = 160
 # often enough to see a change, and a scrape of all workers takes a few milliseconds
 _WATCH_SECONDS = 2.0
 
@@ -58,17 +56,14 @@ def status(
     clients that pq = require would shut out. Counts begin at the start of the
     proxy. Exits with 0 when the proxy answers, with 1 when it does not.
     """
-    console = table_console(_FILE_COLUMNS)
     if is_watched:
+        console = table_console(FILE_COLUMNS)
         if as_json or not console.is_terminal:
             raise ended("--watch needs a terminal, and goes without --json", 2)
         live_view(console, lambda: _tables(_document(config, socket)), lambda: time.sleep(_WATCH_SECONDS))
         return
     document = _document(config, socket)
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        console.print(_tables(document))
+    answer(document, lambda: _tables(document), as_json=as_json)
 
 
 def _document(config: Path | None, socket: Path | None) -> StatusDocument:
@@ -101,13 +96,10 @@ def drain(
     warning on standard error says so.
     """
     query = {} if seconds is None else {"seconds": f"{seconds:g}"}
-    answer: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-        return
-    typer.echo(f"{server} of upstream {upstream} gets no new requests.")
-    if "warning" in answer:
-        typer.echo(f"warning: {answer['warning']}", err=True)
+    drained: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
+    answer(drained, lambda: f"{server} of upstream {upstream} gets no new requests.", as_json=as_json)
+    if "warning" in drained and not as_json:
+        typer.echo(f"warning: {drained['warning']}", err=True)
 
 
 @app.command(epilog="Example: plexigate undrain chat http://10.0.0.7:8000")
@@ -119,11 +111,8 @@ def undrain(
     as_json: JsonOption = False,
 ) -> None:
     """Return a drained server to service."""
-    answer: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2))
-        return
-    typer.echo(f"{server} of upstream {upstream} gets requests again.")
+    back: DrainDocument = asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
+    answer(back, lambda: f"{server} of upstream {upstream} gets requests again.", as_json=as_json)
 
 
 def _path(upstream: str, server: str, verb: str) -> str:

@@ -30,8 +30,6 @@ _DAMAGED: Final = 1
 _UNREADABLE: Final = 2  # the same as for a wrong option
 _UNPROVEN: Final = 3
 _UNPROVEN_TAIL: Final = 4
-# wide enough for every table when the output is not a terminal
-_FILE_COLUMNS: Final = 160
 
 
 @app.callback()
@@ -263,10 +261,9 @@ def _as_json(paths: Sequence[Path], verdict: "LogVerdict") -> _VerdictRow:
 
 def _show(judged: Sequence[tuple[Sequence[Path], Any]], lost: Sequence[_LostRow]) -> None:
     from proxy.commands.audit.table import lost_log, verdict_table
-    from proxy.commands.terminal.console import table_console
+    from proxy.commands.terminal.answers import write_table
 
-    console = table_console(_FILE_COLUMNS)
     for paths, verdict in judged:
-        console.print(verdict_table([str(path) for path in paths], verdict))
+        write_table(verdict_table([str(path) for path in paths], verdict))
     for one in lost:
-        console.print(lost_log(one["log"], one["known_lines"], is_proven=one["intact"] is False))
+        write_table(lost_log(one["log"], one["known_lines"], is_proven=one["intact"] is False))

@@ -3,26 +3,23 @@ rotates.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import RenderableType
 
 from proxy.api.certificates import RotationLine
 from proxy.commands.certs import trust
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
 from proxy.commands.certs.targets import CommandTarget, offline_of, said_errors
+from proxy.commands.terminal.answers import FILE_COLUMNS, answer, write_json, write_table
 from proxy.commands.terminal.asking import SocketOption, ended, served_file
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.help_text import WholeSentences
 
-Row = TypeVar("Row")
-
 _WAITING = 3
 """Exit status: the issuer refuses requests until a later time, and --wait was not given."""
-_FILE_COLUMNS = 200
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of [identity.NAME].")]
 _Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration; it names the admin socket too.")]
@@ -34,7 +31,7 @@ _Slot = Annotated[
     str | None, typer.Option("--credential", metavar="KIND", help="Only this credential: ec, rsa, mldsa-65, mldsa-87.")
 ]
 
-# ruff: noqa: FBT001, PLR0913 - the signature of typer commands
+# ruff: noqa: PLR0913 - the signature of typer commands
 
 
 app = typer.Typer(
@@ -54,7 +51,7 @@ def listing(
     """
     with said_errors():
         certificates = CommandTarget(config, socket, offline).listing()
-    _shown(certificates, as_json, listing_table)
+    answer(certificates, lambda: listing_table(certificates), as_json=as_json)
 
 
 @app.command(epilog="Example: plexigate certs show chat")
@@ -67,10 +64,9 @@ def show(
     if not found:
         raise ended(f"identity {name} has no certificate that rotates automatically")
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
-        return
-    for one in found:
-        table_console(_FILE_COLUMNS).print(details(one))
+        write_json(found)
+    for one in [] if as_json else found:
+        write_table(details(one))
 
 
 @app.command(epilog="Example: plexigate certs rotate chat --credential ec; plexigate certs rotate --all --dry-run")
@@ -119,7 +115,7 @@ def rotate(
 
 def _rotated(steps: Iterator[RotationLine], *, as_json: bool, waits: bool) -> int:
     """Show the steps of one identity. Returns the exit status."""
-    console = table_console(_FILE_COLUMNS)
+    console = table_console(FILE_COLUMNS)
     is_done = True
     for step in _told(steps):
         if as_json:
@@ -155,7 +151,7 @@ def rollback(
     with said_errors():
         results = CommandTarget(config, socket, offline).roll_back(name, slot)
     if as_json:
-        typer.echo(json.dumps(results, indent=2))
+        write_json(results)
     for one in [] if as_json else results:
         what = f"version {one['version']} serves again, serial {one['serial']}" if one["ok"] else one["detail"]
         typer.echo(f"{one['identity']} {one['credential']}: {what}")
@@ -175,17 +171,7 @@ def history(name: _Name, config: _Config = None, socket: SocketOption = None, as
         if not found:
             raise ended(f"identity {name} has no certificate that rotates automatically")
         versions = [entry for _, _, shelf in found for entry in versions_of(shelf)]
-    _shown(versions, as_json, history_table)
+    answer(versions, lambda: history_table(versions), as_json=as_json)
 
 
 trust.add_to(app)
-
-
-# -- shared by the commands
-
-
-def _shown(documents: Sequence[Row], as_json: bool, table: Callable[[Sequence[Row]], RenderableType]) -> None:
-    if as_json:
-        typer.echo(json.dumps(documents, indent=2))
-    else:
-        table_console(_FILE_COLUMNS).print(table(documents))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote, quote_from_bytes
 
 import typer
-from rich.console import RenderableType
 
 from certs.hsm.access import TokenAccess, default_latch_directory
 from certs.hsm.clients import calls
@@ -42,14 +41,11 @@ from proxy.commands.hsm.sources import (
     said_errors,
 )
 from proxy.commands.hsm.tables import ListedKeyRow, key_json, key_table, report_table, token_json, token_table, told
-from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.answers import answer, write_json, write_table
 from proxy.commands.terminal.help_text import WholeSentences
 
 if TYPE_CHECKING:
     from certs.tokens.self_test import Perform
-
-# wide enough for every table when the output is not a terminal
-_FILE_COLUMNS = 200
 
 app = typer.Typer(
     name="hsm",
@@ -92,11 +88,11 @@ def list_(
         typer.echo(f"plexigate: keys are not listed: {source.half_login}", err=True)
     if as_json:
         of = {facts.slot: [key_json(key) for key in found] for facts, found in keys}
-        _print_json([{**token_json(one), "keys": of.get(one.slot)} for one in tokens])
+        write_json([{**token_json(one), "keys": of.get(one.slot)} for one in tokens])
         return
-    _print(token_table(tokens))
+    write_table(token_table(tokens))
     for facts, found in keys:
-        _print(key_table(facts, found))
+        write_table(key_table(facts, found))
 
 
 @app.command(epilog="Example: plexigate hsm generate chat --kind ecdsa-p256 --token plexi")
@@ -135,9 +131,9 @@ def generate(  # noqa: PLR0913 - the options of a command
                 key = process.perform(calls.generate(name))
             made = _Made(facts, key, _public_pem(process, key))
     if as_json:
-        _print_json(made.as_json())
+        write_json(made.as_json())
         return
-    _print(key_table(facts, [key]))
+    write_table(key_table(facts, [key]))
     typer.echo(f"\nkey = {json.dumps(made.uri)}")
     if made.pem:
         typer.echo(f"\n{made.pem}", nl=False)
@@ -224,10 +220,7 @@ def try_out(
                     lambda step: status.update(told(f"{facts.label}: {step}")),
                     seconds,
                 ).run()
-    if as_json:
-        _print_json({"token": token_json(facts), **report.as_json()})
-    else:
-        _print(report_table(report))
+    answer({"token": token_json(facts), **report.as_json()}, lambda: report_table(report), as_json=as_json)
     if not report.is_right:
         raise typer.Exit(1)
 
@@ -249,10 +242,8 @@ def unlatch(
         released = release_by_name(default_latch_directory(), token)
         if not released:
             raise NotChosen(f"no PIN of token {token} is latched in {default_latch_directory()}")
-    if as_json:
-        _print_json({"released": released})
-        return
-    typer.echo(printable(f"The PIN of token {released[0]} can be tried again."))
+    said = printable(f"The PIN of token {released[0]} can be tried again.")
+    answer({"released": released}, lambda: said, as_json=as_json)
 
 
 app.command(
@@ -340,14 +331,6 @@ def _tell_gone(proxy: RunningProxy, token: TokenFacts, key: KeyFacts, *, as_json
     try:
         workers = proxy.verify_gone(token, key)
     except NotChosen as error:  # the key is gone from the token even so
-        _print_json({**told, "ok": False, "workers": str(error)})
+        write_json({**told, "ok": False, "workers": str(error)})
         raise
-    _print_json({**told, "ok": True, "workers": workers})
-
-
-def _print(what: RenderableType) -> None:
-    table_console(_FILE_COLUMNS).print(what)
-
-
-def _print_json(document: object) -> None:
-    typer.echo(json.dumps(document, indent=2))
+    write_json({**told, "ok": True, "workers": workers})

@@ -2,7 +2,6 @@
 nothing.
 """
 
-import json
 import os
 import secrets
 from pathlib import Path
@@ -21,6 +20,7 @@ from config.tables.hsm import parse_label
 from config.values.addresses import Refused
 from config.values.problems import shown
 from proxy.commands.hsm.sources import AsJson, NotChosen, said_errors
+from proxy.commands.terminal.answers import answer
 
 PLACES: Final = (
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -50,11 +50,7 @@ def init_dev(
     """
     with said_errors():
         made = make_dev_token(directory, label, identity, module or softhsm())
-    if as_json:
-        typer.echo(json.dumps(made, indent=2))
-        return
-    for name, value in made.items():
-        typer.echo(f"{name:14}{value}")
+    answer(made, lambda: "\n".join(f"{name:14}{value}" for name, value in made.items()), as_json=as_json)
 
 
 def softhsm() -> Path:

@@ -2,7 +2,6 @@
 sealing key.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from certs.hierarchy.hierarchy import Hierarchy
     from certs.hierarchy.vault import Vault
     from config.loading.loaded import LoadedConfig
-
-# wide enough for the table of keys when the output is not a terminal
-_FILE_COLUMNS = 160
 
 _HOW_TO_FREE = (
     "Stop the proxy, run plexigate hsm keys --reseal (without rotation.state it reseals only private keys), then try "
@@ -130,15 +126,12 @@ def keys(
             found = _destroyed(_whole(config), vault, destroy, record, is_sure=is_sure)
         else:
             found = vault.read()
-    if as_json:
-        from certs.hierarchy.document import as_json as described
-
-        typer.echo(json.dumps([{"id": key.id, **described(key)} for key in found.keys.values()], indent=2))
-        return
+    from certs.hierarchy.document import as_json as described
     from proxy.commands.hsm.tables import hierarchy_table
-    from proxy.commands.terminal.console import table_console
+    from proxy.commands.terminal.answers import answer
 
-    table_console(_FILE_COLUMNS).print(hierarchy_table(list(found.keys.values())))
+    listed = list(found.keys.values())
+    answer([{"id": key.id, **described(key)} for key in listed], lambda: hierarchy_table(listed), as_json=as_json)
 
 
 def _vault(config: Path, record: Recorder) -> "Vault":
