@@ -218,7 +218,9 @@ class Planner:
         left = (not_after - now.wall).total_seconds() / 2
         longest = min(_MOST_SPACING, share, left)
         before = self._spacings.get(key)
-        losses = 1 + (0 if before is None else before.losses) if self._tried.get(key) is RenewalReason.LOST else 0
+        losses = 0
+        if self._tried.get(key) is RenewalReason.LOST:
+            losses = 1 if before is None or now.ticks >= before.end + _MOST_SPACING else 1 + before.losses
         if_lost = min(longest, _LOST_SPACING * (2**losses - 1))
         self._spacings[key] = _Spacing(now.ticks + longest, now.ticks + if_lost, losses)
 

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -91,7 +91,10 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
     )
     tried = [*tokens.problems]
     if not tokens.are_ambiguous:
-        tried += _built(loaded, facts, tokens.unusable)
+        with facts.made.as_files() as files:
+            made = with_files(loaded, files)
+            tried += _tolerated(made, now, tokens.refusals)
+            tried += _built(made, facts, tokens.unusable)
     tried += [*address_problems(loaded), *lock_problems(loaded)]
     return judge(loaded, replace(facts, tried=tuple(tried))).problems
 
@@ -100,8 +103,10 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
 class _TriedTokens:
     """What came of trying the PIN of each token."""
 
-    problems: Sequence[Problem]
-    unusable: UnusableTokens
+    problems: Sequence[Problem] = ()
+    refusals: Mapping[str, Problem] = field(default_factory=dict)
+    """By the NAME of the token."""
+    unusable: UnusableTokens = NONE_UNUSABLE
     """The tokens that are not used from then on."""
     are_ambiguous: bool = False
     """Whether two tokens have one name: the PIN may belong to either, and none is tried."""
@@ -112,11 +117,19 @@ def _tried_tokens(loaded: LoadedConfig, now: datetime) -> _TriedTokens:
     uses = token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins)
     twins = _twins(loaded, uses)
     if twins:
-        return _TriedTokens(twins, NONE_UNUSABLE, are_ambiguous=True)
+        return _TriedTokens(twins, are_ambiguous=True)
     refusals, unusable = _refused_pins(loaded, uses)
     refusals |= _unseen_by_workers(loaded, [use for use in uses if use.name not in refusals])
-    spare = spare_tokens(uses, identities_in_tokens(credentials.identities), refusals)
-    return _TriedTokens([_tolerated(one) if token in spare else one for token, one in refusals.items()], unusable)
+    return _TriedTokens((), refusals, unusable)
+
+
+def _tolerated(loaded: LoadedConfig, now: datetime, refusals: Mapping[str, Problem]) -> Iterator[Problem]:
+    """What is wrong with tokens: a warning, if every identity has a key in another one."""
+    found = load_credentials(loaded, now)
+    uses = token_uses(loaded.file, loaded.config.hsm, found.identities, found.pins)
+    spare = spare_tokens(uses, identities_in_tokens(found.identities), refusals)
+    for token, one in refusals.items():
+        yield replace(one, severity=Severity.WARNING) if token in spare else one
 
 
 def _built(loaded: LoadedConfig, facts: Facts, unusable: UnusableTokens) -> list[Problem]:
@@ -126,8 +139,8 @@ def _built(loaded: LoadedConfig, facts: Facts, unusable: UnusableTokens) -> list
     problems = list(facts.found)
     with refusals_in(problems):
         problems += sealing_key_problems(loaded.file, config.sealing, config.hsm)
-    with refusals_in(problems), facts.made.as_files() as files:
-        built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), facts.now, unusable=unusable)
+    with refusals_in(problems):
+        built = build(loaded, capabilities, TicketSecrets.fresh(), facts.now, unusable=unusable)
         problems += built.warnings
     problems += checkpoint_key_problems(loaded.file, config.audit, config.hsm)
     return problems[len(facts.found) :]
@@ -141,11 +154,6 @@ def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
         return await twin_problems(asyncio.get_running_loop(), loaded.file, uses, loaded.config.reload_seconds / 2)
 
     return asyncio.run(looked())
-
-
-def _tolerated(problem: Problem) -> Problem:
-    """The problem of a spare token, as a warning: the proxy can start with the other tokens."""
-    return replace(problem, severity=Severity.WARNING)
 
 
 def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], UnusableTokens]:

@@ -15,7 +15,7 @@ from tests.certs.authority import private_key
 from tests.hsm.faults import SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
-from tests.hsm.softhsm import SoftHsm, Token
+from tests.hsm.softhsm import Token
 from tests.integration.gateway import complaints, events
 from tests.integration.hsm_scene import ROUTE, Scene, running, scene_of
 from tests.integration.stage import workers_of
@@ -140,40 +140,6 @@ def check(site: HsmSite, configuration: Path) -> tuple[int, dict[str, str]]:
     )
     problems = json.loads(done.stdout)["problems"]
     return done.returncode, {one["key"]: one["severity"] for one in problems if one["key"] != "user"}
-
-
-def test_check_a_start_and_a_reload_take_the_same_while_one_of_two_tokens_has_the_key(hsm_site: HsmSite) -> None:
-    plexi, spare = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
-    public = hsm_site.hsm.share("chat", plexi, spare)
-    uris = (uri(plexi, "chat"), uri(spare, "chat"))
-    configuration = hsm_site.write(hsm_site.tokens(plexi, spare), hsm_site.identity("localhost", public, *uris), ROUTE)
-    socket = UnixAdminClient(hsm_site.directory / "plexigate.sock")
-    assert check(hsm_site, configuration) == (0, {})
-    with running(hsm_site, configuration) as run:
-        hsm_site.hsm.destroy(plexi, "chat")
-        assert socket.post("/reload", {})[1]["ok"]
-        assert check(hsm_site, configuration) == (0, {"identity.localhost.key[0]": "warning"})
-    assert complaints(run.output) == []
-    away = SoftHsm.make(hsm_site.directory / "away", hsm_site.hsm.shim.module)
-    for is_away in (False, True):
-        if is_away:
-            hsm_site.hsm.put_into(away, "plexi")
-            assert check(hsm_site, configuration) == (0, {"identity.localhost.key[0]": "warning"})
-        with running(hsm_site, configuration) as run:
-            one = scene_of(hsm_site, run)
-            one.handshake(one.client())
-            (warning,) = [event for event in events(run.output, "warning") if event["key"].startswith("identity.")]
-            assert warning["key"] == "identity.localhost.key[0]"
-            assert readiness(one) == (200, "ready")
-            if not is_away:
-                one.until(lambda one=one: one.metric("token_keys_missing", token="plexi") == 1)  # type: ignore[misc]  # bound at once
-                (token, _) = asked(one, "/status")[1]["tokens"]
-                assert token["missing_keys"] == [{"key": uris[0], "identities": ["localhost"]}]
-            assert socket.post("/reload", {})[1]["ok"]
-        assert complaints(run.output) == []
-    hsm_site.hsm.destroy(spare, "chat")
-    away.put_into(hsm_site.hsm)
-    assert check(hsm_site, configuration) == (1, {f"identity.localhost.key[{place}]": "error" for place in (0, 1)})
 
 
 def test_check_warns_of_a_pin_that_a_spare_token_refuses_and_refuses_it_where_nothing_else_signs(

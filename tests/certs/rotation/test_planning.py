@@ -479,6 +479,10 @@ def test_a_lost_key_is_replaced_at_once_and_those_that_are_lost_again_later_and_
         ticks += wait
         assert one.plan(lost, at(1, ticks)).attempts == ((SPARE, RenewalReason.LOST),)
         one.succeeded(SPARE, "b", NOW + DAY, NOW + DAY + LIFETIME, at(1, ticks))
+    ticks += 7_200  # after so long the next loss is the first one
+    assert one.plan(lost, at(1, ticks)).attempts == ((SPARE, RenewalReason.LOST),)
+    one.succeeded(SPARE, "b", NOW + DAY, NOW + DAY + LIFETIME, at(1, ticks))
+    assert one.plan(lost, at(1, ticks)).standings[SPARE].waits_seconds == 60
     one.ask(SPARE, RenewalReason.COMMAND)
     one.plan(lost, at(1, ticks))
     one.succeeded(SPARE, "b", NOW + DAY, NOW + DAY + LIFETIME, at(1, ticks))
