@@ -124,7 +124,11 @@ def live(one: Replicas, outcome: Outcome, enough: Callable[[int], bool], chance:
             what = happenings[count % len(happenings)] if count < len(happenings) else chance.choice(happenings)
             place = chance.choice(PLACES)
             before = len(load.errors)
-            _happen(one, what, place, load, outcome, chance)
+            try:
+                _happen(one, what, place, load, outcome, chance)
+            except AssertionError as error:
+                said = [line[:300] for line in scene.running.output[-40:]]
+                raise AssertionError("\n".join([f"{what} of {place}: {error}", *said])) from None
             count += 1
             outcome.events[what] = outcome.events.get(what, 0) + 1
             if load.errors[before:]:

@@ -28,7 +28,12 @@ _Offline = Annotated[
     bool, typer.Option("--offline", help="Use the state directory of --config instead of the running proxy.")
 ]
 _Slot = Annotated[
-    str | None, typer.Option("--credential", metavar="KIND", help="Only this credential: ec, rsa, mldsa-65, mldsa-87.")
+    str | None,
+    typer.Option(
+        "--credential",
+        metavar="KIND",
+        help="Only this credential: ec, rsa, mldsa-65, mldsa-87, or ec@TOKEN for one of several replicas.",
+    ),
 ]
 
 # ruff: noqa: PLR0913 - the signature of typer commands
