@@ -48,16 +48,3 @@ def gateway(trust: Trust, echo_server: ScriptedServer) -> Iterator[Gateway]:
     with running_gateway(trust.directory, trust, echo_server) as running:
         yield running
     assert complaints(running.program.output) == []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say aloud what could not be proved here: an -ra line among many is overlooked."""
-    skipped = [
-        report
-        for report in terminalreporter.getreports("skipped")
-        if "oqsprovider not installed" in str(report.longrepr)
-    ]
-    if skipped:
-        text = f"oqsprovider not installed: {len(skipped)} checks not run (docs/tls.md says how to build it)"
-        terminalreporter.section("WARNING", sep="!", yellow=True, bold=True)
-        terminalreporter.line(text, yellow=True, bold=True)

@@ -131,7 +131,7 @@ class TestRefusals:
     def test_port_that_needs_a_right(self, chat: Site) -> None:
         first_free = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
         if first_free < 444:
-            pytest.skip("every port is free for everybody here")
+            pytest.skip("sysctl net.ipv4.ip_unprivileged_port_start=1024: here every port is free for everybody")
         path = chat.write(listener("public", bind="127.0.0.1:443") + chat.identity + MINIMAL_REST, "privileged.toml")
         without = ["setpriv", "--bounding-set=-net_bind_service", "--"] if os.getuid() == 0 else []
         done = subprocess.run(

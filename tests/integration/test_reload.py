@@ -287,7 +287,7 @@ class TestRefused:
         assert problem["key"] == "listener.second.bind[0]"
         assert "Address already in use" in problem["found"]
 
-    @pytest.mark.skipif(os.getuid() != 0, reason="not root, so a low port is refused in any case")
+    @pytest.mark.skipif(os.getuid() != 0, reason="run as root: others are refused a low port in any case")
     def test_low_port_without_the_right_to_it(self, tmp_path: Path) -> None:
         prefix = ["setpriv", "--bounding-set=-net_bind_service", "--"]
         with scene(tmp_path, prefix=prefix) as running:

@@ -95,7 +95,7 @@ class Groups:
 @pytest.fixture(scope="module")
 def groups(tmp_path_factory: pytest.TempPathFactory) -> Groups:
     if not is_installed():
-        pytest.skip(f"{OQS} not installed")
+        pytest.skip(f"{OQS} not installed, so its groups were NOT tried: build it as docs/tls.md says")
     path = tmp_path_factory.mktemp("oqs") / "openssl.cnf"
     done = subprocess.run(
         [sys.executable, "-c", _LIST, str(path)], capture_output=True, text=True, timeout=60, check=True
@@ -187,7 +187,7 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = subprocess.run(["openssl", "version", "-m"], capture_output=True, text=True, check=True).stdout
     module = Path(said.split('"')[1]) / "fips.so"
     if not module.exists():
-        pytest.skip("openssl-provider-fips not installed")
+        pytest.skip("apt-get install openssl-provider-fips (./dev test does)")
     directory = tmp_path_factory.mktemp("fips")
     (directory / "fips.so").symlink_to(module)
     command = ["openssl", "fipsinstall", "-module", str(module), "-out", str(directory / "fipsmodule.cnf"), "-quiet"]

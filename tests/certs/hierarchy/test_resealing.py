@@ -57,7 +57,7 @@ def test_a_damaged_file_stays_as_it_is(vault: Vault, tmp_path: Path) -> None:
     assert path.read_bytes() == damaged
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only root can give a file away")
 def test_a_file_of_another_user_stays_as_it_is(vault: Vault, tmp_path: Path) -> None:
     path = tmp_path / "state" / PURPOSES[0]
     os.chown(path, 65534, -1)

@@ -59,12 +59,12 @@ def test_what_may_never_end_is_refused_by_its_kind(tmp_path: Path) -> None:
         assert caught.value.filename == str(path)
 
 
-@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="needs the log of the kernel")
+@pytest.mark.skipif(not os.access("/proc/kmsg", os.R_OK), reason="run as root: only root reads the log of the kernel")
 def test_a_regular_file_that_waits_for_more_is_refused() -> None:
     try:
         os.close(os.open("/proc/kmsg", os.O_RDONLY | os.O_NONBLOCK))
     except PermissionError:
-        pytest.skip("the kernel shows its log to nobody here")
+        pytest.skip("run it outside of a container: in this one nobody may read the log of the kernel")
     with pytest.raises(FileUnfit, match="waits for more"):
         read_regular(Path("/proc/kmsg"))
 

@@ -17,7 +17,7 @@ def driver(request: pytest.FixtureRequest) -> TlsDriver:
         return BioPair()
     # it is built with the compiled code, and then it has to be there
     if driver_name() != "native" and hot_path() != "compiled":
-        pytest.skip("the native driver is not built")
+        pytest.skip("run the compiled code: it brings the native driver")
     assert driver_name() == "native"
     return new_driver()
 

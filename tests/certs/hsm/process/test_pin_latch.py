@@ -31,7 +31,7 @@ def test_state_directory_that_it_makes_is_private(latch: PinLatch) -> None:
         assert directory.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away: NOT tried")
+@pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only root can give files away")
 def test_what_root_makes_beside_a_service_is_the_services(tmp_path: Path) -> None:
     """`plexigate doctor` and `hsm list` as root, before the first start of the service."""
     state = tmp_path / "state"

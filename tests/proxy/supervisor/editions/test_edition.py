@@ -114,7 +114,7 @@ def test_account_is_that_of_the_file(site: Site) -> None:
     assert account.name == "nobody"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without a user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only root can do without a user")
 async def test_root_is_told_to_name_a_user_at_the_start_and_not_at_each_reload(site: Site) -> None:
     file, safe = site.write(site.minimal), Safe(now_in_utc)
     first = read_edition(file, 1, TicketSecrets.fresh(), now_in_utc(), safe)

@@ -56,7 +56,7 @@ def connection(driver: TlsDriver) -> Connection:
 @pytest.fixture
 def native() -> TlsDriver:
     if driver_name() != "native":
-        pytest.skip("the native driver is not built")
+        pytest.skip("run the compiled code: it brings the native driver")
     return new_driver()
 
 
