@@ -89,7 +89,7 @@ class Knowledge:
 
     @property
     def suspects(self) -> bool:
-        """Whether a key is missing."""
+        """Whether a key was missing when its token was last asked."""
         return bool(self._missing)
 
     @property
