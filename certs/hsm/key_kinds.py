@@ -59,6 +59,7 @@ _RSA: Final = (
 )
 _MLDSA: Final = (NeededMechanism("CKM_ML_DSA_KEY_PAIR_GEN", 0x001C), NeededMechanism("CKM_ML_DSA", 0x001D))
 _AES: Final = (NeededMechanism("CKM_AES_KEY_GEN", 0x1080), NeededMechanism("CKM_AES_GCM", 0x1087))
+_OPENING: Final = (NeededMechanism("CKM_RSA_PKCS_OAEP", 0x0009), NeededMechanism("CKM_ECDH1_DERIVE", 0x1050))
 _MLKEM: Final = (NeededMechanism("CKM_ML_KEM_KEY_PAIR_GEN", 0x000F), NeededMechanism("CKM_ML_KEM", 0x0017))
 
 _NEEDS: Final[dict[KeyKind, tuple[NeededMechanism, ...]]] = {
@@ -73,9 +74,18 @@ _NEEDS: Final[dict[KeyKind, tuple[NeededMechanism, ...]]] = {
 }
 
 MECHANISMS_THAT_MATTER: Final = {
-    one.number: one.name for group in (_ECDSA, _RSA, _MLDSA, _MLKEM, _AES) for one in group
+    one.number: one.name for group in (_ECDSA, _RSA, _MLDSA, _MLKEM, _AES, _OPENING) for one in group
 }
 """Those of a token's list that Plexigate can use."""
+
+
+def opening_kind(mechanisms: frozenset[str]) -> KeyKind | None:
+    """The kind of key pair by which a token without AES-GCM can open what was sealed; None if it
+    has no such mechanism.
+    """
+    kinds = (KeyKind.RSA_3072, KeyKind.ECDSA_P256)
+    able = (kind for kind, opening in zip(kinds, _OPENING, strict=True) if opening.name in mechanisms)
+    return next((kind for kind in able if missing_of(kind, mechanisms) is None), None)
 
 
 def missing_of(kind: KeyKind, mechanisms: frozenset[str]) -> NeededMechanism | None:

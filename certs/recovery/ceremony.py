@@ -23,12 +23,13 @@ from certs.recovery.shares import KEY_BYTES, NotRebuilt, Share, ShareCollector, 
 from certs.sealing.errors import SealingError
 from certs.sealing.held_key import key_id_of
 from certs.sealing.importing import ImportRefused, KeyImporter
-from certs.sealing.sealer import AeadKey
+from certs.sealing.sealer import AeadKey, Sealer
 
 Record = Callable[[Action, Outcome, str], None]
 """Writes an operation on the sealing key to the audit log: action, outcome, and a detail."""
 
 _PROBE: Final = b"plexigate sealing key probe"
+_LABEL: Final = "sealing key probe"
 
 
 class Aborted(Exception):
@@ -71,6 +72,7 @@ class Ceremony:
         shares that were shown are worthless.
         """
         self.harden()
+        self.importer.require_import()
         self._require_place_for_new()
         secret = random_buffer(KEY_BYTES)
         try:
@@ -83,7 +85,7 @@ class Ceremony:
         finally:
             wipe(secret)
 
-    def generate(self) -> AeadKey:
+    def generate(self) -> Sealer:
         """Make a sealing key in its place, without shares: it can never be recovered.
 
         Raises `ImportRefused`.
@@ -91,7 +93,7 @@ class Ceremony:
         self._require_place_for_new()
         with self._ending(Action.GENERATE):
             key = self.importer.generate()
-            _try(key, None)
+            _require_right(lambda: key.open(key.seal(_PROBE, _LABEL), _LABEL))
         self.record(Action.GENERATE, Outcome.DONE, f"without recovery, in {self.importer.place}")
         self.terminal.say(
             f"The sealing key was made in {self.importer.place} (id {key.key_id.hex()}). It has no recovery shares: if it is lost, "
@@ -106,6 +108,7 @@ class Ceremony:
         does.
         """
         self.harden()
+        self.importer.require_import()
         self.importer.require_free()
         collector = ShareCollector()
         self._collect(collector)
@@ -184,7 +187,7 @@ class Ceremony:
     def _put(self, secret: bytearray) -> AeadKey:
         with self._ending(Action.IMPORT):
             key = self.importer.import_key(secret)
-            _try(key, secret)
+            _require_right(lambda: _opened_by_both(key, secret))
         self.record(
             Action.IMPORT, Outcome.DONE, f"into {self.importer.place}, id {key.key_id.hex()}; it was outside once"
         )
@@ -212,15 +215,18 @@ def _check_value(secret: bytearray) -> str:
     return key_id_of(secret).hex()[:16]
 
 
-def _try(key: AeadKey, secret: bytearray | None) -> None:
-    """Seal with the key in its place and open that: with the key outside if there is one, so that
-    both are the same.
+def _opened_by_both(key: AeadKey, secret: bytearray) -> bytes:
+    """Seal with the key in its place, and open that with it and with the key outside: are they the
+    same?
     """
+    nonce, sealed = key.encrypt(_PROBE, b"")
+    found = key.decrypt(nonce, sealed, b"")
+    return AESGCM(secret).decrypt(nonce, sealed, b"") if found == _PROBE else found
+
+
+def _require_right(opened: Callable[[], bytes]) -> None:
     try:
-        nonce, sealed = key.encrypt(_PROBE, b"")
-        found = key.decrypt(nonce, sealed, b"")
-        if secret is not None and found == _PROBE:
-            found = AESGCM(secret).decrypt(nonce, sealed, b"")
+        found = opened()
     except (SealingError, InvalidTag):
         found = b""
     if found != _PROBE:

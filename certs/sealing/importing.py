@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from certs.sealing.sealer import AeadKey
+from certs.sealing.sealer import AeadKey, Sealer
 
 
 class ImportRefused(Exception):
@@ -28,11 +28,14 @@ class KeyImporter(Protocol):
     def envelope_id(self, secret: bytearray) -> bytes:
         """What envelopes would call that key there."""
 
+    def require_import(self) -> None:
+        """Raises `ImportRefused` where no key from outside can be."""
+
     def import_key(self, secret: bytearray) -> AeadKey:
         """Put a key there, sensitive and not extractable where it is a token, which is read back.
 
         Raises `ImportRefused`.
         """
 
-    def generate(self) -> AeadKey:
+    def generate(self) -> Sealer:
         """Make a key there, which was never anywhere else. Raises `ImportRefused`."""

@@ -14,7 +14,7 @@ from typing import Final
 from certs.files.directory import OpenDirectory
 from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealer import AeadKey
+from certs.sealing.sealer import AeadKey, AeadSealer
 from config.loading.reading import read_regular
 
 KEY_BYTES: Final = 32  # AES-256
@@ -101,8 +101,11 @@ class KeyFileImporter:
     def import_key(self, secret: bytearray) -> AeadKey:
         return self._created(secret)
 
-    def generate(self) -> AeadKey:
-        return self._created(None)
+    def require_import(self) -> None:
+        pass  # any key can be in a file
+
+    def generate(self) -> AeadSealer:
+        return AeadSealer(self._created(None))
 
     def _created(self, secret: bytearray | None) -> AeadKey:
         try:

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from certs.hsm.clients import calls
 from certs.hsm.clients.calls import Answer, Call, Sealed
 from certs.hsm.errors import CallFailed, HsmError
-from certs.hsm.facts import KeyAddress, KeyFacts
-from certs.hsm.key_kinds import KeyKind
+from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
+from certs.hsm.key_kinds import KeyKind, missing_of, opening_kind
 from certs.hsm.key_names import TokenKeyName
 from certs.keys.token_public_key import public_key_of
 from certs.sealing.envelope import KEY_ID_BYTES
@@ -36,12 +36,12 @@ class LoggedInToken(Protocol):
         """Make a call. Raises an HsmError."""
 
 
-def sealing_key_name(version: int = 1) -> TokenKeyName:
+def sealing_key_name(version: int = 1, kind: KeyKind = KeyKind.AES_256) -> TokenKeyName:
     """What a sealing key is called in a token.
 
     Envelopes name its id, so a key that is brought back needs its old version.
     """
-    return TokenKeyName(IDENTITY, KeyKind.AES_256, version)
+    return TokenKeyName(IDENTITY, kind, version)
 
 
 def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
@@ -155,10 +155,14 @@ class TokenKeyImporter:
 
     is_outside_again = False
 
-    def __init__(self, process: LoggedInToken, token: str, version: int = 1) -> None:
+    def __init__(self, process: LoggedInToken, token: TokenFacts, version: int = 1) -> None:
+        mechanisms = frozenset(token.mechanisms)
         self._process = process
-        self._name = sealing_key_name(version)
-        self.place = f"token {token}"
+        self._token = token.label
+        self._lack = missing_of(KeyKind.AES_256, mechanisms)
+        self._pair = opening_kind(mechanisms) if self._lack is not None else None
+        self._name = sealing_key_name(version, self._pair or KeyKind.AES_256)
+        self.place = f"token {token.label}" if self._pair is None else f"token {token.label} as {self._name.label}"
 
     def require_free(self) -> None:
         """Raises `ImportRefused` if the token has this version of the key, or cannot tell."""
@@ -168,6 +172,15 @@ class TokenKeyImporter:
             raise ImportRefused(str(error)) from None
         if self._name.label in labels:
             raise ImportRefused(f"{self.place} already has a key {self._name.label}")
+
+    def require_import(self) -> None:
+        """Raises `ImportRefused` where the token has no AES-GCM."""
+        if self._lack is not None:
+            pair = f"--no-recovery, which makes a key pair of kind {self._pair} in it; " if self._pair else ""
+            raise ImportRefused(
+                f"token {self._token} cannot take the sealing key ({self._lack.name} is not in its list of mechanisms); "
+                f"allowed: {pair}--key-file; or another token"
+            )
 
     def envelope_id(self, _secret: bytearray) -> bytes:
         """Of its name: a token does not tell one key from another."""
@@ -181,9 +194,11 @@ class TokenKeyImporter:
             raise ImportRefused(str(error)) from None
         return TokenSealingKey.named(self._process, self._name)
 
-    def generate(self) -> TokenSealingKey:
+    def generate(self) -> Sealer:
+        """Make it in the token: an AES key, or a key pair where the token has no AES-GCM."""
         try:
-            self._process.perform(calls.generate(self._name))
-        except HsmError as error:
+            make = calls.generate if self._pair is None else calls.generate_opening
+            self._process.perform(make(self._name))
+            return sealer_in_token(self._process, KeyAddress.of(self._name))
+        except (HsmError, KeyUnavailable) as error:
             raise ImportRefused(str(error)) from None
-        return TokenSealingKey.named(self._process, self._name)

@@ -111,7 +111,6 @@ class _Entry:
         self.retire()
 
     def retire(self) -> None:
-        """Ask to be replaced (`worker.Parent`)."""
         self._tasks.start(self._say(RetirementAsked()))
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -28,6 +28,7 @@ from certs.issuing.signing_request import signing_request
 from certs.keys.signing_key import spki_of
 from certs.keys.token_private_key import token_private_key
 from certs.keys.token_public_key import public_key_of
+from certs.sealing.sealing_key import sealer_in_token, sealing_key_name
 from tests import prepared
 from tests.certificates import Authority
 from tests.configurations import MINIMAL_LISTENER, process
@@ -35,6 +36,9 @@ from tests.hsm_modules import MODULES, OpenCryptoki, Tpm
 from tests.hsm_tokens import SoftHsm, token_process
 from tests.integration.gateway import complaints, events
 from tests.programs import PLEXIGATE, Program, plexigate
+
+if TYPE_CHECKING:
+    import subprocess
 
 TPM_LACKS = {
     KeyKind.RSA_4096: "its CKM_RSA_PKCS_KEY_PAIR_GEN makes at most 3072 bits",
@@ -46,19 +50,16 @@ NO_MLDSA = "CKM_ML_DSA_KEY_PAIR_GEN is not in its list of mechanisms"
 
 @pytest.fixture(scope="module", params=MODULES)
 def hsm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftHsm]:
-    """A module with a token."""
     with request.param(tmp_path_factory.mktemp("token")) as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def access(hsm: SoftHsm) -> TokenAccess:
-    """The token plexi."""
     return hsm.init_token("plexi")
 
 
 def lacks(hsm: SoftHsm, kind: KeyKind) -> str | None:
-    """What the token lacks for keys of a kind."""
     if kind.value.startswith("mldsa"):
         return NO_MLDSA
     return TPM_LACKS.get(kind) if isinstance(hsm, Tpm) else None
@@ -97,13 +98,35 @@ def test_a_token_tests_itself(hsm: SoftHsm, access: TokenAccess) -> None:
     assert ("AES-256-GCM, 1 KiB" in in_token) is not isinstance(hsm, Tpm)
 
 
+def test_a_sealing_key_is_made_in_a_token_with_what_it_has(hsm: SoftHsm, access: TokenAccess) -> None:
+    if isinstance(hsm, Tpm):
+        refused = ran(hsm, access, "init", "--yes")
+        assert (refused.returncode, refused.stdout) == (1, ""), "and no share is shown"
+        assert "cannot take the sealing key (CKM_AES_GCM is not in its list" in refused.stderr
+        assert "allowed: --no-recovery, which makes a key pair of kind rsa-3072" in refused.stderr
+    made = ran(hsm, access, "init", "--no-recovery")
+    assert made.returncode == 0, made
+    kind = KeyKind.RSA_3072 if isinstance(hsm, Tpm) else KeyKind.AES_256
+    address = KeyAddress(sealing_key_name(kind=kind).label)
+    with token_process(access) as token:
+        sealed = sealer_in_token(token, address).seal(b"ticket keys", "label")
+    with token_process(access) as token:
+        assert sealer_in_token(token, address).open(sealed, "label") == b"ticket keys"
+        assert token.perform(calls.destroy(address)).is_sealed_in
+
+
 def answered(hsm: SoftHsm, access: TokenAccess, *words: str) -> Any:
     """What a command of `plexigate hsm` answers in JSON."""
-    pin = hsm.pin_file(access.pin.reveal())
-    token = ("--module", str(hsm.module), "--token", "plexi", "--pin-file", str(pin), "--json")
-    done = prepared.run([PLEXIGATE, "hsm", *words, *token], {"STATE_DIRECTORY": str(hsm.directory / "state")})
+    done = ran(hsm, access, *words, "--json")
     assert done.returncode == 0, done
     return json.loads(done.stdout)
+
+
+def ran(hsm: SoftHsm, access: TokenAccess, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of `plexigate hsm` for the token."""
+    pin = hsm.pin_file(access.pin.reveal())
+    token = ("--module", str(hsm.module), "--token", "plexi", "--pin-file", str(pin))
+    return prepared.run([PLEXIGATE, "hsm", *words, *token], {"STATE_DIRECTORY": str(hsm.directory / "state")})
 
 
 ROUTES = '[upstream.chat]\nservers = ["http://127.0.0.1:1"]\n' + "".join(

@@ -117,8 +117,19 @@ def generate(name: TokenKeyName) -> Call[KeyFacts]:
     return Call("generate", "make a key", _GENERATE, KeyFacts.from_document, asdict(name))
 
 
+def generate_opening(name: TokenKeyName) -> Call[KeyFacts]:
+    """Make a key pair (`key_kinds.opening_kind`) that opens what was sealed with its public half.
+
+    Raises KeyExists, KeyNotAsAsked.
+    """
+    return Call("generate_opening", "make a key", _GENERATE, KeyFacts.from_document, asdict(name))
+
+
 def import_secret(name: TokenKeyName, value: bytes) -> Call[KeyFacts]:
-    """Put a secret key that was made outside into the token. Raises KeyExists, KeyNotAsAsked."""
+    """Put a secret key that was made outside into the token.
+
+    Raises CapabilityMissing, KeyExists, KeyNotAsAsked.
+    """
     arguments = {**asdict(name), "value": value}
     return Call("import_secret", "take a key", _SIGN, KeyFacts.from_document, arguments)
 

@@ -17,6 +17,8 @@ from certs.hsm.key_names import TokenKeyName
 from certs.hsm.process.key_templates import (
     EC_PARAMETERS,
     MLDSA_SETS,
+    OPENING_EC_KEY,
+    OPENING_RSA_KEY,
     PRIVATE_KEY,
     PUBLIC_KEY,
     RSA_BITS,
@@ -96,18 +98,19 @@ class TokenKeyStore:
 
         Raises CapabilityMissing, KeyExists, KeyNotAsAsked (which says whether it is gone again).
         """
-        missing = missing_of(name.kind, frozenset(self._token.mechanisms))
-        if missing is not None:
-            raise self._lacking(name.kind, f"{missing.name} is not in its list of mechanisms")
+        self._require(name.kind)
         self._refuse_taken(name)
         if name.kind.is_secret:
             made = [self._session.generate_key(KeyType.AES, 256, store=True, template=_pkcs11(SECRET_KEY, name))]
-            expected = [expected_of_secret(name.label, name.id, is_imported=False)]
-        else:
-            public, private = self._generate_pair(name)
-            made = [private, public]
-            expected = [expected_of_private(name.label, name.id), expected_of_public(name.label, name.id)]
-        return self._verified(name, made, expected)
+            return self._verified(name, made, [expected_of_secret(name.label, name.id, is_imported=False)])
+        return self._made_pair(name, PRIVATE_KEY)
+
+    def generate_opening(self, name: TokenKeyName) -> KeyFacts:
+        """Make a key pair (`opening_kind`) whose private half opens what was sealed with the public
+        one, and does nothing else. Raises KeyExists, KeyNotAsAsked.
+        """
+        self._refuse_taken(name)
+        return self._made_pair(name, OPENING_RSA_KEY if name.kind in RSA_BITS else OPENING_EC_KEY)
 
     def import_secret(self, name: TokenKeyName, value: bytes) -> KeyFacts:
         """Put an AES-256 key in that was born outside.
@@ -116,6 +119,7 @@ class TokenKeyStore:
         """
         if len(value) != 32 or not name.kind.is_secret:
             raise ValueError("an AES-256 key has 32 bytes")
+        self._require(name.kind)
         self._refuse_taken(name)
         template = {
             Attribute.CLASS: ObjectClass.SECRET_KEY,
@@ -151,12 +155,22 @@ class TokenKeyStore:
             if any(self._search(template, one) for one in KeyClass):
                 raise KeyExists(self._token.label, name.label)
 
+    def _require(self, kind: KeyKind) -> None:
+        missing = missing_of(kind, frozenset(self._token.mechanisms))
+        if missing is not None:
+            raise self._lacking(kind, f"{missing.name} is not in its list of mechanisms")
+
     def _lacking(self, kind: KeyKind, lack: str) -> CapabilityMissing:
         return CapabilityMissing(self._token.label, f"{kind} keys", lack, _instead(kind))
 
-    def _generate_pair(self, name: TokenKeyName) -> tuple[Any, Any]:
+    def _made_pair(self, name: TokenKeyName, asked: Attributes) -> KeyFacts:
+        public, private = self._generate_pair(name, asked)
+        expected = [expected_of_private(name.label, name.id, asked), expected_of_public(name.label, name.id)]
+        return self._verified(name, [private, public], expected)
+
+    def _generate_pair(self, name: TokenKeyName, asked: Attributes) -> tuple[Any, Any]:
         try:
-            return self._pair(name)
+            return self._pair(name, asked)
         except pkcs11.exceptions.PKCS11Error as error:
             lack = self._lack_of(name.kind, name_of_error(type(error).__name__, str(error)))
             if lack is None:
@@ -175,9 +189,10 @@ class TokenKeyStore:
             return None
         return f"its CKM_RSA_PKCS_KEY_PAIR_GEN makes at most {longest} bits"
 
-    def _pair(self, name: TokenKeyName) -> tuple[Any, Any]:
+    def _pair(self, name: TokenKeyName, asked: Attributes) -> tuple[Any, Any]:
         public = {**_pkcs11(PUBLIC_KEY, name), Attribute.VERIFY: DEFAULT, Attribute.ENCRYPT: DEFAULT}
-        private = _pkcs11(PRIVATE_KEY, name)
+        # what is not asked for is left to the token
+        private = {Attribute.DECRYPT: DEFAULT, **_pkcs11(asked, name)}
         if name.kind in EC_PARAMETERS:
             curve = {Attribute.EC_PARAMS: EC_PARAMETERS[name.kind]}
             parameters = self._session.create_domain_parameters(KeyType.EC, curve, local=True)
@@ -295,4 +310,6 @@ def _pkcs11(attributes: Attributes, name: TokenKeyName) -> dict[Attribute, Any]:
 def _instead(kind: KeyKind) -> str:
     if kind.value.startswith("mldsa"):
         return "an ECDSA or RSA key here, and ML-DSA from a key file beside it"
+    if kind.is_secret:
+        return "a key pair that seals (plexigate hsm init --no-recovery), or a key file (--key-file)"
     return "a kind of key whose mechanisms `plexigate hsm list` shows"

@@ -54,6 +54,10 @@ PRIVATE_KEY: Final[Attributes] = {
     "DERIVE": False,
 }
 """Of a private key: it signs only."""
+_OPENS_ONLY: Final[Attributes] = {**_KEPT_IN, "SIGN": False, "SIGN_RECOVER": False, "UNWRAP": False}
+OPENING_RSA_KEY: Final[Attributes] = {**_OPENS_ONLY, "DECRYPT": True, "DERIVE": False}
+OPENING_EC_KEY: Final[Attributes] = {**_OPENS_ONLY, "DERIVE": True}
+"""Of a private key that opens what was sealed with its public half."""
 PUBLIC_KEY: Final[Attributes] = {"TOKEN": True, "PRIVATE": False, "WRAP": False}
 """Of the public key beside it. It may verify and encrypt where the token has it so: anybody can do
 that outside, and a TPM has one flag for `VERIFY` and the private key's `DECRYPT`."""
@@ -83,9 +87,9 @@ MLDSA_SETS: Final = {KeyKind.MLDSA_44: 1, KeyKind.MLDSA_65: 2, KeyKind.MLDSA_87:
 """CKA_PARAMETER_SET (PKCS#11 3.2, CKP_ML_DSA_*)."""
 
 
-def expected_of_private(label: str, key_id: bytes) -> Attributes:
+def expected_of_private(label: str, key_id: bytes, asked: Attributes = PRIVATE_KEY) -> Attributes:
     """What must be read back from a private key that was made in the token."""
-    return {**PRIVATE_KEY, **_BORN_INSIDE, "LABEL": label, "ID": key_id}
+    return {**asked, **_BORN_INSIDE, "LABEL": label, "ID": key_id}
 
 
 def expected_of_public(label: str, key_id: bytes) -> Attributes:

@@ -87,6 +87,7 @@ class _Service:
             "keys": lambda _: [asdict(one) for one in self._opened()[0].listed()],
             "public_parts": lambda body: self._opened()[0].public_parts(_address(body)),
             "generate": lambda body: asdict(self._opened()[0].generate(_name(body))),
+            "generate_opening": lambda body: asdict(self._opened()[0].generate_opening(_name(body))),
             "import_secret": lambda body: asdict(self._opened()[0].import_secret(_name(body), body["value"])),
             "destroy": lambda body: asdict(self._opened()[0].destroy(_address(body))),
             "sign": self._sign,

@@ -129,7 +129,7 @@ def _place(source: SourceOptions, key_file: Path | None, version: int) -> Iterat
     from certs.sealing.sealing_key import TokenKeyImporter
 
     with logged_in(source.access()) as (process, facts):
-        yield TokenKeyImporter(process, facts.label, version)
+        yield TokenKeyImporter(process, facts, version)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from certs.audit.entries import Action, Outcome
 from certs.recovery.shares import Share, SharingScheme
 from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealer import AeadKey
+from certs.sealing.sealer import AeadKey, AeadSealer, Sealer
 
 
 @dataclass
@@ -70,8 +70,11 @@ class Token:
         self.key = self.swaps or HeldKey(self.given)
         return self.key
 
-    def generate(self) -> AeadKey:
-        return self.import_key(bytearray(range(32)))
+    def require_import(self) -> None:
+        pass
+
+    def generate(self) -> Sealer:
+        return AeadSealer(self.import_key(bytearray(range(32))))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.importing import ImportRefused
+from certs.sealing.sealer import AeadSealer, Sealer
 
 MODULE = next(
     (
@@ -121,9 +122,12 @@ class SoftHsm:
         self.ask("import", bytes(secret))
         return self
 
-    def generate(self) -> Self:
+    def require_import(self) -> None:
+        pass
+
+    def generate(self) -> Sealer:
         self.ask("generate")
-        return self
+        return AeadSealer(self)
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
         nonce, sealed = self.ask("encrypt", plain, associated)

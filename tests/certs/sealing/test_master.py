@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.hsm.facts import KeyAddress
+from certs.hsm.facts import KeyAddress, TokenFacts
 from certs.sealing.errors import KeyAway, KeyUnavailable, Tampered
 from certs.sealing.key_file import create_key
 from certs.sealing.master import KeyInToken, Master, place_of
@@ -13,6 +13,7 @@ from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from tests.hsm_tokens import softhsm, token_process
 
+PLEXI = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ("CKM_AES_KEY_GEN", "CKM_AES_GCM"))
 LABEL = "key hierarchy: domains"
 
 
@@ -45,7 +46,7 @@ def test_a_key_in_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         access = hsm.init_token("plexi")
         hsm.pin_file(name="plexi.pin")
         with token_process(access) as process:
-            TokenKeyImporter(process, "plexi").generate()
+            TokenKeyImporter(process, PLEXI).generate()
         uri = f"pkcs11:token=plexi;object={sealing_key_name().label}"
         table = {"module": str(hsm.module), "token": {"plexi": {"pin_file": "plexi.pin"}}}
         place = place_of(

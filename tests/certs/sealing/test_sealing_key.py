@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -11,20 +12,51 @@ from certs.hsm.clients import calls
 from certs.hsm.clients.calls import Answer, Call
 from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import CallFailed
-from certs.hsm.facts import KeyAddress
+from certs.hsm.facts import KeyAddress, TokenFacts
+from certs.hsm.key_kinds import KeyKind
 from certs.sealing.errors import KeyUnavailable, Tampered
 from certs.sealing.held_key import HeldKey
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealer import AeadSealer
 from certs.sealing.sealing_key import TokenKeyImporter, TokenSealingKey, sealer_in_token, sealing_key_name
 from tests.hsm_tokens import token_process, tool
 
 LABEL = "ticket keys: main"
+PLEXI = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ("CKM_AES_KEY_GEN", "CKM_AES_GCM"))
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "kind"),
+    [
+        (
+            ("CKM_RSA_PKCS_KEY_PAIR_GEN", "CKM_SHA256_RSA_PKCS", "CKM_RSA_PKCS_PSS", "CKM_RSA_PKCS_OAEP"),
+            KeyKind.RSA_3072,
+        ),
+        (("CKM_EC_KEY_PAIR_GEN", "CKM_ECDSA", "CKM_ECDH1_DERIVE"), KeyKind.ECDSA_P256),
+    ],
+)
+def test_a_token_without_aes_gets_a_key_pair(token: TokenProcess, mechanisms: tuple[str, ...], kind: KeyKind) -> None:
+    importer = TokenKeyImporter(token, replace(PLEXI, mechanisms=mechanisms))
+    with pytest.raises(
+        ImportRefused, match=rf"^token plexi cannot take .*CKM_AES.*; allowed: --no-recovery.* kind {kind}"
+    ):
+        importer.require_import()
+    sealer = importer.generate()
+    assert sealer.open(sealer.seal(b"ticket keys", LABEL), LABEL) == b"ticket keys"
+    (made,) = token.perform(calls.keys())
+    assert (made.label, made.is_sealed_in) == (sealing_key_name(kind=kind).label, True)
+    assert "sign" not in made.uses
+    with pytest.raises(ImportRefused, match="already has a key"):
+        importer.require_free()
+
+
+def test_a_token_that_opens_nothing_is_said_to_be_none_for_sealing(token: TokenProcess) -> None:
+    importer = TokenKeyImporter(token, replace(PLEXI, mechanisms=()))
+    with pytest.raises(ImportRefused, match="; allowed: --key-file; or another token"):
+        importer.require_import()
 
 
 def test_seals_and_opens_and_finds_what_was_tampered_with(token: TokenProcess) -> None:
-    key = TokenKeyImporter(token, "plexi").generate()
-    sealer = AeadSealer(key)
+    sealer = TokenKeyImporter(token, PLEXI).generate()
     sealed = sealer.seal(b"ticket keys", LABEL)
     assert sealer.open(sealed, LABEL) == b"ticket keys"
     assert sealer.key_id == sealing_key_name().id
@@ -33,7 +65,7 @@ def test_seals_and_opens_and_finds_what_was_tampered_with(token: TokenProcess) -
 
 
 def test_an_imported_key_is_the_same_key(token: TokenProcess) -> None:
-    importer = TokenKeyImporter(token, "plexi", 3)
+    importer = TokenKeyImporter(token, PLEXI, 3)
     importer.require_free()
     secret = bytearray(range(32))
     assert importer.envelope_id(secret) == sealing_key_name(3).id
@@ -48,14 +80,14 @@ def test_an_imported_key_is_the_same_key(token: TokenProcess) -> None:
 
 
 def test_a_key_that_is_gone_is_not_taken_for_tampering(token: TokenProcess) -> None:
-    importer = TokenKeyImporter(token, "plexi")
-    key = importer.generate()
-    nonce, sealed = key.encrypt(b"plain", b"")
+    importer = TokenKeyImporter(token, PLEXI)
+    sealer = importer.generate()
+    sealed = sealer.seal(b"plain", LABEL)
     token.perform(calls.destroy(KeyAddress.of(sealing_key_name())))
     with pytest.raises(KeyUnavailable):
-        key.decrypt(nonce, sealed, b"")
+        sealer.open(sealed, LABEL)
     with pytest.raises(KeyUnavailable):
-        key.encrypt(b"plain", b"")
+        sealer.seal(b"plain", LABEL)
 
 
 def test_a_process_that_is_gone(token: TokenProcess) -> None:
@@ -64,7 +96,7 @@ def test_a_process_that_is_gone(token: TokenProcess) -> None:
     with pytest.raises(KeyUnavailable):
         key.decrypt(bytes(12), bytes(16), b"")
     with pytest.raises(ImportRefused):
-        TokenKeyImporter(token, "plexi").require_free()
+        TokenKeyImporter(token, PLEXI).require_free()
 
 
 class FailingProcess:
@@ -107,9 +139,9 @@ def test_a_key_pair_stands_in_where_a_token_has_no_aes(access: TokenAccess, kind
 
 
 def test_what_seals_is_one_key_of_a_kind_that_can(access: TokenAccess, token: TokenProcess) -> None:
-    key = TokenKeyImporter(token, "plexi").generate()
+    sealer = TokenKeyImporter(token, PLEXI).generate()
     by_label = sealer_in_token(token, KeyAddress(sealing_key_name().label))
-    assert by_label.open(AeadSealer(key).seal(b"a", LABEL), LABEL) == b"a"
+    assert by_label.open(sealer.seal(b"a", LABEL), LABEL) == b"a"
     with pytest.raises(KeyUnavailable, match='has 0 keys with label "none"'):
         sealer_in_token(token, KeyAddress("none"))
     address = made_elsewhere(access, "EC:secp384r1", "--usage-derive", "other")
