@@ -4,11 +4,10 @@ Pure: nothing here touches a file. Paths stay text, relative to the configuratio
 (`ConfigFile.resolve`). What spans several tables stands in `crosschecks`.
 """
 
-import re
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic import Discriminator, Field, PlainValidator, Tag, model_validator
 
 from config.routes.error_pages import ErrorPages
 from config.routes.route import RouteConfig
@@ -41,7 +40,7 @@ from config.tables.sealing import SealingConfig
 from config.tables.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values.addresses import Bind, Refused, ServerAddress
 from config.values.durations import Seconds, time_field
-from config.values.kinds import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table
+from config.values.kinds import TAG_PREFIX, DirectoryPath, FilePath, Name, ServerName, Table, matching
 from config.values.problems import Location
 
 __all__ = [
@@ -101,8 +100,12 @@ PAGE_UPSTREAM = "admin page"
 PAGE_CONNECTIONS = 16
 """Requests for the admin page that a worker has in flight. A viewer has one that does not end."""
 
+_PROVIDER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PROVIDER_ALLOWED = 'the name of an OpenSSL provider, such as "oqsprovider", without directory or ending'
 # What useradd(8) takes.
-_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
+_Account = Annotated[
+    str, matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?", "a name of the system's user or group database")
+]
 
 
 class CredentialPreference(StrEnum):
@@ -110,12 +113,6 @@ class CredentialPreference(StrEnum):
 
     CLASSICAL = "classical"
     MLDSA = "mldsa"
-
-
-def _parse_provider(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
-        raise Refused('the name of an OpenSSL provider, such as "oqsprovider", without directory or ending')
-    return value
 
 
 class CredentialConfig(Table):
@@ -210,14 +207,8 @@ class IdentityConfig(Table):
 class OpensslConfig(Table):
     """`[openssl]`: further providers, and the directory of their modules (None: OpenSSL's)."""
 
-    providers: tuple[Annotated[str, AfterValidator(_parse_provider)], ...] = ()
+    providers: tuple[Annotated[str, matching(_PROVIDER, _PROVIDER_ALLOWED)], ...] = ()
     module_path: DirectoryPath | None = None
-
-
-def _parse_account(value: str) -> str:
-    if not _ACCOUNT.fullmatch(value):
-        raise Refused("a name of the system's user or group database")
-    return value
 
 
 def _parse_workers(value: object) -> int | None:
@@ -238,8 +229,8 @@ class Config(Table):
     """
 
     workers: Annotated[int | None, PlainValidator(_parse_workers)] = None
-    user: Annotated[str, AfterValidator(_parse_account)] | None = None
-    group: Annotated[str, AfterValidator(_parse_account)] | None = None
+    user: _Account | None = None
+    group: _Account | None = None
     watch: bool = Field(default=False, strict=True)
     reload_seconds: Seconds = time_field("reload_timeout", 30.0, most=3_600.0)
     listener: dict[Name, ListenerConfig] = Field(default_factory=dict)

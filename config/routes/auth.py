@@ -9,13 +9,14 @@ from pydantic import AfterValidator
 from config.routes.fields import plain_name
 from config.values.addresses import Refused
 from config.values.durations import Seconds, time_field
-from config.values.kinds import FilePath, Table
+from config.values.kinds import FilePath, Table, matching
 
 # RFC 9110 section 5.6.2
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 # RFC 3986 section 3.3 and 3.4: a path, and perhaps a query, as they go into the request line
 _TARGET = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
-_REALM = re.compile(r"[A-Za-z0-9 ._@+()/,:-]{1,64}")
+_REALM = r"[A-Za-z0-9 ._@+()/,:-]{1,64}"
+_REALM_ALLOWED = "up to 64 ASCII letters, digits, spaces and . _ @ + ( ) / , : -"
 
 # What decides about the message itself, what the proxy says about the client, and what belongs to
 # one connection. `auth` must not overwrite any of it.
@@ -49,12 +50,6 @@ def _parse_target(value: str) -> str:
     return value
 
 
-def _parse_realm(value: str) -> str:
-    if not _REALM.fullmatch(value):
-        raise Refused("up to 64 ASCII letters, digits, spaces and . _ @ + ( ) / , : -")
-    return value
-
-
 with warnings.catch_warnings():
     # pydantic warns of a field that is called as a method that it has deprecated: BaseModel.copy
     warnings.filterwarnings("ignore", message='Field name "copy"', category=UserWarning)
@@ -76,7 +71,7 @@ class BasicAuthConfig(Table):
     """`basic_auth` of a route: a name and a password (RFC 7617), from a file of users."""
 
     file: FilePath
-    realm: Annotated[str, AfterValidator(_parse_realm)] = "Plexigate"
+    realm: Annotated[str, matching(_REALM, _REALM_ALLOWED)] = "Plexigate"
 
 
 class AdminPageConfig(Table):

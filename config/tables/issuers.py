@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from config.tables.rotation import InternalIssuerConfig
 from config.values.addresses import Refused
 from config.values.durations import Seconds, time_field
-from config.values.kinds import TAG_PREFIX, Name, OwnFilePath, Table
+from config.values.kinds import TAG_PREFIX, Name, OwnFilePath, Table, matching
 
-_ADDRESS: Final = re.compile(r"[^\s@,:?&%\"<>]+@[^\s@,:?&%\"<>]+")
-_WORD: Final = re.compile(r"[\x21-\x7e]{1,512}")
+_ADDRESS: Final = r"[^\s@,:?&%\"<>\x80-\U0010ffff]+@[^\s@,:?&%\"<>\x80-\U0010ffff]+"  # in ASCII
+_WORD: Final = r"[\x21-\x7e]{1,512}"
 
 
 class AcmeChallenge(StrEnum):
@@ -33,20 +33,8 @@ def _parse_directory(value: str) -> str:
         is_usable = url.scheme == "https" and bool(url.hostname) and url.port != 0
     except ValueError:
         is_usable = False
-    if not is_usable or "@" in value or "#" in value or not _WORD.fullmatch(value):
+    if not is_usable or "@" in value or "#" in value or not re.fullmatch(_WORD, value):
         raise Refused("the https:// address of an ACME directory, without user, password and fragment")
-    return value
-
-
-def _parse_contact(value: str) -> str:
-    if not _ADDRESS.fullmatch(value) or not value.isascii():
-        raise Refused('a mail address such as "ops@example.org"')
-    return value
-
-
-def _parse_word(value: str) -> str:
-    if not _WORD.fullmatch(value):
-        raise Refused("a word in ASCII without white space")
     return value
 
 
@@ -54,7 +42,8 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-Word = Annotated[str, AfterValidator(_parse_word)]
+Word = Annotated[str, matching(_WORD, "a word in ASCII without white space")]
+_Contact = Annotated[str, matching(_ADDRESS, 'a mail address such as "ops@example.org"')]
 
 
 class AcmeIssuerConfig(Table):
@@ -70,7 +59,7 @@ class AcmeIssuerConfig(Table):
 
     type: Literal["acme"]
     directory: Annotated[str, AfterValidator(_parse_directory)]
-    contact: Annotated[tuple[Annotated[str, AfterValidator(_parse_contact)], ...], BeforeValidator(_listed)] = ()
+    contact: Annotated[tuple[_Contact, ...], BeforeValidator(_listed)] = ()
     eab_kid: Word | None = None
     eab_key_file: OwnFilePath | None = None
     profile: Word | None = None

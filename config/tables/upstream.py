@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from config.tables.listener import HttpProtocol
 from config.tables.tcp import Alpn
 from config.values.addresses import Refused, ServerAddress, parse_exact_name, parse_server
 from config.values.durations import Seconds, WholeSeconds, time_field
-from config.values.kinds import FilePath, Table
+from config.values.kinds import FilePath, Table, matching
 
 # RFC 9110 section 5.6.2: names of header fields and of cookies are tokens.
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}"
 # RFC 9112 section 3.2.1, in ASCII: what a check asks for goes on the wire as it is written.
-_CHECK_PATH: Final = re.compile(r"/[!-\"$-~]{0,1023}")
+_CHECK_PATH: Final = r"/[!-\"$-~]{0,1023}"
+_CHECK_PATH_ALLOWED: Final = 'a path that starts with "/", in ASCII, without blanks and fragment'
+_COOKIE_ALLOWED: Final = "a name of letters, digits and hyphens; one that begins with __Host- is the safest"
 _HASH_ON: Final = 'one of "address", "header:NAME", "cookie:NAME"'
 
 
@@ -67,7 +69,7 @@ def _parse_hash_on(value: object) -> HashSource:
     if value == HashKind.ADDRESS:
         return HashSource(HashKind.ADDRESS)
     kind, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if kind not in {HashKind.HEADER, HashKind.COOKIE} or not _TOKEN.fullmatch(name):
+    if kind not in {HashKind.HEADER, HashKind.COOKIE} or not re.fullmatch(_NAME, name):
         raise Refused(_HASH_ON)
     return HashSource(HashKind(kind), name)
 
@@ -77,18 +79,6 @@ def _parse_statuses(value: object) -> tuple[int, int]:
         case [int(least), int(most)] if 100 <= least <= most <= 599:
             return least, most
     raise Refused("the first and the last status that are good, such as [200, 299], from 100 to 599")
-
-
-def _parse_check_path(value: str) -> str:
-    if not _CHECK_PATH.fullmatch(value):
-        raise Refused('a path that starts with "/", in ASCII, without blanks and fragment')
-    return value
-
-
-def _parse_cookie_name(value: str) -> str:
-    if not _TOKEN.fullmatch(value):
-        raise Refused("a name of letters, digits and hyphens; one that begins with __Host- is the safest")
-    return value
 
 
 def _as_table(value: object) -> object:
@@ -116,7 +106,7 @@ class CookieConfig(Table):
     """
 
     secret: FilePath
-    name: Annotated[str, AfterValidator(_parse_cookie_name)] | None = None
+    name: Annotated[str, matching(_NAME, _COOKIE_ALLOWED)] | None = None
     seconds: WholeSeconds = time_field("max_age", 86_400, least=1, most=31_536_000)
     same_site: SameSite = SameSite.LAX
 
@@ -130,7 +120,7 @@ class HealthConfig(Table):
     address. Servers of a TCP listener have no path: a connection that succeeds is a good answer.
     """
 
-    path: Annotated[str, AfterValidator(_parse_check_path)] | None = None
+    path: Annotated[str, matching(_CHECK_PATH, _CHECK_PATH_ALLOWED)] | None = None
     host: Annotated[str, PlainValidator(parse_exact_name)] | None = None
     interval_seconds: Seconds = time_field("interval", 5.0, most=86_400.0)
     jitter: float = Field(default=0.2, ge=0.0, le=0.9, strict=True, allow_inf_nan=False)

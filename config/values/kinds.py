@@ -10,15 +10,17 @@ from config.values.addresses import Bind, IPNetwork, Refused, parse_bind, parse_
 from config.values.pkcs11_uri import is_pkcs11_uri
 from config.values.problems import is_key_material
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-# systemd.exec(5): a file name; without what could lead elsewhere.
-_CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
+def matching(pattern: str, allowed: str) -> AfterValidator:
+    """For text that a pattern has to match as a whole; `allowed` is for the message."""
+    compiled = re.compile(pattern)
 
-def _parse_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise Refused("a name of at most 64 letters, digits, dots, hyphens and underscores (it is printed in logs)")
-    return value
+    def parse(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise Refused(allowed)
+        return value
+
+    return AfterValidator(parse)
 
 
 def parse_path_of_file(value: str) -> str:
@@ -57,19 +59,26 @@ class PathRole(Enum):
     """
 
 
-def _parse_credential_name(value: str) -> str:
-    if not _CREDENTIAL.fullmatch(value):
-        raise Refused("the name of a credential that systemd passes (LoadCredential=), without directory")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_parse_name)]
+Name = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+        "a name of at most 64 letters, digits, dots, hyphens and underscores (it is printed in logs)",
+    ),
+]
 FilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.READ]
 DirectoryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.DIRECTORY]
 OwnFilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.OWN]
 WrittenPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.WRITTEN]
 LibraryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.LIBRARY]
-CredentialName = Annotated[str, AfterValidator(_parse_credential_name), PathRole.CREDENTIAL]
+CredentialName = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}",  # systemd.exec(5): a file name; without what could lead elsewhere
+        "the name of a credential that systemd passes (LoadCredential=), without directory",
+    ),
+    PathRole.CREDENTIAL,
+]
 ServerName = Annotated[str, PlainValidator(parse_server_name)]
 Network = Annotated[IPNetwork, PlainValidator(parse_network)]
 BindAddress = Annotated[Bind, PlainValidator(parse_bind)]
