@@ -7,10 +7,10 @@ that they can be collected, printed together and written as JSON.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, time
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 Location = tuple[str | int, ...]
 """The way to a value in a TOML document: table names and keys, and indexes of lists from 0."""
@@ -78,23 +78,13 @@ class Problem:
         return f"{place}: warning: found {self.found}; better: {self.allowed}"
 
     def as_json(self) -> ProblemRow:
-        return {
-            "file": self.file,
-            "key": self.key,
-            "found": self.found,
-            "allowed": self.allowed,
-            "severity": self.severity.value,
-            "line": self.line,
-            "column": self.column,
-        }
+        return cast("ProblemRow", asdict(self))
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Problem":
         """Read what `as_json` wrote. Raises `KeyError` or `ValueError` for anything else."""
-        severity = Severity(facts["severity"])
-        line = facts["line"]
-        column = facts["column"]
-        return cls(facts["file"], facts["key"], facts["found"], facts["allowed"], severity, line, column)
+        values = {field.name: facts[field.name] for field in fields(cls)}
+        return cls(**{**values, "severity": Severity(facts["severity"])})
 
 
 class ConfigError(Exception):
