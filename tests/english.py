@@ -14,7 +14,7 @@ WIDEST_PROSE = 100
 """Columns."""
 
 DIALECT: Final[Mapping[str, str]] = {
-    r"(wants?|needs?) a person|a person (has to act|is needed)": "operator action required",
+    r"(wants?|needs?) a person|a person (has to act|is needed|is told)": "operator action required",
     r"(for|by|of|asks?|tells?) a person": "operator",
     r"told of|tells? of": "reported to, reports",
     r"seen through": "observable",

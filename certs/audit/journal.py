@@ -41,7 +41,7 @@ class StreamJournal:
 
 
 class NoteJournal(StreamJournal):
-    """Says to a person that no journal has taken a checkpoint, and where it is; not what it says,
+    """Tells the operator that no journal has taken a checkpoint, and where it is; not what it says,
     which is long and for programs.
     """
 

@@ -33,7 +33,7 @@ _LABEL: Final = "sealing key probe"
 
 
 class Aborted(Exception):
-    """A person has ended the ceremony. The key was not stored."""
+    """The operator has ended the ceremony. The key was not stored."""
 
 
 class Terminal(Protocol):

@@ -86,7 +86,7 @@ class RotationStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A person's request to replace a credential.
+    """An operator's request to replace a credential.
 
     `insists`: even against a wait that its issuer requested.
     """

@@ -52,7 +52,7 @@ class ConfigFile:
         return self.files.get(named, named)
 
     def named(self, path: str) -> Path:
-        """A path of the file, as a person finds it."""
+        """A path of the file, as an operator finds it."""
         return self.directory / path
 
     def resolve_credential(self, name: str) -> Path | None:

@@ -129,7 +129,7 @@ class Rotating:
     ) -> AsyncIterator[tuple[Key, RotationLine]]:
         """Rotate at once, and tell each step with its credential. The last step of each has `ok`.
 
-        If an issuer asked to wait, its credentials wait, unless a person `insists` or a key is
+        If an issuer asked to wait, its credentials wait, unless an operator `insists` or a key is
         compromised. They are told last. Rotations continue if the caller stops listening.
         """
         with contextlib.ExitStack() as stack:

@@ -102,6 +102,6 @@ class FileAccountStore:
         write_state(self._file(directory), document)
 
     def _file(self, directory: str) -> Path:
-        """A file name in which a person recognises the CA, unique for each directory URL."""
+        """A file name in which an operator recognises the CA, unique for each directory URL."""
         readable = _READABLE.sub("-", directory.lower().removeprefix("https://")).strip("-.")[:_LONGEST_READABLE]
         return self._path / f"{readable}-{hashlib.sha256(directory.encode()).hexdigest()[:16]}.json"

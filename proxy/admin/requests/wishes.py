@@ -12,7 +12,7 @@ from proxy.routes.error_pages import MOST_BYTES
 class RotationWish:
     """A rotation that an operator asks for.
 
-    The key may be compromised (`is_compromised`). A person who `insists` rotates even if the issuer
+    The key may be compromised (`is_compromised`). An operator who `insists` rotates even if the issuer
     has asked to wait. A dry run only tells what a rotation would do.
     """
 

@@ -70,7 +70,7 @@ def _logging(config: Config) -> Assessment:
 
 
 def _monitoring(config: Config) -> Assessment:
-    clause = Clause("A.8.16", "Anomalous behaviour is noticed, and a person is told.", "[alerts]")
+    clause = Clause("A.8.16", "Anomalous behaviour is noticed, and an operator is alerted.", "[alerts]")
     if config.alerts.command or config.alerts.webhook is not None:
         return clause.met("alerts go to a command or a webhook: plexigate alerts test")
     return clause.not_met("alerts go to the log alone", "Set alerts.command or alerts.webhook.")

@@ -22,7 +22,7 @@ class Log:
         self._use(form)
 
     def _use(self, form: LogFormat) -> None:
-        # A person reads the lines of all processes in one order. Programs sort by `time`.
+        # An operator reads the lines of all processes in one order. Programs sort by `time`.
         self._writer.collect_seconds = 0.0 if form is LogFormat.PRETTY else COLLECT_SECONDS
         match form:
             case LogFormat.JSON:
