@@ -12,8 +12,8 @@ from proxy.routes.error_pages import MOST_BYTES
 class RotationWish:
     """A rotation that an operator asks for.
 
-    The key may be compromised (`is_compromised`). An operator who `insists` rotates even if the issuer
-    has asked to wait. A dry run only tells what a rotation would do.
+    The key may be compromised (`is_compromised`). Who `insists` rotates even if the issuer has
+    asked to wait. A dry run only tells what a rotation would do.
     """
 
     is_compromised: bool = False
