@@ -106,7 +106,8 @@ class RollbackDocument(TypedDict):
 class ShownRow(TypedDict):
     """What a worker shows on a listener for one credential.
 
-    `fault` is None if the handshake was good, or if none was made: `untried` says why.
+    `fault` is None if the handshake was good. `untried` says why none was made, or which replica
+    was shown instead.
     """
 
     worker: int

@@ -276,6 +276,8 @@ class ServedCertificateRow(TypedDict):
     signatures: list[str]
     """Those of the certificates of its chain, leaf first."""
     names: list[str]
+    tokens: list[str]
+    """The NAMEs of the tokens of its keys; none: they are outside tokens."""
     begins_at: float
     expires_at: float
     days_left: float

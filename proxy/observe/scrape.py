@@ -44,6 +44,7 @@ class CertificateFacts:
     """One credential of an identity. `begins_at` and `expires_at` in UNIX seconds; `keys` are the
     places of its keys; `fingerprint` is SHA-256 of the leaf; `is_issued`: the rotation renews it.
     `signatures` are those of the certificates of its chain, leaf first, such as `mldsa-87`.
+    `tokens` are the NAMEs of the tokens of its keys; none: they are outside tokens.
     """
 
     identity: str
@@ -55,6 +56,7 @@ class CertificateFacts:
     begins_at: float = 0.0
     is_issued: bool = False
     signatures: Sequence[str] = ()
+    tokens: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

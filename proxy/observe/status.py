@@ -248,6 +248,7 @@ def _certificate(one: CertificateFacts, now: float) -> ServedCertificateRow:
         "algorithm": one.algorithm,
         "signatures": list(one.signatures),
         "names": list(one.names),
+        "tokens": list(one.tokens),
         "begins_at": one.begins_at,
         "expires_at": one.expires_at,
         "days_left": round((one.expires_at - now) / _DAY, 1),

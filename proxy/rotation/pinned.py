@@ -1,9 +1,10 @@
-"""A client that accepts only one certificate: the one that should serve."""
+"""A client that accepts only the certificates that should serve: one, or those of all replicas."""
 
 import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -56,14 +57,17 @@ def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None
         set_signature_algorithms(context, ":".join(schemes))
 
 
-def pinned_context(leaf: x509.Certificate) -> ssl.SSLContext:
-    """A client that trusts this certificate, without its issuers. Raises `LibsslError`."""
-    context = ssl.create_default_context(cadata=leaf.public_bytes(Encoding.PEM).decode())
+def pinned_context(leaves: Sequence[x509.Certificate]) -> ssl.SSLContext:
+    """A client that trusts these certificates of one kind, without their issuers.
+
+    Raises `LibsslError`.
+    """
+    context = ssl.create_default_context(cadata="".join(one.public_bytes(Encoding.PEM).decode() for one in leaves))
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # this would judge its issuers
     offers_every_group(context)
-    takes_only_its_kind(context, leaf)
+    takes_only_its_kind(context, leaves[0])
     return context
 
 
@@ -76,18 +80,35 @@ def name_to_ask_for(names: Sequence[str]) -> str:
     return (dns or list(names))[0].replace("*", "check", 1)
 
 
-def fault_of_handshake(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:
-    """Shake hands over a connection, and close it. Returns why that failed. Blocks.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The certificate that a server shows, by its serial number in hexadecimal, or the `fault` why
+    it shows none that should serve.
+    """
 
-    None means that the certificate serves there.
+    serial: str = ""
+    fault: str | None = None
+
+
+def shown_over(client: socket.socket, leaves: Sequence[x509.Certificate], names: Sequence[str]) -> Shown:
+    """Shake hands over a connection with a client that accepts `leaves`, and close it. Blocks.
+
+    Raises `LibsslError`.
     """
     with client:
         try:
             client.settimeout(SECONDS)
-            with pinned_context(leaf).wrap_socket(client, server_hostname=name_to_ask_for(names)):
-                return None
+            with pinned_context(leaves).wrap_socket(client, server_hostname=name_to_ask_for(names)) as tls:
+                return Shown(serial_shown(tls))
         except OSError as error:  # also ssl.SSLError
-            return said(error)
+            return Shown(fault=said(error))
+
+
+def serial_shown(tls: ssl.SSLSocket) -> str:
+    """The serial number of the certificate that a server was verified by, in hexadecimal."""
+    der = tls.getpeercert(binary_form=True)
+    assert der is not None  # it was verified
+    return f"{x509.load_der_x509_certificate(der).serial_number:x}"
 
 
 def said(error: Exception) -> str:

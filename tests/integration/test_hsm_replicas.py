@@ -16,6 +16,13 @@ def test_each_token_has_a_key_and_a_certificate_and_the_other_one_serves_while_i
         of = one.serials()
         assert of["plexi"] != of["spare"]
         assert one.served() == of["plexi"], "the first one of the list"
+        rows = one.admin.get("/certificates/localhost/live")[1]["shown"]
+        assert [(row["serial"], row["fault"], row["untried"]) for row in rows] == [
+            (of["plexi"], None, None),
+            (of["spare"], None, f"another replica signs now, serial {of['plexi']}"),
+        ]
+        tokens = [row["tokens"] for row in one.admin.get("/status")[1]["certificates"]]
+        assert tokens == [["plexi"], ["spare"]]
         with errors(one.scene.plexi):
             assert one.served() == of["spare"]
         one.scene.until(lambda: one.served() == of["plexi"])

@@ -127,7 +127,7 @@ def live(one: Replicas, outcome: Outcome, enough: Callable[[int], bool], chance:
             try:
                 _happen(one, what, place, load, outcome, chance)
             except AssertionError as error:
-                said = [line[:300] for line in scene.running.output[-40:]]
+                said = [line[:300] for line in scene.running.output if '"event"' in line][-40:]
                 raise AssertionError("\n".join([f"{what} of {place}: {error}", *said])) from None
             count += 1
             outcome.events[what] = outcome.events.get(what, 0) + 1

@@ -1,11 +1,13 @@
 """What `plexigate certs check` examines: the chains of an identity, the addresses of the proxy."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from certs.identities.chain_file import read_chain
+from certs.keys.signing_key import algorithm_of, certified_key
 from certs.rotation.facts import chain_of
 from certs.rotation.parts import parts_of
 from config.loading.loaded import LoadedConfig
@@ -34,7 +36,18 @@ def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list
     if name not in loaded.config.identity:
         known = ", ".join(loaded.config.identity)
         raise ConfigError([Problem(str(file), f"identity.{name}", f"no identity {shown(name)}", f"one of {known}")])
-    return loaded, list(_subjects(loaded, name, ca))
+    return loaded, list(_with_replicas(list(_subjects(loaded, name, ca))))
+
+
+def _with_replicas(found: list[LiveSubject]) -> Iterator[LiveSubject]:
+    for one in found:
+        others = {other.serial for other in found if other is not one and _kind(other) == _kind(one)}
+        yield replace(one, replicas=frozenset(others))
+
+
+def _kind(subject: LiveSubject) -> str | None:
+    key = certified_key(subject.chain[0])
+    return None if key is None else algorithm_of(key).kind
 
 
 def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[LiveSubject]:

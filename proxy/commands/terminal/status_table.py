@@ -299,12 +299,13 @@ def _unmade_checks(unmade: Sequence[UnmadeCheckRow]) -> Iterator[RenderableType]
 
 
 def _certificates(certificates: Sequence[ServedCertificateRow]) -> Table:
-    table = titled_table("Certificates", "identity", "algorithm", "names", ">days left")
+    table = titled_table("Certificates", "identity", "algorithm", "token", "names", ">days left")
     for one in sorted(certificates, key=lambda one: one["days_left"]):
         days = one["days_left"]
         style = "bold red" if days < _URGENT_DAYS else "yellow" if days < _SOON_DAYS else "green"
         shown = "expired" if days < 0 else f"{days:.0f}"
-        table.add_row(one["identity"], one["algorithm"], Text(", ".join(one["names"])), Text(shown, style))
+        token = ", ".join(one["tokens"]) or "-"
+        table.add_row(one["identity"], one["algorithm"], token, Text(", ".join(one["names"])), Text(shown, style))
     return table
 
 

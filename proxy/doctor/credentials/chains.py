@@ -55,6 +55,11 @@ class ConfiguredChain:
         key = supported_public_key(self.chain[0].public_key())
         return None if key is None else algorithm_of(key)
 
+    @property
+    def kind(self) -> str | None:
+        """What clients choose it by; keys of one kind are replicas."""
+        return None if self.algorithm is None else self.algorithm.kind
+
 
 def configured_chains(loaded: LoadedConfig) -> Iterator[ConfiguredChain | Finding]:
     """The chain of each credential, or why it has none. Keys are not read."""

@@ -25,10 +25,14 @@ _SERVED: Final = Judge("served chains")
 
 @dataclass(frozen=True, slots=True)
 class ServedChain:
-    """The chain that should be shown, and an address of a running listener."""
+    """The chain that should be shown, and an address of a running listener.
+
+    `replicas` may be shown instead.
+    """
 
     address: Bind
     expected: ConfiguredChain
+    replicas: tuple[ConfiguredChain, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -48,7 +52,12 @@ def served_chains(loaded: LoadedConfig, status: StatusDocument) -> Iterator[Serv
             address = parse_bind(listener["addresses"][0])
         except Refused:
             continue
-        yield from (ServedChain(address, one) for one in chains)
+        yield from (ServedChain(address, one, _replicas(one, chains)) for one in chains)
+
+
+def _replicas(one: ConfiguredChain, chains: Sequence[ConfiguredChain]) -> tuple[ConfiguredChain, ...]:
+    of_identity = (other for other in chains if other is not one and other.identity == one.identity)
+    return tuple(other for other in of_identity if other.kind == one.kind)
 
 
 def foreign_groups(listener: ListenerRow) -> str:
@@ -93,15 +102,16 @@ def served_findings(served: ServedChain, answer: Chain | Exception, now: datetim
         remedy = "handshake_failed in the log of the proxy has the reason."
         yield _SERVED.failure(served.subject, f"the handshake failed: {said(answer)}", remedy)
         return
-    expected = served.expected.chain
     shown = answer
+    configured = next((one for one in served.replicas if one.chain[0] == shown[0]), served.expected)
+    expected = configured.chain
     if shown[0] != expected[0]:
         found = f"it shows serial {shown[0].serial_number:x}, and {expected[0].serial_number:x} is in place"
         yield _SERVED.failure(served.subject, found, "The certificate was replaced: plexigate reload.")
     elif list(shown) != list(expected):
         found = f"it shows a chain of {len(shown)}, and its file has another one of {len(expected)}"
         yield _SERVED.failure(served.subject, found, "The chain file was changed: plexigate reload.")
-    yield from chain_findings(_SERVED, served.subject, served.expected, shown, now)
+    yield from chain_findings(_SERVED, served.subject, configured, shown, now)
 
 
 def _served(examined: Examined) -> Iterator[Finding]:

@@ -110,8 +110,9 @@ def _checks(facts: AlertFacts) -> Iterator[Concern]:
 def _certificates(facts: AlertFacts) -> Iterator[Concern]:
     now = facts.scrape.now
     for one in facts.scrape.certificates:
-        subject = f"{one.identity} {one.algorithm}"
-        name = f"the {one.algorithm} certificate of {one.identity}"
+        place = f" in {', '.join(one.tokens)}" if one.tokens else ""
+        subject = f"{one.identity} {one.algorithm}{place}"
+        name = f"the {one.algorithm} certificate of {one.identity}{place}"
         if one.begins_at > now:
             text = f"{name} is not valid before {utc(one.begins_at)}; by this machine's clock it is {utc(now)}"
             yield _concern(AlertKind.CERTIFICATE_NOT_YET_VALID, subject, text)

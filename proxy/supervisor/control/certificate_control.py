@@ -69,14 +69,17 @@ class RotationControl:
     def _idle(self, identity: str, slot: str | None) -> list[Key]:
         keys = self._rotating.keys(identity, slot)
         if not keys:
-            raise self._unknown(identity if slot is None else f"{identity} with a credential {slot}")
+            raise self._unknown(identity, slot)
         for name, credential in filter(self._rotating.is_running, keys):
             now = f"the {credential} credential of {name} is being rotated now"
             raise CommandRefused(409, f"{now}; ask again when that has ended")
         return keys
 
-    def _unknown(self, what: str) -> CommandRefused:
-        known = ", ".join(sorted({one["identity"] for one in self._rotating.listing()})) or "none"
+    def _unknown(self, identity: str, slot: str | None = None) -> CommandRefused:
+        listed = self._rotating.listing()
+        of_identity = [one["credential"] for one in listed if one["identity"] == identity]
+        known = ", ".join(of_identity or sorted({one["identity"] for one in listed})) or "none"
+        what = identity if slot is None else f"{identity} with a credential {slot}"
         return CommandRefused(404, f"no identity {what} rotates automatically; there are {known}")
 
 

@@ -22,7 +22,7 @@ from proxy.net.in_thread import in_thread
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.questions import TakeConnection, TryKey
 from proxy.processes.messages.refusals import QuestionRefused
-from proxy.rotation.pinned import fault_of_handshake
+from proxy.rotation.pinned import Shown, shown_over
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
@@ -41,8 +41,8 @@ class Inspection:
     async def of(self, identity: str) -> list[ShownRow] | None:
         """A row for each worker, listener and credential. None for an unknown identity.
 
-        The `fault` of a row is None if the handshake was good, or if none was made: `untried` says
-        why.
+        The `fault` of a row is None if the handshake was good. `untried` says why none was made, or
+        which replica was shown instead.
         """
         async with self._fleet.editing:  # no change of edition while the workers are looked at
             edition = self._served.edition
@@ -50,33 +50,43 @@ class Inspection:
                 return None
             credentials = await in_thread(self._loop, lambda: edition.credentials(identity))
             names = edition.loaded.config.identity[identity].names
-            return [
-                {
-                    "worker": worker.slot,
-                    "pid": worker.pid,
-                    "listener": listener,
-                    "algorithm": str(one.algorithm),
-                    "serial": f"{one.leaf.serial_number:x}",
-                    "fault": None if foreign else await self._fault(worker, listener, one, names),
-                    "untried": f"only providers have its groups ({', '.join(foreign)})" if foreign else None,
-                }
-                for worker in self._fleet.workers
-                for listener, settings in edition.loaded.config.listener.items()
-                for foreign in [_foreign(settings)]
-                for one in credentials
-            ]
+            rows: list[ShownRow] = []
+            for worker in self._fleet.workers:
+                for listener, settings in edition.loaded.config.listener.items():
+                    foreign = _foreign(settings)
+                    for one in credentials:
+                        leaves = [other.leaf for other in credentials if other.algorithm.kind == one.algorithm.kind]
+                        found = Shown() if foreign else await self._shown(worker, listener, leaves, names)
+                        rows.append(_row(worker, listener, one, found, foreign))
+            return rows
 
-    async def _fault(
-        self, worker: WorkerProcess, listener: str, credential: Credential, names: Sequence[str]
-    ) -> str | None:
+    async def _shown(
+        self, worker: WorkerProcess, listener: str, leaves: Sequence[x509.Certificate], names: Sequence[str]
+    ) -> Shown:
         ours, theirs = connected_pair()
         try:
             with theirs:
                 await worker.ask(TakeConnection(listener), [theirs.fileno()])
         except (ChannelLost, QuestionRefused) as error:
             ours.close()
-            return str(error) or "it did not take the connection"
-        return await in_thread(self._loop, lambda: _shaken(ours, credential.leaf, names))
+            return Shown(fault=str(error) or "it did not take the connection")
+        return await in_thread(self._loop, lambda: _shaken(ours, leaves, names))
+
+
+def _row(worker: WorkerProcess, listener: str, credential: Credential, found: Shown, foreign: list[str]) -> ShownRow:
+    serial = f"{credential.leaf.serial_number:x}"
+    untried = f"only providers have its groups ({', '.join(foreign)})" if foreign else None
+    if found.serial not in ("", serial):
+        untried = f"another replica signs now, serial {found.serial}"
+    return {
+        "worker": worker.slot,
+        "pid": worker.pid,
+        "listener": listener,
+        "algorithm": str(credential.algorithm),
+        "serial": serial,
+        "fault": found.fault,
+        "untried": untried,
+    }
 
 
 def _foreign(listener: ListenerConfig) -> list[str]:
@@ -84,11 +94,11 @@ def _foreign(listener: ListenerConfig) -> list[str]:
     return written if are_foreign(written) else []
 
 
-def _shaken(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:
+def _shaken(client: socket.socket, leaves: Sequence[x509.Certificate], names: Sequence[str]) -> Shown:
     try:
-        return fault_of_handshake(client, leaf, names)
+        return shown_over(client, leaves, names)
     except LibsslError as error:
-        return str(error)
+        return Shown(fault=str(error))
 
 
 def connected_pair() -> tuple[socket.socket, socket.socket]:

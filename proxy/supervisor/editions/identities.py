@@ -67,6 +67,7 @@ def _facts(
             one.leaf.not_valid_before_utc.timestamp(),
             is_issued=_configured(file, identities[name], one) is None,
             signatures=tuple(map(signature_name, one.chain)),
+            tokens=tuple(key.token for key in one.keys if isinstance(key, Pkcs11Key)),
         )
         for name, of_identity in credentials.identities.items()
         for one in of_identity

@@ -1,5 +1,6 @@
 """What is found of certificates when they are looked at as clients do."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -107,6 +108,13 @@ class TestHandshake:
         text, is_fault = self.finding(scene, before)
         assert "is what should serve" in text
         assert is_fault
+
+    def test_a_replica_that_signs_instead_is_a_note(self, scene: Rotations) -> None:
+        before = subject(scene)
+        scene.serve()
+        shown = subject(scene).serial
+        text, is_fault = self.finding(scene, replace(before, replicas=frozenset({shown})))
+        assert (text, is_fault) == (f"another replica signs now, serial {shown}", None)
 
     def test_roots_that_did_not_sign_it_are_a_fault(self, scene: Rotations, tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()

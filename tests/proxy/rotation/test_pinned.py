@@ -9,9 +9,10 @@ import pytest
 
 from certs.rotation.facts import leaf_of
 from certs.storage.shelf import StoredVersion
-from proxy.rotation.pinned import fault_of_handshake, name_to_ask_for, said
+from proxy.rotation.pinned import Shown, name_to_ask_for, said, shown_over
 from proxy.tls.openssl.libssl import set_groups
-from tests.proxy.rotation.showing import server_context, shown_over
+from tests.proxy.rotation import showing
+from tests.proxy.rotation.showing import server_context
 from tests.rotations import Rotations, Time, configuration
 
 NAMES = ("chat.test",)
@@ -23,8 +24,8 @@ def scene(directory: Path, *keys: str) -> Rotations:
 
 
 def fault(shown: StoredVersion, expected: StoredVersion, names: tuple[str, ...] = NAMES) -> str | None:
-    with shown_over(server_context(shown)) as client:
-        return fault_of_handshake(client, leaf_of(expected), names)
+    with showing.shown_over(server_context(shown)) as client:
+        return shown_over(client, [leaf_of(expected)], names).fault
 
 
 def test_what_should_serve_passes_and_nothing_else(tmp_path: Path) -> None:
@@ -34,12 +35,20 @@ def test_what_should_serve_passes_and_nothing_else(tmp_path: Path) -> None:
     assert fault(first, second) is not None, "another certificate of the same CA, for the same name"
 
 
+def test_of_replicas_the_one_that_is_shown_is_named(tmp_path: Path) -> None:
+    rotations = scene(tmp_path)
+    first, second = rotations.serve(), rotations.serve()
+    leaves = [leaf_of(first), leaf_of(second)]
+    with showing.shown_over(server_context(second)) as client:
+        assert shown_over(client, leaves, NAMES) == Shown(f"{leaves[1].serial_number:x}")
+
+
 def test_listener_with_the_groups_of_the_strictest_level_passes(tmp_path: Path) -> None:
     version = scene(tmp_path).serve()
     context = server_context(version)
     set_groups(context, "SecP384r1MLKEM1024:MLKEM1024")
-    with shown_over(context) as client:
-        assert fault_of_handshake(client, leaf_of(version), NAMES) is None
+    with showing.shown_over(context) as client:
+        assert shown_over(client, [leaf_of(version)], NAMES).fault is None
 
 
 def test_another_name_does_not_pass(tmp_path: Path) -> None:
@@ -53,15 +62,15 @@ def test_of_two_kinds_each_is_looked_at(tmp_path: Path) -> None:
     rotations.follow(configuration("mldsa-65@file"))
     quantum_safe = rotations.serve()
     for one in (classical, quantum_safe):
-        with shown_over(server_context(classical, quantum_safe)) as client:
-            assert fault_of_handshake(client, leaf_of(one), NAMES) is None
+        with showing.shown_over(server_context(classical, quantum_safe)) as client:
+            assert shown_over(client, [leaf_of(one)], NAMES).fault is None
 
 
 def test_a_server_that_hangs_up_is_a_fault(tmp_path: Path) -> None:
     version = scene(tmp_path).serve()
     ours, theirs = socket.socketpair()
     theirs.close()
-    assert fault_of_handshake(ours, leaf_of(version), NAMES)
+    assert shown_over(ours, [leaf_of(version)], NAMES).fault
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_everything_is_there() -> None:
     ]
     assert lines(text, "10.0.0.2:8000") == ["chat http://10.0.0.2:8000 ejected 6 2 0 4 100 2 5.0 ms"]
     assert [line.split()[-1] for line in lines(text, "mldsa-65")] == ["6"]
-    assert lines(text, "files.test") == ["files ecdsa-p256 files.test expired"]
+    assert lines(text, "files.test") == ["files ecdsa-p256 - files.test expired"]
 
 
 def test_http_2_is_shown_where_it_is_spoken() -> None:

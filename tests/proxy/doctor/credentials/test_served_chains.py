@@ -60,6 +60,13 @@ def test_other_certificate_and_other_chain(site: Site) -> None:
     assert "it shows a chain of 2, and its file has another one of 1" in first.found
 
 
+def test_a_replica_may_be_shown_instead(site: Site) -> None:
+    one = served(site)
+    other = read_chain(site.authority.issue("other", ("chat.test",)).certificate)
+    replica = replace(one.expected, about="chat other.pem", chain=other)
+    assert [state for _, state in states(served_findings(replace(one, replicas=(replica,)), other, NOW))] == ["ok"]
+
+
 def test_handshake_that_fails(site: Site) -> None:
     (finding,) = served_findings(served(site), ssl.SSLError(1, "no shared group"), NOW)
     assert (finding.state, "the handshake failed" in finding.found) == ("failure", True)
