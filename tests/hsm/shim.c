@@ -59,6 +59,7 @@ struct function {
 struct token {
     char label[LABEL];
     uint64_t lost; /* raised by the test: every session of this token is gone */
+    uint64_t drop_every; /* so many calls of C_Sign raise it as well; 0: none does */
     struct function functions[COUNT];
 };
 
@@ -137,9 +138,12 @@ static CK_RV enter(struct token *token, int number)
 {
     struct function *function = &token->functions[number];
     uint64_t delay = __atomic_load_n(&function->delay_us, __ATOMIC_SEQ_CST);
+    uint64_t every = __atomic_load_n(&token->drop_every, __ATOMIC_SEQ_CST), calls;
     struct timespec time = {delay / 1000000, delay % 1000000 * 1000};
 
-    __atomic_add_fetch(&function->calls, 1, __ATOMIC_SEQ_CST);
+    calls = __atomic_add_fetch(&function->calls, 1, __ATOMIC_SEQ_CST);
+    if (number == N_C_Sign && every != 0 && calls % every == 0)
+        __atomic_add_fetch(&token->lost, 1, __ATOMIC_SEQ_CST);
     if (delay != 0)
         nanosleep(&time, NULL);
     while (__atomic_load_n(&function->hang, __ATOMIC_SEQ_CST) != 0)

@@ -30,7 +30,8 @@ _TOKENS: Final = 8
 _LABEL: Final = 32
 _WORD: Final = struct.Struct("=Q")
 _FIELDS: Final = ("calls", "delay_us", "error", "hang")
-_TOKEN_BYTES: Final = _LABEL + _WORD.size + len(FUNCTIONS) * len(_FIELDS) * _WORD.size
+_TOKEN_WORDS: Final = 2  # lost, drop_every
+_TOKEN_BYTES: Final = _LABEL + _TOKEN_WORDS * _WORD.size + len(FUNCTIONS) * len(_FIELDS) * _WORD.size
 
 
 def build_shim(directory: Path, real: Path) -> Path:
@@ -89,6 +90,17 @@ class TokenControl:
         (lost,) = _WORD.unpack_from(self._memory, self._start + _LABEL)
         _WORD.pack_into(self._memory, self._start + _LABEL, lost + 1)
 
+    @property
+    def losses(self) -> int:
+        """How often all sessions have ended."""
+        (lost,) = _WORD.unpack_from(self._memory, self._start + _LABEL)
+        return int(lost)
+
+    def move_away(self, milliseconds: float, signatures: int) -> None:
+        """Put it a network away: each call takes that long, and all sessions end after so many signatures (0: never)."""
+        self.delay(milliseconds, *FUNCTIONS)
+        _WORD.pack_into(self._memory, self._start + _LABEL + _WORD.size, signatures)
+
     @contextmanager
     def _set(self, field: str, value: int, functions: Sequence[str]) -> Iterator[None]:
         for function in functions:
@@ -108,7 +120,7 @@ class TokenControl:
 
     def _place(self, function: str, field: str) -> int:
         words = FUNCTIONS.index(function) * len(_FIELDS) + _FIELDS.index(field)
-        return self._start + _LABEL + _WORD.size * (1 + words)
+        return self._start + _LABEL + _WORD.size * (_TOKEN_WORDS + words)
 
 
 class Shim:

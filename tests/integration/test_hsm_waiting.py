@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.figures.histogram import LAG_SECONDS, quantile
-from tests.configurations import limits
+from tests.configurations import identity, limits
 from tests.hsm.faults import EVERYTHING, SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
@@ -65,10 +66,52 @@ def test_loop_and_established_connections_do_not_wait(hsm_site: HsmSite) -> None
                     began = time.perf_counter()
                     assert ask(established) == 502
                     times.append(time.perf_counter() - began)
-                load.more(60)
+                one.until(lambda: one.plexi.losses > 0)
             assert lag_during(one, before) <= allowed
             assert sorted(times)[50] < LAG_ALLOWED
             assert load.errors == []
+
+
+@pytest.mark.alone
+def test_a_token_a_network_away_changes_nothing_for_who_does_not_wait_for_it(hsm_site: HsmSite) -> None:
+    """40 ms a call, and its sessions are lost again and again, as those of an HSM in a cloud; another one is as far away."""
+    files = identity("files", ("files.test",), hsm_site.authority.issue("files", ("files.test",)))
+    with scene(hsm_site, further=f'{files}[[route]]\nhost = "files.test"\nupstream = "chat"\n') as one:
+        context = one.client()
+        session = one.resumable(context)
+        with one.connect(context) as established:
+
+            def resume() -> None:
+                with one.connect(context, session) as tls:
+                    assert tls.session_reused
+
+            uses: dict[str, Callable[[], object]] = {
+                "a key in a file": lambda: one.handshake(context, "files.test"),
+                "a resumption": resume,
+                "a request": lambda: ask(established),
+            }
+            near = {name: seconds_of(use) for name, use in uses.items()}
+            one.plexi.move_away(40, signatures=10)
+            one.spare.move_away(40, signatures=0)
+            with Load(one, context).running(4) as load:
+                load.more(4)
+                far = {name: seconds_of(use) for name, use in uses.items()}
+                one.until(lambda: one.plexi.losses > 0)
+        for token in (one.plexi, one.spare):
+            token.move_away(0, signatures=0)
+    assert load.errors == []
+    assert sorted(load.times)[len(load.times) // 2] >= 0.080, "two calls make a signature"
+    assert {name: (near[name], far[name]) for name in far if far[name] > 1.5 * near[name] + 0.002} == {}
+
+
+def seconds_of(use: Callable[[], object]) -> float:
+    """The median of some."""
+    times = []
+    for _ in range(30):
+        began = time.perf_counter()
+        use()
+        times.append(time.perf_counter() - began)
+    return sorted(times)[len(times) // 2]
 
 
 class TestDeadTokens:
