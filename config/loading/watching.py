@@ -117,10 +117,7 @@ class FileWatcher:
             self._watch.settle(answer(self.look, self._file))
 
     async def run(self) -> None:
-        """Watch until cancelled.
-
-        Looks are taken in a thread: a file system that hangs must not delay the caller's loop.
-        """
+        """Watch until cancelled, in a thread: a file system that hangs must not delay the loop."""
         while True:
             await self._sleep(INTERVAL_SECONDS)
             if self._watch.observe(await asyncio.to_thread(self.look)):

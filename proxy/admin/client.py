@@ -85,17 +85,11 @@ class UnixAdminClient:
     def post(
         self, path: str, query: Mapping[str, str], seconds: float | None = None, body: bytes = b""
     ) -> tuple[int, Any]:
-        """Answer status and JSON body.
-
-        Raises as `get`. Without `seconds` there is no limit here: a reload has its own.
-        """
+        """Answer status and JSON body. Raises as `get`. There is no limit without `seconds`."""
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds, body)
 
     def agreed(self, answer: tuple[int, Any]) -> Any:
-        """The body of an answer, if the proxy agreed.
-
-        Raises `AdminRefused` with the proxy's sentence if it refused.
-        """
+        """The body of an answer. Raises `AdminRefused` with the sentence of a refusal."""
         status, document = answer
         if status != 200:
             raise AdminRefused(status, str(document.get("detail") or f"{self.path}: {document}"))

@@ -68,10 +68,7 @@ class _OfAnotherUser(AdminSocketError):
 
 
 def admin_socket(path: Path) -> socket.socket:
-    """Listen at `path` for commands. Makes the last directory of the path if it is missing.
-
-    Raises `AdminSocketError`.
-    """
+    """Listen at `path`, whose last directory is made if needed. Raises `AdminSocketError`."""
     return _unix_socket(path, _COMMANDS)
 
 

@@ -11,10 +11,7 @@ Answer = TypeVar("Answer")
 
 
 class SharedAnswer(Generic[Answer]):
-    """Shares the answers of `make`.
-
-    The first caller starts `make`. Other callers get the same answer until it is there.
-    """
+    """Shares an answer of `make` among all who ask until it is there."""
 
     def __init__(self, make: Callable[[], Awaitable[Answer]]) -> None:
         self._make = make

@@ -96,10 +96,7 @@ class Visit(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer octets that are no HTTP request.
-
-        aiohttp itself would log them with a traceback, and answer plain text.
-        """
+        """Answer octets that are no HTTP request; aiohttp would log a traceback."""
         if status >= 500 and exc is not None:
             self._report(exc)
         if request.writer.output_size > 0:

@@ -13,10 +13,7 @@ from proxy.tls.openssl.libssl import LibsslError
 
 
 def client_trusts(foundation: Foundation, authorities: Mapping[str, ClientAuthorities]) -> ClientTrusts:
-    """Build all that can be built, for each kind of listener that there is.
-
-    What has not changed is used again.
-    """
+    """Build all that can be built, for each kind of listener; what is unchanged is kept."""
     trusts: dict[tuple[str, bool], ClientTrust] = {}
     config = foundation.loaded.config
     kinds = sorted({listener.binds_signatures for listener in config.listener.values()})

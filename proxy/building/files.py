@@ -14,10 +14,7 @@ _EVERYBODY_ELSE: Final = 0o077
 def read_bounded(
     foundation: Foundation, place: Location, file: str, most: int, contents: dict[Path, bytes]
 ) -> bytes | None:
-    """Read a file of at most `most` bytes. Files that several tables name are kept once.
-
-    Returns None after an error.
-    """
+    """Read a file of at most `most` bytes, once for all tables; None after an error."""
     path = foundation.loaded.file.resolve(file)
     if path not in contents:
         try:

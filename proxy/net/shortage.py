@@ -1,7 +1,4 @@
-"""Whether an attempt to reach a peer failed for lack of our own resources.
-
-Such a failure says nothing about the peer.
-"""
+"""Whether an attempt failed for lack of our own resources, which says nothing of the peer."""
 
 import errno
 import ipaddress

@@ -109,10 +109,7 @@ class SealedSocket:
         return self._channel.requests.seal(message, self._clock())
 
     def open(self, token: bytes) -> bytes:
-        """The message in a token; they have to be opened in the order in which they came.
-
-        Raises `PayloadFault`.
-        """
+        """The message in a token, in the order in which they came. Raises `PayloadFault`."""
         plain = self._channel.responses.open(token, self._channel.window, self._clock()).plain
         return self._frames.open(plain) if self._channel.is_bound else plain
 

@@ -103,10 +103,7 @@ class Sessions:
         count: Callable[[str, int], None],
         revoked: Container[tuple[str, int]] = frozenset(),
     ) -> None:
-        """`kems` are the suites, with the rings of their private keys.
-
-        `lifetime` is in seconds; `revoked` may grow.
-        """
+        """`kems`: suites with rings of private keys; `lifetime` in seconds; `revoked` may grow."""
         self._tickets = RingCodec(tickets, count)
         self._kems = kems
         self._lifetime = lifetime

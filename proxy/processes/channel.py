@@ -27,10 +27,7 @@ from proxy.processes.messages.codec import Body
 from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused, decode_refusal, encode_refusal
 
 Answer = Callable[[str, Body, list[int]], Awaitable[Body]]
-"""Answers a question: its kind, its body, its descriptors, which the callee closes.
-
-Raises `QuestionRefused` to say no.
-"""
+"""Answers a question: kind, body, descriptors to close. Raises `QuestionRefused`."""
 
 _HEADER: Final = struct.Struct("!IH")
 # The kernel takes 253 in one message (SCM_MAX_FD). If a question has more, frames that only bring

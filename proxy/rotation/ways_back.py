@@ -22,10 +22,7 @@ class NoWayBack:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A credential that is to go back.
-
-    If `is_bound_to_go`, its key is marked as compromised and will be replaced.
-    """
+    """A credential that is to go back; `is_bound_to_go`: its key is compromised."""
 
     shelf: Shelf
     is_bound_to_go: bool

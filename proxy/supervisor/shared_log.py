@@ -10,10 +10,7 @@ from proxy.supervisor.workers.fleet import Fleet
 
 
 class SharedLog:
-    """The log of the parent and of the workers that serve.
-
-    A new worker gets it when it begins (`Crew.beginning`).
-    """
+    """The log of the parent and the workers; new ones get it by `Crew.beginning`."""
 
     def __init__(self, target: LogTarget, fleet: Fleet, tell: Tell) -> None:
         self._target = target
@@ -29,10 +26,7 @@ class SharedLog:
             await self._share()
 
     async def reopen(self) -> None:
-        """Open the file of this name again, because it was renamed (logrotate).
-
-        If that fails the old file stays in use.
-        """
+        """Open the renamed file again (logrotate), or keep the old one if that fails."""
         try:
             self._target.reopen()
         except OSError as error:

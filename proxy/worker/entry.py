@@ -61,10 +61,7 @@ def main() -> None:
 
 
 class _Entry:
-    """The worker's end of the channel.
-
-    The first question sets the worker up; `WorkerControl` answers the rest.
-    """
+    """The worker's end of the channel: set up first, then `WorkerControl` answers."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
@@ -101,10 +98,7 @@ class _Entry:
         await self._channel.flush()
 
     def _terminated(self) -> None:
-        """A signal asks this worker alone to end: the parent replaces it.
-
-        Without a parent it ends at once.
-        """
+        """A signal ends this worker alone: the parent, if there is one, replaces it."""
         if self._is_alone and self._control is not None:
             self._control.end_now()
             return

@@ -1,7 +1,4 @@
-"""What the page says to a browser without JavaScript: the state of the moment, as HTML.
-
-Pure. All texts are escaped.
-"""
+"""The page for a browser without JavaScript: the state of the moment, as escaped HTML. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime

@@ -29,9 +29,7 @@ from proxy.api.commands import (
 )
 from proxy.observe.history.history import History
 from proxy.observe.readiness import Readiness
-from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
-
-__all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "WorkerScrape"]
+from proxy.observe.scrape import Scrape
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,10 +138,7 @@ def _named(values: Mapping[str, str]) -> list[NamedTemplate]:
 
 
 def sign_in_routes(page: Route[RouteTarget]) -> Iterator[Route[RouteTarget]]:
-    """The route of the form beside a route that asks for tokens.
-
-    It demands of its clients what the page does.
-    """
+    """The route of the form beside a route that asks for tokens, with the same demands."""
     rule = page.payload.auth
     if isinstance(rule, TokenRule):
         endpoint = Endpoint(SignInForm(rule, secrets.token_bytes).answer, takes_body=True)

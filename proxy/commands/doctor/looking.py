@@ -55,10 +55,7 @@ def _served(running: AnsweringProxy) -> tuple[Path | None, LoadedConfig | None]:
 
 
 def configuration(file: Path) -> LoadedConfig:
-    """Read what can be read of a configuration.
-
-    Raises `ConfigError` for a file that cannot be read or is not TOML.
-    """
+    """Read what can be read of a configuration. Raises `ConfigError` if it is no TOML."""
     found = survey(file)
     if found.loaded is None:
         raise ConfigError(found.problems)

@@ -19,10 +19,7 @@ def read_values_plainly() -> None:
 
 
 class _PlainValue:
-    """Reads the values of one parameter.
-
-    Those that are not usual, and all that are wrong, are left to what typer has.
-    """
+    """Reads usual values of one parameter; typer judges all others."""
 
     def __init__(self, descriptor: Any, usual: Callable[[Any], Any]) -> None:
         self._descriptor: Final = descriptor

@@ -84,10 +84,7 @@ def _request(name: str, path: str, fields: bytes) -> bytes:
 
 
 def read_reply(data: bytes) -> HttpReply | None:
-    """Read the final response that `data` begins with; None if its head is not complete.
-
-    Raises `NoResponse`.
-    """
+    """Read the final response in `data`; None without a whole head. Raises `NoResponse`."""
     while True:
         head, end, rest = data.partition(_HEAD_END)
         if not end:

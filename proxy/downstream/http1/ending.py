@@ -66,10 +66,7 @@ class ClientEnding:
             connection.end()
 
     def configuration_changed(self, seconds: float) -> None:
-        """Go on, unless the listener would refuse this client now.
-
-        Even then the request in flight is answered.
-        """
+        """Go on, or end behind the request in flight if the listener would refuse this client."""
         facts = self._connection.facts
         try:
             facts.stand(self._service.runtime.policies)

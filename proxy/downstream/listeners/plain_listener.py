@@ -254,10 +254,7 @@ class _PlainConnection(StreamOwner[memoryview]):
         http.request_over(record)
 
     def deadline_passed(self, now: float) -> None:
-        """The request did not arrive in time.
-
-        A client that sent no byte gets no answer, as on an unused connection.
-        """
+        """The request is late. A client that sent no byte gets no answer."""
         del now
         if self._received:
             self._answer(PlainDecision(_TIMEOUT, target=glimpse(bytes(self._received))))

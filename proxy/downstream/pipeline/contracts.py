@@ -119,10 +119,7 @@ class ResponseWriter(ResponseReceiver, Protocol):
         """As `ResponseReceiver` says. `messages` encrypt those of the client's side."""
 
     def response_refused(self, refusal: RequestRefusal, *, is_complete: bool) -> None:
-        """Answer with an internal error.
-
-        The response cannot be passed on, and no byte of it went to the client.
-        """
+        """Answer with an internal error: no byte of the response went to the client."""
 
 
 class BodyCodec(Protocol):

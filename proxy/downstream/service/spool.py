@@ -149,10 +149,7 @@ class Spool:
         self._not_before = 0.0
 
     def open_in(self, directories: Iterable[str]) -> OSError | None:
-        """Make the file in the first of these directories that takes one.
-
-        Returns the error of the last one if none did.
-        """
+        """Make the file in the first directory that takes one, or return the last error."""
         failure = None
         for directory in directories:
             try:

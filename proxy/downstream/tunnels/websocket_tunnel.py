@@ -270,10 +270,7 @@ class Tunnel(StreamPair):
         self.violated(direction, WebSocketViolation(CloseCode.POLICY_VIOLATION, cause.reason, None))
 
     def lost(self, direction: _Direction, error: OSError | None) -> None:
-        """One of the sockets is closed.
-
-        That is not a fault after a close frame of its side (RFC 6455 section 7.1.1).
-        """
+        """A socket is closed; behind its close frame that is no fault (RFC 6455 7.1.1)."""
         if self._owner is not None and direction is self._from_client:
             self._owner.client_lost(error)
         is_orderly = self._is_closing or direction.tracker.close_sent

@@ -105,10 +105,7 @@ def reading(scrape: Scrape) -> HistoryReading:
 
 
 def _bytes(rows: Callable[[str], Iterator[Row]]) -> dict[str, float]:
-    """What clients sent and got: bodies, WebSockets with their frames, and relays.
-
-    Heads and TLS are not counted.
-    """
+    """Bytes of clients: bodies, WebSockets with their frames, relays; no heads, no TLS."""
     bodies = list(rows("bytes"))
     sockets = list(rows("websocket_traffic"))
     relays = list(rows("relay_bytes"))

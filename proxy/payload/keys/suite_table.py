@@ -20,10 +20,7 @@ _LARGE_DOCUMENT: Final = 100_000
 
 
 def suite(name: str) -> Suite:
-    """A suite by its name.
-
-    Raises `KeyError` for an unknown one, `LiboqsUnusable` for one that cannot be used here.
-    """
+    """A suite by its name. Raises `KeyError`, or `LiboqsUnusable` if it is not usable here."""
     found = BUILT_IN.get(name)
     if found is not None:
         return found

@@ -36,10 +36,7 @@ _JSON_TYPES: Final = {
 
 
 class MessageMalformed(Exception):
-    """A message that this process cannot read.
-
-    Has the `message`, the `field`, what was `found` and what is `allowed`.
-    """
+    """A message that this process cannot read: its `field`, what was `found` and `allowed`."""
 
     def __init__(self, message: str, field: str, found: str, allowed: str) -> None:
         """`field` is a path such as `tickets.current`; it is empty for the whole message."""

@@ -136,10 +136,7 @@ class PayloadRotation:
         self._told(Action.RETIRE, "retired", PayloadKeyRetired(name, version))
 
     async def revoke(self, name: str, version: int) -> None:
-        """End a key at once. The active key is replaced first.
-
-        Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`.
-        """
+        """End a key at once, the active one after a rotation. Raises as `retire`."""
         async with self._changing:
             if self.ring(name).find(version).state is PayloadKeyState.ACTIVE:
                 await self._rotate(name)

@@ -85,10 +85,7 @@ class PayloadStore:
         self._write(_stem(ring.name), ring.name, ring.as_json())
 
     def identity(self) -> Identity:
-        """The identity that signs the keys of sessions. It is made if it is missing.
-
-        Raises `PayloadStoreUnusable`.
-        """
+        """The identity that signs sessions, made if missing. Raises `PayloadStoreUnusable`."""
         document = self._read(_IDENTITY, _IDENTITY)
         if document is None:
             identity = Identity.generate()

@@ -94,10 +94,7 @@ class Safe:
         return self._begin(new), []
 
     def keep(self, loaded: LoadedConfig, secrets: TicketSecrets, since: datetime) -> None:
-        """Write the secrets to disk, sealed. Skip this without a sealing key.
-
-        Raises `SealedFileUnusable` and `OSError`.
-        """
+        """Seal the secrets, if there is a key. Raises `SealedFileUnusable` and `OSError`."""
         vault = self.vault(loaded)
         if vault is not None:
             directory = directory_of(loaded.file, loaded.config.sealing)

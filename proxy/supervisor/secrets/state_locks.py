@@ -33,10 +33,7 @@ class StateLocks:
         self._handed = handed
 
     def take(self, loaded: LoadedConfig) -> None:
-        """Take the locks that a configuration wants, beside those that are held already.
-
-        Raises `ConfigError`.
-        """
+        """Take the further locks that a configuration wants. Raises `ConfigError`."""
         for place, directory in _directories(loaded):
             real = directory.resolve()
             if real not in self._held and (lock := self._taken(loaded, place, directory)) is not None:

@@ -36,10 +36,7 @@ class BlindWorkers:
         tell: Tell,
         need: Callable[[TokenUser, str], Need],
     ) -> None:
-        """Every worker counts as able at first.
-
-        `need` is asked just before a worker is replaced because of a token.
-        """
+        """`need` is asked just before a worker is replaced because of a token."""
         self._loop = loop
         self._tasks = tasks
         self._replace_one = replace

@@ -19,10 +19,7 @@ class Columns:
     """Gives each worker a column of the table. The parent itself has no counts."""
 
     def __init__(self, workers: int) -> None:
-        """All columns are free.
-
-        There are twice as many as workers, because all workers may be replaced at once.
-        """
+        """All columns are free: twice as many as workers, which may all be replaced at once."""
         self._count: Final = min(MOST_COLUMNS, max(_LEAST, 2 * workers))
         self._table = SharedTable.create(self._count)
         self._owners: dict[Hashable, int] = {}
@@ -36,10 +33,7 @@ class Columns:
         os.close(self._table.fd)
 
     def take(self, worker: Hashable) -> int | None:
-        """Give a new worker a column.
-
-        None if all are taken. The worker then applies limits to its own counts alone.
-        """
+        """A column for a new worker; without one (None) it applies limits to its own counts."""
         free = set(range(self._count)) - set(self._owners.values())
         if not free:
             return None

@@ -104,10 +104,7 @@ class BoundAddress:
 
 class ListeningSockets:
     def __init__(self, inherited: Sequence[tuple[str, socket.socket]] = (), store: SocketStore | None = None) -> None:
-        """`inherited`: sockets that the service manager passed, with their names.
-
-        `store`: where it keeps copies.
-        """
+        """`inherited`: named sockets of the service manager; `store`: where it keeps copies."""
         self._inherited = list(inherited)
         self._store = store or SocketStore(Notifier(None), 0)
         self._store.begins_with([name for name, _ in inherited])

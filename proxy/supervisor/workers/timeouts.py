@@ -18,10 +18,7 @@ class WorkerTimeouts:
     A busy machine alone delays no answer for so long.
     """
     hopeless: float = 30.0
-    """How long until a silent worker is killed and replaced.
-
-    That loses its connections, so the time is long.
-    """
+    """How long until a silent worker is killed: long, as that loses its connections."""
     ping: float = 0.5
     """The time between two questions whether a worker still answers."""
     healthy: float = 60.0

@@ -121,10 +121,7 @@ class NothingLeftError(PolicyError):
 
 
 class HandshakeOutcome(StrEnum):
-    """How the key exchange of a handshake ended, with its cause.
-
-    The values are stable: they stand in logs and metrics.
-    """
+    """How a key exchange ended, and why; the values are stable, for logs and metrics."""
 
     HYBRID = "hybrid"
     """A quantum-safe group, hybrid or pure, at the first attempt."""
@@ -154,10 +151,7 @@ class SlowExchange:
 
 
 def effective_pq(level: SecurityLevel, pq: PqPolicy) -> PqPolicy:
-    """Settle the policy: a level of quantum-safe groups alone implies `REQUIRE`.
-
-    Raises `OffAtStrictLevelError`.
-    """
+    """The policy; a quantum-safe level implies `REQUIRE`. Raises `OffAtStrictLevelError`."""
     if not level.requires_pq:
         return pq
     if pq is PqPolicy.OFF:

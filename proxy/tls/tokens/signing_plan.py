@@ -34,10 +34,7 @@ Signer: TypeAlias = "TokenCredential | ssl.SSLContext"
 
 @dataclass(frozen=True, slots=True)
 class SigningPlan:
-    """Who signs for which clients.
-
-    `ranked` are signature schemes, the most preferred first, each with its signer.
-    """
+    """Who signs for which clients: `ranked` schemes, most preferred first."""
 
     ranked: Sequence[tuple[int, Signer]]
 

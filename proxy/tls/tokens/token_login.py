@@ -1,7 +1,4 @@
-"""How a worker logs in to the token of a key: in turn with the others.
-
-It does not try a PIN again that was refused.
-"""
+"""How a worker logs in to the token of a key: in turn, and never by a refused PIN."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager

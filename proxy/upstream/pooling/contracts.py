@@ -33,10 +33,7 @@ class ResponseReceiver(Protocol):
         """The head of the final response arrived."""
 
     def response_data(self, data: bytes | memoryview) -> None:
-        """A piece of the body arrived, without chunked coding.
-
-        A view is valid only until `response_flushed` returns.
-        """
+        """A piece of the body, without chunked coding; a view until `response_flushed`."""
 
     def response_ended(self, trailers: list[Header]) -> None:
         """The response is complete and the connection is the pool's again."""
