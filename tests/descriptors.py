@@ -9,13 +9,32 @@ from contextlib import contextmanager
 
 
 def open_descriptors() -> frozenset[int]:
-    """Those that are open, without the garbage of tests that are over: it would be closed at some moment of the next test."""
+    """Those that are open, but for connections of TCP: servers that tests share take and lose them in threads, at any moment.
+
+    Nor is the garbage of tests that are over among them: it would be closed at some moment of the next test.
+    """
     gc.collect()
     listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return frozenset(map(int, os.listdir(listing))) - {listing}  # noqa: PTH208 - of a descriptor
+        found = frozenset(map(int, os.listdir(listing))) - {listing}  # noqa: PTH208 - of a descriptor
     finally:
         os.close(listing)
+    return frozenset(one for one in found if not _is_connection(one))
+
+
+def _is_connection(descriptor: int) -> bool:
+    try:
+        copy = os.dup(descriptor)
+    except OSError:  # it was one: it is closed by now
+        return True
+    try:
+        sock = socket.socket(fileno=copy)
+    except OSError:  # no socket
+        os.close(copy)
+        return False
+    with sock:
+        is_tcp = sock.family in {socket.AF_INET, socket.AF_INET6} and sock.type == socket.SOCK_STREAM
+        return is_tcp and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
 
 @contextmanager
