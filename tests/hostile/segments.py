@@ -5,6 +5,7 @@ The kernel says what is in the queue of a socket, also of another process (sock_
 """
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterable
@@ -66,4 +67,4 @@ class Segments:
             self._sock.sendall(segment)
             patience = monotonic() + PATIENCE_SECONDS
             while self.unread() and monotonic() < patience:
-                pass
+                os.sched_yield()  # to who reads, where processors are few
