@@ -23,6 +23,10 @@ class KeyKind(StrEnum):
         return self is KeyKind.AES_256
 
     @property
+    def is_mldsa(self) -> bool:
+        return self.value.startswith("mldsa")
+
+    @property
     def needs(self) -> "tuple[NeededMechanism, ...]":
         """What a token must have to make such a key and to use it."""
         return _NEEDS[self]

@@ -243,8 +243,26 @@ static CK_RV shim_sign_final(CK_SESSION_HANDLE session, unsigned char *signature
     return error != CKR_OK ? error : result;
 }
 
+/* A token that says that it has ML-DSA, where the test wants one (PKCS#11 3.2: CKM_ML_DSA_KEY_PAIR_GEN, CKM_ML_DSA). */
+static CK_RV shim_mechanisms(CK_SLOT_ID slot, CK_MECHANISM_TYPE *list, unsigned long *count)
+{
+    int more = getenv("PLEXIGATE_SHIM_MLDSA") != NULL ? 2 : 0;
+    CK_RV result;
+
+    if (list != NULL)
+        *count -= more;
+    REAL(result, C_GetMechanismList(slot, list, count));
+    if (result == CKR_OK && list != NULL && more) {
+        list[*count] = 0x1c;
+        list[*count + 1] = 0x1d;
+    }
+    *count += more;
+    return result;
+}
+
 static void take_over(void)
 {
+    ours.C_GetMechanismList = shim_mechanisms;
     ours.C_Initialize = shim_initialize;
     ours.C_Finalize = shim_finalize;
     ours.C_GetSlotList = shim_slot_list;

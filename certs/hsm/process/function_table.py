@@ -19,6 +19,7 @@ from certs.hsm.secret import Secret
 _INITIALIZE: Final = 0
 _GET_SLOT_LIST: Final = 4
 _GET_TOKEN_INFO: Final = 6
+_GET_MECHANISM_LIST: Final = 7
 _INIT_TOKEN: Final = 9
 _OPEN_SESSION: Final = 12
 _CLOSE_SESSION: Final = 13
@@ -28,6 +29,7 @@ _CK_TRUE: Final = 1
 _CKF_OS_LOCKING_OK: Final = 0x2
 _CKF_SERIAL_SESSION: Final = 0x4
 _MOST_SLOTS: Final = 4_096
+_MOST_MECHANISMS: Final = 4_096
 # CK_UNAVAILABLE_INFORMATION; 0 is CK_EFFECTIVELY_INFINITE for a limit.
 _UNAVAILABLE: Final = ctypes.c_ulong(-1).value
 _LABEL_BYTES: Final = 32
@@ -139,6 +141,14 @@ class FunctionTable:
         count = ctypes.c_ulong(_MOST_SLOTS)
         _check("be listed", self._call(_GET_SLOT_LIST, ctypes.c_ubyte(_CK_TRUE), slots, ctypes.byref(count)))
         return list(slots[: count.value])
+
+    def mechanisms(self, slot: int) -> frozenset[int]:
+        """The mechanisms of the token in a slot, by their numbers. Raises CallFailed."""
+        listed = (ctypes.c_ulong * _MOST_MECHANISMS)()
+        count = ctypes.c_ulong(_MOST_MECHANISMS)
+        code = self._call(_GET_MECHANISM_LIST, ctypes.c_ulong(slot), listed, ctypes.byref(count))
+        _check("list its mechanisms", code)
+        return frozenset(listed[: count.value])
 
     def session_state(self, slot: int) -> int:
         """The state (CKS_) of a new session, which shows the login of the whole process.

@@ -308,7 +308,7 @@ def _pkcs11(attributes: Attributes, name: TokenKeyName) -> dict[Attribute, Any]:
 
 
 def _instead(kind: KeyKind) -> str:
-    if kind.value.startswith("mldsa"):
+    if kind.is_mldsa:
         return "an ECDSA or RSA key here, and ML-DSA from a key file beside it"
     if kind.is_secret:
         return "a key pair that seals (plexigate hsm init --no-recovery), or a key file (--key-file)"

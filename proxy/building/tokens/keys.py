@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.hsm.errors import HsmError
+from certs.hsm.key_kinds import KeyKind
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily
 from config.loading.reading import read_regular
@@ -19,6 +20,7 @@ from config.values.problems import printable
 from proxy.building.token_fault import Unusable
 from proxy.building.unusable_tokens import NONE_UNUSABLE, UnusableTokens
 from proxy.tls.openssl.key_store import LookupFailed
+from proxy.tls.tokens.mldsa_support import lack_of_provider, provider_file
 from proxy.tls.tokens.module_instances import ModuleInstance, ModuleInstances
 from proxy.tls.tokens.present_tokens import PresentToken, is_logged_in
 from proxy.tls.tokens.token_key import TokenKey
@@ -127,9 +129,9 @@ class TokenKeys:
             return Unusable("whose token went away", "a token that stays", may_pass=True, is_expected=is_expected)
         if now.needs_login and not is_logged_in(instance.module, now.slot):
             return self._login_fault(key, now)
-        if key.algorithm.family is KeyFamily.MLDSA:
+        if key.algorithm.family is KeyFamily.MLDSA and (lack := self._mldsa_lack(instance, now)) is not None:
             return Unusable(
-                f"which is not found, or not as {key.algorithm}, which needs a token and a pkcs11-provider that know it",
+                f"which cannot serve: {lack}",
                 "an ECDSA or RSA key in the token, and a key file for ML-DSA beside it ([[identity.NAME.credential]])",
             )
         return Unusable(
@@ -137,6 +139,13 @@ class TokenKeys:
             "the label (object=) or id= of a private key in it",
             may_return=True,
         )
+
+    def _mldsa_lack(self, instance: ModuleInstance, token: PresentToken) -> str | None:
+        """Who has no ML-DSA: the token or OpenSSL's provider."""
+        missing = next((one for one in KeyKind.MLDSA_65.needs if one.number not in instance.mechanisms(token)), None)
+        if missing is not None:
+            return f"token {printable(token.label)} has no ML-DSA ({missing.name} is not in its list of mechanisms)"
+        return lack_of_provider(provider_file(self.instances.provider))
 
     def _is_seen_elsewhere(self, key: Pkcs11Key) -> bool:
         """Whether another instance of the module has the key, which is then used for its token."""

@@ -130,6 +130,8 @@ def generate(  # noqa: PLR0913 - the options of a command
             with record.operation("generate", _place(facts, name.label)):
                 key = process.perform(calls.generate(name))
             made = _Made(facts, key, _public_pem(process, key))
+    if kind.is_mldsa and (lack := _lack_of_provider()) is not None:
+        typer.echo(f"plexigate: the key signs in its token and serves no clients: {lack}", err=True)
     if as_json:
         write_json(made.as_json())
         return
@@ -219,6 +221,7 @@ def try_out(
                     lambda: _performing(access),
                     lambda step: status.update(told(f"{facts.label}: {step}")),
                     seconds,
+                    _lack_of_provider() or "",
                 ).run()
     answer({"token": token_json(facts), **report.as_json()}, lambda: report_table(report), as_json=as_json)
     if not report.is_right:
@@ -290,6 +293,12 @@ def key_uri(token: TokenFacts, key: KeyFacts) -> str:
 def _performing(access: TokenAccess) -> Iterator["Perform"]:
     with logged_in(access) as (process, _):
         yield process.perform
+
+
+def _lack_of_provider() -> str | None:
+    from proxy.tls.tokens.mldsa_support import lack_of_provider, provider_file  # as above
+
+    return lack_of_provider(provider_file(None))
 
 
 def _place(token: TokenFacts, label: str) -> str:

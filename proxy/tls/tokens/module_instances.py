@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.hsm.errors import HsmError
+from certs.hsm.process.function_table import table_of
 from proxy.tls.openssl import libssl
 from proxy.tls.openssl.configuration import PKCS11, openssl_configuration, pkcs11_provider
 from proxy.tls.openssl.key_store import KeyNotLoaded, count_keys, load_key
@@ -66,6 +67,10 @@ class ModuleInstance:
     def tokens(self) -> tuple[PresentToken, ...]:
         """The tokens that it sees. Raises `HsmError`."""
         return tokens_of(self.module)
+
+    def mechanisms(self, token: PresentToken) -> frozenset[int]:
+        """What a token can do, by PKCS#11's numbers. Raises `HsmError`."""
+        return table_of(self.module).mechanisms(token.slot)
 
     def count_keys(self, uri: str) -> int:
         """How many keys a URI finds, see `key_store.count_keys`.
@@ -125,7 +130,8 @@ class ModuleInstances:
     def __init__(self, module: Path, provider: str | None = None) -> None:
         """There is the first one, by which all tokens are used."""
         self._module = module
-        self._provider = provider
+        self.provider: Final = provider
+        """See `pkcs11_provider`."""
         self._first: Final = ModuleInstance(module, provider, is_first=True)
         self._later: list[ModuleInstance] = []
         self._used: dict[str, ModuleInstance] = {}
@@ -152,7 +158,7 @@ class ModuleInstances:
         if len(self._later) == _MOST_LATER:
             self._was_short = True
             return
-        self._later.append(ModuleInstance(self._module, self._provider, is_first=False))
+        self._later.append(ModuleInstance(self._module, self.provider, is_first=False))
         yield self._later[-1]
 
 

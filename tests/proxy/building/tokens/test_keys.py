@@ -147,11 +147,16 @@ def test_what_is_not_there(hsm_site: HsmSite, plexi: Token, control: TokenContro
         assert found(signer) == {}
 
 
-def test_mldsa_says_what_it_would_need(hsm_site: HsmSite, plexi: Token) -> None:
+def test_who_lacks_mldsa_is_named(hsm_site: HsmSite, plexi: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token, or with a token that has it the provider."""
     key = hsm_site.authority.issue("modern", ("localhost",), kind="mldsa-65")
     text = f'[identity.localhost]\nnames = ["localhost"]\ncertificate = "{key.certificate}"\nkey = "{URI}"\n'
     with hsm_site.signer(hsm_site.write(hsm_site.tokens(plexi), text)) as signer:
-        assert "not as mldsa-65, which needs a token and a pkcs11-provider that know it" in found(signer)[PLACE]
+        lack = "token plexi has no ML-DSA (CKM_ML_DSA_KEY_PAIR_GEN is not in its list of mechanisms)"
+        assert found(signer)[PLACE].endswith(f", which cannot serve: {lack}")
+    monkeypatch.setenv("PLEXIGATE_SHIM_MLDSA", "1")
+    with hsm_site.signer(hsm_site.directory / "plexigate.toml") as signer:
+        assert ", which cannot serve: OpenSSL's pkcs11-provider has no ML-DSA (/usr/lib/" in found(signer)[PLACE]
 
 
 @pytest.mark.parametrize(("length", "works"), [(LONGEST_PIN, True), (LONGEST_PIN + 1, False)])
