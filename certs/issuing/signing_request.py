@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -32,3 +33,12 @@ def signing_request(names: Sequence[str], key: CertificateIssuerPrivateKeyTypes)
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject_for(names))
     builder = builder.add_extension(x509.SubjectAlternativeName(general_names(names)), critical=False)
     return builder.sign(key, digest_for(key)).public_bytes(Encoding.DER)
+
+
+def request_without_subject(
+    names: Sequence[str], key: CertificateIssuerPrivateKeyTypes, digest: hashes.SHA256 | hashes.SHA384 | None
+) -> str:
+    """A CSR in PEM; as its subject is empty, its names are critical (RFC 5280 4.2.1.6)."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.SubjectAlternativeName(general_names(names)), critical=True)
+    return builder.sign(key, digest).public_bytes(Encoding.PEM).decode("ascii")

@@ -28,12 +28,14 @@ _EXPONENT: Final = 65_537
 
 
 def generate(algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
-    """A new key of one of `ALGORITHMS`; RSA takes a second."""
+    """A new key of one of `ALGORITHMS`, or of ML-DSA-44; RSA takes a second."""
     match algorithm.family, algorithm.size:
         case KeyFamily.ECDSA, size if size in _CURVES:
             return ec.generate_private_key(_CURVES[size])
         case KeyFamily.RSA, size:
             return rsa.generate_private_key(_EXPONENT, size)
+        case KeyFamily.MLDSA, 44:
+            return mldsa.MLDSA44PrivateKey.generate()
         case KeyFamily.MLDSA, 65:
             return mldsa.MLDSA65PrivateKey.generate()
         case KeyFamily.MLDSA, 87:

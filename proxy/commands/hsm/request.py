@@ -2,7 +2,7 @@
 signed there.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,6 @@ from proxy.commands.hsm.sources import (
     logged_in,
     said_errors,
 )
-
-if TYPE_CHECKING:
-    from cryptography.x509 import GeneralName
 
 
 def request(  # noqa: PLR0913 - the options of a command
@@ -51,10 +48,9 @@ def request(  # noqa: PLR0913 - the options of a command
     in the configuration, beside the URI of the key.
     """
     # imported here: the other commands do not need it
-    from cryptography import x509
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import Encoding
 
+    from certs.issuing.signing_request import request_without_subject
     from certs.keys.token_private_key import token_private_key
     from certs.keys.token_public_key import public_key_of
 
@@ -70,26 +66,17 @@ def request(  # noqa: PLR0913 - the options of a command
             key = token_private_key(
                 public_key_of(process.perform(calls.public_parts(address))), address, process.perform
             )
-            made = (
-                x509.CertificateSigningRequestBuilder()
-                .subject_name(x509.Name([]))
-                .add_extension(
-                    x509.SubjectAlternativeName(subjects), critical=True
-                )  # RFC 5280 4.2.1.6: the subject is empty
-                .sign(key, hashes.SHA256())
-            )
-    typer.echo(made.public_bytes(Encoding.PEM).decode("ascii"), nl=False)
+            made = request_without_subject(subjects, key, hashes.SHA256())
+    typer.echo(made, nl=False)
 
 
-def subjects_of(names: list[str]) -> "list[GeneralName]":
+def subjects_of(names: list[str]) -> list[str]:
     """The names of a certificate request, checked as names of an identity. Raises NotChosen, also
     for an empty list.
     """
-    from certs.issuing.signing_request import general_names  # as above
-
     if not names:
         raise NotChosen("--name: found none; allowed: one or more names, which the certificate is for")
-    return general_names([_checked(name) for name in names])
+    return [_checked(name) for name in names]
 
 
 def _checked(name: str) -> str:

@@ -233,29 +233,16 @@ def _given(path: Path) -> tuple[bytes, str]:
 
 def _made(kind: SealedKind | None, names: list[str]) -> tuple[bytes, str]:
     """A new key in PEM, and a certificate request for it."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, mldsa
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
+    from certs.issuing.signing_request import request_without_subject
+    from certs.keys.generating import digest_for, generate, private_pem
+    from certs.keys.signing_key import KeyAlgorithm, KeyFamily
     from proxy.commands.hsm.request import subjects_of
 
     subjects = subjects_of(names)
-    key: ec.EllipticCurvePrivateKey | mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
-    match kind:
-        case SealedKind.MLDSA_44:
-            key = mldsa.MLDSA44PrivateKey.generate()
-        case SealedKind.MLDSA_65:
-            key = mldsa.MLDSA65PrivateKey.generate()
-        case SealedKind.MLDSA_87:
-            key = mldsa.MLDSA87PrivateKey.generate()
-        case _:
-            key = ec.generate_private_key(ec.SECP256R1())
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    builder = builder.add_extension(x509.SubjectAlternativeName(subjects), critical=True)  # RFC 5280 4.2.1.6
-    algorithm = hashes.SHA256() if isinstance(key, ec.EllipticCurvePrivateKey) else None
-    request = builder.sign(key, algorithm).public_bytes(Encoding.PEM).decode("ascii")
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), request
+    family, _, size = (kind or SealedKind.ECDSA_P256).rpartition("-")
+    is_mldsa = family == "mldsa"
+    key = generate(KeyAlgorithm(KeyFamily.MLDSA, int(size)) if is_mldsa else KeyAlgorithm(KeyFamily.ECDSA, 256))
+    return private_pem(key), request_without_subject(subjects, key, digest_for(key))
 
 
 @contextmanager

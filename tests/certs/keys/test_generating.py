@@ -22,6 +22,12 @@ def test_each_kind_can_be_made_and_used(name: str) -> None:
     assert private_pem(key).startswith(b"-----BEGIN PRIVATE KEY-----")
 
 
+def test_small_mldsa_is_made_for_a_sealed_key() -> None:
+    public = supported_public_key(generate(KeyAlgorithm(KeyFamily.MLDSA, 44)).public_key())
+    assert public is not None
+    assert algorithm_of(public) == KeyAlgorithm(KeyFamily.MLDSA, 44)
+
+
 def test_other_kinds_are_not_made() -> None:
     with pytest.raises(ValueError, match="no keys of ed25519"):
         generate(KeyAlgorithm(KeyFamily.ED25519))

@@ -1,7 +1,7 @@
 """A certificate request that a token has signed, as openssl and cryptography see it."""
 
 import subprocess
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
 import pytest
 from cryptography import x509
@@ -76,9 +76,9 @@ def test_name_that_cannot_stand_in_a_certificate_is_refused(command: Command, na
 
 def test_names_are_those_of_a_configuration() -> None:
     assert subjects_of(["*.Chat.example", "xn--cht-pla.example", "2001:DB8::1"]) == [
-        x509.DNSName("*.chat.example"),
-        x509.DNSName("xn--cht-pla.example"),
-        x509.IPAddress(IPv6Address("2001:db8::1")),
+        "*.chat.example",
+        "xn--cht-pla.example",
+        "2001:db8::1",
     ]
 
 
