@@ -81,7 +81,7 @@ def name_to_ask_for(names: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownChain:
     """The certificate that a server shows, by its serial number in hexadecimal, or the `fault` why
     it shows none that should serve.
     """
@@ -90,7 +90,7 @@ class Shown:
     fault: str | None = None
 
 
-def shown_over(client: socket.socket, leaves: Sequence[x509.Certificate], names: Sequence[str]) -> Shown:
+def shown_over(client: socket.socket, leaves: Sequence[x509.Certificate], names: Sequence[str]) -> ShownChain:
     """Shake hands over a connection with a client that accepts `leaves`, and close it. Blocks.
 
     Raises `LibsslError`.
@@ -99,9 +99,9 @@ def shown_over(client: socket.socket, leaves: Sequence[x509.Certificate], names:
         try:
             client.settimeout(SECONDS)
             with pinned_context(leaves).wrap_socket(client, server_hostname=name_to_ask_for(names)) as tls:
-                return Shown(serial_shown(tls))
+                return ShownChain(serial_shown(tls))
         except OSError as error:  # also ssl.SSLError
-            return Shown(fault=said(error))
+            return ShownChain(fault=said(error))
 
 
 def serial_shown(tls: ssl.SSLSocket) -> str:

@@ -22,7 +22,7 @@ from proxy.net.in_thread import in_thread
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.questions import TakeConnection, TryKey
 from proxy.processes.messages.refusals import QuestionRefused
-from proxy.rotation.pinned import Shown, shown_over
+from proxy.rotation.pinned import ShownChain, shown_over
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
@@ -56,24 +56,26 @@ class Inspection:
                     foreign = _foreign(settings)
                     for one in credentials:
                         leaves = [other.leaf for other in credentials if other.algorithm.kind == one.algorithm.kind]
-                        found = Shown() if foreign else await self._shown(worker, listener, leaves, names)
+                        found = ShownChain() if foreign else await self._shown(worker, listener, leaves, names)
                         rows.append(_row(worker, listener, one, found, foreign))
             return rows
 
     async def _shown(
         self, worker: WorkerProcess, listener: str, leaves: Sequence[x509.Certificate], names: Sequence[str]
-    ) -> Shown:
+    ) -> ShownChain:
         ours, theirs = connected_pair()
         try:
             with theirs:
                 await worker.ask(TakeConnection(listener), [theirs.fileno()])
         except (ChannelLost, QuestionRefused) as error:
             ours.close()
-            return Shown(fault=str(error) or "it did not take the connection")
+            return ShownChain(fault=str(error) or "it did not take the connection")
         return await in_thread(self._loop, lambda: _shaken(ours, leaves, names))
 
 
-def _row(worker: WorkerProcess, listener: str, credential: Credential, found: Shown, foreign: list[str]) -> ShownRow:
+def _row(
+    worker: WorkerProcess, listener: str, credential: Credential, found: ShownChain, foreign: list[str]
+) -> ShownRow:
     serial = f"{credential.leaf.serial_number:x}"
     untried = f"only providers have its groups ({', '.join(foreign)})" if foreign else None
     if found.serial not in ("", serial):
@@ -94,11 +96,11 @@ def _foreign(listener: ListenerConfig) -> list[str]:
     return written if are_foreign(written) else []
 
 
-def _shaken(client: socket.socket, leaves: Sequence[x509.Certificate], names: Sequence[str]) -> Shown:
+def _shaken(client: socket.socket, leaves: Sequence[x509.Certificate], names: Sequence[str]) -> ShownChain:
     try:
         return shown_over(client, leaves, names)
     except LibsslError as error:
-        return Shown(fault=str(error))
+        return ShownChain(fault=str(error))
 
 
 def connected_pair() -> tuple[socket.socket, socket.socket]:
