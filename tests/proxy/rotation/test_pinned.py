@@ -9,7 +9,7 @@ import pytest
 
 from certs.rotation.facts import leaf_of
 from certs.storage.shelf import StoredVersion
-from proxy.rotation.pinned import Shown, name_to_ask_for, said, shown_over
+from proxy.rotation.pinned import ShownChain, name_to_ask_for, said, shown_over
 from proxy.tls.openssl.libssl import set_groups
 from tests.proxy.rotation import showing
 from tests.proxy.rotation.showing import server_context
@@ -40,7 +40,7 @@ def test_of_replicas_the_one_that_is_shown_is_named(tmp_path: Path) -> None:
     first, second = rotations.serve(), rotations.serve()
     leaves = [leaf_of(first), leaf_of(second)]
     with showing.shown_over(server_context(second)) as client:
-        assert shown_over(client, leaves, NAMES) == Shown(f"{leaves[1].serial_number:x}")
+        assert shown_over(client, leaves, NAMES) == ShownChain(f"{leaves[1].serial_number:x}")
 
 
 def test_listener_with_the_groups_of_the_strictest_level_passes(tmp_path: Path) -> None:
