@@ -1,6 +1,7 @@
 """Two tokens with a key and a certificate each, which an internal CA issues; the long form is `./dev soak replicas`."""
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.hsm.faults import errors
 from tests.hsm.site import HsmSite
 from tests.integration.gateway import events
+from tests.integration.hsm_scene import ROUTE, Load, running, scene_of
 from tests.soak.replicas import Outcome, live, replicas
 
 
@@ -71,3 +73,26 @@ def test_an_identity_goes_from_one_key_to_replicas_and_back(hsm_site: HsmSite) -
         one.scene.until(lambda: one.serials().keys() == {"plexi", "spare"} and None not in one.serials().values())
         one.scene.until(lambda: one.served() == one.serials()["plexi"] != single)
         assert one.scene.handshakes_failed() == 0
+
+
+@pytest.mark.alone
+def test_two_tokens_sign_nearly_twice_as_often_as_one(hsm_site: HsmSite) -> None:
+    def seconds(*labels: str) -> float:
+        site = HsmSite.make(hsm_site.directory / "-".join(labels), hsm_site.hsm.shim.module)
+        tokens = [site.hsm.add_token(label) for label in labels]
+        keys = {f"pkcs11:token={one.label};object=chat": site.hsm.generate(one, "chat") for one in tokens}
+        spread = "spread = true\n" if len(labels) > 1 else ""
+        few = dict.fromkeys(labels, "max_sessions = 4")  # two of the parent, one to stay logged in, one to sign
+        configuration = site.write(site.tokens(*tokens, further=few), site.replicas("localhost", keys, spread), ROUTE)
+        with running(site, configuration) as run, Load(one := scene_of(site, run), one.client()).running(8) as load:
+            for token in (one.plexi, one.spare):
+                token.delay(50, "C_Sign")
+            load.more(20)
+            began = time.perf_counter()
+            load.more(60)
+            took = time.perf_counter() - began
+        assert load.errors == []
+        return took
+
+    ratio = seconds("plexi") / seconds("plexi", "spare")
+    assert ratio >= 1.7, "1.9 and more on a quiet machine"
