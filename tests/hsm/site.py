@@ -134,11 +134,13 @@ class HsmSite:
             table += f"certificate = {json.dumps(str(certificate))}\nkey = {json.dumps(uri)}\n"
         return table
 
-    def issued_identity(self, name: str, key: str | list[str], further: str = "") -> str:
-        """An identity for the host of that name, whose certificates an internal CA issues for keys such as "ec-p256@plexi"."""
+    def issued_identity(
+        self, name: str, key: str | list[str], further: str = "", issuer: str = 'type = "internal"\n'
+    ) -> str:
+        """An identity for the host of that name, whose certificates an issuer makes for keys such as "ec-p256@plexi"."""
         return (
             f"[identity.{name}]\nnames = [{json.dumps(name)}]\n[[identity.{name}.credential]]\nkey = {json.dumps(key)}\n{further}"
-            'issuer = "internal"\n[issuer.internal]\ntype = "internal"\n[rotation]\nstate = "issued"\n'
+            f'issuer = "internal"\n[issuer.internal]\n{issuer}[rotation]\nstate = "issued"\n'
         )
 
     def issue(self, configuration: Path, name: str) -> None:

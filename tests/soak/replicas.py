@@ -4,13 +4,14 @@ Meanwhile the keys rotate. At the end no handshake has failed, a connection of t
 at least twice. Short in the suite, long here.
 """
 
+import json
 import random
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +20,16 @@ from rich.console import Console
 from rich.table import Table
 
 from proxy.admin.client import UnixAdminClient
+from tests import pebble as pebbles
 from tests.hsm.faults import FAULTS
 from tests.hsm.shim import TokenControl, build_shim
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SOFTHSM, Token
 from tests.integration.gateway import complaints, events
 from tests.integration.hsm_scene import ROUTE, Load, Scene, ask, running, scene_of
+from tests.integration.rotation import AcmeScene
+from tests.pebble import Pebble
+from tests.ports import lasting_port
 
 PLACES: Final = ("plexi", "spare")
 CLIENTS: Final = 4
@@ -42,6 +47,8 @@ class Replicas:
 
     scene: Scene
     tokens: Mapping[str, Token]
+    of_ca: Path | None = None
+    """The root of a CA that is not our own."""
 
     @property
     def admin(self) -> UnixAdminClient:
@@ -50,6 +57,8 @@ class Replicas:
     @property
     def root(self) -> Path:
         """The root of its CA."""
+        if self.of_ca is not None:
+            return self.of_ca
         (path,) = (self.scene.site.directory / "issued" / "issuers" / "internal" / "root").glob("v*/chain.pem")
         return path
 
@@ -92,14 +101,44 @@ class Replicas:
 
 
 @contextmanager
-def replicas(site: HsmSite, further: str = "") -> Iterator[Replicas]:
-    """Run one, with both certificates."""
+def replicas(site: HsmSite, further: str = "", acme: "AcmeCa | None" = None) -> Iterator[Replicas]:
+    """Run one, with both certificates: of an internal CA, or of pebble."""
     tokens = {"plexi": site.hsm.add_token("plexi"), "spare": site.hsm.add_token("spare", "another-pin")}
     keys = [f"ec-p256@{place}" for place in PLACES]
-    configuration = site.write(site.tokens(*tokens.values()), site.issued_identity("localhost", keys, further), ROUTE)
+    if acme is None:
+        parts = [site.issued_identity("localhost", keys, further)]
+    else:
+        parts = [site.issued_identity("localhost", keys, further, acme.issuer), acme.plain]
+    configuration = site.write(site.tokens(*tokens.values()), *parts, ROUTE)
     with running(site, configuration) as run:
-        yield Replicas(scene_of(site, run), tokens)
+        one = Replicas(scene_of(site, run), tokens, None if acme is None else acme.root)
+        one.scene.until(lambda: None not in one.serials().values(), PATIENCE_SECONDS)
+        yield one
     assert complaints(run.output) == []
+
+
+@dataclass(frozen=True)
+class AcmeCa:
+    """Pebble, which asks by http-01."""
+
+    root: Path
+    issuer: str
+    """The keys of its `[issuer.NAME]`."""
+    plain: str
+
+    @classmethod
+    @contextmanager
+    def running(cls, directory: Path) -> Iterator["AcmeCa"]:
+        """Let it run until the block ends."""
+        http_port = lasting_port()
+        with pebbles.names() as names:
+            pebble = Pebble(directory, names.dns, http_port, lasting_port())
+            settings = AcmeScene.by_pebble(pebble, directory, "http-01", 0, http_port)["acme"]
+            issuer = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+            with pebble.up():
+                root = directory / "root.pem"
+                root.write_bytes(pebble.root)
+                yield cls(root, f'type = "acme"\n{issuer}', f'[plain]\nbind = "127.0.0.1:{http_port}"\n')
 
 
 @dataclass
@@ -176,20 +215,28 @@ def _happen(one: Replicas, what: str, place: str, load: Load, outcome: Outcome, 
 
 
 def run(minutes: float, console: Console) -> list[str]:
-    """Run it; answers what is wrong."""
-    outcome = Outcome()
-    ends = time.monotonic() + minutes * 60
-    with tempfile.TemporaryDirectory(prefix="plexigate-soak-") as directory:
-        site = HsmSite.make(Path(directory), build_shim(Path(directory), SOFTHSM))
-        with replicas(site) as one:
-            live(one, outcome, lambda _: time.monotonic() >= ends, random.Random(26))  # noqa: S311 - repeatable
-        site.hsm.shim.close()
-    table = Table("what happened", "times", title="two tokens with a replica each")
+    """Run it, half of the time with each CA; answers what is wrong."""
+    wrong = []
+    for ca in ("an internal CA", "pebble"):
+        outcome = Outcome()
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plexigate-soak-")))
+            site = HsmSite.make(directory, build_shim(directory, SOFTHSM))
+            stack.callback(site.hsm.shim.close)
+            acme = stack.enter_context(AcmeCa.running(directory)) if ca == "pebble" else None
+            one = stack.enter_context(replicas(site, acme=acme))
+            ends = time.monotonic() + minutes * 30
+            live(one, outcome, lambda _, ends=ends: time.monotonic() >= ends, random.Random(26))  # type: ignore[misc]  # noqa: S311 - repeatable
+        console.print(report(ca, outcome))
+        wrong += [f"{ca}: {line}" for line in outcome.wrong]
+    return wrong
+
+
+def report(ca: str, outcome: Outcome) -> Table:
+    """What was seen."""
+    rotated = ", ".join(f"{place} {times}" for place, times in outcome.rotated.items())
+    caption = f"{outcome.handshakes} handshakes, the slowest {outcome.slowest:.2f} s; rotated: {rotated}"
+    table = Table("what happened", "times", title=f"two tokens with a replica each, by {ca}", caption=caption)
     for what, times in outcome.events.items():
         table.add_row(what, str(times))
-    console.print(table)
-    rotated = ", ".join(f"{place} {times}" for place, times in outcome.rotated.items())
-    console.print(
-        f"{outcome.handshakes} handshakes, the slowest {outcome.slowest:.2f} s; rotated: {rotated}", highlight=False
-    )
-    return outcome.wrong
+    return table
