@@ -22,10 +22,7 @@ class FallbackIssuer:
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """The roots of all issuers.
-
-        Empty if all use the system's roots (the configuration refuses a mixture).
-        """
+        """The roots of all issuers; empty if all use the system's (a mixture is refused)."""
         return tuple(root for issuer in self._issuers for root in issuer.roots)
 
     def signs(self, algorithm: KeyAlgorithm) -> bool:
@@ -33,10 +30,7 @@ class FallbackIssuer:
         return self._issuers[0].signs(algorithm)
 
     def issue(self, request: IssueRequest) -> Issued:
-        """Ask the issuers in order.
-
-        Raises `IssueFailed` with the details of all, retryable as soon as one of them is.
-        """
+        """Ask the issuers in order. Raises `IssueFailed`, retryable if one of them is."""
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             try:
@@ -64,10 +58,7 @@ class FallbackIssuer:
         return None
 
     def revoke(self, leaf: x509.Certificate) -> None:
-        """Have a certificate revoked by the CA that issued it; the others refuse.
-
-        Raises `IssueFailed` with all details.
-        """
+        """Have a certificate revoked by the CA that issued it. Raises `IssueFailed`."""
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             if isinstance(issuer, Revoker):

@@ -116,10 +116,7 @@ class AcmeIssuer:
         return algorithm.family in _CERTIFIED
 
     def issue(self, request: IssueRequest) -> Issued:
-        """Get a certificate.
-
-        Raises `IssueFailed`; during a wait that the CA has requested, without asking it.
-        """
+        """Get a certificate. Raises `IssueFailed`, at once during a wait that the CA asked for."""
         names = frozenset(request.names)
         self._keep_quiet(names, request.heeds_seconds)
         _ = self.roots  # fails before the order: CAs count orders, and a chain without roots cannot be verified
@@ -138,10 +135,7 @@ class AcmeIssuer:
             raise
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """When the CA wants one of its certificates renewed (RFC 9773).
-
-        None if it has no window or does not know it.
-        """
+        """When the CA wants its certificate renewed (RFC 9773); None if it does not say."""
         now = self._around.clocks.now()
         identifier = certificate_id(leaf)
         # section 4.3: "Clients MUST NOT check a certificate's RenewalInfo after the certificate has
@@ -158,10 +152,7 @@ class AcmeIssuer:
                 raise
 
     def revoke(self, leaf: x509.Certificate) -> None:
-        """Tell the CA that the key of a certificate is compromised (RFC 8555 section 7.6).
-
-        Raises `IssueFailed`.
-        """
+        """Report a compromised key to the CA (RFC 8555 section 7.6). Raises `IssueFailed`."""
         with self._failures_of("revocation"), self._wire() as wire:
             self._sign_in.session(wire).revoke(leaf.public_bytes(Encoding.DER))
 

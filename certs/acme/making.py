@@ -70,10 +70,7 @@ class _AcmeIssuers:
         return AcmeIssuer(name, acme, around)
 
     def _binding(self, settings: AcmeIssuerConfig) -> Binding | None:
-        """Read the key at each registration of an account: this is rare, and reads the current key.
-
-        Raises `OSError`.
-        """
+        """Read the key at each registration, so that it is the current one. Raises `OSError`."""
         path = self._path(settings.eab_key_file)
         if path is None or settings.eab_kid is None:
             return None

@@ -16,10 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 LARGEST_LINE: Final = 16_384
-"""Bytes of a line with its newline.
-
-The largest real one, a checkpoint with an ML-DSA-87 signature, has 6.5 KB.
-"""
+"""Bytes of a line with its newline; a checkpoint signed by ML-DSA-87 has 6.5 KB."""
 
 NO_HASH: Final = bytes(32)
 """The `prev` of the first line of a log."""

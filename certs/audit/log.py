@@ -55,10 +55,7 @@ class AuditRules:
 
 
 class AuditLog:
-    """An audit log in a file, which other processes may write as well.
-
-    Every method blocks: not for the event loop.
-    """
+    """An audit log in a file, which others may write too. It blocks: not for the event loop."""
 
     def __init__(self, path: Path, rules: AuditRules, signer: CheckpointKey | None, journal: Journal) -> None:
         """Write to `path` from the first record on. Its directory must exist."""

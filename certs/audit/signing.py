@@ -18,10 +18,7 @@ from certs.keys.software import KeyUnsupported
 
 
 class FileSigner:
-    """A `CheckpointKey` whose key was read from a file.
-
-    Who can read that file can sign a forged log: a token is better.
-    """
+    """A `CheckpointKey` from a file. Who reads that can sign a forged log: prefer a token."""
 
     def __init__(
         self, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA65PrivateKey

@@ -69,10 +69,7 @@ class OpenDirectory:
         os.close(self.descriptor)
 
     def create(self, name: str) -> int:
-        """Make a file with mode 0600; the caller closes it.
-
-        Raises `FileExistsError` also where the name is that of a link.
-        """
+        """Make a file with mode 0600, for the caller to close. Raises `FileExistsError`."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with self._naming(name):
             return os.open(name, flags, _FILE_MODE, dir_fd=self.descriptor)

@@ -7,10 +7,7 @@ from pathlib import Path
 
 
 def sealed_memory_file(name: str, content: bytes) -> int:
-    """Write a memory file and seal it against changes (memfd_create(2), F_ADD_SEALS).
-
-    The caller owns the descriptor.
-    """
+    """Write and seal a memory file (memfd_create(2)); the caller owns the descriptor."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         view = memoryview(content)

@@ -34,10 +34,7 @@ def directory_of(file: ConfigFile, sealing: SealingConfig) -> Path:
 
 
 def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) -> Vault | None:
-    """What seals by a configuration; None where nothing is sealed.
-
-    Raises `ConfigError` without the PIN of the token.
-    """
+    """What seals by a configuration, or None. Raises `ConfigError` without the token's PIN."""
     place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
     if place is None:
         return None

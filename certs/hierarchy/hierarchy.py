@@ -26,10 +26,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """The keys by id, in the order in which they were made.
-
-    Every method that changes something answers a new hierarchy.
-    """
+    """The keys by id, in the order of their making; each change answers a new hierarchy."""
 
     keys: Mapping[str, ManagedKey] = field(default_factory=dict)
 

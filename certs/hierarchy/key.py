@@ -99,10 +99,7 @@ class ManagedKey:
         return self.state in (KeyState.ACTIVE, KeyState.RETIRED)
 
     def taken(self, step: KeyTransition, now: datetime) -> "ManagedKey":
-        """The key after a step; raises `IllegalStep`.
-
-        A clock that was set back does not turn the order of its dates.
-        """
+        """The key after a step; its dates stay in order. Raises `IllegalStep`."""
         state = _TRANSITIONS.get((self.state, step))
         if state is None:
             raise IllegalStep(self.id, self.state, step)

@@ -78,10 +78,7 @@ class NoKeys(KeyUnavailable):
 
 
 class Vault:
-    """The keys below a sealing key.
-
-    Blocks as long as the sealing key takes: not for the event loop. For any thread.
-    """
+    """The keys below a sealing key, for any thread but an event loop's: it blocks."""
 
     def __init__(
         self,

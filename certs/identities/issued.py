@@ -32,10 +32,7 @@ class TokenUnknown(CredentialError):
 
 
 def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str) -> tuple[Path, Path] | None:
-    """Where this process finds chain and key of what serves; None if nothing does.
-
-    `state` is the state directory.
-    """
+    """Where chain and key of what serves are, below `state`; None if nothing serves."""
     if state is None:
         return None
     certificate, key = paths_of(identity, slot, file.resolve(state))

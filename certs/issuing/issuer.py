@@ -111,10 +111,7 @@ class Issuer(Protocol):
         """Get a certificate. Raises `IssueFailed`."""
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """When it wants one of its certificates renewed (ARI, RFC 9773); None: it has no opinion.
-
-        Raises `IssueFailed`.
-        """
+        """When it wants a certificate renewed (ARI, RFC 9773), or None. Raises `IssueFailed`."""
 
 
 @runtime_checkable

@@ -9,10 +9,7 @@ from config.values.problems import ConfigError, Problem
 
 
 def access_of(file: ConfigFile, hsm: HsmConfig | None, uri: Pkcs11Uri) -> TokenAccess:
-    """How to log in to the token of a key, in a configuration that was checked.
-
-    Raises `ConfigError` without its PIN.
-    """
+    """How to log in to the token of a key that was checked. Raises `ConfigError` without a PIN."""
     assert hsm is not None  # cross-checked, as is that there is one such token
     (name,) = hsm.tokens_of(uri)
     pin = read_pin_of(file, name, hsm.token[name])

@@ -66,10 +66,7 @@ class KeyHome(Protocol):
         """
 
     def for_workers(self, name: KeyName, kept: bytes, /) -> bytes:
-        """What workers get: the key in PEM, a secret; or the URI of a key in a token (RFC 7512).
-
-        Raises `HomeFailed`.
-        """
+        """What workers get: a secret PEM, or the URI in a token (RFC 7512). Raises `HomeFailed`."""
 
     def has(self, name: KeyName, kept: bytes, /) -> bool:
         """Whether the key is still there. Raises `HomeFailed` if that cannot be found out."""

@@ -20,10 +20,7 @@ from certs.hsm.key_kinds import SignatureMechanism
 from certs.keys.signing_key import PublicKey
 
 Perform = Callable[[Call[bytes]], bytes]
-"""What makes a call in the token: `TokenProcess.perform`.
-
-It waits, so it belongs in a thread or in a command.
-"""
+"""Makes a call in the token (`TokenProcess.perform`), and waits: in a thread or a command."""
 
 
 class KeyStaysInside(TypeError):

@@ -86,10 +86,7 @@ class Ceremony:
             wipe(secret)
 
     def generate(self) -> Sealer:
-        """Make a sealing key in its place, without shares: it can never be recovered.
-
-        Raises `ImportRefused`.
-        """
+        """Make a sealing key without shares, which cannot be recovered. Raises `ImportRefused`."""
         self._require_place_for_new()
         with self._ending(Action.GENERATE):
             key = self.importer.generate()

@@ -64,10 +64,7 @@ class Attempt:
         self._before = task.shelf.current()
 
     def make_key(self) -> None:
-        """Make the key and store its private half or address.
-
-        Raises `HomeFailed`, `OSError` or `ShelfDamaged`.
-        """
+        """Make and store the key. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
         task = self.task
         intent = Intent(str(task.spec), task.issuer.name, task.names, task.reason.value, self._now())
         self._number = task.shelf.begin(intent)

@@ -225,10 +225,7 @@ class Planner:
         self._spacings[key] = _Spacing(now.ticks + longest, now.ticks + if_lost, losses)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
-        """Note a failure of an issuer.
-
-        A permanent failure concerns the request, so only this credential waits.
-        """
+        """Note a failure of an issuer; a permanent one concerns this credential alone."""
         if kind is FailureKind.PERMANENT:
             self.credential_failed(key, kind, now, retry_after)
             return

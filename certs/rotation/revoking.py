@@ -8,10 +8,7 @@ from certs.storage.shelf import Shelf, StoredVersion
 
 
 def revoke_compromised(shelf: Shelf, issuers: Issuers, now: datetime) -> list[str]:
-    """Ask the issuers to revoke all pending certificates; return the failures.
-
-    Blocks. Raises `OSError` or `ShelfDamaged`.
-    """
+    """Ask for all pending revocations; return the failures. Raises `OSError`, `ShelfDamaged`."""
     faults: list[str] = []
     for version in shelf.unrevoked():
         fault = None if leaf_of(version).not_valid_after_utc <= now else _fault(version, issuers)

@@ -92,10 +92,7 @@ class Envelope:
 
     @property
     def associated(self) -> bytes:
-        """What is authenticated besides the content.
-
-        Raises `ValueError` if the label or the wrapped key is too long.
-        """
+        """What is authenticated besides the content. Raises `ValueError` if that is too long."""
         label = self.label.encode()
         if max(len(label), len(self.wrapped)) > _LONGEST:
             raise ValueError(f"a label or wrapped key of more than {_LONGEST} bytes")
@@ -107,10 +104,7 @@ class Envelope:
         return b"".join((self.associated, self.nonce, self.ciphertext))
 
     def filled(self, nonce: bytes, ciphertext: bytes) -> "Envelope":
-        """The same with its content, which ends with the tag.
-
-        Raises `ValueError` for a nonce of another length.
-        """
+        """The same with its content and tag. Raises `ValueError` for a nonce of another length."""
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"a nonce has {NONCE_BYTES} bytes")
         return replace(self, nonce=nonce, ciphertext=ciphertext)

@@ -75,10 +75,7 @@ def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) ->
 
 
 class Master:
-    """A `Sealer` with the sealing key.
-
-    Blocks as long as the token takes, up to its deadlines; one thread at a time.
-    """
+    """A `Sealer` with the sealing key; one thread at a time, and as slow as the token."""
 
     def __init__(self, place: Place) -> None:
         self.place = place

@@ -55,10 +55,7 @@ class CrowdedOut(GivenUp):
 
 
 class Job(Generic[Result]):
-    """Something for a thread to do.
-
-    `settled` is called on the loop, once, unless the job was cancelled in the queue.
-    """
+    """Something for a thread to do; `settled` is called once on the loop, unless cancelled."""
 
     def __init__(
         self,

@@ -1,7 +1,4 @@
-"""The certificates of an internal authority, extension by extension (RFC 5280 4.2).
-
-Pure but for the signatures.
-"""
+"""The certificates of an internal authority, by extension (RFC 5280 4.2). Pure but for signing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -287,10 +287,7 @@ async def reread_edition(
 
 
 def _not_said_before(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Leave out the warning about the user of the workers.
-
-    The start has given it, and a reload cannot change the user.
-    """
+    """Leave out the warning about the workers' user, which a reload cannot change."""
     return [one for one in problems if one.is_error or one.key != "user"]
 
 

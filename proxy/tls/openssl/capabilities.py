@@ -40,10 +40,7 @@ class Capabilities:
 
 
 def survey(providers: tuple[str, ...]) -> Capabilities:
-    """Check the OpenSSL of this process, after its configuration was loaded.
-
-    Raises `libssl.InterpreterUnsuitable`.
-    """
+    """Check the configured OpenSSL of this process. Raises `libssl.InterpreterUnsuitable`."""
     libssl.self_check()
     asked = ("default", *providers)
     available = tuple(name for name in asked if libssl.provider_is_available(name))

@@ -101,10 +101,7 @@ class ClientTrust:
         return hash(self.fingerprint)
 
     def demand(self, context: ssl.SSLContext) -> None:
-        """Have the handshakes of a context ask for a certificate, and verify it.
-
-        Raises `libssl.LibsslError`.
-        """
+        """Have a context ask for certificates, and verify them. Raises `libssl.LibsslError`."""
         libssl_peers.share_store(self._verifying, context)
         context.verify_flags = self._verifying.verify_flags
         self._set(context)

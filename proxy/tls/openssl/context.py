@@ -131,10 +131,7 @@ def build_server_context(
 
 
 def bare_context(settings: TlsSettings) -> ssl.SSLContext:
-    """A context with all that is demanded, and nothing yet to prove an identity with.
-
-    Raises `libssl.LibsslError`.
-    """
+    """A context with all demands, and without a certificate. Raises `libssl.LibsslError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # Server preference comes with CPython's defaults; ChaCha20 first for a client that put it

@@ -82,10 +82,7 @@ class ModuleInstance:
         return count_keys(uri, self._context)
 
     def load(self, key: TokenKey) -> ssl.SSLContext:
-        """Load a key, which logs in where that is needed.
-
-        Raises `OSError`, which `ssl.SSLError` and `KeyNotLoaded` are.
-        """
+        """Load a key, with a login if needed. Raises `OSError` (`ssl.SSLError`, `KeyNotLoaded`)."""
         if self._is_first:
             return key.load()
         self._open()

@@ -78,10 +78,7 @@ def tokens_of(path: Path) -> tuple[PresentToken, ...]:
 
 
 def refuses_pin(path: Path, uri: Pkcs11Uri) -> bool:
-    """Whether the token of a URI refuses every login since a PIN was wrong.
-
-    False if the module does not say.
-    """
+    """Whether a token refuses every login since a wrong PIN; False if it does not say."""
     try:
         return any(
             token.needs_login and (token.is_locked or token.was_refused) and not is_logged_in(path, token.slot)

@@ -175,10 +175,7 @@ class Upstream:
             found.check_told(is_up=is_up)
 
     def drain(self, server: str, seconds: float) -> None:
-        """Let a server take no new requests. Its WebSockets stay until they end, or for `seconds`.
-
-        Raises `KeyError`.
-        """
+        """Give a server no new requests; WebSockets may stay `seconds`. Raises `KeyError`."""
         self._by_name[server].drain(seconds)
 
     def undrain(self, server: str) -> None:
