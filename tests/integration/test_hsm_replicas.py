@@ -4,8 +4,6 @@ import random
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.hsm.faults import errors
 from tests.hsm.site import HsmSite
 from tests.integration.gateway import events
@@ -45,9 +43,8 @@ def test_a_compromised_replica_leaves_the_other_one_alone(hsm_site: HsmSite) -> 
         assert after["spare"] != before["spare"]
 
 
-@pytest.mark.alone
 def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_site: HsmSite) -> None:
-    outcome = Outcome()
+    outcome = Outcome(handshakes_each=12)
     with replicas(hsm_site) as one:
         live(one, outcome, lambda count: count == 6, random.Random(26))  # noqa: S311 - repeatable
         reasons = {event["reason"] for event in events(one.scene.running.output, "rotation")}
@@ -75,7 +72,6 @@ def test_an_identity_goes_from_one_key_to_replicas_and_back(hsm_site: HsmSite) -
         assert one.scene.handshakes_failed() == 0
 
 
-@pytest.mark.alone
 def test_two_tokens_sign_nearly_twice_as_often_as_one(hsm_site: HsmSite) -> None:
     def seconds(*labels: str) -> float:
         site = HsmSite.make(hsm_site.directory / "-".join(labels), hsm_site.hsm.shim.module)

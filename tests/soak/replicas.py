@@ -33,7 +33,6 @@ from tests.ports import lasting_port
 
 PLACES: Final = ("plexi", "spare")
 CLIENTS: Final = 4
-HANDSHAKES: Final = 40
 PATIENCE_SECONDS: Final = 90.0
 _ANEW: Final = "initialised anew"
 # A worker loads a copy of the module for each such token, at most eight (docs/hsm.md).
@@ -145,6 +144,8 @@ class AcmeCa:
 class Outcome:
     """What came of it."""
 
+    handshakes_each: int = 40
+    """Before, while and after something happens."""
     events: dict[str, int] = field(default_factory=dict)
     handshakes: int = 0
     slowest: float = 0.0
@@ -159,7 +160,7 @@ def live(one: Replicas, outcome: Outcome, enough: Callable[[int], bool], chance:
         scene.connect(scene.client(authority=one.root)) as established,
         Load(scene, scene.client(authority=one.root)).running(CLIENTS) as load,
     ):
-        load.more(HANDSHAKES)
+        load.more(outcome.handshakes_each)
         happenings = [*(fault.__name__ for fault in FAULTS), "lost keys", _ANEW]
         count = 0
         while not enough(count):
@@ -198,10 +199,10 @@ def _happen(one: Replicas, what: str, place: str, load: Load, outcome: Outcome, 
     rotation.start()
     if fault is not None:
         with fault(one.control(place)):
-            load.more(HANDSHAKES)
+            load.more(outcome.handshakes_each)
     else:
         (one.lose_keys if what == "lost keys" else one.initialise_anew)(place)
-        load.more(HANDSHAKES)
+        load.more(outcome.handshakes_each)
         scene.until(lambda: one.serials()[place] != serials[place], PATIENCE_SECONDS)
         # one that is lost again and again is replaced later and later
         outcome.rotated[place] += 1 + one.rotate(place)
@@ -211,7 +212,7 @@ def _happen(one: Replicas, what: str, place: str, load: Load, outcome: Outcome, 
     elif rotates == other:
         outcome.wrong.append(f"the key in {rotates} could not be rotated while {place} had: {what}")
     scene.until(lambda: all(scene.is_used(token) for token in PLACES), PATIENCE_SECONDS)
-    load.more(HANDSHAKES)
+    load.more(outcome.handshakes_each)
 
 
 def run(minutes: float, console: Console) -> list[str]:

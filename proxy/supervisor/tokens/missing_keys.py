@@ -26,6 +26,8 @@ class MissingKeys:
         self._said: dict[tuple[int, str], frozenset[str]] = {}
         """Missing keys by process and token. A process without an entry has not reported."""
         self._told: set[KeyPlace] = set()
+        self._reported: set[KeyPlace] = set()
+        """What `changed` got last."""
 
     def follow(self, uses: Sequence[TokenUse]) -> None:
         """Follow exactly the keys of these tokens from now on."""
@@ -66,9 +68,10 @@ class MissingKeys:
             self._say(key, "missing")
         for key in sorted(found):
             self._say(key, "found")
-        before, self._told = self._told, (self._told | missing) - found
-        if self._told != before and self.changed is not None:
-            self.changed(self._told)
+        self._told = (self._told | missing) - found
+        if self._told != self._reported and self.changed is not None:
+            self._reported = set(self._told)
+            self.changed(self._reported)
 
     def _say(self, key: KeyPlace, state: str) -> None:
         self._tell(TokenKeyChanged(key.token, key.location, list(self._keys[key].identities), state))

@@ -104,3 +104,14 @@ def test_a_key_that_is_not_used_any_more_is_not_told_of(missing: MissingKeys, to
     assert told.states == ["missing"]
     missing.follow([])
     assert not missing.is_missing(1, KEY)
+
+
+def test_all_that_is_missing_is_reported_at_each_change(missing: MissingKeys) -> None:
+    reported: list[set[str]] = []
+    missing.changed = lambda keys: reported.append({key.location for key in keys})
+    missing.says(1, "plexi", ["pkcs11:a"])
+    missing.says(2, "plexi", ["pkcs11:a"])
+    missing.says(2, "plexi", ["pkcs11:a", "pkcs11:b"])
+    missing.follow([use(B)])
+    missing.says(2, "plexi", [])
+    assert reported == [{"pkcs11:a"}, {"pkcs11:a", "pkcs11:b"}, {"pkcs11:b"}, set()]
