@@ -23,6 +23,7 @@ SHORT_PIN: Final = "47110815"
 _SHORT_SO_PIN: Final = "08154711"
 _FIRST_SO_PIN: Final = "87654321"  # of each new token of openCryptoki
 _FIRST_PIN: Final = "12345678"
+_SLOTS: Final = (3, 4)  # in the configuration of the package, its software token is in slot 3
 _LIBRARIES: Final = Path("/usr/lib")
 _SECONDS: Final = 10.0
 _CLONE_FS: Final = 0x0000_0200  # linux/sched.h
@@ -112,7 +113,7 @@ def opencryptoki(directory: Path) -> Iterator[OpenCryptoki]:
     """openCryptoki with two slots that were never set up. Needs root."""
     module = _module("libopencryptoki.so", "opencryptoki")
     slots = "".join(
-        f"slot {slot}\n{{\nstdll = libpkcs11_sw.so\ntokversion = 3.12\ntokname = token{slot}\n}}\n" for slot in (0, 1)
+        f"slot {slot}\n{{\nstdll = libpkcs11_sw.so\ntokversion = 3.12\ntokname = token{slot}\n}}\n" for slot in _SLOTS
     )
     settings = directory / "opencryptoki.conf"
     settings.write_text(f"version opencryptoki-3.23\n{slots}")
@@ -124,7 +125,7 @@ def opencryptoki(directory: Path) -> Iterator[OpenCryptoki]:
         for place in (
             *("/run/opencryptoki", "/run/lock", "/run/lock/opencryptoki", "/var/log/opencryptoki"),
             *("/var/lib/opencryptoki", "/var/lib/opencryptoki/HSM_MK_CHANGE"),
-            *(f"/var/lib/opencryptoki/token{slot}{further}" for slot in (0, 1) for further in ("", "/TOK_OBJ")),
+            *(f"/var/lib/opencryptoki/token{slot}{further}" for slot in _SLOTS for further in ("", "/TOK_OBJ")),
         ):
             Path(place).mkdir(exist_ok=True)
             os.chown(place, 0, group)
@@ -140,7 +141,7 @@ def opencryptoki(directory: Path) -> Iterator[OpenCryptoki]:
         )
         daemons.begin()
         try:
-            yield OpenCryptoki(directory, module, daemons, [0, 1])
+            yield OpenCryptoki(directory, module, daemons, [*_SLOTS])
         finally:
             daemons.end()
 

@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import ssl
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -32,13 +34,13 @@ from certs.sealing.sealing_key import sealer_in_token, sealing_key_name
 from tests import prepared
 from tests.certificates import Authority
 from tests.configurations import MINIMAL_LISTENER, process
+from tests.document_links import ROOT
+from tests.documents import read
 from tests.hsm_modules import MODULES, OpenCryptoki, Tpm
 from tests.hsm_tokens import SoftHsm, token_process
 from tests.integration.gateway import complaints, events
 from tests.programs import PLEXIGATE, Program, plexigate
-
-if TYPE_CHECKING:
-    import subprocess
+from tests.test_documents import command_lines
 
 TPM_LACKS = {
     KeyKind.RSA_4096: "its CKM_RSA_PKCS_KEY_PAIR_GEN makes at most 3072 bits",
@@ -98,6 +100,7 @@ def test_a_token_tests_itself(hsm: SoftHsm, access: TokenAccess) -> None:
     assert ("AES-256-GCM, 1 KiB" in in_token) is not isinstance(hsm, Tpm)
 
 
+@pytest.mark.every_module
 def test_a_sealing_key_is_made_in_a_token_with_what_it_has(hsm: SoftHsm, access: TokenAccess) -> None:
     if isinstance(hsm, Tpm):
         refused = ran(hsm, access, "init", "--yes")
@@ -165,10 +168,12 @@ class Served:
         )
         return spki_of(public)
 
-    @contextmanager
-    def running(self) -> Iterator[Program[dict[str, list[str]]]]:
-        with plexigate(self.configuration, {"STATE_DIRECTORY": str(self.directory / "state")}) as one:
-            yield one
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"STATE_DIRECTORY": str(self.directory / "state")}
+
+    def running(self) -> AbstractContextManager[Program[dict[str, list[str]]]]:
+        return plexigate(self.configuration, self.environment)
 
     def key(self, running: Program[dict[str, list[str]]], host: str = "localhost") -> bytes | None:
         """The key that a handshake proves; None if there is none."""
@@ -201,6 +206,10 @@ def test_clients_are_served_by_keys_that_are_made_meanwhile(hsm: SoftHsm, access
         os.kill(running.pid, signal.SIGHUP)
         assert running.wait_for(lambda output: events(output, "reloaded") or None)
         assert {one.key(running) for _ in range(8)} == {second}
+        options = ("--config", str(one.configuration), "--token", "plexi", "--yes")
+        gone = prepared.run([PLEXIGATE, "hsm", "destroy", "served.ecdsa-p256.v1", *options], one.environment)
+        assert gone.returncode == isinstance(hsm, Tpm), gone
+        assert not isinstance(hsm, Tpm) or "still signs with it" in gone.stderr, "its module shows what it has read"
     assert complaints(running.output) == []
 
 
@@ -223,3 +232,43 @@ def test_a_daemon_may_go_and_return(hsm: SoftHsm, access: TokenAccess, tmp_path:
         assert one.key(running, "file.localhost") is not None
         hsm.daemons.begin()
         one.until(running, key)
+
+
+@pytest.mark.every_module
+@pytest.mark.parametrize("place", MODULES)
+def test_a_reader_of_the_document_has_a_key_that_serves(
+    place: Callable[[Path], AbstractContextManager[SoftHsm]], tmp_path: Path
+) -> None:
+    document = read(ROOT / "docs" / "hsm.md")
+    site = tmp_path / "site"
+    for directory in (site, tmp_path / "daemons"):
+        directory.mkdir()
+    (site / "docker").symlink_to(ROOT / "docker")
+    with place(tmp_path / "daemons") as hsm:
+        of_module = document.section("a-tpm-20" if isinstance(hsm, Tpm) else "opencryptoki")
+        ((module,),) = [re.findall(r'"(/\S+\.so)"', " ".join(text for _, text in of_module.prose))]
+        assert Path(module) == hsm.module
+        configuration = next(iter(document.section("the-configuration-with-a-token").blocks)).text
+        (site / "plexigate.toml").write_text(configuration.replace("/usr/lib/softhsm/libsofthsm2.so", module))
+        script = [
+            line
+            for section in (of_module, document.section("from-a-new-token-to-a-served-key"))
+            for block in section.blocks
+            for line in command_lines(block)
+            if not line.startswith("apt-get ")
+        ]
+        text = "\n".join(script).replace("device:/dev/tpmrm0", "tabrmd:bus_type=session")
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text.replace("&& plexigate run plexigate.toml", "")],
+            cwd=site,
+            env={
+                **os.environ,
+                "PATH": f"{Path(PLEXIGATE).parent}:{os.environ['PATH']}",
+                "STATE_DIRECTORY": str(tmp_path / "state"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done
+    assert done.stdout.endswith("plexigate.toml can be used.\n")
