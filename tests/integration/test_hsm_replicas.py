@@ -23,8 +23,12 @@ def test_each_token_has_a_key_and_a_certificate_and_the_other_one_serves_while_i
         ]
         tokens = [row["tokens"] for row in one.admin.get("/status")[1]["certificates"]]
         assert tokens == [["plexi"], ["spare"]]
+        client = one.scene.client(authority=one.root)
+        session = one.scene.resumable(client)
         with errors(one.scene.plexi):
             assert one.served() == of["spare"]
+            with one.scene.connect(client, session) as resumed:
+                assert resumed.session_reused, "a ticket belongs to the identity"
         one.scene.until(lambda: one.served() == of["plexi"])
         assert one.scene.handshakes_failed() == 0
 

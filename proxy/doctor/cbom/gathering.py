@@ -151,7 +151,8 @@ def _keys(
         protection = {FILE: Protection.FILE, SEALED: Protection.SEALED}.get(spec.place, Protection.TOKEN)
         token = spec.place if protection is Protection.TOKEN else ""
         place = f"token {token}" if token else str(loaded.config.rotation.state)
-        yield KeyAsset(KeyRole.IDENTITY, name, spec.algorithm, protection, place, token)
+        own = name if credential.slot == spec.kind else f"{name}.{spec.place}"
+        yield KeyAsset(KeyRole.IDENTITY, own, spec.algorithm, protection, place, token)
         return
     key = supported_public_key(chain[0].public_key()) if chain else None
     algorithm = "unknown" if key is None else str(algorithm_of(key))
