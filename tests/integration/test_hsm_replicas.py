@@ -1,11 +1,13 @@
 """Two tokens with a key and a certificate each, which an internal CA issues; the long form is `./dev soak replicas`."""
 
 import random
+import re
 import time
 from pathlib import Path
 
 from tests.hsm.faults import errors
 from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import USER_PIN
 from tests.integration.gateway import events
 from tests.integration.hsm_scene import ROUTE, Load, running, scene_of
 from tests.soak.replicas import Outcome, live, replicas
@@ -38,13 +40,36 @@ def test_in_turn_clients_see_both_certificates(hsm_site: HsmSite) -> None:
         assert {one.served() for _ in range(8)} == set(one.serials().values())
 
 
-def test_a_compromised_replica_leaves_the_other_one_alone(hsm_site: HsmSite) -> None:
+def test_a_compromised_replica_leaves_the_other_one_alone_and_no_key_leaves_its_token(hsm_site: HsmSite) -> None:
+    log = spied(hsm_site)
     with replicas(hsm_site) as one:
         before = one.serials()
         assert one.rotate("spare", compromised="1")
         after = one.serials()
         assert after["plexi"] == before["plexi"]
         assert after["spare"] != before["spare"]
+        assert one.served() == after["plexi"]
+    text = log.read_text()
+    assert USER_PIN in text, "it shows what crosses"
+    calls = re.findall(r"^[0-9]+: (C_\w+)$", text, re.MULTILINE)
+    assert calls.count("C_GenerateKeyPair") == 3
+    assert "C_Sign" in calls
+    assert not MOVING & set(calls)
+    read = re.findall(rf"^ +({PRIVATE_PARTS}) +\S+ / (-?[0-9]+)$", text, re.MULTILINE)
+    assert {int(size) for _, size in read} <= {0, -1}, "asked for, and not answered"
+
+
+MOVING = {"C_CreateObject", "C_CopyObject", "C_WrapKey", "C_UnwrapKey", "C_DeriveKey", "C_GetOperationState"}
+PRIVATE_PARTS = "CKA_VALUE|CKA_PRIVATE_EXPONENT|CKA_PRIME_[12]|CKA_EXPONENT_[12]|CKA_COEFFICIENT"
+
+
+def spied(site: HsmSite) -> Path:
+    """Have OpenSC's pkcs11-spy write down each call of all processes, with its attributes; where that is."""
+    (spy,) = Path("/usr/lib").glob("*/pkcs11-spy.so")
+    shim, log = site.hsm.shim, site.directory / "spy.log"
+    shim.environment |= {"PKCS11SPY": str(shim.module), "PKCS11SPY_OUTPUT": str(log)}
+    shim.module = spy
+    return log
 
 
 def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_site: HsmSite) -> None:
