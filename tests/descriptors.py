@@ -5,7 +5,7 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 
 def open_descriptors() -> frozenset[int]:
@@ -14,12 +14,15 @@ def open_descriptors() -> frozenset[int]:
     Nor is the garbage of tests that are over among them: it would be closed at some moment of the next test.
     """
     gc.collect()
+    return frozenset(one for one in _all() if not _is_connection(one))
+
+
+def _all() -> frozenset[int]:
     listing = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        found = frozenset(map(int, os.listdir(listing))) - {listing}  # noqa: PTH208 - of a descriptor
+        return frozenset(map(int, os.listdir(listing))) - {listing}  # noqa: PTH208 - of a descriptor
     finally:
         os.close(listing)
-    return frozenset(one for one in found if not _is_connection(one))
 
 
 def _is_connection(descriptor: int) -> bool:
@@ -41,8 +44,13 @@ def _is_connection(descriptor: int) -> bool:
 def no_descriptors() -> Iterator[None]:
     """Have this process open nothing more but in place of what it closes."""
     gc.collect()  # a descriptor of a test that is over would become free in between
-    with socket.socket() as highest, descriptors_below(highest.fileno()):  # the lowest free number is at most this one
-        yield
+    highest = max(_all())
+    with ExitStack() as taken:
+        # One that is closed above the limit leaves no room below it, so there is nothing free below the highest.
+        while (beyond := taken.enter_context(socket.socket()).fileno()) < highest:
+            pass
+        with descriptors_below(beyond):
+            yield
 
 
 @contextmanager
