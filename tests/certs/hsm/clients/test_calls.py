@@ -26,6 +26,7 @@ EACH: list[calls.Call[Any]] = [
     calls.keys(),
     calls.public_parts(KEY),
     calls.generate(NAME),
+    calls.generate_opening(NAME),
     calls.import_secret(NAME, b"geheim"),
     calls.destroy(KEY),
     calls.sign(KEY, SignatureMechanism.ECDSA, b"geheim"),
