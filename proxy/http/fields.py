@@ -11,13 +11,12 @@ responses are classified one by one, because the proxy remembers those of a serv
 
 from collections.abc import Iterable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+from mypy_extensions import i64, mypyc_attr
 
 from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 from proxy.http.head import Header, as_header
-
-if TYPE_CHECKING:
-    from mypy_extensions import i64
 
 # What a client must never say itself: the fields, and their forerunners of many proxies.
 CERTIFICATE_CLAIMS: Final = (
@@ -53,6 +52,7 @@ _COOKIE_BYTES: Final = len("cookie")
 _PRIORITY_BYTES: Final = len("priority")
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class FieldLine:
     """A field line of a request. What it means does not depend on the lines around it."""
 
@@ -105,6 +105,7 @@ class FieldLine:
         return True
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Fields:
     """The fields of a request, sorted. They never change."""
 
@@ -218,6 +219,7 @@ def sort_request_fields(headers: Iterable[Header]) -> Fields:
     return Fields(sent, special_values(sent))
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class ResponseField:
     """A field of a response with what happens to it."""
 

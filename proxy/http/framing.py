@@ -9,7 +9,7 @@ with 502.
 from enum import Enum, auto
 from typing import Any, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from proxy.http.fields import Fields, sort_request_fields
 from proxy.http.grammar import WHITESPACE, is_token, list_elements
@@ -30,6 +30,7 @@ class BodyKind(Enum):
     """Responses only."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class RequestFraming:
     """What a request means to this connection and to the router. It never changes."""
 
@@ -118,6 +119,7 @@ class RequestFraming:
         return other
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class ResponseFraming:
     """What a response means to its upstream connection. It never changes.
 

@@ -25,6 +25,7 @@ from functools import lru_cache
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
+from mypy_extensions import mypyc_attr
 
 from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 
@@ -81,6 +82,7 @@ class HeadLimits:
     """One field line, without its CRLF."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class RequestHead:
     """A well-formed request head that is not judged yet. It never changes.
 

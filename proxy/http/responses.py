@@ -12,7 +12,7 @@ lines.
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from proxy.http.fields import (
     SECRETS_OF_RESPONSES,
@@ -54,6 +54,7 @@ _SPECIAL: Final = Treatment.SPECIAL
 _NOTHING: Final = ResponseField(_LINE_END, _LINE_END, Treatment.REMOVE, b"", b"", is_lasting=False)
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class ResponsePart:
     """Field lines of a response that follow each other. Several responses may share it."""
 
@@ -117,6 +118,7 @@ class _Beginning:
         self.part: Final = ResponsePart(fields)
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Response:
     """A response head that was read.
 

@@ -2,6 +2,8 @@
 
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
 from proxy.downstream.requests.body import CONTINUE
 from proxy.downstream.requests.request import Request
@@ -35,6 +37,7 @@ class Http1Client(Protocol):
         """Whether the connection may take another request after this one, from our side."""
 
 
+@mypyc_attr(free_list_len=1)
 class Http1Writer(AnswerWriter):
     """The writer of one request, for as long as the connection answers it."""
 

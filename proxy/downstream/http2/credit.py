@@ -10,6 +10,8 @@ before a server is asked. When half of the bound is used, a body is not gathered
 
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from proxy.http2.session.server_session import ServerSession
 from proxy.http2.streams.stream import SessionStream
 
@@ -59,6 +61,7 @@ class CreditSender(Protocol):
         """Something waits to be sent."""
 
 
+@mypyc_attr(free_list_len=1)
 class BodyCredit:
     def __init__(self, session: ServerSession, stream: SessionStream, held: Held, sender: CreditSender) -> None:
         self._session: Final = session

@@ -15,6 +15,8 @@ The last two hold only while the client takes bytes of the connection at the lea
 
 from typing import Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from proxy.downstream.http2.host import StreamHost
 from proxy.downstream.service.client_deadlines import ClientDeadlines
 from proxy.http2.streams.stream import SessionStream
@@ -35,6 +37,7 @@ class Impatient(Protocol):
         """The client took too little of its answer for too long."""
 
 
+@mypyc_attr(free_list_len=1)
 class StreamPatience:
     """The deadline of one stream. A `response_buffer.Stream`, and `Watched` while it has one."""
 

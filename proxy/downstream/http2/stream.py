@@ -6,6 +6,8 @@ other.
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.downstream.http2.byte_stream import Http2ByteStream
 from proxy.downstream.http2.credit import BodyCredit
 from proxy.downstream.http2.host import StreamHost
@@ -29,6 +31,7 @@ from proxy.limits.reasons import CLIENT_CLOSED_REQUEST, RequestReason
 _BAD_REQUEST: Final = 400
 
 
+@mypyc_attr(free_list_len=1)
 class Http2Stream(StreamSide):
     """A `Client` of its responder."""
 

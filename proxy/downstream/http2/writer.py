@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from mypy_extensions import mypyc_attr
+
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer
 from proxy.downstream.service.stamps import Stamps
 from proxy.http.head import Header
@@ -38,6 +40,7 @@ class WrittenStream(Protocol):
         """The end of the answer waits to be sent, too."""
 
 
+@mypyc_attr(free_list_len=1)
 class Http2Writer(AnswerWriter):
     """The writer of one stream.
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.downstream.requests.body import is_repeatable
 from proxy.downstream.requests.refusals import RequestRefusal, all_down, upstream_failure
 from proxy.downstream.requests.request import Request
@@ -12,6 +14,7 @@ from proxy.upstream.servers.server import Server
 from proxy.upstream.servers.upstream import RequestFacts, Upstream
 
 
+@mypyc_attr(free_list_len=1)
 class Attempts:
     """Chooses the next server, and remembers those that were tried."""
 

@@ -11,6 +11,8 @@ A codec of payload encryption decrypts what `receive` takes, and encrypts what `
 from enum import Enum, auto
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.auth.grant import Grant
 from proxy.downstream.pipeline.attempts import Attempts
 from proxy.downstream.pipeline.contracts import BodyCodec, Client, SwitchedStream
@@ -44,6 +46,7 @@ class _ExchangeState(Enum):
     OVER = auto()
 
 
+@mypyc_attr(free_list_len=1)
 class Exchange(Responder):
     """One request in flight."""
 

@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.auth.grant import Grant
 from proxy.downstream.requests.request import Request
 from proxy.downstream.requests.targets import RouteTarget
@@ -14,6 +16,7 @@ from proxy.routes.templates import RequestValues
 _GROUP_NAME: Final = len(b"X-TLS-Group: ")
 
 
+@mypyc_attr(free_list_len=1)
 class OutgoingRequest:
     """One request on its way to a server."""
 

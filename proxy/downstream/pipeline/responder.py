@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.auth.grant import Grant
 from proxy.downstream.requests.refusals import RequestRefusal
 from proxy.downstream.requests.request import Request
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from proxy.downstream.requests.targets import RouteTarget
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class RequestTally:
     """Counts of body bytes, and moments of the service's stopwatch."""
 

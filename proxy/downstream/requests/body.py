@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.http.chunked import ChunkedDecoder, ChunkLimits, framed
 from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import MalformedMessage
@@ -26,6 +28,7 @@ class BodyLimits:
     gathered: int
 
 
+@mypyc_attr(free_list_len=1)
 class RequestBody:
     """A body that was not complete when its head was read."""
 

@@ -14,6 +14,8 @@ could flush it.
 from collections.abc import Callable
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.auth.grant import Grant
 from proxy.downstream.requests.refusals import RequestRefusal
 from proxy.downstream.requests.requester import Requester
@@ -40,6 +42,7 @@ from proxy.tls.handshake.results import Established
 _LINE_END: Final = b"\r\n"
 
 
+@mypyc_attr(free_list_len=1)
 class Destination:
     """Where requests go that have one host, method and target, on one connection."""
 
@@ -79,6 +82,7 @@ class Destination:
         return self._place
 
 
+@mypyc_attr(free_list_len=1)
 class Request:
     """A request as it was understood. It holds the field lines for its upstream after first use."""
 

@@ -17,7 +17,9 @@ is well-formed and not served is a `MalformedMessage` with the status that HTTP/
 import base64
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr
 
 from proxy.http.fields import FieldLine, Fields, Treatment, request_line, special_values
 from proxy.http.framing import RequestFraming, request_framing
@@ -28,9 +30,6 @@ from proxy.http2.fields.field_rules import check_value, malformed, pseudo_fields
 from proxy.http2.fields.request_lines import read_lines
 from proxy.http2.hpack.never_indexed import NO_NAMES
 from proxy.http2.hpack.static_table import AnyHeader
-
-if TYPE_CHECKING:
-    from mypy_extensions import i64
 
 _PSEUDO_FIELDS: Final = frozenset({b":method", b":scheme", b":authority", b":path", b":protocol"})
 
@@ -85,6 +84,7 @@ class PseudoFields:
         return path
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class FieldSection:
     """All of a request but its `:path`, judged. It never changes."""
 
@@ -128,6 +128,7 @@ class FieldSection:
         return never_indexed is marked or never_indexed == marked
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class StreamRequest:
     __slots__ = ("framing", "head", "section")
 

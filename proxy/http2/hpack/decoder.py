@@ -17,7 +17,7 @@ goes on through a head of HTTP/1.1, whose lines cannot say it.
 from dataclasses import dataclass
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from proxy.http.head import Header
 from proxy.http2.hpack.dynamic_table import HeaderTable
@@ -67,6 +67,7 @@ class BlockLimits:
     """Name and value of one field."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class DecodedFields:
     """The fields of one block as they were sent; none if they were too many or too large."""
 
@@ -82,6 +83,7 @@ class DecodedFields:
         """Names that the peer marked, without those that are secret anyway."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class _Literal:
     """A literal as it came, and the field that it is."""
 
@@ -240,6 +242,7 @@ class HeaderDecoder:
         raise _fault("block ends inside a number")
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class _Collected:
     """The fields of a block, as long as they keep the limits.
 

@@ -1,9 +1,8 @@
 """The fields that both sides know from the start (RFC 7541 Appendix A), and entries of tables."""
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 # What an entry costs beside its octets (RFC 7541 4.1); a field of a list too (RFC 9113 6.5.2).
 ENTRY_BYTES: Final = 32
@@ -13,6 +12,7 @@ AnyHeader = Any
 a new one wherever an object is wanted: 25 ns each time."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class TableEntry:
     """A field, and what its use costs: `octets` counts its name and its value.
 

@@ -2,16 +2,20 @@
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.streams.stream import SessionStream
 
 
+@mypyc_attr(acyclic=True)
 class SessionEvent:
     """One event; `isinstance` tells which."""
 
     __slots__ = ()
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class RequestReceived(SessionEvent):
     """A new stream: the fields of a request, not judged yet. Without a body it `is_ended`.
 
@@ -43,6 +47,7 @@ class ResponseReceived(SessionEvent):
         self.is_ended: Final = is_ended
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class BodyReceived(SessionEvent):
     """Bytes of the body; empty ones only together with its end.
 

@@ -5,7 +5,7 @@ The session makes and changes streams. The driver reads them, and sets `owner`.
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from proxy.http2.hpack.never_indexed import NO_NAMES
 from proxy.http2.streams.states import COMPLETE, CUT, END_SENT, ENDED_CUT_AT_WORK, LOCAL, OPEN, TRANSITIONS
@@ -23,6 +23,7 @@ class StreamSide:
     __slots__ = ()
 
 
+@mypyc_attr(free_list_len=1)
 class SessionStream:
     """One stream: its `state` (see `states`), and the bytes of both halves.
 

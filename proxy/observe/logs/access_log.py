@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
 from proxy.http.websocket.close import WebSocketClose
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.relays import PassthroughClosed, TcpClosed
@@ -84,6 +86,7 @@ class ClientRecord:
         self.json = ""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 @dataclass(slots=True, init=False)
 class TargetRecord:
     """The target of a request. `query` is None if it is not logged."""
@@ -109,6 +112,7 @@ class TargetRecord:
         self.json = ""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 @dataclass(slots=True, init=False)
 class RequestRecord:
     """One request that was answered or given up. All times are in seconds, `time` is UNIX time."""
