@@ -48,12 +48,9 @@ _GROUP: Final = "plexigate"
 # have the other one.
 _OPTIMISATION: Final = "1"
 _OPTIMISATION_OF_THE_HOTTEST: Final = "-O2"
-# What is written in C (`proxy/tls/openssl/driver.py`); before glibc 2.34 `dlopen` is in a library of its own.
-_NATIVE: Final[dict[str, Any]] = {
-    "name": "proxy.tls.openssl._native",
-    "sources": ["proxy/tls/openssl/_native.c"],
-    "libraries": ["dl"],
-}
+# What is written in C (`huffman.py` and `driver.py` beside it); before glibc 2.34 `dlopen` is in a library of its own.
+_NATIVE: Final = ("proxy/http2/hpack/_huffman", "proxy/tls/openssl/_native")
+_NATIVE_LIBRARIES: Final = ["dl"]
 # How often a build tells how far it is.
 _TOLD_FILES: Final = 50
 
@@ -220,8 +217,16 @@ def compile_into(place: Path, objects: Path) -> None:
         except SystemExit as error:
             raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
         _refuse_inverted_checks(Path(scratch))
-        native = Extension(**_NATIVE, extra_compile_args=[_OPTIMISATION_OF_THE_HOTTEST])
-        command = build_ext(Distribution({"name": _GROUP, "ext_modules": [*extensions, native]}))
+        for path in _NATIVE:
+            extensions.append(
+                Extension(
+                    path.replace("/", "."),
+                    [f"{path}.c"],
+                    libraries=_NATIVE_LIBRARIES,
+                    extra_compile_args=[_OPTIMISATION_OF_THE_HOTTEST],
+                )
+            )
+        command = build_ext(Distribution({"name": _GROUP, "ext_modules": extensions}))
         command.build_lib, command.build_temp = str(place), scratch
         # Each module has a library of its own, which only asks the large one: for each of them a tenth
         # of a second of CPU.

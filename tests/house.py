@@ -59,7 +59,14 @@ def imports(*, with_annotations: bool = True) -> Graph:
     graph = grimp.build_graph(
         *PACKAGES, include_external_packages=True, exclude_type_checking_imports=not with_annotations, cache_dir=None
     )
-    return {module: frozenset(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+    # grimp takes a module in C for the package that it is in
+    beside_c = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("proxy/**/*.pyi")}
+    return {
+        module: frozenset(
+            graph.find_modules_directly_imported_by(module) - ({"proxy"} if room(module) in beside_c else set())
+        )
+        for module in graph.modules
+    }
 
 
 def room(module: str) -> str:

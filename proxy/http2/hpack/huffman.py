@@ -2,23 +2,25 @@
 
 Theory of operation. The code is canonical: ordered by length and then by symbol, each code is the
 one before plus one. So the symbols of each length are all that has to be written down. The decoder
-looks up the next thirteen bits in a table, which finds one or two whole codes: two of nearly all
-that texts have. The first code of each length finds those of more bits. Each step takes five bits
-or more, so the work is linear in what was sent. What takes most of it is to join the octets that
-are found, so four look-ups are joined at once.
+looks up the next thirteen bits in a table, which has nearly all codes of texts. A longer one is
+found by the first code of each length. Each step takes five bits or more, so the work is linear in
+what was sent. This loop is in C, too (`_huffman.c`), and runs there where that was built.
 
 Only the decoder is here: the proxy sends strings as they are (`encoder`).
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from mypy_extensions import i64
 
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode
 
-# Appendix B: the symbols of each length in bits. The code for the end of a string is the last one
-# of 30 bits.
-_SYMBOLS: Final = (
+Groups: TypeAlias = tuple[tuple[int, bytes], ...]
+"""The symbols of each length in bits, in the order of their codes."""
+
+# Appendix B. The code for the end of a string is the last one of 30 bits.
+_SYMBOLS: Final[Groups] = (
     (5, b"012aceiost"),
     (6, b" %-./3456789=A_bdfghlmnpru"),
     (7, b":BCDEFGHIJKLMNOPQRSTUVWYjkqvwxyz"),
@@ -41,70 +43,22 @@ _SYMBOLS: Final = (
     (28, bytes.fromhex("020304050607080b0c0e0f1011121314151718191a1b1c1d1e1f7fdcf9")),
     (30, bytes.fromhex("0a0d16")),
 )
-_SHORTEST: Final = 5
 _LONGEST: Final = 30
-# What one look-up sees, and what four see.
+# How many bits a look-up sees.
 _LOOK: Final = 13
 _LOOK_MASK: Final = (1 << _LOOK) - 1
-_FOUR_LOOKS: Final = 4 * _LOOK
-_OCTETS: Final = [bytes([octet]) for octet in range(256)]
 
 
-class _LongCodes:
-    """The codes of one length that a look-up does not see as a whole."""
-
-    def __init__(self, length: i64, first: i64, symbols: bytes) -> None:
-        self.length: i64 = length
-        self.first: i64 = first
-        self.symbols = symbols
-
-
-class _CodeTables:
-    """For the bits that a look-up sees what they begin with: one symbol, or two, and the length of
-    their codes; 0 for a longer code.
-    """
-
-    def __init__(self) -> None:
-        firsts = bytearray(1 << _LOOK)
-        symbols = bytearray(1 << _LOOK)
-        self.long_codes: list[_LongCodes] = []
-        code = 0
-        before = 0
-        for length, group in _SYMBOLS:
-            code <<= length - before
-            before = length
-            if length > _LOOK:
-                self.long_codes.append(_LongCodes(length, code, group))
-                code += len(group)
-                continue
-            same = 1 << (_LOOK - length)
-            for symbol in group:
-                symbols[code * same : (code + 1) * same] = bytes([symbol]) * same
-                firsts[code * same : (code + 1) * same] = bytes([length]) * same
-                code += 1
-        self.symbols = bytes(symbols)
-        self.firsts = bytes(firsts)
-        """The length of the first code alone."""
-        self.lengths = self.firsts
-        self.octets = [_OCTETS[symbol] for symbol in self.symbols]
-        self._pair()
-
-    def _pair(self) -> None:
-        """Take a second code into each look-up that sees it as a whole."""
-        lengths = bytearray(self.firsts)
-        pairs: dict[bytes, bytes] = {}
-        for bits in range(1 << _LOOK):
-            length = self.firsts[bits]
-            rest = bits << length & ((1 << _LOOK) - 1)
-            second = self.firsts[rest]
-            if length and second and length + second <= _LOOK:
-                pair = bytes((self.symbols[bits], self.symbols[rest]))
-                self.octets[bits] = pairs.setdefault(pair, pair)
-                lengths[bits] += second
-        self.lengths = bytes(lengths)
+def _seen(octets: Callable[[int, bytes], bytes]) -> bytes:
+    """A table of what a look-up sees, with an octet for each symbol; 0 for a longer code."""
+    table = b""
+    for length, group in _SYMBOLS:
+        table += b"".join([bytes([octet]) * (1 << _LOOK >> length) for octet in octets(length, group)])
+    return table.ljust(1 << _LOOK, b"\0")
 
 
-_tables: Final = _CodeTables()
+_LENGTHS: Final = _seen(lambda length, group: bytes([length]) * len(group))
+_FIRST_SYMBOLS: Final = _seen(lambda _, group: group)
 
 
 def decode_huffman(data: bytes, start: i64, end: i64, limit: i64) -> bytes | None:
@@ -113,84 +67,71 @@ def decode_huffman(data: bytes, start: i64, end: i64, limit: i64) -> bytes | Non
     Returns None if that has more than `limit` octets; then only `limit` of them were built. Raises
     ConnectionFault.
     """
-    octets = _tables.octets
-    lengths = _tables.lengths
-    pieces: list[bytes] = []
+    text, left = _read_codes(data, start, end, limit, _LENGTHS, _FIRST_SYMBOLS, _SYMBOLS)
+    # RFC 7541 5.2: fewer than eight ones fill up the last octet
+    if left > 7:
+        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "Huffman string with an end inside, or too much padding")
+    if left > 0 and ~data[end - 1] & 0xFF >> (8 - left):
+        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "padding of a Huffman string is not of ones")
+    return text
+
+
+def read_codes(  # noqa: PLR0913 - three of them are the code
+    data: bytes, start: i64, end: i64, limit: i64, lengths: bytes, symbols: bytes, groups: Groups
+) -> tuple[bytes | None, int]:
+    """Decode the codes of data[start:end]. Returns their symbols, and how many bits are left.
+
+    None stands for more than `limit` symbols.
+    """
+    text = bytearray()
     count: i64 = 0
     window: i64 = 0  # the next bits, with ones behind the last octet
     bits: i64 = 0  # how many they are
-    left: i64 = (end - start) * 8  # how many of the string are not decoded
+    left: i64 = (end - start) * 8
     at = start
     while True:
-        while bits < _FOUR_LOOKS:
-            window = window << 8 | (data[at] if at < end else 0xFF)
+        while bits < _LONGEST:
+            window = (window & 0x3FFF_FFFF) << 8 | (data[at] if at < end else 0xFF)
             bits += 8
             at += 1
-        rest = bits
-        first = window >> (rest - _LOOK)
-        rest -= lengths[first]
-        second = window >> (rest - _LOOK) & _LOOK_MASK
-        rest -= lengths[second]
-        third = window >> (rest - _LOOK) & _LOOK_MASK
-        rest -= lengths[third]
-        fourth = window >> (rest - _LOOK) & _LOOK_MASK
-        rest -= lengths[fourth]
-        # behind a code that is too long nothing else is looked at
-        if lengths[fourth] and bits - rest <= left:
-            piece = b"%b%b%b%b" % (octets[first], octets[second], octets[third], octets[fourth])
-        else:
-            length: i64 = lengths[first]
-            if 0 < length <= left:
-                piece = octets[first]
-            else:
-                one = _next_code(window, bits, left)
-                if one == 0:
-                    break
-                length = one >> 8
-                piece = _OCTETS[one & 0xFF]
-            rest = bits - length
-        left -= bits - rest
-        bits = rest
-        # not "& (1 << bits) - 1": mypyc makes a C int of that 1, which has 31 bits
-        window ^= window >> bits << bits
-        count += len(piece)
-        if count <= limit:
-            pieces.append(piece)
-    _check_padding(window, bits, left)
-    return b"".join(pieces) if count <= limit else None
+        look = window >> (bits - _LOOK) & _LOOK_MASK
+        length: i64 = lengths[look]
+        symbol: i64 = symbols[look]
+        if length == 0 and left > _LOOK:  # not where ones fill up the last octet
+            found = _any_code(window >> (bits - _LONGEST) & 0x3FFF_FFFF, groups)
+            length = found >> 8
+            symbol = found & 0xFF
+        if length == 0 or length > left:
+            return (bytes(text) if count <= limit else None), left
+        if count < limit:
+            text.append(symbol)
+        count += 1
+        left -= length
+        bits -= length
 
 
-def _next_code(window: i64, bits: i64, left: i64) -> i64:
-    """The length of the next code, times 256, and its symbol; 0 if the string does not have it."""
-    # shorter than any code, or padding, as nearly every string ends
-    if left < _SHORTEST or (left <= 7 and window >> (bits - left) == 0x7F >> (7 - left)):
-        return 0
-    head = window >> (bits - _LOOK)
-    length: i64 = _tables.firsts[head]
-    symbol: i64 = _tables.symbols[head]
-    if length == 0:
-        codes = _codes_of(window, bits)
-        if codes is None:
-            return 0
-        length = codes.length
-        symbol = codes.symbols[(window >> (bits - length)) - codes.first]
-    return length << 8 | symbol if length <= left else 0
-
-
-def _codes_of(window: i64, bits: i64) -> _LongCodes | None:
-    """The codes that the next one belongs to; None for the end of the string, which is all ones."""
-    for codes in _tables.long_codes:
-        if (window >> (bits - codes.length)) - codes.first < len(codes.symbols):
-            return codes
-    return None
-
-
-def _check_padding(window: i64, bits: i64, left: i64) -> None:
-    """Judge what is left of a string (RFC 7541 5.2): fewer than eight ones fill up its last octet.
-
-    More is refused, and so is the code for the end of a string. Raises ConnectionFault.
+def _any_code(bits: i64, groups: Groups) -> i64:
+    """The length of the first code of `_LONGEST` bits, times 256, and its symbol; 0 for the end of
+    a string, which is all ones.
     """
-    if left > 7:
-        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "Huffman string with an end inside, or too much padding")
-    if window >> (bits - left) != 0x7F >> (7 - left):
-        raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "padding of a Huffman string is not of ones")
+    code: i64 = 0
+    before: i64 = 0
+    for length, group in groups:
+        code <<= length - before
+        before = length
+        place = (bits >> (_LONGEST - before)) - code
+        if place < len(group):
+            return before << 8 | group[place]
+        code += len(group)
+    return 0
+
+
+def _fastest() -> Callable[[bytes, int, int, int, bytes, bytes, Groups], tuple[bytes | None, int]]:
+    try:
+        from proxy.http2.hpack._huffman import read_codes as native
+    except ImportError:
+        return read_codes
+    return native  # pragma: no cover  tests of compiled code take it
+
+
+_read_codes: Final = _fastest()

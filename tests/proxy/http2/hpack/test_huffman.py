@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.http2.hpack import huffman as module
 from proxy.http2.hpack.huffman import decode_huffman
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode
+from proxy.processes.hot_path import hot_path
 from tests.proxy.http2.hpack.header_blocks import huffman
 
 ANY = 1 << 20
@@ -92,3 +94,24 @@ def test_more_than_the_limit_is_not_built(text: bytes, limit: int) -> None:
 def test_what_is_not_built_is_judged_all_the_same() -> None:
     with pytest.raises(ConnectionFault):
         decode(huffman(b"a" * 100) + b"\xff\xff", 0)
+
+
+@pytest.mark.skipif(hot_path() != "compiled", reason="the sources alone have no C")
+@given(data=st.binary(max_size=60) | st.binary(max_size=60).map(huffman), limit=st.integers(0, 70))
+def test_c_and_python_read_the_same(data: bytes, limit: int) -> None:
+    tables = (module._LENGTHS, module._FIRST_SYMBOLS, module._SYMBOLS)
+    assert module._read_codes is not module.read_codes
+    for start in range(len(data) + 1):
+        read = module.read_codes(data, start, len(data), limit, *tables)
+        assert module._read_codes(data, start, len(data), limit, *tables) == read
+
+
+@pytest.mark.skipif(hot_path() != "compiled", reason="the sources alone have no C")
+@pytest.mark.parametrize(("start", "end", "limit"), [(-1, 2, 9), (0, 4, 9), (2, 1, 9), (0, 3, -1), (0, 1 << 70, 9)])
+def test_c_reads_nothing_but_the_data(start: int, end: int, limit: int) -> None:
+    tables = (module._LENGTHS, module._FIRST_SYMBOLS, module._SYMBOLS)
+    with pytest.raises((ValueError, OverflowError)):
+        module._read_codes(b"abc", start, end, limit, *tables)
+    for bad in (tables[:2], (b"", *tables[1:]), (tables[0], b"", tables[2])):
+        with pytest.raises(TypeError):
+            module._read_codes(b"abc", 0, 3, 9, *bad)
