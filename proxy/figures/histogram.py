@@ -1,9 +1,12 @@
 """Histograms with fixed buckets, and quantiles of them. Pure."""
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from proxy.figures.snapshot import HistogramRow
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 Bounds: TypeAlias = tuple[float, ...]
 """The inclusive upper bounds of the buckets, ascending.
@@ -34,10 +37,11 @@ class Histogram:
 
     def observe(self, value: float) -> int:
         """Count a value. Returns the number of its bucket."""
-        bounds = self.bounds
-        bucket = 0
+        bucket: i64 = 0
         # A loop, as it is compiled: most values are in the first buckets. `bisect` is slow to call.
-        while bucket < len(bounds) and value > bounds[bucket]:
+        for bound in self.bounds:
+            if value <= bound:
+                break
             bucket += 1
         self.counts[bucket] += 1
         self.sum += value

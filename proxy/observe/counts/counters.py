@@ -141,9 +141,10 @@ class Counters:
         if record.messages is not None:
             _websocket_over(route, record)
             return
-        route.seconds.observe(record.duration)
+        bucket = route.seconds.observe(record.duration)
         if is_http_2:
-            self._http_2_seconds.observe(record.duration)
+            self._http_2_seconds.counts[bucket] += 1  # likewise
+            self._http_2_seconds.sum += record.duration
         route.request_bytes += record.request_bytes
         route.response_bytes += record.response_bytes
 

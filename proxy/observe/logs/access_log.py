@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from proxy.http.websocket.close import WebSocketClose
 from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
@@ -335,7 +335,7 @@ class _Clock:
 
 
 def _milliseconds(seconds: float) -> str:
-    microseconds = int(seconds * 1_000_000 + 0.5)
+    microseconds: i64 = int(seconds * 1_000_000 + 0.5)
     return f"{microseconds // 1000}.{_THOUSANDTHS[microseconds % 1000]}"
 
 
