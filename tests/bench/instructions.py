@@ -16,7 +16,7 @@ from tests.bench.load import LoadError
 from tests.bench.servers import Server
 
 _COMMAND_SECONDS = 60.0
-_IDLE_SECONDS = 2.0
+_IDLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
