@@ -58,19 +58,20 @@ class BodyReceived(SessionEvent):
 
     __slots__ = ("_pieces", "is_ended", "stream")
 
-    def __init__(self, stream: SessionStream, data: bytes, *, is_ended: bool) -> None:
+    def __init__(self, stream: SessionStream, data: bytes | memoryview, *, is_ended: bool) -> None:
         self.stream: Final = stream
-        self._pieces: Final = [data]
+        self._pieces: Final[list[bytes | memoryview]] = [data]
         self.is_ended = is_ended
 
-    def add(self, data: bytes, *, is_ended: bool) -> None:
+    def add(self, data: bytes | memoryview, *, is_ended: bool) -> None:
         """Take the next frame of the same stream."""
         self._pieces.append(data)
         self.is_ended = is_ended
 
     @property
     def data(self) -> bytes:
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        first = self._pieces[0]
+        return first if isinstance(first, bytes) and len(self._pieces) == 1 else b"".join(self._pieces)
 
 
 class TrailersReceived(SessionEvent):

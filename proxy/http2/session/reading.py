@@ -28,19 +28,28 @@ class FrameReader:
 
     def receive_data(self, data: bytes) -> None:
         """Read all complete frames; raises ConnectionFault."""
-        if self._pieces:
-            self._pieces.append(data)
-            self._size += len(data)
-            if self._size < self._needed:
-                return
-            data = b"".join(self._pieces)
-            self._pieces = []
-        start = 0
+        start: i64 = 0
         if not self._has_preface:
+            data = self._take_begun() + data
             start = self._read_preface(data)
             if start < 0:
                 return
+        # What completes a frame is joined to it. The rest stays where it is: of a body it is large.
+        while self._size > 0:
+            piece = data[start : start + self._needed - self._size]
+            start += len(piece)
+            self._pieces.append(piece)
+            self._size += len(piece)
+            if self._size < self._needed:
+                return
+            self._read_frames(self._take_begun(), 0)  # which keeps it again if it was a head alone
         self._read_frames(data, start)
+
+    def _take_begun(self) -> bytes:
+        begun = b"".join(self._pieces)
+        self._pieces = []
+        self._size = 0
+        return begun
 
     def _keep(self, data: bytes, needed: int) -> None:
         """Wait until there are `needed` bytes."""

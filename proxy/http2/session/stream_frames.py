@@ -32,6 +32,8 @@ from proxy.http2.wire.settings import HEADER_TABLE_BYTES
 _CONTINUATIONS: Final = 8
 # RFC 9113 6.2: dependency and weight. They are ignored (5.3.2), also of a stream on itself.
 _PRIORITY_BYTES: Final = 5
+# A view of a longer body costs less than a copy.
+_VIEWED_BYTES: Final = 4_096
 
 
 class StreamFrames:
@@ -150,9 +152,10 @@ class StreamFrames:
         if stream is None:
             self._late_data(number, length, ends=ends)
         else:
-            self._body(stream, data[start:end], length, ends=ends)
+            body = data[start:end] if end - start < _VIEWED_BYTES else memoryview(data)[start:end]
+            self._body(stream, body, length, ends=ends)
 
-    def _body(self, stream: SessionStream, body: bytes, length: int, *, ends: bool) -> None:
+    def _body(self, stream: SessionStream, body: bytes | memoryview, length: int, *, ends: bool) -> None:
         size = len(body)
         stream.unconsumed_bytes += length
         effect = stream.on(DATA_CAME)
@@ -175,7 +178,7 @@ class StreamFrames:
         if length > size:
             self._outbox.consumed(stream, length - size)
 
-    def _tell(self, stream: SessionStream, body: bytes, *, ends: bool) -> None:
+    def _tell(self, stream: SessionStream, body: bytes | memoryview, *, ends: bool) -> None:
         if self.events:
             last = self.events[-1]
             if isinstance(last, BodyReceived) and last.stream is stream:
