@@ -109,7 +109,7 @@ class FieldLine:
 class Fields:
     """The fields of a request, sorted. They never change."""
 
-    __slots__ = ("_written", "removed", "sent", "special")
+    __slots__ = ("_written", "removed", "sent", "shape", "special")
 
     def __init__(
         self,
@@ -117,12 +117,18 @@ class Fields:
         special: dict[bytes, list[bytes]],
         removed: frozenset[bytes] = _NO_NAMES,
         written: bytes | None = None,
+        shape: dict[bytes, list[bytes]] | None = None,
     ) -> None:
-        """`written` are the `lines`, if they were put together already."""
+        """`written` are the `lines`, if they were put together already.
+
+        `shape` is the `special` of other fields, if it differs in the length of the body alone.
+        """
         self.sent: Final = sent
         """All lines in their order."""
         self.special: Final = special
         """Lower-case name of a special or noted field -> the value of each of its field lines."""
+        self.shape: Final = special if shape is None else shape
+        """One object for all that say the same, but for the length of the body."""
         self.removed: Final = removed
         """Lower-case names of the fields that `Connection` keeps from going on, present or not."""
         self._written = written

@@ -9,10 +9,10 @@ with 502.
 from enum import Enum, auto
 from typing import Any, Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import mypyc_attr
 
 from proxy.http.fields import Fields, sort_request_fields
-from proxy.http.grammar import WHITESPACE, is_token, list_elements
+from proxy.http.grammar import WHITESPACE, is_token, length_of, list_elements
 from proxy.http.head import MalformedMessage, RequestHead, ResponseHead
 from proxy.http.target import origin_form, parse_authority
 from proxy.http.websocket.upgrade import WebSocketOffer, check_acceptance, websocket_offer
@@ -89,15 +89,19 @@ class RequestFraming:
         )
 
     def is_judged_by(self, fields: Fields) -> bool:
-        """Whether fields of the same method and version mean the same, in other lines."""
+        """Whether fields of the same method and version mean the same, in other lines, up to the
+        length of the body.
+        """
         return fields is self.fields or (
-            fields.special is self.fields.special and not self.fields.removed and self.websocket is None
+            fields.shape is self.fields.shape and not self.fields.removed and self.websocket is None
         )
 
     def with_target(self, target: bytes, fields: Fields) -> "RequestFraming":
-        """The same for another target and other fields, of which none that is judged differs."""
+        """The same for another target and other fields, by which it `is_judged_by`."""
         other = self._copy()
         other.target = target
+        if fields.special is not self.fields.special:
+            other.length = length_of(fields.special[b"content-length"][0])
         other.fields = fields
         return other
 
@@ -200,11 +204,6 @@ _NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
 # RFC 9110 7.6.1: a sender must not name fields that are meant for every recipient of the content.
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
 
-# Digits of Content-Length: a number below 10^18 fits the signed 64 bits of every upstream.
-_LENGTH_DIGITS: Final = 18
-_ZERO: Final = 0x30
-_NINE: Final = 0x39
-
 
 def request_framing(head: RequestHead, fields: Fields | None = None) -> RequestFraming:
     """Judge a request. `fields` are those of its head, if they were sorted before.
@@ -277,22 +276,6 @@ def _content_length(values: list[bytes], status: int) -> int:
     length = length_of(values[0])
     if length < 0:
         raise MalformedMessage(status, "invalid Content-Length")
-    return length
-
-
-def length_of(value: bytes) -> i64:
-    """The number that a value of Content-Length is; -1 if an upstream may not take it."""
-    count = len(value)
-    if not 0 < count <= _LENGTH_DIGITS:
-        return -1
-    length: i64 = 0
-    at: i64 = 0
-    while at < count:
-        digit: i64 = value[at]
-        if not _ZERO <= digit <= _NINE:
-            return -1
-        length = length * 10 + digit - _ZERO
-        at += 1
     return length
 
 

@@ -7,6 +7,8 @@ Content-Length in this way.
 
 from typing import Final
 
+from mypy_extensions import i64
+
 # RFC 9110 5.6.2: tchar.
 TOKEN_CHARS = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -15,6 +17,12 @@ FIELD_VALUE_CHARS = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 # RFC 9110 5.6.3: OWS.
 WHITESPACE = b" \t"
+
+
+# Digits of Content-Length: a number below 10^18 fits the signed 64 bits of every upstream.
+_LENGTH_DIGITS: Final = 18
+_ZERO: Final = 0x30
+_NINE: Final = 0x39
 
 
 def all_but(allowed: bytes) -> bytes:
@@ -38,6 +46,22 @@ def is_token(value: bytes) -> bool:
 def is_field_value(value: bytes) -> bool:
     """Say whether `value` may be a field value: no CR, LF, NUL or other control character."""
     return value.translate(_NO_FIELD_VALUE) == value
+
+
+def length_of(value: bytes) -> i64:
+    """The number that a value of Content-Length is; -1 if an upstream may not take it."""
+    count = len(value)
+    if not 0 < count <= _LENGTH_DIGITS:
+        return -1
+    length: i64 = 0
+    at: i64 = 0
+    while at < count:
+        digit: i64 = value[at]
+        if not _ZERO <= digit <= _NINE:
+            return -1
+        length = length * 10 + digit - _ZERO
+        at += 1
+    return length
 
 
 def list_elements(values: list[bytes]) -> list[bytes]:

@@ -14,6 +14,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from proxy.http.fields import FieldLine, Fields, read_request_field, special_values
+from proxy.http.grammar import length_of
 from proxy.http.head import HeadLimits
 
 # Longer sections are not worth the memory of an idle connection: those of browsers have 500 to
@@ -60,6 +61,7 @@ class LineMemory:
         self._judged: list[FieldLine] = []
         """Those that `framing` judges, and what they say:"""
         self._special: dict[bytes, list[bytes]] = {}
+        self._shape = self._special
         self._beginning = _NOTHING
         self._same: i64 = 0
         """How many lines at the beginning were as before."""
@@ -67,8 +69,9 @@ class LineMemory:
     def read(self, section: bytes, limits: HeadLimits) -> Fields | None:
         """Sort the fields of a request; `section` is its head behind the request line.
 
-        Two requests in succession have the same `special` if the same lines say it. None if a line
-        is not certainly well-formed, or if there are too many or too long ones.
+        Two requests in succession have the same `special` if the same lines say it, and the same
+        `shape` if only the length of the body differs. None if a line is not certainly well-formed,
+        or if there are too many or too long ones.
         """
         if limits is not self._limits:
             self._limits = limits
@@ -83,13 +86,16 @@ class LineMemory:
         self._lines = lines = beginning.lines + rest
         judged = beginning.judged + [line for line in rest if line.is_judged]
         if judged != self._judged:  # lines are equal if they are the same objects
+            told = with_other_length(self._special, judged, self._judged)
+            if told is None:
+                told = self._shape = special_values(judged)
             self._judged = judged
-            self._special = special_values(judged)
+            self._special = told
         written = beginning.before(rest)
         if self._same - len(beginning.lines) >= LEAST_LINES:
             beginning = _Section(lines[: self._same])
         self._beginning = beginning
-        return Fields(lines, self._special, written=written)
+        return Fields(lines, self._special, written=written, shape=self._shape)
 
     def _rest(self, section: bytes, start: i64, limits: HeadLimits) -> list[FieldLine] | None:
         """The lines behind the beginning, which has `start` lines."""
@@ -137,3 +143,26 @@ def _place_of(line: bytes, before: list[FieldLine], place: i64) -> i64:
     if place + 1 < count and before[place + 1].sent == line:
         return place + 1
     return -1
+
+
+def with_other_length(
+    special: dict[bytes, list[bytes]], lines: list[FieldLine], before: list[FieldLine]
+) -> dict[bytes, list[bytes]] | None:
+    """What these lines say, if they differ from those `before` in the length of the body alone.
+
+    `special` is what those said. None if more differs, or if one of the two has no body.
+    """
+    if len(lines) != len(before):
+        return None
+    told = None
+    for place, line in enumerate(lines):
+        if line is before[place]:
+            continue
+        name, value = line.header
+        if told is not None or name.lower() != b"content-length" or length_of(value) <= 0:
+            return None
+        known, length = before[place].header
+        if known != name or length_of(length) <= 0:
+            return None
+        told = {**special, b"content-length": [value]}
+    return told

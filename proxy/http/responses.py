@@ -21,7 +21,8 @@ from proxy.http.fields import (
     classify_in_response,
     read_response_field,
 )
-from proxy.http.framing import ResponseFraming, length_of, response_framing
+from proxy.http.framing import ResponseFraming, response_framing
+from proxy.http.grammar import length_of
 from proxy.http.head import (
     Header,
     HeadLimits,

@@ -129,7 +129,8 @@ class Request:
             self.untouched_by = last.untouched_by
         elif client is not None and client.chain is None:  # no field tells who it is
             self.requester = client
-            self.own_lines = last.own_lines
+            if self.framing.length == last.framing.length:
+                self.own_lines = last.own_lines
         before = last.destination
         target = self.framing.target
         self.destination = before if target == last.framing.target else before.with_target(target)

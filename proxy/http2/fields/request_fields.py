@@ -24,7 +24,7 @@ from mypy_extensions import i64, mypyc_attr
 from proxy.http.fields import FieldLine, Fields, Treatment, request_line, special_values
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import Header, HeadLimits, MalformedMessage, RequestHead, check_fields, check_request
-from proxy.http.line_memory import LEAST_LINES, REMEMBERED_BYTES, Beginning
+from proxy.http.line_memory import LEAST_LINES, REMEMBERED_BYTES, Beginning, with_other_length
 from proxy.http.target import Authority, check_agreement, check_scheme, origin_form, parse_authority
 from proxy.http2.fields.field_rules import check_value, malformed, pseudo_fields
 from proxy.http2.fields.request_lines import read_lines
@@ -123,6 +123,13 @@ class FieldSection:
             return self.framing.target
         return origin_form(self.pseudo.method, path, self.framing.host_field)
 
+    def told(self, special: list[FieldLine]) -> dict[bytes, list[bytes]] | None:
+        """What special lines say, if they differ in the length of the body at most; else None."""
+        known = self.framing.fields.special
+        if special == self.special:  # line by line the same objects
+            return known
+        return with_other_length(known, special, self.special)
+
     def has_marks(self, never_indexed: frozenset[bytes]) -> bool:
         marked = self.head.never_indexed
         return never_indexed is marked or never_indexed == marked
@@ -220,8 +227,10 @@ class RequestFieldReader:
         special = [line for line in sent if line.is_judged]
         beginning = _beginning(sent, last)
         head = RequestHead(pseudo.method, path, 1, [line.header for line in sent], 2, never_indexed)
-        if last is not None and special == last.special:  # line by line the same objects
-            known = Fields(sent, last.framing.fields.special, written=beginning.before(sent[len(beginning.lines) :]))
+        told = None if last is None else last.told(special)
+        if last is not None and told is not None:
+            written = beginning.before(sent[len(beginning.lines) :])
+            known = Fields(sent, told, written=written, shape=last.framing.fields.shape)
             framing = last.framing.with_target(last.target(path), known)
         else:
             framing = _framing(head, Fields(sent, special_values(special)))

@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.fields import sort_request_fields
-from proxy.http.framing import BodyKind, RequestFraming, ResponseFraming, request_framing, response_framing
+from proxy.http.fields import Fields, sort_request_fields
+from proxy.http.framing import (
+    BodyKind,
+    RequestFraming,
+    ResponseFraming,
+    request_framing,
+    response_framing,
+)
 from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
 from proxy.http.websocket.upgrade import WebSocketOffer
 from tests.facts import facts
@@ -423,3 +429,11 @@ def test_accepted_response_has_a_single_reading(headers: list[Header], minor: in
         assert framing.body is BodyKind.NONE
     if framing.body is BodyKind.UNTIL_CLOSE:
         assert not framing.keep_alive
+
+
+def test_framing_of_the_same_fields_takes_the_other_length() -> None:
+    first = request_framing(RequestHead(b"POST", b"/", 1, [(b"Host", b"chat.test"), (b"Content-Length", b"3")]))
+    fields = Fields([], {**first.fields.special, b"content-length": [b"40"]}, shape=first.fields.shape)
+    assert first.is_judged_by(fields)
+    assert first.with_target(b"/a", fields).length == 40
+    assert first.with_target(b"/a", Fields([], first.fields.special)).length == 3

@@ -4,9 +4,9 @@ import gc
 
 import pytest
 
-from proxy.http.fields import Fields
-from proxy.http.head import HeadLimits
-from proxy.http.line_memory import LineMemory
+from proxy.http.fields import Fields, request_line, special_values
+from proxy.http.head import Header, HeadLimits
+from proxy.http.line_memory import LineMemory, with_other_length
 
 LIMITS = HeadLimits(target_bytes=100, header_count=8, header_bytes=60)
 USUAL = (b"Host: chat.test", b"Connection: keep-alive", b"Accept: */*", b"Cookie: a=b", b"X-Last: 1")
@@ -86,6 +86,19 @@ def test_the_same_special_lines_say_the_same() -> None:
     assert read(memory, USUAL[0], *USUAL).special[b"host"] == [b"chat.test"] * 2
 
 
+def test_another_length_of_a_body_leaves_the_shape() -> None:
+    memory = LineMemory()
+    first = read(memory, *USUAL, b"Content-Length: 5")
+    second = read(memory, *USUAL, b"Content-Length: 17")
+    assert second.special == {**first.special, b"content-length": [b"17"]}
+    assert second.shape is first.shape
+    assert read(memory, *USUAL, b"Content-Length: 17", b"X: 1").special is second.special
+    assert read(memory, *USUAL, b"Content-Length: 4").shape is first.shape
+    for other in ([b"Content-Length: 0"], [b"Content-Length: 5", b"TE: trailers"], []):
+        assert read(memory, *USUAL, *other).shape is not first.shape
+        read(memory, *USUAL, b"Content-Length: 5")
+
+
 @pytest.mark.parametrize(
     "doubtful",
     [
@@ -161,3 +174,29 @@ def _reached(value: object) -> list[bytes]:
         seen[id(one)] = one
         left += [kept for kept in gc.get_referents(one) if not callable(kept)]
     return [one for one in seen.values() if isinstance(one, bytes)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_like_it"),
+    [
+        ((b"Content-Length", b"3"), (b"Content-Length", b"4"), True),
+        ((b"content-length", b"3"), (b"content-length", b"900000000000000000"), True),
+        ((b"Content-Length", b"3"), (b"content-length", b"4"), False),
+        ((b"Content-Length", b"0"), (b"Content-Length", b"4"), False),
+        ((b"Content-Length", b"3"), (b"Content-Length", b"0"), False),
+        ((b"Content-Length", b"3"), (b"Content-Length", b"4, 4"), False),
+        ((b"Content-Length", b"3"), (b"Via", b"1.1 a"), False),
+        ((b"Via", b"3"), (b"Via", b"4"), False),
+        ((b"Via", b"3"), (b"Content-Length", b"4"), False),
+    ],
+)
+def test_only_the_length_of_a_body_may_differ(before: Header, after: Header, is_like_it: bool) -> None:  # noqa: FBT001
+    host = request_line((b"Host", b"chat.test"))
+    old, new = request_line(before), request_line(after)
+    special = special_values([host, old])
+    told = with_other_length(special, [host, new], [host, old])
+    assert told == ({**special, b"content-length": [after[1]]} if is_like_it else None)
+    assert with_other_length(special, [host, new, host], [host, old]) is None
+    other = request_line((b"Host", b"chat.test"))
+    assert with_other_length(special, [other, new], [host, old]) is None
+    assert with_other_length(special, [new, new], [old, old]) is None

@@ -50,6 +50,8 @@ SECTIONS = st.sampled_from(
         b"\r\nHost: chat.example.org\r\n\r\n",
         b"\r\nHost: chat.example.org\r\nCookie: a=b\r\n\r\n",
         b"\r\nHost: chat.example.org\r\nContent-Length: 3\r\n\r\n",
+        b"\r\nHost: chat.example.org\r\nContent-Length: 40\r\n\r\n",
+        b"\r\nHost: chat.example.org\r\nContent-Length: 0\r\n\r\n",
         b"\r\nHost: chat.example.org\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"\r\nHost: chat.example.org\r\nX: " + b"y" * 5_000 + b"\r\n\r\n",
         b"\r\nHost: chat.example.org\r\nConnection: close, x-secret\r\nX-Secret: 1\r\n\r\n",

@@ -481,6 +481,7 @@ def test_what_http_1_1_refuses_is_refused(fields: list[Header], is_ended: bool) 
 POOL: list[Header] = [
     *((b":protocol", b"websocket"), (b"accept", b"*/*"), (b"cookie", b"a"), (b"cookie", b"b"), (b"cookie", b"")),
     *((b"host", b"example.org"), (b"host", b"a.example"), (b"content-length", b"0"), (b"content-length", b"5")),
+    *((b"content-length", b"17"), (b"content-length", b"4x")),
     *((b"te", b"trailers"), (b"te", b"gzip"), (b"via", b"1.1 a"), (b"via", b"1.1 b"), (b"expect", b"100-continue")),
     *((b"sec-websocket-key", b"x"), (b"forwarded", b"for=a"), (b"x-a", b"1"), (b"x-a", b"2"), (b"X-a", b"1")),
 ]
