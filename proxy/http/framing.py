@@ -34,19 +34,6 @@ class BodyKind(Enum):
 class RequestFraming:
     """What a request means to this connection and to the router. It never changes."""
 
-    __slots__ = (
-        "accepts_trailers",
-        "body",
-        "expects_continue",
-        "fields",
-        "host",
-        "host_field",
-        "keep_alive",
-        "length",
-        "target",
-        "websocket",
-    )
-
     def __init__(  # noqa: PLR0913 - its fields
         self,
         body: BodyKind,
@@ -129,8 +116,6 @@ class ResponseFraming:
 
     Many responses share one object, so it is compared by identity.
     """
-
-    __slots__ = ("_digits", "_length_part", "_shape", "body", "head", "keep_alive", "length", "named", "special")
 
     def __init__(  # noqa: PLR0913 - its fields
         self,

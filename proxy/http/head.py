@@ -89,8 +89,6 @@ class RequestHead:
     It is a plain class: compiled code makes and reads named tuples by way of the interpreter.
     """
 
-    __slots__ = ("_headers", "major_version", "method", "minor_version", "never_indexed", "target")
-
     def __init__(
         self,
         method: bytes,
@@ -153,8 +151,6 @@ def as_header(line: bytes) -> Header:
 
 class ResponseHead:
     """A well-formed response head that is not judged yet. It never changes."""
-
-    __slots__ = ("headers", "major_version", "minor_version", "reason", "status")
 
     def __init__(
         self, status: int, reason: bytes, minor_version: int, headers: Sequence[Header], major_version: int = 1

@@ -59,8 +59,6 @@ _NOTHING: Final = ResponseField(_LINE_END, _LINE_END, Treatment.REMOVE, b"", b""
 class ResponsePart:
     """Field lines of a response that follow each other. Several responses may share it."""
 
-    __slots__ = ("_fields", "_forwarded", "_lines", "kept", "noted", "special")
-
     def __init__(self, fields: list[ResponseField], forwarded: list[bytes] | None = None) -> None:
         """The lines are those of `fields`, or `forwarded`, each with its CRLF."""
         self.kept: list[ResponseField] = []
@@ -110,8 +108,6 @@ class ResponsePart:
 class _Beginning:
     """The first lines of a head, which the head before it had as well."""
 
-    __slots__ = ("fields", "part", "section", "status_line")
-
     def __init__(self, status_line: bytes, fields: list[ResponseField]) -> None:
         self.status_line: Final = status_line
         self.fields: Final = fields
@@ -125,8 +121,6 @@ class Response:
 
     Several responses of a server may share it, so it never changes.
     """
-
-    __slots__ = ("beginning", "framing", "is_remembered", "noted", "rest")
 
     def __init__(
         self, framing: ResponseFraming, beginning: ResponsePart, rest: ResponsePart, noted: list[bytes]
@@ -175,25 +169,6 @@ def as_field(line: bytes) -> Header:
 
 class ResponseReader:
     """Reads complete response heads of one server."""
-
-    __slots__ = (
-        "_before",
-        "_beginning",
-        "_framings",
-        "_has_secret",
-        "_is_known",
-        "_judged",
-        "_known",
-        "_last",
-        "_last_limits",
-        "_last_method",
-        "_last_raw",
-        "_limits",
-        "_major_version",
-        "_older",
-        "_shape",
-        "_status_line",
-    )
 
     def __init__(self, major_version: int = 1) -> None:
         """Start without remembered heads. With 2, the heads were written from fields of HTTP/2."""

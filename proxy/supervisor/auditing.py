@@ -9,7 +9,6 @@ from typing import Final, Protocol
 
 from certs.audit.entries import Action, Entry, KeyOperation, Outcome
 from certs.tokens.prober import Condition, ProbeFinding
-from proxy.observe.scrape import CertificateFacts
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.secrets.audit_trail import PARENT
@@ -42,7 +41,9 @@ class Auditing:
     def follow(self, edition: Edition) -> None:
         """Write which keys come into service and which leave it."""
         served = {
-            (key, one.fingerprint): _described(one) for one in edition.identities.certificates for key in one.keys
+            (key, one.fingerprint): f"identity {one.identity}, certificate {one.fingerprint}"
+            for one in edition.identities.certificates
+            for key in one.keys
         }
         for (key, print_), detail in served.items():
             if (key, print_) not in self._served:
@@ -88,7 +89,3 @@ class Auditing:
         if worker.last is not None:
             for total in self._totals.take(worker, f"worker {worker.slot}", worker.last.snapshot):
                 self._tell(total)
-
-
-def _described(certificate: CertificateFacts) -> str:
-    return f"identity {certificate.identity}, certificate {certificate.fingerprint}"

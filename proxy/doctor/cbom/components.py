@@ -198,7 +198,12 @@ def protocol_component(listener: OfferedTls) -> Component:
         refs = [algorithm_ref(ALGORITHMS[one]) for one in (cipher, digest)]
         suites.append({"name": name, "algorithms": refs, "identifiers": list(octets)})
     groups = [algorithm_ref(algorithm_of_group(name)) for name in listener.groups]
-    facts = {"type": "tls", "version": _TLS_VERSION, "cipherSuites": suites, "cryptoRefArray": _once(groups)}
+    facts = {
+        "type": "tls",
+        "version": _TLS_VERSION,
+        "cipherSuites": suites,
+        "cryptoRefArray": list(dict.fromkeys(groups)),
+    }
     more = {"tls:pq": listener.pq, "tls:level": listener.level, "tls:groups-offered": " ".join(listener.groups)}
     if listener.observed is not None:
         more["observed:handshakes"] = str(sum(listener.observed.values()))
@@ -286,10 +291,6 @@ def _properties(values: Mapping[str, str]) -> list[Property]:
 def _filled(values: Mapping[str, object]) -> dict[str, object]:
     """What is not empty; 0 is not."""
     return {name: value for name, value in values.items() if value not in ("", None, [], {})}
-
-
-def _once(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(names))
 
 
 def _time(at: datetime) -> str:
