@@ -1,6 +1,7 @@
 """The new process, seen from the running one: each way in which it fails is said in a clause."""
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -134,7 +135,7 @@ async def test_it_sends_garbage(tmp_path: Path) -> None:
 
 async def test_it_refuses_with_problems_of_its_configuration(tmp_path: Path) -> None:
     problem = Problem("f.toml", "log.file", "a directory", "a file", Severity.ERROR, 3, 1)
-    text = f'say("refused", reason="so", problems={[problem.as_json()]!r})\nsay("refused", problems=[1])\nwait("give back")\n'
+    text = f'say("refused", reason="so", problems=[{json.dumps(problem.as_json())}])\nsay("refused", problems=[1])\nwait("give back")\n'
     async with started(speaker(tmp_path, "new", text)) as one:
         refusal = await failure(one)
         assert (refusal.reason, refusal.problems) == ("so", (problem,))
