@@ -34,6 +34,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "page.html").write_text(PAGE)
     (made / "page.json").write_text('{"code": {status}, "why": "{detail}", "id": "{request_id}"}')
     (made / "own.html").write_text("<p>our chat is down")
+    (made / "again.html").write_text("<p>down")
     return made
 
 
@@ -47,6 +48,7 @@ def proxy(directory: Path, authority: Authority, localhost: CertificateFiles) ->
             "bad": Upstream((server.url,)),
             "down": Upstream(nothing),
             "own": Upstream(nothing, route='error_pages = { 502 = "own.html" }'),
+            "again": Upstream(nothing, route='error_pages = { 502 = "again.html" }'),
             "small": Upstream(nothing, route="body_bytes = 5"),
         }
         with site(directory, authority, localhost, upstreams, CONFIGURATION) as running:
@@ -105,9 +107,9 @@ def test_no_byte_of_a_request_is_in_a_page(proxy: Site, data: bytes) -> None:
 
 
 def test_reload_reads_pages_again_and_refuses_bad_ones(proxy: Site, directory: Path) -> None:
-    (directory / "own.html").write_text("<p>down again")
+    (directory / "again.html").write_text("<p>down again")
     assert "error_pages.502: content as loaded" in proxy.command("reload").stdout
-    assert proxy.curl("--header", HTML, path="/own").stdout == b"<p>down again"
+    assert proxy.curl("--header", HTML, path="/again").stdout == b"<p>down again"
     (directory / "page.json").write_text("{status")
     refused = proxy.command("reload")
     assert refused.returncode == 1
