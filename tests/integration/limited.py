@@ -12,7 +12,7 @@ from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Address, Client, connect
 from tests.integration.gateway import events
 from tests.integration.stage import Site, Upstream, complaints, request, write_configuration
-from tests.integration.upstreams import Peer, Script, scripted
+from tests.integration.upstreams import WAIT_SECONDS, Peer, Script, scripted
 from tests.programs import PLEXIGATE, plexigate, plexigate_listeners, program
 
 GATHERED_BYTES = 65_536
@@ -59,7 +59,7 @@ class Limited:
     def refuses(self, source: str = "", listener: str = "public") -> bool:
         """Whether a new connection is closed without a word."""
         with self.tcp(source, listener) as sock:
-            return is_closed(sock)
+            return is_closed(sock, WAIT_SECONDS)
 
     def serves(self, source: str = "", listener: str = "public") -> bool:
         """Whether a new client is served."""
@@ -113,9 +113,9 @@ def answering_all(peer: Peer) -> None:
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
-def is_closed(sock: socket.socket) -> bool:
-    """Whether the proxy has closed a connection on which nothing was said."""
-    sock.settimeout(SILENCE_SECONDS)
+def is_closed(sock: socket.socket, seconds: float = SILENCE_SECONDS) -> bool:
+    """Whether the proxy closes a connection on which nothing was said, or has closed it: it has so long."""
+    sock.settimeout(seconds)
     try:
         return sock.recv(1) == b""
     except TimeoutError:

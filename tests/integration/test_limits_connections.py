@@ -3,7 +3,7 @@
 import resource
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.hostile.client import Client, End
 from tests.integration.gateway import events
 from tests.integration.limited import Limited, Stage, is_closed, listener, serves
 from tests.integration.stage import request
-from tests.integration.upstreams import OK, Peer
+from tests.integration.upstreams import OK, WAIT_SECONDS, Peer
 from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
@@ -26,11 +26,6 @@ OTHER = "127.0.0.2"
 @pytest.fixture
 def stage(tmp_path: Path, authority: Authority, localhost: CertificateFiles) -> Stage:
     return Stage(tmp_path, authority, localhost)
-
-
-def until(happens: Callable[[], bool]) -> None:
-    """Try again until it has happened: that a connection was closed takes the proxy a moment to see."""
-    assert any(happens() for _ in range(50))
 
 
 RATE = {"handshakes_per_second_per_address": 0.001, "handshake_burst_per_address": 2}
@@ -65,8 +60,7 @@ def test_connections(limited: Limited) -> None:
         assert limited.refuses(OTHER, "few")
         assert ends_request(first)
         assert ends_request(second)
-    until(lambda: not limited.refuses(listener="few"))
-    assert limited.serves(listener="few")
+    until_found(lambda: limited.serves_if_admitted("few"))
     assert limited.counts("few")["connections"] >= 2
 
 
@@ -76,7 +70,7 @@ def test_connections_per_address(limited: Limited) -> None:
         assert limited.serves(OTHER, "few_each")
         assert ends_request(first)
         assert ends_request(second)
-    until(lambda: not limited.refuses(listener="few_each"))
+    until_found(lambda: limited.serves_if_admitted("few_each"))
     assert limited.counts("few_each")["connections_per_address"] >= 1
 
 
@@ -99,7 +93,7 @@ def test_the_oldest_that_says_nothing_makes_room_for_others(limited: Limited, li
         assert not is_closed(first)
         assert not is_closed(second)
         assert limited.serves(listener=name)
-        assert is_closed(first)
+        assert is_closed(first, WAIT_SECONDS)
         assert not is_closed(second)
     assert limited.counts(name)["shed_silent"] == 1
 

@@ -21,7 +21,7 @@ from tests.certificates import DAY, Authority, CertificateFiles
 from tests.client_authorities import ClientAuthority
 from tests.configurations import identity
 from tests.hostile.client import Address, Client, End, Records, logging_context
-from tests.integration.limited import Limited, listener
+from tests.integration.limited import Limited, is_closed, listener
 from tests.integration.stage import Upstream, request, serving, write_configuration
 from tests.integration.upstreams import OK, Peer, scripted
 from tests.ports import lasting_port
@@ -354,7 +354,8 @@ def shed_tunnel(limited: Limited) -> Iterator[int]:
         assert [opens(one, "/chat/socket"), opens(other, "/chat/socket")] == [101, 101]
 
         def makes_room() -> bool:
-            limited.refuses(OTHER, "few_each")
+            with limited.tcp(OTHER, "few_each") as more:
+                is_closed(more)
             return count(limited, "few_each", ConnectionReason.SHED_TUNNEL) > before
 
         until_found(makes_room)
