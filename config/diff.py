@@ -113,8 +113,10 @@ _Found = Iterator[tuple[_Place, Difference]]
 
 def _in_table(place: _Place, old: Table, new: Table) -> _Found:
     for name, field in type(new).model_fields.items():
-        key = type(new).key_of(name)
-        yield from _in_value(place.below(key), _value(field, getattr(old, name)), _value(field, getattr(new, name)))
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:  # most of a reload is as it was
+            key = type(new).key_of(name)
+            yield from _in_value(place.below(key), _value(field, before), _value(field, after))
 
 
 def _value(field: FieldInfo, value: object) -> object:
@@ -139,7 +141,8 @@ def _in_value(place: _Place, old: object, new: object) -> _Found:
 
 def _in_entries(entries: Mapping[_Place, tuple[object, object]]) -> _Found:
     for place, (old, new) in entries.items():
-        yield from _in_value(place, old, new)
+        if old != new:
+            yield from _in_value(place, old, new)
 
 
 def _identities(entries: Sequence[object]) -> bool:

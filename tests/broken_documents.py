@@ -216,18 +216,18 @@ def _broken_at(document: Document, place: Location, value: object, world: World)
     stood_there = value if isinstance(value, str) else ""
 
     def put(new: object, how: str) -> Broken:
-        changed = _copied(document, place)
+        changed = copied_along(document, place)
         _at(changed, place[:-1])[place[-1]] = new
         return Broken(
             changed, place, how, new if isinstance(new, str) else "", stood_there, _is_number(value) and _is_number(new)
         )
 
-    changed = _copied(document, place)
+    changed = copied_along(document, place)
     table = _at(changed, place[:-1])
     del table[place[-1]]
     yield Broken(changed, place, "missing", stood_there=stood_there)
     if isinstance(place[-1], str):
-        changed = _copied(document, place)
+        changed = copied_along(document, place)
         table = _at(changed, place[:-1])
         table["renamed"] = table.pop(place[-1])
         yield Broken(changed, place, "under another name", "renamed", stood_there)
@@ -260,13 +260,13 @@ def _at(document: Any, place: Location) -> Any:
     return document
 
 
-def _copied(document: Any, place: Location) -> Any:
+def copied_along(document: Any, place: Location) -> Any:
     """A copy as far as something at a place will change; the rest is shared."""
     if not place:
         return document
     part, *_ = place
     changed = copy.copy(document)
-    changed[part] = _copied(document[part], place[1:])
+    changed[part] = copied_along(document[part], place[1:])
     return changed
 
 

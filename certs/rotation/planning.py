@@ -144,7 +144,8 @@ class Planner:
     jitter: Callable[[], float]
     _of_issuers: dict[str, Wait] = field(default_factory=dict)
     _of_credentials: dict[Key, Wait] = field(default_factory=dict)
-    _spacings: dict[Key, "_Spacing"] = field(default_factory=dict)
+    _spacings: dict[tuple[str, str], dict[Key, "_Spacing"]] = field(default_factory=dict)
+    """Together for all replicas of a credential."""
     _tried: dict[Key, RenewalReason] = field(default_factory=dict)
     """Why each was tried last."""
     _asked: dict[Key, _Asked] = field(default_factory=dict)
@@ -217,12 +218,13 @@ class Planner:
         share = (not_after - not_before).total_seconds() / 10
         left = (not_after - now.wall).total_seconds() / 2
         longest = min(_MOST_SPACING, share, left)
-        before = self._spacings.get(key)
+        spacings = self._spacings.setdefault(_replicas(key), {})
+        before = spacings.get(key)
         losses = 0
         if self._tried.get(key) is RenewalReason.LOST:
             losses = 1 if before is None or now.ticks >= before.end + _MOST_SPACING else 1 + before.losses
         if_lost = min(longest, _LOST_SPACING * (2**losses - 1))
-        self._spacings[key] = _Spacing(now.ticks + longest, now.ticks + if_lost, losses)
+        spacings[key] = _Spacing(now.ticks + longest, now.ticks + if_lost, losses)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
         """Note a failure of an issuer; a permanent one concerns this credential alone."""
@@ -305,10 +307,10 @@ class Planner:
 
     def _spacing_ends(self, key: Key, reason: RenewalReason) -> Iterator[float]:
         """When the spacing after its own replacement ends, and that after those of its replicas."""
-        for other, spacing in self._spacings.items():
+        for other, spacing in self._spacings.get(_replicas(key), {}).items():
             if other == key:
                 yield spacing.if_lost if reason is RenewalReason.LOST else spacing.end
-            elif reason.is_scheduled and _replicas(other) == _replicas(key):
+            elif reason.is_scheduled:
                 yield spacing.end
 
     def _expires(self, key: Key, facts: CredentialFacts, now: Instant) -> float | None:
@@ -337,7 +339,7 @@ class Planner:
         for key, one in facts.items():
             if self._wanted.get(key, one.wanted) != one.wanted:
                 self._of_credentials.pop(key, None)
-                self._spacings.pop(key, None)
+                self._spacings.get(_replicas(key), {}).pop(key, None)
             self._wanted[key] = one.wanted
 
 

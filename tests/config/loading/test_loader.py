@@ -1,6 +1,5 @@
 """Reading a configuration file."""
 
-import copy
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from config.crosschecks.crosschecks import cross_check
 from config.loading.loader import _understand, accepted, load, read_file, survey
 from config.values.problems import ConfigError, Location, toml_key
+from tests.broken_documents import copied_along
 from tests.example_document import valid_keys
 
 GOOD = """
@@ -288,12 +288,12 @@ def places(value: object, way: Location = ()) -> Iterator[Location]:
 
 
 def with_value(document: dict[str, Any], place: Location, value: object) -> dict[str, Any]:
-    changed: Any = copy.deepcopy(document)
-    table = changed
+    changed: dict[str, Any] = copied_along(document, place)
+    table: Any = changed
     for step in place[:-1]:
         table = table[step]
     table[place[-1]] = value
-    return dict(changed)
+    return changed
 
 
 def test_a_value_that_is_refused_is_told_in_our_words_and_no_gap_for_a_fault() -> None:
