@@ -10,20 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from certs.hsm import errors
 from certs.hsm.access import TokenAccess
 from certs.hsm.clients.client import TokenProcess
-from certs.hsm.errors import (
-    CallFailed,
-    DeadlinePassed,
-    HsmError,
-    LatchUnusable,
-    ModuleUnusable,
-    PinFinalTry,
-    PinLatched,
-    PinRefused,
-    TokenMissing,
-    TokenProcessLost,
-)
 from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of
 from certs.sealing.errors import KeyAway, KeyUnavailable
@@ -37,15 +26,15 @@ from config.tables.sealing import SealingConfig
 # Of a token, not of what the configuration says about it: the same for which a start continues
 # without a key in a token.
 _PASSING: Final = (
-    CallFailed,
-    DeadlinePassed,
-    LatchUnusable,
-    ModuleUnusable,
-    PinFinalTry,
-    PinLatched,
-    PinRefused,
-    TokenMissing,
-    TokenProcessLost,
+    errors.CallFailed,
+    errors.DeadlinePassed,
+    errors.LatchUnusable,
+    errors.ModuleUnusable,
+    errors.PinFinalTry,
+    errors.PinLatched,
+    errors.PinRefused,
+    errors.TokenMissing,
+    errors.TokenProcessLost,
 )
 
 
@@ -100,7 +89,7 @@ class Master:
                 yield self._open
         except _PASSING as error:
             raise KeyAway(str(error)) from None
-        except (HsmError, KeyFileUnusable) as error:
+        except (errors.HsmError, KeyFileUnusable) as error:
             raise KeyUnavailable(str(error)) from None
         finally:
             self._open = None
