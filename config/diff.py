@@ -113,7 +113,8 @@ _Found = Iterator[tuple[_Place, Difference]]
 
 def _in_table(place: _Place, old: Table, new: Table) -> _Found:
     for name, field in type(new).model_fields.items():
-        before, after = getattr(old, name), getattr(new, name)
+        before = getattr(old, name)
+        after = getattr(new, name)
         if before != after:  # most of a reload is as it was
             key = type(new).key_of(name)
             yield from _in_value(place.below(key), _value(field, before), _value(field, after))
