@@ -56,8 +56,6 @@ _PRIORITY_BYTES: Final = len("priority")
 class FieldLine:
     """A field line of a request. What it means does not depend on the lines around it."""
 
-    __slots__ = ("_header", "goes_on", "is_judged", "is_ordinary", "line", "name_length", "sent", "treatment")
-
     def __init__(self, sent: bytes, name_length: int, treatment: Treatment, line: bytes, header: Any = None) -> None:
         """`sent` is the line as it came, without its CRLF; `line` is as it goes on, with a CRLF.
 
@@ -108,8 +106,6 @@ class FieldLine:
 @mypyc_attr(acyclic=True, free_list_len=1)
 class Fields:
     """The fields of a request, sorted. They never change."""
-
-    __slots__ = ("_written", "removed", "sent", "shape", "special")
 
     def __init__(
         self,
@@ -228,8 +224,6 @@ def sort_request_fields(headers: Iterable[Header]) -> Fields:
 @mypyc_attr(acyclic=True, free_list_len=1)
 class ResponseField:
     """A field of a response with what happens to it."""
-
-    __slots__ = ("_field", "is_lasting", "line", "name", "sent", "start", "treatment")
 
     def __init__(
         self,

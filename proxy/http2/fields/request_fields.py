@@ -49,8 +49,6 @@ _NOTHING: Final = Beginning([])
 class PseudoFields:
     """Those of a request, without the value of `:path`, judged (RFC 9113 8.3.1)."""
 
-    __slots__ = ("_fields", "_path_index", "authority", "count", "host", "is_websocket", "method")
-
     def __init__(self, fields: list[AnyHeader], found: dict[bytes, bytes]) -> None:
         """`found` are the first ones of `fields`. Raises StreamFault or MalformedMessage."""
         self.count: i64 = len(found)
@@ -87,8 +85,6 @@ class PseudoFields:
 @mypyc_attr(acyclic=True, free_list_len=1)
 class FieldSection:
     """All of a request but its `:path`, judged. It never changes."""
-
-    __slots__ = ("beginning", "framing", "head", "is_ended", "lines", "pseudo", "special")
 
     def __init__(  # noqa: PLR0913 - its fields
         self,
@@ -137,8 +133,6 @@ class FieldSection:
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class StreamRequest:
-    __slots__ = ("framing", "head", "section")
-
     def __init__(self, head: RequestHead, framing: RequestFraming, section: FieldSection | None) -> None:
         """Two requests with the same `section` have the same field lines for the upstream."""
         self.head: Final = head
@@ -153,8 +147,6 @@ class RequestFieldReader:
     all of them, if only the path changes; from single ones; from the special ones. A memory of all
     connections would keep one client's cookies among those of others.
     """
-
-    __slots__ = ("_cookie", "_crumbs", "_last", "_limits", "_new_nonce")
 
     def __init__(self, new_nonce: Callable[[], bytes]) -> None:
         """`new_nonce` returns 16 random bytes: the key of a WebSocket handshake (RFC 6455 4.1)."""

@@ -12,8 +12,6 @@ from proxy.http2.streams.stream import SessionStream
 class SessionEvent:
     """One event; `isinstance` tells which."""
 
-    __slots__ = ()
-
 
 @mypyc_attr(acyclic=True, free_list_len=1)
 class RequestReceived(SessionEvent):
@@ -23,8 +21,6 @@ class RequestReceived(SessionEvent):
     If a later event of the same call closed the stream, `stream.is_closed` says so already: then no
     work should begin. The driver owes a call of `work_ended` anyway.
     """
-
-    __slots__ = ("decoded", "is_ended", "stream")
 
     def __init__(self, stream: SessionStream, decoded: DecodedFields, *, is_ended: bool) -> None:
         self.stream: Final = stream
@@ -37,8 +33,6 @@ class ResponseReceived(SessionEvent):
 
     Without a body it `is_ended`. A list that is too large is for the driver to refuse.
     """
-
-    __slots__ = ("decoded", "is_ended", "is_interim", "stream")
 
     def __init__(self, stream: SessionStream, decoded: DecodedFields, *, is_interim: bool, is_ended: bool) -> None:
         self.stream: Final = stream
@@ -55,8 +49,6 @@ class BodyReceived(SessionEvent):
     `receive_data` brings of a stream, frame behind frame, is one event: a peer may send a byte in
     each frame, and a server gets a body in larger sends than frames are.
     """
-
-    __slots__ = ("_pieces", "is_ended", "stream")
 
     def __init__(self, stream: SessionStream, data: bytes | memoryview, *, is_ended: bool) -> None:
         self.stream: Final = stream
@@ -77,8 +69,6 @@ class BodyReceived(SessionEvent):
 class TrailersReceived(SessionEvent):
     """Fields behind the body: the request, or the response, has ended."""
 
-    __slots__ = ("decoded", "stream")
-
     def __init__(self, stream: SessionStream, decoded: DecodedFields) -> None:
         self.stream: Final = stream
         self.decoded: Final = decoded
@@ -90,8 +80,6 @@ class StreamReset(SessionEvent):
     `reason` is empty if the peer did it. Otherwise it is a short fixed sentence for the log: the
     peer broke a rule that ends a stream (RFC 9113 5.4.2).
     """
-
-    __slots__ = ("code", "reason", "stream")
 
     def __init__(self, stream: SessionStream, code: int, reason: str) -> None:
         self.stream: Final = stream
@@ -106,8 +94,6 @@ class ConnectionFailed(SessionEvent):
     short fixed sentence for the log; a flood begins with its name (`FloodReason`) and a colon.
     """
 
-    __slots__ = ("code", "reason")
-
     def __init__(self, code: int, reason: str) -> None:
         self.code: Final = code
         self.reason: Final = reason
@@ -115,8 +101,6 @@ class ConnectionFailed(SessionEvent):
 
 class PeerLeaves(SessionEvent):
     """The peer sent GOAWAY: it opens no more streams, and takes up none of ours."""
-
-    __slots__ = ("code",)
 
     def __init__(self, code: int) -> None:
         self.code: Final = code

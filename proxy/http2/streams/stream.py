@@ -20,8 +20,6 @@ DEFAULT_URGENCY: Final = 3
 class StreamSide:
     """What the driver keeps for a stream: its own class inherits from this one."""
 
-    __slots__ = ()
-
 
 @mypyc_attr(free_list_len=1)
 class SessionStream:
@@ -40,32 +38,6 @@ class SessionStream:
 
     Calls of the session for a closed stream do nothing.
     """
-
-    __slots__ = (
-        "credited_at",
-        "expected_bytes",
-        "id",
-        "is_blocked",
-        "is_incremental",
-        "is_prioritized_by_frame",
-        "kept_bytes",
-        "lane",
-        "never_indexed",
-        "offset",
-        "owner",
-        "pieces",
-        "queued",
-        "receive_window",
-        "received_bytes",
-        "send_window",
-        "sent_bytes",
-        "state",
-        "trailers",
-        "unconsumed_bytes",
-        "uncredited_bytes",
-        "urgency",
-        "window_size",
-    )
 
     def __init__(self, number: int, send_window: int, receive_window: int, state: i64 = OPEN) -> None:
         """A stream that begins in `state`; the windows are bytes."""
