@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -20,6 +20,7 @@ SOFTHSM: Final = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 _KINDS: Final = {"ecdsa-p256": "EC:prime256v1", "ecdsa-p384": "EC:secp384r1", "rsa-3072": "rsa:3072"}
 USER_PIN: Final = "1234-user-pin"
+_LONGEST_OF_OPENCRYPTOKI: Final = 8
 _SO_PIN: Final = "so-pin-of-the-tests"
 _imported = itertools.count(50_000)
 
@@ -32,12 +33,24 @@ class Token:
     pin: str = field(repr=False)
 
 
+class OtherModule(Protocol):
+    """A module of `tests.hsm_modules`."""
+
+    @property
+    def module(self) -> Path: ...
+
+    def init_token(self, label: str, pin: str) -> object:
+        """Make a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class SoftHsm:
     """A directory of tokens, and the shim in front of it."""
 
     directory: Path
     shim: Shim
+    other: OtherModule | None = None
+    """The module that is used instead of SoftHSM's; its tokens share no keys."""
 
     @classmethod
     def make(cls, directory: Path, module: Path | None = None) -> "SoftHsm":
@@ -54,7 +67,7 @@ class SoftHsm:
     def environment(self) -> Mapping[str, str]:
         """What a process needs to find the tokens and to be led by the shim."""
         return {
-            "SOFTHSM2_CONF": str(self.directory / "softhsm2.conf"),
+            **({} if self.other else {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf")}),
             "STATE_DIRECTORY": str(self.directory / "state"),
             **self.shim.environment,
         }
@@ -62,6 +75,10 @@ class SoftHsm:
     def add_token(self, label: str, pin: str = USER_PIN) -> Token:
         """Initialise a token; the shim follows it from now on."""
         self.shim.token(label)
+        if self.other is not None:
+            pin = pin[:_LONGEST_OF_OPENCRYPTOKI]
+            self.other.init_token(label, pin)
+            return Token(label, pin)
         self._run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", _SO_PIN)
         return Token(label, pin)
 
@@ -136,7 +153,8 @@ class SoftHsm:
             path.chmod(stat.S_IMODE(path.stat().st_mode) | 0o055)
 
     def _tool(self, token: Token, *arguments: str) -> None:
-        module = ("--module", str(SOFTHSM), "--token-label", token.label, "--login", "--pin", token.pin)
+        real = SOFTHSM if self.other is None else self.other.module
+        module = ("--module", str(real), "--token-label", token.label, "--login", "--pin", token.pin)
         self._run("pkcs11-tool", *module, *arguments)
 
     def _run(self, *command: str) -> None:
