@@ -161,3 +161,15 @@ class SoftHsm:
         environment = {**os.environ, **self.environment}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command[0]} (apt-get install softhsm2 opensc): {done.stdout}{done.stderr}"
+
+
+def remarks_of(module: Path, environment: Mapping[str, str]) -> frozenset[str]:
+    """The lines that a module prints by itself: behind p11-kit's are all of this machine, and that of a TPM prints."""
+    tool = ["pkcs11-tool", "--module", str(module), "--list-slots"]
+    done = subprocess.run(tool, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    return frozenset(done.stderr.splitlines())
+
+
+def besides(remarks: frozenset[str], complaints: list[str]) -> list[str]:
+    """Complaints without remarks, which come in pieces where processes print at once."""
+    return [line for line in complaints if line.startswith("{") or not remarks]

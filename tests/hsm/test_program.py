@@ -12,7 +12,7 @@ from tests.accounts import AS_SOMEBODY_ELSE
 from tests.bench.usage import processes
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
-from tests.hsm.softhsm import Token
+from tests.hsm.softhsm import Token, besides, remarks_of
 from tests.integration.gateway import complaints, events
 from tests.integration.stage import workers_of
 from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
@@ -53,9 +53,7 @@ def test_several_modules_by_way_of_p11_kit(hsm_site: HsmSite) -> None:
     text, (proxy,) = text_of(hsm_site), Path("/usr/lib").glob("*/p11-kit-proxy.so")
     configuration = hsm_site.write(text.replace(str(hsm_site.hsm.shim.module), str(proxy)), workers=2)
     environment = {**os.environ, **hsm_site.hsm.environment}
-    tool = ["pkcs11-tool", "--module", str(proxy), "--list-slots"]
-    asked = subprocess.run(tool, env=environment, capture_output=True, text=True, timeout=30, check=True)
-    remarks = set(asked.stderr.splitlines())  # of modules that print, such as that of a TPM
+    remarks = remarks_of(proxy, environment)
     said = []
     for words in (["check"], ["hsm", "list", "--json", "--config"]):
         command = [PLEXIGATE, *words, str(configuration)]
@@ -68,8 +66,7 @@ def test_several_modules_by_way_of_p11_kit(hsm_site: HsmSite) -> None:
         assert [curl(hsm_site, running) for _ in range(4)] == ["502"] * 4
         for worker in workers_of(running.pid):
             assert {"libsofthsm2.so", "opensc-pkcs11.so"} <= {Path(line).name for line in libraries(worker).split()}
-    # Workers print at once: the remarks of modules come in pieces.
-    assert [line for line in complaints(running.output) if line.startswith("{") or not remarks] == []
+    assert besides(remarks, complaints(running.output)) == []
 
 
 def libraries(process: int) -> str:
