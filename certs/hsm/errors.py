@@ -36,7 +36,7 @@ class ModuleUnusable(HsmError):
 
     def __str__(self) -> str:
         allowed = (
-            "a module whose device is connected and whose settings this user can read"
+            "a module whose device is connected, whose daemon runs, and whose settings this user can read"
             if self.ckr
             else "a PKCS#11 library of this machine's architecture"
         )
