@@ -10,7 +10,7 @@ from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import USER_PIN
 from tests.integration.gateway import events
 from tests.integration.hsm_scene import ROUTE, Load, running, scene_of
-from tests.soak.replicas import Outcome, live, replicas
+from tests.soak.replicas import PLACES, Outcome, live, replicas
 
 
 def test_each_token_has_a_key_and_a_certificate_and_the_other_one_serves_while_it_is_dead(hsm_site: HsmSite) -> None:
@@ -70,6 +70,15 @@ def spied(site: HsmSite) -> Path:
     shim.environment |= {"PKCS11SPY": str(shim.module), "PKCS11SPY_OUTPUT": str(log)}
     shim.module = spy
     return log
+
+
+def test_all_replicas_roll_back_together(hsm_site: HsmSite) -> None:
+    with replicas(hsm_site) as one:
+        before = one.serials()
+        assert [one.rotate(place) for place in PLACES] == [True, True]
+        assert one.admin.post("/certificates/localhost/rollback", {})[0] == 200
+        assert one.serials() == before
+        assert one.served() == before["plexi"]
 
 
 def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_site: HsmSite) -> None:

@@ -112,12 +112,19 @@ class Edition:
         return replace(self, number=number, tickets=tickets)
 
     def with_issued(self, number: int, new: Material) -> "Edition":
-        """The same files, with a new chain and key of one credential. Raises `ConfigError`."""
+        """The same files, with a new chain and key of a credential or several.
+
+        Raises `ConfigError`.
+        """
         with new.as_files() as files:
             # Checked here, because a reload accepts an issued credential that cannot be used and
             # continues without it: its rotation will replace it.
-            chain, key = (files[path] for path in sorted(files))  # as the store names them
-            errors = examine_issued(self.loaded.file, self.loaded.config.hsm, chain, key, self.read_at).errors
+            paths = [files[path] for path in sorted(files)]  # as the store names them: chain, key, chain, key
+            errors = [
+                error
+                for chain, key in zip(paths[::2], paths[1::2], strict=True)
+                for error in examine_issued(self.loaded.file, self.loaded.config.hsm, chain, key, self.read_at).errors
+            ]
         if errors:
             raise ConfigError(
                 [self.loaded.file.error((), str(error), "a chain and a key that fit") for error in errors]
