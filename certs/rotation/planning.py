@@ -162,7 +162,10 @@ class Planner:
         replicas of credentials that are being replaced (`running`).
         """
         self._begin_anew_where_changed(facts)
-        standings = {key: self._standing(key, one, now) for key, one in facts.items()}
+        standings = {
+            key: self._standing(key, one, now, is_down=one.is_lost and not _has_replica(key, facts, now.wall))
+            for key, one in facts.items()
+        }
         # most urgent first: a certificate that is about to expire comes before a hundred that are
         # due
         order = sorted(facts, key=lambda key: (-standings[key].urgency, standings[key].due.at, key))
@@ -288,10 +291,10 @@ class Planner:
         except (KeyError, TypeError) as error:
             raise ValueError("not a record of waits that Plexigate wrote") from error
 
-    def _standing(self, key: Key, facts: CredentialFacts, now: Instant) -> RotationStatus:
+    def _standing(self, key: Key, facts: CredentialFacts, now: Instant, *, is_down: bool) -> RotationStatus:
         when = self._due(key, facts, now)
         asked = self._asked.get(key)
-        expires = self._expires(key, facts, now)
+        expires = float("-inf") if is_down else self._expires(key, facts, now)
         waits = [one for one in (self._of_issuers.get(facts.wanted.issuer), self._of_credentials.get(key)) if one]
         ends = [one.end(expires) for one in waits if asked is None or not asked.skips(one)]
         if asked is None and facts.current is not None and _is_valid(facts.current, now.wall):
@@ -317,7 +320,7 @@ class Planner:
         """When the serving certificate ends, on the monotonic clock; for a compromised key: long
         ago.
         """
-        if self.is_compromised(key) or facts.is_lost:
+        if self.is_compromised(key):
             return float("-inf")
         if facts.current is None:
             return float("-inf") if facts.is_unusable else None
@@ -347,6 +350,12 @@ def _replicas(key: Key) -> tuple[str, str]:
     """The same for all replicas of a credential."""
     identity, slot = key
     return identity, kind_of(slot)
+
+
+def _has_replica(key: Key, facts: Mapping[Key, CredentialFacts], now: datetime) -> bool:
+    """Whether another credential signs in place of this one."""
+    others = (one for other, one in facts.items() if other != key and _replicas(other) == _replicas(key))
+    return any(one.current is not None and not one.is_lost and _is_valid(one.current, now) for one in others)
 
 
 def _is_valid(current: Current, now: datetime) -> bool:

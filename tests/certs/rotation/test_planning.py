@@ -468,6 +468,16 @@ def test_credentials_of_another_kind_or_identity_do_not_wait_for_each_other() ->
     assert {key for key, _ in planner().plan(several, at(6.5)).attempts} == several.keys()
 
 
+def test_a_lost_key_waits_as_the_issuer_asks_while_a_replica_signs() -> None:
+    one = planner()
+    one.issuer_failed("b", SPARE, FailureKind.RATE_LIMITED, 86_400, at())
+    lost = {key: replace(known, is_lost=key == SPARE) for key, known in replicas().items()}
+    assert one.plan(lost, at()).standings[SPARE].waits_seconds >= 86_400
+    both = {key: replace(known, is_lost=True) for key, known in lost.items()}
+    assert one.plan(both, at()).standings[SPARE].waits_seconds == 3_600, "the site is down"
+    assert one.plan({SPARE: lost[SPARE]}, at()).standings[SPARE].waits_seconds == 3_600
+
+
 def test_a_lost_key_is_replaced_at_once_and_those_that_are_lost_again_later_and_later() -> None:
     one = planner()
     one.succeeded(SPARE, "b", NOW, NOW + LIFETIME, at())
