@@ -302,7 +302,8 @@ class _Reading:
 
 def _replica(paths: CredentialConfig, credential: Credential) -> Replica:
     tokens = tuple(key.token for key in credential.keys if isinstance(key, Pkcs11Key))
-    return Replica(credential.algorithm.kind, tokens, paths.spread, shown(str(paths.key[0])))
+    algorithm = str(credential.algorithm).replace("ecdsa", "ec")  # as `KeySpec` writes it
+    return Replica(algorithm, tokens, paths.spread, shown(str(paths.key[0])))
 
 
 def _beginning(path: Path) -> bytes:

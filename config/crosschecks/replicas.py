@@ -9,6 +9,7 @@ from typing import Final
 
 from config.crosschecks.checks import Checks
 from config.schema import AcmeIssuerConfig, Config, CredentialConfig, IdentityConfig, IssuedCredential
+from config.tables.rotation import InternalIssuerConfig, kind_of_algorithm
 from config.values.omissions import Omissions
 from config.values.problems import Problem
 
@@ -18,12 +19,12 @@ _MOST_OF_PUBLIC_CA: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """The keys of one certificate: `kind` as of `KeySpec`, `shown` as in the file.
+    """The keys of one certificate: `algorithm` as of `KeySpec`, `shown` as in the file.
 
     `tokens` are the NAMEs of their tokens; none: the key is outside tokens.
     """
 
-    kind: str
+    algorithm: str
     tokens: tuple[str, ...]
     is_spread: bool
     shown: str
@@ -31,7 +32,11 @@ class Replica:
     @classmethod
     def of_issued(cls, one: IssuedCredential) -> "Replica":
         tokens = (one.key.place,) if one.key.is_in_token else ()
-        return cls(one.key.kind, tokens, one.spread, f'"{one.key}"')
+        return cls(one.key.algorithm, tokens, one.spread, f'"{one.key}"')
+
+    @property
+    def kind(self) -> str:
+        return kind_of_algorithm(self.algorithm)
 
 
 def replica_fault(one: Replica, before: Sequence[Replica]) -> tuple[str, str] | None:
@@ -64,7 +69,15 @@ def replica_fault(one: Replica, before: Sequence[Replica]) -> tuple[str, str] | 
 
 def replica_weakness(one: Replica, before: Sequence[Replica]) -> tuple[str, str] | None:
     """What is allowed for `one`, and worth a warning: what was found, and what is better."""
-    if one.tokens or all(other.kind != one.kind for other in before):
+    others = [other for other in before if other.kind == one.kind]
+    for other in others:
+        if other.algorithm != one.algorithm:  # `signature_schemes.ranking`
+            return (
+                f"{one.shown}, of another algorithm than {other.shown}: TLS chooses by the algorithm, not by order or "
+                "spread, and waits for up to 2 s before the other one signs",
+                "the same algorithm for all keys of one kind",
+            )
+    if one.tokens or not others:
         return None
     found = f"{one.shown}, which signs when no token does, and can be copied from the disk"
     return found, "a key in another token"
@@ -78,6 +91,7 @@ def replica_problems(config: Config, file: str, omissions: Omissions) -> Iterato
     for name, identity in config.identity.items():
         yield from checks.issued(name, identity.issued)
         yield from checks.spread(name, identity)
+    yield from checks.issuers()
 
 
 class _ReplicaChecks(Checks):
@@ -96,6 +110,16 @@ class _ReplicaChecks(Checks):
             found = f"{len(public)} certificates for the same names from ACME issuers"
             better = f"at most {_MOST_OF_PUBLIC_CA}: Let's Encrypt issues 5 for the same names in 7 days"
             yield self.warning(("identity", identity, "credential"), found, better)
+
+    def issuers(self) -> Iterator[Problem]:
+        """Warn of a CA whose key is in the token of a replica: then all depend on this token."""
+        issued = [one for identity in self.config.identity.values() for one in identity.issued]
+        for name, issuer in self.config.issuer.items():
+            if not isinstance(issuer, InternalIssuerConfig) or not issuer.key.is_in_token:
+                continue
+            if any("@" in one.slot and (one.issuer, one.key.place) == (name, issuer.key.place) for one in issued):
+                found = f'"{issuer.key}", in the token of a replica: while it is unavailable, no replica is renewed'
+                yield self.warning(("issuer", name, "key"), found, "a key outside the tokens of the replicas")
 
     def spread(self, name: str, identity: IdentityConfig) -> Iterator[Problem]:
         (place, only), *others = identity.placed_credentials

@@ -40,14 +40,18 @@ class KeySpec:
 
     @property
     def kind(self) -> str:
-        """What a client chooses by: `ec`, `rsa`, `mldsa-65` or `mldsa-87`. Keys of one kind are
-        replicas of each other.
-        """
-        return self.algorithm if self.algorithm.startswith("mldsa") else self.algorithm.partition("-")[0]
+        return kind_of_algorithm(self.algorithm)
 
     @property
     def is_in_token(self) -> bool:
         return self.place not in {FILE, SEALED}
+
+
+def kind_of_algorithm(algorithm: str) -> str:
+    """What a client chooses by: `ec`, `rsa`, `mldsa-65` or `mldsa-87`. Keys of one kind are
+    replicas of each other.
+    """
+    return algorithm if algorithm.startswith("mldsa") else algorithm.partition("-")[0]
 
 
 def parse_key_spec(value: object) -> KeySpec:

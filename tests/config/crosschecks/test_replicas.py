@@ -30,7 +30,6 @@ def check(key: str, further: str = "") -> list[str]:
     "key",
     [
         '["ec-p256@plexi", "ec-p256@spare"]',
-        '["ec-p256@plexi", "ec-p384@spare"]',
         '["ec-p256@plexi", "rsa-3072@plexi", "ec-p256@spare"]',
         '["ec-p256@plexi", "ec-p256@spare", "rsa-3072@file"]',
     ],
@@ -61,6 +60,12 @@ def test_replicas_are_in_tokens_of_their_own(key: str) -> None:
             '["ec-p256@plexi", "ec-p256@file"]',
             'f: identity.chat.credential[0].key[1]: warning: found "ec-p256@file", which signs when no token does, and can '
             "be copied from the disk; better: a key in another token",
+        ),
+        (
+            '["ec-p384@plexi", "ec-p256@file"]',
+            'f: identity.chat.credential[0].key[1]: warning: found "ec-p256@file", of another algorithm than "ec-p384@plexi": '
+            "TLS chooses by the algorithm, not by order or spread, and waits for up to 2 s before the other one signs; "
+            "better: the same algorithm for all keys of one kind",
         ),
     ],
 )
@@ -109,12 +114,31 @@ def test_more_certificates_than_a_public_ca_issues_for_the_same_names_are_warned
 
 
 def test_other_kinds_are_no_replicas() -> None:
-    one = Replica("ec", (), is_spread=False, shown="a")
-    other = Replica("rsa", ("plexi",), is_spread=False, shown="b")
+    one = Replica("ec-p256", (), is_spread=False, shown="a")
+    other = Replica("rsa-3072", ("plexi",), is_spread=False, shown="b")
     assert replica_fault(one, [other]) is replica_weakness(one, [other]) is None
 
 
 def test_copies_of_one_key_may_have_a_replica_too() -> None:
-    copies = Replica("ec", ("plexi", "spare"), is_spread=False, shown="a")
-    assert replica_fault(Replica("ec", ("third",), is_spread=False, shown="b"), [copies]) is None
-    assert replica_fault(Replica("ec", ("spare",), is_spread=False, shown="b"), [copies]) is not None
+    copies = Replica("ec-p256", ("plexi", "spare"), is_spread=False, shown="a")
+    assert replica_fault(Replica("ec-p256", ("third",), is_spread=False, shown="b"), [copies]) is None
+    assert replica_fault(Replica("ec-p256", ("spare",), is_spread=False, shown="b"), [copies]) is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "of_issuer", "is_said"),
+    [
+        ('["ec-p256@plexi", "ec-p256@spare"]', "plexi", True),
+        ('["ec-p256@plexi", "ec-p256@spare"]', "third", False),
+        ('["ec-p256@plexi", "ec-p256@file"]', "file", False),
+        ('["ec-p256@plexi", "rsa-3072@spare"]', "plexi", False),
+    ],
+)
+def test_a_ca_whose_key_is_in_the_token_of_a_replica_is_warned_of(key: str, of_issuer: str, *, is_said: bool) -> None:
+    ca = f'[issuer.own]\ntype = "internal"\nkey = "ec-p384@{of_issuer}"\n'
+    text = GOOD.replace('key = "ec-p256@file"\nissuer = "le"', f'key = {key}\nissuer = "own"') + HSM + ca
+    problems = [str(one) for one in cross_check(Config.model_validate(tomllib.loads(text)), "f")]
+    assert [one for one in problems if "issuer.own" in one] == [
+        f'f: issuer.own.key: warning: found "ec-p384@{of_issuer}", in the token of a replica: while it is unavailable, '
+        "no replica is renewed; better: a key outside the tokens of the replicas"
+    ] * is_said
