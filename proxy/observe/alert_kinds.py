@@ -97,7 +97,7 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         _SERIOUS,
         "the PKCS#11 URI of the key",
         "A token works, but one of its keys is missing or cannot sign.",
-        "Look for the key with `plexigate hsm list`. Restore it, or configure another one.",
+        "Plexigate replaces a key that it has made by itself. Else look for it with `plexigate hsm list`, and restore it, or configure another one.",
     ),
     AlertKind.IDENTITY_UNUSABLE: KindFacts(
         _CRITICAL,

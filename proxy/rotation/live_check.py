@@ -103,7 +103,7 @@ def worker_findings(subject: LiveSubject, rows: Sequence[ShownRow]) -> Iterator[
     for row in ours:
         about = f"{subject.about} in worker {row['worker']} on {row['listener']}"
         if row["untried"]:
-            yield LiveFinding(about, f"not tried from here: {row['untried']}", is_fault=None)
+            yield LiveFinding(about, f"not seen from here: {row['untried']}", is_fault=None)
         elif row["fault"] is None:
             yield LiveFinding(about, f"shown, serial {subject.serial}")
         else:

@@ -96,7 +96,7 @@ def test_check_says_what_the_group_costs(slow: Gateway, directory: Path) -> None
 def test_certs_check_leaves_out_the_listener_whose_groups_it_lacks(slow: Gateway, directory: Path) -> None:
     command = [PLEXIGATE, "certs", "check", "chat", "--config", str(next(directory.glob("gateway-*.toml")))]
     done = prepared.run([*command, "--ca", str(slow.trust.classical.path), "--json"])
-    untried = [one["about"] for one in json.loads(done.stdout) if "not tried from here" in one["found"]]
+    untried = [one["about"] for one in json.loads(done.stdout) if "not seen from here" in one["found"]]
     assert [about.rpartition(" on ")[2] for about in untried] == ["alone"]
 
 

@@ -11,6 +11,7 @@ from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import Custody, KeyFamily
 from config.loading.loaded import ConfigFile
 from config.schema import CredentialConfig, IssuedCredential
+from config.tables.rotation import rotate_command
 from config.values.problems import Location, Severity
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
@@ -118,23 +119,24 @@ def _note(
     severity = severity_of(faults) if credential.is_issued else of_identity
     if foundation.waits_for(credential):
         severity = Severity.WARNING
-    place = _place(foundation, identity, credential)
+    place, slot = _place(foundation, identity, credential)
     for index, (key, fault) in enumerate(zip(credential.keys, faults, strict=True)):
         if fault is not None:
             at = (*place, "key", index) if len(faults) > 1 else (*place, "key")
             is_renewable = credential.is_issued and not fault.may_pass
-            allowed = f"another one: plexigate certs rotate {identity}" if is_renewable else fault.allowed
+            allowed = f"another one: {rotate_command(identity, slot)}" if is_renewable else fault.allowed
             problem = foundation.loaded.file.error(at, f'"{key.location}", {fault.found}', allowed)
             foundation.problems.append(replace(problem, severity=severity))
 
 
-def _place(foundation: Foundation, identity: str, credential: Credential) -> Location:
+def _place(foundation: Foundation, identity: str, credential: Credential) -> tuple[Location, str]:
+    """Where the file asks for a credential, and its slot if it is issued for this place."""
     file = foundation.loaded.file
     state = foundation.loaded.config.rotation.state
     for place, one in foundation.loaded.config.identity[identity].placed_credentials:
         if _certificate(file, state, identity, one) == credential.certificate_path:
-            return ("identity", identity, *place)
-    return ("identity", identity)  # it stands in for a credential that is not issued yet
+            return ("identity", identity, *place), one.slot if isinstance(one, IssuedCredential) else ""
+    return ("identity", identity), ""  # it stands in for a credential that is not issued yet
 
 
 def _certificate(

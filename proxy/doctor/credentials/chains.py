@@ -33,7 +33,7 @@ Chain = Sequence[x509.Certificate]
 class ConfiguredChain:
     """A chain that an identity should show. `own_ca` is the internal issuer that has signed it.
 
-    `is_issued`: the proxy rotates it. Else it is a file.
+    `slot` names it where the proxy rotates it. None: it is a file.
     """
 
     identity: str
@@ -41,13 +41,13 @@ class ConfiguredChain:
     names: tuple[str, ...]
     chain: Chain
     own_ca: str | None = None
-    is_issued: bool = False
+    slot: str | None = None
 
     @property
     def renewal(self) -> str:
-        if not self.is_issued:
+        if self.slot is None:
             return _RENEW_FILE
-        return f"plexigate certs rotate {self.identity} requests a new one now, and shows each step."
+        return f"{rotate_command(self.identity, self.slot)} requests a new one now, and shows each step."
 
     @property
     def algorithm(self) -> KeyAlgorithm | None:
@@ -90,7 +90,7 @@ def _issued(
             yield CERTIFICATES.warning(about, f"not issued yet by {settings.issuer}", remedy)
             return
         yield ConfiguredChain(
-            name, about, identity.names, chain_of(version), _own_ca(loaded, settings.issuer), is_issued=True
+            name, about, identity.names, chain_of(version), _own_ca(loaded, settings.issuer), settings.slot
         )
     except (ShelfDamaged, OSError) as error:
         yield CERTIFICATES.failure(about, f"its store cannot be read: {error}", remedy)

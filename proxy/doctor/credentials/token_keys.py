@@ -188,9 +188,8 @@ def seen_findings(status: StatusDocument) -> Iterator[Finding]:
             yield _TOKENS.ok(subject, "healthy, and all workers use it")
         for key in one["missing_keys"]:
             found = f"{key['key']} is missing, for {', '.join(key['identities'])}"
-            yield _TOKENS.failure(
-                subject, found, "plexigate certs rotate makes a new key, if its issuer is configured."
-            )
+            remedy = "Plexigate replaces a key that it has made by itself. Else restore it, or make another one."
+            yield _TOKENS.failure(subject, found, remedy)
 
 
 TOKEN_KEYS: Final = (Checkup("tokens", Area.TOKENS, _tokens, seconds=30.0),)

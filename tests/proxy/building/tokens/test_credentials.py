@@ -335,6 +335,18 @@ def test_an_issued_key_that_is_gone_from_its_token_stops_no_beginning_and_a_rota
         assert signer.plan("localhost")["keys"] == [["plexi", False]]
 
 
+def test_which_replica_is_to_be_rotated_is_said(hsm_site: HsmSite, plexi: Token) -> None:
+    identity = hsm_site.issued_identity("localhost", ["ec-p256@plexi", "ec-p256@spare"])
+    configuration = hsm_site.write(hsm_site.tokens(plexi, hsm_site.hsm.add_token("spare")), identity)
+    hsm_site.issue(configuration, "localhost")
+    kept = hsm_site.directory / "issued" / "credentials" / "localhost" / "ec@plexi" / "v000001" / "key"
+    hsm_site.hsm.destroy(plexi, json.loads(kept.read_text())["label"])
+    with hsm_site.signer(configuration) as signer:
+        assert (
+            signer.problems[ISSUED]["allowed"] == "another one: plexigate certs rotate localhost --credential ec@plexi"
+        )
+
+
 def test_no_issued_key_takes_the_place_of_another_one_before_it_is_found(
     hsm_site: HsmSite, plexi: Token, issued: Path
 ) -> None:

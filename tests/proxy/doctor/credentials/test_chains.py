@@ -46,9 +46,9 @@ def test_expired_and_not_yet_valid(site: Site) -> None:
         (finding,) = judged(chain, "chat.test", now=now)
         assert (finding.state, "CN=chat is valid from" in finding.found) == ("failure", True)
         assert finding.remedy.startswith(remedy)
-    issued = ConfiguredChain("chat", "chat ecdsa", ("chat.test",), chain, is_issued=True)
+    issued = ConfiguredChain("chat", "chat ecdsa", ("chat.test",), chain, slot="ec@spare")
     (finding,) = chain_findings(CERTIFICATES, "chat", issued, chain, NOW + 100 * DAY)
-    assert finding.remedy.startswith("plexigate certs rotate chat")
+    assert finding.remedy.startswith("plexigate certs rotate chat --credential ec@spare requests")
 
 
 def test_last_days(site: Site) -> None:
