@@ -35,15 +35,15 @@ class LiveFinding:
 class LiveSubject:
     """A chain to check, with its identity, its names and the roots that must have signed it.
 
-    Without roots the roots of the system count. `replicas` are the serial numbers of certificates
-    of the same kind that may serve instead.
+    Without roots the roots of the system count. `replicas` are certificates of the same kind that
+    may serve instead, perhaps of other issuers.
     """
 
     about: str
     chain: tuple[x509.Certificate, ...]
     names: tuple[str, ...]
     roots: tuple[x509.Certificate, ...]
-    replicas: frozenset[str] = frozenset()
+    replicas: tuple[x509.Certificate, ...] = ()
 
     @property
     def serial(self) -> str:
@@ -87,7 +87,7 @@ def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:
         served = _served(_context(subject), subject.names, address)
     except (OSError, LibsslError) as error:  # also ssl.SSLError
         return LiveFinding(about, f"the handshake failed: {said(error)}", is_fault=True)
-    if served in subject.replicas:
+    if served in {f"{one.serial_number:x}" for one in subject.replicas}:
         return LiveFinding(about, f"another replica signs now, serial {served}", is_fault=None)
     if served != subject.serial:
         return LiveFinding(about, f"serial {served} is shown, and {subject.serial} is what should serve", is_fault=True)
@@ -111,16 +111,19 @@ def worker_findings(subject: LiveSubject, rows: Sequence[ShownRow]) -> Iterator[
 
 
 def _context(subject: LiveSubject) -> ssl.SSLContext:
-    """A client that trusts only the roots and accepts only this kind of key."""
-    if subject.roots:
-        pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in subject.roots)
-        context = ssl.create_default_context(cadata=pem)
-    else:
-        context = ssl.create_default_context()
+    """A client that trusts only the roots and the replicas, and accepts only this kind of key."""
+    context = ssl.create_default_context(cadata=_pem(subject.roots))
+    if subject.replicas:
+        context.load_verify_locations(cadata=_pem(subject.replicas))
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     offers_every_group(context)
     takes_only_its_kind(context, subject.chain[0])
     return context
+
+
+def _pem(certificates: Sequence[x509.Certificate]) -> str:
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates)
 
 
 def _served(context: ssl.SSLContext, names: Sequence[str], address: Bind) -> str:

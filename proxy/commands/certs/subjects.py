@@ -41,8 +41,8 @@ def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list
 
 def _with_replicas(found: list[LiveSubject]) -> Iterator[LiveSubject]:
     for one in found:
-        others = {other.serial for other in found if other is not one and _kind(other) == _kind(one)}
-        yield replace(one, replicas=frozenset(others))
+        others = (other.chain[0] for other in found if other is not one and _kind(other) == _kind(one))
+        yield replace(one, replicas=tuple(others))
 
 
 def _kind(subject: LiveSubject) -> str | None:

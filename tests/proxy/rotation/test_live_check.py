@@ -112,9 +112,16 @@ class TestHandshake:
     def test_a_replica_that_signs_instead_is_a_note(self, scene: Rotations) -> None:
         before = subject(scene)
         scene.serve()
-        shown = subject(scene).serial
-        text, is_fault = self.finding(scene, replace(before, replicas=frozenset({shown})))
-        assert (text, is_fault) == (f"another replica signs now, serial {shown}", None)
+        shown = subject(scene)
+        text, is_fault = self.finding(scene, replace(before, replicas=shown.chain[:1]))
+        assert (text, is_fault) == (f"another replica signs now, serial {shown.serial}", None)
+
+    def test_a_replica_of_another_authority_is_a_note_too(self, scene: Rotations, tmp_path: Path) -> None:
+        (tmp_path / "other").mkdir()
+        ours = subject(Rotations(tmp_path / "other", time=scene.time))
+        shown = subject(scene)
+        text, is_fault = self.finding(scene, replace(ours, replicas=shown.chain[:1]))
+        assert (text, is_fault) == (f"another replica signs now, serial {shown.serial}", None)
 
     def test_roots_that_did_not_sign_it_are_a_fault(self, scene: Rotations, tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()
