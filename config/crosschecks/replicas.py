@@ -108,7 +108,7 @@ class _ReplicaChecks(Checks):
         public = [one for one in credentials if isinstance(self.config.issuer.get(one.issuer), AcmeIssuerConfig)]
         if len(public) > _MOST_OF_PUBLIC_CA:
             found = f"{len(public)} certificates for the same names from ACME issuers"
-            better = f"at most {_MOST_OF_PUBLIC_CA}: Let's Encrypt issues 5 for the same names in 7 days"
+            better = f"at most {_MOST_OF_PUBLIC_CA}: Let's Encrypt issues 5 for the same names in 7 days, and a rotation needs one of them"
             yield self.warning(("identity", identity, "credential"), found, better)
 
     def issuers(self) -> Iterator[Problem]:

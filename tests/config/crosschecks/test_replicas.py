@@ -109,7 +109,7 @@ def test_more_certificates_than_a_public_ca_issues_for_the_same_names_are_warned
     assert check(four) == []
     assert check(four.replace("]", ', "ec-p256@third"]')) == [
         "f: identity.chat.credential: warning: found 5 certificates for the same names from ACME issuers; "
-        "better: at most 4: Let's Encrypt issues 5 for the same names in 7 days"
+        "better: at most 4: Let's Encrypt issues 5 for the same names in 7 days, and a rotation needs one of them"
     ]
 
 
