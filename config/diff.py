@@ -127,6 +127,7 @@ def _value(field: FieldInfo, value: object) -> object:
 
 
 def _in_value(place: _Place, old: object, new: object) -> _Found:
+    """The differences within two values that differ."""
     match old, new:
         case Table(), Table() if type(old) is type(new):
             yield from _in_table(place, old, new)
@@ -136,7 +137,7 @@ def _in_value(place: _Place, old: object, new: object) -> _Found:
             before = _by_identity(old)
             after = _by_identity(new)
             yield from _in_entries({place.entry(one): (before.get(one), after.get(one)) for one in {**before, **after}})
-        case _ if old != new:
+        case _:
             yield place, Difference(place.location, old, new)
 
 

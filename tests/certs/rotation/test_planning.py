@@ -457,6 +457,8 @@ def test_a_replica_that_is_good_for_a_while_follows_after_the_spacing() -> None:
     assert one.plan(due, at(6.5)).attempts == ()
     assert one.plan(due, at(6.5)).standings[SPARE].waits_seconds == 3_600
     assert one.plan(due, at(6.55, 3_600)).attempts == ((SPARE, RenewalReason.LIFETIME),)
+    lost = {key: replace(known, is_lost=key == SPARE) for key, known in due.items()}
+    assert one.plan(lost, at(6.5)).attempts == ((SPARE, RenewalReason.LOST),), "it does not sign any more"
     renamed = {key: replace(known, wanted=replace(known.wanted, names=("new.test",))) for key, known in due.items()}
     assert [reason for _, reason in one.plan(renamed, at(6.5)).attempts] == [RenewalReason.NAMES], (
         "it has no name that clients ask for"
