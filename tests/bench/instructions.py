@@ -16,7 +16,6 @@ from tests.bench.load import LoadError
 from tests.bench.servers import Server
 
 _COMMAND_SECONDS = 60.0
-_IDLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,8 @@ class Instructions:
 
     directory: Path
     """Where callgrind writes its files; those of the last operations, and of idleness after them, for callgrind_annotate."""
+    idle_seconds: float = 10.0
+    """How long what they do by the clock is counted alone."""
     unit: ClassVar[str] = "k ins"
     rounds: ClassVar[int] = 1
     most: ClassVar[int] = 1_024
@@ -48,7 +49,7 @@ class Instructions:
         seconds = time.monotonic() - began
         counted = self._dumped(server, processes)
         began = self._zeroed(server, processes)
-        time.sleep(_IDLE_SECONDS)
+        time.sleep(self.idle_seconds)
         idle_seconds = time.monotonic() - began
         idle = self._dumped(server, processes)
         for one in processes:

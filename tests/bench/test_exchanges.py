@@ -55,7 +55,9 @@ def test_post_arrives_whole_at_the_upstream(server: Server, scene: Scene) -> Non
 def test_websocket_message_comes_back(server: Server, scene: Scene) -> None:
     context = load.client_context(scene.bench.authority)
     message = bytes(range(200))
-    with connect(f"wss://localhost:{server.port}{ECHO}", ssl=context, proxy=None, compression=None) as socket:
+    with connect(
+        f"wss://localhost:{server.port}{ECHO}", ssl=context, proxy=None, compression=None, close_timeout=0.1
+    ) as socket:
         for _ in range(3):
             socket.send(message)
             assert socket.recv(timeout=load.SECONDS) == message

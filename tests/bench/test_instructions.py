@@ -14,7 +14,7 @@ GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def test_only_operations_are_counted_and_all_cost_the_same(tmp_path: Path) -> None:
-    meter = Instructions(tmp_path)
+    meter = Instructions(tmp_path, idle_seconds=0.5)  # this server does nothing by the clock
     command = [*meter.command, str(compiled("upstream", tmp_path))]
     with (
         program(command, upstream_port) as running,

@@ -82,7 +82,7 @@ def test_all_replicas_roll_back_together(hsm_site: HsmSite) -> None:
 
 
 def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_site: HsmSite) -> None:
-    outcome = Outcome(handshakes_each=12)
+    outcome = Outcome(clients=2, handshakes_each=12)
     with replicas(hsm_site) as one:
         live(one, outcome, lambda count: count == 6, random.Random(26))  # noqa: S311 - repeatable
         reasons = {event["reason"] for event in events(one.scene.running.output, "rotation")}

@@ -32,7 +32,6 @@ from tests.pebble import Pebble
 from tests.ports import lasting_port
 
 PLACES: Final = ("plexi", "spare")
-CLIENTS: Final = 4
 PATIENCE_SECONDS: Final = 90.0
 _ANEW: Final = "initialised anew"
 # A worker loads a copy of the module for each such token, at most eight (docs/hsm.md).
@@ -144,6 +143,7 @@ class AcmeCa:
 class Outcome:
     """What came of it."""
 
+    clients: int = 4
     handshakes_each: int = 40
     """Before, while and after something happens."""
     events: dict[str, int] = field(default_factory=dict)
@@ -158,7 +158,7 @@ def live(one: Replicas, outcome: Outcome, enough: Callable[[int], bool], chance:
     scene = one.scene
     with (
         scene.connect(scene.client(authority=one.root)) as established,
-        Load(scene, scene.client(authority=one.root)).running(CLIENTS) as load,
+        Load(scene, scene.client(authority=one.root)).running(outcome.clients) as load,
     ):
         load.more(outcome.handshakes_each)
         happenings = [*(fault.__name__ for fault in FAULTS), "lost keys", _ANEW]
