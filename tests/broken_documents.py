@@ -204,10 +204,15 @@ def _entries(value: object, place: Location) -> Iterator[tuple[Location, object]
 def broken(document: Document, world: World, one_in: int = 1) -> Iterator[Broken]:
     """Break a document in every place: without what is there, under another name, as a date, and by one in N other ways.
 
-    These are other ones at each place, so that together they are all.
+    These are other ones at each place, so that together they are all. If not in all ways, then also not in all entries of a list: in
+    the first one that has a key, and in one in four of the others.
     """
+    seen: set[Location] = set()
     for number, (place, value) in enumerate(_entries(document, ())):
-        if place:
+        alike = tuple(part for part in place if isinstance(part, str))
+        is_left_out = one_in > 1 and alike in seen and number % 4 != 0
+        seen.add(alike)
+        if place and not is_left_out:
             ways = _broken_at(document, place, value, world)
             yield from (one for way, one in enumerate(ways) if way < _EVERYWHERE or (number + way) % one_in == 0)
 

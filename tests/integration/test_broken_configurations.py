@@ -40,8 +40,8 @@ TABLES = {
     ),
     "tokens": ("hsm", "identity", "sealing", "audit", "alerts"),
 }
-ONE_IN = 24
-STARTS_ONE_IN = 3
+ONE_IN = 48
+STARTS_ONE_IN = 6
 # What may be any text, or is made where it is not there.
 FREE = {
     "issuer.internal.root_key",

@@ -102,6 +102,10 @@ def test_a_key_that_cannot_sign_stops_nothing(path: Path) -> None:
 class TestCrash:
     """The process dies while it writes: after each byte of each kind of line."""
 
+    @pytest.fixture
+    def path(self, in_memory: Path) -> Path:
+        return in_memory / "audit.jsonl"
+
     def written(self, path: Path, write: Callable[[AuditLog], object]) -> tuple[bytes, bytes]:
         log = opened(path)
         before = path.read_bytes() if path.exists() else b""

@@ -194,7 +194,7 @@ def test_what_goes_wrong_is_told_as_the_seam_has_it(tmp_path: Path) -> None:
     assert caught.value.kind is FailureKind.PERMANENT
 
 
-def test_each_crash_is_recovered_from(tmp_path: Path) -> None:
+def test_each_crash_is_recovered_from(in_memory: Path) -> None:
     tokens: dict[Path, FakeToken] = {}
 
     def work(place: Path, disk: Disk) -> None:
@@ -205,7 +205,7 @@ def test_each_crash_is_recovered_from(tmp_path: Path) -> None:
         issuer.revoke(issued(issuer)[0])
 
     count = 0
-    for _, place in crashes(work, tmp_path):
+    for _, place in crashes(work, in_memory):
         count += 1
         issuer = authority(place, token=tokens[place], key="ec-p256@plexi", root="ec-p256@plexi")
         issuer.recover()
