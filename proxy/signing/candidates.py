@@ -36,13 +36,14 @@ def candidates(keys: Sequence[tuple[Key, TokenView]], turn: int | None = None) -
     """
     start = 0 if turn is None or not keys else turn % len(keys)
     ordered = [*keys[start:], *keys[:start]]
-    good = [(key, token.expected_seconds) for key, token in ordered if token.is_closed]
-    if turn is not None and good:
-        least = min(seconds for _, seconds in good)
-        limit = max(_ALIKE * least, least + _ALIKE_SECONDS)
-        good = [one for one in good if one[1] <= limit] + sorted((one for one in good if one[1] > limit), key=_seconds)
-    return [key for key, _ in good] + [key for key, token in ordered if token.is_last_resort]
+    good = [one for one in ordered if one[1].is_closed]
+    in_order = [key for key, _ in good] if turn is None else _quicker_first(good)
+    return in_order + [key for key, token in ordered if token.is_last_resort]
 
 
-def _seconds(one: tuple[object, float]) -> float:
-    return one[1]
+def _quicker_first(keys: Sequence[tuple[Key, TokenView]]) -> list[Key]:
+    """Those that are about as quick as the quickest stay in their order."""
+    timed = [(key, token.expected_seconds) for key, token in keys]
+    least = min((seconds for _, seconds in timed), default=0.0)
+    limit = max(_ALIKE * least, least + _ALIKE_SECONDS)
+    return [key for key, seconds in sorted(timed, key=lambda one: max(one[1], limit))]
