@@ -6,10 +6,19 @@ Pure.
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from config.values.addresses import Refused
-from config.values.kinds import CredentialName, FilePath, LibraryPath, Name, PathRole, Table, parse_path_of_file
+from config.values.kinds import (
+    ONE_OR_A_LIST,
+    CredentialName,
+    FilePath,
+    LibraryPath,
+    Name,
+    PathRole,
+    Table,
+    parse_path_of_file,
+)
 from config.values.pkcs11_uri import Pkcs11Uri, is_pkcs11_uri, parse
 
 # Of CK_TOKEN_INFO (PKCS#11 2.40 section 3.2).
@@ -40,10 +49,6 @@ OptionalOwnKey = Annotated[
 """A key that only the parent uses, or none."""
 
 
-def _listed(value: object) -> object:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
 def _are_alike(keys: tuple[KeySource, ...]) -> tuple[KeySource, ...]:
     if len(keys) > 1 and any(isinstance(key, str) for key in keys):
         raise Refused(
@@ -55,7 +60,7 @@ def _are_alike(keys: tuple[KeySource, ...]) -> tuple[KeySource, ...]:
 
 Keys = Annotated[
     tuple[Annotated[KeySource, PlainValidator(parse_key), PathRole.READ], ...],
-    BeforeValidator(_listed),
+    ONE_OR_A_LIST,
     Field(min_length=1),
     AfterValidator(_are_alike),
 ]

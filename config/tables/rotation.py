@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from config.values.addresses import Refused
 from config.values.durations import Duration, OptionalDuration, Seconds, time_field
-from config.values.kinds import ServerName, Table, WrittenPath
+from config.values.kinds import ONE_OR_A_LIST, ServerName, Table, WrittenPath
 
 FILE: Final = "file"
 """`KeySpec.place`: the key is a file in the state directory."""
@@ -69,11 +69,7 @@ def parse_key_spec(value: object) -> KeySpec:
 KeySpecText = Annotated[KeySpec, PlainValidator(parse_key_spec)]
 
 
-def _listed(value: object) -> object:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-KeySpecs = Annotated[tuple[KeySpecText, ...], BeforeValidator(_listed), Field(min_length=1)]
+KeySpecs = Annotated[tuple[KeySpecText, ...], ONE_OR_A_LIST, Field(min_length=1)]
 
 
 class IssuedCredentialConfig(Table):

@@ -84,6 +84,14 @@ Network = Annotated[IPNetwork, PlainValidator(parse_network)]
 BindAddress = Annotated[Bind, PlainValidator(parse_bind)]
 
 
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+ONE_OR_A_LIST = BeforeValidator(_listed)
+"""For a tuple of which one may stand alone; what it is, is judged behind this."""
+
+
 def one_or_a_list(example: str) -> BeforeValidator:
     """For a tuple of `BindAddress`, of which one may stand alone; `example` is for the message."""
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.identities.chain import extension_of
 from certs.issuing.trust import NoTrustStore, Trust, system_trust
@@ -15,7 +14,15 @@ from certs.keys.signing_key import algorithm_of, supported_public_key
 from certs.rotation.checks import Expectation, serving_findings
 from config.values.addresses import Bind
 from proxy.api.certificates import LiveRow, ShownRow
-from proxy.rotation.pinned import SECONDS, name_to_ask_for, offers_every_group, said, serial_shown, takes_only_its_kind
+from proxy.rotation.pinned import (
+    SECONDS,
+    name_to_ask_for,
+    offers_every_group,
+    pem_of,
+    said,
+    serial_shown,
+    takes_only_its_kind,
+)
 from proxy.tls.openssl.libssl import LibsslError
 
 
@@ -112,18 +119,14 @@ def worker_findings(subject: LiveSubject, rows: Sequence[ShownRow]) -> Iterator[
 
 def _context(subject: LiveSubject) -> ssl.SSLContext:
     """A client that trusts only the roots and the replicas, and accepts only this kind of key."""
-    context = ssl.create_default_context(cadata=_pem(subject.roots))
+    context = ssl.create_default_context(cadata=pem_of(subject.roots))
     if subject.replicas:
-        context.load_verify_locations(cadata=_pem(subject.replicas))
+        context.load_verify_locations(cadata=pem_of(subject.replicas))
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     offers_every_group(context)
     takes_only_its_kind(context, subject.chain[0])
     return context
-
-
-def _pem(certificates: Sequence[x509.Certificate]) -> str:
-    return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates)
 
 
 def _served(context: ssl.SSLContext, names: Sequence[str], address: Bind) -> str:

@@ -57,12 +57,16 @@ def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None
         set_signature_algorithms(context, ":".join(schemes))
 
 
+def pem_of(certificates: Sequence[x509.Certificate]) -> str:
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates)
+
+
 def pinned_context(leaves: Sequence[x509.Certificate]) -> ssl.SSLContext:
     """A client that trusts these certificates of one kind, without their issuers.
 
     Raises `LibsslError`.
     """
-    context = ssl.create_default_context(cadata="".join(one.public_bytes(Encoding.PEM).decode() for one in leaves))
+    context = ssl.create_default_context(cadata=pem_of(leaves))
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # this would judge its issuers
