@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Mapping
@@ -84,9 +85,25 @@ class SoftHsm:
 
     def put_into(self, other: "SoftHsm", label: str = "") -> None:
         """Move all tokens, or that of a label, to where another one looks for them, each at once: SoftHSM sees none that is being written."""
-        for token in list((self.directory / "tokens").iterdir()):
-            if label.encode() in (token / "token.object").read_bytes():
-                token.rename(other.directory / "tokens" / token.name)
+        for token in self._places(label):
+            token.rename(other.directory / "tokens" / token.name)
+
+    def lose_keys(self, token: Token) -> None:
+        """Destroy all that is in a token, as an operator would by mistake."""
+        for place in self._places(token.label):
+            for path in place.iterdir():
+                if path.name not in ("token.object", "token.lock", "generation"):
+                    path.unlink(missing_ok=True)
+
+    def initialise_anew(self, token: Token) -> None:
+        """Make another token with the label and the PIN of one."""
+        for place in self._places(token.label):
+            shutil.rmtree(place)
+        self.add_token(token.label, token.pin)
+
+    def _places(self, label: str) -> list[Path]:
+        places = list((self.directory / "tokens").iterdir())
+        return [place for place in places if label.encode() in (place / "token.object").read_bytes()]
 
     def generate(self, token: Token, label: str, kind: str = "ecdsa-p256", identifier: str = "01") -> PublicKey:
         """Make a key in a token, where it stays; `identifier` are hexadecimal digits. Answers its public half."""

@@ -30,11 +30,7 @@ def wrong_pin(site: HsmSite) -> None:
 
 def lost(site: HsmSite) -> None:
     """The token plexi has lost all keys."""
-    for token in (site.hsm.directory / "tokens").iterdir():
-        if b"plexi" in (token / "token.object").read_bytes():
-            for path in token.iterdir():
-                if path.name not in ("token.object", "token.lock", "generation"):
-                    path.unlink()
+    site.hsm.lose_keys(PLEXI)
 
 
 def doubled(site: HsmSite) -> None:

@@ -6,7 +6,6 @@ at least twice. Short in the suite, long here.
 
 import json
 import random
-import shutil
 import tempfile
 import threading
 import time
@@ -79,23 +78,6 @@ class Replicas:
         """Rotate one; whether that went well."""
         steps = self.admin.steps("/certificates/localhost/rotate", {"credential": f"ec@{place}", **query})
         return bool(list(steps)[-1]["ok"])
-
-    def lose_keys(self, place: str) -> None:
-        """Destroy every key of one token, as a person would by mistake."""
-        for path in self._files(place):
-            if path.name not in ("token.object", "token.lock", "generation"):
-                path.unlink(missing_ok=True)
-
-    def initialise_anew(self, place: str) -> None:
-        """Make another token with the label and the PIN of one."""
-        shutil.rmtree(self._files(place)[0].parent)
-        self.scene.site.hsm.add_token(place, self.tokens[place].pin)
-
-    def _files(self, place: str) -> list[Path]:
-        for token in (self.scene.site.hsm.directory / "tokens").iterdir():
-            if place.encode() in (token / "token.object").read_bytes():
-                return list(token.iterdir())
-        raise LookupError(place)
 
 
 @contextmanager
@@ -201,7 +183,8 @@ def _happen(one: Replicas, what: str, place: str, load: Load, outcome: Outcome, 
         with fault(one.control(place)):
             load.more(outcome.handshakes_each)
     else:
-        (one.lose_keys if what == "lost keys" else one.initialise_anew)(place)
+        hsm = scene.site.hsm
+        (hsm.lose_keys if what == "lost keys" else hsm.initialise_anew)(one.tokens[place])
         load.more(outcome.handshakes_each)
         scene.until(lambda: one.serials()[place] != serials[place], PATIENCE_SECONDS)
         # one that is lost again and again is replaced later and later
