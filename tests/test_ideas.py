@@ -27,7 +27,7 @@ HEAVIER: Final = {
     "Fleet": (Burden(19, 14), "what is done with all workers at once, on one list of them"),
     "Http2Connection": (Burden(19, 11), _STREAM),
     "Http2Stream": (Burden(28, 11), "it stands between a session and an exchange, and both report to it"),
-    "HttpService": (Burden(9, 21), "what the connections of a loop share: it hands out its parts"),
+    "HttpService": (Burden(8, 21), "what the connections of a loop share: it hands out its parts"),
     "Outbox": (Burden(18, 14), _PROTOCOL),
     "RequestRecord": (Burden(0, 17), _RECORD),
     "Rotating": (Burden(14, 19), "it gives the parts of rotations what they use, in one loop"),

@@ -16,6 +16,7 @@ from config.tables.plain import PLAIN_LISTENER
 from proxy.downstream.http1.writer import whole_answer
 from proxy.downstream.listeners.acceptor import Acceptor
 from proxy.downstream.listeners.plain_answers import PlainAnswer, PlainDecision, PlainRules, judgement
+from proxy.downstream.pipeline.request_log import write_down
 from proxy.downstream.requests.glimpse import glimpse
 from proxy.downstream.requests.refusals import RequestRefusal, refusal_answer
 from proxy.downstream.service.service import HttpService
@@ -251,7 +252,7 @@ class _PlainConnection(StreamOwner[memoryview]):
         )
         if http.runtime.logs_wire_bytes:
             record.wire = self._stream.take_wire_bytes()
-        http.request_over(record)
+        write_down(record, http)
 
     def deadline_passed(self, now: float) -> None:
         """The request is late. A client that sent no byte gets no answer."""

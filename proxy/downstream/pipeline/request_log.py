@@ -15,6 +15,14 @@ from proxy.tls.handshake.results import openssl_code
 from proxy.tls.wire.record_flood import RecordFlood
 
 
+def write_down(record: RequestRecord, service: HttpService) -> None:
+    """Count a request that was answered or given up, and log it; of a busy route, one of many."""
+    service.counters.request(record)
+    samples = service.runtime.log_samples
+    if not samples or service.sampling.takes(record, samples):
+        service.ledger.log(record)
+
+
 class RequestLog:
     """Writes a line when a request is over."""
 
@@ -32,7 +40,7 @@ class RequestLog:
         closed: WebSocketClose | None = None,
     ) -> None:
         """A request that was answered. `messages` and `closed` are of a WebSocket."""
-        self._service.request_over(self._record(request, tally, status, reason, messages, closed))
+        write_down(self._record(request, tally, status, reason, messages, closed), self._service)
 
     def opened(self, request: Request, tally: RequestTally) -> None:
         """A WebSocket that opens; it has its line, and is counted, when it is over."""
@@ -95,7 +103,7 @@ class RequestLog:
         )
         if service.runtime.logs_wire_bytes:
             record.wire = self._wire_bytes()
-        service.request_over(record)
+        write_down(record, service)
 
     def _wire_bytes(self) -> tuple[int, int] | None:
         """What came and went since the last line; None where several requests share the socket."""

@@ -20,7 +20,6 @@ from proxy.http.via import OwnVia
 from proxy.limits.idleness import Idle
 from proxy.net.deadlines import Deadlines
 from proxy.observe.events.process import SpoolFailed
-from proxy.observe.logs.access_log import RequestRecord
 
 # Looking at one connection takes a few microseconds. If the authorities of clients have changed, a
 # certificate is verified again: that takes 0.2 ms with ECDSA and 1 ms with ML-DSA.
@@ -69,7 +68,7 @@ class HttpService:
         )
         self.connections: Final = OpenConnections(self.clock)
         self.stamps: Final = Stamps(wall_clock)
-        self._sampling: Final = LogSampling()
+        self.sampling: Final = LogSampling()
 
     def rows(self) -> BufferFamilies:
         """The figures of what waits for slow clients, for `merging`."""
@@ -141,10 +140,3 @@ class HttpService:
 
     def bound_tunnels(self, most: int) -> None:
         self.tunnel_places.bound(most)
-
-    def request_over(self, record: RequestRecord) -> None:
-        """Count a request that was answered or given up, and log it, or one of many."""
-        self.counters.request(record)
-        samples = self.runtime.log_samples
-        if not samples or self._sampling.takes(record, samples):
-            self.ledger.log(record)
