@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from proxy.auth.grant import copied
 from proxy.auth.rules import AuthRule
 from proxy.auth.subrequest import subrequest
-from proxy.downstream.pipeline.attempts import Attempts
 from proxy.downstream.pipeline.contracts import Client
 from proxy.downstream.pipeline.guard import Guard
+from proxy.downstream.pipeline.outgoing import Attempts
 from proxy.downstream.pipeline.responder import Responder
 from proxy.downstream.requests.refusals import GivenAnswer, RequestRefusal
 from proxy.downstream.requests.request import Request

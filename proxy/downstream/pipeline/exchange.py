@@ -14,9 +14,8 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from proxy.auth.grant import Grant
-from proxy.downstream.pipeline.attempts import Attempts
 from proxy.downstream.pipeline.contracts import BodyCodec, Client, SwitchedStream
-from proxy.downstream.pipeline.outgoing import OutgoingRequest
+from proxy.downstream.pipeline.outgoing import Attempts, OutgoingRequest
 from proxy.downstream.pipeline.responder import RequestTally, Responder
 from proxy.downstream.requests.answer_writer import AnswerWriter
 from proxy.downstream.requests.body import RequestBody, is_repeatable

@@ -6,7 +6,7 @@ from functools import partial
 from proxy.auth.grant import Grant
 from proxy.auth.sign_in import FORM_FIELDS, WRONG_FORM, WrongToken
 from proxy.downstream.pipeline.contracts import Client
-from proxy.downstream.pipeline.outgoing import answer_fields
+from proxy.downstream.pipeline.own_answers import answer_fields
 from proxy.downstream.pipeline.responder import RequestTally, Responder
 from proxy.downstream.pipeline.token_check import wrong_token
 from proxy.downstream.requests.answer_writer import AnswerWriter, OwnAnswer

@@ -1,24 +1,102 @@
-"""What a route changes in a request on its way to a server, and in the response on its way back."""
+"""A request on its way to a server: which one gets it, what is sent, whether it is sent again."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from proxy.auth.grant import Grant
+from proxy.downstream.requests.body import is_repeatable
+from proxy.downstream.requests.refusals import RequestRefusal, all_down, upstream_failure
 from proxy.downstream.requests.request import Request
 from proxy.downstream.requests.targets import RouteTarget
 from proxy.http.forwarded_head import upstream_head
 from proxy.http.framing import RequestFraming
 from proxy.http.responses import Response
 from proxy.routes.templates import RequestValues
+from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.servers.server import Server
+from proxy.upstream.servers.upstream import RequestFacts, Upstream
 
 _GROUP_NAME: Final = len(b"X-TLS-Group: ")
 
 
 @mypyc_attr(free_list_len=1)
+class Attempts:
+    """Chooses the next server, and remembers those that were tried."""
+
+    server: Server
+
+    def __init__(self, upstream: Upstream, request: Request, wall_clock: Callable[[], float]) -> None:
+        """`wall_clock` gives UNIX seconds."""
+        self._upstream: Final = upstream
+        self._request: Final = request
+        self._facts: RequestFacts | None = None
+        if upstream.reads_requests:
+            self._facts = RequestFacts(request.client.shown, request.head.headers, wall_clock())
+        self._tried: tuple[Server, ...] = ()
+        self._binding = b""
+        self._was_repeated = False
+        self._was_stale = False
+
+    def next_server(self) -> Server | None:
+        """A server that was not tried yet, None if none is left. The request now belongs to it."""
+        server = self._upstream.choose(self._facts, self._tried)
+        if server is not None:
+            self.server = server
+            self._tried = (*self._tried, server)
+            if self._facts is not None:
+                self._binding = self._upstream.binding(self._facts, server)
+        return server
+
+    def refusal(self, failure: UpstreamFailure | None) -> RequestRefusal:
+        """The answer after this last failure, or after none: then no server could be asked."""
+        return all_down(self._upstream.retry_after) if failure is None else upstream_failure(failure)
+
+    def last_word(self, failure: UpstreamFailure) -> UpstreamFailure | None:
+        """The failure to answer with at once; None if the next server may be tried."""
+        return self._upstream.last_word(failure, self._tried)
+
+    def may_repeat(self, sent: bytes, failure: UpstreamFailure, *, is_excused: bool) -> bool:
+        """Whether a request may be sent once more, because a connection was lost with it.
+
+        `sent` is all of it, or empty if we do not have all of it. `is_excused`: see
+        `ResponseReceiver`.
+
+        - Its reused connection was dead: once, also to the same server. The other unused
+          connections of the server are as old. They are closed, because a second dead connection
+          would fail the request.
+        - The server ended the connection before a byte of its answer: to each other server, and to
+          the same one once if there is no other.
+        - The server refused it: it was not processed, so every method may be sent once more (RFC
+          9113 8.7), to another server.
+        """
+        is_refused = failure.fault is UpstreamFault.REFUSED
+        is_closed = failure.fault is UpstreamFault.CLOSED
+        may = is_refused or (is_closed and is_repeatable(self._request.head.method))
+        is_stale = is_closed and is_excused
+        has_another = self._upstream.has_another(self._tried)
+        is_used_up = self._was_stale if is_stale else self._was_repeated and (is_refused or not has_another)
+        if not (may and sent) or is_used_up or not self._upstream.may_retry():
+            return False
+        if is_stale:
+            self._was_stale = True
+            self.server.close_idle()
+        else:
+            self._was_repeated = True
+        if is_stale or not (is_refused or has_another):
+            self._tried = self._tried[:-1]
+        return True
+
+    def bound(self, response: Response) -> Response:
+        """The response with the cookie that binds its client to the server, if there is one."""
+        binding = self._binding
+        return response.with_lines([*response.forwarded, binding]) if binding else response
+
+
+@mypyc_attr(free_list_len=1)
 class OutgoingRequest:
-    """One request on its way to a server."""
+    """What is sent of one request, with what its route changes in it and in the response to it."""
 
     def __init__(self, request: Request, target: RouteTarget, fields: bytes, grant: Grant | None = None) -> None:
         """`fields` are the field lines for a body that continues as it came.
@@ -72,22 +150,3 @@ def request_values(request: Request, request_id: bytes) -> RequestValues:
     client = request.client
     group = client.peer.group[_GROUP_NAME:].partition(b"\r\n")[0]
     return RequestValues(client.shown, request.framing.host, request_id, group)
-
-
-def error_fields(target: RouteTarget | None, own: bytes, request: Request | None, request_id: bytes) -> bytes:
-    """The field lines that a route adds to an internal error, which has the lines `own`.
-
-    `target` is None for a request that found no route.
-    """
-    if target is None or request is None or target.response_fields is None:
-        return b""
-    return target.response_fields.beside(own, partial(request_values, request, request_id))
-
-
-def answer_fields(target: RouteTarget | None, fields: bytes, request: Request, request_id: bytes) -> bytes:
-    """The field lines of an own answer that is not an error, with what its route changes in
-    them."""
-    if target is None or target.response_fields is None:
-        return fields
-    lines = fields.splitlines(keepends=True)
-    return b"".join(target.response_fields.edited(lines, partial(request_values, request, request_id)))

@@ -1,10 +1,14 @@
-"""Errors that the proxy answers a client's request with."""
+"""Errors that the proxy answers a request with, and what routes change in answers of the proxy."""
 
-from proxy.downstream.pipeline.outgoing import error_fields
+from functools import partial
+
+from proxy.downstream.pipeline.outgoing import request_values
 from proxy.downstream.pipeline.request_log import RequestLog
 from proxy.downstream.pipeline.responder import Responder
 from proxy.downstream.requests.answer_writer import AnswerWriter
 from proxy.downstream.requests.refusals import RequestRefusal, refusal_answer
+from proxy.downstream.requests.request import Request
+from proxy.downstream.requests.targets import RouteTarget
 from proxy.downstream.service.service import HttpService
 
 
@@ -47,3 +51,22 @@ class OwnAnswers:
         writer.answer(answer, stays=stays)
         self._log.request(request, tally, refusal.status, refusal.reason)
         return stays
+
+
+def error_fields(target: RouteTarget | None, own: bytes, request: Request | None, request_id: bytes) -> bytes:
+    """The field lines that a route adds to an internal error, which has the lines `own`.
+
+    `target` is None for a request that found no route.
+    """
+    if target is None or request is None or target.response_fields is None:
+        return b""
+    return target.response_fields.beside(own, partial(request_values, request, request_id))
+
+
+def answer_fields(target: RouteTarget | None, fields: bytes, request: Request, request_id: bytes) -> bytes:
+    """The field lines of an own answer that is not an error, with what its route changes in
+    them."""
+    if target is None or target.response_fields is None:
+        return fields
+    lines = fields.splitlines(keepends=True)
+    return b"".join(target.response_fields.edited(lines, partial(request_values, request, request_id)))

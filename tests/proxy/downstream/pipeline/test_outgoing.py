@@ -1,10 +1,14 @@
-"""What a route changes in a request on its way to a server, and in the response on its way back."""
+"""Which server a request goes to, what is sent, and whether it may be sent once more."""
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from config.routes.fields import FieldsConfig
+from config.tables.upstream import Balance, SameSite
 from proxy.building.routes.routes import field_edits
-from proxy.downstream.pipeline.outgoing import OutgoingRequest, answer_fields, error_fields
+from proxy.downstream.pipeline.outgoing import Attempts, OutgoingRequest
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.requests.request import RequestReader
 from proxy.downstream.requests.targets import RouteTarget
@@ -13,8 +17,19 @@ from proxy.http.responses import ResponseReader
 from proxy.http.routing import Route, RouteTable
 from proxy.routes.field_edits import FieldEdits
 from proxy.routes.paths import PrefixChange
-from tests.fakes_http import LIMITS, established, request, response
+from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.servers.sticky import CookieSettings
+from tests.fakes import FakeLoop
+from tests.fakes_http import LIMITS, RESPONSES, WALL_CLOCK, FakeServer, established, request, response, upstream
 
+RETRIES: Any = {"retry_percent": 100.0}
+STICKY: Any = {
+    "balance": Balance.STICKY_COOKIE,
+    "cookie": CookieSettings("__Host-chat", bytes(32), 1_000, SameSite.LAX),
+}
+REFUSED = UpstreamFailure(UpstreamFault.UNREACHABLE, "tried")
+CLOSED = UpstreamFailure(UpstreamFault.CLOSED)
+UNPROCESSED = UpstreamFailure(UpstreamFault.REFUSED)
 TARGET = RouteTarget("chat.test/", "chat", requires_pq=False, body_bytes=1_000)
 
 
@@ -79,22 +94,6 @@ def test_route_changes_the_fields_of_a_response() -> None:
     assert Case().outgoing.changed(read) is read
 
 
-def test_error_of_ours_has_the_fields_of_its_route() -> None:
-    case = Case()
-    marked = replace(TARGET, response_fields=edits(set={"X-Tag": "{host}", "A": "2"}))
-    told = [error_fields(one, b"A: 1\r\n", case.request, b"f00-1") for one in (None, TARGET, marked)]
-    assert told == [b"", b"", b"X-Tag: chat.test\r\n"]
-    assert error_fields(marked, b"", None, b"f00-1") == b""
-
-
-def test_answer_of_ours_is_changed_as_that_of_a_server() -> None:
-    case = Case()
-    marked = replace(TARGET, response_fields=edits(set={"A": "{host}"}, remove=["b"]))
-    lines = b"A: 1\r\nB: 2\r\n"
-    told = [answer_fields(one, lines, case.request, b"f00-1") for one in (None, TARGET, marked)]
-    assert told == [lines, lines, b"A: chat.test\r\n"]
-
-
 def test_route_changes_the_path_and_turns_location_back() -> None:
     target = replace(TARGET, path_change=PrefixChange(b"/chat", b"/in"))
     case = Case(start=b"GET /chat/x?y=%2F HTTP/1.1", target=target)
@@ -103,3 +102,90 @@ def test_route_changes_the_path_and_turns_location_back() -> None:
     assert case.head()[0] == b"GET /in/x?y=%2F HTTP/1.1"
     read = ResponseReader().read(response(b"Content-Length: 0", b"Location: /in/y"), LIMITS.head, b"GET")
     assert case.outgoing.changed(read).lines == b"Location: /chat/y\r\n"
+
+
+def attempts(servers: int = 2, start: bytes = b"GET / HTTP/1.1", **rules: Any) -> Attempts:
+    loop = FakeLoop()
+    of = upstream(*(FakeServer(loop, str(number)) for number in range(servers)), **rules)
+    read = RequestReader().read(request(start=start), LIMITS.head)
+    read.requester = ClientFacts("192.0.2.7", "public", established()).requester
+    return Attempts(of, read, lambda: WALL_CLOCK)
+
+
+def test_each_server_is_tried_once() -> None:
+    of = attempts(servers=3)
+    tried = [of.next_server() for _ in range(3)]
+    assert len({server.name for server in tried if server is not None}) == 3
+    assert of.server is tried[-1]
+    assert of.next_server() is None
+    assert of.last_word(REFUSED) is REFUSED, "there is none left"
+
+
+def test_next_one_may_be_tried_while_there_is_one() -> None:
+    of = attempts()
+    of.next_server()
+    assert of.last_word(REFUSED) is None
+
+
+def test_client_that_found_none_is_told_when_to_come_again() -> None:
+    assert (attempts(servers=0).refusal(None).retry_after or 0) > 0
+
+
+@pytest.mark.parametrize(
+    ("start", "sent", "may"),
+    [(b"GET / HTTP/1.1", b"all of it", True), (b"GET / HTTP/1.1", b"", False), (b"POST / HTTP/1.1", b"all", False)],
+)
+def test_only_what_is_here_and_has_the_same_effect_twice_may_be_repeated(
+    start: bytes, sent: bytes, *, may: bool
+) -> None:
+    of = attempts(start=start)
+    of.next_server()
+    for is_excused in (False, True):
+        assert of.may_repeat(sent, CLOSED, is_excused=is_excused) is may
+
+
+def test_what_a_server_refused_may_be_sent_to_another_one_whatever_its_method() -> None:
+    of = attempts(servers=2, start=b"POST / HTTP/1.1")
+    first = of.next_server()
+    assert of.may_repeat(b"all of it", UNPROCESSED, is_excused=True)
+    assert of.next_server() is not first
+    assert not of.may_repeat(b"all of it", UNPROCESSED, is_excused=True)
+
+
+def test_dead_idle_connection_is_replaced_once_and_at_the_same_server() -> None:
+    of = attempts(servers=1)
+    first = of.next_server()
+    assert of.may_repeat(b"all of it", CLOSED, is_excused=True)
+    assert of.next_server() is first
+    assert not of.may_repeat(b"all of it", CLOSED, is_excused=True)
+
+
+@pytest.mark.parametrize(("servers", "asked"), [(1, 2), (2, 2), (3, 3)])
+def test_servers_that_end_fresh_connections_are_asked_in_turn_and_a_single_one_twice(servers: int, asked: int) -> None:
+    of = attempts(servers=servers)
+    names = [of.next_server()]
+    while of.may_repeat(b"all of it", CLOSED, is_excused=False):
+        names.append(of.next_server())
+    assert (len(names), len(set(names))) == (asked, servers)
+    assert not of.may_repeat(b"all of it", CLOSED, is_excused=False)
+
+
+def test_no_other_failure_is_repeated() -> None:
+    of = attempts()
+    of.next_server()
+    assert not of.may_repeat(b"all of it", UpstreamFailure(UpstreamFault.CUT), is_excused=False)
+
+
+def test_budget_bounds_all_of_them() -> None:
+    of = attempts(retry_percent=0.0, retries_per_second=0.0)
+    of.next_server()
+    assert not of.may_repeat(b"all of it", CLOSED, is_excused=False)
+
+
+def test_response_binds_the_client_to_its_server_where_the_upstream_wants_that() -> None:
+    answer = ResponseReader().read(response(b"Content-Length: 0"), RESPONSES.head, b"GET", None)
+    plain, sticky = attempts(), attempts(**STICKY)
+    plain.next_server()
+    sticky.next_server()
+    assert plain.bound(answer) is answer
+    assert sticky.bound(answer).forwarded[-1].startswith(b"Set-Cookie: __Host-chat=")

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from config.routes.fields import FieldsConfig
+from proxy.building.routes.routes import field_edits
 from proxy.downstream.pipeline.exchange import Exchange
-from proxy.downstream.pipeline.own_answers import OwnAnswers
+from proxy.downstream.pipeline.own_answers import OwnAnswers, answer_fields, error_fields
 from proxy.downstream.pipeline.request_log import RequestLog
 from proxy.downstream.requests.refusals import GivenAnswer, RequestRefusal
 from proxy.downstream.requests.request import Request, RequestReader
@@ -106,3 +108,26 @@ def test_error_has_the_fields_of_its_route_and_keeps_its_own() -> None:
         assert b"Strict-Transport-Security: max-age=31536000" in head
         assert b"Cache-Control: public" not in head
         assert len([line for line in head if line.startswith(b"Referrer-Policy:")]) == 1
+
+
+TARGET = RouteTarget("chat.test/", "chat", requires_pq=False, body_bytes=1_000)
+
+
+def edits(**fields: object) -> FieldEdits | None:
+    return field_edits(FieldsConfig.model_validate(fields))
+
+
+def test_error_of_ours_has_the_fields_of_its_route() -> None:
+    case = Case()
+    marked = replace(TARGET, response_fields=edits(set={"X-Tag": "{host}", "A": "2"}))
+    told = [error_fields(one, b"A: 1\r\n", case.request, b"f00-1") for one in (None, TARGET, marked)]
+    assert told == [b"", b"", b"X-Tag: chat.test\r\n"]
+    assert error_fields(marked, b"", None, b"f00-1") == b""
+
+
+def test_answer_of_ours_is_changed_as_that_of_a_server() -> None:
+    case = Case()
+    marked = replace(TARGET, response_fields=edits(set={"A": "{host}"}, remove=["b"]))
+    lines = b"A: 1\r\nB: 2\r\n"
+    told = [answer_fields(one, lines, case.request, b"f00-1") for one in (None, TARGET, marked)]
+    assert told == [lines, lines, b"A: chat.test\r\n"]
