@@ -44,11 +44,25 @@ class Http2Stream(StreamSide):
         self._early = bytearray()
         """What the client of a WebSocket sent before its answer."""
         self._has_early_end = False
-        self._patience: Final = StreamPatience(host, stream, self)
         self._is_answered = False
         self._is_websocket = False
         self._is_blocked = False
-        self._credit: Final = BodyCredit(host.session, stream, host.held, host)
+        # most streams have no body and are never blocked: neither is made for them
+        self._made_credit: BodyCredit | None = None
+        self._made_patience: StreamPatience | None = None
+
+    @property
+    def _credit(self) -> BodyCredit:
+        if self._made_credit is None:
+            host = self._host
+            self._made_credit = BodyCredit(host.session, self._stream, host.held, host)
+        return self._made_credit
+
+    @property
+    def _patience(self) -> StreamPatience:
+        if self._made_patience is None:
+            self._made_patience = StreamPatience(self._host, self._stream, self)
+        return self._made_patience
 
     # -- the request
 
@@ -176,8 +190,10 @@ class Http2Stream(StreamSide):
     def answered(self) -> None:
         """The end of the answer was given. The rest of the request means nothing (RFC 9113 8.1)."""
         self._is_answered = True
-        self._credit.end()
-        self._patience.await_body(0, is_due=False)
+        if self._made_credit is not None:
+            self._made_credit.end()
+        if self._made_patience is not None:
+            self._made_patience.await_body(0, is_due=False)
         if not self._stream.is_remote_ended:
             if self._bytes is None:
                 self._host.counters.resets[ResetCause.EARLY_ANSWER] += 1
@@ -205,7 +221,8 @@ class Http2Stream(StreamSide):
             switched.stream.pause_reading()  # the tunnel resumes it once the client takes more
         early, self._early = bytes(self._early), bytearray()
         host.session.consumed(self._stream, len(early))
-        self._patience.reader_took_all()
+        if self._made_patience is not None:
+            self._made_patience.reader_took_all()
         Upgraded(host.service, host.facts, exchange.request, exchange.tally).begin(self._bytes, switched, early)
         if self._has_early_end:
             self._bytes.received(b"", is_ended=True)
@@ -317,8 +334,10 @@ class Http2Stream(StreamSide):
         self.ended()
 
     def ended(self) -> None:
-        self._credit.end()
-        self._patience.end()
+        if self._made_credit is not None:
+            self._made_credit.end()
+        if self._made_patience is not None:
+            self._made_patience.end()
         self._stream.owner = None
         self._bytes = None
         self._host.stream_over(self)
