@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -63,6 +63,7 @@ class NoTokens:
     """What a parent knows about tokens that nobody uses."""
 
     refused: Sequence[str] = ()
+    silent_slots: Collection[int] = ()
 
     def __init__(self) -> None:
         self.breakers: list[tuple[int, str, BreakerState]] = []

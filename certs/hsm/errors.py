@@ -3,7 +3,7 @@
 The facts are the arguments of each error, so that it can cross the pipe from the token process.
 
 HsmError
-  ModuleUnusable, TokenMissing, TokenAmbiguous                    which token
+  ModuleUnusable, TokenMissing, TokenAmbiguous, TokenSilent       which token
   PinFileUnusable                                                 access
   PinRefused, PinLatched, PinFinalTry, LatchUnusable              the PIN
   CallFailed, CapabilityMissing                                   what the token answered
@@ -65,6 +65,20 @@ class TokenAmbiguous(HsmError):
 
     def __str__(self) -> str:
         return f"{len(self.found)} tokens with {self.wanted}: {', '.join(self.found)}; allowed: a serial or a slot of one of them"
+
+
+class TokenSilent(HsmError):
+    """A token is not among those that answer, and it may be in one of the slots that do not."""
+
+    def __init__(self, wanted: str, slots: Sequence[int], seconds: float) -> None:
+        super().__init__(wanted, slots, seconds)
+        self.wanted = wanted
+        self.slots = slots
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        which = f"slot{'s' if len(self.slots) > 1 else ''} {', '.join(map(str, self.slots))}"
+        return f"no token with {self.wanted} answers: {which} did not within {self.seconds:g} s"
 
 
 class PinFileUnusable(HsmError):

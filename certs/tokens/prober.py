@@ -28,6 +28,7 @@ from certs.hsm.errors import (
     TokenAmbiguous,
     TokenMissing,
     TokenProcessLost,
+    TokenSilent,
 )
 from certs.tokens.token_use import TokenUse
 from certs.tokens.trial import trial
@@ -63,6 +64,8 @@ class ProbeFinding:
     """What the token said of itself; None where it did not come to that."""
     missing: "frozenset[KeyAddress]" = frozenset()
     """Keys that it does not have, also where others of it sign."""
+    silent_slots: frozenset[int] | None = field(default=None, compare=False)
+    """All slots of the module whose token does not answer; None if not all were asked."""
 
     @property
     def is_module_down(self) -> bool:
@@ -92,6 +95,7 @@ _NAMES: Final[dict[type[HsmError], str]] = {
     TokenAmbiguous: "token_ambiguous",
     TokenMissing: "no_such_token",
     TokenProcessLost: "process_lost",
+    TokenSilent: "deadline",
 }
 
 
@@ -109,6 +113,7 @@ class Prober:
         """What the token said of itself at the last login, which may have been another prober's."""
         self._missing: set[KeyAddress] = set()
         """What the look in progress has not found."""
+        self._silent_slots: frozenset[int] | None = None
 
     @property
     def is_logged_in(self) -> bool:
@@ -144,6 +149,7 @@ class Prober:
     async def _look(self, *, with_signatures: bool) -> ProbeFinding:
         was_logged_in = self.is_logged_in
         self._missing.clear()
+        self._silent_slots = None
         try:
             process = await self._logged_in()
             if with_signatures:
@@ -154,10 +160,13 @@ class Prober:
                 self.kill()
             if is_lost and was_logged_in:
                 return await self._look(with_signatures=with_signatures)
-            return replace(_finding(error, has_loaded=self._has_loaded), missing=frozenset(self._missing))
+            silent = frozenset(error.slots) if isinstance(error, TokenSilent) else self._silent_slots
+            found = _finding(error, has_loaded=self._has_loaded)
+            return replace(found, missing=frozenset(self._missing), silent_slots=silent)
         except OSError as error:
             return ProbeFinding(Condition.UNWELL, "no_process", f"no room for another process: {error.strerror}")
-        return ProbeFinding(Condition.WELL, facts=self.facts, missing=frozenset(self._missing))
+        missing = frozenset(self._missing)
+        return ProbeFinding(Condition.WELL, facts=self.facts, missing=missing, silent_slots=self._silent_slots)
 
     async def _logged_in(self) -> AsyncTokenProcess:
         if self._process is not None and self.is_logged_in:
@@ -169,7 +178,9 @@ class Prober:
             await process.perform(calls.load(self.use.access.module))
             self._has_loaded = True
             likely_slot = None if self.facts is None else self.facts.slot
-            self.facts = await process.perform(calls.log_in(self.use.access, likely_slot))
+            found = await process.perform(calls.find(self.use.access.token, likely_slot))
+            self._silent_slots = found.silent_slots
+            self.facts = await process.perform(calls.log_in(self.use.access, found.token.slot))
         except BaseException:
             process.kill()
             raise

@@ -35,7 +35,7 @@ from proxy.supervisor.secrets.state_locks import lock_problems
 from proxy.supervisor.workers.process import worker_environment
 from proxy.tls.openssl import libssl
 from proxy.tls.openssl.tickets import TicketSecrets
-from proxy.tls.tokens.openssl_setup import prepare_openssl
+from proxy.tls.tokens.openssl_setup import instances_of, prepare_openssl
 from proxy.worker.generation import build
 
 # sysexits.h: EX_SOFTWARE. Neither an interpreter nor a signal ends a process with it.
@@ -162,11 +162,19 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
     async def tried() -> list[tuple[TokenUse, ProbeFinding]]:
         loop = asyncio.get_running_loop()
         seconds = loaded.config.reload_seconds / 2
-        return [(use, await Prober(loop, use).try_pin(seconds)) for use in uses]
+        async with asyncio.TaskGroup() as group:
+            tasks = [(use, group.create_task(Prober(loop, use).try_pin(seconds))) for use in uses]
+        return [(use, task.result()) for use, task in tasks]
 
-    found = [(use, one) for use, one in (asyncio.run(tried()) if uses else ()) if one.condition is Condition.REFUSED]
-    problems = {use.name: use.pin_problem(loaded.file, one.detail) for use, one in found}
-    told = {use.name: ToldToken(str(one.condition), one.detail, module_is_down=False) for use, one in found}
+    found = asyncio.run(tried()) if uses else []
+    refused = [(use, one) for use, one in found if one.condition is Condition.REFUSED]
+    silent = [(use, one) for use, one in found if one.is_late]
+    for _, one in silent:
+        instances_of(loaded).silent_slots |= one.silent_slots or frozenset()
+    problems = {use.name: use.pin_problem(loaded.file, one.detail) for use, one in refused}
+    told = {
+        use.name: ToldToken(str(one.condition), one.detail, module_is_down=False) for use, one in (*refused, *silent)
+    }
     return problems, replace(UnusableTokens.told(told), is_waited_for=False)
 
 

@@ -139,8 +139,8 @@ class WorkerControl:
                 self._serving.follow_challenges(names, tokens)
             case ShowMaintenance(routes):
                 self._serving.follow_maintenance(routes)
-            case TokenLookedAt(token, ok):
-                self._serving.token_says(token, ok=ok)
+            case TokenLookedAt(token, ok, silent_slots):
+                self._serving.token_says(token, silent_slots, ok=ok)
             case PinVerdict(token, is_refused):
                 self._serving.token_pin(token, is_refused=is_refused)
             case EndNow():
@@ -193,6 +193,8 @@ class WorkerControl:
                 asked.document, ConfigFile(Path(asked.path), files=files, credentials=credentials_directory())
             )
             unusable = UnusableTokens.told(asked.unusable_tokens)
+            if loaded.config.hsm is not None:
+                instances_of(loaded).silent_slots = frozenset(asked.silent_slots)
             if self._capabilities is None:
                 self._capabilities = prepare_openssl(loaded, with_tokens=not unusable.is_module_left_out)
             begun = Carried(is_replacement=asked.has_served)

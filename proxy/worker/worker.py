@@ -254,9 +254,13 @@ class Worker:
     def end_now(self) -> None:
         self._ends_now.set()
 
-    def token_says(self, token: str, *, ok: bool) -> None:
-        """Act on the parent's probe of a token; ignore one that is not used here."""
+    def token_says(self, token: str, silent_slots: Collection[int], *, ok: bool) -> None:
+        """Act on the parent's probe of a token; ignore one that is not used here.
+
+        `silent_slots` are those of the module whose token does not answer.
+        """
         if token in self._tokens:
+            instances_of(self.generation.loaded).silent_slots = frozenset(silent_slots)
             self._tokens[token].parent_says(ok=ok)
 
     def token_pin(self, token: str, *, is_refused: bool) -> None:

@@ -47,7 +47,9 @@
     X(C_Sign) \
     X(C_SignUpdate) \
     X(C_SignFinal) \
-    X(C_GetTokenInfo)
+    X(C_GetTokenInfo) \
+    X(C_GetSlotInfo) \
+    X(C_GetMechanismList)
 
 #define NUMBER(name) N_##name,
 enum { FUNCTIONS(NUMBER) COUNT };
@@ -171,6 +173,8 @@ static CK_RV shim_slot_list(unsigned char present, CK_SLOT_ID *list, unsigned lo
 static CK_RV shim_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
     PASS(C_GetTokenInfo, token_of_slot(slot), slot, info)
 
+static CK_RV shim_slot_info(CK_SLOT_ID slot, CK_SLOT_INFO *info) PASS(C_GetSlotInfo, token_of_slot(slot), slot, info)
+
 static CK_RV shim_open(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *session)
     PASS(C_OpenSession, token_of_slot(slot), slot, flags, application, notify, session)
 
@@ -247,8 +251,10 @@ static CK_RV shim_sign_final(CK_SESSION_HANDLE session, unsigned char *signature
 static CK_RV shim_mechanisms(CK_SLOT_ID slot, CK_MECHANISM_TYPE *list, unsigned long *count)
 {
     int more = getenv("PLEXIGATE_SHIM_MLDSA") != NULL ? 2 : 0;
-    CK_RV result;
+    CK_RV result = enter(token_of_slot(slot), N_C_GetMechanismList);
 
+    if (result != CKR_OK)
+        return result;
     if (list != NULL)
         *count -= more;
     REAL(result, C_GetMechanismList(slot, list, count));
@@ -282,6 +288,7 @@ static void take_over(void)
     ours.C_SignUpdate = shim_sign_update;
     ours.C_SignFinal = shim_sign_final;
     ours.C_GetTokenInfo = shim_token_info;
+    ours.C_GetSlotInfo = shim_slot_info;
 }
 
 /* A copy of its own for each copy of this module: a process that loads a copy of a vendor's module has two of them as well. */

@@ -6,6 +6,7 @@ import signal
 import ssl
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests import prepared
 from tests.certs.authority import private_key
 from tests.configurations import identity
 from tests.hsm.faults import SIGNATURES
-from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_PIN_INCORRECT
+from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_PIN_INCORRECT, FUNCTIONS
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token
 from tests.hsm_tokens import tell_apart
@@ -177,18 +178,52 @@ def test_start_with_a_module_that_hangs_or_fails_and_recovery(hsm_site: HsmSite,
     assert complaints(run.output) == []
 
 
-@pytest.mark.parametrize("name", ["plexi", "spare"])
-def test_start_while_one_of_two_tokens_hangs(hsm_site: HsmSite, name: str) -> None:
-    """It may keep the provider, and so a whole worker, in its module."""
+@pytest.mark.parametrize("when", ["at a start", "later"])
+def test_a_token_that_hangs_in_every_call_costs_the_other_one_of_its_module_nothing(
+    hsm_site: HsmSite, when: str
+) -> None:
+    """It would keep OpenSSL's provider, and so a whole worker, in the module, and all who list the tokens."""
     tokens = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
-    configuration = written(hsm_site, *tokens, top=QUICK)
-    with ExitStack() as hanging:
-        hanging.enter_context(hsm_site.hsm.shim.token(name).hanging("C_OpenSession", "C_Login"))
-        with running(hsm_site, configuration) as run:
-            one = scene_of(hsm_site, run)
+    configuration = written(hsm_site, *tokens)
+    commands = [PLEXIGATE, "check", str(configuration)], [PLEXIGATE, "hsm", "list", "--config", str(configuration)]
+    said_by: list[Future[subprocess.CompletedProcess[str]]] = []
+    with ExitStack() as hanging, ThreadPoolExecutor() as pool:
+        hang = hsm_site.hsm.shim.token("plexi").hanging(*FUNCTIONS)
+        if when == "at a start":
+            hanging.enter_context(hang)
+            said_by += [pool.submit(prepared.run, one, hsm_site.hsm.environment) for one in commands]
+        with (
+            running(hsm_site, configuration) as run,
+            Load(one := scene_of(hsm_site, run), one.client()).running(2) as load,
+        ):
+            one.until(lambda: readiness(one) == (200, "ready"))
+            if when == "later":
+                hanging.enter_context(hang)
+            said = run.wait_for(lambda output: events(output, "token_condition") or None)[0]
+            assert (said["token"], said["condition"]) == ("plexi", "unwell")
+            os.kill(run.pid, signal.SIGHUP)
+            run.wait_for(lambda output: events(output, "reloaded") or None)
+            ended, *_ = workers_of(run.pid)
+            os.kill(ended, signal.SIGTERM)  # the new one loads the module while the token hangs
+            one.until(lambda: bool(events(run.output, "worker_joined")) and ended not in workers_of(run.pid))
+            if when == "at a start":
+                assert "slot" in said["detail"]
+                checked, listed = (one.result() for one in said_by)
+                assert (checked.returncode, listed.returncode) == (0, 1)
+                assert "which is not checked: no token with label plexi answers: slot" in " ".join(
+                    checked.stdout.split()
+                )
+                assert "no answer within 3 s" in listed.stdout
+                assert "keys of spare" in listed.stdout
+                assert "no token with label plexi answers" in listed.stderr
+            serving = workers_of(run.pid)
+            assert one.metric("token_state", token="plexi", state="closed") == 0
             hanging.close()
-            one.until(lambda: serves(one))
-            one.until(lambda: readiness(one)[0] == 200)
+            one.until(lambda: one.metric("token_state", token="plexi", state="closed") == 2)
+            load.more(20)
+            assert workers_of(run.pid) == serving
+            assert not events(run.output, "module_skipped")
+    assert load.errors == []
     assert complaints(run.output) == []
 
 

@@ -105,6 +105,7 @@ class Site:
             read_at=datetime.now(UTC),  # noqa: TID251 - certificates are judged by it
             tickets=tickets,
             unusable_tokens={},
+            silent_slots=(),
             has_served=False,
             payload=PayloadKeys(),
         )

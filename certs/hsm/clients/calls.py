@@ -4,10 +4,10 @@ A call is a value: the same calls go through `TokenProcess` (command line) and `
 (parent).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
@@ -73,25 +73,38 @@ def tokens() -> Call[list[TokenFacts]]:
     return Call("tokens", "list the tokens", _LIST, lambda answer: [TokenFacts.from_document(one) for one in answer])
 
 
-def find(choice: TokenChoice) -> Call[TokenFacts]:
-    """The one token that is chosen. Raises TokenMissing, TokenAmbiguous."""
-    return Call("find", "be found", _LIST, TokenFacts.from_document, asdict(choice))
+@dataclass(frozen=True, slots=True)
+class FoundToken:
+    token: TokenFacts
+    silent_slots: frozenset[int] | None
+    """All slots of the module whose token does not answer; None if not all were asked."""
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        silent = document["silent_slots"]
+        return cls(TokenFacts.from_document(document["token"]), None if silent is None else frozenset(silent))
 
 
-def log_in(access: TokenAccess, likely_slot: int | None = None) -> Call[TokenFacts]:
-    """Log in, at most once; answers what the token said of itself before, such as a PIN of which
-    one try is left.
+def find(choice: TokenChoice, likely_slot: int | None = None) -> Call[FoundToken]:
+    """The one token that is chosen. `likely_slot` is where it was before.
 
-    `likely_slot` is where the token was before.
+    Raises TokenMissing, TokenAmbiguous, TokenSilent.
+    """
+    return Call("find", "be found", _LIST, FoundToken.from_document, {**asdict(choice), "likely_slot": likely_slot})
 
-    Raises TokenMissing, TokenAmbiguous, PinLatched, PinFinalTry, PinRefused, LatchUnusable.
+
+def log_in(access: TokenAccess, slot: int) -> Call[TokenFacts]:
+    """Log in to the token that was found in a slot, at most once; answers what the token said of
+    itself before, such as a PIN of which one try is left.
+
+    Raises TokenMissing, PinLatched, PinFinalTry, PinRefused, LatchUnusable.
     """
     arguments = {
         **asdict(access.token),
         "pin": access.pin.reveal(),
         "latch_directory": str(access.latch_directory),
         "may_use_final_try": access.may_use_final_try,
-        "likely_slot": likely_slot,
+        "found_in": slot,
     }
     return Call("log_in", "log in", _LOGIN, TokenFacts.from_document, arguments)
 

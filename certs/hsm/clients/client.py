@@ -12,6 +12,7 @@ from certs.hsm.clients import calls
 from certs.hsm.clients.calls import Answer, Call
 from certs.hsm.clients.spawning import Spawned, request
 from certs.hsm.errors import HsmError
+from certs.hsm.facts import TokenFacts
 
 
 class TokenProcess:
@@ -33,8 +34,7 @@ class TokenProcess:
         """Start one, load the module and log in to the token. Raises an HsmError."""
         process = cls()
         try:
-            process.perform(calls.load(access.module))
-            process.perform(calls.log_in(access))
+            process.log_in(access)
         except BaseException:
             process.close()
             raise
@@ -53,6 +53,12 @@ class TokenProcess:
         with self._spawned.exchanging(call):
             payload = self._exchange(request(number, call), end)
         return self._spawned.answer(number, call, payload)
+
+    def log_in(self, access: TokenAccess, likely_slot: int | None = None) -> TokenFacts:
+        """Load the module, find the token and log in. Raises an HsmError."""
+        self.perform(calls.load(access.module))
+        found = self.perform(calls.find(access.token, likely_slot))
+        return self.perform(calls.log_in(access, found.token.slot))
 
     def close(self) -> None:
         """Log out and end the process; kill it when it does not."""

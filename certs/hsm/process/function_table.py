@@ -3,10 +3,16 @@
 One of the two has loaded and initialised the module in this process. The dynamic linker returns the
 same library, so the state is the same. p11-kit's proxy differs: each request for its table gets a
 new instance with the same tokens and logins, which has to be initialised.
+
+Both ask each slot of the module that they load, and a single token that hangs would keep them in
+there. Neither can be told to leave a slot out, so the table is told (`list_only`).
 """
 
 import ctypes
+import mmap
+import os
 import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -34,6 +40,7 @@ _MOST_MECHANISMS: Final = 4_096
 _UNAVAILABLE: Final = ctypes.c_ulong(-1).value
 _LABEL_BYTES: Final = 32
 _CKR_GENERAL_ERROR: Final = 0x5
+_CKR_BUFFER_TOO_SMALL: Final = 0x150
 _CKR_CRYPTOKI_NOT_INITIALIZED: Final = 0x190
 # A token of SoftHSM is a file that each login writes again: another process may find it empty for a
 # moment.
@@ -105,19 +112,79 @@ class _FunctionList(ctypes.Structure):
     _fields_: ClassVar[Any] = [("version", _Version), ("functions", ctypes.c_void_p * 68)]
 
 
+class _Interface(ctypes.Structure):
+    """CK_INTERFACE."""
+
+    _fields_: ClassVar[Any] = [
+        ("name", ctypes.c_char_p),
+        ("table", ctypes.POINTER(_FunctionList)),
+        ("flags", ctypes.c_ulong),
+    ]
+
+
+_SlotList: Final = ctypes.CFUNCTYPE(
+    ctypes.c_ulong, ctypes.c_ubyte, ctypes.POINTER(ctypes.c_ulong), ctypes.POINTER(ctypes.c_ulong)
+)
+
+
 class FunctionTable:
     """The table of a module. Raises ModuleUnusable when it has none."""
 
     def __init__(self, module: Path) -> None:
-        """Find the table; the module has been initialised before."""
+        """Find the table; the module has been initialised before, unless only `list_only` is
+        called.
+        """
         table = ctypes.POINTER(_FunctionList)()
         try:
-            code = ctypes.CDLL(str(module)).C_GetFunctionList(ctypes.byref(table))
+            # as OpenSSL's provider loads it: the first one decides
+            self._library = ctypes.CDLL(str(module), mode=os.RTLD_DEEPBIND)
+            code = self._library.C_GetFunctionList(ctypes.byref(table))
         except (OSError, AttributeError) as error:
             raise ModuleUnusable(str(module), str(error)) from None
         if code != 0:
             raise ModuleUnusable(str(module), name_of_code(code))
         self._functions: Any = table.contents.functions
+        self._in_place_of_theirs: Any = None
+
+    def list_only(self, is_listed: Callable[[int], bool]) -> None:
+        """Have the module list only such slots to everybody in this process who has its table.
+
+        Once, and before others load the module: OpenSSL's provider copies the table. Raises
+        ModuleUnusable where the system does not let the table be changed.
+        """
+        theirs = _SlotList(self._functions[_GET_SLOT_LIST])
+
+        def listed(present: int, slots: Any, count: Any) -> int:
+            found = (ctypes.c_ulong * _MOST_SLOTS)()
+            number = ctypes.c_ulong(_MOST_SLOTS)
+            code = int(theirs(present, found, ctypes.byref(number)))
+            if code != 0:
+                return code
+            left = [slot for slot in found[: number.value] if is_listed(slot)]
+            room = count[0]
+            count[0] = len(left)
+            if not slots:
+                return 0
+            if room < len(left):
+                return _CKR_BUFFER_TOO_SMALL
+            for place, slot in enumerate(left):
+                slots[place] = slot
+            return 0
+
+        self._in_place_of_theirs = _SlotList(listed)
+        for functions in self._tables():
+            _make_writable(functions)
+            functions[_GET_SLOT_LIST] = ctypes.cast(self._in_place_of_theirs, ctypes.c_void_p)
+
+    def _tables(self) -> Iterator[Any]:
+        """That of PKCS#11 2.40, and those of later versions, which begin alike."""
+        yield self._functions
+        if hasattr(self._library, "C_GetInterfaceList"):
+            count = ctypes.c_ulong()
+            self._library.C_GetInterfaceList(None, ctypes.byref(count))
+            interfaces = (_Interface * count.value)()
+            self._library.C_GetInterfaceList(interfaces, ctypes.byref(count))
+            yield from (one.table.contents.functions for one in interfaces if one.name == b"PKCS 11")
 
     def token_info(self, slot: int) -> TokenInfo:
         """What the token in a slot says; a token that is being written is looked at again.
@@ -135,7 +202,7 @@ class FunctionTable:
         return info
 
     def slots(self) -> list[int]:
-        """The slots with a token in them. Raises CallFailed."""
+        """The listed slots with a token in them. Raises CallFailed."""
         # with room for all at the first call: between two calls a token may come
         slots = (ctypes.c_ulong * _MOST_SLOTS)()
         count = ctypes.c_ulong(_MOST_SLOTS)
@@ -194,6 +261,16 @@ class FunctionTable:
 def table_of(module: Path) -> FunctionTable:
     """The table of a module, always the same one in a process. Raises ModuleUnusable."""
     return FunctionTable(module)
+
+
+def _make_writable(functions: Any) -> None:
+    """Let a table be changed: most modules have it in memory that is only read after loading."""
+    begin = ctypes.addressof(functions) // mmap.PAGESIZE * mmap.PAGESIZE
+    length = ctypes.addressof(functions) + ctypes.sizeof(functions) - begin
+    access = ctypes.c_int(mmap.PROT_READ | mmap.PROT_WRITE)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mprotect(ctypes.c_void_p(begin), ctypes.c_size_t(length), access) != 0:
+        raise ModuleUnusable("table of functions", os.strerror(ctypes.get_errno()))
 
 
 def _check(operation: str, code: int) -> None:

@@ -4,7 +4,9 @@ Only in the process of `token_process`, on its one thread.
 """
 
 import contextlib
+import threading
 import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from certs.hsm.errors import (
     PinRefused,
     TokenAmbiguous,
     TokenMissing,
+    TokenSilent,
 )
 from certs.hsm.facts import PinState, TokenFacts
 from certs.hsm.key_kinds import MECHANISMS_THAT_MATTER
@@ -33,6 +36,10 @@ from certs.hsm.secret import Secret
 _ABSENT: Final = frozenset(
     {"CKR_TOKEN_NOT_PRESENT", "CKR_TOKEN_NOT_RECOGNIZED", "CKR_SLOT_ID_INVALID", "CKR_DEVICE_REMOVED"}
 )
+
+# For all calls that a process makes to a token when it loads the module. A device over a network
+# needs some round trips.
+_SLOT_SECONDS: Final = 3.0
 
 # How python-pkcs11 says that it has no class for a return value.
 _UNMAPPED: Final = "Unmapped error code"
@@ -53,12 +60,20 @@ def _why_not_loaded(error: pkcs11.exceptions.PKCS11Error) -> str:
 class Module:
     """A module. Raises ModuleUnusable when it cannot be loaded."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, silent: Collection[int], hangs: Callable[[int], None]) -> None:
+        """Leave the `silent` slots alone. `hangs` is called in another thread if the token in a
+        slot does not answer; a call that hangs ends only with its process.
+        """
+        self._silent = frozenset(silent)
+        self._hangs = hangs
+        self._only: int | None = None
+        """The slot that is listed alone, while python-pkcs11 looks: it asks every one."""
         try:
             self._library = pkcs11.lib(str(path))
         except pkcs11.exceptions.PKCS11Error as error:
             raise ModuleUnusable(str(path), _why_not_loaded(error)) from None
         self._table = FunctionTable(path)
+        self._table.list_only(lambda slot: slot not in self._silent and self._only in (None, slot))
 
     def finalize(self) -> None:
         """Give everything back, which ends sessions and logins of this process."""
@@ -68,54 +83,59 @@ class Module:
         """Every token that is there now, also those that were never set up, and those that do not
         answer.
         """
-        facts = []
-        for slot in self._library.get_slots(token_present=True):
+        facts = [TokenFacts.of_broken(slot, f"no answer within {_SLOT_SECONDS:g} s") for slot in sorted(self._silent)]
+        for slot in self._table.slots():
             try:
-                facts.append(self._facts(slot))
-            except (pkcs11.exceptions.PKCS11Error, CallFailed) as error:
-                fault = error if isinstance(error, CallFailed) else failed("describe itself", error)
+                facts.append(self._tried(slot))
+            except CallFailed as fault:
                 if fault.ckr not in _ABSENT:
-                    facts.append(TokenFacts.of_broken(slot.slot_id, fault.ckr))
+                    facts.append(TokenFacts.of_broken(slot, fault.ckr))
         return facts
 
-    def find(self, choice: TokenChoice, likely_slot: int | None = None) -> TokenFacts:
-        """The one token that is chosen.
+    def find(self, choice: TokenChoice, likely_slot: int | None = None) -> tuple[TokenFacts, list[int] | None]:
+        """The one token that is chosen, and all slots that do not answer; None if that was not
+        tried.
 
-        Raises TokenMissing, TokenAmbiguous; CallFailed where it may be one that does not answer.
+        Raises TokenMissing, TokenAmbiguous; TokenSilent and CallFailed where it may be one that
+        does not answer.
 
         Where it was before, if that is known, it is looked for first: another token may hang.
         """
-        if likely_slot is not None:
-            with contextlib.suppress(pkcs11.exceptions.PKCS11Error, CallFailed, TokenMissing):
-                known = self._facts(self._slot(likely_slot))
+        if likely_slot is not None and likely_slot not in self._silent:
+            with contextlib.suppress(CallFailed):
+                known = self._tried(likely_slot)
                 if known.is_initialized and choice.fits(known):
-                    return known
+                    return known, None
         present = self.tokens()
         found = [one for one in present if one.is_initialized and choice.fits(one)]
         broken = [one for one in present if one.fault]
+        if not found and self._silent:
+            raise TokenSilent(str(choice), sorted(self._silent), _SLOT_SECONDS)
         if not found and broken:
             raise CallFailed("describe itself", broken[0].fault)
         if not found:
             raise TokenMissing(str(choice), [str(one) for one in present if one.is_initialized])
         if len(found) > 1:
             raise TokenAmbiguous(str(choice), [str(one) for one in found])
-        return found[0]
+        return found[0], sorted(self._silent)
 
-    def log_in(self, access: TokenAccess, likely_slot: int | None = None) -> tuple[TokenFacts, pkcs11.Session]:
-        """Open a session and log in, at most once, and not where a latch or the token's flags say
-        that it would do harm.
+    def log_in(self, access: TokenAccess, slot: int) -> tuple[TokenFacts, pkcs11.Session]:
+        """Open a session in the slot of the token and log in, at most once, and not where a latch
+        or the token's flags say that it would do harm.
 
-        Raises PinLatched, PinFinalTry, PinRefused, LatchUnusable, CallFailed. The facts are those
-        before the login.
+        Raises TokenMissing if another token is there, PinLatched, PinFinalTry, PinRefused,
+        LatchUnusable, CallFailed. The facts are those before the login.
         """
-        found = self.find(access.token, likely_slot)
+        found = self._facts(slot)
+        if not access.token.fits(found):
+            raise TokenMissing(str(access.token), [str(found)])
         latch = PinLatch(access.latch_directory, found.label, found.serial)
         with latch.exclusive():
             refusal = latch.read()
             if refusal is not None and refusal.is_about(access.pin):
                 raise PinLatched(found.label, refusal.ckr, refusal.at)
-            token = self._slot(found.slot).get_token()  # now: the flags may have changed while others were in there
-            facts = self._facts(token.slot)
+            token = self._slot(slot).get_token()  # now: the flags may have changed while others were in there
+            facts = self._facts(slot)
             if facts.pin_state is PinState.LOCKED:
                 latch.set(access.pin, "CKR_PIN_LOCKED", _now())
                 raise PinRefused(facts.label, "CKR_PIN_LOCKED")
@@ -147,19 +167,44 @@ class Module:
             session.init_pin(pin.reveal())
         finally:
             session.close()
-        return self._facts(self._slot(slot))
+        return self._facts(slot)
 
     def _slot(self, number: int) -> pkcs11.Slot:
-        for slot in self._library.get_slots(token_present=True):
-            if slot.slot_id == number:
-                return slot
+        self._only = number
+        try:
+            for slot in self._library.get_slots(token_present=True):
+                if slot.slot_id == number:
+                    return slot
+        finally:
+            self._only = None
         raise TokenMissing(f"slot {number}", [])
 
-    def _facts(self, slot: pkcs11.Slot) -> TokenFacts:
-        info = self._table.token_info(slot.slot_id)
-        numbers = {int(one) for one in slot.get_mechanisms()}
+    def _tried(self, slot: int) -> TokenFacts:
+        """The facts of a token that answers what OpenSSL's provider asks each one while it loads
+        the module.
+        """
+        with self._in_time(slot):
+            facts = self._facts(slot)
+            if facts.is_initialized:
+                with contextlib.suppress(CallFailed):
+                    self._table.session_state(slot)
+            return facts
+
+    @contextlib.contextmanager
+    def _in_time(self, slot: int) -> Iterator[None]:
+        timer = threading.Timer(_SLOT_SECONDS, self._hangs, (slot,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _facts(self, slot: int) -> TokenFacts:
+        info = self._table.token_info(slot)
+        numbers = self._table.mechanisms(slot)
         return TokenFacts(
-            slot=slot.slot_id,
+            slot=slot,
             label=text_of(info.label),
             serial=text_of(info.serial),
             model=text_of(info.model),

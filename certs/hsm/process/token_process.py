@@ -8,11 +8,16 @@ too long. Requests, PINs among them, come over the socket and nowhere else. It e
 also while a call hangs: a second thread, which never touches the module, watches the other end of
 the socket.
 
+A token that hangs while tokens are looked for must not hide the others. A call to it ends only with
+the process, so the process begins again (execve) without its slot and looks once more; the leader
+notices nothing but the time. This is done for calls that look for tokens, which have no secrets.
+
 Standard output is not ours: modules print there.
 """
 
 import contextlib
 import ctypes
+import json
 import os
 import resource
 import select
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _PR_SET_DUMPABLE: Final = 4
+_LOOKING: Final = frozenset({"find", "tokens"})
 
 
 class _Answer(TypedDict, total=False):
@@ -62,10 +68,12 @@ def main() -> None:
     # an error of the socket: the leader has closed its end, and does not want the answer in
     # progress
     with contextlib.suppress(ConnectionError):
-        while (request := _receive(sock)) is not None:
+        request = service.begin_again(json.loads(sys.argv[1])) if sys.argv[1:] else _receive(sock)
+        while request is not None:
             sock.sendall(frames.pack({"id": request["id"], **service.answer(request)}))
             if request["call"] == "bye":
                 break
+            request = _receive(sock)
     # not by the interpreter's end: modules crash there, and everything has been given back
     os._exit(0)
 
@@ -74,6 +82,10 @@ class _Service:
     """The calls, by name, on the one module and the one login of this process."""
 
     def __init__(self) -> None:
+        self._path = ""
+        self._silent: list[int] = []
+        """Slots that do not answer."""
+        self._request: frames.Frame = {}
         self._module: Module | None = None
         self._keys: TokenKeyStore | None = None
         self._use: KeyUse | None = None
@@ -81,7 +93,7 @@ class _Service:
         self._calls: dict[str, Callable[[frames.Arguments], Any]] = {
             "load": self._load,
             "tokens": lambda _: [asdict(one) for one in self._loaded().tokens()],
-            "find": lambda body: asdict(self._loaded().find(TokenChoice(**body))),
+            "find": self._find,
             "log_in": self._log_in,
             "init_token": self._init_token,
             "keys": lambda _: [asdict(one) for one in self._opened()[0].listed()],
@@ -100,7 +112,22 @@ class _Service:
             "bye": self._bye,
         }
 
+    def begin_again(self, left: frames.Frame) -> frames.Frame:
+        """Go on where the process before this one hung; the request that it could not answer."""
+        self._path = left["module"]
+        self._silent = left["silent"]
+        self._module = self._load_module()
+        return dict(left["request"])
+
+    def _hangs(self, slot: int) -> None:
+        """Begin this process again, in a thread, if it looks for tokens, else end it."""
+        if self._request["call"] not in _LOOKING:
+            os._exit(1)
+        left = {"module": self._path, "silent": [*self._silent, slot], "request": self._request}
+        os.execv(sys.executable, [*sys.orig_argv[: sys.orig_argv.index("-m") + 2], json.dumps(left)])  # noqa: S606 - ourselves
+
     def answer(self, request: frames.Frame) -> _Answer:
+        self._request = request
         try:
             return {"answer": self._calls[request["call"]](request["arguments"])}
         except HsmError as error:
@@ -112,14 +139,23 @@ class _Service:
             return {"error": as_document(CallFailed(request["operation"], f"{type(error).__name__} in our own code"))}
 
     def _load(self, body: frames.Arguments) -> None:
-        self._module = Module(Path(body["module"]))
+        self._path = body["module"]
+        self._module = self._load_module()
+
+    def _load_module(self) -> Module:
+        return Module(Path(self._path), self._silent, self._hangs)
+
+    def _find(self, body: frames.Arguments) -> "Mapping[str, object]":
+        choice = TokenChoice(body["label"], body["serial"], body["slot"])
+        token, silent = self._loaded().find(choice, body["likely_slot"])
+        return {"token": asdict(token), "silent_slots": silent}
 
     def _log_in(self, body: frames.Arguments) -> "Mapping[str, object]":
         choice = TokenChoice(body["label"], body["serial"], body["slot"])
         access = TokenAccess(
             Path(), choice, Secret(body["pin"]), Path(body["latch_directory"]), body["may_use_final_try"]
         )
-        facts, self._session = self._loaded().log_in(access, body["likely_slot"])
+        facts, self._session = self._loaded().log_in(access, body["found_in"])
         self._keys = TokenKeyStore(facts, self._session)
         self._use = KeyUse(self._session, self._keys)
         return asdict(facts)

@@ -13,6 +13,7 @@ import typer
 from certs.hsm.access import TokenAccess, default_latch_directory
 from certs.hsm.clients import calls
 from certs.hsm.clients.client import TokenProcess
+from certs.hsm.errors import DeadlinePassed, TokenSilent
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName, next_version
@@ -81,18 +82,26 @@ def list_(
             tokens = process.perform(calls.tokens())
         source.require_there(tokens)
         keys: list[tuple[TokenFacts, list[KeyFacts]]] = []
+        silent = False
         for access in source.accesses():
-            with logged_in(access, may_use_final_try=final_try) as (opened, facts):
-                keys.append((facts, opened.perform(calls.keys())))
+            likely_slot = next((one.slot for one in tokens if access.token.fits(one)), None)
+            try:
+                with logged_in(access, likely_slot, may_use_final_try=final_try) as (opened, facts):
+                    keys.append((facts, opened.perform(calls.keys())))
+            except (TokenSilent, DeadlinePassed) as error:
+                typer.echo(f"plexigate: {printable(str(error))}", err=True)
+                silent = True
     if source.half_login:
         typer.echo(f"plexigate: keys are not listed: {source.half_login}", err=True)
     if as_json:
         of = {facts.slot: [key_json(key) for key in found] for facts, found in keys}
         write_json([{**token_json(one), "keys": of.get(one.slot)} for one in tokens])
-        return
-    write_table(token_table(tokens))
-    for facts, found in keys:
-        write_table(key_table(facts, found))
+    else:
+        write_table(token_table(tokens))
+        for facts, found in keys:
+            write_table(key_table(facts, found))
+    if silent:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: plexigate hsm generate chat --kind ecdsa-p256 --token plexi")

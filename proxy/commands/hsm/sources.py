@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
-from certs.hsm.clients import calls
 from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import HsmError, TokenMissing
 from certs.hsm.facts import KeyAddress, PinState, TokenFacts
@@ -177,11 +176,12 @@ def said_errors() -> Iterator[None]:
 
 
 @contextmanager
-def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterator[tuple[TokenProcess, TokenFacts]]:
+def logged_in(
+    access: TokenAccess, likely_slot: int | None = None, *, may_use_final_try: bool = False
+) -> Iterator[tuple[TokenProcess, TokenFacts]]:
     """A logged-in process, and the facts of its token. Warns of a wrong PIN before."""
     with TokenProcess() as process:
-        process.perform(calls.load(access.module))
-        facts = process.perform(calls.log_in(replace(access, may_use_final_try=may_use_final_try)))
+        facts = process.log_in(replace(access, may_use_final_try=may_use_final_try), likely_slot)
         if facts.pin_state is not PinState.FINE:
             typer.echo(
                 f"plexigate: token {printable(facts.label)}: a wrong PIN was given since the last login ({facts.pin_state})",

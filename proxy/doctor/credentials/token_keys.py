@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from certs.hsm.clients import calls
 from certs.hsm.clients.client import TokenProcess
 from certs.hsm.errors import HsmError, PinFinalTry, PinLatched, PinRefused
 from certs.hsm.facts import PinState, TokenFacts
@@ -53,8 +52,7 @@ class TokenLook:
 def look_at(use: TokenUse) -> TokenLook:
     """Log in, and sign with each key. Raises `HsmError` or `OSError`."""
     with TokenProcess() as process:
-        process.perform(calls.load(use.access.module))
-        facts = process.perform(calls.log_in(use.access))
+        facts = process.log_in(use.access)
         return TokenLook(facts, {str(key.address): _signed(process, key) for key in use.keys})
 
 

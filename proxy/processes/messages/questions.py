@@ -84,6 +84,8 @@ class Prepare(Question[PreparedToServe]):
     read_at: datetime
     tickets: TicketSecrets = field(repr=False)
     unusable_tokens: Mapping[str, ToldToken]
+    silent_slots: tuple[int, ...]
+    """Slots of the module whose token does not answer."""
     has_served: bool
     """Whether a worker serves by this configuration already, whose place this one takes."""
     payload: PayloadKeys = field(repr=False)
@@ -192,10 +194,14 @@ class TakeConnection(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class TokenLookedAt(Question[Done]):
-    """The parent has looked at a token: `ok` says whether it is healthy."""
+    """The parent has looked at a token: `ok` says whether it is healthy.
+
+    `silent_slots` are those of the module whose token does not answer.
+    """
 
     token: str
     ok: bool
+    silent_slots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Editions have numbers. The parent asks all workers to serve by the same one.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -159,9 +159,14 @@ class Edition:
         return replace(self, number=number, payload=payload)
 
     def question(
-        self, unusable_tokens: Mapping[str, ToldToken] = MappingProxyType({}), *, has_served: bool = False
+        self,
+        unusable_tokens: Mapping[str, ToldToken] = MappingProxyType({}),
+        silent_slots: Collection[int] = (),
+        *,
+        has_served: bool = False,
     ) -> Prepare:
-        """The question that asks a worker to prepare. The worker leaves `unusable_tokens` alone.
+        """The question that asks a worker to prepare. The worker leaves `unusable_tokens` and
+        `silent_slots` alone.
 
         The material goes beside the question, in a memory file.
         """
@@ -172,6 +177,7 @@ class Edition:
             read_at=self.read_at,
             tickets=self.tickets,
             unusable_tokens=unusable_tokens,
+            silent_slots=tuple(silent_slots),
             has_served=has_served,
             payload=self.payload,
         )

@@ -181,7 +181,8 @@ class TokenWatch:
         try:
             done, _ = await asyncio.wait({looking}, timeout=_HANGING_SECONDS)
             if not done:
-                self._found(ProbeFinding(Condition.UNWELL, "deadline", f"no answer within {_HANGING_SECONDS:g} s"))
+                late = f"no answer within {_HANGING_SECONDS:g} s"
+                self._found(ProbeFinding(Condition.UNWELL, "deadline", late, self._prober.facts))
                 done, _ = await asyncio.wait({looking}, timeout=_HOPELESS_SECONDS - _HANGING_SECONDS)
             if not done:
                 self._prober.kill()

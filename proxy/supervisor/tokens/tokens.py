@@ -62,6 +62,10 @@ class ParentTokens:
         self._states: dict[int, dict[str, BreakerState]] = {}
         """The breakers that are not closed, by worker (process id) and token."""
         self.missing: Final = MissingKeys(tell)
+        self.silent_slots: frozenset[int] = frozenset()
+        """The slots of the module whose token does not answer. Workers leave them out, as OpenSSL
+        would hang in the first one, with all tokens.
+        """
 
     def close(self) -> None:
         """Free the turns. No process logs in any more."""
@@ -116,8 +120,17 @@ class ParentTokens:
         missed = [use for use in new if findings[use.name].is_no_such_token]
         findings |= await self._try_pins(missed, seconds)
         for name, finding in findings.items():
+            self._learn(finding)
             self._tried(name, finding)
         return findings
+
+    def _learn(self, finding: ProbeFinding) -> None:
+        if finding.silent_slots is not None:
+            self.silent_slots = finding.silent_slots
+        elif finding.facts is not None and finding.condition is Condition.WELL:
+            self.silent_slots -= {finding.facts.slot}
+        elif finding.facts is not None and finding.is_late:
+            self.silent_slots |= {finding.facts.slot}
 
     async def _try_pins(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, ProbeFinding]:
         asked = {use.name: self._loop.create_task(Prober(self._loop, use).try_pin(seconds)) for use in uses}
@@ -255,6 +268,7 @@ class ParentTokens:
         """Tell workers the finding of a probe (`TokenObserver`)."""
         name = token.use.name
         is_well = finding.condition is Condition.WELL
+        self._learn(finding)
         if finding.condition is not before:
             self._say(token.use, finding)
         if is_well or finding.missing:
@@ -264,7 +278,7 @@ class ParentTokens:
             self.turns.forbid(name)
             self._broadcast(PinVerdict(name, is_refused=True))
             return
-        self._broadcast(TokenLookedAt(name, ok=is_well))
+        self._broadcast(TokenLookedAt(name, ok=is_well, silent_slots=tuple(self.silent_slots)))
         if before is Condition.ABSENT:
             self._blind_workers.forget(name)
         if is_well:

@@ -1,6 +1,6 @@
 """The interfaces of the parent that a fleet uses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from certs.tokens.token_use import TokenUse
@@ -58,7 +58,9 @@ class Served(Protocol):
     @property
     def worker_count(self) -> int: ...
 
-    def question(self, unusable_tokens: Mapping[str, ToldToken], *, has_served: bool) -> Prepare:
+    def question(
+        self, unusable_tokens: Mapping[str, ToldToken], silent_slots: Collection[int], *, has_served: bool
+    ) -> Prepare:
         """The question that asks a worker to prepare."""
 
     def located(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -70,6 +72,10 @@ class TokensKnown(Protocol):
 
     def closed(self, uses: Sequence[TokenUse]) -> dict[str, ToldToken]:
         """The condition of each token, for a worker that prepares."""
+
+    @property
+    def silent_slots(self) -> Collection[int]:
+        """The slots of the module whose token does not answer."""
 
     def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
         """A worker misses exactly these keys, by their URIs, in a token that works."""

@@ -130,7 +130,8 @@ class Fleet:
         """
         material = edition.material.memory_file()
         closed = self._owner.tokens.closed(edition.identities.tokens)
-        question = edition.question(closed, has_served=edition is self._edition)
+        silent_slots = self._owner.tokens.silent_slots
+        question = edition.question(closed, silent_slots, has_served=edition is self._edition)
         try:
             answers, silent = await prepared(
                 self._loop, workers, (question, [material]), self._pulse.is_given_up, self._patience.ping

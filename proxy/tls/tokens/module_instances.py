@@ -15,12 +15,16 @@ that a key came from.
 A copy stays loaded, as threads may be in it: so there are few. If the state of a module is in
 another library that it links (as with p11-kit's proxy), a copy sees no more than the original. Then
 the parent replaces the process if it has to.
+
+OpenSSL asks each slot when it loads the module or a copy. Slots whose token does not answer
+(`ModuleInstances.silent_slots`, which the parent finds out) are not listed to it. A token that
+answers later is one that came later.
 """
 
 import errno
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -42,11 +46,19 @@ _MFD_EXEC: Final = 0x10  # linux/memfd.h; a kernel may forbid to run what was no
 class ModuleInstance:
     """One loading of the module. A call of it may take as long as its tokens need to answer."""
 
-    def __init__(self, module: Path, provider: str | None, *, is_first: bool) -> None:
+    def __init__(
+        self,
+        module: Path,
+        provider: str | None,
+        silent: Callable[[], frozenset[int]] = frozenset,
+        *,
+        is_first: bool,
+    ) -> None:
         """OpenSSL's configuration loads the first one; another one is loaded with its first key.
 
-        `provider`: see `pkcs11_provider`.
+        `provider`: see `pkcs11_provider`. `silent` answers the slots to leave alone.
         """
+        self._silent = silent
         self._original = module
         self._provider = provider
         self._is_first = is_first
@@ -66,7 +78,7 @@ class ModuleInstance:
 
     def tokens(self) -> tuple[PresentToken, ...]:
         """The tokens that it sees. Raises `HsmError`."""
-        return tokens_of(self.module)
+        return tokens_of(self.module, self._silent())
 
     def mechanisms(self, token: PresentToken) -> frozenset[int]:
         """What a token can do, by PKCS#11's numbers. Raises `HsmError`."""
@@ -105,6 +117,7 @@ class ModuleInstance:
         if self._fault is not None:
             raise KeyNotLoaded(self._fault)
         copy = Path(f"/proc/self/fd/{_executable_copy(self._original)}")
+        hide_slots(copy, self._silent())
         configuration = openssl_configuration([pkcs11_provider(self._provider, str(copy))])
         descriptor = os.memfd_create("openssl.cnf")
         try:
@@ -129,7 +142,9 @@ class ModuleInstances:
         self._module = module
         self.provider: Final = provider
         """See `pkcs11_provider`."""
-        self._first: Final = ModuleInstance(module, provider, is_first=True)
+        self.silent_slots: frozenset[int] = frozenset()
+        """Slots whose token does not answer."""
+        self._first: Final = ModuleInstance(module, provider, self._silent, is_first=True)
         self._later: list[ModuleInstance] = []
         self._used: dict[str, ModuleInstance] = {}
         self._was_short = False
@@ -155,8 +170,20 @@ class ModuleInstances:
         if len(self._later) == _MOST_LATER:
             self._was_short = True
             return
-        self._later.append(ModuleInstance(self._module, self.provider, is_first=False))
+        self._later.append(ModuleInstance(self._module, self.provider, self._silent, is_first=False))
         yield self._later[-1]
+
+    def _silent(self) -> frozenset[int]:
+        return self.silent_slots
+
+
+def hide_slots(module: Path, silent: frozenset[int]) -> None:
+    """Take slots out of the list that a module gives in this process, before it is loaded.
+
+    Raises `HsmError`.
+    """
+    if silent:
+        table_of(module).list_only(lambda slot: slot not in silent)
 
 
 @cache

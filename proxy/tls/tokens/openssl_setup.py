@@ -3,8 +3,10 @@
 import os
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from certs.hsm.errors import HsmError
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import HsmConfig, OpensslConfig
 from proxy.tls.openssl import libssl
@@ -18,7 +20,7 @@ from proxy.tls.openssl.configuration import (
     openssl_configuration,
     pkcs11_provider,
 )
-from proxy.tls.tokens.module_instances import ModuleInstances, module_instances
+from proxy.tls.tokens.module_instances import ModuleInstances, hide_slots, module_instances
 
 
 def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabilities:
@@ -26,9 +28,12 @@ def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabi
 
     Where keys are in tokens, the PKCS#11 module is initialised here: never in a process that also
     uses it in another way. A module that hangs is left out (not `with_tokens`): this process then
-    has none for good.
+    has none for good. Slots that are silent now (`ModuleInstances`) are left out too.
     """
     libssl.never_prompt()
+    if with_tokens and loaded.config.hsm is not None:
+        with suppress(HsmError):  # a module that cannot be used is reported by OpenSSL
+            hide_slots(_module(loaded.file, loaded.config.hsm), instances_of(loaded).silent_slots)
     providers = tuple(_providers(loaded.file, loaded.config.openssl, loaded.config.hsm, with_tokens=with_tokens))
     _load(openssl_configuration(providers))
     if FIPS in loaded.config.openssl.providers and libssl.provider_is_available(FIPS):

@@ -61,11 +61,14 @@ class PresentToken:
         return all(wanted is None or wanted == ours for wanted, ours in pairs)
 
 
-def tokens_of(path: Path) -> tuple[PresentToken, ...]:
-    """Check every token of the module at `path`, which OpenSSL uses. Raises `HsmError`."""
+def tokens_of(path: Path, silent: frozenset[int] = frozenset()) -> tuple[PresentToken, ...]:
+    """Check every token of the module at `path`, which OpenSSL uses, but in `silent` slots.
+
+    Raises `HsmError`.
+    """
     table = table_of(path)
     found = []
-    for slot in table.slots():
+    for slot in [one for one in table.slots() if one not in silent]:
         # a token that is pulled out now is not there
         with contextlib.suppress(CallFailed):
             info = table.token_info(slot)
@@ -77,12 +80,14 @@ def tokens_of(path: Path) -> tuple[PresentToken, ...]:
     return tuple(found)
 
 
-def refuses_pin(path: Path, uri: Pkcs11Uri) -> bool:
-    """Whether a token refuses every login since a wrong PIN; False if it does not say."""
+def refuses_pin(path: Path, uri: Pkcs11Uri, silent: frozenset[int]) -> bool:
+    """Whether a token refuses every login since a wrong PIN; False if it does not say, or is in a
+    `silent` slot.
+    """
     try:
         return any(
             token.needs_login and (token.is_locked or token.was_refused) and not is_logged_in(path, token.slot)
-            for token in tokens_of(path)
+            for token in tokens_of(path, silent)
             if token.fits(uri)
         )
     except HsmError:

@@ -32,7 +32,7 @@ class TokenLogin:
 
     def is_refused(self, key: TokenKey) -> bool:
         """Whether the token refuses every login by the PIN of a key; asks the token."""
-        return refuses_pin(self.instances.of(key.token).module, key.key.uri)
+        return refuses_pin(self.instances.of(key.token).module, key.key.uri, self.instances.silent_slots)
 
     @contextmanager
     def turn(self, key: TokenKey) -> Iterator[None]:

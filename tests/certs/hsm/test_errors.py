@@ -14,6 +14,7 @@ EACH: list[tuple[HsmError, str]] = [
     ),
     (errors.TokenMissing("label a", []), "none"),
     (errors.TokenAmbiguous("label a", ["x", "y"]), "2 tokens with label a: x, y"),
+    (errors.TokenSilent("label a", [3, 5], 3.0), "no token with label a answers: slots 3, 5 did not within 3 s"),
     (errors.PinFileUnusable("/p", "mode 0644", "mode 0600"), 'PIN file "/p": found mode 0644; allowed: mode 0600'),
     (errors.PinRefused("a", "CKR_PIN_INCORRECT"), "refused (CKR_PIN_INCORRECT)"),
     (errors.PinLatched("a", "CKR_PIN_LOCKED", "2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z (CKR_PIN_LOCKED)"),

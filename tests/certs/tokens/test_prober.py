@@ -10,7 +10,7 @@ from certs.hsm.access import TokenChoice
 from certs.tokens.prober import Condition, Prober
 from certs.tokens.token_use import TokenUse
 from tests.certs.hsm.clients.test_client import is_gone
-from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, TokenControl
+from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, FUNCTIONS, TokenControl
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.tried_tokens import use_of
@@ -151,5 +151,17 @@ async def test_a_token_that_does_not_answer_takes_no_other_one_along(
         assert finding.facts.label == "spare"
         found = await ours.try_pin(20)
         assert (found.condition, found.detail) == (C.UNWELL, "the token failed to describe itself: CKR_DEVICE_ERROR")
-    with control.hanging("C_GetTokenInfo"):  # its place is known by now
-        assert (await other.try_pin(20)).condition is C.WELL
+    with control.hanging(*FUNCTIONS):
+        finding = await other.try_pin(20)  # its place is known by now
+        assert (finding.condition, finding.silent_slots) == (C.WELL, None)
+        async with asyncio.TaskGroup() as group:
+            looks = [group.create_task(one.try_pin(20)) for one in (ours, prober(spare))]
+        found, finding = (one.result() for one in looks)
+        assert (found.condition, found.is_late) == (C.UNWELL, True)
+        assert found.silent_slots is not None
+        (slot,) = found.silent_slots
+        assert found.detail == f"no token with label plexi answers: slot {slot} did not within 3 s"
+        assert (finding.condition, finding.silent_slots) == (C.WELL, frozenset({slot}))
+    assert (await ours.try_pin(20)).silent_slots == frozenset()
+    with control.hanging(*FUNCTIONS):
+        assert (await ours.try_pin(20)).silent_slots == frozenset({slot}), "where it was before is no promise"

@@ -29,7 +29,7 @@ async def problems(*uses: TokenUse) -> list[str]:
 @pytest.fixture
 def serial(use: TokenUse) -> str:
     with loaded(use.access.module) as process:
-        return process.perform(calls.find(use.access.token)).serial
+        return process.perform(calls.find(use.access.token)).token.serial
 
 
 async def test_one_by_label_and_by_serial_is_refused(use: TokenUse, control: TokenControl, serial: str) -> None:

@@ -26,7 +26,8 @@ async def process_for(access: TokenAccess) -> AsyncTokenProcess:
     process = AsyncTokenProcess(asyncio.get_running_loop())
     try:
         await process.perform(calls.load(access.module))
-        await process.perform(calls.log_in(access))
+        found = await process.perform(calls.find(access.token))
+        await process.perform(calls.log_in(access, found.token.slot))
     except BaseException:
         process.kill()
         raise

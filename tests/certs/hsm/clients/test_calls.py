@@ -21,7 +21,7 @@ EACH: list[calls.Call[Any]] = [
     calls.load(Path("/m.so")),
     calls.tokens(),
     calls.find(TokenChoice(slot=1)),
-    calls.log_in(TokenAccess(Path("/m.so"), TokenChoice(slot=1), PIN, Path("/l"))),
+    calls.log_in(TokenAccess(Path("/m.so"), TokenChoice(slot=1), PIN, Path("/l")), 1),
     calls.init_token("plexi", PIN, PIN),
     calls.keys(),
     calls.public_parts(KEY),

@@ -3,6 +3,7 @@
 import ctypes
 from pathlib import Path
 
+import pkcs11
 import pytest
 
 from certs.hsm.clients import calls
@@ -45,6 +46,25 @@ def test_errors_have_their_names(hsm: SoftHsm) -> None:
 def test_a_label_that_is_too_long_is_refused(hsm: SoftHsm) -> None:
     with loaded(hsm.module) as process, pytest.raises(CallFailed, match="more than 32 bytes"):
         process.perform(calls.init_token("x" * 33, Secret("123456"), Secret("123456")))
+
+
+def test_a_module_lists_only_what_it_is_told_to_everybody(tmp_path: Path, hsm: SoftHsm) -> None:
+    for label in ("plexi", "spare"):
+        hsm.init_token(label)
+    copy = tmp_path / "copy.so"  # its table stays changed in this process
+    copy.write_bytes(hsm.module.read_bytes())
+    table, hidden = FunctionTable(copy), set[int]()
+    table.list_only(lambda slot: slot not in hidden)
+    others = pkcs11.lib(str(copy))
+    seen = table.slots()
+    assert [one.slot_id for one in others.get_slots()] == seen
+    hidden |= {seen[0]}
+    assert table.slots() == seen[1:]
+    assert [one.slot_id for one in others.get_slots()] == seen[1:]
+    little, count = (ctypes.c_ulong * 1)(), ctypes.c_ulong(1)
+    call = ctypes.CFUNCTYPE(ctypes.c_ulong)(table._functions[4])
+    assert (call(ctypes.c_ubyte(1), little, ctypes.byref(count)), count.value) == (0x150, len(seen) - 1)
+    others.finalize()
 
 
 class Written:

@@ -49,22 +49,22 @@ def test_a_token_is_found_by_label_serial_or_slot(hsm: SoftHsm, access: TokenAcc
         TokenChoice(slot=facts.slot),
         TokenChoice("plexi", facts.serial, facts.slot),
     ):
-        with loaded(hsm.module) as process:
-            assert process.perform(calls.log_in(replace(access, token=choice))).label == "plexi"
+        with TokenProcess() as process:
+            assert process.log_in(replace(access, token=choice)).label == "plexi"
 
 
-def test_a_token_that_is_not_there_is_said_with_those_that_are(hsm: SoftHsm, access: TokenAccess) -> None:
+def test_a_token_that_is_not_there_is_said_with_those_that_are(access: TokenAccess) -> None:
     with (
-        loaded(hsm.module) as process,
+        TokenProcess() as process,
         pytest.raises(TokenMissing, match=r"no token with label wrong; .* plexi \(serial"),
     ):
-        process.perform(calls.log_in(replace(access, token=TokenChoice("wrong"))))
+        process.log_in(replace(access, token=TokenChoice("wrong")))
 
 
 def test_two_tokens_of_one_label_are_ambiguous(hsm: SoftHsm, access: TokenAccess) -> None:
     hsm.init_token("plexi")
-    with loaded(hsm.module) as process, pytest.raises(TokenAmbiguous, match="2 tokens with label plexi"):
-        process.perform(calls.log_in(access))
+    with TokenProcess() as process, pytest.raises(TokenAmbiguous, match="2 tokens with label plexi"):
+        process.log_in(access)
 
 
 @pytest.mark.parametrize("name", ["none.so", "text.so"])
@@ -104,8 +104,8 @@ def test_a_token_that_was_given_a_wrong_pin_says_so_before_the_next_login(hsm: S
     with pytest.raises(PinRefused):
         TokenProcess.logged_in(hsm.access("plexi", "wrong-pin"))
     tell_apart(hsm.latches, "wrong-pin", PIN)
-    with loaded(hsm.module) as process:
-        assert process.perform(calls.log_in(access)).pin_state is PinState.COUNT_LOW
+    with TokenProcess() as process:
+        assert process.log_in(access).pin_state is PinState.COUNT_LOW
 
 
 def test_the_last_try_is_left_to_an_operator(hsm: SoftHsm, access: TokenAccess) -> None:

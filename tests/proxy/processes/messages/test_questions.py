@@ -13,6 +13,6 @@ def test_no_secret_is_shown() -> None:
     secret = b"\x5a" * 32
     keys = PayloadKeys({"chat": Keyring.fresh("chat", secret, 0.0)}, b"")
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    prepare = Prepare(1, "a.toml", {"pin": "ZZZ"}, now, TicketSecrets(secret), {}, has_served=False, payload=keys)
+    prepare = Prepare(1, "a.toml", {"pin": "ZZZ"}, now, TicketSecrets(secret), {}, (), has_served=False, payload=keys)
     assert unsaid(prepare) == {"document", "tickets", "payload"}
     assert "Z" not in repr(prepare).replace("ZoneInfo", "")

@@ -63,8 +63,8 @@ def test_no_question_is_missing_from_the_unions() -> None:
         ("TokenLookedAt", {"token": "plexi"}, "message TokenLookedAt.ok: found nothing; allowed: this field"),
         (
             "TokenLookedAt",
-            {"token": "plexi", "ok": True, "okay": True},
-            "message TokenLookedAt.okay: found this field; allowed: token, ok",
+            {"token": "plexi", "ok": True, "silent_slots": [], "okay": True},
+            "message TokenLookedAt.okay: found this field; allowed: token, ok, silent_slots",
         ),
         ("Accept", {"listeners": {"a": ["1"]}, "new": []}, "message Accept.listeners.a.0: found text"),
         ("Drain", {"seconds": "5", "gently": True}, "message Drain.seconds: found text; allowed: a number"),
@@ -89,5 +89,6 @@ def test_answer_is_read_by_the_type_that_the_question_names() -> None:
 
 
 def test_messages_stand_under_the_names_of_their_classes() -> None:
-    assert encode_question(TokenLookedAt("plexi", ok=True)) == ("TokenLookedAt", {"token": "plexi", "ok": True})
+    looked = {"token": "plexi", "ok": True, "silent_slots": [5]}
+    assert encode_question(TokenLookedAt("plexi", ok=True, silent_slots=(5,))) == ("TokenLookedAt", looked)
     assert encode_question(KeysMissing("plexi", ("a",))) == ("KeysMissing", {"token": "plexi", "missing": ["a"]})

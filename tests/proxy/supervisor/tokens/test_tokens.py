@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from certs.hsm.access import TokenChoice
-from certs.hsm.facts import KeyAddress
+from certs.hsm.facts import KeyAddress, TokenFacts
 from certs.tokens.prober import Condition, ProbeFinding
 from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
 from proxy.net.tasks import Tasks
@@ -163,6 +163,23 @@ async def test_the_module_of_a_token_that_hangs_is_left_when_nobody_gets_ready(p
     assert {name: one.module_is_down for name, one in told.items()} == {"plexi": True, "spare": False}
     assert parent.events[-1] == {"event": "module_skipped", "token": "plexi"}
     assert not parent.tokens.leave_module([use, well]), "once is enough"
+
+
+async def test_slots_that_do_not_answer_are_known_until_their_token_is_well(parent: Parent, use: TokenUse) -> None:
+    here = replace(WELL, facts=TokenFacts(5, "plexi", "", "", "", 0, None, None, ()))
+    late = ProbeFinding(Condition.UNWELL, "deadline", "it hangs")
+    parent.follow(use, WELL)
+    (watch,) = parent.tokens._watches.values()
+    for finding, silent in (
+        (replace(late, silent_slots=frozenset({5, 7})), {5, 7}),
+        (here, {7}),
+        (replace(late, facts=here.facts), {5, 7}),
+        (ABSENT, {5, 7}),
+        (replace(here, silent_slots=frozenset()), set[int]()),
+    ):
+        parent.tokens.found(watch, finding, Condition.WELL)
+        assert parent.tokens.silent_slots == silent
+    await until_seen(lambda: TokenLookedAt("plexi", ok=True, silent_slots=(7,)) in parent.fleet.told)
 
 
 async def test_workers_that_begin_are_told(parent: Parent, use: TokenUse) -> None:

@@ -26,6 +26,7 @@ PREPARE = Prepare(
     datetime(2026, 1, 1, tzinfo=UTC),
     TicketSecrets(bytes(32)),
     {},
+    (),
     has_served=False,
     payload=PayloadKeys(),
 )
