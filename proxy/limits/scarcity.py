@@ -8,7 +8,9 @@ they could end accepting for good (`downstream.requests.tunnel_places`). Memory 
 second.
 
 If one of the two is short, all listeners of the process pause, and new connections wait in the
-kernel or with the listeners of other workers. Ten times a second some connections that wait for
+kernel or with the listeners of other workers. It is also short where the kernel refuses a socket,
+to a client or to a server: the table of the whole machine may be full, or the limit may have
+fallen. Ten times a second some connections that wait for
 their clients are ended (`idleness.first_to_go`), and all unused connections to upstreams, until
 there is enough again.
 
@@ -16,6 +18,7 @@ While there is no client, accepting continues even if memory seems short: to wai
 nothing.
 """
 
+import errno
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,6 +44,12 @@ _OWN: Final = 24
 _TUNNELS_PART: Final = 0.75
 # One to the client, one to the server.
 _OF_A_TUNNEL: Final = 2
+_REFUSALS: Final = {
+    errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
+    errno.ENFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
+    errno.ENOBUFS: ConnectionReason.OUT_OF_MEMORY,
+    errno.ENOMEM: ConnectionReason.OUT_OF_MEMORY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +147,13 @@ class Scarcity:
         """It accepts no connections any more."""
         self._listeners.pop(listener, None)
 
+    def socket_refused(self, code: int) -> None:
+        """The kernel gave no socket, by this `errno`. One that is no shortage is ignored."""
+        if code in _REFUSALS:
+            self.short_of(_REFUSALS[code])
+
     def short_of(self, reason: ConnectionReason) -> None:
-        """A listener could not accept, or took a descriptor of the reserve."""
+        """Memory is short, or a listener took a descriptor of the reserve."""
         if self._pause_timer is not None:
             return
         for listener in self._listeners:

@@ -42,6 +42,9 @@ class Sender(Ready):
     def flush(self) -> None: ...
 
 
+def _make_no_room(code: int) -> None: ...
+
+
 class SharedIo:
     """One per loop."""
 
@@ -54,6 +57,8 @@ class SharedIo:
         self._senders: list[Sender] = []
         self._limits: dict[float, TimeLimit] = {}
         self._then: Callable[[], None] | None = None
+        self.socket_refused: Callable[[int], None] = _make_no_room
+        """Makes room if the kernel gives no socket, by this `errno`."""
 
     def time_limit(self, seconds: float) -> TimeLimit:
         """The limit of `seconds`; one object for each number."""

@@ -116,6 +116,7 @@ class Worker:
         self._http.use_spool(spool_directories(os.environ.get("TMPDIR")))
         self._figures = ProcessFigures()
         self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
+        io.socket_refused = self._scarcity.socket_refused
         self._challenges = PendingChallenges()
         self._tokens_shown: dict[str, str] = {}
         self._maintained: tuple[MaintainedRoute, ...] = ()

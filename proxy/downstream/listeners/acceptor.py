@@ -3,7 +3,6 @@
 It pauses while descriptors or memory are short.
 """
 
-import errno
 import socket
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Collection
@@ -21,12 +20,6 @@ _ACCEPTS_PER_TURN: Final = 16
 # queue, as after a restart, would become handshakes in flight, and those above that limit are
 # refused. At least one: a client that keeps handshakes waiting must not lock out others.
 _ACCEPTS_WHEN_BEHIND: Final = 1
-_EXHAUSTED: Final = {
-    errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
-    errno.ENFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
-    errno.ENOBUFS: ConnectionReason.OUT_OF_MEMORY,
-    errno.ENOMEM: ConnectionReason.OUT_OF_MEMORY,
-}
 
 
 def _never_behind() -> bool:
@@ -104,8 +97,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return False
             except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._scarcity.short_of(_EXHAUSTED[error.errno])
+                self._scarcity.socket_refused(error.errno or 0)
                 return False
             family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET  # the first has a flow and a scope too
             # the class in C: its subclass in Python takes 2 µs more to make and to close

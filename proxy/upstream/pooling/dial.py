@@ -15,6 +15,7 @@ from typing import Protocol
 
 from config.schema import HttpProtocol, ServerAddress
 from config.tables.upstream import ProxyHeaderVersion
+from proxy.limits.idleness import MAKES_ROOM_SECONDS
 from proxy.net.byte_stream import ByteOwner, TwoWayStream
 from proxy.net.linger import Linger
 from proxy.net.shared_io import SharedIo
@@ -28,6 +29,9 @@ from proxy.tls.openssl.tls_object import TlsObject, inner_object, shake_hands
 from proxy.tls.wire.record_flood import RecordTally
 from proxy.tls.wire.waiting_data import RECORD_BYTES, RECORD_WIRE_BYTES
 from proxy.upstream.pooling.failures import UpstreamFailure, UpstreamFault
+
+_AGAIN_SECONDS = 0.05
+"""Before new clients are accepted again, which is ten times a second (`limits.scarcity`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ async def dial(
     began = loop.time()
     try:
         async with asyncio.timeout(settings.connect_seconds):
-            sock = await connect(loop, settings.address)
+            sock = await _connect_with_room(io, settings)
             try:
                 if header:
                     await loop.sock_sendall(sock, header)
@@ -113,6 +117,21 @@ async def dial(
     stream.owner = owner
     stream.records.receive_data(leftover)
     return stream
+
+
+async def _connect_with_room(io: SharedIo, settings: DialSettings) -> socket.socket:
+    """Connect, if need be in the place of a connection that waits for its client."""
+    address = settings.address
+    # well before the time to connect is over, which would be the server's fault
+    vain_at = io.loop.time() + min(MAKES_ROOM_SECONDS, settings.connect_seconds / 2)
+    while True:
+        try:
+            return await connect(io.loop, address)
+        except OSError as error:
+            if not is_own_shortage(error, address.host) or io.loop.time() > vain_at:
+                raise
+            io.socket_refused(errno.EMFILE if isinstance(error, socket.gaierror) else error.errno or 0)
+        await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def connect(loop: asyncio.AbstractEventLoop, address: ServerAddress) -> socket.socket:

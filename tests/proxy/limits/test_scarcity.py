@@ -1,5 +1,6 @@
 """What happens when descriptors or memory run short."""
 
+import errno
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -125,6 +126,19 @@ class TestDescriptors:
             ("internal", "out_of_descriptors"): 1,
             ("public", "shed_idle"): 96,
         }
+
+    @pytest.mark.parametrize(
+        ("code", "reason"), [(errno.EMFILE, "descriptors"), (errno.ENFILE, "descriptors"), (errno.ENOBUFS, "memory")]
+    )
+    def test_a_socket_that_the_kernel_refuses_is_a_shortage(self, world: World, code: int, reason: str) -> None:
+        world.connections.idle = 1
+        world.scarcity.socket_refused(code)
+        assert (world.paused, world.connections.sheds) == ([True, True], [1])
+        assert world.counts["public", f"out_of_{reason}"] == 1
+
+    def test_another_error_ends_nobody(self, world: World) -> None:
+        world.scarcity.socket_refused(errno.EADDRNOTAVAIL)
+        assert (world.paused, world.connections.sheds) == ([False, False], [])
 
     def test_a_pause_is_counted_once(self, world: World) -> None:
         for _ in range(3):

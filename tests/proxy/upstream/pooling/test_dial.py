@@ -1,11 +1,12 @@
 """One connection to one server: how it is made, verified, and refused."""
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +177,33 @@ class TestPlain:
     async def test_proxy_without_descriptors_says_that_it_is_to_blame(self) -> None:
         io = SharedIo(asyncio.get_running_loop())  # which has been there since the process began
         with no_descriptors():
-            ours = await failure(ServerAddress("http", "127.0.0.1", 80), io=io)
+            ours = await failure(ServerAddress("http", "127.0.0.1", 80), io=io, connect_seconds=0.2)
         assert ours.fault is UpstreamFault.NO_ROOM
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    async def test_a_descriptor_that_becomes_free_is_used(self, host: str) -> None:
+        loop = asyncio.get_running_loop()
+        io, owner, told = SharedIo(loop), RecordingOwner(), list[int]()
+        with ExitStack() as shortage:
+
+            def make_room(code: int) -> None:
+                told.append(code)
+                loop.call_soon(shortage.close)
+
+            io.socket_refused = make_room
+            async with serving(echo) as address:
+                shortage.enter_context(no_descriptors())
+                stream = await connect(ServerAddress("http", host, address.port), owner, io=io)
+                assert told == [errno.EMFILE]
+                stream.abort()
+
+    async def test_a_server_that_refuses_is_tried_once(self) -> None:
+        io, told = SharedIo(asyncio.get_running_loop()), list[int]()
+        io.socket_refused = told.append
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            refused = await failure(ServerAddress("http", "127.0.0.1", bound.getsockname()[1]), io=io)
+        assert (refused.fault, told) == (UpstreamFault.UNREACHABLE, [])
 
 
 def upstream_tls(ca: Path | None, **files: Path) -> ssl.SSLContext:
