@@ -614,6 +614,16 @@ EXAMPLES = (
         "the key of version 5 of the ec credential of chat was destroyed",
     ),
     Example(
+        certificates.ListsPublished("internal"),
+        {"event": "lists_published", "issuer": "internal"},
+        "issuer internal has renewed its revocation lists",
+    ),
+    Example(
+        certificates.ListsUnpublished("internal", "the token is gone"),
+        {"event": "lists_not_published", "issuer": "internal", "detail": "the token is gone"},
+        "issuer internal could not renew its revocation lists: the token is gone",
+    ),
+    Example(
         certificates.AcmeProgress("le: issued for chat.example.org"),
         {"event": "acme", "detail": "le: issued for chat.example.org"},
         "le: issued for chat.example.org",

@@ -30,7 +30,7 @@ HEAVIER: Final = {
     "HttpService": (Burden(8, 21), "what the connections of a loop share: it hands out its parts"),
     "Outbox": (Burden(18, 14), _PROTOCOL),
     "RequestRecord": (Burden(0, 17), _RECORD),
-    "Rotating": (Burden(14, 19), "it gives the parts of rotations what they use, in one loop"),
+    "Rotating": (Burden(15, 19), "it gives the parts of rotations what they use, in one loop"),
     "Server": (Burden(20, 22), "all that balancing, ejection and health know of a server, of which one choice is made"),
     "ServerSession": (Burden(22, 9), _PROTOCOL),
     "SessionStream": (Burden(4, 23), "the state of a stream, and the table of its moves"),

@@ -199,7 +199,7 @@ def _list_errors(
         if not issuers:
             known = ", ".join(dict.fromkeys(shown(other.subject.rfc4514_string()) for other in authorities))
             yield f"{who} is of no authority in ca", f"lists of these authorities: {known}"
-        elif not any(_has_signed(issuer, one) for issuer in issuers):
+        elif not any(has_signed(issuer, one) for issuer in issuers):
             yield f"{who} is not signed by that authority", "the list as the authority has published it"
         if one.next_update_utc is None:
             yield f"{who} does not say when it expires", "a list with nextUpdate (RFC 5280 section 5.1.2.5)"
@@ -214,7 +214,8 @@ def _list_errors(
         )
 
 
-def _has_signed(issuer: x509.Certificate, one: x509.CertificateRevocationList) -> bool:
+def has_signed(issuer: x509.Certificate, one: x509.CertificateRevocationList) -> bool:
+    """Whether the signature of a list is that of an authority."""
     try:
         return one.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # of any kind, see below
     except (TypeError, ValueError, InvalidSignature, UnsupportedAlgorithm):

@@ -283,6 +283,17 @@ class ServedCertificateRow(TypedDict):
     days_left: float
 
 
+class RevocationListRow(TypedDict):
+    """The list that is the first to expire: of the clients of an identity, or of an issuer."""
+
+    of: str
+    name: str
+    begins_at: float
+    expires_at: float
+    fault: str | None
+    """Why there is no newer one."""
+
+
 class StatusDocument(TypedDict):
     version: str
     pid: int
@@ -310,5 +321,6 @@ class StatusDocument(TypedDict):
     unmade_checks: list[UnmadeCheckRow]
     maintenance: list[MaintenanceRow]
     certificates: list[ServedCertificateRow]
+    revocation_lists: list[RevocationListRow]
     metrics: NotRequired[list[str]]
     """The TCP addresses for metrics. The admin server adds them."""

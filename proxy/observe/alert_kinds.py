@@ -41,6 +41,7 @@ class AlertKind(StrEnum):
     CERTIFICATE_EXPIRING = "certificate_expiring"
     CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
     REVOCATIONS_EXPIRING = "revocations_expiring"
+    PUBLISHED_LIST_EXPIRING = "published_list_expiring"
     ROTATION_FAILING = "rotation_failing"
     ROTATION_REFUSED = "rotation_refused"
     REVOCATION_FAILED = "revocation_failed"
@@ -125,6 +126,14 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "A revocation list in `client_certificates.crl` expires soon. Then the clients of its authority are refused. The "
         "alert begins at a quarter of the list's life, is serious at a twelfth, and critical at a fortieth.",
         "Put the current lists of the authorities into the file and reload: a timer should have done that.",
+    ),
+    AlertKind.PUBLISHED_LIST_EXPIRING: KindFacts(
+        _WARNING,
+        "the issuer",
+        "The revocation list of an internal CA is not renewed. When it expires, clients that check revocations refuse the "
+        "certificates of that CA. The alert begins at a quarter of the list's life, is serious at a twelfth, and critical "
+        "at a fortieth.",
+        "The text names the reason: mostly the token with the key of the CA, or the disk.",
     ),
     AlertKind.ROTATION_FAILING: KindFacts(
         _WARNING,

@@ -61,14 +61,17 @@ class CertificateFacts:
 
 @dataclass(frozen=True, slots=True)
 class RevocationFacts:
-    """Of the revocation lists by which an identity judges its clients, the first one to expire.
+    """Of the revocation lists by which an identity judges its clients, or of those that an internal
+    CA publishes, the first one to expire.
 
-    `begins_at` and `expires_at` are in UNIX seconds.
+    `name` is that of the identity or of the issuer. `begins_at` and `expires_at` are in UNIX
+    seconds. `fault`: why there is no newer one.
     """
 
-    identity: str
+    name: str
     begins_at: float
     expires_at: float
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,7 @@ class Scrape:
     listeners: Sequence[ListenerFacts] = ()
     certificates: Sequence[CertificateFacts] = ()
     revocations: Sequence[RevocationFacts] = ()
+    published_lists: Sequence[RevocationFacts] = ()
     restarts: int = 0
     reloads: Mapping[str, int] = field(default_factory=dict)
     retained: Counts | None = None
@@ -200,6 +204,11 @@ class Scrape:
     upgrade: UpgradeFacts | None = None
     former_workers: Sequence[int] = ()
     """Workers of the process before an upgrade that still drain, by their process ids."""
+
+    @property
+    def all_lists(self) -> list[tuple[str, RevocationFacts]]:
+        """The revocation lists with whose they are."""
+        return [("clients", one) for one in self.revocations] + [("issuer", one) for one in self.published_lists]
 
     @property
     def snapshots(self) -> list[Snapshot]:

@@ -66,6 +66,10 @@ def status(scrape: Scrape) -> StatusDocument:
         "unmade_checks": [cast("UnmadeCheckRow", asdict(one)) for one in scrape.unmade_checks],
         "maintenance": [cast("MaintenanceRow", asdict(one)) for one in scrape.maintenance],
         "certificates": [_certificate(one, scrape.now) for one in scrape.certificates],
+        "revocation_lists": [
+            {"of": of, "name": one.name, "begins_at": one.begins_at, "expires_at": one.expires_at, "fault": one.fault}
+            for of, one in scrape.all_lists
+        ],
     }
 
 

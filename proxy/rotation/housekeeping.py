@@ -1,4 +1,6 @@
-"""Work beside rotations: cleaning up after an ended process, old keys and versions, rollbacks."""
+"""Work beside rotations: cleaning up after an ended process, old keys and versions, revocation
+lists, rollbacks.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ from proxy.observe.events.certificates import KeysCleaned
 from proxy.observe.events.event import Tell
 from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Swap
 from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
+from proxy.trust.published_lists import PublishedLists
 
 INTERVAL_SECONDS: Final = 300.0
 """How often old keys are cleaned up. Their grace is hours or days."""
@@ -101,13 +104,17 @@ class Housekeeping:
         self._loop = loop
         self._tell = tell
         self._again_at = 0.0
+        self.lists: Final = PublishedLists(loop, tell)
 
     async def recovered(self, parts: Parts) -> None:
         """Undo the unfinished steps of an ended process."""
         await self._do(lambda: recover(parts))
 
     async def look_after(self, parts: Parts, now: datetime, ticks: float, *, at_once: bool = False) -> None:
-        """Clean up, unless that was done a moment ago. No rotation may run meanwhile."""
+        """Clean up, unless that was done a moment ago; renew revocation lists. No rotation may run
+        meanwhile.
+        """
+        await self.lists.look_after(parts)
         if at_once or ticks >= self._again_at:
             self._again_at = ticks + INTERVAL_SECONDS
             await self._do(lambda: clean_up(parts, now))

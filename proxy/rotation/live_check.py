@@ -24,6 +24,7 @@ from proxy.rotation.pinned import (
     takes_only_its_kind,
 )
 from proxy.tls.openssl.libssl import LibsslError
+from proxy.trust.list_check import list_checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]
             "no signed certificate timestamps: browsers refuse public certificates without",
             is_fault=None,
         )
+
+
+def list_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]:
+    """Fetch the revocation lists that the certificate names, and look for it there."""
+    for one in list_checks(subject.chain, now):
+        yield LiveFinding(subject.about, one.text, is_fault=one.is_fault)
 
 
 def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:

@@ -30,6 +30,7 @@ from proxy.rotation.news import News
 from proxy.rotation.running import NotRenewed, Renewed, Run, Swap
 from proxy.rotation.steps import GONE, Listeners, busy, last_word, waiting
 from proxy.rotation.ways_back import Asked
+from proxy.trust.published_lists import PublishedLists
 
 _NOTHING_TO_DO_SECONDS: Final = 3_600.0
 
@@ -106,6 +107,10 @@ class Rotating:
         """Exactly these keys are missing in tokens that work: see whether they are lost."""
         if self._knowledge.suspect(missing):
             self._tasks.start(self._changed())
+
+    @property
+    def lists(self) -> PublishedLists:
+        return self._housekeeping.lists
 
     # -- what commands ask for
 

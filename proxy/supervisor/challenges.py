@@ -1,8 +1,10 @@
-"""The challenges that the proxy shows to CAs. The parent keeps the list, each worker has a copy.
+"""What the proxy shows to CAs, and of its own CAs. The parent keeps it, each worker has a copy.
 
 Challenges of http-01 are tokens, each with its answer. For tls-alpn-01 a name can have only one
 challenge at a time, because the ClientHello names only the server (RFC 8737 section 3). So an order
 waits until another order for the same name has withdrawn its challenge.
+
+The revocation lists of internal CAs stand at addresses without TLS too.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ class Challenges:
         self._fleet = fleet
         self._pending: dict[str, TlsChallenge] = {}
         self._tokens: dict[str, str] = {}
+        self._lists: Mapping[str, bytes] = {}
         self._changed = asyncio.Condition()
 
     @property
@@ -35,7 +38,7 @@ class Challenges:
 
     @property
     def shown(self) -> ShowChallenges:
-        return ShowChallenges(tuple(self._pending.values()), dict(self._tokens))
+        return ShowChallenges(tuple(self._pending.values()), dict(self._tokens), self._lists)
 
     async def present(self, challenge: TlsChallenge) -> None:
         """Wait until the name is free, and then until every worker shows the challenge."""
@@ -69,6 +72,12 @@ class Challenges:
         """Wait until no worker answers for the token any more."""
         self._tokens.pop(token, None)
         await self._tell()
+
+    async def show_lists(self, lists: Mapping[str, bytes]) -> None:
+        """Wait until every worker shows exactly these revocation lists."""
+        if lists != self._lists:
+            self._lists = lists
+            await self._tell()
 
     async def _tell(self) -> None:
         await self._fleet.tell_all(self.shown)

@@ -108,6 +108,7 @@ class Supervisor:
         )
         self.control: Final = self._control_of(log, safe.trail, payload)
         self.rotating.count_by(self._signatures)
+        self.rotating.lists.show = self.crew.proofs.challenges.show_lists
         self.crew.tokens.missing.changed = self.rotating.keys_missing
         self.reporting.listen(self.alerting.hear)
 

@@ -135,8 +135,8 @@ class WorkerControl:
                 self._log.switch(descriptors[0], form)
             case Verdict():
                 self._serving.apply_verdict(question)
-            case ShowChallenges(names, tokens):
-                self._serving.follow_challenges(names, tokens)
+            case ShowChallenges():
+                self._serving.follow_challenges(question)
             case ShowMaintenance(routes):
                 self._serving.follow_maintenance(routes)
             case TokenLookedAt(token, ok, silent_slots):
@@ -235,7 +235,7 @@ class WorkerControl:
         for verdict in asked.known.verdicts:
             self._worker.apply_verdict(verdict)
         self._worker.tokens_refused(asked.known.refused_tokens)
-        self._worker.follow_challenges(asked.known.challenges.names, asked.known.challenges.tokens)
+        self._worker.follow_challenges(asked.known.challenges)
         self._worker.follow_maintenance(asked.known.maintenance.routes)
         self._accept(asked.accept, descriptors)
 

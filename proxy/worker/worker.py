@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Protocol
 
 from config.tables.plain import PLAIN_LISTENER
@@ -36,12 +36,11 @@ from proxy.observe.logs.log import Log
 from proxy.observe.startup import ListenerOffer
 from proxy.observe.turned_away import TurnedAway
 from proxy.processes.messages.answers import ServerSeen
-from proxy.processes.messages.questions import MaintainedRoute, Verdict
+from proxy.processes.messages.questions import MaintainedRoute, ShowChallenges, Verdict
 from proxy.signing.breaker import BreakerState
 from proxy.signing.race import SigningServices
 from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
-from proxy.tls.handshake.challenge import TlsChallenge
 from proxy.tls.handshake.challenges import PendingChallenges
 from proxy.tls.handshake.flight_makers import FlightServices
 from proxy.tls.openssl.driver import new_driver
@@ -118,7 +117,6 @@ class Worker:
         self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
         io.socket_refused = self._scarcity.socket_refused
         self._challenges = PendingChallenges()
-        self._tokens_shown: dict[str, str] = {}
         self._maintained: tuple[MaintainedRoute, ...] = ()
         self._services = ListenerServices(
             io,
@@ -134,8 +132,8 @@ class Worker:
             self._event,
         )
         self._listeners: dict[str, Listener] = {}
-        plain = PlainServices(io, self._http, self._scarcity, self._turned_away, self._tokens_shown)
-        self._plain = PlainListener(generation.plain, plain)
+        self._plain_services = PlainServices(io, self._http, self._scarcity, self._turned_away)
+        self._plain = PlainListener(generation.plain, self._plain_services)
         self._ends_now = asyncio.Event()
         loop.set_exception_handler(self._callback_failed)
         self._deadlines.start()
@@ -215,11 +213,11 @@ class Worker:
             else:
                 upstream.drain(verdict.server, max(0.0, verdict.drains_until - self._loop.time()))
 
-    def follow_challenges(self, challenges: Iterable[TlsChallenge], tokens: Mapping[str, str]) -> None:
-        """Show CAs exactly these: challenges of tls-alpn-01, and `tokens` of http-01."""
-        self._challenges.follow(challenges)
-        self._tokens_shown.clear()
-        self._tokens_shown.update(tokens)
+    def follow_challenges(self, shown: ShowChallenges) -> None:
+        """Show CAs exactly these challenges, and others these lists of revocations."""
+        self._challenges.follow(shown.names)
+        self._plain_services.tokens = dict(shown.tokens)
+        self._plain_services.lists = dict(shown.lists)
 
     def follow_maintenance(self, routes: tuple[MaintainedRoute, ...]) -> None:
         """Take exactly these routes out of service."""

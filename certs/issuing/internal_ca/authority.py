@@ -4,11 +4,13 @@ Theory of operation. Root and intermediate are shelves of the store, so each is 
 not at all. The root is made once. Its key only signs intermediates, so it may be moved away between
 two of them. The intermediate is replaced when a third of its life is left, or less than two lives
 of a certificate, or when its key or names changed in the configuration. The previous one stays
-valid, and its key is kept as long as it may have to sign revocation lists.
+valid, and its key is kept as long as it may have to sign revocation lists. Each intermediate has a
+list of its own, also when nothing was revoked: a client that looks for one refuses a certificate
+without it.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,8 @@ from certs.issuing.internal_ca.revocations import (
     Revocation,
     RevocationsDamaged,
     encode,
+    is_fresh,
+    list_address,
     parse,
     revocation_list,
 )
@@ -48,6 +52,7 @@ _SIGNED: Final = frozenset(ALGORITHMS.values())
 _NEVER: Final = timedelta(days=36_500)  # until a root's key is taken away by hand
 _REVOKED: Final = "revoked.json"
 _LIST: Final = "crl.pem"
+_LIST_BEGINS: Final = b"-----BEGIN X509 CRL-----"
 
 
 def root_identity(name: str) -> str:
@@ -116,9 +121,12 @@ class InternalAuthority:
             now = self._now()
             version = self._intermediate(now)
             signer = self._signer(version)
-            leaf = server_certificate(
-                request.names, csr.public_key(), signer, now + self._settings.lifetime, now, self._settings.crl_url
-            )
+            end = now + self._settings.lifetime
+            url = self._settings.crl_url
+            address = None if url is None else list_address(url, version.number)
+            leaf = server_certificate(request.names, csr.public_key(), signer, end, now, address)
+        if url is not None:
+            self.renew_lists()  # before a client looks for it
         chain = (leaf, signer.certificate)
         return Issued(b"".join(one.public_bytes(Encoding.PEM) for one in chain))
 
@@ -139,25 +147,76 @@ class InternalAuthority:
     # -- for those who maintain it
 
     def publish_list(self) -> Path:
-        """Write the revocation lists of valid intermediates; their paths. Raises `IssueFailed`."""
+        """Write the revocation lists of valid intermediates; their path.
+
+        Raises `IssueFailed`; the list of an intermediate whose key is unavailable stays as it was.
+        """
         with _failures():
+            lists, fault = self._lists()
             path = self.directory / _LIST
             self._disk.make_directory(self.directory)
-            self._disk.write(path, self.revocation_list())
+            self._disk.write(path, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
+            if fault is not None:
+                raise fault
         return path
 
     def revocation_list(self) -> bytes:
-        """The lists of every intermediate that is valid, in PEM. Raises `IssueFailed`."""
+        """The lists of every intermediate that is valid, made now, in PEM. Raises `IssueFailed`."""
+        with _failures():
+            lists, fault = self._lists()
+            if fault is not None:
+                raise fault
+        return b"".join(one.public_bytes(Encoding.PEM) for one in lists)
+
+    def _lists(self) -> tuple[list[x509.CertificateRevocationList], HomeFailed | None]:
+        """New lists; instead of one that could not be made the previous one, and the reason."""
+        now = self._now()
+        revocations = self._revocations()
+        before = {one.issuer: one for one in self._published()}
+        lists = []
+        fault = None
+        for version in self._list_signers(now):
+            try:
+                lists.append(revocation_list(self._signer(version), revocations, int(now.timestamp()), now))
+            except HomeFailed as error:
+                fault = error
+                name = _certificate(version).subject
+                lists += [before[name]] if name in before else []
+        return lists, fault
+
+    def renew_lists(self) -> bool:
+        """Publish new lists if one is missing, or is at half of its life. Tells whether one
+        was. Raises `IssueFailed`.
+        """
         with _failures():
             now = self._now()
-            revocations = self._revocations()
-            signers = [self._signer(one) for one in self.intermediate_shelf.versions() if one.has_key]
-            lists = [
-                revocation_list(one, revocations, int(now.timestamp()), now)
-                for one in signers
-                if one.certificate.not_valid_after_utc > now
-            ]
-        return b"".join(one.public_bytes(Encoding.PEM) for one in lists)
+            fresh = {one.issuer for one in self._published() if is_fresh(one, now)}
+            is_due = any(_certificate(one).subject not in fresh for one in self._list_signers(now))
+        if is_due:
+            self.publish_list()
+        return is_due
+
+    def published_lists(self) -> Mapping[str, x509.CertificateRevocationList]:
+        """The lists of valid intermediates by the address that certificates name; without
+        `crl_url` by the numbers of the intermediates. Raises `IssueFailed`.
+        """
+        url = self._settings.crl_url or ""
+        with _failures():
+            by_issuer = {one.issuer: one for one in self._published()}
+            signers = [(one.number, _certificate(one).subject) for one in self._list_signers(self._now())]
+        return {list_address(url, number): by_issuer[name] for number, name in signers if name in by_issuer}
+
+    def _list_signers(self, now: datetime) -> list[StoredVersion]:
+        """The intermediates that sign lists, the newest first."""
+        versions = self.intermediate_shelf.versions()
+        return [one for one in versions if one.has_key and _certificate(one).not_valid_after_utc > now]
+
+    def _published(self) -> list[x509.CertificateRevocationList]:
+        try:
+            blocks = (self.directory / _LIST).read_bytes().split(_LIST_BEGINS)[1:]
+            return [x509.load_pem_x509_crl(_LIST_BEGINS + block) for block in blocks]
+        except (FileNotFoundError, ValueError):
+            return []  # a damaged file is written again
 
     @property
     def has_root(self) -> bool:
@@ -272,7 +331,10 @@ class InternalAuthority:
 
     def _signer(self, version: StoredVersion) -> IssuerKey:
         name = self.intermediate_shelf.key_name(version.number, version.spec)
-        key = self._homes[version.spec.place].signer(name, version.kept_path.read_bytes())
+        home = self._homes.get(version.spec.place)
+        if home is None:
+            raise HomeFailed(version.spec.place, "the configuration has no such place")
+        key = home.signer(name, version.kept_path.read_bytes())
         return IssuerKey(_certificate(version), key)
 
     def _root_signer(self, root: StoredVersion) -> CertificateIssuerPrivateKeyTypes:

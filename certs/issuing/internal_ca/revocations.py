@@ -16,6 +16,8 @@ from certs.keys.generating import digest_for
 
 LIST_LIFETIME: Final = timedelta(days=7)
 """How long a list is good: as long as the certificates that are on it, by default."""
+_RENEWED_AFTER: Final = LIST_LIFETIME / 2
+"""The age at which a list is renewed: a token that is gone may take days to come back."""
 
 
 class RevocationsDamaged(ValueError):
@@ -65,6 +67,22 @@ def parse(content: bytes) -> tuple[Revocation, ...]:
         )
     except (KeyError, TypeError, ValueError):
         raise RevocationsDamaged from None
+
+
+def list_address(url: str, number: int) -> str:
+    """Where the list of an intermediate is found.
+
+    Each intermediate signs a list of its own, and an address has one list (RFC 2585 section 4.3).
+    So the number of the intermediate is the query: a server of files ignores it.
+    """
+    return f"{url}{'&' if '?' in url else '?'}{number}"
+
+
+def is_fresh(one: x509.CertificateRevocationList, now: datetime) -> bool:
+    """Whether a list need not be renewed yet. One of the future was made while the clock was
+    ahead.
+    """
+    return one.last_update_utc <= now < one.last_update_utc + _RENEWED_AFTER
 
 
 def revocation_list(

@@ -118,12 +118,16 @@ def check(
         ),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live/--no-live", help="Also make a TLS handshake with each worker of the running proxy.")
+        bool,
+        typer.Option(
+            "--live/--no-live",
+            help="Also fetch revocation lists, and make a TLS handshake with each worker of the running proxy.",
+        ),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Check the certificates of an identity as a client does: chain, names,
-    dates, strength, and TLS handshakes.
+    dates, strength, revocation lists, and TLS handshakes.
 
     Exits with 0 when a client can trust them, with 1 when it cannot.
     """
@@ -141,12 +145,14 @@ def check(
 def _checked(name: str, config: Path, socket: Path | None, ca: Path | None, *, live: bool) -> "Iterator[LiveFinding]":
     from proxy.commands.certs.subjects import listening, shown_by_workers, subjects
     from proxy.rotation.clocks import CLOCKS
-    from proxy.rotation.live_check import chain_findings, handshake_finding, worker_findings
+    from proxy.rotation.live_check import chain_findings, handshake_finding, list_findings, worker_findings
 
     loaded, found = subjects(config, name, ca)
     for subject in found:
         yield from chain_findings(subject, CLOCKS.wall())
     if live:
+        for subject in found:
+            yield from list_findings(subject, CLOCKS.wall())
         for address in listening(loaded, socket):
             yield from (handshake_finding(subject, address) for subject in found)
         rows = shown_by_workers(loaded, socket, name)

@@ -1,4 +1,6 @@
-"""The certificates of the identities in their files, and the revocation lists of their clients."""
+"""The certificates of the identities in their files, the revocation lists that they name, and those
+of their clients.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -9,8 +11,15 @@ from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.credentials.chains import CERTIFICATES as JUDGE
 from proxy.doctor.credentials.chains import ConfiguredChain, chain_findings, configured_chains, trust_finding
 from proxy.doctor.finding import Area, Finding, Judge
+from proxy.trust.list_check import list_checks
 
 _REVOCATION: Final = Judge("revocation lists")
+_NAMED: Final = Judge("published lists")
+_OWN_LIST: Final = (
+    "plexigate run shows it where [plain] listens: let the host of issuer.NAME.crl_url lead to port 80 of this machine. "
+    "If it is revoked: plexigate certs rotate."
+)
+_LIST_OF_CA: Final = "If it is revoked, get another certificate; else ask its CA."
 _SOON: Final = timedelta(days=14)
 
 
@@ -42,6 +51,19 @@ def _revocation(examined: Examined) -> Iterator[Finding]:
         yield _REVOCATION.skipped("revocation lists", "no identity checks the revocation of its clients")
 
 
+def _named_lists(examined: Examined) -> Iterator[Finding]:
+    named = False
+    for one in configured_chains(examined.loaded):
+        if not isinstance(one, ConfiguredChain):
+            continue  # said by another check
+        for check in list_checks(one.chain, examined.now()):
+            named = True
+            remedy = _OWN_LIST if one.own_ca is not None else _LIST_OF_CA
+            yield _NAMED.failure(one.about, check.text, remedy) if check.is_fault else _NAMED.ok(one.about, check.text)
+    if not named:
+        yield _NAMED.skipped("published lists", "no certificate names a revocation list")
+
+
 def currency_finding(name: str, currency: tuple[datetime, datetime], now: datetime) -> Finding:
     """Judge from when to when the lists of an identity are current."""
     begins, ends = currency
@@ -57,4 +79,5 @@ def currency_finding(name: str, currency: tuple[datetime, datetime], now: dateti
 CERTIFICATES: Final = (
     Checkup("certificates", Area.CERTIFICATES, _certificates),
     Checkup("revocation lists", Area.CERTIFICATES, _revocation),
+    Checkup("published lists", Area.CERTIFICATES, _named_lists),
 )

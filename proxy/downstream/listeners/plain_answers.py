@@ -1,6 +1,7 @@
 """The answers to requests without TLS. Pure.
 
-A CA gets the answer to its challenge (http-01, RFC 8555 section 8.3). Others are sent to https.
+A CA gets the answer to its challenge (http-01, RFC 8555 section 8.3). A client that checks a
+certificate of the internal CA gets the list of what that has revoked. Others are sent to https.
 
 Only names of identities are redirected. A redirect to any name in Host would let untrusted clients
 send people elsewhere under our name. A challenge is answered under any name, because a CA asks
@@ -23,6 +24,9 @@ from proxy.observe.logs.access_log import TargetRecord
 
 Tokens = Mapping[str, str]
 """Token -> key authorization, of the challenges that are pending."""
+
+Lists = Mapping[str, bytes]
+"""Address without its scheme and port -> revocation list in DER, of the internal CAs."""
 
 _CHALLENGE: Final = b"/.well-known/acme-challenge/"
 _HTTP_PORT: Final = 80
@@ -57,7 +61,7 @@ class PlainDecision:
     """With its query, which the log may have to leave out."""
 
 
-def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens) -> PlainDecision:
+def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens, lists: Lists) -> PlainDecision:
     """Judge a head, from its first byte to its CRLF CRLF."""
     head = None
     try:
@@ -70,9 +74,13 @@ def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens)
     except MalformedMessage as error:
         reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
         return PlainDecision(RequestRefusal(error.status, error.reason, reason), head, glimpse(raw))
-    answer = (
-        _challenge(head.method, target, tokens) if target.startswith(_CHALLENGE) else _https(authority, target, rules)
-    )
+    if target.startswith(_CHALLENGE):
+        answer = _challenge(head.method, target, tokens)
+    elif (found := lists.get((authority.host + target).decode("latin-1"))) is not None and head.method in _READING:
+        # RFC 5280 section 4.2.1.13, RFC 2585 section 4.3
+        answer = PlainAnswer(200, b"HTTP/1.1 200 OK\r\nContent-Type: application/pkix-crl\r\n", found)
+    else:
+        answer = _https(authority, target, rules)
     path, mark, query = target.decode("latin-1").partition("?")
     shown = TargetRecord(authority.host.decode("ascii"), head.method.decode("ascii"), path, query if mark else None)
     shown.headers = head.headers

@@ -71,15 +71,18 @@ _LIMITS: Final = PlainLimits(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlainServices:
-    """What the plain listener shares with others of its loop. `tokens` changes while it serves."""
+    """What the plain listener shares with others of its loop. `tokens` and `lists` change while it
+    serves.
+    """
 
     io: SharedIo
     http: HttpService
     scarcity: Scarcity
     turned_away: TurnedAway
     tokens: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, bytes] = field(default_factory=dict)
 
 
 class PlainListener:
@@ -182,7 +185,8 @@ class _PlainConnection(StreamOwner[memoryview]):
         limits = self._services.http.runtime.limits
         if end >= 0 and end + len(_HEAD_END) <= limits.head_bytes:
             raw = bytes(received[: end + len(_HEAD_END)])
-            self._answer(judgement(raw, limits.head, self._listener.rules, self._services.tokens))
+            services = self._services
+            self._answer(judgement(raw, limits.head, self._listener.rules, services.tokens, services.lists))
         elif len(received) > limits.head_bytes:
             self._answer(PlainDecision(_TOO_LARGE, target=glimpse(bytes(received))))
 

@@ -184,6 +184,39 @@ class KeysCleaned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ListsPublished(Event):
+    """An internal CA has signed new lists of revocations. The listener without TLS shows them."""
+
+    event = "lists_published"
+    level = Level.INFORMATION
+
+    issuer: str
+    """Name of the CA."""
+
+    def sentence(self) -> str:
+        return f"issuer {self.issuer} has renewed its revocation lists"
+
+
+@dataclass(frozen=True, slots=True)
+class ListsUnpublished(Event):
+    """An internal CA could not sign its lists of revocations. The lists before are shown.
+
+    It is tried again each minute. The alert `published_list_expiring` follows if time runs out.
+    """
+
+    event = "lists_not_published"
+    level = Level.WARNING
+
+    issuer: str
+    """Name of the CA."""
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        return f"issuer {self.issuer} could not renew its revocation lists: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class AcmeProgress(Event):
     """A step with an ACME CA: registered, a challenge is shown, a name is validated, a certificate
     is issued."""

@@ -55,6 +55,9 @@ def families(scrape: Scrape) -> dict[str, Rows]:
         "reloads": [{"result": result, "count": count} for result, count in sorted(scrape.reloads.items())],
         "workers": _workers(scrape),
         "certificates": _certificates(scrape),
+        "revocation_lists": [
+            {"of": of, "subject": one.name, "left": one.expires_at - scrape.now} for of, one in scrape.all_lists
+        ],
         **_tokens(scrape, counted.get("token_figures", ())),
         "unmade_checks": [
             {"upstream": one.upstream, "server": one.server, "count": one.count} for one in scrape.unmade_checks

@@ -273,6 +273,14 @@ _CERTIFICATES: Final = (
         "algorithm",
         value="left",
     ),
+    gauge(
+        "revocation_list_expiry_seconds",
+        "Time until a revocation list expires: of the clients of an identity (clients), or of an internal CA (issuer).",
+        "revocation_lists",
+        "of",
+        "subject",
+        value="left",
+    ),
     counter("rotations", "Rotations of certificates, by result (ok, failed).", "rotations", "result"),
     gauge(
         "rotation_urgency",

@@ -120,10 +120,15 @@ class Verdict(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class ShowChallenges(Question[Done]):
-    """Show CAs exactly these: `names` by tls-alpn-01, `tokens` with their answers by http-01."""
+    """Show CAs exactly these: `names` by tls-alpn-01, `tokens` with their answers by http-01.
+
+    Show all who ask the revocation `lists` of internal CAs, in DER, by their address without scheme
+    and port.
+    """
 
     names: tuple[TlsChallenge, ...]
     tokens: Mapping[str, str]
+    lists: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

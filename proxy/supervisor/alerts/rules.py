@@ -131,8 +131,16 @@ def _revocations(facts: AlertFacts) -> Iterator[Concern]:
         if urgency is not None:
             left = one.expires_at - now
             when = f"expires in {_span(left)}" if left > 0 else "has expired, and its clients are refused"
-            text = f"a revocation list of {one.identity} {when}: {utc(one.expires_at)}"
-            yield _concern(AlertKind.REVOCATIONS_EXPIRING, one.identity, text, urgency)
+            text = f"a revocation list of {one.name} {when}: {utc(one.expires_at)}"
+            yield _concern(AlertKind.REVOCATIONS_EXPIRING, one.name, text, urgency)
+    for one in facts.scrape.published_lists:
+        urgency = _urgency_of(one, now, facts.certificate_left)
+        if urgency is not None:
+            left = one.expires_at - now
+            when = f"expires in {_span(left)}" if left > 0 else "has expired"
+            why = f" ({one.fault})" if one.fault else ""
+            text = f"the revocation list of issuer {one.name} {when} and is not renewed{why}: {utc(one.expires_at)}"
+            yield _concern(AlertKind.PUBLISHED_LIST_EXPIRING, one.name, text, urgency)
 
 
 def _urgency_of(one: CertificateFacts | RevocationFacts, now: float, wanted: float) -> AlertUrgency | None:

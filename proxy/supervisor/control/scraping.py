@@ -82,6 +82,7 @@ class Scraping:
             listeners=list(listener_facts(self.served, self.sockets)),
             certificates=self.served.edition.identities.certificates,
             revocations=self.served.edition.identities.revocations,
+            published_lists=self.rotating.lists.facts,
             restarts=self.fleet.restarts,
             reloads=dict(self.announcements.counts),
             retained=self.retained.snapshot,

@@ -76,7 +76,11 @@ def _facts(
 
 def _revocations(credentials: LoadedCredentials) -> list[RevocationFacts]:
     spans = {name: one.currency for name, one in credentials.clients.items()}
-    return [RevocationFacts(name, *(end.timestamp() for end in span)) for name, span in spans.items() if span]
+    return [
+        RevocationFacts(name, span[0].timestamp(), span[1].timestamp())
+        for name, span in spans.items()
+        if span is not None
+    ]
 
 
 def _key_places(file: ConfigFile, identity: str, settings: IdentityConfig, credential: Credential) -> tuple[str, ...]:

@@ -97,6 +97,15 @@ async def test_token_is_shown_when_all_have_heard_and_no_more_once_it_is_withdra
     assert telling.told == [["token"], [], []]
 
 
+async def test_all_workers_show_the_lists_that_are_there_and_hear_of_a_change_only() -> None:
+    telling = Telling()
+    challenges = Challenges(telling)
+    for lists in ({"ca.test/a.crl": b"1"}, {"ca.test/a.crl": b"1"}, {}):
+        await challenges.show_lists(lists)
+        assert challenges.shown == ShowChallenges((), {}, lists)
+    assert len(telling.told) == 2
+
+
 async def test_token_that_is_given_up_leaves_nothing() -> None:
     telling = Telling()
     challenges = Challenges(telling)

@@ -296,6 +296,15 @@ class TestChallenges:
                     "b.test" in names,
                 ]
 
+    async def test_lists_and_tokens_are_those_of_the_last_question(self, site: Site, tmp_path: Path) -> None:
+        async with parent(site, tmp_path) as asking:
+            await asking.use(site.minimal)
+            assert asking.control._worker is not None
+            for lists in ({"ca.test/": b"1"}, {}):
+                await asking.ask(ShowChallenges((), {"token": "it"}, lists))
+                services = asking.control._worker._plain_services
+                assert (services.tokens, services.lists) == ({"token": "it"}, lists)
+
 
 class TestSockets:
     async def test_those_that_are_listed_and_no_others(self, site: Site, tmp_path: Path) -> None:

@@ -179,6 +179,85 @@ def test_revoked_certificates_are_on_the_list_of_their_signer(tmp_path: Path) ->
     assert found.issuer == intermediate.subject
 
 
+URL = "http://ca.test/internal.crl"
+
+
+def address_in(leaf: x509.Certificate) -> str:
+    (point,) = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert point.full_name is not None
+    return str(point.full_name[0].value)
+
+
+class TestLists:
+    """Lists that are there from the first certificate on, and that never expire."""
+
+    def test_a_list_is_there_before_a_certificate_names_it(self, tmp_path: Path) -> None:
+        issuer = authority(tmp_path, crl_url=URL)
+        leaf, intermediate = issued(issuer)
+        found = issuer.published_lists()[address_in(leaf)]
+        assert found.issuer == intermediate.subject
+        assert list(found) == []
+        assert not issuer.renew_lists(), "it is fresh"
+
+    def test_without_an_address_too_the_first_look_makes_it(self, tmp_path: Path) -> None:
+        issuer = authority(tmp_path)
+        assert not issuer.renew_lists(), "there is no intermediate"
+        issued(issuer)
+        assert issuer.renew_lists()
+        assert list(issuer.published_lists()) == ["?1"]
+
+    def test_it_is_renewed_at_half_of_its_life_and_after_a_clock_that_was_ahead(self, tmp_path: Path) -> None:
+        clock = Clock()
+        issuer = authority(tmp_path, clock, crl_url=URL)
+        leaf = issued(issuer)[0]
+        issuer.revoke(leaf)
+        clock.now = NOW + 3 * DAY
+        assert not issuer.renew_lists()
+        clock.now = NOW + 4 * DAY
+        assert issuer.renew_lists()
+        found = issuer.published_lists()[address_in(leaf)]
+        assert found.next_update_utc == NOW + 11 * DAY
+        assert [one.serial_number for one in found] == [leaf.serial_number]
+        clock.now = NOW
+        assert issuer.renew_lists()
+
+    def test_a_damaged_file_is_written_anew(self, tmp_path: Path) -> None:
+        issuer = authority(tmp_path, crl_url=URL)
+        issued(issuer)
+        issuer.publish_list().write_bytes(b"-----BEGIN X509 CRL-----\nrubbish")
+        assert issuer.published_lists() == {}
+        assert issuer.renew_lists()
+        assert len(issuer.published_lists()) == 1
+
+    def test_each_intermediate_has_its_own_until_it_ends(self, tmp_path: Path) -> None:
+        clock = Clock()
+        before, former = issued(authority(tmp_path, clock, crl_url=URL))
+        clock.now = NOW + 250 * DAY
+        issuer = authority(tmp_path, clock, crl_url=f"{URL}?x")
+        after, current = issued(issuer)
+        assert (address_in(before), address_in(after)) == (f"{URL}?1", f"{URL}?x&2")
+        lists = issuer.published_lists()
+        assert [one.issuer for one in lists.values()] == [current.subject, former.subject], "the newest first"
+        clock.now = NOW + 366 * DAY
+        assert [one.issuer for one in issuer.published_lists().values()] == [current.subject]
+
+    def test_a_key_that_is_away_hinders_no_other_list(self, tmp_path: Path) -> None:
+        """A token that is gone keeps the list as it was."""
+        clock = Clock()
+        token = FakeToken()
+        former = issued(authority(tmp_path, clock, token, key="ec-p256@plexi", crl_url=URL))[1]
+        issuer = authority(tmp_path, clock, token, crl_url=URL)
+        current = issued(issuer)[1]
+        token.error = HomeFailed("plexi", "the token is gone")
+        clock.now = NOW + 4 * DAY
+        with pytest.raises(IssueFailed, match="the token is gone"):
+            issuer.renew_lists()
+        ends = {one.issuer: one.next_update_utc for one in issuer.published_lists().values()}
+        assert ends == {current.subject: NOW + 11 * DAY, former.subject: NOW + 7 * DAY}
+        with pytest.raises(IssueFailed, match="the token is gone"):
+            issuer.revocation_list()
+
+
 def test_what_goes_wrong_is_told_as_the_seam_has_it(tmp_path: Path) -> None:
     token = FakeToken(error=HomeFailed("plexi", "the token is gone"))
     with pytest.raises(IssueFailed, match="the token is gone") as caught:

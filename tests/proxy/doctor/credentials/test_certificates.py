@@ -5,12 +5,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.issuing.internal_ca.authority import InternalAuthority
 from proxy.doctor.credentials.certificates import CERTIFICATES, currency_finding
+from proxy.doctor.finding import State
 from tests.certificates import DAY
 from tests.client_authorities import ClientAuthority
 from tests.configurations import Site
 from tests.proxy.doctor.checkups import NOON, NOTHING, configured, states
+from tests.rotations import Rotations, configuration
+from tests.web_documents import web_documents
 
 NOW = datetime.now(UTC)  # noqa: TID251 - certificates of tests are relative to it
 HERE = replace(NOTHING, now=lambda: NOW)
@@ -20,9 +25,10 @@ def test_certificates_with_their_trust(tmp_path: Path, monkeypatch: pytest.Monke
     site = Site.make(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(site.authority.path))
     examined = replace(HERE, configured=configured(site.write(site.minimal)))
-    certificates, revocation = CERTIFICATES
+    certificates, revocation, named = CERTIFICATES
     assert states(certificates.look(examined)) == [("chat chat.pem", "ok"), ("chat chat.pem, trust", "ok")]
     assert states(revocation.look(examined)) == [("revocation lists", "skipped")]
+    assert states(named.look(examined)) == [("published lists", "skipped")]
     site.chat.certificate.write_text("none")
     assert states(certificates.look(examined)) == [("chat chat.pem", "failure")]
 
@@ -43,7 +49,23 @@ def test_lists_of_a_configuration(tmp_path: Path) -> None:
     crl.write_bytes(authority.revocations(valid=(-DAY, 30 * DAY)))
     clients = f'[identity.chat.client_certificates]\nca = "{ca}"\ncrl = "{crl}"\n'
     loaded = configured(site.write(site.minimal.replace("\n[upstream", f"{clients}\n[upstream")))
-    _, revocation = CERTIFICATES
+    _, revocation, _ = CERTIFICATES
     assert states(revocation.look(replace(HERE, configured=loaded))) == [("chat", "ok")]
     crl.write_text("none")
     assert states(revocation.look(replace(HERE, configured=loaded))) == [("chat", "failure")]
+
+
+def test_lists_that_certificates_name_are_fetched(tmp_path: Path) -> None:
+    with web_documents() as web:
+        scene = Rotations(tmp_path, configuration(issuer=f'crl_url = "{web.url}/a.crl"'))
+        scene.serve()
+        examined = replace(NOTHING, configured=scene.parts.loaded, now=lambda: scene.time.now)
+        *_, named = CERTIFICATES
+        (missing,) = named.look(examined)
+        assert (missing.subject, missing.state) == ("chat ec-p256@file", State.FAILURE)
+        assert "[plain]" in missing.remedy
+        issuer = scene.moody.issuer
+        assert isinstance(issuer, InternalAuthority)
+        (served,) = issuer.published_lists().values()
+        web.contents["/a.crl"] = served.public_bytes(Encoding.DER)
+        assert states(named.look(examined)) == [("chat ec-p256@file", "ok")]

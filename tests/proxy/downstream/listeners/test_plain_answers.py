@@ -9,6 +9,7 @@ from proxy.http.head import HeadLimits
 LIMITS = HeadLimits(target_bytes=8_192, header_count=100, header_bytes=8_192)
 RULES = PlainRules(frozenset({"chat.test", "*.files.test", "192.0.2.1", "2001:db8::1"}), 443)
 TOKENS = {"token_-1": "token_-1.thumbprint"}
+LISTS = {"ca.test/a.crl?1": b"0list"}
 
 
 def request(target: str, host: str = "chat.test", method: str = "GET") -> bytes:
@@ -16,7 +17,7 @@ def request(target: str, host: str = "chat.test", method: str = "GET") -> bytes:
 
 
 def redirected(raw: bytes, rules: PlainRules = RULES) -> str | None:
-    answer = judgement(raw, LIMITS, rules, TOKENS).answer
+    answer = judgement(raw, LIMITS, rules, TOKENS, LISTS).answer
     if not isinstance(answer, PlainAnswer):
         return None
     assert (answer.status, answer.body) == (308, b"")
@@ -24,7 +25,7 @@ def redirected(raw: bytes, rules: PlainRules = RULES) -> str | None:
 
 
 def refused(raw: bytes) -> tuple[int, str]:
-    answer = judgement(raw, LIMITS, RULES, TOKENS).answer
+    answer = judgement(raw, LIMITS, RULES, TOKENS, LISTS).answer
     assert isinstance(answer, RequestRefusal)
     return answer.status, answer.reason.partition(":")[0]
 
@@ -33,7 +34,7 @@ def refused(raw: bytes) -> tuple[int, str]:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_pending_challenge_is_answered_under_any_name(host: str, method: str) -> None:
     """A certificate may be asked for before the identity is there."""
-    found = judgement(request("/.well-known/acme-challenge/token_-1", host, method), LIMITS, RULES, TOKENS)
+    found = judgement(request("/.well-known/acme-challenge/token_-1", host, method), LIMITS, RULES, TOKENS, LISTS)
     start = b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
     assert found.answer == PlainAnswer(200, start, b"token_-1.thumbprint")
     assert found.target is not None
@@ -103,13 +104,35 @@ def test_a_stranger_cannot_choose_where_a_redirect_leads(host: str) -> None:
 )
 def test_what_cannot_be_understood_is_refused(asked: bytes, status: int) -> None:
     assert refused(asked) == (status, "malformed_request")
-    known = judgement(asked, LIMITS, RULES, TOKENS).target
+    known = judgement(asked, LIMITS, RULES, TOKENS, LISTS).target
     assert known is not None, "the log shows what there is"
     assert known.method
 
 
 def test_query_is_known_for_the_log() -> None:
     for target, query in (("/a?b=c", "b=c"), ("/a?", ""), ("/a", None)):
-        found = judgement(request(target), LIMITS, RULES, TOKENS).target
+        found = judgement(request(target), LIMITS, RULES, TOKENS, LISTS).target
         assert found is not None
         assert (found.path, found.query) == ("/a", query)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("target", ["/a.crl?1", "http://ca.test/a.crl?1"])
+def test_a_revocation_list_is_shown_at_the_address_that_certificates_name(target: str, method: str) -> None:
+    found = judgement(request(target, "CA.test:80", method), LIMITS, RULES, TOKENS, LISTS)
+    start = b"HTTP/1.1 200 OK\r\nContent-Type: application/pkix-crl\r\n"
+    assert found.answer == PlainAnswer(200, start, b"0list")
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "method"),
+    [
+        ("chat.test", "/a.crl?1", "GET"),
+        ("ca.test", "/a.crl?2", "GET"),
+        ("ca.test", "/a.crl?1", "POST"),
+        ("c", "a.test/a.crl?1", "GET"),
+    ],
+)
+def test_no_other_list_is_there(host: str, target: str, method: str) -> None:
+    answer = judgement(request(target, host, method), LIMITS, RULES, TOKENS, LISTS).answer
+    assert not isinstance(answer, PlainAnswer) or answer.status == 308

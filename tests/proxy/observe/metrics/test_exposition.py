@@ -146,6 +146,11 @@ def test_time_to_the_end_of_certificates() -> None:
     assert value(again, "plexigate_certificate_expiry_seconds", identity="files") == -DAY
 
 
+def test_time_to_the_end_of_revocation_lists() -> None:
+    assert value(scrape(), "plexigate_revocation_list_expiry_seconds", of="clients", subject="chat") == 2 * DAY
+    assert value(scrape(), "plexigate_revocation_list_expiry_seconds", of="issuer", subject="internal") == 6 * DAY
+
+
 NAMES = st.text(min_size=0, max_size=40)
 
 

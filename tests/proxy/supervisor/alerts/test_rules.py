@@ -177,6 +177,21 @@ def test_an_expired_list_is_said_to_shut_clients_out() -> None:
     assert found.text == ("a revocation list of chat has expired, and its clients are refused: 2026-05-31T12:00:00Z")
 
 
+def test_a_list_of_ours_that_is_not_renewed() -> None:
+    end = NOW + DAY
+    (found,) = concerns(replace(WELL, published_lists=[RevocationFacts("internal", end - 7 * DAY, end, "no token")]))
+    assert (found.kind, found.subject, found.urgency) == (
+        AlertKind.PUBLISHED_LIST_EXPIRING, "internal", AlertUrgency.WARNING,
+    )  # fmt: skip
+    assert found.text == (
+        "the revocation list of issuer internal expires in 24 h and is not renewed (no token): 2026-06-02T12:00:00Z"
+    )
+    fresh = RevocationFacts("internal", NOW, NOW + 7 * DAY)
+    assert concerns(replace(WELL, published_lists=[fresh])) == []
+    (late,) = concerns(replace(WELL, published_lists=[RevocationFacts("internal", NOW - 8 * DAY, NOW - DAY)]))
+    assert late.text.startswith("the revocation list of issuer internal has expired and is not renewed: ")
+
+
 def test_certificates_that_rotate_are_judged_by_their_rotation() -> None:
     assert concerns(certificate(1, is_issued=True)) == []
 

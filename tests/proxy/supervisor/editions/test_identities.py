@@ -20,6 +20,6 @@ def test_lists_of_revoked_clients_are_known_by_their_end(site: Site) -> None:
     assert edition_of(site, site.minimal + table).identities.revocations == []
     edition = edition_of(site, site.minimal + table + 'crl = "clients.crl"\n')
     (one,) = edition.identities.revocations
-    assert (one.identity, one.expires_at - one.begins_at) == ("chat", 8 * 86_400)
+    assert (one.name, one.expires_at - one.begins_at) == ("chat", 8 * 86_400)
     paths = {Path(path).name for path in edition.material}
     assert {"clients.pem", "clients.crl"} <= paths

@@ -1,0 +1,1 @@
+"""Lists of revocations, shown and fetched, and logs of certificates."""

@@ -1,0 +1,64 @@
+"""Looks at the revocation lists that a certificate names, as a client does that checks it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+
+from certs.identities.chain import extension_of
+from certs.identities.client_authorities import has_signed
+from proxy.net.fetching import NotFetched, fetch
+
+_SECONDS: Final = 10.0
+_MOST_BYTES: Final = 16_777_216
+"""As many as a list of `client_certificates.crl` may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListCheck:
+    text: str
+    is_fault: bool
+
+
+def list_checks(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[ListCheck]:
+    """Fetch each list that the leaf names.
+
+    It has to be of its issuer and current, and the leaf must not be on it.
+    """
+    leaf, *issuers = chain
+    for address in list_addresses(leaf):
+        try:
+            fault, text = _judged(fetch(address, _MOST_BYTES, _SECONDS), leaf, issuers[:1], now)
+        except NotFetched as error:
+            yield ListCheck(f"the revocation list {error}", is_fault=True)
+        else:
+            yield ListCheck(f"the revocation list {address} {fault or text}", is_fault=fault is not None)
+
+
+def list_addresses(leaf: x509.Certificate) -> list[str]:
+    """Where the revocation lists of a certificate are, by http or https (RFC 5280 4.2.1.13)."""
+    points = extension_of(leaf, x509.CRLDistributionPoints) or ()
+    names = [name.value for point in points for name in point.full_name or () if isinstance(name.value, str)]
+    return [name for name in names if name.startswith(("http://", "https://"))]
+
+
+def _judged(
+    content: bytes, leaf: x509.Certificate, issuers: Sequence[x509.Certificate], now: datetime
+) -> tuple[str | None, str]:
+    """The fault of a list, and what else is to say."""
+    try:
+        found = x509.load_der_x509_crl(content)  # RFC 2585 section 4.3
+    except ValueError:
+        return "is no list in DER", ""
+    if found.issuer != leaf.issuer or not any(has_signed(issuer, found) for issuer in issuers):
+        return "is not of the issuer of the certificate", ""
+    if found.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None:
+        return "has this certificate: it is revoked", ""
+    end = found.next_update_utc
+    if found.last_update_utc > now:
+        return f"is current only from {found.last_update_utc:%Y-%m-%d %H:%M} UTC", ""
+    if end is None or end <= now:
+        return f"expired at {end:%Y-%m-%d %H:%M} UTC" if end else "does not say when it expires", ""
+    return None, f"is current until {end:%Y-%m-%d %H:%M} UTC"

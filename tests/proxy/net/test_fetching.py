@@ -1,0 +1,54 @@
+"""A document comes whole, or the reason why not is said."""
+
+import socket
+import threading
+from contextlib import suppress
+
+import pytest
+
+from proxy.net.fetching import NotFetched, fetch
+from tests.ports import lasting_port
+from tests.web_documents import web_documents
+
+
+def reason(address: str, most_bytes: int = 100, seconds: float = 30.0) -> str:
+    with pytest.raises(NotFetched) as caught:
+        fetch(address, most_bytes, seconds)
+    assert str(caught.value) == f"{address} cannot be fetched: {caught.value.reason}"
+    return caught.value.reason
+
+
+def test_a_document_comes_whole_and_no_larger_one() -> None:
+    with web_documents() as web:
+        address = web.address("/a", b"x" * 100)
+        assert fetch(address, 100, 30.0) == b"x" * 100
+        assert reason(address, 99) == "it has more than 99 bytes"
+        assert reason(f"{web.url}/other") == "the server answered with status 404"
+
+
+def test_a_server_that_is_not_there_or_is_none() -> None:
+    assert reason(f"http://127.0.0.1:{lasting_port()}/a") == "Connection refused"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert reason(f"http://127.0.0.1:{server.getsockname()[1]}/a", seconds=0.01) == "timed out"
+
+
+def test_a_server_that_trickles_is_given_up() -> None:
+    """Each byte comes in time, and all of them do not."""
+    stop = threading.Event()
+
+    def trickle() -> None:
+        client, _ = server.accept()
+        with client, suppress(OSError):
+            client.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+            while not stop.wait(0.005):
+                client.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        try:
+            found = reason(f"http://127.0.0.1:{server.getsockname()[1]}/a", most_bytes=2_000, seconds=0.1)
+        finally:
+            stop.set()
+            thread.join()
+    assert found in {"it took longer than 0.1 s", "timed out"}, "the latter on a busy machine"
