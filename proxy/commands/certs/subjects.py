@@ -13,6 +13,7 @@ from certs.rotation.parts import parts_of
 from config.loading.loaded import LoadedConfig
 from config.loading.loader import load
 from config.schema import IssuedCredential
+from config.tables.plain import PLAIN_LISTENER
 from config.tables.rotation import rotate_command
 from config.values.addresses import Bind, parse_bind
 from config.values.problems import ConfigError, Problem, shown
@@ -70,12 +71,13 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Live
 
 
 def listening(loaded: LoadedConfig, socket: Path | None) -> list[Bind]:
-    """Where the running proxy listens, with groups that this process has too.
+    """Where the running proxy listens with TLS, and with groups that this process has too.
 
     Raises `AdminUnreachable` or `AdminRefused`.
     """
     status: StatusDocument = _answer(loaded, socket, "/status")
-    tried = (one for one in status["listeners"] if not are_foreign(groups_in(one["groups"])))
+    with_tls = (one for one in status["listeners"] if one["name"] != PLAIN_LISTENER)
+    tried = (one for one in with_tls if not are_foreign(groups_in(one["groups"])))
     return [parse_bind(text) for one in tried for text in one["addresses"]]
 
 
