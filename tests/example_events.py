@@ -291,6 +291,25 @@ EXAMPLES = (
         "most of them: 192.0.2.1 8 times",
     ),
     Example(
+        clients.ListFetched("http://ca.example.org/clients.crl", "2026-12-01T10:00:00+00:00", 3),
+        {
+            "event": "list_fetched",
+            "address": "http://ca.example.org/clients.crl",
+            "until": "2026-12-01T10:00:00+00:00",
+            "revoked": 3,
+        },
+        "new revocation list of http://ca.example.org/clients.crl, current until 2026-12-01 10:00 UTC, revoked: 3",
+    ),
+    Example(
+        clients.ListNotFetched("http://ca.example.org/clients.crl", "Connection refused"),
+        {
+            "event": "list_not_fetched",
+            "address": "http://ca.example.org/clients.crl",
+            "detail": "Connection refused",
+        },
+        "the revocation list of http://ca.example.org/clients.crl was not renewed: Connection refused",
+    ),
+    Example(
         clients.HandshakeFailed("192.0.2.1", "public", None, "timeout", "no ClientHello came", None, (), 10_000.0),
         {
             "event": "handshake_failed",

@@ -3,12 +3,17 @@
 `plexigate check`, the start and a reload read the files here. What is wrong with their content is
 an error. What only the time makes wrong is a warning: the proxy must be able to start without a
 fresh list, and OpenSSL refuses the clients that it concerns.
+
+The parent fetches the lists of `crl_url` into the state directory (`fetched_path`). One that is
+missing or unusable is no error: it comes from elsewhere, and is fetched again.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -20,14 +25,14 @@ from certs.files.errors import CredentialError, Part
 from certs.files.pem import read_pem
 from certs.identities.chain import SignatureTooWeak, chain_errors, extension_of
 from certs.identities.chain_file import read_chain
-from config.loading.loaded import ConfigFile
-from config.tables.client_certificates import ClientCertificatesConfig
+from config.loading.loaded import ConfigFile, LoadedConfig
+from config.tables.client_certificates import ClientCertificatesConfig, UnknownRevocation
 from config.values.problems import Location, Problem, shown
 
 # Each handshake sends the name of each authority to the client (RFC 8446 section 4.2.4).
 _MOST_AUTHORITIES: Final = 64
 # A hundred thousand revoked certificates take 5 MB.
-_LARGEST_LISTS: Final = 16_777_216
+LARGEST_LISTS: Final = 16_777_216
 # OpenSSL verifies the signature of a list each time that it looks up a certificate, before that of
 # the certificate: 1.1 ms for each MB. So an untrusted client can cause it too.
 _LARGE_LISTS: Final = 1_048_576
@@ -36,7 +41,11 @@ _LEAST_RSA_BITS: Final = 2_048  # of OpenSSL's security level 2
 
 _CA_FILE: Final = "a PEM file with the certificates of the authorities that issue those of your clients"
 _CRL_FILE: Final = "a PEM file with a list of each authority in ca (openssl crl -inform DER -in FILE -out FILE.pem)"
-_ALL_REFUSED: Final = "its clients are refused until the file has a current one"
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNTIL_CURRENT: Final = {
+    UnknownRevocation.REFUSE: "its clients are refused until the file has a current one",
+    UnknownRevocation.ACCEPT: "its clients may be revoked",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,14 @@ class ClientAuthorities:
 
     certificates: tuple[x509.Certificate, ...]
     lists: tuple[x509.CertificateRevocationList, ...]
+    has_addresses: bool = False
+    """Whether lists are fetched, and may still be missing."""
+    is_lenient: bool = False
+    """Whether clients are accepted whose authority has no current list."""
+
+    @property
+    def checks_revocation(self) -> bool:
+        return self.has_addresses or bool(self.lists)
 
     @property
     def certificates_pem(self) -> bytes:
@@ -59,15 +76,19 @@ class ClientAuthorities:
     @property
     def currency(self) -> tuple[datetime, datetime] | None:
         """From when to when the list is current that is the first to leave its authority without
-        one; None where there are no lists.
+        one; None where revocation is not checked. Both are 1970 where an authority has none.
         """
+        if not self.checks_revocation:
+            return None
         latest: dict[x509.Name, x509.CertificateRevocationList] = {}
         for one in self.lists:
             known = latest.get(one.issuer)
             if known is None or _end_of(one) > _end_of(known):
                 latest[one.issuer] = one
-        first = min(latest.values(), key=_end_of, default=None)
-        return None if first is None else (first.last_update_utc, _end_of(first))
+        if any(one.subject not in latest for one in self.certificates):
+            return _NEVER, _NEVER
+        first = min(latest.values(), key=_end_of)
+        return first.last_update_utc, _end_of(first)
 
 
 def _end_of(one: x509.CertificateRevocationList) -> datetime:
@@ -77,18 +98,60 @@ def _end_of(one: x509.CertificateRevocationList) -> datetime:
 
 
 def client_authorities(
-    file: ConfigFile, place: Location, settings: ClientCertificatesConfig, now: datetime
+    file: ConfigFile, place: Location, settings: ClientCertificatesConfig, state: str | None, now: datetime
 ) -> tuple[ClientAuthorities | None, list[Problem]]:
     """Read the files of an identity; None if they have errors.
 
-    `place` is that of the `client_certificates`.
+    `place` is that of the `client_certificates`, `state` is `rotation.state`.
     """
     reading = _ReadingClients(file, place, now, [])
-    certificates = reading.authorities(settings.ca, has_lists=settings.crl is not None)
-    lists = () if settings.crl is None else reading.lists(settings.crl, certificates)
+    certificates = reading.authorities(settings.ca, has_lists=settings.checks_revocation)
+    lists = () if settings.crl is None else reading.lists(settings, certificates)
+    if state is not None and certificates:
+        lists += tuple(reading.fetched(file.named(state), settings.crl_url, certificates))
     if any(problem.is_error for problem in reading.problems):
         return None, reading.problems
-    return ClientAuthorities(certificates, lists), reading.problems
+    is_lenient = settings.crl_unknown is UnknownRevocation.ACCEPT
+    found = ClientAuthorities(certificates, lists, bool(settings.crl_url), is_lenient)
+    if found.currency == (_NEVER, _NEVER):
+        reading.missing(found)
+    return found, reading.problems
+
+
+def fetched_path(state: Path, address: str) -> Path:
+    """Where the list of an address is kept, below the state directory."""
+    return state / "lists" / f"{sha256(address.encode()).hexdigest()[:32]}.crl"
+
+
+def fetched_paths(loaded: LoadedConfig) -> list[Path]:
+    """Where the lists of all identities that are fetched are kept."""
+    state = loaded.config.rotation.state
+    clients = [one.client_certificates for one in loaded.config.identity.values()]
+    addresses = [address for one in clients if one is not None for address in one.crl_url]
+    return [] if state is None else [fetched_path(loaded.file.named(state), address) for address in addresses]
+
+
+class ListUnusable(Exception):
+    """A list that was fetched is not taken; `reason` is a clause."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def fetched_list(content: bytes, authorities: Sequence[x509.Certificate]) -> x509.CertificateRevocationList:
+    """Read a list in DER or PEM that came over the network. Raises `ListUnusable`."""
+    try:
+        load = x509.load_pem_x509_crl if content.startswith(b"-----") else x509.load_der_x509_crl
+        found = load(content)
+    except ValueError:
+        raise ListUnusable("it is no revocation list, in DER or PEM") from None
+    for fault, allowed in _errors_of_list(found, authorities):
+        raise ListUnusable(f"it is a file {fault}; needed: {allowed}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +184,37 @@ class _ReadingClients:
                 self._error("ca", path, found, allowed)
         return certificates
 
-    def lists(self, path: str, authorities: Sequence[x509.Certificate]) -> tuple[x509.CertificateRevocationList, ...]:
+    def fetched(
+        self, state: Path, addresses: Sequence[str], authorities: Sequence[x509.Certificate]
+    ) -> Iterator[x509.CertificateRevocationList]:
+        """The lists that were fetched and can be used."""
+        for address in addresses:
+            try:
+                path = fetched_path(state, address)
+                yield fetched_list(self.file.files.get(path, path).read_bytes(), authorities)
+            except FileNotFoundError:
+                continue  # `missing` says so
+            except (OSError, ListUnusable) as error:
+                self._warning("crl_url", address, f"whose list cannot be used: {error}", "the proxy fetches it again")
+
+    def missing(self, found: ClientAuthorities) -> None:
+        """Warn of authorities whose list was not fetched so far."""
+        listed = {one.issuer for one in found.lists}
+        names = dict.fromkeys(one.subject.rfc4514_string() for one in found.certificates if one.subject not in listed)
+        what = "may be revoked" if found.is_lenient else "are refused"
+        for name in names:
+            better = "no action needed if the proxy has just been started: it fetches the lists"
+            place = (*self.place, "crl_url")
+            self.problems.append(self.file.warning(place, f"no list of {shown(name)} yet: its clients {what}", better))
+
+    def lists(
+        self, settings: ClientCertificatesConfig, authorities: Sequence[x509.Certificate]
+    ) -> tuple[x509.CertificateRevocationList, ...]:
+        """The lists of the file. Without `crl_url` it has one of each authority."""
+        path = settings.crl
+        assert path is not None  # else it is not called
         try:
-            content = read_pem(self.file.resolve(path), Part.CERTIFICATE, _LARGEST_LISTS).content
+            content = read_pem(self.file.resolve(path), Part.CERTIFICATE, LARGEST_LISTS).content
         except CredentialError as error:
             self._error("crl", path, error.found, _CRL_FILE)
             return ()
@@ -138,7 +229,7 @@ class _ReadingClients:
             return ()
         if not authorities:
             return lists  # what is wrong with them is said already
-        for found, allowed in _list_errors(lists, authorities):
+        for found, allowed in _list_errors(lists, authorities, is_all=not settings.crl_url):
             self._error("crl", path, found, allowed)
         if len(content) > _LARGE_LISTS:
             found = (
@@ -147,7 +238,7 @@ class _ReadingClients:
             better = "shorter lists: 1 MB takes 1 ms of each such handshake, also of one that is refused"
             self._warning("crl", path, found, better)
         for found, better in _untimely(lists, self.now):
-            self._warning("crl", path, found, better)
+            self._warning("crl", path, f"{found}: {_UNTIL_CURRENT[settings.crl_unknown]}", better)
         return lists
 
     def _error(self, key: str, path: str, found: str, allowed: str) -> None:
@@ -191,20 +282,12 @@ def _without_root(certificates: Sequence[x509.Certificate]) -> Iterator[str]:
 
 
 def _list_errors(
-    lists: Sequence[x509.CertificateRevocationList], authorities: Sequence[x509.Certificate]
+    lists: Sequence[x509.CertificateRevocationList], authorities: Sequence[x509.Certificate], *, is_all: bool
 ) -> Iterator[tuple[str, str]]:
     for one in lists:
-        who = f"whose list of {shown(one.issuer.rfc4514_string())}"
-        issuers = [authority for authority in authorities if authority.subject == one.issuer]
-        if not issuers:
-            known = ", ".join(dict.fromkeys(shown(other.subject.rfc4514_string()) for other in authorities))
-            yield f"{who} is of no authority in ca", f"lists of these authorities: {known}"
-        elif not any(has_signed(issuer, one) for issuer in issuers):
-            yield f"{who} is not signed by that authority", "the list as the authority has published it"
-        if one.next_update_utc is None:
-            yield f"{who} does not say when it expires", "a list with nextUpdate (RFC 5280 section 5.1.2.5)"
-        if _is_delta(one):
-            yield f"{who} is a delta, which has only the latest changes", "the complete list"
+        yield from _errors_of_list(one, authorities)
+    if not is_all:
+        return
     listed = {one.issuer for one in lists}
     missing = dict.fromkeys(one.subject.rfc4514_string() for one in authorities if one.subject not in listed)
     for subject in missing:
@@ -212,6 +295,22 @@ def _list_errors(
             f"which has no list of {shown(subject)}",
             "a list of each authority in ca: without one its clients are refused",
         )
+
+
+def _errors_of_list(
+    one: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
+) -> Iterator[tuple[str, str]]:
+    who = f"whose list of {shown(one.issuer.rfc4514_string())}"
+    issuers = [authority for authority in authorities if authority.subject == one.issuer]
+    if not issuers:
+        known = ", ".join(dict.fromkeys(shown(other.subject.rfc4514_string()) for other in authorities))
+        yield f"{who} is of no authority in ca", f"lists of these authorities: {known}"
+    elif not any(has_signed(issuer, one) for issuer in issuers):
+        yield f"{who} is not signed by that authority", "the list as the authority has published it"
+    if one.next_update_utc is None:
+        yield f"{who} does not say when it expires", "a list with nextUpdate (RFC 5280 section 5.1.2.5)"
+    if _is_delta(one):
+        yield f"{who} is a delta, which has only the latest changes", "the complete list"
 
 
 def has_signed(issuer: x509.Certificate, one: x509.CertificateRevocationList) -> bool:
@@ -239,4 +338,4 @@ def _untimely(lists: Sequence[x509.CertificateRevocationList], now: datetime) ->
             found = f"{who} is current only from {newest.last_update_utc:%Y-%m-%d %H:%M} UTC"
         else:
             found = f"{who} expired at {until:%Y-%m-%d %H:%M} UTC"
-        yield f"{found}: {_ALL_REFUSED}", "a list that is current (is the clock of this machine right?)"
+        yield found, "a list that is current (is the clock of this machine right?)"

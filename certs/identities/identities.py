@@ -214,7 +214,9 @@ class _Reading:
         for name, identity in identities.items():
             if identity.client_certificates is not None:
                 place = ("identity", name, "client_certificates")
-                found, problems = client_authorities(self.file, place, identity.client_certificates, self.now)
+                found, problems = client_authorities(
+                    self.file, place, identity.client_certificates, self.state, self.now
+                )
                 self.problems += problems
                 if found is not None:
                     yield name, found

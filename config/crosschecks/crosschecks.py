@@ -66,6 +66,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *plain_problems(config.plain, config.listener, file, checks.omissions),
         *checks.identities(),
         *checks.issued_credentials(),
+        *checks.fetched_lists(),
         *replica_problems(config, file, checks.omissions),
         *checks.issuers(),
         *acme_problems(config, file, checks.omissions),
@@ -171,6 +172,14 @@ class _CrossChecks(Checks):
         if needs_state and self.config.rotation.state is None and not self.omissions.touch("rotation"):
             allowed = 'a directory for issued keys and certificates, such as "/var/lib/plexigate"'
             yield self.error(("rotation", "state"), "nothing", allowed)
+
+    def fetched_lists(self) -> Iterator[Problem]:
+        """Lists that are fetched have to be kept: else a start without the network knows none."""
+        clients = {name: one.client_certificates for name, one in self.config.identity.items()}
+        names = [name for name, one in clients.items() if one is not None and one.crl_url]
+        if names and self.config.rotation.state is None and not self.omissions.touch("rotation"):
+            place = ("identity", names[0], "client_certificates", "crl_url")
+            yield self.error(place, "addresses, while rotation.state is not set", "a directory that keeps the lists")
 
     def _issuers_used(self) -> Iterator[tuple[str, int, str]]:
         for name, identity in self.config.identity.items():

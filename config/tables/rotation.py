@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from config.values.addresses import Refused
 from config.values.durations import Duration, OptionalDuration, Seconds, time_field
-from config.values.kinds import ONE_OR_A_LIST, ServerName, Table, WrittenPath
+from config.values.kinds import ONE_OR_A_LIST, ServerName, Table, WebAddress, WrittenPath
 
 FILE: Final = "file"
 """`KeySpec.place`: the key is a file in the state directory."""
@@ -23,7 +23,6 @@ KEY_ALGORITHMS: Final = ("ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096
 """What keys can be made for."""
 
 _KEY_SPEC: Final = re.compile(r"([a-z0-9-]+)@([A-Za-z0-9][A-Za-z0-9_.-]{0,31})")
-_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+[^\s@]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +140,6 @@ def kind_of(slot: str) -> str:
     return slot.partition("@")[0]
 
 
-def _parse_web_address(value: str) -> str:
-    if not _WEB_ADDRESS.fullmatch(value):
-        raise Refused("an address that begins with https:// or http://, without user and password")
-    return value
-
-
 class RotationConfig(Table):
     """`[rotation]`: `state` is the directory of keys and certificates that are made here (None:
     none are).
@@ -187,4 +180,4 @@ class InternalIssuerConfig(Table):
     lifetime: Duration = timedelta(days=7)
     intermediate_lifetime: Duration = timedelta(days=365)
     names: tuple[ServerName, ...] = ()
-    crl_url: Annotated[str, AfterValidator(_parse_web_address)] | None = None
+    crl_url: WebAddress | None = None

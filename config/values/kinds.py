@@ -66,6 +66,12 @@ Name = Annotated[
         "a name of at most 64 letters, digits, dots, hyphens and underscores (it is printed in logs)",
     ),
 ]
+WebAddress = Annotated[
+    str,
+    matching(
+        r"https?://[^\s/?#@]+[^\s@]*", "an address that begins with https:// or http://, without user and password"
+    ),
+]
 FilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.READ]
 DirectoryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.DIRECTORY]
 OwnFilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.OWN]

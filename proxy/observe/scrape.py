@@ -65,13 +65,15 @@ class RevocationFacts:
     CA publishes, the first one to expire.
 
     `name` is that of the identity or of the issuer. `begins_at` and `expires_at` are in UNIX
-    seconds. `fault`: why there is no newer one.
+    seconds, both 0 if there is none. `fault`: why there is no newer one. `is_lenient`: whether
+    clients are served without a current list.
     """
 
     name: str
     begins_at: float
     expires_at: float
     fault: str | None = None
+    is_lenient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

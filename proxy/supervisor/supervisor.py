@@ -37,6 +37,7 @@ from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.changeover import Changeover, ChangingParts, Takeover
+from proxy.supervisor.reloads.fetched_lists import FetchedLists
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
 from proxy.supervisor.reloads.ticket_rotation import TicketRotation
 from proxy.supervisor.reloads.unsealing import Unsealing
@@ -93,8 +94,9 @@ class Supervisor:
         self.tickets: Final = TicketRotation(renew, safe, self.served, tell, self.crew.auditing.tickets_rotated)
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
+        self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time)
         self.alerting: Final = self._alerting_of()
-        self._secrets = (self.tickets.run, unsealing.run, payload.run)
+        self._secrets = (self.tickets.run, unsealing.run, payload.run, self.fetched.run)
         self.upgrading: Final = Upgrading(
             loop,
             self._tasks,
@@ -170,6 +172,7 @@ class Supervisor:
             servers=crew.servers,
             maintenance=crew.maintenance,
             rotating=self.rotating,
+            fetched=self.fetched,
             alerting=self.alerting,
             upgrade=lambda: self.upgrading.facts,
             former_workers=lambda: self.upgrading.former.pids,

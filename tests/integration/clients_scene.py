@@ -5,7 +5,7 @@ import socket
 import ssl
 import subprocess
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -168,7 +168,7 @@ def byte_sequence(der: bytes) -> str:
     return f":{b64encode(der).decode()}:"
 
 
-def table(name: str, **settings: str) -> str:
+def table(name: str, **settings: object) -> str:
     """The `client_certificates` of an identity."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     return "\n".join([f"[identity.{name}.client_certificates]", *lines, ""])
@@ -193,8 +193,10 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
 
 
 @contextmanager
-def asking(directory: Path, authority: Authority, clients: Clients, top: str = "") -> Iterator[Asking]:
-    """Run the proxy; `top` are further lines at the top of its configuration."""
+def asking(
+    directory: Path, authority: Authority, clients: Clients, top: str = "", crl_url: Sequence[str] = ()
+) -> Iterator[Asking]:
+    """Run the proxy; `top` are further lines at the top of its configuration. Bots are revoked by lists of `crl_url`, if given."""
     (directory / "bots.pem").write_bytes(clients.bots.pem + clients.below.pem)
     (directory / "admins.pem").write_bytes(clients.admins.pem)
     (directory / "bots.crl").write_bytes(clients.lists())
@@ -202,7 +204,8 @@ def asking(directory: Path, authority: Authority, clients: Clients, top: str = "
     text = process(directory / "admin.sock") + top + listener("public", trusted_peers=["127.0.0.2"])
     for name, host in names.items():
         text += identity(name, (host,), authority.issue(f"asking-{name}", (host,)))
-    text += table("bots", ca="bots.pem", crl="bots.crl") + table("admins", ca="admins.pem")
+    lists = {"crl_url": list(crl_url), "crl_refresh": "1s"} if crl_url else {"crl": "bots.crl"}
+    text += table("bots", ca="bots.pem", **lists) + table("admins", ca="admins.pem")
     text += table("open", ca="bots.pem", mode="optional")
     with in_thread(
         lambda: aiohttp_server(web.get("/ws", meet), web.get("/echo", echo), web.route("*", "/{any:.*}", describe))

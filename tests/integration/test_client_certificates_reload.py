@@ -18,6 +18,8 @@ from tests.client_authorities import ClientAuthority, ClientFiles
 from tests.hostile.client import Client, End
 from tests.integration.clients_scene import BOTS, OPEN, SECONDS, Asking, Clients, asking
 from tests.programs import PLEXIGATE
+from tests.waiting import until_found
+from tests.web_documents import web_documents
 
 GET = f"GET / HTTP/1.1\r\nHost: {BOTS}\r\n\r\n".encode()
 
@@ -159,3 +161,27 @@ def test_a_changed_list_is_noticed(tmp_path: Path, authority: Authority) -> None
         proxy.write("bots.crl", clients.lists(clients.bot))
         proxy.site.program.wait_for(lambda output: any('"event": "reloaded"' in line for line in output) or None)
         assert refused(proxy, proxy.context(clients.bot)) == "SSLV3_ALERT_CERTIFICATE_REVOKED"
+
+
+def test_lists_from_addresses_shut_out_without_a_reload(tmp_path: Path, authority: Authority) -> None:
+    """They are kept: they hold while nobody answers at the address."""
+    (tmp_path / "clients").mkdir()
+    clients = Clients.make(tmp_path / "clients")
+    with web_documents() as web, ExitStack() as stack:
+        below = web.address("/below", clients.below.revocations())
+        bots = web.address("/bots", clients.bots.revocations())
+        state = f'rotation.state = "{tmp_path / "state"}"\nlimits.drain_timeout = "1s"\n'
+        proxy = stack.enter_context(asking(tmp_path, authority, clients, state, [bots, below]))
+        bad, good = proxy.context(clients.bot), proxy.context(clients.other_bot)
+        until_found(lambda: refused(proxy, bad) is None)
+        revoked, stays = (websocket(proxy, stack, BOTS, one) for one in (clients.bot, clients.other_bot))
+        web.contents["/bots"] = clients.bots.revocations(clients.bot.leaf, valid=(-DAY / 2, DAY))
+        assert close_code(revoked) == 1012
+        assert refused(proxy, bad) == "SSLV3_ALERT_CERTIFICATE_REVOKED"
+        failed = proxy.failure("client_certificate_revoked", BOTS)
+        assert (failed["alert"], failed["detail"]) == ("certificate_revoked", "certificate revoked: CN=bot 1")
+        web.contents.clear()
+        assert proxy.site.command("reload").returncode == 0
+        assert refused(proxy, bad) == "SSLV3_ALERT_CERTIFICATE_REVOKED"
+        assert refused(proxy, good) is None
+        assert works(stays)

@@ -39,14 +39,15 @@ def _revocation(examined: Examined) -> Iterator[Finding]:
     has_lists = False
     for name, identity in loaded.config.identity.items():
         settings = identity.client_certificates
-        if settings is None or settings.crl is None:
+        if settings is None or not settings.checks_revocation:
             continue
         has_lists = True
-        found, _ = client_authorities(loaded.file, ("identity", name, "client_certificates"), settings, now)
+        place = ("identity", name, "client_certificates")
+        found, _ = client_authorities(loaded.file, place, settings, loaded.config.rotation.state, now)
         if found is None or found.currency is None:
             yield _REVOCATION.failure(name, "its lists cannot be used", "The findings of the configuration say why.")
         else:
-            yield currency_finding(name, found.currency, now)
+            yield currency_finding(name, found.currency, now, is_fetched=found.has_addresses)
     if not has_lists:
         yield _REVOCATION.skipped("revocation lists", "no identity checks the revocation of its clients")
 
@@ -64,11 +65,15 @@ def _named_lists(examined: Examined) -> Iterator[Finding]:
         yield _NAMED.skipped("published lists", "no certificate names a revocation list")
 
 
-def currency_finding(name: str, currency: tuple[datetime, datetime], now: datetime) -> Finding:
+def currency_finding(
+    name: str, currency: tuple[datetime, datetime], now: datetime, *, is_fetched: bool = False
+) -> Finding:
     """Judge from when to when the lists of an identity are current."""
     begins, ends = currency
-    until = f"current until {ends:%Y-%m-%d %H:%M} UTC"
+    until = f"current until {ends:%Y-%m-%d %H:%M} UTC" if ends.timestamp() else "an authority has no list"
     remedy = f"Fetch the new list of the authority to identity.{name}.client_certificates.crl, and reload."
+    if is_fetched:
+        remedy = "The proxy fetches lists by itself: its log says list_not_fetched, and why."
     if not begins <= now < ends:
         return _REVOCATION.failure(name, f"{until}: clients with certificates are refused", remedy)
     if ends - now < min((ends - begins) / 4, _SOON):

@@ -112,5 +112,6 @@ def _clients(facts: StandardFacts) -> Iterator[Assessment]:
     if not asking:
         yield clause.not_used("no identity asks for client certificates")
         return
-    faults = [f"{name} has no crl: revoked certificates are taken" for name, one in asking.items() if not one.crl]
-    yield clause.judged(faults, f"path and revocation: {', '.join(asking)}", "Set client_certificates.crl.")
+    unchecked = [name for name, one in asking.items() if not one.checks_revocation]
+    faults = [f"{name} has no crl: revoked certificates are taken" for name in unchecked]
+    yield clause.judged(faults, f"path and revocation: {', '.join(asking)}", "Set client_certificates.crl or crl_url.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from proxy.limits.reasons import ConnectionReason
@@ -53,6 +54,44 @@ class ConnectionsTurnedAway(Event):
         most = ", ".join(f"{client} {count} times" for client, count in self.clients.items())
         clients = f"; most of them: {most}" if most else ""
         return f"listener {self.listener}, connections in {self.seconds:g} s: {said}{clients}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListFetched(Event):
+    """A new revocation list from `client_certificates.crl_url` is in service in all workers."""
+
+    event = "list_fetched"
+    level = Level.INFORMATION
+
+    address: str
+    """From where it came."""
+    until: str
+    """When it expires, RFC 3339 in UTC."""
+    revoked: int
+    """Number of certificates on it."""
+
+    def sentence(self) -> str:
+        end = datetime.fromisoformat(self.until)
+        return f"new revocation list of {self.address}, current until {end:%Y-%m-%d %H:%M} UTC, revoked: {self.revoked}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListNotFetched(Event):
+    """A revocation list could not be fetched, or must not be used. The list before stays in use.
+
+    It is tried again every five minutes. The alert `revocations_expiring` follows if time runs out.
+    """
+
+    event = "list_not_fetched"
+    level = Level.WARNING
+
+    address: str
+    """From where it should come."""
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        return f"the revocation list of {self.address} was not renewed: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)

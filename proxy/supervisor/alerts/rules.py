@@ -130,8 +130,12 @@ def _revocations(facts: AlertFacts) -> Iterator[Concern]:
         urgency = _urgency_of(one, now, facts.certificate_left)
         if urgency is not None:
             left = one.expires_at - now
-            when = f"expires in {_span(left)}" if left > 0 else "has expired, and its clients are refused"
+            what = "may be revoked" if one.is_lenient else "are refused"
+            when = f"expires in {_span(left)}" if left > 0 else f"has expired, and its clients {what}"
             text = f"a revocation list of {one.name} {when}: {utc(one.expires_at)}"
+            if one.expires_at == 0:
+                text = f"an authority of {one.name} has no revocation list, and its clients {what}"
+            text += f" ({one.fault})" if one.fault else ""
             yield _concern(AlertKind.REVOCATIONS_EXPIRING, one.name, text, urgency)
     for one in facts.scrape.published_lists:
         urgency = _urgency_of(one, now, facts.certificate_left)

@@ -27,6 +27,7 @@ from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.maintenance import Maintenance
 from proxy.supervisor.reloads.announcements import Announcements
+from proxy.supervisor.reloads.fetched_lists import FetchedLists
 from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
@@ -63,6 +64,7 @@ class Scraping:
     servers: Servers
     maintenance: Maintenance
     rotating: Rotating
+    fetched: FetchedLists
     ability: Ability
     alerting: Alerting
     upgrade: Callable[[], UpgradeFacts | None]
@@ -81,7 +83,7 @@ class Scraping:
             workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
             listeners=list(listener_facts(self.served, self.sockets)),
             certificates=self.served.edition.identities.certificates,
-            revocations=self.served.edition.identities.revocations,
+            revocations=self.fetched.facts(self.served.edition.identities.revocations),
             published_lists=self.rotating.lists.facts,
             restarts=self.fleet.restarts,
             reloads=dict(self.announcements.counts),

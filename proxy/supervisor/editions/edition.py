@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from certs.hierarchy.vault import Vault
+from certs.identities.client_authorities import fetched_paths
 from certs.identities.credential import Credential
 from certs.identities.identities import examine_issued
 from certs.tokens.used_keys import UsedKey, used_keys
@@ -60,7 +61,8 @@ class Edition:
     made: Material
     """The part of the material that files do not have in this form.
 
-    It is the keys that are sealed at rest, and the credentials that the rotation has issued.
+    It is the keys that are sealed at rest, the credentials that the rotation has issued, and the
+    revocation lists that were fetched since the reading.
     """
     tickets: TicketSecrets
     account: ProcessAccount | None
@@ -129,7 +131,7 @@ class Edition:
             raise ConfigError(
                 [self.loaded.file.error((), str(error), "a chain and a key that fit") for error in errors]
             )
-        return self._with_made(number, new)
+        return self.with_made(number, new)
 
     def unsealed(self, number: int, safe: Safe) -> "Edition":
         """The same files, with the keys that can be unsealed now. May take long.
@@ -137,12 +139,13 @@ class Edition:
         Raises `StillShut` if no further key could be unsealed, or `ConfigError`.
         """
         issued, _ = issued_material(self.loaded, safe.vault(self.loaded))
-        edition = self._with_made(number, Material({**Material.of_keys(safe.open_keys(self.loaded)), **issued}))
+        edition = self.with_made(number, Material({**Material.of_keys(safe.open_keys(self.loaded)), **issued}))
         if not edition.identities.shut < self.identities.shut:
             raise StillShut
         return edition
 
-    def _with_made(self, number: int, new: Material) -> "Edition":
+    def with_made(self, number: int, new: Material) -> "Edition":
+        """The same files, with others of `made`. May take long."""
         made = Material({**self.made, **new})
         material = Material({**self.material, **new})
         credentials = credentials_of(self.loaded, made, self.read_at)
@@ -227,7 +230,7 @@ def _read(
 
     facts = gathered(loaded, now, vault)
     problems = judge(loaded, facts).accepted().problems
-    material = Material.read([file.path for file in files_of(loaded)])
+    material = Material.read([*(file.path for file in files_of(loaded)), *fetched_paths(loaded)])
     material.update(facts.made)
     payload, notes = take(loaded, vault())
     return Edition(

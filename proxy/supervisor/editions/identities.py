@@ -75,10 +75,10 @@ def _facts(
 
 
 def _revocations(credentials: LoadedCredentials) -> list[RevocationFacts]:
-    spans = {name: one.currency for name, one in credentials.clients.items()}
+    spans = [(name, one.currency, one.is_lenient) for name, one in credentials.clients.items()]
     return [
-        RevocationFacts(name, span[0].timestamp(), span[1].timestamp())
-        for name, span in spans.items()
+        RevocationFacts(name, span[0].timestamp(), span[1].timestamp(), is_lenient=is_lenient)
+        for name, span, is_lenient in spans
         if span is not None
     ]
 

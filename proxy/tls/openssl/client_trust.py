@@ -3,9 +3,10 @@
 Theory of operation. Every context that serves the identity has the same settings (`demand`), also
 those that sign in a token, and those with a throw-away certificate. OpenSSL verifies a client's
 chain in the step that follows the client's last flight: the purpose, the dates, and each
-certificate up to a root against the revocation lists. It sends the alert. Until then the client has
-cost a handshake like any other. A chain is verified from the authority down, so a forged one costs
-one signature. Its length and size are bounded here.
+certificate up to a root against the revocation lists. Those are in its store, and the store of a
+lenient identity overlooks that a list is missing or has expired. OpenSSL sends the alert. Until
+then the client has cost a handshake like any other. A chain is verified from the authority down, so
+a forged one costs one signature. Its length and size are bounded here.
 
 On a listener whose level binds signatures, OpenSSL asks for ML-DSA-87 and takes no other signature
 of a client. How the certificates are signed is looked at here, when the handshake has finished.
@@ -51,7 +52,11 @@ class Authorities(Protocol):
 
     @property
     def currency(self) -> tuple[datetime, datetime] | None:
-        """From when to when all of them have a current list; None without lists."""
+        """From when to when all of them have a current list; None if revocation is not checked."""
+
+    @property
+    def is_lenient(self) -> bool:
+        """Whether clients are accepted whose authority has no current list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,11 @@ def fingerprint_of(authorities: Authorities, demand: Demand) -> str:
     """What tells two `ClientTrust` apart."""
     certificates = sha256(authorities.certificates_pem).digest()
     lists = sha256(authorities.lists_pem).digest()
-    return sha256(b"%d%d" % (demand.is_required, demand.is_bound) + certificates + lists).hexdigest()
+    rules = b"%d%d%d%d" % (
+        *(demand.is_required, demand.is_bound),
+        *(authorities.currency is not None, authorities.is_lenient),
+    )
+    return sha256(rules + certificates + lists).hexdigest()
 
 
 class ClientTrust:
@@ -85,14 +94,16 @@ class ClientTrust:
         self._is_bound: Final = demand.is_bound
         self.fingerprint: Final = fingerprint_of(authorities, demand)
         currency = authorities.currency
-        self._until: Final = _NEVER if currency is None else currency[1].timestamp()
+        self._until: Final = _NEVER if currency is None or authorities.is_lenient else currency[1].timestamp()
         self._authorities: Final = MemoryFile("client-authorities", certificates)
         self._verifying: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._verifying.load_verify_locations(self._authorities.path)
         if lists:
             file = MemoryFile("client-revocations", lists)
             self._verifying.load_verify_locations(file.path)
-        self._set(self._verifying, has_lists=bool(lists))
+        if authorities.is_lenient:
+            libssl_peers.accept_unknown_revocation(self._verifying)
+        self._set(self._verifying, has_lists=currency is not None)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ClientTrust) and other.fingerprint == self.fingerprint

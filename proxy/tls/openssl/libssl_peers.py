@@ -20,6 +20,9 @@ _CTRL_SET_CLIENT_SIGALGS_LIST: Final = 102
 # SSL_OP_NO_RX_CERTIFICATE_COMPRESSION (RFC 8879): a client could make us inflate what it sends
 _NO_COMPRESSED_CERTIFICATES: Final = 1 << 33
 
+# openssl/x509_vfy.h: there is no list, it is not valid yet, it has expired
+_UNKNOWN_REVOCATION: Final = frozenset({3, 11, 12})
+
 _POINTER = ctypes.c_void_p
 _TEXT = ctypes.c_char_p
 _INT = ctypes.c_int
@@ -52,6 +55,8 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "X509_STORE_CTX_set_default": (_INT, _POINTER, _TEXT),
     "X509_STORE_CTX_get0_param": (_POINTER, _POINTER),
     "X509_STORE_CTX_get_error": (_INT, _POINTER),
+    "X509_STORE_CTX_set_error": (None, _POINTER, _INT),
+    "X509_STORE_set_verify_cb": (None, _POINTER, _POINTER),
     "X509_VERIFY_PARAM_set1": (_INT, _POINTER, _POINTER),
     "X509_VERIFY_PARAM_set_auth_level": (None, _POINTER, _INT),
     "X509_verify_cert": (_INT, _POINTER),
@@ -104,6 +109,28 @@ def share_store(source: ssl.SSLContext, target: ssl.SSLContext) -> None:
     library = _library()
     store = library.SSL_CTX_get_cert_store(libssl.context_pointer(source))
     library.SSL_CTX_set1_cert_store(libssl.context_pointer(target), store)
+
+
+def accept_unknown_revocation(context: ssl.SSLContext) -> None:
+    """Overlook where a certificate is verified that a revocation list is missing or not current.
+
+    A certificate on a list that has expired is still revoked.
+    """
+    library = _library()
+    store = library.SSL_CTX_get_cert_store(libssl.context_pointer(context))
+    library.X509_STORE_set_verify_cb(store, _OVERLOOKING)
+
+
+def _overlook(is_well: int, verification: int) -> int:
+    # OpenSSL calls this for each certificate of a chain, and for each error
+    if is_well == 0 and _library().X509_STORE_CTX_get_error(verification) in _UNKNOWN_REVOCATION:
+        _library().X509_STORE_CTX_set_error(verification, 0)
+        return 1
+    return is_well
+
+
+_OVERLOOKING: Final = ctypes.CFUNCTYPE(_INT, _INT, _POINTER)(_overlook)
+"""Lives as long as the process: stores have its address."""
 
 
 def verify(context: ssl.SSLContext, leaf: bytes, chain: Sequence[bytes]) -> str | None:

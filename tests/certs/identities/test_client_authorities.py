@@ -3,15 +3,26 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.identities.client_authorities import ClientAuthorities, client_authorities
+from certs.identities.client_authorities import (
+    ClientAuthorities,
+    ListUnusable,
+    client_authorities,
+    fetched_list,
+    fetched_path,
+    fetched_paths,
+)
 from config.loading.loaded import ConfigFile
+from config.loading.loader import load
 from config.tables.client_certificates import ClientCertificatesConfig
 from tests.certificates import DAY
 from tests.client_authorities import ClientAuthority
+from tests.configurations import Site
 
 NOW = datetime.now(UTC)  # noqa: TID251 - certificates of tests are made by the clock
 ROOT = ClientAuthority("Root")
@@ -35,7 +46,7 @@ class Directory:
         if crl is not None:
             (self.path / "crl.pem").write_bytes(crl)
         settings = ClientCertificatesConfig(ca="ca.pem", crl=None if crl is None else "crl.pem")
-        found, problems = client_authorities(ConfigFile(self.path / "f.toml"), PLACE, settings, now)
+        found, problems = client_authorities(ConfigFile(self.path / "f.toml"), PLACE, settings, None, now)
         texts = [str(replace(one, line=None)).removeprefix(f"{self.path}/f.toml: ") for one in problems]
         return found, [text.removeprefix("identity.chat.client_certificates.") for text in texts]
 
@@ -203,3 +214,71 @@ class TestLists:
 
     def test_nothing_follows_from_authorities_that_cannot_be_read(self, directory: Directory) -> None:
         assert len(directory.refused(b"", ROOT.revocations())) == 1
+
+
+class TestFetched:
+    """Lists that the parent fetches into the state directory."""
+
+    URL = "http://ca.test/a.crl"
+
+    def read(self, directory: Directory, list_: bytes | None, **settings: Any) -> tuple[ClientAuthorities, list[str]]:
+        (directory.path / "ca.pem").write_bytes(ROOT.pem)
+        path = fetched_path(directory.path / "state", self.URL)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if list_ is not None:
+            path.write_bytes(list_)
+        config = ClientCertificatesConfig.model_validate({"ca": "ca.pem", "crl_url": self.URL, **settings})
+        found, problems = client_authorities(ConfigFile(directory.path / "f.toml"), PLACE, config, "state", NOW)
+        assert found is not None
+        return found, [problem.found for problem in problems]
+
+    @pytest.mark.parametrize("is_der", [False, True])
+    def test_one_that_is_there_counts(self, directory: Directory, is_der: bool) -> None:  # noqa: FBT001 - a parameter of the test
+        crl = ROOT.revocations()
+        content = x509.load_pem_x509_crl(crl).public_bytes(Encoding.DER) if is_der else crl
+        found, problems = self.read(directory, content)
+        assert (found.lists_pem, problems) == (crl, [])
+        assert found.checks_revocation
+        assert not found.is_lenient
+
+    def test_a_missing_one_is_a_warning_and_revocation_is_checked(self, directory: Directory) -> None:
+        found, problems = self.read(directory, None)
+        assert problems == ['no list of "CN=Root" yet: its clients are refused']
+        assert (found.lists, found.checks_revocation) == ((), True)
+        assert found.currency == (datetime(1970, 1, 1, tzinfo=UTC),) * 2
+        lenient, problems = self.read(directory, None, crl_unknown="accept")
+        assert lenient.is_lenient
+        assert problems == ['no list of "CN=Root" yet: its clients may be revoked']
+
+    @pytest.mark.parametrize(
+        ("content", "found"),
+        [
+            (b"rubbish", "it is no revocation list, in DER or PEM"),
+            (ClientAuthority("Root").revocations(), "is not signed by that authority"),
+            (ClientAuthority("Other").revocations(), "is of no authority in ca"),
+            (ROOT.revocations(delta=1), "is a delta"),
+        ],
+    )
+    def test_one_that_is_not_of_the_authority_does_not_count(
+        self, directory: Directory, content: bytes, found: str
+    ) -> None:
+        read, problems = self.read(directory, content)
+        assert read.lists == ()
+        assert found in problems[0]
+        with pytest.raises(ListUnusable, match=found):
+            fetched_list(content, [ROOT.certificate])
+
+    def test_a_file_beside_it_may_lack_authorities(self, directory: Directory) -> None:
+        crl = ROOT.revocations()
+        (directory.path / "crl.pem").write_bytes(crl)
+        found, problems = self.read(directory, None, crl="crl.pem")
+        assert (found.lists_pem, problems) == (crl, [])
+
+    def test_where_they_are_is_known_of_a_configuration(self, tmp_path: Path) -> None:
+        site = Site.make(tmp_path)
+        (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+        table = f'[identity.chat.client_certificates]\nca = "ca.pem"\ncrl_url = ["{self.URL}", "http://b.test/"]\n'
+        loaded = load(site.write(f'{site.minimal}{table}[rotation]\nstate = "state"\n'))
+        state = loaded.file.directory / "state"
+        assert fetched_paths(loaded) == [fetched_path(state, self.URL), fetched_path(state, "http://b.test/")]
+        assert fetched_paths(load(site.write(site.minimal))) == []

@@ -33,14 +33,20 @@ class Stated:
     certificates_pem: bytes
     lists_pem: bytes = b""
     currency: tuple[datetime, datetime] | None = None
+    is_lenient: bool = False
 
 
 def trust(
-    *authorities: ClientAuthority, lists: Sequence[bytes] = (), is_required: bool = True, is_bound: bool = False
+    *authorities: ClientAuthority,
+    lists: Sequence[bytes] | None = None,
+    is_required: bool = True,
+    is_bound: bool = False,
+    is_lenient: bool = False,
 ) -> ClientTrust:
     """Trust these authorities."""
     certificates = tuple(one.certificate for one in authorities)
-    stated = ClientAuthorities(certificates, tuple(x509.load_pem_x509_crl(one) for one in lists))
+    loaded = tuple(x509.load_pem_x509_crl(one) for one in lists or ())
+    stated = ClientAuthorities(certificates, loaded, lists is not None, is_lenient)
     return ClientTrust(stated, Demand(is_required, is_bound))
 
 

@@ -177,6 +177,17 @@ def test_an_expired_list_is_said_to_shut_clients_out() -> None:
     assert found.text == ("a revocation list of chat has expired, and its clients are refused: 2026-05-31T12:00:00Z")
 
 
+def test_an_authority_without_a_list_and_a_lenient_identity() -> None:
+    (found,) = concerns(replace(WELL, revocations=[RevocationFacts("chat", 0.0, 0.0, "http://a/: refused")]))
+    assert found.urgency is AlertUrgency.CRITICAL
+    assert found.text == (
+        "an authority of chat has no revocation list, and its clients are refused (http://a/: refused)"
+    )
+    late = RevocationFacts("chat", NOW - 8 * DAY, NOW - DAY, is_lenient=True)
+    (found,) = concerns(replace(WELL, revocations=[late]))
+    assert found.text.startswith("a revocation list of chat has expired, and its clients may be revoked: ")
+
+
 def test_a_list_of_ours_that_is_not_renewed() -> None:
     end = NOW + DAY
     (found,) = concerns(replace(WELL, published_lists=[RevocationFacts("internal", end - 7 * DAY, end, "no token")]))

@@ -218,6 +218,65 @@ class TestRevocation:
         made = visit(server(chat, trust(ROOT, BELOW, lists=lists(deep))), client(authority, deep))
         assert (None if made.error is None else made.error.reason) == alert
 
+    @pytest.mark.parametrize(
+        ("lists", "strict", "lenient"),
+        [
+            ([], "TLSV1_ALERT_UNKNOWN_CA", None),
+            (["expired"], "SSLV3_ALERT_CERTIFICATE_EXPIRED", None),
+            (["early"], "SSLV3_ALERT_BAD_CERTIFICATE", None),
+            (["current"], None, None),
+            (["revoked"], *["SSLV3_ALERT_CERTIFICATE_REVOKED"] * 2),
+            (["expired", "expired and revoked"], *["SSLV3_ALERT_CERTIFICATE_REVOKED"] * 2),
+        ],
+    )
+    def test_a_lenient_identity_overlooks_what_is_not_known_and_nothing_else(
+        self,
+        authority: Authority,
+        chat: CertificateFiles,
+        bot: ClientFiles,
+        lists: list[str],
+        strict: str | None,
+        lenient: str | None,
+    ) -> None:
+        """What is known to be revoked stays revoked when the list has expired."""
+        past = (-3 * DAY, -DAY)
+        made: dict[str, Any] = {
+            "expired": lambda: ROOT.revocations(valid=(-9 * DAY, -5 * DAY)),
+            "early": lambda: ROOT.revocations(valid=(DAY, 3 * DAY)),
+            "current": ROOT.revocations,
+            "revoked": lambda: ROOT.revocations(bot.leaf),
+            "expired and revoked": lambda: ROOT.revocations(bot.leaf, valid=past),
+        }
+        known = [made[name]() for name in lists]
+        for is_lenient, alert in ((False, strict), (True, lenient)):
+            clients = trust(ROOT, lists=known, is_lenient=is_lenient)
+            seen = visit(server(chat, clients), client(authority, bot))
+            found = None if seen.error is None else seen.error.reason
+            if "expired and revoked" in lists and not is_lenient:
+                assert found in {alert, "SSLV3_ALERT_CERTIFICATE_EXPIRED"}
+                continue
+            assert found == alert
+            certificate = ClientCertificate(bot.der, ())
+            assert (clients.refusal_of(certificate) is None) == (alert is None)
+            if alert is None:
+                assert clients.seal(seen.last.tls, certificate), "the end of a list is no end of its tickets"
+
+    def test_a_lenient_identity_takes_no_strangers(
+        self, directory: Path, authority: Authority, chat: CertificateFiles
+    ) -> None:
+        clients = trust(ROOT, lists=[], is_lenient=True)
+        for one, alert in (
+            (STRANGER.issue(directory, "bot"), "TLSV1_ALERT_DECRYPT_ERROR"),
+            (ROOT.issue(directory, "late", valid=(-3 * DAY, -DAY)), "SSLV3_ALERT_CERTIFICATE_EXPIRED"),
+        ):
+            seen = visit(server(chat, clients), client(authority, one))
+            assert seen.error is not None
+            assert seen.error.reason == alert
+
+    def test_rules_without_lists_tell_two_apart(self) -> None:
+        kinds = [trust(ROOT), trust(ROOT, lists=[]), trust(ROOT, lists=[], is_lenient=True)]
+        assert len({one.fingerprint for one in kinds}) == 3
+
 
 class TestTickets:
     def test_resumption_keeps_certificate_and_chain(
