@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
+from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.rotation.attempt import Task
 from certs.rotation.due import RenewalReason
 from certs.rotation.parts import Parts, changed_issuers
@@ -265,7 +266,9 @@ class Rotating:
             await self._remember(parts)
 
     async def _remember(self, parts: Parts) -> None:
-        waits = self._planner.remembered(self._clocks.now(), sorted(self._calls.busy))
+        # an internal CA has no limits: after a crash it is asked again at once
+        limited = {name for name, issuer in parts.issuers.items() if not isinstance(issuer, InternalAuthority)}
+        waits = self._planner.remembered(self._clocks.now(), sorted(limited.intersection(self._calls.busy)))
         await self._kept.keep(parts.store, {"waits": waits, "uses": self._knowledge.uses.as_json()})
 
     def _take_up(self, document: Any) -> None:

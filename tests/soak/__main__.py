@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import configurations, operation, payload, replicas, rotations, tokens, upgrades
+from tests.soak import configurations, operation, payload, replicas, rotations, state, tokens, upgrades
 from tests.soak.attacks import proof as attacks
 
 
@@ -33,6 +33,7 @@ PROOFS = {
         payload.run, 0.0, f"{payload.SIZE >> 20} MiB of encrypted body: every octet, flat memory, no lag of the loop"
     ),
     "rotations": Proof(rotations.run, 0.0, "rotations under load, renewals by pebble, weeks of simulated time"),
+    "state": Proof(state.run, 0.0, "every operation on state, killed at each of its system calls: nothing is lost"),
     "upgrades": Proof(
         upgrades.run, 5.0, "upgrades to another version and back under load, and programs that fail: nobody notices"
     ),

@@ -5,6 +5,7 @@ import json
 import random
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.keys.home import HomeFailed
@@ -282,3 +283,11 @@ async def test_days_with_outages_never_serve_what_has_expired(tmp_path: Path) ->
         assert simulation.renewals >= 3
         failures += simulation.failures
     assert failures >= 1
+
+
+async def test_an_issuer_with_limits_is_written_down_before_it_is_asked(turning: Turning) -> None:
+    """A process that crashes again and again must not ask it each time; an internal CA is `tests/integration/test_half_written.py`."""
+    memory, waits = turning.scene.parts.store.directory / "rotation.json", list[Any]()
+    turning.scene.moody.before = lambda: waits.extend(json.loads(memory.read_text())["waits"]["issuers"])
+    await turning.turn()
+    assert [wait[:2] for wait in waits] == [["internal", 1]]

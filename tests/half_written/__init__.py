@@ -1,0 +1,1 @@
+"""State that cannot be half written: what stops a process in the middle of a change, and what is asked afterwards."""

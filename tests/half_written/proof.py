@@ -1,0 +1,133 @@
+"""What is tried at every system call of an operation: the process that makes it is killed there, or the disk is full from there on.
+
+Afterwards the next start serves, `check` finds nothing wrong, and no key is lost.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from tests.half_written.scene import Kept, Serving, State
+from tests.half_written.stopping import KILL
+from tests.programs import NotReadyError
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A command that changes state, while the proxy runs."""
+
+    words: tuple[str, ...]
+    adds_ring: bool = False
+    """Whether the configuration has one ring more before it."""
+
+    def run(self, serving: Serving) -> bool:
+        """Run it; whether it says that it has done what it was asked for."""
+        state = serving.of
+        if self.adds_ring:
+            state.rings.append(f"ring{len(state.rings)}")
+            state.write()
+        return state.command(*self.words).returncode == 0
+
+
+FIRST_START: Final = "first start"
+OPERATIONS: Final = {
+    "rotation": Operation(("certs", "rotate", "local")),
+    "revocation": Operation(("certs", "rotate", "local", "--compromised")),
+    "rotation of a ring": Operation(("payload", "rotate", "chat")),
+    "reload with a new ring": Operation(("reload",), adds_ring=True),
+    "rotation below the sealing key": Operation(("hsm", "keys", "--rotate")),
+}
+
+
+@dataclass
+class Tried:
+    """How often an operation was stopped, and what was wrong afterwards."""
+
+    name: str
+    calls: int
+    """That the operation makes when nothing happens to it."""
+    stopped: int
+    wrong: list[str]
+
+
+Choose = Callable[[int], Iterable[int]]
+"""Which calls to stop at (from 0), of so many."""
+
+
+def first_start(state: State, error: int, choose: Choose) -> Tried:
+    """Stop the first start at its calls, each time in a directory that was never used."""
+    state.forget()
+    state.stopper.arm()
+    with state.serving() as serving:
+        tried = Tried(FIRST_START, state.stopper.disarm(), 0, [] if serving.answers() else ["it does not serve"])
+    for call in choose(tried.calls):
+        state.forget()
+        state.stopper.arm(call, error)
+        with suppress(NotReadyError), state.serving():
+            pass
+        tried.stopped += state.stopper.disarm() > call
+        tried.wrong += [f"{FIRST_START}, call {call}: {fault}" for fault in _faults_of_a_start(state, None)]
+    return tried
+
+
+def running(state: State, name: str, error: int, choose: Choose) -> Tried:
+    """Stop an operation at its calls, one after the other in one directory."""
+    operation = OPERATIONS[name]
+    with ExitStack() as now:
+        serving = now.enter_context(state.serving())
+        state.stopper.arm()
+        assert operation.run(serving), name
+        tried = Tried(name, state.stopper.disarm(), 0, [])
+        before = serving.kept()
+        for call in choose(tried.calls):
+            state.stopper.arm(call, error)
+            is_done = operation.run(serving)
+            faults = ["it does not serve meanwhile"] if error != KILL and not serving.answers() else []
+            if state.stopper.disarm() <= call:
+                tried.wrong += [] if is_done else [f"{name}: it fails although nothing was stopped"]
+                break
+            tried.stopped += 1
+            now.close()
+            faults += state.check()
+            try:
+                serving = now.enter_context(state.serving())
+            except NotReadyError as failed:
+                tried.wrong.append(f"{name}, call {call}: it does not start: {failed}")
+                break
+            faults += _faults(serving, before)
+            tried.wrong += [f"{name}, call {call}: {fault}" for fault in faults]
+    tried.wrong += state.audit()
+    return tried
+
+
+def restored(state: State, name: str) -> list[str]:
+    """Put the directory of before an operation back afterwards; what is wrong then."""
+    yesterday = state.directory / "yesterday"
+    with state.serving() as serving:
+        before = serving.kept()
+    shutil.copytree(state.state, yesterday)
+    with state.serving() as serving:
+        assert OPERATIONS[name].run(serving), name
+    shutil.rmtree(state.state)
+    yesterday.rename(state.state)
+    return [f"{name}, restored from yesterday: {fault}" for fault in _faults_of_a_start(state, before)]
+
+
+def _faults(serving: Serving, before: Kept | None) -> Iterator[str]:
+    """What is wrong with what serves now, also beside what was there before."""
+    if not serving.answers():
+        yield "it does not serve"
+    elif before is not None:
+        yield from before.missing_in(serving.kept())
+
+
+def _faults_of_a_start(state: State, before: Kept | None) -> Iterator[str]:
+    yield from state.check()
+    try:
+        with state.serving() as serving:
+            yield from _faults(serving, before)
+    except NotReadyError as error:
+        yield f"it does not start: {error}"
+    yield from state.audit()

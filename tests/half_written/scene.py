@@ -1,0 +1,172 @@
+"""A Plexigate all of whose state is in one directory, and what an operator does that changes it."""
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests import prepared
+from tests.configurations import process
+from tests.half_written.stopping import Stopper
+from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
+
+_REST: Final = """
+[listener.public]
+bind = "127.0.0.1:0"
+[identity.local]
+names = ["localhost"]
+[[identity.local.credential]]
+key = "ec-p256@sealed"
+issuer = "internal"
+[issuer.internal]
+type = "internal"
+[rotation]
+state = "state/certificates"
+[sealing]
+key = "sealing.key"
+directory = "state/sealing"
+[audit]
+file = "state/audit.log"
+[payload]
+directory = "state/payload"
+[[route]]
+host = "localhost"
+respond = { status = 204 }
+"""
+_COMMAND_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What must not get lost."""
+
+    root: bytes
+    """The certificate of the internal CA."""
+    keys: frozenset[str]
+    """The keys of rings, and those below the sealing key."""
+
+    def missing_in(self, later: "Kept") -> list[str]:
+        """What this one has, and a later one has not."""
+        gone = [f"{key} is lost" for key in sorted(self.keys - later.keys)]
+        return gone if self.root == later.root else [*gone, "the internal CA has another root"]
+
+
+@dataclass
+class State:
+    """The directory, and a proxy that uses it now and then."""
+
+    directory: Path
+    stopper: Stopper
+    rings: list[str]
+
+    @classmethod
+    @contextmanager
+    def made(cls, beside: Path) -> "Iterator[State]":
+        """Make one with a sealing key, which has never served."""
+        directory = beside / "site"
+        directory.mkdir()
+        with Stopper.of(directory / "state", beside) as stopper:
+            one = cls(directory, stopper, ["chat"])
+            one.forget()
+            one.write()
+            key = ("--key-file", str(directory / "sealing.key"))
+            done = one.command("hsm", "init", "--no-recovery", "--yes", *key)
+            assert done.returncode == 0, done.stderr
+            yield one
+
+    @property
+    def path(self) -> Path:
+        """The configuration."""
+        return self.directory / "plexigate.toml"
+
+    @property
+    def state(self) -> Path:
+        """Everything that it writes."""
+        return self.directory / "state"
+
+    def write(self) -> None:
+        """Write the configuration."""
+        rings = "".join(f"[payload.ring.{name}]\n" for name in self.rings)
+        self.path.write_text(process(self.directory / "admin.sock") + _REST + rings)
+
+    def forget(self) -> None:
+        """Be as on the first day."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.state.mkdir(mode=0o700)
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run one with the configuration; it may be killed."""
+        return subprocess.run(
+            [PLEXIGATE, *words, "--config", str(self.path)],
+            env={**os.environ, **self.stopper.environment},
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+
+    def check(self) -> list[str]:
+        """What `plexigate check` finds wrong with the directory."""
+        done = _asked("check", str(self.path))
+        return [f"check: {done.stdout}{done.stderr}"] if done.returncode else []
+
+    def audit(self) -> list[str]:
+        """What `plexigate audit verify` finds wrong with the log in it."""
+        done = _asked("audit", "verify", str(self.state / "audit.log"))
+        # 3 and 4: intact, and no line is proven, as nothing keeps the checkpoints
+        return [] if done.returncode in {0, 3, 4} else [f"audit verify: {done.stdout}{done.stderr}"]
+
+    @contextmanager
+    def serving(self) -> Iterator["Serving"]:
+        """Run the proxy until the block ends; it may be killed before. Raises `NotReadyError`."""
+        with program([PLEXIGATE, "run", str(self.path)], plexigate_listeners, self.stopper.environment) as running:
+            yield Serving(self, running)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """While the proxy runs."""
+
+    of: State
+    program: Program[dict[str, list[str]]]
+
+    @property
+    def root(self) -> Path:
+        """The certificate of the internal CA."""
+        (path,) = (self.of.state / "certificates" / "issuers" / "internal" / "root").glob("v*/chain.pem")
+        return path
+
+    def answers(self) -> bool:
+        """Whether a new client, who trusts the internal CA, gets an answer."""
+        host, _, port = self.program.ready["public"][0].rpartition(":")
+        client = ssl.create_default_context(cafile=str(self.root))
+        with (
+            socket.create_connection((host, int(port)), timeout=10) as plain,
+            client.wrap_socket(plain, server_hostname="localhost") as tls,
+        ):
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return tls.recv(64).startswith(b"HTTP/1.1 204 ")
+
+    def kept(self) -> Kept:
+        """What is there."""
+        rings = self._asked("payload", "list")["rings"]
+        below = self._asked("hsm", "keys")
+        of_rings = {f"key {key['version']} of ring {ring['name']}" for ring in rings for key in ring["keys"]}
+        return Kept(self.root.read_bytes(), frozenset(of_rings | {key["id"] for key in below}))
+
+    def _asked(self, *words: str) -> Any:
+        done = _asked(*words, "--json", "--config", str(self.of.path))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+def _asked(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command that changes nothing, without the shim."""
+    return prepared.run([PLEXIGATE, *words])

@@ -1,0 +1,49 @@
+"""Builds and tells `shim.c`, which kills a process in the middle of what it writes, or lets its disk be full."""
+
+import errno
+import struct
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from mmap import mmap
+from pathlib import Path
+from typing import Final
+
+_SOURCE: Final = Path(__file__).with_name("shim.c")
+_CONTROL: Final = struct.Struct("@llll")
+_SIZE: Final = _CONTROL.size + 4_096
+_NEVER: Final = 1 << 40
+KILL: Final = 0
+FULL: Final = errno.ENOSPC
+READ_ONLY: Final = errno.EROFS
+
+
+@dataclass
+class Stopper:
+    """What all processes share that were started with its `environment`."""
+
+    environment: Mapping[str, str]
+    _shared: mmap
+
+    @classmethod
+    @contextmanager
+    def of(cls, directory: Path, beside: Path) -> "Iterator[Stopper]":
+        """Watch what is changed below a directory; its own files are in `beside`. Fails aloud without a compiler."""
+        shim, control = beside / "half_written.so", beside / "half_written.control"
+        command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", str(shim), str(_SOURCE)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"it cannot be built (apt-get install gcc libc6-dev): {done.stderr}"
+        control.write_bytes((_CONTROL.pack(0, 0, 0, 0) + str(directory).encode()).ljust(_SIZE, b"\0"))
+        with control.open("r+b") as file, mmap(file.fileno(), _SIZE) as shared:
+            yield cls({"LD_PRELOAD": str(shim), "HALF_WRITTEN": str(control)}, shared)
+
+    def arm(self, left: int = _NEVER, error: int = KILL) -> None:
+        """From now on, let so many calls go well, and then kill, or fail all with `error`."""
+        _CONTROL.pack_into(self._shared, 0, 1, left, error, 0)
+
+    def disarm(self) -> int:
+        """Let all calls go well again; answers how many came since `arm`."""
+        seen: int = _CONTROL.unpack_from(self._shared)[3]
+        _CONTROL.pack_into(self._shared, 0, 0, 0, 0, seen)
+        return seen

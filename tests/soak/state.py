@@ -1,0 +1,42 @@
+"""Every operation that changes state is killed at each of its system calls, and finds the disk full or read-only at every fifth.
+
+After each the next start serves, and no key is lost. A directory that was restored from before the operation serves as well.
+"""
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.half_written.proof import FIRST_START, OPERATIONS, Tried, first_start, restored, running
+from tests.half_written.scene import State
+from tests.half_written.stopping import FULL, KILL, READ_ONLY
+
+_EVERY = {"killed": (KILL, 1), "disk full": (FULL, 5), "read-only": (READ_ONLY, 5)}
+
+
+def run(_minutes: float, console: Console) -> list[str]:
+    """Run it; answers what is wrong."""
+    table = Table(
+        "what", "stopped by", "system calls", "stopped at", "wrong", title="state that cannot be half written"
+    )
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="plexigate-state-") as directory, State.made(Path(directory)) as state:
+        for name in (FIRST_START, *OPERATIONS):
+            for how, (error, step) in _EVERY.items():
+                tried = _tried(state, name, error, step)
+                table.add_row(name, how, f"{tried.calls}", f"{tried.stopped}", f"{len(tried.wrong)}")
+                console.print(f"{name}, {how}: {tried.stopped} times, {len(tried.wrong)} wrong", highlight=False)
+                wrong += tried.wrong
+            if name != FIRST_START:
+                wrong += restored(state, name)
+    console.print(table)
+    return wrong
+
+
+def _tried(state: State, name: str, error: int, step: int) -> Tried:
+    def choose(calls: int) -> range:
+        return range(0, calls, step)
+
+    return first_start(state, error, choose) if name == FIRST_START else running(state, name, error, choose)
