@@ -37,6 +37,7 @@ OPERATIONS: Final = {
     "revocation": Operation(("certs", "rotate", "local", "--compromised")),
     "rotation of a ring": Operation(("payload", "rotate", "chat")),
     "reload with a new ring": Operation(("reload",), adds_ring=True),
+    "upgrade": Operation(("upgrade",)),
     "rotation below the sealing key": Operation(("hsm", "keys", "--rotate")),
 }
 

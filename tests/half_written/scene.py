@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -127,7 +128,16 @@ class State:
     def serving(self) -> Iterator["Serving"]:
         """Run the proxy until the block ends; it may be killed before. Raises `NotReadyError`."""
         with program([PLEXIGATE, "run", str(self.path)], plexigate_listeners, self.stopper.environment) as running:
-            yield Serving(self, running)
+            try:
+                yield Serving(self, running)
+            finally:
+                self._end_successor(running.pid)
+
+    def _end_successor(self, pid: int) -> None:
+        """End the process that an upgrade has put in place of this one: nobody else has our shim."""
+        for one in self.stopper.processes() - {pid}:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
