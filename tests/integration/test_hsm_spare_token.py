@@ -20,7 +20,7 @@ from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, besides, remarks_of
 from tests.integration.gateway import complaints, events
-from tests.integration.hsm_scene import ROUTE, Scene, running, scene_of
+from tests.integration.hsm_scene import ROUTE, Load, Scene, running, scene_of
 from tests.integration.stage import workers_of
 
 pytestmark = pytest.mark.paced
@@ -131,8 +131,11 @@ def test_where_no_copy_of_the_module_helps_a_worker_is_replaced_only_if_an_ident
         one.handshake(one.client())
         parts += [hsm_site.identity("other", public, twins[1]), '[[route]]\nhost = "other"\nupstream = "chat"\n']
         hsm_site.write(*parts, workers=2)
-        os.kill(run.pid, signal.SIGHUP)
-        one.until(lambda: len(events(run.output, "worker_joined")) == 2, IDLE_SECONDS)
+        with Load(one, one.client()).running(1) as load:
+            os.kill(run.pid, signal.SIGHUP)
+            one.until(lambda: len(events(run.output, "worker_joined")) == 2, IDLE_SECONDS)
+            one.until(lambda: not set(before) & set(workers_of(run.pid)))
+        assert load.errors == []
         told = [(event["event"], event.get("replaced")) for event in told_in_order(run.output)]
         assert told == [("worker_blind", True), ("worker_joined", None)] * 2, "one after the other"
         one.until(lambda: one.serves(one.client(), "other"))
