@@ -11,7 +11,8 @@ credentials; a failure of a credential delays only that one.
 
 Replicas are credentials of one kind of one identity, with keys in different places. Only one of
 them is replaced at a time. If nothing is wrong with another one, it follows after the spacing: so
-a fault of the new one is found while the other one is as before.
+a fault of the new one is found while the other one is as before. After a restart the age of the
+new one tells what is left of the spacing.
 
 A wait ends before the serving certificate expires (`Wait.end`). The spacing after a rotation holds
 only while the certificate is valid: after a jump of the clock its successor is due at once. A
@@ -25,6 +26,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
 
 from certs.issuing.issuer import FailureKind
+from certs.rotation.budget import budget_seconds
 from certs.rotation.due import Current, Due, RenewalReason, Wanted, due
 from certs.rotation.retries import LONGEST_RETRY_AFTER, Wait, heeded_seconds, wait_after
 from certs.rotation.urgency import Urgency, urgency
@@ -55,13 +57,15 @@ class CredentialFacts:
     """The facts about a credential.
 
     `current` is None if it is not issued or cannot be used (`is_unusable`). `is_lost`: its token
-    works, and does not have the key any more.
+    works, and does not have the key any more; for `orders` and `losses` see `budget_seconds`.
     """
 
     wanted: Wanted
     current: Current | None
     is_unusable: bool = False
     is_lost: bool = False
+    orders: tuple[datetime, ...] = ()
+    losses: tuple[datetime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +107,15 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Spacing:
-    """When a credential may be replaced again, on the monotonic clock: `if_lost` if its key is
-    lost. `losses`: how many keys in a row were lost before this one.
+    """When replicas of a credential may be replaced on schedule, on the monotonic clock, and when
+    it may be replaced again itself: `if_lost` if its key is lost. `losses`: how many keys in a row
+    were lost before this one.
     """
 
     end: float
+    itself: float
     if_lost: float
-    losses: int
+    losses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,7 @@ class Planner:
         """What to do now; issuers that are `busy` with an attempt get no second one, nor do the
         replicas of credentials that are being replaced (`running`).
         """
-        self._begin_anew_where_changed(facts)
+        self._begin_anew_where_changed(facts, now)
         standings = {
             key: self._standing(key, one, now, is_down=one.is_lost and not _has_replica(key, facts, now.wall))
             for key, one in facts.items()
@@ -218,16 +224,14 @@ class Planner:
         self._asked.pop(key, None)
         self._of_issuers.pop(issuer, None)
         self._of_credentials.pop(key, None)
-        share = (not_after - not_before).total_seconds() / 10
-        left = (not_after - now.wall).total_seconds() / 2
-        longest = min(_MOST_SPACING, share, left)
+        longest = _longest_spacing(not_before, not_after, now.wall)
         spacings = self._spacings.setdefault(_replicas(key), {})
         before = spacings.get(key)
         losses = 0
         if self._tried.get(key) is RenewalReason.LOST:
             losses = 1 if before is None or now.ticks >= before.end + _MOST_SPACING else 1 + before.losses
         if_lost = min(longest, _LOST_SPACING * (2**losses - 1))
-        spacings[key] = _Spacing(now.ticks + longest, now.ticks + if_lost, losses)
+        spacings[key] = _Spacing(now.ticks + longest, now.ticks + longest, now.ticks + if_lost, losses)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
         """Note a failure of an issuer; a permanent one concerns this credential alone."""
@@ -299,6 +303,8 @@ class Planner:
         ends = [one.end(expires) for one in waits if asked is None or not asked.skips(one)]
         if asked is None and facts.current is not None and _is_valid(facts.current, now.wall):
             ends += self._spacing_ends(key, when.reason)
+        if when.reason is RenewalReason.LOST:
+            ends.append(now.ticks + budget_seconds(facts.orders, facts.losses, now.wall))
         insists = asked is not None and asked.insists and not asked.is_tried
         return RotationStatus(
             when,
@@ -312,7 +318,7 @@ class Planner:
         """When the spacing after its own replacement ends, and that after those of its replicas."""
         for other, spacing in self._spacings.get(_replicas(key), {}).items():
             if other == key:
-                yield spacing.if_lost if reason is RenewalReason.LOST else spacing.end
+                yield spacing.if_lost if reason is RenewalReason.LOST else spacing.itself
             elif reason.is_scheduled:
                 yield spacing.end
 
@@ -337,9 +343,18 @@ class Planner:
             return Due(now.wall, RenewalReason.LOST)
         return due(facts.current, facts.wanted, self.renew_when_left, now.wall)
 
-    def _begin_anew_where_changed(self, facts: Mapping[Key, CredentialFacts]) -> None:
-        """Forget the waits of a credential whose settings have changed."""
+    def _begin_anew_where_changed(self, facts: Mapping[Key, CredentialFacts], now: Instant) -> None:
+        """Forget the waits of a credential whose settings have changed.
+
+        At the first look, take up what is left of the spacing after it was issued.
+        """
         for key, one in facts.items():
+            if key not in self._wanted and one.current is not None:
+                longest = _longest_spacing(one.current.not_before, one.current.not_after, now.wall)
+                age = (now.wall - one.current.key_made_at).total_seconds()
+                if 0 <= age < longest:
+                    taken_up = _Spacing(now.ticks + longest - age, now.ticks, now.ticks)
+                    self._spacings.setdefault(_replicas(key), {}).setdefault(key, taken_up)
             if self._wanted.get(key, one.wanted) != one.wanted:
                 self._of_credentials.pop(key, None)
                 self._spacings.get(_replicas(key), {}).pop(key, None)
@@ -350,6 +365,11 @@ def _replicas(key: Key) -> tuple[str, str]:
     """The same for all replicas of a credential."""
     identity, slot = key
     return identity, kind_of(slot)
+
+
+def _longest_spacing(not_before: datetime, not_after: datetime, now: datetime) -> float:
+    share = (not_after - not_before).total_seconds() / 10
+    return min(_MOST_SPACING, share, (not_after - now).total_seconds() / 2)
 
 
 def _has_replica(key: Key, facts: Mapping[Key, CredentialFacts], now: datetime) -> bool:

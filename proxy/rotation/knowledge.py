@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from certs.keys.home import HomeFailed, Homes
-from certs.rotation.due import Current
+from certs.rotation.due import Current, RenewalReason
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts
 from certs.rotation.planning import CredentialFacts, Key, RotationStatus
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from certs.tokens.token_use import KeyPlace
+from config.tables.issuers import AcmeIssuerConfig
 from config.tables.rotation import IssuedCredential
 from config.values.pkcs11_uri import parse
 from proxy.api.certificates import CertificateRow
@@ -39,6 +40,9 @@ class Serving:
     """Whether clients still trust the certificate of a compromised version."""
     is_lost: bool = False
     """Whether its token works, and does not have the key."""
+    orders: tuple[datetime, ...] = ()
+    losses: tuple[datetime, ...] = ()
+    """For `budget_seconds`, if its key is lost and its issuer is a public CA."""
 
 
 @dataclass(slots=True)
@@ -51,7 +55,10 @@ class KnownCredential:
     @property
     def facts(self) -> CredentialFacts:
         wanted = wanted_of(self.names, self.asked)
-        return CredentialFacts(wanted, self.serving.current, self.serving.fault is not None, self.serving.is_lost)
+        serving = self.serving
+        return CredentialFacts(
+            wanted, serving.current, serving.fault is not None, serving.is_lost, serving.orders, serving.losses
+        )
 
 
 class Knowledge:
@@ -63,10 +70,12 @@ class Knowledge:
         self.uses = Uses()
         self.credentials: dict[Key, KnownCredential] = {}
         self._homes: Homes = {}
+        self._parts: Parts | None = None
         self._missing: frozenset[KeyPlace] = frozenset()
 
     async def follow(self, parts: Parts | None) -> None:
         self._homes = {} if parts is None else parts.homes
+        self._parts = parts
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
             (name, shelf.slot): KnownCredential(asked, parts.loaded.config.identity[name].names, shelf)
@@ -159,9 +168,30 @@ class Knowledge:
             uses = self.uses.of(key, version.number)
             is_unrevoked = bool(shelf.unrevoked())
             current = current_of(version, window, uses)
-            return Serving(version, current, serial, None, is_unrevoked, self._is_lost(shelf, version))
+            is_lost = self._is_lost(shelf, version)
+            orders, losses = self._ordered(key) if is_lost else ((), ())
+            return Serving(version, current, serial, None, is_unrevoked, is_lost, orders, losses)
         except (ShelfDamaged, OSError) as error:
             return Serving(fault=str(error))
+
+    def _ordered(self, key: Key) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+        """When a public CA has issued certificates for the names of a credential, and when keys of
+        it were replaced that were lost: as their versions say, which outlive this process.
+        """
+        asked = self.credentials[key].asked
+        if self._parts is None or not isinstance(self._parts.loaded.config.issuer[asked.issuer], AcmeIssuerConfig):
+            return (), ()
+        names = set(self.credentials[key].names)
+        versions = [
+            (shelf.slot, one.intent)
+            for shelf in self._parts.store.shelves()
+            if shelf.identity == key[0]
+            for one in shelf.versions()
+            if one.intent.issuer == asked.issuer and set(one.intent.names) == names
+        ]
+        return tuple(one.begun_at for _, one in versions), tuple(
+            one.begun_at for slot, one in versions if slot == key[1] and one.reason == RenewalReason.LOST
+        )
 
     def _is_lost(self, shelf: Shelf, version: StoredVersion) -> bool:
         """Whether a key that a worker or the parent has missed is really gone.

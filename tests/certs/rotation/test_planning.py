@@ -465,6 +465,33 @@ def test_a_replica_that_is_good_for_a_while_follows_after_the_spacing() -> None:
     )
 
 
+def test_a_restart_forgets_no_spacing_of_what_is_scheduled() -> None:
+    new = {"not_before": NOW, "not_after": NOW + LIFETIME, "key_made_at": NOW}
+    serving = {"not_before": NOW - 8 * DAY, "not_after": NOW + DAY, "key_made_at": NOW - 8 * DAY}
+    due = {**facts(SPARE, "b", **serving), **facts(PLEXI, "a", **new)}
+    later = Instant(NOW + timedelta(seconds=600), 50.0)
+    one = planner()
+    assert one.plan(due, later).standings[SPARE].waits_seconds == 3_000
+    assert one.plan(due, Instant(NOW + timedelta(hours=1), 3_050.0)).attempts == ((SPARE, RenewalReason.LIFETIME),)
+    renamed = {key: replace(known, wanted=replace(known.wanted, names=("new.test",))) for key, known in due.items()}
+    assert len(planner().plan(renamed, later).attempts) == 1, "an operator has changed the names and started it again"
+    old = {**due, **facts(PLEXI, "a", **{**new, "key_made_at": NOW - timedelta(hours=2)})}
+    for known, now in ((old, later), (due, at(-1))):
+        assert planner().plan(known, now).standings[SPARE].waits_seconds == 0
+
+
+def test_a_lost_key_keeps_within_the_budget_of_a_public_ca_unless_a_command_asks() -> None:
+    ordered = {"orders": (NOW, NOW - DAY), "losses": (NOW,)}
+    lost = {key: replace(known, is_lost=key == SPARE, **ordered) for key, known in replicas().items()}
+    one = planner()
+    plan = one.plan(lost, at())
+    assert (plan.attempts, plan.standings[SPARE].waits_seconds) == ((), 3_600)
+    assert one.plan({SPARE: lost[SPARE]}, at()).standings[SPARE].waits_seconds == 3_600, "also if nothing else signs"
+    assert one.plan(lost, Instant(NOW + timedelta(hours=1), 0.0)).attempts == ((SPARE, RenewalReason.LOST),)
+    one.ask(SPARE, RenewalReason.COMMAND)
+    assert one.plan(lost, at()).attempts == ((SPARE, RenewalReason.COMMAND),)
+
+
 def test_credentials_of_another_kind_or_identity_do_not_wait_for_each_other() -> None:
     several = {**facts(PLEXI, "a"), **facts(("chat", "rsa"), "b"), **facts(("files", "ec"), "c")}
     assert {key for key, _ in planner().plan(several, at(6.5)).attempts} == several.keys()

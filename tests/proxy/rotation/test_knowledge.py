@@ -1,6 +1,7 @@
 """What is known of each credential."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 
 from certs.issuing.issuer import RenewalWindow
@@ -105,6 +106,30 @@ async def test_a_key_is_lost_if_its_token_says_so(tmp_path: Path) -> None:
     assert await is_lost(*missing)
     assert knowledge.suspect(missing) is False
     assert knowledge.suspects
+
+
+async def test_what_a_public_ca_has_issued_is_counted_where_a_key_is_lost(tmp_path: Path) -> None:
+    token = TokenOfUris()
+    scene = Rotations(tmp_path, configuration("ec-p256@plexi"), homes={"plexi": token})
+    first = scene.serve().intent.begun_at
+    scene.time.passes(DAY)
+    version = scene.serve(RenewalReason.LOST)
+    token.keys.clear()
+    missing = KeyPlace("plexi", f"pkcs11:token=plexi;object={scene.shelf().key_name(version.number, version.spec)}")
+
+    async def counted() -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+        knowledge = await known(scene)
+        knowledge.suspect([missing])
+        await knowledge.learn()
+        facts = knowledge.facts[CHAT]
+        assert facts.is_lost
+        return facts.orders, facts.losses
+
+    assert await counted() == ((), ()), "the internal CA has no limit"
+    scene.follow(scene.text.replace('type = "internal"', 'type = "acme"\ndirectory = "https://ca.test"'))
+    assert await counted() == ((first + DAY, first), (first + DAY,))
+    scene.follow(scene.text.replace("chat.test", "other.test"))
+    assert await counted() == ((), ()), "certificates for other names"
 
 
 class TokenOfUris(FakeToken):

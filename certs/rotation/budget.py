@@ -1,0 +1,33 @@
+"""How often lost keys are replaced with certificates of a public CA. Pure.
+
+Nobody asked for these certificates, and a token that loses its keys again and again would use up
+what a public CA issues for the same names: Let's Encrypt five in seven days. Then it would refuse
+an operator too.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+MOST_ORDERS: Final = 4
+"""In a week, whatever they are for: the fifth is an operator's."""
+_HOUR: Final = 3_600.0
+_DAY: Final = 86_400.0
+_WEEK: Final = 7 * _DAY
+# After so many keys of one credential that were lost in a week. The first loss is an accident.
+_PAUSES: Final = (0.0, 1 * _HOUR, 12 * _HOUR, 2 * _DAY)
+
+
+def budget_seconds(orders: Sequence[datetime], losses: Sequence[datetime], now: datetime) -> float:
+    """How long a lost key still waits for its replacement.
+
+    `orders`: when the CA has issued certificates for the same names, also for replicas. `losses`:
+    when keys of this credential were replaced that were lost.
+    """
+    ordered, lost = (
+        sorted(age for one in several if (age := max(0.0, (now - one).total_seconds())) < _WEEK)
+        for several in (orders, losses)
+    )
+    pause = _PAUSES[min(len(lost), len(_PAUSES) - 1)] - min(lost, default=0.0)
+    until_one_is_left = _WEEK - ordered[MOST_ORDERS - 1] if len(ordered) >= MOST_ORDERS else 0.0
+    return max(0.0, pause, until_one_is_left)
