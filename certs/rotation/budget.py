@@ -1,8 +1,7 @@
 """How often lost keys are replaced with certificates of a public CA. Pure.
 
-Nobody asked for these certificates, and a token that loses its keys again and again would use up
-what a public CA issues for the same names: Let's Encrypt five in seven days. Then it would refuse
-an operator too.
+A token that loses its keys repeatedly would use up what a public CA issues for the same names:
+Let's Encrypt five in seven days. Then the CA would refuse an operator too.
 """
 
 from collections.abc import Sequence
@@ -10,11 +9,11 @@ from datetime import datetime
 from typing import Final
 
 MOST_ORDERS: Final = 4
-"""In a week, whatever they are for: the fifth is an operator's."""
+"""In a week, for any reason: one is left for an operator."""
 _HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
 _WEEK: Final = 7 * _DAY
-# After so many keys of one credential that were lost in a week. The first loss is an accident.
+# After none, one, two, three lost keys of a credential in a week. The first loss is an accident.
 _PAUSES: Final = (0.0, 1 * _HOUR, 12 * _HOUR, 2 * _DAY)
 
 

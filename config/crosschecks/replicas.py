@@ -11,6 +11,7 @@ from config.crosschecks.checks import Checks
 from config.schema import AcmeIssuerConfig, Config, CredentialConfig, IdentityConfig, IssuedCredential
 from config.tables.rotation import InternalIssuerConfig, kind_of_algorithm
 from config.values.omissions import Omissions
+from config.values.pkcs11_uri import Pkcs11Uri
 from config.values.problems import Problem
 
 # Let's Encrypt issues 5 for the same names in 7 days. One is left for a rotation by command.
@@ -113,13 +114,27 @@ class _ReplicaChecks(Checks):
 
     def issuers(self) -> Iterator[Problem]:
         """Warn of a CA whose key is in the token of a replica: then all depend on this token."""
-        issued = [one for identity in self.config.identity.values() for one in identity.issued]
         for name, issuer in self.config.issuer.items():
             if not isinstance(issuer, InternalIssuerConfig) or not issuer.key.is_in_token:
                 continue
-            if any("@" in one.slot and (one.issuer, one.key.place) == (name, issuer.key.place) for one in issued):
+            if any(self._depends(one, name, issuer.key.place) for one in self.config.identity.values()):
                 found = f'"{issuer.key}", in the token of a replica: while it is unavailable, no replica is renewed'
                 yield self.warning(("issuer", name, "key"), found, "a key outside the tokens of the replicas")
+
+    def _depends(self, identity: IdentityConfig, issuer: str, token: str) -> bool:
+        """Whether a key is in the token of the issuer, and another one has its certificate from it.
+
+        Of a key that Plexigate has not made the file does not tell the kind: it may be a replica.
+        """
+        renewed = {one.key.kind for one in identity.issued if one.issuer == issuer and one.key.place != token}
+        there = {one.key.kind for one in identity.issued if one.key.place == token}
+        return not renewed.isdisjoint(there) or (bool(renewed) and token in self._tokens_of(identity))
+
+    def _tokens_of(self, identity: IdentityConfig) -> set[str]:
+        """The tokens of the keys that Plexigate has not made."""
+        hsm = self.config.hsm
+        own = [key for one in identity.credentials if isinstance(one, CredentialConfig) for key in one.key]
+        return {name for key in own if hsm is not None and isinstance(key, Pkcs11Uri) for name in hsm.tokens_of(key)}
 
     def spread(self, name: str, identity: IdentityConfig) -> Iterator[Problem]:
         (place, only), *others = identity.placed_credentials

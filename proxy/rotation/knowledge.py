@@ -176,7 +176,7 @@ class Knowledge:
 
     def _ordered(self, key: Key) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
         """When a public CA has issued certificates for the names of a credential, and when keys of
-        it were replaced that were lost: as their versions say, which outlive this process.
+        it were replaced that were lost: as their versions say, which survive this process.
         """
         asked = self.credentials[key].asked
         if self._parts is None or not isinstance(self._parts.loaded.config.issuer[asked.issuer], AcmeIssuerConfig):

@@ -65,6 +65,12 @@ class Offline:
             if identity in (None, name) and slot in (None, shelf.slot)
         ]
 
+    def shelves(self, identity: str) -> list[Shelf]:
+        """The versions of its credentials, also of those that the configuration had before."""
+        store = self.parts.store
+        slots = {shelf.slot for _, _, shelf in self.credentials(identity)} | set(store.slots(identity))
+        return [store.shelf(identity, slot) for slot in sorted(slots)]
+
     def listing(self) -> list[CertificateRow]:
         """The document of `GET /certificates`, with the waits that the last proxy has kept.
 

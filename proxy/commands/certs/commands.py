@@ -172,10 +172,11 @@ def history(name: _Name, config: _Config = None, socket: SocketOption = None, as
     from certs.rotation.history import history as versions_of
 
     with said_errors():
-        found = offline_of(config or served_file(socket)).credentials(name)
-        if not found:
+        offline = offline_of(config or served_file(socket))
+        shelves = offline.shelves(name)
+        if not shelves:
             raise ended(f"identity {name} has no certificate that rotates automatically")
-        versions = [entry for _, _, shelf in found for entry in versions_of(shelf)]
+        versions = [entry for shelf in shelves for entry in versions_of(shelf)]
     answer(versions, lambda: history_table(versions), as_json=as_json)
 
 

@@ -135,14 +135,16 @@ def _servers(scrape: Scrape) -> dict[str, Rows]:
 
 
 def _certificates(scrape: Scrape) -> Rows:
-    """One row for each identity and algorithm: of several certificates the first one to expire."""
-    left: dict[tuple[str, str], float] = {}
+    """One row for each identity, algorithm and token: replicas differ by their tokens. Of several
+    certificates the first one to expire.
+    """
+    left: dict[tuple[str, str, str], float] = {}
     for one in scrape.certificates:
-        label = one.identity, one.algorithm
+        label = one.identity, one.algorithm, ",".join(one.tokens)
         left[label] = min(one.expires_at - scrape.now, left.get(label, float("inf")))
     return [
-        {"identity": identity, "algorithm": algorithm, "left": seconds}
-        for (identity, algorithm), seconds in left.items()
+        {"identity": identity, "algorithm": algorithm, "token": token, "left": seconds}
+        for (identity, algorithm, token), seconds in left.items()
     ]
 
 

@@ -267,10 +267,11 @@ _LOGS: Final = (
 _CERTIFICATES: Final = (
     gauge(
         "certificate_expiry_seconds",
-        "Time until the first certificate of this kind expires. Negative after its expiry.",
+        "Time until the first certificate of this kind expires. Negative after its expiry. `token`: where its key is.",
         "certificates",
         "identity",
         "algorithm",
+        "token",
         value="left",
     ),
     gauge(

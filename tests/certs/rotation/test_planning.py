@@ -481,8 +481,10 @@ def test_a_restart_forgets_no_spacing_of_what_is_scheduled() -> None:
 
 
 def test_a_lost_key_keeps_within_the_budget_of_a_public_ca_unless_a_command_asks() -> None:
-    ordered = {"orders": (NOW, NOW - DAY), "losses": (NOW,)}
-    lost = {key: replace(known, is_lost=key == SPARE, **ordered) for key, known in replicas().items()}
+    lost = {
+        key: replace(known, is_lost=key == SPARE, orders=(NOW, NOW - DAY), losses=(NOW,))
+        for key, known in replicas().items()
+    }
     one = planner()
     plan = one.plan(lost, at())
     assert (plan.attempts, plan.standings[SPARE].waits_seconds) == ((), 3_600)

@@ -132,11 +132,24 @@ def test_copies_of_one_key_may_have_a_replica_too() -> None:
         ('["ec-p256@plexi", "ec-p256@spare"]', "third", False),
         ('["ec-p256@plexi", "ec-p256@file"]', "file", False),
         ('["ec-p256@plexi", "rsa-3072@spare"]', "plexi", False),
+        ('"ec-p256@plexi"', "plexi", False),
     ],
 )
 def test_a_ca_whose_key_is_in_the_token_of_a_replica_is_warned_of(key: str, of_issuer: str, *, is_said: bool) -> None:
     ca = f'[issuer.own]\ntype = "internal"\nkey = "ec-p384@{of_issuer}"\n'
     text = GOOD.replace('key = "ec-p256@file"\nissuer = "le"', f'key = {key}\nissuer = "own"') + HSM + ca
+    assert_warned(text, of_issuer, is_said=is_said)
+
+
+@pytest.mark.parametrize(("token", "is_said"), [("plexi", True), ("third", False)])
+def test_a_key_of_a_person_in_the_token_of_a_ca_may_be_a_replica(token: str, *, is_said: bool) -> None:
+    own = f'certificate = "c"\nkey = "pkcs11:token={token};object=chat"\n[[identity.chat.credential]]\n'
+    ca = '[issuer.own]\ntype = "internal"\nkey = "ec-p384@plexi"\n'
+    text = GOOD.replace('key = "ec-p256@file"\nissuer = "le"', f'{own}key = "ec-p256@spare"\nissuer = "own"') + HSM + ca
+    assert_warned(text, "plexi", is_said=is_said)
+
+
+def assert_warned(text: str, of_issuer: str, *, is_said: bool) -> None:
     problems = [str(one) for one in cross_check(Config.model_validate(tomllib.loads(text)), "f")]
     assert [one for one in problems if "issuer.own" in one] == [
         f'f: issuer.own.key: warning: found "ec-p384@{of_issuer}", in the token of a replica: while it is unavailable, '

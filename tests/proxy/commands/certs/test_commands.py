@@ -8,7 +8,7 @@ import pytest
 from proxy.admin.requests.wishes import RotationWish
 from tests.proxy.commands.certs.test_tables import ROW
 from tests.proxy.commands.test_running import Running, plexigate, running
-from tests.rotations import Rotations
+from tests.rotations import Rotations, configuration
 
 __all__ = ["running"]
 
@@ -102,7 +102,8 @@ class TestRollingBack:
 
 class TestOffline:
     def test_everything_works_without_a_proxy(self, tmp_path: Path) -> None:
-        file = str(Rotations(tmp_path).file)
+        scene = Rotations(tmp_path)
+        file = str(scene.file)
         rotated = plexigate("certs", "rotate", "chat", "--offline", "--config", file, "--json")
         assert rotated.exit_code == 0, rotated.stderr
         assert json.loads(rotated.stdout.splitlines()[-1]) == {"ok": True}
@@ -111,6 +112,8 @@ class TestOffline:
         (entry,) = json.loads(plexigate("certs", "history", "chat", "--config", file, "--json").stdout)
         assert entry["state"] == "serves"
         assert "serves" in plexigate("certs", "history", "chat", "--config", file).stdout
+        scene.follow(configuration("rsa-3072@file"))
+        assert json.loads(plexigate("certs", "history", "chat", "--config", file, "--json").stdout) == [entry]
 
     def test_a_compromised_key_is_revoked(self, tmp_path: Path) -> None:
         file = str(Rotations(tmp_path).file)

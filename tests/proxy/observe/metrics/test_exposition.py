@@ -138,12 +138,16 @@ def test_a_worker_that_leaves_shares_its_slot_with_the_new_one() -> None:
 
 
 def test_time_to_the_end_of_certificates() -> None:
-    certificates = scrape().certificates
-    again = replace(
-        scrape(), certificates=(*certificates, CertificateFacts("files", "ecdsa-p256", ("files.test",), NOW + DAY))
-    )
+    certificates = list(scrape().certificates)
+    certificates.append(CertificateFacts("files", "ecdsa-p256", ("files.test",), NOW + DAY))
+    for days, tokens in ((3, ["plexi"]), (5, ["spare"]), (4, ["plexi"]), (7, ["plexi", "spare"])):
+        certificates.append(CertificateFacts("chat", "rsa-3072", ("chat.test",), NOW + days * DAY, tokens=tokens))
+    again = replace(scrape(), certificates=certificates)
     assert value(again, "plexigate_certificate_expiry_seconds", identity="chat", algorithm="mldsa-65") == 6 * DAY
     assert value(again, "plexigate_certificate_expiry_seconds", identity="files") == -DAY
+    for token, days in (("plexi", 3), ("spare", 5), ("plexi,spare", 7)):
+        labels = {"identity": "chat", "algorithm": "rsa-3072", "token": token}
+        assert value(again, "plexigate_certificate_expiry_seconds", **labels) == days * DAY
 
 
 def test_time_to_the_end_of_revocation_lists() -> None:
