@@ -13,7 +13,6 @@ from config.tables.upstream import Balance
 from proxy.auth.grant import Grant
 from proxy.auth.rules import Rule
 from proxy.downstream.http1.connection import Downstream
-from proxy.downstream.http1.ending import ClientEnding
 from proxy.downstream.http1.writer import Http1Writer
 from proxy.downstream.pipeline.contracts import SwitchedStream, TunnelServer
 from proxy.downstream.requests.answer_writer import AnswerWriter
@@ -586,7 +585,6 @@ class Conversation:
         """Take the connection up."""
         self.downstream = Downstream(self.service, self.client, facts)
         self.client.owner = self.downstream
-        self.ending = ClientEnding(self.service, self.downstream)
 
     @property
     def cuts(self) -> list[ConnectionCut]:

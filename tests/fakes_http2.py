@@ -16,7 +16,6 @@ from h2.events import (
 )
 
 from proxy.downstream.http2.connection import Http2Connection
-from proxy.downstream.http2.ending import Http2Ending
 from proxy.downstream.requests.client import ClientFacts
 from proxy.http2.streams.stream import SessionStream
 from tests.fakes_http import Conversation, FakeStream
@@ -55,7 +54,6 @@ class Http2Conversation(Conversation):
         """Take the connection up, and exchange the prefaces."""
         self.connection = Http2Connection(self.service, self.client, facts)
         self.client.owner = self.connection
-        self.h2_ending = Http2Ending(self.service, self.connection)
         self.events: list[Event] = []
         self.peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         if not self.is_silent:

@@ -6,7 +6,6 @@ One exchange runs at a time. Pipelined requests wait in a bounded buffer.
 from enum import Enum, auto
 from typing import Final
 
-from proxy.downstream.http1.ending import ClientEnding
 from proxy.downstream.http1.inbox import Inbox
 from proxy.downstream.http1.writer import Http1Writer
 from proxy.downstream.pipeline.contracts import ClientStream, SwitchedStream, TunnelServer
@@ -17,12 +16,14 @@ from proxy.downstream.pipeline.responder import Responder
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.requests.refusals import RequestRefusal, bad_head, body_refused, late_body, late_head
 from proxy.downstream.requests.request import Request
+from proxy.downstream.requests.standing import NoLongerWelcome
 from proxy.downstream.requests.tunnel_places import TunnelPlace
-from proxy.downstream.service.client_deadlines import ClientDeadlines
+from proxy.downstream.service.client_deadlines import ClientDeadlines, for_last_request
 from proxy.downstream.service.service import HttpService
 from proxy.downstream.tunnels.upgraded import Upgraded, place_for
 from proxy.http.delivery import Persistence
 from proxy.http.head import MalformedMessage
+from proxy.limits.idleness import Idle
 from proxy.limits.reasons import CLIENT_CLOSED_REQUEST
 from proxy.net.byte_stream import StreamOwner
 from proxy.net.deadlines import NEVER
@@ -52,15 +53,15 @@ class Downstream(StreamOwner[bytes]):
         self.hold: Final = self._patience.hold
         self._persistence: Persistence | None = None  # of a complete answer that the client has not taken yet
         self._state = _ConnectionState.IDLE
-        self.is_new = True
+        self._is_new = True  # its first request is still to come
         self._inbox = Inbox(stream)
         self._exchange: Responder | None = None
         self._is_write_paused = False
         self._peer_ended = False
-        self.wants_end = False
+        self._wants_end = False  # after the request in flight
         self.deadline = service.clock() + service.runtime.limits.keep_alive_seconds
         service.deadlines.watch(self)
-        service.connections.opened(self, ClientEnding(service, self))
+        service.connections.opened(self)
 
     # -- the stream's side
 
@@ -84,14 +85,14 @@ class Downstream(StreamOwner[bytes]):
             case _ConnectionState.IDLE if self._inbox.data:
                 self._service.loop.call_soon(self._continue)  # requests that were pipelined are still answered
             case _ConnectionState.IDLE | _ConnectionState.HEAD:
-                self.end()
+                self._end()
             case _ConnectionState.EXCHANGE if self._persistence is None and one and not one.is_request_complete:
-                self.abandon("the client ended the connection in the middle of its request")
+                self._abandon("the client ended the connection in the middle of its request")
                 self.stream.cut()
 
     def connection_lost(self, error: OSError | None) -> None:
         self._log.lost(error)
-        self.abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
+        self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
         self._forget()
 
     def pause_writing(self) -> None:
@@ -124,7 +125,7 @@ class Downstream(StreamOwner[bytes]):
         if request is not None:
             self._begin(request)
         elif self._peer_ended:
-            self.end()
+            self._end()
         else:
             self._inbox.resume()
             if self._state is _ConnectionState.IDLE and self._inbox.holds_a_beginning:
@@ -135,7 +136,7 @@ class Downstream(StreamOwner[bytes]):
         service = self._service
         facts = self.facts
         self._state = _ConnectionState.EXCHANGE
-        self.is_new = False
+        self._is_new = False
         self.deadline = NEVER
         writer = Http1Writer(self, service.stamps, request)
         exchange = self._exchange = admit(request, self, writer, service, facts)
@@ -151,7 +152,7 @@ class Downstream(StreamOwner[bytes]):
     def _refuse_head(self, refusal: RequestRefusal) -> None:
         """Answer a head that is late or not understood, and trust no byte behind it."""
         self._state = _ConnectionState.EXCHANGE
-        self.wants_end = True
+        self._wants_end = True
         self.refuse(refusal)
 
     # -- bodies
@@ -173,7 +174,7 @@ class Downstream(StreamOwner[bytes]):
 
     def _fail(self, exchange: Responder, refusal: RequestRefusal, reason: str) -> None:
         """Answer a body that is late or not understood, or cut the response for `reason`."""
-        self.wants_end = True
+        self._wants_end = True
         if exchange.has_responded:
             self.cut(reason)
         else:
@@ -193,7 +194,7 @@ class Downstream(StreamOwner[bytes]):
     def may_stay(self) -> bool:
         """Whether another request may follow. A client that ended may have pipelined one."""
         return not (
-            self.wants_end or self._service.connections.is_draining or (self._peer_ended and not self._inbox.data)
+            self._wants_end or self._service.connections.is_draining or (self._peer_ended and not self._inbox.data)
         )
 
     def pause_request(self) -> None:
@@ -229,7 +230,7 @@ class Downstream(StreamOwner[bytes]):
     def cut(self, reason: str) -> None:
         """End the response so that its client sees that it is not complete."""
         assert self._exchange is not None  # its caller
-        self.abandon(reason, self._exchange.tally.status)
+        self._abandon(reason, self._exchange.tally.status)
         self.stream.cut()
 
     def tunnel_place(self, server: TunnelServer) -> TunnelPlace | RequestRefusal:
@@ -238,7 +239,7 @@ class Downstream(StreamOwner[bytes]):
 
     def reader_is_late(self, reason: str) -> None:
         """The client takes too little of its answer."""
-        self.abandon(reason)
+        self._abandon(reason)
         self.stream.abort()
 
     def tunnel(self, switched: SwitchedStream) -> None:
@@ -257,7 +258,7 @@ class Downstream(StreamOwner[bytes]):
         self._exchange = None
         # asked again: after the promise to stay, the client may have ended, or a drain begun
         if not (stays and self.may_stay):
-            self.end()
+            self._end()
             return
         self._state = _ConnectionState.IDLE
         if not self._is_write_paused:
@@ -278,7 +279,7 @@ class Downstream(StreamOwner[bytes]):
         if self._state is _ConnectionState.IDLE and self._inbox.data and not self._is_write_paused:
             self._next_head()
 
-    def abandon(self, reason: str, status: int = CLIENT_CLOSED_REQUEST) -> None:
+    def _abandon(self, reason: str, status: int = CLIENT_CLOSED_REQUEST) -> None:
         """The client will get no answer: stop its exchange, if there is one."""
         exchange, self._exchange = self._exchange, None
         self._state = _ConnectionState.ENDING
@@ -287,7 +288,7 @@ class Downstream(StreamOwner[bytes]):
             exchange.abandon()
             self._log.request(exchange.request, exchange.tally, status, reason)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Close after what was written, and read no further request."""
         self._state = _ConnectionState.ENDING
         self.deadline = NEVER
@@ -301,15 +302,50 @@ class Downstream(StreamOwner[bytes]):
         self._service.deadlines.forget(self)
         self._service.connections.closed(self)
 
-    # -- what `ClientEnding` asks
+    # -- what the process asks of it: see `Sheddable`
 
     @property
-    def is_idle(self) -> bool:
+    def _is_idle(self) -> bool:
+        """Whether it waits for a request, and nothing of it was received."""
         return self._state is _ConnectionState.IDLE
 
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """End after the exchange in flight, or now if there is none.
+
+        A new connection gets time for one more exchange: its client made a whole handshake to ask
+        something, and would take an earlier end for a failure. If gently, each connection gets it.
+        """
+        self._wants_end = True
+        if self._is_idle and (gently or self._is_new):
+            last = self._service.clock() + for_last_request(seconds, gently=gently)
+            self.deadline = min(self.deadline, last)
+        elif self._is_idle:
+            self._end()
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on, or end behind the request in flight if the listener would refuse this client."""
+        try:
+            self.facts.stand(self._service.runtime.policies)
+        except NoLongerWelcome:
+            self._is_new = False  # nothing more is asked on it
+            self.drain(seconds)
+
+    def give_up(self, reason: str) -> None:
+        """End now. If an exchange is in flight, the client sees that it is cut."""
+        self._abandon(reason)
+        self.stream.cut()
+
     @property
-    def waits_since(self) -> float | None:
-        """Since when the client owes a request, or the rest of it; see `Endable`."""
+    def idle(self) -> Idle | None:
+        since = self._waits_since
+        return None if since is None else self.facts.idle(since, is_new=self._is_new)
+
+    @property
+    def _waits_since(self) -> float | None:
+        """Since when the client owes a request, or the rest of it.
+
+        None if it owes nothing, or if a server has the request already.
+        """
         limits = self._service.runtime.limits
         one = self._exchange
         if self._is_write_paused:
@@ -318,7 +354,11 @@ class Downstream(StreamOwner[bytes]):
             return self.deadline - limits.body_idle_seconds  # a slow client counts as waiting for longer
         if self._state is _ConnectionState.HEAD:
             return self.deadline - limits.head_seconds
-        return self.deadline - limits.keep_alive_seconds if self.is_idle and not self._inbox.data else None
+        return self.deadline - limits.keep_alive_seconds if self._is_idle and not self._inbox.data else None
+
+    def shed(self) -> None:
+        self._abandon("closed at a connection limit before the request was complete")
+        self.stream.end_at_once()
 
     def deadline_passed(self, now: float) -> None:
         """The client did not deliver in time what it owed."""
@@ -329,7 +369,7 @@ class Downstream(StreamOwner[bytes]):
             return
         self.deadline = NEVER
         if self._state is _ConnectionState.IDLE:
-            self.end()
+            self._end()
         elif self._state is _ConnectionState.HEAD:
             self._refuse_head(late_head(self._inbox.take()))
         elif self._exchange is not None:

@@ -9,11 +9,11 @@ stream.
 from enum import Enum, auto
 from typing import Final
 
-from proxy.downstream.http2.ending import Http2Ending
 from proxy.downstream.http2.host import StreamHost
 from proxy.downstream.http2.stream import Http2Stream
 from proxy.downstream.pipeline.contracts import ClientStream
 from proxy.downstream.requests.client import ClientFacts
+from proxy.downstream.requests.standing import NoLongerWelcome
 from proxy.downstream.service.client_deadlines import ClientDeadlines, for_last_request
 from proxy.downstream.service.service import HttpService
 from proxy.http2.fields.field_rules import trailer_fault
@@ -29,6 +29,7 @@ from proxy.http2.session.events import (
 from proxy.http2.streams.stream import SessionStream, StreamSide
 from proxy.http2.wire.causes import ResetCause, connection_reason, reset_cause
 from proxy.http2.wire.errors import ErrorCode
+from proxy.limits.idleness import Idle
 from proxy.net.deadlines import NEVER
 from proxy.tls.wire.waiting_data import RECORD_BYTES
 
@@ -69,7 +70,7 @@ class Http2Connection(StreamHost):
         self._idle_since = service.clock()
         self.deadline = self._due
         service.deadlines.watch(self)
-        service.connections.opened(self, Http2Ending(service, self))
+        service.connections.opened(self)
         self.counters.connections += 1
         self.counters.connections_open += 1
         self.flush_soon()  # our SETTINGS
@@ -280,14 +281,16 @@ class Http2Connection(StreamHost):
         else:
             self.leave()
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Leave behind the answers of the requests in flight, after half of `seconds` at most.
 
         To some clients the first GOAWAY is the end: python-hyper, and so httpx, gives up all its
         requests (RFC 9113 6.8 has them continue). It goes out in one piece with the last of the
         answers, before the client asks again. If no request is in flight, one more gets a moment
-        to come: a client may be between two of them, or may have just connected.
+        to come: a client may be between two of them, or may have just connected. The service
+        drains the WebSockets of the connection by itself.
         """
+        del gently  # GOAWAY is gentle
         if self._stage is not _Stage.SERVING:
             return
         last = self.session.last_taken
@@ -359,15 +362,22 @@ class Http2Connection(StreamHost):
                 self.stream.write(last)
             self.stream.end()
 
-    # -- what `Http2Ending` asks
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on, unless the listener would refuse this client now.
+
+        Even then the requests in flight are answered, but it gets no time for more.
+        """
+        del seconds
+        try:
+            self.facts.stand(self.service.runtime.policies)
+        except NoLongerWelcome:
+            self.leave()
 
     @property
-    def is_new(self) -> bool:
-        return self.session.last_taken == 0
-
-    @property
-    def waits_since(self) -> float | None:
-        return None if self._streams or self._is_write_paused else self._idle_since
+    def idle(self) -> Idle | None:
+        if self._streams or self._is_write_paused:
+            return None
+        return self.facts.idle(self._idle_since, is_new=self.session.last_taken == 0)
 
     def shed(self) -> None:
         self.session.go_away(is_final=True)

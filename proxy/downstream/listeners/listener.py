@@ -176,7 +176,7 @@ class _Arrival:
         services = self._services
         self._sock = sock
         services.deadlines.watch(self._handshake)
-        services.http.connections.opened(self, self)
+        services.http.connections.opened(self)
         self._listener.room.accepted(self)
 
     def slow_exchange_begins(self) -> bool:
@@ -210,9 +210,9 @@ class _Arrival:
         facts.listener_places = self._listener
         if result.protocol is HttpProtocol.HTTP_2:
             keep_little_unsent(self._sock)
-        ending = take_over(services.http, stream, facts)
+        connection = take_over(services.http, stream, facts)
         if self._changed_within is not None:
-            ending.configuration_changed(self._changed_within)
+            connection.configuration_changed(self._changed_within)
         services.http.connections.closed(self)  # last: a drain must not find the process empty in between
 
     def handshake_failed(self, failure: Failed) -> None:

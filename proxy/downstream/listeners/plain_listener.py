@@ -170,7 +170,7 @@ class _PlainConnection(StreamOwner[memoryview]):
         services = self._services
         self._stream = SocketStream(services.io, sock, self, _LINGER, read_bytes=_READ_BYTES, closed=self._counted_out)
         services.http.deadlines.watch(self)
-        services.http.connections.opened(self, self)
+        services.http.connections.opened(self)
         self._stream.resume_reading()
 
     # -- the stream's side

@@ -92,7 +92,7 @@ class HeaderPhase(StreamOwner[memoryview]):
         """Start reading. `closed` is told the counts that the connection leaves at its end."""
         services = self._services
         services.deadlines.watch(self)
-        services.http.connections.opened(self, self)
+        services.http.connections.opened(self)
         self._room.accepted(self)
         self._sock = sock
         left = partial(closed, self._counts)

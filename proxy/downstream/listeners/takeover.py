@@ -2,16 +2,14 @@
 
 from config.tables.listener import HttpProtocol
 from proxy.downstream.http1.connection import Downstream
-from proxy.downstream.http1.ending import ClientEnding
 from proxy.downstream.http2.connection import Http2Connection
-from proxy.downstream.http2.ending import Http2Ending
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.service.service import HttpService
 from proxy.downstream.tunnels.relay_visitors import TcpVisitor
 from proxy.downstream.tunnels.tcp_connection import TcpConnection
 from proxy.tls.openssl.stream import TlsStream
 
-Taken = ClientEnding | Http2Ending | TcpConnection
+Taken = Downstream | Http2Connection | TcpConnection
 
 
 def take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> Taken:
@@ -19,11 +17,11 @@ def take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> Ta
     protocol = facts.tls.protocol
     if protocol is HttpProtocol.HTTP_2:
         stream.owner = connection = Http2Connection(service, stream, facts)
-        return Http2Ending(service, connection)
+        return connection
     if protocol is HttpProtocol.HTTP_1:
         facts.wire = stream.raw
         stream.owner = downstream = Downstream(service, stream, facts)
-        return ClientEnding(service, downstream)
+        return downstream
     if facts.is_unreported:
         facts.report(facts.address, (), service.counters.breaking)
     stream.reads_on = True  # no request ends behind a record

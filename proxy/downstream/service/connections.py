@@ -54,9 +54,9 @@ class Sheddable(Drainable, Protocol):
 class OpenConnections:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        # by the key for `closed`: a connection does not know its entry here
-        self.by_key: Final[dict[object, Sheddable]] = {}
-        self.tunnels: Final[dict[object, Sheddable]] = {}
+        # sets that keep their order
+        self.connected: Final[dict[Sheddable, None]] = {}
+        self.tunnels: Final[dict[Sheddable, None]] = {}
         self._quiet: Final = asyncio.Event()
         self.is_draining = False
         self._drain_ends_at = 0.0
@@ -66,28 +66,29 @@ class OpenConnections:
     @property
     def count(self) -> int:
         """How many connections and WebSockets there are."""
-        return len(self.by_key) + len(self.tunnels)
+        return len(self.connected) + len(self.tunnels)
 
     def all(self) -> list[Sheddable]:
-        return [*self.by_key.values(), *self.tunnels.values()]
+        return [*self.connected, *self.tunnels]
 
-    def opened(self, key: object, connection: Sheddable) -> None:
-        """Count a connection in, until `closed` is told the key."""
-        self.by_key[key] = connection
+    def opened(self, connection: Sheddable) -> None:
+        """Count a connection in, until it is `closed`."""
+        self.connected[connection] = None
         self._drain_late(connection)
 
     def tunnel_opened(self, tunnel: Sheddable) -> None:
-        """Count a WebSocket in, which is its own key."""
-        self.tunnels[tunnel] = tunnel
+        """Count a WebSocket in, until it is `closed`."""
+        self.tunnels[tunnel] = None
         self._drain_late(tunnel)
 
     def _drain_late(self, connection: Drainable) -> None:
         if self.is_draining:
             connection.drain(max(0.0, self._drain_ends_at - self.clock()), gently=self._drains_gently)
 
-    def closed(self, key: object) -> None:
-        if self.by_key.pop(key, None) is None:
-            self.tunnels.pop(key, None)
+    def closed(self, connection: Sheddable) -> None:
+        """A connection or a WebSocket has ended, if it was `opened`."""
+        for kind in (self.connected, self.tunnels):
+            kind.pop(connection, None)
         if self.is_draining and not self.count:
             self._quiet.set()
 
@@ -115,8 +116,8 @@ class OpenConnections:
         The last turn waits for tunnels that close, and for silent ones that just opened.
         """
         now = self.clock()
-        is_room_near = now < self._room_near_until or any(_is_young(one.idle, now) for one in self.tunnels.values())
-        idle = self._idle(self.by_key.values(), self.tunnels.values())
+        is_room_near = now < self._room_near_until or any(_is_young(one.idle, now) for one in self.tunnels)
+        idle = self._idle(self.connected, self.tunnels)
         ended = self._end(idle, most, turns=BEFORE_THE_LAST if is_room_near else ALL_TURNS)
         if any(one.shown >= Shown.SILENCE for one in ended):
             self._room_near_until = now + MAKES_ROOM_SECONDS
@@ -128,12 +129,12 @@ class OpenConnections:
         Also silent tunnels. Those in use end for other clients alone: else a client at its limit
         would end one for the other without end. Returns those that it ended.
         """
-        idle = self._idle(self.by_key.values(), self.tunnels.values())
+        idle = self._idle(self.connected, self.tunnels)
         return self._end(self._idle_on(idle, listener, client, are_in_use=client is None), most)
 
     def count_idle(self, listener: str) -> int:
         """How many `shed_idle` could end, at least; of tunnels only the oldest are looked at."""
-        idle = self._idle(self.by_key.values(), islice(self.tunnels.values(), _MOST_COUNTED))
+        idle = self._idle(self.connected, islice(self.tunnels, _MOST_COUNTED))
         return sum(1 for _ in self._idle_on(idle, listener, None, are_in_use=False))
 
     def _idle_on(

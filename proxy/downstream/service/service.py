@@ -100,7 +100,7 @@ class HttpService:
         self.runtime = runtime
         self._changed_within = seconds
         self.unread_answers.limits = runtime.limits.response_buffer
-        self._review([*self.connections.by_key, *self.connections.tunnels], runtime, seconds)
+        self._review(self.connections.all(), runtime, seconds)
 
     def maintain(self, maintenance: ClosedRoutes | None) -> None:
         """Take other routes out of service from the next request on, and close their WebSockets."""
@@ -108,16 +108,15 @@ class HttpService:
         if maintenance is not None:
             self._review([*self.connections.tunnels], self.runtime, maintenance.drain_seconds)
 
-    def _review(self, rest: list[object], runtime: HttpRuntime, seconds: float) -> None:
+    def _review(self, rest: list[Sheddable], runtime: HttpRuntime, seconds: float) -> None:
         """Tell the connections, a part in each turn, so that requests are served in between."""
         if runtime is not self.runtime:
             return  # a newer configuration replaced this one, and its review tells all of them
         connections = self.connections
         ends = self.stopwatch() + _REVIEW_SECONDS
         while rest:
-            key = rest.pop()
-            connection = connections.by_key.get(key) or connections.tunnels.get(key)
-            if connection is not None:
+            connection = rest.pop()
+            if connection in connections.connected or connection in connections.tunnels:
                 connection.configuration_changed(seconds)
                 if self.stopwatch() > ends:
                     break

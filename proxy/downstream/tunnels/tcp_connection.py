@@ -47,7 +47,7 @@ class TcpConnection(StreamOwner[bytes | memoryview]):
         self._place: TunnelPlace | None = None
         self._is_over = False
         stream.hand_over(self)
-        service.connections.opened(self, self)
+        service.connections.opened(self)
         self._counters.connections += 1
         self._counters.connections_open += 1
 

@@ -91,7 +91,7 @@ class Running:
     @property
     def connections(self) -> list[Any]:
         """What is open."""
-        return list(self.worker._http.connections.by_key)
+        return list(self.worker._http.connections.connected)
 
 
 Events = Callable[[], list[dict[str, Any]]]

@@ -591,7 +591,7 @@ class TestSlowReaders:
         talk.client.take()
         assert talk.client.ending == "end"
         assert not quiet.is_set(), "until the socket is closed"
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
 
     def test_next_request_waits_until_the_last_answer_was_taken(self) -> None:
         talk = self.talk()
@@ -1022,17 +1022,17 @@ class TestShedding:
 
     def test_one_without_a_request(self) -> None:
         talk = Conversation()
-        idle = talk.ending.idle
+        idle = talk.downstream.idle
         assert idle is not None
         assert (idle.since, idle.shown, idle.listener) == (talk.loop.now, Shown.HANDSHAKE, "public")
         talk.receive(request())
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
         talk.advance(1)
         talk.answer(OK)
-        assert talk.ending.idle == idle._replace(since=talk.loop.now, shown=Shown.REQUEST)
-        talk.ending.shed()
+        assert talk.downstream.idle == idle._replace(since=talk.loop.now, shown=Shown.REQUEST)
+        talk.downstream.shed()
         assert talk.client.ending == "end_at_once"
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
         talk.advance(100)
 
     def test_one_that_has_begun_a_head_as_a_byte_must_not_buy_a_place(self) -> None:
@@ -1042,7 +1042,7 @@ class TestShedding:
         began = talk.loop.now
         talk.advance(1)
         talk.receive(b"ET / HTTP/1.1")
-        idle = talk.ending.idle
+        idle = talk.downstream.idle
         assert idle is not None
         assert (idle.since, idle.shown) == (began, Shown.HANDSHAKE)
         assert len(talk.service.connections.shed_idle(1, "public")) == 1
@@ -1052,7 +1052,7 @@ class TestShedding:
     def test_one_whose_body_is_gathered_with_a_line_in_the_log(self) -> None:
         talk = Conversation(limits=replace(LIMITS, bodies=BodyLimits(CHUNKS, gathered=1_000)))
         talk.receive(upload(b"Content-Length: 10", body=b"1"))
-        idle = talk.ending.idle
+        idle = talk.downstream.idle
         assert idle is not None
         assert idle.since == talk.loop.now, "one that sends is not idle"
         assert not talk.service.connections.shed_idle(1, "public")
@@ -1072,7 +1072,7 @@ class TestShedding:
         for _ in range(5):
             talk.advance(2)
             talk.receive(b"x")
-        idle = talk.ending.idle
+        idle = talk.downstream.idle
         assert idle is not None
         assert talk.loop.now - idle.since == pytest.approx(10 - 5 / 100)
 
@@ -1080,23 +1080,23 @@ class TestShedding:
         talk = Conversation()
         talk.receive(upload(b"Content-Length: 10", body=b"1"))
         talk.advance(1)
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
         talk.server.lend()
         talk.advance(1)
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
 
     def test_none_whose_body_is_complete_and_waits_for_us(self) -> None:
         talk = Conversation()
         talk.receive(upload(b"Content-Length: 1", body=b"1"))
         talk.advance(1)
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
 
     def test_none_that_has_not_taken_its_answer(self) -> None:
         talk = Conversation()
         talk.client.is_full = True
         talk.receive(request())
         talk.answer(OK)
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
 
     def test_none_that_has_asked_for_more_already(self) -> None:
         talk = Conversation()
@@ -1104,7 +1104,7 @@ class TestShedding:
         server = talk.server.lend()
         talk.loop.ready.clear()
         server.receive(OK)
-        assert talk.ending.idle is None
+        assert talk.downstream.idle is None
 
 
 class TestEnds:
@@ -1250,6 +1250,20 @@ class TestDrain:
         talk.advance(least)
         assert talk.client.ending is None
         talk.advance(most - least)
+        assert talk.client.ending == "end"
+
+    @pytest.mark.parametrize(("waited", "left"), [(0.0, 15.0), (70.0, 5.0)])
+    def test_each_idle_one_may_ask_once_more_if_gently_within_the_time_that_it_had(
+        self, waited: float, left: float
+    ) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.answer(OK)
+        talk.advance(waited)
+        talk.service.connections.drain(30.0, gently=True)
+        assert talk.downstream.deadline - talk.loop.now == left
+        assert talk.client.ending is None
+        talk.advance(left + 2.0)
         assert talk.client.ending == "end"
 
     def test_request_under_way_is_answered_and_told(self) -> None:

@@ -74,7 +74,7 @@ def test_messages_pass_both_ways_and_close_frames_end_the_stream() -> None:
     assert socket.talk.has_ended(socket.stream)
     (record,) = socket.talk.records
     assert (record.status, record.error, record.messages) == (101, None, (1, 1))
-    assert socket.talk.connection.waits_since is not None
+    assert socket.talk.connection.idle is not None
     assert socket.talk.connection.session._table.open == 0
 
 
@@ -223,7 +223,7 @@ def test_stream_that_is_aborted_is_reset_at_once() -> None:
     assert socket.talk.reset_code(socket.stream) == ErrorCode.CANCEL
     assert socket.server.ending == "end"
     assert "the client was lost" in str(socket.talk.records[0].error)
-    assert socket.talk.connection.waits_since is not None
+    assert socket.talk.connection.idle is not None
     assert socket.talk.connection.session._table.open == 0
 
 
@@ -291,7 +291,7 @@ def test_trailers_are_an_error_of_the_stream() -> None:
     socket.talk.pump()
     assert socket.talk.reset_code(socket.stream) == ErrorCode.PROTOCOL_ERROR
     assert socket.server.ending == "end"
-    assert socket.talk.connection.waits_since is not None
+    assert socket.talk.connection.idle is not None
 
 
 def test_trailers_before_the_answer_open_no_tunnel() -> None:

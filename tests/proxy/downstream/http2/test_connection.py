@@ -63,8 +63,8 @@ class TestSettings:
         """Chromium does, and says nothing for minutes."""
         talk = Http2Conversation(silent=True)
         talk.advance(74.0)
-        assert talk.h2_ending.idle is not None
-        assert (talk.h2_ending.idle.shown, talk.client.ending) == (Shown.HANDSHAKE, None)
+        assert talk.connection.idle is not None
+        assert (talk.connection.idle.shown, talk.client.ending) == (Shown.HANDSHAKE, None)
         talk.advance(3.0)
         goaways = [frame for frame in frames(talk.client.sent()) if frame[3] == FrameType.GOAWAY]
         assert [frame[-4:] for frame in goaways] == [bytes(4)] * 2, "NO_ERROR"
@@ -77,8 +77,8 @@ class TestSettings:
         talk.pump()
         talk.ask()
         talk.respond(OK)
-        assert talk.h2_ending.idle is not None
-        assert talk.h2_ending.idle.shown is Shown.REQUEST
+        assert talk.connection.idle is not None
+        assert talk.connection.idle.shown is Shown.REQUEST
 
     def test_connection_preface_of_another_protocol_is_refused(self) -> None:
         talk = Http2Conversation(silent=True)
@@ -329,10 +329,10 @@ class TestEnds:
         talk = Http2Conversation()
         began = talk.loop.time()
         talk.advance(30.0)
-        assert talk.h2_ending.idle is not None
-        assert talk.h2_ending.idle.since == began
+        assert talk.connection.idle is not None
+        assert talk.connection.idle.since == began
         talk.ask()
-        assert talk.h2_ending.idle is None
+        assert talk.connection.idle is None
         talk.respond(OK)
         talk.advance(30.0)
         assert len(talk.service.shed(1)) == 1
@@ -395,7 +395,7 @@ def test_all_of_a_connection_is_let_go_when_it_ends(group: object) -> None:
     talk.client.lose()
     talk.loop.settle()
     assert talk.service.count == 0
-    assert talk.connection.waits_since is not None
+    assert talk.connection.idle is not None
     assert not talk.connection.facts.keeps_servers
 
 

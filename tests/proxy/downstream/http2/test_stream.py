@@ -342,7 +342,7 @@ class TestWindows:
         (record,) = talk.records
         assert record.error is not None
         assert record.error.startswith("reader_timeout")
-        assert talk.connection.waits_since is not None
+        assert talk.connection.idle is not None
 
     def test_reader_that_waits_for_its_turn_is_not_given_up(self) -> None:
         talk = Http2Conversation()
@@ -402,7 +402,7 @@ class TestEnds:
         assert server.ending == "abort"
         (record,) = talk.records
         assert (record.status, record.error) == (499, "the client reset the stream (error 8)")
-        assert talk.connection.waits_since is not None
+        assert talk.connection.idle is not None
         assert talk.connection.session._table.open == 0
 
     def test_lost_connection_stops_all_work(self) -> None:
@@ -421,9 +421,7 @@ class TestEnds:
         stream = talk.ask(POST, b"hello", ends=False)
         talk.respond(response(b"Content-Length: 2", start=b"HTTP/1.1 401 Unauthorized", body=b"no"))
         assert (talk.status(stream), talk.body(stream)) == (401, b"no")
-        assert (talk.reset_code(stream), talk.connection.waits_since is not None) == (None, True), (
-            "the rest may be on its way"
-        )
+        assert (talk.reset_code(stream), talk.connection.idle is not None) == (None, True), "the rest may be on its way"
         talk.advance(1.1)
         talk.pump()
         assert talk.reset_code(stream) == ErrorCode.NO_ERROR

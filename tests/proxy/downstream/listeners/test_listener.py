@@ -442,9 +442,9 @@ class TestLimits:
     def test_networks_that_are_exempt_have_no_share_of_the_queue_of_a_token(self, world: World) -> None:
         for exempt, network in (("127.0.0.0/8", EXEMPT), ("192.0.2.0/24", network_of("127.0.0.1"))):
             world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network(exempt),))
-            known = set(world.http.connections.by_key)
+            known = set(world.http.connections.connected)
             world.connect()
-            (arrival,) = set(world.http.connections.by_key) - known
+            (arrival,) = set(world.http.connections.connected) - known
             assert arrival._handshake._network == network  # type: ignore[attr-defined] # it is one
 
     def test_networks_that_are_exempt_have_no_rate(self, world: World) -> None:
@@ -531,7 +531,7 @@ class TestFailedHandshakes:
 class TestOutOfResources:
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
     def test_accepting_pauses_for_a_moment(self, world: World, number: int) -> None:
-        world.conversation.ending.shed()
+        world.conversation.downstream.shed()
         world.listening.errors = [OSError(number, "exhausted")]
         client = world.connect()
         is_memory = number in (errno.ENOBUFS, errno.ENOMEM)
@@ -598,6 +598,6 @@ class TestTrustedPeers:
             world.listener.runtime, trusted_peers=tuple(ip_network(network) for network in networks)
         )
         world.connect().establish(world.loop)
-        (downstream,) = [one for one in world.http.connections.by_key if one is not world.conversation.downstream]
+        (downstream,) = [one for one in world.http.connections.connected if one is not world.conversation.downstream]
         assert isinstance(downstream, Downstream)
         assert downstream.facts.is_trusted is is_trusted

@@ -51,8 +51,8 @@ class TestDrain:
 
     def test_every_connection_is_asked_and_waited_for(self) -> None:
         shared, first, second = no_connections(), FakeConnection(), FakeConnection()
-        shared.opened(first, first)
-        shared.opened(second, second)
+        shared.opened(first)
+        shared.opened(second)
         quiet = shared.drain(30.0)
         assert (first.asked, second.asked) == ([30.0], [30.0])
         assert shared.is_draining
@@ -66,22 +66,22 @@ class TestDrain:
 
     def test_connections_that_end_before_do_not_make_it_quiet(self) -> None:
         shared, early, late = no_connections(), FakeConnection(), FakeConnection()
-        shared.opened(early, early)
+        shared.opened(early)
         shared.closed(early)
-        shared.opened(late, late)
+        shared.opened(late)
         assert not shared.drain(30.0).is_set()
         assert early.asked == []
 
     def test_connection_that_comes_during_a_drain_is_asked_as_well(self) -> None:
         shared, first, late = no_connections(), FakeConnection(), FakeConnection()
-        shared.opened(first, first)
+        shared.opened(first)
         shared.drain(30.0)
-        shared.opened(late, late)
+        shared.opened(late)
         assert late.asked == [30.0]
 
     def test_those_that_are_left_are_given_up_with_a_reason(self) -> None:
         shared, left = no_connections(), FakeConnection()
-        shared.opened(left, left)
+        shared.opened(left)
         shared.drain(30.0)
         shared.give_up("time is over")
         assert left.given_up == ["time is over"]
@@ -109,7 +109,7 @@ class TestDrain:
 
         for _ in range(3):
             one = Idle()
-            shared.opened(one, one)
+            shared.opened(one)
         assert shared.drain(1.0).is_set()
 
 
@@ -120,7 +120,7 @@ class TestShedding:
         shared = no_connections()
         connections = [FakeConnection(idle=one) for one in (waiting(30.0), None, waiting(10.0), waiting(20.0), None)]
         for connection in connections:
-            shared.opened(connection, connection)
+            shared.opened(connection)
         assert shared.count == 5
         assert shared.shed(2) == [waiting(10.0), waiting(20.0)]
         assert [connection.is_shed for connection in connections] == [False, False, True, True, False]
@@ -129,7 +129,7 @@ class TestShedding:
         shared = no_connections()
         several = [waiting(10.0), waiting(20.0, shown=Shown.NOTHING), waiting(15.0, shown=Shown.HELLO)]
         for one in several:
-            shared.opened(object(), FakeConnection(idle=one))
+            shared.opened(FakeConnection(idle=one))
         assert shared.shed(2) == [several[1], several[2]]
 
     def test_used_connections_of_who_has_few_stay_while_tunnels_make_room(self) -> None:
@@ -138,7 +138,7 @@ class TestShedding:
             FakeConnection(idle=waiting(since, Shown.REQUEST if not since else Shown.SILENCE, client=b"%d" % since))
             for since in (0.0, 1.0, 1000.0)
         )
-        shared.opened(used, used)
+        shared.opened(used)
         for tunnel in (silent, young):
             shared.tunnel_opened(tunnel)
         shared.clock = lambda: 1000.0
@@ -154,7 +154,7 @@ class TestShedding:
         shared = no_connections()
         ours, theirs = waiting(10.0), waiting(9.0, client=b"else")
         for one in (ours, theirs, waiting(8.0, listener="internal"), waiting(7.0, shown=Shown.HELLO)):
-            shared.opened(object(), FakeConnection(idle=one))
+            shared.opened(FakeConnection(idle=one))
         assert shared.count_idle("public") == 2
         assert shared.shed_idle(5, "public", b"else") == [theirs]
         assert shared.shed_idle(1, "internal") == [waiting(8.0, listener="internal")]

@@ -75,7 +75,7 @@ class TestReview:
 
         connections = [Judged() for _ in range(7)]
         for one in connections:
-            shared.connections.opened(one, one)
+            shared.connections.opened(one)
         loop = shared.loop
         assert isinstance(loop, FakeLoop)
         shared.use(shared.runtime, 5.0)
