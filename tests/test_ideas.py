@@ -21,7 +21,6 @@ _RECORD: Final = "it is a record that is filled while it goes, without a method"
 HEAVIER: Final = {
     "Alerting": (Burden(10, 17), "it starts the parts of alerts and gives each what it needs"),
     "Breaker": (Burden(18, 10), "it is the table of a breaker's events, on one state"),
-    "ClientSession": (Burden(18, 8), _PROTOCOL),
     "Downstream": (Burden(21, 18), _STREAM),
     "Exchange": (Burden(28, 13), "a request has two sides, and both report to it: client and server"),
     "Fleet": (Burden(19, 14), "what is done with all workers at once, on one list of them"),
@@ -32,7 +31,6 @@ HEAVIER: Final = {
     "RequestRecord": (Burden(0, 17), _RECORD),
     "Rotating": (Burden(15, 19), "it gives the parts of rotations what they use, in one loop"),
     "Server": (Burden(20, 22), "all that balancing, ejection and health know of a server, of which one choice is made"),
-    "ServerSession": (Burden(22, 9), _PROTOCOL),
     "SessionStream": (Burden(4, 23), "the state of a stream, and the table of its moves"),
     "Shelf": (Burden(19, 5), "what may be done with the versions of a credential, each as a whole or not at all"),
     "SigningRace": (Burden(2, 17), "who is asked, who may be, and what is awaited: each answer moves a key among them"),

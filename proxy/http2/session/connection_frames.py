@@ -3,16 +3,12 @@
 SETTINGS, PING, GOAWAY, WINDOW_UPDATE, PRIORITY, PRIORITY_UPDATE, and unknown frames.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-from proxy.http2.streams.flow import StreamWindows
-from proxy.http2.streams.outbox import Outbox
+from proxy.http2.session.parts import SessionParts
 from proxy.http2.streams.priorities import parsed_priority
-from proxy.http2.streams.stream_table import StreamTable
 from proxy.http2.wire import frames, settings
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode, StreamFault
-from proxy.http2.wire.floods import FloodBudgets
 from proxy.http2.wire.frames import LAST_STREAM, Flag, Setting
 from proxy.http2.wire.settings import LARGEST_WINDOW, MOST_SETTINGS
 
@@ -28,20 +24,13 @@ class ConnectionFrames:
     Every method raises ConnectionFault; `window_update` also StreamFault.
     """
 
-    def __init__(
-        self,
-        table: StreamTable,
-        budgets: FloodBudgets,
-        windows: StreamWindows,
-        outbox: Outbox,
-        clock: Callable[[], float],
-    ) -> None:
-        self._table: Final = table
-        self._budgets: Final = budgets
-        self._windows: Final = windows
-        self._outbox: Final = outbox
-        self._clock: Final = clock
-        self._announced_at: Final = clock()
+    def __init__(self, parts: SessionParts) -> None:
+        self._table: Final = parts.table
+        self._budgets: Final = parts.budgets
+        self._windows: Final = parts.windows
+        self._outbox: Final = parts.outbox
+        self._clock: Final = parts.clock
+        self._announced_at: Final = parts.clock()
         self.settings_acked = False
         self.has_peer_settings = False
         self.is_peer_leaving = False

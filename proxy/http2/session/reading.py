@@ -16,7 +16,7 @@ class FrameReader:
     At most one frame without its last byte is kept.
     """
 
-    def __init__(self, streams: StreamFrames, connection: ConnectionFrames, preface: bytes = PREFACE) -> None:
+    def __init__(self, streams: StreamFrames, connection: ConnectionFrames, preface: bytes) -> None:
         """`preface` is what the peer sends before its first frame: nothing if it is a server."""
         self._streams: Final = streams
         self._connection: Final = connection

@@ -5,16 +5,12 @@ from typing import Final
 from proxy.http2.fields.field_rules import trailer_fault
 from proxy.http2.hpack.decoder import DecodedFields
 from proxy.http2.session.events import RequestReceived
+from proxy.http2.session.parts import SessionParts
 from proxy.http2.session.stream_frames import StreamFrames
-from proxy.http2.streams.flow import ReceiveWindow, StreamWindows
-from proxy.http2.streams.outbox import Outbox
 from proxy.http2.streams.states import DROPPED, HEADERS_CAME, OPEN, REMOTE_ENDED
 from proxy.http2.streams.stream import SessionStream
-from proxy.http2.streams.stream_table import StreamTable
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode
-from proxy.http2.wire.floods import FloodBudgets
 from proxy.http2.wire.frames import rst_stream
-from proxy.http2.wire.limits import SessionLimits
 
 # Such a list costs the work of a long block, and asks for nothing.
 _LARGE_LIST_COST: Final = 2
@@ -23,16 +19,8 @@ _LARGE_LIST_COST: Final = 2
 class RequestFrames(StreamFrames):
     """Reads the frames of a client's streams."""
 
-    def __init__(
-        self,
-        limits: SessionLimits,
-        table: StreamTable,
-        budgets: FloodBudgets,
-        received: ReceiveWindow,
-        windows: StreamWindows,
-        outbox: Outbox,
-    ) -> None:
-        super().__init__(limits, table, budgets, received, windows, outbox)
+    def __init__(self, parts: SessionParts) -> None:
+        super().__init__(parts)
         self.last_served = -1
         """Streams above it are refused, from the final GOAWAY on; -1 before."""
         self.refused_streams = 0

@@ -1,14 +1,10 @@
 """The frames of a server that are about the connection, and what its SETTINGS allow us. Pure."""
 
-from collections.abc import Callable
 from typing import Final
 
 from proxy.http2.session.connection_frames import ConnectionFrames
-from proxy.http2.streams.flow import StreamWindows
-from proxy.http2.streams.outbox import Outbox
-from proxy.http2.streams.stream_table import StreamTable
+from proxy.http2.session.parts import SessionParts
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode
-from proxy.http2.wire.floods import FloodBudgets
 from proxy.http2.wire.frames import Setting
 
 _NO_LIMIT: Final = 0xFFFF_FFFF
@@ -20,15 +16,8 @@ class ServerFrames(ConnectionFrames):
     SETTINGS_MAX_FRAME_SIZE needs nothing: our frames have the least size that it may allow.
     """
 
-    def __init__(
-        self,
-        table: StreamTable,
-        budgets: FloodBudgets,
-        windows: StreamWindows,
-        outbox: Outbox,
-        clock: Callable[[], float],
-    ) -> None:
-        super().__init__(table, budgets, windows, outbox, clock)
+    def __init__(self, parts: SessionParts) -> None:
+        super().__init__(parts)
         self.most_streams = _NO_LIMIT
         """SETTINGS_MAX_CONCURRENT_STREAMS."""
         self.most_fields_bytes = _NO_LIMIT

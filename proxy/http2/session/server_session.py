@@ -13,18 +13,15 @@ from typing import Final
 
 from proxy.http.head import Header
 from proxy.http2.session.connection_frames import ConnectionFrames
-from proxy.http2.session.events import ConnectionFailed, SessionEvent
-from proxy.http2.session.reading import FrameReader
+from proxy.http2.session.parts import SessionParts
 from proxy.http2.session.request_frames import RequestFrames
-from proxy.http2.streams.flow import ReceiveWindow, StreamWindows
-from proxy.http2.streams.outbox import Outbox
+from proxy.http2.session.session import Http2Session
 from proxy.http2.streams.priorities import parsed_priority
 from proxy.http2.streams.states import DONE, END, LOCAL, LOCAL_OPEN, STOP
 from proxy.http2.streams.stream import SessionStream
-from proxy.http2.streams.stream_table import StreamTable
 from proxy.http2.wire import frames, settings
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode
-from proxy.http2.wire.floods import FloodBudgets
+from proxy.http2.wire.frames import PREFACE
 from proxy.http2.wire.limits import SessionLimits
 
 # Resets with these codes say that the client did something wrong.
@@ -39,66 +36,16 @@ _PROVOKED: Final = frozenset(
 )
 
 
-class ServerSession:
-    """One connection whose client has chosen `h2`.
-
-    `is_going_away` from `go_away` or the client's GOAWAY on. `has_failed` once the session has
-    ended for a fault.
-    """
+class ServerSession(Http2Session):
+    """One connection whose client has chosen `h2`."""
 
     def __init__(self, limits: SessionLimits, clock: Callable[[], float]) -> None:
-        """`data_to_send` has our SETTINGS at once; `clock` gives seconds and never goes back."""
-        budgets = FloodBudgets(limits, clock)
-        table = StreamTable(limits, is_server=True)
-        received = ReceiveWindow(limits.connection_window_bytes, limits.stream_window_bytes)
-        windows = StreamWindows(limits, clock)
-        outbox = Outbox(table, budgets, received, windows)
-        self._budgets: Final = budgets
-        self._table: Final = table
-        self._outbox: Final = outbox
-        self._streams: Final = RequestFrames(limits, table, budgets, received, windows, outbox)
-        self._connection: Final = ConnectionFrames(table, budgets, windows, outbox, clock)
-        self._reader: Final = FrameReader(self._streams, self._connection)
+        """`clock` gives seconds and never goes back."""
+        parts = SessionParts(limits, clock, is_server=True)
+        self._budgets: Final = parts.budgets
         self._is_leaving = False
-        self._fault: ConnectionFault | None = None
-        self.has_failed = False
-        outbox.add_frame(settings.announcement(limits))
-        if received.first_credit > 0:
-            outbox.add_frame(frames.window_update(0, received.first_credit))
-
-    def receive_data(self, data: bytes) -> list[SessionEvent]:
-        """Read what the client sent; never raises.
-
-        After a fault of the connection the last event is ConnectionFailed, GOAWAY waits to be sent,
-        and further input is ignored.
-        """
-        if self.has_failed:
-            return []
-        try:
-            if self._fault is not None:
-                raise self._fault
-            self._reader.receive_data(data)
-        except ConnectionFault as fault:
-            self.fail(fault.code)
-            self._streams.events.append(ConnectionFailed(fault.code, fault.reason))
-        # the events hold the streams that they are about: 0.6 KB of an idle connection
-        events, self._streams.events = self._streams.events, []
-        return events
-
-    def expects(self, stream: SessionStream, length: int) -> bool:
-        """The request announced a body of `length` bytes (its content-length).
-
-        False if what has arrived differs already: then the request is malformed, and the driver
-        refuses it (RFC 9113 8.1.1). From now on the session watches: a body that becomes longer or
-        ends shorter resets the stream with PROTOCOL_ERROR.
-        """
-        stream.expected_bytes = length
-        received = stream.received_bytes
-        return received == length if stream.is_remote_ended else received <= length
-
-    def consumed(self, stream: SessionStream, count: int) -> None:
-        """`count` bytes of the body were handed on: the client may send as many more."""
-        self._outbox.consumed(stream, count)
+        self._requests: Final = RequestFrames(parts)
+        super().__init__(parts, self._requests, ConnectionFrames(parts), settings.announcement(limits), PREFACE)
 
     def keep(self, stream: SessionStream, count: int) -> None:
         """`count` bytes of the body are kept here: credit for the connection, not for the stream.
@@ -130,15 +77,6 @@ class ServerSession:
             if ends:
                 stream.on(END)
             self._outbox.add_head(stream, parts, ends=ends)
-
-    def send_data(self, stream: SessionStream, data: bytes | memoryview) -> None:
-        """Queue bytes of the body, cut into frames when they are fetched.
-
-        If `stream.is_blocked` afterwards, wait until `take_unblocked` gives the stream. Call
-        `own_pieces` before a view shows something else.
-        """
-        if stream.state & LOCAL == LOCAL_OPEN:
-            self._outbox.add_data(stream, data)
 
     def send_end(self, stream: SessionStream, trailers: list[Header] | None = None) -> None:
         """The answer is complete, and the work for it; trailers follow its body.
@@ -172,7 +110,7 @@ class ServerSession:
             try:
                 self._budgets.provoked.spend(1)
             except ConnectionFault as fault:
-                self._fault = fault  # its event needs a call that gives events
+                self.fail_later(fault)
 
     def work_ended(self, stream: SessionStream) -> None:
         """The work for a stream that was reset has ended: another one may take its place.
@@ -189,34 +127,14 @@ class ServerSession:
         still served. After about a round trip with `is_final=True`: later streams are refused
         (REFUSED_STREAM), so that the client may send them again elsewhere. Open streams continue.
         """
-        if self.has_failed or self._streams.last_served >= 0:
+        if self.has_failed or self._requests.last_served >= 0:
             return
         if is_final:
-            self._streams.last_served = self._table.last_taken
+            self._requests.last_served = self._table.last_taken
             self._outbox.add_frame(frames.go_away(self._table.last_taken, ErrorCode.NO_ERROR))
         elif not self._is_leaving:
             self._outbox.add_frame(frames.go_away(frames.LAST_STREAM, ErrorCode.NO_ERROR))
         self._is_leaving = True
-
-    def fail(self, code: int) -> None:
-        """End the session for a fault that the driver found; GOAWAY waits to be sent.
-
-        No event follows: every stream is closed.
-        """
-        if self.has_failed:
-            return
-        self.has_failed = True
-        self._outbox.cut_all()
-        self._outbox.add_frame(frames.go_away(self._table.last_taken, code))
-
-    @property
-    def settings_acked(self) -> bool:
-        """Whether the client has acknowledged our SETTINGS.
-
-        The driver ends a connection that takes longer than `SessionLimits.settings_seconds` by
-        `fail` with SETTINGS_TIMEOUT.
-        """
-        return self._connection.settings_acked
 
     @property
     def last_taken(self) -> int:
@@ -231,26 +149,14 @@ class ServerSession:
     @property
     def is_head_incomplete(self) -> bool:
         """Whether CONTINUATION frames have to come: the time for a head runs."""
-        return self._streams.block_stream != 0
+        return self._requests.block_stream != 0
 
     @property
     def refused_streams(self) -> int:
         """How many streams were refused (REFUSED_STREAM) so far; it only grows."""
-        return self._streams.refused_streams
+        return self._requests.refused_streams
 
     @property
     def sent_bytes(self) -> int:
         """Body bytes of all streams that `data_to_send` has handed out."""
         return self._outbox.sent_bytes
-
-    def take_unblocked(self) -> list[SessionStream]:
-        """The streams whose `is_blocked` has ended since the last call, as data was fetched."""
-        return self._outbox.take_unblocked()
-
-    def data_to_send(self, room: int) -> bytes:
-        """What to write now: about `room` bytes at most, empty if there is nothing.
-
-        All frames without body come first, even beyond the room. Then bodies, the most urgent
-        streams first, and those with the same urgency in turns, as far as windows allow.
-        """
-        return self._outbox.data_to_send(room)

@@ -17,15 +17,12 @@ from proxy.http2.session.events import (
     StreamReset,
     TrailersReceived,
 )
-from proxy.http2.streams.flow import ReceiveWindow, StreamWindows
-from proxy.http2.streams.outbox import Outbox
+from proxy.http2.session.parts import SessionParts
 from proxy.http2.streams.states import COMPLETED, DATA_CAME, DROPPED, END_CAME, FAULTS, fault_of
 from proxy.http2.streams.stream import SessionStream
-from proxy.http2.streams.stream_table import StreamTable
 from proxy.http2.wire.errors import ConnectionFault, ErrorCode, StreamFault
-from proxy.http2.wire.floods import FloodBudgets, FloodReason, flood
+from proxy.http2.wire.floods import FloodReason, flood
 from proxy.http2.wire.frames import FRAME_BYTES, Flag
-from proxy.http2.wire.limits import SessionLimits
 from proxy.http2.wire.settings import HEADER_TABLE_BYTES
 
 # What a list of the announced size needs, and some: Node and Go fill frames, others cut at 4 KiB.
@@ -42,20 +39,13 @@ class StreamFrames:
     Every method raises ConnectionFault. StreamFault is for `fault`.
     """
 
-    def __init__(
-        self,
-        limits: SessionLimits,
-        table: StreamTable,
-        budgets: FloodBudgets,
-        received: ReceiveWindow,
-        windows: StreamWindows,
-        outbox: Outbox,
-    ) -> None:
-        self._table: Final = table
-        self._budgets: Final = budgets
-        self._received: Final = received
-        self._windows: Final = windows
-        self._outbox: Final = outbox
+    def __init__(self, parts: SessionParts) -> None:
+        limits = parts.limits
+        self._table: Final = parts.table
+        self._budgets: Final = parts.budgets
+        self._received: Final = parts.received
+        self._windows: Final = parts.windows
+        self._outbox: Final = parts.outbox
         self._decoder: Final = HeaderDecoder(HEADER_TABLE_BYTES)
         self._block_limits: Final = BlockLimits(limits.header_count, limits.header_list_bytes, limits.header_bytes)
         self._most_block_bytes: Final = max(limits.header_list_bytes, FRAME_BYTES)

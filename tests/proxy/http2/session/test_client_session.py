@@ -1,6 +1,5 @@
 """The client's side of one HTTP/2 connection: with python-hyper as its server, and with anything at all."""
 
-from dataclasses import replace
 from typing import Any
 
 import h2.config
@@ -25,10 +24,6 @@ class TestBeginning:
         assert first.kind == FrameType.SETTINGS
         assert first.payload.startswith(bytes((0, Setting.ENABLE_PUSH, 0, 0, 0, 0)))
         assert (second.kind, second.stream, second.number) == (FrameType.WINDOW_UPDATE, 0, 200_000 - 65_535)
-
-    def test_a_default_window_of_the_connection_needs_no_word(self) -> None:
-        wire = ClientWire(replace(H2_LIMITS, connection_window_bytes=65_535))
-        assert len(cut(wire.begin.removeprefix(PREFACE))) == 1
 
     def test_settings_of_the_server_are_known_when_they_came(self) -> None:
         wire = ClientWire(hello=b"")

@@ -47,10 +47,6 @@ class TestBeginning:
         assert (first.kind, first.flags) == (FrameType.SETTINGS, 0)
         assert (second.kind, second.stream, second.number) == (FrameType.WINDOW_UPDATE, 0, 200_000 - 65_535)
 
-    def test_a_default_window_of_the_connection_needs_no_word(self) -> None:
-        (only,) = Wire(replace(H2_LIMITS, connection_window_bytes=65_535), hello=b"").sent()
-        assert only.kind == FrameType.SETTINGS
-
 
 class TestClosedStreams:
     def test_calls_for_them_do_nothing(self) -> None:
