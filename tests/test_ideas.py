@@ -40,7 +40,7 @@ HEAVIER: Final = {
     "Supervisor": (Burden(6, 18), "it puts the parts of the parent together, and is where each can be found"),
     "TcpConnection": (Burden(14, 17), _STREAM),
     "TlsStream": (Burden(17, 16), _STREAM),
-    "Tunnel": (Burden(23, 14), "two streams end in it, and each reports to it"),
+    "Tunnel": (Burden(23, 13), "two streams end in it, and each reports to it"),
     "UnreadAnswer": (Burden(16, 19), "an answer between two speeds: a side writes, another reads"),
     "Upgrading": (Burden(7, 19), "it gives the steps of an upgrade what they use"),
     "UpstreamConnection": (Burden(15, 20), _STREAM),

@@ -7,6 +7,7 @@ server does before a restart.
 
 import random
 import secrets
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.downstream.requests.standing import NoLongerWelcome
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 _SPREAD: Final = 0.5
 _MASK_KEY_BYTES: Final = 4
 _UNANSWERED: Final = "a close frame was not answered"
+
+
+class _TunnelState(Enum):
+    OPEN = auto()
+    HALF_CLOSED = auto()  # one side has sent a close frame; the other one owes its own
+    CLOSING = auto()  # both did, or we sent ours: the client may answer or end; then, over
 
 
 class TunnelOwner(Protocol):
@@ -143,16 +150,15 @@ class Tunnel(StreamPair):
         limits = self._limits.websocket
         self._from_client = _Direction(self, client, upstream, FrameTracker(FrameSender.CLIENT, limits, extensions))
         self._from_upstream = _Direction(self, upstream, client, FrameTracker(FrameSender.SERVER, limits, extensions))
-        self._owner: TunnelOwner | None = owner
+        self._owner: TunnelOwner | None = owner  # None once it is over
+        self._state = _TunnelState.OPEN
         self._counters: RouteCounters
         self._flows = True
-        """Whether no side has closed or is blocked.
+        """Whether it is open, and no side is blocked.
 
         Then a message reads nothing of the other direction: 200 tunnels do not fit into the caches,
         and each object that is read costs 20 to 40 ns.
         """
-        self._is_closing = False
-        self._awaits_close = False
         self._is_shed = False
         self._is_client_finished = False
         self._close_reason: str | None = None
@@ -232,13 +238,17 @@ class Tunnel(StreamPair):
         elif client_closes and upstream_closes:
             # section 7.1.1: the server ends the connection now; we do not wait if it does not
             self._begin_closing()
-        elif (client_closes or upstream_closes) and not self._awaits_close:
+        elif (client_closes or upstream_closes) and self._state is _TunnelState.OPEN:
             # section 5.5.1: the other side answers as soon as it can; nothing long comes first
-            self._awaits_close = True
+            self._state = _TunnelState.HALF_CLOSED
             self.deadline = self._service.clock() + self._limits.websocket_close_seconds
 
+    @property
+    def _is_closing(self) -> bool:
+        return self._state is _TunnelState.CLOSING
+
     def _begin_closing(self) -> None:
-        self._is_closing = True
+        self._state = _TunnelState.CLOSING
         self._flows = False
         self.deadline = self._service.clock() + self._limits.websocket_close_seconds
 
@@ -246,13 +256,13 @@ class Tunnel(StreamPair):
         """One side takes no more bytes: it gets a deadline to continue."""
         super().blocked(flow)
         self._flows = False
-        if not (self._is_closing or self._awaits_close):
+        if self._state is _TunnelState.OPEN:
             self.deadline = self._service.clock() + self._limits.write_idle_seconds
 
     def unblocked(self, flow: Flow) -> None:
         """The side took all bytes."""
         super().unblocked(flow)
-        if not (self._is_closing or self._awaits_close or self._blocked):
+        if self._state is _TunnelState.OPEN and not self._blocked:
             self._flows = True
             self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
 
@@ -317,7 +327,7 @@ class Tunnel(StreamPair):
         owner, self._owner = self._owner, None
         if owner is None:
             return
-        self._is_closing = True
+        self._state = _TunnelState.CLOSING
         self._flows = False
         self._closes(LOST)
         self._counters.websockets_open -= 1
@@ -342,7 +352,7 @@ class Tunnel(StreamPair):
     def idle(self) -> Idle | None:
         """How long it has been silent, to make room for others; None while it ends."""
         owner = self._owner
-        if owner is None or self._is_closing or self._awaits_close:
+        if owner is None or self._state is not _TunnelState.OPEN:
             return None
         limits = self._limits
         (sent, received) = self.messages
@@ -387,7 +397,7 @@ class Tunnel(StreamPair):
         if self._is_closing:
             is_answered = self._from_client.tracker.close_sent
             self.end(self._close_reason or (None if is_answered else _UNANSWERED))
-        elif self._awaits_close:
+        elif self._state is _TunnelState.HALF_CLOSED:
             self._from_upstream.close_sink(CloseCode.GOING_AWAY, "no answer")
             self._from_client.close_sink(CloseCode.GOING_AWAY, "no answer")
             self.end(_UNANSWERED)
