@@ -43,11 +43,11 @@ INSTRUCTIONS: Final = {
     "other answer": 42_400.0,
     "both differ": 56_100.0,
     # some 5,000 of each are the fake loop, in which an answer waits for the end of the turn
-    "repeated stream": 47_600.0,
-    "stream of other path": 66_800.0,
-    "stream of other fields": 78_200.0,
-    "stream of other answer": 63_700.0,
-    "stream where both differ": 94_200.0,
+    "repeated stream": 46_900.0,
+    "stream of other path": 66_000.0,
+    "stream of other fields": 77_300.0,
+    "stream of other answer": 62_900.0,
+    "stream where both differ": 93_200.0,
 }
 # Files of `proxy/downstream` that such a request passes at most, whichever its protocol, without a call back up
 # to another room of it; and those that read, judge, hand over and build a configuration.
