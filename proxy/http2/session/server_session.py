@@ -137,11 +137,6 @@ class ServerSession(Http2Session):
         self._is_leaving = True
 
     @property
-    def last_taken(self) -> int:
-        """The highest stream that was taken up; 0 if none was."""
-        return self._table.last_taken
-
-    @property
     def has_streams(self) -> bool:
         """Whether streams are open, be it that only their requests are not complete."""
         return bool(self._table.streams)

@@ -89,7 +89,7 @@ class Http2Session:
     @property
     def last_taken(self) -> int:
         """The highest stream of the peer that was taken up; 0 if none was."""
-        raise NotImplementedError
+        return self._table.last_taken
 
     def fail(self, code: int) -> None:
         """End the session for a fault that the driver found; GOAWAY waits to be sent.
