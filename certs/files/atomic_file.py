@@ -7,10 +7,16 @@ then.
 
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from certs.files.directory import OpenDirectory
+
+REPLACING: Final = threading.RLock()
+"""Held by who changes a file of the state, so that no other thread changes it between a look at it
+and a write (`replace_state`)."""
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -27,9 +33,22 @@ def write_state(path: Path, content: bytes) -> None:
     _write(path, content, 0o600, OpenDirectory.give)
 
 
+def replace_state(path: Path, before: bytes, content: bytes) -> bool:
+    """The same, if the file still has the content `before`; tells whether it was written. Raises
+    `OSError`.
+
+    Another process must not write it meanwhile.
+    """
+    with REPLACING:
+        if not path.is_file() or path.read_bytes() != before:
+            return False
+        write_state(path, content)
+    return True
+
+
 def _write(path: Path, content: bytes, mode: int, prepare: Callable[[OpenDirectory, int], None]) -> None:
     beside = f".{path.name}.{secrets.token_hex(8)}.new"
-    with OpenDirectory.at(path.parent) as directory:
+    with REPLACING, OpenDirectory.at(path.parent) as directory:
         descriptor = directory.create(beside)
         try:
             with os.fdopen(descriptor, "wb") as file:

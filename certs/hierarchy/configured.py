@@ -10,7 +10,7 @@ from certs.hierarchy.sealed_files import SealedFile, sealed_files
 from certs.hierarchy.vault import Vault
 from certs.hsm.access import state_directory
 from certs.sealing.envelope import Purpose, is_sealed
-from certs.sealing.errors import KeyAway, KeyUnavailable, SealingError
+from certs.sealing.errors import KeyAway, SealingError
 from certs.sealing.key_file import KeyFileUnusable, load_key
 from certs.sealing.master import Master, place_of
 from certs.sealing.own_key import OWN_KEY_FILE
@@ -18,7 +18,6 @@ from certs.sealing.sealer import Sealer
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.loading.reading import read_regular
 from config.schema import CredentialConfig, IdentityConfig
-from config.tables.hsm import HsmConfig
 from config.tables.sealing import SealingConfig
 from config.tables.upstream import UpstreamConfig
 from config.values.problems import ConfigError, Location, Problem, shown
@@ -79,25 +78,6 @@ def key_in_file_warnings(file: ConfigFile, sealing: SealingConfig) -> tuple[Prob
         return ()
     found = f"{shown(key)}, a file: it protects only backups that do not contain it; a user who can read the files of this machine can use it"
     return (file.warning(("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'),)
-
-
-def sealing_key_problems(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
-    """What keeps the sealing key from being used: only said, as a start continues without it.
-
-    Raises `ConfigError` without its PIN.
-
-    May take as long as the token takes.
-    """
-    place = place_of(file, sealing, hsm)
-    if place is None:
-        return ()
-    try:
-        with Master(place).at_hand():
-            return ()
-    except KeyUnavailable as error:
-        found = f"a key that cannot be used: what is to be stored on disk {error.reason}"
-        better = "one that there is: plexigate hsm init makes it"
-        return (file.warning(("sealing", "key"), found, better),)
 
 
 def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:

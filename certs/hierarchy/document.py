@@ -8,20 +8,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self, TypedDict
 
+from certs.hierarchy.derivation import derived
 from certs.hierarchy.hierarchy import Hierarchy
-from certs.hierarchy.key import DOMAIN, KeyState, ManagedKey
+from certs.hierarchy.key import KeyState, ManagedKey
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class KeyDocument(TypedDict):
     """A key without its secret. Times are in ISO 8601."""
 
-    domain: str
     purpose: str
     version: int
-    origin: str
-    parent: str
     quota: int | None
     uses: int
     state: str
@@ -36,16 +34,36 @@ class DocumentUnreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class SealingKeyRecord:
+    """A version of the sealing key that opens the file.
+
+    `id` is what envelopes call it, `name` its place for people. `since`: when it began to seal
+    (None: before that was noted). `until`: when it opens no more, as another one has taken its
+    place (None: it seals).
+    """
+
+    id: bytes
+    name: str
+    since: datetime | None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """A hierarchy, and the secrets of its top keys by their id."""
+    """A hierarchy, the secrets of its keys by their id, and the sealing keys, newest first."""
 
     hierarchy: Hierarchy = field(default_factory=Hierarchy)
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    sealing_keys: tuple[SealingKeyRecord, ...] = ()
 
     def encode(self) -> bytes:
         return json.dumps(
             {
                 "version": _VERSION,
+                "sealing_keys": [
+                    {"id": one.id.hex(), "name": one.name, "since": _shown(one.since), "until": _shown(one.until)}
+                    for one in self.sealing_keys
+                ],
                 "keys": [as_json(key) for key in self.hierarchy.keys.values()],
                 "secrets": {key_id: base64.b64encode(secret).decode() for key_id, secret in self.secrets.items()},
             }
@@ -56,23 +74,42 @@ class Document:
         """Read a document; raises `DocumentUnreadable`, which shows nothing of it."""
         try:
             document = json.loads(content)
-            if document["version"] != _VERSION:
-                raise DocumentUnreadable(f"it is of version {document['version']!r:.20}")
-            keys = [_from_json(entry) for entry in document["keys"]]
             secrets = {key_id: base64.b64decode(text, validate=True) for key_id, text in document["secrets"].items()}
+            match document["version"]:
+                case 1:
+                    secrets = _derived(document["keys"], secrets)
+                case 2:
+                    pass
+                case other:
+                    raise DocumentUnreadable(f"it is of version {other!r:.20}")
+            keys = [_from_json(entry) for entry in document["keys"] if entry["purpose"]]
+            sealing_keys = tuple(
+                SealingKeyRecord(bytes.fromhex(one["id"]), str(one["name"]), _date(one["since"]), _date(one["until"]))
+                for one in document.get("sealing_keys", ())
+            )
         except (KeyError, TypeError, AttributeError, ValueError, binascii.Error):
             raise DocumentUnreadable("it is not a key hierarchy") from None
-        return cls(Hierarchy({key.id: key for key in keys}), secrets)
+        for key in keys:
+            if key.opens and key.id not in secrets:
+                raise DocumentUnreadable(f"the secret of key {key.id} is missing")
+        return cls(Hierarchy({key.id: key for key in keys}), secrets, sealing_keys)
+
+
+def _derived(entries: list[Mapping[str, Any]], secrets: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The secrets of a file of version 1: it has those of top keys, from which the others come."""
+    keys = [(_from_json(entry), str(entry["parent"])) for entry in entries if entry["purpose"]]
+    return {
+        key.id: derived(secrets[parent], key.purpose, key.version)
+        for key, parent in keys
+        if key.opens and parent in secrets
+    }
 
 
 def as_json(key: ManagedKey) -> KeyDocument:
     """What there is to know of a key, without its secret."""
     return {
-        "domain": DOMAIN,
         "purpose": key.purpose,
         "version": key.version,
-        "origin": _origin(key.purpose),
-        "parent": key.parent,
         "quota": key.quota,
         "uses": key.uses,
         "state": key.state.value,
@@ -84,13 +121,9 @@ def as_json(key: ManagedKey) -> KeyDocument:
 
 
 def _from_json(entry: Mapping[str, Any]) -> ManagedKey:
-    purpose = str(entry["purpose"])
-    if (entry["domain"], entry["origin"]) != (DOMAIN, _origin(purpose)):
-        raise DocumentUnreadable(f"it has a key of another domain or origin for {purpose!r:.80}")
     return ManagedKey(
-        purpose=purpose,
+        purpose=str(entry["purpose"]),
         version=int(entry["version"]),
-        parent=str(entry["parent"]),
         created=datetime.fromisoformat(entry["created"]),
         quota=None if entry["quota"] is None else int(entry["quota"]),
         uses=int(entry["uses"]),
@@ -99,11 +132,6 @@ def _from_json(entry: Mapping[str, Any]) -> ManagedKey:
         retired=_date(entry["retired"]),
         destroyed=_date(entry["destroyed"]),
     )
-
-
-def _origin(purpose: str) -> str:
-    """How the secret of a key comes about, as files of version 1 name it."""
-    return "derived" if purpose else "random"
 
 
 def _shown(date: datetime | None) -> str | None:

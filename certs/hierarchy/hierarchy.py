@@ -1,13 +1,12 @@
-"""All keys of the hierarchy, and what is done to several of them together.
+"""All keys below the sealing key, and what is done to several of them together.
 
-The sealing key (in the token) seals the top key; the key of each purpose comes from the top key. A
-rotation replaces all of them at once. A top key is not destroyed while a key that comes from it
-could still open something.
+Each purpose has keys of its own, in versions, each with a random secret. So one can be rotated or
+destroyed alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from certs.hierarchy.key import KeyState, KeyTransition, ManagedKey
 
@@ -37,50 +36,50 @@ class Hierarchy:
         except KeyError:
             raise HierarchyError(f"there is no key {key_id}") from None
 
-    def versions(self, purpose: str = "") -> tuple[ManagedKey, ...]:
-        """All keys of a purpose (or all top keys), oldest first."""
+    def versions(self, purpose: str) -> tuple[ManagedKey, ...]:
+        """All keys of a purpose, oldest first, those that were destroyed too."""
         return tuple(key for key in self.keys.values() if key.purpose == purpose)
 
-    def active(self, purpose: str = "") -> ManagedKey:
+    def active(self, purpose: str) -> ManagedKey:
         """The key that protects what is new; raises `HierarchyError`."""
         for key in self.versions(purpose):
             if key.protects:
                 return key
-        raise HierarchyError(f"there is no active key{_for(purpose)}")
+        raise HierarchyError(f"there is no active key for {purpose}")
+
+    @property
+    def retired(self) -> tuple[ManagedKey, ...]:
+        """The keys that open what they sealed and seal nothing new, oldest first."""
+        return tuple(key for key in self.keys.values() if key.state is KeyState.RETIRED)
+
+    def due(self, now: datetime, after: timedelta) -> frozenset[str]:
+        """The purposes whose key is to be rotated (`ManagedKey.is_due`)."""
+        return frozenset(key.purpose for key in self.keys.values() if key.is_due(now, after))
 
     # -- what is done
-
-    def founded(self, now: datetime) -> "Hierarchy":
-        """The first top key, active; raises `HierarchyError` if there is one."""
-        if self.versions():
-            raise HierarchyError("there is a top key already")
-        return _with(self, ManagedKey("", 1, "", now).taken(KeyTransition.ACTIVATE, now))
 
     def with_purpose(self, purpose: str, now: datetime, *, quota: int | None = None) -> "Hierarchy":
         """A new purpose with an active key; `quota` is above 0. Raises `HierarchyError`."""
         if self.versions(purpose):
-            raise HierarchyError(f"there is a key{_for(purpose)} already")
-        key = ManagedKey(purpose, 1, self.active().id, now, quota)
-        return _with(self, key.taken(KeyTransition.ACTIVATE, now))
+            raise HierarchyError(f"there is a key for {purpose} already")
+        return _with(self, ManagedKey(purpose, 1, now, quota).taken(KeyTransition.ACTIVATE, now))
 
-    def rotated(self, now: datetime) -> "Hierarchy":
-        """A new top key, and one of each purpose; raises `HierarchyError` if there is none yet."""
-        before = (self.active(), *(key for key in self.keys.values() if key.purpose and key.protects))
+    def rotated(self, now: datetime, purposes: Collection[str]) -> "Hierarchy":
+        """A new key of each of these purposes; raises `HierarchyError` for one that has none."""
         result = self
-        parent = ""
-        for old in before:
-            key = ManagedKey(old.purpose, self.versions(old.purpose)[-1].version + 1, parent, now, old.quota)
-            parent = parent or key.id
+        for purpose in purposes:
+            old = self.active(purpose)
+            key = ManagedKey(purpose, self.versions(purpose)[-1].version + 1, now, old.quota)
             result = _with(result, old.taken(KeyTransition.RETIRE, now))
             result = _with(result, key.taken(KeyTransition.ACTIVATE, now))
         return result
 
-    def destroyed(self, key_id: str, now: datetime) -> "Hierarchy":
-        """A key of which only the record is left; raises `HierarchyError` or `IllegalStep`."""
-        living = [key.id for key in self.keys.values() if key.parent == key_id and key.state is not KeyState.DESTROYED]
-        if living:
-            raise HierarchyError(f"key {key_id} is the parent of {', '.join(living)}: destroy them first")
-        return _with(self, self[key_id].taken(KeyTransition.DESTROY, now))
+    def destroyed(self, now: datetime, key_ids: Collection[str]) -> "Hierarchy":
+        """Keys of which only the record is left; raises `HierarchyError` or `IllegalStep`."""
+        result = self
+        for key_id in key_ids:
+            result = _with(result, self[key_id].taken(KeyTransition.DESTROY, now))
+        return result
 
     def used(self, key_id: str, times: int = 1) -> "Hierarchy":
         """A key after it has protected something; raises `HierarchyError` or `QuotaExhausted`."""
@@ -107,7 +106,3 @@ def _steps(before: ManagedKey | None, after: ManagedKey) -> Iterator[Transition]
     ):
         if was is None and is_now is not None:
             yield Transition(after.id, step)
-
-
-def _for(purpose: str) -> str:
-    return f" for {purpose}" if purpose else ""

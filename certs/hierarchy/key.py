@@ -7,7 +7,7 @@ a compromise: a compromised key is retired at once, and destroyed when nothing n
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -66,16 +66,13 @@ class QuotaExhausted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ManagedKey:
-    """A key without its secret.
+    """A key without its secret, which is random.
 
-    `purpose` is empty for the top key, whose secret is random; its `parent` is empty too. The
-    secrets of the other keys are derived from that of their parent, a top key.
     `uses` counts what the key has protected, against `quota` (None: without bound).
     """
 
     purpose: str
     version: int
-    parent: str
     created: datetime
     quota: int | None = None
     uses: int = 0
@@ -86,8 +83,8 @@ class ManagedKey:
 
     @property
     def id(self) -> str:
-        """Domain, purpose and version: `plexigate/tickets:3`, or `plexigate:2` for the top key."""
-        return f"{DOMAIN}/{self.purpose}:{self.version}" if self.purpose else f"{DOMAIN}:{self.version}"
+        """Domain, purpose and version: `plexigate/tickets:3`."""
+        return f"{DOMAIN}/{self.purpose}:{self.version}"
 
     @property
     def protects(self) -> bool:
@@ -97,6 +94,13 @@ class ManagedKey:
     def opens(self) -> bool:
         """Whether it may be used for what it has protected before."""
         return self.state in (KeyState.ACTIVE, KeyState.RETIRED)
+
+    def is_due(self, now: datetime, after: timedelta) -> bool:
+        """Whether another one is to protect what is new: it is that old, or half of its quota is
+        used.
+        """
+        is_old = self.activated is not None and now - self.activated >= after
+        return self.protects and (is_old or (self.quota is not None and 2 * self.uses >= self.quota))
 
     def taken(self, step: KeyTransition, now: datetime) -> "ManagedKey":
         """The key after a step; its dates stay in order. Raises `IllegalStep`."""

@@ -2,12 +2,21 @@
 
 import os
 from pathlib import Path
+from typing import Protocol
 
+from certs.files.atomic_file import replace_state
+from certs.hierarchy.purposes import PURPOSES
 from certs.hierarchy.sealed_files import SealedFile
-from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
-from certs.sealing.errors import OtherKey
-from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
+from certs.sealing.errors import OtherKey, SealingError
+from certs.sealing.files import SealedFileUnusable
+from certs.sealing.sealer import Sealer
+
+
+class Sealing(Protocol):
+    """A `Vault`, as far as it seals."""
+
+    def sealer(self, purpose: Purpose) -> Sealer: ...
 
 
 class NotOurs(Exception):
@@ -21,28 +30,28 @@ class NotOurs(Exception):
         return f'"{self.path}" belongs to another user; allowed: its owner, who seals it again'
 
 
-def reseal(vault: Vault, file: SealedFile) -> bool:
+def reseal(vault: Sealing, file: SealedFile) -> bool:
     """Whether a retired key had sealed it, as the active one has now.
 
-    No other process may write it meanwhile.
+    No other process may write it meanwhile. What this process writes meanwhile stays.
 
     What none of these keys opens is not touched. Raises `SealedFileUnusable`, `SealingError`,
     `NotOurs` and `OSError`; it is then as it was.
     """
     purpose = next((one for one in Purpose if file.label.startswith(one.label(""))), None)
-    if purpose is None or not Vault.has_keys_for(purpose):
+    if purpose is None or purpose not in PURPOSES:
         return False
     sealer = vault.sealer(purpose)
     path = file.path.resolve()
     if file.key_id == sealer.key_id:
         return False
+    before = path.read_bytes()
     try:
-        content = read_sealed(path, file.label, sealer)
-    except SealedFileUnusable as error:
-        if isinstance(error.cause, OtherKey):
-            return False
-        raise
+        content = sealer.open(before, file.label)
+    except OtherKey:
+        return False
+    except SealingError as error:
+        raise SealedFileUnusable(path, error) from None
     if path.stat().st_uid != os.geteuid():
         raise NotOurs(path)
-    write_sealed(path, content, file.label, sealer)
-    return True
+    return replace_state(path, before, sealer.seal(content, file.label))

@@ -7,17 +7,21 @@ each use. What a process took and did not use counts as used.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from certs.files.file_lock import locked
-from certs.hierarchy.derivation import TOP_SECRET_BYTES, derived
-from certs.hierarchy.document import Document, DocumentUnreadable
-from certs.hierarchy.hierarchy import Hierarchy, Transition
-from certs.hierarchy.key import KeyState
+from certs.hierarchy.derivation import KEY_BYTES
+from certs.hierarchy.document import Document, DocumentUnreadable, SealingKeyRecord
+from certs.hierarchy.file_sealer import FileSealer
+from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.sealing.envelope import Purpose
-from certs.sealing.files import read_sealed, write_sealed
+from certs.sealing.errors import PreviousKey
+from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
 from certs.sealing.sealer import Sealer
 
 LABEL: Final = Purpose.KEY_HIERARCHY.label("domains")
@@ -42,14 +46,33 @@ class HierarchyStore:
     All raise `SealedFileUnusable`, `StoreDamaged` and, where they change something, `StillLocked`.
     """
 
-    def __init__(self, path: Path, sealer: Sealer, *, lock_seconds: float = 10.0, block: int = 1_000) -> None:
-        """Keep the keys in `path`, which need not be there yet."""
+    def __init__(
+        self,
+        path: Path,
+        sealing_key: Sealer,
+        name: str,
+        clock: Callable[[], datetime],
+        *,
+        lock_seconds: float = 10.0,
+        block: int = 1_000,
+    ) -> None:
+        """Keep the keys in `path`, which need not be there yet.
+
+        `name` is that of the sealing key, for people.
+        """
         self._path = path
-        self._sealer = sealer
+        self._sealing_key = sealing_key
+        self._sealer = FileSealer(sealing_key)
+        self._name = name
+        self._clock = clock
         self._lock_seconds = lock_seconds
         self._block = block
         self._taken: dict[str, int] = {}
         self._seen: tuple[int, int] | None = None
+        self.known = Document()
+        """As it was read or written last, without its secrets."""
+        self.read_by = b""
+        """What envelopes call the sealing key that read it."""
 
     @property
     def exists(self) -> bool:
@@ -64,35 +87,56 @@ class HierarchyStore:
         return self._read().hierarchy
 
     def change(self, change: Callable[[Hierarchy], Hierarchy]) -> tuple[Transition, ...]:
-        """Apply a change (`lambda keys: keys.rotated(now)`) and write it; answer its steps, for the
-        audit log.
+        """Apply a change (`lambda keys: keys.rotated(now, purposes)`) and write it; answer its
+        steps, for the audit log.
 
-        A new top key gets a secret; the secret of a destroyed one leaves the file. Raises what the
+        A new key gets a secret; the secret of a destroyed one leaves the file. Raises what the
         change raises; then nothing was written.
         """
-        with locked(self._path.with_name(f"{self._path.name}.lock"), self._lock_seconds):
-            before = self._read()
+        with self._changing() as before:
             after = change(before.hierarchy)
-            secrets = {
-                key.id: before.secrets.get(key.id) or os.urandom(TOP_SECRET_BYTES)
-                for key in after.versions()
-                if key.state is not KeyState.DESTROYED
-            }
-            write_sealed(self._path, Document(after, secrets).encode(), LABEL, self._sealer)
-            self._seen = self._stamp()
+            secrets = dict(before.secrets)
+            for key in after.keys.values():
+                if key.id not in before.hierarchy.keys:
+                    secrets[key.id] = os.urandom(KEY_BYTES)
+                elif not key.opens:
+                    secrets.pop(key.id, None)
+            self._write(Document(after, secrets, before.sealing_keys))
         return after.transitions_since(before.hierarchy)
 
-    def opened(self) -> tuple[Hierarchy, dict[str, bytes]]:
-        """The hierarchy, and the secrets of the keys of purposes that still open something, by one
-        look at the file.
+    def succeed(self, newest: Sealer, name: str, until: datetime) -> SealingKeyRecord:
+        """Seal by another sealing key from now on. The present one opens the file `until` then.
+
+        Those before it open the file no more. Answers the record of the present one. Raises
+        `HierarchyError` if that is not the newest, or if both are the same.
+        """
+        with self._changing() as before:
+            present = self._newest(before)
+            if newest.key_id == present.id:
+                raise HierarchyError(f"{name} is the sealing key already")
+            previous = replace(present, until=until)
+            record = SealingKeyRecord(newest.key_id, name, self._clock())
+            self._sealer.renew(newest, self._sealing_key)
+            self._write(replace(before, sealing_keys=(record, previous)))
+        return previous
+
+    def end_previous(self) -> tuple[SealingKeyRecord, ...]:
+        """Let the newest sealing key alone open the file, by a new file key. Answers the others.
+
+        Raises `HierarchyError` if the present sealing key is not the newest.
+        """
+        with self._changing() as before:
+            newest = self._newest(before)
+            self._sealer.renew(self._sealing_key)
+            self._write(replace(before, sealing_keys=(newest,)))
+        return before.sealing_keys[1:]
+
+    def opened(self) -> tuple[Hierarchy, Mapping[str, bytes]]:
+        """The hierarchy, and the secrets of the keys that still open something, by one look at the
+        file.
         """
         document = self._read()
-        keys = document.hierarchy
-        return keys, {
-            key.id: derived(self._top_secret(document, key.parent), key)
-            for key in keys.keys.values()
-            if key.purpose and key.opens
-        }
+        return document.hierarchy, document.secrets
 
     def use(self, key_id: str) -> None:
         """Count one use of a key before it is used; raises `QuotaExhausted` and `HierarchyError`.
@@ -116,11 +160,13 @@ class HierarchyStore:
         self.change(change)
         return taken
 
-    def _top_secret(self, document: Document, key_id: str) -> bytes:
-        try:
-            return document.secrets[key_id]
-        except KeyError:
-            raise StoreDamaged(self._path, f"the secret of key {key_id} is missing") from None
+    def _newest(self, document: Document) -> SealingKeyRecord:
+        newest = document.sealing_keys[0]
+        if newest.id != self._sealing_key.key_id:
+            raise HierarchyError(
+                f"{self._name} is the previous sealing key: name {newest.name} as sealing.key of the configuration first"
+            )
+        return newest
 
     def _stamp(self) -> tuple[int, int] | None:
         """Tells one file of this name from the next, as each is a new one."""
@@ -130,13 +176,41 @@ class HierarchyStore:
             return None
         return facts.st_ino, facts.st_mtime_ns
 
+    @contextmanager
+    def _changing(self) -> Iterator[Document]:
+        """What is there, while no other process changes it."""
+        with locked(self._path.with_name(f"{self._path.name}.lock"), self._lock_seconds):
+            yield self._read()
+
+    def _write(self, document: Document) -> None:
+        write_sealed(self._path, document.encode(), LABEL, self._sealer)
+        self._know(document)
+
+    def _know(self, document: Document) -> None:
+        self._seen = self._stamp()
+        self.known = replace(document, secrets={})
+
     def _read(self) -> Document:
-        self._seen = self._stamp()  # before: what is replaced meanwhile is only read once more
+        seen = self._stamp()  # before: what is replaced meanwhile is only read once more
         try:
             content = read_sealed(self._path, LABEL, self._sealer)
         except FileNotFoundError:
-            return Document()
-        try:
-            return Document.parse(content)
-        except DocumentUnreadable as error:
-            raise StoreDamaged(self._path, str(error)) from None
+            self._sealer = FileSealer(self._sealing_key)
+            document = self._signed(Document(), self._clock())
+        else:
+            try:
+                document = self._signed(Document.parse(content), None)
+            except DocumentUnreadable as error:
+                raise StoreDamaged(self._path, str(error)) from None
+        self.read_by = self._sealing_key.key_id
+        ours = next((one for one in document.sealing_keys if one.id == self.read_by), None)
+        if ours is not None and ours.until is not None and ours.until <= self._clock():
+            raise SealedFileUnusable(self._path, PreviousKey(ours.until, document.sealing_keys[0].name))
+        self._know(document)
+        self._seen = seen
+        return document
+
+    def _signed(self, document: Document, since: datetime | None) -> Document:
+        """With a record of the sealing key, which a file of before does not have."""
+        record = SealingKeyRecord(self._sealer.key_id, self._name, since)
+        return replace(document, sealing_keys=document.sealing_keys or (record,))

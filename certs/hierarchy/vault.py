@@ -1,16 +1,17 @@
 """Seals by purpose: what the rest of the program uses of the sealing key and of the hierarchy below
 it.
 
-Theory of operation. The sealing key (in a token, or a file) opens the hierarchy once. From the top
-key comes a key for each purpose, and these seal, in this process. So a slow or absent token delays
-nothing after the start. The key of one purpose cannot open what the key of another has sealed. A
-rotation replaces them all, and the callers do not notice. Uses are counted, as random nonces allow
-2^32 of them (NIST SP 800-38D 8.3); the store writes the count ahead.
+Theory of operation. The sealing key (in a token, or a file) opens the hierarchy once. It has a key
+for each purpose, and these seal, in this process. So a slow or absent token delays nothing after
+the start. The key of one purpose cannot open what the key of another has sealed. A rotation
+replaces one of them or all, or the sealing key, and the callers do not notice. Uses are counted, as
+random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store writes the count ahead, and a key
+that has no uses left is rotated.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -18,12 +19,15 @@ from typing import Final
 from certs.audit.entries import Action, Outcome, Told
 from certs.files.directory import make_directories
 from certs.files.file_lock import StillLocked
+from certs.hierarchy.document import Document, SealingKeyRecord
+from certs.hierarchy.file_sealer import sealing_key_ids
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
-from certs.hierarchy.key import DOMAIN, IllegalStep, KeyState, KeyTransition, ManagedKey, QuotaExhausted
+from certs.hierarchy.key import DOMAIN, IllegalStep, KeyTransition, ManagedKey, QuotaExhausted
+from certs.hierarchy.purposes import PURPOSES
 from certs.hierarchy.sealed_files import SealedFile
 from certs.hierarchy.store import HierarchyStore, StoreDamaged
 from certs.sealing.envelope import Purpose
-from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey
+from certs.sealing.errors import KeyAway, KeyUnavailable, NotSealed, OtherKey
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.master import Master
@@ -36,12 +40,8 @@ _QUOTA: Final = 2**32
 # A token that hangs is not waited for once for each of many keys that are to open now, each time up
 # to a deadline.
 _AWAY: Final = timedelta(seconds=1)
-_PURPOSES: Final = {
-    Purpose.TICKET_KEYS: "tickets",
-    Purpose.CREDENTIAL_KEY: "credentials",
-    Purpose.PAYLOAD_KEYRING: "payload",
-    Purpose.ACME_ACCOUNT: "acme",
-}
+_NAMES: Final = tuple(one.name for one in PURPOSES.values())
+_SEALING_KEY: Final = "sealing key"
 _ACTIONS: Final = {
     None: Action.GENERATE,
     KeyTransition.ACTIVATE: Action.ACTIVATE,
@@ -93,9 +93,9 @@ class Vault:
         `needing` finds files that were sealed by an earlier hierarchy: no other one is made beside
         them.
         """
+        self.path: Final = directory / FILE_NAME
         self._master = master
-        self._directory = directory
-        self._store = HierarchyStore(directory / FILE_NAME, master)
+        self._store = HierarchyStore(self.path, master, master.name, clock)
         self._clock = clock
         self._told = told
         self._needing = needing
@@ -106,54 +106,106 @@ class Vault:
         """Why the sealing key could not be asked last, at this time."""
         self._away_at = clock()
 
-    @staticmethod
-    def has_keys_for(purpose: Purpose) -> bool:
-        return purpose in _PURPOSES
+    @property
+    def exists(self) -> bool:
+        return self._store.exists
+
+    def is_by(self, record: SealingKeyRecord) -> bool:
+        """Whether that is the sealing key by which it was read last."""
+        return record.id == self._store.read_by
 
     def sealer(self, purpose: Purpose) -> Sealer:
-        return _PurposeSealer(self, _PURPOSES[purpose])
+        return _PurposeSealer(self, PURPOSES[purpose].name)
 
-    def read(self) -> Hierarchy:
-        """All keys, without their secrets; raises `KeyUnavailable`, which is `NoKeys` where there
-        are none: a look makes nothing.
+    def read(self) -> Document:
+        """All keys and sealing keys, without their secrets; raises `KeyUnavailable`, which is
+        `NoKeys` where there are none: a look makes nothing.
         """
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
                 self._rings.clear()
-                return self._store.read()
+                self._store.read()
+            return self._store.known
 
-    def rotate(self) -> Hierarchy:
-        """Retire the top key and the keys that come from it, and seal by new ones from now on;
-        raises as `read`.
+    def known(self) -> Document | None:
+        """The same as it was read last, or now if it was changed since; None if there are none.
+
+        Raises `KeyUnavailable`.
         """
-        return self._change(lambda keys: keys.rotated(self._clock()))
+        with self._lock, self._explained():
+            if not self._store.exists:
+                return None
+            return self.read() if self._store.is_changed else self._store.known
 
-    def destroy(self, version: int) -> Hierarchy:
-        """Destroy a retired version of all keys: what it has sealed opens by older copies of the
-        file alone.
+    def look(self) -> None:
+        """Ask for the sealing key, where it has nothing to open. Raises `KeyUnavailable`."""
+        with self._lock, self._explained(), self._master.at_hand():
+            pass
 
-        Raises as `read`, and `VersionRefused`.
+    def namesake(self) -> str | None:
+        """A key beside the sealing key, in its token or directory, that opens the keys below it:
+        its name. None where there is none, or where that cannot be told.
         """
-        return self._change(lambda keys: _destroyed(keys, version, self._clock()))
+        with suppress(OSError, NotSealed, KeyUnavailable):
+            return self._master.beside(sealing_key_ids(self.path.read_bytes()))
+        return None
 
-    def key_ids(self, version: int) -> frozenset[bytes]:
-        """What envelopes call the keys of a retired version. Raises as `destroy` would."""
+    def rotate(self, purposes: Collection[str] = _NAMES) -> Document:
+        """Seal by new keys of these purposes from now on, and retire the present ones; raises as
+        `read`.
+        """
+        return self._change(lambda keys: keys.rotated(self._clock(), purposes))
+
+    def destroy(self, key_ids: Collection[str]) -> Document:
+        """Destroy retired keys: what they have sealed opens by older copies of the file alone.
+
+        Raises as `read`.
+        """
+        return self._change(lambda keys: keys.destroyed(self._clock(), key_ids))
+
+    def names_in_envelopes(self) -> Mapping[bytes, ManagedKey]:
+        """The keys that open something, by what envelopes call them. Raises as `read`."""
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
-                self._rings.clear()
                 keys, secrets = self._store.opened()
-        parent = _retired(keys, version).id
-        return frozenset(key_id_of(secret) for key_id, secret in secrets.items() if keys[key_id].parent == parent)
+        return {key_id_of(secret): keys[key_id] for key_id, secret in secrets.items()}
 
-    def _change(self, change: Callable[[Hierarchy], Hierarchy]) -> Hierarchy:
+    def succeed(self, newest: Sealer, name: str, until: datetime) -> SealingKeyRecord:
+        """Have another sealing key open all of this, and the present one `until` then; answers the
+        record of that.
+
+        Raises as `read`.
+        """
+        with self._lock, self._explained():
+            self._require_keys()
+            with self._master.at_hand():
+                previous = self._store.succeed(newest, name, until)
+        detail = f"{name} in place of {previous.name}, which opens until {until:%Y-%m-%d %H:%M} UTC"
+        self._told(Action.ROTATE, _SEALING_KEY, Outcome.DONE, detail)
+        return previous
+
+    def end_previous(self) -> tuple[SealingKeyRecord, ...]:
+        """Have the newest sealing key alone open all of this; answers the previous ones. Raises as
+        `read`.
+        """
+        with self._lock, self._explained():
+            self._require_keys()
+            with self._master.at_hand():
+                ended = self._store.end_previous()
+        for one in ended:
+            self._told(Action.RETIRE, _SEALING_KEY, Outcome.DONE, f"{one.name} opens nothing any more")
+        return ended
+
+    def _change(self, change: Callable[[Hierarchy], Hierarchy]) -> Document:
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
                 self._record(self._store.change(change))
                 self._rings.clear()
-                return self._store.read()
+                self._store.read()
+            return self._store.known
 
     # -- what sealers do
 
@@ -176,8 +228,11 @@ class Vault:
                 try:
                     self._store.use(key_id)
                 except QuotaExhausted:
-                    # by another process, which has rotated the keys
+                    # perhaps by another process, which has rotated the keys
                     self._load()
+                    if key_id == self._loaded(purpose)[0]:
+                        self._record(self._store.change(lambda keys: keys.rotated(self._clock(), (purpose,))))
+                        self._load()
                     key_id, ring = self._loaded(purpose)
                     self._store.use(key_id)
             return ring.seal(plain, label)
@@ -217,22 +272,22 @@ class Vault:
             self._founded()
             keys, secrets = self._store.opened()
         self._told(Action.OPEN, str(self._master.place), Outcome.DONE, f"the keys of {DOMAIN}")
-        self._rings = {name: _ring(keys, secrets, name) for name in _PURPOSES.values()}
+        self._rings = {name: _ring(keys, secrets, name) for name in _NAMES}
 
     def _require_keys(self) -> None:
         if not self._store.exists:
-            raise NoKeys(self._directory / FILE_NAME, tuple(self._needing()))
+            raise NoKeys(self.path, tuple(self._needing()))
 
     def _founded(self) -> Hierarchy:
         """The hierarchy, in which every purpose has a key; a new one only where nothing needs an
         earlier one.
         """
         if not self._store.exists and (needing := tuple(self._needing())):
-            raise NoKeys(self._directory / FILE_NAME, needing)
+            raise NoKeys(self.path, needing)
         keys = self._store.read()
-        if all(keys.versions(purpose) for purpose in _PURPOSES.values()):
+        if all(keys.versions(purpose) for purpose in _NAMES):
             return keys
-        make_directories(self._directory)
+        make_directories(self.path.parent)
         self._record(self._store.change(lambda keys: _with_all_purposes(keys, self._clock())))
         return self._store.read()
 
@@ -248,7 +303,7 @@ class Vault:
             HierarchyError, IllegalStep, OSError, QuotaExhausted, SealedFileUnusable, StillLocked, StoreDamaged,
         ) as error:  # fmt: skip
             self._told(Action.OPEN, str(self._master.place), Outcome.FAILED, str(error))
-            raise KeyUnavailable(str(error)) from None
+            raise KeyUnavailable(str(error), error.cause if isinstance(error, SealedFileUnusable) else None) from None
         except KeyUnavailable as error:
             self._told(Action.OPEN, str(self._master.place), Outcome.FAILED, error.reason)
             raise
@@ -273,34 +328,28 @@ class _PurposeSealer:
 
 
 def _with_all_purposes(keys: Hierarchy, now: datetime) -> Hierarchy:
-    if not keys.versions():
-        keys = keys.founded(now)
-    for purpose in _PURPOSES.values():
+    for purpose in _NAMES:
         if not keys.versions(purpose):
             keys = keys.with_purpose(purpose, now, quota=_QUOTA)
     return keys
 
 
-def _retired(keys: Hierarchy, version: int) -> ManagedKey:
-    """The top key of this version. Raises `VersionRefused` where that is not retired."""
-    versions = {key.version: key for key in keys.versions()}
-    key = versions.get(version)
-    if key is None or key.state is not KeyState.RETIRED:
-        found = "no such version" if key is None else f"one that is {key.state.value}"
-        retired = tuple(number for number, one in versions.items() if one.state is KeyState.RETIRED)
-        raise VersionRefused(version, found, retired)
-    return key
+def retired(keys: Hierarchy, version: int, purpose: str | None = None) -> tuple[ManagedKey, ...]:
+    """The keys of this version, of every purpose (None) or of one. Raises `VersionRefused` where
+    one of them still seals, and where none opens anything.
+    """
+    of_purpose = [key for key in keys.keys.values() if purpose in (None, key.purpose)]
+    meant = [key for key in of_purpose if key.version == version]
+    living = [key for key in meant if key.opens]
+    refused = [key for key in living if key.protects] or ([] if living else meant)
+    if refused or not living:
+        found = f"one that is {refused[0].state.value}" if refused else "no such version"
+        others = dict.fromkeys(key.version for key in keys.retired if key in of_purpose)
+        raise VersionRefused(version, found, tuple(others))
+    return tuple(living)
 
 
-def _destroyed(keys: Hierarchy, version: int, now: datetime) -> Hierarchy:
-    above = _retired(keys, version)
-    for key in list(keys.keys.values()):
-        if key.parent == above.id and key.state is not KeyState.DESTROYED:
-            keys = keys.destroyed(key.id, now)
-    return keys.destroyed(above.id, now)
-
-
-def _ring(keys: Hierarchy, secrets: dict[str, bytes], purpose: str) -> tuple[str, SealerRing]:
+def _ring(keys: Hierarchy, secrets: Mapping[str, bytes], purpose: str) -> tuple[str, SealerRing]:
     def sealer(key: ManagedKey) -> Sealer:
         return AeadSealer(HeldKey(secrets[key.id]))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from certs.hierarchy.file_sealer import FileSealer
 from certs.hierarchy.store import LABEL
 from certs.sealing.errors import OtherKey, SealingError, Tampered
 from certs.sealing.files import SealedFileUnusable, read_sealed
@@ -39,7 +40,7 @@ class SealedBefore:
         """
         key = HeldKey(secret, name(secret))  # which opens while the secret is in this memory, and is not copied
         try:
-            read_sealed(self.path, LABEL, AeadSealer(key))
+            read_sealed(self.path, LABEL, FileSealer(AeadSealer(key)))
         except FileNotFoundError:
             return
         except SealedFileUnusable as error:

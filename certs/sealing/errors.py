@@ -3,11 +3,14 @@
 SealingError
   NotSealed       no envelope, or one of a later version
   OtherKey        sealed with a key that is not here
+  PreviousKey       opened by a key whose time is over
   OtherLabel      sealed for another purpose
   Tampered        changed after it was sealed
   KeyUnavailable  the key cannot be used now
     KeyAway       as its token is unavailable
 """
+
+from datetime import datetime
 
 
 class SealingError(Exception):
@@ -33,6 +36,16 @@ class OtherKey(SealingError):
         self.named = named
 
 
+class PreviousKey(SealingError):
+    """The sealing key was replaced, and the time in which it still opens is over."""
+
+    def __init__(self, until: datetime, newest: str) -> None:
+        super().__init__(
+            f"was to be opened by a sealing key that was replaced, until {until:%Y-%m-%d %H:%M} UTC, by {newest}"
+        )
+        self.newest = newest
+
+
 class OtherLabel(SealingError):
     """The envelope is for another purpose."""
 
@@ -52,9 +65,11 @@ class Tampered(SealingError):
 class KeyUnavailable(SealingError):
     """The sealing key cannot be used now: its token is gone, busy or logged out."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, cause: SealingError | OSError | None = None) -> None:
+        """`cause` is an error of the file that the key should open, None for one of the key."""
         super().__init__(f"cannot be sealed or opened now: {reason}")
         self.why = reason
+        self.cause = cause
 
 
 class KeyAway(KeyUnavailable):

@@ -4,8 +4,8 @@ It seals only the keys below it (`certs.hierarchy.vault`). It is needed at the s
 afterwards, so no session of the token stays open for it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,10 +18,11 @@ from certs.keys.configured_access import access_of
 from certs.sealing.errors import KeyAway, KeyUnavailable
 from certs.sealing.key_file import KeyFileUnusable, load_key
 from certs.sealing.sealer import AeadSealer, Sealer
-from certs.sealing.sealing_key import sealer_in_token
+from certs.sealing.sealing_key import label_in_token, sealer_in_token
 from config.loading.loaded import ConfigFile
 from config.tables.hsm import HsmConfig
 from config.tables.sealing import SealingConfig
+from config.values.pkcs11_uri import Pkcs11Uri
 
 # Of a token, not of what the configuration says about it: the same for which a start continues
 # without a key in a token.
@@ -42,6 +43,12 @@ _PASSING: Final = (
 class KeyInToken:
     access: TokenAccess
     address: KeyAddress
+
+    @property
+    def uri(self) -> Pkcs11Uri:
+        """As a configuration names it, which may be by label, serial or slot of the token."""
+        token = self.access.token
+        return Pkcs11Uri(token.label, token.serial, token.slot, object=self.address.label, id=self.address.id)
 
     def __str__(self) -> str:
         return f"the key with {self.address} in the token with {self.access.token}"
@@ -70,6 +77,11 @@ class Master:
         self.place = place
         self._open: Sealer | None = None
 
+    @property
+    def name(self) -> str:
+        """As a configuration names it: a path, or a PKCS#11 URI."""
+        return str(self.place) if isinstance(self.place, Path) else str(self.place.uri)
+
     @contextmanager
     def at_hand(self) -> Iterator[Sealer]:
         """Log in once for all that is done in the block.
@@ -80,19 +92,29 @@ class Master:
             yield self._open
             return
         try:
-            if isinstance(self.place, Path):
-                self._open = AeadSealer(load_key(self.place))
-                yield self._open
-                return
-            with TokenProcess.logged_in(self.place.access) as process:
-                self._open = sealer_in_token(process, self.place.address)
-                yield self._open
-        except _PASSING as error:
-            raise KeyAway(str(error)) from None
-        except (errors.HsmError, KeyFileUnusable) as error:
-            raise KeyUnavailable(str(error)) from None
+            with _translated():
+                if isinstance(self.place, Path):
+                    self._open = AeadSealer(load_key(self.place))
+                    yield self._open
+                    return
+                with TokenProcess.logged_in(self.place.access) as process:
+                    self._open = sealer_in_token(process, self.place.address)
+                    yield self._open
         finally:
             self._open = None
+
+    def beside(self, ids: Sequence[bytes]) -> str | None:
+        """The name of a key in the same token, or of a key file that begins with the same name,
+        which envelopes call by one of `ids`. Raises as `at_hand`.
+        """
+        if isinstance(self.place, Path):
+            for path in sorted(self.place.parent.glob(f"{self.place.stem}*")):
+                with suppress(KeyFileUnusable):
+                    if load_key(path).key_id in ids:
+                        return str(path)
+            return None
+        with _translated(), TokenProcess.logged_in(self.place.access) as process:
+            return label_in_token(process, ids)
 
     @property
     def key_id(self) -> bytes:
@@ -106,3 +128,13 @@ class Master:
     def open(self, sealed: bytes, label: str) -> bytes:
         with self.at_hand() as sealer:
             return sealer.open(sealed, label)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except _PASSING as error:
+        raise KeyAway(str(error)) from None
+    except (errors.HsmError, KeyFileUnusable) as error:
+        raise KeyUnavailable(str(error)) from None

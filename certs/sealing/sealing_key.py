@@ -2,6 +2,8 @@
 ceremonies of `certs.recovery`.
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from typing import Final, Protocol, Self
@@ -14,7 +16,7 @@ from certs.hsm.clients import calls
 from certs.hsm.clients.calls import Answer, Call, Sealed
 from certs.hsm.errors import CallFailed, HsmError
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
-from certs.hsm.key_kinds import KeyKind, missing_of, opening_kind
+from certs.hsm.key_kinds import KeyKind, NeededMechanism, missing_of, opening_kind
 from certs.hsm.key_names import TokenKeyName
 from certs.keys.token_public_key import public_key_of
 from certs.sealing.envelope import KEY_ID_BYTES
@@ -53,12 +55,16 @@ def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
     found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
     if len(found) != 1:
         raise KeyUnavailable(f"the token has {len(found)} keys with {address}, not one")
-    (key,) = found
+    return _sealer_of(process, found[0])
+
+
+def _sealer_of(process: LoggedInToken, key: KeyFacts) -> Sealer:
+    address = KeyAddress(key.label, key.id)
     if key.kind == KeyKind.AES_256:
-        return AeadSealer(TokenSealingKey(process, KeyAddress(key.label, key.id), _envelope_id(key)))
+        return AeadSealer(TokenSealingKey(process, address, _envelope_id(key)))
     kind = key.kind.partition("-")[0]
     if kind == "rsa" or key.kind == KeyKind.ECDSA_P256:
-        public = public_key_of(process.perform(calls.public_parts(KeyAddress(key.label, key.id))))
+        public = public_key_of(process.perform(calls.public_parts(address)))
         if isinstance(public, RSAPublicKey):
             return WrappingSealer(RsaUnwrapping(public, partial(_unwrapped, process, address, public)))
         if isinstance(public, EllipticCurvePublicKey):
@@ -66,6 +72,19 @@ def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
     raise KeyUnavailable(
         f"{key.label} is a key of kind {key.kind}; allowed: aes-256, or EC P-256 or RSA that may derive or decrypt"
     )
+
+
+def label_in_token(process: LoggedInToken, ids: Sequence[bytes]) -> str | None:
+    """The label of the key that envelopes call by the first of `ids` that is there. Raises an
+    HsmError.
+    """
+    labels: dict[bytes, str] = {}
+    for key in process.perform(calls.keys()):
+        # of other key pairs the public half would have to be read
+        if key.kind == KeyKind.AES_256 or (key.name is not None and key.name.identity == IDENTITY):
+            with suppress(KeyUnavailable):
+                labels[_sealer_of(process, key).key_id] = key.label
+    return next((labels[one] for one in ids if one in labels), None)
 
 
 def _is_meant(key: KeyFacts, address: KeyAddress) -> bool:
@@ -147,6 +166,17 @@ class TokenSealingKey:
             return False
 
 
+def kind_in(token: TokenFacts) -> KeyKind:
+    """The kind of sealing key that a token can have: AES-256, or a key pair without AES-GCM."""
+    return _lack_and_pair(token)[1] or KeyKind.AES_256
+
+
+def _lack_and_pair(token: TokenFacts) -> tuple[NeededMechanism | None, KeyKind | None]:
+    mechanisms = frozenset(token.mechanisms)
+    lack = missing_of(KeyKind.AES_256, mechanisms)
+    return lack, opening_kind(mechanisms) if lack is not None else None
+
+
 class TokenKeyImporter:
     """A token as the place for the sealing key (`KeyImporter`).
 
@@ -156,11 +186,9 @@ class TokenKeyImporter:
     is_outside_again = False
 
     def __init__(self, process: LoggedInToken, token: TokenFacts, version: int = 1) -> None:
-        mechanisms = frozenset(token.mechanisms)
         self._process = process
         self._token = token.label
-        self._lack = missing_of(KeyKind.AES_256, mechanisms)
-        self._pair = opening_kind(mechanisms) if self._lack is not None else None
+        self._lack, self._pair = _lack_and_pair(token)
         self._name = sealing_key_name(version, self._pair or KeyKind.AES_256)
         self.place = f"token {token.label}" if self._pair is None else f"token {token.label} as {self._name.label}"
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from certs.files.atomic_file import REPLACING
 from certs.files.directory import OpenDirectory
 
 Step = Callable[[str], None]
@@ -46,7 +47,7 @@ class Disk:
     def write(self, path: Path, content: bytes) -> None:
         """Write a file with mode 0600 in one step, over the one of that name if there is one."""
         beside = f"{path.name}{NEW}"
-        with OpenDirectory.at(path.parent) as directory:
+        with REPLACING, OpenDirectory.at(path.parent) as directory:
             self._step(f"create {beside}")
             descriptor = directory.create_anew(beside)
             try:
@@ -68,7 +69,7 @@ class Disk:
 
     def remove(self, path: Path) -> None:
         """Remove a file if it is there."""
-        with OpenDirectory.at(path.parent) as directory:
+        with REPLACING, OpenDirectory.at(path.parent) as directory:
             self._step(f"remove {path.name}")
             directory.remove(path.name)
             self._sync(directory)
@@ -77,12 +78,13 @@ class Disk:
         """Remove a directory of files, which are gone first; does nothing where there is none."""
         if not path.is_dir():
             return
-        for file in sorted(path.iterdir()):
-            self.remove(file)
-        with OpenDirectory.at(path.parent) as directory:
-            self._step(f"remove {path.name}")
-            directory.remove_directory(path.name)
-            self._sync(directory)
+        with REPLACING:
+            for file in sorted(path.iterdir()):
+                self.remove(file)
+            with OpenDirectory.at(path.parent) as directory:
+                self._step(f"remove {path.name}")
+                directory.remove_directory(path.name)
+                self._sync(directory)
 
     def _rename(self, directory: OpenDirectory, old: str, new: str) -> None:
         self._step(f"rename {old} to {new}")

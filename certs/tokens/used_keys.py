@@ -80,19 +80,20 @@ def _issued(file: ConfigFile, state: str | None) -> Iterator[UsedKey]:
 
 
 def _sealing(file: ConfigFile, sealing: SealingConfig) -> Iterator[UsedKey]:
-    """What has sealed the keys below the sealing key, perhaps another version than the one that is
-    named; envelopes name our own by its id.
+    """What opens the keys below the sealing key, perhaps another version than the one that is
+    named, or several; envelopes name our own by its id.
     """
     if sealing.key is None:
         return
     from certs.hierarchy.configured import directory_of  # here: most commands need no cryptography for their start
+    from certs.hierarchy.file_sealer import sealing_key_ids
     from certs.hierarchy.vault import FILE_NAME
-    from certs.sealing.envelope import Envelope
     from certs.sealing.errors import NotSealed
 
     path = directory_of(file, sealing) / FILE_NAME
     with suppress(OSError, NotSealed):  # as of issued keys
-        yield UsedKey(str(path), None, None, None, Envelope.parse(path.read_bytes()).key_id)
+        for key_id in sealing_key_ids(path.read_bytes()):
+            yield UsedKey(str(path), None, None, None, key_id)
 
 
 def issued_keys(state: Path) -> Iterator[tuple[str, str, bytes]]:

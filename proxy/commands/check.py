@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.audit.configured import checkpoint_key_problems
-from certs.hierarchy.configured import sealing_key_problems, vault_of
+from certs.hierarchy.configured import vault_of
 from certs.hsm.clients.async_client import fault_for
 from certs.identities.identities import load_credentials
 from certs.tokens.prober import Condition, ProbeFinding, Prober
@@ -133,12 +133,10 @@ def _tolerated(loaded: LoadedConfig, now: datetime, refusals: Mapping[str, Probl
 
 
 def _built(loaded: LoadedConfig, facts: Facts, unusable: UnusableTokens) -> list[Problem]:
-    """What the sealing key, the key of the audit log and a worker say."""
+    """What the key of the audit log and a worker say."""
     capabilities = prepare_openssl(loaded)
     config = loaded.config
     problems = list(facts.found)
-    with refusals_in(problems):
-        problems += sealing_key_problems(loaded.file, config.sealing, config.hsm)
     with refusals_in(problems):
         built = build(loaded, capabilities, TicketSecrets.fresh(), facts.now, unusable=unusable)
         problems += built.warnings

@@ -3,7 +3,10 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from certs.storage.disk import Disk
 
@@ -71,3 +74,54 @@ def _die_at(number: int, work: Callable[[Path, Disk], object], place: Path) -> N
         work(place, Disk(step))
     finally:
         os._exit(0)
+
+
+# What changes a disk, of the module `os`: all writers go through it (`certs.files.directory`).
+_CHANGING = ("open", "fsync", "fchmod", "fchown", "rename", "unlink", "mkdir", "rmdir")
+
+
+def cut_off(
+    work: Callable[[Path], object], directory: Path, prepare: Callable[[Path], object]
+) -> Iterator[tuple[str, Path]]:
+    """Run `work` with the power lost at the n-th system call that changes a disk, for every n, each time in a new directory that
+    `prepare` has filled. Nothing comes after it, so what `work` would tidy up stays. The last one is not cut off."""
+    number = 0
+    while True:
+        place = directory / f"{number:04}"
+        place.mkdir()
+        prepare(place)
+        with _power_for(number) as lost:
+            try:
+                work(place)
+            except PowerLost:
+                pass
+            except OSError:
+                assert lost, "no power was lost, and yet it failed"
+        yield (lost[0] if lost else "nothing"), place
+        if not lost:
+            return
+        number += 1
+
+
+@contextmanager
+def _power_for(calls: int) -> Iterator[list[str]]:
+    """Yields the calls that found no power."""
+    lost: list[str] = []
+    made = 0
+
+    def limited(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal made
+            if name != "open" or arguments[1] & os.O_CREAT:
+                if lost or made == calls:
+                    lost.append(name)
+                    raise PowerLost
+                made += 1
+            return real(*arguments, **named)
+
+        return call
+
+    with ExitStack() as patches:
+        for name in _CHANGING:
+            patches.enter_context(patch.object(os, name, limited(name, getattr(os, name))))
+        yield lost

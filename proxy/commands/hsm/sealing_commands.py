@@ -2,9 +2,8 @@
 sealing key.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,20 +12,29 @@ import typer
 
 from proxy.commands.hsm.recording import Recorder, recorded
 from proxy.commands.hsm.sources import AsJson, NotChosen, said_errors
-from proxy.commands.terminal.asking import ended
+from proxy.commands.hsm.vault import configured_vault, said_sealing_errors
 
 if TYPE_CHECKING:
-    from certs.hierarchy.hierarchy import Hierarchy
+    from certs.hierarchy.document import Document
     from certs.hierarchy.vault import Vault
     from config.loading.loaded import LoadedConfig
+    from proxy.commands.hsm.tables import HierarchyRow
 
 _HOW_TO_FREE = (
-    "Stop the proxy, run plexigate hsm keys --reseal (without rotation.state it reseals only private keys), then try "
-    "again. The running proxy replaces ticket keys and payload keyrings on schedule. Delete files that are not needed "
-    "any more."
+    "A running proxy seals them again by itself. If it is stopped, run plexigate hsm keys --reseal (without "
+    "rotation.state it reseals only private keys), then try again. Delete files that are not needed any more."
 )
 
 _Config = Annotated[Path, typer.Option(metavar="FILE", help="Configuration with [sealing].")]
+
+
+class KeyPurposeName(StrEnum):
+    """What a key below the sealing key is for, as `--purpose` takes it."""
+
+    TICKETS = "tickets"
+    CREDENTIALS = "credentials"
+    PAYLOAD = "payload"
+    ACME = "acme"
 
 
 class SealedKind(StrEnum):
@@ -81,7 +89,7 @@ def seal(
         pem, request = _given(source) if source is not None else _made(make, names or [])
         action = Action.IMPORT if source is not None else Action.GENERATE
         with record.operation(action, str(file)):
-            write_sealed(file, pem, KEY_LABEL, _vault(config, record).sealer(Purpose.CREDENTIAL_KEY))
+            write_sealed(file, pem, KEY_LABEL, configured_vault(config, record).sealer(Purpose.CREDENTIAL_KEY))
     if request:
         typer.echo(request, nl=False)
     else:
@@ -90,11 +98,14 @@ def seal(
         )
 
 
-def keys(
+def keys(  # noqa: PLR0913 - the options of a command
     config: _Config,
     rotate: Annotated[
         bool, typer.Option("--rotate", help="Seal with new keys from now on; the old ones still open files.")
     ] = False,
+    purpose: Annotated[
+        KeyPurposeName | None, typer.Option(help="With --rotate and --destroy: the keys of this purpose alone.")
+    ] = None,
     destroy: Annotated[
         int | None,
         typer.Option(metavar="VERSION", help="Destroy a retired version; data that only it can open is lost."),
@@ -105,50 +116,32 @@ def keys(
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the keys below the sealing key: purpose, state, dates and number of
-    uses.
+    """Show the sealing key and the keys below it: state, dates, number of uses,
+    what each protects, in how many files, and what its loss means.
 
-    --destroy refuses a version that a file still needs. It looks at the files
-    that the configuration names and at those in the state directories. Stop the
-    proxy and use --reseal first: it seals these files with the active version.
-    Without rotation.state, --reseal handles only private keys.
+    The running proxy rotates these keys (sealing.rotate_after), seals files of
+    retired keys again, and destroys keys that no file needs. --destroy refuses a
+    version that a file still needs. It looks at the files that the configuration
+    names and at those in the state directories. If the proxy is stopped, --reseal
+    seals these files with the active version. Without rotation.state, --reseal
+    handles only private keys.
     """
     if [rotate, reseal, destroy is not None].count(True) > 1:
         raise typer.BadParameter("found several; allowed: one of --rotate, --reseal and --destroy VERSION")
     with said_sealing_errors(), said_errors(), recorded(config) as record:
-        vault = _vault(config, record)
+        vault = configured_vault(config, record)
         if rotate:
-            found = vault.rotate()
+            vault.rotate(*([] if purpose is None else [[purpose.value]]))
         elif reseal:
             _reseal(_whole(config), vault, record)
-            found = vault.read()
         elif destroy is not None:
-            found = _destroyed(_whole(config), vault, destroy, record, is_sure=is_sure)
-        else:
-            found = vault.read()
-    from certs.hierarchy.document import as_json as described
+            with record.operation("destroy", f"keys of version {destroy}"):
+                _destroy(_whole(config), vault, destroy, purpose, is_sure=is_sure)
+        rows = _rows(vault.read(), _files_by_key(config, vault))
     from proxy.commands.hsm.tables import hierarchy_table
     from proxy.commands.terminal.answers import answer
 
-    listed = list(found.keys.values())
-    answer([{"id": key.id, **described(key)} for key in listed], lambda: hierarchy_table(listed), as_json=as_json)
-
-
-def _vault(config: Path, record: Recorder) -> "Vault":
-    from certs.hierarchy.configured import vault_of
-    from config.loading.loader import survey
-    from config.values.problems import ConfigError
-
-    found = survey(config)
-    try:
-        vault = None if found.loaded is None else vault_of(found.loaded, _now, record)
-    except ConfigError as error:
-        raise NotChosen("; ".join(map(str, error.problems))) from None
-    if vault is None:
-        raise NotChosen(
-            f"{config}: sealing.key: found nothing; allowed: [sealing] with the key that plexigate hsm init made"
-        )
-    return vault
+    answer(rows, lambda: hierarchy_table(rows), as_json=as_json)
 
 
 def _whole(config: Path) -> "LoadedConfig":
@@ -165,22 +158,76 @@ def _whole(config: Path) -> "LoadedConfig":
         ) from None
 
 
-def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Recorder, *, is_sure: bool) -> "Hierarchy":
-    """Destroy a version that no file needs, and return the remaining keys. Raises `NotChosen`."""
-    from certs.hierarchy.vault import VersionRefused
+def _files_by_key(config: Path, vault: "Vault") -> dict[str, list[str]] | None:
+    """The paths of the files that each key has sealed, by its id; None if one cannot be read."""
+    from certs.hierarchy.configured import files_of
+    from config.loading.loader import survey
 
-    with record.operation("destroy", f"keys of version {version}"):
-        try:
-            _refuse_needed(loaded, vault, version)
-            if not is_sure:
-                if not typer.confirm(
-                    f"Destroy version {version}? Other data that it sealed is lost. This cannot be undone.", err=True
-                ):
-                    raise NotChosen("nothing was destroyed")
-                _refuse_needed(loaded, vault, version)  # again: time has passed until the answer
-            return vault.destroy(version)
-        except VersionRefused as error:
-            raise NotChosen(str(error)) from None
+    names = vault.names_in_envelopes()
+    found: dict[str, list[str]] = {}
+    loaded = survey(config).loaded
+    try:
+        files = [] if loaded is None else files_of(loaded)
+    except OSError:
+        return None
+    for one in files:
+        if (key := names.get(one.key_id)) is not None:
+            found.setdefault(key.id, []).append(str(one.path))
+    return found
+
+
+def _rows(document: "Document", files: Mapping[str, list[str]] | None) -> "list[HierarchyRow]":
+    from certs.hierarchy.document import as_json as described
+    from certs.hierarchy.purposes import PURPOSES
+
+    purposes = {one.name: one for one in PURPOSES.values()}
+    rows: list[HierarchyRow] = [
+        {
+            "id": one.name,
+            "purpose": "sealing key",
+            "state": "active" if one.until is None else "retired",
+            "created": None if one.since is None else one.since.isoformat(),
+            "until": None if one.until is None else one.until.isoformat(),
+            "protects": "all keys below it",
+            "if_lost": "nothing that is sealed opens again, unless its recovery shares bring it back",
+            "files": ["keys.sealed"],
+        }
+        for one in document.sealing_keys
+    ]
+    for key in document.hierarchy.keys.values():
+        of = purposes[key.purpose]
+        rows.append(
+            {
+                "id": key.id,
+                **described(key),
+                "until": None,
+                "protects": of.protects,
+                "if_lost": of.if_lost,
+                "files": None if files is None else files.get(key.id, []),
+            }
+        )
+    return rows
+
+
+def _destroy(
+    loaded: "LoadedConfig", vault: "Vault", version: int, purpose: KeyPurposeName | None, *, is_sure: bool
+) -> None:
+    """Destroy a version that no file needs. Raises `NotChosen`."""
+    from certs.hierarchy.vault import VersionRefused, retired
+
+    try:
+        meant = [key.id for key in retired(vault.read().hierarchy, version, purpose)]
+        _refuse_needed(loaded, vault, version, meant)
+        if not is_sure:
+            what = f"version {version}" if purpose is None else f"version {version} of {purpose}"
+            if not typer.confirm(
+                f"Destroy {what}? Other data that it sealed is lost. This cannot be undone.", err=True
+            ):
+                raise NotChosen("nothing was destroyed")
+            _refuse_needed(loaded, vault, version, meant)  # again: time has passed until the answer
+        vault.destroy(meant)
+    except VersionRefused as error:
+        raise NotChosen(str(error)) from None
 
 
 def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
@@ -209,10 +256,10 @@ def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
         raise NotChosen(f'"{error.path}" is in use; stop the proxy before --reseal') from None
 
 
-def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int) -> None:
+def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int, meant: Collection[str]) -> None:
     from certs.hierarchy.configured import files_of
 
-    ids = vault.key_ids(version)
+    ids = {key_id for key_id, key in vault.names_in_envelopes().items() if key.id in meant}
     needed = [one for one in files_of(loaded) if one.key_id in ids]
     if needed:
         found = f"version {version}: found files that only this version opens; allowed: a version that no file needs:"
@@ -243,24 +290,3 @@ def _made(kind: SealedKind | None, names: list[str]) -> tuple[bytes, str]:
     is_mldsa = family == "mldsa"
     key = generate(KeyAlgorithm(KeyFamily.MLDSA, int(size)) if is_mldsa else KeyAlgorithm(KeyFamily.ECDSA, 256))
     return private_pem(key), request_without_subject(subjects, key, digest_for(key))
-
-
-@contextmanager
-def said_sealing_errors() -> Iterator[None]:
-    """Print an error as one sentence on standard error, and exit with 1."""
-    from certs.hierarchy.vault import NoKeys
-    from certs.sealing.errors import SealingError
-    from certs.sealing.files import SealedFileUnusable
-
-    try:
-        yield
-    except SealedFileUnusable as error:
-        raise ended(str(error)) from None
-    except NoKeys as error:
-        raise ended(error.why) from None
-    except SealingError as error:
-        raise ended(f"this {error.reason}") from None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - a driver

@@ -7,7 +7,6 @@ from rich.console import Group, RenderableType
 from rich.table import Column
 from rich.text import Text
 
-from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
 from certs.hsm.targets import Check, Measured, MeasuringReport
 from config.values.problems import printable
@@ -41,20 +40,49 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
     return FittingTable(table)
 
 
-def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
-    """Keys below the sealing key: purpose, state, dates and number of uses."""
-    table = unwrapped("key", "from", "state", "created", "activated", "retired", "destroyed", "uses")
+class HierarchyRow(TypedDict, total=False):
+    """The sealing key in one version, or a key below it, as JSON. Times are in ISO 8601."""
+
+    id: str
+    purpose: str
+    version: int
+    quota: int | None
+    uses: int
+    state: str
+    created: str | None
+    activated: str | None
+    retired: str | None
+    destroyed: str | None
+    until: str | None
+    """When a sealing key that was replaced opens nothing any more."""
+    protects: str
+    if_lost: str
+    files: list[str] | None
+    """The paths of what it has sealed; None if that could not be read."""
+
+
+def hierarchy_table(keys: Sequence[HierarchyRow]) -> RenderableType:
+    """The sealing key and the keys below it, with what the loss of each means."""
+    wide = (Column(name, overflow="fold") for name in ("protects", "if it is lost"))
+    table = plain_table("key", "state", "since", "until", ">uses", ">files", *wide)
     for key in keys:
-        dates = (key.created, key.activated, key.retired, key.destroyed)
-        of = "" if key.quota is None else f" of {key.quota:_}"
+        of = f" of {key['quota']:_}" if key.get("quota") else ""
+        ends = (key.get("until"), key.get("destroyed"), key.get("retired"))
         table.add_row(
-            Text(key.id, style="bold" if key.protects else "dim"),
-            key.parent or "random, sealed",
-            key.state.value,
-            *("" if date is None else f"{date:%Y-%m-%d %H:%M}" for date in dates),
-            f"{key.uses:_}{of}",
+            told(key["id"], style="bold" if key["state"] == "active" else "dim"),
+            key["state"],
+            _day(key["created"]),
+            _day(next((one for one in ends if one), None)),
+            f"{key['uses']:_}{of}" if "uses" in key else "",
+            "?" if key["files"] is None else str(len(key["files"])),
+            key["protects"],
+            key["if_lost"] if key["state"] != "destroyed" else "",
         )
     return FittingTable(table)
+
+
+def _day(date: str | None) -> str:
+    return "" if date is None else date[:16].replace("T", " ")
 
 
 def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from certs.hierarchy.configured import opened_keys
+from certs.hierarchy.proving import sealing_key_problems
 from certs.hierarchy.vault import Vault
 from certs.identities.identities import LoadedCredentials, load_credentials
 from config.loading.loaded import LoadedConfig
@@ -34,7 +35,7 @@ class Facts:
     """The keys that were unsealed, and the credentials that rotations have issued."""
     credentials: LoadedCredentials = field(repr=False)
     found: tuple[Problem, ...]
-    """What is wrong with sealed files, and with what was issued."""
+    """What is wrong with the sealing key, with sealed files, and with what was issued."""
     tried: tuple[Problem, ...] = ()
     """What a check has found by trying what a start does: log in to tokens, bind, build."""
 
@@ -52,6 +53,7 @@ def gathered(
     if with_secrets:
         with refusals_in(problems):
             vault = open_vault()
+            problems += sealing_key_problems(loaded, vault)
             issued, faults = issued_material(loaded, vault)
             problems += faults
             problems += store_problems(loaded, vault)

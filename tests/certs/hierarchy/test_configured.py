@@ -11,7 +11,6 @@ from certs.hierarchy.configured import (
     files_of,
     key_in_file_warnings,
     opened_keys,
-    sealing_key_problems,
     vault_of,
 )
 from certs.hierarchy.vault import NoKeys, Vault
@@ -127,18 +126,6 @@ def test_a_key_in_a_file_is_worth_a_warning(tmp_path: Path) -> None:
     assert key_in_file_warnings(in_token.file, in_token.config.sealing) == ()
 
 
-def test_a_sealing_key_that_is_not_there_is_told(sealed: LoadedConfig) -> None:
-    assert sealing_key_problems(sealed.file, sealed.config.sealing, sealed.config.hsm) == ()
-    assert (
-        sealing_key_problems((given := loaded(sealed.file.directory)).file, given.config.sealing, given.config.hsm)
-        == ()
-    )
-    (sealed.file.directory / "sealing.key").unlink()
-    (warning,) = sealing_key_problems(sealed.file, sealed.config.sealing, sealed.config.hsm)
-    assert (warning.key, warning.is_error) == ("sealing.key", False)
-    assert "what is to be stored on disk cannot be sealed" in warning.found
-
-
 def test_keys_are_made_only_where_nothing_needs_earlier_ones(sealed: LoadedConfig, tmp_path: Path) -> None:
     (tmp_path / "state/keys.sealed").unlink()
     with pytest.raises(NoKeys, match=r"mldsa\.sealed.*upstream\.sealed.*restore it from a backup, or remove them"):
@@ -163,4 +150,4 @@ def test_what_was_sealed_without_a_sealing_key_needs_none_of_these_keys(tmp_path
         own = AeadSealer(create_key(tmp_path / name / "sealing.key"))
         (tmp_path / name / "one").write_bytes(own.seal(b"secret", "credential key: one"))
     assert vault(config).sealer(Purpose.CREDENTIAL_KEY).seal(b"key", KEY_LABEL)
-    assert [one.path.parent.name for one in files_of(config)] == ["issued", "rings", "state", "payload"]
+    assert [one.path.parent.name for one in files_of(config)] == ["issued", "rings", "payload"]

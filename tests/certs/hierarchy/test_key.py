@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from certs.hierarchy.key import IllegalStep, KeyTransition, ManagedKey, QuotaExhausted
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
-KEY = ManagedKey("tickets", 3, "plexigate:2", NOW, quota=5)
+KEY = ManagedKey("tickets", 3, NOW, quota=5)
 ACTIVE = KEY.taken(KeyTransition.ACTIVATE, NOW + timedelta(1))
 RETIRED = ACTIVE.taken(KeyTransition.RETIRE, NOW + timedelta(2))
 DESTROYED = RETIRED.taken(KeyTransition.DESTROY, NOW + timedelta(3))
@@ -67,10 +67,23 @@ def test_uses_against_the_quota() -> None:
 
 
 def test_without_a_quota() -> None:
-    key = ManagedKey("", 1, "", NOW).taken(KeyTransition.ACTIVATE, NOW)
+    key = ManagedKey("payload", 1, NOW).taken(KeyTransition.ACTIVATE, NOW)
     assert key.used(10**12).uses == 10**12
 
 
 def test_ids() -> None:
     assert KEY.id == "plexigate/tickets:3"
-    assert ManagedKey("", 2, "", NOW).id == "plexigate:2"
+
+
+def test_a_key_is_due_by_its_age_and_by_its_uses() -> None:
+    since = NOW + timedelta(1)
+    for key, days, is_due in (
+        (ACTIVE, 89, False),
+        (ACTIVE, 90, True),
+        (ACTIVE.used(2), 0, False),
+        (ACTIVE.used(3), 0, True),
+        (KEY, 90, False),
+        (RETIRED, 90, False),
+        (ManagedKey("payload", 1, NOW).taken(KeyTransition.ACTIVATE, since).used(10**12), 0, False),
+    ):
+        assert key.is_due(since + timedelta(days), timedelta(90)) is is_due, (key, days)

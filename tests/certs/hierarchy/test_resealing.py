@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from certs.files.atomic_file import replace_state, write_state
 from certs.hierarchy.resealing import NotOurs, reseal
 from certs.hierarchy.sealed_files import sealed_files
-from certs.hierarchy.vault import FILE_NAME, Vault
+from certs.hierarchy.vault import FILE_NAME, Vault, retired
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.held_key import HeldKey
@@ -33,7 +34,7 @@ def test_every_purpose_is_sealed_by_the_active_key_and_no_other_file(vault: Vaul
     done = [one.path.name for one in sealed_files([], [tmp_path]) if reseal(vault, one)]
     assert sorted(done) == sorted(PURPOSES)
     assert other.read_bytes() == kept[0]
-    vault.destroy(1)
+    vault.destroy([key.id for key in retired(vault.read().hierarchy, 1)])
     for purpose in PURPOSES:
         content = (tmp_path / "state" / purpose).read_bytes()
         assert vault.sealer(purpose).open(content, purpose.label("one")) == purpose.encode()
@@ -55,6 +56,36 @@ def test_a_damaged_file_stays_as_it_is(vault: Vault, tmp_path: Path) -> None:
     with pytest.raises(SealedFileUnusable, match="changed or damaged"):
         reseal(vault, one)
     assert path.read_bytes() == damaged
+
+
+def test_what_is_written_meanwhile_stays(vault: Vault, tmp_path: Path) -> None:
+    path = tmp_path / "state" / PURPOSES[0]
+    (one,) = sealed_files([path], [])
+    newer = vault.sealer(PURPOSES[0]).seal(b"newer", one.label)
+
+    class Slow:
+        """A vault whose sealing lasts until somebody else has written."""
+
+        def sealer(self, purpose: Purpose) -> "Slow":
+            self.inner = vault.sealer(purpose)
+            return self
+
+        @property
+        def key_id(self) -> bytes:
+            return self.inner.key_id
+
+        def open(self, sealed: bytes, label: str) -> bytes:
+            return self.inner.open(sealed, label)
+
+        def seal(self, plain: bytes, label: str) -> bytes:
+            write_state(path, newer)
+            return self.inner.seal(plain, label)
+
+    assert not reseal(Slow(), one)
+    assert path.read_bytes() == newer
+    path.unlink()
+    assert not replace_state(path, newer, b"revived")
+    assert not path.exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only root can give a file away")

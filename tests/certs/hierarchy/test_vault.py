@@ -8,7 +8,8 @@ import pytest
 from certs.audit.entries import Action, Outcome
 from certs.hierarchy.key import KeyState
 from certs.hierarchy.sealed_files import SealedFile
-from certs.hierarchy.vault import FILE_NAME, NoKeys, Vault, VersionRefused
+from certs.hierarchy.store import HierarchyStore
+from certs.hierarchy.vault import FILE_NAME, NoKeys, Vault, VersionRefused, retired
 from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.facts import KeyAddress
 from certs.hsm.secret import Secret
@@ -110,7 +111,7 @@ def test_uses_are_counted_ahead(scene: Scene) -> None:
     sealer = scene.vault().sealer(Purpose.TICKET_KEYS)
     for _ in range(1_001):
         sealer.seal(b"a", LABEL)
-    keys = scene.vault().read()
+    keys = scene.vault().read().hierarchy
     assert keys["plexigate/tickets:1"].uses == 2_000
     assert keys["plexigate/payload:1"].uses == 0
 
@@ -145,30 +146,105 @@ def test_a_process_that_looks_at_the_keys_after_a_rotation_seals_by_the_new_ones
     assert Envelope.parse(vault.sealer(Purpose.TICKET_KEYS).seal(b"a", LABEL)).key_id != Envelope.parse(before).key_id
 
 
-def test_what_a_destroyed_version_has_sealed_opens_never_again(scene: Scene) -> None:
+def test_what_a_destroyed_key_has_sealed_opens_never_again_and_that_of_others_does(scene: Scene) -> None:
     vault = scene.vault()
     old = vault.sealer(Purpose.TICKET_KEYS).seal(b"old", LABEL)
-    with pytest.raises(VersionRefused, match=r"version 1: found one that is active; .* there is none \(--rotate"):
-        vault.destroy(1)
+    ring = vault.sealer(Purpose.PAYLOAD_KEYRING).seal(b"ring", LABEL)
     vault.rotate()
-    assert Envelope.parse(old).key_id in vault.key_ids(1)
-    keys = vault.destroy(1)
-    assert {key.state for key in keys.keys.values() if key.version == 1} == {KeyState.DESTROYED}
+    assert vault.names_in_envelopes()[Envelope.parse(old).key_id].id == "plexigate/tickets:1"
+    keys = vault.destroy(["plexigate/tickets:1"]).hierarchy
+    assert {key.id for key in keys.keys.values() if key.state is KeyState.DESTROYED} == {"plexigate/tickets:1"}
     with pytest.raises(OtherKey):
         vault.sealer(Purpose.TICKET_KEYS).open(old, LABEL)
-    vault.rotate()
+    assert vault.sealer(Purpose.PAYLOAD_KEYRING).open(ring, LABEL) == b"ring"
+    assert scene.told.count((Action.DESTROY, "plexigate/tickets:1", Outcome.DONE)) == 1
+
+
+def test_which_keys_a_version_means(scene: Scene) -> None:
+    vault = scene.vault()
+    _ = vault.sealer(Purpose.TICKET_KEYS).key_id
+    with pytest.raises(VersionRefused, match=r"version 1: found one that is active; .* there is none \(--rotate"):
+        retired(vault.read().hierarchy, 1)
+    keys = vault.rotate(("tickets",)).hierarchy
+    assert [key.id for key in retired(keys, 1, "tickets")] == ["plexigate/tickets:1"]
+    with pytest.raises(VersionRefused, match=r"version 1: found one that is active; allowed: a retired version: 1$"):
+        retired(keys, 1)
+    with pytest.raises(VersionRefused, match=r"found one that is active; .* there is none"):
+        retired(keys, 1, "payload")
+    with pytest.raises(VersionRefused, match=r"^version 7: found no such version; allowed: a retired version: 1$"):
+        retired(keys, 7)
+    keys = vault.destroy(["plexigate/tickets:1"]).hierarchy
     with pytest.raises(VersionRefused, match="found one that is destroyed"):
-        vault.key_ids(1)
-    with pytest.raises(VersionRefused, match=r"^version 7: found no such version; allowed: a retired version: 2$"):
-        vault.destroy(7)
+        retired(keys, 1, "tickets")
+
+
+def test_one_purpose_is_rotated_alone(scene: Scene) -> None:
+    vault = scene.vault()
+    before = {purpose: vault.sealer(purpose).key_id for purpose in PURPOSES}
+    vault.rotate(("payload",))
+    changed = [purpose for purpose in PURPOSES if vault.sealer(purpose).key_id != before[purpose]]
+    assert changed == [Purpose.PAYLOAD_KEYRING]
+
+
+def test_a_key_that_has_no_uses_left_is_rotated_by_its_next_use(scene: Scene) -> None:
+    vault = scene.vault()
+    sealer = vault.sealer(Purpose.TICKET_KEYS)
+    old = sealer.seal(b"old", LABEL)
+    store = HierarchyStore(scene.directory / FILE_NAME, Master(scene.key), "sealing.key", lambda: NOW)
+    store.change(lambda keys: keys.used("plexigate/tickets:1", 2**32 - keys["plexigate/tickets:1"].uses))
+    new = scene.vault().sealer(Purpose.TICKET_KEYS).seal(b"new", LABEL)
+    assert vault.read().hierarchy.active("tickets").version == 2
+    assert (sealer.open(old, LABEL), sealer.open(new, LABEL)) == (b"old", b"new")
+    assert (Action.RETIRE, "plexigate/tickets:1", Outcome.DONE) in scene.told
+
+
+def test_the_running_process_goes_on_with_both_sealing_keys(scene: Scene, tmp_path: Path) -> None:
+    running = scene.vault()
+    sealer = running.sealer(Purpose.TICKET_KEYS)
+    sealed = sealer.seal(b"a", LABEL)
+    other = tmp_path / "other.key"
+    previous = scene.vault().succeed(AeadSealer(create_key(other)), str(other), NOW + timedelta(30))
+    assert previous.name == str(scene.key)
+    assert sealer.open(sealer.seal(b"b", LABEL), LABEL) == b"b"
+    document = running.known()
+    assert document is not None
+    assert [running.is_by(one) for one in document.sealing_keys] == [False, True]
+    with pytest.raises(KeyUnavailable, match=r"is the previous sealing key: name .*other\.key as sealing\.key"):
+        running.end_previous()
+    scene.key.unlink()
+    scene.key = other
+    assert scene.vault().sealer(Purpose.TICKET_KEYS).open(sealed, LABEL) == b"a"
+    assert [one.name for one in scene.vault().end_previous()] == [previous.name]
+    assert [(one, outcome) for one, key, outcome in scene.told if key == "sealing key"] == [
+        (Action.ROTATE, Outcome.DONE),
+        (Action.RETIRE, Outcome.DONE),
+    ]
+
+
+def test_what_is_known_is_read_again_where_another_process_has_changed_it(scene: Scene) -> None:
+    vault = scene.vault()
+    assert vault.known() is None
+    sealer = vault.sealer(Purpose.TICKET_KEYS)
+    before = sealer.seal(b"a", LABEL)
+    opened = len(scene.told)
+    first = vault.known()
+    assert vault.known() is first
+    assert len(scene.told) == opened
+    scene.vault().rotate()
+    again = vault.known()
+    assert again is not None
+    assert again.hierarchy.active("tickets").version == 2
+    assert again.secrets == {}
+    assert Envelope.parse(sealer.seal(b"a", LABEL)).key_id != Envelope.parse(before).key_id
 
 
 def test_a_look_makes_no_keys(scene: Scene) -> None:
     for look in (
         scene.vault().read,
         scene.vault().rotate,
-        lambda: scene.vault().destroy(1),
-        lambda: scene.vault().key_ids(1),
+        lambda: scene.vault().destroy(["plexigate/tickets:1"]),
+        scene.vault().names_in_envelopes,
+        scene.vault().end_previous,
     ):
         with pytest.raises(NoKeys, match=r"keys\.sealed. has no keys yet; the first sealed document makes them"):
             look()

@@ -136,20 +136,25 @@ def test_no_keys_are_made_beside_what_lost_ones_have_sealed(scene: Scene, tmp_pa
     assert scene.keys()
 
 
-def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
+def test_keys_are_shown_rotated_and_destroyed(scene: Scene, tmp_path: Path) -> None:
     scene.found()
     keys = scene.keys()
     assert {key: one["state"] for key, one in keys.items()} == dict.fromkeys(keys, "active")
-    assert {one["parent"] for one in keys.values() if one["purpose"]} == {"plexigate:1"}
-    assert set(keys) == {f"plexigate{part}:1" for part in ("", "/tickets", "/credentials", "/payload", "/acme")}
+    assert set(keys) == {
+        str(tmp_path / "sealing.key"),
+        *(f"plexigate/{part}:1" for part in ("tickets", "credentials", "payload", "acme")),
+    }
+    assert keys[str(tmp_path / "sealing.key")]["protects"] == "all keys below it"
+    assert keys["plexigate/payload:1"]["if_lost"] == "what was encrypted with a ring can never be decrypted"
     rotated = scene.keys("--rotate")
     assert (rotated["plexigate/tickets:1"]["state"], rotated["plexigate/tickets:2"]["state"]) == ("retired", "active")
-    assert rotated["plexigate:1"]["retired"]
+    assert rotated["plexigate/tickets:1"]["retired"]
     destroyed = scene.keys("--destroy", "1", "--yes")
     assert destroyed["plexigate/tickets:1"]["state"] == "destroyed"
-    assert {("retire", "plexigate/tickets:1"), ("destroy", "plexigate:1")} <= set(scene.audited())
+    assert {("retire", "plexigate/tickets:1"), ("destroy", "plexigate/acme:1")} <= set(scene.audited())
     table = scene.run("keys")
     assert "plexigate/acme:2" in table.stdout
+    assert "the rings of payload encryption" in table.stdout
     for version in ("99", "1"):
         none = scene.run("keys", "--destroy", version, "--yes")
         assert none.exit_code == 1
@@ -159,11 +164,35 @@ def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
     assert (active.exit_code, "found one that is active" in active.stderr) == (1, True)
 
 
+def test_the_keys_of_one_purpose_are_rotated_and_destroyed_alone(scene: Scene) -> None:
+    scene.found()
+    before = scene.keys()
+    rotated = scene.keys("--rotate", "--purpose", "payload")
+    assert set(rotated) - set(before) == {"plexigate/payload:2"}
+    refused = scene.run("keys", "--destroy", "1", "--yes")
+    assert (refused.exit_code, "found one that is active" in refused.stderr) == (1, True)
+    asked = scene.run("keys", "--destroy", "1", "--purpose", "payload", answer="n\n")
+    assert "Destroy version 1 of payload?" in asked.stderr
+    destroyed = scene.keys("--destroy", "1", "--purpose", "payload", "--yes")
+    assert [one["id"] for one in destroyed.values() if one["state"] == "destroyed"] == ["plexigate/payload:1"]
+
+
+def test_keys_say_which_files_they_open(scene: Scene, tmp_path: Path) -> None:
+    key = tmp_path / "u.sealed"
+    assert scene.run("seal", str(key), "--make", "mldsa-65", "--name", "a.test").exit_code == 0
+    scene.add('[upstream.chat]\nservers = ["https://a.test"]\ncertificate = "u.pem"\nkey = "u.sealed"\n')
+    keys = scene.keys("--rotate")
+    assert {one["id"]: one["files"] for one in keys.values() if one["files"]} == {
+        str(tmp_path / "sealing.key"): ["keys.sealed"],
+        "plexigate/credentials:1": [str(key)],
+    }
+
+
 def test_one_thing_is_done_with_the_keys_at_a_time(scene: Scene) -> None:
     scene.found()
     done = scene.run("keys", "--rotate", "--destroy", "1", "--yes")
     assert (done.exit_code, "one of --rotate, --reseal and --destroy VERSION" in done.stderr) == (2, True), done.output
-    assert scene.keys()["plexigate:1"]["state"] == "active"
+    assert scene.keys()["plexigate/acme:1"]["state"] == "active"
 
 
 def test_a_version_is_destroyed_when_somebody_has_said_yes(scene: Scene) -> None:
@@ -173,10 +202,10 @@ def test_a_version_is_destroyed_when_somebody_has_said_yes(scene: Scene) -> None
         done = scene.run("keys", "--destroy", "1", answer=answer)
         assert done.exit_code == 1
         assert "Destroy version 1? Other data that it sealed is lost." in done.stderr
-        assert scene.keys()["plexigate:1"]["state"] == "retired"
+        assert scene.keys()["plexigate/acme:1"]["state"] == "retired"
     done = scene.run("keys", "--destroy", "1", answer="y\n")
     assert done.exit_code == 0, done.output
-    assert scene.keys()["plexigate:1"]["state"] == "destroyed"
+    assert scene.keys()["plexigate/acme:1"]["state"] == "destroyed"
 
 
 def test_a_version_that_a_configured_key_needs_is_kept(scene: Scene, tmp_path: Path) -> None:
@@ -197,7 +226,7 @@ def test_a_version_that_a_configured_key_needs_is_kept(scene: Scene, tmp_path: P
     assert ("destroy", "keys of version 1", "refused") in scene.outcomes()
     for name in ("chat", "upstream"):
         (tmp_path / f"{name}.sealed").unlink()
-    assert scene.keys("--destroy", "1", "--yes")["plexigate:1"]["state"] == "destroyed"
+    assert scene.keys("--destroy", "1", "--yes")["plexigate/acme:1"]["state"] == "destroyed"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +248,7 @@ def test_a_version_that_the_state_needs_is_kept(scene: Scene, tmp_path: Path, pl
     refused = scene.run("keys", "--destroy", "1", "--yes")
     assert (refused.exit_code, f'"{file}" ({purpose}: one)' in refused.stderr) == (1, True), refused.output
     file.write_bytes(scene.vault().sealer(purpose).seal(b"secret", purpose.label("one")))
-    assert scene.keys("--destroy", "1", "--yes")["plexigate:1"]["state"] == "destroyed"
+    assert scene.keys("--destroy", "1", "--yes")["plexigate/acme:1"]["state"] == "destroyed"
 
 
 def test_what_a_version_has_sealed_is_sealed_anew_so_that_it_can_be_destroyed(scene: Scene, tmp_path: Path) -> None:
@@ -259,7 +288,7 @@ def test_a_version_is_kept_while_a_part_of_the_configuration_is_not_understood(s
     assert refused.exit_code == 1
     assert "so it is unknown which keys it needs; correct them first (plexigate check)" in refused.stderr
     assert "upstream.chat.servers" in refused.stderr
-    assert scene.keys()["plexigate:1"]["state"] == "retired"
+    assert scene.keys()["plexigate/acme:1"]["state"] == "retired"
 
 
 def test_a_version_is_kept_while_it_cannot_be_known_what_needs_it(scene: Scene, tmp_path: Path) -> None:
@@ -269,7 +298,7 @@ def test_a_version_is_kept_while_it_cannot_be_known_what_needs_it(scene: Scene, 
     (tmp_path / "loop.sealed").symlink_to("loop.sealed")
     refused = scene.run("keys", "--destroy", "1", "--yes")
     assert (refused.exit_code, "loop.sealed" in refused.stderr) == (1, True), refused.output
-    assert scene.keys()["plexigate:1"]["state"] == "retired"
+    assert scene.keys()["plexigate/acme:1"]["state"] == "retired"
 
 
 def test_without_a_sealing_key_it_is_said_what_to_do(scene: Scene) -> None:

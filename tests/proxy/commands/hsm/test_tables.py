@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console, RenderableType
 
+from certs.hierarchy.document import as_json
 from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName
 from certs.hsm.targets import Check, Measured, MeasuringPlace, MeasuringReport, SpeedTarget
 from proxy.commands.hsm.tables import (
+    HierarchyRow,
     ListedKeyRow,
     ListedTokenRow,
     hierarchy_table,
@@ -104,11 +106,18 @@ def test_what_is_copied_out_of_a_table_is_never_cut(width: int) -> None:
     token = replace(TOKEN, serial="5f2d1c04a7e3b986", slot=1_657_469_622, model="SoftHSM v2")
     several = replace(KEY, uses=("sign", "sign_recover", "decrypt", "unwrap", "derive"))
     made = datetime(2026, 11, 25, 10, 39, tzinfo=UTC)
-    below = ManagedKey("tickets", 3, "plexigate:2", made, activated=made, retired=made)
+    below: HierarchyRow = {
+        **as_json(ManagedKey("tickets", 3, made, quota=5, activated=made, retired=made)),
+        "id": "plexigate/tickets:3",
+        "until": None,
+        "protects": "the secret of session tickets",
+        "files": None,
+        "if_lost": "each client makes one more full handshake",
+    }
     tables = (token_table([token]), key_table(token, [KEY, several]), hierarchy_table([below]))
     text = "".join(shown(table, width) for table in tables)
     assert "…" not in text
-    for copied in (token.serial, str(token.slot), NAME.label, NAME.id.hex(), below.id):
+    for copied in (token.serial, str(token.slot), NAME.label, NAME.id.hex(), below["id"]):
         assert copied in text
 
 
