@@ -111,6 +111,15 @@ def _workers(difference: Difference, _old: Config, _new: Config) -> Effect:
             return _drained(f"further workers start, or connections of a worker that goes {_END}")
 
 
+_SEALING: Final = _restart("what is stored is sealed by one or the other from the start on")
+
+
+def _sealing_key(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if None in (difference.old, difference.new):
+        return _SEALING
+    return _live("it opens the keys below it, which do not change, from then on")
+
+
 def _pq(difference: Difference, old: Config, new: Config) -> Effect:
     name = str(difference.location[1])
     if _requires_pq(new.listener[name]) and not _requires_pq(old.listener[name]):
@@ -201,7 +210,9 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("hsm", "token", "*", "pin_credential"): _live(f"for logins from now on; {_UNTOUCHED}"),
     ("hsm", "token", "*", "max_sessions"): _restart("threads that sign are started once in the life of a process"),
     ("hsm", "token"): _live(f"for keys that are loaded from now on; {_UNTOUCHED}"),
-    ("sealing",): _restart("the keys below the sealing key are opened once, before the workers start"),
+    ("sealing", "key"): _sealing_key,
+    ("sealing", "rotate_after"): _live("for the keys that seal"),
+    ("sealing",): _SEALING,
     ("audit",): _restart("the audit log is opened once"),
     ("user",): _restart("workers keep the user that they were started as"),
     ("group",): _restart("workers keep the group that they were started as"),

@@ -1,5 +1,8 @@
-"""A restart: tickets from before still resume, a sealed private key serves again, and neither is on the disk in the clear."""
+"""A restart: tickets from before still resume, a sealed private key serves again, and neither is on the disk in the clear. Before
+it, the sealing key was rotated while the proxy ran, and the previous one destroyed."""
 
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +17,15 @@ from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
 from proxy.supervisor.secrets.ticket_record import TicketRecord
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
-from tests.integration.gateway import complaints
+from tests.integration.gateway import complaints, events
 from tests.integration.hsm_scene import ROUTE, Scene
-from tests.programs import plexigate
+from tests.programs import Program, plexigate
 
 if TYPE_CHECKING:
     import ssl
 
 MASTER = "sealing.aes-256.v1"
+NEXT = "sealing.aes-256.v2"
 
 
 def configuration(site: HsmSite, plexi: Token, certificate: Path, key: Path) -> Path:
@@ -59,6 +63,9 @@ def test_tickets_and_a_sealed_key_outlive_the_process(hsm_site: HsmSite, monkeyp
             if client is None:
                 client = scene.client()
                 session = scene.resumable(client)
+                rotate_sealing(path, running)
+                with scene.connect(client, session) as tls:
+                    assert tls.session_reused, "after the rotation"
             else:
                 with scene.connect(client, session) as tls:
                     assert tls.session_reused, "after the restart"
@@ -68,6 +75,15 @@ def test_tickets_and_a_sealed_key_outlive_the_process(hsm_site: HsmSite, monkeyp
     assert (hsm_site.directory / "state" / TICKETS_FILE).stat().st_mode & 0o777 == 0o600
     for content in files_below(hsm_site.directory):
         assert not [one for one in (kept.current, kept.current.hex().encode(), pem, _scalar(pem)) if one in content]
+
+
+def rotate_sealing(path: Path, running: Program[dict[str, list[str]]]) -> None:
+    command("rotate-sealing", "--no-recovery", "--config", str(path))
+    path.write_text(path.read_text().replace(MASTER, NEXT))
+    os.kill(running.pid, signal.SIGHUP)
+    running.wait_for(lambda output: events(output, "reloaded") or None)
+    command("rotate-sealing", "--end-previous", "--config", str(path))
+    command("destroy", MASTER, "--token", "plexi", "--yes", "--config", str(path))
 
 
 def _scalar(pem: bytes) -> bytes:

@@ -20,7 +20,7 @@ from certs.hsm.key_names import TokenKeyName, next_version
 from certs.hsm.process.pin_latch import release_by_name
 from certs.hsm.used_versions import UsedVersions, default_versions_directory
 from config.values.problems import printable
-from proxy.commands.hsm import recovery_commands, sealing_commands
+from proxy.commands.hsm import recovery_commands, rotation_commands, sealing_commands
 from proxy.commands.hsm.init_dev import init_dev
 from proxy.commands.hsm.recording import recorded
 from proxy.commands.hsm.request import request
@@ -268,6 +268,7 @@ app.command(
 )(request)
 recovery_commands.register(app)
 sealing_commands.register(app)
+rotation_commands.register(app)
 
 
 class _MadeRow(ListedKeyRow):

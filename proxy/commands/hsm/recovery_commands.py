@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from certs.recovery.ceremony import Ceremony, Record
     from certs.recovery.sealed_before import SealedBefore
     from certs.sealing.importing import KeyImporter
+    from certs.sealing.sealer import Sealer
 
 _KeyFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Store the key in this new file (mode 0600) instead of a token.")
@@ -93,20 +94,20 @@ def recover(  # noqa: PLR0913 - as above
         ceremony.recover(check)
 
 
-def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
+def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> "Sealer":
     """Make the key; `scheme`: (threshold, shares), None without recovery. See `said_errors`."""
     from proxy.commands.hsm.recovery_terminal import ConsoleTerminal, NoTerminal
 
     if scheme is None:
-        ceremony.generate()
-        return
+        return ceremony.generate()
     from certs.recovery.shares import SharingScheme
+    from certs.sealing.sealer import AeadSealer
 
     chosen = SharingScheme(*scheme)
     ConsoleTerminal.require_output()
     if not is_sure and not ConsoleTerminal.is_one():
         raise NoTerminal
-    ceremony.init(chosen)
+    return AeadSealer(ceremony.init(chosen))
 
 
 def _require_one_place(source: SourceOptions, key_file: Path | None, version: int) -> None:
@@ -150,7 +151,7 @@ def _ceremony(
         _place(source, key_file, version) as importer,
     ):
         terminal = ConsoleTerminal(is_sure=is_sure)
-        yield Ceremony(importer, terminal, harden, _of_sealing_key(record), _before(source.config))
+        yield Ceremony(importer, terminal, harden, of_sealing_key(record), _before(source.config))
 
 
 def _before(config: Path | None) -> "SealedBefore | None":
@@ -175,7 +176,9 @@ def _before(config: Path | None) -> "SealedBefore | None":
     )
 
 
-def _of_sealing_key(record: Recorder) -> "Record":
+def of_sealing_key(record: Recorder) -> "Record":
+    """What writes operations on the sealing key to the audit log."""
+
     def write(action: "Action", outcome: "Outcome", detail: str) -> None:
         record(action, "sealing key", outcome, detail)
 

@@ -1,0 +1,166 @@
+"""`plexigate hsm rotate-sealing`, with sealing keys in files and in a token."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from certs.hierarchy.configured import KEY_LABEL, vault_of
+from certs.hierarchy.file_sealer import sealing_key_ids
+from certs.hierarchy.proving import sealing_key_problems
+from certs.sealing.envelope import Purpose
+from certs.sealing.key_file import create_key
+from certs.sealing.sealing_key import sealing_key_name
+from config.loading.loader import survey
+from config.values.problems import Problem
+from proxy.supervisor.secrets.safe import now_in_utc
+from tests.proxy.commands.hsm.conftest import Command
+from tests.proxy.commands.hsm.test_recovery_commands import shares_in
+from tests.proxy.commands.hsm.test_sealing_commands import Scene
+
+SHARES = ("--threshold", "2", "--shares", "3", "--yes")
+
+
+@pytest.fixture
+def scene(command: Command, tmp_path: Path) -> Scene:
+    """With a file that a key below the sealing key has sealed."""
+    scene = Scene(command, tmp_path)
+    (tmp_path / "one.sealed").write_bytes(scene.vault().sealer(Purpose.CREDENTIAL_KEY).seal(b"secret", KEY_LABEL))
+    return scene
+
+
+def rotated(scene: Scene, *words: str, answer: str | None = None) -> dict[str, Any]:
+    done = scene.run("rotate-sealing", "--json", *words, answer=answer)
+    assert done.exit_code == 0, done.output
+    shares = done.stdout.index("{")
+    told: dict[str, Any] = json.loads(done.stdout[shares:])
+    return {**told, "shares": shares_in(done.stdout[:shares])}
+
+
+def named(scene: Scene, key: str) -> None:
+    """The configuration names another sealing key."""
+    text = scene.config.read_text()
+    scene.config.write_text(re.sub(r"(?m)(?<=^\[sealing\]\n)key = .*$", f"key = {json.dumps(key)}", text))
+
+
+def problems(scene: Scene) -> list[Problem]:
+    loaded = survey(scene.config).loaded
+    assert loaded is not None
+    return list(sealing_key_problems(loaded, vault_of(loaded, now_in_utc, lambda *_: None)))
+
+
+def refused(done: Result, *said: str) -> None:
+    assert done.exit_code == 1, done.output
+    for one in said:
+        assert one in done.stderr
+
+
+def test_the_next_key_has_shares_and_both_open_until_the_former_is_ended(scene: Scene, tmp_path: Path) -> None:
+    next_key = tmp_path / "next.key"
+    told = rotated(scene, "--key-file", str(next_key), "--keep", "7d", *SHARES)
+    assert (told["key"], told["previous"]) == (str(next_key), str(tmp_path / "sealing.key"))
+    assert len(told["shares"]) == 3
+    assert scene.opened(tmp_path / "one.sealed") == b"secret"
+    (warning,) = problems(scene)
+    assert (warning.is_error, told["until"][:10] in warning.found) == (False, True)
+    refused(scene.run("rotate-sealing", "--end-previous"), f"name {next_key} as sealing.key of the configuration first")
+    refused(
+        scene.run("rotate-sealing", "--key-file", str(tmp_path / "third.key"), "--no-recovery"),
+        "found the previous sealing key",
+    )
+    assert not (tmp_path / "third.key").exists()
+    named(scene, "next.key")
+    assert problems(scene) == []
+    assert scene.opened(tmp_path / "one.sealed") == b"secret"
+    assert "sealing.key" in scene.run("rotate-sealing", "--end-previous").stdout
+    assert "no previous sealing key" in scene.run("rotate-sealing", "--end-previous").stdout
+    named(scene, "sealing.key")
+    assert [one.is_error for one in problems(scene)] == [True]
+    outcomes = [(action, outcome) for action, key, outcome in scene.outcomes() if key == "sealing key"]
+    assert outcomes == [("split", "done"), ("import", "done"), ("rotate", "done"), ("retire", "done")]
+    next_key.unlink()
+    named(scene, "next.key")
+    again = scene.run("recover", "--key-file", str(next_key), answer="\n".join(told["shares"][:2]) + "\n")
+    assert again.exit_code == 0, again.output
+    assert scene.opened(tmp_path / "one.sealed") == b"secret"
+
+
+def test_a_key_that_is_there_is_taken(scene: Scene, tmp_path: Path) -> None:
+    refused(scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), "--take"), "which cannot be read")
+    create_key(tmp_path / "next.key")
+    refused(scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), *SHARES), "exists already")
+    assert rotated(scene, "--key-file", str(tmp_path / "next.key"), "--take")["shares"] == []
+    named(scene, "next.key")
+    assert scene.opened(tmp_path / "one.sealed") == b"secret"
+
+
+@pytest.mark.parametrize("keep", ["0s", "366d", "soon"])
+def test_a_time_without_bounds_is_refused(scene: Scene, tmp_path: Path, keep: str) -> None:
+    done = scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), "--keep", keep, "--no-recovery")
+    refused(done, f"--keep: found '{keep}'; allowed: a time up to 365d")
+    assert not (tmp_path / "next.key").exists()
+
+
+def test_no_key_is_made_where_the_present_one_does_not_open(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "sealing.key").unlink()
+    done = scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), *SHARES)
+    refused(done, "which cannot be read")
+    assert done.stdout == ""
+    assert not (tmp_path / "next.key").exists()
+
+
+def test_holders_who_give_up_leave_everything_as_it_was(scene: Scene, tmp_path: Path) -> None:
+    before = (tmp_path / "sealed/keys.sealed").read_bytes()
+    done = scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), "--threshold", "2", "--shares", "3")
+    refused(done, "not a terminal")
+    done = scene.run("rotate-sealing")
+    refused(done, "the present sealing key is a file; allowed: --key-file FILE, or --token NAME")
+    done = scene.run("rotate-sealing", "--key-file", "a", "--token", "plexi")
+    assert (done.exit_code, "either --token or --key-file" in done.stderr) == (2, True)
+    assert (tmp_path / "sealed/keys.sealed").read_bytes() == before
+
+
+class TestInAToken:
+    """From a file to a token, and from there to the next version."""
+
+    @pytest.fixture
+    def scene(self, scene: Scene, command: Command) -> Scene:
+        scene.add(f'[hsm]\nmodule = "{command.hsm.module}"\n[hsm.token.plexi]\npin_file = "{command.hsm.pin_file()}"\n')
+        return scene
+
+    def test_versions_follow_each_other(self, scene: Scene, command: Command, tmp_path: Path) -> None:
+        def version(number: int) -> str:
+            return f"pkcs11:token=plexi;object=sealing.aes-256.v{number}"
+
+        def openers() -> list[str]:
+            content = (tmp_path / "sealed/keys.sealed").read_bytes()
+            names = {sealing_key_name(number).id: version(number) for number in range(1, 5)}
+            return [names[one] for one in sealing_key_ids(content) if one in names]
+
+        told = rotated(scene, "--token", "plexi", *SHARES)
+        assert (told["key"], len(told["shares"])) == (version(1), 3)
+        named(scene, version(1))
+        assert rotated(scene, "--no-recovery")["previous"] == version(1)
+        assert openers() == [version(2), version(1)]
+        named(scene, version(2))
+        assert command.run("generate", "sealing", "--kind", "aes-256").exit_code == 0
+        refused(
+            scene.run("rotate-sealing", *SHARES), "has sealing.aes-256.v3, which seals nothing here; allowed: --take"
+        )
+        assert rotated(scene, "--take")["key"] == version(3)
+        assert openers() == [version(3), version(2)]
+        named(scene, version(1))
+        (error,) = problems(scene)
+        assert (error.is_error, error.allowed) == (True, "the key that does: sealing.aes-256.v3")
+        named(scene, version(3))
+        assert problems(scene) == []
+        assert scene.opened(tmp_path / "one.sealed") == b"secret"
+        refused(scene.run("rotate-sealing", "--take"), "has no newer sealing key")
+        for gone in ("v2", "v3"):
+            assert command.run("destroy", f"sealing.aes-256.{gone}", "--yes", "--unverified").exit_code == 0
+        (error,) = problems(scene)
+        assert (error.is_error, "plexigate hsm recover" in error.allowed) == (True, True)
+        assert 'the token has 0 keys with label "sealing.aes-256.v3", not one' in error.found
