@@ -726,6 +726,16 @@ EXAMPLES = (
         "the sealing key is available: the keys of chat, files are open",
     ),
     Example(
+        secrets.SealingRenewed(["rotated the keys for tickets", "sealed 1 file again"]),
+        {"event": "sealing_renewed", "done": ["rotated the keys for tickets", "sealed 1 file again"]},
+        "what is sealed was renewed: rotated the keys for tickets; sealed 1 file again",
+    ),
+    Example(
+        secrets.SealingNotRenewed("the token plexi does not answer"),
+        {"event": "sealing_not_renewed", "detail": "the token plexi does not answer"},
+        "what is sealed could not be renewed, the parent tries again: the token plexi does not answer",
+    ),
+    Example(
         secrets.NotUnsealed("the token first does not answer"),
         {"event": "not_unsealed", "detail": "the token first does not answer"},
         "sealed keys cannot be opened, the parent tries again: the token first does not answer",

@@ -29,6 +29,7 @@ from proxy.observe.scrape import (
     RevocationFacts,
     RotationFacts,
     Scrape,
+    SealingFacts,
     TokenScrape,
     UnmadeCheck,
     WorkerScrape,
@@ -191,6 +192,9 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
         alerts=(DOWN,),
         alert_deliveries={("webhook", "ok"): 3, ("webhook", "failed"): 1},
         maintenance=(MaintenanceFacts("chat.test/", NOW - 90.0),),
+        sealing=SealingFacts(
+            "sealing.key", NOW - 200_000.0, keys_since={"tickets": NOW - 90_000.0, "acme": NOW - 100.0}
+        ),
         configuration=ConfigurationFacts("/etc/plexigate/plexigate.toml", "ab" * 32, NOW - 3 * DAY),
         pid=3_999,
     )

@@ -2,12 +2,14 @@
 that. Pure.
 """
 
+from datetime import timedelta
 from typing import Self
 
 from pydantic import model_validator
 
 from config.tables.hsm import OptionalOwnKey
 from config.values.addresses import Refused
+from config.values.durations import Duration
 from config.values.kinds import Table, WrittenPath
 
 
@@ -16,11 +18,12 @@ class SealingConfig(Table):
     None seals nothing.
 
     In `directory` (None: the state directory) lie the keys below it and the secret of session
-    tickets.
+    tickets. Each of these keys seals for `rotate_after`, and opens for as long again at least.
     """
 
     key: OptionalOwnKey = None
     directory: WrittenPath | None = None
+    rotate_after: Duration = timedelta(days=90)
 
     @model_validator(mode="after")
     def _seals_something(self) -> Self:

@@ -294,6 +294,21 @@ class RevocationListRow(TypedDict):
     """Why there is no newer one."""
 
 
+class SealingRow(TypedDict):
+    """The sealing key, and since when it and the key of each purpose below it seal."""
+
+    key: str
+    since: float | None
+    """Null if it is not known."""
+    previous_until: float | None
+    """When the sealing key before it opens nothing more."""
+    is_previous: bool
+    """Whether the configuration names that one."""
+    keys_since: dict[str, float]
+    error: str | None
+    """Why something that is due could not be renewed."""
+
+
 class StatusDocument(TypedDict):
     version: str
     pid: int
@@ -318,6 +333,8 @@ class StatusDocument(TypedDict):
     breaking_under_require: BreakingRow
     tokens: list[TokenRow]
     upstreams: list[UpstreamRow]
+    sealing: SealingRow | None
+    """Null if nothing is sealed."""
     unmade_checks: list[UnmadeCheckRow]
     maintenance: list[MaintenanceRow]
     certificates: list[ServedCertificateRow]

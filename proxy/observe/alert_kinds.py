@@ -58,6 +58,8 @@ class AlertKind(StrEnum):
     AUDIT_UNSIGNED = "audit_unsigned"
     STATE_NOT_WRITABLE = "state_not_writable"
     SECRETS_NOT_ROTATED = "secrets_not_rotated"
+    SEALING_NOT_RENEWED = "sealing_not_renewed"
+    SEALING_KEY_REPLACED = "sealing_key_replaced"
     RELOAD_REFUSED = "reload_refused"
     UPGRADE_FAILED = "upgrade_failed"
     CLOCK_JUMPED = "clock_jumped"
@@ -235,6 +237,20 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "`session tickets` or the ring",
         "The key of session tickets or of a payload ring could not be replaced or stored.",
         "Check the sealing key (`plexigate hsm list`) and the directory of `[sealing]`.",
+    ),
+    AlertKind.SEALING_NOT_RENEWED: KindFacts(
+        _WARNING,
+        "`sealing`",
+        "Keys below the sealing key should have been rotated, or files sealed again, and that fails.",
+        "Correct what the text names. Run `plexigate hsm keys --reseal` as the owner of files that Plexigate may not write.",
+        after_seconds=60.0,
+    ),
+    AlertKind.SEALING_KEY_REPLACED: KindFacts(
+        _WARNING,
+        "`sealing`",
+        "The configuration names a sealing key that was replaced and opens what is sealed for some time only. The alert is "
+        "serious in the last week and critical on the last day: after that, a start fails.",
+        "Set `sealing.key` to the key that the text names, then reload.",
     ),
     AlertKind.RELOAD_REFUSED: KindFacts(
         _SERIOUS,

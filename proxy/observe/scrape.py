@@ -77,6 +77,23 @@ class RevocationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SealingFacts:
+    """The sealing key and the keys below it. Times are in UNIX seconds, None if not known.
+
+    `previous_until`: when the key before it opens nothing more. `is_previous`: the configuration
+    names that one. `keys_since`: when the key of each purpose began to seal. `error`: why something
+    that is due could not be renewed.
+    """
+
+    key: str
+    since: float | None = None
+    previous_until: float | None = None
+    is_previous: bool = False
+    keys_since: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TokenScrape:
     """A token as the parent sees it. `condition` is one of `certs.tokens.prober`; `detail` is empty
     if it is healthy.
@@ -195,6 +212,7 @@ class Scrape:
     audit: Mapping[str, int] = field(default_factory=dict)
     rotations: Mapping[str, int] = field(default_factory=dict)
     rotating: Sequence[RotationFacts] = ()
+    sealing: SealingFacts | None = None
     unmade_checks: Sequence[UnmadeCheck] = ()
     maintenance: Sequence[MaintenanceFacts] = ()
     readiness: Readiness = READY

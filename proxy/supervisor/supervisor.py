@@ -39,6 +39,7 @@ from proxy.supervisor.reloads.announcements import Announcements
 from proxy.supervisor.reloads.changeover import Changeover, ChangingParts, Takeover
 from proxy.supervisor.reloads.fetched_lists import FetchedLists
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
+from proxy.supervisor.reloads.sealing_renewal import SealingRenewal
 from proxy.supervisor.reloads.ticket_rotation import TicketRotation
 from proxy.supervisor.reloads.unsealing import Unsealing
 from proxy.supervisor.reloads.watching import Watching
@@ -96,7 +97,8 @@ class Supervisor:
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
         self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time)
         self.alerting: Final = self._alerting_of()
-        self._secrets = (self.tickets.run, unsealing.run, payload.run, self.fetched.run)
+        sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
+        self._secrets = (self.tickets.run, unsealing.run, payload.run, sealing.run, self.fetched.run)
         self.upgrading: Final = Upgrading(
             loop,
             self._tasks,
@@ -108,7 +110,7 @@ class Supervisor:
             notifier.main_process,
             tell,
         )
-        self.control: Final = self._control_of(log, safe.trail, payload)
+        self.control: Final = self._control_of(log, safe.trail, payload, sealing)
         self.rotating.count_by(self._signatures)
         self.rotating.lists.show = self.crew.proofs.challenges.show_lists
         self.crew.tokens.missing.changed = self.rotating.keys_missing
@@ -152,7 +154,9 @@ class Supervisor:
 
         return Changeover(loop, served, parts, reread)
 
-    def _control_of(self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation) -> Control:
+    def _control_of(
+        self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation, sealing: SealingRenewal
+    ) -> Control:
         loop = self._loop
         served = self.served
         crew = self.crew
@@ -174,6 +178,7 @@ class Supervisor:
             rotating=self.rotating,
             fetched=self.fetched,
             alerting=self.alerting,
+            sealing=lambda: sealing.facts,
             upgrade=lambda: self.upgrading.facts,
             former_workers=lambda: self.upgrading.former.pids,
             ability=ability,

@@ -14,6 +14,7 @@ from proxy.api.status import (
     ListenerRow,
     ReadinessDocument,
     ReasonRow,
+    SealingRow,
     ServedCertificateRow,
     StatusDocument,
     TokenRow,
@@ -78,6 +79,9 @@ def _parts(document: StatusDocument) -> Iterator[RenderableType]:
         yield from _unmade_checks(document["unmade_checks"])
     if document["certificates"]:
         yield _certificates(document["certificates"])
+    sealing = document.get("sealing")  # which a proxy of before does not tell
+    if sealing is not None:
+        yield from _sealing(sealing, document["started_at"] + document["uptime_seconds"])
 
 
 def _readiness(told: ReadinessDocument) -> Iterator[RenderableType]:
@@ -296,6 +300,17 @@ def _unmade_checks(unmade: Sequence[UnmadeCheckRow]) -> Iterator[RenderableType]
         if one["reason"] is not None:
             line = f"the health check of {one['server']} of upstream {one['upstream']} cannot be made: {one['reason']}"
             yield Text(line, "bold red")
+
+
+def _sealing(sealing: SealingRow, now: float) -> Iterator[RenderableType]:
+    age = "of unknown age" if sealing["since"] is None else f"since {duration(now - sealing['since'])}"
+    oldest = min(sealing["keys_since"].values(), default=now)
+    yield Text(f"\nsealing key: {sealing['key']}, {age}; the oldest key below it seals since {duration(now - oldest)}")
+    if sealing["is_previous"] and sealing["previous_until"] is not None:
+        left = duration(max(0.0, sealing["previous_until"] - now))
+        yield Text(f"the configuration names the sealing key before it, which opens for {left} more", "yellow")
+    if sealing["error"] is not None:
+        yield Text(f"what is sealed could not be renewed: {sealing['error']}", "bold red")
 
 
 def _certificates(certificates: Sequence[ServedCertificateRow]) -> Table:

@@ -71,6 +71,40 @@ class Unsealed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SealingRenewed(Event):
+    """Keys below the sealing key were rotated or destroyed, files were sealed again, or a sealing
+    key that was replaced opens nothing any more."""
+
+    event = "sealing_renewed"
+    level = Level.INFORMATION
+
+    done: Sequence[str]
+    """What was done."""
+
+    def sentence(self) -> str:
+        return f"what is sealed was renewed: {'; '.join(self.done)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SealingNotRenewed(Event):
+    """Keys below the sealing key are due, or files need retired keys, and that could not be
+    changed. The parent tries again. Written once for each reason.
+
+    Correct what `detail` says: the token of the sealing key, the disk, or the owner of a file. Run
+    `plexigate hsm keys --reseal` as the owner of files that Plexigate may not write.
+    """
+
+    event = "sealing_not_renewed"
+    level = Level.WARNING
+
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        return f"what is sealed could not be renewed, the parent tries again: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class NotUnsealed(Event):
     """Sealed keys could not be opened: handshakes of their identities fail. The parent tries again.
     Written once for each reason.

@@ -70,6 +70,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
             for (receiver, result), count in sorted(scrape.alert_deliveries.items())
         ],
         "maintenance": [{"route": one.route, "since": one.since} for one in scrape.maintenance],
+        "sealing_keys": _sealing_keys(scrape),
         "rotations": [{"result": result, "count": count} for result, count in scrape.rotations.items()],
         "rotating": [
             {"identity": one.identity, "credential": one.credential, "urgency": one.urgency, "failures": one.failures}
@@ -146,6 +147,15 @@ def _certificates(scrape: Scrape) -> Rows:
         {"identity": identity, "algorithm": algorithm, "token": token, "left": seconds}
         for (identity, algorithm, token), seconds in left.items()
     ]
+
+
+def _sealing_keys(scrape: Scrape) -> Rows:
+    """How long the sealing key, and the key of each purpose below it, have sealed."""
+    one = scrape.sealing
+    if one is None:
+        return []
+    since = {**one.keys_since, **({} if one.since is None else {"sealing": one.since})}
+    return [{"key": key, "age": scrape.now - at} for key, at in sorted(since.items())]
 
 
 class _Families(Collector):

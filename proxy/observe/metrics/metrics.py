@@ -282,6 +282,13 @@ _CERTIFICATES: Final = (
         "subject",
         value="left",
     ),
+    gauge(
+        "sealing_key_age_seconds",
+        "Time since the sealing key (sealing), or a key below it (tickets, credentials, payload, acme), began to seal.",
+        "sealing_keys",
+        "key",
+        value="age",
+    ),
     counter("rotations", "Rotations of certificates, by result (ok, failed).", "rotations", "result"),
     gauge(
         "rotation_urgency",

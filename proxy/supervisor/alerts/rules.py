@@ -172,6 +172,22 @@ def _rotations(facts: AlertFacts) -> Iterator[Concern]:
             yield _concern(AlertKind.REVOCATION_FAILED, subject, text)
 
 
+def _sealing(facts: AlertFacts) -> Iterator[Concern]:
+    one = facts.scrape.sealing
+    if one is None:
+        return
+    if one.error is not None:
+        yield _concern(AlertKind.SEALING_NOT_RENEWED, "sealing", f"what is sealed could not be renewed: {one.error}")
+    if one.is_previous and one.previous_until is not None:
+        left = one.previous_until - facts.scrape.now
+        text = (
+            f"the configuration names a sealing key that was replaced by {one.key}; it opens what is sealed until "
+            f"{utc(one.previous_until)}"
+        )
+        urgency = AlertUrgency.CRITICAL if left <= _DAY else AlertUrgency.SERIOUS if left <= 7 * _DAY else None
+        yield _concern(AlertKind.SEALING_KEY_REPLACED, "sealing", text, urgency)
+
+
 def _surroundings(facts: AlertFacts) -> Iterator[Concern]:
     if facts.shortage is not None:
         text = f"the parent is short of descriptors: {facts.shortage}"
@@ -192,6 +208,7 @@ _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _certificates,
     _revocations,
     _rotations,
+    _sealing,
     _surroundings,
 )
 

@@ -16,6 +16,7 @@ from proxy.observe.scrape import (
     ListenerFacts,
     MaintenanceFacts,
     Scrape,
+    SealingFacts,
     UpgradeFacts,
     WorkerScrape,
     WorkerState,
@@ -67,6 +68,7 @@ class Scraping:
     fetched: FetchedLists
     ability: Ability
     alerting: Alerting
+    sealing: Callable[[], SealingFacts | None]
     upgrade: Callable[[], UpgradeFacts | None]
     former_workers: Callable[[], Sequence[int]]
     """The processes of the previous version that still drain."""
@@ -93,6 +95,7 @@ class Scraping:
             audit=self.trail.as_row(),
             rotations=dict(self.rotating.rotations),
             rotating=self.rotating.facts(),
+            sealing=self.sealing(),
             unmade_checks=self.servers.unmade.as_rows(),
             maintenance=[MaintenanceFacts(one.route, one.since) for one in self.maintenance.routes],
             readiness=await self.ability.readiness(),

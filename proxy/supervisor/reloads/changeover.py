@@ -141,7 +141,7 @@ class Changeover:
         """Held from `prepare` until `commit` or `abandon`."""
         self.standstill: Final = Standstill()
 
-    def _changing(self) -> AbstractAsyncContextManager[None]:
+    def changing(self) -> AbstractAsyncContextManager[None]:
         """Hold `editing` for a change of configuration or secrets, not during a standstill."""
         return self.standstill.moving(self.editing)
 
@@ -190,7 +190,7 @@ class Changeover:
         if all(len(one.by_slot) >= edition.worker_count for one in self._parts.sockets.bound):
             return
         try:
-            async with self._changing():
+            async with self.changing():
                 complete = replace(edition, number=self._served.next_number())
                 await self._commit_renewed(await self.prepare(complete))
         except ConfigError as error:  # the sockets that are there serve
@@ -215,7 +215,7 @@ class Changeover:
         announcements = self._parts.announcements
         changes: Sequence[Change] = ()
         announced = contextlib.nullcontext() if dry_run else announcements.to_service_manager()
-        async with self._changing():
+        async with self.changing():
             with announced:
                 try:
                     edition = await self._reread(dry_run=dry_run)
@@ -258,7 +258,7 @@ class Changeover:
         No file is read again. Both run in a thread. Raises `ConfigError`, or what `change` and
         `keep` raise. The old edition then continues to serve.
         """
-        async with self._changing():
+        async with self.changing():
             before = self._served.edition
             number = self._served.next_number()
             edition = await in_thread(self._loop, lambda: change(before, number))

@@ -32,10 +32,21 @@ def test_what_makes_no_sense_is_refused(table: dict[str, object]) -> None:
         SealingConfig.model_validate(table)
 
 
-def test_no_worker_gets_the_key_and_a_change_needs_a_restart() -> None:
+@pytest.mark.parametrize(
+    ("table", "kind"),
+    [
+        ({}, EffectKind.RESTART),
+        ({"key": "sealing.key", "directory": "other"}, EffectKind.RESTART),
+        ({"key": "next.key"}, EffectKind.LIVE),
+        ({"key": "sealing.key", "rotate_after": "30d"}, EffectKind.LIVE),
+    ],
+)
+def test_no_worker_gets_the_key_and_its_next_version_needs_no_restart(table: dict[str, str], kind: EffectKind) -> None:
     config = Config.model_validate({"sealing": {"key": "sealing.key"}})
     assert files_of(LoadedConfig(config, ConfigFile(Path("/p.toml")))) == ()
-    assert {change.kind for change in diff(Config(), config)} == {EffectKind.RESTART}
+    other = Config.model_validate({"sealing": table})
+    assert {change.kind for change in diff(config, other)} == {kind}
+    assert {change.kind for change in diff(other, config)} == {kind}
 
 
 def test_a_key_in_a_token_needs_the_token() -> None:

@@ -183,6 +183,19 @@ def test_certificates_with_the_days_that_are_left() -> None:
     assert left == {("chat", "ecdsa-p256"): 60.5, ("chat", "mldsa-65"): 6.0, ("files", "ecdsa-p256"): -1.0}
 
 
+def test_the_sealing_key_with_the_keys_below_it() -> None:
+    sealing = status(scrape())["sealing"]
+    assert sealing == {
+        "key": "sealing.key",
+        "since": NOW - 200_000.0,
+        "previous_until": None,
+        "is_previous": False,
+        "keys_since": {"tickets": NOW - 90_000.0, "acme": NOW - 100.0},
+        "error": None,
+    }
+    assert status(replace(scrape(), sealing=None))["sealing"] is None
+
+
 def test_a_proxy_that_has_just_begun() -> None:
     starting = replace(worker(0, Counters()), snapshot={}, servers=())
     begun = status(Scrape(NOW, NOW, "0.1.0", 1, [starting]))

@@ -12,7 +12,7 @@ from proxy.commands.terminal.status_table import duration, share, size, status_t
 from proxy.http2.wire.causes import ResetCause
 from proxy.observe.counts.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
-from proxy.observe.scrape import Scrape, UpgradeFacts, WorkerState
+from proxy.observe.scrape import Scrape, SealingFacts, UpgradeFacts, WorkerState
 from proxy.observe.status import status
 from tests.fakes_admin import DOWN, NOW, fed, scrape, server, worker
 
@@ -49,6 +49,21 @@ def test_everything_is_there() -> None:
     assert lines(text, "10.0.0.2:8000") == ["chat http://10.0.0.2:8000 ejected 6 2 0 4 100 2 5.0 ms"]
     assert [line.split()[-1] for line in lines(text, "mldsa-65")] == ["6"]
     assert lines(text, "files.test") == ["files ecdsa-p256 - files.test expired"]
+
+
+def test_the_sealing_key_has_its_age_and_what_is_wrong_with_it() -> None:
+    found = scrape()
+    assert lines(shown(status(found)), "sealing key") == [
+        "sealing key: sealing.key, since 2 d 7 h; the oldest key below it seals since 1 d 1 h"
+    ]
+    replaced = SealingFacts("v2", previous_until=NOW + 90_000.0, is_previous=True, error="the token does not answer")
+    assert lines(shown(status(replace(found, sealing=replaced))), "seal") == [
+        "sealing key: v2, of unknown age; the oldest key below it seals since 0 s",
+        "the configuration names the sealing key before it, which opens for 1 d 1 h more",
+        "what is sealed could not be renewed: the token does not answer",
+    ]
+    of_before = {key: value for key, value in status(found).items() if key != "sealing"}
+    assert "sealing" not in shown(of_before)
 
 
 def test_http_2_is_shown_where_it_is_spoken() -> None:

@@ -18,7 +18,7 @@ from proxy.observe.logs.access_log import TargetRecord
 from proxy.observe.metrics.exposition import CONTENT_TYPE, exposition
 from proxy.observe.metrics.metric import MetricKind
 from proxy.observe.metrics.metrics import METRICS
-from proxy.observe.scrape import CertificateFacts, Scrape
+from proxy.observe.scrape import CertificateFacts, Scrape, SealingFacts
 from tests.fakes_admin import CLASSICAL, CLIENT, DAY, HYBRID, NOW, REQUEST, fed, scrape, server, worker
 
 
@@ -153,6 +153,14 @@ def test_time_to_the_end_of_certificates() -> None:
 def test_time_to_the_end_of_revocation_lists() -> None:
     assert value(scrape(), "plexigate_revocation_list_expiry_seconds", of="clients", subject="chat") == 2 * DAY
     assert value(scrape(), "plexigate_revocation_list_expiry_seconds", of="issuer", subject="internal") == 6 * DAY
+
+
+def test_the_ages_of_the_sealing_key_and_of_those_below_it() -> None:
+    found = scrape()
+    assert value(found, "plexigate_sealing_key_age_seconds", key="sealing") == 200_000
+    assert value(found, "plexigate_sealing_key_age_seconds", key="tickets") == 90_000
+    for none in (replace(found, sealing=None), replace(found, sealing=SealingFacts("sealing.key"))):
+        assert read(none)["plexigate_sealing_key_age_seconds"].samples == []
 
 
 NAMES = st.text(min_size=0, max_size=40)

@@ -15,6 +15,7 @@ from proxy.observe.scrape import (
     RevocationFacts,
     RotationFacts,
     Scrape,
+    SealingFacts,
     TokenScrape,
     UnmadeCheck,
     WorkerScrape,
@@ -218,6 +219,24 @@ def test_rotations_that_fail() -> None:
         assert one(rotation(urgency)) == ("rotation_failing", "chat ec", expected)
     assert one(rotation(0, is_refused=True)) == ("rotation_refused", "chat ec", "serious")
     assert one(rotation(0, None, unrevoked="the CA is down")) == ("revocation_failed", "chat ec", "critical")
+
+
+@pytest.mark.parametrize(
+    ("days_left", "urgency"),
+    [(29, AlertUrgency.WARNING), (7, AlertUrgency.SERIOUS), (1, AlertUrgency.CRITICAL), (-1, AlertUrgency.CRITICAL)],
+)
+def test_a_configuration_that_names_a_sealing_key_of_before(days_left: int, urgency: AlertUrgency) -> None:
+    facts = SealingFacts("sealing.aes-256.v2", previous_until=NOW + days_left * DAY, is_previous=True)
+    (found,) = concerns(replace(WELL, sealing=facts))
+    assert (found.key, found.urgency) == ((AlertKind.SEALING_KEY_REPLACED, "sealing"), urgency)
+    assert "was replaced by sealing.aes-256.v2" in found.text
+    assert concerns(replace(WELL, sealing=replace(facts, is_previous=False))) == []
+
+
+def test_what_is_sealed_and_could_not_be_renewed() -> None:
+    (found,) = concerns(replace(WELL, sealing=SealingFacts("sealing.key", error="No space left on device")))
+    assert (found.key, found.urgency) == ((AlertKind.SEALING_NOT_RENEWED, "sealing"), AlertUrgency.WARNING)
+    assert found.text.endswith("No space left on device")
 
 
 def test_the_surroundings() -> None:
