@@ -47,5 +47,10 @@ def test_a_call_can_be_sent_and_shows_no_argument(call: calls.Call[Any]) -> None
     assert call.seconds > 0
 
 
+def test_a_token_that_hangs_holds_nobody_for_as_long_as_rsa_keys_take() -> None:
+    seconds = {kind: calls.generate(TokenKeyName("a", kind, 1)).seconds for kind in KeyKind}
+    assert {kind for kind, one in seconds.items() if one > 20} == {KeyKind.RSA_3072, KeyKind.RSA_4096}
+
+
 def test_each_call_is_answered_by_the_process() -> None:
     assert {call.name for call in EACH} == set(_Service()._calls)
