@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.hsm.faults import errors
 from tests.hsm.site import HsmSite
-from tests.hsm.softhsm import USER_PIN
+from tests.hsm.softhsm import USER_PIN, Token
 from tests.integration.gateway import events
 from tests.integration.hsm_scene import ROUTE, Load, running, scene_of
 from tests.soak.replicas import PLACES, Outcome, live, replicas
@@ -89,6 +89,27 @@ def test_whatever_happens_to_one_token_while_keys_rotate_no_handshake_fails(hsm_
     assert outcome.wrong == []
     assert len(outcome.events) == 6
     assert reasons == {"no certificate yet", "a command asked for it", "the token has lost its key"}
+
+
+def test_a_token_that_was_initialised_anew_with_another_pin_waits_for_its_pin_alone(hsm_site: HsmSite) -> None:
+    with replicas(hsm_site) as one:
+        scene, before = one.scene, one.serials()
+        with Load(scene, scene.client(authority=one.root)).running(1) as load:
+            anew = Token("plexi", "the-new-pin")
+            hsm_site.hsm.initialise_anew(anew)
+            scene.plexi.lose_sessions()  # as a device would; SoftHSM has read its token before
+            scene.until(lambda: scene.metric("token_pin_refused", token="plexi") == 1)
+            logins = scene.plexi.calls("C_Login")
+            load.more(10)
+            assert one.serials() == before
+            assert scene.plexi.calls("C_Login") == logins, "nobody tries the old PIN again"
+            hsm_site.hsm.pin_file(anew)
+            assert one.admin.post("/reload", {})[1]["ok"]
+            scene.until(lambda: one.serials()["plexi"] != before["plexi"] and scene.is_used("plexi"))
+            scene.until(lambda: one.served() == one.serials()["plexi"])
+            load.more(10)
+        assert one.serials()["spare"] == before["spare"]
+        assert load.errors == []
 
 
 def test_an_identity_goes_from_one_key_to_replicas_and_back(hsm_site: HsmSite) -> None:
