@@ -267,6 +267,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
         f"for new handshakes; connections whose client would be refused now {_END}"
     ),
     ("issuer",): _live("for the next certificates; those that are there stay"),
+    ("ct",): _live("for the next look at the logs"),
     ("rotation", "state"): _restart("the directory is locked for the life of a process"),
     ("rotation",): _live("for rotations from now on"),
     ("alerts", "certificate_left"): _live("for all certificates from files, within seconds"),

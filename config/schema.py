@@ -15,6 +15,7 @@ from config.tables.admin import AdminConfig
 from config.tables.alerts import AlertRepeatConfig, AlertsConfig
 from config.tables.audit import AuditConfig
 from config.tables.client_certificates import ClientCertificateMode, ClientCertificatesConfig
+from config.tables.ct import CtConfig
 from config.tables.hsm import HsmConfig, Keys, TokenConfig
 from config.tables.issuers import AcmeIssuerConfig, AnyIssuerConfig
 from config.tables.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
@@ -241,6 +242,7 @@ class Config(Table):
     hsm: HsmConfig | None = None
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()
+    ct: CtConfig = CtConfig()
     issuer: dict[Name, AnyIssuerConfig] = Field(default_factory=dict)
     plain: PlainConfig = PlainConfig()
     rotation: RotationConfig = RotationConfig()

@@ -55,6 +55,7 @@ from config.schema import (
     UpstreamConfig,
 )
 from config.tables.client_certificates import ClientCertificatesConfig
+from config.tables.ct import CtConfig
 from config.tables.plain import PlainConfig
 from config.tables.rotation import KeySpec
 from config.tables.upstream import HashSource
@@ -232,6 +233,7 @@ SECTIONS: Final = (
     _section('[issuer.NAME] of type "internal"', InternalIssuerConfig, "issuer.NAME", "issuer.internal"),
     _section('[issuer.NAME] of type "acme"', AcmeIssuerConfig, "issuer.NAME", "issuer.letsencrypt"),
     _section("[plain]", PlainConfig, "plain"),
+    _section("[ct]", CtConfig, "ct"),
     _section("[rotation]", RotationConfig, "rotation"),
     _section("[alerts]", AlertsConfig, "alerts"),
     _section("[alerts.repeat]", AlertRepeatConfig, "alerts.repeat"),

@@ -43,6 +43,7 @@ from config.schema import (
     UpstreamConfig,
 )
 from config.tables.client_certificates import ClientCertificatesConfig
+from config.tables.ct import CtConfig
 from config.tables.plain import PlainConfig
 from config.values.kinds import Table
 
@@ -87,6 +88,7 @@ def tables(document: Mapping[str, Any], model: type[Table]) -> list[Mapping[str,
         InternalIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "internal"],
         AcmeIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "acme"],
         PlainConfig: only("plain"),
+        CtConfig: only("ct"),
         RotationConfig: only("rotation"),
         AlertsConfig: only("alerts"),
         AlertRepeatConfig: inside(only("alerts"), "repeat"),
@@ -130,6 +132,7 @@ MODELS: list[type[Table]] = [
     InternalIssuerConfig,
     AcmeIssuerConfig,
     PlainConfig,
+    CtConfig,
     RotationConfig,
     AlertsConfig,
     AlertRepeatConfig,

@@ -643,6 +643,11 @@ EXAMPLES = (
         "issuer internal could not renew its revocation lists: the token is gone",
     ),
     Example(
+        certificates.LogNotRead("https://ct.example.org/2026", "Connection refused"),
+        {"event": "log_not_read", "log": "https://ct.example.org/2026", "detail": "Connection refused"},
+        "the log https://ct.example.org/2026 was not read: Connection refused",
+    ),
+    Example(
         certificates.AcmeProgress("le: issued for chat.example.org"),
         {"event": "acme", "detail": "le: issued for chat.example.org"},
         "le: issued for chat.example.org",

@@ -32,6 +32,7 @@ from proxy.observe.scrape import (
     SealingFacts,
     TokenScrape,
     UnmadeCheck,
+    WatchedLog,
     WorkerScrape,
 )
 from proxy.payload.messages.causes import Cause
@@ -177,6 +178,7 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
             CertificateFacts("files", "ecdsa-p256", ("files.test",), NOW - DAY),
         ),
         revocations=(RevocationFacts("chat", NOW - DAY, NOW + 2 * DAY),),
+        watched_logs=(WatchedLog("https://ct.test/", 7, 9),),
         published_lists=(RevocationFacts("internal", NOW - DAY, NOW + 6 * DAY, "no token"),),
         tokens=(TokenScrape("plexi", "well", "", 1, 16, 5, {"CKR_DEVICE_ERROR": 2}, 3.5),),
         audit={"written": 5, "lost": 1, "errors": 2, "unsigned": 1},

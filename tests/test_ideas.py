@@ -37,7 +37,7 @@ HEAVIER: Final = {
     "SigningToken": (Burden(20, 18), "it gives the parts of a token what they use, and is the one that is asked"),
     "SocketStream": (Burden(21, 14), _STREAM),
     "StreamConnection": (Burden(18, 20), _STREAM),
-    "Supervisor": (Burden(6, 18), "it puts the parts of the parent together, and is where each can be found"),
+    "Supervisor": (Burden(6, 19), "it puts the parts of the parent together, and is where each can be found"),
     "TcpConnection": (Burden(14, 17), _STREAM),
     "TlsStream": (Burden(17, 16), _STREAM),
     "Tunnel": (Burden(23, 13), "two streams end in it, and each reports to it"),

@@ -66,7 +66,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *plain_problems(config.plain, config.listener, file, checks.omissions),
         *checks.identities(),
         *checks.issued_credentials(),
-        *checks.fetched_lists(),
+        *checks.fetched_state(),
         *replica_problems(config, file, checks.omissions),
         *checks.issuers(),
         *acme_problems(config, file, checks.omissions),
@@ -173,13 +173,20 @@ class _CrossChecks(Checks):
             allowed = 'a directory for issued keys and certificates, such as "/var/lib/plexigate"'
             yield self.error(("rotation", "state"), "nothing", allowed)
 
-    def fetched_lists(self) -> Iterator[Problem]:
-        """Lists that are fetched have to be kept: else a start without the network knows none."""
+    def fetched_state(self) -> Iterator[Problem]:
+        """What is fetched has to be kept: lists for a start without the network, and how far a log
+        was read.
+        """
         clients = {name: one.client_certificates for name, one in self.config.identity.items()}
         names = [name for name, one in clients.items() if one is not None and one.crl_url]
-        if names and self.config.rotation.state is None and not self.omissions.touch("rotation"):
+        if self.config.rotation.state is not None or self.omissions.touch("rotation"):
+            return
+        found = "addresses, while rotation.state is not set"
+        if names:
             place = ("identity", names[0], "client_certificates", "crl_url")
-            yield self.error(place, "addresses, while rotation.state is not set", "a directory that keeps the lists")
+            yield self.error(place, found, "a directory that keeps the lists")
+        if self.config.ct.watch:
+            yield self.error(("ct", "watch"), found, "a directory that keeps how far each log was read")
 
     def _issuers_used(self) -> Iterator[tuple[str, int, str]]:
         for name, identity in self.config.identity.items():

@@ -309,6 +309,16 @@ class SealingRow(TypedDict):
     """Why something that is due could not be renewed."""
 
 
+class WatchedLogRow(TypedDict):
+    """A log of `ct.watch`."""
+
+    log: str
+    read: int
+    size: int
+    """Its entries; 0 if it has never answered."""
+    fault: str | None
+
+
 class StatusDocument(TypedDict):
     version: str
     pid: int
@@ -339,5 +349,6 @@ class StatusDocument(TypedDict):
     maintenance: list[MaintenanceRow]
     certificates: list[ServedCertificateRow]
     revocation_lists: list[RevocationListRow]
+    watched_logs: list[WatchedLogRow]
     metrics: NotRequired[list[str]]
     """The TCP addresses for metrics. The admin server adds them."""

@@ -42,6 +42,7 @@ class AlertKind(StrEnum):
     CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
     REVOCATIONS_EXPIRING = "revocations_expiring"
     PUBLISHED_LIST_EXPIRING = "published_list_expiring"
+    UNKNOWN_CERTIFICATE = "unknown_certificate"
     ROTATION_FAILING = "rotation_failing"
     ROTATION_REFUSED = "rotation_refused"
     REVOCATION_FAILED = "revocation_failed"
@@ -137,6 +138,14 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "certificates of that CA. The alert begins at a quarter of the list's life, is serious at a twelfth, and critical "
         "at a fortieth.",
         "The text names the reason: mostly the token with the key of the CA, or the disk.",
+    ),
+    AlertKind.UNKNOWN_CERTIFICATE: KindFacts(
+        _SERIOUS,
+        "the serial number",
+        "A log of `ct.watch` has a certificate for one of your names, and its key is none of yours. The owner of that key "
+        "can be your server to clients.",
+        "Ask who ordered it. If it was you, add its serial number to `ct.known_serials`. Else have its CA revoke it, and find "
+        "out how the CA validated the name, mostly by DNS. CAA records restrict which CAs may issue.",
     ),
     AlertKind.ROTATION_FAILING: KindFacts(
         _WARNING,

@@ -94,6 +94,30 @@ class SealingFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedLog:
+    """A log of certificates that is read: how many of its entries are. `fault`: why not all are."""
+
+    log: str
+    read: int
+    size: int
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCertificate:
+    """A certificate for our names in a log, with a key that is none of ours.
+
+    `serial` is in hexadecimal, `expires_at` in UNIX seconds.
+    """
+
+    log: str
+    names: Sequence[str]
+    issuer: str
+    serial: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class TokenScrape:
     """A token as the parent sees it. `condition` is one of `certs.tokens.prober`; `detail` is empty
     if it is healthy.
@@ -204,6 +228,8 @@ class Scrape:
     certificates: Sequence[CertificateFacts] = ()
     revocations: Sequence[RevocationFacts] = ()
     published_lists: Sequence[RevocationFacts] = ()
+    watched_logs: Sequence[WatchedLog] = ()
+    unknown_certificates: Sequence[UnknownCertificate] = ()
     restarts: int = 0
     reloads: Mapping[str, int] = field(default_factory=dict)
     retained: Counts | None = None

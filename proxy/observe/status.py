@@ -72,6 +72,9 @@ def status(scrape: Scrape) -> StatusDocument:
             {"of": of, "name": one.name, "begins_at": one.begins_at, "expires_at": one.expires_at, "fault": one.fault}
             for of, one in scrape.all_lists
         ],
+        "watched_logs": [
+            {"log": one.log, "read": one.read, "size": one.size, "fault": one.fault} for one in scrape.watched_logs
+        ],
     }
 
 

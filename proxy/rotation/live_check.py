@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -25,6 +26,7 @@ from proxy.rotation.pinned import (
 )
 from proxy.tls.openssl.libssl import LibsslError
 from proxy.trust.list_check import list_checks
+from proxy.trust.timestamp_check import timestamp_checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class LiveSubject:
 
 
 def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]:
-    """Check the files: chain, names, dates, strength, usage, and transparency of a public CA."""
+    """Check the files: chain, names, dates, strength and usage."""
     leaf = subject.chain[0]
     try:
         trust = (
@@ -80,12 +82,12 @@ def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]
     usage = extension_of(leaf, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
         yield LiveFinding(subject.about, "its key usage has no digitalSignature", is_fault=True)
-    if not subject.roots and extension_of(leaf, x509.PrecertificateSignedCertificateTimestamps) is None:
-        yield LiveFinding(
-            subject.about,
-            "no signed certificate timestamps: browsers refuse public certificates without",
-            is_fault=None,
-        )
+
+
+def timestamp_findings(subject: LiveSubject, log_list: Path | None, now: datetime) -> Iterator[LiveFinding]:
+    """Check the transparency of a certificate of a public CA by a list of logs."""
+    for text, is_fault in () if subject.roots else timestamp_checks(subject.chain, log_list, now):
+        yield LiveFinding(subject.about, text, is_fault=is_fault)
 
 
 def list_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]:

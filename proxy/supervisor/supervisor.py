@@ -53,6 +53,7 @@ from proxy.supervisor.stopping import Stopping
 from proxy.supervisor.upgrade.memory import ParentMemory
 from proxy.supervisor.upgrade.upgrading import Upgrading
 from proxy.supervisor.workers.sockets import ListeningSockets
+from proxy.trust.log_watch import LogWatch
 
 # How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
 _FIRST_ROUND_SECONDS: Final = 10.0
@@ -96,9 +97,11 @@ class Supervisor:
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
         self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time)
+        self.watch: Final = LogWatch(loop, lambda: self.served.edition.loaded, tell, CLOCKS.wall)
         self.alerting: Final = self._alerting_of()
         sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
-        self._secrets = (self.tickets.run, unsealing.run, payload.run, sealing.run, self.fetched.run)
+        runs = (self.tickets.run, unsealing.run, payload.run, sealing.run)
+        self._secrets = (*runs, self.fetched.run, self.watch.run)
         self.upgrading: Final = Upgrading(
             loop,
             self._tasks,
@@ -177,6 +180,7 @@ class Supervisor:
             maintenance=crew.maintenance,
             rotating=self.rotating,
             fetched=self.fetched,
+            watch=self.watch,
             alerting=self.alerting,
             sealing=lambda: sealing.facts,
             upgrade=lambda: self.upgrading.facts,

@@ -127,7 +127,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """Check the certificates of an identity as a client does: chain, names,
-    dates, strength, revocation lists, and TLS handshakes.
+    dates, strength, timestamps of logs, revocation lists, and TLS handshakes.
 
     Exits with 0 when a client can trust them, with 1 when it cannot.
     """
@@ -145,11 +145,19 @@ def check(
 def _checked(name: str, config: Path, socket: Path | None, ca: Path | None, *, live: bool) -> "Iterator[LiveFinding]":
     from proxy.commands.certs.subjects import listening, shown_by_workers, subjects
     from proxy.rotation.clocks import CLOCKS
-    from proxy.rotation.live_check import chain_findings, handshake_finding, list_findings, worker_findings
+    from proxy.rotation.live_check import (
+        chain_findings,
+        handshake_finding,
+        list_findings,
+        timestamp_findings,
+        worker_findings,
+    )
+    from proxy.trust.timestamp_check import log_list_path
 
     loaded, found = subjects(config, name, ca)
     for subject in found:
         yield from chain_findings(subject, CLOCKS.wall())
+        yield from timestamp_findings(subject, log_list_path(loaded), CLOCKS.wall())
     if live:
         for subject in found:
             yield from list_findings(subject, CLOCKS.wall())

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from cryptography import x509
+
+from certs.identities.chain import extension_of
 from certs.identities.client_authorities import client_authorities
 from proxy.doctor.checkup import Checkup, Examined
 from proxy.doctor.credentials.chains import CERTIFICATES as JUDGE
 from proxy.doctor.credentials.chains import ConfiguredChain, chain_findings, configured_chains, trust_finding
 from proxy.doctor.finding import Area, Finding, Judge
 from proxy.trust.list_check import list_checks
+from proxy.trust.timestamp_check import log_list_path, timestamp_checks
 
 _REVOCATION: Final = Judge("revocation lists")
 _NAMED: Final = Judge("published lists")
@@ -20,6 +24,11 @@ _OWN_LIST: Final = (
     "If it is revoked: plexigate certs rotate."
 )
 _LIST_OF_CA: Final = "If it is revoked, get another certificate; else ask its CA."
+_TRANSPARENCY: Final = Judge("transparency")
+_BAD_TIMESTAMPS: Final = "Get another certificate from its CA. If the list of logs is old, fetch a new one first."
+_LOG_LIST: Final = (
+    "Fetch https://www.gstatic.com/ct/log_list/v3/log_list.json to the file of ct.log_list, once a month by a timer."
+)
 _SOON: Final = timedelta(days=14)
 
 
@@ -65,6 +74,33 @@ def _named_lists(examined: Examined) -> Iterator[Finding]:
         yield _NAMED.skipped("published lists", "no certificate names a revocation list")
 
 
+def _transparency(examined: Examined) -> Iterator[Finding]:
+    loaded = examined.loaded
+    path = log_list_path(loaded)
+    public = False
+    for one in configured_chains(loaded):
+        if not isinstance(one, ConfiguredChain) or one.own_ca is not None or not _has_timestamps(one):
+            continue  # a CA that browsers do not know needs none
+        public = True
+        for text, is_fault in timestamp_checks(one.chain, path, examined.now()):
+            match is_fault:
+                case True:
+                    yield _TRANSPARENCY.failure(one.about, text, _BAD_TIMESTAMPS)
+                case False:
+                    yield _TRANSPARENCY.ok(one.about, text)
+                case None:
+                    yield _TRANSPARENCY.warning(one.about, text, _LOG_LIST)
+    if not public:
+        yield _TRANSPARENCY.skipped("transparency", "no certificate has timestamps of logs")
+
+
+def _has_timestamps(one: ConfiguredChain) -> bool:
+    try:
+        return extension_of(one.chain[0], x509.PrecertificateSignedCertificateTimestamps) is not None
+    except ValueError:
+        return True  # damaged ones: `timestamp_checks` says so
+
+
 def currency_finding(
     name: str, currency: tuple[datetime, datetime], now: datetime, *, is_fetched: bool = False
 ) -> Finding:
@@ -85,4 +121,5 @@ CERTIFICATES: Final = (
     Checkup("certificates", Area.CERTIFICATES, _certificates),
     Checkup("revocation lists", Area.CERTIFICATES, _revocation),
     Checkup("published lists", Area.CERTIFICATES, _named_lists),
+    Checkup("transparency", Area.CERTIFICATES, _transparency),
 )

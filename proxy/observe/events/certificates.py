@@ -217,6 +217,25 @@ class ListsUnpublished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LogNotRead(Event):
+    """A log of `ct.watch` could not be read. It is tried again after `ct.watch_every`.
+
+    Meanwhile certificates that it gets for your names are not found.
+    """
+
+    event = "log_not_read"
+    level = Level.WARNING
+
+    log: str
+    """Its address."""
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        return f"the log {self.log} was not read: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
 class AcmeProgress(Event):
     """A step with an ACME CA: registered, a challenge is shown, a name is validated, a certificate
     is issued."""

@@ -289,6 +289,13 @@ _CERTIFICATES: Final = (
         "key",
         value="age",
     ),
+    gauge(
+        "ct_unread_entries",
+        "Entries of a log of ct.watch that are not read yet.",
+        "watched_logs",
+        "log",
+        value="unread",
+    ),
     counter("rotations", "Rotations of certificates, by result (ok, failed).", "rotations", "result"),
     gauge(
         "rotation_urgency",

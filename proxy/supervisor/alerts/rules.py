@@ -147,6 +147,15 @@ def _revocations(facts: AlertFacts) -> Iterator[Concern]:
             yield _concern(AlertKind.PUBLISHED_LIST_EXPIRING, one.name, text, urgency)
 
 
+def _unknown_certificates(facts: AlertFacts) -> Iterator[Concern]:
+    for one in facts.scrape.unknown_certificates:
+        text = (
+            f"{one.log} has a certificate for {', '.join(one.names)} with a key that is none of ours: "
+            f"serial {one.serial}, issued by {one.issuer}, valid until {utc(one.expires_at)}"
+        )
+        yield _concern(AlertKind.UNKNOWN_CERTIFICATE, one.serial, text)
+
+
 def _urgency_of(one: CertificateFacts | RevocationFacts, now: float, wanted: float) -> AlertUrgency | None:
     room = min(wanted, (one.expires_at - one.begins_at) * _SHARE_LEFT)
     left = one.expires_at - now
@@ -207,6 +216,7 @@ _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _checks,
     _certificates,
     _revocations,
+    _unknown_certificates,
     _rotations,
     _sealing,
     _surroundings,

@@ -36,6 +36,7 @@ from proxy.supervisor.tokens.tokens import ParentTokens
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import ListeningSockets
+from proxy.trust.log_watch import LogWatch
 
 # A scrape leaves out stuck workers, so that monitoring does not hang with them.
 _SCRAPE_SECONDS: Final = 2.0
@@ -66,6 +67,7 @@ class Scraping:
     maintenance: Maintenance
     rotating: Rotating
     fetched: FetchedLists
+    watch: LogWatch
     ability: Ability
     alerting: Alerting
     sealing: Callable[[], SealingFacts | None]
@@ -87,6 +89,8 @@ class Scraping:
             certificates=self.served.edition.identities.certificates,
             revocations=self.fetched.facts(self.served.edition.identities.revocations),
             published_lists=self.rotating.lists.facts,
+            watched_logs=self.watch.logs,
+            unknown_certificates=self.watch.unknown,
             restarts=self.fleet.restarts,
             reloads=dict(self.announcements.counts),
             retained=self.retained.snapshot,

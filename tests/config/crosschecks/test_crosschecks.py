@@ -221,3 +221,20 @@ def test_figures_on_every_address_are_only_said(address: str, times: int) -> Non
 @pytest.mark.parametrize("table", [("upstream",), ("issuer",), ("payload", "ring")])
 def test_without_a_table_of_names_no_name_is_called_unknown(table: tuple[str, ...]) -> None:
     assert cross_check(Config(), "f", Omissions(frozenset({table}))) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        (
+            '[identity.chat.client_certificates]\nca = "a.pem"\ncrl_url = "http://a.test/"\n',
+            "identity.chat.client_certificates.crl_url",
+        ),
+        ('[ct]\nwatch = "https://a.test/"\n', "ct.watch"),
+    ],
+)
+def test_what_is_fetched_needs_a_place_to_be_kept(table: str, key: str) -> None:
+    (problem,) = check(GOOD + table)
+    assert problem.startswith(f"f: {key}: found addresses, while rotation.state is not set; allowed: a directory")
+    assert check(GOOD + table + '[rotation]\nstate = "state"\n') == []
+    assert check(GOOD + table, ("rotation",)) == [], "it may be in what was refused"

@@ -14,10 +14,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.keys.generating import ALGORITHMS, generate
 from certs.rotation.facts import chain_of
 from config.values.addresses import Bind
-from proxy.rotation.live_check import LiveSubject, chain_findings, handshake_finding, worker_findings
+from proxy.rotation.live_check import (
+    LiveSubject,
+    chain_findings,
+    handshake_finding,
+    list_findings,
+    timestamp_findings,
+    worker_findings,
+)
 from tests.certs.authority import DAY
 from tests.proxy.rotation.showing import listening, server_context
-from tests.rotations import Rotations, Time
+from tests.rotations import Rotations, Time, configuration
+from tests.web_documents import web_documents
 
 
 @pytest.fixture
@@ -50,9 +58,17 @@ class TestChain:
     def test_a_public_one_without_timestamps_is_a_remark(self, scene: Rotations) -> None:
         found = subject(scene)
         public = LiveSubject("chat", found.chain, found.names, ())
-        remarks = [one for one in chain_findings(public, scene.time.now) if one.is_fault is None]
-        assert len(remarks) == 1
-        assert remarks[0].as_json()["ok"] is True
+        (remark,) = timestamp_findings(public, None, scene.time.now)
+        assert remark.is_fault is None
+        assert remark.as_json()["ok"] is True
+        assert list(timestamp_findings(found, None, scene.time.now)) == [], "no log takes those of a CA of our own"
+
+    def test_the_lists_that_it_names_are_fetched(self, scene: Rotations) -> None:
+        with web_documents() as web:
+            scene.follow(configuration(issuer=f'crl_url = "{web.url}/a.crl"'))
+            (found,) = list_findings(subject(scene), scene.time.now)
+        assert (found.about, found.is_fault) == ("chat", True)
+        assert "status 404" in found.text
 
     def test_without_roots_it_is_held_against_what_the_system_trusts(
         self, scene: Rotations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

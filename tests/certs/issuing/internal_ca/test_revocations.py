@@ -1,5 +1,7 @@
 """Lists of revocations."""
 
+from datetime import timedelta
+
 import pytest
 
 from certs.issuing.internal_ca.profiles import IssuerKey, root_certificate
@@ -8,6 +10,8 @@ from certs.issuing.internal_ca.revocations import (
     Revocation,
     RevocationsDamaged,
     encode,
+    is_fresh,
+    list_address,
     parse,
     revocation_list,
 )
@@ -36,3 +40,16 @@ def test_a_list_has_what_its_signer_signed_and_is_still_valid() -> None:
     assert [one.serial_number for one in found] == [0x1234]
     assert found.is_signature_valid(KEY.public_key())
     assert found.next_update_utc == NOW + LIST_LIFETIME
+
+
+def test_a_list_is_fresh_for_half_of_its_life() -> None:
+    found = revocation_list(SIGNER, [], 7, NOW)
+    seconds = timedelta(seconds=1)
+    half = LIST_LIFETIME / 2
+    ages = (-seconds, 0 * seconds, half - seconds, half)
+    assert [is_fresh(found, NOW + age) for age in ages] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("url", "address"), [("http://a/b", "http://a/b?2"), ("http://a/b?c", "http://a/b?c&2")])
+def test_the_number_of_the_intermediate_is_the_query(url: str, address: str) -> None:
+    assert list_address(url, 2) == address

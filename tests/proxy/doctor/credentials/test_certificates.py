@@ -11,13 +11,17 @@ from certs.issuing.internal_ca.authority import InternalAuthority
 from proxy.doctor.credentials.certificates import CERTIFICATES, currency_finding
 from proxy.doctor.finding import State
 from tests.certificates import DAY
+from tests.certs.authority import NOW as MADE
 from tests.client_authorities import ClientAuthority
 from tests.configurations import Site
 from tests.proxy.doctor.checkups import NOON, NOTHING, configured, states
 from tests.rotations import Rotations, configuration
+from tests.transparency_logs import SigningLog, log_list, logged
 from tests.web_documents import web_documents
 
 NOW = datetime.now(UTC)  # noqa: TID251 - certificates of tests are relative to it
+A = SigningLog("a", "A")
+B = SigningLog("b", "B")
 HERE = replace(NOTHING, now=lambda: NOW)
 
 
@@ -25,10 +29,11 @@ def test_certificates_with_their_trust(tmp_path: Path, monkeypatch: pytest.Monke
     site = Site.make(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(site.authority.path))
     examined = replace(HERE, configured=configured(site.write(site.minimal)))
-    certificates, revocation, named = CERTIFICATES
+    certificates, revocation, named, transparency = CERTIFICATES
     assert states(certificates.look(examined)) == [("chat chat.pem", "ok"), ("chat chat.pem, trust", "ok")]
     assert states(revocation.look(examined)) == [("revocation lists", "skipped")]
     assert states(named.look(examined)) == [("published lists", "skipped")]
+    assert states(transparency.look(examined)) == [("transparency", "skipped")]
     site.chat.certificate.write_text("none")
     assert states(certificates.look(examined)) == [("chat chat.pem", "failure")]
 
@@ -49,7 +54,7 @@ def test_lists_of_a_configuration(tmp_path: Path) -> None:
     crl.write_bytes(authority.revocations(valid=(-DAY, 30 * DAY)))
     clients = f'[identity.chat.client_certificates]\nca = "{ca}"\ncrl = "{crl}"\n'
     loaded = configured(site.write(site.minimal.replace("\n[upstream", f"{clients}\n[upstream")))
-    _, revocation, _ = CERTIFICATES
+    _, revocation, _, _ = CERTIFICATES
     assert states(revocation.look(replace(HERE, configured=loaded))) == [("chat", "ok")]
     crl.write_text("none")
     assert states(revocation.look(replace(HERE, configured=loaded))) == [("chat", "failure")]
@@ -60,7 +65,7 @@ def test_lists_that_certificates_name_are_fetched(tmp_path: Path) -> None:
         scene = Rotations(tmp_path, configuration(issuer=f'crl_url = "{web.url}/a.crl"'))
         scene.serve()
         examined = replace(NOTHING, configured=scene.parts.loaded, now=lambda: scene.time.now)
-        *_, named = CERTIFICATES
+        _, _, named, _ = CERTIFICATES
         (missing,) = named.look(examined)
         assert (missing.subject, missing.state) == ("chat ec-p256@file", State.FAILURE)
         assert "[plain]" in missing.remedy
@@ -69,3 +74,26 @@ def test_lists_that_certificates_name_are_fetched(tmp_path: Path) -> None:
         (served,) = issuer.published_lists().values()
         web.contents["/a.crl"] = served.public_bytes(Encoding.DER)
         assert states(named.look(examined)) == [("chat ec-p256@file", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("logs", "settings", "found"),
+    [
+        ((A, B), '[ct]\nlog_list = "logs.json"\n', ["ok"]),
+        ((A,), '[ct]\nlog_list = "logs.json"\n', ["failure"]),
+        ((A, B), "", ["warning"]),
+    ],
+)
+def test_timestamps_of_logs_are_verified(
+    tmp_path: Path, logs: tuple[SigningLog, ...], settings: str, found: list[str]
+) -> None:
+    site = Site.make(tmp_path)
+    site.chat.certificate.write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in logged(logs)))
+    (tmp_path / "logs.json").write_bytes(log_list(A, B))
+    examined = replace(NOTHING, configured=configured(site.write(site.minimal + settings)), now=lambda: MADE)
+    *_, transparency = CERTIFICATES
+    assert [state for _, state in states(transparency.look(examined))] == found
+    site.chat.certificate.write_bytes(
+        b"".join(one.public_bytes(Encoding.PEM) for one in logged({A: MADE}, damaged=True))
+    )
+    assert [state for _, state in states(transparency.look(examined))] == ["failure"]

@@ -150,6 +150,10 @@ def test_time_to_the_end_of_certificates() -> None:
         assert value(again, "plexigate_certificate_expiry_seconds", **labels) == days * DAY
 
 
+def test_entries_of_logs_that_are_not_read_yet() -> None:
+    assert value(scrape(), "plexigate_ct_unread_entries", log="https://ct.test/") == 2
+
+
 def test_time_to_the_end_of_revocation_lists() -> None:
     assert value(scrape(), "plexigate_revocation_list_expiry_seconds", of="clients", subject="chat") == 2 * DAY
     assert value(scrape(), "plexigate_revocation_list_expiry_seconds", of="issuer", subject="internal") == 6 * DAY

@@ -17,6 +17,7 @@ from proxy.observe.scrape import (
     Scrape,
     SealingFacts,
     TokenScrape,
+    UnknownCertificate,
     UnmadeCheck,
     WorkerScrape,
 )
@@ -202,6 +203,16 @@ def test_a_list_of_ours_that_is_not_renewed() -> None:
     assert concerns(replace(WELL, published_lists=[fresh])) == []
     (late,) = concerns(replace(WELL, published_lists=[RevocationFacts("internal", NOW - 8 * DAY, NOW - DAY)]))
     assert late.text.startswith("the revocation list of issuer internal has expired and is not renewed: ")
+
+
+def test_a_certificate_that_nobody_here_has_ordered() -> None:
+    seen = UnknownCertificate("https://ct.test/", ("chat.test", "*.test"), "CN=CA", "1f", NOW + DAY)
+    (found,) = concerns(replace(WELL, unknown_certificates=[seen]))
+    assert found.key == (AlertKind.UNKNOWN_CERTIFICATE, "1f")
+    assert found.text == (
+        "https://ct.test/ has a certificate for chat.test, *.test with a key that is none of ours: "
+        "serial 1f, issued by CN=CA, valid until 2026-06-02T12:00:00Z"
+    )
 
 
 def test_certificates_that_rotate_are_judged_by_their_rotation() -> None:

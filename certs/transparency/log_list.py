@@ -1,0 +1,84 @@
+"""The list of logs that browsers know, in the format of Chrome and Apple (version 3). Pure.
+
+https://www.gstatic.com/ct/log_list/v3/log_list.json is Chrome's.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+# What counts of a log in each state (Chrome's policy): all timestamps, those before its retirement.
+_ADMISSIBLE: Final = frozenset({"qualified", "usable", "readonly"})
+_RETIRED: Final = "retired"
+
+
+class LogListDamaged(ValueError):
+    """The content is no list of logs; `found` says why."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(found)
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"no list of logs in the format of Chrome and Apple, version 3: {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLog:
+    """`key` is its public key in DER. `since`: from when on it has been in its `state`."""
+
+    name: str
+    operator: str
+    key: bytes
+    state: str
+    since: datetime
+
+    @property
+    def is_admissible(self) -> bool:
+        """Whether browsers count every timestamp of it."""
+        return self.state in _ADMISSIBLE
+
+    def counts_at(self, moment: datetime) -> bool:
+        """Whether browsers count a timestamp of this moment."""
+        return self.is_admissible or (self.state == _RETIRED and moment < self.since)
+
+
+@dataclass(frozen=True, slots=True)
+class LogList:
+    """Logs by their id, the SHA-256 of their key (RFC 6962 section 3.2)."""
+
+    made_at: datetime
+    logs: Mapping[bytes, KnownLog]
+
+
+def parse_log_list(content: bytes) -> LogList:
+    """Read a list in JSON. Raises `LogListDamaged`."""
+    try:
+        document = json.loads(content)
+        made_at = _moment(document["log_list_timestamp"])
+        return LogList(made_at, {sha256(one.key).digest(): one for one in _logs(document)})
+    except KeyError as error:
+        raise LogListDamaged(f"{error} is missing") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LogListDamaged(str(error)) from None
+
+
+def _logs(document: Mapping[str, Any]) -> Iterator[KnownLog]:
+    for operator in document["operators"]:
+        for one in [*operator.get("logs", ()), *operator.get("tiled_logs", ())]:
+            # one without a state is not accepted by browsers yet
+            ((state, about),) = one.get("state", {"pending": {"timestamp": document["log_list_timestamp"]}}).items()
+            key = base64.b64decode(one["key"], validate=True)
+            since = _moment(about["timestamp"])
+            yield KnownLog(str(one.get("description", one["key"])), str(operator["name"]), key, str(state), since)
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return found

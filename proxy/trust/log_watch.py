@@ -1,0 +1,218 @@
+"""Reads logs of certificates, and reports those for our names that were not ordered here.
+
+Theory of operation. The reading of a log begins at its end. Each look reads what has come since,
+up to a limit, and keeps how far it came: so it goes on after a restart. A log is believed: who
+wants to know whether it shows all clients the same has to compare it with others. A certificate is
+ours if its key is: only who has the key can order it. The key of a rotation that is in progress is
+not known yet, so a certificate counts as unknown after some minutes.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from certs.files.errors import CredentialError
+from certs.identities.chain_file import read_chain
+from certs.rotation.facts import leaf_of
+from certs.storage.disk import Disk
+from certs.storage.shelf import ShelfDamaged
+from certs.storage.store import store_of
+from certs.transparency.entries import (
+    TILE_ENTRIES,
+    AnswerDamaged,
+    certificates,
+    checkpoint_size,
+    tile_certificates,
+    tile_path,
+    tree_size,
+)
+from certs.transparency.sightings import OurNames, Sighting, WatchMemory, decode_memory, key_digest, sighting
+from config.loading.loaded import LoadedConfig
+from config.schema import CredentialConfig
+from proxy.net.fetching import NotFetched, fetch
+from proxy.net.in_thread import in_thread
+from proxy.observe.events.certificates import LogNotRead
+from proxy.observe.events.event import Tell
+from proxy.observe.scrape import UnknownCertificate, WatchedLog
+
+_MEMORY: Final = "ct.json"
+_MOST_ENTRIES: Final = 20_000
+"""Of one log in one look: 40 MB. The next look follows at once if there are more."""
+_ANSWER_ENTRIES: Final = 1_000
+"""Asked for at once. A log answers with fewer, as it likes."""
+_SECONDS: Final = 30.0
+_MOST_BYTES: Final = 67_108_864
+_BEHIND_SECONDS: Final = 1.0
+_GRACE_SECONDS: Final = 900.0
+"""For rotations, which have ten minutes for an issuer."""
+_IDLE_SECONDS: Final = 60.0
+"""Between two looks whether a reload has brought logs."""
+
+
+class LogWatch:
+    """Runs for as long as the parent does."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        loaded: Callable[[], LoadedConfig],
+        tell: Tell,
+        now: Callable[[], datetime],
+        most_entries: int = _MOST_ENTRIES,
+    ) -> None:
+        """`loaded` is the configuration that is served, `now` the clock in UTC. `most_entries` are
+        read of one log in one look.
+        """
+        self._loop = loop
+        self._loaded = loaded
+        self._tell = tell
+        self._now = now
+        self._most_entries = most_entries
+        self._faults: dict[str, str] = {}
+        self.logs: Sequence[WatchedLog] = ()
+        self.unknown: Sequence[UnknownCertificate] = ()
+
+    async def run(self) -> None:
+        while True:
+            ct = self._loaded().config.ct
+            if ct.watch:
+                await self.look()
+            is_behind = any(one.fault is None and one.read < one.size for one in self.logs)
+            seconds = _BEHIND_SECONDS if is_behind else ct.watch_every.total_seconds()
+            await asyncio.sleep(seconds if ct.watch else _IDLE_SECONDS)
+
+    async def look(self) -> None:
+        """Read what the logs have got, and judge it."""
+        loaded = self._loaded()
+        state = loaded.config.rotation.state
+        assert state is not None  # ensured by the crosschecks
+        path = loaded.file.named(state) / _MEMORY
+        memory = await in_thread(self._loop, lambda: _remembered(path))
+        logs = []
+        for log in loaded.config.ct.watch:
+            reading = _ReadingLog(log, OurNames(_names(loaded)), memory.read.get(log), self._now())
+            try:
+                await in_thread(self._loop, lambda one=reading: one.read(self._most_entries))  # type: ignore[misc]
+                memory = memory.with_more(log, reading.read_to, reading.found, self._now())
+                await in_thread(self._loop, lambda kept=memory: _keep(path, kept))  # type: ignore[misc]
+                self._faults.pop(log, None)
+            except (NotFetched, AnswerDamaged, OSError) as error:
+                self._failed(log, str(error))
+            logs.append(WatchedLog(log, memory.read.get(log, 0), reading.size, self._faults.get(log)))
+        self.logs = logs
+        ours = await in_thread(self._loop, lambda: set(_our_keys(loaded)))
+        self.unknown = [
+            UnknownCertificate(one.log, one.names, one.issuer, one.serial, one.not_after)
+            for one in memory.found
+            if one.key not in ours
+            and one.serial not in loaded.config.ct.known_serials
+            and self._now().timestamp() - one.seen_at >= _GRACE_SECONDS
+        ]
+
+    def _failed(self, log: str, fault: str) -> None:
+        if self._faults.get(log) != fault:
+            self._faults[log] = fault
+            self._tell(LogNotRead(log, fault))
+
+
+class _ReadingLog:
+    """One look at one log. `read_to` is the number of its entries that are read."""
+
+    def __init__(self, log: str, ours: OurNames, read_to: int | None, now: datetime) -> None:
+        """`read_to` is None for a log that was never read."""
+        self._url = log if log.endswith("/") else f"{log}/"
+        self._log = log
+        self._ours = ours
+        self._begins = read_to
+        self._now = now
+        self.read_to = read_to or 0
+        self.size = 0
+        self.found: list[Sighting] = []
+
+    def read(self, most_entries: int) -> None:
+        """Read on; blocks. After an error the whole look is made again.
+
+        Raises `NotFetched` or `AnswerDamaged`.
+        """
+        is_tiled = False
+        try:
+            self.size = tree_size(self._fetch("ct/v1/get-sth"))
+        except NotFetched as error:
+            try:
+                self.size = checkpoint_size(self._fetch("checkpoint"))
+            except NotFetched:
+                raise error from None
+            is_tiled = True
+        if self._begins is None or self._begins > self.size:  # the log was set up again
+            self.read_to = self.size
+            return
+        last = min(self.size, self.read_to + most_entries)
+        while self.read_to < last:
+            got = self._tile() if is_tiled else self._entries(last)
+            for der in got:
+                one = sighting(der, self._ours, self._log, self._now)
+                self.found += [] if one is None else [one]
+            self.read_to += len(got)
+
+    def _entries(self, end: int) -> list[bytes]:
+        last = min(end, self.read_to + _ANSWER_ENTRIES) - 1
+        got = certificates(self._fetch(f"ct/v1/get-entries?start={self.read_to}&end={last}"))
+        if not 0 < len(got) <= last - self.read_to + 1:
+            raise AnswerDamaged(f"{len(got)} entries where {last - self.read_to + 1} at most were asked for")
+        return got
+
+    def _tile(self) -> list[bytes]:
+        number, place = divmod(self.read_to, TILE_ENTRIES)
+        entries = min(TILE_ENTRIES, self.size - number * TILE_ENTRIES)
+        got = list(tile_certificates(self._fetch(tile_path(number, entries))))
+        if len(got) != entries:
+            raise AnswerDamaged(f"a tile of {len(got)} entries where {entries} belong")
+        return got[place:]
+
+    def _fetch(self, path: str) -> bytes:
+        return fetch(self._url + path, _MOST_BYTES, _SECONDS)
+
+
+def _names(loaded: LoadedConfig) -> Iterator[str]:
+    for identity in loaded.config.identity.values():
+        yield from identity.names
+
+
+def _our_keys(loaded: LoadedConfig) -> Iterator[str]:
+    """The digests of the keys of all certificates that are here, also of earlier versions."""
+    for leaf in _our_leaves(loaded):
+        yield key_digest(leaf)
+
+
+def _our_leaves(loaded: LoadedConfig) -> Iterator[x509.Certificate]:
+    store = store_of(loaded.file, loaded.config.rotation)
+    for shelf in () if store is None else store.shelves():
+        try:
+            yield from map(leaf_of, shelf.versions())
+        except (ShelfDamaged, OSError):
+            continue  # another part says so
+    for identity in loaded.config.identity.values():
+        for one in identity.credentials:
+            if isinstance(one, CredentialConfig):
+                try:
+                    yield read_chain(loaded.file.resolve(one.certificate))[0]
+                except CredentialError:
+                    continue
+
+
+def _remembered(path: Path) -> WatchMemory:
+    """What was kept; a memory that is gone or damaged begins again at the end of each log."""
+    try:
+        return decode_memory(path.read_bytes())
+    except (OSError, ValueError):
+        return WatchMemory({}, ())
+
+
+def _keep(path: Path, memory: WatchMemory) -> None:
+    disk = Disk()
+    disk.make_directory(path.parent)
+    disk.write(path, memory.encode())

@@ -1,0 +1,100 @@
+"""What logs answer, in both APIs: each certificate, or that it is no answer of a log."""
+
+import base64
+import gzip
+import json
+from collections.abc import Callable
+
+import pytest
+
+from certs.transparency.entries import (
+    AnswerDamaged,
+    certificates,
+    checkpoint_size,
+    tile_certificates,
+    tile_path,
+    tree_size,
+)
+from tests.transparency_logs import entries_answer, tile, vector
+
+CERTIFICATES = [b"certificate", b"pre-certificate", b"x" * 300]
+PRECERTIFICATES = {1}
+
+
+def test_the_size_of_a_tree() -> None:
+    assert tree_size(b'{"tree_size": 7, "timestamp": 1}') == 7
+    assert checkpoint_size(b"log.test\n7\ncm9vdA==\n\n\xe2\x80\x94 log.test x\n") == 7
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"tree_size": "7"}', b'{"tree_size": -1}'])
+def test_no_size(content: bytes) -> None:
+    with pytest.raises(AnswerDamaged):
+        tree_size(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"a\nb\nc", b"a\n1", b"a\n" + b"9" * 30 + b"\nc"])
+def test_no_checkpoint(content: bytes) -> None:
+    with pytest.raises(AnswerDamaged, match="its answer is none of a log: "):
+        checkpoint_size(content)
+
+
+def test_certificates_and_precertificates_of_entries() -> None:
+    assert certificates(entries_answer(CERTIFICATES, PRECERTIFICATES)) == CERTIFICATES
+
+
+def answer(leaf: bytes, extra: bytes = b"") -> bytes:
+    rows = [{"leaf_input": base64.b64encode(leaf).decode(), "extra_data": base64.b64encode(extra).decode()}]
+    return json.dumps({"entries": rows}).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "no entries"),
+        (b'{"entries": [{}]}', "no entries"),
+        (b'{"entries": [{"leaf_input": "!", "extra_data": ""}]}', "no entries"),
+        (answer(b"\1\0"), "an entry of an unknown version"),
+        (answer(b"\0\0" + b"\0" * 8 + b"\0\7"), "an entry of the unknown type 7"),
+        (answer(b"\0\0" + b"\0" * 8 + b"\0\0" + b"\0\0\xffx"), "an entry that ends too early"),
+    ],
+)
+def test_no_entries(content: bytes, found: str) -> None:
+    with pytest.raises(AnswerDamaged, match=found):
+        certificates(content)
+
+
+@pytest.mark.parametrize("pack", [lambda content: content, gzip.compress])
+def test_certificates_and_precertificates_of_a_tile(pack: Callable[[bytes], bytes]) -> None:
+    assert list(tile_certificates(pack(tile(CERTIFICATES, PRECERTIFICATES)))) == CERTIFICATES
+    assert list(tile_certificates(b"")) == []
+
+
+def test_each_shorter_tile_is_damaged_or_has_fewer_entries() -> None:
+    whole = tile(CERTIFICATES, PRECERTIFICATES)
+    for length in range(1, len(whole)):
+        try:
+            found = list(tile_certificates(whole[:length]))
+        except AnswerDamaged:
+            continue
+        assert found == CERTIFICATES[: len(found)]
+        assert len(found) < len(CERTIFICATES)
+    with pytest.raises(AnswerDamaged, match="does not unpack"):
+        list(tile_certificates(gzip.compress(whole)[:-9]))
+
+
+@pytest.mark.parametrize(
+    ("number", "entries", "path"),
+    [
+        (0, 256, "tile/data/000"),
+        (0, 3, "tile/data/000.p/3"),
+        (999, 256, "tile/data/999"),
+        (1_000, 256, "tile/data/x001/000"),
+        (1_234_067, 255, "tile/data/x001/x234/067.p/255"),
+    ],
+)
+def test_where_a_tile_is(number: int, entries: int, path: str) -> None:
+    assert tile_path(number, entries) == path
+
+
+def test_a_vector_is_what_tls_says() -> None:
+    assert vector(2, b"ab") == b"\0\2ab"
