@@ -87,6 +87,21 @@ class UpgradeTimes:
     """For a new process that failed to let go of its clients."""
 
 
+Show = Callable[[UpgradeLine], None]
+"""Tells the caller a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One upgrade whose new process was started: it has to be over at `ends_at`, in loop time."""
+
+    replaceable: Replaceable
+    command: StartCommand
+    successor: Successor
+    ends_at: float
+    show: Show
+
+
 class Upgrading:
     """Makes one upgrade at a time, from `enable` on."""
 
@@ -151,18 +166,20 @@ class Upgrading:
         """
         if self.why_nothing_changes == _CLEANING:
             await self._idle.wait()
-        command = self._command(program)
+        replaceable, command = self._command(program)
         self._changeover.standstill.begin(_UNDER_WAY)
         self._idle.clear()
         steps: asyncio.Queue[UpgradeLine] = asyncio.Queue()
-        self._tasks.start(self._run(command, seconds or self.times.whole, steps.put_nowait))
+        ends_at = self._loop.time() + (seconds or self.times.whole)
+        self._tasks.start(self._run(replaceable, command, ends_at, steps.put_nowait))
         while True:
             step = await steps.get()
             yield step
             if "ok" in step:
                 return
 
-    def _command(self, program: str | None) -> StartCommand:
+    def _command(self, program: str | None) -> tuple[Replaceable, StartCommand]:
+        """What is replaced, and by which command. Raises `CommandRefused`."""
         if self._stop_reason is not None:
             raise CommandRefused(409, f"{self._stop_reason}, and ends")
         if (reason := self.why_nothing_changes) is not None:
@@ -177,7 +194,7 @@ class Upgrading:
                 "container of the new image, then stop this one",
             )
         try:
-            return one.start.with_program(program, one.user)
+            return one, one.start.with_program(program, one.user)
         except ProgramRefused as error:
             raise CommandRefused(403, f"the program {error}") from None
 
@@ -201,8 +218,7 @@ class Upgrading:
 
     # -- one upgrade
 
-    async def _run(self, command: StartCommand, seconds: float, show: Callable[[UpgradeLine], None]) -> None:
-        ends_at = self._loop.time() + seconds
+    async def _run(self, replaceable: Replaceable, command: StartCommand, ends_at: float, show: Show) -> None:
         self._phase = _PREPARING
         try:
             async with contextlib.AsyncExitStack() as undone:
@@ -211,12 +227,13 @@ class Upgrading:
                 undone.push(lambda _kind, error, _trace: self._failed(error, show))
                 await self._come_to_rest(ends_at)
                 successor = self._started(command, show)
-                version = await self._prepared(successor, command, ends_at, show)
+                attempt = _Attempt(replaceable, command, successor, ends_at, show)
+                version = await self._prepared(attempt)
                 self._phase = _PROVING
-                undone.push_async_callback(self._resumed)
-                wanted = await self._serving(successor, command, version, ends_at, show)
-                await self._proven(successor, wanted, ends_at)
-                await self._left(successor, ends_at, undone)
+                undone.push_async_callback(self._resumed, replaceable)
+                wanted = await self._serving(attempt, version)
+                await self._proven(attempt, wanted)
+                await self._left(attempt, undone)
                 undone.pop_all()  # nothing is undone
         except UpgradeAbandoned:
             pass  # it is told
@@ -226,7 +243,7 @@ class Upgrading:
         finally:
             self._idle.set()
 
-    def _failed(self, error: BaseException | None, show: Callable[[UpgradeLine], None]) -> None:
+    def _failed(self, error: BaseException | None, show: Show) -> None:
         """Tell the outcome. This process accepts again, if it did not accept."""
         reason = "internal error, see the log"
         problems = tuple[Problem, ...]()
@@ -280,7 +297,7 @@ class Upgrading:
         if self._loop.time() >= ends_at:
             raise UpgradeAbandoned(reason)
 
-    def _started(self, command: StartCommand, show: Callable[[UpgradeLine], None]) -> Successor:
+    def _started(self, command: StartCommand, show: Show) -> Successor:
         self._successor = successor = Successor(self._loop, command)
         if self._stop_reason is not None:
             successor.stop(self._stop_reason)
@@ -289,82 +306,74 @@ class Upgrading:
         show({"step": "started", "program": command.program[0], "pid": successor.pid})
         return successor
 
-    async def _prepared(
-        self, successor: Successor, command: StartCommand, ends_at: float, show: Callable[[UpgradeLine], None]
-    ) -> str:
+    async def _prepared(self, attempt: _Attempt) -> str:
         """Hand over, and wait until all workers are ready. Returns the version of the program."""
-        hello = await successor.expect(["hello"], ends_at - self._loop.time())
+        successor = attempt.successor
+        command = attempt.command
+        hello = await successor.expect(["hello"], attempt.ends_at - self._loop.time())
         version = str(hello.body.get("version", "?"))
         protocol = hello.body.get("protocol")
         if protocol != PROTOCOL:
             raise UpgradeAbandoned(
                 f"version {version} has another protocol of upgrades ({protocol!r}, here {PROTOCOL}): restart instead"
             )
-        assert self._replaceable is not None  # `_command` has looked
-        descriptors = self._replaceable.descriptors(self._crew)
+        descriptors = attempt.replaceable.descriptors(self._crew)
         state = HandedState(self._tickets(), self._crew.servers.verdicts.all, command.program, command.environment)
         successor.say("handover", state.as_body([name for name, _ in descriptors]), [one for _, one in descriptors])
-        show({"step": "greeted", "version": version, "sockets": len(self._crew.sockets.handed)})
-        while (said := await successor.expect(["step", "ready"], ends_at - self._loop.time())).kind == "step":
-            show({"step": str(said.body.get("step"))})
-        show({"step": "ready"})
+        attempt.show({"step": "greeted", "version": version, "sockets": len(self._crew.sockets.handed)})
+        while (said := await successor.expect(["step", "ready"], attempt.ends_at - self._loop.time())).kind == "step":
+            attempt.show({"step": str(said.body.get("step"))})
+        attempt.show({"step": "ready"})
         return version
 
-    async def _serving(
-        self,
-        successor: Successor,
-        command: StartCommand,
-        version: str,
-        ends_at: float,
-        show: Callable[[UpgradeLine], None],
-    ) -> int:
+    async def _serving(self, attempt: _Attempt, version: str) -> int:
         """Let both serve, then only the new process. Returns how many workers that has."""
-        assert self._replaceable is not None  # as above
-        self._replaceable.doors.rest()
+        successor = attempt.successor
+        attempt.replaceable.doors.rest()
         successor.say("take")
-        said = await successor.expect(
-            ["serving"], self._left_of(self.times.serving, ends_at), "it did not serve in time"
-        )
+        left = self._left_of(self.times.serving, attempt)
+        said = await successor.expect(["serving"], left, "it did not serve in time")
         self._places = tuple(map(str, said.body.get("places", ())))
         await self._crew.rest()
-        self.facts = UpgradeFacts(_PROVING, successor.pid, command.program[0])
+        self.facts = UpgradeFacts(_PROVING, successor.pid, attempt.command.program[0])
         self._tell(UpgradeServing(successor.pid, version))
         workers = said.body.get("workers")
-        show({"step": "serving", "workers": workers})
+        attempt.show({"step": "serving", "workers": workers})
         return workers if isinstance(workers, int) else 0
 
-    def _left_of(self, seconds: float, ends_at: float) -> float:
-        return min(seconds, ends_at - self._loop.time())
+    def _left_of(self, seconds: float, attempt: _Attempt) -> float:
+        return min(seconds, attempt.ends_at - self._loop.time())
 
-    async def _proven(self, successor: Successor, wanted: int, ends_at: float) -> None:
+    async def _proven(self, attempt: _Attempt, wanted: int) -> None:
+        successor = attempt.successor
         proven_at = self._loop.time() + self.times.proof
         while self._loop.time() < proven_at:
             successor.say("ping")
-            said = await successor.expect(["pong"], self._left_of(self.times.answer, ends_at), _NO_ANSWER)
+            said = await successor.expect(["pong"], self._left_of(self.times.answer, attempt), _NO_ANSWER)
             workers = said.body.get("workers")
             if not isinstance(workers, int) or workers < max(1, wanted):
                 raise UpgradeAbandoned(f"{workers} of its {wanted} workers answer: its log says why")
             await successor.silence(self.times.ping)
 
-    async def _left(self, successor: Successor, ends_at: float, undone: contextlib.AsyncExitStack) -> None:
+    async def _left(self, attempt: _Attempt, undone: contextlib.AsyncExitStack) -> None:
         """Leave the state to the new process, and wait until it owns everything."""
-        await self._hold_editing(ends_at)
+        successor = attempt.successor
+        replaceable = attempt.replaceable
+        await self._hold_editing(attempt.ends_at)
         undone.callback(self._changeover.editing.release)
         workers = await self._crew.fleet.scrape(_SCRAPE_SECONDS)
         successor.say("keep", {"workers": [one.pid for one in workers], "memory": await self._memory()})
-        await successor.expect(["kept"], self._left_of(self.times.answer, ends_at), _NO_ANSWER)
-        assert self._replaceable is not None  # as above
+        await successor.expect(["kept"], self._left_of(self.times.answer, attempt), _NO_ANSWER)
         self._phase = _LEAVING
-        undone.callback(self._told_main, self._replaceable.pid)
+        undone.callback(self._told_main, replaceable.pid)
         self._told_main(successor.pid)
         successor.say("main", {"reload": self._changeover.standstill.reloads > 0})
         await successor.expect(["owns"], self.times.answer, _NO_ANSWER)
-        self._replaceable.doors.leave(self._places)
+        replaceable.doors.leave(self._places)
 
-    async def _resumed(self) -> None:
-        assert self._replaceable is not None  # as above
+    async def _resumed(self, replaceable: Replaceable) -> None:
         await self._crew.resume()
-        self._replaceable.doors.resume()
+        replaceable.doors.resume()
 
     async def _ended(self) -> None:
         if self._successor is not None:  # one that may own the state ends before anything moves here
