@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from config.schema import Config
+from config.schema import Config, IssuedCredential
 from proxy.api.commands import RingsDocument
 from proxy.api.status import StatusDocument
 from proxy.tls.handshake.group_choice import PolicyError, cipher_suites, group_preference
@@ -137,6 +137,14 @@ class StandardFacts:
             )
             for one in self.status["certificates"]
         )
+
+    def renewed(self) -> frozenset[str]:
+        """The identities whose keys and certificates the proxy itself renews."""
+        identities = {} if self.config is None else self.config.identity
+        issued = {
+            name: [isinstance(key, IssuedCredential) for key in one.credentials] for name, one in identities.items()
+        }
+        return frozenset(name for name, keys in issued.items() if all(keys))
 
     def payload_keys(self) -> tuple[PayloadKeyView, ...]:
         if self.payload is None:

@@ -108,13 +108,8 @@ def _key_management(facts: StandardFacts) -> Iterator[Assessment]:
     certificates = facts.certificates()
     if certificates is None or facts.config is None:
         return
-    by_hand = sorted(
-        name
-        for name, one in facts.config.identity.items()
-        if not one.credential or not all(hasattr(c, "issuer") for c in one.credential)
-    )
     expired = [str(one) for one in certificates if one.expires_at <= facts.now]
     if expired:
         yield clause.not_met(f"expired: {', '.join(expired)}", "Replace them.")
-    elif not by_hand:
+    elif facts.renewed() == facts.config.identity.keys():
         yield clause.met("the proxy renews the keys and certificates of all identities: plexigate certs list")

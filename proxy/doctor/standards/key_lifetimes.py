@@ -54,23 +54,15 @@ def _certificates(facts: StandardFacts) -> Iterator[Assessment]:
         "A private authentication key, such as that of a certificate for TLS, is used for 1 to 2 years.",
         RUNNING,
     )
-    issued = _issued(facts.config)
+    renewed = facts.renewed()
     limit = _AUTHENTICATION_YEARS * _YEAR
     for one in facts.certificates() or ():
         found = f"{one}: its certificate is valid for {one.days:.0f} days"
         if one.days > limit:
             yield clause.not_met(found, "Use shorter certificates, with a new key in each.")
-        elif one.identity in issued:
+        elif one.identity in renewed:
             yield clause.met(f"{found}, and the proxy makes a new key for the next one")
         # of a key that others made, an earlier certificate may have been the first
-
-
-def _issued(config: Config | None) -> frozenset[str]:
-    """The identities whose keys the proxy itself renews."""
-    identities = {} if config is None else config.identity
-    return frozenset(
-        name for name, one in identities.items() if one.credential and all(hasattr(c, "issuer") for c in one.credential)
-    )
 
 
 def _strengths(facts: StandardFacts) -> Iterator[Assessment]:
