@@ -10,6 +10,7 @@ import ctypes
 import os
 import ssl
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -111,8 +112,11 @@ _USE_DEBIAN: Final = (
 )
 
 
-@cache
-def _library() -> ctypes.CDLL:
+def bound(functions: Mapping[str, tuple[type | None, ...]]) -> ctypes.CDLL:
+    """The libssl in use, with what these functions return and take.
+
+    Raises `InterpreterUnsuitable`.
+    """
     if sys.version_info >= (3, 15):
         raise InterpreterUnsuitable(
             f"Python {sys.version.split()[0]} is newer than this release knows", "use 3.11 to 3.14"
@@ -124,7 +128,7 @@ def _library() -> ctypes.CDLL:
         raise InterpreterUnsuitable("the ssl module is built into this Python, not linked to a libssl", _USE_DEBIAN)
     library = ctypes.CDLL(file)
     try:
-        for name, (result, *arguments) in _FUNCTIONS.items():
+        for name, (result, *arguments) in functions.items():
             function = getattr(library, name)
             function.argtypes = arguments
             function.restype = result
@@ -133,6 +137,11 @@ def _library() -> ctypes.CDLL:
             f"the ssl module of this Python ({file}) is not linked dynamically to a libssl of OpenSSL 3", _USE_DEBIAN
         ) from error
     return library
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return bound(_FUNCTIONS)
 
 
 def libssl_path() -> str:

@@ -67,14 +67,7 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
 
 @cache
 def _library() -> ctypes.CDLL:
-    import _ssl
-
-    library = ctypes.CDLL(_ssl.__file__)
-    for name, (result, *arguments) in _FUNCTIONS.items():
-        function = getattr(library, name)
-        function.argtypes = arguments
-        function.restype = result
-    return library
+    return libssl.bound(_FUNCTIONS)
 
 
 def ask_for_certificates(context: ssl.SSLContext, authorities: Path, *, depth: int, most_bytes: int) -> None:
