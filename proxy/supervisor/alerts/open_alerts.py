@@ -133,14 +133,7 @@ class OpenAlerts:
     # -- across a restart
 
     def kept(self) -> list[KeptRow]:
-        return [
-            {
-                **one.concern.as_json(),
-                "since": one.since,
-                "times": one.times,
-            }
-            for one in self.told
-        ]
+        return [{**one.concern.as_json(), "since": one.since, "times": one.times} for one in self.told]
 
     def take_up(self, document: Iterable[Mapping[str, Any]], now: Moment) -> None:
         """Remember what `kept` of an earlier process returned. Leaves out what it does not know."""
