@@ -9,7 +9,7 @@ from typing import Final
 from proxy.downstream.http1.inbox import Inbox
 from proxy.downstream.http1.writer import Http1Writer
 from proxy.downstream.pipeline.contracts import ClientStream, SwitchedStream, TunnelServer
-from proxy.downstream.pipeline.own_answers import OwnAnswers
+from proxy.downstream.pipeline.own_answers import refuse
 from proxy.downstream.pipeline.pipeline import admit, answer
 from proxy.downstream.pipeline.request_log import RequestLog
 from proxy.downstream.pipeline.responder import Responder
@@ -47,7 +47,6 @@ class Downstream(StreamOwner[bytes]):
         self.facts = facts
         self.send: Final = stream.write  # bound once, as each response is sent by it
         self._log = RequestLog(service, facts)
-        self._refuse: Final = OwnAnswers(service, self._log).refuse
         self._patience = ClientDeadlines(service, stream)
         self.has_room: Final = self._patience.has_room
         self.hold: Final = self._patience.hold
@@ -215,7 +214,8 @@ class Downstream(StreamOwner[bytes]):
         """Answer with our error. The connection stays only after a complete, clear request."""
         exchange = self._exchange
         writer = Http1Writer(self, self._service.stamps, None if exchange is None else exchange.request)
-        self._close_exchange(stays=self._refuse(refusal, exchange, writer, may_stay=self.may_stay))
+        stays = refuse(refusal, exchange, writer, self._service, self._log, may_stay=self.may_stay)
+        self._close_exchange(stays=stays)
 
     def finished(self, persistence: Persistence) -> None:
         """The response is complete; the request is over when the client has taken it."""

@@ -5,7 +5,6 @@ from typing import Final
 from proxy.downstream.http2.credit import Held
 from proxy.downstream.http2.requests import StreamRequests
 from proxy.downstream.pipeline.contracts import ClientStream
-from proxy.downstream.pipeline.own_answers import OwnAnswers
 from proxy.downstream.pipeline.request_log import RequestLog
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.service.service import HttpService
@@ -30,7 +29,6 @@ class StreamHost(StreamOwner[bytes]):
         self.session: Final = ServerSession(limits, service.clock)
         self.counters: Final = service.counters.listener(facts.listener).http2
         self.log: Final = RequestLog(service, facts)
-        self.answers: Final = OwnAnswers(service, self.log)
         self.requests: Final = StreamRequests()
         self.held: Final = Held(limits.connection_window_bytes)
 

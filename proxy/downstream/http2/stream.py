@@ -15,6 +15,7 @@ from proxy.downstream.http2.patience import StreamPatience
 from proxy.downstream.http2.requests import start_of
 from proxy.downstream.http2.writer import Http2Writer
 from proxy.downstream.pipeline.contracts import SwitchedStream, TunnelServer
+from proxy.downstream.pipeline.own_answers import refuse
 from proxy.downstream.pipeline.pipeline import admit, answer
 from proxy.downstream.pipeline.responder import Responder
 from proxy.downstream.requests.refusals import RequestRefusal, bad_head, body_refused, late_body
@@ -184,7 +185,7 @@ class Http2Stream(StreamSide):
         exchange = self._exchange
         self._exchange = None
         writer = Http2Writer(host.session, self._stream, self, host.service.stamps)
-        host.answers.refuse(refusal, exchange, writer, may_stay=True)
+        refuse(refusal, exchange, writer, host.service, host.log, may_stay=True)
         self.answered()
 
     def answered(self) -> None:

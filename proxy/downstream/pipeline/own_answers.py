@@ -12,45 +12,42 @@ from proxy.downstream.requests.targets import RouteTarget
 from proxy.downstream.service.service import HttpService
 
 
-class OwnAnswers:
-    """Writes an error to one client, and to the log."""
+def refuse(
+    refusal: RequestRefusal,
+    responder: Responder | None,
+    writer: AnswerWriter,
+    service: HttpService,
+    log: RequestLog,
+    *,
+    may_stay: bool,
+) -> bool:
+    """Answer a request by its writer, write it to the `log`, and abandon its responder.
 
-    def __init__(self, service: HttpService, log: RequestLog) -> None:
-        """`log` is that of the connection. The connection is not known here: it owns this."""
-        self._service = service
-        self._log = log
-
-    def refuse(
-        self, refusal: RequestRefusal, responder: Responder | None, writer: AnswerWriter, *, may_stay: bool
-    ) -> bool:
-        """Answer a request by its writer, and abandon its responder.
-
-        A request without a responder was not understood. Returns whether the connection stays:
-        it must be allowed to, and the request must be understood to its end.
-        """
-        service = self._service
-        date = service.stamps.date()
-        if responder is None:
-            request_id = service.stamps.new_request_id()
-            pages = service.runtime.error_pages
-            answer = refusal_answer(refusal, None, date=date, request_id=request_id, pages=pages)
-            writer.answer(answer, stays=False)
-            self._log.refused(refusal, request_id, len(answer.body))
-            return False
-        request = responder.request
-        target = responder.target
-        tally = responder.tally
-        mark = responder.mark
-        own = mark if refusal.given is None else mark + refusal.given.lines
-        mark += error_fields(target, own, request, tally.request_id)
-        pages = service.runtime.error_pages if target is None else target.error_pages
-        answer = refusal_answer(refusal, request.head, date=date, request_id=tally.request_id, mark=mark, pages=pages)
-        stays = may_stay and responder.is_request_complete and request.may_be_followed
-        responder.abandon()
-        tally.response_bytes = len(answer.body)
-        writer.answer(answer, stays=stays)
-        self._log.request(request, tally, refusal.status, refusal.reason)
-        return stays
+    A request without a responder was not understood. Returns whether the connection stays: it must
+    be allowed to, and the request must be understood to its end.
+    """
+    date = service.stamps.date()
+    if responder is None:
+        request_id = service.stamps.new_request_id()
+        pages = service.runtime.error_pages
+        answer = refusal_answer(refusal, None, date=date, request_id=request_id, pages=pages)
+        writer.answer(answer, stays=False)
+        log.refused(refusal, request_id, len(answer.body))
+        return False
+    request = responder.request
+    target = responder.target
+    tally = responder.tally
+    mark = responder.mark
+    own = mark if refusal.given is None else mark + refusal.given.lines
+    mark += error_fields(target, own, request, tally.request_id)
+    pages = service.runtime.error_pages if target is None else target.error_pages
+    answer = refusal_answer(refusal, request.head, date=date, request_id=tally.request_id, mark=mark, pages=pages)
+    stays = may_stay and responder.is_request_complete and request.may_be_followed
+    responder.abandon()
+    tally.response_bytes = len(answer.body)
+    writer.answer(answer, stays=stays)
+    log.request(request, tally, refusal.status, refusal.reason)
+    return stays
 
 
 def error_fields(target: RouteTarget | None, own: bytes, request: Request | None, request_id: bytes) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from config.routes.fields import FieldsConfig
 from proxy.building.routes.routes import field_edits
 from proxy.downstream.pipeline.exchange import Exchange
-from proxy.downstream.pipeline.own_answers import OwnAnswers, answer_fields, error_fields
+from proxy.downstream.pipeline.own_answers import answer_fields, error_fields, refuse
 from proxy.downstream.pipeline.request_log import RequestLog
 from proxy.downstream.requests.refusals import GivenAnswer, RequestRefusal
 from proxy.downstream.requests.request import Request, RequestReader
@@ -34,11 +34,20 @@ class Case:
         self.talk = Conversation()
         service = self.talk.service
         self.client = FakeClient()
-        self.answers = OwnAnswers(service, RequestLog(service, self.talk.downstream.facts))
+        self.log = RequestLog(service, self.talk.downstream.facts)
         self.request: Request = RequestReader().read(request(*lines), LIMITS.head)
         self.request.requester = self.talk.downstream.facts.requester
         self.writer = self.client.writer_for(self.request)
         self.exchange = Exchange(self.client, self.writer, service, self.request, b"f00-1")
+
+    def refuse(self, refusal: RequestRefusal, *, may_stay: bool = True) -> bool:
+        """Answer its request."""
+        return refuse(refusal, self.exchange, self.writer, self.talk.service, self.log, may_stay=may_stay)
+
+    def refuse_unread(self, refusal: RequestRefusal) -> bool:
+        """Answer one that was not understood."""
+        writer = self.client.writer_for(None)
+        return refuse(refusal, None, writer, self.talk.service, self.log, may_stay=True)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +65,7 @@ def test_connection_stays_only_if_the_request_was_understood_to_its_end(
     lines: tuple[bytes, ...], *, may_stay: bool, stays: bool
 ) -> None:
     case = Case(*lines)
-    assert case.answers.refuse(REFUSAL, case.exchange, case.writer, may_stay=may_stay) is stays
+    assert case.refuse(REFUSAL, may_stay=may_stay) is stays
     data = b"".join(case.client.writes)
     assert data.startswith(b"HTTP/1.1 404 Not Found\r\n")
     assert b"X-Request-Id: f00-1\r\n" in data
@@ -68,7 +77,7 @@ def test_connection_stays_only_if_the_request_was_understood_to_its_end(
 
 def test_what_was_not_understood_has_an_id_of_ours_and_no_target() -> None:
     case = Case()
-    assert not case.answers.refuse(REFUSAL, None, case.client.writer_for(None), may_stay=True)
+    assert not case.refuse_unread(REFUSAL)
     (record,) = case.talk.records
     assert (record.target, record.status) == (None, 404)
     assert record.request_id is not None
@@ -83,12 +92,12 @@ def page(text: bytes) -> ErrorPages:
 def test_page_is_that_of_the_route_or_of_the_configuration() -> None:
     case = Case()
     case.talk.service.runtime = replace(case.talk.service.runtime, error_pages=page(b"everywhere"))
-    case.answers.refuse(REFUSAL, case.exchange, case.writer, may_stay=True)
+    case.refuse(REFUSAL, may_stay=True)
     assert b"".join(case.client.writes).endswith(b'"everywhere"')
     case.exchange.target = RouteTarget("a/", "chat", requires_pq=False, body_bytes=1, error_pages=page(b"route"))
-    case.answers.refuse(REFUSAL, case.exchange, case.writer, may_stay=True)
+    case.refuse(REFUSAL, may_stay=True)
     assert b"".join(case.client.writes).endswith(b'"route"')
-    case.answers.refuse(REFUSAL, None, case.client.writer_for(None), may_stay=True)
+    case.refuse_unread(REFUSAL)
     assert b"".join(case.client.writes).endswith(b'"everywhere"')
 
 
@@ -102,7 +111,7 @@ def test_error_has_the_fields_of_its_route_and_keeps_its_own() -> None:
     lines = b"Content-Type: text/plain\r\nReferrer-Policy: origin\r\n"
     given = GivenAnswer(b"Forbidden", lines, b"no", frozenset())
     for refusal in (REFUSAL, replace(REFUSAL, given=given)):
-        case.answers.refuse(refusal, case.exchange, case.writer, may_stay=True)
+        case.refuse(refusal, may_stay=True)
         head = case.client.writes.pop().partition(b"\r\n\r\n")[0].split(b"\r\n")
         assert b"X-Tag: a" in head
         assert b"Strict-Transport-Security: max-age=31536000" in head
