@@ -118,8 +118,8 @@ def _tried_tokens(loaded: LoadedConfig, now: datetime) -> _TriedTokens:
     twins = _twins(loaded, uses)
     if twins:
         return _TriedTokens(twins, are_ambiguous=True)
-    refusals, unusable = _refused_pins(loaded, uses)
-    refusals |= _unseen_by_workers(loaded, [use for use in uses if use.name not in refusals])
+    refusals, unusable, slots = _refused_pins(loaded, uses)
+    refusals |= _unseen_by_workers(loaded, uses, slots)
     return _TriedTokens((), refusals, unusable)
 
 
@@ -154,8 +154,13 @@ def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
     return asyncio.run(looked())
 
 
-def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], UnusableTokens]:
-    """Try each PIN once with the parent's PIN latch: OpenSSL would repeat a refused one."""
+def _refused_pins(
+    loaded: LoadedConfig, uses: Sequence[TokenUse]
+) -> tuple[dict[str, Problem], UnusableTokens, dict[str, int]]:
+    """Try each PIN once with the parent's PIN latch: OpenSSL would repeat a refused one.
+
+    Answers also the tokens to leave alone, and the slots of the tokens that answer, by their names.
+    """
 
     async def tried() -> list[tuple[TokenUse, ProbeFinding]]:
         loop = asyncio.get_running_loop()
@@ -173,22 +178,24 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
     told = {
         use.name: ToldToken(str(one.condition), one.detail, module_is_down=False) for use, one in (*refused, *silent)
     }
-    return problems, replace(UnusableTokens.told(told), is_waited_for=False)
+    slots = {use.name: one.facts.slot for use, one in found if one.facts is not None}
+    return problems, replace(UnusableTokens.told(told), is_waited_for=False), slots
 
 
-def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[str, Problem]:
-    """Tokens that this user can use, but the user of the workers cannot."""
+def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse], slots: Mapping[str, int]) -> dict[str, Problem]:
+    """Tokens that this user can use, but the user of the workers cannot.
+
+    `slots` are those in which tokens were found; one that was not found is reported elsewhere.
+    """
     account, _ = account_of(loaded)
-    if account is None or not uses:
+    if account is None or not slots:
         return {}
 
     async def looked() -> dict[str, Problem]:
         loop = asyncio.get_running_loop()
         problems = dict[str, Problem]()
-        for use in uses:
-            # a token that the parent does not find either is reported elsewhere
-            mine = await fault_for(loop, use.access, None)
-            theirs = None if mine else await fault_for(loop, use.access, account)
+        for use in [one for one in uses if one.name in slots]:
+            theirs = await fault_for(loop, use.access, account, slots[use.name])
             if theirs is not None:
                 found = f"{use.access.token}, which the user {account.name} cannot use: {theirs}"
                 allowed = (

@@ -89,8 +89,11 @@ class AsyncTokenProcess:
         return bytes(received)
 
 
-async def fault_for(loop: asyncio.AbstractEventLoop, access: TokenAccess, user: UserIds | None) -> HsmError | None:
-    """What keeps a user (None: this one) from a token, None if nothing does.
+async def fault_for(
+    loop: asyncio.AbstractEventLoop, access: TokenAccess, user: UserIds | None, likely_slot: int | None = None
+) -> HsmError | None:
+    """What keeps a user (None: this one) from a token, None if nothing does. `likely_slot` is where
+    others found it.
 
     The files of a software token, the socket of a device's daemon and the library itself have
     owners. A user without access to them finds no token, or other tokens. This does not log in.
@@ -100,7 +103,7 @@ async def fault_for(loop: asyncio.AbstractEventLoop, access: TokenAccess, user: 
     process = AsyncTokenProcess(loop, user)
     try:
         await process.perform(calls.load(access.module))
-        await process.perform(calls.find(access.token))
+        await process.perform(calls.find(access.token, likely_slot))
     except HsmError as error:
         return error
     finally:
