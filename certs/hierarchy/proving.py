@@ -6,7 +6,8 @@
 from collections.abc import Iterator
 
 from certs.hierarchy.vault import Vault
-from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey, PreviousKey, Tampered
+from certs.sealing.errors import KeyAway, KeyUnavailable, NotSealed, OtherKey, PreviousKey, Tampered
+from certs.sealing.sealing_key import named_version
 from config.loading.loaded import LoadedConfig
 from config.values.problems import Problem, shown
 
@@ -56,11 +57,20 @@ def _opener(vault: Vault, error: KeyUnavailable) -> str:
             other = vault.namesake()
             if other is not None:
                 return f"the key that does: {other}"
-            return "the key that does; plexigate hsm recover brings it back from its shares, under its version"
+            return f"the key that does; {_recovery(vault)} brings it back from its shares"
         case Tampered():
             return (
-                f'the key that sealed them: this one only has its name, or "{vault.path}" is damaged; plexigate hsm '
-                "recover brings a key back from its shares"
+                f'the key that sealed them: this one only has its name, or "{vault.path}" is damaged; {_recovery(vault)} '
+                "brings a key back from its shares"
             )
         case _:
             return f'"{vault.path}" as Plexigate wrote it: restore it from a backup'
+
+
+def _recovery(vault: Vault) -> str:
+    """The command that brings the newest sealing key back, under its version."""
+    try:
+        version = named_version(vault.opening_ids[0])
+    except (NotSealed, OSError):
+        version = None
+    return "plexigate hsm recover" + ("" if version is None else f" --key-version {version}")

@@ -121,11 +121,8 @@ class Vault:
         """All keys and sealing keys, without their secrets; raises `KeyUnavailable`, which is
         `NoKeys` where there are none: a look makes nothing.
         """
-        with self._lock, self._explained():
-            self._require_keys()
-            with self._master.at_hand():
-                self._rings.clear()
-                self._store.read()
+        with self._reading():
+            self._store.read()
             return self._store.known
 
     def known(self) -> Document | None:
@@ -143,12 +140,19 @@ class Vault:
         with self._lock, self._explained(), self._master.at_hand():
             pass
 
+    @property
+    def opening_ids(self) -> tuple[bytes, ...]:
+        """What envelopes call the sealing keys that open all of this, the newest first. Needs no
+        key. Raises `NotSealed` and `OSError`.
+        """
+        return sealing_key_ids(self.path.read_bytes())
+
     def namesake(self) -> str | None:
         """A key beside the sealing key, in its token or directory, that opens the keys below it:
         its name. None where there is none, or where that cannot be told.
         """
         with suppress(OSError, NotSealed, KeyUnavailable):
-            return self._master.beside(sealing_key_ids(self.path.read_bytes()))
+            return self._master.beside(self.opening_ids)
         return None
 
     def rotate(self, purposes: Collection[str] = _NAMES) -> Document:
@@ -166,10 +170,8 @@ class Vault:
 
     def names_in_envelopes(self) -> Mapping[bytes, ManagedKey]:
         """The keys that open something, by what envelopes call them. Raises as `read`."""
-        with self._lock, self._explained():
-            self._require_keys()
-            with self._master.at_hand():
-                keys, secrets = self._store.opened()
+        with self._reading():
+            keys, secrets = self._store.opened()
         return {key_id_of(secret): keys[key_id] for key_id, secret in secrets.items()}
 
     def succeed(self, newest: Sealer, name: str, until: datetime) -> SealingKeyRecord:
@@ -178,10 +180,8 @@ class Vault:
 
         Raises as `read`.
         """
-        with self._lock, self._explained():
-            self._require_keys()
-            with self._master.at_hand():
-                previous = self._store.succeed(newest, name, until)
+        with self._reading():
+            previous = self._store.succeed(newest, name, until)
         detail = f"{name} in place of {previous.name}, which opens until {until:%Y-%m-%d %H:%M} UTC"
         self._told(Action.ROTATE, _SEALING_KEY, Outcome.DONE, detail)
         return previous
@@ -190,22 +190,27 @@ class Vault:
         """Have the newest sealing key alone open all of this; answers the previous ones. Raises as
         `read`.
         """
-        with self._lock, self._explained():
-            self._require_keys()
-            with self._master.at_hand():
-                ended = self._store.end_previous()
+        with self._reading():
+            ended = self._store.end_previous()
         for one in ended:
             self._told(Action.RETIRE, _SEALING_KEY, Outcome.DONE, f"{one.name} opens nothing any more")
         return ended
 
     def _change(self, change: Callable[[Hierarchy], Hierarchy]) -> Document:
+        with self._reading():
+            self._record(self._store.change(change))
+            return self._store.known
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """For a block that reads the file: sealers that were made of an earlier one do not survive
+        it.
+        """
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
-                self._record(self._store.change(change))
                 self._rings.clear()
-                self._store.read()
-            return self._store.known
+                yield
 
     # -- what sealers do
 

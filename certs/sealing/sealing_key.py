@@ -46,6 +46,13 @@ def sealing_key_name(version: int = 1, kind: KeyKind = KeyKind.AES_256) -> Token
     return TokenKeyName(IDENTITY, kind, version)
 
 
+def named_version(key_id: bytes) -> int | None:
+    """The version of the sealing key that envelopes call so; None if its name says none."""
+    series = TokenKeyName(IDENTITY, KeyKind.AES_256, 1).id
+    version = int.from_bytes(key_id[4:8], "big")
+    return version if version and key_id == series[:4] + key_id[4:8] + series[8:] else None
+
+
 def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
     """Seals with a key of a token that a process has logged in to: AES-256, or EC P-256 or RSA
     where it has no AES.

@@ -21,14 +21,23 @@ class Operation:
     words: tuple[str, ...]
     adds_ring: bool = False
     """Whether the configuration has one ring more before it."""
+    adds_sealing_key: bool = False
+    """Whether its last word is a new key file, which the configuration names afterwards."""
 
     def run(self, serving: Serving) -> bool:
         """Run it; whether it says that it has done what it was asked for."""
         state = serving.of
+        words = self.words
         if self.adds_ring:
             state.rings.append(f"ring{len(state.rings)}")
             state.write()
-        return state.command(*self.words).returncode == 0
+        if self.adds_sealing_key:
+            serving.name_sealing_key()  # one that was stopped may have come that far
+            words = (*words, str(state.next_sealing_key()))
+        is_done = state.command(*words).returncode == 0
+        if self.adds_sealing_key:
+            serving.name_sealing_key()
+        return is_done
 
 
 FIRST_START: Final = "first start"
@@ -39,6 +48,9 @@ OPERATIONS: Final = {
     "reload with a new ring": Operation(("reload",), adds_ring=True),
     "upgrade": Operation(("upgrade",)),
     "rotation below the sealing key": Operation(("hsm", "keys", "--rotate")),
+    "rotation of the sealing key": Operation(
+        ("hsm", "rotate-sealing", "--no-recovery", "--yes", "--key-file"), adds_sealing_key=True
+    ),
 }
 
 

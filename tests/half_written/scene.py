@@ -31,7 +31,7 @@ type = "internal"
 [rotation]
 state = "state/certificates"
 [sealing]
-key = "sealing.key"
+key = "{sealing_key}"
 directory = "state/sealing"
 [audit]
 file = "state/audit.log"
@@ -39,7 +39,7 @@ file = "state/audit.log"
 directory = "state/payload"
 [[route]]
 host = "localhost"
-respond = { status = 204 }
+respond = {{ status = 204 }}
 """
 _COMMAND_SECONDS: Final = 60.0
 
@@ -66,6 +66,7 @@ class State:
     directory: Path
     stopper: Stopper
     rings: list[str]
+    sealing_key: Path
 
     @classmethod
     @contextmanager
@@ -74,10 +75,10 @@ class State:
         directory = beside / "site"
         directory.mkdir()
         with Stopper.of(directory / "state", beside) as stopper:
-            one = cls(directory, stopper, ["chat"])
+            one = cls(directory, stopper, ["chat"], directory / "sealing.key")
             one.forget()
             one.write()
-            key = ("--key-file", str(directory / "sealing.key"))
+            key = ("--key-file", str(one.sealing_key))
             done = one.command("hsm", "init", "--no-recovery", "--yes", *key)
             assert done.returncode == 0, done.stderr
             yield one
@@ -95,7 +96,13 @@ class State:
     def write(self) -> None:
         """Write the configuration."""
         rings = "".join(f"[payload.ring.{name}]\n" for name in self.rings)
-        self.path.write_text(process(self.directory / "admin.sock") + _REST + rings)
+        self.path.write_text(
+            process(self.directory / "admin.sock") + _REST.format(sealing_key=self.sealing_key) + rings
+        )
+
+    def next_sealing_key(self) -> Path:
+        """A file that is not there yet."""
+        return self.directory / f"sealing{len(list(self.directory.glob('sealing*.key')))}.key"
 
     def forget(self) -> None:
         """Be as on the first day."""
@@ -164,12 +171,26 @@ class Serving:
             tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return tls.recv(64).startswith(b"HTTP/1.1 204 ")
 
+    def name_sealing_key(self) -> None:
+        """Let the configuration name the newest sealing key, and the proxy, if it lives, read that."""
+        (newest,) = (Path(one["id"]) for one in self._sealing_keys() if one["state"] == "active")
+        if newest != self.of.sealing_key:
+            self.of.sealing_key = newest
+            self.of.write()
+            _asked("reload", "--config", str(self.of.path))
+
+    def _sealing_keys(self) -> list[Any]:
+        return [one for one in self._asked("hsm", "keys") if one["purpose"] == "sealing key"]
+
     def kept(self) -> Kept:
         """What is there."""
         rings = self._asked("payload", "list")["rings"]
         below = self._asked("hsm", "keys")
         of_rings = {f"key {key['version']} of ring {ring['name']}" for ring in rings for key in ring["keys"]}
-        return Kept(self.root.read_bytes(), frozenset(of_rings | {key["id"] for key in below}))
+        return Kept(
+            self.root.read_bytes(),
+            frozenset(of_rings | {key["id"] for key in below if key["purpose"] != "sealing key"}),
+        )
 
     def _asked(self, *words: str) -> Any:
         done = _asked(*words, "--json", "--config", str(self.of.path))

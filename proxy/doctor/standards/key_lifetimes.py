@@ -45,6 +45,7 @@ def sp_800_57(facts: StandardFacts) -> Iterator[Assessment]:
         return
     yield _tickets(config)
     yield from _payload(config, facts)
+    yield from _sealing(config, facts)
     yield from _authorities(config)
 
 
@@ -103,6 +104,27 @@ def _tickets(config: Config) -> Assessment:
     )
     # config.limits allows a week at most
     return clause.met(f"session tickets get a new key each {hours:g} hours")
+
+
+def _sealing(config: Config, facts: StandardFacts) -> Iterator[Assessment]:
+    if config.sealing.key is None:
+        return
+    days = config.sealing.rotate_after.days
+    most = _SYMMETRIC_YEARS * _YEAR
+    yield Clause(
+        _TABLE, "A symmetric data-encryption key encrypts for 2 years at most.", "sealing.rotate_after"
+    ).judged(
+        [f"the keys below the sealing key rotate each {days} days"] if days > most else [],
+        f"the keys below the sealing key rotate each {days} days",
+        'Set rotate_after = "90d", or another time below two years.',
+    )
+    sealing = None if facts.status is None else facts.status.get("sealing")  # which a proxy of before does not tell
+    if sealing is not None and sealing["since"] is not None:
+        age = (facts.now - sealing["since"]) / _DAY
+        found = f"the sealing key has sealed for {age:.0f} days"
+        yield Clause(_TABLE, "A symmetric key-wrapping key wraps for 2 years at most.", RUNNING).judged(
+            [found] if age > most else [], found, "plexigate hsm rotate-sealing"
+        )
 
 
 def _payload(config: Config, facts: StandardFacts) -> Iterator[Assessment]:

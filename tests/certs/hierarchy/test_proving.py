@@ -10,7 +10,6 @@ from certs.hierarchy.proving import sealing_key_problems
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import create_key, load_key
 from certs.sealing.sealer import AeadSealer
-from certs.sealing.sealing_key import sealing_key_name
 from config.loading.loaded import LoadedConfig
 from config.values.problems import Problem
 from tests.certs.hierarchy.test_configured import SEALING, loaded, vault
@@ -107,7 +106,3 @@ def test_what_was_proved_once_is_not_opened_again(founded: LoadedConfig) -> None
     assert [*sealing_key_problems(founded, once), *sealing_key_problems(founded, once)] == []
     (founded.file.directory / "sealing.key").unlink()
     assert list(sealing_key_problems(founded, once)) == []
-
-
-def test_a_sealing_key_has_its_version_in_its_name() -> None:
-    assert sealing_key_name(2).label == "sealing.aes-256.v2"

@@ -17,7 +17,15 @@ from certs.hsm.key_kinds import KeyKind
 from certs.sealing.errors import KeyUnavailable, Tampered
 from certs.sealing.held_key import HeldKey
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealing_key import TokenKeyImporter, TokenSealingKey, sealer_in_token, sealing_key_name
+from certs.sealing.sealing_key import (
+    TokenKeyImporter,
+    TokenSealingKey,
+    kind_in,
+    label_in_token,
+    named_version,
+    sealer_in_token,
+    sealing_key_name,
+)
 from tests.hsm_tokens import token_process, tool
 
 LABEL = "ticket keys: main"
@@ -147,3 +155,28 @@ def test_what_seals_is_one_key_of_a_kind_that_can(access: TokenAccess, token: To
     address = made_elsewhere(access, "EC:secp384r1", "--usage-derive", "other")
     with pytest.raises(KeyUnavailable, match="of kind ecdsa-p384; allowed: aes-256"):
         sealer_in_token(token, address)
+
+
+def test_a_key_is_found_by_what_envelopes_call_it_the_first_that_is_there(
+    access: TokenAccess, token: TokenProcess
+) -> None:
+    other = made_elsewhere(access, "rsa:2048", "--usage-decrypt", "sealing.rsa-2048.v1")
+    for version in (2, 1):
+        token.perform(calls.generate(sealing_key_name(version)))
+    first, second, gone = (sealing_key_name(version).id for version in (1, 2, 3))
+    assert label_in_token(token, (gone, second, first)) == "sealing.aes-256.v2"
+    assert label_in_token(token, (first,)) == "sealing.aes-256.v1"
+    assert label_in_token(token, (gone, sealer_in_token(token, other).key_id)) is None, "that is not of our scheme"
+
+
+def test_the_version_is_in_the_name_that_envelopes_use() -> None:
+    assert [named_version(sealing_key_name(version).id) for version in (1, 700)] == [1, 700]
+    for other in (bytes(16), bytes(range(16)), sealing_key_name(1, KeyKind.RSA_3072).id):
+        assert named_version(other) is None
+
+
+def test_the_kind_that_a_token_can_have(token: TokenProcess) -> None:
+    (facts,) = (one for one in token.perform(calls.tokens()) if one.label == "plexi")
+    assert kind_in(facts) is KeyKind.AES_256
+    without = tuple(one for one in facts.mechanisms if one != "CKM_AES_GCM")
+    assert kind_in(replace(facts, mechanisms=without)) is KeyKind.RSA_3072

@@ -162,5 +162,5 @@ class TestInAToken:
         for gone in ("v2", "v3"):
             assert command.run("destroy", f"sealing.aes-256.{gone}", "--yes", "--unverified").exit_code == 0
         (error,) = problems(scene)
-        assert (error.is_error, "plexigate hsm recover" in error.allowed) == (True, True)
+        assert (error.is_error, "plexigate hsm recover --key-version 3 brings it back" in error.allowed) == (True, True)
         assert 'the token has 0 keys with label "sealing.aes-256.v3", not one' in error.found

@@ -1,6 +1,7 @@
 """NIST SP 800-57 Part 1: cryptoperiods and strengths."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ from tests.proxy.doctor.standards.standard_facts import (
     status,
     verdict,
 )
+
+if TYPE_CHECKING:
+    from proxy.api.status import SealingRow
 
 MET, NOT_MET, _ = Conformity
 AUTHENTICATION = "A private authentication key"
@@ -121,6 +125,30 @@ def test_symmetric_keys(tmp_path: Path) -> None:
     young, old = of_clause(rows, "as observed")
     assert (young.found, young.verdict, old.verdict) == ("key 1 of ring short is 1.0 days old", MET, NOT_MET)
     assert of_clause(rows, "static key-agreement")[0].verdict is MET
+
+
+@pytest.mark.parametrize(
+    ("rotate_after", "age", "expected"),
+    [("90d", 700, [MET, MET]), ("800d", 740, [NOT_MET, NOT_MET]), ("90d", None, [MET])],
+)
+def test_the_sealing_key_and_the_keys_below_it(
+    tmp_path: Path, rotate_after: str, age: float | None, expected: list[Conformity]
+) -> None:
+    config = configuration(tmp_path, f'[sealing]\nkey = "sealing.key"\nrotate_after = "{rotate_after}"\n')
+    found = status()
+    since = None if age is None else NOW - age * DAY
+    told: SealingRow = {
+        "key": "sealing.key",
+        "since": since,
+        "keys_since": {},
+        "is_previous": False,
+        "previous_until": None,
+        "error": None,
+    }
+    for sealing in (None, told):
+        found["sealing"] = sealing
+        rows = [one for one in sp_800_57(facts(config, found)) if "seal" in one.found]
+        assert [one.verdict for one in rows] == expected[: 1 if sealing is None else 2]
 
 
 def test_authority_elsewhere_has_its_own_rules(tmp_path: Path) -> None:
