@@ -111,10 +111,7 @@ class Housekeeping:
         await self._do(lambda: recover(parts))
 
     async def look_after(self, parts: Parts, now: datetime, ticks: float, *, at_once: bool = False) -> None:
-        """Clean up, unless that was done a moment ago; renew revocation lists. No rotation may run
-        meanwhile.
-        """
-        await self.lists.look_after(parts)
+        """Clean up, unless that was done a moment ago. No rotation may run meanwhile."""
         if at_once or ticks >= self._again_at:
             self._again_at = ticks + INTERVAL_SECONDS
             await self._do(lambda: clean_up(parts, now))

@@ -205,6 +205,7 @@ class Rotating:
         now = self._clocks.now()
         if not self._calls.busy:
             await self._housekeeping.look_after(parts, now.wall, now.ticks)
+        await self.lists.look_after(parts, self._calls.busy, now.ticks)
         self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._calls.busy), self._running)
         self._news.standings(plan.standings, now.ticks)
         for key, _ in plan.attempts:

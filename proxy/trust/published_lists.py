@@ -1,7 +1,9 @@
 """The revocation lists of internal CAs: renewed in time, and shown by the listener without TLS."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,6 +18,8 @@ from proxy.observe.events.certificates import ListsPublished, ListsUnpublished
 from proxy.observe.events.event import Tell
 from proxy.observe.scrape import RevocationFacts
 
+_LOOK_SECONDS: Final = 60.0
+"""Between two looks at what is due, unless the file with the lists changes: a revocation does."""
 _SECONDS: Final = 60.0
 """The limit for the signatures of the lists of one CA."""
 
@@ -27,49 +31,68 @@ class PublishedLists:
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
         self._loop = loop
         self._tell = tell
-        self._faults: dict[str, str] = {}
+        self._known: dict[str, _Known] = {}
         self.show: Callable[[Mapping[str, bytes]], Awaitable[None]] = _unseen
         """Has all workers answer by exactly these lists in DER, by address without scheme and
         port."""
         self.facts: Sequence[RevocationFacts] = ()
 
-    async def look_after(self, parts: Parts) -> None:
-        """Renew what is due, and show it. No issuer may have another call meanwhile."""
-        authorities = [one for one in parts.issuers.values() if isinstance(one, InternalAuthority)]
-        found = {one.name: await self._renewed(one) for one in authorities}
-        self._faults = {name: fault for name, fault in self._faults.items() if name in found}
-        self.facts = [fact for name, lists in found.items() for fact in _facts(name, lists, self._faults.get(name))]
-        await self.show({place: der for lists in found.values() for place, der in _shown(lists)})
+    async def look_after(self, parts: Parts, busy: Container[str], ticks: float) -> None:
+        """Renew what is due, and show what has changed.
 
-    async def _renewed(self, authority: InternalAuthority) -> Lists:
-        name = authority.name
+        Issuers that are `busy` with another call are left for the next look. `ticks` is the
+        monotonic clock.
+        """
+        authorities = [one for one in parts.issuers.values() if isinstance(one, InternalAuthority)]
+        before = self._known
+        self._known = {one.name: before.get(one.name, _Known()) for one in authorities}
+        for one in authorities:
+            if one.name not in busy:
+                await self._look_after(one, self._known[one.name], ticks)
+        self.facts = [fact for name, one in self._known.items() for fact in _facts(name, one)]
+        await self.show({place: der for one in self._known.values() for place, der in _shown(one.lists)})
+
+    async def _look_after(self, authority: InternalAuthority, known: "_Known", ticks: float) -> None:
+        fault = None
         try:
             async with asyncio.timeout(_SECONDS):
+                stamp = await in_thread(self._loop, lambda: authority.lists_stamp)
+                if stamp == known.stamp and ticks < known.again_at:
+                    return  # the same as at the last look, which was a moment ago
                 if await in_thread(self._loop, authority.renew_lists):
-                    self._tell(ListsPublished(name))
-            self._faults.pop(name, None)
+                    self._tell(ListsPublished(authority.name))
         except (IssueFailed, TimeoutError) as error:
             fault = str(error) or f"it took longer than {_SECONDS:g} s"
-            if self._faults.get(name) != fault:
-                self._faults[name] = fault
-                self._tell(ListsUnpublished(name, fault))
-        try:
-            return await in_thread(self._loop, authority.published_lists)
-        except IssueFailed:
-            return {}  # its reason is the one above
+            if known.fault != fault:
+                self._tell(ListsUnpublished(authority.name, fault))
+        known.fault = fault
+        known.again_at = ticks + _LOOK_SECONDS
+        with contextlib.suppress(IssueFailed):  # its reason is the one above
+            known.lists = await in_thread(self._loop, authority.published_lists)
+            known.stamp = await in_thread(self._loop, lambda: authority.lists_stamp)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the last look at a CA has found. `stamp` is that of the file with its lists."""
+
+    lists: Lists = field(default_factory=dict)
+    stamp: int = 0
+    fault: str | None = None
+    again_at: float = 0.0
 
 
 async def _unseen(_lists: Mapping[str, bytes]) -> None:
     pass
 
 
-def _facts(name: str, lists: Lists, fault: str | None) -> Iterator[RevocationFacts]:
+def _facts(name: str, known: _Known) -> Iterator[RevocationFacts]:
     # of the list that is the first to expire
-    spans = [(one.next_update_utc, one.last_update_utc) for one in lists.values()]
+    spans = [(one.next_update_utc, one.last_update_utc) for one in known.lists.values()]
     ends = [(end.timestamp(), begin.timestamp()) for end, begin in spans if end is not None]
     if ends:
         end, begin = min(ends)
-        yield RevocationFacts(name, begin, end, fault)
+        yield RevocationFacts(name, begin, end, known.fault)
 
 
 def _shown(lists: Lists) -> Iterator[tuple[str, bytes]]:

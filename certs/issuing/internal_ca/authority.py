@@ -196,6 +196,14 @@ class InternalAuthority:
             self.publish_list()
         return is_due
 
+    @property
+    def lists_stamp(self) -> int:
+        """Changes with the file of the lists; 0 if there is none."""
+        try:
+            return (self.directory / _LIST).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def published_lists(self) -> Mapping[str, x509.CertificateRevocationList]:
         """The lists of valid intermediates by the address that certificates name; without
         `crl_url` by the numbers of the intermediates. Raises `IssueFailed`.

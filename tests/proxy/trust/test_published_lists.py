@@ -28,6 +28,7 @@ class Shown:
         self.issuer = authority(directory / "ca", self.clock, self.token, **settings)
         self.parts = replace(Rotations(directory / "r").parts, issuers={"internal": self.issuer})
         self.shown: Mapping[str, bytes] = {}
+        self.ticks = 1_000.0
         self.events: list[tuple[str, str]] = []
         self.lists = PublishedLists(asyncio.get_running_loop(), self._tell)
         self.lists.show = self._show
@@ -38,8 +39,10 @@ class Shown:
     async def _show(self, lists: Mapping[str, bytes]) -> None:
         self.shown = lists
 
-    async def look(self) -> None:
-        await self.lists.look_after(self.parts)
+    async def look(self, *busy: str, seconds: float = 60.0) -> None:
+        """Look again after so much time."""
+        self.ticks += seconds
+        await self.lists.look_after(self.parts, busy, self.ticks)
 
 
 async def test_an_empty_list_is_shown_from_the_first_certificate_on(tmp_path: Path) -> None:
@@ -70,8 +73,9 @@ async def test_a_list_never_expires_while_the_proxy_runs(tmp_path: Path) -> None
 async def test_a_revoked_certificate_is_on_what_is_shown_next(tmp_path: Path) -> None:
     shown = Shown(tmp_path, crl_url="http://ca.test/a.crl?x=1")
     leaf = issued(shown.issuer)[0]
-    shown.issuer.revoke(leaf)
     await shown.look()
+    shown.issuer.revoke(leaf)
+    await shown.look(seconds=0.1)
     assert set(shown.shown) == {"ca.test/a.crl?x=1&1", "ca.test/a.crl?x=1"}
     (entry,) = x509.load_der_x509_crl(shown.shown["ca.test/a.crl?x=1"])
     assert entry.serial_number == leaf.serial_number
@@ -104,3 +108,25 @@ async def test_what_cannot_be_renewed_is_told_once_and_still_shown(tmp_path: Pat
     await shown.look()
     assert [name for name, _ in shown.events] == ["lists_not_published", "lists_published"]
     assert [one.fault for one in shown.lists.facts] == [None]
+
+
+async def test_an_issuer_with_another_call_keeps_what_is_shown(tmp_path: Path) -> None:
+    shown = Shown(tmp_path, crl_url="http://ca.test/")
+    issued(shown.issuer)
+    await shown.look()
+    before = shown.shown
+    shown.clock.now = NOW + 4 * DAY
+    await shown.look("internal")
+    assert shown.shown == before
+    assert len(shown.lists.facts) == 1
+    await shown.look()
+    assert shown.shown != before
+
+
+async def test_what_is_gone_from_the_configuration_is_not_shown(tmp_path: Path) -> None:
+    shown = Shown(tmp_path, crl_url="http://ca.test/")
+    issued(shown.issuer)
+    await shown.look()
+    shown.parts = replace(shown.parts, issuers={})
+    await shown.look()
+    assert (shown.shown, shown.lists.facts) == ({}, [])
