@@ -142,23 +142,9 @@ class InternalAuthority:
             known = [one for one in self._revocations() if one.serial != entry.serial and one.not_after > now]
             self._disk.make_directory(self.directory)
             self._disk.write(self.directory / _REVOKED, encode([*known, entry]))
-            self.publish_list()
+            self._publish_lists()
 
     # -- for those who maintain it
-
-    def publish_list(self) -> Path:
-        """Write the revocation lists of valid intermediates; their path.
-
-        Raises `IssueFailed`; the list of an intermediate whose key is unavailable stays as it was.
-        """
-        with _failures():
-            lists, fault = self._lists()
-            path = self.directory / _LIST
-            self._disk.make_directory(self.directory)
-            self._disk.write(path, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
-            if fault is not None:
-                raise fault
-        return path
 
     def revocation_list(self) -> bytes:
         """The lists of every intermediate that is valid, made now, in PEM. Raises `IssueFailed`."""
@@ -192,8 +178,8 @@ class InternalAuthority:
             now = self._now()
             fresh = {one.issuer for one in self._published() if is_fresh(one, now)}
             is_due = any(_certificate(one).subject not in fresh for one in self._list_signers(now))
-        if is_due:
-            self.publish_list()
+            if is_due:
+                self._publish_lists()
         return is_due
 
     @property
@@ -213,6 +199,17 @@ class InternalAuthority:
             by_issuer = {one.issuer: one for one in self._published()}
             signers = [(one.number, _certificate(one).subject) for one in self._list_signers(self._now())]
         return {list_address(url, number): by_issuer[name] for number, name in signers if name in by_issuer}
+
+    def _publish_lists(self) -> None:
+        """Write the revocation lists of valid intermediates.
+
+        Raises `HomeFailed`; the list of an intermediate whose key is unavailable stays as it was.
+        """
+        lists, fault = self._lists()
+        self._disk.make_directory(self.directory)
+        self._disk.write(self.directory / _LIST, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
+        if fault is not None:
+            raise fault
 
     def _list_signers(self, now: datetime) -> list[StoredVersion]:
         """The intermediates that sign lists, the newest first."""

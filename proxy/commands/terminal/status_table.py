@@ -14,6 +14,7 @@ from proxy.api.status import (
     ListenerRow,
     ReadinessDocument,
     ReasonRow,
+    RevocationListRow,
     SealingRow,
     ServedCertificateRow,
     StatusDocument,
@@ -21,6 +22,7 @@ from proxy.api.status import (
     UnmadeCheckRow,
     UpgradeRow,
     UpstreamRow,
+    WatchedLogRow,
     WorkerRow,
 )
 from proxy.commands.terminal.request_tables import request_tables
@@ -79,9 +81,11 @@ def _parts(document: StatusDocument) -> Iterator[RenderableType]:
         yield from _unmade_checks(document["unmade_checks"])
     if document["certificates"]:
         yield _certificates(document["certificates"])
+    now = document["started_at"] + document["uptime_seconds"]
+    yield from _lists_and_logs(document, now)
     sealing = document.get("sealing")  # which a proxy of before does not tell
     if sealing is not None:
-        yield from _sealing(sealing, document["started_at"] + document["uptime_seconds"])
+        yield from _sealing(sealing, now)
 
 
 def _readiness(told: ReadinessDocument) -> Iterator[RenderableType]:
@@ -321,6 +325,30 @@ def _certificates(certificates: Sequence[ServedCertificateRow]) -> Table:
         shown = "expired" if days < 0 else f"{days:.0f}"
         token = ", ".join(one["tokens"]) or "-"
         table.add_row(one["identity"], one["algorithm"], token, Text(", ".join(one["names"])), Text(shown, style))
+    return table
+
+
+def _lists_and_logs(document: StatusDocument, now: float) -> Iterator[RenderableType]:
+    # a proxy of an older version has neither
+    if lists := document.get("revocation_lists"):
+        yield _revocation_lists(lists, now)
+    if logs := document.get("watched_logs"):
+        yield _watched_logs(logs)
+
+
+def _revocation_lists(lists: Sequence[RevocationListRow], now: float) -> Table:
+    table = titled_table("Revocation lists", "of", "name", ">left", "no newer one because")
+    for one in lists:
+        left = one["expires_at"] - now
+        shown = duration(left) if left > 0 else "expired" if one["expires_at"] else "none yet"
+        table.add_row(one["of"], one["name"], Text(shown, "" if left > 0 else "bold red"), Text(one["fault"] or "-"))
+    return table
+
+
+def _watched_logs(logs: Sequence[WatchedLogRow]) -> Table:
+    table = titled_table("Watched logs", "log", ">read", ">entries", "not read because")
+    for one in logs:
+        table.add_row(one["log"], str(one["read"]), str(one["size"]), Text(one["fault"] or "-"))
     return table
 
 

@@ -29,6 +29,7 @@ _BAD_TIMESTAMPS: Final = "Get another certificate from its CA. If the list of lo
 _LOG_LIST: Final = (
     "Fetch https://www.gstatic.com/ct/log_list/v3/log_list.json to the file of ct.log_list, once a month by a timer."
 )
+_LOG_UNREAD: Final = "The proxy tries again after ct.watch_every. Is it the address of a log?"
 _SOON: Final = timedelta(days=14)
 
 
@@ -75,13 +76,24 @@ def _named_lists(examined: Examined) -> Iterator[Finding]:
 
 
 def _transparency(examined: Examined) -> Iterator[Finding]:
-    loaded = examined.loaded
-    path = log_list_path(loaded)
-    public = False
-    for one in configured_chains(loaded):
+    found = [*_watched_logs(examined), *_timestamps(examined)]
+    yield from found or [_TRANSPARENCY.skipped("transparency", "no certificate has timestamps, and no log is watched")]
+
+
+def _watched_logs(examined: Examined) -> Iterator[Finding]:
+    # a proxy of an older version has none
+    for log in () if examined.running is None else examined.running.status.get("watched_logs", ()):
+        if log["fault"] is None:
+            yield _TRANSPARENCY.ok(log["log"], f"read up to entry {log['read']} of {log['size']}")
+        else:
+            yield _TRANSPARENCY.warning(log["log"], f"was not read: {log['fault']}", _LOG_UNREAD)
+
+
+def _timestamps(examined: Examined) -> Iterator[Finding]:
+    path = log_list_path(examined.loaded)
+    for one in configured_chains(examined.loaded):
         if not isinstance(one, ConfiguredChain) or one.own_ca is not None or not _has_timestamps(one):
             continue  # a CA that browsers do not know needs none
-        public = True
         for text, is_fault in timestamp_checks(one.chain, path, examined.now()):
             match is_fault:
                 case True:
@@ -90,8 +102,6 @@ def _transparency(examined: Examined) -> Iterator[Finding]:
                     yield _TRANSPARENCY.ok(one.about, text)
                 case None:
                     yield _TRANSPARENCY.warning(one.about, text, _LOG_LIST)
-    if not public:
-        yield _TRANSPARENCY.skipped("transparency", "no certificate has timestamps of logs")
 
 
 def _has_timestamps(one: ConfiguredChain) -> bool:

@@ -174,7 +174,7 @@ def test_revoked_certificates_are_on_the_list_of_their_signer(tmp_path: Path) ->
     leaf, intermediate = issued(issuer)
     issuer.revoke(leaf)
     issuer.revoke(leaf)
-    found = x509.load_pem_x509_crl(issuer.publish_list().read_bytes())
+    (found,) = issuer.published_lists().values()
     assert [one.serial_number for one in found] == [leaf.serial_number]
     assert found.issuer == intermediate.subject
 
@@ -224,7 +224,7 @@ class TestLists:
     def test_a_damaged_file_is_written_anew(self, tmp_path: Path) -> None:
         issuer = authority(tmp_path, crl_url=URL)
         issued(issuer)
-        issuer.publish_list().write_bytes(b"-----BEGIN X509 CRL-----\nrubbish")
+        (issuer.directory / "crl.pem").write_bytes(b"-----BEGIN X509 CRL-----\nrubbish")
         assert issuer.published_lists() == {}
         assert issuer.renew_lists()
         assert len(issuer.published_lists()) == 1

@@ -12,7 +12,7 @@ from proxy.commands.terminal.status_table import duration, share, size, status_t
 from proxy.http2.wire.causes import ResetCause
 from proxy.observe.counts.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
-from proxy.observe.scrape import Scrape, SealingFacts, UpgradeFacts, WorkerState
+from proxy.observe.scrape import RevocationFacts, Scrape, SealingFacts, UpgradeFacts, WorkerState
 from proxy.observe.status import status
 from tests.fakes_admin import DOWN, NOW, fed, scrape, server, worker
 
@@ -95,6 +95,16 @@ def test_tcp_is_shown_where_there_is_any() -> None:
 def test_what_is_urgent_stands_first_among_certificates() -> None:
     text = shown(status(scrape()))
     assert text.index("expired") < text.index("mldsa-65") < text.rindex("ecdsa-p256")
+
+
+def test_revocation_lists_and_watched_logs() -> None:
+    text = shown(status(scrape()))
+    assert lines(text, "issuer", "internal") == ["issuer internal 6 d 0 h no token"]
+    assert lines(text, "https://ct.test/") == ["https://ct.test/ 7 9 -"]
+    gone = [RevocationFacts("chat", 0.0, 0.0), RevocationFacts("files", NOW - 2.0, NOW - 1.0)]
+    text = shown(status(replace(scrape(), revocations=gone)))
+    assert lines(text, "clients", "none yet") == ["clients chat none yet -"]
+    assert lines(text, "clients", "expired") == ["clients files expired -"]
 
 
 def test_workers_that_disagree_are_counted() -> None:

@@ -8,8 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.issuing.internal_ca.authority import InternalAuthority
+from proxy.doctor.checkup import AnsweringProxy
 from proxy.doctor.credentials.certificates import CERTIFICATES, currency_finding
 from proxy.doctor.finding import State
+from proxy.observe.scrape import Scrape, WatchedLog
+from proxy.observe.status import status
 from tests.certificates import DAY
 from tests.certs.authority import NOW as MADE
 from tests.client_authorities import ClientAuthority
@@ -97,3 +100,12 @@ def test_timestamps_of_logs_are_verified(
         b"".join(one.public_bytes(Encoding.PEM) for one in logged({A: MADE}, damaged=True))
     )
     assert [state for _, state in states(transparency.look(examined))] == ["failure"]
+
+
+def test_logs_that_the_proxy_watches(tmp_path: Path) -> None:
+    site = Site.make(tmp_path)
+    logs = (WatchedLog("https://a.test/", 7, 9), WatchedLog("https://b.test/", 0, 0, "Connection refused"))
+    running = AnsweringProxy(status(Scrape(0.0, 0.0, "1", 1, [], watched_logs=logs)), lambda _: None)
+    examined = replace(HERE, configured=configured(site.write(site.minimal)), running=running)
+    *_, transparency = CERTIFICATES
+    assert states(transparency.look(examined)) == [("https://a.test/", "ok"), ("https://b.test/", "warning")]
