@@ -12,7 +12,7 @@ from config.tables.listener import ClientAddressFrom
 from config.tables.upstream import Balance
 from proxy.auth.grant import Grant
 from proxy.auth.rules import Rule
-from proxy.downstream.http1.connection import Downstream
+from proxy.downstream.http1.connection import Http1Connection
 from proxy.downstream.http1.writer import Http1Writer
 from proxy.downstream.pipeline.contracts import SwitchedStream, TunnelServer
 from proxy.downstream.requests.answer_writer import AnswerWriter
@@ -583,7 +583,7 @@ class Conversation:
 
     def connect(self, facts: ClientFacts) -> None:
         """Take the connection up."""
-        self.downstream = Downstream(self.service, self.client, facts)
+        self.downstream = Http1Connection(self.service, self.client, facts)
         self.client.owner = self.downstream
 
     @property

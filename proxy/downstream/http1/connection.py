@@ -37,7 +37,7 @@ class _ConnectionState(Enum):
     ENDING = auto()
 
 
-class Downstream(StreamOwner[bytes]):
+class Http1Connection(StreamOwner[bytes]):
     """Owner of a client's `TlsStream`. Its `deadline` is that of what the client owes."""
 
     def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:

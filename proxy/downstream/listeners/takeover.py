@@ -1,7 +1,7 @@
 """What an established connection becomes, by the protocol that its client speaks."""
 
 from config.tables.listener import HttpProtocol
-from proxy.downstream.http1.connection import Downstream
+from proxy.downstream.http1.connection import Http1Connection
 from proxy.downstream.http2.connection import Http2Connection
 from proxy.downstream.requests.client import ClientFacts
 from proxy.downstream.service.service import HttpService
@@ -9,7 +9,7 @@ from proxy.downstream.tunnels.relay_visitors import TcpVisitor
 from proxy.downstream.tunnels.tcp_connection import TcpConnection
 from proxy.tls.openssl.stream import TlsStream
 
-Taken = Downstream | Http2Connection | TcpConnection
+Taken = Http1Connection | Http2Connection | TcpConnection
 
 
 def take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> Taken:
@@ -20,7 +20,7 @@ def take_over(service: HttpService, stream: TlsStream, facts: ClientFacts) -> Ta
         return connection
     if protocol is HttpProtocol.HTTP_1:
         facts.wire = stream.raw
-        stream.owner = downstream = Downstream(service, stream, facts)
+        stream.owner = downstream = Http1Connection(service, stream, facts)
         return downstream
     if facts.is_unreported:
         facts.report(facts.address, (), service.counters.breaking)

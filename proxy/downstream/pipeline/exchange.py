@@ -97,7 +97,9 @@ class Exchange(Responder):
         self.proceed()
 
     def proceed(self) -> None:
-        """Go on with the body. Called after `receive`, because it may end the exchange."""
+        """Write the head and ask for a server once enough of the body is here (at once without
+        one), or go on with the body. It may end the exchange, so `receive` does not call it.
+        """
         body = self._body
         if self._state is _ExchangeState.GATHERING and (body is None or body.is_enough):
             framing = self._framing

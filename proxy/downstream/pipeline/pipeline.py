@@ -150,6 +150,7 @@ def answer(responder: Responder, client: Client, service: HttpService) -> None:
             settle(outcome, responder, client)
         return
     # answer
+    # names of users that only authentication may write; a request without them is sent as it came
     withheld = target.withheld
     if withheld is not None and not request.is_changed_by(withheld):
         withheld = None

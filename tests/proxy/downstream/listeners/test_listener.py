@@ -11,7 +11,7 @@ from ipaddress import ip_network
 import pytest
 
 from config.schema import HttpProtocol, PqPolicy
-from proxy.downstream.http1.connection import Downstream
+from proxy.downstream.http1.connection import Http1Connection
 from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.rates import Rate
 from proxy.limits.reasons import ConnectionReason
@@ -34,7 +34,7 @@ REQUEST = b"GET /missing HTTP/1.1\r\nHost: chat.test\r\n\r\n"
 
 def connection_parts() -> int:
     """How many objects there are that belong to one connection."""
-    kinds = (Handshake, SocketStream, TlsStream, Downstream)
+    kinds = (Handshake, SocketStream, TlsStream, Http1Connection)
     return sum(isinstance(one, kinds) for one in gc.get_objects())
 
 
@@ -599,5 +599,5 @@ class TestTrustedPeers:
         )
         world.connect().establish(world.loop)
         (downstream,) = [one for one in world.http.connections.connected if one is not world.conversation.downstream]
-        assert isinstance(downstream, Downstream)
+        assert isinstance(downstream, Http1Connection)
         assert downstream.facts.is_trusted is is_trusted

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.downstream.http1.connection import Downstream
+from proxy.downstream.http1.connection import Http1Connection
 from proxy.downstream.requests.body import BodyLimits
 from proxy.downstream.requests.client import ClientFacts
 from proxy.http.websocket.upgrade import accept_value
@@ -620,7 +620,7 @@ class TestReplays:
         for _ in range(2):
             other = FakeStream(of.loop)
             facts = ClientFacts("192.0.2.8", "public", established())
-            other.owner = Downstream(of.service, other, facts)
+            other.owner = Http1Connection(of.service, other, facts)
             other.receive(posted(body, FERNET))
             assert b"payload-replayed" in other.sent()
         assert split(of.answer(OK))[2] == b"hello"
