@@ -126,7 +126,7 @@ class TestInFront:
                 (
                     "secure",
                     f"ssl crt {pair} alpn h2",
-                    f"{secure} proxy-v2-options crc32c,ssl check check-sni localhost inter 1s",
+                    f"{secure} proxy-v2-options crc32c,ssl check check-sni localhost inter 5s",
                 ),
             )
         )
@@ -138,7 +138,7 @@ class TestInFront:
             for port in ports.values():
                 for _ in range(3):
                     assert said_to_server(behind, port, "--interface", CLIENT) == CLIENT
-        assert behind.admin.failures() == before
+            assert behind.admin.failures() == before, "the end of HAProxy may cut a check"
 
 
 def raw_header(peer: Peer) -> None:
