@@ -36,8 +36,8 @@ async def big(request: web.Request) -> web.StreamResponse:
 
 def plays(peer: Peer) -> None:
     """Answer as the path says, in ways in which aiohttp does not."""
-    while True:
-        path = peer.read_request().target
+    for message in peer.requests():
+        path = message.target
         if path == "/raw/hints":
             peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n")
         if path in ("/raw/trailers", "/raw/unannounced"):

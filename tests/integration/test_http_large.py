@@ -186,8 +186,7 @@ def test_answers_that_a_client_does_not_take_do_not_pile_up(proxy: Site, port: i
     answered = threading.Semaphore(0)
 
     def script(peer: Peer) -> None:
-        while True:
-            peer.read_request()
+        for _ in peer.requests():
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
             answered.release()
 

@@ -315,8 +315,8 @@ def recording(bodies: list[bytes]) -> Script:
     """Record the bodies of all requests."""
 
     def script(peer: Peer) -> None:
-        while True:
-            bodies.append(bytes(peer.read_request().body))
+        for message in peer.requests():
+            bodies.append(bytes(message.body))
             peer.send(OK)
 
     return script
@@ -327,8 +327,8 @@ class TestPipelining:
 
     def test_answers_come_in_order_and_the_server_sees_one_at_a_time(self, proxy: Site, socket_path: Path) -> None:
         def script(peer: Peer) -> None:
-            while True:
-                target = peer.read_request().target.encode()
+            for message in peer.requests():
+                target = message.target.encode()
                 assert peer._rest == b"", "the next request came before this one was answered"
                 peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target))
 

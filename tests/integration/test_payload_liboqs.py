@@ -47,8 +47,7 @@ else:
 
 def script(peer: Peer) -> None:
     """Answer whatever is asked."""
-    while True:
-        peer.read_request()
+    for _ in peer.requests():
         peer.send(OK)
 
 

@@ -41,8 +41,7 @@ class Slow:
 
     def script(self, peer: Peer) -> None:
         """Play it."""
-        while True:
-            message = peer.read_request()
+        for message in peer.requests():
             if message.target == "/slow":
                 self.asked.set()
                 assert self.answer.wait(SECONDS)

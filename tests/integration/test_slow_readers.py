@@ -41,8 +41,8 @@ class Large:
 
     def script(self, peer: Peer) -> None:
         """Play one connection."""
-        while True:
-            if not peer.read_request().target.endswith("/large"):
+        for message in peer.requests():
+            if not message.target.endswith("/large"):
                 peer.send(OK)
                 continue
             with self._lock:

@@ -51,9 +51,7 @@ RESUMED = {**CONNECTION, "getpid": 6}
 
 def answer_all(peer: Peer) -> None:
     """Answer each request at once."""
-    peer.sock.settimeout(None)
-    while True:
-        peer.read_request()
+    for _ in peer.requests():
         peer.send(OK)
 
 

@@ -50,12 +50,11 @@ class Held:
 
     def script(self, peer: Peer) -> None:
         """Play one connection."""
-        while True:
-            target = peer.read_request().target
+        for message in peer.requests():
             with self._lock:
                 self._under_way += 1
                 self.most_at_once = max(self.most_at_once, self._under_way)
-                self.asked.append(target)
+                self.asked.append(message.target)
             self.arrived.release()
             assert self._answers.acquire(timeout=WAIT_SECONDS)
             with self._lock:

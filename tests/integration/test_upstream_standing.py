@@ -416,8 +416,7 @@ class TestReload:
 
         def script(peer: Peer) -> None:
             try:
-                while True:
-                    peer.read_request()
+                for _ in peer.requests():
                     peer.send(OK)
             finally:
                 closed.set()

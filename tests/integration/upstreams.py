@@ -45,6 +45,14 @@ class Peer:
         assert reader.message is not None  # complete
         return reader.message
 
+    def requests(self) -> Iterator[Message]:
+        """Each request of a kept connection: between two of them the proxy may have nothing to ask for a long time."""
+        while True:
+            self.sock.settimeout(None)
+            message = self.read_request()
+            self.sock.settimeout(WAIT_SECONDS)
+            yield message
+
     def read_head(self) -> bytes:
         """Read up to the end of a head, as it came."""
         while b"\r\n\r\n" not in self._rest:
