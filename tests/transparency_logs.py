@@ -80,6 +80,7 @@ def logged(
     begins: datetime = NOW - DAY,
     *,
     damaged: bool = False,
+    extensions: Sequence[x509.ExtensionType] = (),
 ) -> list[x509.Certificate]:
     """A chain whose leaf has a timestamp of each log."""
     ca = ec.generate_private_key(ec.SECP256R1())
@@ -87,6 +88,8 @@ def logged(
     key = ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([x509.DNSName(name)])
     builder = _builder(name, "CA", key, begins, days).add_extension(names, critical=False)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
     tbs = builder.sign(ca, hashes.SHA256()).tbs_certificate_bytes
     at = dict.fromkeys(logs, begins) if not isinstance(logs, Mapping) else logs
     if damaged:

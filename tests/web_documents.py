@@ -14,6 +14,8 @@ class WebDocuments:
     url: str
     contents: dict[str, bytes | Callable[[str], bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+    """To where a path leads."""
 
     def address(self, path: str, content: bytes | Callable[[str], bytes]) -> str:
         """Put a document there."""
@@ -29,6 +31,12 @@ def web_documents() -> Iterator[WebDocuments]:
         def do_GET(self) -> None:
             documents.asked.append(self.path)
             path, _, query = self.path.partition("?")
+            if path in documents.redirects:
+                self.send_response(302)
+                self.send_header("Location", documents.redirects[path])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             found = documents.contents.get(path)
             body = b"" if found is None else found if isinstance(found, bytes) else found(query)
             self.send_response(200 if found is not None else 404)

@@ -147,10 +147,11 @@ def fetched_list(content: bytes, authorities: Sequence[x509.Certificate]) -> x50
     try:
         load = x509.load_pem_x509_crl if content.startswith(b"-----") else x509.load_der_x509_crl
         found = load(content)
-    except ValueError:
+        fault = next(_errors_of_list(found, authorities), None)
+    except (ValueError, x509.DuplicateExtension):
         raise ListUnusable("it is no revocation list, in DER or PEM") from None
-    for fault, allowed in _errors_of_list(found, authorities):
-        raise ListUnusable(f"it is a file {fault}; needed: {allowed}")
+    if fault is not None:
+        raise ListUnusable(f"it is a file {fault[0]}; needed: {fault[1]}")
     return found
 
 

@@ -9,6 +9,7 @@ import base64
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ def tile_certificates(content: bytes) -> Iterator[bytes]:
     if content.startswith(_GZIP):
         try:
             content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(_MOST_TILE_BYTES)
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             raise AnswerDamaged("a tile that does not unpack") from None
     reading = _Vectors(content)
     while not reading.is_at_end:

@@ -55,7 +55,7 @@ def sighting(der: bytes, ours: OurNames, log: str, now: datetime) -> Sighting | 
     try:
         certificate = x509.load_der_x509_certificate(der)
         names = ours.among(alternative_names(certificate))
-    except ValueError:
+    except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         return None
     if not names:
         return None

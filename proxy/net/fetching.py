@@ -24,14 +24,13 @@ class NotFetched(Exception):
 def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
     """The content of a document. Blocks, but for the look-up of the name at most twice `seconds`.
 
-    `address` is one of http or https, and of an operator: redirects are followed. Raises
-    `NotFetched`.
+    `address` is one of http or https. Raises `NotFetched`.
     """
     request = urllib.request.Request(address, headers={"User-Agent": "plexigate"})  # noqa: S310 - see above
     end = time.monotonic() + seconds
     content = bytearray()
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - see above
+        with opener().open(request, timeout=seconds) as answer:
             while part := answer.read1(_PART_BYTES):
                 content += part
                 if len(content) > most_bytes:
@@ -45,3 +44,21 @@ def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
         reason = getattr(error, "reason", error)
         raise NotFetched(address, getattr(reason, "strerror", None) or str(reason)) from None
     return bytes(content)
+
+
+def opener() -> urllib.request.OpenerDirector:
+    """What asks by http and https alone, and follows no redirect.
+
+    Who can change an answer could send us to an address inside of our own network. After a POST,
+    urllib would follow with a GET, and lose the message.
+    """
+    made = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+    ):
+        made.add_handler(handler)
+    return made

@@ -90,8 +90,8 @@ def _facts(name: str, known: _Known) -> Iterator[RevocationFacts]:
     # of the list that is the first to expire
     spans = [(one.next_update_utc, one.last_update_utc) for one in known.lists.values()]
     ends = [(end.timestamp(), begin.timestamp()) for end, begin in spans if end is not None]
-    if ends:
-        end, begin = min(ends)
+    if ends or known.fault is not None:
+        end, begin = min(ends, default=(0.0, 0.0))
         yield RevocationFacts(name, begin, end, known.fault)
 
 

@@ -35,6 +35,7 @@ from certs.issuing.internal_ca.revocations import (
     encode,
     is_fresh,
     list_address,
+    next_number,
     parse,
     revocation_list,
 )
@@ -162,12 +163,12 @@ class InternalAuthority:
         lists = []
         fault = None
         for version in self._list_signers(now):
+            earlier = before.get(_certificate(version).subject)
             try:
-                lists.append(revocation_list(self._signer(version), revocations, int(now.timestamp()), now))
+                lists.append(revocation_list(self._signer(version), revocations, next_number(earlier, now), now))
             except HomeFailed as error:
                 fault = error
-                name = _certificate(version).subject
-                lists += [before[name]] if name in before else []
+                lists += [] if earlier is None else [earlier]
         return lists, fault
 
     def renew_lists(self) -> bool:

@@ -85,6 +85,14 @@ def is_fresh(one: x509.CertificateRevocationList, now: datetime) -> bool:
     return one.last_update_utc <= now < one.last_update_utc + _RENEWED_AFTER
 
 
+def next_number(before: x509.CertificateRevocationList | None, now: datetime) -> int:
+    """The number of a list after the one before: it grows, also if the clock does not (RFC 5280
+    5.2.3).
+    """
+    last = 0 if before is None else before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    return max(int(now.timestamp()), last + 1)
+
+
 def revocation_list(
     signer: IssuerKey, revocations: Iterable[Revocation], number: int, now: datetime
 ) -> x509.CertificateRevocationList:

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from certs.files.memory_file import sealed_memory_file
 from config.values.webhook import Webhook
+from proxy.net.fetching import opener
 from proxy.net.in_thread import in_thread
 
 _SECONDS: Final = 30.0
@@ -105,7 +106,7 @@ class WebhookReceiver:
         request = urllib.request.Request(address, body, headers, method="POST")  # noqa: S310
 
         def post() -> None:
-            with _opener().open(request, timeout=self._seconds):
+            with opener().open(request, timeout=self._seconds):
                 pass
 
         try:
@@ -119,17 +120,3 @@ class WebhookReceiver:
             # not the text of the error, which may have the address
             reason = getattr(error, "reason", error)
             raise NotDelivered(getattr(reason, "strerror", None) or type(reason).__name__) from None
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """What posts. It follows no redirect: urllib would do so with a GET, and lose the message."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener

@@ -144,6 +144,8 @@ def _revocations(facts: AlertFacts) -> Iterator[Concern]:
             when = f"expires in {_span(left)}" if left > 0 else "has expired"
             why = f" ({one.fault})" if one.fault else ""
             text = f"the revocation list of issuer {one.name} {when} and is not renewed{why}: {utc(one.expires_at)}"
+            if one.expires_at == 0:
+                text = f"issuer {one.name} has no revocation list{why}"
             yield _concern(AlertKind.PUBLISHED_LIST_EXPIRING, one.name, text, urgency)
 
 

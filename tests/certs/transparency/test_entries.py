@@ -80,6 +80,8 @@ def test_each_shorter_tile_is_damaged_or_has_fewer_entries() -> None:
         assert len(found) < len(CERTIFICATES)
     with pytest.raises(AnswerDamaged, match="does not unpack"):
         list(tile_certificates(gzip.compress(whole)[:-9]))
+    with pytest.raises(AnswerDamaged, match="does not unpack"):
+        list(tile_certificates(gzip.compress(b"")[:10] + b"\xff" * 20))
 
 
 @pytest.mark.parametrize(

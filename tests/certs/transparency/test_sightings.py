@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.transparency.sightings import (
@@ -48,6 +49,18 @@ def test_a_certificate_for_a_name_of_ours_is_seen() -> None:
     assert found == Sighting("log", ("chat.test",), "CN=CA", serial, key_digest(leaf), end, NOW.timestamp())
     assert sighting(logged([], "other.test")[0].public_bytes(Encoding.DER), OURS, "log", NOW) is None
     assert sighting(b"rubbish", OURS, "log", NOW) is None
+
+
+def test_a_certificate_that_no_client_reads_is_none_and_does_no_harm() -> None:
+    """Anybody who gets a certificate puts it into a log."""
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.4"), b"\x05\x00")
+    der = logged([], extensions=[strange, other])[0].public_bytes(Encoding.DER)
+    assert sighting(der, OURS, "log", NOW) is not None
+    twice = der.replace(bytes.fromhex("06022a04"), bytes.fromhex("06022a03"))
+    assert sighting(twice, OURS, "log", NOW) is None
+    version = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1)
+    assert sighting(version, OURS, "log", NOW) is None
 
 
 def test_a_key_of_an_unknown_kind_is_nobodys() -> None:

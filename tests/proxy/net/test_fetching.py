@@ -26,6 +26,14 @@ def test_a_document_comes_whole_and_no_larger_one() -> None:
         assert reason(f"{web.url}/other") == "the server answered with status 404"
 
 
+def test_no_redirect_is_followed() -> None:
+    """Who changes an answer of http could have us ask inside of our network."""
+    with web_documents() as web:
+        web.redirects["/a"] = web.address("/b", b"b")
+        assert reason(f"{web.url}/a") == "the server answered with status 302"
+        assert web.asked == ["/a"]
+
+
 def test_a_server_that_is_not_there_or_is_none() -> None:
     assert reason(f"http://127.0.0.1:{lasting_port()}/a") == "Connection refused"
     with socket.create_server(("127.0.0.1", 0)) as server:

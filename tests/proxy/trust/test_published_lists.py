@@ -110,6 +110,14 @@ async def test_what_cannot_be_renewed_is_told_once_and_still_shown(tmp_path: Pat
     assert [one.fault for one in shown.lists.facts] == [None]
 
 
+async def test_a_list_that_never_was_there_is_told_too(tmp_path: Path) -> None:
+    shown = Shown(tmp_path, key="ec-p256@plexi")
+    issued(shown.issuer)
+    shown.token.error = HomeFailed("plexi", "the token is gone")
+    await shown.look()
+    assert shown.lists.facts == [RevocationFacts("internal", 0.0, 0.0, str(shown.token.error))]
+
+
 async def test_an_issuer_with_another_call_keeps_what_is_shown(tmp_path: Path) -> None:
     shown = Shown(tmp_path, crl_url="http://ca.test/")
     issued(shown.issuer)

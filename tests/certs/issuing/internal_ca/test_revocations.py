@@ -12,6 +12,7 @@ from certs.issuing.internal_ca.revocations import (
     encode,
     is_fresh,
     list_address,
+    next_number,
     parse,
     revocation_list,
 )
@@ -53,3 +54,10 @@ def test_a_list_is_fresh_for_half_of_its_life() -> None:
 @pytest.mark.parametrize(("url", "address"), [("http://a/b", "http://a/b?2"), ("http://a/b?c", "http://a/b?c&2")])
 def test_the_number_of_the_intermediate_is_the_query(url: str, address: str) -> None:
     assert list_address(url, 2) == address
+
+
+def test_numbers_grow_also_if_the_clock_does_not() -> None:
+    first = next_number(None, NOW)
+    assert next_number(revocation_list(SIGNER, [], first, NOW), NOW) == first + 1
+    assert next_number(revocation_list(SIGNER, [], first, NOW), NOW - DAY) == first + 1
+    assert next_number(revocation_list(SIGNER, [], first, NOW), NOW + DAY) == first + 86_400

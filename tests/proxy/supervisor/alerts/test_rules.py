@@ -199,6 +199,8 @@ def test_a_list_of_ours_that_is_not_renewed() -> None:
     assert found.text == (
         "the revocation list of issuer internal expires in 24 h and is not renewed (no token): 2026-06-02T12:00:00Z"
     )
+    (none,) = concerns(replace(WELL, published_lists=[RevocationFacts("internal", 0.0, 0.0, "no token")]))
+    assert none.text == "issuer internal has no revocation list (no token)"
     fresh = RevocationFacts("internal", NOW, NOW + 7 * DAY)
     assert concerns(replace(WELL, published_lists=[fresh])) == []
     (late,) = concerns(replace(WELL, published_lists=[RevocationFacts("internal", NOW - 8 * DAY, NOW - DAY)]))
