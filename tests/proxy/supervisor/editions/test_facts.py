@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from certs.hierarchy.vault import Vault
+from certs.sealing.key_file import create_key
 from config.loading.loader import load
 from config.values.problems import ConfigError, Problem
+from proxy.supervisor.editions.edition import read_edition
 from proxy.supervisor.editions.facts import gathered, refusals_in
+from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.configurations import Site
 from tests.fleets import NOW
 
@@ -47,3 +50,19 @@ def test_it_is_read_from_where_the_content_is_and_shows_no_key(site: Site) -> No
     (one,) = facts.credentials.identities["chat"]
     assert one.certificate_path == Path(site.chat.certificate)
     assert "PRIVATE" not in repr(facts)
+
+
+def test_a_sealing_key_that_opens_nothing_refuses_a_start_and_a_reload(site: Site, tmp_path: Path) -> None:
+    table = f'[sealing]\nkey = "{tmp_path}/sealing.key"\ndirectory = "{tmp_path}/sealed"\n'
+    path = site.write(site.minimal + table, "sealed.toml")
+    create_key(tmp_path / "sealing.key")
+    safe = Safe(now_in_utc)
+    served = read_edition(path, 1, safe.tickets(load(path))[0], NOW, safe)
+    (tmp_path / "sealing.key").unlink()
+    assert read_edition(path, 2, served.tickets, NOW, safe).number == 2, "it was proved before"
+    create_key(tmp_path / "sealing.key")
+    with pytest.raises(ConfigError) as refused:
+        read_edition(path, 3, served.tickets, NOW, Safe(now_in_utc))
+    (error,) = (one for one in refused.value.problems if one.is_error)
+    assert error.key == "sealing.key"
+    assert "plexigate hsm recover" in error.allowed
