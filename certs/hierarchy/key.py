@@ -99,7 +99,8 @@ class ManagedKey:
         """Whether another one is to protect what is new: it is that old, or half of its quota is
         used.
         """
-        is_old = self.activated is not None and now - self.activated >= after
+        # also after a clock that was far ahead was set back
+        is_old = self.activated is not None and abs(now - self.activated) >= after
         return self.protects and (is_old or (self.quota is not None and 2 * self.uses >= self.quota))
 
     def taken(self, step: KeyTransition, now: datetime) -> "ManagedKey":

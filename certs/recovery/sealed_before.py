@@ -29,8 +29,8 @@ class SealedBefore:
         if self.path.exists():
             raise ImportRefused(
                 f'"{self.path}" is sealed with an earlier sealing key, and a new key would not open it: recover the earlier key '
-                "(plexigate hsm recover). If that key is lost, first move away this file and everything that was sealed below it. "
-                "Without --config the file is not checked"
+                "(plexigate hsm recover), or replace it if it is there (plexigate hsm rotate-sealing). If that key is lost, "
+                "first move away this file and everything that was sealed below it. Without --config the file is not checked"
             )
 
     def require_opened(self, secret: bytearray, name: Callable[[bytearray], bytes]) -> None:

@@ -80,6 +80,8 @@ def test_a_key_is_due_by_its_age_and_by_its_uses() -> None:
     for key, days, is_due in (
         (ACTIVE, 89, False),
         (ACTIVE, 90, True),
+        (ACTIVE, -89, False),
+        (ACTIVE, -90, True),
         (ACTIVE.used(2), 0, False),
         (ACTIVE.used(3), 0, True),
         (KEY, 90, False),
