@@ -14,6 +14,7 @@ from config.routes.route import RouteConfig
 from config.tables.admin import AdminConfig
 from config.tables.alerts import AlertRepeatConfig, AlertsConfig
 from config.tables.audit import AuditConfig
+from config.tables.backup import BackupConfig
 from config.tables.client_certificates import ClientCertificateMode, ClientCertificatesConfig
 from config.tables.ct import CtConfig
 from config.tables.hsm import HsmConfig, Keys, TokenConfig
@@ -52,6 +53,7 @@ __all__ = [
     "AlertRepeatConfig",
     "AlertsConfig",
     "AuditConfig",
+    "BackupConfig",
     "Bind",
     "ClientCertificateMode",
     "ClientCertificatesConfig",
@@ -243,6 +245,7 @@ class Config(Table):
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()
     ct: CtConfig = CtConfig()
+    backup: BackupConfig = BackupConfig()
     issuer: dict[Name, AnyIssuerConfig] = Field(default_factory=dict)
     plain: PlainConfig = PlainConfig()
     rotation: RotationConfig = RotationConfig()

@@ -17,6 +17,7 @@ from config.schema import (
     AlertRepeatConfig,
     AlertsConfig,
     AuditConfig,
+    BackupConfig,
     Config,
     CookieConfig,
     CredentialConfig,
@@ -117,6 +118,7 @@ def tables(document: Mapping[str, Any], model: type[Table]) -> list[Mapping[str,
         Config: [document],
         AdminConfig: only("admin"),
         AuditConfig: only("audit"),
+        BackupConfig: only("backup"),
         SealingConfig: only("sealing"),
     }
     return kinds[model]
@@ -160,5 +162,6 @@ MODELS: list[type[Table]] = [
     LogConfig,
     AdminConfig,
     AuditConfig,
+    BackupConfig,
     SealingConfig,
 ]

@@ -19,7 +19,6 @@ _PROTOCOL: Final = "it is a protocol: each method is a frame or an event of it, 
 _RECORD: Final = "it is a record that is filled while it goes, without a method"
 
 HEAVIER: Final = {
-    "Alerting": (Burden(10, 17), "it starts the parts of alerts and gives each what it needs"),
     "Breaker": (Burden(18, 10), "it is the table of a breaker's events, on one state"),
     "Http1Connection": (Burden(21, 17), _STREAM),
     "Exchange": (Burden(28, 13), "a request has two sides, and both report to it: client and server"),

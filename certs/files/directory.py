@@ -100,6 +100,13 @@ class OpenDirectory:
         with self._naming(old):
             os.rename(old, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
+    def take(self, place: "OpenDirectory", old: str, new: str) -> None:
+        """Move a file here from another directory of the same file system, in place of what has
+        its new name.
+        """
+        with self._naming(new):
+            os.rename(old, new, src_dir_fd=place.descriptor, dst_dir_fd=self.descriptor)
+
     def remove(self, name: str) -> None:
         """Remove a file or a link, if it is there."""
         with self._naming(name), suppress(FileNotFoundError):

@@ -59,7 +59,8 @@ def _other_directories(loaded: LoadedConfig) -> list[Path]:
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
     """Those that keys below a sealing key have sealed, and not what seals without `[sealing]`."""
-    places = (directory_of(loaded.file, loaded.config.sealing) / "payload", *_other_directories(loaded))
+    directory = directory_of(loaded.file, loaded.config.sealing)
+    places = (directory, directory / "payload", *_other_directories(loaded))
     own = {*_own_key_ids(places)}
     hierarchy = Purpose.KEY_HIERARCHY.label("")
     return [one for one in files_of(loaded) if one.key_id not in own and not one.label.startswith(hierarchy)]

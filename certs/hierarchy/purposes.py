@@ -31,4 +31,9 @@ PURPOSES: Final[Mapping[Purpose, KeyPurpose]] = {
     Purpose.ACME_ACCOUNT: KeyPurpose(
         "acme", "the keys of ACME accounts", "no certificate is ordered until the files of the accounts are removed"
     ),
+    Purpose.BACKUP: KeyPurpose(
+        "backup",
+        "the keys that open and sign backups",
+        "backups are made with new keys; old ones open by their header and the sealing key of their time",
+    ),
 }

@@ -43,6 +43,7 @@ class Purpose(StrEnum):
     PAYLOAD_KEYRING = "payload keyring"
     CREDENTIAL_KEY = "credential key"
     ACME_ACCOUNT = "ACME account key"
+    BACKUP = "backup keys"
     KEY_HIERARCHY = "key hierarchy"
     PROBE = "probe"
 

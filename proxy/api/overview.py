@@ -164,6 +164,13 @@ class ConfigurationSection(TypedDict):
     text: str
 
 
+class BackupSection(TypedDict):
+    """The newest backup, None without one."""
+
+    newest_at: float | None
+    late: bool
+
+
 class Overview(TypedDict):
     proxy: ProxySection
     readiness: ReadinessSection
@@ -181,6 +188,7 @@ class Overview(TypedDict):
     workers: ShownTable[WorkerSummary]
     maintenance: ShownTable[MaintenanceRow]
     configuration: ConfigurationSection
+    backup: BackupSection | None
 
 
 class Samples(TypedDict):

@@ -270,6 +270,17 @@ class MaintenanceRow(TypedDict):
     since: float
 
 
+class BackupRow(TypedDict):
+    """The newest backup of this machine in the directory. None without one."""
+
+    directory: str
+    newest_at: float | None
+    age_seconds: float | None
+    late: bool
+    fault: str | None
+    """Why none was found."""
+
+
 class ServedCertificateRow(TypedDict):
     identity: str
     algorithm: str
@@ -324,6 +335,8 @@ class StatusDocument(TypedDict):
     pid: int
     generation: int
     configuration: ConfigurationRow | None
+    backup: BackupRow | None
+    """Null where `backup.directory` is not set."""
     started_at: float
     uptime_seconds: float
     readiness: ReadinessDocument

@@ -67,6 +67,11 @@ _COMMANDS: Final = (
     Entry("maintenance", "proxy.commands.maintenance", "Take routes out of service, and list them."),
     Entry("payload", "proxy.commands.payload", "Manage the keys that encrypt message bodies."),
     Entry("alerts", "proxy.commands.alerts", "List the open alerts: faults that require operator action."),
+    Entry(
+        "backup",
+        "proxy.commands.backup.commands",
+        "Make, verify, list and restore encrypted backups of all state.",
+    ),
     Entry("hsm", "proxy.commands.hsm.commands", "Manage HSM tokens, their keys, and the sealing key."),
     Entry(
         "certs",

@@ -17,6 +17,7 @@ _READY: Final = Judge("readiness")
 _VERSION: Final = Judge("running version")
 _ALERTS: Final = Judge("alerts")
 _WORKERS: Final = Judge("workers")
+_BACKUP: Final = Judge("backup")
 _ROTATION: Final = Judge("rotation")
 _HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
@@ -50,6 +51,20 @@ def readiness_findings(status: StatusDocument) -> Iterator[Finding]:
 
 def _about(reason: ReasonRow) -> str:
     return f"{reason['subject']} {reason['name']}".strip()
+
+
+def backup_findings(status: StatusDocument) -> Iterator[Finding]:
+    backup = status["backup"]
+    if backup is None:
+        yield _BACKUP.skipped("backups", "the configuration names no directory for them ([backup])")
+        return
+    age = backup["age_seconds"]
+    found = backup["fault"] or "no backup of this machine" if age is None else f"the newest is {_span(age)} old"
+    if backup["late"]:
+        remedy = "Make one (plexigate backup create), and check the timer: systemctl status plexigate-backup.timer."
+        yield _BACKUP.failure(backup["directory"], found, remedy)
+    else:
+        yield _BACKUP.ok(backup["directory"], found)
 
 
 def version_finding(status: StatusDocument, installed: str) -> Finding:
@@ -163,6 +178,10 @@ def _workers(examined: Examined) -> Iterator[Finding]:
     yield from worker_findings(examined.proxy.status)
 
 
+def _backups(examined: Examined) -> Iterator[Finding]:
+    yield from backup_findings(examined.proxy.status)
+
+
 def _rotation(examined: Examined) -> Iterator[Finding]:
     yield from rotation_findings(examined.proxy.ask("/certificates")["certificates"])
 
@@ -173,4 +192,5 @@ RUNNING_PROXY: Final = (
     Checkup("alerts", Area.RUNNING, _alerts),
     Checkup("workers", Area.RUNNING, _workers),
     Checkup("rotation", Area.RUNNING, _rotation),
+    Checkup("backup", Area.RUNNING, _backups),
 )

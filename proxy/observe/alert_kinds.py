@@ -58,6 +58,7 @@ class AlertKind(StrEnum):
     AUDIT_LINES_LOST = "audit_lines_lost"
     AUDIT_UNSIGNED = "audit_unsigned"
     STATE_NOT_WRITABLE = "state_not_writable"
+    BACKUP_OLD = "backup_old"
     SECRETS_NOT_ROTATED = "secrets_not_rotated"
     SEALING_NOT_RENEWED = "sealing_not_renewed"
     SEALING_KEY_REPLACED = "sealing_key_replaced"
@@ -240,6 +241,12 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "the directory",
         "A state directory cannot be written: rotations will fail, and secrets end with the process.",
         "Check the free space and the permissions of the directory.",
+    ),
+    AlertKind.BACKUP_OLD: KindFacts(
+        _SERIOUS,
+        "the directory",
+        "The newest backup of this machine is older than `backup.alert_after`, or there is none.",
+        "Run `plexigate backup create`, and check the timer: `systemctl status plexigate-backup.timer`.",
     ),
     AlertKind.SECRETS_NOT_ROTATED: KindFacts(
         _WARNING,

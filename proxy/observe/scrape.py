@@ -186,6 +186,24 @@ class MaintenanceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupFacts:
+    """The newest backup of this machine in a directory: when it was made, in UNIX seconds, and the
+    age in seconds that is too old. `newest_at` is None without one; `fault`: why none was found."""
+
+    directory: str
+    newest_at: float | None
+    alert_after: float
+    fault: str | None = None
+
+    def age(self, now: float) -> float | None:
+        return None if self.newest_at is None else now - self.newest_at
+
+    def is_late(self, now: float) -> bool:
+        age = self.age(now)
+        return age is None or age > self.alert_after
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationFacts:
     """The configuration that is served: its file, the SHA-256 of its content in hexadecimal, and
     when it was read, in UNIX seconds. `text`: what may be shown of it (`config.displayed`)."""
@@ -245,6 +263,7 @@ class Scrape:
     alerts: Sequence[OpenAlert] = ()
     alert_deliveries: Mapping[tuple[str, str], int] = field(default_factory=dict)
     configuration: ConfigurationFacts | None = None
+    backup: BackupFacts | None = None
     pid: int = 0
     configured_at: float = 0.0
     upgrade: UpgradeFacts | None = None

@@ -11,6 +11,7 @@ from math import isinf
 from typing import Any, Final, cast
 
 from proxy.api.status import (
+    BackupRow,
     BreakingRow,
     ConfigurationRow,
     HandshakesRow,
@@ -31,7 +32,7 @@ from proxy.figures.snapshot import Row, Rows, rows_of
 from proxy.observe.counts.breaking import merge_breaking, merge_kinds
 from proxy.observe.metrics.exposition import families
 from proxy.observe.request_figures import protocol_figures, route_figures
-from proxy.observe.scrape import CertificateFacts, ConfigurationFacts, ListenerFacts, Scrape, WorkerScrape
+from proxy.observe.scrape import BackupFacts, CertificateFacts, ConfigurationFacts, ListenerFacts, Scrape, WorkerScrape
 
 _DAY: Final = 86_400.0
 _HYBRID: Final = frozenset({"hybrid", "hybrid_after_retry"})
@@ -47,6 +48,7 @@ def status(scrape: Scrape) -> StatusDocument:
         "pid": scrape.pid,
         "generation": scrape.generation,
         "configuration": None if scrape.configuration is None else _configuration(scrape.configuration),
+        "backup": None if scrape.backup is None else _backup(scrape.backup, scrape.now),
         "started_at": scrape.started_at,
         "uptime_seconds": scrape.now - scrape.started_at,
         "readiness": scrape.readiness.as_json(),
@@ -80,6 +82,16 @@ def status(scrape: Scrape) -> StatusDocument:
 
 def _configuration(facts: ConfigurationFacts) -> ConfigurationRow:
     return {"file": facts.file, "sha256": facts.sha256, "read_at": facts.read_at}
+
+
+def _backup(facts: BackupFacts, now: float) -> BackupRow:
+    return {
+        "directory": facts.directory,
+        "newest_at": facts.newest_at,
+        "age_seconds": facts.age(now),
+        "late": facts.is_late(now),
+        "fault": facts.fault,
+    }
 
 
 def signatures(scrape: Scrape) -> dict[str, int]:

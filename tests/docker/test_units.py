@@ -135,9 +135,23 @@ def test_root_may_become_another_user_and_the_other_user_may_not() -> None:
     assert SERVICE["SystemCallFilter"] == "~@privileged"
 
 
+def test_the_backup_has_the_user_and_state_of_the_service_and_a_directory_of_its_own() -> None:
+    backup = unit("plexigate-backup.service")["Service"]
+    program = SERVICE["ExecStart"].split()[0]
+    assert backup["ExecStart"] == f"{program} backup create --config /etc/plexigate/plexigate.toml"
+    assert (backup["User"], backup["StateDirectoryMode"]) == (SERVICE["User"], SERVICE["StateDirectoryMode"])
+    # the program takes the first one as its state directory
+    assert backup["StateDirectory"].split() == [SERVICE["StateDirectory"], "plexigate-backups"]
+    assert unit("plexigate-backup.timer")["Timer"]["Persistent"] == "true"
+
+
 def test_exposure_is_low_for_either_user(tmp_path: Path) -> None:
     """By the measure of systemd, from 0 to 10; tenths here."""
-    for name, text, most in (("one", (DOCKER / "plexigate.service").read_text(), 17), ("root", of_root(), 25)):
+    for name, text, most in (
+        ("one", (DOCKER / "plexigate.service").read_text(), 17),
+        ("root", of_root(), 25),
+        ("backup", (DOCKER / "plexigate-backup.service").read_text(), 13),
+    ):
         file = tmp_path / f"{name}.service"
         file.write_text(text)
         checked = subprocess.run(
@@ -151,9 +165,9 @@ def test_exposure_is_low_for_either_user(tmp_path: Path) -> None:
 
 
 def test_systemd_understands_them(tmp_path: Path) -> None:
-    units = [DOCKER / "plexigate.service", DOCKER / "plexigate.socket"]
+    units = [DOCKER / f"plexigate{name}" for name in (".service", ".socket", "-backup.service", "-backup.timer")]
     for path in units:
-        text = path.read_text().replace(SERVICE["ExecStart"], "/bin/true")  # it is looked for
+        text = re.sub("(?m)^ExecStart=.*", "ExecStart=/bin/true", path.read_text())  # it is looked for
         (tmp_path / path.name).write_text(text)
     directory = tmp_path / "plexigate.service.d"
     directory.mkdir()

@@ -61,7 +61,8 @@ def test_version_is_that_of_the_program() -> None:
 
 
 def test_units_are_the_shipped_ones_with_the_program_of_the_package(made: Path) -> None:
-    for name in ("plexigate.service", "plexigate.socket", "plexigate.logrotate"):
+    backup = ("plexigate-backup.service", "plexigate-backup.timer")
+    for name in ("plexigate.service", "plexigate.socket", "plexigate.logrotate", *backup):
         ours, theirs = (ROOT / "docker" / name).read_text(), (made / name).read_text()
         assert "/opt/" not in theirs
         assert "docker/" not in theirs
@@ -71,6 +72,8 @@ def test_units_are_the_shipped_ones_with_the_program_of_the_package(made: Path) 
     service = (made / "plexigate.service").read_text()
     assert service.startswith("[Unit]\n")
     assert "\nExecStart=/usr/bin/plexigate run /etc/plexigate/plexigate.toml\n" in service
+    create = "\nExecStart=/usr/bin/plexigate backup create --config /etc/plexigate/plexigate.toml\n"
+    assert create in (made / backup[0]).read_text()
 
 
 def test_directories_have_the_owners_and_modes_of_the_unit() -> None:
@@ -278,5 +281,7 @@ class TestConfiguring:
             assert (world / "lib" / "1.0-aaaaaaaa").exists()
             assert not (world / "calls").exists()
             subprocess.run(["sh", world / "prerm", argument], env=environment, check=True, timeout=20)
-        assert (world / "calls").read_text() == "deb-systemd-invoke stop plexigate.socket plexigate.service\n"
+        assert (
+            world / "calls"
+        ).read_text() == "deb-systemd-invoke stop plexigate-backup.timer plexigate.socket plexigate.service\n"
         assert not (world / "lib" / "1.0-aaaaaaaa").exists()

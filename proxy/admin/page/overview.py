@@ -8,6 +8,7 @@ from typing import Final
 
 from proxy.api.certificates import CertificateRow
 from proxy.api.overview import (
+    BackupSection,
     ClassicalSection,
     ConfigurationSection,
     CredentialRow,
@@ -20,6 +21,7 @@ from proxy.api.overview import (
     TokenSummary,
 )
 from proxy.api.status import (
+    BackupRow,
     BreakingRow,
     ListenerRow,
     ReadinessDocument,
@@ -71,6 +73,7 @@ def overview(scrape: Scrape, history: History, issued: Sequence[CertificateRow],
         "workers": _first([{**one, "cpu_seconds": cpu[one["pid"]]} for one in told["workers"]]),
         "maintenance": _first(told["maintenance"]),
         "configuration": _configuration(scrape, told),
+        "backup": _backup(told["backup"]),
     }
 
 
@@ -78,6 +81,11 @@ def _configuration(scrape: Scrape, told: StatusDocument) -> ConfigurationSection
     if told["configuration"] is None or scrape.configuration is None:
         return {"text": ""}
     return {**told["configuration"], "text": scrape.configuration.text}
+
+
+def _backup(row: BackupRow | None) -> BackupSection | None:
+    """When it was made, not its age: a section goes out when it changes."""
+    return None if row is None else {"newest_at": row["newest_at"], "late": row["late"]}
 
 
 def _sentence(readiness: ReadinessDocument) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from proxy.api.status import (
     AlertRow,
+    BackupRow,
     BreakingRow,
     HandshakesRow,
     ListenerRow,
@@ -63,6 +64,7 @@ def _parts(document: StatusDocument) -> Iterator[RenderableType]:
     for one in document["maintenance"]:
         since = duration(document["started_at"] + document["uptime_seconds"] - one["since"])
         yield Text(f"under maintenance for {since}: {one['route']}", "yellow")
+    yield from _backup(document["backup"])
     yield from _upgrade(document["upgrade"], document["former_workers"])
     yield _workers(document["workers"])
     yield _listeners(document["listeners"])
@@ -107,6 +109,13 @@ def _alerts(alerts: Sequence[AlertRow]) -> Iterator[RenderableType]:
         more = f", and {len(alerts) - _SHOWN_ALERTS} more" if len(alerts) > _SHOWN_ALERTS else ""
         line = f"{how_many(len(alerts), 'alert')} open: {shown}{more}; plexigate alerts shows what to do"
         yield Text(line, URGENCY_STYLES.get(alerts[0]["urgency"], "yellow"))
+
+
+def _backup(backup: BackupRow | None) -> Iterator[RenderableType]:
+    if backup is not None:
+        age = backup["age_seconds"]
+        found = "none" if age is None else f"{duration(age)} old"
+        yield Text(f"newest backup in {backup['directory']}: {found}", "red" if backup["late"] else "")
 
 
 def _upgrade(upgrade: UpgradeRow | None, former: Sequence[int]) -> Iterator[RenderableType]:

@@ -22,7 +22,7 @@ from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert
 from proxy.observe.alert_kinds import KINDS, AlertKind
 from proxy.observe.events.alerts import AlertFailed, AlertRaised, AlertResolved, AlertsArriveAgain
 from proxy.observe.events.event import Event, Tell
-from proxy.observe.scrape import Scrape
+from proxy.observe.scrape import BackupFacts, Scrape
 from proxy.supervisor.alerts.courier import Courier
 from proxy.supervisor.alerts.growth import HandedGrowth
 from proxy.supervisor.alerts.incidents import HandedIncidents, Incidents
@@ -31,14 +31,11 @@ from proxy.supervisor.alerts.open_alerts import HandedRow, Moment, OpenAlerts
 from proxy.supervisor.alerts.receivers import ProgramReceiver, Receiver, WebhookReceiver
 from proxy.supervisor.alerts.rules import AlertFacts, Rules
 from proxy.supervisor.alerts.settings import AlertSettings
-from proxy.supervisor.alerts.surroundings import ClockWatch, unwritable
+from proxy.supervisor.alerts.surroundings import DISK_SECONDS, ClockWatch, WatchedDisk
 
 _LOOK_SECONDS: Final = 10.0
 # After an event the next look comes sooner, but not at once: its followers are seen with it.
 _SOON_SECONDS: Final = 1.0
-_DIRECTORIES_SECONDS: Final = 60.0
-# A network file system that is unavailable blocks for ever.
-_DISK_SECONDS: Final = 5.0
 _OURS: Final = (AlertRaised, AlertResolved, AlertFailed, AlertsArriveAgain)
 
 
@@ -87,8 +84,7 @@ class Alerting:
         self._settings: AlertSettings | None = None
         self._couriers: dict[object, tuple[Courier, asyncio.Task[None]]] = {}
         self._results: Counter[tuple[str, str]] = Counter()
-        self._unwritable: Mapping[str, str] = {}
-        self._directories_at = float("-inf")
+        self._disk = WatchedDisk(loop)
         self._has_taken_over = False
         self._stirred = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -99,6 +95,11 @@ class Alerting:
     def open(self) -> Sequence[OpenAlert]:
         """The open alerts, the most urgent first."""
         return self._table.told
+
+    @property
+    def backup(self) -> BackupFacts | None:
+        """The newest backup, as of the latest look; None if none is expected."""
+        return self._disk.backup
 
     @property
     def deliveries(self) -> Mapping[tuple[str, str], int]:
@@ -195,12 +196,12 @@ class Alerting:
                 await self._look(self._settings)
 
     async def _look(self, settings: AlertSettings) -> None:
-        await self._look_at_directories(settings)
+        await self._disk.look(settings)
         scrape = await self._proxy.scrape()
         if not self._proxy.is_serving():  # the drain has begun meanwhile: workers that end are no concern
             return
         facts = AlertFacts(
-            scrape, settings.certificate_left, self._proxy.shortage(), self._unwritable, self._clock.jump()
+            scrape, settings.certificate_left, self._proxy.shortage(), self._disk.unwritable, self._clock.jump()
         )
         now = self._moment()
         concerns = [*self._rules.concerns(facts, now.ticks), *self._incidents.concerns(now.ticks)]
@@ -213,17 +214,8 @@ class Alerting:
         alerts = self._table.kept()
         if notices and memory is not None:
             with contextlib.suppress(TimeoutError):  # the look at the directories reports it
-                async with asyncio.timeout(_DISK_SECONDS):
+                async with asyncio.timeout(DISK_SECONDS):
                     await in_thread(self._loop, lambda: remember(memory, alerts))
-
-    async def _look_at_directories(self, settings: AlertSettings) -> None:
-        if self._loop.time() - self._directories_at >= _DIRECTORIES_SECONDS:
-            self._directories_at = self._loop.time()
-            try:
-                async with asyncio.timeout(_DISK_SECONDS):
-                    self._unwritable = await in_thread(self._loop, lambda: unwritable(settings.directories))
-            except TimeoutError:
-                self._unwritable = dict.fromkeys(map(str, settings.directories), "it does not answer")
 
     def _tell_of(self, notice: Notice) -> None:
         concern = notice.alert.concern

@@ -211,6 +211,20 @@ def _surroundings(facts: AlertFacts) -> Iterator[Concern]:
         yield _concern(AlertKind.CLOCK_JUMPED, "clock", text)
 
 
+def _backups(facts: AlertFacts) -> Iterator[Concern]:
+    backup = facts.scrape.backup
+    if backup is None or not backup.is_late(facts.scrape.now):
+        return
+    age = backup.age(facts.scrape.now)
+    why = "" if backup.fault is None else f": {backup.fault}"
+    found = (
+        f"{backup.directory} has no backup of this machine{why}"
+        if age is None
+        else f"the newest backup is {_span(age)} old"
+    )
+    yield _concern(AlertKind.BACKUP_OLD, backup.directory, found)
+
+
 _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _tokens,
     _readiness,
@@ -222,6 +236,7 @@ _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _rotations,
     _sealing,
     _surroundings,
+    _backups,
 )
 
 # What a counter counts, for the text, and the kind of its growth.

@@ -32,6 +32,8 @@ class AlertSettings:
     certificate_left: float
     memory: Path | None
     directories: tuple[Path, ...]
+    backups: tuple[Path, float] | None = None
+    """Where backups should be, and at which age in seconds the newest is too old."""
 
     @classmethod
     def of(cls, loaded: LoadedConfig) -> "AlertSettings":
@@ -57,6 +59,9 @@ class AlertSettings:
             certificate_left=alerts.certificate_left.total_seconds(),
             memory=None if state is None else state / _MEMORY,
             directories=tuple(dict.fromkeys(one for one in (state, sealing, latches, payload) if one is not None)),
+            backups=None
+            if config.backup.directory is None
+            else (file.resolve(config.backup.directory), config.backup.alert_after.total_seconds()),
         )
 
 

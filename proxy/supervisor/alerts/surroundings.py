@@ -1,17 +1,58 @@
-"""What is around the proxy: directories that it must be able to write to, and the clock."""
+"""What is around the proxy: directories that it writes to, backups, and the clock."""
 
+import asyncio
 import errno
 import os
+import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from certs.backup.kept import newest_in
+from proxy.net.in_thread import in_thread
+from proxy.observe.scrape import BackupFacts
+from proxy.supervisor.alerts.settings import AlertSettings
 
 # Enough for a page: a full disk may still have room for a name.
 _PROBE: Final = bytes(4_096)
 # A time service that moves the clock slowly stays below that within a look.
 _JUMP_SECONDS: Final = 10.0
 _HELD_SECONDS: Final = 600.0
+_LOOK_SECONDS: Final = 60.0
+_SILENT: Final = "it does not answer"
+DISK_SECONDS: Final = 5.0
+"""How long a disk is waited for: a network file system that is unavailable blocks for ever."""
+
+
+class WatchedDisk:
+    """What the latest look at the disk has found; there is one each minute at most."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._looked_at = float("-inf")
+        self.unwritable: Mapping[str, str] = {}
+        """Why directories cannot be written, by path."""
+        self.backup: BackupFacts | None = None
+        """The newest one, where `backup.directory` is set."""
+
+    async def look(self, settings: AlertSettings) -> None:
+        if self._loop.time() - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = self._loop.time()
+        try:
+            async with asyncio.timeout(DISK_SECONDS):
+                self.unwritable = await in_thread(self._loop, lambda: unwritable(settings.directories))
+        except TimeoutError:
+            self.unwritable = dict.fromkeys(map(str, settings.directories), _SILENT)
+        self.backup = None if settings.backups is None else await self._newest(*settings.backups)
+
+    async def _newest(self, directory: Path, alert_after: float) -> BackupFacts:
+        try:
+            async with asyncio.timeout(DISK_SECONDS):
+                return await in_thread(self._loop, lambda: backup_facts(directory, alert_after))
+        except TimeoutError:
+            return BackupFacts(str(directory), None, alert_after, _SILENT)
 
 
 def unwritable(directories: Sequence[Path]) -> dict[str, str]:
@@ -42,6 +83,15 @@ def _fault(directory: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def backup_facts(directory: Path, alert_after: float) -> BackupFacts:
+    """The newest backup of this machine. Blocks."""
+    try:
+        newest = newest_in(directory, platform.node())
+    except OSError as error:
+        return BackupFacts(str(directory), None, alert_after, error.strerror)
+    return BackupFacts(str(directory), None if newest is None else newest.made_at.timestamp(), alert_after)
 
 
 class ClockWatch:

@@ -106,6 +106,7 @@ class Scraping:
             alerts=self.alerting.open,
             alert_deliveries=self.alerting.deliveries,
             configuration=_configuration(self.served.edition),
+            backup=self.alerting.backup,
             pid=os.getpid(),
             configured_at=self.announcements.configured_at,
             upgrade=self.upgrade(),

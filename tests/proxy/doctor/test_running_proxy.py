@@ -11,6 +11,7 @@ from proxy.doctor.finding import State
 from proxy.doctor.running_proxy import (
     RUNNING_PROXY,
     alert_findings,
+    backup_findings,
     readiness_findings,
     rotation_findings,
     version_finding,
@@ -132,6 +133,27 @@ def test_rotation(change: Any, state: str, text: str) -> None:
     (finding,) = rotation_findings([part({**ROW, **change})])
     assert (finding.subject, finding.state) == ("chat ec", state)
     assert text in finding.found
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "text"),
+    [
+        ({}, "ok", "the newest is 3 hours old"),
+        ({"late": True}, "failure", "the newest is 3 hours old"),
+        ({"late": True, "age_seconds": None}, "failure", "no backup of this machine"),
+        ({"late": True, "age_seconds": None, "fault": "it does not answer"}, "failure", "it does not answer"),
+    ],
+)
+def test_the_age_of_the_newest_backup(change: Any, state: str, text: str) -> None:
+    row = {"directory": "/b", "newest_at": 1.0, "age_seconds": 3 * 3_600.0, "late": False, "fault": None, **change}
+    (finding,) = backup_findings(part({**QUIET, "backup": row}))
+    assert (finding.state, finding.subject, finding.found) == (state, "/b", text)
+    assert ("plexigate-backup.timer" in finding.remedy) is (state == "failure")
+
+
+def test_without_a_directory_for_backups() -> None:
+    (finding,) = backup_findings(part({**QUIET, "backup": None}))
+    assert finding.state == "skipped"
 
 
 def test_without_rotation() -> None:

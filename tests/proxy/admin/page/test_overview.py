@@ -33,7 +33,7 @@ def test_it_is_json_of_every_section() -> None:
     assert list(found) == [
         *("proxy", "readiness", "alerts", "handshakes", "certificates", "tokens", "upstreams", "listeners"),
         *("routes", "refusals", "classical", "busiest", "quantum_safe_groups", "workers", "maintenance"),
-        "configuration",
+        *("configuration", "backup"),
     ]
 
 

@@ -12,7 +12,7 @@ from proxy.commands.terminal.status_table import duration, share, size, status_t
 from proxy.http2.wire.causes import ResetCause
 from proxy.observe.counts.counters import Counters
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
-from proxy.observe.scrape import RevocationFacts, Scrape, SealingFacts, UpgradeFacts, WorkerState
+from proxy.observe.scrape import BackupFacts, RevocationFacts, Scrape, SealingFacts, UpgradeFacts, WorkerState
 from proxy.observe.status import status
 from tests.fakes_admin import DOWN, NOW, fed, scrape, server, worker
 
@@ -200,6 +200,13 @@ def test_open_alerts_are_one_line_with_the_most_urgent_first() -> None:
     many = replace(scrape(), alerts=[DOWN] * 7)
     assert "7 alerts open: " in shown(status(many))
     assert ", and 2 more; plexigate alerts" in shown(status(many))
+
+
+def test_the_age_of_the_newest_backup() -> None:
+    assert "backup" not in shown(status(scrape()))
+    for newest, text in ((NOW - 7_200, "2 h 0 min old"), (None, "none")):
+        told = replace(scrape(), backup=BackupFacts("/b", newest, 86_400.0))
+        assert lines(shown(status(told)), "backup") == [f"newest backup in /b: {text}"]
 
 
 def test_an_upgrade_under_way_and_what_it_left() -> None:

@@ -200,8 +200,9 @@ async def test_a_disk_that_does_not_answer_stops_no_look(watched: Watched, monke
     async def hangs(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("proxy.supervisor.alerts.alerting.in_thread", hangs)
-    monkeypatch.setattr("proxy.supervisor.alerts.alerting._DISK_SECONDS", 0.01)
+    for module in ("alerting", "surroundings"):
+        monkeypatch.setattr(f"proxy.supervisor.alerts.{module}.in_thread", hangs)
+        monkeypatch.setattr(f"proxy.supervisor.alerts.{module}.DISK_SECONDS", 0.01)
     (watched.site.directory / "hangs").mkdir()
     watched.follow('[rotation]\nstate = "hangs"\n')
     await watched.alerting.look()

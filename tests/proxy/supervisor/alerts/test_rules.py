@@ -11,6 +11,7 @@ from proxy.observe.alert import Concern
 from proxy.observe.alert_kinds import AlertKind, AlertUrgency
 from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import (
+    BackupFacts,
     CertificateFacts,
     RevocationFacts,
     RotationFacts,
@@ -258,6 +259,27 @@ def test_the_surroundings() -> None:
     assert one(clock_jump=7_300.0) == ("clock_jumped", "clock", "warning")
     assert "forward by 2 h" in concerns(clock_jump=7_300.0)[0].text
     assert "back by 1 min" in concerns(clock_jump=-60.0)[0].text
+
+
+@pytest.mark.parametrize(
+    ("backup", "text"),
+    [
+        (BackupFacts("/b", NOW - 3 * DAY, 2 * DAY), "the newest backup is 3 d old"),
+        (BackupFacts("/b", None, 2 * DAY), "/b has no backup of this machine"),
+        (
+            BackupFacts("/b", None, 2 * DAY, "it does not answer"),
+            "/b has no backup of this machine: it does not answer",
+        ),
+    ],
+)
+def test_a_backup_that_is_old_or_missing(backup: BackupFacts, text: str) -> None:
+    scrape = replace(WELL, backup=backup)
+    assert one(scrape) == ("backup_old", "/b", "serious")
+    assert concerns(scrape)[0].text == text
+
+
+def test_a_backup_of_yesterday_is_well() -> None:
+    assert concerns(replace(WELL, backup=BackupFacts("/b", NOW - DAY, 2 * DAY))) == []
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,18 @@
 """Directories that can be written, and clocks that are set."""
 
+import asyncio
 import os
+import platform
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from proxy.supervisor.alerts.surroundings import ClockWatch, unwritable
+from config.loading.loader import survey
+from proxy.observe.scrape import BackupFacts
+from proxy.supervisor.alerts.settings import AlertSettings
+from proxy.supervisor.alerts.surroundings import ClockWatch, WatchedDisk, backup_facts, unwritable
+from tests.backups import NOW, Installation
 
 
 def test_a_directory_that_can_be_written_stays_empty(tmp_path: Path) -> None:
@@ -48,6 +55,36 @@ class Clocks:
         self.wall += seconds + jump
         self.steady += seconds
         return self.watch.jump()
+
+
+def test_the_newest_backup_of_this_machine_counts(tmp_path: Path) -> None:
+    assert backup_facts(tmp_path, 9.0) == BackupFacts(str(tmp_path), None, 9.0)
+    site = Installation.made(tmp_path / "site")
+    for node in ("elsewhere", platform.node()):
+        with (tmp_path / f"{node}.pxbackup").open("wb") as out:
+            replace(site.creation(), node=node).write(out, lambda _: None)
+        found = backup_facts(tmp_path, 9.0)
+        assert found.newest_at == (None if node == "elsewhere" else NOW.timestamp())
+
+
+def test_a_directory_of_backups_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr("proxy.supervisor.alerts.surroundings.newest_in", refuse)
+    assert backup_facts(tmp_path, 9.0).fault == "Permission denied"
+
+
+async def test_the_disk_is_asked_once_a_minute(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('[backup]\ndirectory = "none"\n')
+    loaded = survey(tmp_path / "p.toml").loaded
+    assert loaded is not None
+    settings = AlertSettings.of(loaded)
+    disk = WatchedDisk(asyncio.get_running_loop())
+    await disk.look(settings)
+    assert disk.backup == BackupFacts(str(tmp_path / "none"), None, 2 * 86_400.0)
+    await disk.look(replace(settings, backups=None))
+    assert disk.backup is not None
 
 
 def test_a_clock_that_is_set_is_told_for_ten_minutes() -> None:

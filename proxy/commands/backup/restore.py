@@ -1,0 +1,148 @@
+"""`plexigate backup restore`: a backup onto a machine that has nothing."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from proxy.commands.backup.errors import said_errors
+from proxy.commands.backup.progress import progress
+from proxy.commands.backup.tables import left_out_lines
+from proxy.commands.hsm.sources import Module, NotChosen, PinFile, SourceOptions, Token
+from proxy.commands.hsm.sources import said_errors as token_errors
+from proxy.commands.terminal.answers import answer
+from proxy.commands.terminal.asking import JsonOption
+
+if TYPE_CHECKING:
+    from certs.backup.header import Header
+    from certs.backup.manifest import Manifest
+    from certs.backup.opened import OpenBackup
+
+_HOW: str = (
+    "give what opens the backup: the sealing key, which plexigate hsm recover brings back from its shares (--module, --token "
+    "and --pin-file, or --sealing-key FILE), or a private key of backup key (--key FILE)"
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command(
+        epilog="Example: plexigate backup restore plexigate.pxbackup --module /usr/lib/softhsm/libsofthsm2.so --token plexi --pin-file plexi.pin"
+    )(restore)
+
+
+def restore(  # noqa: PLR0913 - the options of a command
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")],
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Private key that opens the backup, as backup key wrote it.")
+    ] = None,
+    sealing_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sealing key in a file, as hsm recover --key-file wrote it.")
+    ] = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+    signer: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Require this signer, as backup create showed it.")
+    ] = None,
+    replaces: Annotated[
+        bool, typer.Option("--replace", help="Remove the configuration and the state that are there, for good.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Restore the configuration and all state from a backup, to the paths where
+    they were.
+
+    First bring the sealing key back from its shares (hsm recover), into the new
+    token or file; it opens the backup. Everything is read and verified before
+    anything is written, and put in place when all of it is on the disk. If the
+    command is interrupted, run it again.
+
+    The proxy must be stopped. At its start it makes new keys for those that are
+    lost with a token, and orders certificates for them. Exits with 1, and has
+    changed nothing, if the backup cannot be opened or there is state already.
+    """
+    from certs.backup.opened import OpenBackup
+
+    source = SourceOptions(None, module, token, pin_file)
+    with said_errors(), token_errors(), OpenBackup.at(file) as backup:
+        manifest = backup.manifest
+        converted = manifest.conversions()
+        with progress("verifying", manifest.written.body_bytes) as told:
+            header = backup.verified(told)
+        _require_signer(manifest, signer)
+        _restore(backup, lambda at: _secret(header, manifest, (key, sealing_key, source), at), replaces=replaces)
+        _record(file, manifest)
+    document = {
+        "files": manifest.files,
+        "configuration": manifest.configuration,
+        "converted": converted,
+        "left_out": [{"what": one.what, "remedy": one.remedy} for one in manifest.left_out],
+    }
+    answer(document, lambda: _restored_text(manifest, converted), as_json=as_json)
+
+
+def _restore(backup: "OpenBackup", secret_in: Callable[[Path], bytes], *, replaces: bool) -> None:
+    from certs.backup.restoring import Restoration
+
+    with progress("restoring", 2 * backup.manifest.size) as told:
+        restoration = Restoration(backup, told)
+        with restoration.alone():
+            journal = restoration.unfinished(replaces=replaces)
+            if journal is None:
+                secret = secret_in(restoration.staging)
+                index = restoration.index(secret)
+                if not replaces:
+                    restoration.require_free(index)
+                journal = restoration.stage(index, secret)
+            restoration.place(journal)
+
+
+def _secret(
+    header: "Header", manifest: "Manifest", given: tuple[Path | None, Path | None, SourceOptions], directory: Path
+) -> bytes:
+    from certs.backup.recipients import PrivateRecipient
+    from certs.backup.unsealing import names_of_sealing_key, secret_by_sealing_key
+    from certs.hsm.facts import KeyAddress
+    from certs.sealing.master import KeyInToken, Place
+    from config.loading.reading import read_regular
+
+    key, sealing_key, source = given
+    ways = [key is not None, sealing_key is not None, source.module is not None]
+    if ways.count(True) != 1:
+        raise NotChosen(f"found {ways.count(True) or 'none'} of the ways to open the backup; allowed: {_HOW}")
+    if key is not None:
+        return header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
+    name, *_ = names_of_sealing_key(header)
+    place: Place = sealing_key if sealing_key is not None else KeyInToken(source.access(), KeyAddress(None, name))
+    return secret_by_sealing_key(header, manifest, place, directory, _now)
+
+
+def _require_signer(manifest: "Manifest", signer: str | None) -> None:
+    from certs.backup.keys import signer_id
+
+    if signer is not None and signer.lower() != signer_id(manifest.signer):
+        raise NotChosen(f"the backup was signed by {signer_id(manifest.signer)}; allowed: {signer.lower()}")
+
+
+def _record(file: Path, manifest: "Manifest") -> None:
+    from proxy.commands.hsm.recording import recorded
+
+    with recorded(Path(manifest.configuration)) as record:
+        record("import", f"backup {file}", "done", f"of {manifest.made_at.isoformat()}, {manifest.files} files")
+
+
+def _restored_text(manifest: "Manifest", converted: Sequence[str]) -> str:
+    lines = [
+        f"{manifest.files:,} files of {manifest.node} are restored, as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC.",
+        *left_out_lines(manifest.left_out),
+    ]
+    if converted:
+        lines.append(f"The start converts {', '.join(converted)}.")
+    lines.append(f"Next: plexigate check {manifest.configuration}, and start the proxy.")
+    return "\n".join(lines)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - a driver

@@ -1,0 +1,47 @@
+"""The sealing key opens a backup, and tells whether it is ours."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.backup.container import BackupDamaged
+from certs.backup.header import Header
+from certs.backup.keys import BackupKeys
+from certs.backup.opened import OpenBackup
+from certs.backup.unsealing import NoRecoveryKey, names_of_sealing_key
+from certs.sealing.errors import OtherKey
+from certs.sealing.held_key import HeldKey
+from certs.sealing.key_file import create_key, load_key
+from certs.sealing.sealer import AeadSealer
+from tests.backups import Installation, nothing, secret_of
+
+
+def test_the_sealing_key_alone_opens_it(site: Installation, backup: Path, in_memory: Path) -> None:
+    key = site.lost(in_memory / "sealing.key")
+    create_key(in_memory / "other.key")
+    with OpenBackup.at(backup) as opened:
+        header = opened.verified(nothing)
+        assert names_of_sealing_key(header) == (load_key(key).key_id,)
+        assert len(secret_of(opened, header, key, in_memory / "scratch")) == 32
+        with pytest.raises(OtherKey):
+            secret_of(opened, header, in_memory / "other.key", in_memory / "scratch")
+
+
+def test_a_backup_of_others_is_refused_although_it_opens(site: Installation, backup: Path, in_memory: Path) -> None:
+    """Everybody who has seen one backup can encrypt another to its recovery key; nobody else can sign it."""
+    with OpenBackup.at(backup) as opened:
+        ours = opened.verified(nothing)
+    forger = BackupKeys.kept(in_memory / "forger", AeadSealer(HeldKey(bytes(32))))
+    creation = site.creation()
+    forged = type(creation)(
+        creation.contents, forger, creation.recipients, ours.files, "1.2.3", creation.node, creation.now
+    )
+    with (in_memory / "forged").open("wb") as out:
+        forged.write(out, nothing)
+    with OpenBackup.at(in_memory / "forged") as opened, pytest.raises(BackupDamaged, match="another key has signed"):
+        secret_of(opened, opened.verified(nothing), site.directory / "sealing.key", in_memory / "scratch")
+
+
+def test_without_a_sealing_key_shares_do_not_help() -> None:
+    with pytest.raises(NoRecoveryKey, match="--key"):
+        names_of_sealing_key(Header({}, {}))

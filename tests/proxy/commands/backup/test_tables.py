@@ -1,0 +1,34 @@
+"""What people read of a backup."""
+
+from datetime import timedelta
+
+import pytest
+
+from certs.backup.index import LeftOut
+from proxy.commands.backup.tables import age_text, left_out_lines, schedule_text
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (timedelta(minutes=3), "3 min"),
+        (timedelta(hours=5), "5 h"),
+        (timedelta(hours=47), "47 h"),
+        (timedelta(days=3), "3 d"),
+    ],
+)
+def test_ages_are_short(age: timedelta, text: str) -> None:
+    assert age_text(age) == text
+
+
+def test_hundreds_of_keys_are_not_all_listed() -> None:
+    assert left_out_lines([]) == []
+    lines = left_out_lines([LeftOut(f"key {number}", "make it") for number in range(10)])
+    assert lines[1] == "  key 0: make it"
+    assert lines[-1] == "  and 2 more (--json)"
+    assert len(lines) == 10
+
+
+def test_the_schedule_is_a_sentence() -> None:
+    document = {"timer": "enabled", "directory": "/b", "keep": 14, "age_seconds": 7_200.0, "late": False}
+    assert schedule_text(document) == "Timer: enabled. /b keeps 14 backups. The newest is 2 h old."
