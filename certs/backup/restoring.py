@@ -142,7 +142,7 @@ class Restoration:
 
     def stage(self, index: Index, secret: bytes) -> RestoreJournal:
         """Write all files beside their places. Raises `BackupDamaged`."""
-        for root in {self._root_of(Path(one.path)) for one in index.files}:
+        for root in {self._root_of(one.path) for one in index.files}:
             self._make(root)
             self._discard(root / STAGING)
             self._make(root / STAGING)
@@ -154,7 +154,7 @@ class Restoration:
                 if member not in wanted:
                     return  # read once more later
                 number, one = wanted[member]
-                root = self._root_of(Path(one.path))
+                root = self._root_of(one.path)
                 if root not in opened:
                     opened[root] = stack.enter_context(OpenDirectory.at(root / STAGING))
                 self._step(f"write {one.path}")
@@ -182,22 +182,26 @@ class Restoration:
         self._place([one for one in by_place if Path(one.path) != self._configuration], numbers)
         os.sync()
         self._place([one for one in files if Path(one.path) == self._configuration], numbers)
-        for root in {self._root_of(Path(one.path)) for one in files} - {self._configuration.parent}:
+        for root in {self._root_of(one.path) for one in files} - {self._configuration.parent}:
             self._discard(root / STAGING)
         os.sync()
         self._discard(self.staging)
 
     def _place(self, files: list[IndexedFile], numbers: dict[str, str]) -> None:
-        for parent, group in groupby(files, key=lambda one: Path(one.path).parent):
-            staging = self._root_of(parent / "any") / STAGING
-            if not staging.is_dir():
-                continue  # an earlier call was here
-            self._make(parent)
-            with OpenDirectory.at(parent) as directory, OpenDirectory.at(staging) as waiting:
-                for one in group:
-                    self._step(f"place {one.path}")
-                    with suppress(FileNotFoundError):  # it is there, by an earlier call
-                        directory.take(waiting, numbers[one.path], Path(one.path).name)
+        with ExitStack() as stack:
+            waiting: dict[Path, OpenDirectory] = {}
+            for parent, group in groupby(files, key=lambda one: Path(one.path).parent):
+                root = self._root_of(f"{parent}/")
+                if root not in waiting:
+                    if not (root / STAGING).is_dir():
+                        continue  # an earlier call was here
+                    waiting[root] = stack.enter_context(OpenDirectory.at(root / STAGING))
+                self._make(parent)
+                with OpenDirectory.at(parent) as directory:
+                    for one in group:
+                        self._step(f"place {one.path}")
+                        with suppress(FileNotFoundError):  # it is there, by an earlier call
+                            directory.take(waiting[root], numbers[one.path], Path(one.path).name)
 
     def _clear(self) -> None:
         """Remove the configuration, and then the state that is there."""
@@ -250,12 +254,12 @@ class Restoration:
         self._step("write the journal")
         write_atomic(self.staging / _JOURNAL, journal.encode())
 
-    def _root_of(self, path: Path) -> Path:
+    def _root_of(self, path: str) -> Path:
         """The directory in whose `STAGING` a file waits: of the same file system as its place."""
         for place in (*self._states, self._configuration.parent):
-            if place in path.parents:
+            if path.startswith(f"{place}/"):
                 return place
-        return path.parent
+        return Path(path).parent
 
 
 def _has_content(path: Path, wanted: IndexedFile) -> bool:

@@ -269,7 +269,8 @@ class _Footing:
     @property
     def is_of_our_descriptors(self) -> bool:
         """Whether this is where the kernel shows the open files of this process (`/dev/stdout`)."""
-        return self.here == Path(f"/proc/{os.getpid()}/fd")
+        # its name first: a path costs more to make and to compare than a step of a walk
+        return self.here.name == "fd" and self.here == Path(f"/proc/{os.getpid()}/fd")
 
     def walk(self, names: Sequence[str]) -> None:
         """Go on, through links that may be followed."""
@@ -291,7 +292,7 @@ class _Footing:
         """
         if self.is_of_our_descriptors:
             return None
-        if self.here == Path("/proc") and name == "self":
+        if name == "self" and self.here == Path("/proc"):
             return (str(os.getpid()),)  # without root in a container, no user of ours owns /proc
         try:
             facts = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import configurations, operation, payload, replicas, rotations, state, tokens, upgrades
+from tests.soak import configurations, operation, payload, recovery, replicas, rotations, state, tokens, upgrades
 from tests.soak.attacks import proof as attacks
 
 
@@ -38,6 +38,11 @@ PROOFS = {
         upgrades.run, 5.0, "upgrades to another version and back under load, and programs that fail: nobody notices"
     ),
     "configurations": Proof(configurations.run, 0.0, "the example configuration, broken in every key and in every way"),
+    "recovery": Proof(
+        recovery.run,
+        0.0,
+        f"{recovery.NAMES:,} names, all lost but a backup and shares: back within {recovery.MOST_SECONDS:.0f} s, no secret in the backup",
+    ),
     "attacks": Proof(
         attacks.run, 3.0, "attacks that untrusted clients can make: no honest client fails; nginx beside it"
     ),
