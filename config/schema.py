@@ -14,7 +14,6 @@ from config.routes.route import RouteConfig
 from config.tables.admin import AdminConfig
 from config.tables.alerts import AlertRepeatConfig, AlertsConfig
 from config.tables.audit import AuditConfig
-from config.tables.backup import BackupConfig
 from config.tables.client_certificates import ClientCertificateMode, ClientCertificatesConfig
 from config.tables.ct import CtConfig
 from config.tables.hsm import HsmConfig, Keys, TokenConfig
@@ -38,7 +37,7 @@ from config.tables.rotation import (
     RotationConfig,
     issued_credentials,
 )
-from config.tables.sealing import SealingConfig
+from config.tables.sealing import BackupConfig, SealingConfig
 from config.tables.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values.addresses import Bind, Refused, ServerAddress
 from config.values.durations import Seconds, time_field

@@ -1,16 +1,16 @@
-"""The shape of `[sealing]`: the key that encrypts what must be stored on disk, and the directory of
-that. Pure.
+"""The shape of `[sealing]` and `[backup]`: the key that encrypts what must be stored on disk, and
+who opens backups of that. Pure.
 """
 
 from datetime import timedelta
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from config.tables.hsm import OptionalOwnKey
 from config.values.addresses import Refused
 from config.values.durations import Duration
-from config.values.kinds import Table, WrittenPath
+from config.values.kinds import OwnFilePath, Table, WrittenPath
 
 
 class SealingConfig(Table):
@@ -30,3 +30,18 @@ class SealingConfig(Table):
         if self.directory is not None and self.key is None:
             raise Refused("a key beside it, which seals what is there", found="no key", about=("directory", "key"))
         return self
+
+
+class BackupConfig(Table):
+    """`[backup]`: backups go to `directory` (None: a person names the file of each). The recovery
+    shares of the sealing key open them, and the private keys of `recipients`, which are files with
+    public keys.
+
+    Of the backups of this machine the newest `keep` stay. An alert is sent when the newest is older
+    than `alert_after`.
+    """
+
+    directory: WrittenPath | None = None
+    recipients: tuple[OwnFilePath, ...] = ()
+    keep: int = Field(default=14, ge=1, le=10_000, strict=True)
+    alert_after: Duration = timedelta(days=2)

@@ -35,6 +35,7 @@ class KeyPurposeName(StrEnum):
     CREDENTIALS = "credentials"
     PAYLOAD = "payload"
     ACME = "acme"
+    BACKUP = "backup"
 
 
 class SealedKind(StrEnum):

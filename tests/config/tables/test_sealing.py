@@ -1,5 +1,6 @@
-"""The table of the sealing key."""
+"""The tables of the sealing key and of backups."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from config.diff import EffectKind, diff
 from config.loading.files import files_of
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
-from config.tables.sealing import SealingConfig
+from config.tables.sealing import BackupConfig, SealingConfig
 from config.values.pkcs11_uri import Pkcs11Uri
 
 
@@ -52,3 +53,16 @@ def test_no_worker_gets_the_key_and_its_next_version_needs_no_restart(table: dic
 def test_a_key_in_a_token_needs_the_token() -> None:
     config = Config.model_validate({"sealing": {"key": "pkcs11:token=none;object=s"}})
     assert "sealing.key" in [one.key for one in cross_check(config, "p.toml")]
+
+
+def test_without_a_directory_none_is_expected() -> None:
+    one = BackupConfig()
+    assert (one.directory, one.recipients, one.keep, one.alert_after) == (None, (), 14, timedelta(days=2))
+
+
+@pytest.mark.parametrize(
+    "values", [{"keep": 0}, {"keep": "2"}, {"alert_after": "0s"}, {"alert_after": "soon"}, {"directory": ""}]
+)
+def test_what_makes_no_sense_of_backups_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        BackupConfig.model_validate(values)

@@ -71,7 +71,7 @@ def test_a_directory_of_backups_that_cannot_be_read_is_told(tmp_path: Path, monk
     def refuse(*_: object) -> None:
         raise OSError(13, "Permission denied")
 
-    monkeypatch.setattr("proxy.supervisor.alerts.surroundings.newest_in", refuse)
+    monkeypatch.setattr("certs.backup.kept.newest_in", refuse)
     assert backup_facts(tmp_path, 9.0).fault == "Permission denied"
 
 
