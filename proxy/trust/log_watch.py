@@ -79,8 +79,7 @@ class LogWatch:
     async def run(self) -> None:
         while True:
             ct = self._loaded().config.ct
-            if ct.watch:
-                await self.look()
+            await self.look()
             is_behind = any(one.fault is None and one.read < one.size for one in self.logs)
             seconds = _BEHIND_SECONDS if is_behind else ct.watch_every.total_seconds()
             await asyncio.sleep(seconds if ct.watch else _IDLE_SECONDS)
@@ -89,7 +88,10 @@ class LogWatch:
         """Read what the logs have got, and judge it."""
         loaded = self._loaded()
         state = loaded.config.rotation.state
-        assert state is not None  # ensured by the crosschecks
+        if not loaded.config.ct.watch or state is None:  # the crosschecks want both
+            self.logs = ()
+            self.unknown = ()
+            return
         path = loaded.file.named(state) / _MEMORY
         memory = await in_thread(self._loop, lambda: _remembered(path))
         logs = []
@@ -97,13 +99,17 @@ class LogWatch:
             reading = _ReadingLog(log, OurNames(_names(loaded)), memory.read.get(log), self._now())
             try:
                 await in_thread(self._loop, lambda one=reading: one.read(self._most_entries))  # type: ignore[misc]
-                memory = memory.with_more(log, reading.read_to, reading.found, self._now())
-                await in_thread(self._loop, lambda kept=memory: _keep(path, kept))  # type: ignore[misc]
                 self._faults.pop(log, None)
-            except (NotFetched, AnswerDamaged, OSError) as error:
+            except (NotFetched, AnswerDamaged) as error:
                 self._failed(log, str(error))
+            if reading.read_to is not None:
+                memory = memory.with_more(log, reading.read_to, reading.found, self._now())
             logs.append(WatchedLog(log, memory.read.get(log, 0), reading.size, self._faults.get(log)))
         self.logs = logs
+        try:
+            await in_thread(self._loop, lambda: _keep(path, memory))
+        except OSError as error:
+            self._failed(str(path), str(error))
         ours = await in_thread(self._loop, lambda: set(_our_keys(loaded)))
         self.unknown = [
             UnknownCertificate(one.log, one.names, one.issuer, one.serial, one.not_after)
@@ -127,14 +133,13 @@ class _ReadingLog:
         self._url = log if log.endswith("/") else f"{log}/"
         self._log = log
         self._ours = ours
-        self._begins = read_to
         self._now = now
-        self.read_to = read_to or 0
+        self.read_to = read_to
         self.size = 0
         self.found: list[Sighting] = []
 
     def read(self, most_entries: int) -> None:
-        """Read on; blocks. After an error the whole look is made again.
+        """Read on; blocks. After an error the next look goes on from `read_to`.
 
         Raises `NotFetched` or `AnswerDamaged`.
         """
@@ -147,26 +152,28 @@ class _ReadingLog:
             except NotFetched:
                 raise error from None
             is_tiled = True
-        if self._begins is None or self._begins > self.size:  # the log was set up again
+        at = self.read_to
+        if at is None or at > self.size:  # never read before, or the log was set up again
             self.read_to = self.size
             return
-        last = min(self.size, self.read_to + most_entries)
-        while self.read_to < last:
-            got = self._tile() if is_tiled else self._entries(last)
+        last = min(self.size, at + most_entries)
+        while at < last:
+            got = self._tile(at) if is_tiled else self._entries(at, last)
             for der in got:
                 one = sighting(der, self._ours, self._log, self._now)
                 self.found += [] if one is None else [one]
-            self.read_to += len(got)
+            at += len(got)
+            self.read_to = at
 
-    def _entries(self, end: int) -> list[bytes]:
-        last = min(end, self.read_to + _ANSWER_ENTRIES) - 1
-        got = certificates(self._fetch(f"ct/v1/get-entries?start={self.read_to}&end={last}"))
-        if not 0 < len(got) <= last - self.read_to + 1:
-            raise AnswerDamaged(f"{len(got)} entries where {last - self.read_to + 1} at most were asked for")
+    def _entries(self, start: int, end: int) -> list[bytes]:
+        last = min(end, start + _ANSWER_ENTRIES) - 1
+        got = certificates(self._fetch(f"ct/v1/get-entries?start={start}&end={last}"))
+        if not 0 < len(got) <= last - start + 1:
+            raise AnswerDamaged(f"{len(got)} entries where {last - start + 1} at most were asked for")
         return got
 
-    def _tile(self) -> list[bytes]:
-        number, place = divmod(self.read_to, TILE_ENTRIES)
+    def _tile(self, start: int) -> list[bytes]:
+        number, place = divmod(start, TILE_ENTRIES)
         entries = min(TILE_ENTRIES, self.size - number * TILE_ENTRIES)
         got = list(tile_certificates(self._fetch(tile_path(number, entries))))
         if len(got) != entries:

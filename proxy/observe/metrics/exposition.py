@@ -55,7 +55,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
         "reloads": [{"result": result, "count": count} for result, count in sorted(scrape.reloads.items())],
         "workers": _workers(scrape),
         "certificates": _certificates(scrape),
-        "watched_logs": [{"log": one.log, "unread": one.size - one.read} for one in scrape.watched_logs],
+        "watched_logs": [{"log": one.log, "unread": max(0, one.size - one.read)} for one in scrape.watched_logs],
         "revocation_lists": [
             {"of": of, "subject": one.name, "left": one.expires_at - scrape.now} for of, one in scrape.all_lists
         ],

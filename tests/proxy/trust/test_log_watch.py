@@ -183,6 +183,38 @@ async def test_a_log_that_does_not_answer_is_told_once_and_read_again(
     assert await watched.look(15) == [f"{FOREIGN.serial_number:x}"]
 
 
+async def test_what_was_read_before_an_error_is_kept(watched: Watched, web: WebDocuments) -> None:
+    log = RunningLog(web, is_tiled=False, most=2)
+    await watched.look()
+    log.add(der(FOREIGN), *OTHERS)
+    log.claims = 5
+    await watched.look()
+    (row,) = watched.watch.logs
+    assert (row.read, row.size) == (4, 5)
+    assert row.fault is not None
+    assert await watched.look(15) == [f"{FOREIGN.serial_number:x}"]
+
+
+async def test_without_logs_nothing_is_left(watched: Watched, web: WebDocuments) -> None:
+    log = RunningLog(web, is_tiled=False)
+    await watched.look()
+    log.add(der(FOREIGN))
+    await watched.look()
+    assert len(await watched.look(15)) == 1
+    watched.scene.follow(configuration())
+    assert await watched.look() == []
+    assert watched.watch.logs == ()
+
+
+async def test_a_memory_that_cannot_be_kept_is_told(watched: Watched, web: WebDocuments) -> None:
+    RunningLog(web, is_tiled=False)
+    (watched.scene.directory / "state").mkdir(exist_ok=True)
+    (watched.scene.directory / "state" / "ct.json").mkdir()
+    await watched.look()
+    (event,) = watched.events
+    assert event["log"].endswith("/ct.json")
+
+
 async def test_a_log_that_begins_again_is_read_from_its_new_end(watched: Watched, web: WebDocuments) -> None:
     log = RunningLog(web, is_tiled=False)
     log.add(*OTHERS)
