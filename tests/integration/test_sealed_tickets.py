@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
 from config.loading.loader import load
+from proxy.admin.client import UnixAdminClient
 from proxy.commands.cli import app
 from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
 from proxy.supervisor.secrets.ticket_record import TicketRecord
@@ -69,6 +70,7 @@ def test_tickets_and_a_sealed_key_outlive_the_process(hsm_site: HsmSite, monkeyp
             else:
                 with scene.connect(client, session) as tls:
                     assert tls.session_reused, "after the restart"
+                scene.until(lambda: sealing_key(path) == f"pkcs11:token=plexi;object={NEXT}")
         assert complaints(running.output) == []
 
     kept = _kept(path).secrets
@@ -84,6 +86,12 @@ def rotate_sealing(path: Path, running: Program[dict[str, list[str]]]) -> None:
     running.wait_for(lambda output: events(output, "reloaded") or None)
     command("rotate-sealing", "--end-previous", "--config", str(path))
     command("destroy", MASTER, "--token", "plexi", "--yes", "--config", str(path))
+
+
+def sealing_key(path: Path) -> str | None:
+    """What a running proxy says of it."""
+    sealing = UnixAdminClient(path.with_suffix(".sock")).get("/status")[1]["sealing"]
+    return None if sealing is None else str(sealing["key"])
 
 
 def _scalar(pem: bytes) -> bytes:
