@@ -284,7 +284,7 @@ _CERTIFICATES: Final = (
     ),
     gauge(
         "sealing_key_age_seconds",
-        "Time since the sealing key (sealing), or a key below it (tickets, credentials, payload, acme), began to seal.",
+        "Time since the sealing key (sealing), or a key below it (tickets, credentials, payload, acme, backup), began to seal.",
         "sealing_keys",
         "key",
         value="age",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from certs.hierarchy.purposes import PURPOSES
 from certs.hierarchy.vault import Vault
 from certs.sealing.key_file import create_key
 from certs.sealing.sealer import AeadSealer
@@ -87,7 +88,7 @@ async def test_a_look_tells_the_age_of_the_keys_and_changes_nothing(case: Case) 
     assert facts is not None
     began = (case.now - 29 * DAY).timestamp()
     assert (facts.key, facts.since) == (str(case.directory / "sealing.key"), began)
-    assert facts.keys_since == dict.fromkeys(("tickets", "credentials", "payload", "acme"), began)
+    assert facts.keys_since == dict.fromkeys((one.name for one in PURPOSES.values()), began)
     assert (facts.is_previous, facts.error, case.told, case.held) == (False, None, [], 0)
     assert case.tickets.read_bytes() == before
 
