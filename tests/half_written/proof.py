@@ -41,6 +41,7 @@ class Operation:
 
 
 FIRST_START: Final = "first start"
+RESTORE: Final = "restore"
 OPERATIONS: Final = {
     "rotation": Operation(("certs", "rotate", "local")),
     "revocation": Operation(("certs", "rotate", "local", "--compromised")),
@@ -126,6 +127,29 @@ def restored(state: State, name: str) -> list[str]:
     shutil.rmtree(state.state)
     yesterday.rename(state.state)
     return [f"{name}, restored from yesterday: {fault}" for fault in _faults_of_a_start(state, before)]
+
+
+def restoring(state: State, error: int, choose: Choose) -> Tried:
+    """Stop a restore at its calls, each time where nothing is left but the sealing key and a backup."""
+    backup = state.directory.with_name("one.pxbackup")
+    backup.unlink(missing_ok=True)
+    with state.serving() as serving:
+        before = serving.kept()
+        made = state.command("backup", "create", str(backup))
+    assert made.returncode == 0, made.stderr
+    state.burn()
+    state.stopper.arm()
+    first = state.restore(backup)
+    tried = Tried(RESTORE, state.stopper.disarm(), 0, [first.stderr] if first.returncode else [])
+    for call in choose(tried.calls):
+        state.burn()
+        state.stopper.arm(call, error)
+        state.restore(backup)
+        tried.stopped += state.stopper.disarm() > call
+        again = state.restore(backup)
+        faults = [again.stderr] if again.returncode else [*_faults_of_a_start(state, before)]
+        tried.wrong += [f"{RESTORE}, call {call}: {fault}" for fault in faults]
+    return tried
 
 
 def _faults(serving: Serving, before: Kept | None) -> Iterator[str]:

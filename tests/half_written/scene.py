@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from certs.backup.contents import STAGING
 from tests import prepared
 from tests.configurations import process
 from tests.half_written.stopping import Stopper
@@ -113,6 +114,23 @@ class State:
         """Run one with the configuration; it may be killed."""
         return subprocess.run(
             [PLEXIGATE, *words, "--config", str(self.path)],
+            env={**os.environ, **self.stopper.environment},
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+        )
+
+    def burn(self) -> None:
+        """Lose everything but the sealing key."""
+        self.forget()
+        self.path.unlink(missing_ok=True)
+        shutil.rmtree(self.directory / STAGING, ignore_errors=True)
+
+    def restore(self, backup: Path) -> "subprocess.CompletedProcess[str]":
+        """Restore it; that may be killed."""
+        return subprocess.run(
+            [PLEXIGATE, "backup", "restore", str(backup), "--sealing-key", str(self.sealing_key)],
             env={**os.environ, **self.stopper.environment},
             capture_output=True,
             text=True,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.half_written.proof import first_start, restored, running
+from tests.half_written.proof import first_start, restored, restoring, running
 from tests.half_written.scene import State
 from tests.half_written.stopping import FULL, KILL
 
@@ -28,6 +28,11 @@ def test_a_first_start_that_is_killed_leaves_what_the_next_one_serves_with(state
 @pytest.mark.parametrize("name", ["rotation", "rotation of a ring", "rotation below the sealing key"])
 def test_an_operation_that_is_killed_loses_nothing(state: State, name: str) -> None:
     tried = running(state, name, KILL, middle)
+    assert (tried.wrong, tried.stopped) == ([], 1)
+
+
+def test_a_restore_that_is_killed_is_completed_by_the_next(state: State) -> None:
+    tried = restoring(state, KILL, middle)
     assert (tried.wrong, tried.stopped) == ([], 1)
 
 

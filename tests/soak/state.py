@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.half_written.proof import FIRST_START, OPERATIONS, Tried, first_start, restored, running
+from tests.half_written.proof import FIRST_START, OPERATIONS, RESTORE, Tried, first_start, restored, restoring, running
 from tests.half_written.scene import State
 from tests.half_written.stopping import FULL, KILL, READ_ONLY
 
@@ -23,13 +23,13 @@ def run(_minutes: float, console: Console) -> list[str]:
     )
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="plexigate-state-") as directory, State.made(Path(directory)) as state:
-        for name in (FIRST_START, *OPERATIONS):
+        for name in (FIRST_START, *OPERATIONS, RESTORE):
             for how, (error, step) in _EVERY.items():
                 tried = _tried(state, name, error, step)
                 table.add_row(name, how, f"{tried.calls}", f"{tried.stopped}", f"{len(tried.wrong)}")
                 console.print(f"{name}, {how}: {tried.stopped} times, {len(tried.wrong)} wrong", highlight=False)
                 wrong += tried.wrong
-            if name != FIRST_START:
+            if name in OPERATIONS:
                 wrong += restored(state, name)
     console.print(table)
     return wrong
@@ -39,4 +39,6 @@ def _tried(state: State, name: str, error: int, step: int) -> Tried:
     def choose(calls: int) -> range:
         return range(0, calls, step)
 
+    if name == RESTORE:
+        return restoring(state, error, choose)
     return first_start(state, error, choose) if name == FIRST_START else running(state, name, error, choose)

@@ -17,7 +17,7 @@ from proxy.commands.backup.tables import backup_document, backup_table, created_
 from proxy.commands.terminal.answers import answer
 from proxy.commands.terminal.asking import JsonOption, ended, served_file
 from proxy.commands.terminal.help_text import WholeSentences
-from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
+from proxy.commands.terminal.output_file import write_for_person
 
 if TYPE_CHECKING:
     from certs.audit.entries import Told
@@ -69,11 +69,12 @@ def create(
     """
     with said_errors():
         from proxy.commands.hsm.recording import recorded
+        from proxy.commands.hsm.sources import NotChosen
 
         loaded = _loaded(config)
         place, keeps = _place(loaded, file)
         if place.exists():
-            raise AlreadyThere(place)
+            raise NotChosen(f"{place} is there already; allowed: a new file")
         with recorded(loaded.file.path) as record:
             creation = _creation(loaded, to or [], record)
             with record.operation("export", f"backup {place}"):

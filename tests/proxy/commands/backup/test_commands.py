@@ -37,7 +37,7 @@ def test_an_existing_file_is_not_overwritten(site: Installation, tmp_path: Path)
     file.write_bytes(b"mine")
     done = backup("create", file, "--config", site.path)
     assert done.exit_code == 1
-    assert "exists" in done.stderr
+    assert "allowed: a new file" in done.stderr
     assert file.read_bytes() == b"mine"
 
 
