@@ -34,6 +34,6 @@ PURPOSES: Final[Mapping[Purpose, KeyPurpose]] = {
     Purpose.BACKUP: KeyPurpose(
         "backup",
         "the keys that open and sign backups",
-        "backups are made with new keys; old ones open by their header and the sealing key of their time",
+        "no backup is made until backup.sealed is removed; backups of before still open by the recovery shares",
     ),
 }
