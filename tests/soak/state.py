@@ -28,6 +28,8 @@ def run(_minutes: float, console: Console) -> list[str]:
                 tried = _tried(state, name, error, step)
                 table.add_row(name, how, f"{tried.calls}", f"{tried.stopped}", f"{len(tried.wrong)}")
                 console.print(f"{name}, {how}: {tried.stopped} times, {len(tried.wrong)} wrong", highlight=False)
+                for fault in tried.wrong:
+                    console.print(f"wrong: {fault}", highlight=False)
                 wrong += tried.wrong
             if name in OPERATIONS:
                 wrong += restored(state, name)
