@@ -1,15 +1,14 @@
-"""Tokens for the tests of this directory, and a place for many writes."""
+"""Tokens for the tests of this directory."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from certs.hsm.access import TokenAccess
 from certs.hsm.clients.client import TokenProcess
 from tests.hsm_tokens import SoftHsm, softhsm, token_process
+from tests.in_memory import in_memory
 from tests.tried_tokens import control, plexi, use
 
 __all__ = ["access", "control", "hsm", "in_memory", "plexi", "token", "use"]
@@ -33,14 +32,3 @@ def token(access: TokenAccess) -> Iterator[TokenProcess]:
     """A process that has logged in to it."""
     with token_process(access) as process:
         yield process
-
-
-@pytest.fixture
-def in_memory(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory, where there is one: a simulated crash loses nothing there, and thousands of syncs wait for no disk."""
-    memory = Path("/dev/shm")  # noqa: S108 - a directory of its own is made there
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    with TemporaryDirectory(dir=memory) as made:
-        yield Path(made)
