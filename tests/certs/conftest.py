@@ -11,7 +11,13 @@ from tests.hsm_tokens import SoftHsm, softhsm, token_process
 from tests.in_memory import in_memory
 from tests.tried_tokens import control, plexi, use
 
-__all__ = ["access", "control", "hsm", "in_memory", "plexi", "token", "use"]
+__all__ = ["access", "control", "hsm", "in_memory", "plexi", "tmp_path", "token", "use"]
+
+
+@pytest.fixture
+def tmp_path(in_memory: Path) -> Path:
+    """Keys, certificates and logs are synced, and so are the objects of SoftHSM."""
+    return in_memory
 
 
 @pytest.fixture

@@ -5,18 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.in_memory import in_memory
 from tests.proxy.rotation.turning import Turning
 from tests.rotations import Rotations
 from tests.simulated_rotations import tasks_ended
-
-__all__ = ["in_memory", "tmp_path", "turning"]
-
-
-@pytest.fixture
-def tmp_path(in_memory: Path) -> Path:
-    """A rotation syncs what it writes: some fifty times."""
-    return in_memory
 
 
 @pytest.fixture
