@@ -64,7 +64,7 @@ def test_reason_alert_and_who_it_was(
     assert failure(tmp_path, issue(tmp_path)) == StepFailure(reason, detail, alert)
 
 
-def failure(path: Path, files: ClientFiles | None, lists: tuple[bytes, ...] = ()) -> StepFailure:
+def failure(path: Path, files: ClientFiles | None, lists: tuple[bytes, ...] | None = None) -> StepFailure:
     authority = Authority(path)
     context = server(authority.issue("chat", ("chat.example.org",)), trust(ROOT, lists=lists))
     made = visit(context, client(authority, files)).last
