@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Self, TypedDict
 
@@ -55,6 +55,19 @@ class Document:
     hierarchy: Hierarchy = field(default_factory=Hierarchy)
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     sealing_keys: tuple[SealingKeyRecord, ...] = ()
+    ended: tuple[bytes, ...] = ()
+    """What envelopes call the sealing keys that opened the file before these."""
+
+    @property
+    def had(self) -> tuple[bytes, ...]:
+        """What envelopes call every sealing key that the file has had."""
+        return (*(one.id for one in self.sealing_keys), *self.ended)
+
+    def sealed_by(self, *sealing_keys: SealingKeyRecord) -> Self:
+        """With these sealing keys, the newest first, in place of the present ones."""
+        ids = [one.id for one in sealing_keys]
+        ended = tuple(one for one in self.had if one not in ids)
+        return replace(self, sealing_keys=sealing_keys, ended=ended)
 
     def encode(self) -> bytes:
         return json.dumps(
@@ -64,6 +77,7 @@ class Document:
                     {"id": one.id.hex(), "name": one.name, "since": _shown(one.since), "until": _shown(one.until)}
                     for one in self.sealing_keys
                 ],
+                "ended": [one.hex() for one in self.ended],
                 "keys": [as_json(key) for key in self.hierarchy.keys.values()],
                 "secrets": {key_id: base64.b64encode(secret).decode() for key_id, secret in self.secrets.items()},
             }
@@ -87,12 +101,13 @@ class Document:
                 SealingKeyRecord(bytes.fromhex(one["id"]), str(one["name"]), _date(one["since"]), _date(one["until"]))
                 for one in document.get("sealing_keys", ())
             )
+            ended = tuple(bytes.fromhex(one) for one in document.get("ended", ()))
         except (KeyError, TypeError, AttributeError, ValueError, binascii.Error):
             raise DocumentUnreadable("it is not a key hierarchy") from None
         for key in keys:
             if key.opens and key.id not in secrets:
                 raise DocumentUnreadable(f"the secret of key {key.id} is missing")
-        return cls(Hierarchy({key.id: key for key in keys}), secrets, sealing_keys)
+        return cls(Hierarchy({key.id: key for key in keys}), secrets, sealing_keys, ended)
 
 
 def _derived(entries: list[Mapping[str, Any]], secrets: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -101,24 +101,27 @@ class HierarchyStore:
                     secrets[key.id] = os.urandom(KEY_BYTES)
                 elif not key.opens:
                     secrets.pop(key.id, None)
-            self._write(Document(after, secrets, before.sealing_keys))
+            self._write(replace(before, hierarchy=after, secrets=secrets))
         return after.transitions_since(before.hierarchy)
 
-    def succeed(self, newest: Sealer, name: str, until: datetime) -> SealingKeyRecord:
+    def succeed(self, newest: Sealer, name: str, until: datetime) -> tuple[SealingKeyRecord, ...]:
         """Seal by another sealing key from now on. The present one opens the file `until` then.
 
-        Those before it open the file no more. Answers the record of the present one. Raises
-        `HierarchyError` if that is not the newest, or if both are the same.
+        Answers the record of the present one, and those before it, which open the file no more.
+        Raises `HierarchyError` if the present one is not the newest, or if the other one has sealed
+        the file already: it may be known to an attacker.
         """
         with self._changing() as before:
             present = self._newest(before)
             if newest.key_id == present.id:
                 raise HierarchyError(f"{name} is the sealing key already")
+            if newest.key_id in before.had:
+                raise HierarchyError(f"{name} was the sealing key before; allowed: a key that never was")
             previous = replace(present, until=until)
             record = SealingKeyRecord(newest.key_id, name, self._clock())
             self._sealer.renew(newest, self._sealing_key)
-            self._write(replace(before, sealing_keys=(record, previous)))
-        return previous
+            self._write(before.sealed_by(record, previous))
+        return previous, *before.sealing_keys[1:]
 
     def end_previous(self) -> tuple[SealingKeyRecord, ...]:
         """Let the newest sealing key alone open the file, by a new file key. Answers the others.
@@ -128,7 +131,7 @@ class HierarchyStore:
         with self._changing() as before:
             newest = self._newest(before)
             self._sealer.renew(self._sealing_key)
-            self._write(replace(before, sealing_keys=(newest,)))
+            self._write(before.sealed_by(newest))
         return before.sealing_keys[1:]
 
     def opened(self) -> tuple[Hierarchy, Mapping[str, bytes]]:

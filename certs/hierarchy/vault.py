@@ -174,17 +174,18 @@ class Vault:
             keys, secrets = self._store.opened()
         return {key_id_of(secret): keys[key_id] for key_id, secret in secrets.items()}
 
-    def succeed(self, newest: Sealer, name: str, until: datetime) -> SealingKeyRecord:
+    def succeed(self, newest: Sealer, name: str, until: datetime) -> tuple[SealingKeyRecord, ...]:
         """Have another sealing key open all of this, and the present one `until` then; answers the
-        record of that.
+        record of that, and those before it, which open nothing any more.
 
         Raises as `read`.
         """
         with self._reading():
-            previous = self._store.succeed(newest, name, until)
+            previous, *ended = self._store.succeed(newest, name, until)
         detail = f"{name} in place of {previous.name}, which opens until {until:%Y-%m-%d %H:%M} UTC"
         self._told(Action.ROTATE, _SEALING_KEY, Outcome.DONE, detail)
-        return previous
+        self._tell_ended(ended)
+        return previous, *ended
 
     def end_previous(self) -> tuple[SealingKeyRecord, ...]:
         """Have the newest sealing key alone open all of this; answers the previous ones. Raises as
@@ -192,9 +193,12 @@ class Vault:
         """
         with self._reading():
             ended = self._store.end_previous()
+        self._tell_ended(ended)
+        return ended
+
+    def _tell_ended(self, ended: Iterable[SealingKeyRecord]) -> None:
         for one in ended:
             self._told(Action.RETIRE, _SEALING_KEY, Outcome.DONE, f"{one.name} opens nothing any more")
-        return ended
 
     def _change(self, change: Callable[[Hierarchy], Hierarchy]) -> Document:
         with self._reading():

@@ -104,11 +104,11 @@ class Master:
             self._open = None
 
     def beside(self, ids: Sequence[bytes]) -> str | None:
-        """The name of a key in the same token, or of a key file that begins with the same name,
-        which envelopes call by one of `ids`. Raises as `at_hand`.
+        """The name of a key in the same token, or of a key file in the same directory, which
+        envelopes call by one of `ids`. Raises as `at_hand`.
         """
         if isinstance(self.place, Path):
-            for path in sorted(self.place.parent.glob(f"{self.place.stem}*")):
+            for path in sorted(self.place.parent.iterdir()):
                 with suppress(KeyFileUnusable):
                     if load_key(path).key_id in ids:
                         return str(path)

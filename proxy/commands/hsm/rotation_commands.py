@@ -31,11 +31,14 @@ from proxy.commands.hsm.vault import configured_vault, now, said_sealing_errors
 from proxy.commands.terminal.answers import answer
 
 if TYPE_CHECKING:
+    from certs.hierarchy.document import Document
     from certs.sealing.importing import KeyImporter
     from certs.sealing.sealer import Sealer
 
 _KEPT: Final = timedelta(days=30)
+_SHORTEST_KEPT: Final = timedelta(hours=1)  # in which a person names the new key, and reloads
 _LONGEST_KEPT: Final = timedelta(days=365)
+_TAKES: Final = "--take, if it was made for this, as by a rotation that was interrupted"
 
 
 def register(app: typer.Typer) -> None:
@@ -94,22 +97,31 @@ def rotate_sealing(  # noqa: PLR0913 - the options of a command
             answer({"ended": ended}, lambda: _ended(ended), as_json=as_json)
             return
         kept = _kept(keep)
+        scheme = (threshold, shares) if has_recovery and not takes else None
+        if as_json and scheme is not None:
+            raise NotChosen("--json: found shares to show, which are for people; allowed: --no-recovery, or --take")
         document = vault.read()  # opened by the present key, or nothing is made
         present = document.sealing_keys[0]
         if not vault.is_by(present):
             raise NotChosen(
                 f"{config}: sealing.key: found the previous sealing key; allowed: {present.name}, which took its place"
             )
-        with _place(config, token, key_file, present.id, takes=takes) as place:
-            scheme = (threshold, shares) if has_recovery else None
+        ends = [one.name for one in document.sealing_keys[1:] if one.until is not None and one.until > now()]
+        if ends and not (
+            is_sure
+            or typer.confirm(f"{', '.join(ends)} still opens what is sealed, and will no more. Go on?", err=True)
+        ):
+            raise NotChosen("nothing was changed")
+        with _place(config, token, key_file, document, takes=takes) as place:
             sealer = place.taken() if takes else _made(place.importer, record, scheme, is_sure=is_sure)
-            previous = vault.succeed(sealer, place.name, now() + kept)
+            previous, *ended_keys = vault.succeed(sealer, place.name, now() + kept)
+    ended = [one.name for one in ended_keys]
     until = previous.until or now()
     answer(
-        {"key": place.name, "previous": previous.name, "until": until.isoformat()},
+        {"key": place.name, "previous": previous.name, "until": until.isoformat(), "ended": ended},
         lambda: (
             f"{place.name} is the sealing key now. {previous.name} still opens what is sealed until "
-            f"{until:%Y-%m-%d %H:%M} UTC.\nBefore that, set in {config}, and reload:\n\n"
+            f"{until:%Y-%m-%d %H:%M} UTC.\n{_ended(ended) + chr(10) if ended else ''}Before that, set in {config}, and reload:\n\n"
             f"[sealing]\nkey = {json.dumps(place.name)}"
         ),
         as_json=as_json,
@@ -127,11 +139,15 @@ class _NewKey:
 
 
 @contextmanager
-def _place(config: Path, token: str | None, key_file: Path | None, present: bytes, *, takes: bool) -> Iterator[_NewKey]:
+def _place(
+    config: Path, token: str | None, key_file: Path | None, document: "Document", *, takes: bool
+) -> Iterator[_NewKey]:
     """A file, or a token that this process is logged in to meanwhile. Raises `NotChosen`."""
     if key_file is not None:
         if token is not None:
             raise typer.BadParameter("found both; allowed: either --token or --key-file")
+        if not takes and key_file.exists():
+            raise NotChosen(f"{key_file} is there already; allowed: {_TAKES}; or a new file")
         from certs.sealing.key_file import KeyFileImporter
 
         yield _NewKey(str(key_file.resolve()), KeyFileImporter(key_file), lambda: _in_file(key_file))
@@ -141,7 +157,7 @@ def _place(config: Path, token: str | None, key_file: Path | None, present: byte
 
     access = SourceOptions(config, None, token or _token_of(config), None).access()
     with logged_in(access) as (process, facts):
-        name = _name(process, facts, present, takes=takes)
+        name = _name(process, facts, document, takes=takes)
         address = KeyAddress(name.label)
         yield _NewKey(
             str(KeyInToken(access, address).uri),
@@ -161,14 +177,14 @@ def _token_of(config: Path) -> str:
     return loaded.config.hsm.tokens_of(key)[0]
 
 
-def _name(process: TokenProcess, facts: TokenFacts, present: bytes, *, takes: bool) -> TokenKeyName:
+def _name(process: TokenProcess, facts: TokenFacts, document: "Document", *, takes: bool) -> TokenKeyName:
     """The key that is to be made in a token, or taken. Raises `NotChosen`."""
-    from certs.sealing.sealing_key import IDENTITY, kind_in, label_in_token
+    from certs.sealing.sealing_key import IDENTITY, kind_in, label_in_token, named_version, sealing_key_name
 
     kind = kind_in(facts)
     labels = [key.label for key in process.perform(calls.keys())]
     names = [name for one in labels if (name := TokenKeyName.parse(one)) is not None and name.identity == IDENTITY]
-    present_name = TokenKeyName.parse(label_in_token(process, (present,)) or "")
+    present_name = TokenKeyName.parse(label_in_token(process, (document.sealing_keys[0].id,)) or "")
     newer = [one for one in names if one.kind is kind and (present_name is None or one.version > present_name.version)]
     if takes:
         if not newer:
@@ -176,11 +192,13 @@ def _name(process: TokenProcess, facts: TokenFacts, present: bytes, *, takes: bo
         return max(newer)
     if newer:
         raise NotChosen(
-            f"token {facts.label} has {max(newer)}, which seals nothing here; allowed: --take, if it was made for this, "
-            "as by a rotation that was interrupted; or destroy it first (plexigate hsm destroy)"
+            f"token {facts.label} has {max(newer)}, which seals nothing here; allowed: {_TAKES}; or destroy it first "
+            "(plexigate hsm destroy)"
         )
     used = UsedVersions(default_versions_directory(), facts)
-    name = next_version(IDENTITY, kind, [*labels, *used.labels()])
+    # in another token too: a key that comes back under a name of before would open other files
+    had = [sealing_key_name(version).label for one in document.had if (version := named_version(one)) is not None]
+    name = next_version(IDENTITY, kind, [*labels, *used.labels(), *had])
     used.note(name.label)
     return name
 
@@ -210,8 +228,9 @@ def _kept(text: str) -> timedelta:
         kept = parse_duration(text)
     except Refused:
         kept = timedelta()
-    if not timedelta() < kept <= _LONGEST_KEPT:
-        raise NotChosen(f'--keep: found {text!r}; allowed: a time up to {written(_LONGEST_KEPT)}, such as "30d"')
+    if not _SHORTEST_KEPT <= kept <= _LONGEST_KEPT:
+        bounds = f"from {written(_SHORTEST_KEPT)} to {written(_LONGEST_KEPT)}"
+        raise NotChosen(f'--keep: found {text!r}; allowed: a time {bounds}, such as "30d"')
     return kept
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ class TestSealingKeysInTurn:
         previous = store_of(path, SEALERS[name])
         previous.change(chat)
         secret = secrets(previous)
-        told = previous.succeed(self.NEXT, "next.key", self.UNTIL)
+        (told,) = previous.succeed(self.NEXT, "next.key", self.UNTIL)
         assert told == SealingKeyRecord(SEALERS[name].key_id, "sealing.key", NOW, self.UNTIL)
         assert sealing_key_ids(path.read_bytes()) == (self.NEXT.key_id, SEALERS[name].key_id)
         assert secrets(self.store(path)) == secrets(store_of(path, SEALERS[name])) == secret
@@ -184,8 +185,20 @@ class TestSealingKeysInTurn:
         third = direct(bytes(32))
         store_of(path, direct()).change(chat)
         store_of(path, direct()).succeed(self.NEXT, "next.key", self.UNTIL)
-        self.store(path).succeed(third, "third.key", self.UNTIL)
+        ended = self.store(path).succeed(third, "third.key", self.UNTIL)
+        assert [one.name for one in ended] == ["next.key", "sealing.key"]
         assert sealing_key_ids(path.read_bytes()) == (third.key_id, self.NEXT.key_id)
+
+    def test_one_that_was_ended_does_not_come_back(self, path: Path) -> None:
+        store_of(path, direct()).change(chat)
+        store_of(path, direct()).succeed(self.NEXT, "next.key", self.UNTIL)
+        for _ in range(2):
+            before = path.read_bytes()
+            with pytest.raises(HierarchyError, match=r"sealing\.key was the sealing key before; allowed: a key that n"):
+                self.store(path).succeed(direct(), "sealing.key", self.UNTIL)
+            assert path.read_bytes() == before
+            self.store(path).end_previous()
+            self.store(path).change(lambda keys: keys.rotated(NOW, ("tickets",)))
 
     def test_the_newest_alone_gets_a_successor_and_another_one(self, path: Path) -> None:
         store = store_of(path, direct())
@@ -194,7 +207,7 @@ class TestSealingKeysInTurn:
             store.succeed(direct(), "next.key", self.UNTIL)
         store.succeed(self.NEXT, "next.key", self.UNTIL)
         before = path.read_bytes()
-        for refused in (lambda: store.succeed(direct(bytes(32)), "third.key", self.UNTIL), store.end_previous):
+        for refused in (partial(store.succeed, direct(bytes(32)), "third.key", self.UNTIL), store.end_previous):
             with pytest.raises(
                 HierarchyError, match=r"sealing\.key is the previous sealing key: name next\.key as sealing\.key"
             ):

@@ -207,7 +207,7 @@ def test_the_running_process_goes_on_with_both_sealing_keys(scene: Scene, tmp_pa
     sealer = running.sealer(Purpose.TICKET_KEYS)
     sealed = sealer.seal(b"a", LABEL)
     other = tmp_path / "other.key"
-    previous = scene.vault().succeed(AeadSealer(create_key(other)), str(other), NOW + timedelta(30))
+    (previous,) = scene.vault().succeed(AeadSealer(create_key(other)), str(other), NOW + timedelta(30))
     assert previous.name == str(scene.key)
     assert sealer.open(sealer.seal(b"b", LABEL), LABEL) == b"b"
     document = running.known()

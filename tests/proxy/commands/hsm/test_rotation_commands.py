@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import Result
 from certs.hierarchy.configured import KEY_LABEL, vault_of
 from certs.hierarchy.file_sealer import sealing_key_ids
 from certs.hierarchy.proving import sealing_key_problems
+from certs.hsm.used_versions import default_versions_directory
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import create_key
 from certs.sealing.sealing_key import sealing_key_name
@@ -33,11 +35,16 @@ def scene(command: Command, tmp_path: Path) -> Scene:
 
 
 def rotated(scene: Scene, *words: str, answer: str | None = None) -> dict[str, Any]:
-    done = scene.run("rotate-sealing", "--json", *words, answer=answer)
+    """What it tells in JSON, or to people, with shares for them."""
+    form = [] if "--shares" in words else ["--json"]
+    done = scene.run("rotate-sealing", *form, *words, answer=answer)
     assert done.exit_code == 0, done.output
-    shares = done.stdout.index("{")
-    told: dict[str, Any] = json.loads(done.stdout[shares:])
-    return {**told, "shares": shares_in(done.stdout[:shares])}
+    if form:
+        return {"shares": [], **json.loads(done.stdout)}
+    told = re.search(r"(\S+) is the sealing key now\. (\S+) still opens what is sealed until (\S+)", done.stdout)
+    assert told is not None
+    shares = shares_in(done.stdout[: told.start()])
+    return {"shares": shares, **dict(zip(("key", "previous", "until"), told.groups(), strict=True))}
 
 
 def named(scene: Scene, key: str) -> None:
@@ -91,17 +98,40 @@ def test_the_next_key_has_shares_and_both_open_until_the_former_is_ended(scene: 
 def test_a_key_that_is_there_is_taken(scene: Scene, tmp_path: Path) -> None:
     refused(scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), "--take"), "which cannot be read")
     create_key(tmp_path / "next.key")
-    refused(scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), *SHARES), "exists already")
+    refused(scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), *SHARES), "allowed: --take")
     assert rotated(scene, "--key-file", str(tmp_path / "next.key"), "--take")["shares"] == []
     named(scene, "next.key")
     assert scene.opened(tmp_path / "one.sealed") == b"secret"
 
 
-@pytest.mark.parametrize("keep", ["0s", "366d", "soon"])
+@pytest.mark.parametrize("keep", ["59m", "366d", "soon"])
 def test_a_time_without_bounds_is_refused(scene: Scene, tmp_path: Path, keep: str) -> None:
     done = scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), "--keep", keep, "--no-recovery")
-    refused(done, f"--keep: found '{keep}'; allowed: a time up to 365d")
+    refused(done, f"--keep: found '{keep}'; allowed: a time from 1h to 365d")
     assert not (tmp_path / "next.key").exists()
+
+
+def test_shares_are_not_mixed_with_json(scene: Scene, tmp_path: Path) -> None:
+    done = scene.run("rotate-sealing", "--json", "--key-file", str(tmp_path / "next.key"), *SHARES)
+    refused(done, "--json: found shares to show")
+    assert (done.stdout, (tmp_path / "next.key").exists()) == ("", False)
+
+
+def test_what_ends_a_former_key_before_its_time_asks_first_and_says_so(scene: Scene, tmp_path: Path) -> None:
+    first, second, third = (str(tmp_path / name) for name in ("sealing.key", "next.key", "third.key"))
+    assert rotated(scene, "--key-file", second, "--no-recovery")["ended"] == []
+    named(scene, second)
+    words = ("rotate-sealing", "--key-file", third, "--no-recovery")
+    done = scene.run(*words, answer="n\n")
+    refused(done, f"{first} still opens what is sealed, and will no more. Go on?", "nothing was changed")
+    assert not Path(third).exists()
+    assert rotated(scene, *words[1:], "--yes")["ended"] == [first]
+    outcomes = [action for action, key, _ in scene.outcomes() if key == "sealing key"]
+    assert outcomes == ["generate", "rotate", "generate", "rotate", "retire"]
+    named(scene, third)
+    refused(
+        scene.run("rotate-sealing", "--key-file", first, "--take", "--yes"), "sealing.key was the sealing key before"
+    )
 
 
 def test_no_key_is_made_where_the_present_one_does_not_open(scene: Scene, tmp_path: Path) -> None:
@@ -143,14 +173,14 @@ class TestInAToken:
         told = rotated(scene, "--token", "plexi", *SHARES)
         assert (told["key"], len(told["shares"])) == (version(1), 3)
         named(scene, version(1))
-        assert rotated(scene, "--no-recovery")["previous"] == version(1)
+        assert rotated(scene, "--no-recovery", "--yes")["previous"] == version(1)
         assert openers() == [version(2), version(1)]
         named(scene, version(2))
         assert command.run("generate", "sealing", "--kind", "aes-256").exit_code == 0
         refused(
             scene.run("rotate-sealing", *SHARES), "has sealing.aes-256.v3, which seals nothing here; allowed: --take"
         )
-        assert rotated(scene, "--take")["key"] == version(3)
+        assert rotated(scene, "--take", "--yes")["key"] == version(3)
         assert openers() == [version(3), version(2)]
         named(scene, version(1))
         (error,) = problems(scene)
@@ -158,9 +188,20 @@ class TestInAToken:
         named(scene, version(3))
         assert problems(scene) == []
         assert scene.opened(tmp_path / "one.sealed") == b"secret"
-        refused(scene.run("rotate-sealing", "--take"), "has no newer sealing key")
+        refused(scene.run("rotate-sealing", "--take", "--yes"), "has no newer sealing key")
         for gone in ("v2", "v3"):
             assert command.run("destroy", f"sealing.aes-256.{gone}", "--yes", "--unverified").exit_code == 0
         (error,) = problems(scene)
         assert (error.is_error, "plexigate hsm recover --key-version 3 brings it back" in error.allowed) == (True, True)
         assert 'the token has 0 keys with label "sealing.aes-256.v3", not one' in error.found
+
+    def test_a_version_that_another_machine_has_destroyed_is_not_made_again(
+        self, scene: Scene, command: Command, tmp_path: Path
+    ) -> None:
+        assert rotated(scene, "--token", "plexi", "--no-recovery")["key"].endswith("sealing.aes-256.v1")
+        named(scene, "pkcs11:token=plexi;object=sealing.aes-256.v1")
+        rotated(scene, "--key-file", str(tmp_path / "next.key"), "--no-recovery", "--yes")
+        named(scene, "next.key")
+        assert command.run("destroy", "sealing.aes-256.v1", "--yes", "--unverified").exit_code == 0
+        rmtree(default_versions_directory())
+        assert rotated(scene, "--token", "plexi", "--no-recovery", "--yes")["key"].endswith("sealing.aes-256.v2")
