@@ -21,6 +21,7 @@ from tests.hsm.softhsm import Token
 from tests.integration.gateway import complaints, events
 from tests.integration.hsm_scene import ROUTE, Scene
 from tests.programs import Program, plexigate
+from tests.waiting import until_found
 
 if TYPE_CHECKING:
     import ssl
@@ -84,6 +85,7 @@ def rotate_sealing(path: Path, running: Program[dict[str, list[str]]]) -> None:
     path.write_text(path.read_text().replace(MASTER, NEXT))
     os.kill(running.pid, signal.SIGHUP)
     running.wait_for(lambda output: events(output, "reloaded") or None)
+    until_found(lambda: sealing_key(path) == f"pkcs11:token=plexi;object={NEXT}")
     command("rotate-sealing", "--end-previous", "--config", str(path))
     command("destroy", MASTER, "--token", "plexi", "--yes", "--config", str(path))
 

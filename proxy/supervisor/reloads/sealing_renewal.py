@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -56,11 +56,19 @@ class SealingRenewal:
         self._said: str | None = None
         self.facts: SealingFacts | None = None
         """What the last look has found; None without a sealing key, or if nothing is sealed."""
+        self._stirred = asyncio.Event()
+
+    def stir(self) -> None:
+        """Look at once: a reload may have changed the sealing key."""
+        self._stirred.set()
 
     async def run(self) -> None:
         while True:
+            self._stirred.clear()
             await self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._stirred.wait()
 
     async def look(self) -> None:
         """Do everything that is due. What fails is tried again with the next look."""

@@ -1,6 +1,7 @@
 """A running proxy renews the keys below its sealing key, and what they have sealed."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,10 +17,11 @@ from certs.sealing.sealer import AeadSealer
 from proxy.observe.events.event import Event
 from proxy.observe.scrape import SealingFacts
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.reloads.sealing_renewal import SealingRenewal
+from proxy.supervisor.reloads.sealing_renewal import LOOK_SECONDS, SealingRenewal
 from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
 from tests.configurations import Site
 from tests.fleets import edition_of
+from tests.waiting import until
 
 DAY = timedelta(days=1)
 
@@ -157,6 +159,18 @@ async def test_a_process_that_cannot_open_the_keys_at_all_says_so(case: Case) ->
     assert renewal.facts is not None
     assert renewal.facts == SealingFacts(str(case.directory / "sealing.key"), error=renewal.facts.error)
     assert [one["event"] for one in case.told] == ["sealing_not_renewed"]
+
+
+async def test_a_reload_is_followed_by_a_look_at_once(case: Case) -> None:
+    renewal = case.renewal()
+    running = asyncio.get_running_loop().create_task(renewal.run())
+    await until(lambda: renewal.facts)
+    case.vault.succeed(AeadSealer(create_key(case.directory / "next.key")), "next.key", case.now + 30 * DAY)
+    renewal.stir()
+    started = time.monotonic()
+    await until(lambda: renewal.facts and renewal.facts.key == "next.key")
+    assert time.monotonic() - started < LOOK_SECONDS / 2
+    running.cancel()
 
 
 async def test_a_rotation_of_the_sealing_key_is_seen_by_the_next_look(case: Case) -> None:
