@@ -49,7 +49,9 @@ class PublishedLists:
         for one in authorities:
             if one.name not in busy:
                 await self._look_after(one, self._known[one.name], ticks)
-        self.facts = [fact for name, one in self._known.items() for fact in _facts(name, one)]
+        # without an address in certificates no client asks for a list
+        named = {one.name for one in authorities if one.settings.crl_url is not None}
+        self.facts = [fact for name, one in self._known.items() if name in named for fact in _facts(name, one)]
         await self.show({place: der for one in self._known.values() for place, der in _shown(one.lists)})
 
     async def _look_after(self, authority: InternalAuthority, known: "_Known", ticks: float) -> None:

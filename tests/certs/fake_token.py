@@ -11,12 +11,13 @@ from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 
 @dataclass
 class FakeToken:
-    """A `KeyHome`; `error` is what the next call fails with."""
+    """A `KeyHome`; `error` is what calls fail with after `answers` more that succeed."""
 
     name: str = "plexi"
     is_software: bool = False
     keys: dict[str, CertificateIssuerPrivateKeyTypes] = field(default_factory=dict)
     error: HomeFailed | None = None
+    answers: int = 0
 
     def makes(self, algorithm: KeyAlgorithm) -> bool:
         """What tokens of today can do."""
@@ -53,4 +54,6 @@ class FakeToken:
 
     def _may_fail(self) -> None:
         if self.error is not None:
-            raise self.error
+            self.answers -= 1
+            if self.answers < 0:
+                raise self.error

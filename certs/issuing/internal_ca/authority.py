@@ -33,7 +33,9 @@ from certs.issuing.internal_ca.revocations import (
     Revocation,
     RevocationsDamaged,
     encode,
+    is_current,
     is_fresh,
+    is_on,
     list_address,
     next_number,
     parse,
@@ -54,6 +56,7 @@ _NEVER: Final = timedelta(days=36_500)  # until a root's key is taken away by ha
 _REVOKED: Final = "revoked.json"
 _LIST: Final = "crl.pem"
 _LIST_BEGINS: Final = b"-----BEGIN X509 CRL-----"
+_ByIssuer = Mapping[x509.Name, x509.CertificateRevocationList]
 
 
 def root_identity(name: str) -> str:
@@ -75,7 +78,7 @@ class InternalAuthority:
     ) -> None:
         """`root_key` is the file that the root's key was moved to."""
         self._name = name
-        self._settings = settings
+        self.settings: Final = settings
         self._homes = homes
         self._root_key = root_key
         self._now = now
@@ -97,7 +100,7 @@ class InternalAuthority:
     @property
     def permitted_names(self) -> tuple[str, ...]:
         """The only names that it may certify; empty: all of them."""
-        return self._settings.names
+        return self.settings.names
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
@@ -112,9 +115,9 @@ class InternalAuthority:
     def issue(self, request: IssueRequest) -> Issued:
         """Sign a certificate for a server."""
         csr = _checked(request, self)
-        refused = [name for name in request.names if not is_permitted(name, self._settings.names)]
+        refused = [name for name in request.names if not is_permitted(name, self.settings.names)]
         if refused:
-            allowed = ", ".join(self._settings.names)
+            allowed = ", ".join(self.settings.names)
             raise IssueFailed(
                 FailureKind.PERMANENT, f"{self._name} may not certify {', '.join(refused)} (only {allowed})"
             )
@@ -122,12 +125,13 @@ class InternalAuthority:
             now = self._now()
             version = self._intermediate(now)
             signer = self._signer(version)
-            end = now + self._settings.lifetime
-            url = self._settings.crl_url
+            end = now + self.settings.lifetime
+            url = self.settings.crl_url
             address = None if url is None else list_address(url, version.number)
             leaf = server_certificate(request.names, csr.public_key(), signer, end, now, address)
-        if url is not None:
-            self.renew_lists()  # before a client looks for it
+            _, fault = (False, None) if url is None else self._renew_lists()  # before a client looks for it
+            if fault is not None and not is_current(self._published().get(leaf.issuer), now):
+                raise fault
         chain = (leaf, signer.certificate)
         return Issued(b"".join(one.public_bytes(Encoding.PEM) for one in chain))
 
@@ -143,27 +147,37 @@ class InternalAuthority:
             known = [one for one in self._revocations() if one.serial != entry.serial and one.not_after > now]
             self._disk.make_directory(self.directory)
             self._disk.write(self.directory / _REVOKED, encode([*known, entry]))
-            self._publish_lists()
+            fault = self._publish_lists({})
+            own = self._published().get(leaf.issuer)
+            if entry.not_after > now and (own is None or not is_on(own, leaf)):
+                name = leaf.issuer.rfc4514_string()
+                raise fault or IssueFailed(FailureKind.PERMANENT, f"no key is here that signs the list of {name}")
 
     # -- for those who maintain it
 
     def revocation_list(self) -> bytes:
         """The lists of every intermediate that is valid, made now, in PEM. Raises `IssueFailed`."""
         with _failures():
-            lists, fault = self._lists()
+            lists, fault = self._lists({})
             if fault is not None:
                 raise fault
         return b"".join(one.public_bytes(Encoding.PEM) for one in lists)
 
-    def _lists(self) -> tuple[list[x509.CertificateRevocationList], HomeFailed | None]:
-        """New lists; instead of one that could not be made the previous one, and the reason."""
+    def _lists(self, kept: _ByIssuer) -> tuple[list[x509.CertificateRevocationList], HomeFailed | None]:
+        """Those that are `kept`, and else new ones; instead of one that could not be made the
+        previous one, and the reason.
+        """
         now = self._now()
         revocations = self._revocations()
-        before = {one.issuer: one for one in self._published()}
+        before = self._published()
         lists = []
         fault = None
-        for version in self._list_signers(now):
-            earlier = before.get(_certificate(version).subject)
+        for version in self._list_signers(now, before):
+            name = _certificate(version).subject
+            earlier = before.get(name)
+            if name in kept:
+                lists.append(kept[name])
+                continue
             try:
                 lists.append(revocation_list(self._signer(version), revocations, next_number(earlier, now), now))
             except HomeFailed as error:
@@ -176,12 +190,18 @@ class InternalAuthority:
         was. Raises `IssueFailed`.
         """
         with _failures():
-            now = self._now()
-            fresh = {one.issuer for one in self._published() if is_fresh(one, now)}
-            is_due = any(_certificate(one).subject not in fresh for one in self._list_signers(now))
-            if is_due:
-                self._publish_lists()
-        return is_due
+            was_due, fault = self._renew_lists()
+            if fault is not None:
+                raise fault
+        return was_due
+
+    def _renew_lists(self) -> tuple[bool, HomeFailed | None]:
+        now = self._now()
+        published = self._published()
+        fresh = {name: one for name, one in published.items() if is_fresh(one, now)}
+        if all(_certificate(one).subject in fresh for one in self._list_signers(now, published)):
+            return False, None
+        return True, self._publish_lists(fresh)
 
     @property
     def lists_stamp(self) -> int:
@@ -195,34 +215,40 @@ class InternalAuthority:
         """The lists of valid intermediates by the address that certificates name; without
         `crl_url` by the numbers of the intermediates. Raises `IssueFailed`.
         """
-        url = self._settings.crl_url or ""
+        url = self.settings.crl_url or ""
         with _failures():
-            by_issuer = {one.issuer: one for one in self._published()}
-            signers = [(one.number, _certificate(one).subject) for one in self._list_signers(self._now())]
-        return {list_address(url, number): by_issuer[name] for number, name in signers if name in by_issuer}
+            published = self._published()
+            signers = self._list_signers(self._now(), published)
+            named = [(one.number, _certificate(one).subject) for one in signers]
+        return {list_address(url, number): published[name] for number, name in named if name in published}
 
-    def _publish_lists(self) -> None:
-        """Write the revocation lists of valid intermediates.
-
-        Raises `HomeFailed`; the list of an intermediate whose key is unavailable stays as it was.
-        """
-        lists, fault = self._lists()
+    def _publish_lists(self, kept: _ByIssuer) -> HomeFailed | None:
+        """Write the revocation lists of valid intermediates, as `_lists` has them."""
+        lists, fault = self._lists(kept)
         self._disk.make_directory(self.directory)
         self._disk.write(self.directory / _LIST, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
-        if fault is not None:
-            raise fault
+        return fault
 
-    def _list_signers(self, now: datetime) -> list[StoredVersion]:
-        """The intermediates that sign lists, the newest first."""
-        versions = self.intermediate_shelf.versions()
-        return [one for one in versions if one.has_key and _certificate(one).not_valid_after_utc > now]
+    def _list_signers(self, now: datetime, published: _ByIssuer) -> list[StoredVersion]:
+        """The intermediates that sign lists, the newest first.
 
-    def _published(self) -> list[x509.CertificateRevocationList]:
+        One whose key is at a place that the configuration lacks is among them until its list
+        expires: nothing can renew that.
+        """
+        valid = [
+            (one, _certificate(one).subject)
+            for one in self.intermediate_shelf.versions()
+            if one.has_key and _certificate(one).not_valid_after_utc > now
+        ]
+        return [one for one, name in valid if one.spec.place in self._homes or is_current(published.get(name), now)]
+
+    def _published(self) -> _ByIssuer:
         try:
             blocks = (self.directory / _LIST).read_bytes().split(_LIST_BEGINS)[1:]
-            return [x509.load_pem_x509_crl(_LIST_BEGINS + block) for block in blocks]
+            lists = [x509.load_pem_x509_crl(_LIST_BEGINS + block) for block in blocks]
         except (FileNotFoundError, ValueError):
-            return []  # a damaged file is written again
+            return {}  # a damaged file is written again
+        return {one.issuer: one for one in lists}
 
     @property
     def has_root(self) -> bool:
@@ -261,7 +287,7 @@ class InternalAuthority:
         current = self.root_shelf.current() or self.root_shelf.candidate()
         now = self._now()
         if current is None:
-            spec = self._settings.root
+            spec = self.settings.root
 
             def made(number: int, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
                 return root_certificate(f"Plexigate {self._name} root {now:%Y-%m-%d} {number}", key, now)
@@ -281,7 +307,7 @@ class InternalAuthority:
             try:
                 candidate = self._make_intermediate(str(reason), now)
             except RootKeyMissing:
-                if current is None or not _is_good_enough(_certificate(current), now, self._settings.lifetime / 2):
+                if current is None or not _is_good_enough(_certificate(current), now, self.settings.lifetime / 2):
                     raise
                 return current  # good enough for now: it is asked for again each time
         end = now if current is None else _certificate(current).not_valid_after_utc
@@ -293,11 +319,11 @@ class InternalAuthority:
         left = certificate.not_valid_after_utc - now
         if certificate.not_valid_before_utc > now:
             return "it was made while the clock was ahead"
-        if left < max(self._settings.intermediate_lifetime / 3, 2 * self._settings.lifetime):
+        if left < max(self.settings.intermediate_lifetime / 3, 2 * self.settings.lifetime):
             return "it ends soon"
-        if current.spec != self._settings.key:
+        if current.spec != self.settings.key:
             return "its key changed in the configuration"
-        if extension_of(certificate, x509.NameConstraints) != name_constraints(self._settings.names):
+        if extension_of(certificate, x509.NameConstraints) != name_constraints(self.settings.names):
             return "its names changed in the configuration"
         return None
 
@@ -307,10 +333,10 @@ class InternalAuthority:
 
         def made(number: int, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
             name = f"Plexigate {self._name} intermediate {now:%Y-%m-%d} {number}"
-            end = now + self._settings.intermediate_lifetime
-            return intermediate_certificate(name, key.public_key(), signer, end, self._settings.names, now)
+            end = now + self.settings.intermediate_lifetime
+            return intermediate_certificate(name, key.public_key(), signer, end, self.settings.names, now)
 
-        return self._make(self.intermediate_shelf, self._settings.key, reason, made)
+        return self._make(self.intermediate_shelf, self.settings.key, reason, made)
 
     def _make(
         self,

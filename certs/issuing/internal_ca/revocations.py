@@ -85,6 +85,15 @@ def is_fresh(one: x509.CertificateRevocationList, now: datetime) -> bool:
     return one.last_update_utc <= now < one.last_update_utc + _RENEWED_AFTER
 
 
+def is_current(one: x509.CertificateRevocationList | None, now: datetime) -> bool:
+    """Whether there is a list, and clients still take it."""
+    return one is not None and one.next_update_utc is not None and now < one.next_update_utc
+
+
+def is_on(one: x509.CertificateRevocationList, leaf: x509.Certificate) -> bool:
+    return one.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
+
+
 def next_number(before: x509.CertificateRevocationList | None, now: datetime) -> int:
     """The number of a list after the one before: it grows, also if the clock does not (RFC 5280
     5.2.3).

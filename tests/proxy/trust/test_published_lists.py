@@ -87,7 +87,8 @@ async def test_what_others_show_is_renewed_and_not_shown(tmp_path: Path, setting
     issued(shown.issuer)
     await shown.look()
     assert shown.shown == {}
-    assert len(shown.lists.facts) == 1
+    assert len(shown.issuer.published_lists()) == 1
+    assert len(shown.lists.facts) == len(settings), "no client asks for a list that no certificate names"
 
 
 async def test_what_cannot_be_renewed_is_told_once_and_still_shown(tmp_path: Path) -> None:
@@ -111,8 +112,9 @@ async def test_what_cannot_be_renewed_is_told_once_and_still_shown(tmp_path: Pat
 
 
 async def test_a_list_that_never_was_there_is_told_too(tmp_path: Path) -> None:
-    shown = Shown(tmp_path, key="ec-p256@plexi")
+    shown = Shown(tmp_path, key="ec-p256@plexi", crl_url="http://ca.test/")
     issued(shown.issuer)
+    (shown.issuer.directory / "crl.pem").unlink()
     shown.token.error = HomeFailed("plexi", "the token is gone")
     await shown.look()
     assert shown.lists.facts == [RevocationFacts("internal", 0.0, 0.0, str(shown.token.error))]

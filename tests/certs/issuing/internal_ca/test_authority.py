@@ -40,11 +40,12 @@ def authority(
 ) -> InternalAuthority:
     """An authority in a directory."""
     root_key = settings.pop("moved", None)
+    homes = settings.pop("homes", {"file": FileHome(), "plexi": token or FakeToken()})
     return InternalAuthority(
         "internal",
         InternalIssuerConfig.model_validate(settings),
         Store(directory, disk or Disk()),
-        {"file": FileHome(), "plexi": token or FakeToken()},
+        homes,
         root_key,
         clock or Clock(),
     )
@@ -179,6 +180,17 @@ def test_revoked_certificates_are_on_the_list_of_their_signer(tmp_path: Path) ->
     assert found.issuer == intermediate.subject
 
 
+def test_what_no_list_has_is_not_revoked(tmp_path: Path) -> None:
+    leaf = issued(authority(tmp_path / "former"))[0]
+    clock = Clock()
+    issuer = authority(tmp_path / "now", clock)
+    with pytest.raises(IssueFailed, match="no key is here that signs the list of CN=Plexigate") as caught:
+        issuer.revoke(leaf)
+    assert caught.value.kind is FailureKind.PERMANENT
+    clock.now = leaf.not_valid_after_utc
+    issuer.revoke(leaf)  # no client takes it any more
+
+
 URL = "http://ca.test/internal.crl"
 
 
@@ -256,6 +268,59 @@ class TestLists:
         assert ends == {current.subject: NOW + 11 * DAY, former.subject: NOW + 7 * DAY}
         with pytest.raises(IssueFailed, match="the token is gone"):
             issuer.revocation_list()
+
+    def test_a_token_of_a_former_intermediate_hinders_neither_certificates_nor_revocations(
+        self, tmp_path: Path
+    ) -> None:
+        clock = Clock()
+        token = FakeToken()
+        former = issued(authority(tmp_path, clock, token, key="ec-p256@plexi", crl_url=URL))[0]
+        token.error = HomeFailed("plexi", "the token is gone")
+        for day in (0, 4, 8, 200):
+            clock.now = NOW + day * DAY
+            issuer = authority(tmp_path, clock, token, crl_url=URL)
+            leaf = issued(issuer)[0]
+            issuer.revoke(leaf)
+            found = issuer.published_lists()[address_in(leaf)]
+            assert (found.last_update_utc, found.next_update_utc) == (clock.now, clock.now + 7 * DAY)
+            assert leaf.serial_number in {one.serial_number for one in found}
+        clock.now = NOW + DAY
+        with pytest.raises(IssueFailed, match="the token is gone"):
+            authority(tmp_path, clock, token, crl_url=URL).revoke(former)
+
+    def test_a_certificate_needs_a_list_of_its_own_that_is_current(self, tmp_path: Path) -> None:
+        """The one before still does for a while."""
+        clock = Clock()
+        token = FakeToken()
+        issuer = authority(tmp_path, clock, token, key="ec-p256@plexi", crl_url=URL)
+        issued(issuer)
+        token.error = HomeFailed("plexi", "the token is gone")
+        token.answers = 1
+        clock.now = NOW + 4 * DAY
+        assert issued(issuer)
+        token.answers = 1
+        clock.now = NOW + 8 * DAY
+        with pytest.raises(IssueFailed, match="the token is gone"):
+            issued(issuer)
+
+    def test_the_list_of_a_place_that_the_configuration_lacks_is_asked_for_until_it_expires(
+        self, tmp_path: Path
+    ) -> None:
+        clock = Clock()
+        former = issued(authority(tmp_path, clock, key="ec-p256@plexi", crl_url=URL))
+        homes = {"file": FileHome()}
+        issuer = authority(tmp_path, clock, homes=homes, crl_url=URL)
+        current = issued(issuer)[1]
+        clock.now = NOW + 4 * DAY
+        for _ in range(2):
+            with pytest.raises(IssueFailed, match="the configuration has no such place"):
+                issuer.renew_lists()
+        assert former[1].subject in {one.issuer for one in issuer.published_lists().values()}
+        clock.now = NOW + 8 * DAY
+        assert issuer.renew_lists()
+        assert not issuer.renew_lists()
+        assert {one.issuer for one in issuer.published_lists().values()} == {current.subject}
+        assert issuer.revocation_list().count(b"BEGIN") == 1
 
 
 def test_what_goes_wrong_is_told_as_the_seam_has_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from certs.issuing.internal_ca.revocations import (
     Revocation,
     RevocationsDamaged,
     encode,
+    is_current,
     is_fresh,
     list_address,
     next_number,
@@ -49,6 +50,13 @@ def test_a_list_is_fresh_for_half_of_its_life() -> None:
     half = LIST_LIFETIME / 2
     ages = (-seconds, 0 * seconds, half - seconds, half)
     assert [is_fresh(found, NOW + age) for age in ages] == [False, True, True, False]
+
+
+def test_a_list_is_current_until_it_expires() -> None:
+    found = revocation_list(SIGNER, [], 7, NOW)
+    assert is_current(found, NOW + LIST_LIFETIME - timedelta(seconds=1))
+    assert not is_current(found, NOW + LIST_LIFETIME)
+    assert not is_current(None, NOW)
 
 
 @pytest.mark.parametrize(("url", "address"), [("http://a/b", "http://a/b?2"), ("http://a/b?c", "http://a/b?c&2")])
