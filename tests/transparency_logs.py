@@ -82,12 +82,12 @@ def logged(
     damaged: bool = False,
     extensions: Sequence[x509.ExtensionType] = (),
 ) -> list[x509.Certificate]:
-    """A chain whose leaf has a timestamp of each log."""
+    """A chain whose leaf has a timestamp of each log; `name` may be several, with spaces between."""
     ca = ec.generate_private_key(ec.SECP256R1())
     issuer = _builder("CA", "CA", ca, begins, 3_650).sign(ca, hashes.SHA256())
     key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName([x509.DNSName(name)])
-    builder = _builder(name, "CA", key, begins, days).add_extension(names, critical=False)
+    names = x509.SubjectAlternativeName([x509.DNSName(one) for one in name.split()])
+    builder = _builder(name.split()[0], "CA", key, begins, days).add_extension(names, critical=False)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
     tbs = builder.sign(ca, hashes.SHA256()).tbs_certificate_bytes

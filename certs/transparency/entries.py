@@ -22,6 +22,8 @@ _ISSUER_KEY_HASH: Final = 32
 _CERTIFICATE: Final = 0
 _PRECERTIFICATE: Final = 1
 _DIGITS: Final = 1_000
+_SIZE_DIGITS: Final = 19
+"""Of the greatest size. Python refuses to read more than 4,300."""
 
 
 class AnswerDamaged(ValueError):
@@ -39,7 +41,7 @@ def tree_size(content: bytes) -> int:
     """How many entries a log has, from its answer to `get-sth` (RFC 6962 section 4.3)."""
     try:
         size = json.loads(content)["tree_size"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         raise AnswerDamaged("no signed tree head") from None
     return _size(size)
 
@@ -47,7 +49,7 @@ def tree_size(content: bytes) -> int:
 def checkpoint_size(content: bytes) -> int:
     """How many entries a log has, from the second line of its checkpoint."""
     lines = content.split(b"\n")
-    if len(lines) < 3 or not lines[1].isdigit():
+    if len(lines) < 3 or not lines[1].isdigit() or len(lines[1]) > _SIZE_DIGITS:
         raise AnswerDamaged("no checkpoint")
     return _size(int(lines[1]))
 
@@ -66,7 +68,7 @@ def certificates(content: bytes) -> list[bytes]:
     try:
         rows: Any = json.loads(content)["entries"]
         return [_certificate(_decoded(one["leaf_input"]), _decoded(one["extra_data"])) for one in rows]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise error if isinstance(error, AnswerDamaged) else AnswerDamaged("no entries") from None
 
 

@@ -63,7 +63,7 @@ def parse_log_list(content: bytes) -> LogList:
         return LogList(made_at, {sha256(one.key).digest(): one for one in _logs(document)})
     except KeyError as error:
         raise LogListDamaged(f"{error} is missing") from None
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
         raise LogListDamaged(str(error)) from None
 
 

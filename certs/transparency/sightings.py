@@ -16,13 +16,15 @@ from config.values.addresses import is_covered, wildcard_of
 
 MOST_SIGHTINGS: Final = 1_000
 """The newest that are remembered: who can have one certificate issued can have many."""
+MOST_NAMES: Final = 10
+"""Of one certificate: a log may invent one with thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """A certificate that names an identity of ours.
 
-    `serial` is in hexadecimal, `key` is the SHA-256 of its public key in hexadecimal. When it was
+    `names` are the first of ours in it. `serial` is in hexadecimal, `key` is the SHA-256 of its public key in hexadecimal. When it was
     seen first (`seen_at`) and `not_after` are in UNIX seconds.
     """
 
@@ -55,19 +57,19 @@ def sighting(der: bytes, ours: OurNames, log: str, now: datetime) -> Sighting | 
     try:
         certificate = x509.load_der_x509_certificate(der)
         names = ours.among(alternative_names(certificate))
+        if not names:
+            return None
+        return Sighting(
+            log,
+            names[:MOST_NAMES],
+            certificate.issuer.rfc4514_string(),
+            f"{certificate.serial_number:x}",
+            key_digest(certificate),
+            certificate.not_valid_after_utc.timestamp(),
+            now.timestamp(),
+        )
     except (ValueError, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType):
         return None
-    if not names:
-        return None
-    return Sighting(
-        log,
-        names,
-        certificate.issuer.rfc4514_string(),
-        f"{certificate.serial_number:x}",
-        key_digest(certificate),
-        certificate.not_valid_after_utc.timestamp(),
-        now.timestamp(),
-    )
 
 
 def key_digest(certificate: x509.Certificate) -> str:
@@ -104,5 +106,5 @@ def decode_memory(content: bytes) -> WatchMemory:
         document: Any = json.loads(content)
         found = (Sighting(**{**one, "names": tuple(one["names"])}) for one in document["found"])
         return WatchMemory({str(log): int(read) for log, read in document["read"].items()}, tuple(found))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError("not a memory of logs that Plexigate wrote") from error

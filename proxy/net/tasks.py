@@ -1,4 +1,4 @@
-"""Owner of the tasks that belong to single connections.
+"""Owner of the tasks that belong to single connections, or run for as long as the process.
 
 A TaskGroup would cancel all of them when one fails. Here an unexpected error of one task is
 reported, and the others continue.
@@ -27,6 +27,20 @@ class Tasks:
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def keep_running(self, work: Callable[[], Coroutine[None, None, None]], pause_seconds: float) -> None:
+        """Run `work` until it ends, or until `cancel_all`: after an unexpected error once more,
+        after a pause.
+        """
+        self.start(self._kept(work, pause_seconds))
+
+    async def _kept(self, work: Callable[[], Coroutine[None, None, None]], pause_seconds: float) -> None:
+        while True:
+            try:
+                return await work()
+            except Exception as error:  # noqa: BLE001 - reported, and the next attempt may succeed
+                self._report(error)
+            await asyncio.sleep(pause_seconds)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

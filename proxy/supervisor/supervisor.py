@@ -57,6 +57,8 @@ from proxy.trust.log_watch import LogWatch
 
 # How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
 _FIRST_ROUND_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 60.0
+"""After an unexpected error in work that runs for as long as the process."""
 
 
 class Supervisor:
@@ -234,7 +236,7 @@ class Supervisor:
         ended all workers.
         """
         await self.changeover.start(takeover)
-        self._tasks.start(self.rotating.run())
+        self._tasks.keep_running(self.rotating.run, _PAUSE_SECONDS)
         await self.rotating.first_round(_FIRST_ROUND_SECONDS)
         self.phase = None
         offers = self.served.offers
@@ -259,7 +261,7 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.changeover.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
         for work in (*self._secrets, self.alerting.run, self.crew.adopting.run):
-            self._tasks.start(work())
+            self._tasks.keep_running(work, _PAUSE_SECONDS)
         self._tasks.start(self.crew.auditing.run(self.served.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:
             self._tasks.start(self._notifier.feed(watchdog_seconds / 2))

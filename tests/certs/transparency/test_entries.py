@@ -26,13 +26,18 @@ def test_the_size_of_a_tree() -> None:
     assert checkpoint_size(b"log.test\n7\ncm9vdA==\n\n\xe2\x80\x94 log.test x\n") == 7
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"tree_size": "7"}', b'{"tree_size": -1}'])
+DEEP = b"[" * 200_000
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"tree_size": "7"}', b'{"tree_size": -1}', DEEP])
 def test_no_size(content: bytes) -> None:
     with pytest.raises(AnswerDamaged):
         tree_size(content)
 
 
-@pytest.mark.parametrize("content", [b"", b"a\nb\nc", b"a\n1", b"a\n" + b"9" * 30 + b"\nc"])
+@pytest.mark.parametrize(
+    "content", [b"", b"a\nb\nc", b"a\n1", *(b"a\n" + b"9" * digits + b"\nc" for digits in (19, 30, 5_000))]
+)
 def test_no_checkpoint(content: bytes) -> None:
     with pytest.raises(AnswerDamaged, match="its answer is none of a log: "):
         checkpoint_size(content)
@@ -51,6 +56,7 @@ def answer(leaf: bytes, extra: bytes = b"") -> bytes:
     ("content", "found"),
     [
         (b"", "no entries"),
+        (DEEP, "no entries"),
         (b'{"entries": [{}]}', "no entries"),
         (b'{"entries": [{"leaf_input": "!", "extra_data": ""}]}', "no entries"),
         (answer(b"\1\0"), "an entry of an unknown version"),

@@ -57,6 +57,7 @@ def changed(**fields: Any) -> bytes:
     [
         (b"", "Expecting value"),
         (b"[]", "list indices"),
+        (b"[" * 200_000, "maximum recursion depth"),
         (b"{}", "'log_list_timestamp' is missing"),
         (changed(log_list_timestamp="2026-01-01T00:00:00"), "has no time zone"),
         (changed(operators=[{"name": "A", "logs": [{"key": "!"}]}]), "Only base64 data"),

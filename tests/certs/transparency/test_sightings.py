@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.transparency.sightings import (
+    MOST_NAMES,
     MOST_SIGHTINGS,
     OurNames,
     Sighting,
@@ -51,6 +52,13 @@ def test_a_certificate_for_a_name_of_ours_is_seen() -> None:
     assert sighting(b"rubbish", OURS, "log", NOW) is None
 
 
+def test_of_many_names_the_first_are_told() -> None:
+    names = [f"{number}.files.test" for number in range(3 * MOST_NAMES)]
+    found = sighting(logged([], " ".join(names))[0].public_bytes(Encoding.DER), OURS, "log", NOW)
+    assert found is not None
+    assert list(found.names) == names[:MOST_NAMES]
+
+
 def test_a_certificate_that_no_client_reads_is_none_and_does_no_harm() -> None:
     """Anybody who gets a certificate puts it into a log."""
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
@@ -61,6 +69,9 @@ def test_a_certificate_that_no_client_reads_is_none_and_does_no_harm() -> None:
     assert sighting(twice, OURS, "log", NOW) is None
     version = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1)
     assert sighting(version, OURS, "log", NOW) is None
+    issuer = der.replace(b"\x0c\x02CA", b"\x0c\x02\xff\xff")
+    assert issuer != der
+    assert sighting(issuer, OURS, "log", NOW) is None
 
 
 def test_a_key_of_an_unknown_kind_is_nobodys() -> None:
@@ -92,6 +103,6 @@ def test_it_reads_what_it_writes_and_nothing_else() -> None:
     assert decode_memory(memory.encode()) == memory
     surplus = json.loads(memory.encode())
     surplus["found"][0]["more"] = 1
-    for content in (b"", b"[]", b'{"read": {}}', json.dumps(surplus).encode()):
+    for content in (b"", b"[]", b'{"read": {}}', json.dumps(surplus).encode(), b"[" * 200_000):
         with pytest.raises(ValueError, match="not a memory of logs that Plexigate wrote"):
             decode_memory(content)

@@ -46,6 +46,27 @@ async def test_unexpected_error_is_reported_and_the_others_live(tasks: Tasks, re
     assert [type(error) for error in reported] == [ZeroDivisionError]
 
 
+async def test_what_has_to_run_begins_again_after_an_unexpected_error(
+    tasks: Tasks, reported: list[BaseException]
+) -> None:
+    runs = iter((1, 0, 1, 2))
+    done = asyncio.Event()
+
+    async def work() -> None:
+        if 1 // next(runs) == 0:
+            done.set()
+
+    async def twice() -> None:
+        await work()
+        await work()
+
+    tasks.keep_running(twice, 0.0)
+    await done.wait()
+    await tasks.cancel_all()
+    assert [type(error) for error in reported] == [ZeroDivisionError]
+    assert list(runs) == [], "what has ended is not begun again"
+
+
 async def test_what_is_left_is_cancelled_and_waited_for(tasks: Tasks, reported: list[BaseException]) -> None:
     begun, cleaned = asyncio.Event(), []
 
