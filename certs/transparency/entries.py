@@ -16,7 +16,9 @@ from typing import Any, Final
 TILE_ENTRIES: Final = 256
 _GZIP: Final = b"\x1f\x8b"
 # A tile has 256 entries, mostly of 2 KB each, and no more than a few of them are larger.
-_MOST_TILE_BYTES: Final = 67_108_864
+_MOST_TILE_BYTES: Final = 16_777_216
+# An entry has two fields. Small values, millions of them, take twenty times their bytes.
+_COMMAS_OF_ENTRY: Final = 8
 _TIMESTAMP: Final = 8
 _ISSUER_KEY_HASH: Final = 32
 _CERTIFICATE: Final = 0
@@ -60,11 +62,13 @@ def _size(size: object) -> int:
     return size
 
 
-def certificates(content: bytes) -> list[bytes]:
+def certificates(content: bytes, asked: int) -> list[bytes]:
     """The certificates in an answer to `get-entries`, in DER (RFC 6962 section 4.6).
 
-    A precertificate stands for the certificate that follows it.
+    So many entries were `asked` for. A precertificate stands for the certificate that follows it.
     """
+    if content.count(b",") > asked * _COMMAS_OF_ENTRY:
+        raise AnswerDamaged("more values than its entries can have")
     try:
         rows: Any = json.loads(content)["entries"]
         return [_certificate(_decoded(one["leaf_input"]), _decoded(one["extra_data"])) for one in rows]

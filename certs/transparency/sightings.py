@@ -1,7 +1,7 @@
 """Certificates for our names that a log has. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -95,6 +95,10 @@ class WatchMemory:
         for one in found:
             kept.setdefault((one.issuer, one.serial), one)
         return WatchMemory({**self.read, log: read}, tuple(kept.values())[-MOST_SIGHTINGS:])
+
+    def without(self, keys: Container[str]) -> "WatchMemory":
+        """What was found, but for certificates of these keys."""
+        return WatchMemory(self.read, tuple(one for one in self.found if one.key not in keys))
 
     def encode(self) -> bytes:
         return json.dumps({"read": self.read, "found": [asdict(one) for one in self.found]}).encode()

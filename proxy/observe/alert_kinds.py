@@ -43,6 +43,7 @@ class AlertKind(StrEnum):
     REVOCATIONS_EXPIRING = "revocations_expiring"
     PUBLISHED_LIST_EXPIRING = "published_list_expiring"
     UNKNOWN_CERTIFICATE = "unknown_certificate"
+    LOG_NOT_READ = "log_not_read"
     ROTATION_FAILING = "rotation_failing"
     ROTATION_REFUSED = "rotation_refused"
     REVOCATION_FAILED = "revocation_failed"
@@ -142,11 +143,18 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
     ),
     AlertKind.UNKNOWN_CERTIFICATE: KindFacts(
         _SERIOUS,
-        "the serial number",
+        "the serial number, or `more`",
         "A log of `ct.watch` has a certificate for one of your names, and its key is none of yours. The owner of that key "
         "can be your server to clients.",
         "Ask who ordered it. If it was you, add its serial number to `ct.known_serials`. Else have its CA revoke it, and find "
         "out how the CA validated the name, mostly by DNS. CAA records restrict which CAs may issue.",
+    ),
+    AlertKind.LOG_NOT_READ: KindFacts(
+        _WARNING,
+        "the log",
+        "A log of `ct.watch` could not be read for six hours: certificates that it gets for your names are not found.",
+        "The text names the reason. If the log has ended, take it out of `ct.watch`. If it was set up again, remove `ct.json` "
+        "in `rotation.state`: reading then begins at the end of each log.",
     ),
     AlertKind.ROTATION_FAILING: KindFacts(
         _WARNING,

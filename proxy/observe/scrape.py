@@ -95,12 +95,16 @@ class SealingFacts:
 
 @dataclass(frozen=True, slots=True)
 class WatchedLog:
-    """A log of certificates that is read: how many of its entries are. `fault`: why not all are."""
+    """A log of certificates that is read: how many of its entries are. `fault`: why not all are.
+
+    `failing_since`: since when, in UNIX seconds.
+    """
 
     log: str
     read: int
     size: int
     fault: str | None = None
+    failing_since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

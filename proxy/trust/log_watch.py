@@ -3,12 +3,14 @@
 Theory of operation. The reading of a log begins at its end. Each look reads what has come since,
 up to a limit, and keeps how far it came: so it goes on after a restart. A log is believed: who
 wants to know whether it shows all clients the same has to compare it with others. A certificate is
-ours if its key is: only who has the key can order it. The key of a rotation that is in progress is
-not known yet, so a certificate counts as unknown after some minutes.
+ours if its key is: only who has the key can order it. What was ours at one look is so for good:
+keys go with the next renewal. The key of a rotation that is in progress is not known yet, so a
+certificate counts as unknown after some minutes.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -45,7 +47,8 @@ _MOST_ENTRIES: Final = 20_000
 _ANSWER_ENTRIES: Final = 1_000
 """Asked for at once. A log answers with fewer, as it likes."""
 _SECONDS: Final = 30.0
-_MOST_BYTES: Final = 67_108_864
+_MOST_BYTES: Final = 16_777_216
+_MOST_BYTES_OF_HEAD: Final = 65_536
 _BEHIND_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 900.0
 """For rotations, which have ten minutes for an issuer."""
@@ -73,6 +76,7 @@ class LogWatch:
         self._now = now
         self._most_entries = most_entries
         self._faults: dict[str, str] = {}
+        self._judged_at = float("-inf")
         self.logs: Sequence[WatchedLog] = ()
         self.unknown: Sequence[UnknownCertificate] = ()
 
@@ -80,9 +84,12 @@ class LogWatch:
         while True:
             ct = self._loaded().config.ct
             await self.look()
-            is_behind = any(one.fault is None and one.read < one.size for one in self.logs)
-            seconds = _BEHIND_SECONDS if is_behind else ct.watch_every.total_seconds()
+            seconds = _BEHIND_SECONDS if self._is_behind else ct.watch_every.total_seconds()
             await asyncio.sleep(seconds if ct.watch else _IDLE_SECONDS)
+
+    @property
+    def _is_behind(self) -> bool:
+        return any(one.fault is None and one.read < one.size for one in self.logs)
 
     async def look(self) -> None:
         """Read what the logs have got, and judge it."""
@@ -94,9 +101,12 @@ class LogWatch:
             return
         path = loaded.file.named(state) / _MEMORY
         memory = await in_thread(self._loop, lambda: _remembered(path))
+        before = {one.log: one for one in self.logs}
         logs = []
         for log in loaded.config.ct.watch:
             reading = _ReadingLog(log, OurNames(_names(loaded)), memory.read.get(log), self._now())
+            earlier = before.get(log) or WatchedLog(log, 0, size=memory.read.get(log, 0))
+            reading.size = earlier.size
             try:
                 await in_thread(self._loop, lambda one=reading: one.read(self._most_entries))  # type: ignore[misc]
                 self._faults.pop(log, None)
@@ -104,18 +114,25 @@ class LogWatch:
                 self._failed(log, str(error))
             if reading.read_to is not None:
                 memory = memory.with_more(log, reading.read_to, reading.found, self._now())
-            logs.append(WatchedLog(log, memory.read.get(log, 0), reading.size, self._faults.get(log)))
+            row = WatchedLog(log, memory.read.get(log, 0), reading.size)
+            if log in self._faults:
+                since = earlier.failing_since or self._now().timestamp()
+                row = replace(row, fault=self._faults[log], failing_since=since)
+            logs.append(row)
         self.logs = logs
+        # our certificates may be thousands, and who is behind looks each second
+        if memory.found and not (self._is_behind and self._loop.time() < self._judged_at + _IDLE_SECONDS):
+            self._judged_at = self._loop.time()
+            ours = await in_thread(self._loop, lambda: set(_our_keys(loaded)))
+            memory = memory.without(ours)
         try:
             await in_thread(self._loop, lambda: _keep(path, memory))
         except OSError as error:
             self._failed(str(path), str(error))
-        ours = await in_thread(self._loop, lambda: set(_our_keys(loaded)))
         self.unknown = [
             UnknownCertificate(one.log, one.names, one.issuer, one.serial, one.not_after)
             for one in memory.found
-            if one.key not in ours
-            and one.serial not in loaded.config.ct.known_serials
+            if one.serial not in loaded.config.ct.known_serials
             and self._now().timestamp() - one.seen_at >= _GRACE_SECONDS
         ]
 
@@ -145,17 +162,18 @@ class _ReadingLog:
         """
         is_tiled = False
         try:
-            self.size = tree_size(self._fetch("ct/v1/get-sth"))
+            size = tree_size(self._fetch("ct/v1/get-sth", _MOST_BYTES_OF_HEAD))
         except NotFetched as error:
             try:
-                self.size = checkpoint_size(self._fetch("checkpoint"))
+                size = checkpoint_size(self._fetch("checkpoint", _MOST_BYTES_OF_HEAD))
             except NotFetched:
                 raise error from None
             is_tiled = True
-        at = self.read_to
-        if at is None or at > self.size:  # never read before, or the log was set up again
-            self.read_to = self.size
-            return
+        at = size if self.read_to is None else self.read_to
+        if at > size:  # a log only grows (RFC 6962 section 3)
+            raise AnswerDamaged(f"a tree of fewer entries than the {at} that were read")
+        self.size = size
+        self.read_to = at
         last = min(self.size, at + most_entries)
         while at < last:
             got = self._tile(at) if is_tiled else self._entries(at, last)
@@ -167,21 +185,22 @@ class _ReadingLog:
 
     def _entries(self, start: int, end: int) -> list[bytes]:
         last = min(end, start + _ANSWER_ENTRIES) - 1
-        got = certificates(self._fetch(f"ct/v1/get-entries?start={start}&end={last}"))
-        if not 0 < len(got) <= last - start + 1:
-            raise AnswerDamaged(f"{len(got)} entries where {last - start + 1} at most were asked for")
+        most = last - start + 1
+        got = certificates(self._fetch(f"ct/v1/get-entries?start={start}&end={last}", _MOST_BYTES), most)
+        if not 0 < len(got) <= most:
+            raise AnswerDamaged(f"{len(got)} entries where {most} at most were asked for")
         return got
 
     def _tile(self, start: int) -> list[bytes]:
         number, place = divmod(start, TILE_ENTRIES)
         entries = min(TILE_ENTRIES, self.size - number * TILE_ENTRIES)
-        got = list(tile_certificates(self._fetch(tile_path(number, entries))))
+        got = list(tile_certificates(self._fetch(tile_path(number, entries), _MOST_BYTES)))
         if len(got) != entries:
             raise AnswerDamaged(f"a tile of {len(got)} entries where {entries} belong")
         return got[place:]
 
-    def _fetch(self, path: str) -> bytes:
-        return fetch(self._url + path, _MOST_BYTES, _SECONDS)
+    def _fetch(self, path: str, most_bytes: int) -> bytes:
+        return fetch(self._url + path, most_bytes, _SECONDS)
 
 
 def _names(loaded: LoadedConfig) -> Iterator[str]:

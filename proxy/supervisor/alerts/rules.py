@@ -23,6 +23,10 @@ _HOUR: Final = 3_600.0
 _SHARE_LEFT: Final = 1 / 4
 _SERIOUS_PART: Final = 1 / 3
 _CRITICAL_PART: Final = 1 / 10
+_MOST_UNKNOWN: Final = 20
+"""Alerts of single certificates: a log may invent thousands."""
+_LOG_SECONDS: Final = 6 * _HOUR
+"""Logs fail for a while, now and then, and lose nothing by that."""
 _OF_ROTATION: Final = {
     Urgency.LATE: AlertUrgency.WARNING,
     Urgency.GRAVE: AlertUrgency.SERIOUS,
@@ -150,12 +154,24 @@ def _revocations(facts: AlertFacts) -> Iterator[Concern]:
 
 
 def _unknown_certificates(facts: AlertFacts) -> Iterator[Concern]:
-    for one in facts.scrape.unknown_certificates:
+    unknown = facts.scrape.unknown_certificates
+    for one in unknown[:_MOST_UNKNOWN]:
         text = (
             f"{one.log} has a certificate for {', '.join(one.names)} with a key that is none of ours: "
             f"serial {one.serial}, issued by {one.issuer}, valid until {utc(one.expires_at)}"
         )
         yield _concern(AlertKind.UNKNOWN_CERTIFICATE, one.serial, text)
+    if len(unknown) > _MOST_UNKNOWN:
+        text = (
+            f"logs have {len(unknown) - _MOST_UNKNOWN} more certificates for your names with keys that are none of ours"
+        )
+        yield _concern(AlertKind.UNKNOWN_CERTIFICATE, "more", text)
+
+
+def _logs(facts: AlertFacts) -> Iterator[Concern]:
+    for one in facts.scrape.watched_logs:
+        if one.fault is not None and facts.scrape.now - one.failing_since >= _LOG_SECONDS:
+            yield _concern(AlertKind.LOG_NOT_READ, one.log, f"the log {one.log} cannot be read: {one.fault}")
 
 
 def _urgency_of(one: CertificateFacts | RevocationFacts, now: float, wanted: float) -> AlertUrgency | None:
@@ -233,6 +249,7 @@ _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _certificates,
     _revocations,
     _unknown_certificates,
+    _logs,
     _rotations,
     _sealing,
     _surroundings,

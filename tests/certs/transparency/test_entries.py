@@ -44,7 +44,7 @@ def test_no_checkpoint(content: bytes) -> None:
 
 
 def test_certificates_and_precertificates_of_entries() -> None:
-    assert certificates(entries_answer(CERTIFICATES, PRECERTIFICATES)) == CERTIFICATES
+    assert certificates(entries_answer(CERTIFICATES, PRECERTIFICATES), 3) == CERTIFICATES
 
 
 def answer(leaf: bytes, extra: bytes = b"") -> bytes:
@@ -57,6 +57,7 @@ def answer(leaf: bytes, extra: bytes = b"") -> bytes:
     [
         (b"", "no entries"),
         (DEEP, "no entries"),
+        (b'{"entries": [' + b"{}," * 1_000 + b"{}]}", "more values than its entries can have"),
         (b'{"entries": [{}]}', "no entries"),
         (b'{"entries": [{"leaf_input": "!", "extra_data": ""}]}', "no entries"),
         (answer(b"\1\0"), "an entry of an unknown version"),
@@ -66,7 +67,7 @@ def answer(leaf: bytes, extra: bytes = b"") -> bytes:
 )
 def test_no_entries(content: bytes, found: str) -> None:
     with pytest.raises(AnswerDamaged, match=found):
-        certificates(content)
+        certificates(content, 1)
 
 
 @pytest.mark.parametrize("pack", [lambda content: content, gzip.compress])

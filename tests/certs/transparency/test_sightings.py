@@ -1,6 +1,7 @@
 """Certificates for our names, as logs have them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from cryptography import x509
@@ -96,6 +97,11 @@ def test_a_memory_has_each_certificate_once_and_no_expired_ones() -> None:
     several = [seen(f"{number:x}") for number in range(2 * MOST_SIGHTINGS)]
     many = more.with_more("log", 8, several, NOW)
     assert len(many.found) == MOST_SIGHTINGS
+
+
+def test_what_is_ours_leaves_a_memory() -> None:
+    memory = WatchMemory({"log": 3}, (seen("1"), replace(seen("2"), key="11")))
+    assert memory.without({"00"}) == WatchMemory({"log": 3}, memory.found[1:])
 
 
 def test_it_reads_what_it_writes_and_nothing_else() -> None:

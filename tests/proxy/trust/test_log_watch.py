@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.rotation.facts import leaf_of
 from proxy.observe.events.event import Event
 from proxy.observe.scrape import WatchedLog
+from proxy.trust import log_watch
 from proxy.trust.log_watch import LogWatch
 from tests.rotations import Rotations, configuration
 from tests.transparency_logs import entries_answer, logged, tile
@@ -147,6 +148,31 @@ async def test_a_certificate_whose_key_is_stored_later_is_ours(watched: Watched,
     assert await watched.look() == []
 
 
+async def test_what_was_ours_stays_so_when_its_key_goes(watched: Watched, web: WebDocuments) -> None:
+    """Whoever renews a certificate in a file puts another key there."""
+    log = RunningLog(web, is_tiled=False)
+    await watched.look()
+    version = watched.scene.stored()
+    log.add(der(leaf_of(version)), der(FOREIGN))
+    await watched.look()
+    version.chain_path.parent.rename(version.chain_path.parent.parent / "elsewhere")
+    assert await watched.look(15) == [f"{FOREIGN.serial_number:x}"]
+
+
+async def test_while_a_log_is_behind_our_certificates_are_not_read_each_second(
+    watched: Watched, web: WebDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.begin(most_entries=2)
+    log = RunningLog(web, is_tiled=False)
+    await watched.look()
+    log.add(*[der(FOREIGN)] * 5)
+    read = list[object]()
+    monkeypatch.setattr(log_watch, "store_of", lambda *_: read.append(1))
+    for looks, readings in ((1, 1), (2, 1), (3, 2)):
+        await watched.look()
+        assert len(read) == readings, f"look {looks}"
+
+
 async def test_a_look_is_bounded_and_the_next_one_goes_on(watched: Watched, web: WebDocuments) -> None:
     watched.begin(most_entries=250)
     log = RunningLog(web, is_tiled=False, most=100)
@@ -176,6 +202,17 @@ async def test_a_log_that_does_not_answer_is_told_once_and_read_again(
     assert fault in event["detail"]
     (row,) = watched.watch.logs
     assert (row.read, row.size, row.fault) == (3, 4, event["detail"])
+    begun = watched.scene.time.now.timestamp()
+    del web.contents["/checkpoint" if is_tiled else "/ct/v1/get-sth"]
+    await watched.look(60)
+    (row,) = watched.watch.logs
+    assert (row.read, row.size) == (3, 4), "the size that was seen last"
+    assert row.failing_since == begun
+    watched.begin()
+    await watched.look()
+    (row,) = watched.watch.logs
+    assert (row.read, row.size) == (3, 3), "not 0, which no part was read of"
+    log.__post_init__()
     log.claims = None
     log.add(der(FOREIGN))
     await watched.look()
@@ -215,13 +252,43 @@ async def test_a_memory_that_cannot_be_kept_is_told(watched: Watched, web: WebDo
     assert event["log"].endswith("/ct.json")
 
 
-async def test_a_log_that_begins_again_is_read_from_its_new_end(watched: Watched, web: WebDocuments) -> None:
+async def test_a_log_that_shrinks_is_told_once_and_read_on_from_where_it_was(
+    watched: Watched, web: WebDocuments
+) -> None:
     log = RunningLog(web, is_tiled=False)
     log.add(*OTHERS)
     await watched.look()
-    log.certificates = [der(FOREIGN)]
-    assert await watched.look() == []
-    assert watched.watch.logs == [WatchedLog(web.url, 1, 1)]
+    log.add(der(FOREIGN))
+    for claims in (0, 2):
+        log.claims = claims
+        await watched.look()
+        (row,) = watched.watch.logs
+        assert (row.read, row.size) == (3, 3)
+    (event,) = watched.events
+    assert "a tree of fewer entries than the 3 that were read" in event["detail"]
+    log.claims = None
+    await watched.look()
+    assert await watched.look(15) == [f"{FOREIGN.serial_number:x}"]
+
+
+async def test_without_its_memory_a_log_is_read_from_its_end(watched: Watched, web: WebDocuments) -> None:
+    log = RunningLog(web, is_tiled=False)
+    log.claims = 1 << 40
+    await watched.look()
+    log.claims = None
+    log.add(*OTHERS)
+    await watched.look()
+    assert watched.watch.logs[0].fault is not None
+    (watched.scene.directory / "state" / "ct.json").unlink()
+    await watched.look()
+    assert watched.watch.logs == [WatchedLog(web.url, 3, 3)]
+
+
+async def test_an_answer_that_is_too_long_is_not_read(watched: Watched, web: WebDocuments) -> None:
+    web.contents["/ct/v1/get-sth"] = b'{"tree_size": 7}' + b" " * 65_536
+    await watched.look()
+    (event,) = watched.events
+    assert "it has more than 65536 bytes" in event["detail"]
 
 
 async def test_more_entries_than_were_asked_for_are_no_answer(watched: Watched, web: WebDocuments) -> None:

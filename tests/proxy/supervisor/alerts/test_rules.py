@@ -20,6 +20,7 @@ from proxy.observe.scrape import (
     TokenScrape,
     UnknownCertificate,
     UnmadeCheck,
+    WatchedLog,
     WorkerScrape,
 )
 from proxy.supervisor.alerts.rules import AlertFacts, Rules
@@ -216,6 +217,23 @@ def test_a_certificate_that_nobody_here_has_ordered() -> None:
         "https://ct.test/ has a certificate for chat.test, *.test with a key that is none of ours: "
         "serial 1f, issued by CN=CA, valid until 2026-06-02T12:00:00Z"
     )
+
+
+def test_of_many_unknown_certificates_the_first_have_alerts_of_their_own() -> None:
+    seen = [UnknownCertificate("https://ct.test/", ("a.test",), "CN=CA", f"{one:x}", NOW + DAY) for one in range(25)]
+    found = concerns(replace(WELL, unknown_certificates=seen))
+    assert [one.subject for one in found] == [*(one.serial for one in seen[:20]), "more"]
+    assert found[-1].text == "logs have 5 more certificates for your names with keys that are none of ours"
+    assert len(concerns(replace(WELL, unknown_certificates=seen[:20]))) == 20
+
+
+def test_a_log_that_cannot_be_read() -> None:
+    read = WatchedLog("https://a.test/", 5, 7)
+    failing = WatchedLog("https://b.test/", 5, 5, "refused", NOW - 6 * 3_600)
+    later = WatchedLog("https://c.test/", 5, 5, "refused", NOW - 6 * 3_600 + 1)  # logs fail for a while, now and then
+    (found,) = concerns(replace(WELL, watched_logs=[read, failing, later]))
+    assert found.key == (AlertKind.LOG_NOT_READ, "https://b.test/")
+    assert found.text == "the log https://b.test/ cannot be read: refused"
 
 
 def test_certificates_that_rotate_are_judged_by_their_rotation() -> None:
