@@ -13,6 +13,8 @@ MOST_ORDERS: Final = 4
 _HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
 _WEEK: Final = 7 * _DAY
+_AHEAD: Final = 300.0
+"""What is dated later than this was dated while the clock was ahead: it counts no more."""
 # After none, one, two, three lost keys of a credential in a week. The first loss is an accident.
 _PAUSES: Final = (0.0, 1 * _HOUR, 12 * _HOUR, 2 * _DAY)
 
@@ -24,7 +26,7 @@ def budget_seconds(orders: Sequence[datetime], losses: Sequence[datetime], now: 
     when keys of this credential were replaced that were lost.
     """
     ordered, lost = (
-        sorted(age for one in several if (age := max(0.0, (now - one).total_seconds())) < _WEEK)
+        sorted(max(0.0, age) for one in several if -_AHEAD <= (age := (now - one).total_seconds()) < _WEEK)
         for several in (orders, losses)
     )
     pause = _PAUSES[min(len(lost), len(_PAUSES) - 1)] - min(lost, default=0.0)

@@ -8,6 +8,7 @@ from certs.rotation.budget import MOST_ORDERS, budget_seconds
 from tests.certs.authority import DAY, NOW
 
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +24,9 @@ HOUR = timedelta(hours=1)
         ([8 * DAY, 1 * HOUR], [8 * DAY], 0),  # more than a week ago
         ([1 * DAY, 2 * DAY, 3 * DAY, 4 * DAY], [], 3 * 24),
         ([1 * DAY, 2 * DAY, 3 * DAY, 4 * DAY, 5 * DAY], [], 3 * 24),
-        ([-1 * DAY] * 4, [-1 * DAY], 7 * 24),  # the clock was ahead: a week at most
+        ([-5 * MINUTE] * 4, [-5 * MINUTE], 7 * 24),
+        ([-6 * MINUTE] * 4, [-6 * MINUTE], 0),  # the clock was ahead
+        ([-365 * DAY] * 4, [-365 * DAY], 0),
     ],
 )
 def test_how_long_a_lost_key_waits(orders: list[timedelta], losses: list[timedelta], hours: float) -> None:
