@@ -35,11 +35,16 @@ _OPERATORS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """One timestamp. `fault` says why it proves nothing; None: a log of the list has signed it."""
+    """One timestamp. `fault` says why it proves nothing; None: a log of the list has signed it.
 
+    `log` is the name in the list, which two may have. `operator` is empty and `at` is the beginning
+    of 1970 where they are not known.
+    """
+
+    log_id: bytes
     log: str
-    operator: str
-    at: datetime
+    operator: str = ""
+    at: datetime = _EPOCH
     counts: bool = False
     """Whether browsers count it, by the state of its log."""
     is_admissible: bool = False
@@ -58,7 +63,7 @@ def timestamp_faults(leaf: x509.Certificate, found: Sequence[Timestamp]) -> Iter
     counted = [one for one in found if one.counts and one.fault is None]
     is_short = leaf.not_valid_after_utc - leaf.not_valid_before_utc <= _SHORT
     wanted = _OF_SHORT if is_short else _OF_LONG
-    logs = {one.log for one in counted}
+    logs = {one.log_id for one in counted}
     operators = {one.operator for one in counted}
     if len(logs) < wanted:
         yield f"timestamps of {len(logs)} logs count, and browsers want {wanted}"
@@ -71,10 +76,13 @@ def timestamp_faults(leaf: x509.Certificate, found: Sequence[Timestamp]) -> Iter
 def _verified(
     one: SignedCertificateTimestamp, chain: Sequence[x509.Certificate], known: LogList, now: datetime
 ) -> Timestamp:
-    at = one.timestamp.replace(tzinfo=UTC)
     log = known.logs.get(one.log_id)
     if log is None:
-        return Timestamp(one.log_id.hex()[:16], "", at, fault="it is of a log that is not in the list")
+        return Timestamp(one.log_id, one.log_id.hex()[:16], fault="it is of a log that is not in the list")
+    try:
+        at = one.timestamp.replace(tzinfo=UTC)
+    except ValueError:  # a year of five digits
+        return Timestamp(one.log_id, log.name, log.operator, fault="its time is damaged")
     fault = None
     if at > now:
         fault = "it is of the future"
@@ -82,7 +90,7 @@ def _verified(
         fault = "the issuer is not in the chain, whose key it covers"
     elif not _is_signed(one, _signed_content(one, at, chain[0], chain[1]), log.key):
         fault = "its signature is not that of the log"
-    return Timestamp(log.name, log.operator, at, log.counts_at(at), log.is_admissible, fault)
+    return Timestamp(one.log_id, log.name, log.operator, at, log.counts_at(at), log.is_admissible, fault)
 
 
 def _signed_content(

@@ -1,10 +1,11 @@
 """Timestamps of logs: signed by whom they say, and enough for browsers."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.transparency.log_list import LogList, parse_log_list
 from certs.transparency.timestamps import timestamp_faults, timestamps
@@ -69,6 +70,21 @@ def test_one_of_the_future_and_a_chain_without_its_issuer() -> None:
     assert faults(chain) == ["it is of the future", "timestamps of 1 logs count, and browsers want 2"]
     assert faults(chain, now=NOW + DAY) == []
     assert faults(chain[:1], now=NOW + DAY)[0] == "the issuer is not in the chain, whose key it covers"
+
+
+def test_logs_of_one_name_are_two() -> None:
+    named = SigningLog("a", "C")
+    chain = logged((A, named))
+    assert faults(chain, parse_log_list(log_list(A, named))) == []
+
+
+def test_a_time_after_the_year_9999_is_damaged() -> None:
+    leaf, issuer = logged((A, B))
+    at = ((NOW - DAY - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)).to_bytes(8, "big")
+    damaged = leaf.public_bytes(Encoding.DER).replace(at, (1 << 55).to_bytes(8, "big"))
+    chain = [x509.load_der_x509_certificate(damaged), issuer]
+    assert faults(chain)[:2] == ["its time is damaged"] * 2
+    assert faults(chain, LogList(NOW, {}))[0] == "it is of a log that is not in the list"
 
 
 def test_a_key_that_no_log_may_have_signs_nothing() -> None:
