@@ -65,7 +65,8 @@ def _size(size: object) -> int:
 def certificates(content: bytes, asked: int) -> list[bytes]:
     """The certificates in an answer to `get-entries`, in DER (RFC 6962 section 4.6).
 
-    So many entries were `asked` for. A precertificate stands for the certificate that follows it.
+    `asked`: how many were asked for at most. A precertificate stands for the certificate that
+    follows it.
     """
     if content.count(b",") > asked * _COMMAS_OF_ENTRY:
         raise AnswerDamaged("more values than its entries can have")

@@ -24,8 +24,9 @@ MOST_NAMES: Final = 10
 class Sighting:
     """A certificate that names an identity of ours.
 
-    `names` are the first of ours in it. `serial` is in hexadecimal, `key` is the SHA-256 of its public key in hexadecimal. When it was
-    seen first (`seen_at`) and `not_after` are in UNIX seconds.
+    `names` are the first of ours in it. `serial` is in hexadecimal, `key` is the SHA-256 of its
+    public key in hexadecimal. When it was seen first (`seen_at`) and `not_after` are in UNIX
+    seconds.
     """
 
     log: str
