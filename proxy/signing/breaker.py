@@ -198,8 +198,8 @@ class Breaker:
                 self.suspect(max(now, self._tried_at + _SUSPICION_SECONDS))
 
     def suspect(self, at: float) -> None:
-        """Have a closed breaker's token probed at that time."""
-        if self.state is BreakerState.CLOSED:
+        """Have a token that is closed or proved probed at that time; others have their probes."""
+        if self.state in (BreakerState.CLOSED, BreakerState.PROVED):
             self.probe_at = min(self.probe_at, at)
 
     def outrun(self, now: float, limit: float) -> None:

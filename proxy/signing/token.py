@@ -237,7 +237,11 @@ class SigningToken:
             self.failed(job.started)
 
     def parent_says(self, *, ok: bool) -> None:
-        self._breaker.parent_says(self._timing.clock(), ok=ok)
+        now = self._timing.clock()
+        was_closed = self.is_closed
+        self._breaker.parent_says(now, ok=ok)
+        if self.is_closed and not was_closed and self._probe is not None and self._probe.missing:
+            self._breaker.suspect(now)  # a key that came after the proof was not tried
         self._arrange()
 
     def pin_refused(self) -> None:

@@ -222,6 +222,27 @@ class TestParent:
         one.token.parent_says(ok=True)
         assert one.token.is_closed
 
+    @pytest.mark.parametrize("is_well", [False, True])
+    def test_a_key_that_comes_after_the_proof_is_tried_at_once(
+        self,
+        loop: FakeLoop,
+        one: HandToken,
+        is_well: bool,  # noqa: FBT001
+    ) -> None:
+        """Else a token that has no loaded key would be taken for well: each rotation brings another key."""
+        opened(one)
+        one.token.parent_says(ok=False)
+        probed(loop, one, 0.004)
+        later = HandProbe()
+        later.missing = frozenset({"pkcs11:b"})
+        one.token.use(later)
+        if is_well:
+            one.token.parent_says(ok=True)
+            assert one.token.is_closed
+        loop.advance(0)
+        one.executor.finish()
+        assert later.calls == 1
+
     def test_where_it_finds_the_token_well_three_probes_load_the_module_anew(
         self, loop: FakeLoop, one: HandToken
     ) -> None:
