@@ -146,11 +146,13 @@ class World:
         keys["plain"]["bind"] = ["127.0.0.1:0"]
         keys["listener"]["irc"]["bind"] = "127.0.0.1:0"  # another test may have the port of the example
         keys["rotation"]["state"] = "state"
-        keys["sealing"] = {"key": "sealing.key", "directory": "seal"}
+        keys["sealing"] = {"key": "sealing.key", "directory": "seal", "rotate_after": "90d"}
         keys["audit"] |= {"file": "audit.jsonl", "checkpoint_key": "chat.key"}
         keys["openssl"] |= {"module_path": "modules"}
         keys["payload"]["directory"] = "payload"
         keys["log"]["file"] = "log.jsonl"
+        keys["ct"] |= {"log_list": "log_list.json", "watch": ["https://ct.example.org/"], "known_serials": ["a1b2"]}
+        keys["backup"] |= {"directory": "backups", "recipients": ["safe.pub"]}
         page = str(self.directory / "page.sock")
         keys["admin"] = {"socket": "admin.sock", "page_socket": page, "metrics_bind": ["127.0.0.1:0"]}
         return keys
@@ -180,6 +182,8 @@ class World:
             "admin",
             "payload",
             "rotation",
+            "ct",
+            "backup",
         ):
             del keys[name]
         keys["listener"] = {"public": {"bind": "127.0.0.1:0"}}
