@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from certs.backup.creating import Creation
 from certs.backup.header import Header
 from certs.backup.manifest import Manifest
 from certs.backup.opened import OpenBackup
-from certs.backup.restoring import Restoration, RestoreJournal
+from certs.backup.restoring import Restoration
 from certs.backup.unsealing import secret_by_sealing_key
 from certs.sealing.key_file import create_key
 from config.loading.loaded import LoadedConfig
@@ -44,10 +45,20 @@ host = "localhost"
 upstream = "chat"
 basic_auth = { file = "users" }
 """
+PIN: Final = """
+[hsm]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+[hsm.token.plexi]
+pin_file = "{}"
+"""
 
 
 def nothing(_count: int) -> None:
     """Takes progress."""
+
+
+def passed(_step: str) -> None:
+    """Takes steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ class Installation:
 
     def files(self) -> dict[str, tuple[int, bytes]]:
         """What a restore brings back, by its path below the directory: mode and content."""
-        left_out = {"issued/lock", "state/tickets.sealed", "state/keys.sealed.lock", "sealing.key"}
+        left_out = {"issued/lock", "state/lock", "state/tickets.sealed", "state/keys.sealed.lock", "sealing.key"}
         found = ((str(path.relative_to(self.directory)), path) for path in self.directory.rglob("*") if path.is_file())
         return {name: (path.stat().st_mode & 0o777, path.read_bytes()) for name, path in found if name not in left_out}
 
@@ -114,22 +125,22 @@ class Installation:
         return keep
 
 
-def secret_of(backup: OpenBackup, header: Header, sealing_key: Path, directory: Path) -> bytes:
-    directory.mkdir(exist_ok=True)
-    return secret_by_sealing_key(header, backup.manifest, sealing_key, directory, lambda: NOW)
+def linked(directory: Path) -> tuple[Installation, Path]:
+    """An installation whose payload rings are on another volume, below the sealing directory; and a ring."""
+    site = Installation.made(
+        directory / "site", configuration=CONFIGURATION + '[payload]\ndirectory = "state/payload"\n'
+    )
+    (directory / "volume").mkdir()
+    (site.directory / "state/payload").symlink_to(directory / "volume")
+    return site, site.write("state/payload/ring-chat.sealed", b"ring").resolve()
 
 
-def restored(file: Path, sealing_key: Path, scratch: Path, *, replaces: bool = False, step: object = None) -> None:
+def secret_of(backup: OpenBackup, header: Header, sealing_key: Path) -> bytes:
+    return secret_by_sealing_key(header, backup.manifest, sealing_key, lambda: NOW)
+
+
+def restored(file: Path, sealing_key: Path, *, replaces: bool = False, step: Callable[[str], None] = passed) -> None:
     """Restore as the command does; `step` is called before each change of the disk."""
     with OpenBackup.at(file) as backup:
         header = backup.verified(nothing)
-        restoration = Restoration(backup, nothing, step) if callable(step) else Restoration(backup, nothing)
-        with restoration.alone():
-            journal: RestoreJournal | None = restoration.unfinished(replaces=replaces)
-            if journal is None:
-                secret = secret_of(backup, header, sealing_key, scratch)
-                index = restoration.index(secret)
-                if not replaces:
-                    restoration.require_free(index)
-                journal = restoration.stage(index, secret)
-            restoration.place(journal)
+        Restoration(backup, nothing, step).run(lambda: secret_of(backup, header, sealing_key), replaces=replaces)

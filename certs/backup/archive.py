@@ -14,7 +14,7 @@ from tarfile import open as open_tar
 from typing import IO, Any, Final, Protocol
 
 from certs.backup.container import BackupDamaged
-from certs.backup.index import MEMBER, Index, IndexedFile
+from certs.backup.index import MEMBER, Index
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -111,6 +111,3 @@ class _Source(RawIOBase):
         buffer[:count] = self._left[:count]
         self._left = self._left[count:]
         return count
-
-
-__all__ = ["IndexedFile", "Sink", "add_index", "copied", "packed", "require_all", "unpacked"]

@@ -9,6 +9,7 @@ began. No lock is taken, and nothing waits for the backup.
 Files that only grow (the audit log) count up to where they were when they were opened.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from typing import BinaryIO, Final
 
 from certs.backup.contents import Contents
 from certs.backup.index import Index, IndexedFile, KnownDirectory
+from certs.files.directory import open_to_read
 
 _MOST_LOOKS: Final = 20
 
@@ -91,9 +93,9 @@ def _stamp(facts: os.stat_result, *, is_growing: bool) -> Stamp:
 
 
 def _take(path: Path, member: str, archive: TarFile, *, is_growing: bool) -> tuple[Stamp, IndexedFile]:
-    with path.open("rb") as file:
+    with os.fdopen(open_to_read(path), "rb") as file:
         facts = os.fstat(file.fileno())
-        reader = _Digested(file)
+        reader = _Digested(file, path)
         entry = TarInfo(member)
         entry.size = facts.st_size
         archive.addfile(entry, reader)  # type: ignore[arg-type] # it only reads
@@ -106,12 +108,15 @@ def _take(path: Path, member: str, archive: TarFile, *, is_growing: bool) -> tup
 class _Digested:
     """Reads a file, and computes the digest of what was read."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file = file
+        self._path = path
         self.digest: Final = hashlib.sha384()
 
     def read(self, size: int) -> bytes:
         content = self._file.read(size)
+        if len(content) < size:
+            raise OSError(errno.EIO, "it became shorter while it was read", str(self._path))
         self.digest.update(content)
         return content
 

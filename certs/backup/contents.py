@@ -1,27 +1,34 @@
 """What belongs to the backup of a configuration, and what does not.
 
 All state, the configuration, and the files that it names. Left out: keys in tokens, which never
-leave them; the sealing key, which its recovery shares bring back; PINs, so that shares and a backup
-alone open no token; and what a proxy makes again by itself (`_PASSING`).
+leave them; the sealing key and previous ones, as a backup beside its key is not encrypted; PINs, so
+that shares and a backup alone open no token; and what a proxy makes again by itself (`_PASSING`).
+These are known by where their paths lead, and key files by their content. A link in state is
+refused: what it leads to would be missing, or be a file that another user may not read.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from certs.audit.log import files_of as audit_files_of
 from certs.backup.index import LeftOut
+from certs.files.directory import PlacedByOthers
 from certs.hierarchy.configured import directory_of
+from certs.hierarchy.file_sealer import sealing_key_ids
+from certs.hierarchy.vault import FILE_NAME as HIERARCHY
+from certs.sealing.errors import NotSealed
+from certs.sealing.key_file import KeyFileUnusable, is_key_file, load_key
+from certs.sealing.own_key import OWN_KEY_FILE
+from certs.storage.disk import STAGING
 from certs.tokens.used_keys import used_keys
 from config.loading.files import places_of
 from config.loading.loaded import LoadedConfig
 from config.values.kinds import PathRole
-
-STAGING: Final = ".plexigate-restore"
-"""The directory of a restore that has not ended, beside what it will replace."""
 
 SUFFIX: Final = ".pxbackup"
 """Ends the name of a backup."""
@@ -46,15 +53,26 @@ class Contents:
     files: tuple[Path, ...]
     growing: frozenset[Path]
     left_out: tuple[LeftOut, ...]
-    lock: Path | None
-    """The directory that a running proxy locks."""
+    apart: tuple[Path, ...]
+    """Files with a sealing key or a PIN: in no backup, and no restore removes them."""
+    locks: tuple[Path, ...]
+    """The directories that a running proxy locks."""
 
     def present(self) -> Iterator[Path]:
-        """Every file that is there now, each once, the configuration first. Raises `OSError`."""
+        """Every file that is there now, each once, the configuration first.
+
+        Raises `OSError`: `PlacedByOthers` for a link in state.
+        """
         yield self.configuration
         seen = {self.configuration}
-        below = (path for state in self.states for path in state_files(state))
-        for path in (*self.files, *below):
+        apart = real_paths(self.apart)
+        for path in self.files:
+            if path not in seen and path.is_file() and os.path.realpath(path) not in apart:
+                seen.add(path)
+                yield path
+        for path in (one for state in self.states for one in state_files(state, self.apart)):
+            if path.is_symlink() and path not in self.states and path not in seen:
+                raise PlacedByOthers(path, "a backup follows no link in state; move there what it leads to")
             if path not in seen and path.is_file():
                 seen.add(path)
                 yield path
@@ -65,8 +83,16 @@ def is_passing(name: str) -> bool:
     return _PASSING.fullmatch(name) is not None
 
 
-def state_files(state: Path) -> Iterator[Path]:
-    """What is in a directory of state, and in those below it. Raises `OSError`."""
+def real_paths(paths: Collection[Path]) -> frozenset[str]:
+    return frozenset(os.path.realpath(one) for one in paths)
+
+
+def state_files(state: Path, apart: Collection[Path]) -> Iterator[Path]:
+    """What is in a directory of state, and in those below it, without sealing keys and PINs.
+
+    A link to a directory is like a file. Raises `OSError`.
+    """
+    real = real_paths(apart)
 
     def refuse(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # renamed meanwhile: the next look tells
@@ -74,7 +100,17 @@ def state_files(state: Path) -> Iterator[Path]:
 
     for place, directories, names in os.walk(state, onerror=refuse):
         directories[:] = sorted(one for one in directories if not is_passing(one))
-        yield from (Path(place, name) for name in sorted(names) if not is_passing(name))
+        links = [one for one in directories if Path(place, one).is_symlink()]
+        for path in (Path(place, name) for name in sorted(links + names) if not is_passing(name)):
+            if os.path.realpath(path) not in real and not _is_sealing_key(path):
+                yield path
+
+
+def _is_sealing_key(path: Path) -> bool:
+    """Whether it is one of `[sealing]`; one of this name is what seals without `[sealing]`."""
+    with suppress(FileNotFoundError):
+        return path.name != OWN_KEY_FILE and is_key_file(path)
+    return False
 
 
 def contents_of(loaded: LoadedConfig) -> Contents:
@@ -84,8 +120,9 @@ def contents_of(loaded: LoadedConfig) -> Contents:
     """
     file = loaded.file
     config = loaded.config
+    sealing = absolute(directory_of(file, config.sealing))
     written = (config.rotation.state, config.payload.directory)
-    states = {absolute(directory_of(file, config.sealing)), *(absolute(file.resolve(one)) for one in written if one)}
+    states = {sealing, *(absolute(file.resolve(one)) for one in written if one)}
     named = (
         absolute(one.path)
         for one in places_of(loaded, PathRole.READ, PathRole.OWN)
@@ -95,12 +132,38 @@ def contents_of(loaded: LoadedConfig) -> Contents:
     growing = audit_files_of(log) if log is not None and log.parent.is_dir() else ()
     return Contents(
         configuration=absolute(file.path),
-        states=tuple(one for one in sorted(states) if not any(other in one.parents for other in states)),
+        states=tuple(one for one in sorted(states) if not any(_is_below(one, other) for other in states)),
         files=(*named, *growing),
         growing=frozenset(growing),
         left_out=tuple(_left_out(loaded)),
-        lock=None if config.rotation.state is None else absolute(file.resolve(config.rotation.state)),
+        apart=(*_apart(loaded), *_previous_keys(sealing, {sealing, sealing / "payload", *states})),
+        locks=tuple(sorted({*states, sealing / "payload"})),
     )
+
+
+def _is_below(path: Path, other: Path) -> bool:
+    """Whether a walk through `other`, which follows no link, comes to `path`."""
+    return other in path.parents and Path(os.path.realpath(path)) == Path(os.path.realpath(other)) / path.relative_to(
+        other
+    )
+
+
+def _apart(loaded: LoadedConfig) -> Iterator[Path]:
+    for one in places_of(loaded, PathRole.READ, PathRole.OWN, PathRole.CREDENTIAL):
+        if one.key == "sealing.key" or _PIN.fullmatch(one.key):
+            yield absolute(one.path)
+
+
+def _previous_keys(sealing: Path, places: Collection[Path]) -> Iterator[Path]:
+    """Sealing keys that still open what is there, named as the key of before `[sealing]`."""
+    try:
+        ids = sealing_key_ids((sealing / HIERARCHY).read_bytes())
+    except (FileNotFoundError, NotSealed):
+        return
+    for path in (one / OWN_KEY_FILE for one in places):
+        with suppress(KeyFileUnusable):
+            if load_key(path).key_id in ids:
+                yield path
 
 
 def absolute(path: Path) -> Path:
@@ -111,7 +174,7 @@ def absolute(path: Path) -> Path:
 def _left_out(loaded: LoadedConfig) -> Iterator[LeftOut]:
     config = loaded.config
     if config.sealing.key is not None:
-        yield LeftOut("the sealing key", "its recovery shares bring it back: plexigate hsm recover")
+        yield LeftOut("the sealing key", "its shares bring it back, if hsm init made some: plexigate hsm recover")
     for one in places_of(loaded, PathRole.READ, PathRole.CREDENTIAL):
         if _PIN.fullmatch(one.key):
             yield LeftOut(f"the PIN in {absolute(one.path)}", "put it there before the start")

@@ -48,7 +48,8 @@ class Creation:
                     node=self.node,
                     configuration=str(self.contents.configuration),
                     states=tuple(map(str, self.contents.states)),
-                    lock=None if self.contents.lock is None else str(self.contents.lock),
+                    apart=tuple(map(str, self.contents.apart)),
+                    locks=tuple(map(str, self.contents.locks)),
                     files=len(index.files),
                     size=sum(one.size for one in index.files),
                     credentials=sum(

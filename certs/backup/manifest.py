@@ -23,8 +23,9 @@ class Manifest:
     """`made_by` is the version of Plexigate, `node` the name of the machine.
 
     `configuration` is the path of the configuration file, `states` are the directories of state,
-    and `lock` is the one that a running proxy holds. `directories` are those that a restore may
-    have to make. `files` and `size` (bytes) count the content; `formats` are those of its files.
+    and `locks` those that a running proxy holds. `apart` are files with sealing keys and PINs.
+    `directories` are those that a restore may have to make. `files` and `size` (bytes) count the
+    content; `formats` are those of its files.
     `recipients`: the ids of the keys that open it, each with its KEM.
     """
 
@@ -33,7 +34,8 @@ class Manifest:
     node: str
     configuration: str
     states: tuple[str, ...]
-    lock: str | None
+    apart: tuple[str, ...]
+    locks: tuple[str, ...]
     files: int
     size: int
     credentials: int
@@ -67,7 +69,8 @@ class Manifest:
                 node=str(facts["node"]),
                 configuration=str(facts["configuration"]),
                 states=tuple(map(str, facts["states"])),
-                lock=None if facts["lock"] is None else str(facts["lock"]),
+                apart=tuple(map(str, facts["apart"])),
+                locks=tuple(map(str, facts["locks"])),
                 files=int(facts["files"]),
                 size=int(facts["size"]),
                 credentials=int(facts["credentials"]),
@@ -80,8 +83,8 @@ class Manifest:
             )
         except (AttributeError, KeyError, TypeError, ValueError):
             raise BackupDamaged("has a manifest that Plexigate did not write") from None
-        places = (made.configuration, *made.states, *(one.path for one in made.directories))
-        for path in (*places, *(() if made.lock is None else (made.lock,))):
+        directories = (one.path for one in made.directories)
+        for path in (made.configuration, *made.states, *made.apart, *made.locks, *directories):
             require_plain(path)
         return made
 

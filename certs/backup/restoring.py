@@ -3,12 +3,13 @@
 Theory of operation. All of it is read and verified before anything is written. Then each file is
 written into a directory beside its place (`STAGING`, mode 0700). When all are on the disk, a
 journal says so. From then on nothing but renames is left, and who finds the journal makes the rest
-of them, without the backup's key. The configuration file is removed first and comes last, because a
-proxy without one does not start. Without a journal, the next restore discards what it finds there.
+of them, without the backup's key, if nothing has come into their places meanwhile. The
+configuration file is removed first and comes last, because a proxy without one does not start.
+Without a journal, or to replace what is there, a restore discards what it finds there.
 """
 
 import grp
-import json
+import hashlib
 import os
 import pwd
 from collections.abc import Callable, Iterator
@@ -20,15 +21,20 @@ from pathlib import Path
 from typing import IO, Final
 
 from certs.backup.archive import copied, require_all, unpacked
-from certs.backup.contents import STAGING, is_passing, state_files
+from certs.backup.contents import is_passing, state_files
 from certs.backup.index import Index, IndexedFile, KnownDirectory
+from certs.backup.keys import signer_id
 from certs.backup.opened import OpenBackup
 from certs.files.atomic_file import write_atomic
 from certs.files.directory import OpenDirectory
-from certs.storage.lock import StateLock
+from certs.files.file_lock import lock_within
+from certs.storage.disk import RESTORING, STAGING
+from certs.storage.lock import LockHolder, StateInUse, StateLock
 
-_JOURNAL: Final = "journal.json"
+_JOURNAL: Final = Path(RESTORING).name
 _ROOT: Final = 0
+_CHUNK: Final = 1_048_576
+_PATIENCE_SECONDS: Final = 0.5
 _SHOWN: Final = 5
 
 
@@ -45,6 +51,17 @@ class Occupied(Exception):
         return f"there are files in the place of those of the backup: {shown}{more}; move them away, or replace them for good (--replace)"
 
 
+class Incomplete(Exception):
+    """A file is not as the backup has it, after all were put in place."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path} is not as in the backup, so the restore is not complete; begin it again with --replace"
+
+
 class OtherUnfinished(Exception):
     """The restore of another backup was interrupted when it had begun to put files in place."""
 
@@ -58,19 +75,18 @@ class OtherUnfinished(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RestoreJournal:
-    """A restore whose files are all beside their places. `is_cleared`: what was there is gone."""
+    """A restore of this backup, whose files are all beside their places."""
 
     backup: str
     index: Index
-    is_cleared: bool = False
 
     def encode(self) -> bytes:
-        return json.dumps({"backup": self.backup, "is_cleared": self.is_cleared}).encode() + b"\n" + self.index.encode()
+        return self.backup.encode() + b"\n" + self.index.encode()
 
     @classmethod
     def parse(cls, content: bytes) -> "RestoreJournal":
-        head, _, index = content.partition(b"\n")
-        return cls(index=Index.parse(index), **json.loads(head))
+        backup, _, index = content.partition(b"\n")
+        return cls(backup.decode(), Index.parse(index))
 
 
 class Restoration:
@@ -84,42 +100,57 @@ class Restoration:
         self, backup: OpenBackup, told: Callable[[int], None], step: Callable[[str], None] = lambda _: None
     ) -> None:
         self._backup = backup
-        self._id = backup.manifest.written.body_digest
+        # with its signer: another manifest for the same content could name other places
+        self._id = f"{signer_id(backup.manifest.signer)} {backup.manifest.written.body_digest}"
         self._configuration = Path(backup.manifest.configuration)
         self._states = [Path(one) for one in backup.manifest.states]
+        self._apart = [Path(one) for one in backup.manifest.apart]
         self._told = told
         self._step = step
-        self.staging: Final = self._configuration.parent / STAGING
-        """Where the journal is, and room for what only the restore needs."""
+        self._staging = self._configuration.parent / STAGING
+
+    def run(self, secret: Callable[[], bytes], *, replaces: bool) -> None:
+        """Restore it, or complete an earlier restore, which does not need the `secret`.
+
+        Raises `Occupied` and `OtherUnfinished`, unless it `replaces` what is there; `StateInUse`,
+        while a proxy runs; and what `secret` raises: then nothing was changed. Raises `Incomplete`.
+        """
+        journal = None if replaces else self._unfinished()
+        opened = b"" if journal is not None else secret()
+        index = self._index(opened) if journal is None else journal.index
+        if not replaces:
+            self._is_wanted(index)  # before the first change
+        with self._alone():
+            if not replaces and not self._is_wanted(index):
+                return
+            journal = journal or self._stage(index, opened)
+            self._place(journal, replaces=replaces)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the lock of the state directory. Raises `StateInUse`, while a proxy runs."""
+    def _alone(self) -> Iterator[None]:
+        """Keep proxies and other restores away. Raises `StateInUse`."""
         with ExitStack() as stack:
-            if self._backup.manifest.lock is not None:
-                state = Path(self._backup.manifest.lock)
-                self._make(state)
-                stack.enter_context(StateLock.acquire(state))
-            self._make(self.staging)
+            for state in {Path(os.path.realpath(one)) for one in self._backup.manifest.locks}:
+                if state.is_dir():
+                    stack.enter_context(StateLock.acquire(state))
+            self._make(self._configuration.parent)
+            directory = stack.enter_context(OpenDirectory.at(self._configuration.parent))
+            if not lock_within(directory.descriptor, _PATIENCE_SECONDS):
+                raise StateInUse(directory.path, LockHolder())
             yield
 
-    def unfinished(self, *, replaces: bool) -> RestoreJournal | None:
-        """The journal of an earlier restore of this backup, which `place` completes.
-
-        Raises `OtherUnfinished`, if that is not to be replaced.
-        """
-        path = self.staging / _JOURNAL
+    def _unfinished(self) -> RestoreJournal | None:
+        """The journal of an earlier restore of this backup. Raises `OtherUnfinished`."""
+        path = self._staging / _JOURNAL
         try:
             journal = RestoreJournal.parse(path.read_bytes())
         except FileNotFoundError:
             return None
-        if journal.backup == self._id:
-            return journal
-        if not replaces:
+        if journal.backup != self._id:
             raise OtherUnfinished(path)
-        return None
+        return journal
 
-    def index(self, secret: bytes) -> Index:
+    def _index(self, secret: bytes) -> Index:
         """What is in the backup, after all of it was opened. Raises `BackupDamaged`."""
         found: dict[str, tuple[int, str]] = {}
 
@@ -131,16 +162,26 @@ class Restoration:
         require_all(index, found)
         return index
 
-    def require_free(self, index: Index) -> None:
-        wanted = {Path(one.path): one for one in index.files}
-        there = {path for state in self._states for path in state_files(state)}
-        there |= {path for path in wanted if os.path.lexists(path)}
-        # the same content is there after a restore that was interrupted at its very end
-        others = [path for path in sorted(there) if path not in wanted or not _has_content(path, wanted[path])]
-        if others:
-            raise Occupied(others)
+    def _is_wanted(self, index: Index) -> bool:
+        """Whether anything is missing. Raises `Occupied`.
 
-    def stage(self, index: Index, secret: bytes) -> RestoreJournal:
+        The same content is there after a restore that was interrupted at its end.
+        """
+        wanted = {Path(one.path): one for one in index.files}
+        there = {path for state in self._states for path in self._state_files(state)}
+        there |= {path for path in wanted if os.path.lexists(path)}
+        others = [path for path in sorted(there) if path not in wanted or not _begins_as(path, wanted[path])]
+        # only the audit log grows, and it has the restore itself when all else is there
+        longer = [path for path in sorted(there - {*others}) if path.stat().st_size > wanted[path].size]
+        is_all = there == wanted.keys()
+        if others or (longer and not is_all):
+            raise Occupied(others + longer)
+        return not is_all or (self._staging.exists() and not longer)
+
+    def _state_files(self, state: Path) -> Iterator[Path]:
+        return (path for path in state_files(state, self._apart) if path not in self._states)
+
+    def _stage(self, index: Index, secret: bytes) -> RestoreJournal:
         """Write all files beside their places. Raises `BackupDamaged`."""
         for root in {self._root_of(one.path) for one in index.files}:
             self._make(root)
@@ -171,23 +212,22 @@ class Restoration:
         self._write(journal)
         return journal
 
-    def place(self, journal: RestoreJournal) -> None:
+    def _place(self, journal: RestoreJournal, *, replaces: bool) -> None:
         """Put all files in their places. A second call completes one that was interrupted."""
         files = journal.index.files
         numbers = {one.path: str(number) for number, one in enumerate(files)}
-        if not journal.is_cleared:
+        if replaces:
             self._clear()
-            self._write(RestoreJournal(journal.backup, journal.index, is_cleared=True))
         by_place = sorted(files, key=lambda one: Path(one.path).parent)
-        self._place([one for one in by_place if Path(one.path) != self._configuration], numbers)
+        self._put([one for one in by_place if Path(one.path) != self._configuration], numbers)
         os.sync()
-        self._place([one for one in files if Path(one.path) == self._configuration], numbers)
+        self._put([one for one in files if Path(one.path) == self._configuration], numbers)
         for root in {self._root_of(one.path) for one in files} - {self._configuration.parent}:
             self._discard(root / STAGING)
         os.sync()
-        self._discard(self.staging)
+        self._discard(self._staging)
 
-    def _place(self, files: list[IndexedFile], numbers: dict[str, str]) -> None:
+    def _put(self, files: list[IndexedFile], numbers: dict[str, str]) -> None:
         with ExitStack() as stack:
             waiting: dict[Path, OpenDirectory] = {}
             for parent, group in groupby(files, key=lambda one: Path(one.path).parent):
@@ -202,6 +242,9 @@ class Restoration:
                         self._step(f"place {one.path}")
                         with suppress(FileNotFoundError):  # it is there, by an earlier call
                             directory.take(waiting[root], numbers[one.path], Path(one.path).name)
+        for one in files:
+            if not os.path.lexists(one.path) or os.lstat(one.path).st_size != one.size:
+                raise Incomplete(Path(one.path))
 
     def _clear(self) -> None:
         """Remove the configuration, and then the state that is there."""
@@ -210,7 +253,7 @@ class Restoration:
             directory.remove(self._configuration.name)
             directory.sync()
         for state in self._states:
-            for path in [*state_files(state)]:
+            for path in [*self._state_files(state)]:
                 with OpenDirectory.at(path.parent) as directory:
                     self._step(f"remove {path}")
                     directory.remove(path.name)
@@ -252,21 +295,26 @@ class Restoration:
 
     def _write(self, journal: RestoreJournal) -> None:
         self._step("write the journal")
-        write_atomic(self.staging / _JOURNAL, journal.encode())
+        write_atomic(self._staging / _JOURNAL, journal.encode())
 
     def _root_of(self, path: str) -> Path:
         """The directory in whose `STAGING` a file waits: of the same file system as its place."""
-        for place in (*self._states, self._configuration.parent):
+        for place in (*reversed(self._states), self._configuration.parent):  # the innermost first
             if path.startswith(f"{place}/"):
                 return place
         return Path(path).parent
 
 
-def _has_content(path: Path, wanted: IndexedFile) -> bool:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size != wanted.size:
+def _begins_as(path: Path, wanted: IndexedFile) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size < wanted.size:
         return False
+    digest = hashlib.sha384()
     with path.open("rb") as file:
-        return copied(file, lambda _: None)[1] == wanted.sha384
+        left = wanted.size
+        while left and (content := file.read(min(left, _CHUNK))):
+            digest.update(content)
+            left -= len(content)
+    return digest.hexdigest() == wanted.sha384
 
 
 def _own(descriptor: int, wanted: IndexedFile | KnownDirectory) -> None:
@@ -289,6 +337,3 @@ def _number_of_group(name: str) -> int:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         return -1
-
-
-__all__ = ["Occupied", "OtherUnfinished", "Restoration", "RestoreJournal"]

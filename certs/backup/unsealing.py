@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from certs.audit.entries import unheard
 from certs.backup.container import BackupDamaged
@@ -36,18 +37,16 @@ def names_of_sealing_key(header: Header) -> tuple[bytes, ...]:
     return tuple(sealing_key_ids(header.files[HIERARCHY]))
 
 
-def secret_by_sealing_key(
-    header: Header, manifest: Manifest, place: Place, directory: Path, clock: Callable[[], datetime]
-) -> bytes:
+def secret_by_sealing_key(header: Header, manifest: Manifest, place: Place, clock: Callable[[], datetime]) -> bytes:
     """Open a backup with the sealing key, which also tells whether the backup is ours.
 
-    `directory` is for the keys below the sealing key, still sealed. Raises a `SealingError`,
-    `BackupDamaged`, `NotForThisKey` and `OSError`.
+    Raises a `SealingError`, `BackupDamaged`, `NotForThisKey` and `OSError`.
     """
-    write_atomic(directory / HIERARCHY, header.files[HIERARCHY])
     master = Master(place)
     wanted = names_of_sealing_key(header)
-    with master.at_hand() as sealing_key:
+    with TemporaryDirectory() as scratch, master.at_hand() as sealing_key:
+        directory = Path(scratch)
+        write_atomic(directory / HIERARCHY, header.files[HIERARCHY])
         if sealing_key.key_id not in wanted:
             raise OtherKey(wanted[0], (sealing_key.key_id,))
         vault = Vault(master, directory, clock, unheard, tuple)

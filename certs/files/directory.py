@@ -30,6 +30,7 @@ _ROOT: Final = 0
 _MOST_LINKS: Final = 40
 _FILE_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
+_FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
 _STEP: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -166,6 +167,12 @@ def open_log(path: Path) -> int:
     return _opened(path, os.O_WRONLY | os.O_APPEND, lambda *_: None, is_stream_fine=True)
 
 
+def open_to_read(path: Path) -> int:
+    """Open a regular file that is there. The caller closes it. Raises `OSError`."""
+    with _place_of(path) as (place, name):
+        return _opened_there(place, name, os.O_RDONLY, is_stream_fine=False)
+
+
 def refuse_place(path: Path, *, is_stream_fine: bool) -> None:
     """Raise `PlacedByOthers` where `open_state_file` would, or `open_log` if a stream is fine.
 
@@ -206,14 +213,17 @@ def _place_of(path: Path) -> "Iterator[tuple[_Footing, str]]":
 def _opened_in(
     place: "_Footing", name: str, flags: int, made: Callable[[OpenDirectory, int], None], *, is_stream_fine: bool
 ) -> int:
-    flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
+    anew = flags | _FLAGS | os.O_CREAT | os.O_EXCL
     try:
-        descriptor = os.open(name, flags | os.O_CREAT | os.O_EXCL, _FILE_MODE, dir_fd=place.descriptor)
+        descriptor = os.open(name, anew, _FILE_MODE, dir_fd=place.descriptor)
     except FileExistsError:
-        pass
-    else:
-        made(OpenDirectory(place.here, place.descriptor, place.facts), descriptor)
-        return descriptor
+        return _opened_there(place, name, flags, is_stream_fine=is_stream_fine)
+    made(OpenDirectory(place.here, place.descriptor, place.facts), descriptor)
+    return descriptor
+
+
+def _opened_there(place: "_Footing", name: str, flags: int, *, is_stream_fine: bool) -> int:
+    flags |= _FLAGS
     try:
         descriptor = os.open(name, flags | os.O_NONBLOCK, dir_fd=place.descriptor)
     except OSError as error:

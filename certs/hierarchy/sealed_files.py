@@ -10,6 +10,7 @@ from pathlib import Path
 from certs.sealing.envelope import Envelope, is_sealed
 from certs.sealing.errors import NotSealed
 from certs.sealing.files import LARGEST_FILE
+from certs.storage.disk import STAGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +57,6 @@ def _take(found: dict[Path, SealedFile], path: Path) -> None:
 
 def _below(directories: Iterable[Path]) -> Iterator[Path]:
     for directory in directories:
-        for place, _, names in os.walk(directory):
+        for place, below, names in os.walk(directory):
+            below[:] = (one for one in below if one != STAGING)  # what a restore will put in its place
             yield from (Path(place, name) for name in names)

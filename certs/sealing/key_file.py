@@ -36,6 +36,15 @@ class KeyFileUnusable(Exception):
         return f'sealing key "{self.path}", {self.found}; allowed: {self.allowed}'
 
 
+def is_key_file(path: Path) -> bool:
+    """Whether a file is a sealing key, also one that `load_key` refuses. Raises `OSError`."""
+    facts = path.lstat()
+    if not stat.S_ISREG(facts.st_mode) or not len(_HEADER) <= facts.st_size <= _LARGEST_FILE:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_HEADER)) == _HEADER
+
+
 def load_key(path: Path) -> HeldKey:
     """Read a key; raises `KeyFileUnusable`, also if others than the owner have any right."""
     try:

@@ -17,6 +17,11 @@ from typing import Final
 from certs.files.atomic_file import REPLACING
 from certs.files.directory import OpenDirectory
 
+STAGING: Final = ".plexigate-restore"
+"""The directory of a restore of a backup that has not ended, beside what it will replace."""
+RESTORING: Final = f"{STAGING}/journal.json"
+"""Beside the configuration, while the files of a restore are put in their places."""
+
 Step = Callable[[str], None]
 
 NEW: Final = ".new"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from certs.backup.contents import STAGING
+from certs.storage.disk import STAGING
 from tests import prepared
 from tests.configurations import process
 from tests.half_written.stopping import Stopper

@@ -37,7 +37,9 @@ class Reader(Operator):
 
     def backs_up(self) -> None:
         self.follows("how-it-is-protected")
-        assert "plexigate.pxbackup is whole" in self.follows("by-hand")
+        verified = self.follows("by-hand")
+        assert "plexigate.pxbackup is whole" in verified
+        self.instead["HEX"] = re.findall(r"Signer: (\w{64})", verified)[-1]
         listed = self.machine.runs("certs", "list", "--offline", "--config", self.machine.path)
         assert len(issued(listed)) == self.machine.names // 10
         if os.geteuid() == 0:  # it mounts directories

@@ -26,7 +26,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from certs.backup.header import NotForThisKey
     from certs.backup.manifest import TooNew
     from certs.backup.recipients import KeyUnreadable
-    from certs.backup.restoring import Occupied, OtherUnfinished
+    from certs.backup.restoring import Incomplete, Occupied, OtherUnfinished
     from certs.backup.unsealing import NoRecoveryKey
     from certs.sealing.errors import SealingError
     from certs.sealing.files import SealedFileUnusable
@@ -38,13 +38,23 @@ def _expected() -> tuple[type[Exception], ...]:
 
     return (
         *(AdminRefused, AdminUnreachable, AlreadyThere, BackupDamaged, ConfigError, KeyUnreadable, NeverStill),
-        *(NoRecoveryKey, NotChosen, NotForThisKey, Occupied, OtherUnfinished, RecipientRefused, SealedFileUnusable),
+        *(
+            Incomplete,
+            NoRecoveryKey,
+            NotChosen,
+            NotForThisKey,
+            Occupied,
+            OtherUnfinished,
+            RecipientRefused,
+            SealedFileUnusable,
+        ),
         *(SealingError, StateInUse, TooNew, OSError),
     )
 
 
 def _sentence(error: Exception) -> str:
     from certs.sealing.errors import KeyUnavailable, OtherKey, SealingError
+    from certs.storage.lock import StateInUse
 
     match error:
         case OtherKey():
@@ -53,7 +63,11 @@ def _sentence(error: Exception) -> str:
             return f"the sealing key cannot be used: {error.why}: {_RECOVER}"
         case SealingError():
             return f"the backup {error.reason}"
+        case StateInUse():
+            return (
+                f"{error.path} is in use by {error.holder}; stop the proxy, or wait until the other command has ended"
+            )
         case OSError():
-            return f"{error.filename or 'the system'}: {error.strerror}"
+            return f"{error.filename or 'the system'}: {error.strerror or error}"
         case _:
             return str(error)

@@ -1,6 +1,6 @@
 """`plexigate backup restore`: a backup onto a machine that has nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,6 @@ from proxy.commands.terminal.asking import JsonOption
 if TYPE_CHECKING:
     from certs.backup.header import Header
     from certs.backup.manifest import Manifest
-    from certs.backup.opened import OpenBackup
 
 _HOW: str = (
     "give what opens the backup: the sealing key, which plexigate hsm recover brings back from its shares (--module, --token "
@@ -35,7 +34,8 @@ def add_to(app: typer.Typer) -> None:
 def restore(  # noqa: PLR0913 - the options of a command
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")],
     key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Private key that opens the backup, as backup key wrote it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Private key that opens the backup, as backup key wrote it. Needs --signer."),
     ] = None,
     sealing_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Sealing key in a file, as hsm recover --key-file wrote it.")
@@ -64,6 +64,7 @@ def restore(  # noqa: PLR0913 - the options of a command
     changed nothing, if the backup cannot be opened or there is state already.
     """
     from certs.backup.opened import OpenBackup
+    from certs.backup.restoring import Restoration
 
     source = SourceOptions(None, module, token, pin_file)
     with said_errors(), token_errors(), OpenBackup.at(file) as backup:
@@ -71,8 +72,11 @@ def restore(  # noqa: PLR0913 - the options of a command
         converted = manifest.conversions()
         with progress("verifying", manifest.written.body_bytes) as told:
             header = backup.verified(told)
-        _require_signer(manifest, signer)
-        _restore(backup, lambda at: _secret(header, manifest, (key, sealing_key, source), at), replaces=replaces)
+        _require_signer(manifest, signer, is_by_key=key is not None)
+        with progress("restoring", 2 * manifest.size) as told:
+            Restoration(backup, told).run(
+                lambda: _secret(header, manifest, (key, sealing_key, source)), replaces=replaces
+            )
         _record(file, manifest)
     document = {
         "files": manifest.files,
@@ -83,25 +87,7 @@ def restore(  # noqa: PLR0913 - the options of a command
     answer(document, lambda: _restored_text(manifest, converted), as_json=as_json)
 
 
-def _restore(backup: "OpenBackup", secret_in: Callable[[Path], bytes], *, replaces: bool) -> None:
-    from certs.backup.restoring import Restoration
-
-    with progress("restoring", 2 * backup.manifest.size) as told:
-        restoration = Restoration(backup, told)
-        with restoration.alone():
-            journal = restoration.unfinished(replaces=replaces)
-            if journal is None:
-                secret = secret_in(restoration.staging)
-                index = restoration.index(secret)
-                if not replaces:
-                    restoration.require_free(index)
-                journal = restoration.stage(index, secret)
-            restoration.place(journal)
-
-
-def _secret(
-    header: "Header", manifest: "Manifest", given: tuple[Path | None, Path | None, SourceOptions], directory: Path
-) -> bytes:
+def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Path | None, SourceOptions]) -> bytes:
     from certs.backup.recipients import PrivateRecipient
     from certs.backup.unsealing import names_of_sealing_key, secret_by_sealing_key
     from certs.hsm.facts import KeyAddress
@@ -116,12 +102,17 @@ def _secret(
         return header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
     name, *_ = names_of_sealing_key(header)
     place: Place = sealing_key if sealing_key is not None else KeyInToken(source.access(), KeyAddress(None, name))
-    return secret_by_sealing_key(header, manifest, place, directory, _now)
+    return secret_by_sealing_key(header, manifest, place, _now)
 
 
-def _require_signer(manifest: "Manifest", signer: str | None) -> None:
+def _require_signer(manifest: "Manifest", signer: str | None, *, is_by_key: bool) -> None:
     from certs.backup.keys import signer_id
 
+    if is_by_key and signer is None:
+        raise NotChosen(
+            "found --key without --signer: who has the backup and a public key can sign another one, for other places; "
+            f"allowed: --signer HEX, as backup create showed it; {signer_id(manifest.signer)} signed this one"
+        )
     if signer is not None and signer.lower() != signer_id(manifest.signer):
         raise NotChosen(f"the backup was signed by {signer_id(manifest.signer)}; allowed: {signer.lower()}")
 

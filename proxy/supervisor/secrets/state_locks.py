@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.hierarchy.configured import directory_of
-from certs.storage.disk import Disk
+from certs.storage.disk import RESTORING, Disk
 from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold, other_holder
 from config.loading.loaded import LoadedConfig
 from config.values.problems import ConfigError, Location, Problem, shown
@@ -33,7 +33,11 @@ class StateLocks:
         self._handed = handed
 
     def take(self, loaded: LoadedConfig) -> None:
-        """Take the further locks that a configuration wants. Raises `ConfigError`."""
+        """Take the further locks that a configuration wants. Raises `ConfigError`, also while a
+        restore is not complete.
+        """
+        if problems := [*_restore_problems(loaded)]:
+            raise ConfigError(problems)
         for place, directory in _directories(loaded):
             real = directory.resolve()
             if real not in self._held and (lock := self._taken(loaded, place, directory)) is not None:
@@ -78,13 +82,21 @@ class StateLocks:
 
 def lock_problems(loaded: LoadedConfig) -> Iterator[Problem]:
     """An error for each directory that another process holds, unless that is the proxy which runs
-    by this very configuration. Only looks.
+    by this very configuration; and one for a restore that is not complete. Only looks.
     """
+    yield from _restore_problems(loaded)
     ours = str(loaded.file.path.resolve())
     for place, directory in _directories(loaded):
         holder = other_holder(directory)
         if holder is not None and holder.configuration != ours:
             yield _in_use(loaded, place, StateInUse(directory, holder))
+
+
+def _restore_problems(loaded: LoadedConfig) -> Iterator[Problem]:
+    journal = loaded.file.path.parent / RESTORING
+    if journal.exists():
+        found = f"{shown(str(journal))}: the restore of a backup did not end, so state is missing"
+        yield loaded.file.error((), found, "the end of it: run plexigate backup restore FILE again")
 
 
 def _in_use(loaded: LoadedConfig, place: Location, error: StateInUse) -> Problem:

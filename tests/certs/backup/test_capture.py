@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.backup.capture import NeverStill, capture, known_directories
+from certs.backup.capture import NeverStill, _Digested, capture, known_directories
 from certs.backup.contents import Contents, contents_of
 from certs.backup.index import Index
 from tests.backups import Installation, nothing
@@ -120,3 +120,9 @@ def test_owners_without_a_name_are_numbers(site: Installation) -> None:
     os.chown(site.directory / "users", 54_321, 54_321)
     (users,) = [one for one in captured(contents_of(site.loaded))[0].files if one.path.endswith("/users")]
     assert (users.user, users.group) == ("54321", "54321")
+
+
+def test_a_file_that_becomes_shorter_while_it_is_read_is_named() -> None:
+    reader = _Digested(io.BytesIO(b"ab"), Path("/users"))
+    with pytest.raises(OSError, match=r"shorter while it was read: '/users'"):
+        reader.read(3)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from certs.backup.contents import contents_of, is_passing, state_files
-from tests.backups import CONFIGURATION, Installation
+from certs.files.directory import PlacedByOthers
+from certs.sealing.key_file import create_key
+from tests.backups import CONFIGURATION, PIN, Installation, linked
 
 
 def names(site: Installation) -> set[str]:
@@ -56,7 +58,7 @@ def test_directories_in_others_are_read_once(in_memory: Path) -> None:
     site = Installation.made(in_memory / "other", configuration=text)
     found = contents_of(site.loaded)
     assert found.states == (site.directory / "state",)
-    assert found.lock == site.directory / "state/issued"
+    assert site.directory / "state/issued" in found.locks
 
 
 def test_secrets_that_stay_outside_are_named(in_memory: Path) -> None:
@@ -87,7 +89,7 @@ key = "pkcs11:token=plexi;object=chat"
 
 
 def test_a_directory_that_cannot_be_read_is_an_error(site: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(state_files(site.directory / "none")) == []
+    assert list(state_files(site.directory / "none", ())) == []
     scandir = os.scandir
 
     def refused(path: str) -> object:
@@ -97,4 +99,43 @@ def test_a_directory_that_cannot_be_read_is_an_error(site: Installation, monkeyp
 
     monkeypatch.setattr("os.scandir", refused)
     with pytest.raises(PermissionError):
-        list(state_files(site.directory / "issued"))
+        list(state_files(site.directory / "issued", ()))
+
+
+def test_state_behind_a_link_below_other_state_is_in_it(in_memory: Path) -> None:
+    site, _ = linked(in_memory)
+    assert contents_of(site.loaded).states[-1] == site.directory / "state/payload"
+    assert "state/payload/ring-chat.sealed" in names(site)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "/etc"])
+def test_other_links_in_state_are_refused(site: Installation, target: str) -> None:
+    (site.directory / "state").mkdir(exist_ok=True)
+    (site.directory / "state/x").symlink_to(target)
+    with pytest.raises(PlacedByOthers, match="follows no link in state"):
+        names(site)
+
+
+def test_sealing_keys_and_pins_in_state_are_not(in_memory: Path) -> None:
+    """Also where links lead to their directory, and keys that were replaced."""
+    text = CONFIGURATION.replace('"sealing.key"', '"link/key"') + PIN.format("link/pin")
+    site = Installation.made(in_memory / "other", configuration=text)
+    (site.directory / "link").symlink_to("state/secret")
+    (site.directory / "state/secret").mkdir()
+    before = names(site)
+    (site.directory / "sealing.key").rename(site.directory / "state/secret/key")
+    create_key(site.directory / "state/secret/key-1")
+    site.write("state/secret/pin", b"4711\n")
+    assert names(site) == before
+
+
+def test_the_key_of_before_there_was_sealing_is_unless_it_opens_the_keys_now(in_memory: Path) -> None:
+    text = CONFIGURATION.replace('key = "sealing.key"', 'key = "next.key"')
+    site = Installation.made(in_memory / "other", configuration=text)
+    (site.directory / "sealing.key").rename(site.directory / "next.key")
+    create_key(site.directory / "state/sealing.key")
+    assert "state/sealing.key" in names(site)
+    site.creation()  # makes the keys below the sealing key
+    assert "state/sealing.key" in names(site)
+    (site.directory / "next.key").replace(site.directory / "state/sealing.key")
+    assert "state/sealing.key" not in names(site)

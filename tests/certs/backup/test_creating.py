@@ -11,7 +11,8 @@ def test_the_manifest_says_what_is_in_it(site: Installation, in_memory: Path) ->
     assert (manifest.made_at, manifest.node, manifest.made_by) == (NOW, NODE, "1.2.3")
     assert manifest.configuration == str(site.path)
     assert manifest.states == (str(site.directory / "issued"), str(site.directory / "state"))
-    assert manifest.lock == str(site.directory / "issued")
+    assert str(site.directory / "issued") in manifest.locks
+    assert manifest.apart == (str(site.directory / "sealing.key"),)
     files = site.files()
     assert manifest.files == len(files)
     assert manifest.credentials == 2

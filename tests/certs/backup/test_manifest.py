@@ -17,7 +17,8 @@ MANIFEST = Manifest(
     node="plexi1",
     configuration="/etc/plexigate/plexigate.toml",
     states=("/var/lib/plexigate",),
-    lock="/var/lib/plexigate",
+    apart=("/etc/plexigate/sealing.key",),
+    locks=("/var/lib/plexigate",),
     files=3,
     size=1_000,
     credentials=1,
@@ -31,7 +32,7 @@ MANIFEST = Manifest(
 
 def test_it_comes_back() -> None:
     assert Manifest.parse(MANIFEST.encode()) == MANIFEST
-    without = replace(MANIFEST, lock=None, states=())
+    without = replace(MANIFEST, locks=(), states=())
     assert Manifest.parse(without.encode()) == without
 
 
@@ -51,7 +52,8 @@ def changed(**values: object) -> bytes:
         changed(written={}),
         changed(left_out=[{}]),
         changed(configuration="../plexigate.toml"),
-        changed(lock="state"),
+        changed(locks=["state"]),
+        changed(apart=["a"]),
         changed(states=["/var/../etc"]),
         changed(directories=[{"path": "a", "mode": 1, "user": "", "group": ""}]),
     ],

@@ -22,9 +22,9 @@ def test_the_sealing_key_alone_opens_it(site: Installation, backup: Path, in_mem
     with OpenBackup.at(backup) as opened:
         header = opened.verified(nothing)
         assert names_of_sealing_key(header) == (load_key(key).key_id,)
-        assert len(secret_of(opened, header, key, in_memory / "scratch")) == 32
+        assert len(secret_of(opened, header, key)) == 32
         with pytest.raises(OtherKey):
-            secret_of(opened, header, in_memory / "other.key", in_memory / "scratch")
+            secret_of(opened, header, in_memory / "other.key")
 
 
 def test_a_backup_of_others_is_refused_although_it_opens(site: Installation, backup: Path, in_memory: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_backup_of_others_is_refused_although_it_opens(site: Installation, bac
     with (in_memory / "forged").open("wb") as out:
         forged.write(out, nothing)
     with OpenBackup.at(in_memory / "forged") as opened, pytest.raises(BackupDamaged, match="another key has signed"):
-        secret_of(opened, opened.verified(nothing), site.directory / "sealing.key", in_memory / "scratch")
+        secret_of(opened, opened.verified(nothing), site.directory / "sealing.key")
 
 
 def test_without_a_sealing_key_shares_do_not_help() -> None:

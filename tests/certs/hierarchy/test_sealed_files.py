@@ -9,6 +9,7 @@ from certs.hierarchy.sealed_files import SealedFile, sealed_files
 from certs.sealing.envelope import Purpose
 from certs.sealing.held_key import HeldKey
 from certs.sealing.sealer import AeadSealer
+from certs.storage.disk import STAGING
 
 KEY = HeldKey(bytes(32))
 LABEL = Purpose.ACME_ACCOUNT.label("ca")
@@ -40,3 +41,8 @@ def test_a_named_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="loop"):
         sealed_files([tmp_path / "loop"], [])
+
+
+def test_what_a_restore_will_put_in_place_is_not_there_yet(tmp_path: Path) -> None:
+    sealed(tmp_path / STAGING / "15")
+    assert sealed_files([], [tmp_path]) == []

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from certs.storage.lock import StateLock
 from tests.backups import Installation
 from tests.proxy.commands.backup.conftest import backup, told
 
@@ -18,22 +19,26 @@ def made(site: Installation, tmp_path: Path) -> Path:
     return file
 
 
+def by_key(made: Path, directory: Path, name: str = "safe.key") -> tuple[object, ...]:
+    return "--key", directory / name, "--signer", told("verify", made)["signer"]
+
+
 @pytest.mark.parametrize("option", ["--sealing-key", "--key"])
 def test_it_comes_back_by_either_key(site: Installation, made: Path, tmp_path: Path, option: str) -> None:
     before = site.files()
     site.lost(tmp_path / "sealing.key")
-    key = tmp_path / ("sealing.key" if option == "--sealing-key" else "safe.key")
-    found = told("restore", made, option, key)
+    options = (option, tmp_path / "sealing.key") if option == "--sealing-key" else by_key(made, tmp_path)
+    found = told("restore", made, *options)
     assert (found["configuration"], found["converted"]) == (str(site.path), [])
     assert site.files() == before
-    again = backup("restore", made, option, key)  # the same is there
+    again = backup("restore", made, *options)  # the same is there
     assert again.exit_code == 0
     assert f"Next: plexigate check {site.path}" in again.stdout
 
 
 def test_it_needs_one_way_to_open_it_and_writes_nothing_without(site: Installation, made: Path, tmp_path: Path) -> None:
     key = site.lost(tmp_path / "sealing.key")
-    for options in ((), ("--key", tmp_path / "safe.key", "--sealing-key", key)):
+    for options in ((), (*by_key(made, tmp_path), "--sealing-key", key)):
         done = backup("restore", made, *options)
         assert (done.exit_code, "plexigate hsm recover" in done.stderr) == (1, True)
         assert not site.path.exists()
@@ -42,7 +47,7 @@ def test_it_needs_one_way_to_open_it_and_writes_nothing_without(site: Installati
 def test_a_wrong_key_is_named(site: Installation, made: Path, tmp_path: Path) -> None:
     site.lost(tmp_path / "sealing.key")
     backup("key", tmp_path / "other.key")
-    done = backup("restore", made, "--key", tmp_path / "other.key")
+    done = backup("restore", made, *by_key(made, tmp_path, "other.key"))
     assert (done.exit_code, "not encrypted to the key" in done.stderr) == (1, True)
     other = Installation.made(tmp_path / "other")
     done = backup("restore", made, "--sealing-key", other.directory / "sealing.key")
@@ -56,18 +61,34 @@ def test_a_damaged_backup_or_one_of_another_signer_changes_nothing(
     site.lost(tmp_path / "sealing.key")
     done = backup("restore", made, "--key", tmp_path / "safe.key", "--signer", "ab")
     assert (done.exit_code, "allowed: ab" in done.stderr) == (1, True)
+    options = by_key(made, tmp_path)
     raw = made.read_bytes()
     middle = len(raw) // 3
     made.write_bytes(raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1 :])
-    done = backup("restore", made, "--key", tmp_path / "safe.key")
+    done = backup("restore", made, *options)
     assert (done.exit_code, "not as it was written" in done.stderr) == (1, True)
     assert not site.directory.exists()
 
 
 def test_state_that_is_there_stays_unless_told(site: Installation, made: Path, tmp_path: Path) -> None:
     changed = site.write("users", b"bob")
-    done = backup("restore", made, "--key", tmp_path / "safe.key")
+    done = backup("restore", made, *by_key(made, tmp_path))
     assert (done.exit_code, str(changed) in done.stderr) == (1, True)
     assert changed.read_bytes() == b"bob"
-    assert backup("restore", made, "--key", tmp_path / "safe.key", "--replace").exit_code == 0
+    assert backup("restore", made, *by_key(made, tmp_path), "--replace").exit_code == 0
     assert changed.read_bytes() != b"bob"
+
+
+def test_a_private_key_does_not_tell_whose_the_backup_is(site: Installation, made: Path, tmp_path: Path) -> None:
+    signer = told("verify", made)["signer"]
+    site.lost(tmp_path / "sealing.key")
+    done = backup("restore", made, "--key", tmp_path / "safe.key")
+    assert done.exit_code == 1
+    assert f"allowed: --signer HEX, as backup create showed it; {signer} signed this one" in done.stderr
+    assert not site.directory.exists()
+
+
+def test_a_running_proxy_is_to_be_stopped(site: Installation, made: Path, tmp_path: Path) -> None:
+    with StateLock.acquire(site.directory / "state"):
+        done = backup("restore", made, *by_key(made, tmp_path), "--replace")
+    assert (done.exit_code, "stop the proxy" in done.stderr) == (1, True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.storage.disk import Disk
+from certs.storage.disk import RESTORING, Disk
 from certs.storage.lock import hold
 from config.loading.loaded import LoadedConfig
 from config.loading.loader import load
@@ -140,3 +140,15 @@ def test_a_check_holds_nobody_up_and_an_older_lock_has_no_name(site: Site) -> No
     os.close(descriptor)
     with hold(lock.parent, Disk()):
         assert ["(of" not in one.found for one in lock_problems(found)] == [True]
+
+
+def test_nothing_starts_or_is_fine_while_a_restore_is_not_complete(site: Site) -> None:
+    found = loaded(site, "")
+    journal = found.file.path.parent / RESTORING
+    journal.parent.mkdir()
+    journal.touch()
+    (problem,) = lock_problems(found)
+    assert problem.is_error
+    assert "backup restore FILE again" in str(problem)
+    with pytest.raises(ConfigError, match="did not end"), locks(found):
+        pass
