@@ -54,10 +54,11 @@ def gathered(
         with refusals_in(problems):
             vault = open_vault()
             problems += sealing_key_problems(loaded, vault)
-            issued, faults = issued_material(loaded, vault)
-            problems += faults
-            problems += store_problems(loaded, vault)
-            opened = Material.of_keys(opened_keys(loaded, vault))
+            if not any(one.is_error for one in problems):  # what does not open then needs no other remedy
+                issued, faults = issued_material(loaded, vault)
+                problems += faults
+                problems += store_problems(loaded, vault)
+                opened = Material.of_keys(opened_keys(loaded, vault))
     account, doubts = account_of(loaded)
     made = Material({**opened, **issued})
     return Facts(now, account, tuple(doubts), made, credentials_of(loaded, made, now), tuple(problems))

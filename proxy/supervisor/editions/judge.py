@@ -42,13 +42,19 @@ def judge(loaded: LoadedConfig, facts: Facts) -> Judged:
     """Judge a configuration.
 
     A key with a fault in the file itself is not judged further: the rest would follow from it. The
-    same is true of a private key that does not open.
+    same is true of a private key that does not open. While the sealing key opens nothing, no warning
+    about an identity is right: what it lacks may be sealed.
     """
     known = {one.key for one in loaded.faults}
     unopened = {one.key for one in facts.found if one.is_error}
+    is_shut = "sealing.key" in unopened
     credentials = [one for one in facts.credentials.problems if one.key not in unopened]
     found = (*facts.found, *facts.tried, *credentials, *_rules(loaded, facts))
-    further = [one for one in found if one.key not in known]
+    further = [
+        one
+        for one in found
+        if one.key not in known and (one.is_error or not is_shut or not one.key.startswith("identity."))
+    ]
     return Judged(loaded, facts, tuple(dict.fromkeys([*loaded.faults, *loaded.warnings, *further])))
 
 
