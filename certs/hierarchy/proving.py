@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from certs.hierarchy.vault import Vault
 from certs.sealing.errors import KeyAway, KeyUnavailable, NotSealed, OtherKey, PreviousKey, Tampered
+from certs.sealing.key_file import KeyFileUnusable
 from certs.sealing.sealing_key import named_version
 from config.loading.loaded import LoadedConfig
 from config.values.problems import Problem, shown
@@ -53,7 +54,9 @@ def _opener(vault: Vault, error: KeyUnavailable) -> str:
     match error.cause:
         case PreviousKey():
             return f"the key that took its place: {error.cause.newest}"
-        case OtherKey() | None:
+        case KeyFileUnusable(is_shut=True, allowed=allowed):
+            return allowed
+        case OtherKey() | KeyFileUnusable() | None:
             other = vault.namesake()
             if other is not None:
                 return f"the key that does: {other}"

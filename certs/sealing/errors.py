@@ -65,8 +65,10 @@ class Tampered(SealingError):
 class KeyUnavailable(SealingError):
     """The sealing key cannot be used now: its token is gone, busy or logged out."""
 
-    def __init__(self, reason: str, cause: SealingError | OSError | None = None) -> None:
-        """`cause` is an error of the file that the key should open, None for one of the key."""
+    def __init__(self, reason: str, cause: Exception | None = None) -> None:
+        """`cause` is an error of the file that the key should open, or of the file of the key; None
+        for one of a key in a token.
+        """
         super().__init__(f"cannot be sealed or opened now: {reason}")
         self.why = reason
         self.cause = cause

@@ -24,10 +24,14 @@ _LARGEST_FILE: Final = 4_096
 
 
 class KeyFileUnusable(Exception):
-    """A key file that cannot be used; never has content of it."""
+    """A key file that cannot be used; never has content of it.
 
-    def __init__(self, path: Path, found: str, allowed: str) -> None:
+    `is_shut`: its rights are wrong, and what is in it may be the key.
+    """
+
+    def __init__(self, path: Path, found: str, allowed: str, *, is_shut: bool = False) -> None:
         super().__init__(path, found, allowed)
+        self.is_shut = is_shut
         self.path = path
         self.found = found
         self.allowed = allowed
@@ -51,10 +55,11 @@ def load_key(path: Path) -> HeldKey:
         read = read_regular(path, _LARGEST_FILE)
     except OSError as error:
         found = f"which cannot be read ({error.strerror})"
-        raise KeyFileUnusable(path, found, "a file that this process may read") from None
+        is_shut = isinstance(error, PermissionError)
+        raise KeyFileUnusable(path, found, "a file that this process may read", is_shut=is_shut) from None
     content = read.content
     if read.mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyFileUnusable(path, f"which has mode {read.mode:04o}", "mode 0600 (chmod 600 FILE)")
+        raise KeyFileUnusable(path, f"which has mode {read.mode:04o}", "mode 0600 (chmod 600 FILE)", is_shut=True)
     try:
         secret = base64.b64decode(content.removeprefix(_HEADER).strip(), validate=True)
     except binascii.Error:

@@ -136,5 +136,7 @@ def _translated() -> Iterator[None]:
         yield
     except _PASSING as error:
         raise KeyAway(str(error)) from None
-    except (errors.HsmError, KeyFileUnusable) as error:
+    except errors.HsmError as error:
         raise KeyUnavailable(str(error)) from None
+    except KeyFileUnusable as error:
+        raise KeyUnavailable(str(error), error) from None

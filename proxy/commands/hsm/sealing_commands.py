@@ -190,7 +190,11 @@ def _rows(document: "Document", files: Mapping[str, list[str]] | None) -> "list[
             "created": None if one.since is None else one.since.isoformat(),
             "until": None if one.until is None else one.until.isoformat(),
             "protects": "all keys below it",
-            "if_lost": "nothing that is sealed opens again, unless its recovery shares bring it back",
+            "if_lost": (
+                "nothing that is sealed opens again, unless its recovery shares bring it back"
+                if one.until is None
+                else "backups from its time do not open, unless its recovery shares bring it back"
+            ),
             "files": ["keys.sealed"],
         }
         for one in document.sealing_keys

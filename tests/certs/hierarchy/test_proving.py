@@ -54,6 +54,12 @@ def test_a_key_that_is_gone_is_an_error_and_its_shares_bring_it_back(founded: Lo
     assert "plexigate hsm recover brings it back" in error.allowed
 
 
+def test_a_key_file_that_others_may_read_is_not_gone(founded: LoadedConfig) -> None:
+    (founded.file.directory / "sealing.key").chmod(0o644)
+    (error,) = problems(founded)
+    assert (error.is_error, error.allowed) == (True, "mode 0600 (chmod 600 FILE)")
+
+
 def test_another_key_is_an_error_and_the_one_beside_it_that_opens_is_named(founded: LoadedConfig) -> None:
     directory = founded.file.directory
     (directory / "sealing.key").rename(directory / "sealing-1.key")

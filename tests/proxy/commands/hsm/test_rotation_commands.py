@@ -71,6 +71,9 @@ def test_the_next_key_has_shares_and_both_open_until_the_former_is_ended(scene: 
     assert (told["key"], told["previous"]) == (str(next_key), str(tmp_path / "sealing.key"))
     assert len(told["shares"]) == 3
     assert scene.opened(tmp_path / "one.sealed") == b"secret"
+    lost = {name: key["if_lost"] for name, key in scene.keys().items()}
+    assert lost[str(next_key)].startswith("nothing that is sealed opens again")
+    assert lost[told["previous"]].startswith("backups from its time do not open")
     (warning,) = problems(scene)
     assert (warning.is_error, told["until"][:10] in warning.found) == (False, True)
     refused(scene.run("rotate-sealing", "--end-previous"), f"name {next_key} as sealing.key of the configuration first")
