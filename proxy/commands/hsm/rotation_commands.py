@@ -117,13 +117,14 @@ def rotate_sealing(  # noqa: PLR0913 - the options of a command
             previous, *ended_keys = vault.succeed(sealer, place.name, now() + kept)
     ended = [one.name for one in ended_keys]
     until = previous.until or now()
+    lines = [
+        f"{place.name} is the sealing key now. {previous.name} still opens what is sealed until {until:%Y-%m-%d %H:%M} UTC.",
+        *([_ended(ended)] if ended else []),
+        f"Before that, set in {config}, and reload:\n\n[sealing]\nkey = {json.dumps(place.name)}",
+    ]
     answer(
         {"key": place.name, "previous": previous.name, "until": until.isoformat(), "ended": ended},
-        lambda: (
-            f"{place.name} is the sealing key now. {previous.name} still opens what is sealed until "
-            f"{until:%Y-%m-%d %H:%M} UTC.\n{_ended(ended) + chr(10) if ended else ''}Before that, set in {config}, and reload:\n\n"
-            f"[sealing]\nkey = {json.dumps(place.name)}"
-        ),
+        lambda: "\n".join(lines),
         as_json=as_json,
     )
 
