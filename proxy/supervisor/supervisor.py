@@ -101,8 +101,8 @@ class Supervisor:
         self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time)
         self.watch: Final = LogWatch(loop, lambda: self.served.edition.loaded, tell, CLOCKS.wall)
         self.alerting: Final = self._alerting_of()
-        self._sealing: Final = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
-        runs = (self.tickets.run, unsealing.run, payload.run, self._sealing.run)
+        sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
+        runs = (self.tickets.run, unsealing.run, payload.run, sealing.run)
         self._secrets = (*runs, self.fetched.run, self.watch.run)
         self.upgrading: Final = Upgrading(
             loop,
@@ -115,7 +115,7 @@ class Supervisor:
             notifier.main_process,
             tell,
         )
-        self.control: Final = self._control_of(log, safe.trail, payload)
+        self.control: Final = self._control_of(log, safe.trail, payload, sealing)
         self.rotating.count_by(self._signatures)
         self.rotating.lists.show = self.crew.proofs.challenges.show_lists
         self.crew.tokens.missing.changed = self.rotating.keys_missing
@@ -139,7 +139,6 @@ class Supervisor:
                 loop, lambda: parts_of(edition.loaded, CLOCKS.wall, showing=showing, vault=vault, told=told)
             )
             await self.rotating.follow(parts)
-            self._sealing.stir()
 
         parts = ChangingParts(
             crew.fleet,
@@ -160,7 +159,9 @@ class Supervisor:
 
         return Changeover(loop, served, parts, reread)
 
-    def _control_of(self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation) -> Control:
+    def _control_of(
+        self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation, sealing: SealingRenewal
+    ) -> Control:
         loop = self._loop
         served = self.served
         crew = self.crew
@@ -183,7 +184,7 @@ class Supervisor:
             fetched=self.fetched,
             watch=self.watch,
             alerting=self.alerting,
-            sealing=lambda: self._sealing.facts,
+            sealing=lambda: sealing.facts,
             upgrade=lambda: self.upgrading.facts,
             former_workers=lambda: self.upgrading.former.pids,
             ability=ability,

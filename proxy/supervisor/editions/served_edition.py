@@ -1,6 +1,7 @@
 """The edition that all workers serve by now, and what they offer by it."""
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 from proxy.supervisor.editions.edition import Edition
 
@@ -16,6 +17,8 @@ class ServedEdition:
         self.edition = first
         self.offers: Offers | None = None
         """The listeners and libraries that a worker has reported. None before the first commit."""
+        self.changed: Final = asyncio.Event()
+        """Set when another edition serves; its one waiter clears it."""
         self._number = first.number
 
     def next_number(self) -> int:

@@ -339,6 +339,7 @@ class Changeover:
         for address in gone:
             address.close()
         self._served.edition = prepared.edition
+        self._served.changed.set()
         self._served.offers = prepared.answers[0].offers
         self._parts.auditing.follow(prepared.edition)
 

@@ -56,19 +56,14 @@ class SealingRenewal:
         self._said: str | None = None
         self.facts: SealingFacts | None = None
         """What the last look has found; None without a sealing key, or if nothing is sealed."""
-        self._stirred = asyncio.Event()
-
-    def stir(self) -> None:
-        """Look at once: a reload may have changed the sealing key."""
-        self._stirred.set()
 
     async def run(self) -> None:
         while True:
-            self._stirred.clear()
+            self._served.changed.clear()  # a reload may change the sealing key
             await self.look()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
-                    await self._stirred.wait()
+                    await self._served.changed.wait()
 
     async def look(self) -> None:
         """Do everything that is due. What fails is tried again with the next look."""

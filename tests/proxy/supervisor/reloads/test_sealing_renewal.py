@@ -166,7 +166,7 @@ async def test_a_reload_is_followed_by_a_look_at_once(case: Case) -> None:
     running = asyncio.get_running_loop().create_task(renewal.run())
     await until(lambda: renewal.facts)
     case.vault.succeed(AeadSealer(create_key(case.directory / "next.key")), "next.key", case.now + 30 * DAY)
-    renewal.stir()
+    case.served.changed.set()
     started = time.monotonic()
     await until(lambda: renewal.facts and renewal.facts.key == "next.key")
     assert time.monotonic() - started < LOOK_SECONDS / 2
