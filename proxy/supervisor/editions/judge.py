@@ -42,8 +42,8 @@ def judge(loaded: LoadedConfig, facts: Facts) -> Judged:
     """Judge a configuration.
 
     A key with a fault in the file itself is not judged further: the rest would follow from it. The
-    same is true of a private key that does not open. While the sealing key opens nothing, no warning
-    about an identity is right: what it lacks may be sealed.
+    same is true of a private key that does not open. While the sealing key opens nothing, no
+    warning about an identity is right: what it lacks may be sealed.
     """
     known = {one.key for one in loaded.faults}
     unopened = {one.key for one in facts.found if one.is_error}
