@@ -183,22 +183,12 @@ class Module:
         """The facts of a token that answers what OpenSSL's provider asks each one while it loads
         the module.
         """
-        with self._in_time(slot):
+        with in_time(lambda: self._hangs(slot), _SLOT_SECONDS):
             facts = self._facts(slot)
             if facts.is_initialized:
                 with contextlib.suppress(CallFailed):
                     self._table.session_state(slot)
             return facts
-
-    @contextlib.contextmanager
-    def _in_time(self, slot: int) -> Iterator[None]:
-        timer = threading.Timer(_SLOT_SECONDS, self._hangs, (slot,))
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
 
     def _facts(self, slot: int) -> TokenFacts:
         info = self._table.token_info(slot)
@@ -214,6 +204,30 @@ class Module:
             session_limit=info.session_limit,
             mechanisms=tuple(name for number, name in MECHANISMS_THAT_MATTER.items() if number in numbers),
         )
+
+
+@contextlib.contextmanager
+def in_time(late: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call `late` in another thread if what stands here takes longer.
+
+    What comes afterwards waits for `late`, which may begin the process again: that must not cut an
+    answer that is being sent.
+    """
+    is_taken = threading.Lock()
+
+    def end() -> None:
+        if is_taken.acquire(blocking=False):
+            late()
+            is_taken.release()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        is_taken.acquire()  # for good: it is not late any more
 
 
 def _mapper() -> AttributeMapper:

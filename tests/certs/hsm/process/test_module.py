@@ -1,5 +1,6 @@
 """Tokens are found by what was asked for, and a PIN is tried where it does no harm."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from certs.hsm.errors import (
     TokenMissing,
 )
 from certs.hsm.facts import PinState
+from certs.hsm.process.module import in_time
 from certs.hsm.process.pin_latch import release_by_name
 from certs.hsm.secret import Secret
 from tests.hsm_tokens import PIN, SO_PIN, SoftHsm, dishonest, loaded, tell_apart, through, token_process
@@ -38,6 +40,23 @@ def test_tokens_say_who_they_are(hsm: SoftHsm) -> None:
     assert "CKM_ML_DSA" not in plexi.mechanisms
     assert plexi.pin_state is PinState.FINE
     assert not empty.is_initialized
+
+
+def test_what_was_late_is_not_answered_while_the_process_begins_again() -> None:
+    begun, answered = threading.Event(), threading.Event()
+    seen = list[bool]()
+
+    def begin_again() -> None:
+        begun.set()
+        seen.append(answered.wait(0.1))
+
+    with in_time(begin_again, 0.0):
+        assert begun.wait(10)
+    answered.set()
+    assert seen == [False]
+    with in_time(begin_again, 3_600.0):
+        pass
+    assert len(seen) == 1
 
 
 def test_a_token_is_found_by_label_serial_or_slot(hsm: SoftHsm, access: TokenAccess) -> None:
