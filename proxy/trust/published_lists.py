@@ -21,15 +21,17 @@ from proxy.observe.scrape import RevocationFacts
 _LOOK_SECONDS: Final = 60.0
 """Between two looks at what is due, unless the file with the lists changes: a revocation does."""
 _SECONDS: Final = 60.0
-"""The limit for the signatures of the lists of one CA."""
+"""The limit for the signatures of the lists of one CA, and for their reading."""
 
 Lists = Mapping[str, x509.CertificateRevocationList]
 """By address."""
 
 
 class PublishedLists:
-    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell, seconds: float = _SECONDS) -> None:
+        """`seconds` bound the signatures of one CA, and the reading of its lists."""
         self._loop = loop
+        self._seconds = seconds
         self._tell = tell
         self._known: dict[str, _Known] = {}
         self.show: Callable[[Mapping[str, bytes]], Awaitable[None]] = _unseen
@@ -57,21 +59,22 @@ class PublishedLists:
     async def _look_after(self, authority: InternalAuthority, known: "_Known", ticks: float) -> None:
         fault = None
         try:
-            async with asyncio.timeout(_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 stamp = await in_thread(self._loop, lambda: authority.lists_stamp)
                 if stamp == known.stamp and ticks < known.again_at:
                     return  # the same as at the last look, which was a moment ago
                 if await in_thread(self._loop, authority.renew_lists):
                     self._tell(ListsPublished(authority.name))
         except (IssueFailed, TimeoutError) as error:
-            fault = str(error) or f"it took longer than {_SECONDS:g} s"
+            fault = str(error) or f"it took longer than {self._seconds:g} s"
             if known.fault != fault:
                 self._tell(ListsUnpublished(authority.name, fault))
         known.fault = fault
         known.again_at = ticks + _LOOK_SECONDS
-        with contextlib.suppress(IssueFailed):  # its reason is the one above
-            known.lists = await in_thread(self._loop, authority.published_lists)
-            known.stamp = await in_thread(self._loop, lambda: authority.lists_stamp)
+        with contextlib.suppress(IssueFailed, TimeoutError):  # its reason is the one above
+            async with asyncio.timeout(self._seconds):
+                known.lists = await in_thread(self._loop, authority.published_lists)
+                known.stamp = await in_thread(self._loop, lambda: authority.lists_stamp)
 
 
 @dataclass(slots=True)

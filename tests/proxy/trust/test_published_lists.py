@@ -1,6 +1,7 @@
 """Lists of internal CAs: renewed in time, shown where certificates say, and told of when they are not."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,24 @@ async def test_an_issuer_with_another_call_keeps_what_is_shown(tmp_path: Path) -
     assert len(shown.lists.facts) == 1
     await shown.look()
     assert shown.shown != before
+
+
+async def test_a_disk_that_hangs_stops_nothing_else(tmp_path: Path) -> None:
+    shown = Shown(tmp_path, crl_url="http://ca.test/")
+    issued(shown.issuer)
+    await shown.look()
+    shown.lists = PublishedLists(asyncio.get_running_loop(), shown._tell, 0.2)
+    shown.lists.show = shown._show
+    fifo = shown.issuer.directory / "crl.pem"
+    fifo.unlink()
+    os.mkfifo(fifo)  # whoever opens it waits
+    try:
+        async with asyncio.timeout(30):
+            await shown.look()
+    finally:
+        os.close(os.open(fifo, os.O_RDWR | os.O_NONBLOCK))
+    assert [name for name, _ in shown.events] == ["lists_not_published"]
+    assert shown.lists.facts == [RevocationFacts("internal", 0.0, 0.0, "it took longer than 0.2 s")]
 
 
 async def test_what_is_gone_from_the_configuration_is_not_shown(tmp_path: Path) -> None:
