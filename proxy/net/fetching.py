@@ -1,10 +1,14 @@
 """Fetches a document by http or https, with bounds for its size and the time."""
 
 import http.client
-import time
+import socket
+import threading
 import urllib.error
 import urllib.request
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final, Self
+
+from mypy_extensions import mypyc_attr
 
 _PART_BYTES: Final = 65_536
 
@@ -22,32 +26,109 @@ class NotFetched(Exception):
 
 
 def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
-    """The content of a document. Blocks, but for the look-up of the name at most twice `seconds`.
+    """The content of a document. Blocks at most `seconds`, but for the look-up of the name and the
+    connection: `seconds` more for each address that the name has.
 
     `address` is one of http or https. Raises `NotFetched`.
     """
     request = urllib.request.Request(address, headers={"User-Agent": "plexigate"})  # noqa: S310 - see above
-    end = time.monotonic() + seconds
     content = bytearray()
-    try:
-        with opener().open(request, timeout=seconds) as answer:
-            while part := answer.read1(_PART_BYTES):
-                content += part
-                if len(content) > most_bytes:
-                    raise NotFetched(address, f"it has more than {most_bytes} bytes")
-                if time.monotonic() > end:
-                    raise NotFetched(address, f"it took longer than {seconds:g} s")
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise NotFetched(address, f"the server answered with status {error.code}") from None
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise NotFetched(address, getattr(reason, "strerror", None) or str(reason)) from None
+    with Deadline(seconds) as deadline:
+        try:
+            with opener(deadline).open(request, timeout=seconds) as answer:
+                while part := answer.read1(_PART_BYTES):
+                    content += part
+                    if len(content) > most_bytes:
+                        raise NotFetched(address, f"it has more than {most_bytes} bytes")
+            reason = ""
+        except urllib.error.HTTPError as error:
+            error.close()
+            reason = f"the server answered with status {error.code}"
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            inner = getattr(error, "reason", error)
+            reason = getattr(inner, "strerror", None) or str(inner)
+        if deadline.is_over:  # what was read may be a part
+            reason = f"it took longer than {seconds:g} s"
+    if reason:
+        raise NotFetched(address, reason)
     return bytes(content)
 
 
-def opener() -> urllib.request.OpenerDirector:
-    """What asks by http and https alone, and follows no redirect.
+class Deadline:
+    """Ends a connection after so many seconds. The timeout of a socket bounds only each read: a
+    server that sends a byte now and then holds a reader for ever.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        self._connected: socket.socket | None = None
+        self._timer: Final = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()  # before the descriptor is another's
+        if self._connected is not None:
+            self._connected.close()
+
+    def bound(self, connected: socket.socket) -> None:
+        """End this one too. Raises `TimeoutError` if the time is over."""
+        self._connected = connected.dup()  # TLS takes the descriptor of the socket away
+        if self.is_over:
+            raise TimeoutError
+
+    def _end(self) -> None:
+        self.is_over = True
+        if self._connected is not None:
+            with suppress(OSError):
+                self._connected.shutdown(socket.SHUT_RDWR)
+
+
+@mypyc_attr(native_class=False)
+class _Connection(http.client.HTTPConnection):
+    deadline: Deadline
+
+    def connect(self) -> None:
+        super().connect()
+        self.deadline.bound(self.sock)
+
+
+@mypyc_attr(native_class=False)
+class _TlsConnection(http.client.HTTPSConnection, _Connection):
+    """Its first base calls `_Connection.connect` before the handshake."""
+
+
+@mypyc_attr(native_class=False)
+class _Asking(urllib.request.HTTPHandler):
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._plain, request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._tls, request)
+
+    https_request = urllib.request.HTTPHandler.http_request
+
+    def _plain(self, host: str, /, **settings: Any) -> http.client.HTTPConnection:
+        return self._bounded(_Connection(host, **settings))
+
+    def _tls(self, host: str, /, **settings: Any) -> http.client.HTTPConnection:
+        return self._bounded(_TlsConnection(host, **settings))
+
+    def _bounded(self, connection: _Connection) -> http.client.HTTPConnection:
+        connection.deadline = self._deadline
+        return connection
+
+
+def opener(deadline: Deadline) -> urllib.request.OpenerDirector:
+    """What asks by http and https alone until the deadline, and follows no redirect.
 
     Who can change an answer could send us to an address inside of our own network. After a POST,
     urllib would follow with a GET, and lose the message.
@@ -55,8 +136,7 @@ def opener() -> urllib.request.OpenerDirector:
     made = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        _Asking(deadline),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
     ):

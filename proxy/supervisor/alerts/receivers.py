@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from certs.files.memory_file import sealed_memory_file
 from config.values.webhook import Webhook
-from proxy.net.fetching import opener
+from proxy.net.fetching import Deadline, opener
 from proxy.net.in_thread import in_thread
 
 _SECONDS: Final = 30.0
@@ -106,7 +106,7 @@ class WebhookReceiver:
         request = urllib.request.Request(address, body, headers, method="POST")  # noqa: S310
 
         def post() -> None:
-            with opener().open(request, timeout=self._seconds):
+            with Deadline(self._seconds) as deadline, opener(deadline).open(request, timeout=self._seconds):
                 pass
 
         try:
