@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -100,7 +101,7 @@ class ClientAuthority:
         *revoked: x509.Certificate,
         valid: tuple[timedelta, timedelta] = (-DAY, 7 * DAY),
         signer: "ClientAuthority | None" = None,
-        delta: int | None = None,
+        critical: x509.ExtensionType | None = None,
     ) -> bytes:
         """A list of what it has revoked, in PEM."""
         now = datetime.now(UTC)  # noqa: TID251 - OpenSSL compares with the clock
@@ -110,13 +111,27 @@ class ClientAuthority:
             .last_update(now + valid[0])
             .next_update(now + valid[1])
         )
-        if delta is not None:
-            builder = builder.add_extension(x509.DeltaCRLIndicator(delta), critical=True)
+        if critical is not None:
+            builder = builder.add_extension(critical, critical=True)
         for one in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(one.serial_number).revocation_date(now - DAY / 2)
             builder = builder.add_revoked_certificate(entry.build())
         key = (signer or self).key
         return builder.sign(key, _digest(key)).public_bytes(Encoding.PEM)  # type: ignore[arg-type]
+
+
+def point(**scope: Any) -> x509.IssuingDistributionPoint:
+    """The scope of a list; without arguments all that its authority issues."""
+    whole: dict[str, Any] = {
+        "full_name": None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**whole | scope)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ The parent fetches the lists of `crl_url` into the state directory (`fetched_pat
 missing or unusable is no error: it comes from elsewhere, and is fetched again.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -25,6 +24,17 @@ from certs.files.errors import CredentialError, Part
 from certs.files.pem import read_pem
 from certs.identities.chain import SignatureTooWeak, chain_errors, extension_of
 from certs.identities.chain_file import read_chain
+from certs.identities.revocation_list import (
+    ListUnusable,
+    Scope,
+    age_of,
+    errors_of_list,
+    fetched_list,
+    newest_lists,
+    pem_lists,
+    read_list,
+    scope_of,
+)
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.tables.client_certificates import ClientCertificatesConfig, UnknownRevocation
 from config.values.problems import Location, Problem, shown
@@ -36,14 +46,13 @@ LARGEST_LISTS: Final = 16_777_216
 # OpenSSL verifies the signature of a list each time that it looks up a certificate, before that of
 # the certificate: 1.1 ms for each MB. So an untrusted client can cause it too.
 _LARGE_LISTS: Final = 1_048_576
-_LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 _LEAST_RSA_BITS: Final = 2_048  # of OpenSSL's security level 2
 
 _CA_FILE: Final = "a PEM file with the certificates of the authorities that issue those of your clients"
 _CRL_FILE: Final = "a PEM file with a list of each authority in ca (openssl crl -inform DER -in FILE -out FILE.pem)"
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNTIL_CURRENT: Final = {
-    UnknownRevocation.REFUSE: "its clients are refused until the file has a current one",
+    UnknownRevocation.REFUSE: "its clients are refused until there is a current one",
     UnknownRevocation.ACCEPT: "its clients may be revoked",
 }
 
@@ -80,12 +89,14 @@ class ClientAuthorities:
         """
         if not self.checks_revocation:
             return None
-        latest: dict[x509.Name, x509.CertificateRevocationList] = {}
+        latest: dict[Scope, x509.CertificateRevocationList] = {}
         for one in self.lists:
-            known = latest.get(one.issuer)
+            scope = scope_of(one, self.certificates)
+            known = latest.get(scope)
             if known is None or _end_of(one) > _end_of(known):
-                latest[one.issuer] = one
-        if any(one.subject not in latest for one in self.certificates):
+                latest[scope] = one
+        listed = {one.issuer for one in self.lists}
+        if any(one.subject not in listed for one in self.certificates):
             return _NEVER, _NEVER
         first = min(latest.values(), key=_end_of)
         return first.last_update_utc, _end_of(first)
@@ -104,15 +115,18 @@ def client_authorities(
 
     `place` is that of the `client_certificates`, `state` is `rotation.state`.
     """
-    reading = _ReadingClients(file, place, now, [])
+    reading = _ReadingClients(file, place, now, [], [])
     certificates = reading.authorities(settings.ca, has_lists=settings.checks_revocation)
-    lists = () if settings.crl is None else reading.lists(settings, certificates)
+    if settings.crl is not None:
+        reading.lists(settings.crl, certificates, is_all=not settings.crl_url)
     if state is not None and certificates:
-        lists += tuple(reading.fetched(file.named(state), settings.crl_url, certificates))
+        reading.fetched(file.named(state), settings.crl_url, certificates)
+    reading.judge_times(certificates, _UNTIL_CURRENT[settings.crl_unknown])
     if any(problem.is_error for problem in reading.problems):
         return None, reading.problems
     is_lenient = settings.crl_unknown is UnknownRevocation.ACCEPT
-    found = ClientAuthorities(certificates, lists, bool(settings.crl_url), is_lenient)
+    lists = newest_lists([one.list_ for one in reading.read], certificates, now)
+    found = ClientAuthorities(certificates, tuple(lists), bool(settings.crl_url), is_lenient)
     if found.currency == (_NEVER, _NEVER):
         reading.missing(found)
     return found, reading.problems
@@ -131,28 +145,13 @@ def fetched_paths(loaded: LoadedConfig) -> list[Path]:
     return [] if state is None else [fetched_path(loaded.file.named(state), address) for address in addresses]
 
 
-class ListUnusable(Exception):
-    """A list that was fetched is not taken; `reason` is a clause."""
+@dataclass(frozen=True, slots=True)
+class _ReadList:
+    """A list, and where it was read: the key of the configuration and its value."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-def fetched_list(content: bytes, authorities: Sequence[x509.Certificate]) -> x509.CertificateRevocationList:
-    """Read a list in DER or PEM that came over the network. Raises `ListUnusable`."""
-    try:
-        load = x509.load_pem_x509_crl if content.startswith(b"-----") else x509.load_der_x509_crl
-        found = load(content)
-        fault = next(_errors_of_list(found, authorities), None)
-    except (ValueError, x509.DuplicateExtension):
-        raise ListUnusable("it is no revocation list, in DER or PEM") from None
-    if fault is not None:
-        raise ListUnusable(f"it is a file {fault[0]}; needed: {fault[1]}")
-    return found
+    key: str
+    where: str
+    list_: x509.CertificateRevocationList
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +160,7 @@ class _ReadingClients:
     place: Location
     now: datetime
     problems: list[Problem]
+    read: list[_ReadList]
 
     def authorities(self, path: str, *, has_lists: bool) -> tuple[x509.Certificate, ...]:
         try:
@@ -185,18 +185,26 @@ class _ReadingClients:
                 self._error("ca", path, found, allowed)
         return certificates
 
-    def fetched(
-        self, state: Path, addresses: Sequence[str], authorities: Sequence[x509.Certificate]
-    ) -> Iterator[x509.CertificateRevocationList]:
-        """The lists that were fetched and can be used."""
+    def fetched(self, state: Path, addresses: Sequence[str], authorities: Sequence[x509.Certificate]) -> None:
+        """Read the lists that were fetched and can be used."""
         for address in addresses:
+            path = fetched_path(state, address)
             try:
-                path = fetched_path(state, address)
-                yield fetched_list(self.file.files.get(path, path).read_bytes(), authorities)
+                content = self.file.files.get(path, path).read_bytes()
             except FileNotFoundError:
                 continue  # `missing` says so
-            except (OSError, ListUnusable) as error:
-                self._warning("crl_url", address, f"whose list cannot be used: {error}", "the proxy fetches it again")
+            except OSError as error:
+                self._unusable(address, error)
+                continue
+            self._judge_size("crl_url", address, len(content))
+            for block in pem_lists(content) or [content]:
+                try:
+                    self.read.append(_ReadList("crl_url", address, fetched_list(block, authorities)))
+                except ListUnusable as error:
+                    self._unusable(address, error)
+
+    def _unusable(self, address: str, error: Exception) -> None:
+        self._warning("crl_url", address, f"whose list cannot be used: {error}", "the proxy fetches it again")
 
     def missing(self, found: ClientAuthorities) -> None:
         """Warn of authorities whose list was not fetched so far."""
@@ -208,39 +216,52 @@ class _ReadingClients:
             place = (*self.place, "crl_url")
             self.problems.append(self.file.warning(place, f"no list of {shown(name)} yet: its clients {what}", better))
 
-    def lists(
-        self, settings: ClientCertificatesConfig, authorities: Sequence[x509.Certificate]
-    ) -> tuple[x509.CertificateRevocationList, ...]:
-        """The lists of the file. Without `crl_url` it has one of each authority."""
-        path = settings.crl
-        assert path is not None  # else it is not called
+    def lists(self, path: str, authorities: Sequence[x509.Certificate], *, is_all: bool) -> None:
+        """Read the lists of the file. `is_all`: whether it has to have one of each authority."""
         try:
             content = read_pem(self.file.resolve(path), Part.CERTIFICATE, LARGEST_LISTS).content
         except CredentialError as error:
             self._error("crl", path, error.found, _CRL_FILE)
-            return ()
-        blocks = _LIST.findall(content)
+            return
+        blocks = pem_lists(content)
         if not blocks:
             self._error("crl", path, "which has no certificate revocation list (X509 CRL)", _CRL_FILE)
-            return ()
+            return
         try:
-            lists = tuple(x509.load_pem_x509_crl(block) for block in blocks)
-        except ValueError:
+            lists = [read_list(block) for block in blocks]
+        except ListUnusable:
             self._error("crl", path, "which holds a damaged list", _CRL_FILE)
-            return ()
+            return
         if not authorities:
-            return lists  # what is wrong with them is said already
-        for found, allowed in _list_errors(lists, authorities, is_all=not settings.crl_url):
+            return  # what is wrong with them is said already
+        for found, allowed in _list_errors(lists, authorities, is_all=is_all):
             self._error("crl", path, found, allowed)
-        if len(content) > _LARGE_LISTS:
-            found = (
-                f"which has {len(content) / 1_000_000:.1f} MB, and each handshake with a certificate reads all of it"
-            )
+        self._judge_size("crl", path, len(content))
+        self.read.extend(_ReadList("crl", path, one) for one in lists)
+
+    def _judge_size(self, key: str, where: str, size: int) -> None:
+        if size > _LARGE_LISTS:
+            found = f"which has {size / 1_000_000:.1f} MB, and each handshake with a certificate reads all of it"
             better = "shorter lists: 1 MB takes 1 ms of each such handshake, also of one that is refused"
-            self._warning("crl", path, found, better)
-        for found, better in _untimely(lists, self.now):
-            self._warning("crl", path, f"{found}: {_UNTIL_CURRENT[settings.crl_unknown]}", better)
-        return lists
+            self._warning(key, where, found, better)
+
+    def judge_times(self, authorities: Sequence[x509.Certificate], consequence: str) -> None:
+        """Warn of scopes without a list that is current."""
+        by_scope: dict[Scope, list[_ReadList]] = {}
+        for one in self.read:
+            by_scope.setdefault(scope_of(one.list_, authorities), []).append(one)
+        for (issuer, *_), lists in by_scope.items():
+            newest = max(lists, key=lambda one: (one.list_.last_update_utc <= self.now, age_of(one.list_)))
+            who = f"whose list of {shown(issuer.rfc4514_string())}"
+            until = newest.list_.next_update_utc
+            if newest.list_.last_update_utc > self.now:
+                found = f"{who} is current only from {newest.list_.last_update_utc:%Y-%m-%d %H:%M} UTC"
+            elif until is not None and until < self.now:
+                found = f"{who} expired at {until:%Y-%m-%d %H:%M} UTC"
+            else:
+                continue
+            better = "a list that is current (is the clock of this machine right?)"
+            self._warning(newest.key, newest.where, f"{found}: {consequence}", better)
 
     def _error(self, key: str, path: str, found: str, allowed: str) -> None:
         self.problems.append(self.file.error((*self.place, key), f"{shown(path)}, {found}", allowed))
@@ -286,7 +307,7 @@ def _list_errors(
     lists: Sequence[x509.CertificateRevocationList], authorities: Sequence[x509.Certificate], *, is_all: bool
 ) -> Iterator[tuple[str, str]]:
     for one in lists:
-        yield from _errors_of_list(one, authorities)
+        yield from errors_of_list(one, authorities)
     if not is_all:
         return
     listed = {one.issuer for one in lists}
@@ -296,47 +317,3 @@ def _list_errors(
             f"which has no list of {shown(subject)}",
             "a list of each authority in ca: without one its clients are refused",
         )
-
-
-def _errors_of_list(
-    one: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
-) -> Iterator[tuple[str, str]]:
-    who = f"whose list of {shown(one.issuer.rfc4514_string())}"
-    issuers = [authority for authority in authorities if authority.subject == one.issuer]
-    if not issuers:
-        known = ", ".join(dict.fromkeys(shown(other.subject.rfc4514_string()) for other in authorities))
-        yield f"{who} is of no authority in ca", f"lists of these authorities: {known}"
-    elif not any(has_signed(issuer, one) for issuer in issuers):
-        yield f"{who} is not signed by that authority", "the list as the authority has published it"
-    if one.next_update_utc is None:
-        yield f"{who} does not say when it expires", "a list with nextUpdate (RFC 5280 section 5.1.2.5)"
-    if _is_delta(one):
-        yield f"{who} is a delta, which has only the latest changes", "the complete list"
-
-
-def has_signed(issuer: x509.Certificate, one: x509.CertificateRevocationList) -> bool:
-    """Whether the signature of a list is that of an authority."""
-    try:
-        return one.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # of any kind, see below
-    except (TypeError, ValueError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-
-
-def _is_delta(one: x509.CertificateRevocationList) -> bool:
-    return any(isinstance(extension.value, x509.DeltaCRLIndicator) for extension in one.extensions)
-
-
-def _untimely(lists: Sequence[x509.CertificateRevocationList], now: datetime) -> Iterator[tuple[str, str]]:
-    """Authorities without a list that is current."""
-    for issuer in dict.fromkeys(one.issuer for one in lists):
-        of_issuer = [one for one in lists if one.issuer == issuer]
-        if any(one.last_update_utc <= now and (one.next_update_utc or now) >= now for one in of_issuer):
-            continue
-        newest = max(of_issuer, key=lambda one: one.last_update_utc)
-        who = f"whose list of {shown(issuer.rfc4514_string())}"
-        until = newest.next_update_utc
-        if newest.last_update_utc > now:
-            found = f"{who} is current only from {newest.last_update_utc:%Y-%m-%d %H:%M} UTC"
-        else:
-            found = f"{who} expired at {until:%Y-%m-%d %H:%M} UTC"
-        yield found, "a list that is current (is the clock of this machine right?)"

@@ -8,7 +8,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.identities.chain import extension_of
-from certs.identities.client_authorities import has_signed
+from certs.identities.revocation_list import has_signed
 from proxy.net.fetching import NotFetched, fetch
 
 _SECONDS: Final = 10.0

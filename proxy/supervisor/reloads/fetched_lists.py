@@ -1,23 +1,28 @@
 """Fetches the revocation lists of clients' authorities, so that they are new in all workers.
 
 Theory of operation. A list is verified before it is taken: an authority of `ca` has signed it, and
-it is not older than the one that is here. So who can change what comes over the network can only
-keep newer lists away. A new list comes into service as new secrets do, without a reload: what an
+it is not older than the one of the same scope that is here. Of several scopes, such as those of two
+authorities, an address keeps a list of each: a list of one must not remove that of another. So who
+can change what comes over the network can only keep newer lists away. A new list comes into service as new secrets do, without a reload: what an
 operator has changed in the configuration meanwhile waits for the operator. It is on disk before a
 worker serves by it, and so a start without the network knows it too.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.files.errors import CredentialError
 from certs.identities.chain_file import read_chain
-from certs.identities.client_authorities import LARGEST_LISTS, ListUnusable, fetched_list, fetched_path
+from certs.identities.client_authorities import LARGEST_LISTS, fetched_path
+from certs.identities.revocation_list import ListUnusable, fetched_list, newest_lists, pem_lists
 from certs.storage.disk import Disk
 from config.loading.loaded import LoadedConfig
 from config.loading.reading import FileContent
@@ -50,12 +55,14 @@ class FetchedLists:
         served: ServedEdition,
         tell: Tell,
         ticks: Callable[[], float],
+        wall: Callable[[], float],
     ) -> None:
         self._loop = loop
         self._renew = renew
         self._served = served
         self._tell = tell
         self._ticks = ticks
+        self._wall = wall
         self._due_at: dict[str, float] = {}
         self._faults: dict[str, str] = {}
         """Why the latest try failed, by address."""
@@ -88,7 +95,8 @@ class FetchedLists:
                 await self._fetch(loaded, address, settings)
             except (NotFetched, ListUnusable, CredentialError, ConfigError, OSError) as error:
                 refresh = min(refresh, _RETRY_SECONDS)
-                self._failed(address, error.reason if isinstance(error, NotFetched) else str(error))
+                fault = error.reason if isinstance(error, NotFetched) else str(error)
+                self._failed(address, fault or f"it took longer than {2 * _FETCH_SECONDS:g} s")
             else:
                 self._faults.pop(address, None)
             self._due_at[address] = self._ticks() + refresh
@@ -108,7 +116,9 @@ class FetchedLists:
         assert state is not None  # ensured by the crosschecks
         path = fetched_path(loaded.file.named(state), address)
         paths = [loaded.file.resolve(one.ca) for one in settings]
-        found = await in_thread(self._loop, lambda: _newer(address, path, paths))
+        now = datetime.fromtimestamp(self._wall(), UTC)
+        async with asyncio.timeout(2 * _FETCH_SECONDS):  # `fetch` does not bound the look-up of the name
+            found = await in_thread(self._loop, lambda: _newer(address, path, paths, now))
         if found is None:
             return
         new, content = found
@@ -131,23 +141,28 @@ class FetchedLists:
 
 
 def _newer(
-    address: str, path: Path, authorities: Sequence[Path]
+    address: str, path: Path, authorities: Sequence[Path], now: datetime
 ) -> tuple[x509.CertificateRevocationList, bytes] | None:
-    """The list, None if it is the one that is here. Raises what `FetchedLists.look` catches."""
+    """The list, and what is to be kept with it; None if it is here. Raises what
+    `FetchedLists.look` catches.
+    """
     known = [certificate for one in authorities for certificate in read_chain(one)]
-    content = fetch(address, LARGEST_LISTS, _FETCH_SECONDS)
-    new = fetched_list(content, known)
+    new = fetched_list(fetch(address, LARGEST_LISTS, _FETCH_SECONDS), known)
+    if new.last_update_utc > now:  # OpenSSL would refuse all clients until then
+        raise ListUnusable(f"it is current only from {new.last_update_utc:%Y-%m-%d %H:%M} UTC")
     before = _present(path, known)
-    if before is not None and new.issuer == before.issuer:
-        if new.last_update_utc < before.last_update_utc:
-            raise ListUnusable(f"it is of {new.last_update_utc:%Y-%m-%d %H:%M} UTC, older than the one that is here")
-        if new == before:
-            return None
-    return new, content
+    kept = newest_lists([*before, new], known, now)
+    if new not in kept:
+        raise ListUnusable(f"it is of {new.last_update_utc:%Y-%m-%d %H:%M} UTC, not newer than the one that is here")
+    content = b"".join(one.public_bytes(Encoding.PEM) for one in kept)
+    return None if path.exists() and content == path.read_bytes() else (new, content)
 
 
-def _present(path: Path, authorities: Sequence[x509.Certificate]) -> x509.CertificateRevocationList | None:
-    try:
-        return fetched_list(path.read_bytes(), authorities)
-    except (OSError, ListUnusable):
-        return None  # there is none that counts
+def _present(path: Path, authorities: Sequence[x509.Certificate]) -> list[x509.CertificateRevocationList]:
+    found = []
+    with suppress(OSError):
+        content = path.read_bytes()
+        for block in pem_lists(content) or [content]:
+            with suppress(ListUnusable):  # such as that of an authority which is gone from `ca`
+                found.append(fetched_list(block, authorities))
+    return found

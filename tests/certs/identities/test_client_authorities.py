@@ -11,9 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.identities.client_authorities import (
     ClientAuthorities,
-    ListUnusable,
     client_authorities,
-    fetched_list,
     fetched_path,
     fetched_paths,
 )
@@ -28,6 +26,7 @@ NOW = datetime.now(UTC)  # noqa: TID251 - certificates of tests are made by the 
 ROOT = ClientAuthority("Root")
 BELOW = ClientAuthority("Below", above=ROOT)
 MODERN = ClientAuthority("Modern", "mldsa-65")
+DAMAGED = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.28"), b"\x01")
 PLACE = ("identity", "chat", "client_certificates")
 
 
@@ -186,11 +185,16 @@ class TestLists:
         ]
 
     def test_delta(self, directory: Directory) -> None:
-        problems = directory.refused(ROOT.pem, ROOT.revocations(delta=1))
+        problems = directory.refused(ROOT.pem, ROOT.revocations(critical=x509.DeltaCRLIndicator(1)))
         assert problems == [
             'crl: found "crl.pem", whose list of "CN=Root" is a delta, which has only the latest changes; '
             "allowed: the complete list"
         ]
+
+    def test_damaged_extension(self, directory: Directory) -> None:
+        """No signature is needed for it."""
+        (problem,) = directory.refused(ROOT.pem, ROOT.revocations(critical=DAMAGED))
+        assert problem.startswith('crl: found "crl.pem", which holds a damaged list; allowed:')
 
     @pytest.mark.parametrize(
         ("valid", "what"), [((-3 * DAY, -DAY), "expired at"), ((DAY, 3 * DAY), "is current only from")]
@@ -201,7 +205,7 @@ class TestLists:
         found, (problem,) = directory.read(ROOT.pem, ROOT.revocations(valid=valid))
         assert found is not None
         assert f'crl: warning: found "crl.pem", whose list of "CN=Root" {what}' in problem
-        assert "its clients are refused until the file has a current one" in problem
+        assert "its clients are refused until there is a current one" in problem
         _, problems = directory.read(ROOT.pem, ROOT.revocations(valid=valid) + ROOT.revocations())
         assert problems == []
 
@@ -256,7 +260,7 @@ class TestFetched:
             (b"rubbish", "it is no revocation list, in DER or PEM"),
             (ClientAuthority("Root").revocations(), "is not signed by that authority"),
             (ClientAuthority("Other").revocations(), "is of no authority in ca"),
-            (ROOT.revocations(delta=1), "is a delta"),
+            (ROOT.revocations(critical=x509.DeltaCRLIndicator(1)), "is a delta"),
         ],
     )
     def test_one_that_is_not_of_the_authority_does_not_count(
@@ -265,8 +269,23 @@ class TestFetched:
         read, problems = self.read(directory, content)
         assert read.lists == ()
         assert found in problems[0]
-        with pytest.raises(ListUnusable, match=found):
-            fetched_list(content, [ROOT.certificate])
+
+    def test_time_and_size_are_judged_as_those_of_a_file(self, directory: Directory) -> None:
+        _, problems = self.read(directory, b"#" * 1_048_577 + b"\n" + ROOT.revocations(valid=(-3 * DAY, -DAY)))
+        assert problems[0].startswith(f'"{self.URL}", which has 1.0 MB')
+        assert problems[1].startswith(f'"{self.URL}", whose list of "CN=Root" expired at')
+        assert problems[1].endswith("its clients are refused until there is a current one")
+        assert len(problems) == 2
+
+    def test_a_newer_one_that_has_expired_stands_before_an_older_file(self, directory: Directory) -> None:
+        """OpenSSL would prefer the one that is current, and accept who is revoked since."""
+        (directory.path / "crl.pem").write_bytes(ROOT.revocations(valid=(-9 * DAY, 900 * DAY)))
+        newer = ROOT.revocations(ROOT.certificate, valid=(-3 * DAY, -DAY))
+        found, (problem,) = self.read(directory, newer, crl="crl.pem")
+        assert found.lists_pem == newer
+        assert found.currency is not None
+        assert found.currency[1] < NOW
+        assert "expired at" in problem
 
     def test_a_file_beside_it_may_lack_authorities(self, directory: Directory) -> None:
         crl = ROOT.revocations()

@@ -14,7 +14,7 @@ from proxy.supervisor.reloads.fetched_lists import FetchedLists
 from tests.certificates import DAY
 from tests.client_authorities import ClientAuthority
 from tests.configurations import Site
-from tests.fleets import edition_of
+from tests.fleets import NOW, edition_of
 from tests.proxy.supervisor.reloads.test_changeover import RENEWED, Case
 from tests.web_documents import WebDocuments, web_documents
 
@@ -33,7 +33,7 @@ class Fetching(Case):
         self.ticks = 1_000.0
         self.told: list[str] = []
         self.fetched = FetchedLists(
-            asyncio.get_running_loop(), self.changeover.renew, self.served, self.tell, lambda: self.ticks
+            asyncio.get_running_loop(), self.changeover.renew, self.served, self.tell, lambda: self.ticks, NOW.timestamp
         )
 
     def text(self, further: str = "") -> str:
@@ -102,7 +102,8 @@ async def test_it_is_fetched_again_after_its_time_and_served_if_it_has_changed(
     [
         (b"rubbish", "it is no revocation list, in DER or PEM"),
         (ClientAuthority("Root").revocations(), "is not signed by that authority"),
-        (ROOT.revocations(valid=(-2 * DAY, DAY)), "older than the one that is here"),
+        (ROOT.revocations(valid=(-2 * DAY, DAY)), "not newer than the one that is here"),
+        (ROOT.revocations(valid=(DAY, 3 * DAY)), "it is current only from"),
         (None, "the server answered with status 404"),
     ],
 )
@@ -124,6 +125,30 @@ async def test_what_must_not_be_used_changes_nothing_and_is_told_once(
     web.contents["/a.crl"] = good
     await fetching.look(300)
     assert fetching.facts.fault is None
+
+
+async def test_the_list_of_one_authority_removes_none_of_another(fetching: Fetching, web: WebDocuments) -> None:
+    """By http somebody else may answer, with any list that an authority has ever signed."""
+    below = ClientAuthority("Below", above=ROOT)
+    (fetching.site.directory / "ca.pem").write_bytes(below.pem + ROOT.pem)
+    new, old = below.revocations(below.certificate), below.revocations(valid=(-2 * DAY, 7 * DAY))
+    roots = ROOT.revocations()
+    for content in (new, roots, old, roots):
+        web.contents["/a.crl"] = content
+        await fetching.look(REFRESH)
+        assert new in fetching.path.read_bytes()
+    assert fetching.path.read_bytes() == new + roots
+    assert fetching.told == ["list_fetched", "list_fetched", "list_not_fetched"]
+    found = edition_of(fetching.site, fetching.text()).identities
+    assert found.revocations[0].expires_at > NOW.timestamp(), "each authority has its list"
+
+
+async def test_what_is_of_no_authority_any_more_is_removed(fetching: Fetching, web: WebDocuments) -> None:
+    web.contents["/a.crl"] = kept = ROOT.revocations()
+    fetching.path.parent.mkdir(parents=True)
+    fetching.path.write_bytes(ClientAuthority("Gone").revocations() + kept)
+    await fetching.look()
+    assert fetching.path.read_bytes() == kept
 
 
 async def test_what_a_worker_refuses_is_not_kept(fetching: Fetching, web: WebDocuments) -> None:
