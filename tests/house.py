@@ -26,10 +26,12 @@ DOES_IO: Final = frozenset(
 """Modules that a pure module never reaches, through whatever modules of ours."""
 COMPUTES: Final = frozenset({("proxy.limits.networks", "socket")})
 """Imports that are allowed nevertheless: `inet_pton` only computes."""
-# These are called by their names: by asyncio, aiohttp, httptools, typer and the like, or by programs of clients (`proxy.payload.client`).
+# These are called by their names: by asyncio, aiohttp, httptools, typer, urllib and the like, or by programs of clients (`proxy.payload.client`).
 CALLED_FROM_OUTSIDE: Final = frozenset(
     {
         "format_commands",
+        "http_open",
+        "https_open",
         "handle_error",
         "log_exception",
         "log_debug",

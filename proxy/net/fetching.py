@@ -55,8 +55,8 @@ def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
 
 
 class Deadline:
-    """Ends a connection after so many seconds. The timeout of a socket bounds only each read: a
-    server that sends a byte now and then holds a reader for ever.
+    """Ends a connection after `seconds`. The timeout of a socket bounds only each read: a server
+    that sends a byte now and then holds a reader for ever.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -89,7 +89,7 @@ class Deadline:
 
 
 @mypyc_attr(native_class=False)
-class _Connection(http.client.HTTPConnection):
+class _BoundedConnection(http.client.HTTPConnection):
     deadline: Deadline
 
     def connect(self) -> None:
@@ -98,12 +98,12 @@ class _Connection(http.client.HTTPConnection):
 
 
 @mypyc_attr(native_class=False)
-class _TlsConnection(http.client.HTTPSConnection, _Connection):
-    """Its first base calls `_Connection.connect` before the handshake."""
+class _BoundedTlsConnection(http.client.HTTPSConnection, _BoundedConnection):
+    """Its first base calls `_BoundedConnection.connect` before the handshake."""
 
 
 @mypyc_attr(native_class=False)
-class _Asking(urllib.request.HTTPHandler):
+class _BoundedRequests(urllib.request.HTTPHandler):
     def __init__(self, deadline: Deadline) -> None:
         super().__init__()
         self._deadline = deadline
@@ -117,12 +117,12 @@ class _Asking(urllib.request.HTTPHandler):
     https_request = urllib.request.HTTPHandler.http_request
 
     def _plain(self, host: str, /, **settings: Any) -> http.client.HTTPConnection:
-        return self._bounded(_Connection(host, **settings))
+        return self._bounded(_BoundedConnection(host, **settings))
 
     def _tls(self, host: str, /, **settings: Any) -> http.client.HTTPConnection:
-        return self._bounded(_TlsConnection(host, **settings))
+        return self._bounded(_BoundedTlsConnection(host, **settings))
 
-    def _bounded(self, connection: _Connection) -> http.client.HTTPConnection:
+    def _bounded(self, connection: _BoundedConnection) -> http.client.HTTPConnection:
         connection.deadline = self._deadline
         return connection
 
@@ -136,7 +136,7 @@ def opener(deadline: Deadline) -> urllib.request.OpenerDirector:
     made = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        _Asking(deadline),
+        _BoundedRequests(deadline),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
     ):
