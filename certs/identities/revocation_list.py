@@ -1,4 +1,4 @@
-"""A revocation list of an authority of clients: what makes it one to judge by, and which of two counts.
+"""A revocation list of an authority of clients: what makes it usable, and which of two counts.
 
 OpenSSL prefers a list that is current to a newer one that has expired. So it gets only the newest
 of each scope: what that has revoked stays revoked.
@@ -116,7 +116,7 @@ def errors_of_list(
 
 
 def scope_fault(one: x509.CertificateRevocationList) -> str | None:
-    """What keeps OpenSSL from looking at a list, or a reader from trusting it; None if nothing does."""
+    """Why OpenSSL would not judge by a list, or by a part of it; None if it would."""
     point = _distribution_point(one)
     if point is not None and (
         point.indirect_crl or point.only_some_reasons is not None or point.only_contains_attribute_certs

@@ -98,7 +98,7 @@ class Supervisor:
         self.tickets: Final = TicketRotation(renew, safe, self.served, tell, self.crew.auditing.tickets_rotated)
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
-        self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time, wall_clock)
+        self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time, CLOCKS.wall)
         self.watch: Final = LogWatch(loop, lambda: self.served.edition.loaded, tell, CLOCKS.wall)
         self.alerting: Final = self._alerting_of()
         sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)

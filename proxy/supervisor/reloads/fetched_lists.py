@@ -3,16 +3,17 @@
 Theory of operation. A list is verified before it is taken: an authority of `ca` has signed it, and
 it is not older than the one of the same scope that is here. Of several scopes, such as those of two
 authorities, an address keeps a list of each: a list of one must not remove that of another. So who
-can change what comes over the network can only keep newer lists away. A new list comes into service as new secrets do, without a reload: what an
-operator has changed in the configuration meanwhile waits for the operator. It is on disk before a
-worker serves by it, and so a start without the network knows it too.
+can change what comes over the network can only keep newer lists away. A new list comes into service
+as new secrets do, without a reload: what an operator has changed in the configuration meanwhile
+waits for the operator. It is on disk before a worker serves by it, and so a start without the
+network knows it too.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +56,7 @@ class FetchedLists:
         served: ServedEdition,
         tell: Tell,
         ticks: Callable[[], float],
-        wall: Callable[[], float],
+        wall: Callable[[], datetime],
     ) -> None:
         self._loop = loop
         self._renew = renew
@@ -116,7 +117,7 @@ class FetchedLists:
         assert state is not None  # ensured by the crosschecks
         path = fetched_path(loaded.file.named(state), address)
         paths = [loaded.file.resolve(one.ca) for one in settings]
-        now = datetime.fromtimestamp(self._wall(), UTC)
+        now = self._wall()
         async with asyncio.timeout(2 * _FETCH_SECONDS):  # `fetch` does not bound the look-up of the name
             found = await in_thread(self._loop, lambda: _newer(address, path, paths, now))
         if found is None:

@@ -33,7 +33,7 @@ class Fetching(Case):
         self.ticks = 1_000.0
         self.told: list[str] = []
         self.fetched = FetchedLists(
-            asyncio.get_running_loop(), self.changeover.renew, self.served, self.tell, lambda: self.ticks, NOW.timestamp
+            asyncio.get_running_loop(), self.changeover.renew, self.served, self.tell, lambda: self.ticks, lambda: NOW
         )
 
     def text(self, further: str = "") -> str:
