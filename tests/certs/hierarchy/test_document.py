@@ -108,6 +108,14 @@ def test_a_document_of_the_first_version_has_the_same_keys() -> None:
         Document.parse(json.dumps(lost).encode())
 
 
+def test_every_sealing_key_that_the_file_has_had_is_remembered() -> None:
+    first, second, third = (SealingKeyRecord(bytes([n]) * 16, f"{n}.key", NOW) for n in range(3))
+    document = Document(sealing_keys=(first,)).sealed_by(second, first).sealed_by(third, second).sealed_by(third)
+    assert (document.sealing_keys, set(document.ended)) == ((third,), {first.id, second.id})
+    assert Document.parse(document.encode()) == document
+    assert set(document.had) == {first.id, second.id, third.id}
+
+
 def test_another_version() -> None:
     with pytest.raises(DocumentUnreadable, match="it is of version 3"):
         Document.parse(DOCUMENT.encode().replace(b'"version": 2', b'"version": 3', 1))
