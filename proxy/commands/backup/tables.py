@@ -99,7 +99,8 @@ def age_text(age: timedelta) -> str:
 
 
 def _content(manifest: Manifest) -> str:
-    return f"{manifest.files:,} files ({manifest.size:,} bytes) with {manifest.credentials:,} credentials"
+    credentials = "1 credential" if manifest.credentials == 1 else f"{manifest.credentials:,} credentials"
+    return f"{manifest.files:,} files ({manifest.size:,} bytes) with {credentials}"
 
 
 def _recipients(manifest: Manifest) -> str:

@@ -1,11 +1,14 @@
 """What people read of a backup."""
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from certs.backup.index import LeftOut
-from proxy.commands.backup.tables import age_text, left_out_lines, schedule_text
+from proxy.commands.backup.tables import age_text, left_out_lines, schedule_text, verified_text
+from tests.certs.backup.test_manifest import MANIFEST
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,11 @@ def test_hundreds_of_keys_are_not_all_listed() -> None:
     assert lines[1] == "  key 0: make it"
     assert lines[-1] == "  and 2 more (--json)"
     assert len(lines) == 10
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "with 1 credential,"), (2, "with 2 credentials,")])
+def test_one_credential_is_one(count: int, text: str) -> None:
+    assert text in verified_text(Path("/b/one"), replace(MANIFEST, credentials=count))
 
 
 def test_the_schedule_is_a_sentence() -> None:
