@@ -57,7 +57,8 @@ def _revocation(examined: Examined) -> Iterator[Finding]:
         if found is None or found.currency is None:
             yield _REVOCATION.failure(name, "its lists cannot be used", "The findings of the configuration say why.")
         else:
-            yield currency_finding(name, found.currency, now, is_fetched=found.has_addresses)
+            refused = "may be revoked" if found.is_lenient else "are refused"
+            yield currency_finding(name, found.currency, now, is_fetched=found.has_addresses, consequence=refused)
     if not has_lists:
         yield _REVOCATION.skipped("revocation lists", "no identity checks the revocation of its clients")
 
@@ -112,7 +113,7 @@ def _has_timestamps(one: ConfiguredChain) -> bool:
 
 
 def currency_finding(
-    name: str, currency: tuple[datetime, datetime], now: datetime, *, is_fetched: bool = False
+    name: str, currency: tuple[datetime, datetime], now: datetime, *, is_fetched: bool, consequence: str
 ) -> Finding:
     """Judge from when to when the lists of an identity are current."""
     begins, ends = currency
@@ -121,7 +122,7 @@ def currency_finding(
     if is_fetched:
         remedy = "The proxy fetches lists by itself: its log says list_not_fetched, and why."
     if not begins <= now < ends:
-        return _REVOCATION.failure(name, f"{until}: clients with certificates are refused", remedy)
+        return _REVOCATION.failure(name, f"{until}: clients with certificates {consequence}", remedy)
     if ends - now < min((ends - begins) / 4, _SOON):
         return _REVOCATION.warning(name, until, remedy)
     return _REVOCATION.ok(name, until)

@@ -47,7 +47,8 @@ def test_certificates_with_their_trust(tmp_path: Path, monkeypatch: pytest.Monke
 )
 def test_how_long_lists_are_current(begins: int, ends: int, state: str) -> None:
     span = (NOON + begins * timedelta(days=1), NOON + ends * timedelta(days=1))
-    assert currency_finding("chat", span, NOON).state == state
+    found = currency_finding("chat", span, NOON, is_fetched=False, consequence="are refused")
+    assert found.state == state
 
 
 def test_lists_of_a_configuration(tmp_path: Path) -> None:
@@ -59,6 +60,11 @@ def test_lists_of_a_configuration(tmp_path: Path) -> None:
     loaded = configured(site.write(site.minimal.replace("\n[upstream", f"{clients}\n[upstream")))
     _, revocation, _, _ = CERTIFICATES
     assert states(revocation.look(replace(HERE, configured=loaded))) == [("chat", "ok")]
+    crl.write_bytes(authority.revocations(valid=(-9 * DAY, -DAY)))
+    for further, what in (("", "are refused"), ('crl_unknown = "accept"\n', "may be revoked")):
+        loaded = configured(site.write(site.minimal.replace("\n[upstream", f"{clients}{further}\n[upstream")))
+        (expired,) = revocation.look(replace(HERE, configured=loaded))
+        assert what in expired.found
     crl.write_text("none")
     assert states(revocation.look(replace(HERE, configured=loaded))) == [("chat", "failure")]
 
