@@ -8,7 +8,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.identities.chain import extension_of
-from certs.identities.revocation_list import has_signed
+from certs.identities.revocation_list import ListUnusable, has_signed, read_list, scope_fault
 from proxy.net.fetching import NotFetched, fetch
 
 _SECONDS: Final = 10.0
@@ -48,14 +48,25 @@ def _judged(
     content: bytes, leaf: x509.Certificate, issuers: Sequence[x509.Certificate], now: datetime
 ) -> tuple[str | None, str]:
     """The fault of a list, and what else is to say."""
+    if not issuers:
+        return "cannot be verified: the chain lacks the issuer of the certificate", ""
     try:
-        found = x509.load_der_x509_crl(content)  # RFC 2585 section 4.3
-    except ValueError:
+        found = read_list(content)
+    except ListUnusable:
+        found = None
+    if found is None or content.startswith(b"-"):  # RFC 2585 section 4.3
         return "is no list in DER", ""
+    fault = scope_fault(found)
+    if fault is not None:
+        return f"is {fault}", ""
     if found.issuer != leaf.issuer or not any(has_signed(issuer, found) for issuer in issuers):
         return "is not of the issuer of the certificate", ""
     if found.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None:
         return "has this certificate: it is revoked", ""
+    return _judged_time(found, now)
+
+
+def _judged_time(found: x509.CertificateRevocationList, now: datetime) -> tuple[str | None, str]:
     end = found.next_update_utc
     if found.last_update_utc > now:
         return f"is current only from {found.last_update_utc:%Y-%m-%d %H:%M} UTC", ""

@@ -11,6 +11,7 @@ from certs.issuing.internal_ca.authority import InternalAuthority
 from proxy.trust.list_check import list_checks
 from tests.certs.authority import DAY, NOW
 from tests.certs.issuing.internal_ca.test_authority import Clock, authority, issued
+from tests.client_authorities import ClientAuthority
 from tests.web_documents import WebDocuments, web_documents
 
 
@@ -60,6 +61,10 @@ def test_what_is_wrong_is_said(web: WebDocuments, tmp_path: Path) -> None:
     other, _ = ours(web, tmp_path / "b")
     put(web, other)
     assert faults(chain) == ["is not of the issuer of the certificate"]
+    assert faults(chain[:1]) == ["cannot be verified: the chain lacks the issuer of the certificate"]
+    delta = x509.load_pem_x509_crl(ClientAuthority("A").revocations(critical=x509.DeltaCRLIndicator(1)))
+    web.contents["/a.crl"] = delta.public_bytes(Encoding.DER)
+    assert faults(chain) == ["is a delta, which has only the latest changes"]
     del web.contents["/a.crl"]
     (found,) = list_checks(chain, NOW)
     assert found.is_fault
