@@ -1,6 +1,7 @@
 """Rules that span several tables of a configuration. Pure: the schema's values in, problems out."""
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from config.crosschecks.admin_page import page_problems
 from config.crosschecks.checks import Checks
@@ -206,6 +207,14 @@ class _CrossChecks(Checks):
                 found = f'"{written(issuer.intermediate_lifetime)}"'
                 allowed = "at least four times issuer lifetime, because the intermediate has to survive the certificates that it signs"
                 yield self.error(("issuer", name, "intermediate_lifetime"), found, allowed)
+        shown_at: dict[tuple[str | None, str, str], str] = {}
+        for name, issuer in self.config.issuer.items():
+            if isinstance(issuer, InternalIssuerConfig) and issuer.crl_url is not None:
+                parts = urlsplit(issuer.crl_url)
+                first = shown_at.setdefault((parts.hostname, parts.path or "/", parts.query), name)
+                if first != name:  # [plain] has one list for each host and path
+                    found = f'"{issuer.crl_url}", which issuer.{first}.crl_url already uses'
+                    yield self.error(("issuer", name, "crl_url"), found, "an address for each issuer")
 
     def upstreams(self) -> Iterator[Problem]:
         used = {route.upstream for route in self.config.route if route.upstream is not None}

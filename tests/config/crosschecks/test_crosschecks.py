@@ -238,3 +238,14 @@ def test_what_is_fetched_needs_a_place_to_be_kept(table: str, key: str) -> None:
     assert problem.startswith(f"f: {key}: found addresses, while rotation.state is not set; allowed: a directory")
     assert check(GOOD + table + '[rotation]\nstate = "state"\n') == []
     assert check(GOOD + table, ("rotation",)) == [], "it may be in what was refused"
+
+
+def test_internal_issuers_show_their_lists_at_different_addresses() -> None:
+    table = '[issuer.{}]\ntype = "internal"\ncrl_url = "http://{}"\n'
+    one = GOOD + table.format("a", "ca.test/l.crl")
+    found = [problem for problem in check(one + table.format("b", "CA.test:8080/l.crl")) if "crl_url" in problem]
+    assert found == [
+        'f: issuer.b.crl_url: found "http://CA.test:8080/l.crl", which issuer.a.crl_url already uses; '
+        "allowed: an address for each issuer"
+    ]
+    assert not any("crl_url" in problem for problem in check(one + table.format("b", "ca.test/b.crl")))
