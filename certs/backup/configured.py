@@ -72,6 +72,8 @@ def _recipient(path: Path, wanted: RecipientKem) -> PublicRecipient:
         found = PublicRecipient.parse(read_regular(path, _LARGEST_KEY).content)
     except KeyUnreadable as error:
         raise RecipientRefused(f"{path}: {error}") from None
+    except OSError as error:
+        raise RecipientRefused(f"{path}: {error.strerror or error}; allowed: a file with a public key") from None
     if wanted is RecipientKem.MLKEM1024_P384 and found.kem is not wanted:
         raise RecipientRefused(
             f"{path}: a key of {found.kem}, while a listener is quantum-safe; allowed: {wanted} (plexigate backup key --quantum-safe)"

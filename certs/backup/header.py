@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from certs.backup.container import SECRET_BYTES, BackupDamaged
+from certs.backup.index import UNREADABLE
 from certs.backup.recipients import NotOpened, PrivateRecipient, PublicRecipient
 
 
@@ -44,7 +45,7 @@ class Header:
         try:
             facts = json.loads(content)
             return cls(_as_bytes(facts["sealed"]), _as_bytes(facts["files"]))
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except UNREADABLE:
             raise BackupDamaged("has a header that Plexigate did not write") from None
 
     def opened(self, keys: Sequence[PrivateRecipient]) -> bytes:

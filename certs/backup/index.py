@@ -3,11 +3,15 @@ manifest, what is not in it, and the directories around.
 """
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, fields
 from pathlib import PurePosixPath
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from certs.backup.container import BackupDamaged
+from certs.backup.container import BackupDamaged, Written
+
+UNREADABLE: Final = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+"""What JSON of others can raise while it is read."""
 
 MEMBER: Final = "index.json"
 """The last member of the archive."""
@@ -38,8 +42,8 @@ class Index:
         """Read what `encode` wrote. Raises `BackupDamaged`."""
         try:
             facts: dict[str, Any] = json.loads(content)
-            files = tuple(IndexedFile(**one) for one in facts["files"])
-        except (KeyError, TypeError, ValueError):
+            files = tuple(typed(IndexedFile, one) for one in facts["files"])
+        except UNREADABLE:
             raise BackupDamaged("has an index that Plexigate did not write") from None
         for one in files:
             require_plain(one.path)
@@ -64,8 +68,23 @@ class LeftOut:
     remedy: str
 
 
+_Facts = TypeVar("_Facts", "IndexedFile", "KnownDirectory", "LeftOut", Written)
+
+
+def typed(kind: type[_Facts], facts: Any) -> _Facts:
+    """One of texts and counts, as `asdict` gave it. Raises one of `UNREADABLE`."""
+    for one in fields(kind):
+        if type(facts[one.name]) is not one.type or (one.type is int and facts[one.name] < 0):
+            raise TypeError(one.name)
+    return kind(**facts)
+
+
 def require_plain(path: str) -> None:
     """Raises `BackupDamaged` unless a path begins at the root and goes down only."""
     plain = PurePosixPath(path)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise BackupDamaged(f"has a path that is no text: {path!r:.80}") from None
     if plain.root != "/" or ".." in plain.parts or "\0" in path or str(plain) != path:
         raise BackupDamaged(f"has a path that leads elsewhere: {path!r:.80}")

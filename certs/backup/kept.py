@@ -31,24 +31,36 @@ def name_of(node: str, now: datetime) -> str:
 
 def backups_in(directory: Path) -> list[KeptBackup]:
     """Those in a directory, the newest first; those with a fault last. Raises `OSError`."""
-    found = [_read(path) for path in sorted(directory.glob(f"*{SUFFIX}"))]
+    found = [_read(path) for path in sorted(_written_in(directory))]
     return sorted(found, key=lambda one: 0.0 if one.manifest is None else -one.manifest.made_at.timestamp())
 
 
 def newest_in(directory: Path, node: str) -> Manifest | None:
-    """The manifest of the newest backup of a machine; it reads few others. Raises `OSError`."""
-    written = sorted(directory.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    """The manifest of the newest backup of a machine; it reads few others. Raises `OSError`, but
+    not for a directory that is not there yet.
+    """
+    if not directory.exists():
+        return None
+    written = sorted(_written_in(directory), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     manifests = (_read(path).manifest for path in written)
     return next((one for one in manifests if one is not None and one.node == node), None)
 
 
-def remove_beyond(keep: int, backups: Sequence[KeptBackup], node: str) -> list[Path]:
-    """Remove all but the newest `keep` backups of a machine, and answer them. Raises `OSError`."""
-    ours = [one.path for one in backups if one.manifest is not None and one.manifest.node == node]
+def remove_beyond(keep: int, backups: Sequence[KeptBackup], made: Manifest) -> list[Path]:
+    """Remove all but the newest `keep` backups of the configuration and machine of one that was
+    made, and answer them. Raises `OSError`.
+    """
+    wanted = (made.node, made.configuration)
+    ours = [one.path for one in backups if one.manifest and (one.manifest.node, one.manifest.configuration) == wanted]
     for path in ours[keep:]:
         with OpenDirectory.at(path.parent) as directory:
             directory.remove(path.name)
     return ours[keep:]
+
+
+def _written_in(directory: Path) -> list[Path]:
+    # of `iterdir`: `glob` is silent about a directory that is not there, or may not be read
+    return [one for one in directory.iterdir() if one.name.endswith(SUFFIX) and not one.name.startswith(".")]
 
 
 def _read(path: Path) -> KeptBackup:

@@ -8,11 +8,11 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from certs.backup.container import BackupDamaged, Written
-from certs.backup.index import KnownDirectory, LeftOut, require_plain
+from certs.backup.index import UNREADABLE, KnownDirectory, LeftOut, require_plain, typed
 
 FORMATS: Final[Mapping[str, int]] = {"index": 1, "keys.sealed": 2, "ledger.json": 1, "intent.json": 1}
 """The formats of files that this version writes; it reads these and all before them."""
@@ -65,7 +65,7 @@ class Manifest:
                 raise BackupDamaged("was made at a time without its zone")
             made = cls(
                 made_by=str(facts["made_by"]),
-                made_at=made_at,
+                made_at=made_at.astimezone(UTC),
                 node=str(facts["node"]),
                 configuration=str(facts["configuration"]),
                 states=tuple(map(str, facts["states"])),
@@ -74,14 +74,14 @@ class Manifest:
                 files=int(facts["files"]),
                 size=int(facts["size"]),
                 credentials=int(facts["credentials"]),
-                left_out=tuple(LeftOut(str(one["what"]), str(one["remedy"])) for one in facts["left_out"]),
-                directories=tuple(KnownDirectory(**one) for one in facts["directories"]),
+                left_out=tuple(typed(LeftOut, one) for one in facts["left_out"]),
+                directories=tuple(typed(KnownDirectory, one) for one in facts["directories"]),
                 recipients={str(key): str(kem) for key, kem in facts["recipients"].items()},
                 signer=base64.b64decode(facts["signer"], validate=True),
-                written=Written(**facts["written"]),
+                written=typed(Written, facts["written"]),
                 formats={str(name): int(number) for name, number in facts["formats"].items()},
             )
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except UNREADABLE:
             raise BackupDamaged("has a manifest that Plexigate did not write") from None
         directories = (one.path for one in made.directories)
         for path in (made.configuration, *made.states, *made.apart, *made.locks, *directories):

@@ -153,8 +153,12 @@ def blocks_of(content: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _loaded(content: bytes, kind: bytes, load: Callable[[bytes], Any]) -> list[Any]:
+    blocks = blocks_of(content)
+    if not any(found == kind for found, _ in blocks):
+        there = " or ".join(sorted({found.decode() for found, _ in blocks})) or "no PEM"
+        raise KeyUnreadable(f"found {there} and no {kind.decode()}")
     try:
-        return [load(block) for found, block in blocks_of(content) if found == kind]
+        return [load(block) for found, block in blocks if found == kind]
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyUnreadable("a block of PEM that is no key without a passphrase") from None
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -79,7 +80,7 @@ def create(
             creation = _creation(loaded, to or [], record)
             with record.operation("export", f"backup {place}"):
                 manifest = _written(creation, place)
-        removed = _removed_beyond(place.parent, keeps)
+        removed = _removed_beyond(place.parent, keeps, manifest)
     document = backup_document(place, place.stat().st_size, manifest) | {"removed": [str(one) for one in removed]}
     answer(document, lambda: created_text(place, manifest, removed), as_json=as_json)
 
@@ -109,7 +110,7 @@ def verify(
     except BackupDamaged as error:
         raise ended(f"{file}: {error}") from None
     except OSError as error:
-        raise ended(f'"{file}": {error.strerror}', _UNREADABLE) from None
+        raise ended(f'"{file}": {error.strerror or error}', _UNREADABLE) from None
     if signer is not None and signer.lower() != signer_id(manifest.signer):
         raise ended(f"{file}: signed by {signer_id(manifest.signer)}; allowed: {signer.lower()}")
     document = backup_document(file, file.stat().st_size, manifest)
@@ -192,8 +193,20 @@ def key(
 
     made = PrivateRecipient.generate(RecipientKem.MLKEM1024_P384 if is_quantum_safe else RecipientKem.MLKEM768_X25519)
     with said_errors():
+        from certs.files.directory import OpenDirectory
+        from proxy.commands.hsm.sources import NotChosen
+
+        if file.is_file():
+            raise NotChosen(f"{file} is there already; allowed: a new file")
         write_for_person(file, made.pem(), replaces=False)
-    typer.echo(made.public.pem().decode(), nl=False)
+        try:
+            typer.echo(made.public.pem().decode(), nl=False)
+            sys.stdout.flush()
+        except OSError as error:
+            if file.is_file():
+                with OpenDirectory.at(file.absolute().parent) as directory:
+                    directory.remove(file.name)  # alone it is of no use: the public half is gone
+            raise OSError(error.errno, error.strerror, "standard output") from None
 
 
 restore.add_to(app)
@@ -223,8 +236,10 @@ def _written(creation: "Creation", place: Path) -> "Manifest":
             ):
                 backup.verified(read)
             directory.rename(beside, place.name)
-        except BaseException:
+        except BaseException as error:
             directory.remove(beside)
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(place)  # a full disk, for example
             raise
         directory.sync()
     return manifest
@@ -242,10 +257,10 @@ def _place(loaded: "LoadedConfig", file: Path | None) -> tuple[Path, int | None]
     return directory / name_of(platform.node(), _now()), loaded.config.backup.keep
 
 
-def _removed_beyond(directory: Path, keep: int | None) -> list[Path]:
+def _removed_beyond(directory: Path, keep: int | None, made: "Manifest") -> list[Path]:
     from certs.backup.kept import backups_in, remove_beyond
 
-    return [] if keep is None else remove_beyond(keep, backups_in(directory), platform.node())
+    return [] if keep is None else remove_beyond(keep, backups_in(directory), made)
 
 
 def _loaded(config: Path | None) -> "LoadedConfig":

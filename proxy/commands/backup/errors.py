@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from config.values.problems import printable
 from proxy.commands.terminal.asking import ended
 
 _RECOVER: Final = "plexigate hsm recover brings the sealing key of that time back, in the same kind of place and under the same --key-version"
@@ -15,7 +16,7 @@ def said_errors() -> Iterator[None]:
     try:
         yield
     except _expected() as error:
-        raise ended(_sentence(error)) from None
+        raise ended(printable(_sentence(error))) from None
 
 
 def _expected() -> tuple[type[Exception], ...]:

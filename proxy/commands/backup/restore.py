@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from config.values.problems import printable
 from proxy.commands.backup.errors import said_errors
 from proxy.commands.backup.progress import progress
 from proxy.commands.backup.tables import left_out_lines
@@ -126,12 +127,12 @@ def _record(file: Path, manifest: "Manifest") -> None:
 
 def _restored_text(manifest: "Manifest", converted: Sequence[str]) -> str:
     lines = [
-        f"{manifest.files:,} files of {manifest.node} are restored, as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC.",
+        f"{manifest.files:,} files of {printable(manifest.node)} are restored, as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC.",
         *left_out_lines(manifest.left_out),
     ]
     if converted:
         lines.append(f"The start converts {', '.join(converted)}.")
-    lines.append(f"Next: plexigate check {manifest.configuration}, and start the proxy.")
+    lines.append(f"Next: plexigate check {printable(manifest.configuration)}, and start the proxy.")
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from certs.backup.index import LeftOut
 from certs.backup.kept import KeptBackup
 from certs.backup.keys import signer_id
 from certs.backup.manifest import Manifest
+from config.values.problems import printable
 from proxy.commands.terminal.tables import plain_table
 
 _SHOWN = 8
@@ -51,8 +52,8 @@ def created_text(path: Path, manifest: Manifest, removed: Sequence[Path]) -> str
 def verified_text(path: Path, manifest: Manifest) -> str:
     return "\n".join(
         (
-            f"{path} is whole: {_content(manifest)}, made at {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC on {manifest.node} by "
-            f"Plexigate {manifest.made_by}.",
+            f"{path} is whole: {_content(manifest)}, made at {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC on {printable(manifest.node)} by "
+            f"Plexigate {printable(manifest.made_by)}.",
             f"It is encrypted to {_recipients(manifest)}.",
             f"Signer: {signer_id(manifest.signer)}",
             *left_out_lines(manifest.left_out),
@@ -63,7 +64,7 @@ def verified_text(path: Path, manifest: Manifest) -> str:
 def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
     """What is not in a backup, with what to do: not each of hundreds of keys."""
     more = [f"  and {len(left_out) - _SHOWN} more (--json)"] if len(left_out) > _SHOWN else []
-    lines = [f"  {one.what}: {one.remedy}" for one in left_out[:_SHOWN]]
+    lines = [f"  {printable(one.what)}: {printable(one.remedy)}" for one in left_out[:_SHOWN]]
     return ["Not in it:", *lines, *more] if lines else []
 
 
@@ -71,11 +72,20 @@ def backup_table(backups: Sequence[KeptBackup], now: datetime) -> RenderableType
     table = plain_table("backup", "made", "age", "node", "version", ">files", ">size")
     for one in backups:
         if (manifest := one.manifest) is None:
-            table.add_row(Text(one.path.name), Text(one.fault, style="red"))
+            table.add_row(Text(printable(one.path.name)), Text(one.fault, style="red"))
             continue
         table.add_row(
-            *(Text(one.path.name), Text(f"{manifest.made_at:%Y-%m-%d %H:%M} UTC"), age_text(now - manifest.made_at)),
-            *(Text(manifest.node), Text(manifest.made_by), f"{manifest.files:,}", f"{one.size:,}"),
+            *(
+                Text(printable(one.path.name)),
+                Text(f"{manifest.made_at:%Y-%m-%d %H:%M} UTC"),
+                age_text(now - manifest.made_at),
+            ),
+            *(
+                Text(printable(manifest.node)),
+                Text(printable(manifest.made_by)),
+                f"{manifest.files:,}",
+                f"{one.size:,}",
+            ),
         )
     return table
 
@@ -104,4 +114,4 @@ def _content(manifest: Manifest) -> str:
 
 
 def _recipients(manifest: Manifest) -> str:
-    return ", ".join(f"{key} ({kem})" for key, kem in manifest.recipients.items())
+    return ", ".join(printable(f"{key} ({kem})") for key, kem in manifest.recipients.items())

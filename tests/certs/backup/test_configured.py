@@ -66,8 +66,10 @@ def test_keys_from_before_there_was_a_sealing_key_stay(in_memory: Path, monkeypa
 
 
 def test_a_file_that_is_no_key_is_named(site: Installation) -> None:
-    with pytest.raises(RecipientRefused, match=r"users: 0 keys that are no such pair; allowed: two blocks"):
+    with pytest.raises(RecipientRefused, match=r"users: found no PEM and no PUBLIC KEY; allowed: two blocks"):
         site.creation(site.directory / "users")
+    with pytest.raises(RecipientRefused, match=r"tls: Is a directory"):
+        site.creation(site.directory / "tls")
 
 
 def test_without_the_sealing_key_none_is_made(site: Installation, in_memory: Path) -> None:

@@ -1,5 +1,6 @@
 """The backups in a directory: the newest first, and not too many."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,7 +53,11 @@ def test_the_newest_of_a_machine_is_found(directory: Path) -> None:
 
 
 def test_those_beyond_the_limit_are_removed_but_none_of_others(directory: Path) -> None:
-    removed = remove_beyond(1, backups_in(directory), NODE)
+    found = backups_in(directory)
+    newest = found[0].manifest
+    assert newest is not None
+    assert remove_beyond(1, found, replace(newest, configuration="/etc/another.toml")) == [], "of another installation"
+    removed = remove_beyond(1, found, newest)
     assert [path.name for path in removed] == [name_of(NODE, NOW - timedelta(days=days)) for days in (1, 3)]
     assert [one.path.name for one in backups_in(directory)] == [
         name_of(NODE, NOW),

@@ -108,4 +108,29 @@ def test_a_directory_is_needed_somewhere(tmp_path: Path) -> None:
     for command in ("create", "list", "schedule"):
         done = backup(command, "--config", site.path)
         assert (done.exit_code, "backup.directory" in done.stderr) == (1, True)
-    assert backup("list", tmp_path / "none", "--config", site.path).stdout == "There is no backup.\n"
+    (tmp_path / "empty").mkdir()
+    assert backup("list", tmp_path / "empty").stdout == "There is no backup.\n"
+    (tmp_path / "file").touch()
+    for name in ("none", "file"):  # a typing error, not an answer
+        done = backup("list", tmp_path / name)
+        assert (done.exit_code, name in done.stderr) == (1, True)
+
+
+def test_a_key_whose_public_half_nobody_got_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("typer.echo", full)
+    done = backup("key", tmp_path / "safe.key")
+    assert done.exit_code == 1
+    assert not (tmp_path / "safe.key").exists()
+
+
+def test_a_full_disk_is_named(site: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("certs.backup.creating.Creation.write", full)
+    done = backup("create", tmp_path / "one.pxbackup", "--config", site.path)
+    assert f"{tmp_path}/one.pxbackup: No space left on device" in done.stderr
+    assert not list(tmp_path.glob("*one*"))

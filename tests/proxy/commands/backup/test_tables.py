@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from certs.backup.index import LeftOut
-from proxy.commands.backup.tables import age_text, left_out_lines, schedule_text, verified_text
+from certs.backup.kept import KeptBackup
+from proxy.commands.backup.tables import age_text, backup_table, left_out_lines, schedule_text, verified_text
 from tests.certs.backup.test_manifest import MANIFEST
 
 
@@ -40,3 +43,16 @@ def test_one_credential_is_one(count: int, text: str) -> None:
 def test_the_schedule_is_a_sentence() -> None:
     document = {"timer": "enabled", "directory": "/b", "keep": 14, "age_seconds": 7_200.0, "late": False}
     assert schedule_text(document) == "Timer: enabled. /b keeps 14 backups. The newest is 2 h old."
+
+
+def test_what_a_manifest_says_does_not_move_the_cursor(tmp_path: Path) -> None:
+    """Everybody can sign a manifest."""
+    evil = "\x1b[2J\nSigner: aaaa"
+    manifest = replace(MANIFEST, node=evil, made_by=evil, left_out=(LeftOut(evil, evil),), recipients={evil: evil})
+    shown = verified_text(tmp_path, manifest)
+    assert "\x1b" not in shown
+    assert shown.count("\nSigner: ") == 1
+    console = Console(file=StringIO(), width=300)
+    console.print(backup_table([KeptBackup(tmp_path, 1, manifest)], manifest.made_at))
+    assert isinstance(console.file, StringIO)
+    assert "\x1b[2J" not in console.file.getvalue()
