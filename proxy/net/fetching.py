@@ -33,6 +33,7 @@ def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
     """
     request = urllib.request.Request(address, headers={"User-Agent": "plexigate"})  # noqa: S310 - see above
     content = bytearray()
+    too_long = f"it took longer than {seconds:g} s"
     with Deadline(seconds) as deadline:
         try:
             with opener(deadline).open(request, timeout=seconds) as answer:
@@ -46,9 +47,10 @@ def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
             reason = f"the server answered with status {error.code}"
         except (OSError, ValueError, http.client.HTTPException) as error:
             inner = getattr(error, "reason", error)
-            reason = getattr(inner, "strerror", None) or str(inner)
+            is_late = isinstance(inner, TimeoutError)
+            reason = too_long if is_late else getattr(inner, "strerror", None) or str(inner)
         if deadline.is_over:  # what was read may be a part
-            reason = f"it took longer than {seconds:g} s"
+            reason = too_long
     if reason:
         raise NotFetched(address, reason)
     return bytes(content)

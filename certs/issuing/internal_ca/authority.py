@@ -35,7 +35,6 @@ from certs.issuing.internal_ca.revocations import (
     encode,
     is_current,
     is_fresh,
-    is_on,
     list_address,
     next_number,
     parse,
@@ -149,7 +148,9 @@ class InternalAuthority:
             self._disk.write(self.directory / _REVOKED, encode([*known, entry]))
             fault = self._publish_lists({})
             own = self._published().get(leaf.issuer)
-            if entry.not_after > now and (own is None or not is_on(own, leaf)):
+            if entry.not_after > now and (
+                own is None or own.get_revoked_certificate_by_serial_number(leaf.serial_number) is None
+            ):
                 name = leaf.issuer.rfc4514_string()
                 raise fault or IssueFailed(FailureKind.PERMANENT, f"no key is here that signs the list of {name}")
 

@@ -90,10 +90,6 @@ def is_current(one: x509.CertificateRevocationList | None, now: datetime) -> boo
     return one is not None and one.next_update_utc is not None and now < one.next_update_utc
 
 
-def is_on(one: x509.CertificateRevocationList, leaf: x509.Certificate) -> bool:
-    return one.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
-
-
 def next_number(before: x509.CertificateRevocationList | None, now: datetime) -> int:
     """The number of a list after the one before: it grows, also if the clock does not (RFC 5280
     5.2.3).

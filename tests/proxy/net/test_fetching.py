@@ -38,7 +38,7 @@ def test_a_server_that_is_not_there_or_is_none() -> None:
     assert reason(f"http://127.0.0.1:{lasting_port()}/a") == "Connection refused"
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = reason(f"http://127.0.0.1:{server.getsockname()[1]}/a", seconds=0.01)
-    assert found in {"timed out", "it took longer than 0.01 s"}, "who is first"
+    assert found == "it took longer than 0.01 s"
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -79,5 +79,5 @@ def test_a_server_that_trickles_is_given_up(scheme: str, begin: bytes, part: byt
         finally:
             stop.set()
             thread.join()
-    assert found in {"it took longer than 0.1 s", "timed out"}, "who is first"
+    assert found == "it took longer than 0.1 s"
     assert not has_served_all.is_set()

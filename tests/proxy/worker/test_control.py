@@ -239,8 +239,9 @@ class TestTwoPhases:
         async with parent(site, tmp_path) as asking:
             loop = asyncio.get_running_loop()
             with silence(authorities):
+                before = set(threading.enumerate())  # other tests may have left threads that hang
                 hanging = loop.create_task(asking.prepare(slow, without))
-                await until_seen(lambda: any(thread.name == "work" for thread in threading.enumerate()))
+                await until_seen(lambda: any(one.name == "work" for one in set(threading.enumerate()) - before))
                 if is_aborted:
                     await asking.ask(Abort())
                 edition = edition_of(site, site.minimal, 2)
