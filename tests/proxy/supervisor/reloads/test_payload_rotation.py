@@ -38,7 +38,7 @@ class Case:
 
 @pytest.fixture
 async def case(site: Site, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
-    parent = FakeParent(sealed_edition(site, f"rings-{request.node.name[:40]}".replace("[", "-").replace("]", "")))
+    parent = FakeParent(sealed_edition(site, f"rings-{request.node.name[5:30]}".replace("[", "-").replace("]", "")))
     now = parent.edition.payload.rings["chat"].active.created
     made = Case(parent, parent.rotation(lambda: made.now), now, [])
     monkeypatch.setattr(parent.safe.trail, "operation", lambda *operation: made.audited.append(operation))
