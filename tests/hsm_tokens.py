@@ -16,6 +16,7 @@ from certs.hsm.clients import calls
 from certs.hsm.clients.client import TokenProcess
 from certs.hsm.process.pin_latch import PinLatch
 from certs.hsm.secret import Secret
+from tests.c_library import build_library
 
 PIN: Final = "4711-plexi-pin"
 SO_PIN: Final = "0815-officer-pin"
@@ -146,8 +147,7 @@ def dishonest(hsm: SoftHsm, how: str = "") -> Iterator[Dishonest]:
     module, log = hsm.directory / "dishonest.so", hsm.directory / "logins"
     source = Path(__file__).with_name("certs") / "hsm/dishonest_token.c"
     if not module.exists():
-        command = [tool("gcc", "gcc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(module), str(source)]
-        subprocess.run(command, check=True)
+        build_library(source, module, "-O1")
     settings = {"DISHONEST_MODULE": str(hsm.module), "DISHONEST_LOG": str(log), "DISHONEST": how}
     with mock.patch.dict(os.environ, settings):
         yield Dishonest(module, log)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from tests.listing_provider import build_provider
+from tests.c_library import build_library
 
 NAME: Final = "slow"
 GROUP: Final = "x25519_hqcslow"
@@ -13,4 +13,4 @@ _SOURCE: Final = Path(__file__).with_name("slow_provider.c")
 
 def build_slow_provider(directory: Path) -> Path:
     """Compile it in `directory`."""
-    return build_provider(_SOURCE, directory / f"{NAME}.so", "-lcrypto")
+    return build_library(_SOURCE, directory / f"{NAME}.so", "-lcrypto", needs="gcc libc6-dev libssl-dev")

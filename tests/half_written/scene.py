@@ -112,14 +112,7 @@ class State:
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run one with the configuration; it may be killed."""
-        return subprocess.run(
-            [PLEXIGATE, *words, "--config", str(self.path)],
-            env={**os.environ, **self.stopper.environment},
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_SECONDS,
-            check=False,
-        )
+        return self._run(*words, "--config", str(self.path))
 
     def burn(self) -> None:
         """Lose everything but the sealing key."""
@@ -129,8 +122,11 @@ class State:
 
     def restore(self, backup: Path) -> "subprocess.CompletedProcess[str]":
         """Restore it; that may be killed."""
+        return self._run("backup", "restore", str(backup), "--sealing-key", str(self.sealing_key))
+
+    def _run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [PLEXIGATE, "backup", "restore", str(backup), "--sealing-key", str(self.sealing_key)],
+            [PLEXIGATE, *words],
             env={**os.environ, **self.stopper.environment},
             capture_output=True,
             text=True,

@@ -2,13 +2,14 @@
 
 import errno
 import struct
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 from typing import Final
+
+from tests.c_library import build_library
 
 _SOURCE: Final = Path(__file__).with_name("shim.c")
 _CONTROL: Final = struct.Struct("@llll")
@@ -30,10 +31,7 @@ class Stopper:
     @contextmanager
     def of(cls, directory: Path, beside: Path) -> "Iterator[Stopper]":
         """Watch what is changed below a directory; its own files are in `beside`. Fails aloud without a compiler."""
-        shim, control = beside / "half_written.so", beside / "half_written.control"
-        command = ["gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", str(shim), str(_SOURCE)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"it cannot be built (apt-get install gcc libc6-dev): {done.stderr}"
+        shim, control = build_library(_SOURCE, beside / "half_written.so", "-O1"), beside / "half_written.control"
         control.write_bytes((_CONTROL.pack(0, 0, 0, 0) + str(directory).encode()).ljust(_SIZE, b"\0"))
         with control.open("r+b") as file, mmap(file.fileno(), _SIZE) as shared:
             yield cls({"LD_PRELOAD": str(shim), "HALF_WRITTEN": str(control)}, shared)

@@ -3,13 +3,14 @@
 import mmap
 import re
 import struct
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tests.c_library import build_library
 
 SOURCE: Final = Path(__file__).with_name("shim.c")
 FUNCTIONS: Final = tuple(re.findall(r"^    X\((\w+)\)", SOURCE.read_text(encoding="utf-8"), re.MULTILINE))
@@ -36,14 +37,8 @@ _TOKEN_BYTES: Final = _LABEL + _TOKEN_WORDS * _WORD.size + len(FUNCTIONS) * len(
 
 def build_shim(directory: Path, real: Path) -> Path:
     """Compile it in front of a `real` module; the new module is made in `directory`. Fails aloud where a tool is missing."""
-    module = directory / "shim.so"
-    include = "-I/usr/include/p11-kit-1"
-    flags = ["-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC", f'-DREAL_MODULE="{real}"', include]
-    done = subprocess.run(["gcc", *flags, "-o", str(module), str(SOURCE)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (
-        f"the shim cannot be built (apt-get install gcc libc6-dev libp11-kit-dev): {done.stderr}"
-    )
-    return module
+    flags = ("-O2", f'-DREAL_MODULE="{real}"', "-I/usr/include/p11-kit-1")
+    return build_library(SOURCE, directory / "shim.so", *flags, needs="gcc libc6-dev libp11-kit-dev")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Final
 import pytest
 
 from proxy.processes.hot_path import hot_path
+from tests.c_library import build_library
 from tests.integration.kept_alive import KINDS, REQUESTS
 from tests.integration.visits import KINDS as KINDS_OF_VISITS
 from tests.integration.visits import VISITS
@@ -93,8 +94,7 @@ def check(what: str, counted: dict[str, float], figures: dict[str, float]) -> No
 def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that tells callgrind what to count."""
     library, source = tmp_path_factory.mktemp("marks") / "marks.so", Path(__file__).with_name("callgrind_marks.c")
-    run("gcc", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(library), str(source))
-    return library
+    return build_library(source, library)
 
 
 def test_calls_of_interpreted_functions() -> None:
