@@ -25,6 +25,16 @@ _KeyFile = Annotated[
 _Version = Annotated[
     int, typer.Option("--key-version", min=1, help="Version of the sealing key in the token: N in sealing.aes-256.vN.")
 ]
+Threshold = Annotated[int, typer.Option(min=2, max=16, help="How many shares are needed to recover the key.")]
+Shares = Annotated[int, typer.Option(min=2, max=16, help="How many shares are made.")]
+HasRecovery = Annotated[
+    bool,
+    typer.Option(
+        "--recovery/--no-recovery",
+        help="Make the key in memory and split it into shares; or make it in the token or file, without shares.",
+    ),
+]
+IsSure = Annotated[bool, typer.Option("--yes", help="Ask no questions, and write all shares at once.")]
 _AuditLog = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Audit log to write to, instead of the one of --config.")
 ]
@@ -46,16 +56,10 @@ def init(  # noqa: PLR0913 - the options of a command
     pin_file: PinFile = None,
     key_file: _KeyFile = None,
     key_version: _Version = 1,
-    threshold: Annotated[int, typer.Option(min=2, max=16, help="How many shares are needed to recover the key.")] = 3,
-    shares: Annotated[int, typer.Option(min=2, max=16, help="How many shares are made.")] = 5,
-    has_recovery: Annotated[
-        bool,
-        typer.Option(
-            "--recovery/--no-recovery",
-            help="Make the key in memory and split it into shares; or make it in the token or file, without shares.",
-        ),
-    ] = True,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Ask no questions, and write all shares at once.")] = False,
+    threshold: Threshold = 3,
+    shares: Shares = 5,
+    has_recovery: HasRecovery = True,
+    is_sure: IsSure = False,
     audit_log: _AuditLog = None,
 ) -> None:
     """Make the sealing key, which encrypts secrets on disk, and split it into

@@ -24,7 +24,15 @@ from config.values.addresses import Refused
 from config.values.durations import parse_duration, written
 from config.values.pkcs11_uri import Pkcs11Uri
 from proxy.commands.hsm.recording import Recorder, recorded
-from proxy.commands.hsm.recovery_commands import make_key, of_sealing_key, said_errors
+from proxy.commands.hsm.recovery_commands import (
+    HasRecovery,
+    IsSure,
+    Shares,
+    Threshold,
+    make_key,
+    of_sealing_key,
+    said_errors,
+)
 from proxy.commands.hsm.sources import AsJson, NotChosen, SourceOptions, logged_in
 from proxy.commands.hsm.sources import said_errors as token_errors
 from proxy.commands.hsm.vault import configured_vault, now, said_sealing_errors
@@ -65,19 +73,13 @@ def rotate_sealing(  # noqa: PLR0913 - the options of a command
     keep: Annotated[
         str, typer.Option(metavar="TIME", help="How long the present key still opens what is sealed.")
     ] = written(_KEPT),
-    threshold: Annotated[int, typer.Option(min=2, max=16, help="How many shares are needed to recover the key.")] = 3,
-    shares: Annotated[int, typer.Option(min=2, max=16, help="How many shares are made.")] = 5,
-    has_recovery: Annotated[
-        bool,
-        typer.Option(
-            "--recovery/--no-recovery",
-            help="Make the key in memory and split it into shares; or make it in the token or file, without shares.",
-        ),
-    ] = True,
+    threshold: Threshold = 3,
+    shares: Shares = 5,
+    has_recovery: HasRecovery = True,
     ends_previous: Annotated[
         bool, typer.Option("--end-previous", help="Make no key: let the previous one open nothing from now on.")
     ] = False,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Ask no questions, and write all shares at once.")] = False,
+    is_sure: IsSure = False,
     as_json: AsJson = False,
 ) -> None:
     """Replace the sealing key by its next version, with new recovery shares, also
