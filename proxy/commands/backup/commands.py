@@ -4,7 +4,6 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,6 +14,8 @@ from proxy.commands.backup import restore
 from proxy.commands.backup.errors import said_errors
 from proxy.commands.backup.progress import progress
 from proxy.commands.backup.tables import backup_document, backup_table, created_text, verified_text
+from proxy.commands.hsm.recording import now, recorded
+from proxy.commands.hsm.sources import NotChosen
 from proxy.commands.terminal.answers import answer
 from proxy.commands.terminal.asking import JsonOption, ended, served_file
 from proxy.commands.terminal.help_text import WholeSentences
@@ -69,9 +70,6 @@ def create(
     afterwards, the oldest first.
     """
     with said_errors():
-        from proxy.commands.hsm.recording import recorded
-        from proxy.commands.hsm.sources import NotChosen
-
         loaded = _loaded(config)
         place, keeps = _place(loaded, file)
         if place.exists():
@@ -140,7 +138,7 @@ def list_backups(
         else backup_document(one.path, one.size, one.manifest)
         for one in found
     ]
-    answer(documents, lambda: backup_table(found, _now()) if found else "There is no backup.", as_json=as_json)
+    answer(documents, lambda: backup_table(found, now()) if found else "There is no backup.", as_json=as_json)
     if any(one.manifest is None for one in found):
         raise typer.Exit(1)
 
@@ -161,7 +159,7 @@ def schedule(config: Config = None, as_json: JsonOption = False) -> None:
         settings = loaded.config.backup
         directory = _directory(loaded)
         newest = newest_in(directory, platform.node())
-    age = None if newest is None else (_now() - newest.made_at).total_seconds()
+    age = None if newest is None else (now() - newest.made_at).total_seconds()
     is_late = age is None or age > settings.alert_after.total_seconds()
     document = {
         "timer": _timer_state(),
@@ -194,7 +192,6 @@ def key(
     made = PrivateRecipient.generate(RecipientKem.MLKEM1024_P384 if is_quantum_safe else RecipientKem.MLKEM768_X25519)
     with said_errors():
         from certs.files.directory import OpenDirectory
-        from proxy.commands.hsm.sources import NotChosen
 
         if file.is_file():
             raise NotChosen(f"{file} is there already; allowed: a new file")
@@ -215,7 +212,7 @@ restore.add_to(app)
 def _creation(loaded: "LoadedConfig", to: Sequence[Path], told: "Told") -> "Creation":
     from certs.backup.configured import creation_of
 
-    return creation_of(loaded, to, _now, told, made_by=version("plexigate"), node=platform.node())
+    return creation_of(loaded, to, now, told, made_by=version("plexigate"), node=platform.node())
 
 
 def _written(creation: "Creation", place: Path) -> "Manifest":
@@ -254,7 +251,7 @@ def _place(loaded: "LoadedConfig", file: Path | None) -> tuple[Path, int | None]
         return file, None
     directory = _directory(loaded)
     make_directories(directory)
-    return directory / name_of(platform.node(), _now()), loaded.config.backup.keep
+    return directory / name_of(platform.node(), now()), loaded.config.backup.keep
 
 
 def _removed_beyond(directory: Path, keep: int | None, made: "Manifest") -> list[Path]:
@@ -292,7 +289,3 @@ def _timer_state() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "no systemd"
     return asked.stdout.strip() or "not installed"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - a driver

@@ -1,7 +1,6 @@
 """`plexigate backup restore`: a backup onto a machine that has nothing."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from config.values.problems import printable
 from proxy.commands.backup.errors import said_errors
 from proxy.commands.backup.progress import progress
 from proxy.commands.backup.tables import left_out_lines
+from proxy.commands.hsm.recording import now, recorded
 from proxy.commands.hsm.sources import Module, NotChosen, PinFile, SourceOptions, Token
 from proxy.commands.hsm.sources import said_errors as token_errors
 from proxy.commands.terminal.answers import answer
@@ -103,7 +103,7 @@ def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Pa
         return header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
     name, *_ = names_of_sealing_key(header)
     place: Place = sealing_key if sealing_key is not None else KeyInToken(source.access(), KeyAddress(None, name))
-    return secret_by_sealing_key(header, manifest, place, _now)
+    return secret_by_sealing_key(header, manifest, place, now)
 
 
 def _require_signer(manifest: "Manifest", signer: str | None, *, is_by_key: bool) -> None:
@@ -119,8 +119,6 @@ def _require_signer(manifest: "Manifest", signer: str | None, *, is_by_key: bool
 
 
 def _record(file: Path, manifest: "Manifest") -> None:
-    from proxy.commands.hsm.recording import recorded
-
     with recorded(Path(manifest.configuration)) as record:
         record("import", f"backup {file}", "done", f"of {manifest.made_at.isoformat()}, {manifest.files} files")
 
@@ -134,7 +132,3 @@ def _restored_text(manifest: "Manifest", converted: Sequence[str]) -> str:
         lines.append(f"The start converts {', '.join(converted)}.")
     lines.append(f"Next: plexigate check {printable(manifest.configuration)}, and start the proxy.")
     return "\n".join(lines)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - a driver

@@ -42,7 +42,7 @@ class Recorder:
 
             entry = KeyOperation(command_line_actor(), Action(action), key, Outcome(outcome), detail)
             try:
-                self._log.record(entry, _now())
+                self._log.record(entry, now())
             except (OSError, StillLocked, LogDamaged) as error:
                 raise NotChosen(f"audit log {self._log.path}: {error}") from None
 
@@ -78,7 +78,7 @@ def recorded(config: Path | None, file: Path | None = None) -> Iterator[Recorder
 
     try:
         try:
-            log.open(_now())
+            log.open(now())
         except (OSError, StillLocked, LogDamaged) as error:
             raise NotChosen(f"audit log {log.path}: {error}") from None
         yield Recorder(log)
@@ -107,5 +107,5 @@ def _log(config: Path | None, file: Path | None) -> "AuditLog | None":
         raise NotChosen("; ".join(map(str, error.problems))) from None
 
 
-def _now() -> datetime:
+def now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - a driver

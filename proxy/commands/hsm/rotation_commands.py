@@ -23,7 +23,7 @@ from certs.hsm.used_versions import UsedVersions, default_versions_directory
 from config.values.addresses import Refused
 from config.values.durations import parse_duration, written
 from config.values.pkcs11_uri import Pkcs11Uri
-from proxy.commands.hsm.recording import Recorder, recorded
+from proxy.commands.hsm.recording import Recorder, now, recorded
 from proxy.commands.hsm.recovery_commands import (
     HasRecovery,
     IsSure,
@@ -35,7 +35,7 @@ from proxy.commands.hsm.recovery_commands import (
 )
 from proxy.commands.hsm.sources import AsJson, NotChosen, SourceOptions, logged_in
 from proxy.commands.hsm.sources import said_errors as token_errors
-from proxy.commands.hsm.vault import configured_vault, now, said_sealing_errors
+from proxy.commands.hsm.vault import configured_vault, said_sealing_errors
 from proxy.commands.terminal.answers import answer
 
 if TYPE_CHECKING:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.commands.hsm.recording import Recorder
+from proxy.commands.hsm.recording import Recorder, now
 from proxy.commands.hsm.sources import NotChosen
 from proxy.commands.terminal.asking import ended
 
@@ -47,7 +46,3 @@ def said_sealing_errors() -> Iterator[None]:
         raise ended(error.why) from None
     except SealingError as error:
         raise ended(f"this {error.reason}") from None
-
-
-def now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251 - a driver

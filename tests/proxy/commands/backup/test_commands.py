@@ -9,6 +9,7 @@ import pytest
 from certs.backup.kept import backups_in
 from certs.backup.recipients import PrivateRecipient
 from proxy.commands.backup import commands
+from proxy.commands.hsm.recording import now
 from tests.backups import SECRETS, Installation
 from tests.proxy.commands.backup.conftest import backup, told
 
@@ -44,10 +45,10 @@ def test_an_existing_file_is_not_overwritten(site: Installation, tmp_path: Path)
 def test_scheduled_backups_replace_the_oldest(
     site: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = commands._now()
+    present = now()
     removed = []
     for day in range(4):
-        monkeypatch.setattr(commands, "_now", lambda day=day: now.replace(year=2027, day=day + 1))
+        monkeypatch.setattr(commands, "now", lambda day=day: present.replace(year=2027, day=day + 1))
         removed.append(len(told("create", "--config", site.path)["removed"]))
     assert removed == [0, 0, 1, 1]
     assert [one.manifest.made_at.day for one in backups_in(tmp_path / "backups") if one.manifest] == [4, 3]
@@ -55,7 +56,7 @@ def test_scheduled_backups_replace_the_oldest(
     found = told("schedule", "--config", site.path)
     assert (found["keep"], found["late"]) == (2, False)
     assert found["age_seconds"] < 60
-    monkeypatch.setattr(commands, "_now", lambda: now.replace(year=2027, day=5))
+    monkeypatch.setattr(commands, "now", lambda: present.replace(year=2027, day=5))
     late = backup("schedule", "--config", site.path)
     assert late.exit_code == 1
     assert "That is too old." in late.stdout

@@ -1,6 +1,7 @@
 """What a command does with a key is in the audit log of the configuration before the command says so."""
 
 import json
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import typer
 
 from certs.audit.entries import Action, Outcome
 from certs.hsm.errors import CallFailed
-from proxy.commands.hsm.recording import recorded
+from proxy.commands.hsm.recording import now, recorded
 from proxy.commands.hsm.sources import NotChosen
 
 
@@ -21,6 +22,10 @@ def configuration(directory: Path) -> Path:
 
 def operations(path: Path) -> list[dict[str, Any]]:
     return [line for line in map(json.loads, path.read_text().splitlines()) if line["kind"] == "operation"]
+
+
+def test_the_time_of_entries_is_in_utc() -> None:
+    assert now().tzinfo is UTC
 
 
 def test_done_refused_and_failed(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The vault of a configuration, for commands."""
 
-from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from certs.sealing.files import SealedFileUnusable
 from certs.sealing.key_file import create_key
 from proxy.commands.hsm.recording import Recorder
 from proxy.commands.hsm.sources import NotChosen
-from proxy.commands.hsm.vault import configured_vault, now, said_sealing_errors
+from proxy.commands.hsm.vault import configured_vault, said_sealing_errors
 
 
 def test_the_vault_is_that_of_the_configuration_and_without_a_key_it_is_said_what_to_do(tmp_path: Path) -> None:
@@ -24,7 +23,6 @@ def test_the_vault_is_that_of_the_configuration_and_without_a_key_it_is_said_wha
     file.write_text("")
     with pytest.raises(NotChosen, match=r"sealing\.key: found nothing; allowed: .*plexigate hsm init made"):
         configured_vault(file, Recorder(None))
-    assert now().tzinfo is UTC
 
 
 @pytest.mark.parametrize(
