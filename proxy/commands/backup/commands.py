@@ -86,9 +86,7 @@ def create(
 @app.command(epilog="Example: plexigate backup verify /media/safe/plexigate.pxbackup && echo whole")
 def verify(
     file: Backup,
-    signer: Annotated[
-        str | None, typer.Option(metavar="HEX", help="Require this signer, as backup create showed it.")
-    ] = None,
+    signer: restore.Signer = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find each byte of a backup that is not as it was written. Needs no secret.
@@ -97,7 +95,6 @@ def verify(
     signer than --signer, with 2 when it cannot be read.
     """
     from certs.backup.container import BackupDamaged
-    from certs.backup.keys import signer_id
     from certs.backup.opened import OpenBackup
 
     try:
@@ -109,8 +106,8 @@ def verify(
         raise ended(f"{file}: {error}") from None
     except OSError as error:
         raise ended(f'"{file}": {error.strerror or error}', _UNREADABLE) from None
-    if signer is not None and signer.lower() != signer_id(manifest.signer):
-        raise ended(f"{file}: signed by {signer_id(manifest.signer)}; allowed: {signer.lower()}")
+    if (other := restore.other_signer(manifest, signer)) is not None:
+        raise ended(f"{file}: {other}")
     document = backup_document(file, file.stat().st_size, manifest)
     answer(document, lambda: verified_text(file, manifest), as_json=as_json)
 

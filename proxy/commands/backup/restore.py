@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from certs.backup.keys import signer_id
 from config.values.problems import printable
 from proxy.commands.backup.errors import said_errors
 from proxy.commands.backup.progress import progress
-from proxy.commands.backup.tables import left_out_lines
+from proxy.commands.backup.tables import left_out_document, left_out_lines
 from proxy.commands.hsm.recording import now, recorded
 from proxy.commands.hsm.sources import Module, NotChosen, PinFile, SourceOptions, Token
 from proxy.commands.hsm.sources import said_errors as token_errors
@@ -24,6 +25,8 @@ _HOW: str = (
     "give what opens the backup: the sealing key, which plexigate hsm recover brings back from its shares (--module, --token "
     "and --pin-file, or --sealing-key FILE), or a private key of backup key (--key FILE)"
 )
+
+Signer = Annotated[str | None, typer.Option(metavar="HEX", help="Require this signer, as backup create showed it.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,9 +47,7 @@ def restore(  # noqa: PLR0913 - the options of a command
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
-    signer: Annotated[
-        str | None, typer.Option(metavar="HEX", help="Require this signer, as backup create showed it.")
-    ] = None,
+    signer: Signer = None,
     replaces: Annotated[
         bool, typer.Option("--replace", help="Remove the configuration and the state that are there, for good.")
     ] = False,
@@ -83,7 +84,7 @@ def restore(  # noqa: PLR0913 - the options of a command
         "files": manifest.files,
         "configuration": manifest.configuration,
         "converted": converted,
-        "left_out": [{"what": one.what, "remedy": one.remedy} for one in manifest.left_out],
+        "left_out": left_out_document(manifest.left_out),
     }
     answer(document, lambda: _restored_text(manifest, converted), as_json=as_json)
 
@@ -107,15 +108,19 @@ def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Pa
 
 
 def _require_signer(manifest: "Manifest", signer: str | None, *, is_by_key: bool) -> None:
-    from certs.backup.keys import signer_id
-
     if is_by_key and signer is None:
         raise NotChosen(
             "found --key without --signer: who has the backup and a public key can sign another one, for other places; "
             f"allowed: --signer HEX, as backup create showed it; {signer_id(manifest.signer)} signed this one"
         )
-    if signer is not None and signer.lower() != signer_id(manifest.signer):
-        raise NotChosen(f"the backup was signed by {signer_id(manifest.signer)}; allowed: {signer.lower()}")
+    if (other := other_signer(manifest, signer)) is not None:
+        raise NotChosen(f"the backup was {other}")
+
+
+def other_signer(manifest: "Manifest", signer: str | None) -> str | None:
+    """A clause about who signed a backup, if that is not the `signer` of an option."""
+    found = signer_id(manifest.signer)
+    return None if signer is None or signer.lower() == found else f"signed by {found}; allowed: {signer.lower()}"
 
 
 def _record(file: Path, manifest: "Manifest") -> None:

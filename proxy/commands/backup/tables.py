@@ -31,7 +31,7 @@ def backup_document(path: Path, size: int, manifest: Manifest) -> dict[str, Any]
         "credentials": manifest.credentials,
         "formats": dict(manifest.formats),
         "recipients": dict(manifest.recipients),
-        "left_out": [{"what": one.what, "remedy": one.remedy} for one in manifest.left_out],
+        "left_out": left_out_document(manifest.left_out),
         "signer": signer_id(manifest.signer),
         "sha384": manifest.written.body_digest,
     }
@@ -59,6 +59,10 @@ def verified_text(path: Path, manifest: Manifest) -> str:
             *left_out_lines(manifest.left_out),
         )
     )
+
+
+def left_out_document(left_out: Sequence[LeftOut]) -> list[dict[str, str]]:
+    return [{"what": one.what, "remedy": one.remedy} for one in left_out]
 
 
 def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
