@@ -83,11 +83,13 @@ class BackupWriter:
             del self._waiting[:PART_BYTES]
         return len(content)
 
-    def finish(self, manifest_of: Callable[[Written], bytes], sign: Callable[[bytes], bytes]) -> None:
-        """Write the last part, the manifest and its signature. Raises `OSError`."""
+    def finish_content(self) -> Written:
+        """Write the last part; answers what the manifest is to say. Raises `OSError`."""
         self._write_part(bytes(self._waiting), is_last=True)
-        manifest = manifest_of(Written(_digest(self._header), self._digest.hexdigest(), self._body_bytes))
-        signature = sign(manifest)
+        return Written(_digest(self._header), self._digest.hexdigest(), self._body_bytes)
+
+    def finish(self, manifest: bytes, signature: bytes) -> None:
+        """Write what stands behind the parts. Raises `OSError`."""
         self._file.write(manifest + signature + _FOOT.pack(len(manifest), len(signature), _MAGIC))
 
     def _write_part(self, content: bytes, *, is_last: bool) -> None:

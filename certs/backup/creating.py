@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from certs.backup.archive import add_index, packed
 from certs.backup.capture import capture, known_directories
-from certs.backup.container import SECRET_BYTES, BackupWriter, Written
+from certs.backup.container import SECRET_BYTES, BackupWriter
 from certs.backup.contents import Contents
 from certs.backup.header import Header
 from certs.backup.keys import BackupKeys
@@ -38,31 +38,23 @@ class Creation:
         with packed(writer) as archive:
             index = capture(self.contents, archive, told)
             add_index(archive, index)
-        made: list[Manifest] = []
-
-        def manifest(written: Written) -> bytes:
-            made.append(
-                Manifest(
-                    made_by=self.made_by,
-                    made_at=self.now,
-                    node=self.node,
-                    configuration=str(self.contents.configuration),
-                    states=tuple(map(str, self.contents.states)),
-                    apart=tuple(map(str, self.contents.apart)),
-                    locks=tuple(map(str, self.contents.locks)),
-                    files=len(index.files),
-                    size=sum(one.size for one in index.files),
-                    credentials=sum(
-                        "/credentials/" in one.path and one.path.endswith("/ledger.json") for one in index.files
-                    ),
-                    left_out=self.contents.left_out,
-                    directories=known_directories(self.contents, index),
-                    recipients={one.id: one.kem for one in self.recipients},
-                    signer=self.keys.signer,
-                    written=written,
-                )
-            )
-            return made[-1].encode()
-
-        writer.finish(manifest, self.keys.sign)
-        return made[-1]
+        manifest = Manifest(
+            made_by=self.made_by,
+            made_at=self.now,
+            node=self.node,
+            configuration=str(self.contents.configuration),
+            states=tuple(map(str, self.contents.states)),
+            apart=tuple(map(str, self.contents.apart)),
+            locks=tuple(map(str, self.contents.locks)),
+            files=len(index.files),
+            size=sum(one.size for one in index.files),
+            credentials=sum("/credentials/" in one.path and one.path.endswith("/ledger.json") for one in index.files),
+            left_out=self.contents.left_out,
+            directories=known_directories(self.contents, index),
+            recipients={one.id: one.kem for one in self.recipients},
+            signer=self.keys.signer,
+            written=writer.finish_content(),
+        )
+        encoded = manifest.encode()
+        writer.finish(encoded, self.keys.sign(encoded))
+        return manifest

@@ -16,17 +16,12 @@ HEADER = b"who can open it"
 def written(content: bytes, secret: bytes = SECRET, header: bytes = HEADER) -> tuple[bytes, Written]:
     """A container with a content, and what a manifest says of it."""
     file = io.BytesIO()
-    facts: list[Written] = []
     writer = BackupWriter(file, header, secret)
     for at in range(0, len(content), 100_003):
         writer.write(content[at : at + 100_003])
-
-    def manifest(one: Written) -> bytes:
-        facts.append(one)
-        return b"manifest"
-
-    writer.finish(manifest, lambda manifest: b"signature of " + manifest)
-    return file.getvalue(), facts[0]
+    facts = writer.finish_content()
+    writer.finish(b"manifest", b"signature of manifest")
+    return file.getvalue(), facts
 
 
 def read(raw: bytes, facts: Written, secret: bytes = SECRET) -> bytes:
