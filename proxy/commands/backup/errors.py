@@ -38,19 +38,10 @@ def _expected() -> tuple[type[Exception], ...]:
     from proxy.commands.terminal.output_file import AlreadyThere
 
     return (
-        *(AdminRefused, AdminUnreachable, AlreadyThere, BackupDamaged, ConfigError, KeyUnreadable, NeverStill),
-        *(
-            Incomplete,
-            NoRecoveryKey,
-            NotChosen,
-            NotForThisKey,
-            Occupied,
-            OtherUnfinished,
-            RecipientRefused,
-            SealedFileUnusable,
-        ),
-        *(SealingError, StateInUse, TooNew, OSError),
-    )
+        AdminRefused, AdminUnreachable, AlreadyThere, BackupDamaged, ConfigError, Incomplete, KeyUnreadable, NeverStill,
+        NoRecoveryKey, NotChosen, NotForThisKey, Occupied, OSError, OtherUnfinished, RecipientRefused,
+        SealedFileUnusable, SealingError, StateInUse, TooNew,
+    )  # fmt: skip
 
 
 def _sentence(error: Exception) -> str:

@@ -79,17 +79,13 @@ def backup_table(backups: Sequence[KeptBackup], now: datetime) -> RenderableType
             table.add_row(Text(printable(one.path.name)), Text(one.fault, style="red"))
             continue
         table.add_row(
-            *(
-                Text(printable(one.path.name)),
-                Text(f"{manifest.made_at:%Y-%m-%d %H:%M} UTC"),
-                age_text(now - manifest.made_at),
-            ),
-            *(
-                Text(printable(manifest.node)),
-                Text(printable(manifest.made_by)),
-                f"{manifest.files:,}",
-                f"{one.size:,}",
-            ),
+            Text(printable(one.path.name)),
+            Text(f"{manifest.made_at:%Y-%m-%d %H:%M} UTC"),
+            age_text(now - manifest.made_at),
+            Text(printable(manifest.node)),
+            Text(printable(manifest.made_by)),
+            f"{manifest.files:,}",
+            f"{one.size:,}",
         )
     return table
 
