@@ -94,9 +94,9 @@ class Manifest:
         if newer:
             raise TooNew(self.made_by, newer)
         return [
-            f"{name} from format {number} to {FORMATS[name]}"
-            for name, number in self.formats.items()
-            if number < FORMATS[name]
+            f"{name} from format {self.formats[name]} to {ours}"
+            for name, ours in FORMATS.items()
+            if self.formats.get(name, ours) < ours
         ]
 
 

@@ -79,6 +79,7 @@ def test_older_formats_are_converted_and_newer_ones_refused() -> None:
     assert MANIFEST.conversions() == []
     older = replace(MANIFEST, formats={**FORMATS, "keys.sealed": 0})
     assert older.conversions() == [f"keys.sealed from format 0 to {FORMATS['keys.sealed']}"]
+    assert replace(MANIFEST, formats={**FORMATS, "something": -1}).conversions() == []  # everybody can sign one
     for formats in ({**FORMATS, "ledger.json": 9}, {**FORMATS, "something": 1}):
         with pytest.raises(TooNew, match=r"made by Plexigate 1\.2\.3"):
             replace(MANIFEST, formats=formats).conversions()
