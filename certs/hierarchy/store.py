@@ -187,10 +187,10 @@ class HierarchyStore:
 
     def _write(self, document: Document) -> None:
         write_sealed(self._path, document.encode(), LABEL, self._sealer)
-        self._know(document)
+        self._know(document, self._stamp())
 
-    def _know(self, document: Document) -> None:
-        self._seen = self._stamp()
+    def _know(self, document: Document, seen: tuple[int, int] | None) -> None:
+        self._seen = seen
         self.known = replace(document, secrets={})
 
     def _read(self) -> Document:
@@ -209,8 +209,7 @@ class HierarchyStore:
         ours = next((one for one in document.sealing_keys if one.id == self.read_by), None)
         if ours is not None and ours.until is not None and ours.until <= self._clock():
             raise SealedFileUnusable(self._path, PreviousKey(ours.until, document.sealing_keys[0].name))
-        self._know(document)
-        self._seen = seen
+        self._know(document, seen)
         return document
 
     def _signed(self, document: Document, since: datetime | None) -> Document:
