@@ -16,6 +16,8 @@ from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 
 # A refused reload may name hundreds of problems. Receivers have limits: 4,096 bytes for ntfy.
 _LONGEST_TEXT: Final = 1_000
+_DAY: Final = 86_400.0
+_HOUR: Final = 3_600.0
 
 VERSION: Final = 1
 """The version of the message. Receivers ignore fields that they do not know."""
@@ -152,3 +154,10 @@ class Notice:
 def utc(seconds: float) -> str:
     """UNIX seconds as RFC 3339 in UTC, to the second."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def span(seconds: float) -> str:
+    """A time for a sentence: minutes, hours from two on, days from two on."""
+    if seconds < 2 * _HOUR:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / _HOUR:.0f} h" if seconds < 2 * _DAY else f"{seconds / _DAY:.0f} d"

@@ -1,7 +1,7 @@
 """What the commands for backups show."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from certs.backup.keys import signer_id
 from certs.backup.manifest import Manifest
 from config.values.problems import printable
 from proxy.commands.terminal.tables import plain_table
+from proxy.observe.alert import span
 
 _SHOWN = 8
 
@@ -81,7 +82,7 @@ def backup_table(backups: Sequence[KeptBackup], now: datetime) -> RenderableType
         table.add_row(
             Text(printable(one.path.name)),
             Text(f"{manifest.made_at:%Y-%m-%d %H:%M} UTC"),
-            age_text(now - manifest.made_at),
+            span((now - manifest.made_at).total_seconds()),
             Text(printable(manifest.node)),
             Text(printable(manifest.made_by)),
             f"{manifest.files:,}",
@@ -92,20 +93,9 @@ def backup_table(backups: Sequence[KeptBackup], now: datetime) -> RenderableType
 
 def schedule_text(document: dict[str, Any]) -> str:
     age = document["age_seconds"]
-    newest = (
-        "There is no backup of this machine."
-        if age is None
-        else f"The newest is {age_text(timedelta(seconds=age))} old."
-    )
+    newest = "There is no backup of this machine." if age is None else f"The newest is {span(age)} old."
     late = " That is too old." if document["late"] and age is not None else ""
     return f"Timer: {document['timer']}. {document['directory']} keeps {document['keep']} backups. {newest}{late}"
-
-
-def age_text(age: timedelta) -> str:
-    hours = age.total_seconds() / 3_600
-    if hours < 2:
-        return f"{hours * 60:.0f} min"
-    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
 
 
 def _content(manifest: Manifest) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from certs.rotation.urgency import Urgency
 from proxy.limits.reasons import ConnectionReason
-from proxy.observe.alert import Concern, utc
+from proxy.observe.alert import Concern, span, utc
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 from proxy.observe.readiness import ReadinessSubject
 from proxy.observe.scrape import CertificateFacts, RevocationFacts, Scrape
@@ -123,7 +123,7 @@ def _certificates(facts: AlertFacts) -> Iterator[Concern]:
         urgency = None if one.is_issued else _urgency_of(one, now, facts.certificate_left)
         if urgency is not None:
             left = one.expires_at - now
-            when = f"expires in {_span(left)}" if left > 0 else "has expired"
+            when = f"expires in {span(left)}" if left > 0 else "has expired"
             text = f"{name} {when}, on {utc(one.expires_at)}"
             yield _concern(AlertKind.CERTIFICATE_EXPIRING, subject, text, urgency)
 
@@ -135,7 +135,7 @@ def _revocations(facts: AlertFacts) -> Iterator[Concern]:
         if urgency is not None:
             left = one.expires_at - now
             what = "may be revoked" if one.is_lenient else "are refused"
-            when = f"expires in {_span(left)}" if left > 0 else f"has expired, and its clients {what}"
+            when = f"expires in {span(left)}" if left > 0 else f"has expired, and its clients {what}"
             text = f"a revocation list of {one.name} {when}: {utc(one.expires_at)}"
             if one.expires_at == 0:
                 text = f"an authority of {one.name} has no revocation list, and its clients {what}"
@@ -145,7 +145,7 @@ def _revocations(facts: AlertFacts) -> Iterator[Concern]:
         urgency = _urgency_of(one, now, facts.certificate_left)
         if urgency is not None:
             left = one.expires_at - now
-            when = f"expires in {_span(left)}" if left > 0 else "has expired"
+            when = f"expires in {span(left)}" if left > 0 else "has expired"
             why = f" ({one.fault})" if one.fault else ""
             text = f"the revocation list of issuer {one.name} {when} and is not renewed{why}: {utc(one.expires_at)}"
             if one.expires_at == 0:
@@ -223,7 +223,7 @@ def _surroundings(facts: AlertFacts) -> Iterator[Concern]:
         yield _concern(AlertKind.STATE_NOT_WRITABLE, directory, f"{directory} cannot be written: {why}")
     if facts.clock_jump is not None:
         ahead = "forward" if facts.clock_jump > 0 else "back"
-        text = f"the clock was set {ahead} by {_span(abs(facts.clock_jump))}; now it is {utc(facts.scrape.now)}"
+        text = f"the clock was set {ahead} by {span(abs(facts.clock_jump))}; now it is {utc(facts.scrape.now)}"
         yield _concern(AlertKind.CLOCK_JUMPED, "clock", text)
 
 
@@ -236,7 +236,7 @@ def _backups(facts: AlertFacts) -> Iterator[Concern]:
     found = (
         f"{backup.directory} has no backup of this machine{why}"
         if age is None
-        else f"the newest backup is {_span(age)} old"
+        else f"the newest backup is {span(age)} old"
     )
     yield _concern(AlertKind.BACKUP_OLD, backup.directory, found)
 
@@ -293,9 +293,3 @@ def _grown(grown: Mapping[str, int]) -> Iterator[Concern]:
     for name, by in grown.items():
         kind, subject, what = _COUNTED[name]
         yield _concern(kind, subject, f"{by} {what}")
-
-
-def _span(seconds: float) -> str:
-    if seconds < 2 * _HOUR:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / _HOUR:.0f} h" if seconds < 2 * _DAY else f"{seconds / _DAY:.0f} d"

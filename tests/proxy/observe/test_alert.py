@@ -1,8 +1,10 @@
 """The message about an alert: what programs read of it stays as it is."""
 
+from datetime import timedelta
+
 import pytest
 
-from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert, utc
+from proxy.observe.alert import AlertState, Concern, Notice, OpenAlert, span, utc
 from proxy.observe.alert_kinds import KINDS, AlertKind, AlertUrgency
 
 CONCERN = Concern(AlertKind.UPSTREAM_DOWN, "chat", AlertUrgency.CRITICAL, "upstream chat has no server")
@@ -48,3 +50,16 @@ def test_two_concerns_of_one_kind_and_subject_are_one_alert() -> None:
 
 def test_times_are_in_utc_to_the_second() -> None:
     assert utc(NOON + 0.9) == "2026-06-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (timedelta(minutes=3), "3 min"),
+        (timedelta(hours=5), "5 h"),
+        (timedelta(hours=47), "47 h"),
+        (timedelta(days=3), "3 d"),
+    ],
+)
+def test_times_in_sentences_are_short(time: timedelta, text: str) -> None:
+    assert span(time.total_seconds()) == text

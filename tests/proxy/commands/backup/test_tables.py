@@ -1,7 +1,6 @@
 """What people read of a backup."""
 
 from dataclasses import replace
-from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -10,21 +9,8 @@ from rich.console import Console
 
 from certs.backup.index import LeftOut
 from certs.backup.kept import KeptBackup
-from proxy.commands.backup.tables import age_text, backup_table, left_out_lines, schedule_text, verified_text
+from proxy.commands.backup.tables import backup_table, left_out_lines, schedule_text, verified_text
 from tests.certs.backup.test_manifest import MANIFEST
-
-
-@pytest.mark.parametrize(
-    ("age", "text"),
-    [
-        (timedelta(minutes=3), "3 min"),
-        (timedelta(hours=5), "5 h"),
-        (timedelta(hours=47), "47 h"),
-        (timedelta(days=3), "3 d"),
-    ],
-)
-def test_ages_are_short(age: timedelta, text: str) -> None:
-    assert age_text(age) == text
 
 
 def test_hundreds_of_keys_are_not_all_listed() -> None:
