@@ -18,7 +18,7 @@ from typing import Final
 from certs.audit.log import files_of as audit_files_of
 from certs.backup.index import LeftOut
 from certs.files.directory import PlacedByOthers
-from certs.hierarchy.configured import directory_of
+from certs.hierarchy.configured import directories_of
 from certs.hierarchy.file_sealer import sealing_key_ids
 from certs.hierarchy.vault import FILE_NAME as HIERARCHY
 from certs.sealing.errors import NotSealed
@@ -120,9 +120,9 @@ def contents_of(loaded: LoadedConfig) -> Contents:
     """
     file = loaded.file
     config = loaded.config
-    sealing = absolute(directory_of(file, config.sealing))
-    written = (config.rotation.state, config.payload.directory)
-    states = {sealing, *(absolute(file.resolve(one)) for one in written if one)}
+    sealing, *others = map(absolute, directories_of(loaded))
+    states = {sealing, *others}
+    locked = {*states, sealing / "payload"}
     named = (
         absolute(one.path)
         for one in places_of(loaded, PathRole.READ, PathRole.OWN)
@@ -136,8 +136,8 @@ def contents_of(loaded: LoadedConfig) -> Contents:
         files=(*named, *growing),
         growing=frozenset(growing),
         left_out=tuple(_left_out(loaded)),
-        apart=(*_apart(loaded), *_previous_keys(sealing, {sealing, sealing / "payload", *states})),
-        locks=tuple(sorted({*states, sealing / "payload"})),
+        apart=(*_apart(loaded), *_previous_keys(sealing, locked)),
+        locks=tuple(sorted(locked)),
     )
 
 

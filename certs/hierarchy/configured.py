@@ -48,20 +48,20 @@ def files_of(loaded: LoadedConfig) -> list[SealedFile]:
     Raises `OSError` for a key that cannot be read.
     """
     keys = (loaded.file.resolve(written) for _, written in _key_files(loaded.config.identity, loaded.config.upstream))
-    return sealed_files(keys, (directory_of(loaded.file, loaded.config.sealing), *_other_directories(loaded)))
+    return sealed_files(keys, directories_of(loaded))
 
 
-def _other_directories(loaded: LoadedConfig) -> list[Path]:
-    """Where state lies beside that of `[sealing]`."""
+def directories_of(loaded: LoadedConfig) -> list[Path]:
+    """Where the state of a configuration is: the directory of `[sealing]`, and those beside it."""
     written = (loaded.config.rotation.state, loaded.config.payload.directory)
-    return [loaded.file.resolve(one) for one in written if one is not None]
+    others = [loaded.file.resolve(one) for one in written if one is not None]
+    return [directory_of(loaded.file, loaded.config.sealing), *others]
 
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
     """Those that keys below a sealing key have sealed, and not what seals without `[sealing]`."""
-    directory = directory_of(loaded.file, loaded.config.sealing)
-    places = (directory, directory / "payload", *_other_directories(loaded))
-    own = {*_own_key_ids(places)}
+    sealing, *others = directories_of(loaded)
+    own = {*_own_key_ids((sealing, sealing / "payload", *others))}
     hierarchy = Purpose.KEY_HIERARCHY.label("")
     return [one for one in files_of(loaded) if one.key_id not in own and not one.label.startswith(hierarchy)]
 
