@@ -48,6 +48,15 @@ class _Trial:
         """Whether it did not come in time; it is still awaited, and keeps its thread."""
 
 
+class _Used:
+    """The probe with the keys of now."""
+
+    def __init__(self, probe: Probe, now: float) -> None:
+        self.probe: Final = probe
+        self.missing_due_at = now
+        """When those that are missing are looked for: at once until the probe has tried all."""
+
+
 class SigningToken:
     """Everything about one token in this process, on the event loop."""
 
@@ -69,7 +78,7 @@ class SigningToken:
         self.executor: Final = executor
         self.counters: Final = counters
         self.latencies: Final = Latencies()
-        self._probe: Probe | None = None
+        self._used: _Used | None = None
         self._breaker: Final = Breaker(has_parent=has_parent)
         self._timing = timing
         self._watcher = watcher
@@ -203,15 +212,13 @@ class SigningToken:
         tried here.
         """
         now = self._timing.clock()
-        has_changed = probe != self._probe
-        self._probe = probe
+        has_changed = self._used is None or probe != self._used.probe
+        self._used = _Used(probe, now)
         if is_refused:
             self._breaker.stop()
         elif has_changed:
             self._breaker.resume(now)
-        if probe.missing:
-            self._breaker.suspect(now)
-        else:
+        if not probe.missing:
             self._tell_missing(probe)
         self._arrange()
 
@@ -224,8 +231,9 @@ class SigningToken:
         now = self._timing.clock()
         is_idle = self._good_at is None or now - self._good_at >= _IDLE_SECONDS
         is_due = is_idle or now - self._all_signed_at >= _ALL_KEYS_SECONDS
-        if is_due and self.is_closed and self._trial is None and not self._is_checking and self._probe is not None:
-            job: Job[float] = Job(self._probe.check, self._checked, _OURS, now + _PROBE_SECONDS, now)
+        used = self._used
+        if is_due and self.is_closed and self._trial is None and not self._is_checking and used is not None:
+            job: Job[float] = Job(used.probe.check, self._checked, _OURS, now + _PROBE_SECONDS, now)
             self._is_checking = self.executor.submit_urgent(job) is None
 
     def _checked(self, job: Job[float], result: float | BaseException) -> None:
@@ -237,11 +245,7 @@ class SigningToken:
             self.failed(job.started)
 
     def parent_says(self, *, ok: bool) -> None:
-        now = self._timing.clock()
-        was_closed = self.is_closed
-        self._breaker.parent_says(now, ok=ok)
-        if self.is_closed and not was_closed and self._probe is not None and self._probe.missing:
-            self._breaker.suspect(now)  # a key that came after the proof was not tried
+        self._breaker.parent_says(self._timing.clock(), ok=ok)
         self._arrange()
 
     def pin_refused(self) -> None:
@@ -261,6 +265,9 @@ class SigningToken:
             self._timer = None
         if self._has_ended:
             return
+        used = self._used
+        if self._trial is None and used is not None and used.probe.missing:
+            self._breaker.suspect(used.missing_due_at)
         state = self._breaker.state
         if state is not self._told:
             self._told = state
@@ -288,8 +295,8 @@ class SigningToken:
 
     def _try(self, now: float, *, is_first: bool) -> bool:
         """Begin a probe; whether a thread takes it."""
-        probe = self._probe
-        assert probe is not None  # set by `use`, before the first probe is due
+        assert self._used is not None  # set by `use`, before the first probe is due
+        probe = self._used.probe
         trial = _Trial(probe, is_first=is_first)
         work = probe.anew if self._breaker.is_at_odds else probe
         job: Job[float] = Job(work, partial(self._probed, trial), _OURS, now + _PROBE_SECONDS, now)
@@ -311,7 +318,9 @@ class SigningToken:
         self._end_waiting()
 
     def _judge_probe(self, trial: _Trial, result: float | BaseException) -> None:
-        is_outdated = trial.probe != self._probe
+        used = self._used
+        assert used is not None  # the probe was that of one
+        is_outdated = trial.probe != used.probe
         now = self._timing.clock()
         if trial.is_given_up:
             if not isinstance(result, BaseException):
@@ -332,10 +341,9 @@ class SigningToken:
             self._healed_at = now
             self._all_signed_at = now
             self._breaker.probe_succeeded(now, result)
-            if self._probe is not None and self._probe.missing:
-                self._breaker.suspect(now if is_outdated else now + _MISSING_SECONDS)
-            if self._probe is not None and not is_outdated:
-                self._tell_missing(self._probe)
+            if not is_outdated:
+                used.missing_due_at = now + _MISSING_SECONDS
+                self._tell_missing(used.probe)
             self._arrange()
 
     def _tell_missing(self, probe: Probe) -> None:

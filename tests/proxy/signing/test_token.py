@@ -212,6 +212,18 @@ class TestProbes:
         loop.advance(100)
         assert one.probe.calls == 2
 
+    def test_key_that_comes_during_a_probe_is_tried_right_after_it(self, loop: FakeLoop, one: HandToken) -> None:
+        one.token.failed(None)
+        loop.advance(0)
+        later = HandProbe()
+        later.missing = frozenset({"pkcs11:b"})
+        one.token.use(later)
+        one.executor.finish()
+        assert one.token.is_closed
+        loop.advance(0)
+        one.executor.finish()
+        assert (one.probe.calls, later.calls) == (1, 1)
+
 
 class TestParent:
     def test_its_verdict_is_needed(self, loop: FakeLoop, one: HandToken) -> None:
