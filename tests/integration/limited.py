@@ -12,7 +12,7 @@ from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Address, Client, connect
 from tests.integration.gateway import events
 from tests.integration.stage import Site, Upstream, complaints, request, write_configuration
-from tests.integration.upstreams import WAIT_SECONDS, Peer, Script, scripted
+from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, Script, scripted
 from tests.programs import PLEXIGATE, plexigate, plexigate_listeners, program
 
 GATHERED_BYTES = 65_536
@@ -107,10 +107,8 @@ class Stage:
 
 def answering_all(peer: Peer) -> None:
     """Answer all requests of a connection."""
-    peer.sock.settimeout(None)
-    while True:
-        peer.read_request(is_peer_trusted=True)
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    for _ in peer.requests(is_peer_trusted=True):
+        peer.send(OK)
 
 
 def is_closed(sock: socket.socket, seconds: float = SILENCE_SECONDS) -> bool:

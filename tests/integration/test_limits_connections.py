@@ -2,7 +2,6 @@
 
 import resource
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.hostile.client import Client, End
 from tests.integration.gateway import events
 from tests.integration.limited import Limited, Stage, is_closed, listener, serves
 from tests.integration.stage import request
-from tests.integration.upstreams import OK, WAIT_SECONDS, Peer
+from tests.integration.upstreams import WAIT_SECONDS, Slow
 from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
@@ -232,37 +231,20 @@ def test_what_is_in_use_stays_and_has_descriptors_for_its_upstream(stage: Stage)
     assert limited.counted()["out_of_descriptors"] >= 1
 
 
-class SlowOnce:
-    """An upstream that keeps one request waiting, until it is told to answer."""
-
-    def __init__(self) -> None:
-        self.was_asked = threading.Event()
-        self.answers = threading.Event()
-
-    def __call__(self, peer: Peer) -> None:
-        """Answer the requests of a connection."""
-        peer.sock.settimeout(None)
-        while True:
-            if peer.read_request(is_peer_trusted=True).target == "/slow":
-                self.was_asked.set()
-                assert self.answers.wait(30)
-            peer.send(OK)
-
-
 def test_a_request_that_finds_no_descriptor_for_its_server_gets_that_of_an_idle_client(stage: Stage) -> None:
     """The limit falls under a worker, down to one descriptor that is free: the client's takes it."""
-    slow = SlowOnce()
-    with stage.limited("", script=slow) as limited, limited.connect() as busy, ExitStack() as stack:
+    slow = Slow(is_peer_trusted=True)
+    with stage.limited("", script=slow.script) as limited, limited.connect() as busy, ExitStack() as stack:
         (worker,) = limited.site.worker_pids
         idle = idle_clients(limited, stack, 4)
         busy.send(request(start="GET /slow HTTP/1.1"))
-        assert slow.was_asked.wait(WAIT_SECONDS)  # on the only connection to the server
+        assert slow.asked.wait(WAIT_SECONDS)  # on the only connection to the server
         used = {int(one.name) for one in Path(f"/proc/{worker}/fd").iterdir()}
         _, beyond = sorted(set(range(len(used) + 2)) - used)[:2]
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (beyond, resource.prlimit(worker, resource.RLIMIT_NOFILE)[1]))
         assert limited.serves()
         assert all(map(is_ended, idle))
-        slow.answers.set()
+        slow.answer.set()
         assert busy.read_response().status == 200
     counted = limited.counted()
     assert (counted["out_of_descriptors"], counted["shed_idle"]) == (1, len(idle))
@@ -270,8 +252,8 @@ def test_a_request_that_finds_no_descriptor_for_its_server_gets_that_of_an_idle_
 
 def test_a_crowd_that_accepting_fails_under_ends_idle_ones_and_nothing_else(stage: Stage) -> None:
     """The limit falls under two workers while they serve, so that the kernel refuses what the reserve was to prevent."""
-    slow = SlowOnce()
-    with stage.limited("", script=slow, workers=2) as limited, limited.connect() as busy, ExitStack() as stack:
+    slow = Slow(is_peer_trusted=True)
+    with stage.limited("", script=slow.script, workers=2) as limited, limited.connect() as busy, ExitStack() as stack:
         site, reasons = limited.site, limited.site.admin.failures
         workers = site.worker_pids
         idle = idle_clients(limited, stack, FEW)
@@ -287,7 +269,7 @@ def test_a_crowd_that_accepting_fails_under_ends_idle_ones_and_nothing_else(stag
         assert reasons()["public", ConnectionReason.SHED_IDLE] >= FEW // 2
         assert all(map(is_ended, idle)), "those that were idle the longest"
         assert serves(crowd[-1])
-        slow.answers.set()
+        slow.answer.set()
         assert busy.read_response().status == 200
 
         for pid, limits in before.items():

@@ -6,10 +6,8 @@ import os
 import re
 import signal
 import socket
-import threading
 from asyncio import timeout, to_thread
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
@@ -22,7 +20,7 @@ from proxy.processes.hot_path import hot_path
 from tests.configurations import listener
 from tests.hostile.client import Address, Client, End
 from tests.integration.gateway import Gateway, Trust, complaints, events, gateway
-from tests.integration.upstreams import Peer, ScriptedServer, scripted
+from tests.integration.upstreams import ScriptedServer, Slow, scripted
 from tests.ports import lasting_port
 from tests.programs import PLEXIGATE, plexigate_listeners, program
 from tests.soak.scenes import scene
@@ -30,22 +28,6 @@ from tests.soak.scenes import scene
 SECONDS = 10.0
 REQUEST = b"GET %s HTTP/1.1\r\nHost: chat.test\r\n\r\n"
 PUBLIC = listener("standard")
-
-
-@dataclass
-class Slow:
-    """An upstream that answers `/slow` when it is told to."""
-
-    asked: threading.Event = field(default_factory=threading.Event)
-    answer: threading.Event = field(default_factory=threading.Event)
-
-    def script(self, peer: Peer) -> None:
-        """Play it."""
-        for message in peer.requests():
-            if message.target == "/slow":
-                self.asked.set()
-                assert self.answer.wait(SECONDS)
-            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
 
 
 @pytest.fixture

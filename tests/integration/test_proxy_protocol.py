@@ -37,9 +37,7 @@ CLIENT = "127.0.0.7"
 
 def answer(peer: Peer) -> None:
     """Say what the request says of its client, and the first bytes of the connection if they are a PROXY header."""
-    peer.sock.settimeout(None)
-    while True:
-        message = peer.read_request(is_peer_trusted=True)
+    for message in peer.requests(is_peer_trusted=True):
         body = " ".join(message.values("X-Forwarded-For")).encode()
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
@@ -143,17 +141,14 @@ class TestInFront:
 
 def raw_header(peer: Peer) -> None:
     """Answer with the header that came first on the connection, in hexadecimal, and how many requests came before."""
-    peer.sock.settimeout(None)
-    header, count = peer.read(16), 0
+    header = peer.read(16)
     if header.startswith(b"PROXY"):
         while not header.endswith(b"\r\n"):
             header += peer.read(1)
     else:
         header += peer.read(int.from_bytes(header[14:16]))
-    while True:
-        peer.read_request(is_peer_trusted=True)
+    for count, _ in enumerate(peer.requests(is_peer_trusted=True)):
         body = json.dumps({"header": header.hex(), "count": count}).encode()
-        count += 1
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -45,11 +46,11 @@ class Peer:
         assert reader.message is not None  # complete
         return reader.message
 
-    def requests(self) -> Iterator[Message]:
+    def requests(self, *, is_peer_trusted: bool = False) -> Iterator[Message]:
         """Each request of a kept connection: between two of them the proxy may have nothing to ask for a long time."""
         while True:
             self.sock.settimeout(None)
-            message = self.read_request()
+            message = self.read_request(is_peer_trusted=is_peer_trusted)
             self.sock.settimeout(WAIT_SECONDS)
             yield message
 
@@ -109,6 +110,23 @@ class Peer:
 
 
 Script = Callable[[Peer], None]
+
+
+@dataclass
+class Slow:
+    """An upstream that keeps `/slow` waiting until it is told to answer."""
+
+    is_peer_trusted: bool = False
+    asked: threading.Event = field(default_factory=threading.Event)
+    answer: threading.Event = field(default_factory=threading.Event)
+
+    def script(self, peer: Peer) -> None:
+        """Play it."""
+        for message in peer.requests(is_peer_trusted=self.is_peer_trusted):
+            if message.target == "/slow":
+                self.asked.set()
+                assert self.answer.wait(3 * WAIT_SECONDS)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
 
 
 class ScriptedServer:
