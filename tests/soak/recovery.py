@@ -25,7 +25,7 @@ from certs.rotation.due import RenewalReason
 from proxy.admin.client import UnixAdminClient
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.offline import Offline
-from tests.hsm_tokens import PIN, softhsm_module
+from tests.hsm_tokens import PIN, softhsm, softhsm_module
 from tests.programs import PLEXIGATE, Program, plexigate_listeners, program
 
 NAMES: Final = 10_000
@@ -98,19 +98,10 @@ class Machine:
 
     def gets_a_token(self) -> None:
         """An empty token, and the file with its PIN."""
-        (self.directory / "tokens").mkdir(parents=True)
-        (self.directory / "softhsm2.conf").write_text(
-            f"directories.tokendir = {self.directory}/tokens\nlog.level = ERROR\n"
-        )
-        pin = self.directory / "plexi.pin"
-        pin.write_text(f"{PIN}\n")
-        pin.chmod(0o600)
-        subprocess.run(
-            ["softhsm2-util", "--init-token", "--free", "--label", "plexi", "--so-pin", PIN, "--pin", PIN],
-            env={**os.environ, **self.environment},
-            check=True,
-            capture_output=True,
-        )
+        self.directory.mkdir()
+        with softhsm(self.directory) as hsm:
+            hsm.init_token("plexi")
+            hsm.pin_file(name="plexi.pin")
 
     def runs(self, *arguments: str | Path, typed: str = "") -> str:
         """Run a command of plexigate, and answer what it printed. Raises `AssertionError` unless it is done."""
