@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from certs.keys.home import HomeFailed, Homes
+from certs.keys.home import HomeFailed
 from certs.rotation.due import Current, RenewalReason
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts
@@ -69,12 +69,10 @@ class Knowledge:
         self.windows = Windows()
         self.uses = Uses()
         self.credentials: dict[Key, KnownCredential] = {}
-        self._homes: Homes = {}
         self._parts: Parts | None = None
         self._missing: frozenset[KeyPlace] = frozenset()
 
     async def follow(self, parts: Parts | None) -> None:
-        self._homes = {} if parts is None else parts.homes
         self._parts = parts
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
@@ -85,9 +83,12 @@ class Knowledge:
         await self.learn()
 
     async def learn(self) -> None:
-        """Read again what serves."""
+        """Read again what serves, by the configuration of now."""
+        parts = self._parts
+        if parts is None:
+            return
         credentials = list(self.credentials.items())
-        read = await in_thread(self._loop, lambda: [self._read(key, one.shelf) for key, one in credentials])
+        read = await in_thread(self._loop, lambda: [self._read(parts, key, one) for key, one in credentials])
         for (_, credential), serving in zip(credentials, read, strict=True):
             credential.serving = serving
 
@@ -158,7 +159,8 @@ class Knowledge:
             for key, one in sorted(self.credentials.items())
         ]
 
-    def _read(self, key: Key, shelf: Shelf) -> Serving:
+    def _read(self, parts: Parts, key: Key, one: KnownCredential) -> Serving:
+        shelf = one.shelf
         try:
             version = shelf.current()
             if version is None:
@@ -168,39 +170,20 @@ class Knowledge:
             uses = self.uses.of(key, version.number)
             is_unrevoked = bool(shelf.unrevoked())
             current = current_of(version, window, uses)
-            is_lost = self._is_lost(shelf, version)
-            orders, losses = self._ordered(key) if is_lost else ((), ())
+            is_lost = self._is_lost(parts, shelf, version)
+            orders, losses = _ordered(parts, key, one) if is_lost else ((), ())
             return Serving(version, current, serial, None, is_unrevoked, is_lost, orders, losses)
         except (ShelfDamaged, OSError) as error:
             return Serving(fault=str(error))
 
-    def _ordered(self, key: Key) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
-        """When a public CA has issued certificates for the names of a credential, and when keys of
-        it were replaced that were lost: as their versions say, which survive this process.
-        """
-        asked = self.credentials[key].asked
-        if self._parts is None or not isinstance(self._parts.loaded.config.issuer[asked.issuer], AcmeIssuerConfig):
-            return (), ()
-        names = set(self.credentials[key].names)
-        versions = [
-            (shelf.slot, one.intent)
-            for shelf in self._parts.store.shelves()
-            if shelf.identity == key[0]
-            for one in shelf.versions()
-            if one.intent.issuer == asked.issuer and set(one.intent.names) == names
-        ]
-        return tuple(one.begun_at for _, one in versions), tuple(
-            one.begun_at for slot, one in versions if slot == key[1] and one.reason == RenewalReason.LOST
-        )
-
-    def _is_lost(self, shelf: Shelf, version: StoredVersion) -> bool:
+    def _is_lost(self, parts: Parts, shelf: Shelf, version: StoredVersion) -> bool:
         """Whether a key that a worker or the parent has missed is really gone.
 
         A worker may see an old state of its token, so the token is asked once more. One that does
         not answer has lost nothing.
         """
         name = shelf.key_name(version.number, version.spec)
-        home = self._homes.get(version.spec.place)
+        home = parts.homes.get(version.spec.place)
         if home is None or home.is_software or not self._missing:
             return False
         try:
@@ -211,3 +194,22 @@ class Knowledge:
             return is_suspect and not home.has(name, kept)
         except HomeFailed:
             return False
+
+
+def _ordered(parts: Parts, key: Key, known: KnownCredential) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+    """When a public CA has issued certificates for the names of a credential, and when keys of it
+    were replaced that were lost: as their versions say, which survive this process.
+    """
+    issuer = known.asked.issuer
+    if not isinstance(parts.loaded.config.issuer[issuer], AcmeIssuerConfig):
+        return (), ()
+    identity, slot = key
+    intents = [
+        (shelf.slot, one.intent)
+        for shelf in parts.store.shelves()
+        if shelf.identity == identity
+        for one in shelf.versions()
+        if one.intent.issuer == issuer and set(one.intent.names) == set(known.names)
+    ]
+    lost = (one for of, one in intents if of == slot and one.reason == RenewalReason.LOST)
+    return tuple(one.begun_at for _, one in intents), tuple(one.begun_at for one in lost)

@@ -132,6 +132,26 @@ async def test_what_a_public_ca_has_issued_is_counted_where_a_key_is_lost(tmp_pa
     assert await counted() == ((), ()), "certificates for other names"
 
 
+async def test_a_configuration_that_comes_during_a_look_is_not_mixed_with_the_one_before(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+
+    class Asked(TokenOfUris):
+        def has(self, name: KeyName, kept: bytes) -> bool:
+            asyncio.run_coroutine_threadsafe(knowledge.follow(None), loop).result()
+            return super().has(name, kept)
+
+    token = Asked()
+    scene = Rotations(tmp_path, configuration("ec-p256@plexi"), homes={"plexi": token})
+    version = scene.serve()
+    knowledge = await known(scene)
+    name = scene.shelf().key_name(version.number, version.spec)
+    knowledge.suspect([KeyPlace("plexi", f"pkcs11:token=plexi;object={name}")])
+    token.keys.clear()
+    before = knowledge.credentials[CHAT]
+    await knowledge.learn()
+    assert (knowledge.credentials, before.serving.is_lost) == ({}, True)
+
+
 class TokenOfUris(FakeToken):
     def for_workers(self, name: KeyName, _kept: bytes) -> bytes:
         """As a `TokenHome`."""
