@@ -204,11 +204,11 @@ def _ordered(parts: Parts, key: Key, known: KnownCredential) -> tuple[tuple[date
     if not isinstance(parts.loaded.config.issuer[issuer], AcmeIssuerConfig):
         return (), ()
     identity, slot = key
+    store = parts.store
     intents = [
-        (shelf.slot, one.intent)
-        for shelf in parts.store.shelves()
-        if shelf.identity == identity
-        for one in shelf.versions()
+        (of, one.intent)
+        for of in store.slots(identity)
+        for one in store.shelf(identity, of).versions()
         if one.intent.issuer == issuer and set(one.intent.names) == set(known.names)
     ]
     lost = (one for of, one in intents if of == slot and one.reason == RenewalReason.LOST)
