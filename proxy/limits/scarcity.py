@@ -10,9 +10,8 @@ second.
 If one of the two is short, all listeners of the process pause, and new connections wait in the
 kernel or with the listeners of other workers. It is also short where the kernel refuses a socket,
 to a client or to a server: the table of the whole machine may be full, or the limit may have
-fallen. Ten times a second some connections that wait for
-their clients are ended (`idleness.first_to_go`), and all unused connections to upstreams, until
-there is enough again.
+fallen. Ten times a second some connections that wait for their clients are ended
+(`idleness.first_to_go`), and all unused connections to upstreams, until there is enough again.
 
 While there is no client, accepting continues even if memory seems short: to wait would gain
 nothing.
