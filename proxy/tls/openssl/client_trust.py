@@ -73,10 +73,7 @@ def fingerprint_of(authorities: Authorities, demand: Demand) -> str:
     """What tells two `ClientTrust` apart."""
     certificates = sha256(authorities.certificates_pem).digest()
     lists = sha256(authorities.lists_pem).digest()
-    rules = b"%d%d%d%d" % (
-        *(demand.is_required, demand.is_bound),
-        *(authorities.currency is not None, authorities.is_lenient),
-    )
+    rules = bytes((demand.is_required, demand.is_bound, authorities.currency is not None, authorities.is_lenient))
     return sha256(rules + certificates + lists).hexdigest()
 
 
