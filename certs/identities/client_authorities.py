@@ -26,14 +26,11 @@ from certs.identities.chain import SignatureTooWeak, chain_errors, extension_of
 from certs.identities.chain_file import read_chain
 from certs.identities.revocation_list import (
     ListUnusable,
-    Scope,
-    age_of,
     errors_of_list,
     fetched_list,
     newest_lists,
     pem_lists,
     read_list,
-    scope_of,
 )
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.tables.client_certificates import ClientCertificatesConfig, UnknownRevocation
@@ -62,7 +59,8 @@ class ClientAuthorities:
     """Authorities that fit each other and their lists."""
 
     certificates: tuple[x509.Certificate, ...]
-    lists: tuple[x509.CertificateRevocationList, ...]
+    scopes: Sequence[Sequence[x509.CertificateRevocationList]]
+    """The lists of each scope, as `newest_lists` has them."""
     has_addresses: bool = False
     """Whether lists are fetched, and may still be missing."""
     is_lenient: bool = False
@@ -70,7 +68,12 @@ class ClientAuthorities:
 
     @property
     def checks_revocation(self) -> bool:
-        return self.has_addresses or bool(self.lists)
+        return self.has_addresses or bool(self.scopes)
+
+    @property
+    def lists(self) -> tuple[x509.CertificateRevocationList, ...]:
+        """All of them."""
+        return tuple(one for scope in self.scopes for one in scope)
 
     @property
     def certificates_pem(self) -> bytes:
@@ -89,22 +92,15 @@ class ClientAuthorities:
         """
         if not self.checks_revocation:
             return None
-        latest: dict[Scope, x509.CertificateRevocationList] = {}
-        for one in self.lists:
-            scope = scope_of(one, self.certificates)
-            known = latest.get(scope)
-            if known is None or _end_of(one) > _end_of(known):
-                latest[scope] = one
-        listed = {one.issuer for one in self.lists}
-        if any(one.subject not in listed for one in self.certificates):
+        if _unlisted(self.certificates, self.lists):
             return _NEVER, _NEVER
-        first = min(latest.values(), key=_end_of)
+        first = min((max(scope, key=_end_of) for scope in self.scopes), key=_end_of)
         return first.last_update_utc, _end_of(first)
 
 
 def _end_of(one: x509.CertificateRevocationList) -> datetime:
     until = one.next_update_utc
-    assert until is not None  # `_list_errors`
+    assert until is not None  # `errors_of_list`
     return until
 
 
@@ -121,13 +117,13 @@ def client_authorities(
         reading.lists(settings.crl, certificates, is_all=not settings.crl_url)
     if state is not None and certificates:
         reading.fetched(file.named(state), settings.crl_url, certificates)
-    reading.judge_times(certificates, _UNTIL_CURRENT[settings.crl_unknown])
+    scopes = newest_lists([one.list_ for one in reading.read], certificates, now)
+    reading.judge_times(scopes, _UNTIL_CURRENT[settings.crl_unknown])
     if any(problem.is_error for problem in reading.problems):
         return None, reading.problems
     is_lenient = settings.crl_unknown is UnknownRevocation.ACCEPT
-    lists = newest_lists([one.list_ for one in reading.read], certificates, now)
-    found = ClientAuthorities(certificates, tuple(lists), bool(settings.crl_url), is_lenient)
-    if found.currency == (_NEVER, _NEVER):
+    found = ClientAuthorities(certificates, scopes, bool(settings.crl_url), is_lenient)
+    if found.checks_revocation:
         reading.missing(found)
     return found, reading.problems
 
@@ -208,13 +204,11 @@ class _ReadingClients:
 
     def missing(self, found: ClientAuthorities) -> None:
         """Warn of authorities whose list was not fetched so far."""
-        listed = {one.issuer for one in found.lists}
-        names = dict.fromkeys(one.subject.rfc4514_string() for one in found.certificates if one.subject not in listed)
         what = "may be revoked" if found.is_lenient else "are refused"
-        for name in names:
+        for name in _unlisted(found.certificates, found.lists):
             better = "no action needed if the proxy has just been started: it fetches the lists"
             place = (*self.place, "crl_url")
-            self.problems.append(self.file.warning(place, f"no list of {shown(name)} yet: its clients {what}", better))
+            self.problems.append(self.file.warning(place, f"no list of {name} yet: its clients {what}", better))
 
     def lists(self, path: str, authorities: Sequence[x509.Certificate], *, is_all: bool) -> None:
         """Read the lists of the file. `is_all`: whether it has to have one of each authority."""
@@ -245,23 +239,20 @@ class _ReadingClients:
             better = "shorter lists: 1 MB takes 1 ms of each such handshake, also of one that is refused"
             self._warning(key, where, found, better)
 
-    def judge_times(self, authorities: Sequence[x509.Certificate], consequence: str) -> None:
+    def judge_times(self, scopes: Sequence[Sequence[x509.CertificateRevocationList]], consequence: str) -> None:
         """Warn of scopes without a list that is current."""
-        by_scope: dict[Scope, list[_ReadList]] = {}
-        for one in self.read:
-            by_scope.setdefault(scope_of(one.list_, authorities), []).append(one)
-        for (issuer, *_), lists in by_scope.items():
-            newest = max(lists, key=lambda one: (one.list_.last_update_utc <= self.now, age_of(one.list_)))
-            who = f"whose list of {shown(issuer.rfc4514_string())}"
-            until = newest.list_.next_update_utc
-            if newest.list_.last_update_utc > self.now:
-                found = f"{who} is current only from {newest.list_.last_update_utc:%Y-%m-%d %H:%M} UTC"
+        for newest, *_ in scopes:
+            who = f"whose list of {shown(newest.issuer.rfc4514_string())}"
+            until = newest.next_update_utc
+            if newest.last_update_utc > self.now:
+                found = f"{who} is current only from {newest.last_update_utc:%Y-%m-%d %H:%M} UTC"
             elif until is not None and until < self.now:
                 found = f"{who} expired at {until:%Y-%m-%d %H:%M} UTC"
             else:
                 continue
             better = "a list that is current (is the clock of this machine right?)"
-            self._warning(newest.key, newest.where, f"{found}: {consequence}", better)
+            read = next(one for one in self.read if one.list_ is newest)
+            self._warning(read.key, read.where, f"{found}: {consequence}", better)
 
     def _error(self, key: str, path: str, found: str, allowed: str) -> None:
         self.problems.append(self.file.error((*self.place, key), f"{shown(path)}, {found}", allowed))
@@ -310,10 +301,17 @@ def _list_errors(
         yield from errors_of_list(one, authorities)
     if not is_all:
         return
-    listed = {one.issuer for one in lists}
-    missing = dict.fromkeys(one.subject.rfc4514_string() for one in authorities if one.subject not in listed)
-    for subject in missing:
+    for subject in _unlisted(authorities, lists):
         yield (
-            f"which has no list of {shown(subject)}",
+            f"which has no list of {subject}",
             "a list of each authority in ca: without one its clients are refused",
         )
+
+
+def _unlisted(
+    authorities: Sequence[x509.Certificate], lists: Sequence[x509.CertificateRevocationList]
+) -> Sequence[str]:
+    """The authorities without a list, by their names."""
+    listed = {one.issuer for one in lists}
+    missing = (one.subject for one in authorities if one.subject not in listed)
+    return [shown(name.rfc4514_string()) for name in dict.fromkeys(missing)]

@@ -15,9 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from config.values.problems import shown
 
-Scope = tuple[x509.Name, bytes, bytes]
-"""The issuer of a list, its key, and the distribution point."""
-
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 # The critical extensions that OpenSSL knows; `scope_fault` has the delta first
 _KNOWN: Final = (x509.IssuingDistributionPoint, x509.AuthorityKeyIdentifier)
@@ -59,31 +56,38 @@ def read_list(content: bytes) -> x509.CertificateRevocationList:
     return found
 
 
+def by_scope(
+    lists: Sequence[x509.CertificateRevocationList], authorities: Sequence[x509.Certificate]
+) -> list[list[x509.CertificateRevocationList]]:
+    """The lists of each scope: an issuer, its key, and a distribution point."""
+    scopes: dict[tuple[x509.Name, bytes, bytes], list[x509.CertificateRevocationList]] = {}
+    for one in lists:
+        signers = (each for each in authorities if each.subject == one.issuer and has_signed(each, one))
+        keys = (each.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for each in signers)
+        point = _distribution_point(one)
+        scope = one.issuer, next(keys, b""), b"" if point is None else point.public_bytes()
+        scopes.setdefault(scope, []).append(one)
+    return list(scopes.values())
+
+
 def newest_lists(
     lists: Sequence[x509.CertificateRevocationList], authorities: Sequence[x509.Certificate], now: datetime
-) -> list[x509.CertificateRevocationList]:
-    """The newest list of each scope, and those of the future."""
-    newest: dict[Scope, x509.CertificateRevocationList] = {}
-    for one in lists:
-        if one.last_update_utc <= now:
-            scope = scope_of(one, authorities)
-            newest[scope] = max(newest.get(scope, one), one, key=age_of)
-    kept = {id(one) for one in newest.values()}
-    return [one for one in lists if id(one) in kept or one.last_update_utc > now]
+) -> list[list[x509.CertificateRevocationList]]:
+    """Of each scope the newest list that has begun, if there is one; behind it those of the
+    future.
+    """
+    scopes = []
+    for scope in by_scope(lists, authorities):
+        begun = [one for one in scope if one.last_update_utc <= now]
+        future = [one for one in scope if one.last_update_utc > now]
+        scopes.append([*([max(begun, key=_age_of)] if begun else []), *sorted(future, key=_age_of)])
+    return scopes
 
 
-def age_of(one: x509.CertificateRevocationList) -> tuple[datetime, int]:
+def _age_of(one: x509.CertificateRevocationList) -> tuple[datetime, int]:
     """Orders the lists of a scope: the date, and the number (RFC 5280 section 5.2.3)."""
     number = next((each.value.crl_number for each in one.extensions if isinstance(each.value, x509.CRLNumber)), 0)
     return one.last_update_utc, number
-
-
-def scope_of(one: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]) -> Scope:
-    """Of two lists with the same scope only the newer one counts."""
-    signers = [authority for authority in authorities if authority.subject == one.issuer and has_signed(authority, one)]
-    keys = [signer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for signer in signers]
-    point = _distribution_point(one)
-    return one.issuer, b"".join(keys[:1]), b"" if point is None else point.public_bytes()
 
 
 def _distribution_point(one: x509.CertificateRevocationList) -> x509.IssuingDistributionPoint | None:

@@ -152,7 +152,7 @@ def _newer(
     if new.last_update_utc > now:  # OpenSSL would refuse all clients until then
         raise ListUnusable(f"it is current only from {new.last_update_utc:%Y-%m-%d %H:%M} UTC")
     before = _present(path, known)
-    kept = newest_lists([*before, new], known, now)
+    kept = [one for scope in newest_lists([*before, new], known, now) for one in scope]
     if new not in kept:
         raise ListUnusable(f"it is of {new.last_update_utc:%Y-%m-%d %H:%M} UTC, not newer than the one that is here")
     content = b"".join(one.public_bytes(Encoding.PEM) for one in kept)

@@ -69,7 +69,9 @@ def test_one_of_each_issuer_key_and_point_counts() -> None:
         read_list(BELOW.revocations(valid=span(3), critical=ONE_OF_TWO)),
         read_list(BELOW.revocations(valid=span(-1))),
     ]
-    assert newest_lists([new, old, *others], AUTHORITIES, NOW) == [new, *others], "that of the future counts later"
+    root, renewed, of_point, later = others
+    found = newest_lists([new, old, *others], AUTHORITIES, NOW)
+    assert found == [[new, later], [root], [renewed], [of_point]], "that of the future counts later"
 
 
 def test_the_number_tells_lists_of_one_second_apart() -> None:
@@ -77,5 +79,5 @@ def test_the_number_tells_lists_of_one_second_apart() -> None:
     first, second = (
         made.add_extension(x509.CRLNumber(number), critical=False).sign(ROOT.key, hashes.SHA256()) for number in (1, 2)
     )
-    assert newest_lists([second, first], AUTHORITIES, NOW) == [second]
-    assert newest_lists([first, second], AUTHORITIES, NOW) == [second]
+    assert newest_lists([second, first], AUTHORITIES, NOW) == [[second]]
+    assert newest_lists([first, second], AUTHORITIES, NOW) == [[second]]

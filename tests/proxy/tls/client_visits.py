@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 
 from certs.identities.client_authorities import ClientAuthorities
+from certs.identities.revocation_list import by_scope
 from config.schema import CredentialPreference, HttpProtocol
 from proxy.tls.handshake.server_step import ServerStep, server_step
 from proxy.tls.openssl import libssl
@@ -46,7 +47,7 @@ def trust(
     """Trust these authorities."""
     certificates = tuple(one.certificate for one in authorities)
     loaded = tuple(x509.load_pem_x509_crl(one) for one in lists or ())
-    stated = ClientAuthorities(certificates, loaded, lists is not None, is_lenient)
+    stated = ClientAuthorities(certificates, by_scope(loaded, certificates), lists is not None, is_lenient)
     return ClientTrust(stated, Demand(is_required, is_bound))
 
 
