@@ -87,21 +87,20 @@ class ClientAuthorities:
 
     @property
     def currency(self) -> tuple[datetime, datetime] | None:
-        """From when to when the list is current that is the first to leave its authority without
-        one; None where revocation is not checked. Both are 1970 where an authority has none.
+        """From when to when the lists are current of the authority that is the first to have none;
+        None where revocation is not checked. Both are 1970 where an authority has none.
         """
         if not self.checks_revocation:
             return None
         if _unlisted(self.certificates, self.lists):
             return _NEVER, _NEVER
-        first = min((max(scope, key=_end_of) for scope in self.scopes), key=_end_of)
-        return first.last_update_utc, _end_of(first)
+        first = min(self.scopes, key=_end_of)
+        return first[0].last_update_utc, _end_of(first)
 
 
-def _end_of(one: x509.CertificateRevocationList) -> datetime:
-    until = one.next_update_utc
-    assert until is not None  # `errors_of_list`
-    return until
+def _end_of(scope: Sequence[x509.CertificateRevocationList]) -> datetime:
+    # `errors_of_list` takes none without an end
+    return max(one.next_update_utc for one in scope if one.next_update_utc is not None)
 
 
 def client_authorities(

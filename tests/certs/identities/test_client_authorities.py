@@ -99,6 +99,16 @@ def test_lists_are_current_until_the_first_authority_has_none(directory: Directo
     assert without.currency is None
 
 
+def test_the_next_list_may_be_there_before_it_begins(directory: Directory) -> None:
+    crl = ROOT.revocations(valid=(-DAY, 3 * DAY)) + ROOT.revocations(valid=(2 * DAY, 9 * DAY))
+    found, problems = directory.read(ROOT.pem, crl)
+    assert problems == []
+    assert found is not None
+    assert found.currency is not None
+    assert abs(found.currency[0] - (NOW - DAY)) < timedelta(minutes=10), "its clients are accepted"
+    assert abs(found.currency[1] - (NOW + 9 * DAY)) < timedelta(minutes=10)
+
+
 def test_intermediate_is_trusted_by_itself_where_no_list_is_looked_up(directory: Directory) -> None:
     found, problems = directory.read(BELOW.pem)
     assert (found is not None, problems) == (True, [])
