@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.homes.software_homes import FileHome
 from certs.identities.chain import extension_of
+from certs.identities.revocation_list import ListUnusable, pem_lists, read_list
 from certs.issuing.internal_ca.names import is_permitted, name_constraints
 from certs.issuing.internal_ca.profiles import (
     IssuerKey,
@@ -54,7 +55,6 @@ _SIGNED: Final = frozenset(ALGORITHMS.values())
 _NEVER: Final = timedelta(days=36_500)  # until a root's key is taken away by hand
 _REVOKED: Final = "revoked.json"
 _LIST: Final = "crl.pem"
-_LIST_BEGINS: Final = b"-----BEGIN X509 CRL-----"
 _ByIssuer = Mapping[x509.Name, x509.CertificateRevocationList]
 
 
@@ -245,9 +245,8 @@ class InternalAuthority:
 
     def _published(self) -> _ByIssuer:
         try:
-            blocks = (self.directory / _LIST).read_bytes().split(_LIST_BEGINS)[1:]
-            lists = [x509.load_pem_x509_crl(_LIST_BEGINS + block) for block in blocks]
-        except (FileNotFoundError, ValueError):
+            lists = [read_list(block) for block in pem_lists((self.directory / _LIST).read_bytes())]
+        except (FileNotFoundError, ListUnusable):
             return {}  # a damaged file is written again
         return {one.issuer: one for one in lists}
 
