@@ -54,7 +54,8 @@ class PublishedLists:
         # without an address in certificates no client asks for a list
         named = {one.name for one in authorities if one.settings.crl_url is not None}
         self.facts = [fact for name, one in self._known.items() if name in named for fact in _facts(name, one)]
-        await self.show({place: der for one in self._known.values() for place, der in _shown(one.lists)})
+        shown = [_shown(one.settings.crl_url, self._known[one.name].lists) for one in authorities]
+        await self.show({place: der for one in shown for place, der in one})
 
     async def _look_after(self, authority: InternalAuthority, known: "_Known", ticks: float) -> None:
         fault = None
@@ -100,19 +101,13 @@ def _facts(name: str, known: _Known) -> Iterator[RevocationFacts]:
         yield RevocationFacts(name, begin, end, known.fault)
 
 
-def _shown(lists: Lists) -> Iterator[tuple[str, bytes]]:
+def _shown(address: str | None, lists: Lists) -> Iterator[tuple[str, bytes]]:
     """The newest intermediate's list stands at the address of the configuration too: certificates
     of earlier versions name that.
     """
-    newest = True
-    for address, one in lists.items():
-        parts = urlsplit(address)
-        if parts.scheme != "http" or parts.hostname is None:
-            continue  # for another server
-        content = one.public_bytes(Encoding.DER)
-        path = parts.path or "/"
-        yield f"{parts.hostname}{path}?{parts.query}", content
-        if newest:
-            rest, _, _ = parts.query.rpartition("&")
-            yield f"{parts.hostname}{path}" + (f"?{rest}" if rest else ""), content
-        newest = False
+    newest = [] if address is None else [(address, one) for one in list(lists.values())[:1]]
+    for full, one in [*newest, *lists.items()]:
+        parts = urlsplit(full)
+        if parts.scheme == "http" and parts.hostname is not None:  # else for another server
+            query = f"?{parts.query}" if parts.query else ""
+            yield f"{parts.hostname}{parts.path or '/'}{query}", one.public_bytes(Encoding.DER)
