@@ -31,6 +31,7 @@ from certs.identities.revocation_list import (
     newest_lists,
     pem_lists,
     read_list,
+    time_fault,
 )
 from config.loading.loaded import ConfigFile, LoadedConfig
 from config.tables.client_certificates import ClientCertificatesConfig, UnknownRevocation
@@ -241,17 +242,13 @@ class _ReadingClients:
     def judge_times(self, scopes: Sequence[Sequence[x509.CertificateRevocationList]], consequence: str) -> None:
         """Warn of scopes without a list that is current."""
         for newest, *_ in scopes:
-            who = f"whose list of {shown(newest.issuer.rfc4514_string())}"
-            until = newest.next_update_utc
-            if newest.last_update_utc > self.now:
-                found = f"{who} is current only from {newest.last_update_utc:%Y-%m-%d %H:%M} UTC"
-            elif until is not None and until < self.now:
-                found = f"{who} expired at {until:%Y-%m-%d %H:%M} UTC"
-            else:
+            fault = time_fault(newest, self.now)
+            if fault is None:
                 continue
+            found = f"whose list of {shown(newest.issuer.rfc4514_string())} {fault}: {consequence}"
             better = "a list that is current (is the clock of this machine right?)"
             read = next(one for one in self.read if one.list_ is newest)
-            self._warning(read.key, read.where, f"{found}: {consequence}", better)
+            self._warning(read.key, read.where, found, better)
 
     def _error(self, key: str, path: str, found: str, allowed: str) -> None:
         self.problems.append(self.file.error((*self.place, key), f"{shown(path)}, {found}", allowed))

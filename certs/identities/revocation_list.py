@@ -134,6 +134,14 @@ def scope_fault(one: x509.CertificateRevocationList) -> str | None:
     return None
 
 
+def time_fault(one: x509.CertificateRevocationList, now: datetime) -> str | None:
+    """Why a list is not current; None if it is."""
+    end = one.next_update_utc
+    if one.last_update_utc > now:
+        return f"is current only from {one.last_update_utc:%Y-%m-%d %H:%M} UTC"
+    return f"expired at {end:%Y-%m-%d %H:%M} UTC" if end is not None and end <= now else None
+
+
 def has_signed(issuer: x509.Certificate, one: x509.CertificateRevocationList) -> bool:
     """Whether the signature of a list is that of an authority."""
     try:

@@ -8,7 +8,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.identities.chain import extension_of
-from certs.identities.revocation_list import ListUnusable, has_signed, read_list, scope_fault
+from certs.identities.revocation_list import ListUnusable, has_signed, read_list, scope_fault, time_fault
 from proxy.net.fetching import NotFetched, fetch
 
 _SECONDS: Final = 10.0
@@ -63,13 +63,6 @@ def _judged(
         return "is not of the issuer of the certificate", ""
     if found.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None:
         return "has this certificate: it is revoked", ""
-    return _judged_time(found, now)
-
-
-def _judged_time(found: x509.CertificateRevocationList, now: datetime) -> tuple[str | None, str]:
     end = found.next_update_utc
-    if found.last_update_utc > now:
-        return f"is current only from {found.last_update_utc:%Y-%m-%d %H:%M} UTC", ""
-    if end is None or end <= now:
-        return f"expired at {end:%Y-%m-%d %H:%M} UTC" if end else "does not say when it expires", ""
-    return None, f"is current until {end:%Y-%m-%d %H:%M} UTC"
+    fault = "does not say when it expires" if end is None else time_fault(found, now)
+    return (None, f"is current until {end:%Y-%m-%d %H:%M} UTC") if fault is None else (fault, "")
