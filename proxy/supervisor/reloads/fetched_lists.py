@@ -10,7 +10,7 @@ network knows it too.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -106,10 +106,9 @@ class FetchedLists:
         """By address: who looks at the list, by the names of the identities."""
         wanted: dict[str, dict[str, ClientCertificatesConfig]] = {}
         for name, identity in self._served.edition.loaded.config.identity.items():
-            settings = identity.client_certificates
-            for address in () if settings is None else settings.crl_url:
-                assert settings is not None
-                wanted.setdefault(address, {})[name] = settings
+            if (settings := identity.client_certificates) is not None:
+                for address in settings.crl_url:
+                    wanted.setdefault(address, {})[name] = settings
         return wanted
 
     async def _fetch(self, loaded: LoadedConfig, address: str, settings: Sequence[ClientCertificatesConfig]) -> None:
@@ -151,19 +150,17 @@ def _newer(
     new = fetched_list(fetch(address, LARGEST_LISTS, _FETCH_SECONDS), known)
     if new.last_update_utc > now:  # OpenSSL would refuse all clients until then
         raise ListUnusable(f"it is current only from {new.last_update_utc:%Y-%m-%d %H:%M} UTC")
-    before = _present(path, known)
-    kept = [one for scope in newest_lists([*before, new], known, now) for one in scope]
+    present = b""
+    with suppress(OSError):
+        present = path.read_bytes()
+    kept = [one for scope in newest_lists([*_usable(present, known), new], known, now) for one in scope]
     if new not in kept:
         raise ListUnusable(f"it is of {new.last_update_utc:%Y-%m-%d %H:%M} UTC, not newer than the one that is here")
     content = b"".join(one.public_bytes(Encoding.PEM) for one in kept)
-    return None if path.exists() and content == path.read_bytes() else (new, content)
+    return None if content == present else (new, content)
 
 
-def _present(path: Path, authorities: Sequence[x509.Certificate]) -> list[x509.CertificateRevocationList]:
-    found = []
-    with suppress(OSError):
-        content = path.read_bytes()
-        for block in pem_lists(content) or [content]:
-            with suppress(ListUnusable):  # such as that of an authority which is gone from `ca`
-                found.append(fetched_list(block, authorities))
-    return found
+def _usable(content: bytes, authorities: Sequence[x509.Certificate]) -> Iterator[x509.CertificateRevocationList]:
+    for block in pem_lists(content) or [content]:
+        with suppress(ListUnusable):  # such as that of an authority which is gone from `ca`
+            yield fetched_list(block, authorities)
