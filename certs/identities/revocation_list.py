@@ -11,8 +11,8 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from certs.keys.signing_key import spki_of
 from config.values.problems import shown
 
 _LIST: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
@@ -63,7 +63,7 @@ def by_scope(
     scopes: dict[tuple[x509.Name, bytes, bytes], list[x509.CertificateRevocationList]] = {}
     for one in lists:
         signers = (each for each in authorities if each.subject == one.issuer and has_signed(each, one))
-        keys = (each.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for each in signers)
+        keys = (spki_of(each.public_key()) for each in signers)
         point = _distribution_point(one)
         scope = one.issuer, next(keys, b""), b"" if point is None else point.public_bytes()
         scopes.setdefault(scope, []).append(one)

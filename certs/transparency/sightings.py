@@ -8,10 +8,9 @@ from hashlib import sha256
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.identities.chain import alternative_names
+from certs.keys.signing_key import certified_spki
 from config.values.addresses import is_covered, wildcard_of
 
 MOST_SIGHTINGS: Final = 1_000
@@ -75,11 +74,8 @@ def sighting(der: bytes, ours: OurNames, log: str, now: datetime) -> Sighting | 
 
 def key_digest(certificate: x509.Certificate) -> str:
     """The SHA-256 of its public key in hexadecimal; empty for a key of an unknown kind."""
-    try:
-        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (UnsupportedAlgorithm, ValueError):
-        return ""
-    return sha256(key).hexdigest()
+    key = certified_spki(certificate)
+    return "" if key is None else sha256(key).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.certificate_transparency import SignedCertificateTimestamp
 
 from certs.identities.chain import extension_of
+from certs.keys.signing_key import spki_of
 from certs.transparency.log_list import LogList
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,7 +97,7 @@ def _verified(
 def _signed_content(
     one: SignedCertificateTimestamp, at: datetime, leaf: x509.Certificate, issuer: x509.Certificate
 ) -> bytes:
-    key = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key = spki_of(issuer.public_key())
     certificate = leaf.tbs_precertificate_bytes
     moment = (at - _EPOCH) // _MILLISECOND
     return b"".join(
