@@ -6,6 +6,7 @@ whether it took the message.
 
 import asyncio
 import contextlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -116,7 +117,7 @@ class WebhookReceiver:
         except urllib.error.HTTPError as error:
             error.close()
             raise NotDelivered(f"it answered with status {error.code}") from None
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             # not the text of the error, which may have the address
             reason = getattr(error, "reason", error)
             raise NotDelivered(getattr(reason, "strerror", None) or type(reason).__name__) from None

@@ -99,6 +99,18 @@ async def test_a_webhook_that_refuses_is_away_or_is_silent_is_told_without_its_p
         assert "secret-path" not in str(await fault(webhook(slow, 0.2)))
 
 
+async def test_a_server_of_something_else_at_the_address_is_told() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BODY)
+        writer.write(b"220 mail.test ESMTP\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await fault(webhook(f"http://127.0.0.1:{port}/secret-path")) == "BadStatusLine"
+
+
 async def test_a_redirect_is_a_failure_and_not_a_get_that_succeeds() -> None:
     bodies: list[object] = []
     async with web_server(302, bodies) as address:
