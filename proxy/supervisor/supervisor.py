@@ -102,8 +102,8 @@ class Supervisor:
         self.watch: Final = LogWatch(loop, lambda: self.served.edition.loaded, tell, CLOCKS.wall)
         self.alerting: Final = self._alerting_of()
         sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
-        runs = (self.tickets.run, unsealing.run, payload.run, sealing.run)
-        self._secrets = (*runs, self.fetched.run, self.watch.run)
+        secrets = (self.tickets.run, unsealing.run, payload.run, sealing.run)
+        self._background: Final = (*secrets, self.fetched.run, self.watch.run, self.alerting.run)
         self.upgrading: Final = Upgrading(
             loop,
             self._tasks,
@@ -261,7 +261,7 @@ class Supervisor:
         self.stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.changeover.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
-        for work in (*self._secrets, self.alerting.run, self.crew.adopting.run):
+        for work in (*self._background, self.crew.adopting.run):
             self._tasks.keep_running(work, _PAUSE_SECONDS)
         self._tasks.start(self.crew.auditing.run(self.served.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:
