@@ -151,9 +151,11 @@ def test_a_day_of_faults(tmp_path: Path) -> None:
             # too few descriptors for the parent
             soft, hard = resource.prlimit(running.running.pid, resource.RLIMIT_NOFILE)
 
-            def is_short() -> bool:  # of what it has open now: after a reload it still closes some
-                used = len(os.listdir(f"/proc/{running.running.pid}/fd"))  # noqa: PTH208 - the numbers only
-                resource.prlimit(running.running.pid, resource.RLIMIT_NOFILE, (used + 6, hard))
+            def is_short() -> bool:  # by what it has open now: after a reload it still closes some
+                taken_now = {int(one) for one in os.listdir(f"/proc/{running.running.pid}/fd")}  # noqa: PTH208
+                lowest_free = min(set(range(len(taken_now) + 1)) - taken_now)
+                # less than half of its reserve (a quarter of the limit), and enough for both receivers of the alert at once
+                resource.prlimit(running.running.pid, resource.RLIMIT_NOFILE, (lowest_free + 9, hard))
                 return "descriptors_short" in open_kinds(running)
 
             until_found(is_short)

@@ -56,19 +56,20 @@ class ProgramReceiver:
     async def take(self, body: bytes) -> None:
         """Run the program. Raises `NotDelivered`."""
         # Not a pipe: a program that ends without reading it breaks it, at any moment.
-        message = sealed_memory_file("alert", body)
         try:
-            os.lseek(message, 0, os.SEEK_SET)
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=message,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-        except (OSError, ValueError) as error:
+            message = sealed_memory_file("alert", body)
+            try:
+                os.lseek(message, 0, os.SEEK_SET)
+                process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=message,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.DEVNULL,
+                )
+            finally:
+                os.close(message)
+        except (OSError, ValueError) as error:  # also without a descriptor: an alert may be about that
             raise NotDelivered(getattr(error, "strerror", None) or str(error)) from None
-        finally:
-            os.close(message)
         try:
             async with asyncio.timeout(self._seconds):
                 await process.wait()

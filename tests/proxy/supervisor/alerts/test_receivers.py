@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -80,6 +81,17 @@ async def test_a_program_that_fails_is_not_there_or_does_not_end() -> None:
     assert await fault(program("raise SystemExit(3)")) == "it ended with 3"
     assert await fault(ProgramReceiver(("/nowhere/alert",))) == "No such file or directory"
     assert await fault(program("import time; time.sleep(60)", 0.5)) == "it did not end within 0.5 s"
+
+
+async def test_a_program_without_a_descriptor_for_the_message_is_told() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        assert await fault(program("")) == "Too many open files"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_webhook_gets_the_message() -> None:
