@@ -4,9 +4,11 @@ After each the next start serves, and no key is lost. A directory that was resto
 """
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from tests.half_written.proof import FIRST_START, OPERATIONS, RESTORE, Tried, first_start, restored, restoring, running
@@ -24,8 +26,8 @@ def run(_minutes: float, console: Console) -> list[str]:
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="plexigate-state-") as directory, State.made(Path(directory)) as state:
         for name in (FIRST_START, *OPERATIONS, RESTORE):
-            for how, (error, step) in _EVERY.items():
-                tried = _tried(state, name, error, step)
+            for how in _EVERY:
+                tried = _tried(state, name, how, console)
                 table.add_row(name, how, f"{tried.calls}", f"{tried.stopped}", f"{len(tried.wrong)}")
                 console.print(f"{name}, {how}: {tried.stopped} times, {len(tried.wrong)} wrong", highlight=False)
                 for fault in tried.wrong:
@@ -37,9 +39,11 @@ def run(_minutes: float, console: Console) -> list[str]:
     return wrong
 
 
-def _tried(state: State, name: str, error: int, step: int) -> Tried:
-    def choose(calls: int) -> range:
-        return range(0, calls, step)
+def _tried(state: State, name: str, how: str, console: Console) -> Tried:
+    error, step = _EVERY[how]
+
+    def choose(calls: int) -> Iterable[int]:
+        return track(range(0, calls, step), f"{name}, {how}", console=console)
 
     if name == RESTORE:
         return restoring(state, error, choose)
