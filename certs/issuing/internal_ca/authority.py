@@ -4,9 +4,7 @@ Theory of operation. Root and intermediate are shelves of the store, so each is 
 not at all. The root is made once. Its key only signs intermediates, so it may be moved away between
 two of them. The intermediate is replaced when a third of its life is left, or less than two lives
 of a certificate, or when its key or names changed in the configuration. The previous one stays
-valid, and its key is kept as long as it may have to sign revocation lists. Each intermediate has a
-list of its own, also when nothing was revoked: a client that looks for one refuses a certificate
-without it.
+valid, and its key is kept as long as it may have to sign revocation lists.
 """
 
 import contextlib
@@ -22,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.homes.software_homes import FileHome
 from certs.identities.chain import extension_of
-from certs.identities.revocation_list import ListUnusable, pem_lists, read_list
+from certs.issuing.internal_ca.lists import RevocationLists, certificate_of, issuer_key
 from certs.issuing.internal_ca.names import is_permitted, name_constraints
 from certs.issuing.internal_ca.profiles import (
     IssuerKey,
@@ -30,17 +28,7 @@ from certs.issuing.internal_ca.profiles import (
     root_certificate,
     server_certificate,
 )
-from certs.issuing.internal_ca.revocations import (
-    Revocation,
-    RevocationsDamaged,
-    encode,
-    is_current,
-    is_fresh,
-    list_address,
-    next_number,
-    parse,
-    revocation_list,
-)
+from certs.issuing.internal_ca.revocations import RevocationsDamaged, list_address
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import HomeFailed, Homes
@@ -53,9 +41,6 @@ from config.tables.rotation import InternalIssuerConfig, KeySpec
 
 _SIGNED: Final = frozenset(ALGORITHMS.values())
 _NEVER: Final = timedelta(days=36_500)  # until a root's key is taken away by hand
-_REVOKED: Final = "revoked.json"
-_LIST: Final = "crl.pem"
-_ByIssuer = Mapping[x509.Name, x509.CertificateRevocationList]
 
 
 def root_identity(name: str) -> str:
@@ -88,6 +73,7 @@ class InternalAuthority:
         self.intermediate_shelf: Final = Shelf(
             self.directory / "intermediate", f"ca.{name}", "intermediate", store.disk, store.told
         )
+        self._lists = RevocationLists(self.directory, self.intermediate_shelf, homes, store.disk, now)
 
     # -- the seam
 
@@ -123,14 +109,13 @@ class InternalAuthority:
         with _failures():
             now = self._now()
             version = self._intermediate(now)
-            signer = self._signer(version)
+            signer = issuer_key(self.intermediate_shelf, version, self._homes)
             end = now + self.settings.lifetime
             url = self.settings.crl_url
             address = None if url is None else list_address(url, version.number)
             leaf = server_certificate(request.names, csr.public_key(), signer, end, now, address)
-            _, fault = (False, None) if url is None else self._renew_lists()  # before a client looks for it
-            if fault is not None and not is_current(self._published().get(leaf.issuer), now):
-                raise fault
+            if url is not None:  # before a client looks for it
+                self._lists.require(leaf.issuer)
         chain = (leaf, signer.certificate)
         return Issued(b"".join(one.public_bytes(Encoding.PEM) for one in chain))
 
@@ -141,114 +126,37 @@ class InternalAuthority:
     def revoke(self, leaf: x509.Certificate) -> None:
         """Put a certificate on the list of revocations."""
         with _failures():
-            now = self._now()
-            entry = Revocation(leaf.serial_number, leaf.issuer.rfc4514_string(), now, leaf.not_valid_after_utc)
-            known = [one for one in self._revocations() if one.serial != entry.serial and one.not_after > now]
-            self._disk.make_directory(self.directory)
-            self._disk.write(self.directory / _REVOKED, encode([*known, entry]))
-            fault = self._publish_lists({})
-            own = self._published().get(leaf.issuer)
-            if entry.not_after > now and (
-                own is None or own.get_revoked_certificate_by_serial_number(leaf.serial_number) is None
-            ):
-                name = leaf.issuer.rfc4514_string()
-                raise fault or IssueFailed(FailureKind.PERMANENT, f"no key is here that signs the list of {name}")
+            self._lists.revoke(leaf)
 
     # -- for those who maintain it
 
     def revocation_list(self) -> bytes:
         """The lists of every intermediate that is valid, made now, in PEM. Raises `IssueFailed`."""
         with _failures():
-            lists, fault = self._lists({})
-            if fault is not None:
-                raise fault
-        return b"".join(one.public_bytes(Encoding.PEM) for one in lists)
-
-    def _lists(self, kept: _ByIssuer) -> tuple[list[x509.CertificateRevocationList], HomeFailed | None]:
-        """Those that are `kept`, and else new ones; instead of one that could not be made the
-        previous one, and the reason.
-        """
-        now = self._now()
-        revocations = self._revocations()
-        before = self._published()
-        lists = []
-        fault = None
-        for version in self._list_signers(now, before):
-            name = _certificate(version).subject
-            earlier = before.get(name)
-            if name in kept:
-                lists.append(kept[name])
-                continue
-            try:
-                lists.append(revocation_list(self._signer(version), revocations, next_number(earlier, now), now))
-            except HomeFailed as error:
-                fault = error
-                lists += [] if earlier is None else [earlier]
-        return lists, fault
+            return self._lists.made_now()
 
     def renew_lists(self) -> bool:
         """Publish new lists if one is missing, or is at half of its life. Tells whether one
         was. Raises `IssueFailed`.
         """
         with _failures():
-            was_due, fault = self._renew_lists()
+            was_due, fault = self._lists.renew()
             if fault is not None:
                 raise fault
         return was_due
 
-    def _renew_lists(self) -> tuple[bool, HomeFailed | None]:
-        now = self._now()
-        published = self._published()
-        fresh = {name: one for name, one in published.items() if is_fresh(one, now)}
-        if all(_certificate(one).subject in fresh for one in self._list_signers(now, published)):
-            return False, None
-        return True, self._publish_lists(fresh)
-
     @property
     def lists_stamp(self) -> int:
         """Changes with the file of the lists; 0 if there is none."""
-        try:
-            return (self.directory / _LIST).stat().st_mtime_ns
-        except OSError:
-            return 0
+        return self._lists.stamp
 
     def published_lists(self) -> Mapping[str, x509.CertificateRevocationList]:
-        """The lists of valid intermediates by the address that certificates name; without
-        `crl_url` by the numbers of the intermediates. Raises `IssueFailed`.
+        """The lists of valid intermediates by the address that certificates name, the newest
+        first; without `crl_url` by the numbers of the intermediates. Raises `IssueFailed`.
         """
-        url = self.settings.crl_url or ""
         with _failures():
-            published = self._published()
-            signers = self._list_signers(self._now(), published)
-            named = [(one.number, _certificate(one).subject) for one in signers]
-        return {list_address(url, number): published[name] for number, name in named if name in published}
-
-    def _publish_lists(self, kept: _ByIssuer) -> HomeFailed | None:
-        """Write the revocation lists of valid intermediates, as `_lists` has them."""
-        lists, fault = self._lists(kept)
-        self._disk.make_directory(self.directory)
-        self._disk.write(self.directory / _LIST, b"".join(one.public_bytes(Encoding.PEM) for one in lists))
-        return fault
-
-    def _list_signers(self, now: datetime, published: _ByIssuer) -> list[StoredVersion]:
-        """The intermediates that sign lists, the newest first.
-
-        One whose key is at a place that the configuration lacks is among them until its list
-        expires: nothing can renew that.
-        """
-        valid = [
-            (one, _certificate(one).subject)
-            for one in self.intermediate_shelf.versions()
-            if one.has_key and _certificate(one).not_valid_after_utc > now
-        ]
-        return [one for one, name in valid if one.spec.place in self._homes or is_current(published.get(name), now)]
-
-    def _published(self) -> _ByIssuer:
-        try:
-            lists = [read_list(block) for block in pem_lists((self.directory / _LIST).read_bytes())]
-        except (FileNotFoundError, ListUnusable):
-            return {}  # a damaged file is written again
-        return {one.issuer: one for one in lists}
+            lists = self._lists.by_number()
+        return {list_address(self.settings.crl_url or "", number): one for number, one in lists.items()}
 
     @property
     def has_root(self) -> bool:
@@ -280,7 +188,7 @@ class InternalAuthority:
     # -- root and intermediate
 
     def _root(self) -> x509.Certificate:
-        return _certificate(self.root_version())
+        return certificate_of(self.root_version())
 
     def root_version(self) -> StoredVersion:
         """The root, made if needed. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
@@ -307,15 +215,15 @@ class InternalAuthority:
             try:
                 candidate = self._make_intermediate(str(reason), now)
             except RootKeyMissing:
-                if current is None or not _is_good_enough(_certificate(current), now, self.settings.lifetime / 2):
+                if current is None or not _is_good_enough(certificate_of(current), now, self.settings.lifetime / 2):
                     raise
                 return current  # good enough for now: it is asked for again each time
-        end = now if current is None else _certificate(current).not_valid_after_utc
+        end = now if current is None else certificate_of(current).not_valid_after_utc
         self.intermediate_shelf.serve(candidate.number, Retirement(now, end, str(reason)))
         return candidate
 
     def _reason_to_replace(self, current: StoredVersion, now: datetime) -> str | None:
-        certificate = _certificate(current)
+        certificate = certificate_of(current)
         left = certificate.not_valid_after_utc - now
         if certificate.not_valid_before_utc > now:
             return "it was made while the clock was ahead"
@@ -329,7 +237,7 @@ class InternalAuthority:
 
     def _make_intermediate(self, reason: str, now: datetime) -> StoredVersion:
         root = self.root_version()
-        signer = IssuerKey(_certificate(root), self._root_signer(root))
+        signer = IssuerKey(certificate_of(root), self._root_signer(root))
 
         def made(number: int, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
             name = f"Plexigate {self._name} intermediate {now:%Y-%m-%d} {number}"
@@ -361,14 +269,6 @@ class InternalAuthority:
                 shelf.drop(number, self._homes)
             raise
 
-    def _signer(self, version: StoredVersion) -> IssuerKey:
-        name = self.intermediate_shelf.key_name(version.number, version.spec)
-        home = self._homes.get(version.spec.place)
-        if home is None:
-            raise HomeFailed(version.spec.place, "the configuration has no such place")
-        key = home.signer(name, version.kept_path.read_bytes())
-        return IssuerKey(_certificate(version), key)
-
     def _root_signer(self, root: StoredVersion) -> CertificateIssuerPrivateKeyTypes:
         name = self.root_shelf.key_name(root.number, root.spec)
         if root.has_key:
@@ -376,15 +276,9 @@ class InternalAuthority:
         if self._root_key is None or not self._root_key.is_file():
             raise RootKeyMissing(self._name)
         key = FileHome().signer(name, self._root_key.read_bytes())
-        if key.public_key() != _certificate(root).public_key():
+        if key.public_key() != certificate_of(root).public_key():
             raise RootKeyMissing(self._name)
         return key
-
-    def _revocations(self) -> tuple[Revocation, ...]:
-        try:
-            return parse((self.directory / _REVOKED).read_bytes())
-        except FileNotFoundError:
-            return ()
 
 
 def _is_good_enough(certificate: x509.Certificate, now: datetime, least: timedelta) -> bool:
@@ -428,10 +322,3 @@ def _checked(request: IssueRequest, issuer: InternalAuthority) -> x509.Certifica
     except (ValueError, UnsupportedAlgorithm):
         pass  # as below
     raise IssueFailed(FailureKind.PERMANENT, "a CSR that is damaged, or whose key this CA does not certify")
-
-
-def _certificate(version: StoredVersion) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(version.chain_path.read_bytes())
-    except ValueError:
-        raise ShelfDamaged(version.chain_path, "not a certificate in PEM") from None
