@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.homes.software_homes import FileHome
 from certs.identities.chain import extension_of
-from certs.issuing.internal_ca.lists import RevocationLists, certificate_of, issuer_key
+from certs.issuing.internal_ca.lists import RevocationLists, StillWriting, certificate_of, issuer_key
 from certs.issuing.internal_ca.names import is_permitted, name_constraints
 from certs.issuing.internal_ca.profiles import (
     IssuerKey,
@@ -304,7 +304,7 @@ class _failures:  # noqa: N801 - used as a function
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         match error:
-            case HomeFailed() | OSError():
+            case HomeFailed() | StillWriting() | OSError():
                 raise IssueFailed(FailureKind.TEMPORARY, str(error)) from None
             case ShelfDamaged() | RevocationsDamaged() | RootKeyMissing():
                 raise IssueFailed(FailureKind.PERMANENT, str(error)) from None

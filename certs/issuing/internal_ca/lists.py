@@ -1,10 +1,13 @@
 """The revocation lists of an internal CA: what is revoked, and the lists that are published.
 
 Theory of operation. Each intermediate has a list of its own, also when nothing was revoked: a
-client that looks for one refuses a certificate without it.
+client that looks for one refuses a certificate without it. A call that takes too long is given up,
+and may go on later, when a disk or a token answers again. So who writes has the lock of the
+directory from the first read on: what is written is never older than what is there.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -12,6 +15,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.files.directory import OpenDirectory
+from certs.files.file_lock import lock_within
 from certs.identities.revocation_list import ListUnusable, pem_lists, read_list
 from certs.issuing.internal_ca.profiles import IssuerKey
 from certs.issuing.internal_ca.revocations import (
@@ -30,11 +35,22 @@ from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 
 _REVOKED: Final = "revoked.json"
 _LIST: Final = "crl.pem"
+_PATIENCE_SECONDS: Final = 0.5
+"""An issuer has one call at a time: another one that writes was given up."""
 _ByIssuer = Mapping[x509.Name, x509.CertificateRevocationList]
 
 
+class StillWriting(Exception):
+    """A call that was given up is not over."""
+
+    def __str__(self) -> str:
+        return "an earlier call still writes the revocation lists: the disk or the token of the CA is slow"
+
+
 class RevocationLists:
-    """Methods raise `HomeFailed`, `OSError`, `ShelfDamaged` and `RevocationsDamaged`."""
+    """Methods raise `HomeFailed`, `OSError`, `ShelfDamaged` and `RevocationsDamaged`; those that
+    write also `StillWriting`.
+    """
 
     def __init__(
         self, directory: Path, intermediates: Shelf, homes: Homes, disk: Disk, now: Callable[[], datetime]
@@ -51,9 +67,10 @@ class RevocationLists:
         now = self._now()
         entry = Revocation(leaf.serial_number, leaf.issuer.rfc4514_string(), now, leaf.not_valid_after_utc)
         self._disk.make_directory(self._directory)
-        known = [one for one in self._revocations() if one.serial != entry.serial and one.not_after > now]
-        self._disk.write(self._directory / _REVOKED, encode([*known, entry]))
-        fault = self._publish({})
+        with self._writing_alone():
+            known = [one for one in self._revocations() if one.serial != entry.serial and one.not_after > now]
+            self._disk.write(self._directory / _REVOKED, encode([*known, entry]))
+            fault = self._publish({})
         own = self._published().get(leaf.issuer)
         if entry.not_after > now and (
             own is None or own.get_revoked_certificate_by_serial_number(leaf.serial_number) is None
@@ -62,7 +79,11 @@ class RevocationLists:
 
     def require(self, issuer: x509.Name) -> None:
         """Renew what is due. What goes wrong is raised only if this issuer has no current list."""
-        _, fault = self.renew()
+        fault: HomeFailed | StillWriting | None
+        try:
+            _, fault = self.renew()
+        except StillWriting as error:
+            fault = error
         if fault is not None and not is_current(self._published().get(issuer), self._now()):
             raise fault
 
@@ -75,7 +96,8 @@ class RevocationLists:
         fresh = _fresh(published, now)
         if all(certificate_of(one).subject in fresh for one in self._signers(now, published)):
             return False, None
-        return True, self._publish(fresh)
+        with self._writing_alone():
+            return True, self._publish(_fresh(self._published(), now))
 
     def made_now(self) -> bytes:
         """The lists of every intermediate that is valid, in PEM; they are not published."""
@@ -97,6 +119,13 @@ class RevocationLists:
         published = self._published()
         named = [(one.number, certificate_of(one).subject) for one in self._signers(self._now(), published)]
         return {number: published[name] for number, name in named if name in published}
+
+    @contextmanager
+    def _writing_alone(self) -> Iterator[None]:
+        with OpenDirectory.at(self._directory) as directory:
+            if not lock_within(directory.descriptor, _PATIENCE_SECONDS):
+                raise StillWriting
+            yield
 
     def _publish(self, kept: _ByIssuer) -> HomeFailed | None:
         """Write the lists as `_lists` has them."""

@@ -1,5 +1,7 @@
 """The lists of an internal CA: there from the first certificate on, and they never expire."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from cryptography import x509
 from certs.homes.software_homes import FileHome
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.keys.home import HomeFailed
+from certs.storage.disk import Disk
 from tests.certs.authority import DAY, NOW
 from tests.certs.fake_token import FakeToken
 from tests.certs.issuing.internal_ca.test_authority import Clock, authority, issued
@@ -165,3 +168,29 @@ def test_the_list_of_a_place_that_the_configuration_lacks_is_asked_for_until_it_
     assert not issuer.renew_lists()
     assert {one.issuer for one in issuer.published_lists().values()} == {current.subject}
     assert issuer.revocation_list().count(b"BEGIN") == 1
+
+
+def test_a_call_that_was_given_up_brings_no_older_list_back(tmp_path: Path) -> None:
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def step(name: str) -> None:
+        if name == "sync crl.pem.new":
+            hangs.set()
+            go_on.wait(30)
+
+    leaf = issued(authority(tmp_path, crl_url=URL))[0]
+    clock = Clock()
+    clock.now = NOW + 4 * DAY
+    with ThreadPoolExecutor() as threads:
+        given_up = threads.submit(authority(tmp_path, clock, disk=Disk(step), crl_url=URL).renew_lists)
+        assert hangs.wait(30)
+        issuer = authority(tmp_path, clock, crl_url=URL)
+        for call in (lambda: issuer.revoke(leaf), issuer.renew_lists):
+            with pytest.raises(IssueFailed, match="an earlier call still writes the revocation lists"):
+                call()
+        assert issued(issuer), "there is a list that is current"
+        go_on.set()
+        assert given_up.result()
+    issuer.revoke(leaf)
+    (shown,) = issuer.published_lists().values()
+    assert [one.serial_number for one in shown] == [leaf.serial_number]
