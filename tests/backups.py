@@ -136,7 +136,7 @@ def linked(directory: Path) -> tuple[Installation, Path]:
 
 
 def secret_of(backup: OpenBackup, header: Header, sealing_key: Path) -> bytes:
-    return secret_by_sealing_key(header, backup.manifest, sealing_key, lambda: NOW)
+    return secret_by_sealing_key(header, backup.manifest, sealing_key)
 
 
 def restored(file: Path, sealing_key: Path, *, replaces: bool = False, step: Callable[[str], None] = passed) -> None:

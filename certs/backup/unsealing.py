@@ -1,7 +1,5 @@
 """The secret of a backup by way of the sealing key, where that is again after a loss."""
 
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,8 +35,8 @@ def names_of_sealing_key(header: Header) -> tuple[bytes, ...]:
     return tuple(sealing_key_ids(header.files[HIERARCHY]))
 
 
-def secret_by_sealing_key(header: Header, manifest: Manifest, place: Place, clock: Callable[[], datetime]) -> bytes:
-    """Open a backup with the sealing key, which also tells whether the backup is ours.
+def secret_by_sealing_key(header: Header, manifest: Manifest, place: Place) -> bytes:
+    """Open a backup with a sealing key of its time, which also tells whether the backup is ours.
 
     Raises a `SealingError`, `BackupDamaged`, `NotForThisKey` and `OSError`.
     """
@@ -49,7 +47,8 @@ def secret_by_sealing_key(header: Header, manifest: Manifest, place: Place, cloc
         write_atomic(directory / HIERARCHY, header.files[HIERARCHY])
         if sealing_key.key_id not in wanted:
             raise OtherKey(wanted[0], (sealing_key.key_id,))
-        vault = Vault(master, directory, clock, unheard, tuple)
+        # as of then: a previous sealing key that has ended since opens what it could open
+        vault = Vault(master, directory, lambda: manifest.made_at, unheard, tuple)
         keys = BackupKeys.opened(header.files[BACKUP_KEYS], vault.sealer(Purpose.BACKUP))
     if keys.signer != manifest.signer:
         raise BackupDamaged("was not made by the owner of this sealing key: another key has signed it")

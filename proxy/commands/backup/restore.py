@@ -11,7 +11,7 @@ from config.values.problems import printable
 from proxy.commands.backup.errors import said_errors
 from proxy.commands.backup.progress import progress
 from proxy.commands.backup.tables import left_out_document, left_out_lines
-from proxy.commands.hsm.recording import now, recorded
+from proxy.commands.hsm.recording import recorded
 from proxy.commands.hsm.sources import Module, NotChosen, PinFile, SourceOptions, Token
 from proxy.commands.hsm.sources import said_errors as token_errors
 from proxy.commands.terminal.answers import answer
@@ -104,7 +104,7 @@ def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Pa
         return header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
     name, *_ = names_of_sealing_key(header)
     place: Place = sealing_key if sealing_key is not None else KeyInToken(source.access(), KeyAddress(None, name))
-    return secret_by_sealing_key(header, manifest, place, now)
+    return secret_by_sealing_key(header, manifest, place)
 
 
 def _require_signer(manifest: "Manifest", signer: str | None, *, is_by_key: bool) -> None:

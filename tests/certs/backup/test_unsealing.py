@@ -1,19 +1,22 @@
 """The sealing key opens a backup, and tells whether it is ours."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from certs.audit.entries import unheard
 from certs.backup.container import BackupDamaged
 from certs.backup.header import Header
 from certs.backup.keys import BackupKeys
 from certs.backup.opened import OpenBackup
 from certs.backup.unsealing import NoRecoveryKey, names_of_sealing_key
+from certs.hierarchy.configured import vault_of
 from certs.sealing.errors import OtherKey
 from certs.sealing.held_key import HeldKey
 from certs.sealing.key_file import create_key, load_key
 from certs.sealing.sealer import AeadSealer
-from tests.backups import Installation, nothing, secret_of
+from tests.backups import NOW, Installation, nothing, secret_of
 
 
 def test_the_sealing_key_alone_opens_it(site: Installation, backup: Path, in_memory: Path) -> None:
@@ -25,6 +28,18 @@ def test_the_sealing_key_alone_opens_it(site: Installation, backup: Path, in_mem
         assert len(secret_of(opened, header, key)) == 32
         with pytest.raises(OtherKey):
             secret_of(opened, header, in_memory / "other.key")
+
+
+@pytest.mark.usefixtures("backup")
+def test_a_previous_sealing_key_opens_what_it_could_open_then(site: Installation, in_memory: Path) -> None:
+    """Its time is over since long: the operator still has it, and perhaps nothing else."""
+    vault = vault_of(site.loaded, lambda: NOW, unheard)
+    assert vault is not None
+    vault.succeed(AeadSealer(create_key(in_memory / "next.key")), "next.key", NOW + timedelta(seconds=1))
+    site.backed_up(in_memory / "two.pxbackup")
+    for key in (site.directory / "sealing.key", in_memory / "next.key"):
+        with OpenBackup.at(in_memory / "two.pxbackup") as opened:
+            assert len(secret_of(opened, opened.verified(nothing), key)) == 32
 
 
 def test_a_backup_of_others_is_refused_although_it_opens(site: Installation, backup: Path, in_memory: Path) -> None:
