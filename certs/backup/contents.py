@@ -33,10 +33,13 @@ from config.values.kinds import PathRole
 SUFFIX: Final = ".pxbackup"
 """Ends the name of a backup."""
 
+DAMAGED: Final = ".damaged"
+"""Comes behind that if it was damaged since."""
+
 # Locks; the secret of session tickets, for which clients make one full handshake; refused PINs of
 # tokens of this machine; what a crash has left; backups.
 _PASSING: Final = re.compile(
-    rf"lock|.*\.lock|tickets\.sealed|.*\.new|pin-latch|.*{re.escape(SUFFIX)}|{re.escape(STAGING)}"
+    rf"lock|.*\.lock|tickets\.sealed|.*\.new|pin-latch|.*{re.escape(SUFFIX)}({re.escape(DAMAGED)})?|{re.escape(STAGING)}"
 )
 _PIN: Final = re.compile(r"hsm\.token\..+\.pin_(file|credential)")
 

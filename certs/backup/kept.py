@@ -1,15 +1,34 @@
 """The backups in a directory: which are there, the newest, and those that are too many."""
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from certs.backup.container import BackupDamaged
-from certs.backup.contents import SUFFIX
+from certs.backup.contents import DAMAGED, SUFFIX
 from certs.backup.manifest import Manifest
 from certs.backup.opened import OpenBackup
-from certs.files.directory import OpenDirectory
+from certs.files.directory import OpenDirectory, open_state_file
+from certs.files.file_lock import lock_within
+
+_UNFINISHED: Final = ".new"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOwner:
+    """Whose backups they are: the name of a machine, and a configuration on it."""
+
+    node: str
+    configuration: Path
+
+    def made(self, manifest: Manifest) -> bool:
+        found = os.path.realpath(manifest.configuration)
+        return manifest.node == self.node and found == os.path.realpath(self.configuration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +54,75 @@ def backups_in(directory: Path) -> list[KeptBackup]:
     return sorted(found, key=lambda one: 0.0 if one.manifest is None else -one.manifest.made_at.timestamp())
 
 
-def newest_in(directory: Path, node: str) -> Manifest | None:
-    """The manifest of the newest backup of a machine; it reads few others. Raises `OSError`, but
-    not for a directory that is not there yet.
+def newest_in(directory: Path, owner: BackupOwner, but: Collection[Path] = ()) -> Manifest | None:
+    """The manifest of the newest backup of an owner, `but` not of these; it reads few others.
+    Raises `OSError`, but not for a directory that is not there yet.
     """
-    if not directory.exists():
-        return None
-    written = sorted(_written_in(directory), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    manifests = (_read(path).manifest for path in written)
-    return next((one for one in manifests if one is not None and one.node == node), None)
+    return next((manifest for path, manifest in _newest_of(directory, owner) if path not in but), None)
 
 
-def remove_beyond(keep: int, backups: Sequence[KeptBackup], made: Manifest) -> list[Path]:
-    """Remove all but the newest `keep` backups of the configuration and machine of one that was
-    made, and answer them. Raises `OSError`.
+def damaged_in(directory: Path, owner: BackupOwner, told: Callable[[int], None]) -> list[Path]:
+    """The backups of an owner that are newer than the newest whole one. It reads that one, and
+    them; `told` hears how many bytes. Raises as `newest_in`.
     """
-    wanted = (made.node, made.configuration)
-    ours = [one.path for one in backups if one.manifest and (one.manifest.node, one.manifest.configuration) == wanted]
+    damaged = []
+    for path, _ in _newest_of(directory, owner):
+        try:
+            with OpenBackup.at(path) as backup:
+                backup.verified(told)
+        except BackupDamaged:
+            damaged.append(path)
+        else:
+            break
+    return damaged
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged backup a name by which it counts no more, and answer that.
+
+    Raises `OSError`.
+    """
+    aside = path.with_name(path.name + DAMAGED)
+    with OpenDirectory.at(path.parent) as directory:
+        directory.rename(path.name, aside.name)
+    return aside
+
+
+def unfinished_name(name: str) -> str:
+    """What a backup is called until it is complete. Who writes it holds a lock on it, where that
+    is possible.
+    """
+    return f".{name}{_UNFINISHED}"
+
+
+def remove_unfinished(directory: Path, node: str) -> None:
+    """Remove what backups of a machine have left that were killed. Raises `OSError`."""
+    name = re.compile(re.escape(f".{node}-") + r"\d{8}T\d{6}Z" + re.escape(SUFFIX + _UNFINISHED))
+    for path in [one for one in directory.iterdir() if name.fullmatch(one.name)]:
+        descriptor = open_state_file(path, os.O_RDWR)
+        with OpenDirectory.at(directory) as opened, suppress(OSError):  # a file system without locks
+            if lock_within(descriptor, 0.0):
+                opened.remove(path.name)
+        os.close(descriptor)
+
+
+def remove_beyond(keep: int, backups: Sequence[KeptBackup], owner: BackupOwner) -> list[Path]:
+    """Remove all but the newest `keep` backups of an owner, and answer them. Raises `OSError`."""
+    ours = [one.path for one in backups if one.manifest is not None and owner.made(one.manifest)]
     for path in ours[keep:]:
         with OpenDirectory.at(path.parent) as directory:
             directory.remove(path.name)
     return ours[keep:]
+
+
+def _newest_of(directory: Path, owner: BackupOwner) -> Iterator[tuple[Path, Manifest]]:
+    """By the times of the files, as each manifest takes a while to read."""
+    if not directory.exists():
+        return
+    for path in sorted(_written_in(directory), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        manifest = _read(path).manifest
+        if manifest is not None and owner.made(manifest):
+            yield path, manifest
 
 
 def _written_in(directory: Path) -> list[Path]:

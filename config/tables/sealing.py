@@ -37,8 +37,8 @@ class BackupConfig(Table):
     shares of the sealing key open them, and the private keys of `recipients`, which are files with
     public keys.
 
-    Of the backups of this machine the newest `keep` stay. An alert is sent when the newest is older
-    than `alert_after`.
+    Of the backups of this configuration the newest `keep` stay. An alert is sent when the newest is
+    older than `alert_after`.
     """
 
     directory: WrittenPath | None = None

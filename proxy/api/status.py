@@ -271,7 +271,7 @@ class MaintenanceRow(TypedDict):
 
 
 class BackupRow(TypedDict):
-    """The newest backup of this machine in the directory. None without one."""
+    """The newest backup of this configuration in the directory. None without one."""
 
     directory: str
     newest_at: float | None

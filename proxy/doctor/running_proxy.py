@@ -59,7 +59,7 @@ def backup_findings(status: StatusDocument) -> Iterator[Finding]:
         yield _BACKUP.skipped("backups", "the configuration names no directory for them ([backup])")
         return
     age = backup["age_seconds"]
-    found = backup["fault"] or "no backup of this machine" if age is None else f"the newest is {_span(age)} old"
+    found = backup["fault"] or "no backup of this configuration" if age is None else f"the newest is {_span(age)} old"
     if backup["late"]:
         remedy = "Make one (plexigate backup create), and check the timer: systemctl status plexigate-backup.timer."
         yield _BACKUP.failure(backup["directory"], found, remedy)

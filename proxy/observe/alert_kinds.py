@@ -253,7 +253,7 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
     AlertKind.BACKUP_OLD: KindFacts(
         _SERIOUS,
         "the directory",
-        "The newest backup of this machine is older than `backup.alert_after`, or there is none.",
+        "The newest backup of this configuration is older than `backup.alert_after`, or there is none.",
         "Run `plexigate backup create`, and check the timer: `systemctl status plexigate-backup.timer`.",
     ),
     AlertKind.SECRETS_NOT_ROTATED: KindFacts(

@@ -191,8 +191,9 @@ class MaintenanceFacts:
 
 @dataclass(frozen=True, slots=True)
 class BackupFacts:
-    """The newest backup of this machine in a directory: when it was made, in UNIX seconds, and the
-    age in seconds that is too old. `newest_at` is None without one; `fault`: why none was found."""
+    """The newest backup of this configuration in a directory: when it was made, in UNIX seconds,
+    and the age in seconds that is too old. `newest_at` is None without one; `fault`: why none was
+    found."""
 
     directory: str
     newest_at: float | None

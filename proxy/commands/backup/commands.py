@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -24,6 +25,7 @@ from proxy.commands.terminal.output_file import write_for_person
 if TYPE_CHECKING:
     from certs.audit.entries import Told
     from certs.backup.creating import Creation
+    from certs.backup.kept import BackupOwner
     from certs.backup.manifest import Manifest
     from config.loading.loaded import LoadedConfig
 
@@ -66,21 +68,27 @@ def create(
     manifest lists them. The proxy may run meanwhile, also during a rotation.
     The new backup is read again and verified before it gets its name.
 
-    Without FILE, backups of this machine beyond backup.keep are removed
+    Without FILE, the newest backup there is verified first; if it is damaged, its
+    name gets the ending .damaged, and the command exits with 1 after it has made
+    the new one. Backups of this configuration beyond backup.keep are removed
     afterwards, the oldest first.
     """
     with said_errors():
         loaded = _loaded(config)
-        place, keeps = _place(loaded, file)
+        place, damaged = _place(loaded, file)
         if place.exists():
             raise NotChosen(f"{place} is there already; allowed: a new file")
         with recorded(loaded.file.path) as record:
             creation = _creation(loaded, to or [], record)
             with record.operation("export", f"backup {place}"):
                 manifest = _written(creation, place)
-        removed = _removed_beyond(place.parent, keeps, manifest)
-    document = backup_document(place, place.stat().st_size, manifest) | {"removed": [str(one) for one in removed]}
+        removed = [] if file is not None else _removed_beyond(loaded, place.parent)
+    document = backup_document(place, place.stat().st_size, manifest)
+    document |= {"removed": [str(one) for one in removed], "damaged": [str(one) for one in damaged]}
     answer(document, lambda: created_text(place, manifest, removed), as_json=as_json)
+    if damaged:
+        names = ", ".join(map(str, damaged))
+        raise ended(f"these backups were damaged after they were made: {names}; check the disk, and their copies")
 
 
 @app.command(epilog="Example: plexigate backup verify /media/safe/plexigate.pxbackup && echo whole")
@@ -143,19 +151,22 @@ def list_backups(
 @app.command(epilog="Example: plexigate backup schedule --config /etc/plexigate/plexigate.toml")
 def schedule(config: Config = None, as_json: JsonOption = False) -> None:
     """Show whether the timer of systemd makes backups, where, how many are kept,
-    and how old the newest is.
+    and how old the newest is that is whole: it is verified.
 
-    Exits with 1 if the newest is older than backup.alert_after, or there is none.
+    Exits with 1 if it is older than backup.alert_after, or there is none.
     The package has the timer: systemctl enable --now plexigate-backup.timer.
     """
-    from certs.backup.kept import newest_in
+    from certs.backup.kept import damaged_in, newest_in
     from proxy.commands.backup.tables import schedule_text
 
     with said_errors():
         loaded = _loaded(config)
         settings = loaded.config.backup
         directory = _directory(loaded)
-        newest = newest_in(directory, platform.node())
+        owner = _owner(loaded)
+        with progress("verifying", None) as told:
+            damaged = damaged_in(directory, owner, told)
+        newest = newest_in(directory, owner, but=damaged)
     age = None if newest is None else (now() - newest.made_at).total_seconds()
     is_late = age is None or age > settings.alert_after.total_seconds()
     document = {
@@ -165,6 +176,7 @@ def schedule(config: Config = None, as_json: JsonOption = False) -> None:
         "newest": None if newest is None else newest.made_at.isoformat(),
         "age_seconds": age,
         "late": is_late,
+        "damaged": [str(one) for one in damaged],
     }
     answer(document, lambda: schedule_text(document), as_json=as_json)
     if is_late:
@@ -214,13 +226,17 @@ def _creation(loaded: "LoadedConfig", to: Sequence[Path], told: "Told") -> "Crea
 
 def _written(creation: "Creation", place: Path) -> "Manifest":
     """Write a backup beside its place, read it again, and rename it."""
+    from certs.backup.kept import unfinished_name
     from certs.backup.opened import OpenBackup
     from certs.files.directory import OpenDirectory
+    from certs.files.file_lock import lock_within
 
-    beside = f".{place.name}.new"
+    beside = unfinished_name(place.name)
     with OpenDirectory.at(place.absolute().parent) as directory:
         try:
             with progress("reading", None) as told, os.fdopen(directory.create_anew(beside), "wb") as out:
+                with suppress(OSError):  # a file system without locks
+                    lock_within(out.fileno(), 0.0)
                 manifest = creation.write(out, told)
                 out.flush()
                 os.fsync(out.fileno())
@@ -239,22 +255,31 @@ def _written(creation: "Creation", place: Path) -> "Manifest":
     return manifest
 
 
-def _place(loaded: "LoadedConfig", file: Path | None) -> tuple[Path, int | None]:
-    """Where a backup goes, and how many of this machine may be there (None: any number)."""
-    from certs.backup.kept import name_of
+def _place(loaded: "LoadedConfig", file: Path | None) -> tuple[Path, list[Path]]:
+    """Where a backup goes, and the damaged ones there, which were set aside."""
+    from certs.backup.kept import damaged_in, name_of, remove_unfinished, set_aside
     from certs.files.directory import make_directories
 
     if file is not None:
-        return file, None
+        return file, []
     directory = _directory(loaded)
     make_directories(directory)
-    return directory / name_of(platform.node(), now()), loaded.config.backup.keep
+    remove_unfinished(directory, platform.node())
+    with progress("verifying the newest", None) as told:
+        damaged = [set_aside(one) for one in damaged_in(directory, _owner(loaded), told)]
+    return directory / name_of(platform.node(), now()), damaged
 
 
-def _removed_beyond(directory: Path, keep: int | None, made: "Manifest") -> list[Path]:
+def _removed_beyond(loaded: "LoadedConfig", directory: Path) -> list[Path]:
     from certs.backup.kept import backups_in, remove_beyond
 
-    return [] if keep is None else remove_beyond(keep, backups_in(directory), made)
+    return remove_beyond(loaded.config.backup.keep, backups_in(directory), _owner(loaded))
+
+
+def _owner(loaded: "LoadedConfig") -> "BackupOwner":
+    from certs.backup.kept import BackupOwner
+
+    return BackupOwner(platform.node(), loaded.file.path)
 
 
 def _loaded(config: Path | None) -> "LoadedConfig":

@@ -93,9 +93,12 @@ def backup_table(backups: Sequence[KeptBackup], now: datetime) -> RenderableType
 
 def schedule_text(document: dict[str, Any]) -> str:
     age = document["age_seconds"]
-    newest = "There is no backup of this machine." if age is None else f"The newest is {span(age)} old."
+    newest = "There is no whole backup of this configuration." if age is None else f"The newest is {span(age)} old."
     late = " That is too old." if document["late"] and age is not None else ""
-    return f"Timer: {document['timer']}. {document['directory']} keeps {document['keep']} backups. {newest}{late}"
+    damaged = f" Newer, but damaged: {', '.join(document['damaged'])}." if document["damaged"] else ""
+    return (
+        f"Timer: {document['timer']}. {document['directory']} keeps {document['keep']} backups. {newest}{late}{damaged}"
+    )
 
 
 def _content(manifest: Manifest) -> str:

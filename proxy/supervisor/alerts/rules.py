@@ -234,7 +234,7 @@ def _backups(facts: AlertFacts) -> Iterator[Concern]:
     age = backup.age(facts.scrape.now)
     why = "" if backup.fault is None else f": {backup.fault}"
     found = (
-        f"{backup.directory} has no backup of this machine{why}"
+        f"{backup.directory} has no backup of this configuration{why}"
         if age is None
         else f"the newest backup is {span(age)} old"
     )

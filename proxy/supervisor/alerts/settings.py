@@ -20,6 +20,17 @@ _MEMORY: Final = "alerts.json"
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedBackups:
+    """Where backups of which configuration should be, and at which age in seconds the newest is
+    too old.
+    """
+
+    directory: Path
+    configuration: Path
+    alert_after: float
+
+
+@dataclass(frozen=True, slots=True)
 class AlertSettings:
     """What one configuration says. `memory` is the file of the open alerts, None without one.
 
@@ -32,8 +43,7 @@ class AlertSettings:
     certificate_left: float
     memory: Path | None
     directories: tuple[Path, ...]
-    backups: tuple[Path, float] | None = None
-    """Where backups should be, and at which age in seconds the newest is too old."""
+    backups: ExpectedBackups | None = None
 
     @classmethod
     def of(cls, loaded: LoadedConfig) -> "AlertSettings":
@@ -61,7 +71,9 @@ class AlertSettings:
             directories=tuple(dict.fromkeys(one for one in (state, sealing, latches, payload) if one is not None)),
             backups=None
             if config.backup.directory is None
-            else (file.resolve(config.backup.directory), config.backup.alert_after.total_seconds()),
+            else ExpectedBackups(
+                file.resolve(config.backup.directory), file.path, config.backup.alert_after.total_seconds()
+            ),
         )
 
 

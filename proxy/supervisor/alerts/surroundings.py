@@ -6,12 +6,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from proxy.net.in_thread import in_thread
 from proxy.observe.scrape import BackupFacts
-from proxy.supervisor.alerts.settings import AlertSettings
+from proxy.supervisor.alerts.settings import AlertSettings, ExpectedBackups
 
 # Enough for a page: a full disk may still have room for a name.
 _PROBE: Final = bytes(4_096)
@@ -44,14 +45,14 @@ class WatchedDisk:
                 self.unwritable = await in_thread(self._loop, lambda: unwritable(settings.directories))
         except TimeoutError:
             self.unwritable = dict.fromkeys(map(str, settings.directories), _SILENT)
-        self.backup = None if settings.backups is None else await self._newest(*settings.backups)
+        self.backup = None if settings.backups is None else await self._newest(settings.backups)
 
-    async def _newest(self, directory: Path, alert_after: float) -> BackupFacts:
+    async def _newest(self, expected: ExpectedBackups) -> BackupFacts:
         try:
             async with asyncio.timeout(DISK_SECONDS):
-                return await in_thread(self._loop, lambda: backup_facts(directory, alert_after))
+                return await in_thread(self._loop, lambda: backup_facts(expected))
         except TimeoutError:
-            return BackupFacts(str(directory), None, alert_after, _SILENT)
+            return BackupFacts(str(expected.directory), None, expected.alert_after, _SILENT)
 
 
 def unwritable(directories: Sequence[Path]) -> dict[str, str]:
@@ -84,15 +85,16 @@ def _fault(directory: Path) -> str | None:
     return None
 
 
-def backup_facts(directory: Path, alert_after: float) -> BackupFacts:
-    """The newest backup of this machine. Blocks."""
-    from certs.backup.kept import newest_in  # here: most parents expect no backups
+def backup_facts(expected: ExpectedBackups) -> BackupFacts:
+    """The newest backup of the configuration on this machine. Blocks."""
+    from certs.backup.kept import BackupOwner, newest_in  # here: most parents expect no backups
 
+    found = BackupFacts(str(expected.directory), None, expected.alert_after)
     try:
-        newest = newest_in(directory, platform.node())
+        newest = newest_in(expected.directory, BackupOwner(platform.node(), expected.configuration))
     except OSError as error:
-        return BackupFacts(str(directory), None, alert_after, error.strerror)
-    return BackupFacts(str(directory), None if newest is None else newest.made_at.timestamp(), alert_after)
+        return replace(found, fault=error.strerror)
+    return found if newest is None else replace(found, newest_at=newest.made_at.timestamp())
 
 
 class ClockWatch:

@@ -1,12 +1,24 @@
 """The backups in a directory: the newest first, and not too many."""
 
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from certs.backup.kept import backups_in, name_of, newest_in, remove_beyond
+from certs.backup.kept import (
+    BackupOwner,
+    backups_in,
+    damaged_in,
+    name_of,
+    newest_in,
+    remove_beyond,
+    remove_unfinished,
+    set_aside,
+    unfinished_name,
+)
+from certs.files.file_lock import locked
 from tests.backups import NODE, NOW, Installation, nothing
 
 
@@ -21,6 +33,7 @@ def directory(site: Installation, in_memory: Path) -> Path:
         one = type(creation)(creation.contents, creation.keys, creation.recipients, creation.files, "1.2.3", node, at)
         with (place / name_of(node, at)).open("wb") as out:
             one.write(out, nothing)
+        os.utime(place / name_of(node, at), (at.timestamp(), at.timestamp()))
     return place
 
 
@@ -42,22 +55,55 @@ def test_all_are_listed_the_newest_first_and_damaged_ones_last(directory: Path) 
     assert found[0].size == found[0].path.stat().st_size
 
 
-def test_the_newest_of_a_machine_is_found(directory: Path) -> None:
-    newest = newest_in(directory, NODE)
-    assert newest is not None
-    other = newest_in(directory, "plexi2")
-    assert other is not None
-    assert newest_in(directory, "plexi3") is None
-    assert (NOW - other.made_at).days == 5
-    assert newest_in(directory / "none", NODE) is None
+def days_since_newest(directory: Path, owner: BackupOwner, but: tuple[Path, ...] = ()) -> int | None:
+    newest = newest_in(directory, owner, but)
+    return None if newest is None else (NOW - newest.made_at).days
 
 
-def test_those_beyond_the_limit_are_removed_but_none_of_others(directory: Path) -> None:
+def test_the_newest_of_a_configuration_on_a_machine_is_found(site: Installation, directory: Path) -> None:
+    ours = BackupOwner(NODE, site.path)
+    assert days_since_newest(directory, ours) == 0
+    assert days_since_newest(directory, replace(ours, node="plexi2")) == 5
+    assert days_since_newest(directory, replace(ours, node="plexi3")) is None
+    assert days_since_newest(directory, replace(ours, configuration=site.directory / "another.toml")) is None
+    (site.directory / "link.toml").symlink_to(site.path)
+    assert days_since_newest(directory, replace(ours, configuration=site.directory / "link.toml")) == 0
+    assert days_since_newest(directory / "none", ours) is None
+
+
+def test_damaged_ones_that_are_newer_than_a_whole_one_are_set_aside(site: Installation, directory: Path) -> None:
+    ours = BackupOwner(NODE, site.path)
+    assert damaged_in(directory, ours, nothing) == []
+    first, second = (directory / name_of(NODE, NOW - timedelta(days=days)) for days in (0, 1))
+    for path in (second, first):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 4] + b"damaged" + content[len(content) // 4 + 7 :])
+    assert days_since_newest(directory, ours) == 0, "a manifest tells nothing of it"
+    assert damaged_in(directory, ours, nothing) == [first, second]
+    assert days_since_newest(directory, ours, (first, second)) == 3
+    assert [set_aside(one).name[-17:] for one in (first, second)] == [".pxbackup.damaged"] * 2
+    assert days_since_newest(directory, ours) == 3
+    assert remove_beyond(1, backups_in(directory), ours) == [], "it is the only one"
+
+
+def test_what_killed_processes_of_this_machine_have_left_is_removed(directory: Path) -> None:
+    left, held, other = (
+        directory / unfinished_name(name_of(node, at))
+        for node, at in ((NODE, NOW), (NODE, NOW + timedelta(days=1)), (f"{NODE}-b", NOW))
+    )
+    for one in (left, held, other):
+        one.write_bytes(b"half")
+    with locked(held, 0.0):
+        remove_unfinished(directory, NODE)
+        assert [one.exists() for one in (left, held, other)] == [False, True, True]
+    remove_unfinished(directory, NODE)
+    assert [one.exists() for one in (held, other)] == [False, True]
+
+
+def test_those_beyond_the_limit_are_removed_but_none_of_others(site: Installation, directory: Path) -> None:
     found = backups_in(directory)
-    newest = found[0].manifest
-    assert newest is not None
-    assert remove_beyond(1, found, replace(newest, configuration="/etc/another.toml")) == [], "of another installation"
-    removed = remove_beyond(1, found, newest)
+    assert remove_beyond(1, found, BackupOwner(NODE, site.directory / "another.toml")) == [], "of another installation"
+    removed = remove_beyond(1, found, BackupOwner(NODE, site.path))
     assert [path.name for path in removed] == [name_of(NODE, NOW - timedelta(days=days)) for days in (1, 3)]
     assert [one.path.name for one in backups_in(directory)] == [
         name_of(NODE, NOW),

@@ -140,7 +140,7 @@ def test_rotation(change: Any, state: str, text: str) -> None:
     [
         ({}, "ok", "the newest is 3 hours old"),
         ({"late": True}, "failure", "the newest is 3 hours old"),
-        ({"late": True, "age_seconds": None}, "failure", "no backup of this machine"),
+        ({"late": True, "age_seconds": None}, "failure", "no backup of this configuration"),
         ({"late": True, "age_seconds": None, "fault": "it does not answer"}, "failure", "it does not answer"),
     ],
 )

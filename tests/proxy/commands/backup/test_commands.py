@@ -1,12 +1,17 @@
 """`plexigate backup create|verify|list|schedule|key`, as a person calls them."""
 
+import platform
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from certs.backup.kept import backups_in
+from certs.backup.creating import Creation
+from certs.backup.kept import backups_in, remove_unfinished
+from certs.backup.manifest import Manifest
 from certs.backup.recipients import PrivateRecipient
 from proxy.commands.backup import commands
 from proxy.commands.hsm.recording import now
@@ -62,10 +67,42 @@ def test_scheduled_backups_replace_the_oldest(
     assert "That is too old." in late.stdout
 
 
+def test_a_backup_that_was_damaged_since_does_not_count(site: Installation, tmp_path: Path) -> None:
+    killed = tmp_path / "backups" / f".{platform.node()}-20260101T000000Z.pxbackup.new"
+    made = Path(told("create", "--config", site.path)["file"])
+    killed.write_bytes(b"half")
+    content = made.read_bytes()
+    made.write_bytes(content[:3_000] + bytes([content[3_000] ^ 1]) + content[3_001:])
+    listed = backup("schedule", "--config", site.path)
+    assert listed.exit_code == 1
+    assert f"There is no whole backup of this configuration. Newer, but damaged: {made}." in listed.stdout
+    made = made.rename(
+        made.with_name(f"{platform.node()}-20270101T000000Z.pxbackup")
+    )  # so that the next has another name
+    again = backup("create", "--config", site.path)
+    assert again.exit_code == 1
+    assert f"these backups were damaged after they were made: {made}.damaged;" in again.stderr
+    assert not killed.exists()
+    assert not told("schedule", "--config", site.path)["damaged"]
+
+
+def test_another_one_does_not_remove_a_backup_that_is_being_made(
+    site: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Creation.write
+
+    def meanwhile(creation: Creation, file: BinaryIO, progress: Callable[[int], None]) -> Manifest:
+        remove_unfinished(tmp_path / "backups", platform.node())
+        return write(creation, file, progress)
+
+    monkeypatch.setattr(Creation, "write", meanwhile)
+    assert Path(told("create", "--config", site.path)["file"]).exists()
+
+
 def test_without_a_backup_the_schedule_is_late(site: Installation) -> None:
     done = backup("schedule", "--config", site.path)
     assert done.exit_code == 1
-    assert "There is no backup of this machine." in done.stdout
+    assert "There is no whole backup of this configuration." in done.stdout
 
 
 def test_what_is_no_backup_or_of_another_signer_is_refused(site: Installation, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_one_credential_is_one(count: int, text: str) -> None:
 
 
 def test_the_schedule_is_a_sentence() -> None:
-    document = {"timer": "enabled", "directory": "/b", "keep": 14, "age_seconds": 7_200.0, "late": False}
+    document = {"timer": "enabled", "directory": "/b", "keep": 14, "age_seconds": 7_200.0, "late": False, "damaged": []}
     assert schedule_text(document) == "Timer: enabled. /b keeps 14 backups. The newest is 2 h old."
 
 

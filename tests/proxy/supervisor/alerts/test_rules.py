@@ -283,10 +283,10 @@ def test_the_surroundings() -> None:
     ("backup", "text"),
     [
         (BackupFacts("/b", NOW - 3 * DAY, 2 * DAY), "the newest backup is 3 d old"),
-        (BackupFacts("/b", None, 2 * DAY), "/b has no backup of this machine"),
+        (BackupFacts("/b", None, 2 * DAY), "/b has no backup of this configuration"),
         (
             BackupFacts("/b", None, 2 * DAY, "it does not answer"),
-            "/b has no backup of this machine: it does not answer",
+            "/b has no backup of this configuration: it does not answer",
         ),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from config.loading.loader import survey
 from proxy.observe.scrape import BackupFacts
-from proxy.supervisor.alerts.settings import AlertSettings
+from proxy.supervisor.alerts.settings import AlertSettings, ExpectedBackups
 from proxy.supervisor.alerts.surroundings import ClockWatch, WatchedDisk, backup_facts, unwritable
 from tests.backups import NOW, Installation
 
@@ -58,13 +58,15 @@ class Clocks:
 
 
 def test_the_newest_backup_of_this_machine_counts(tmp_path: Path) -> None:
-    assert backup_facts(tmp_path, 9.0) == BackupFacts(str(tmp_path), None, 9.0)
     site = Installation.made(tmp_path / "site")
+    expected = ExpectedBackups(tmp_path, site.path, 9.0)
+    assert backup_facts(expected) == BackupFacts(str(tmp_path), None, 9.0)
     for node in ("elsewhere", platform.node()):
         with (tmp_path / f"{node}.pxbackup").open("wb") as out:
             replace(site.creation(), node=node).write(out, lambda _: None)
-        found = backup_facts(tmp_path, 9.0)
+        found = backup_facts(expected)
         assert found.newest_at == (None if node == "elsewhere" else NOW.timestamp())
+    assert backup_facts(replace(expected, configuration=tmp_path / "another.toml")).newest_at is None
 
 
 def test_a_directory_of_backups_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +74,7 @@ def test_a_directory_of_backups_that_cannot_be_read_is_told(tmp_path: Path, monk
         raise OSError(13, "Permission denied")
 
     monkeypatch.setattr("certs.backup.kept.newest_in", refuse)
-    assert backup_facts(tmp_path, 9.0).fault == "Permission denied"
+    assert backup_facts(ExpectedBackups(tmp_path, tmp_path / "p.toml", 9.0)).fault == "Permission denied"
 
 
 async def test_the_disk_is_asked_once_a_minute(tmp_path: Path) -> None:
