@@ -31,6 +31,8 @@ class SigningLog:
     state: str = "usable"
     since: datetime = NOW - 300 * DAY
     kind: str = "ecdsa-p256"
+    former: tuple[tuple[str, datetime], ...] = ()
+    """Operators before, and until when they were."""
     key: PrivateKey = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +46,9 @@ class SigningLog:
     def row(self) -> dict[str, Any]:
         """Itself in a list of logs."""
         state = {self.state: {"timestamp": self.since.isoformat().replace("+00:00", "Z")}}
-        return {"description": self.name, "key": base64.b64encode(self.public).decode(), "state": state}
+        former = [{"name": name, "end_time": end.isoformat()} for name, end in self.former]
+        row = {"description": self.name, "key": base64.b64encode(self.public).decode(), "state": state}
+        return {**row, "previous_operators": former} if former else row
 
     def timestamp(self, tbs: bytes, issuer: x509.Certificate, at: datetime, extensions: bytes = b"") -> bytes:
         """A timestamp for a certificate without timestamps (RFC 6962 section 3.2)."""

@@ -29,13 +29,16 @@ class LogListDamaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class KnownLog:
-    """`key` is its public key in DER. `since`: from when on it has been in its `state`."""
+    """`key` is its public key in DER. `since`: from when on it has been in its `state`. `former`
+    are its operators before, the first one first, and until when they were.
+    """
 
     name: str
     operator: str
     key: bytes
     state: str
     since: datetime
+    former: tuple[tuple[str, datetime], ...] = ()
 
     @property
     def is_admissible(self) -> bool:
@@ -45,6 +48,10 @@ class KnownLog:
     def counts_at(self, moment: datetime) -> bool:
         """Whether browsers count a timestamp of this moment."""
         return self.is_admissible or (self.state == _RETIRED and moment < self.since)
+
+    def operator_at(self, moment: datetime) -> str:
+        """Who operated it: a log that has moved on breaks no certificate (Chrome's policy)."""
+        return next((name for name, end in self.former if moment < end), self.operator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,15 @@ def _logs(document: Mapping[str, Any]) -> Iterator[KnownLog]:
             ((state, about),) = one.get("state", {"pending": {"timestamp": document["log_list_timestamp"]}}).items()
             key = base64.b64decode(one["key"], validate=True)
             since = _moment(about["timestamp"])
-            yield KnownLog(str(one.get("description", one["key"])), str(operator["name"]), key, str(state), since)
+            former = ((_moment(each["end_time"]), str(each["name"])) for each in one.get("previous_operators", ()))
+            yield KnownLog(
+                str(one.get("description", one["key"])),
+                str(operator["name"]),
+                key,
+                str(state),
+                since,
+                tuple((name, end) for end, name in sorted(former)),
+            )
 
 
 def _moment(text: str) -> datetime:

@@ -91,7 +91,7 @@ def _verified(
         fault = "the issuer is not in the chain, whose key it covers"
     elif not _is_signed(one, _signed_content(one, at, chain[0], chain[1]), log.key):
         fault = "its signature is not that of the log"
-    return Timestamp(one.log_id, log.name, log.operator, at, log.counts_at(at), log.is_admissible, fault)
+    return Timestamp(one.log_id, log.name, log.operator_at(at), at, log.counts_at(at), log.is_admissible, fault)
 
 
 def _signed_content(

@@ -48,6 +48,13 @@ def test_one_without_a_state_is_not_accepted_yet() -> None:
     assert log.state == "pending"
 
 
+def test_its_operator_is_the_one_of_the_time() -> None:
+    moved = SigningLog("moved", "C", former=(("B", NOW), ("A", NOW - DAY)))
+    (log,) = parse_log_list(log_list(moved)).logs.values()
+    moments = (NOW - 2 * DAY, NOW - DAY, NOW, NOW + DAY)
+    assert [log.operator_at(one) for one in moments] == ["A", "B", "C", "C"]
+
+
 def changed(**fields: Any) -> bytes:
     return json.dumps({**json.loads(log_list(FIRST)), **fields}).encode()
 

@@ -78,6 +78,15 @@ def test_logs_of_one_name_are_two() -> None:
     assert faults(chain, parse_log_list(log_list(A, named))) == []
 
 
+def test_a_log_counts_for_its_operator_of_the_time() -> None:
+    moved = SigningLog("moved", "A", former=(("B", NOW),))
+    known = parse_log_list(log_list(A, moved))
+    assert faults(logged((A, moved)), known) == []
+    assert faults(logged((A, moved), begins=NOW), known) == [
+        "all timestamps that count are of one operator (A), and browsers want two"
+    ]
+
+
 def test_a_time_after_the_year_9999_is_damaged() -> None:
     leaf, issuer = logged((A, B))
     at = ((NOW - DAY - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)).to_bytes(8, "big")
