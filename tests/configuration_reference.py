@@ -154,8 +154,8 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """What Markdown would take for emphasis made plain, outside of `code`; keys and tables made code."""
-    parts = re.split(r"(`[^`]*`)", text)
+    """What Markdown would take for emphasis made plain, outside of `code` and addresses; keys and tables made code."""
+    parts = re.split(r"(`[^`]*`|https?://[^ \"]+)", text)
     for index in range(0, len(parts), 2):
         marked = re.sub(
             r"(\[\[?[a-z][A-Za-z.-]*\]\]?)|\b((?:[a-z]+\.)*[a-z]+(?:_[a-z0-9]+)+(?: = \S+\b)?)", r"`\1\2`", parts[index]

@@ -19,6 +19,7 @@ from tests.certs.authority import DAY, NOW, PrivateKey, private_key
 
 _LIST = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _MILLISECOND = timedelta(milliseconds=1)
+_ROOT = bytes(32)
 _numbers = itertools.count(900_000)
 
 
@@ -47,20 +48,48 @@ class SigningLog:
         """Itself in a list of logs."""
         state = {self.state: {"timestamp": self.since.isoformat().replace("+00:00", "Z")}}
         former = [{"name": name, "end_time": end.isoformat()} for name, end in self.former]
-        row = {"description": self.name, "key": base64.b64encode(self.public).decode(), "state": state}
+        key = base64.b64encode(self.public).decode()
+        row = {"description": self.name, "key": key, "state": state, "url": f"https://{self.name}.test/"}
         return {**row, "previous_operators": former} if former else row
 
     def timestamp(self, tbs: bytes, issuer: x509.Certificate, at: datetime, extensions: bytes = b"") -> bytes:
         """A timestamp for a certificate without timestamps (RFC 6962 section 3.2)."""
         spki = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        moment = ((at - datetime(1970, 1, 1, tzinfo=UTC)) // _MILLISECOND).to_bytes(8, "big")
+        moment = _moment(at)
         signed = b"\0\0" + moment + b"\0\1" + sha256(spki).digest() + vector(3, tbs) + vector(2, extensions)
+        return b"\0" + sha256(self.public).digest() + moment + vector(2, extensions) + self._signed(signed)
+
+    def tree_head(self, size: int, at: datetime) -> bytes:
+        """An answer to `get-sth` (RFC 6962 section 4.3)."""
+        return json.dumps(
+            {
+                "tree_size": size,
+                "timestamp": int.from_bytes(_moment(at), "big"),
+                "sha256_root_hash": base64.b64encode(_ROOT).decode(),
+                "tree_head_signature": base64.b64encode(self._signed_head(size, at)).decode(),
+            }
+        ).encode()
+
+    def checkpoint(self, size: int, at: datetime) -> bytes:
+        """The same as text (https://c2sp.org/static-ct-api)."""
+        origin = f"{self.name}.test".encode()
+        key_id = sha256(origin + b"\n\5" + sha256(self.public).digest()).digest()[:4]
+        signature = base64.b64encode(key_id + _moment(at) + self._signed_head(size, at))
+        return b"%s\n%d\n%s\n\n\xe2\x80\x94 %s %s\n" % (origin, size, base64.b64encode(_ROOT), origin, signature)
+
+    def _signed_head(self, size: int, at: datetime) -> bytes:
+        return self._signed(b"\0\1" + _moment(at) + size.to_bytes(8, "big") + _ROOT)
+
+    def _signed(self, content: bytes) -> bytes:
+        """A signature as TLS has it (RFC 5246 section 4.7)."""
         if isinstance(self.key, rsa.RSAPrivateKey):
-            signature, kind = self.key.sign(signed, padding.PKCS1v15(), hashes.SHA256()), b"\4\1"
-        else:
-            assert isinstance(self.key, ec.EllipticCurvePrivateKey)
-            signature, kind = self.key.sign(signed, ec.ECDSA(hashes.SHA256())), b"\4\3"
-        return b"\0" + sha256(self.public).digest() + moment + vector(2, extensions) + kind + vector(2, signature)
+            return b"\4\1" + vector(2, self.key.sign(content, padding.PKCS1v15(), hashes.SHA256()))
+        assert isinstance(self.key, ec.EllipticCurvePrivateKey)
+        return b"\4\3" + vector(2, self.key.sign(content, ec.ECDSA(hashes.SHA256())))
+
+
+def _moment(at: datetime) -> bytes:
+    return ((at - datetime(1970, 1, 1, tzinfo=UTC)) // _MILLISECOND).to_bytes(8, "big")
 
 
 def vector(size: int, content: bytes) -> bytes:

@@ -24,8 +24,6 @@ _ISSUER_KEY_HASH: Final = 32
 _CERTIFICATE: Final = 0
 _PRECERTIFICATE: Final = 1
 _DIGITS: Final = 1_000
-_SIZE_DIGITS: Final = 19
-"""Of the greatest size. Python refuses to read more than 4,300."""
 
 
 class AnswerDamaged(ValueError):
@@ -37,29 +35,6 @@ class AnswerDamaged(ValueError):
 
     def __str__(self) -> str:
         return f"its answer is none of a log: {self.found}"
-
-
-def tree_size(content: bytes) -> int:
-    """How many entries a log has, from its answer to `get-sth` (RFC 6962 section 4.3)."""
-    try:
-        size = json.loads(content)["tree_size"]
-    except (KeyError, RecursionError, TypeError, ValueError):
-        raise AnswerDamaged("no signed tree head") from None
-    return _size(size)
-
-
-def checkpoint_size(content: bytes) -> int:
-    """How many entries a log has, from the second line of its checkpoint."""
-    lines = content.split(b"\n")
-    if len(lines) < 3 or not lines[1].isdigit() or len(lines[1]) > _SIZE_DIGITS:
-        raise AnswerDamaged("no checkpoint")
-    return _size(int(lines[1]))
-
-
-def _size(size: object) -> int:
-    if not isinstance(size, int) or not 0 <= size < 1 << 63:
-        raise AnswerDamaged("a size that no tree has")
-    return size
 
 
 def certificates(content: bytes, asked: int) -> list[bytes]:

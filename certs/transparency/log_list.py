@@ -7,13 +7,22 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Logs count milliseconds since then."""
 # What counts of a log in each state (Chrome's policy): all timestamps, those before its retirement.
 _ADMISSIBLE: Final = frozenset({"qualified", "usable", "readonly"})
 _RETIRED: Final = "retired"
+_ADDRESSES: Final = ("url", "monitoring_url")
+"""Of logs with the API of RFC 6962, and of tiled ones."""
 
 
 class LogListDamaged(ValueError):
@@ -30,7 +39,8 @@ class LogListDamaged(ValueError):
 @dataclass(frozen=True, slots=True)
 class KnownLog:
     """`key` is its public key in DER. `since`: from when on it has been in its `state`. `former`
-    are its operators before, the first one first, and until when they were.
+    are its operators before, the first one first, and until when they were. `addresses` are those
+    at which it is read.
     """
 
     name: str
@@ -39,6 +49,12 @@ class KnownLog:
     state: str
     since: datetime
     former: tuple[tuple[str, datetime], ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def log_id(self) -> bytes:
+        """RFC 6962 section 3.2."""
+        return sha256(self.key).digest()
 
     @property
     def is_admissible(self) -> bool:
@@ -53,13 +69,32 @@ class KnownLog:
         """Who operated it: a log that has moved on breaks no certificate (Chrome's policy)."""
         return next((name for name, end in self.former if moment < end), self.operator)
 
+    def has_signed(self, content: bytes, signature: bytes) -> bool:
+        """RFC 6962 section 2.1.4: ECDSA over P-256 or RSA of 2048 bits, both with SHA-256."""
+        try:
+            key = load_der_public_key(self.key)
+            if isinstance(key, ec.EllipticCurvePublicKey):
+                key.verify(signature, content, ec.ECDSA(hashes.SHA256()))
+            elif isinstance(key, rsa.RSAPublicKey):
+                key.verify(signature, content, padding.PKCS1v15(), hashes.SHA256())
+            else:
+                return False
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+            return False
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class LogList:
-    """Logs by their id, the SHA-256 of their key (RFC 6962 section 3.2)."""
+    """Logs by their id."""
 
     made_at: datetime
     logs: Mapping[bytes, KnownLog]
+
+    def at_address(self, address: str) -> KnownLog | None:
+        """The log that is read at an address."""
+        wanted = address.rstrip("/")
+        return next((one for one in self.logs.values() if wanted in one.addresses), None)
 
 
 def parse_log_list(content: bytes) -> LogList:
@@ -67,7 +102,7 @@ def parse_log_list(content: bytes) -> LogList:
     try:
         document = json.loads(content)
         made_at = _moment(document["log_list_timestamp"])
-        return LogList(made_at, {sha256(one.key).digest(): one for one in _logs(document)})
+        return LogList(made_at, {one.log_id: one for one in _logs(document)})
     except KeyError as error:
         raise LogListDamaged(f"{error} is missing") from None
     except (AttributeError, RecursionError, TypeError, ValueError) as error:
@@ -89,6 +124,7 @@ def _logs(document: Mapping[str, Any]) -> Iterator[KnownLog]:
                 str(state),
                 since,
                 tuple((name, end) for end, name in sorted(former)),
+                tuple(str(one[place]).rstrip("/") for place in _ADDRESSES if place in one),
             )
 
 

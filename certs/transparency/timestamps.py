@@ -12,17 +12,12 @@ from hashlib import sha256
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.certificate_transparency import SignedCertificateTimestamp
 
 from certs.identities.chain import extension_of
 from certs.keys.signing_key import spki_of
-from certs.transparency.log_list import LogList
+from certs.transparency.log_list import EPOCH, LogList
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 # RFC 6962 section 3.2: version 1, a signature of a timestamp; of a precertificate
 _HEAD: Final = b"\x00\x00"
@@ -45,7 +40,7 @@ class Timestamp:
     log_id: bytes
     log: str
     operator: str = ""
-    at: datetime = _EPOCH
+    at: datetime = EPOCH
     counts: bool = False
     """Whether browsers count it, by the state of its log."""
     is_admissible: bool = False
@@ -89,7 +84,7 @@ def _verified(
         fault = "it is of the future"
     elif len(chain) == 1:
         fault = "the issuer is not in the chain, whose key it covers"
-    elif not _is_signed(one, _signed_content(one, at, chain[0], chain[1]), log.key):
+    elif not log.has_signed(_signed_content(one, at, chain[0], chain[1]), one.signature):
         fault = "its signature is not that of the log"
     return Timestamp(one.log_id, log.name, log.operator_at(at), at, log.counts_at(at), log.is_admissible, fault)
 
@@ -99,7 +94,7 @@ def _signed_content(
 ) -> bytes:
     key = spki_of(issuer.public_key())
     certificate = leaf.tbs_precertificate_bytes
-    moment = (at - _EPOCH) // _MILLISECOND
+    moment = (at - EPOCH) // _MILLISECOND
     return b"".join(
         (
             _HEAD,
@@ -112,18 +107,3 @@ def _signed_content(
             one.extension_bytes,
         )
     )
-
-
-def _is_signed(one: SignedCertificateTimestamp, content: bytes, log_key: bytes) -> bool:
-    """RFC 6962 section 2.1.4: ECDSA over P-256 or RSA of 2048 bits, both with SHA-256."""
-    try:
-        key = load_der_public_key(log_key)
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(one.signature, content, ec.ECDSA(hashes.SHA256()))
-        elif isinstance(key, rsa.RSAPublicKey):
-            key.verify(one.signature, content, padding.PKCS1v15(), hashes.SHA256())
-        else:
-            return False
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
-        return False
-    return True

@@ -13,9 +13,9 @@ Serial = Annotated[
 
 class CtConfig(Table):
     """`[ct]`: `log_list` are the logs that browsers know, in the format of Chrome and Apple; None:
-    timestamps are not verified. `watch` are the addresses of logs in which certificates for our
-    names are looked for, each time that `watch_every` has passed. `known_serials` are those of
-    certificates that were ordered elsewhere.
+    neither timestamps nor tree heads are verified. `watch` are the addresses of logs in which
+    certificates for our names are looked for, each time that `watch_every` has passed.
+    `known_serials` are those of certificates that were ordered elsewhere.
     """
 
     lists_of_one: ClassVar[tuple[str, ...]] = ("watch",)

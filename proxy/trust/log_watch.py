@@ -1,11 +1,12 @@
 """Reads logs of certificates, and reports those for our names that were not ordered here.
 
 Theory of operation. The reading of a log begins at its end. Each look reads what has come since,
-up to a limit, and keeps how far it came: so it goes on after a restart. A log is believed: who
-wants to know whether it shows all clients the same has to compare it with others. A certificate is
-ours if its key is: only who has the key can order it. What was ours at one look is so for good:
-keys go with the next renewal. The key of a rotation that is in progress is not known yet, so a
-certificate counts as unknown after some minutes.
+up to a limit, and keeps how far it came: so it goes on after a restart. A log that the list of logs
+has must sign how large it is. Its entries are believed: who wants to know whether it shows all
+clients the same has to compare it with others. A certificate is ours if its key is: only who has
+the key can order it. What was ours at one look is so for good: keys go with the next renewal. The
+key of a rotation that is in progress is not known yet, so a certificate counts as unknown after
+some minutes.
 """
 
 import asyncio
@@ -27,12 +28,11 @@ from certs.transparency.entries import (
     TILE_ENTRIES,
     AnswerDamaged,
     certificates,
-    checkpoint_size,
     tile_certificates,
     tile_path,
-    tree_size,
 )
 from certs.transparency.sightings import OurNames, Sighting, WatchMemory, decode_memory, key_digest, sighting
+from certs.transparency.tree_heads import checkpoint_size, tree_size
 from config.loading.loaded import LoadedConfig
 from config.schema import CredentialConfig
 from proxy.net.fetching import NotFetched, fetch
@@ -40,6 +40,7 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.events.certificates import LogNotRead
 from proxy.observe.events.event import Tell
 from proxy.observe.scrape import UnknownCertificate, WatchedLog
+from proxy.trust.timestamp_check import LogListUnusable, known_logs, log_list_path
 
 _MEMORY: Final = "ct.json"
 _MOST_ENTRIES: Final = 20_000
@@ -102,15 +103,16 @@ class LogWatch:
         path = loaded.file.named(state) / _MEMORY
         memory = await in_thread(self._loop, lambda: _remembered(path))
         before = {one.log: one for one in self.logs}
+        ours = OurNames(_names(loaded))
         logs = []
         for log in loaded.config.ct.watch:
-            reading = _ReadingLog(log, OurNames(_names(loaded)), memory.read.get(log), self._now())
+            reading = _ReadingLog(log, ours, memory.read.get(log), log_list_path(loaded), self._now())
             earlier = before.get(log) or WatchedLog(log, 0, size=memory.read.get(log, 0))
             reading.size = earlier.size
             try:
                 await in_thread(self._loop, lambda one=reading: one.read(self._most_entries))  # type: ignore[misc]
                 self._faults.pop(log, None)
-            except (NotFetched, AnswerDamaged) as error:
+            except (NotFetched, AnswerDamaged, LogListUnusable) as error:
                 self._failed(log, str(error))
             if reading.read_to is not None:
                 memory = memory.with_more(log, reading.read_to, reading.found, self._now())
@@ -123,8 +125,8 @@ class LogWatch:
         # our certificates may be thousands, and who is behind looks each second
         if memory.found and not (self._is_behind and self._loop.time() < self._judged_at + _IDLE_SECONDS):
             self._judged_at = self._loop.time()
-            ours = await in_thread(self._loop, lambda: set(_our_keys(loaded)))
-            memory = memory.without(ours)
+            keys = await in_thread(self._loop, lambda: set(_our_keys(loaded)))
+            memory = memory.without(keys)
         try:
             await in_thread(self._loop, lambda: _keep(path, memory))
         except OSError as error:
@@ -145,11 +147,14 @@ class LogWatch:
 class _ReadingLog:
     """One look at one log. `read_to` is the number of its entries that are read."""
 
-    def __init__(self, log: str, ours: OurNames, read_to: int | None, now: datetime) -> None:
-        """`read_to` is None for a log that was never read."""
+    def __init__(self, log: str, ours: OurNames, read_to: int | None, log_list: Path | None, now: datetime) -> None:
+        """`read_to` is None for a log that was never read. `log_list` is the file with the keys of
+        logs.
+        """
         self._url = log if log.endswith("/") else f"{log}/"
         self._log = log
         self._ours = ours
+        self._list = log_list
         self._now = now
         self.read_to = read_to
         self.size = 0
@@ -158,14 +163,15 @@ class _ReadingLog:
     def read(self, most_entries: int) -> None:
         """Read on; blocks. After an error the next look goes on from `read_to`.
 
-        Raises `NotFetched` or `AnswerDamaged`.
+        Raises `NotFetched`, `AnswerDamaged` or `LogListUnusable`.
         """
+        known = None if self._list is None else known_logs(self._list).at_address(self._url)
         is_tiled = False
         try:
-            size = tree_size(self._fetch("ct/v1/get-sth", _MOST_BYTES_OF_HEAD))
+            size = tree_size(self._fetch("ct/v1/get-sth", _MOST_BYTES_OF_HEAD), known, self._now)
         except NotFetched as error:
             try:
-                size = checkpoint_size(self._fetch("checkpoint", _MOST_BYTES_OF_HEAD))
+                size = checkpoint_size(self._fetch("checkpoint", _MOST_BYTES_OF_HEAD), known, self._now)
             except NotFetched:
                 raise error from None
             is_tiled = True

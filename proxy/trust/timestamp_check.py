@@ -19,10 +19,32 @@ Check = tuple[str, bool | None]
 """What is found, and whether it is a fault; None: it is a remark."""
 
 
+class LogListUnusable(Exception):
+    """The file at `path` gives no list of logs; `reason` is a clause."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
 def log_list_path(loaded: LoadedConfig) -> Path | None:
     """Where the list of logs is, None if the configuration names none."""
     named = loaded.config.ct.log_list
     return None if named is None else loaded.file.resolve(named)
+
+
+def known_logs(path: Path) -> LogList:
+    """The list of logs in a file. Raises `LogListUnusable`."""
+    try:
+        return parse_log_list(path.read_bytes())
+    except OSError as error:
+        raise LogListUnusable(path, error.strerror or str(error)) from None
+    except LogListDamaged as error:
+        raise LogListUnusable(path, str(error)) from None
 
 
 def timestamp_checks(chain: Sequence[x509.Certificate], path: Path | None, now: datetime) -> Iterator[Check]:
@@ -40,9 +62,9 @@ def timestamp_checks(chain: Sequence[x509.Certificate], path: Path | None, now: 
         yield f"{count} signed certificate timestamps, not verified: ct.log_list is not set", None
         return
     try:
-        known = parse_log_list(path.read_bytes())
-    except (OSError, LogListDamaged) as error:
-        yield f"its timestamps cannot be verified: {path}: {error}", True
+        known = known_logs(path)
+    except LogListUnusable as error:
+        yield f"its timestamps cannot be verified: {error}", True
         return
     yield from _judged(chain, path, known, now)
 

@@ -10,10 +10,8 @@ import pytest
 from certs.transparency.entries import (
     AnswerDamaged,
     certificates,
-    checkpoint_size,
     tile_certificates,
     tile_path,
-    tree_size,
 )
 from tests.transparency_logs import entries_answer, tile, vector
 
@@ -21,26 +19,7 @@ CERTIFICATES = [b"certificate", b"pre-certificate", b"x" * 300]
 PRECERTIFICATES = {1}
 
 
-def test_the_size_of_a_tree() -> None:
-    assert tree_size(b'{"tree_size": 7, "timestamp": 1}') == 7
-    assert checkpoint_size(b"log.test\n7\ncm9vdA==\n\n\xe2\x80\x94 log.test x\n") == 7
-
-
 DEEP = b"[" * 200_000
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"tree_size": "7"}', b'{"tree_size": -1}', DEEP])
-def test_no_size(content: bytes) -> None:
-    with pytest.raises(AnswerDamaged):
-        tree_size(content)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"a\nb\nc", b"a\n1", *(b"a\n" + b"9" * digits + b"\nc" for digits in (19, 30, 5_000))]
-)
-def test_no_checkpoint(content: bytes) -> None:
-    with pytest.raises(AnswerDamaged, match="its answer is none of a log: "):
-        checkpoint_size(content)
 
 
 def test_certificates_and_precertificates_of_entries() -> None:

@@ -55,6 +55,16 @@ def test_its_operator_is_the_one_of_the_time() -> None:
     assert [log.operator_at(one) for one in moments] == ["A", "B", "C", "C"]
 
 
+def test_a_log_is_found_by_the_address_at_which_it_is_read() -> None:
+    document = json.loads(log_list(FIRST, TILED))
+    (tiled,) = document["operators"][0]["tiled_logs"]
+    tiled["submission_url"], tiled["monitoring_url"] = tiled.pop("url"), "https://m.test/2026"
+    found = parse_log_list(json.dumps(document).encode())
+    assert found.at_address("https://first.test") == found.logs[sha256(FIRST.public).digest()]
+    assert found.at_address("https://m.test/2026/") == found.logs[sha256(TILED.public).digest()]
+    assert found.at_address("https://tiled.test/") is None
+
+
 def changed(**fields: Any) -> bytes:
     return json.dumps({**json.loads(log_list(FIRST)), **fields}).encode()
 

@@ -18,7 +18,7 @@ from proxy.observe.scrape import WatchedLog
 from proxy.trust import log_watch
 from proxy.trust.log_watch import LogWatch
 from tests.rotations import Rotations, configuration
-from tests.transparency_logs import entries_answer, logged, tile
+from tests.transparency_logs import SigningLog, entries_answer, log_list, logged, tile
 from tests.web_documents import WebDocuments, web_documents
 
 
@@ -133,6 +133,31 @@ async def test_what_was_not_ordered_is_found_and_what_was_is_not(
     assert len(web.asked) - asked == 1 + is_tiled, "only the size is asked for"
     watched.scene.follow(settings(web, f"{FOREIGN.serial_number:x}"))
     assert await watched.look() == []
+
+
+async def test_a_log_of_the_list_has_to_sign_its_size(tmp_path: Path, web: WebDocuments) -> None:
+    named = configuration(further=f'[ct]\nwatch = "{web.url}"\nlog_list = "logs.json"\n')
+    watched = Watched(Rotations(tmp_path, named), web)
+    listed = watched.scene.parts.loaded.file.path.parent / "logs.json"
+    await watched.look()
+    (row,) = watched.watch.logs
+    assert row.fault == f"{listed}: No such file or directory"
+    signing = SigningLog("signing", "A")
+    content = log_list(signing)
+    listed.write_bytes(content)
+    web.contents["/ct/v1/get-sth"] = lambda _: SigningLog("other", "A").tree_head(7, watched.scene.time.now)
+    await watched.look()
+    assert watched.watch.logs == [WatchedLog(web.url, 7, 7)], "another log is believed"
+    listed.write_bytes(content.replace(b"https://signing.test/", web.url.encode()))
+    await watched.look()
+    (row,) = watched.watch.logs
+    assert row.fault is not None
+    assert "a tree head that the log of the list, signing, has not signed" in row.fault
+    for path, answer in (("/ct/v1/get-sth", signing.tree_head), ("/checkpoint", signing.checkpoint)):
+        web.contents.clear()
+        web.contents[path] = lambda _, answer=answer: answer(7, watched.scene.time.now)  # type: ignore[misc]
+        await watched.look()
+        assert watched.watch.logs == [WatchedLog(web.url, 7, 7)]
 
 
 async def test_a_certificate_whose_key_is_stored_later_is_ours(watched: Watched, web: WebDocuments) -> None:
