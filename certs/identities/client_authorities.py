@@ -187,8 +187,8 @@ class _ReadingClients:
             path = fetched_path(state, address)
             try:
                 content = self.file.files.get(path, path).read_bytes()
-            except FileNotFoundError:
-                continue  # `missing` says so
+            except (FileNotFoundError, PermissionError):
+                continue  # `missing` says so; a worker gets the list, and may not look for one
             except OSError as error:
                 self._unusable(address, error)
                 continue
@@ -206,7 +206,7 @@ class _ReadingClients:
         """Warn of authorities whose list was not fetched so far."""
         what = "may be revoked" if found.is_lenient else "are refused"
         for name in _unlisted(found.certificates, found.lists):
-            better = "no action needed if the proxy has just been started: it fetches the lists"
+            better = "no action needed: the proxy fetches it at the start (else its log says list_not_fetched, and why)"
             place = (*self.place, "crl_url")
             self.problems.append(self.file.warning(place, f"no list of {name} yet: its clients {what}", better))
 

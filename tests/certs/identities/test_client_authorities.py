@@ -264,6 +264,18 @@ class TestFetched:
         assert lenient.is_lenient
         assert problems == ['no list of "CN=Root" yet: its clients may be revoked']
 
+    def test_a_worker_may_not_look_for_one(self, directory: Directory) -> None:
+        class Hidden(type(Path())):  # type: ignore[misc]  # of this system
+            def read_bytes(self) -> bytes:
+                raise PermissionError
+
+        (directory.path / "ca.pem").write_bytes(ROOT.pem)
+        path = fetched_path(directory.path / "state", self.URL)
+        file = ConfigFile(directory.path / "f.toml", files={path: Hidden(path)})
+        config = ClientCertificatesConfig.model_validate({"ca": "ca.pem", "crl_url": self.URL})
+        _, problems = client_authorities(file, PLACE, config, "state", NOW)
+        assert [one.found for one in problems] == ['no list of "CN=Root" yet: its clients are refused']
+
     @pytest.mark.parametrize(
         ("content", "found"),
         [
