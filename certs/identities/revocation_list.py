@@ -36,7 +36,7 @@ def fetched_list(content: bytes, authorities: Sequence[x509.Certificate]) -> x50
     found = read_list(content)
     fault = next(errors_of_list(found, authorities), None)
     if fault is not None:
-        raise ListUnusable(f"it is a file {fault[0]}; needed: {fault[1]}")
+        raise ListUnusable(f"its {fault[0].removeprefix('whose ')}; needed: {fault[1]}")
     return found
 
 

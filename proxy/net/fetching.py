@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 from mypy_extensions import mypyc_attr
 
 _PART_BYTES: Final = 65_536
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+"""RFC 9110 section 15.4."""
 
 
 class NotFetched(Exception):
@@ -45,6 +47,8 @@ def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
         except urllib.error.HTTPError as error:
             error.close()
             reason = f"the server answered with status {error.code}"
+            if error.code in _REDIRECTS:
+                reason += ", and redirects are not followed"
         except (OSError, ValueError, http.client.HTTPException) as error:
             inner = getattr(error, "reason", error)
             is_late = isinstance(inner, TimeoutError)

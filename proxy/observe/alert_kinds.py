@@ -130,7 +130,7 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "the identity",
         "A revocation list of `client_certificates` expires soon, or there is none. Then the clients of its authority are "
         "refused. The alert begins at a quarter of the list's life, is serious at a twelfth, and critical at a fortieth.",
-        "With `crl_url` the text names why there is no newer one. With `crl` put the current lists of the authorities into "
+        "With `crl_url` the text names why there is no newer one; without a reason the authority has made none. With `crl` put the current lists of the authorities into "
         "the file and reload: a timer should have done that.",
     ),
     AlertKind.PUBLISHED_LIST_EXPIRING: KindFacts(

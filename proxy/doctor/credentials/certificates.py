@@ -47,6 +47,8 @@ def _revocation(examined: Examined) -> Iterator[Finding]:
     loaded = examined.loaded
     now = examined.now()
     has_lists = False
+    rows = () if examined.running is None else examined.running.status.get("revocation_lists", ())
+    faults = {row["name"]: row["fault"] for row in rows if row["of"] == "clients"}
     for name, identity in loaded.config.identity.items():
         settings = identity.client_certificates
         if settings is None or not settings.checks_revocation:
@@ -58,6 +60,8 @@ def _revocation(examined: Examined) -> Iterator[Finding]:
             yield _REVOCATION.failure(name, "its lists cannot be used", "The findings of the configuration say why.")
         else:
             refused = "may be revoked" if found.is_lenient else "are refused"
+            if fault := faults.get(name):
+                refused += f" ({fault})"
             yield currency_finding(name, found.currency, now, is_fetched=found.has_addresses, consequence=refused)
     if not has_lists:
         yield _REVOCATION.skipped("revocation lists", "no identity checks the revocation of its clients")
@@ -117,7 +121,12 @@ def currency_finding(
 ) -> Finding:
     """Judge from when to when the lists of an identity are current."""
     begins, ends = currency
-    until = f"current until {ends:%Y-%m-%d %H:%M} UTC" if ends.timestamp() else "an authority has no list"
+    if ends.timestamp() == 0:
+        until = "an authority has no list"
+    elif now < begins:
+        until = f"current only from {begins:%Y-%m-%d %H:%M} UTC"
+    else:
+        until = f"{'current until' if now < ends else 'expired at'} {ends:%Y-%m-%d %H:%M} UTC"
     remedy = f"Fetch the new list of the authority to identity.{name}.client_certificates.crl, and reload."
     if is_fetched:
         remedy = "The proxy fetches lists by itself: its log says list_not_fetched, and why."

@@ -30,7 +30,7 @@ def test_no_redirect_is_followed() -> None:
     """Who changes an answer of http could have us ask inside of our network."""
     with web_documents() as web:
         web.redirects["/a"] = web.address("/b", b"b")
-        assert reason(f"{web.url}/a") == "the server answered with status 302"
+        assert reason(f"{web.url}/a") == "the server answered with status 302, and redirects are not followed"
         assert web.asked == ["/a"]
 
 

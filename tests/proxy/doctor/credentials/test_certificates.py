@@ -11,7 +11,7 @@ from certs.issuing.internal_ca.authority import InternalAuthority
 from proxy.doctor.checkup import AnsweringProxy
 from proxy.doctor.credentials.certificates import CERTIFICATES, currency_finding
 from proxy.doctor.finding import State
-from proxy.observe.scrape import Scrape, WatchedLog
+from proxy.observe.scrape import RevocationFacts, Scrape, WatchedLog
 from proxy.observe.status import status
 from tests.certificates import DAY
 from tests.certs.authority import NOW as MADE
@@ -42,13 +42,20 @@ def test_certificates_with_their_trust(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("begins", "ends", "state"),
-    [(-1, 29, "ok"), (-29, 1, "warning"), (-30, 0, "failure"), (1, 30, "failure"), (-200, 13, "warning")],
+    ("begins", "ends", "state", "text"),
+    [
+        (-1, 29, "ok", "current until"),
+        (-29, 1, "warning", "current until"),
+        (-30, 0, "failure", "expired at"),
+        (1, 30, "failure", "current only from"),
+        (-200, 13, "warning", "current until"),
+    ],
 )
-def test_how_long_lists_are_current(begins: int, ends: int, state: str) -> None:
+def test_how_long_lists_are_current(begins: int, ends: int, state: str, text: str) -> None:
     span = (NOON + begins * timedelta(days=1), NOON + ends * timedelta(days=1))
     found = currency_finding("chat", span, NOON, is_fetched=False, consequence="are refused")
     assert found.state == state
+    assert found.found.startswith(text)
 
 
 def test_lists_of_a_configuration(tmp_path: Path) -> None:
@@ -65,6 +72,10 @@ def test_lists_of_a_configuration(tmp_path: Path) -> None:
         loaded = configured(site.write(site.minimal.replace("\n[upstream", f"{clients}{further}\n[upstream")))
         (expired,) = revocation.look(replace(HERE, configured=loaded))
         assert what in expired.found
+    rows = [RevocationFacts("chat", 0.0, 0.0, "http://ca.test/: status 404")]
+    running = AnsweringProxy(status(Scrape(0.0, 0.0, "1", 1, [], revocations=rows)), lambda _: None)
+    (told,) = revocation.look(replace(HERE, configured=loaded, running=running))
+    assert told.found.endswith("clients with certificates may be revoked (http://ca.test/: status 404)")
     crl.write_text("none")
     assert states(revocation.look(replace(HERE, configured=loaded))) == [("chat", "failure")]
 
