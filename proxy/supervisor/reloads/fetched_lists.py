@@ -75,12 +75,17 @@ class FetchedLists:
             await asyncio.sleep(min(_LOOK_SECONDS, max(_LEAST_SECONDS, next_at - self._ticks())))
 
     def facts(self, revocations: Sequence[RevocationFacts]) -> list[RevocationFacts]:
-        """The facts of the lists of identities, with the reason why there is no newer one."""
+        """The facts of the lists of identities, with the reason why there is no newer one.
+
+        Without one that has no list yet, as not all of its addresses were asked.
+        """
         wanted = self._wanted()
+        unasked = {name for address, names in wanted.items() if address not in self._due_at for name in names}
         faults = {
             name: f"{address}: {fault}" for address, fault in self._faults.items() for name in wanted.get(address, {})
         }
-        return [replace(one, fault=faults.get(one.name)) for one in revocations]
+        known = [one for one in revocations if one.expires_at != 0 or one.name not in unasked]
+        return [replace(one, fault=faults.get(one.name)) for one in known]
 
     async def look(self) -> None:
         """Fetch what is due, and serve by what is new."""
@@ -89,18 +94,9 @@ class FetchedLists:
         self._faults = {address: fault for address, fault in self._faults.items() if address in wanted}
         due = [address for address in wanted if self._due_at.get(address, 0.0) <= self._ticks()]
         loaded = self._served.edition.loaded
-        for address in due:
-            settings = tuple(wanted[address].values())
-            refresh = min(one.crl_refresh for one in settings).total_seconds()
-            try:
-                await self._fetch(loaded, address, settings)
-            except (NotFetched, ListUnusable, CredentialError, ConfigError, OSError) as error:
-                refresh = min(refresh, _RETRY_SECONDS)
-                fault = error.reason if isinstance(error, NotFetched) else str(error)
-                self._failed(address, fault or f"it took longer than {2 * _FETCH_SECONDS:g} s")
-            else:
-                self._faults.pop(address, None)
-            self._due_at[address] = self._ticks() + refresh
+        async with asyncio.TaskGroup() as together:  # a server that hangs delays no other list
+            for address in due:
+                together.create_task(self._look_at(loaded, address, tuple(wanted[address].values())))
 
     def _wanted(self) -> dict[str, dict[str, ClientCertificatesConfig]]:
         """By address: who looks at the list, by the names of the identities."""
@@ -110,6 +106,18 @@ class FetchedLists:
                 for address in settings.crl_url:
                     wanted.setdefault(address, {})[name] = settings
         return wanted
+
+    async def _look_at(self, loaded: LoadedConfig, address: str, settings: Sequence[ClientCertificatesConfig]) -> None:
+        refresh = min(one.crl_refresh for one in settings).total_seconds()
+        try:
+            await self._fetch(loaded, address, settings)
+        except (NotFetched, ListUnusable, CredentialError, ConfigError, OSError) as error:
+            refresh = min(refresh, _RETRY_SECONDS)
+            fault = error.reason if isinstance(error, NotFetched) else str(error)
+            self._failed(address, fault or f"it took longer than {2 * _FETCH_SECONDS:g} s")
+        else:
+            self._faults.pop(address, None)
+        self._due_at[address] = self._ticks() + refresh
 
     async def _fetch(self, loaded: LoadedConfig, address: str, settings: Sequence[ClientCertificatesConfig]) -> None:
         state = loaded.config.rotation.state

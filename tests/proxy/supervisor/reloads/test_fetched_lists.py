@@ -1,6 +1,7 @@
 """Lists of clients' authorities come from their addresses, and only those that the authorities have made."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,7 @@ async def fetching(tmp_path: Path, web: WebDocuments) -> Fetching:
 
 
 async def test_a_list_serves_and_is_kept_without_a_reload(fetching: Fetching, web: WebDocuments) -> None:
-    assert fetching.facts.expires_at == 0
+    assert fetching.fetched.facts(fetching.served.edition.identities.revocations) == [], "it was not asked for yet"
     web.contents["/a.crl"] = list_ = ROOT.revocations(valid=(-DAY, 7 * DAY))
     await fetching.look()
     assert fetching.steps == ["prepare", *RENEWED], "no file was read again"
@@ -125,6 +126,27 @@ async def test_what_must_not_be_used_changes_nothing_and_is_told_once(
     web.contents["/a.crl"] = good
     await fetching.look(300)
     assert fetching.facts.fault is None
+
+
+async def test_one_that_never_came_is_told_of(fetching: Fetching) -> None:
+    await fetching.look()
+    assert fetching.facts.expires_at == 0
+    assert fetching.facts.fault == f"{fetching.url}: the server answered with status 404"
+
+
+async def test_a_server_that_hangs_delays_no_other_list(fetching: Fetching, web: WebDocuments) -> None:
+    asked = threading.Event()
+    web.contents["/a.crl"] = lambda _: ROOT.revocations() if asked.wait(20) else b"nobody else was asked"
+    other = f'crl_url = ["{fetching.url}", "{web.url}/b.crl"]'
+    fetching.served.edition = edition_of(fetching.site, fetching.text().replace(f'crl_url = "{fetching.url}"', other))
+
+    def second(_query: str) -> bytes:
+        asked.set()
+        return b"rubbish"
+
+    web.contents["/b.crl"] = second
+    await fetching.look()
+    assert sorted(fetching.told) == ["list_fetched", "list_not_fetched"]
 
 
 async def test_the_list_of_one_authority_removes_none_of_another(fetching: Fetching, web: WebDocuments) -> None:
