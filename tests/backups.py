@@ -143,4 +143,6 @@ def restored(file: Path, sealing_key: Path, *, replaces: bool = False, step: Cal
     """Restore as the command does; `step` is called before each change of the disk."""
     with OpenBackup.at(file) as backup:
         header = backup.verified(nothing)
-        Restoration(backup, nothing, step).run(lambda: secret_of(backup, header, sealing_key), replaces=replaces)
+        Restoration(backup, nothing, step).run(
+            lambda: secret_of(backup, header, sealing_key), lambda _: None, replaces=replaces
+        )

@@ -109,8 +109,9 @@ class Restoration:
         self._step = step
         self._staging = self._configuration.parent / STAGING
 
-    def run(self, secret: Callable[[], bytes], *, replaces: bool) -> None:
-        """Restore it, or complete an earlier restore, which does not need the `secret`.
+    def run(self, secret: Callable[[], bytes], announce: Callable[[Index], None], *, replaces: bool) -> None:
+        """Restore it, or complete an earlier restore, which does not need the `secret`. Before the
+        first change, `announce` hears what there is to write.
 
         Raises `Occupied` and `OtherUnfinished`, unless it `replaces` what is there; `StateInUse`,
         while a proxy runs; and what `secret` raises: then nothing was changed. Raises `Incomplete`.
@@ -118,6 +119,7 @@ class Restoration:
         journal = None if replaces else self._unfinished()
         opened = b"" if journal is not None else secret()
         index = self._index(opened) if journal is None else journal.index
+        announce(index)
         if not replaces:
             self._is_wanted(index)  # before the first change
         with self._alone():

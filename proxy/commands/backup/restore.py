@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,9 +19,12 @@ from proxy.commands.terminal.asking import JsonOption
 
 if TYPE_CHECKING:
     from certs.backup.header import Header
+    from certs.backup.index import Index
     from certs.backup.manifest import Manifest
+    from certs.sealing.master import KeyInToken, Place
 
-_HOW: str = (
+_SHOWN: Final = 12
+_HOW: Final = (
     "give what opens the backup: the sealing key, which plexigate hsm recover brings back from its shares (--module, --token "
     "and --pin-file, or --sealing-key FILE), or a private key of backup key (--key FILE)"
 )
@@ -57,9 +60,9 @@ def restore(  # noqa: PLR0913 - the options of a command
     they were.
 
     First bring the sealing key back from its shares (hsm recover), into the new
-    token or file; it opens the backup. Everything is read and verified before
-    anything is written, and put in place when all of it is on the disk. If the
-    command is interrupted, run it again.
+    token or file; it opens the backup. Everything is read and verified, and the
+    signer and the paths are shown, before anything is written. All is put in place
+    when it is on the disk. If the command is interrupted, run it again.
 
     The proxy must be stopped. At its start it makes new keys for those that are
     lost with a token, and orders certificates for them. Exits with 1, and has
@@ -75,12 +78,17 @@ def restore(  # noqa: PLR0913 - the options of a command
         with progress("verifying", manifest.written.body_bytes) as told:
             header = backup.verified(told)
         _require_signer(manifest, signer, is_by_key=key is not None)
+        places: list[str] = []
         with progress("restoring", 2 * manifest.size) as told:
             Restoration(backup, told).run(
-                lambda: _secret(header, manifest, (key, sealing_key, source)), replaces=replaces
+                lambda: _secret(header, manifest, (key, sealing_key, source)),
+                lambda index: places.extend(_announced(manifest, index)),
+                replaces=replaces,
             )
         _record(file, manifest)
     document = {
+        "signer": signer_id(manifest.signer),
+        "places": places,
         "files": manifest.files,
         "configuration": manifest.configuration,
         "converted": converted,
@@ -92,8 +100,6 @@ def restore(  # noqa: PLR0913 - the options of a command
 def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Path | None, SourceOptions]) -> bytes:
     from certs.backup.recipients import PrivateRecipient
     from certs.backup.unsealing import names_of_sealing_key, secret_by_sealing_key
-    from certs.hsm.facts import KeyAddress
-    from certs.sealing.master import KeyInToken, Place
     from config.loading.reading import read_regular
 
     key, sealing_key, source = given
@@ -102,9 +108,28 @@ def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Pa
         raise NotChosen(f"found {ways.count(True) or 'none'} of the ways to open the backup; allowed: {_HOW}")
     if key is not None:
         return header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
-    name, *_ = names_of_sealing_key(header)
-    place: Place = sealing_key if sealing_key is not None else KeyInToken(source.access(), KeyAddress(None, name))
+    place: Place = sealing_key if sealing_key is not None else _in_token(source, names_of_sealing_key(header))
     return secret_by_sealing_key(header, manifest, place)
+
+
+def _in_token(source: SourceOptions, names: Sequence[bytes]) -> "KeyInToken":
+    """The newest of the sealing keys that is there, or else of all."""
+    from certs.hsm.facts import KeyAddress
+    from certs.sealing.master import KeyInToken, Master
+
+    newest = KeyInToken(source.access(), KeyAddress(None, names[0]))
+    label = Master(newest).beside(names)
+    return newest if label is None else KeyInToken(newest.access, KeyAddress(label))
+
+
+def _announced(manifest: "Manifest", index: "Index") -> list[str]:
+    """What a restore writes, after a person was told: directories of state, and other files."""
+    files = [one.path for one in index.files if not any(one.path.startswith(f"{state}/") for state in manifest.states)]
+    places = [*manifest.states, *files]
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    shown = ", ".join(map(printable, places[:_SHOWN]))
+    typer.echo(f"Signer: {signer_id(manifest.signer)}\nThis restores {shown}{more}.", err=True)
+    return places
 
 
 def _require_signer(manifest: "Manifest", signer: str | None, *, is_by_key: bool) -> None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _KEPT: Final = timedelta(days=30)
 _SHORTEST_KEPT: Final = timedelta(hours=1)  # in which a person names the new key, and reloads
 _LONGEST_KEPT: Final = timedelta(days=365)
+_ENDING: Final = frozenset({"config", "ends_previous", "is_sure", "as_json"})
 _TAKES: Final = "--take, if it was made for this, as by a rotation that was interrupted"
 
 
@@ -57,6 +58,7 @@ def register(app: typer.Typer) -> None:
 
 
 def rotate_sealing(  # noqa: PLR0913 - the options of a command
+    context: typer.Context,
     config: Annotated[Path, typer.Option(metavar="FILE", help="Configuration with [sealing].")],
     token: Annotated[
         str | None,
@@ -95,6 +97,7 @@ def rotate_sealing(  # noqa: PLR0913 - the options of a command
     with said_sealing_errors(), said_errors(), token_errors(), recorded(config) as record:
         vault = configured_vault(config, record)
         if ends_previous:
+            _require_alone(context)
             ended = [one.name for one in vault.end_previous()]
             answer({"ended": ended}, lambda: _ended(ended), as_json=as_json)
             return
@@ -129,6 +132,17 @@ def rotate_sealing(  # noqa: PLR0913 - the options of a command
         lambda: "\n".join(lines),
         as_json=as_json,
     )
+
+
+def _require_alone(context: typer.Context) -> None:
+    """Refuse what --end-previous would ignore."""
+    given = [
+        "/".join([*one.opts, *one.secondary_opts])
+        for one in context.command.params
+        if one.name not in _ENDING and str(context.get_parameter_source(str(one.name))).endswith("COMMANDLINE")
+    ]
+    if given:
+        raise typer.BadParameter(f"found {', '.join(given)} with --end-previous, which makes no key; allowed: either")
 
 
 @dataclass(frozen=True, slots=True)

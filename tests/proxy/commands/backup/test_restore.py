@@ -36,6 +36,24 @@ def test_it_comes_back_by_either_key(site: Installation, made: Path, tmp_path: P
     assert f"Next: plexigate check {site.path}" in again.stdout
 
 
+def test_the_signer_and_the_paths_are_shown_before_anything_is_written(
+    site: Installation, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer = told("verify", made)["signer"]
+    key = site.lost(tmp_path / "sealing.key")
+    below = ["issued", "state", "plexigate.toml", "tls/server.key", "tls/server.pem", "users"]
+    places = [str(site.directory / one) for one in below]
+    with monkeypatch.context() as patched:
+        patched.setattr("certs.backup.restoring.Restoration._stage", lambda *_: 1 / 0)
+        done = backup("restore", made, "--sealing-key", key)
+    assert isinstance(done.exception, ZeroDivisionError)
+    head, *shown = done.stderr.splitlines()
+    assert head == f"Signer: {signer}"
+    assert all(one in shown[0] for one in places)
+    found = told("restore", made, "--sealing-key", key)
+    assert (found["signer"], sorted(found["places"])) == (signer, sorted(places))
+
+
 def test_it_needs_one_way_to_open_it_and_writes_nothing_without(site: Installation, made: Path, tmp_path: Path) -> None:
     key = site.lost(tmp_path / "sealing.key")
     for options in ((), (*by_key(made, tmp_path), "--sealing-key", key)):

@@ -7,7 +7,7 @@ from shutil import rmtree
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from certs.hierarchy.configured import KEY_LABEL, vault_of
 from certs.hierarchy.file_sealer import sealing_key_ids
@@ -18,6 +18,7 @@ from certs.sealing.key_file import create_key
 from certs.sealing.sealing_key import sealing_key_name
 from config.loading.loader import survey
 from config.values.problems import Problem
+from proxy.commands.cli import app
 from proxy.supervisor.secrets.safe import now_in_utc
 from tests.proxy.commands.hsm.conftest import Command
 from tests.proxy.commands.hsm.test_recovery_commands import shares_in
@@ -137,6 +138,14 @@ def test_what_ends_a_former_key_before_its_time_asks_first_and_says_so(scene: Sc
     )
 
 
+@pytest.mark.parametrize(
+    "words", [("--keep", "30d"), ("--no-recovery",), ("--take",), ("--token", "plexi"), ("--shares", "5")]
+)
+def test_what_ends_the_former_key_makes_none(scene: Scene, words: tuple[str, ...]) -> None:
+    done = scene.run("rotate-sealing", "--end-previous", "--yes", *words)
+    assert (done.exit_code, f"{words[0]} with --end-previous" in " ".join(done.stderr.split())) == (2, True)
+
+
 def test_no_key_is_made_where_the_present_one_does_not_open(scene: Scene, tmp_path: Path) -> None:
     (tmp_path / "sealing.key").unlink()
     done = scene.run("rotate-sealing", "--key-file", str(tmp_path / "next.key"), *SHARES)
@@ -197,6 +206,22 @@ class TestInAToken:
         (error,) = problems(scene)
         assert (error.is_error, "plexigate hsm recover --key-version 3 brings it back" in error.allowed) == (True, True)
         assert 'the token has 0 keys with label "sealing.aes-256.v3", not one' in error.found
+
+    def test_the_previous_key_opens_a_backup_if_the_newest_is_lost(
+        self, scene: Scene, command: Command, tmp_path: Path
+    ) -> None:
+        named(scene, rotated(scene, "--token", "plexi", "--no-recovery")["key"])
+        rotated(scene, "--no-recovery", "--yes")
+        runner = CliRunner()
+        file = str(tmp_path / "one.pxbackup")
+        made = runner.invoke(app, ["backup", "create", file, "--config", str(scene.config)])
+        assert made.exit_code == 0, made.output
+        assert command.run("destroy", "sealing.aes-256.v2", "--yes", "--unverified").exit_code == 0
+        (tmp_path / "sealed/keys.sealed").unlink()
+        scene.config.unlink()
+        done = runner.invoke(app, ["backup", "restore", file, "--replace", *command.options])
+        assert done.exit_code == 0, done.output
+        assert scene.opened(tmp_path / "one.sealed") == b"secret"
 
     def test_a_version_that_another_machine_has_destroyed_is_not_made_again(
         self, scene: Scene, command: Command, tmp_path: Path
