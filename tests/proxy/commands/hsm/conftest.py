@@ -1,5 +1,6 @@
 """Tokens and the command line for the tests of this directory."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ def hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SoftHsm]:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run/plexigate"))
     with softhsm(tmp_path) as one:
         yield one
+    ctypes.CDLL(None).munlockall()  # shares lock all memory, also of the tests to come, which takes ten times as long
     assert os.environ.get("SOFTHSM2_CONF") != str(tmp_path / "softhsm2.conf")
 
 
