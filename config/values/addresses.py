@@ -21,6 +21,7 @@ _SERVER_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME = 253  # octets without the root's dot (RFC 1035 2.3.4)
 _LONGEST_SOCKET_PATH = 107  # octets: sun_path holds 108 with its final NUL (unix(7))
 _MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
+_WEB_ADDRESS = re.compile(r"https?://[!-?A-~]+")  # printable, without "@"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # They have no port of their own: each protocol over TCP has another one.
 _WITHOUT_HTTP = frozenset({"tcp", "tls"})
@@ -147,6 +148,17 @@ _SCHEMES: dict[str, Literal["http", "https", "tcp", "tls"]] = {
     "tcp": "tcp",
     "tls": "tls",
 }
+
+
+def parse_web_address(value: str) -> str:
+    """Read the address of a document, which a client of HTTP and a certificate can have."""
+    try:
+        url = urlsplit(value)
+        if _WEB_ADDRESS.fullmatch(value) and url.hostname and url.port != 0:
+            return value
+    except ValueError:
+        pass  # a port or an IPv6 address that is none
+    raise Refused("an address in ASCII that begins with https:// or http://, without user and password")
 
 
 def parse_network(value: object) -> IPNetwork:

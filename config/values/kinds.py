@@ -6,7 +6,15 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
-from config.values.addresses import Bind, IPNetwork, Refused, parse_bind, parse_network, parse_server_name
+from config.values.addresses import (
+    Bind,
+    IPNetwork,
+    Refused,
+    parse_bind,
+    parse_network,
+    parse_server_name,
+    parse_web_address,
+)
 from config.values.pkcs11_uri import is_pkcs11_uri
 from config.values.problems import is_key_material
 
@@ -66,12 +74,7 @@ Name = Annotated[
         "a name of at most 64 letters, digits, dots, hyphens and underscores (it is printed in logs)",
     ),
 ]
-WebAddress = Annotated[
-    str,
-    matching(
-        r"https?://[^\s/?#@]+[^\s@]*", "an address that begins with https:// or http://, without user and password"
-    ),
-]
+WebAddress = Annotated[str, AfterValidator(parse_web_address)]
 FilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.READ]
 DirectoryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.DIRECTORY]
 OwnFilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.OWN]

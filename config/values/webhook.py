@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import PlainValidator
 
-from config.values.addresses import Refused
+from config.values.addresses import Refused, parse_web_address
 
 _ADDRESS: Final = re.compile(r"(https?://[^\s/?#@]+)(/?)([^\s@]*)")
 
@@ -34,12 +34,12 @@ def parse_webhook(value: object) -> Webhook | None:
     """Read an address. None stays None. Raises `Refused`, without the address in its text."""
     if value is None or isinstance(value, Webhook):
         return value
-    allowed = "an address that begins with https:// or http://, without user and password"
-    if not isinstance(value, str):
-        raise Refused(allowed)
-    if not _ADDRESS.fullmatch(value):
-        raise Refused(allowed, found="another text (not shown, as it may be secret)")
-    return Webhook(value)
+    text = value if isinstance(value, str) else ""
+    try:
+        return Webhook(parse_web_address(text))
+    except Refused as error:
+        found = "another text (not shown, as it may be secret)" if text else None
+        raise Refused(error.allowed, found=found) from None
 
 
 OptionalWebhook = Annotated[Webhook | None, PlainValidator(parse_webhook)]

@@ -33,11 +33,11 @@ def fetch(address: str, most_bytes: int, seconds: float) -> bytes:
 
     `address` is one of http or https. Raises `NotFetched`.
     """
-    request = urllib.request.Request(address, headers={"User-Agent": "plexigate"})  # noqa: S310 - see above
     content = bytearray()
     too_long = f"it took longer than {seconds:g} s"
     with Deadline(seconds) as deadline:
         try:
+            request = urllib.request.Request(address, headers={"User-Agent": "plexigate"})  # noqa: S310 - see above
             with opener(deadline).open(request, timeout=seconds) as answer:
                 while part := answer.read1(_PART_BYTES):
                     content += part

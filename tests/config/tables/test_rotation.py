@@ -64,7 +64,7 @@ def test_a_credential_may_ask_for_a_new_key() -> None:
 
 @pytest.mark.parametrize("address", ["ftp://a.test/", "https://", "https://user:word@a.test/", "a.test"])
 def test_addresses_of_alerts_are_for_http_and_have_no_secret(address: str) -> None:
-    with pytest.raises(ValueError, match="an address that begins"):
+    with pytest.raises(ValueError, match="an address in ASCII that begins"):
         InternalIssuerConfig.model_validate({"type": "internal", "crl_url": address})
 
 

@@ -19,6 +19,7 @@ from config.values.addresses import (
     parse_network,
     parse_server,
     parse_server_name,
+    parse_web_address,
 )
 
 
@@ -78,6 +79,39 @@ def test_server_is_a_url_without_a_path_or_a_socket(text: str, server: ServerAdd
     assert parse_server(text) == server
     assert str(server) == text
     assert parse_server(server) is server
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a.test", "https://a.test:65535/b?c#d", "http://[::1]:80/", "http://127.0.0.1/", "http://a_b/%20"]
+)
+def test_addresses_of_documents(text: str) -> None:
+    assert parse_web_address(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a.test",
+        "ftp://a.test/",
+        "http://",
+        "http:///a",
+        "http://:80/",
+        "http://u:p@a.test/",
+        "http://a.test/@",
+        "http://a.test/a b",
+        "http://\u00e4.test/",
+        "http://[x/a",
+        "http://a[b/",
+        "http://[::::]/",
+        "http://a.test:b/",
+        "http://a.test:0/",
+        "http://a.test:65536/",
+    ],
+)
+def test_other_addresses_of_documents_are_refused(text: str) -> None:
+    with pytest.raises(Refused, match="an address in ASCII that begins with https:// or http://"):
+        parse_web_address(text)
 
 
 def test_server_is_normalised() -> None:

@@ -33,4 +33,4 @@ def test_other_values_are_refused_and_not_shown(value: object) -> None:
     with pytest.raises(Refused) as caught:
         parse_webhook(value)
     assert "word" not in str(vars(caught.value).get("found"))
-    assert "an address that begins with https:// or http://" in str(vars(caught.value))
+    assert "an address in ASCII that begins with https:// or http://" in str(vars(caught.value))

@@ -26,6 +26,14 @@ def test_a_document_comes_whole_and_no_larger_one() -> None:
         assert reason(f"{web.url}/other") == "the server answered with status 404"
 
 
+@pytest.mark.parametrize(
+    ("address", "found"), [("http://[x/a", "Invalid IPv6 URL"), ("http://a:b/c", "nonnumeric port: 'b'")]
+)
+def test_an_address_that_is_none(address: str, found: str) -> None:
+    """A certificate may name any."""
+    assert reason(address) == found
+
+
 def test_no_redirect_is_followed() -> None:
     """Who changes an answer of http could have us ask inside of our network."""
     with web_documents() as web:
