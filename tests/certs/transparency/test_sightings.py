@@ -62,17 +62,36 @@ def test_of_many_names_the_first_are_told() -> None:
 
 def test_a_certificate_that_no_client_reads_is_none_and_does_no_harm() -> None:
     """Anybody who gets a certificate puts it into a log."""
-    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
-    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.4"), b"\x05\x00")
-    der = logged([], extensions=[strange, other])[0].public_bytes(Encoding.DER)
+    der = logged([])[0].public_bytes(Encoding.DER)
     assert sighting(der, OURS, "log", NOW) is not None
-    twice = der.replace(bytes.fromhex("06022a04"), bytes.fromhex("06022a03"))
-    assert sighting(twice, OURS, "log", NOW) is None
     version = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1)
     assert sighting(version, OURS, "log", NOW) is None
     issuer = der.replace(b"\x0c\x02CA", b"\x0c\x02\xff\xff")
     assert issuer != der
     assert sighting(issuer, OURS, "log", NOW) is None
+
+
+def test_a_damaged_extension_hides_nothing() -> None:
+    """A browser overlooks more of them than we do, such as a name of a kind that we do not read."""
+    points = x509.UnrecognizedExtension(x509.CRLDistributionPoints.oid, b"rubbish")
+    strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), b"\x05\x00")
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.4"), b"\x05\x00")
+    twice = logged([], extensions=[strange, other])[0].public_bytes(Encoding.DER)
+    twice = twice.replace(bytes.fromhex("06022a04"), bytes.fromhex("06022a03"))
+    damaged = logged([], "Chat.test a.b", extensions=[points])[0].public_bytes(Encoding.DER)
+    two = logged([], "chat.test a.b")[0].public_bytes(Encoding.DER)
+    kind = two.replace(b"\x82\x03a.b", b"\xa3\x03a.b")  # an X.400 address
+    assert kind != two
+    for der in (twice, damaged, kind):
+        found = sighting(der, OURS, "log", NOW)
+        assert found is not None
+        assert found.names == ("chat.test",)
+    wild = logged([], "*.test", extensions=[points])[0].public_bytes(Encoding.DER)
+    seen_wild = sighting(wild, OURS, "log", NOW)
+    assert seen_wild is not None
+    assert seen_wild.names == ("*.test",)
+    others = logged([], "other.org", extensions=[points])[0].public_bytes(Encoding.DER)
+    assert sighting(others, OurNames(["localhost", "chat.test"]), "log", NOW) is None
 
 
 def test_a_key_of_an_unknown_kind_is_nobodys() -> None:
