@@ -46,6 +46,8 @@ class SealingKeyRecord:
     name: str
     since: datetime | None
     until: datetime | None = None
+    has_shares: bool | None = None
+    """Whether recovery shares bring it back; None: it was not noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,13 @@ class Document:
             {
                 "version": _VERSION,
                 "sealing_keys": [
-                    {"id": one.id.hex(), "name": one.name, "since": _shown(one.since), "until": _shown(one.until)}
+                    {
+                        "id": one.id.hex(),
+                        "name": one.name,
+                        "since": _shown(one.since),
+                        "until": _shown(one.until),
+                        "has_shares": one.has_shares,
+                    }
                     for one in self.sealing_keys
                 ],
                 "ended": [one.hex() for one in self.ended],
@@ -98,7 +106,13 @@ class Document:
                     raise DocumentUnreadable(f"it is of version {other!r:.20}")
             keys = [_from_json(entry) for entry in document["keys"] if entry["purpose"]]
             sealing_keys = tuple(
-                SealingKeyRecord(bytes.fromhex(one["id"]), str(one["name"]), _date(one["since"]), _date(one["until"]))
+                SealingKeyRecord(
+                    bytes.fromhex(one["id"]),
+                    str(one["name"]),
+                    _date(one["since"]),
+                    _date(one["until"]),
+                    one.get("has_shares"),
+                )
                 for one in document.get("sealing_keys", ())
             )
             ended = tuple(bytes.fromhex(one) for one in document.get("ended", ()))

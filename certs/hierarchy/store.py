@@ -22,7 +22,7 @@ from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.sealing.envelope import Purpose
 from certs.sealing.errors import PreviousKey
 from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
-from certs.sealing.sealer import Sealer
+from certs.sealing.sealer import SealingKey
 
 LABEL: Final = Purpose.KEY_HIERARCHY.label("domains")
 """Of the sealed file."""
@@ -49,7 +49,7 @@ class HierarchyStore:
     def __init__(
         self,
         path: Path,
-        sealing_key: Sealer,
+        sealing_key: SealingKey,
         name: str,
         clock: Callable[[], datetime],
         *,
@@ -104,7 +104,7 @@ class HierarchyStore:
             self._write(replace(before, hierarchy=after, secrets=secrets))
         return after.transitions_since(before.hierarchy)
 
-    def succeed(self, newest: Sealer, name: str, until: datetime) -> tuple[SealingKeyRecord, ...]:
+    def succeed(self, newest: SealingKey, name: str, until: datetime) -> tuple[SealingKeyRecord, ...]:
         """Seal by another sealing key from now on. The present one opens the file `until` then.
 
         Answers the record of the present one, and those before it, which open the file no more.
@@ -118,7 +118,7 @@ class HierarchyStore:
             if newest.key_id in before.had:
                 raise HierarchyError(f"{name} was the sealing key before; allowed: a key that never was")
             previous = replace(present, until=until)
-            record = SealingKeyRecord(newest.key_id, name, self._clock())
+            record = SealingKeyRecord(newest.key_id, name, self._clock(), has_shares=newest.has_shares)
             self._sealer.renew(newest, self._sealing_key)
             self._write(before.sealed_by(record, previous))
         return previous, *before.sealing_keys[1:]
@@ -213,6 +213,10 @@ class HierarchyStore:
         return document
 
     def _signed(self, document: Document, since: datetime | None) -> Document:
-        """With a record of the sealing key, which a file of before does not have."""
-        record = SealingKeyRecord(self._sealer.key_id, self._name, since)
-        return replace(document, sealing_keys=document.sealing_keys or (record,))
+        """With a record of the sealing key, which a file of before has not, or not in full."""
+        ours = SealingKeyRecord(self._sealer.key_id, self._name, since, has_shares=self._sealing_key.has_shares)
+        records = (
+            replace(one, has_shares=ours.has_shares) if one.id == ours.id and one.has_shares is None else one
+            for one in document.sealing_keys or (ours,)
+        )
+        return replace(document, sealing_keys=tuple(records))

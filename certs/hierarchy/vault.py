@@ -31,7 +31,7 @@ from certs.sealing.errors import KeyAway, KeyUnavailable, NotSealed, OtherKey
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.master import Master
-from certs.sealing.sealer import AeadSealer, Sealer, SealerRing
+from certs.sealing.sealer import AeadSealer, Sealer, SealerRing, SealingKey
 
 FILE_NAME: Final = "keys.sealed"
 """Of the hierarchy, in the directory of `[sealing]`."""
@@ -174,7 +174,7 @@ class Vault:
             keys, secrets = self._store.opened()
         return {key_id_of(secret): keys[key_id] for key_id, secret in secrets.items()}
 
-    def succeed(self, newest: Sealer, name: str, until: datetime) -> tuple[SealingKeyRecord, ...]:
+    def succeed(self, newest: SealingKey, name: str, until: datetime) -> tuple[SealingKeyRecord, ...]:
         """Have another sealing key open all of this, and the present one `until` then; answers the
         record of that, and those before it, which open nothing any more.
 

@@ -23,7 +23,7 @@ from certs.recovery.shares import KEY_BYTES, NotRebuilt, Share, ShareCollector, 
 from certs.sealing.errors import SealingError
 from certs.sealing.held_key import key_id_of
 from certs.sealing.importing import ImportRefused, KeyImporter
-from certs.sealing.sealer import AeadKey, Sealer
+from certs.sealing.sealer import AeadKey, SealingKey
 
 Record = Callable[[Action, Outcome, str], None]
 """Writes an operation on the sealing key to the audit log: action, outcome, and a detail."""
@@ -85,7 +85,7 @@ class Ceremony:
         finally:
             wipe(secret)
 
-    def generate(self) -> Sealer:
+    def generate(self) -> SealingKey:
         """Make a sealing key without shares, which cannot be recovered. Raises `ImportRefused`."""
         self._require_place_for_new()
         with self._ending(Action.GENERATE):

@@ -29,6 +29,7 @@ class HeldKey:
     secret: bytes | bytearray = field(repr=False)
     name: bytes | None = None
     """What envelopes call it, where that is not `key_id_of` its secret."""
+    has_shares: bool | None = None
 
     @property
     def key_id(self) -> bytes:

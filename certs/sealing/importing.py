@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from certs.sealing.sealer import AeadKey, Sealer
+from certs.sealing.sealer import AeadKey, SealingKey
 
 
 class ImportRefused(Exception):
@@ -37,5 +37,5 @@ class KeyImporter(Protocol):
         Raises `ImportRefused`.
         """
 
-    def generate(self) -> Sealer:
+    def generate(self) -> SealingKey:
         """Make a key there, which was never anywhere else. Raises `ImportRefused`."""

@@ -20,6 +20,8 @@ from config.loading.reading import read_regular
 KEY_BYTES: Final = 32  # AES-256
 
 _HEADER: Final = b"plexigate sealing key 1\n"
+# Behind the key, in a line of its own.
+_NOTES: Final = {None: b"", True: b"It has recovery shares.\n", False: b"It has no recovery shares.\n"}
 _LARGEST_FILE: Final = 4_096
 
 
@@ -60,20 +62,22 @@ def load_key(path: Path) -> HeldKey:
     content = read.content
     if read.mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise KeyFileUnusable(path, f"which has mode {read.mode:04o}", "mode 0600 (chmod 600 FILE)", is_shut=True)
+    encoded, _, note = content.removeprefix(_HEADER).strip().partition(b"\n")
     try:
-        secret = base64.b64decode(content.removeprefix(_HEADER).strip(), validate=True)
+        secret = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         secret = b""
-    if not content.startswith(_HEADER) or len(secret) != KEY_BYTES:
+    has_shares = [known for known, line in _NOTES.items() if line.strip() == note]
+    if not content.startswith(_HEADER) or len(secret) != KEY_BYTES or not has_shares:
         raise KeyFileUnusable(path, "which is not a sealing key", "the file that plexigate hsm init made")
-    return HeldKey(secret)
+    return HeldKey(secret, has_shares=has_shares[0])
 
 
-def create_key(path: Path, secret: bytes | bytearray | None = None) -> HeldKey:
+def create_key(path: Path, secret: bytes | bytearray | None = None, *, has_shares: bool | None = None) -> HeldKey:
     """Write a key (None: a new one) to a new file with mode 0600; raises `KeyFileUnusable`, also
     where there is a file already.
     """
-    key = HeldKey(os.urandom(KEY_BYTES) if secret is None else bytes(secret))
+    key = HeldKey(os.urandom(KEY_BYTES) if secret is None else bytes(secret), has_shares=has_shares)
     if len(key.secret) != KEY_BYTES:
         raise ValueError(f"a sealing key has {KEY_BYTES} bytes")
     try:
@@ -81,7 +85,7 @@ def create_key(path: Path, secret: bytes | bytearray | None = None) -> HeldKey:
             descriptor = directory.create(path.name)
             with os.fdopen(descriptor, "wb") as file:
                 directory.give(descriptor)
-                file.write(_HEADER + base64.b64encode(key.secret) + b"\n")
+                file.write(_HEADER + base64.b64encode(key.secret) + b"\n" + _NOTES[has_shares])
                 file.flush()
                 os.fsync(file.fileno())
             directory.sync()
@@ -113,16 +117,16 @@ class KeyFileImporter:
         return key_id_of(secret)
 
     def import_key(self, secret: bytearray) -> AeadKey:
-        return self._created(secret)
+        return self._created(secret, has_shares=True)
 
     def require_import(self) -> None:
         pass  # any key can be in a file
 
     def generate(self) -> AeadSealer:
-        return AeadSealer(self._created(None))
+        return AeadSealer(self._created(None, has_shares=False))
 
-    def _created(self, secret: bytearray | None) -> AeadKey:
+    def _created(self, secret: bytearray | None, *, has_shares: bool) -> AeadKey:
         try:
-            return create_key(self._path, secret)
+            return create_key(self._path, secret, has_shares=has_shares)
         except KeyFileUnusable as error:
             raise ImportRefused(str(error)) from None

@@ -17,7 +17,7 @@ from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of
 from certs.sealing.errors import KeyAway, KeyUnavailable
 from certs.sealing.key_file import KeyFileUnusable, load_key
-from certs.sealing.sealer import AeadSealer, Sealer
+from certs.sealing.sealer import AeadSealer, SealingKey
 from certs.sealing.sealing_key import label_in_token, sealer_in_token
 from config.loading.loaded import ConfigFile
 from config.tables.hsm import HsmConfig
@@ -71,11 +71,11 @@ def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) ->
 
 
 class Master:
-    """A `Sealer` with the sealing key; one thread at a time, and as slow as the token."""
+    """A `SealingKey`; one thread at a time, and as slow as the token."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._open: Sealer | None = None
+        self._open: SealingKey | None = None
 
     @property
     def name(self) -> str:
@@ -83,7 +83,7 @@ class Master:
         return str(self.place) if isinstance(self.place, Path) else str(self.place.uri)
 
     @contextmanager
-    def at_hand(self) -> Iterator[Sealer]:
+    def at_hand(self) -> Iterator[SealingKey]:
         """Log in once for all that is done in the block.
 
         Raises `KeyUnavailable`, which is `KeyAway` where that may pass.
@@ -120,6 +120,11 @@ class Master:
     def key_id(self) -> bytes:
         with self.at_hand() as sealer:
             return sealer.key_id
+
+    @property
+    def has_shares(self) -> bool | None:
+        with self.at_hand() as sealer:
+            return sealer.has_shares
 
     def seal(self, plain: bytes, label: str) -> bytes:
         with self.at_hand() as sealer:

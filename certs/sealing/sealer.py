@@ -6,7 +6,7 @@ something sees only that.
 """
 
 import os
-from typing import Protocol
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,12 +30,23 @@ class Sealer(Protocol):
         """The content of an envelope; raises a `SealingError`."""
 
 
+class SealingKey(Sealer, Protocol):
+    """Seals by a sealing key itself."""
+
+    @property
+    def has_shares(self) -> bool | None:
+        """Whether recovery shares were made of the key; None if it does not tell."""
+
+
 class AeadKey(Protocol):
     """An AES-256 key that encrypts with GCM and a tag of 128 bits."""
 
     @property
     def key_id(self) -> bytes:
         """A name for the key that says nothing of it, 16 bytes."""
+
+    @property
+    def has_shares(self) -> bool | None: ...
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
         """A nonce of 12 bytes that was never used with this key, and ciphertext with tag; raises
@@ -76,6 +87,10 @@ class AeadSealer:
     def key_id(self) -> bytes:
         return self._key.key_id
 
+    @property
+    def has_shares(self) -> bool | None:
+        return self._key.has_shares
+
     def seal(self, plain: bytes, label: str) -> bytes:
         empty = Envelope(SealingScheme.DIRECT, self.key_id, label, b"", b"", b"")
         nonce, ciphertext = self._key.encrypt(plain, empty.associated)
@@ -88,6 +103,8 @@ class AeadSealer:
 
 class WrappingSealer:
     """Seals with an `UnwrappingKey`: each envelope has its own AES key, hidden in it."""
+
+    has_shares: Final = False  # its private half was made in its token, and never left it
 
     def __init__(self, key: UnwrappingKey) -> None:
         self._key = key

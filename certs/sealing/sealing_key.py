@@ -22,7 +22,7 @@ from certs.keys.token_public_key import public_key_of
 from certs.sealing.envelope import KEY_ID_BYTES
 from certs.sealing.errors import KeyUnavailable, Tampered
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealer import AeadSealer, Sealer, WrappingSealer
+from certs.sealing.sealer import AeadSealer, SealingKey, WrappingSealer
 from certs.sealing.unwrapping import OAEP, EcUnwrapping, RsaUnwrapping
 
 IDENTITY: Final = "sealing"
@@ -53,7 +53,7 @@ def named_version(key_id: bytes) -> int | None:
     return version if version and key_id == series[:4] + key_id[4:8] + series[8:] else None
 
 
-def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
+def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> SealingKey:
     """Seals with a key of a token that a process has logged in to: AES-256, or EC P-256 or RSA
     where it has no AES.
 
@@ -65,10 +65,12 @@ def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
     return _sealer_of(process, found[0])
 
 
-def _sealer_of(process: LoggedInToken, key: KeyFacts) -> Sealer:
+def _sealer_of(process: LoggedInToken, key: KeyFacts) -> SealingKey:
     address = KeyAddress(key.label, key.id)
     if key.kind == KeyKind.AES_256:
-        return AeadSealer(TokenSealingKey(process, address, _envelope_id(key)))
+        # one of our names that was made outside was split there, or rebuilt from its shares
+        has_shares = None if key.is_local is None or key.name is None else not key.is_local
+        return AeadSealer(TokenSealingKey(process, address, _envelope_id(key), has_shares=has_shares))
     kind = key.kind.partition("-")[0]
     if kind == "rsa" or key.kind == KeyKind.ECDSA_P256:
         public = public_key_of(process.perform(calls.public_parts(address)))
@@ -132,14 +134,18 @@ def _agreed(process: LoggedInToken, address: KeyAddress, peer: EllipticCurvePubl
 class TokenSealingKey:
     """An `AeadKey` in a token that a process has logged in to."""
 
-    def __init__(self, process: LoggedInToken, address: KeyAddress, key_id: bytes) -> None:
+    def __init__(
+        self, process: LoggedInToken, address: KeyAddress, key_id: bytes, *, has_shares: bool | None = None
+    ) -> None:
         self._process = process
         self._address = address
         self.key_id = key_id
+        self.has_shares = has_shares
 
     @classmethod
     def named(cls, process: LoggedInToken, name: TokenKeyName) -> Self:
-        return cls(process, KeyAddress.of(name), name.id)
+        """One that was made outside, and has the shares of people."""
+        return cls(process, KeyAddress.of(name), name.id, has_shares=True)
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
         """The token's nonce, and ciphertext with tag; raises `KeyUnavailable`."""
@@ -229,7 +235,7 @@ class TokenKeyImporter:
             raise ImportRefused(str(error)) from None
         return TokenSealingKey.named(self._process, self._name)
 
-    def generate(self) -> Sealer:
+    def generate(self) -> SealingKey:
         """Make it in the token: an AES key, or a key pair where the token has no AES-GCM."""
         try:
             make = calls.generate if self._pair is None else calls.generate_opening

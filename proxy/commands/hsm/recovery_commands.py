@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from certs.recovery.ceremony import Ceremony, Record
     from certs.recovery.sealed_before import SealedBefore
     from certs.sealing.importing import KeyImporter
-    from certs.sealing.sealer import Sealer
+    from certs.sealing.sealer import SealingKey
 
 _KeyFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Store the key in this new file (mode 0600) instead of a token.")
@@ -98,7 +98,7 @@ def recover(  # noqa: PLR0913 - as above
         ceremony.recover(check)
 
 
-def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> "Sealer":
+def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> "SealingKey":
     """Make the key; `scheme`: (threshold, shares), None without recovery. See `said_errors`."""
     from proxy.commands.hsm.recovery_terminal import ConsoleTerminal, NoTerminal
 

@@ -41,7 +41,7 @@ from proxy.commands.terminal.answers import answer
 if TYPE_CHECKING:
     from certs.hierarchy.document import Document
     from certs.sealing.importing import KeyImporter
-    from certs.sealing.sealer import Sealer
+    from certs.sealing.sealer import SealingKey
 
 _KEPT: Final = timedelta(days=30)
 _SHORTEST_KEPT: Final = timedelta(hours=1)  # in which a person names the new key, and reloads
@@ -135,7 +135,9 @@ def rotate_sealing(  # noqa: PLR0913 - the options of a command
 
 
 def _require_alone(context: typer.Context) -> None:
-    """Refuse what --end-previous would ignore."""
+    """Refuse what --end-previous would ignore, also a value that is the default. Raises
+    `BadParameter`.
+    """
     given = [
         "/".join([*one.opts, *one.secondary_opts])
         for one in context.command.params
@@ -151,7 +153,7 @@ class _NewKey:
 
     name: str
     importer: "KeyImporter"
-    taken: "Callable[[], Sealer]"
+    taken: "Callable[[], SealingKey]"
     """Seals by the key that is there already."""
 
 
@@ -220,7 +222,7 @@ def _name(process: TokenProcess, facts: TokenFacts, document: "Document", *, tak
     return name
 
 
-def _in_file(path: Path) -> "Sealer":
+def _in_file(path: Path) -> "SealingKey":
     from certs.sealing.key_file import KeyFileUnusable, load_key
     from certs.sealing.sealer import AeadSealer
 
@@ -230,7 +232,7 @@ def _in_file(path: Path) -> "Sealer":
         raise NotChosen(str(error)) from None
 
 
-def _made(importer: "KeyImporter", record: Recorder, scheme: tuple[int, int] | None, *, is_sure: bool) -> "Sealer":
+def _made(importer: "KeyImporter", record: Recorder, scheme: tuple[int, int] | None, *, is_sure: bool) -> "SealingKey":
     """A new key in its place, with the shares of people, where these are wanted."""
     from certs.recovery.ceremony import Ceremony
     from certs.recovery.hardening import harden

@@ -25,6 +25,12 @@ _HOW_TO_FREE = (
     "rotation.state it reseals only private keys), then try again. Delete files that are not needed any more."
 )
 
+_RECOVERY = {
+    True: ", unless its recovery shares bring it back",
+    False: ": it has no recovery shares",
+    None: ", unless its recovery shares bring it back, if there are some",
+}
+
 _Config = Annotated[Path, typer.Option(metavar="FILE", help="Configuration with [sealing].")]
 
 
@@ -191,10 +197,9 @@ def _rows(document: "Document", files: Mapping[str, list[str]] | None) -> "list[
             "until": None if one.until is None else one.until.isoformat(),
             "protects": "all keys below it",
             "if_lost": (
-                "nothing that is sealed opens again, unless its recovery shares bring it back"
-                if one.until is None
-                else "backups from its time do not open, unless its recovery shares bring it back"
-            ),
+                "nothing that is sealed opens again" if one.until is None else "backups from its time do not open"
+            )
+            + _RECOVERY[one.has_shares],
             "files": ["keys.sealed"],
         }
         for one in document.sealing_keys

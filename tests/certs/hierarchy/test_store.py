@@ -17,7 +17,7 @@ from certs.hierarchy.store import LABEL, HierarchyStore, StoreDamaged
 from certs.sealing.errors import NotSealed, OtherKey, Tampered
 from certs.sealing.files import SealedFileUnusable, write_sealed
 from certs.sealing.held_key import HeldKey
-from certs.sealing.sealer import AeadSealer, Sealer
+from certs.sealing.sealer import AeadSealer, SealingKey
 from tests.certs.hierarchy.test_document import FIRST_DOCUMENT
 from tests.certs.hierarchy.test_hierarchy import NOW
 from tests.certs.sealing.sealers import SEALERS, direct
@@ -32,7 +32,7 @@ def chat(keys: Hierarchy) -> Hierarchy:
     return keys.with_purpose("tickets", NOW, quota=25)
 
 
-def store_of(path: Path, sealer: Sealer, *, block: int = 1_000, lock_seconds: float = 10.0) -> HierarchyStore:
+def store_of(path: Path, sealer: SealingKey, *, block: int = 1_000, lock_seconds: float = 10.0) -> HierarchyStore:
     return HierarchyStore(path, sealer, "sealing.key", lambda: NOW, block=block, lock_seconds=lock_seconds)
 
 
@@ -140,7 +140,7 @@ class TestSealingKeysInTurn:
     NEXT = direct(bytes(reversed(range(32))))
     UNTIL = NOW + timedelta(30)
 
-    def store(self, path: Path, *, sealer: Sealer | None = None, now: datetime = NOW) -> HierarchyStore:
+    def store(self, path: Path, *, sealer: SealingKey | None = None, now: datetime = NOW) -> HierarchyStore:
         return HierarchyStore(path, sealer or self.NEXT, "next.key", lambda: now)
 
     @pytest.mark.parametrize("name", SEALERS)
@@ -149,7 +149,8 @@ class TestSealingKeysInTurn:
         previous.change(chat)
         secret = secrets(previous)
         (told,) = previous.succeed(self.NEXT, "next.key", self.UNTIL)
-        assert told == SealingKeyRecord(SEALERS[name].key_id, "sealing.key", NOW, self.UNTIL)
+        has_shares = None if name == "direct" else False
+        assert told == SealingKeyRecord(SEALERS[name].key_id, "sealing.key", NOW, self.UNTIL, has_shares)
         assert sealing_key_ids(path.read_bytes()) == (self.NEXT.key_id, SEALERS[name].key_id)
         assert secrets(self.store(path)) == secrets(store_of(path, SEALERS[name])) == secret
         store_of(path, SEALERS[name]).change(lambda keys: keys.rotated(NOW, ("tickets",)))
@@ -217,6 +218,7 @@ class TestSealingKeysInTurn:
     def test_one_that_does_not_open_what_it_seals_is_not_taken(self, path: Path) -> None:
         class Wrong:
             key_id = bytes(16)
+            has_shares = None
 
             def seal(self, plain: bytes, label: str) -> bytes:
                 return direct().seal(plain, label)
@@ -231,6 +233,16 @@ class TestSealingKeysInTurn:
             store.succeed(Wrong(), "wrong.key", self.UNTIL)
         assert path.read_bytes() == before
         assert store_of(path, direct()).read() == store.known.hierarchy
+
+    def test_whether_a_key_has_shares_is_noted_when_it_is_known(self, path: Path) -> None:
+        store_of(path, direct()).change(chat)
+        without = AeadSealer(HeldKey(bytes(range(32)), has_shares=False))
+        store_of(path, without).change(lambda keys: keys.rotated(NOW, ("tickets",)))
+        present = store_of(path, direct())
+        present.read()
+        assert [one.has_shares for one in present.known.sealing_keys] == [False]
+        present.succeed(AeadSealer(HeldKey(bytes(32), has_shares=True)), "next.key", self.UNTIL)
+        assert [one.has_shares for one in present.known.sealing_keys] == [True, False]
 
     def test_a_file_of_before_opens_and_is_replaced_with_the_next_write(self, path: Path) -> None:
         path.write_bytes(direct().seal(json.dumps(FIRST_DOCUMENT).encode(), LABEL))

@@ -9,7 +9,7 @@ from certs.audit.entries import Action, Outcome
 from certs.recovery.shares import Share, SharingScheme
 from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealer import AeadKey, AeadSealer, Sealer
+from certs.sealing.sealer import AeadKey, AeadSealer, SealingKey
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Token:
     def require_import(self) -> None:
         pass
 
-    def generate(self) -> Sealer:
+    def generate(self) -> SealingKey:
         return AeadSealer(self.import_key(bytearray(range(32))))
 
 

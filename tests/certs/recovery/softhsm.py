@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealer import AeadSealer, Sealer
+from certs.sealing.sealer import AeadSealer, SealingKey
 
 MODULE = next(
     (
@@ -84,6 +84,7 @@ class SoftHsm:
     place = "token plexi"
     is_outside_again = False
     key_id = bytes(range(16))
+    has_shares = None
 
     @classmethod
     def start(cls, directory: Path) -> Self:
@@ -125,7 +126,7 @@ class SoftHsm:
     def require_import(self) -> None:
         pass
 
-    def generate(self) -> Sealer:
+    def generate(self) -> SealingKey:
         self.ask("generate")
         return AeadSealer(self)
 

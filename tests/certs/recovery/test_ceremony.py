@@ -18,7 +18,7 @@ from certs.recovery.shares import NotRebuilt, Share, SharingScheme
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.importing import ImportRefused
-from certs.sealing.sealer import AeadKey, AeadSealer, Sealer
+from certs.sealing.sealer import AeadKey, AeadSealer, SealingKey
 from tests.certs.recovery.places import People, Records, Token, leaks
 from tests.certs.recovery.softhsm import Refused, SoftHsm
 
@@ -156,6 +156,7 @@ def test_a_token_that_does_not_take_it(buffers: list[bytearray]) -> None:
 
 class Unusable:
     key_id = bytes(16)
+    has_shares = None
 
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
         raise KeyUnavailable(f"CKR_KEY_FUNCTION_NOT_PERMITTED {len(plain)} {len(associated)}")
@@ -241,7 +242,7 @@ class Interrupted(Token):
         self.given = bytes(secret)
         raise KeyboardInterrupt
 
-    def generate(self) -> Sealer:
+    def generate(self) -> SealingKey:
         raise KeyboardInterrupt
 
 

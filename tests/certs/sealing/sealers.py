@@ -3,7 +3,7 @@
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from certs.sealing.held_key import HeldKey
-from certs.sealing.sealer import AeadSealer, Sealer, WrappingSealer
+from certs.sealing.sealer import AeadSealer, SealingKey, WrappingSealer
 from certs.sealing.unwrapping import OAEP, EcUnwrapping, RsaUnwrapping
 
 RSA = rsa.generate_private_key(65_537, 2_048)
@@ -22,4 +22,4 @@ def by_ec() -> WrappingSealer:
     return WrappingSealer(EcUnwrapping(EC.public_key(), lambda peer: EC.exchange(ec.ECDH(), peer)))
 
 
-SEALERS: dict[str, Sealer] = {"direct": direct(), "rsa": by_rsa(), "ec": by_ec()}
+SEALERS: dict[str, SealingKey] = {"direct": direct(), "rsa": by_rsa(), "ec": by_ec()}

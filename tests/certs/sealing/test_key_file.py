@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from certs.sealing.held_key import HeldKey
 from certs.sealing.importing import ImportRefused
 from certs.sealing.key_file import KeyFileImporter, KeyFileUnusable, create_key, load_key
 
@@ -19,6 +20,16 @@ def test_made_and_read(tmp_path: Path) -> None:
     assert load_key(path) == made
     assert made.secret != create_key(tmp_path / "other.key").secret
     assert create_key(tmp_path / "given.key", bytearray(SECRET)).secret == SECRET
+
+
+def test_a_file_says_whether_shares_bring_its_key_back(tmp_path: Path) -> None:
+    imported, made, before = (tmp_path / name for name in ("imported", "made", "before"))
+    assert KeyFileImporter(imported).import_key(bytearray(SECRET)).has_shares
+    assert load_key(imported) == HeldKey(SECRET, has_shares=True)
+    assert KeyFileImporter(made).generate().has_shares is False
+    assert load_key(made).has_shares is False
+    assert create_key(before).has_shares is None
+    assert load_key(before).has_shares is None
 
 
 def test_a_key_is_never_replaced(tmp_path: Path) -> None:
@@ -50,6 +61,7 @@ def test_others_may_do_nothing_with_it(tmp_path: Path, mode: int) -> None:
         b"plexigate sealing key 1\n" + b64encode(SECRET[:-1]),
         b"plexigate sealing key 1\n" + b64encode(SECRET)[:-1],
         b"plexigate sealing key 2\n" + b64encode(SECRET),
+        b"plexigate sealing key 1\n" + b64encode(SECRET) + b"\nIt has shares.\n",
     ],
 )
 def test_what_is_no_key(tmp_path: Path, content: bytes) -> None:

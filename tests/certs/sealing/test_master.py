@@ -58,6 +58,7 @@ def test_a_key_in_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         master = Master(place)
         with master.at_hand() as outer, master.at_hand() as inner:
             assert outer is inner
+            assert master.has_shares is False
             sealed = inner.seal(b"a", LABEL)
         assert master.open(sealed, LABEL) == b"a"
         hsm.pin_file("wrong-pin", "plexi.pin")

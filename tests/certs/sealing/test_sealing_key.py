@@ -68,6 +68,7 @@ def test_seals_and_opens_and_finds_what_was_tampered_with(token: TokenProcess) -
     sealed = sealer.seal(b"ticket keys", LABEL)
     assert sealer.open(sealed, LABEL) == b"ticket keys"
     assert sealer.key_id == sealing_key_name().id
+    assert sealer.has_shares is False
     with pytest.raises(Tampered):
         sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), LABEL)
 
@@ -77,7 +78,10 @@ def test_an_imported_key_is_the_same_key(token: TokenProcess) -> None:
     importer.require_free()
     secret = bytearray(range(32))
     assert importer.envelope_id(secret) == sealing_key_name(3).id
-    nonce, sealed = importer.import_key(secret).encrypt(b"plain", b"associated")
+    imported = importer.import_key(secret)
+    assert imported.has_shares
+    assert sealer_in_token(token, KeyAddress.of(sealing_key_name(3))).has_shares
+    nonce, sealed = imported.encrypt(b"plain", b"associated")
     assert HeldKey(secret).decrypt(nonce, sealed, b"associated") == b"plain"
     with pytest.raises(ImportRefused, match=r"token plexi already has a key sealing\.aes-256\.v3"):
         importer.require_free()
