@@ -256,6 +256,11 @@ class Config(Table):
     admin: AdminConfig = AdminConfig()
 
     @property
+    def is_quantum_safe(self) -> bool:
+        """Whether any listener has that level: then what is stored should not be weaker."""
+        return any(one.level is SecurityLevel.QUANTUM_SAFE for one in self.listener.values())
+
+    @property
     def tcp_upstreams(self) -> frozenset[str]:
         """The upstreams whose servers get the bytes of clients as they are, by their names here."""
         used = {name for listener in self.listener.values() for name in listener.tcp_upstreams}

@@ -11,7 +11,6 @@ from typing import Final
 from certs.audit.entries import unheard
 from certs.backup.configured import creation_of
 from certs.backup.creating import Creation
-from certs.backup.header import Header
 from certs.backup.manifest import Manifest
 from certs.backup.opened import OpenBackup
 from certs.backup.restoring import Restoration
@@ -135,14 +134,22 @@ def linked(directory: Path) -> tuple[Installation, Path]:
     return site, site.write("state/payload/ring-chat.sealed", b"ring").resolve()
 
 
-def secret_of(backup: OpenBackup, header: Header, sealing_key: Path) -> bytes:
-    return secret_by_sealing_key(header, backup.manifest, sealing_key)
+def damage(file: Path) -> None:
+    """Change a byte of the content of a backup."""
+    with OpenBackup.at(file) as backup:
+        raw = file.read_bytes()
+        place = raw.index(backup.reader.header) + len(backup.reader.header)
+    file.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
+
+
+def secret_of(backup: OpenBackup, sealing_key: Path) -> bytes:
+    return secret_by_sealing_key(backup, sealing_key)
 
 
 def restored(file: Path, sealing_key: Path, *, replaces: bool = False, step: Callable[[str], None] = passed) -> None:
     """Restore as the command does; `step` is called before each change of the disk."""
     with OpenBackup.at(file) as backup:
-        header = backup.verified(nothing)
+        backup.verify(nothing)
         Restoration(backup, nothing, step).run(
-            lambda: secret_of(backup, header, sealing_key), lambda _: None, replaces=replaces
+            lambda: secret_of(backup, sealing_key), lambda _: None, replaces=replaces
         )

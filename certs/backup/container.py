@@ -106,8 +106,8 @@ class BackupReader:
     def __init__(self, file: BinaryIO) -> None:
         """Read what stands around the parts. Raises `BackupDamaged` and `OSError`."""
         self._file = file
-        size = file.seek(0, 2)
-        if size < _HEAD.size + _FOOT.size:
+        self.size: Final = file.seek(0, 2)
+        if self.size < _HEAD.size + _FOOT.size:
             raise BackupDamaged("is too short to be one")
         file.seek(0)
         magic, version, header_bytes = _HEAD.unpack(file.read(_HEAD.size))
@@ -115,10 +115,10 @@ class BackupReader:
             raise BackupDamaged("does not begin as one: it is another file")
         if version != _VERSION:
             raise BackupDamaged(f"has the format {version}; this Plexigate knows format {_VERSION}")
-        file.seek(size - _FOOT.size)
+        file.seek(self.size - _FOOT.size)
         manifest_bytes, signature_bytes, end = _FOOT.unpack(file.read(_FOOT.size))
         self._begin = _HEAD.size + header_bytes
-        self.body_bytes: Final = size - _FOOT.size - manifest_bytes - signature_bytes - self._begin
+        self.body_bytes: Final = self.size - _FOOT.size - manifest_bytes - signature_bytes - self._begin
         if end != _MAGIC or self.body_bytes < _TAG_BYTES:
             raise BackupDamaged("is cut, or was written to after its end")
         if max(header_bytes, manifest_bytes, signature_bytes) > _LONGEST:
@@ -129,9 +129,15 @@ class BackupReader:
         self.manifest: Final = file.read(manifest_bytes)
         self.signature: Final = file.read(signature_bytes)
 
+    def check_header(self, written: Written) -> None:
+        """Compare the header with what a manifest says. Raises `BackupDamaged`."""
+        if _digest(self.header) != written.header_digest:
+            raise BackupDamaged("is not as it was written: its header has another digest than the manifest says")
+
     def check(self, written: Written, told: Callable[[int], None]) -> None:
-        """Compare header and parts with what a manifest says; `told` hears how many bytes were
-        read. Raises `BackupDamaged` and `OSError`.
+        """Compare the parts with what a manifest says; `told` hears how many bytes were read.
+
+        Raises `BackupDamaged` and `OSError`.
         """
         digest = hashlib.sha384()
         for piece in self._body(_AT_ONCE):
@@ -139,8 +145,6 @@ class BackupReader:
             told(len(piece))
         if self.body_bytes != written.body_bytes or digest.hexdigest() != written.body_digest:
             raise BackupDamaged("is not as it was written: its parts have another digest than the manifest says")
-        if _digest(self.header) != written.header_digest:
-            raise BackupDamaged("is not as it was written: its header has another digest than the manifest says")
 
     def content(self, secret: bytes) -> Iterator[bytes]:
         """The content, part by part. Raises `BackupDamaged` and `OSError`: each part that was

@@ -176,8 +176,6 @@ def absolute(path: Path) -> Path:
 
 def _left_out(loaded: LoadedConfig) -> Iterator[LeftOut]:
     config = loaded.config
-    if config.sealing.key is not None:
-        yield LeftOut("the sealing key", "its shares bring it back, if hsm init made some: plexigate hsm recover")
     for one in places_of(loaded, PathRole.READ, PathRole.CREDENTIAL):
         if _PIN.fullmatch(one.key):
             yield LeftOut(f"the PIN in {absolute(one.path)}", "put it there before the start")

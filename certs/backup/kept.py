@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from certs.backup.container import BackupDamaged
 from certs.backup.contents import DAMAGED, SUFFIX
 from certs.backup.manifest import Manifest
 from certs.backup.opened import OpenBackup
+from certs.backup.unsealing import sealing_keys_of
 from certs.files.directory import OpenDirectory, open_state_file
 from certs.files.file_lock import lock_within
 
@@ -33,32 +34,44 @@ class BackupOwner:
 
 @dataclass(frozen=True, slots=True)
 class KeptBackup:
-    """A backup, its size in bytes and its manifest, or why it is none (`fault`).
+    """A backup, and its size in bytes. Its manifest was signed; the content was not read.
 
-    Its manifest was signed; the rest of it was not read.
+    `sealing_keys` are those that open it, as envelopes call them, the newest first.
     """
 
     path: Path
     size: int
-    manifest: Manifest | None
-    fault: str = ""
+    manifest: Manifest
+    sealing_keys: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, path: Path, backup: OpenBackup) -> Self:
+        return cls(path, backup.reader.size, backup.manifest, sealing_keys_of(backup.header))
+
+
+@dataclass(frozen=True, slots=True)
+class NoBackup:
+    """A file that is named as one, and what is wrong with it."""
+
+    path: Path
+    fault: str
 
 
 def name_of(node: str, now: datetime) -> str:
     return f"{node}-{now:%Y%m%dT%H%M%SZ}{SUFFIX}"
 
 
-def backups_in(directory: Path) -> list[KeptBackup]:
-    """Those in a directory, the newest first; those with a fault last. Raises `OSError`."""
+def backups_in(directory: Path) -> list[KeptBackup | NoBackup]:
+    """Those in a directory, the newest first, and what is none last. Raises `OSError`."""
     found = [_read(path) for path in sorted(_written_in(directory))]
-    return sorted(found, key=lambda one: 0.0 if one.manifest is None else -one.manifest.made_at.timestamp())
+    return sorted(found, key=lambda one: 0.0 if isinstance(one, NoBackup) else -one.manifest.made_at.timestamp())
 
 
 def newest_in(directory: Path, owner: BackupOwner, but: Collection[Path] = ()) -> Manifest | None:
     """The manifest of the newest backup of an owner, `but` not of these; it reads few others.
     Raises `OSError`, but not for a directory that is not there yet.
     """
-    return next((manifest for path, manifest in _newest_of(directory, owner) if path not in but), None)
+    return next((one.manifest for one in _newest_of(directory, owner) if one.path not in but), None)
 
 
 def damaged_in(directory: Path, owner: BackupOwner, told: Callable[[int], None]) -> list[Path]:
@@ -66,12 +79,12 @@ def damaged_in(directory: Path, owner: BackupOwner, told: Callable[[int], None])
     them; `told` hears how many bytes. Raises as `newest_in`.
     """
     damaged = []
-    for path, _ in _newest_of(directory, owner):
+    for one in _newest_of(directory, owner):
         try:
-            with OpenBackup.at(path) as backup:
-                backup.verified(told)
+            with OpenBackup.at(one.path) as backup:
+                backup.verify(told)
         except BackupDamaged:
-            damaged.append(path)
+            damaged.append(one.path)
         else:
             break
     return damaged
@@ -106,23 +119,23 @@ def remove_unfinished(directory: Path, node: str) -> None:
         os.close(descriptor)
 
 
-def remove_beyond(keep: int, backups: Sequence[KeptBackup], owner: BackupOwner) -> list[Path]:
+def remove_beyond(keep: int, backups: Sequence[KeptBackup | NoBackup], owner: BackupOwner) -> list[Path]:
     """Remove all but the newest `keep` backups of an owner, and answer them. Raises `OSError`."""
-    ours = [one.path for one in backups if one.manifest is not None and owner.made(one.manifest)]
+    ours = [one.path for one in backups if isinstance(one, KeptBackup) and owner.made(one.manifest)]
     for path in ours[keep:]:
         with OpenDirectory.at(path.parent) as directory:
             directory.remove(path.name)
     return ours[keep:]
 
 
-def _newest_of(directory: Path, owner: BackupOwner) -> Iterator[tuple[Path, Manifest]]:
+def _newest_of(directory: Path, owner: BackupOwner) -> Iterator[KeptBackup]:
     """By the times of the files, as each manifest takes a while to read."""
     if not directory.exists():
         return
     for path in sorted(_written_in(directory), key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        manifest = _read(path).manifest
-        if manifest is not None and owner.made(manifest):
-            yield path, manifest
+        one = _read(path)
+        if isinstance(one, KeptBackup) and owner.made(one.manifest):
+            yield one
 
 
 def _written_in(directory: Path) -> list[Path]:
@@ -130,11 +143,11 @@ def _written_in(directory: Path) -> list[Path]:
     return [one for one in directory.iterdir() if one.name.endswith(SUFFIX) and not one.name.startswith(".")]
 
 
-def _read(path: Path) -> KeptBackup:
+def _read(path: Path) -> KeptBackup | NoBackup:
     try:
         with OpenBackup.at(path) as backup:
-            return KeptBackup(path, path.stat().st_size, backup.manifest)
+            return KeptBackup.of(path, backup)
     except BackupDamaged as error:
-        return KeptBackup(path, path.stat().st_size, None, str(error))
+        return NoBackup(path, str(error))
     except OSError as error:
-        return KeptBackup(path, 0, None, error.strerror or str(error))
+        return NoBackup(path, error.strerror or str(error))

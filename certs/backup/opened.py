@@ -14,10 +14,11 @@ from certs.backup.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class OpenBackup:
-    """A backup whose manifest was signed by the signer that it names."""
+    """A backup whose manifest was signed by the signer that it names, and whose header is of it."""
 
     reader: BackupReader
     manifest: Manifest
+    header: Header
 
     @classmethod
     @contextmanager
@@ -27,12 +28,12 @@ class OpenBackup:
             reader = BackupReader(file)
             manifest = Manifest.parse(reader.manifest)
             require_signature(reader.manifest, reader.signature, manifest.signer)
-            yield cls(reader, manifest)
+            reader.check_header(manifest.written)
+            yield cls(reader, manifest, Header.parse(reader.header))
 
-    def verified(self, told: Callable[[int], None]) -> Header:
-        """Its header, after all of it was read and compared with the manifest. Needs no secret.
+    def verify(self, told: Callable[[int], None]) -> None:
+        """Read all of it, and compare that with the manifest. Needs no secret.
 
         Raises `BackupDamaged` and `OSError`.
         """
         self.reader.check(self.manifest.written, told)
-        return Header.parse(self.reader.header)

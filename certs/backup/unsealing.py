@@ -8,40 +8,44 @@ from certs.backup.container import BackupDamaged
 from certs.backup.header import Header
 from certs.backup.keys import FILE_NAME as BACKUP_KEYS
 from certs.backup.keys import BackupKeys
-from certs.backup.manifest import Manifest
+from certs.backup.opened import OpenBackup
 from certs.files.atomic_file import write_atomic
 from certs.hierarchy.file_sealer import sealing_key_ids
 from certs.hierarchy.vault import FILE_NAME as HIERARCHY
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
-from certs.sealing.errors import OtherKey
+from certs.sealing.errors import NotSealed, OtherKey
 from certs.sealing.master import Master, Place
 
 
 class NoRecoveryKey(Exception):
-    """A backup of an installation without a sealing key."""
+    """A backup that no sealing key opens: there was none, or it is a key pair."""
 
     def __str__(self) -> str:
-        return "the backup was made without a sealing key, so shares do not open it; allowed: --key FILE, a private key that it is encrypted to"
+        return "the backup was made so that no sealing key opens it; allowed: --key FILE, a private key that it is encrypted to"
 
 
-def names_of_sealing_key(header: Header) -> tuple[bytes, ...]:
-    """What envelopes call the sealing keys that open a backup, the newest first.
-
-    Raises `NoRecoveryKey` and `NotSealed`.
+def sealing_keys_of(header: Header) -> tuple[bytes, ...]:
+    """What envelopes call the sealing keys that open a backup, the newest first; none where a
+    private key alone does. Raises `BackupDamaged`.
     """
-    if HIERARCHY not in header.files:
-        raise NoRecoveryKey
-    return tuple(sealing_key_ids(header.files[HIERARCHY]))
+    try:
+        return sealing_key_ids(header.files[HIERARCHY]) if HIERARCHY in header.files else ()
+    except NotSealed:
+        raise BackupDamaged("has a header that Plexigate did not write") from None
 
 
-def secret_by_sealing_key(header: Header, manifest: Manifest, place: Place) -> bytes:
+def secret_by_sealing_key(backup: OpenBackup, place: Place) -> bytes:
     """Open a backup with a sealing key of its time, which also tells whether the backup is ours.
 
-    Raises a `SealingError`, `BackupDamaged`, `NotForThisKey` and `OSError`.
+    Raises `NoRecoveryKey`, a `SealingError`, `BackupDamaged`, `NotForThisKey` and `OSError`.
     """
+    header = backup.header
+    manifest = backup.manifest
     master = Master(place)
-    wanted = names_of_sealing_key(header)
+    wanted = sealing_keys_of(header)
+    if not wanted:
+        raise NoRecoveryKey
     with TemporaryDirectory() as scratch, master.at_hand() as sealing_key:
         directory = Path(scratch)
         write_atomic(directory / HIERARCHY, header.files[HIERARCHY])

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from certs.hierarchy.derivation import KEY_BYTES
-from certs.sealing.envelope import Envelope, Purpose
+from certs.sealing.envelope import Envelope, Purpose, SealingScheme
 from certs.sealing.errors import NotSealed, OtherKey, Tampered
 from certs.sealing.held_key import HeldKey
 from certs.sealing.sealer import AeadSealer, Sealer
@@ -78,8 +78,17 @@ def sealing_key_ids(sealed: bytes) -> tuple[bytes, ...]:
     """What envelopes call the sealing keys that open a file, the newest first. Raises
     `NotSealed`.
     """
+    return tuple(one.key_id for one in _envelopes(sealed))
+
+
+def is_quantum_safe(sealed: bytes) -> bool:
+    """Whether AES keys alone open a file, and no key pair of RSA or EC. Raises `NotSealed`."""
+    return all(one.scheme is SealingScheme.DIRECT for one in _envelopes(sealed))
+
+
+def _envelopes(sealed: bytes) -> list[Envelope]:
     wraps, content = _parts(sealed)
-    return tuple(Envelope.parse(one).key_id for one in wraps or (content,))
+    return [Envelope.parse(one) for one in wraps or (content,)]
 
 
 def _parts(sealed: bytes) -> tuple[Sequence[bytes], bytes]:

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator
 
+from certs.hierarchy.file_sealer import is_quantum_safe
 from certs.hierarchy.vault import Vault
 from certs.sealing.errors import KeyAway, KeyUnavailable, NotSealed, OtherKey, PreviousKey, Tampered
 from certs.sealing.key_file import KeyFileUnusable
@@ -24,7 +25,7 @@ def sealing_key_problems(loaded: LoadedConfig, vault: Vault | None) -> Iterator[
         return
     named = shown(str(loaded.config.sealing.key))
     try:
-        yield from _of_previous(loaded, vault, named)
+        yield from _warnings(loaded, vault, named)
     except KeyUnavailable as error:
         if vault.exists and not isinstance(error, KeyAway):
             found = f"{named}, which does not open the keys below it: {error.why}"
@@ -34,14 +35,19 @@ def sealing_key_problems(loaded: LoadedConfig, vault: Vault | None) -> Iterator[
             yield loaded.file.warning(place, found, "one that there is: plexigate hsm init makes it")
 
 
-def _of_previous(loaded: LoadedConfig, vault: Vault, named: str) -> Iterator[Problem]:
-    """Open the keys, and warn of a key that will not open them for long. Raises
+def _warnings(loaded: LoadedConfig, vault: Vault, named: str) -> Iterator[Problem]:
+    """Open the keys, and warn of a key that will not open them for long, or is too weak. Raises
     `KeyUnavailable`.
     """
     document = vault.known()
     if document is None:
         vault.look()
         return
+    if loaded.config.is_quantum_safe and not is_quantum_safe(vault.path.read_bytes()):
+        found = (
+            f'{named}, a key pair: a quantum computer opens each copy of "{vault.path}", and a listener is quantum-safe'
+        )
+        yield loaded.file.warning(("sealing", "key"), found, "a key of kind aes-256, in another token or in a file")
     newest, *previous = document.sealing_keys
     for one in previous:
         if one.until is not None and vault.is_by(one):

@@ -38,7 +38,7 @@ def level_problems(
     `identities` has the credentials of each identity, `clients` the authorities of its clients.
     """
     listeners = loaded.config.listener
-    if all(one.level is not SecurityLevel.QUANTUM_SAFE for one in listeners.values()):
+    if not loaded.config.is_quantum_safe:
         return
     weaker = [*_Judging(loaded).weaker(identities), *_weaker_clients(clients)]
     said = ", ".join(dict.fromkeys(weaker))

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from certs.backup.recipients import PrivateRecipient, RecipientKem
 from tests.half_written.scene import Kept, Serving, State
 from tests.half_written.stopping import KILL
 from tests.programs import NotReadyError
@@ -133,9 +134,11 @@ def restoring(state: State, error: int, choose: Choose) -> Tried:
     """Stop a restore at its calls, each time where nothing is left but the sealing key and a backup."""
     backup = state.directory.with_name("one.pxbackup")
     backup.unlink(missing_ok=True)
+    recipient = state.directory.with_name("safe.pub")  # as the sealing key has no shares
+    recipient.write_bytes(PrivateRecipient.generate(RecipientKem.MLKEM768_X25519).public.pem())
     with state.serving() as serving:
         before = serving.kept()
-        made = state.command("backup", "create", str(backup))
+        made = state.command("backup", "create", str(backup), "--to", str(recipient))
     assert made.returncode == 0, made.stderr
     state.burn()
     state.stopper.arm()

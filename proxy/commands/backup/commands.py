@@ -25,8 +25,7 @@ from proxy.commands.terminal.output_file import write_for_person
 if TYPE_CHECKING:
     from certs.audit.entries import Told
     from certs.backup.creating import Creation
-    from certs.backup.kept import BackupOwner
-    from certs.backup.manifest import Manifest
+    from certs.backup.kept import BackupOwner, KeptBackup
     from config.loading.loaded import LoadedConfig
 
 app = typer.Typer(
@@ -81,11 +80,11 @@ def create(
         with recorded(loaded.file.path) as record:
             creation = _creation(loaded, to or [], record)
             with record.operation("export", f"backup {place}"):
-                manifest = _written(creation, place)
+                made = _written(creation, place)
         removed = [] if file is not None else _removed_beyond(loaded, place.parent)
-    document = backup_document(place, place.stat().st_size, manifest)
+    document = backup_document(made)
     document |= {"removed": [str(one) for one in removed], "damaged": [str(one) for one in damaged]}
-    answer(document, lambda: created_text(place, manifest, removed), as_json=as_json)
+    answer(document, lambda: created_text(made, removed), as_json=as_json)
     if damaged:
         names = ", ".join(map(str, damaged))
         raise ended(f"these backups were damaged after they were made: {names}; check the disk, and their copies")
@@ -103,21 +102,22 @@ def verify(
     signer than --signer, with 2 when it cannot be read.
     """
     from certs.backup.container import BackupDamaged
+    from certs.backup.kept import KeptBackup
     from certs.backup.opened import OpenBackup
 
     try:
         with OpenBackup.at(file) as backup:
+            found = KeptBackup.of(file, backup)
             manifest = backup.manifest
             with progress("verifying", manifest.written.body_bytes) as told:
-                backup.verified(told)
+                backup.verify(told)
     except BackupDamaged as error:
         raise ended(f"{file}: {error}") from None
     except OSError as error:
         raise ended(f'"{file}": {error.strerror or error}', _UNREADABLE) from None
     if (other := restore.other_signer(manifest, signer)) is not None:
         raise ended(f"{file}: {other}")
-    document = backup_document(file, file.stat().st_size, manifest)
-    answer(document, lambda: verified_text(file, manifest), as_json=as_json)
+    answer(backup_document(found), lambda: verified_text(found), as_json=as_json)
 
 
 @app.command("list", epilog="Example: plexigate backup list /media/safe --json | jq '.[0].made_at'")
@@ -133,18 +133,16 @@ def list_backups(
     Exits with 1 if a file there is no backup or has a damaged manifest. The
     rest of a backup is only read by backup verify.
     """
-    from certs.backup.kept import backups_in
+    from certs.backup.kept import NoBackup, backups_in
 
     with said_errors():
         found = backups_in(directory or _directory(_loaded(config)))
     documents = [
-        {"file": str(one.path), "fault": one.fault}
-        if one.manifest is None
-        else backup_document(one.path, one.size, one.manifest)
+        {"file": str(one.path), "fault": one.fault} if isinstance(one, NoBackup) else backup_document(one)
         for one in found
     ]
     answer(documents, lambda: backup_table(found, now()) if found else "There is no backup.", as_json=as_json)
-    if any(one.manifest is None for one in found):
+    if any(isinstance(one, NoBackup) for one in found):
         raise typer.Exit(1)
 
 
@@ -224,9 +222,9 @@ def _creation(loaded: "LoadedConfig", to: Sequence[Path], told: "Told") -> "Crea
     return creation_of(loaded, to, now, told, made_by=version("plexigate"), node=platform.node())
 
 
-def _written(creation: "Creation", place: Path) -> "Manifest":
+def _written(creation: "Creation", place: Path) -> "KeptBackup":
     """Write a backup beside its place, read it again, and rename it."""
-    from certs.backup.kept import unfinished_name
+    from certs.backup.kept import KeptBackup, unfinished_name
     from certs.backup.opened import OpenBackup
     from certs.files.directory import OpenDirectory
     from certs.files.file_lock import lock_within
@@ -244,7 +242,8 @@ def _written(creation: "Creation", place: Path) -> "Manifest":
                 OpenBackup.at(place.parent / beside) as backup,
                 progress("verifying", manifest.written.body_bytes) as read,
             ):
-                backup.verified(read)
+                backup.verify(read)
+                made = KeptBackup.of(place, backup)
             directory.rename(beside, place.name)
         except BaseException as error:
             directory.remove(beside)
@@ -252,7 +251,7 @@ def _written(creation: "Creation", place: Path) -> "Manifest":
                 error.filename = str(place)  # a full disk, for example
             raise
         directory.sync()
-    return manifest
+    return made
 
 
 def _place(loaded: "LoadedConfig", file: Path | None) -> tuple[Path, list[Path]]:

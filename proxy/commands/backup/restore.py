@@ -18,10 +18,10 @@ from proxy.commands.terminal.answers import answer
 from proxy.commands.terminal.asking import JsonOption
 
 if TYPE_CHECKING:
-    from certs.backup.header import Header
     from certs.backup.index import Index
     from certs.backup.manifest import Manifest
-    from certs.sealing.master import KeyInToken, Place
+    from certs.backup.opened import OpenBackup
+    from certs.sealing.master import KeyInToken
 
 _SHOWN: Final = 12
 _HOW: Final = (
@@ -76,12 +76,12 @@ def restore(  # noqa: PLR0913 - the options of a command
         manifest = backup.manifest
         converted = manifest.conversions()
         with progress("verifying", manifest.written.body_bytes) as told:
-            header = backup.verified(told)
+            backup.verify(told)
         _require_signer(manifest, signer, is_by_key=key is not None)
         places: list[str] = []
         with progress("restoring", 2 * manifest.size) as told:
             Restoration(backup, told).run(
-                lambda: _secret(header, manifest, (key, sealing_key, source)),
+                lambda: _secret(backup, (key, sealing_key, source)),
                 lambda index: places.extend(_announced(manifest, index)),
                 replaces=replaces,
             )
@@ -97,9 +97,9 @@ def restore(  # noqa: PLR0913 - the options of a command
     answer(document, lambda: _restored_text(manifest, converted), as_json=as_json)
 
 
-def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Path | None, SourceOptions]) -> bytes:
+def _secret(backup: "OpenBackup", given: tuple[Path | None, Path | None, SourceOptions]) -> bytes:
     from certs.backup.recipients import PrivateRecipient
-    from certs.backup.unsealing import names_of_sealing_key, secret_by_sealing_key
+    from certs.backup.unsealing import secret_by_sealing_key
     from config.loading.reading import read_regular
 
     key, sealing_key, source = given
@@ -107,16 +107,19 @@ def _secret(header: "Header", manifest: "Manifest", given: tuple[Path | None, Pa
     if ways.count(True) != 1:
         raise NotChosen(f"found {ways.count(True) or 'none'} of the ways to open the backup; allowed: {_HOW}")
     if key is not None:
-        return header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
-    place: Place = sealing_key if sealing_key is not None else _in_token(source, names_of_sealing_key(header))
-    return secret_by_sealing_key(header, manifest, place)
+        return backup.header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
+    return secret_by_sealing_key(backup, sealing_key if sealing_key is not None else _in_token(backup, source))
 
 
-def _in_token(source: SourceOptions, names: Sequence[bytes]) -> "KeyInToken":
-    """The newest of the sealing keys that is there, or else of all."""
+def _in_token(backup: "OpenBackup", source: SourceOptions) -> "KeyInToken":
+    """The newest of the sealing keys that is there, or else of all. Raises `NoRecoveryKey`."""
+    from certs.backup.unsealing import NoRecoveryKey, sealing_keys_of
     from certs.hsm.facts import KeyAddress
     from certs.sealing.master import KeyInToken, Master
 
+    names = sealing_keys_of(backup.header)
+    if not names:
+        raise NoRecoveryKey
     newest = KeyInToken(source.access(), KeyAddress(None, names[0]))
     label = Master(newest).beside(names)
     return newest if label is None else KeyInToken(newest.access, KeyAddress(label))

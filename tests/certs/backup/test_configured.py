@@ -1,15 +1,20 @@
 """Who can open the backup of a configuration, and that somebody can."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from certs.audit.entries import unheard
 from certs.backup.configured import RecipientRefused
 from certs.backup.opened import OpenBackup
 from certs.backup.recipients import PrivateRecipient, RecipientKem
-from certs.backup.unsealing import NoRecoveryKey, names_of_sealing_key
+from certs.backup.unsealing import sealing_keys_of
+from certs.hierarchy.configured import vault_of
 from certs.sealing.errors import KeyUnavailable
-from tests.backups import CONFIGURATION, Installation, nothing
+from certs.sealing.key_file import create_key
+from certs.sealing.sealer import AeadSealer
+from tests.backups import CONFIGURATION, NOW, Installation
 
 SEALING = '[sealing]\nkey = "sealing.key"\ndirectory = "state"\n'
 
@@ -28,7 +33,7 @@ def test_recipients_are_those_of_the_configuration_and_of_the_command(in_memory:
     assert list(manifest.recipients)[1:] == [first.public.id, second.public.id]
     assert list(manifest.recipients.values()) == ["MLKEM768-X25519", "MLKEM768-X25519", "MLKEM1024-P384"]
     with OpenBackup.at(in_memory / "one") as backup:
-        header = backup.verified(nothing)
+        header = backup.header
         assert header.opened([first]) == header.opened([second])
 
 
@@ -49,10 +54,40 @@ def test_without_a_sealing_key_a_recipient_is_needed(in_memory: Path, monkeypatc
     key = recipient(site, "safe.pub")
     site.backed_up(in_memory / "one", site.directory / "safe.pub")
     with OpenBackup.at(in_memory / "one") as backup:
-        header = backup.verified(nothing)
+        header = backup.header
         assert len(header.opened([key])) == 32
-        with pytest.raises(NoRecoveryKey):
-            names_of_sealing_key(header)
+        assert sealing_keys_of(header) == ()
+
+
+@pytest.mark.parametrize(
+    ("has_shares", "told"),
+    [(False, "it has no recovery shares"), (True, "bring it back: "), (None, "bring it back, if hsm init made some: ")],
+)
+def test_a_backup_says_whether_shares_bring_the_sealing_key_back(
+    site: Installation, *, has_shares: bool | None, told: str
+) -> None:
+    (site.directory / "sealing.key").unlink()
+    create_key(site.directory / "sealing.key", has_shares=has_shares)
+    recipient(site, "safe.pub")
+    left_out = site.creation(site.directory / "safe.pub").contents.left_out[0]
+    assert left_out.what == f"the sealing key {site.directory}/sealing.key"
+    assert told in left_out.remedy
+
+
+def test_a_sealing_key_without_shares_is_not_enough(site: Installation, in_memory: Path) -> None:
+    """A loss of the machine is one of the key: nobody could open the backup then."""
+    (site.directory / "sealing.key").unlink()
+    create_key(site.directory / "sealing.key", has_shares=False)
+    with pytest.raises(RecipientRefused, match=r"has no recovery shares; allowed: --to FILE .*hsm rotate-sealing\)"):
+        site.creation()
+    vault = vault_of(site.loaded, lambda: NOW, unheard)
+    assert vault is not None
+    newest = AeadSealer(create_key(in_memory / "next.key", has_shares=True))
+    vault.succeed(newest, "next.key", NOW + timedelta(30))
+    assert [one.what for one in site.creation().contents.left_out[:2]] == [
+        "the sealing key next.key",
+        f"the sealing key {site.directory}/sealing.key",
+    ]
 
 
 def test_keys_from_before_there_was_a_sealing_key_stay(in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def test_another_secret_or_header_opens_nothing() -> None:
     with pytest.raises(BackupDamaged):
         list(BackupReader(io.BytesIO(raw)).content(SECRET))
     with pytest.raises(BackupDamaged, match="its header"):
-        BackupReader(io.BytesIO(raw)).check(SMALL_FACTS, lambda _: None)
+        BackupReader(io.BytesIO(raw)).check_header(SMALL_FACTS)
 
 
 @given(st.binary(max_size=200))

@@ -9,6 +9,8 @@ import pytest
 
 from certs.backup.kept import (
     BackupOwner,
+    KeptBackup,
+    NoBackup,
     backups_in,
     damaged_in,
     name_of,
@@ -19,7 +21,7 @@ from certs.backup.kept import (
     unfinished_name,
 )
 from certs.files.file_lock import locked
-from tests.backups import NODE, NOW, Installation, nothing
+from tests.backups import NODE, NOW, Installation, damage, nothing
 
 
 @pytest.fixture
@@ -46,12 +48,13 @@ def test_all_are_listed_the_newest_first_and_damaged_ones_last(directory: Path) 
     (directory / "y.pxbackup").mkdir()
     (directory / "other").write_bytes(b"")
     found = backups_in(directory)
-    ages = [None if one.manifest is None else (NOW - one.manifest.made_at).days for one in found]
-    assert ages == [0, 1, 3, 5, None, None]
-    assert {one.path.name: one.fault for one in found if one.fault} == {
-        "x.pxbackup": "the backup is too short to be one",
-        "y.pxbackup": "Is a directory",
-    }
+    ages = [(NOW - one.manifest.made_at).days for one in found if isinstance(one, KeptBackup)]
+    assert ages == [0, 1, 3, 5]
+    assert found[-2:] == [
+        NoBackup(directory / "x.pxbackup", "the backup is too short to be one"),
+        NoBackup(directory / "y.pxbackup", "Is a directory"),
+    ]
+    assert isinstance(found[0], KeptBackup)
     assert found[0].size == found[0].path.stat().st_size
 
 
@@ -76,8 +79,9 @@ def test_damaged_ones_that_are_newer_than_a_whole_one_are_set_aside(site: Instal
     assert damaged_in(directory, ours, nothing) == []
     first, second = (directory / name_of(NODE, NOW - timedelta(days=days)) for days in (0, 1))
     for path in (second, first):
-        content = path.read_bytes()
-        path.write_bytes(content[: len(content) // 4] + b"damaged" + content[len(content) // 4 + 7 :])
+        at = path.stat().st_mtime
+        damage(path)
+        os.utime(path, (at, at))
     assert days_since_newest(directory, ours) == 0, "a manifest tells nothing of it"
     assert damaged_in(directory, ours, nothing) == [first, second]
     assert days_since_newest(directory, ours, (first, second)) == 3

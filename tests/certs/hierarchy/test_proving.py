@@ -14,6 +14,7 @@ from config.loading.loaded import LoadedConfig
 from config.values.problems import Problem
 from tests.certs.hierarchy.test_configured import SEALING, loaded, vault
 from tests.certs.hierarchy.test_hierarchy import NOW
+from tests.certs.sealing.sealers import by_rsa
 
 UNTIL = NOW + timedelta(30)
 
@@ -34,6 +35,19 @@ def problems(config: LoadedConfig, now: datetime = NOW) -> list[Problem]:
 def test_one_that_opens_them_is_no_problem(founded: LoadedConfig) -> None:
     assert problems(founded) == []
     assert problems(loaded(founded.file.directory)) == []
+
+
+def test_a_key_pair_is_a_warning_where_a_listener_is_quantum_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certs.sealing.master.AeadSealer", lambda _: by_rsa())
+    create_key(tmp_path / "sealing.key")
+    strict = {"public": {"bind": "127.0.0.1:0", "level": "quantum-safe"}}
+    _ = vault(loaded(tmp_path, sealing=SEALING)).sealer(Purpose.TICKET_KEYS).key_id
+    assert problems(loaded(tmp_path, sealing=SEALING)) == []
+    (warning,) = problems(loaded(tmp_path, sealing=SEALING, listener=strict))
+    assert (warning.key, warning.is_error, "aes-256" in warning.allowed) == ("sealing.key", False, True)
+    assert "a key pair: a quantum computer opens each copy" in warning.found
 
 
 def test_where_nothing_is_sealed_yet_one_that_cannot_be_used_is_a_warning(tmp_path: Path) -> None:
