@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from certs.backup.index import LeftOut
-from certs.backup.kept import KeptBackup
+from certs.backup.kept import KeptBackup, NoBackup
 from certs.sealing.sealing_key import sealing_key_name
 from proxy.commands.backup.tables import (
     backup_document,
@@ -64,6 +64,7 @@ def test_what_a_manifest_says_does_not_move_the_cursor() -> None:
     assert "\x1b" not in shown
     assert shown.count("\nSigner: ") == 1
     console = Console(file=StringIO(), width=300)
-    console.print(backup_table([kept], manifest.made_at))
+    rows: list[KeptBackup | NoBackup] = [replace(kept, path=Path(evil)), NoBackup(Path(evil), "damaged")]
+    console.print(backup_table(rows, manifest.made_at))
     assert isinstance(console.file, StringIO)
     assert "\x1b[2J" not in console.file.getvalue()
