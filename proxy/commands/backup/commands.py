@@ -202,15 +202,17 @@ def key(
 
         if file.is_file():
             raise NotChosen(f"{file} is there already; allowed: a new file")
+        if sys.stdout is None:
+            raise NotChosen("standard output is closed, so the public key would be lost; allowed: a file or a pipe")
         write_for_person(file, made.pem(), replaces=False)
         try:
             typer.echo(made.public.pem().decode(), nl=False)
             sys.stdout.flush()
-        except OSError as error:
+        except BaseException:
             if file.is_file():
                 with OpenDirectory.at(file.absolute().parent) as directory:
                     directory.remove(file.name)  # alone it is of no use: the public half is gone
-            raise OSError(error.errno, error.strerror, "standard output") from None
+            raise
 
 
 restore.add_to(app)

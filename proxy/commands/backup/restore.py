@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from certs.backup.keys import signer_id
-from config.values.problems import printable
+from config.values.problems import printable, shown
 from proxy.commands.backup.errors import said_errors
 from proxy.commands.backup.progress import progress
 from proxy.commands.backup.tables import left_out_document, left_out_lines
@@ -98,7 +98,7 @@ def restore(  # noqa: PLR0913 - the options of a command
 
 
 def _secret(backup: "OpenBackup", given: tuple[Path | None, Path | None, SourceOptions]) -> bytes:
-    from certs.backup.recipients import PrivateRecipient
+    from certs.backup.recipients import KeyUnreadable, PrivateRecipient
     from certs.backup.unsealing import secret_by_sealing_key
     from config.loading.reading import read_regular
 
@@ -107,7 +107,10 @@ def _secret(backup: "OpenBackup", given: tuple[Path | None, Path | None, SourceO
     if ways.count(True) != 1:
         raise NotChosen(f"found {ways.count(True) or 'none'} of the ways to open the backup; allowed: {_HOW}")
     if key is not None:
-        return backup.header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
+        try:
+            return backup.header.opened([PrivateRecipient.parse(read_regular(key, 65_536).content)])
+        except KeyUnreadable as error:
+            raise NotChosen(f"{key}: {error}") from None
     return secret_by_sealing_key(backup, sealing_key if sealing_key is not None else _in_token(backup, source))
 
 
@@ -148,7 +151,7 @@ def _require_signer(manifest: "Manifest", signer: str | None, *, is_by_key: bool
 def other_signer(manifest: "Manifest", signer: str | None) -> str | None:
     """A clause about who signed a backup, if that is not the `signer` of an option."""
     found = signer_id(manifest.signer)
-    return None if signer is None or signer.lower() == found else f"signed by {found}; allowed: {signer.lower()}"
+    return None if signer is None or signer.lower() == found else f"signed by {found}; allowed: {shown(signer.lower())}"
 
 
 def _record(file: Path, manifest: "Manifest") -> None:

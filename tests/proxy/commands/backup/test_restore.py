@@ -1,11 +1,15 @@
 """`plexigate backup restore`, from a key file and from a private key."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from certs.backup.index import Index
 from certs.storage.lock import StateLock
+from proxy.commands.backup.restore import _announced, _restored_text
 from tests.backups import Installation
+from tests.certs.backup.test_manifest import MANIFEST
 from tests.proxy.commands.backup.conftest import backup, told
 
 
@@ -54,6 +58,14 @@ def test_the_signer_and_the_paths_are_shown_before_anything_is_written(
     assert (found["signer"], sorted(found["places"])) == (signer, sorted(places))
 
 
+def test_what_a_manifest_says_does_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "/\x1b[2J"
+    manifest = replace(MANIFEST, node=evil, configuration=evil, states=(evil,))
+    assert _announced(manifest, Index(())) == [evil]
+    shown = capsys.readouterr().err + _restored_text(manifest, [])
+    assert shown.count("\\x1b[2J") == 3
+
+
 def test_it_needs_one_way_to_open_it_and_writes_nothing_without(site: Installation, made: Path, tmp_path: Path) -> None:
     key = site.lost(tmp_path / "sealing.key")
     for options in ((), (*by_key(made, tmp_path), "--sealing-key", key)):
@@ -67,6 +79,8 @@ def test_a_wrong_key_is_named(site: Installation, made: Path, tmp_path: Path) ->
     backup("key", tmp_path / "other.key")
     done = backup("restore", made, *by_key(made, tmp_path, "other.key"))
     assert (done.exit_code, "not encrypted to the key" in done.stderr) == (1, True)
+    done = backup("restore", made, *by_key(made, tmp_path, "safe.pub"))
+    assert (done.exit_code, f"{tmp_path}/safe.pub: found PUBLIC KEY and no PRIVATE KEY" in done.stderr) == (1, True)
     other = Installation.made(tmp_path / "other")
     done = backup("restore", made, "--sealing-key", other.directory / "sealing.key")
     assert (done.exit_code, "the same kind of place" in done.stderr) == (1, True)
@@ -78,7 +92,7 @@ def test_a_damaged_backup_or_one_of_another_signer_changes_nothing(
 ) -> None:
     site.lost(tmp_path / "sealing.key")
     done = backup("restore", made, "--key", tmp_path / "safe.key", "--signer", "ab")
-    assert (done.exit_code, "allowed: ab" in done.stderr) == (1, True)
+    assert (done.exit_code, 'allowed: "ab"' in done.stderr) == (1, True)
     options = by_key(made, tmp_path)
     raw = made.read_bytes()
     middle = len(raw) // 3
