@@ -1,5 +1,6 @@
 """The backups in a directory: which are there, the newest, and those that are too many."""
 
+import errno
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -75,18 +76,22 @@ def newest_in(directory: Path, owner: BackupOwner, but: Collection[Path] = ()) -
 
 
 def damaged_in(directory: Path, owner: BackupOwner, told: Callable[[int], None]) -> list[Path]:
-    """The backups of an owner that are newer than the newest whole one. It reads that one, and
-    them; `told` hears how many bytes. Raises as `newest_in`.
+    """The backups of an owner that are newer than the newest whole one: damaged, or on a disk that
+    does not read them. It reads that one, and them; `told` hears how many bytes. Raises as
+    `newest_in`.
     """
     damaged = []
-    for one in _newest_of(directory, owner):
+    for path in _newest_first(directory):
+        is_ours = _is_named_for(owner.node, path.name)  # until its manifest tells
         try:
-            with OpenBackup.at(one.path) as backup:
-                backup.verify(told)
-        except BackupDamaged:
-            damaged.append(one.path)
-        else:
-            break
+            with OpenBackup.at(path) as backup:
+                is_ours = owner.made(backup.manifest)
+                if is_ours:
+                    backup.verify(told)
+                    break
+        except (BackupDamaged, OSError) as error:
+            if is_ours and (isinstance(error, BackupDamaged) or error.errno == errno.EIO):
+                damaged.append(path)
     return damaged
 
 
@@ -110,8 +115,8 @@ def unfinished_name(name: str) -> str:
 
 def remove_unfinished(directory: Path, node: str) -> None:
     """Remove what backups of a machine have left that were killed. Raises `OSError`."""
-    name = re.compile(re.escape(f".{node}-") + r"\d{8}T\d{6}Z" + re.escape(SUFFIX + _UNFINISHED))
-    for path in [one for one in directory.iterdir() if name.fullmatch(one.name)]:
+    left = [one for one in directory.iterdir() if _is_named_for(f".{node}", one.name.removesuffix(_UNFINISHED))]
+    for path in left:
         descriptor = open_state_file(path, os.O_RDWR)
         with OpenDirectory.at(directory) as opened, suppress(OSError):  # a file system without locks
             if lock_within(descriptor, 0.0):
@@ -129,13 +134,20 @@ def remove_beyond(keep: int, backups: Sequence[KeptBackup | NoBackup], owner: Ba
 
 
 def _newest_of(directory: Path, owner: BackupOwner) -> Iterator[KeptBackup]:
+    found = map(_read, _newest_first(directory))
+    return (one for one in found if isinstance(one, KeptBackup) and owner.made(one.manifest))
+
+
+def _newest_first(directory: Path) -> list[Path]:
     """By the times of the files, as each manifest takes a while to read."""
     if not directory.exists():
-        return
-    for path in sorted(_written_in(directory), key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        one = _read(path)
-        if isinstance(one, KeptBackup) and owner.made(one.manifest):
-            yield one
+        return []
+    return sorted(_written_in(directory), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def _is_named_for(node: str, name: str) -> bool:
+    """Whether `name_of` made a name."""
+    return re.fullmatch(re.escape(f"{node}-") + r"\d{8}T\d{6}Z" + re.escape(SUFFIX), name) is not None
 
 
 def _written_in(directory: Path) -> list[Path]:

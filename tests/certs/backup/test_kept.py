@@ -1,5 +1,6 @@
 """The backups in a directory: the newest first, and not too many."""
 
+import errno
 import os
 from dataclasses import replace
 from datetime import timedelta
@@ -85,9 +86,24 @@ def test_damaged_ones_that_are_newer_than_a_whole_one_are_set_aside(site: Instal
     assert days_since_newest(directory, ours) == 0, "a manifest tells nothing of it"
     assert damaged_in(directory, ours, nothing) == [first, second]
     assert days_since_newest(directory, ours, (first, second)) == 3
+    first.write_bytes(b"cut")
+    os.utime(first, (NOW.timestamp(), NOW.timestamp()))
+    assert damaged_in(directory, ours, nothing) == [first, second], "its name tells whose it is"
+    assert damaged_in(directory, replace(ours, node="plexi2"), nothing) == []
     assert [set_aside(one).name[-17:] for one in (first, second)] == [".pxbackup.damaged"] * 2
     assert days_since_newest(directory, ours) == 3
     assert remove_beyond(1, backups_in(directory), ours) == [], "it is the only one"
+
+
+@pytest.mark.parametrize(("error", "count"), [(errno.EIO, 3), (errno.ESTALE, 0)])
+def test_what_a_disk_does_not_read_any_more_is_damaged(
+    site: Installation, directory: Path, monkeypatch: pytest.MonkeyPatch, error: int, count: int
+) -> None:
+    def check(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr("certs.backup.container.BackupReader.check", check)
+    assert len(damaged_in(directory, BackupOwner(NODE, site.path), nothing)) == count
 
 
 def test_what_killed_processes_of_this_machine_have_left_is_removed(directory: Path) -> None:
