@@ -114,14 +114,19 @@ def unfinished_name(name: str) -> str:
 
 
 def remove_unfinished(directory: Path, node: str) -> None:
-    """Remove what backups of a machine have left that were killed. Raises `OSError`."""
+    """Remove what backups of a machine have left that were killed, where this process may lock it.
+
+    Raises `OSError`.
+    """
     left = [one for one in directory.iterdir() if _is_named_for(f".{node}", one.name.removesuffix(_UNFINISHED))]
     for path in left:
-        descriptor = open_state_file(path, os.O_RDWR)
-        with OpenDirectory.at(directory) as opened, suppress(OSError):  # a file system without locks
-            if lock_within(descriptor, 0.0):
+        with (
+            suppress(OSError),
+            os.fdopen(open_state_file(path, os.O_RDWR)) as file,
+            OpenDirectory.at(directory) as opened,
+        ):
+            if lock_within(file.fileno(), 0.0):
                 opened.remove(path.name)
-        os.close(descriptor)
 
 
 def remove_beyond(keep: int, backups: Sequence[KeptBackup | NoBackup], owner: BackupOwner) -> list[Path]:

@@ -113,6 +113,9 @@ def test_what_killed_processes_of_this_machine_have_left_is_removed(directory: P
     )
     for one in (left, held, other):
         one.write_bytes(b"half")
+    (
+        directory / unfinished_name(name_of(NODE, NOW + timedelta(days=2)))
+    ).mkdir()  # as little as one of root can be opened
     with locked(held, 0.0):
         remove_unfinished(directory, NODE)
         assert [one.exists() for one in (left, held, other)] == [False, True, True]
