@@ -206,6 +206,7 @@ async def test_a_reload_is_announced_and_ends_with_all_serving(case: Case) -> No
     assert case.served.edition is case.next
     assert case.served.offers == OFFERS
     assert case.settled == [2]
+    assert case.served.changed.is_set(), "who looks at what serves looks at once"
     assert WARNING in case.warned
 
 
@@ -216,6 +217,7 @@ async def test_a_dry_run_changes_nothing_and_tells_only_who_asked(case: Case) ->
     assert case.steps == ["read", "try PINs", "prepare", "abandon"]
     assert case.read_dry
     assert case.events == []
+    assert not case.served.changed.is_set()
     assert case.settled == [1], "the directories that only the other edition wanted are free again"
 
 
