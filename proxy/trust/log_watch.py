@@ -12,7 +12,7 @@ some minutes.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,8 @@ from proxy.trust.timestamp_check import LogListUnusable, known_logs, log_list_pa
 _MEMORY: Final = "ct.json"
 _MOST_ENTRIES: Final = 20_000
 """Of one log in one look: 40 MB. The next look follows at once if there are more."""
+_MOST_TIME: Final = timedelta(minutes=1)
+"""For one log in one look: one that gives an entry at a time must not keep others waiting."""
 _ANSWER_ENTRIES: Final = 1_000
 """Asked for at once. A log answers with fewer, as it likes."""
 _SECONDS: Final = 30.0
@@ -106,7 +108,7 @@ class LogWatch:
         ours = OurNames(_names(loaded))
         logs = []
         for log in loaded.config.ct.watch:
-            reading = _ReadingLog(log, ours, memory.read.get(log), log_list_path(loaded), self._now())
+            reading = _ReadingLog(log, ours, memory.read.get(log), log_list_path(loaded), self._now)
             earlier = before.get(log) or WatchedLog(log, 0, size=memory.read.get(log, 0))
             reading.size = earlier.size
             try:
@@ -147,7 +149,9 @@ class LogWatch:
 class _ReadingLog:
     """One look at one log. `read_to` is the number of its entries that are read."""
 
-    def __init__(self, log: str, ours: OurNames, read_to: int | None, log_list: Path | None, now: datetime) -> None:
+    def __init__(
+        self, log: str, ours: OurNames, read_to: int | None, log_list: Path | None, now: Callable[[], datetime]
+    ) -> None:
         """`read_to` is None for a log that was never read. `log_list` is the file with the keys of
         logs.
         """
@@ -168,10 +172,10 @@ class _ReadingLog:
         known = None if self._list is None else known_logs(self._list).at_address(self._url)
         is_tiled = False
         try:
-            size = tree_size(self._fetch("ct/v1/get-sth", _MOST_BYTES_OF_HEAD), known, self._now)
+            size = tree_size(self._fetch("ct/v1/get-sth", _MOST_BYTES_OF_HEAD), known, self._now())
         except NotFetched as error:
             try:
-                size = checkpoint_size(self._fetch("checkpoint", _MOST_BYTES_OF_HEAD), known, self._now)
+                size = checkpoint_size(self._fetch("checkpoint", _MOST_BYTES_OF_HEAD), known, self._now())
             except NotFetched:
                 raise error from None
             is_tiled = True
@@ -181,10 +185,11 @@ class _ReadingLog:
         self.size = size
         self.read_to = at
         last = min(self.size, at + most_entries)
-        while at < last:
+        end = self._now() + _MOST_TIME
+        while at < last and self._now() < end:
             got = self._tile(at) if is_tiled else self._entries(at, last)
             for der in got:
-                one = sighting(der, self._ours, self._log, self._now)
+                one = sighting(der, self._ours, self._log, self._now())
                 self.found += [] if one is None else [one]
             at += len(got)
             self.read_to = at

@@ -160,6 +160,24 @@ async def test_a_log_of_the_list_has_to_sign_its_size(tmp_path: Path, web: WebDo
         assert watched.watch.logs == [WatchedLog(web.url, 7, 7)]
 
 
+async def test_a_log_that_is_slow_keeps_no_other_waiting(watched: Watched, web: WebDocuments) -> None:
+    log = RunningLog(web, is_tiled=False, most=1)
+    await watched.look()
+    log.add(*OTHERS * 10)
+    answer = web.contents["/ct/v1/get-entries"]
+    assert callable(answer)
+
+    def slow(query: str) -> bytes:
+        watched.scene.time.passes(timedelta(seconds=25))
+        return answer(query)
+
+    web.contents["/ct/v1/get-entries"] = slow
+    await watched.look()
+    assert watched.watch.logs == [WatchedLog(web.url, 3, 30)]
+    await watched.look()
+    assert watched.watch.logs == [WatchedLog(web.url, 6, 30)], "it goes on with the next look"
+
+
 async def test_a_certificate_whose_key_is_stored_later_is_ours(watched: Watched, web: WebDocuments) -> None:
     log = RunningLog(web, is_tiled=False)
     await watched.look()
