@@ -53,7 +53,7 @@ class KnownLog:
 
     @property
     def log_id(self) -> bytes:
-        """RFC 6962 section 3.2."""
+        """The SHA-256 of its key: timestamps have it (RFC 6962 section 3.2)."""
         return sha256(self.key).digest()
 
     @property
