@@ -82,7 +82,7 @@ def damaged_in(directory: Path, owner: BackupOwner, told: Callable[[int], None])
     """
     damaged = []
     for path in _newest_first(directory):
-        is_ours = _is_named_for(owner.node, path.name)  # until its manifest tells
+        is_ours = _is_named_for(owner.node, path.name)  # as long as its manifest is not read
         try:
             with OpenBackup.at(path) as backup:
                 is_ours = owner.made(backup.manifest)
