@@ -151,7 +151,6 @@ def _newest_first(directory: Path) -> list[Path]:
 
 
 def _is_named_for(node: str, name: str) -> bool:
-    """Whether `name_of` made a name."""
     return re.fullmatch(re.escape(f"{node}-") + r"\d{8}T\d{6}Z" + re.escape(SUFFIX), name) is not None
 
 
