@@ -63,7 +63,7 @@ class ConnectionFrames:
         if self.settings_acked:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "acknowledgement of SETTINGS that were not sent")
         self.settings_acked = True
-        self._windows.round_trip = self._clock() - self._announced_at
+        self._windows.acknowledged(self._clock() - self._announced_at)
 
     def _obey(self, identifier: int, value: int) -> None:
         if identifier == Setting.HEADER_TABLE_SIZE:

@@ -21,6 +21,10 @@ from proxy.http2.wire.limits import SessionLimits
 from proxy.http2.wire.settings import DEFAULT_WINDOW
 
 _ROUND_TRIPS: Final = 2.0
+# Seconds. The clock of the loop counts milliseconds: a client nearby acknowledges within none. Its
+# windows would never grow, and each credit would wake it for 32 KiB, at twice the CPU time. When it
+# is busy it answers later than that.
+_LEAST_ROUND_TRIP: Final = 0.005
 
 
 class ReceiveWindow:
@@ -76,6 +80,10 @@ class StreamWindows:
         self._most: Final = max(limits.stream_window_bytes, limits.stream_window_most_bytes)
         self.round_trip = 0.0
         """Seconds from our SETTINGS to their acknowledgement; windows grow once it is known."""
+
+    def acknowledged(self, seconds: float) -> None:
+        """Our SETTINGS were, after so long."""
+        self.round_trip = max(seconds, _LEAST_ROUND_TRIP)
 
     def receive(self, stream: SessionStream, size: int) -> None:
         """DATA of `size` bytes, with padding; raises StreamFault if that is too much."""

@@ -115,6 +115,17 @@ class TestStreamWindows:
             clock.now += 0.21
             assert self.consume(windows, stream, FIRST // 2) == FIRST // 2
 
+    def test_an_acknowledgement_in_no_time_counts_as_five_milliseconds(self) -> None:
+        """The clock of a loop stands still during a turn."""
+        clock = Clock()
+        windows, stream = self.windows(clock)
+        windows.acknowledged(0.0)
+        assert self.consume(windows, stream, FIRST // 2) == FIRST // 2
+        clock.now += 0.011
+        assert self.consume(windows, stream, FIRST // 2) == FIRST // 2
+        clock.now += 0.009
+        assert self.consume(windows, stream, FIRST // 2) == FIRST // 2 + FIRST
+
     def test_without_a_measured_round_trip_nothing_grows(self) -> None:
         windows, stream = self.windows(Clock(), round_trip=0.0)
         for _ in range(10):
