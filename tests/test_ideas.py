@@ -34,7 +34,7 @@ HEAVIER: Final = {
     "Shelf": (Burden(19, 5), "what may be done with the versions of a credential, each as a whole or not at all"),
     "SigningRace": (Burden(2, 17), "who is asked, who may be, and what is awaited: each answer moves a key among them"),
     "SigningToken": (Burden(20, 18), "it gives the parts of a token what they use, and is the one that is asked"),
-    "SocketStream": (Burden(21, 14), _STREAM),
+    "SocketStream": (Burden(21, 15), _STREAM),
     "StreamConnection": (Burden(18, 20), _STREAM),
     "Supervisor": (Burden(6, 19), "it puts the parts of the parent together, and is where each can be found"),
     "TcpConnection": (Burden(14, 17), _STREAM),

@@ -65,6 +65,7 @@ class SocketStream(CountedBytes):
         self._io: Final = io
         self._sock: SocketType | None = sock
         self._view = io.room(read_bytes)
+        self._most_reads = 1
         self.owner: StreamOwner[memoryview] = owner
         self._watched = 0
         self._backlog = b""
@@ -126,33 +127,45 @@ class SocketStream(CountedBytes):
     def ready(self, events: int) -> None:
         """Read and write as far as possible. A reset is found behind the bytes before it."""
         if events & ~EPOLLOUT and self._watched & EPOLLIN:
-            self._readable()
+            # others that have something wait for the end of this
+            left = self._most_reads if self._io.readiness.reports == 1 else 1
+            while self._readable() and left > 1 and self._most_reads > 1 and self._watched & EPOLLIN:
+                left -= 1
+                self.flush()  # the peer may wait for it: a credit of HTTP/2
         if events & ~EPOLLIN and self._watched & EPOLLOUT:
             self._writable()
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Read once. Returns whether there may be more: what came has filled the room."""
         sock = self._sock
         assert sock is not None  # it is unregistered before it goes
+        room = len(self._view)
         try:
             count = self._came(sock.recv_into(self._view))
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             self._lose(error)
-            return
+            return False
         if self._wants_end:
             self._discard(count)
         elif count:
-            if count >= READ_BUFFER_BYTES and count == len(self._view):
+            if count >= READ_BUFFER_BYTES and count == room:
                 self._view = self._io.larger_room(self._view)
             self.owner.data_received(self._io.received(count))
         else:
             self.pause_reading()
             self.owner.eof_received()
+        return count == room
 
-    def limit_reads(self, most: int) -> None:
-        """Read `most` bytes at most at a time, from the next turn on."""
+    def limit_reads(self, most: int, reads: int = 1) -> None:
+        """Read `most` bytes at most at a time from now on.
+
+        From the next turn on do it up to `reads` times while each read brings all of that, and no
+        other stream has something.
+        """
         self._view = self._io.room(most)
+        self._most_reads = reads
 
     def read_on(self, most: int) -> memoryview:
         """Read more, inside a `data_received` that has used its view. An end is told next turn."""

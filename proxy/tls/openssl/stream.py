@@ -49,6 +49,9 @@ _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 # interface (65,483 bytes): their send costs up to twice as much for a byte.
 _TURN_BYTES: Final = 3 * RECORD_BYTES
 _TURN_WIRE_BYTES: Final = 3 * RECORD_WIRE_BYTES
+# Turns behind one report of the kernel, while no other connection has something: to wait for the
+# next report takes as long as a fifth of a turn. Records that hold little take longer, and get one.
+_MOST_TURNS: Final = 4
 # A client of HTTP/2 may put the rest of a frame into a short record behind each full one.
 _READS: Final = 6
 
@@ -148,8 +151,8 @@ class TlsStream(StreamOwner[memoryview]):
         if self._incoming is not _PEER_MAY_SEND or self._outgoing is _OVER:
             return
         piece = self._decrypt(data)
-        if len(data) > RECORD_WIRE_BYTES and (not self.reads_on or 4 * (len(piece) + self.records.begun) < len(data)):
-            self.raw.limit_reads(RECORD_WIRE_BYTES)
+        if len(data) > RECORD_WIRE_BYTES:
+            self._judge_large_read(len(data), len(piece) + self.records.begun)
         if not self.reads_on or len(data) != RECORD_WIRE_BYTES:
             self._deliver(piece, len(piece))
             return
@@ -167,8 +170,15 @@ class TlsStream(StreamOwner[memoryview]):
             pieces.append(piece)
             size += len(piece)
         if size >= _TURN_BYTES and self._failure is None:
-            self.raw.limit_reads(_TURN_WIRE_BYTES)  # the next ones by one read
+            self.raw.limit_reads(_TURN_WIRE_BYTES, _MOST_TURNS)  # the next ones by one read
         self._deliver(b"".join(pieces), len(piece))
+
+    def _judge_large_read(self, size: int, filled: int) -> None:
+        """Read less at a time if little of these bytes was data."""
+        if not self.reads_on or 4 * filled < size:
+            self.raw.limit_reads(RECORD_WIRE_BYTES)
+        elif 8 * filled < 7 * size:
+            self.raw.limit_reads(_TURN_WIRE_BYTES)
 
     def _decrypt(self, wire: memoryview) -> bytes:
         """Read all that the peer sent. No owner may be called in here."""

@@ -89,6 +89,36 @@ class TestReading:
         loop.settle()
         assert sizes[4:] == [READ_BUFFER_BYTES, 2 * READ_BUFFER_BYTES]
 
+    def test_several_reads_in_a_turn_end_with_one_that_is_not_full(self, wire: Wire, loop: FakeLoop) -> None:
+        sizes: list[int] = []
+        wire.owner.when_data = lambda data: sizes.append(len(data))
+        wire.stream.limit_reads(10, 3)
+        wire.stream.resume_reading()
+        wire.peer.send(b"y" * 45)
+        loop.turn()
+        assert sizes == [10, 10, 10]
+        loop.turn()
+        assert sizes[3:] == [10, 5]
+
+    def test_several_reads_in_a_turn_are_for_one_that_is_alone(self, wire: Wire, loop: FakeLoop) -> None:
+        other = Wire(loop, io=wire.io)
+        for one in (wire, other):
+            one.stream.limit_reads(10, 3)
+            one.stream.resume_reading()
+            one.peer.send(b"y" * 45)
+        loop.turn()
+        assert len(wire.owner.data) == len(other.owner.data) == 10
+        other.close()
+
+    @pytest.mark.parametrize("what", ["pause_reading", "drop", "limit_reads"])
+    def test_several_reads_in_a_turn_end_when_the_owner_says_so(self, wire: Wire, loop: FakeLoop, what: str) -> None:
+        wire.owner.when_data = lambda _: getattr(wire.stream, what)(*[10] * (what == "limit_reads"))
+        wire.stream.limit_reads(10, 3)
+        wire.stream.resume_reading()
+        wire.peer.send(b"y" * 45)
+        loop.turn()
+        assert len(wire.owner.data) == 10
+
     def test_relay_gets_no_large_reads(self, wire: Wire, loop: FakeLoop) -> None:
         owner = RecordingOwner()
         wire.stream.hand_over(owner)

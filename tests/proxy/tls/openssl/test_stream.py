@@ -408,6 +408,22 @@ class TestReadingOn:
         connection.feed(b"".join(connection.client.sealed(bytes(size)) for size in sent))
         assert sizes == [3 * RECORD_BYTES, 1 + 2 * RECORD_BYTES, RECORD_BYTES]
 
+    def test_then_a_report_of_the_kernel_is_for_four_turns(self, connection: Connection) -> None:
+        connection.feed(connection.client.sealed(bytes(6 * RECORD_BYTES)))
+        connection.wire.peer.sendall(connection.client.sealed(bytes(15 * RECORD_BYTES)))
+        sizes = sizes_of_pieces(connection)
+        connection.loop.turn()
+        assert sizes == [3 * RECORD_BYTES] * 4
+
+    def test_small_records_get_one_turn_behind_a_report(self, connection: Connection) -> None:
+        """They hold enough to be no flood, and each takes as long as ten times its bytes in a large one."""
+        connection.feed(connection.client.sealed(bytes(6 * RECORD_BYTES)))
+        small = b"".join(connection.client.sealed(bytes(100)) for _ in range(1_600))
+        connection.wire.peer.sendall(small)
+        for reads in (1, 2):
+            connection.loop.turn()
+            assert connection.wire.stream.unread_bytes == len(small) - reads * 3 * RECORD_WIRE_BYTES
+
     def test_behind_the_body_and_one_large_read_each_takes_one_record_again(self, connection: Connection) -> None:
         connection.feed(connection.client.sealed(bytes(6 * RECORD_BYTES)))
         connection.stream.reads_on = False
