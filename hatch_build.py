@@ -217,6 +217,9 @@ def compile_into(place: Path, objects: Path) -> None:
         except SystemExit as error:
             raise NotCompiled(f"mypyc found mistakes:\n{said.getvalue()}{error.code}") from error
         _refuse_inverted_checks(Path(scratch))
+        for extension in extensions:
+            # others ask for nothing but the entries of modules: all else is found without a table of addresses
+            extension.extra_compile_args.append("-fvisibility=hidden")
         for path in _NATIVE:
             extensions.append(
                 Extension(
