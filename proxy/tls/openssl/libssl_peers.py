@@ -6,6 +6,7 @@ As in `libssl`, which checks at the start that the pointers are what they are ta
 import ctypes
 import os
 import ssl
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,6 @@ _FUNCTIONS: Final[dict[str, tuple[type | None, ...]]] = {
     "SSL_load_client_CA_file": (_POINTER, _TEXT),
     "SSL_CTX_set_client_CA_list": (None, _POINTER, _POINTER),
     "SSL_get_session": (_POINTER, _POINTER),
-    "SSL_SESSION_get_time": (_LONG, _POINTER),
     "SSL_SESSION_get_timeout": (_LONG, _POINTER),
     "SSL_SESSION_set_timeout": (_LONG, _POINTER, _LONG),
     "SSL_SESSION_set1_ticket_appdata": (_INT, _POINTER, _TEXT, _SIZE),
@@ -172,7 +172,9 @@ def limit_session(tls: TlsObject, ends_at: float) -> bool:
     """
     library = _library()
     session = library.SSL_get_session(libssl.connection_pointer(tls))
-    left = int(ends_at) - library.SSL_SESSION_get_time(session)
+    # OpenSSL counts from the making of a ticket, which may be in the next second, and long after
+    # the session was made: the client and the signature had their time
+    left = int(ends_at) - int(time.time()) - 1  # noqa: TID251 - the clock of OpenSSL
     if left <= 0:
         return False
     library.SSL_SESSION_set_timeout(session, min(left, library.SSL_SESSION_get_timeout(session)))

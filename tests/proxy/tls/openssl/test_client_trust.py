@@ -1,6 +1,7 @@
 """Whose certificates an identity takes: in handshakes, in tickets, and when it is asked again."""
 
 import ssl
+from ctypes import c_long, c_void_p
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from proxy.tls.openssl import libssl
 from proxy.tls.openssl.client_trust import ClientTrust, Demand, fingerprint_of
 from proxy.tls.openssl.libssl import LibsslError
 from proxy.tls.openssl.tickets import TicketSecrets
@@ -369,6 +371,21 @@ class TestTickets:
         assert certificate is not None
         assert clients.seal(first.last.tls, certificate)
         assert 290 <= first.session().ticket_lifetime_hint <= 300
+
+    def test_a_handshake_that_took_long_makes_no_ticket_last_longer(
+        self, authority: Authority, chat: CertificateFiles, bot: ClientFiles
+    ) -> None:
+        clients = trust(ROOT, lists=[ROOT.revocations(valid=(-DAY, timedelta(minutes=5)))])
+        first = visit(server(chat, clients), client(authority, bot))
+        certificate = shown(clients, first)
+        assert certificate is not None
+        library = libssl.bound(
+            {"SSL_get_session": (c_void_p, c_void_p), "SSL_SESSION_set_time": (c_long, c_void_p, c_long)}
+        )
+        session = library.SSL_get_session(libssl.connection_pointer(first.last.tls))
+        library.SSL_SESSION_set_time(session, library.SSL_SESSION_get_time(session) - 60)
+        assert clients.seal(first.last.tls, certificate)
+        assert first.session().ticket_lifetime_hint < 300
 
     def test_there_is_none_where_a_list_has_expired(
         self, authority: Authority, chat: CertificateFiles, bot: ClientFiles
