@@ -107,7 +107,7 @@ def other_holder(state: Path) -> LockHolder | None:
 def _holder(descriptor: int) -> LockHolder:
     written = os.pread(descriptor, _LONGEST_NOTE, 0).decode(errors="replace").splitlines()
     if len(written) < 2 or not re.fullmatch("[0-9]{1,9}", written[0], re.ASCII):
-        return LockHolder()  # an older version
+        return LockHolder()  # an older version, or one that could not write it
     configuration = "".join(one if one.isprintable() else "?" for one in written[1])
     return LockHolder(int(written[0]), configuration or None)
 
@@ -192,10 +192,12 @@ class StateLock:
         return None
 
     def sign(self, configuration: Path | None) -> None:
+        """Note who holds the lock. On a full disk nobody is named: that is no reason to let go."""
         if self._descriptor is not None:
             note = f"{os.getpid()}\n{configuration or ''}\n".encode(errors="surrogateescape")
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, note[:_LONGEST_NOTE], 0)
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, note[:_LONGEST_NOTE], 0)
 
     @property
     def descriptor(self) -> int | None:

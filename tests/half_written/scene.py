@@ -178,12 +178,15 @@ class Serving:
         """Whether a new client, who trusts the internal CA, gets an answer."""
         host, _, port = self.program.ready["public"][0].rpartition(":")
         client = ssl.create_default_context(cafile=str(self.root))
-        with (
-            socket.create_connection((host, int(port)), timeout=10) as plain,
-            client.wrap_socket(plain, server_hostname="localhost") as tls,
-        ):
-            tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return tls.recv(64).startswith(b"HTTP/1.1 204 ")
+        try:
+            with (
+                socket.create_connection((host, int(port)), timeout=10) as plain,
+                client.wrap_socket(plain, server_hostname="localhost") as tls,
+            ):
+                tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return tls.recv(64).startswith(b"HTTP/1.1 204 ")
+        except OSError:
+            return False
 
     def name_sealing_key(self) -> None:
         """Let the configuration name the newest sealing key, and the proxy, if it lives, read that."""

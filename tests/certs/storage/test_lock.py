@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from certs.storage.disk import Disk
-from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold
+from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold, other_holder
 
 
 def test_a_directory_is_held_once(tmp_path: Path) -> None:
@@ -20,6 +20,17 @@ def test_releasing_twice_does_nothing(tmp_path: Path) -> None:
     lock = StateLock.acquire(tmp_path)
     lock.release()
     lock.release()
+
+
+def test_a_note_that_cannot_be_written_is_left_out(tmp_path: Path) -> None:
+    with StateLock.acquire(tmp_path) as lock:
+        assert lock.descriptor is not None
+        copy = os.open(f"/proc/self/fd/{lock.descriptor}", os.O_RDONLY)
+        with StateLock(copy) as unwritable:
+            unwritable.sign(tmp_path / "plexigate.toml")
+        holder = other_holder(tmp_path)
+        assert holder is not None
+        assert (holder.pid, holder.configuration) == (os.getpid(), None)
 
 
 def test_a_directory_that_is_not_there_cannot_be_held(tmp_path: Path) -> None:
