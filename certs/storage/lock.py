@@ -192,7 +192,7 @@ class StateLock:
         return None
 
     def sign(self, configuration: Path | None) -> None:
-        """Note who holds the lock. On a full disk nobody is named: that is no reason to let go."""
+        """Write into the lock which process has it. It is held also if that cannot be written."""
         if self._descriptor is not None:
             note = f"{os.getpid()}\n{configuration or ''}\n".encode(errors="surrogateescape")
             with suppress(OSError):
