@@ -64,25 +64,28 @@ class ContextCredential(Protocol):
 class ServerContext:
     """The contexts of one identity under one policy.
 
-    `current` seals new tickets; `previous` still opens older ones.
+    `current` seals new tickets; `previous` still opens older ones, and `following` those of a node
+    of the fleet whose clock is ahead.
     """
 
     current: ssl.SSLContext
     previous: ssl.SSLContext | None = None
     previous_key_name: bytes = field(default=b"", repr=False)
     key_name: bytes = field(default=b"", repr=False)
+    following: ssl.SSLContext | None = None
+    following_key_name: bytes = field(default=b"", repr=False)
 
     def select(self, psk_identities: Sequence[bytes]) -> ssl.SSLContext:
         """Pick the context whose key sealed the first ticket of a ClientHello.
 
         The name of that key stands in the ticket, in the clear.
         """
-        if (
-            self.previous is not None
-            and psk_identities
-            and psk_identities[0][:KEY_NAME_BYTES] == self.previous_key_name
-        ):
-            return self.previous
+        if psk_identities:
+            name = psk_identities[0][:KEY_NAME_BYTES]
+            if self.previous is not None and name == self.previous_key_name:
+                return self.previous
+            if self.following is not None and name == self.following_key_name:
+                return self.following
         return self.current
 
     def tickets(self, context: ssl.SSLContext, *, is_resumed: bool) -> int:
@@ -97,7 +100,7 @@ class ServerContext:
 
     def opens(self, psk_identities: Sequence[bytes]) -> bool:
         """Whether a ticket of a ClientHello was sealed by one of our keys."""
-        ours = (self.key_name, self.previous_key_name)
+        ours = (self.key_name, self.previous_key_name, self.following_key_name)
         return any(identity[:KEY_NAME_BYTES] in ours for identity in psk_identities)
 
 
@@ -124,10 +127,10 @@ def build_server_context(
         return built, key[:KEY_NAME_BYTES]
 
     current, current_name = context(tickets.current)
-    if tickets.previous is None:
-        return ServerContext(current, key_name=current_name)
-    previous, name = context(tickets.previous)
-    return ServerContext(current, previous, name, current_name)
+    none: tuple[ssl.SSLContext | None, bytes] = (None, b"")
+    previous, previous_name = none if tickets.previous is None else context(tickets.previous)
+    following, following_name = none if tickets.following is None else context(tickets.following)
+    return ServerContext(current, previous, previous_name, current_name, following, following_name)
 
 
 def bare_context(settings: TlsSettings) -> ssl.SSLContext:

@@ -23,10 +23,14 @@ SECRET_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class TicketSecrets:
-    """The secret that seals new tickets, and the one before it, which still opens older tickets."""
+    """The secret that seals new tickets, and the one before it, which still opens older tickets.
+
+    `following` opens tickets of a node whose clock is ahead, and which seals by it already.
+    """
 
     current: bytes = field(repr=False)
     previous: bytes | None = field(default=None, repr=False)
+    following: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def fresh(cls) -> "TicketSecrets":

@@ -299,6 +299,21 @@ class TestTickets:
         assert rotated.select([b"another key name", name]) is rotated.current
         assert rotated.select([name[:15]]) is rotated.current
 
+    @pytest.mark.parametrize("previous", [None, b"1" * 32])
+    def test_ticket_of_the_following_secret_resumes_and_its_context_gives_new_ones(
+        self, ecdsa: Files, authority: Authority, previous: bytes | None
+    ) -> None:
+        """A node of the fleet whose clock is ahead has sealed it."""
+        client = client_of(authority)
+        ahead = built([ecdsa], tickets=TicketSecrets(b"3" * 32, b"2" * 32))
+        _, session = visit(ahead, client)
+        behind = built([ecdsa], tickets=TicketSecrets(b"2" * 32, previous, b"3" * 32))
+        assert resumes(behind, client, session)
+        assert behind.following is not None
+        assert behind.select([ahead.key_name + b"ticket"]) is behind.following
+        assert behind.opens([ahead.key_name + b"ticket"])
+        assert behind.tickets(behind.following, is_resumed=True) == 1
+
     def test_without_a_previous_secret_there_is_nothing_to_select(self, ecdsa: Files) -> None:
         server = built([ecdsa])
         assert server.previous is None
