@@ -64,9 +64,9 @@ _COMMANDS: Final = (
         "Find faults and their remedies: plexigate doctor [FILE].",
     ),
     Entry("audit", "proxy.commands.audit.verify", "Verify the audit log of key operations."),
-    Entry("maintenance", "proxy.commands.maintenance", "Take routes out of service, and list them."),
+    Entry("maintenance", "proxy.commands.control.maintenance", "Take routes out of service, and list them."),
     Entry("payload", "proxy.commands.payload", "Manage the keys that encrypt message bodies."),
-    Entry("alerts", "proxy.commands.alerts", "List the open alerts: faults that require operator action."),
+    Entry("alerts", "proxy.commands.control.alerts", "List the open alerts: faults that require operator action."),
     Entry(
         "backup",
         "proxy.commands.backup.commands",
