@@ -1,0 +1,237 @@
+"""etcd as the store of a fleet, by its JSON gateway (etcd 3.5).
+
+Theory of operation. Each request goes to one member of etcd's cluster, and after a failure to the
+next one. A watch is an answer that does not end; when requests go elsewhere it is ended too,
+because the member behind it may be gone without a word. Who asks then reads everything again.
+
+The leader holds the name `LEADER` by a lease. The revision that created it is the fencing token:
+each write of the leader compares it in the same transaction, so that one who slept longer than the
+lease writes nothing.
+
+Numbers of 64 bits are text in this JSON, keys and values are in base64, and what is zero or empty
+is left out.
+"""
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import aiohttp
+
+from proxy.supervisor.membership.shared import (
+    LEADER,
+    LEASE_SECONDS,
+    Conflict,
+    SharedAway,
+    StoreChange,
+    StoreContent,
+    Stored,
+)
+
+_ANSWER_SECONDS: Final = 1.5
+"""All members of a cluster of three are asked before a lease ends."""
+# A line of a watch has the changes of one moment; etcd takes no request above 1.5 MB.
+_LONGEST_LINE: Final = 4 * 1_048_576
+
+
+class EtcdStore:
+    """A `Shared`. Use it within a running loop, and `close` it."""
+
+    def __init__(self, endpoints: Sequence[str], tls: ssl.SSLContext | None, prefix: str) -> None:
+        """`tls` is for https, with the certificate of this node. Names are below `prefix`."""
+        self._endpoints = [one.rstrip("/") for one in endpoints]
+        self._prefix = prefix.rstrip("/") + "/"
+        self._tls = tls
+        self._made: aiohttp.ClientSession | None = None
+        self._asked = 0
+        """Which of the endpoints is asked."""
+        self._watched: aiohttp.ClientResponse | None = None
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()
+            self._made = None
+
+    async def read(self) -> StoreContent:
+        found = await self._ask("kv/range", self._range)
+        return StoreContent(
+            {self._name(one["key"]): _stored(one) for one in found.get("kvs", ())}, _revision(found["header"])
+        )
+
+    async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
+        wanted = {"create_request": {**self._range, "start_revision": str(revision)}}
+        try:
+            async with self._session.post(
+                self._address("watch"), json=wanted, timeout=aiohttp.ClientTimeout(total=None, connect=_ANSWER_SECONDS)
+            ) as answer:
+                self._watched = answer
+                async for line in answer.content:
+                    told = json.loads(line)
+                    result = told.get("result")
+                    if result is None or result.get("canceled"):
+                        raise SharedAway(f"etcd ended a watch: {_reason(told)}")
+                    if changes := [self._change(event) for event in result.get("events", ())]:
+                        yield changes
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError) as error:
+            raise SharedAway(_clause(error)) from None
+        finally:
+            self._watched = None
+        raise SharedAway("etcd ended a watch")
+
+    async def commit(
+        self,
+        compares: Mapping[str, int],
+        writes: Mapping[str, bytes | None],
+        token: int | None = None,
+        lasts_seconds: int | None = None,
+    ) -> None:
+        lease = {} if lasts_seconds is None else {"lease": await self._lease(lasts_seconds)}
+        conditions = [
+            {"key": self._key(name), "target": "MOD", "mod_revision": str(revision), "result": "EQUAL"}
+            for name, revision in compares.items()
+        ]
+        if token is not None:
+            conditions.append(self._is_created(token))
+        done = await self._ask(
+            "kv/txn",
+            {
+                "compare": conditions,
+                "success": [
+                    {"request_delete_range": {"key": self._key(name)}}
+                    if value is None
+                    else {"request_put": {"key": self._key(name), "value": _encoded(value), **lease}}
+                    for name, value in writes.items()
+                ],
+            },
+        )
+        if not done.get("succeeded"):
+            raise Conflict
+
+    async def lead(self, name: str) -> "EtcdLeadership | None":
+        found = await self._ask("kv/range", {"key": self._key(LEADER), "keys_only": True})
+        if found.get("kvs"):
+            return None
+        lease = await self._lease(LEASE_SECONDS)
+        key = self._key(LEADER)
+        put = {"request_put": {"key": key, "value": _encoded(name.encode()), "lease": lease}}
+        done = await self._ask("kv/txn", {"compare": [self._is_created(0)], "success": [put]})
+        leadership = EtcdLeadership(self, lease, _revision(done["header"]))
+        if done.get("succeeded"):
+            return leadership
+        await leadership.give_up()
+        return None
+
+    # -- what etcd speaks
+
+    async def _lease(self, seconds: int) -> str:
+        return str((await self._ask("lease/grant", {"TTL": str(seconds)}))["ID"])
+
+    async def keep_lease(self, lease: str) -> bool:
+        """Whether a lease was prolonged; else it is over. Raises `SharedAway`."""
+        return "TTL" in (await self._ask("lease/keepalive", {"ID": lease})).get("result", {})
+
+    async def end_lease(self, lease: str) -> None:
+        """Remove what was written with a lease. Raises `SharedAway`, also if it is over."""
+        _ = await self._ask("lease/revoke", {"ID": lease})
+
+    async def _ask(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask one member after the other. Raises `SharedAway` with what the last one said."""
+        reason = ""
+        for _ in self._endpoints:
+            try:
+                async with self._session.post(
+                    self._address(method), json=body, timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+                ) as answer:
+                    told: dict[str, Any] = await answer.json(content_type=None)
+                    if answer.status == 200:
+                        return told
+                    reason = f"{self._endpoints[self._asked]}: {_reason(told)}"
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                reason = f"{self._endpoints[self._asked]}: {_clause(error)}"
+            self._asked = (self._asked + 1) % len(self._endpoints)
+            if self._watched is not None:
+                self._watched.close()
+        raise SharedAway(reason)
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._made is None:
+            # a proxy of the environment is for other traffic
+            connector = aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls)
+            self._made = aiohttp.ClientSession(connector=connector, read_bufsize=_LONGEST_LINE, trust_env=False)
+        return self._made
+
+    def _address(self, method: str) -> str:
+        return f"{self._endpoints[self._asked]}/v3/{method}"
+
+    def _key(self, name: str) -> str:
+        return _encoded((self._prefix + name).encode())
+
+    def _name(self, key: str) -> str:
+        return base64.b64decode(key).decode(errors="replace").removeprefix(self._prefix)
+
+    @property
+    def _range(self) -> dict[str, str]:
+        # all keys that begin so: up to the first one that is greater
+        first = self._prefix.encode()
+        return {"key": _encoded(first), "range_end": _encoded(first[:-1] + bytes([first[-1] + 1]))}
+
+    def _is_created(self, revision: int) -> dict[str, str]:
+        key = self._key(LEADER)
+        return {"key": key, "target": "CREATE", "create_revision": str(revision), "result": "EQUAL"}
+
+    def _change(self, event: Mapping[str, Any]) -> StoreChange:
+        found = event["kv"]
+        revision = int(found["mod_revision"])
+        return StoreChange(
+            self._name(found["key"]), None if event.get("type") == "DELETE" else _stored(found), revision
+        )
+
+
+class EtcdLeadership:
+    """A `Leadership`."""
+
+    def __init__(self, store: EtcdStore, lease: str, token: int) -> None:
+        self._store = store
+        self._lease = lease
+        self._token = token
+
+    @property
+    def token(self) -> int:
+        return self._token
+
+    async def keep(self) -> bool:
+        return await self._store.keep_lease(self._lease)
+
+    async def give_up(self) -> None:
+        with suppress(SharedAway):  # then it ends by itself
+            await self._store.end_lease(self._lease)
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _stored(found: Mapping[str, Any]) -> Stored:
+    return Stored(base64.b64decode(found.get("value", "")), int(found["mod_revision"]))
+
+
+def _revision(header: Mapping[str, Any]) -> int:
+    return int(header["revision"])
+
+
+def _reason(told: Mapping[str, Any]) -> str:
+    error = told.get("error")
+    inner: Mapping[str, Any] = error if isinstance(error, dict) else told
+    result = told.get("result") or {}
+    return str(inner.get("message") or result.get("cancel_reason") or error or "an answer without a reason")
+
+
+def _clause(error: BaseException) -> str:
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return f"no answer within {_ANSWER_SECONDS:g} s"
+    return str(error) or type(error).__name__

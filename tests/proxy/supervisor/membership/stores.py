@@ -1,0 +1,162 @@
+"""Stores of fleets in the memory of a test: one that keeps its promises, and one that fails when it is told to."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+from proxy.supervisor.membership.shared import (
+    LEADER,
+    Conflict,
+    Leadership,
+    SharedAway,
+    StoreChange,
+    StoreContent,
+    Stored,
+)
+
+
+class MemoryStore:
+    """What all nodes of a test share. Its leases end by `expire` alone."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Stored] = {}
+        self.history: list[StoreChange] = []
+        self.revision = 1
+        self.token = 0
+        self.lasting: dict[str, int] = {}
+        self.changed = asyncio.Event()
+        self.away: str | None = None
+        self.asked = 0
+
+    def write(self, writes: Mapping[str, bytes | None]) -> None:
+        """One revision for all, as in a transaction."""
+        self.revision += 1
+        for name, value in writes.items():
+            stored = None if value is None else Stored(value, self.revision)
+            if stored is not None:
+                self.entries[name] = stored
+            elif self.entries.pop(name, None) is None:
+                continue
+            self.history.append(StoreChange(name, stored, self.revision))
+        self._tell()
+
+    def _tell(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def expire(self) -> None:
+        """Let the leader be missed for too long."""
+        self.token = 0
+        self.write({LEADER: None})
+
+    def fail(self, reason: str | None) -> None:
+        """Answer nobody, or (None) everybody again."""
+        self.away = reason
+        self._tell()
+
+
+class MemoryShared:
+    """A `Shared` of one node."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+
+    def _ask(self) -> None:
+        self.store.asked += 1
+        if self.store.away is not None:
+            raise SharedAway(self.store.away)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def read(self) -> StoreContent:
+        self._ask()
+        return StoreContent(dict(self.store.entries), self.store.revision)
+
+    async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
+        while True:
+            self._ask()
+            changed = self.store.changed
+            news = [one for one in self.store.history if one.revision >= revision]
+            if news:
+                revision = news[-1].revision + 1
+                yield news
+            else:
+                await changed.wait()
+
+    async def commit(
+        self,
+        compares: Mapping[str, int],
+        writes: Mapping[str, bytes | None],
+        token: int | None = None,
+        lasts_seconds: int | None = None,
+    ) -> None:
+        self._ask()
+        there = self.store.entries
+        if any((there[name].revision if name in there else 0) != wanted for name, wanted in compares.items()):
+            raise Conflict
+        if token is not None and token != self.store.token:
+            raise Conflict
+        self.store.write(writes)
+        if lasts_seconds is not None:
+            self.store.lasting.update(dict.fromkeys(writes, lasts_seconds))
+
+    async def lead(self, name: str) -> Leadership | None:
+        self._ask()
+        if LEADER in self.store.entries:
+            return None
+        self.store.write({LEADER: name.encode()})
+        self.store.token = self.store.revision
+        return MemoryLeadership(self, self.store.token)
+
+
+class MemoryLeadership:
+    def __init__(self, shared: MemoryShared, token: int) -> None:
+        self._shared = shared
+        self.token = token
+
+    async def keep(self) -> bool:
+        store = self._shared.store
+        if store.away is not None:
+            raise SharedAway(store.away)
+        return store.token == self.token
+
+    async def give_up(self) -> None:
+        if await self.keep():
+            self._shared.store.expire()
+
+
+class FaultyShared(MemoryShared):
+    """Fails at the requests whose numbers it is told, from 0 on: in half of them after the store has done what was asked."""
+
+    def __init__(self, store: MemoryStore, failing: Sequence[int]) -> None:
+        super().__init__(store)
+        self._failing = set(failing)
+        self._number = -1
+
+    def _fails(self) -> bool:
+        self._number += 1
+        return self._number in self._failing
+
+    async def read(self) -> StoreContent:
+        if self._fails():
+            raise SharedAway("a fault of the test")
+        return await super().read()
+
+    async def commit(
+        self,
+        compares: Mapping[str, int],
+        writes: Mapping[str, bytes | None],
+        token: int | None = None,
+        lasts_seconds: int | None = None,
+    ) -> None:
+        fails = self._fails()
+        if fails and self._number % 2:
+            raise SharedAway("a fault before the store has it")
+        await super().commit(compares, writes, token, lasts_seconds)
+        if fails:
+            raise SharedAway("a fault after the store has it")
+
+    async def lead(self, name: str) -> Leadership | None:
+        if self._fails():
+            raise SharedAway("a fault of the test")
+        return await super().lead(name)
