@@ -47,7 +47,7 @@ def creation_of(
     file = loaded.file
     sealing = loaded.config.sealing
     directory = directory_of(file, sealing)
-    kem = _kem(loaded)
+    kem = kem_of(loaded)
     named = [file.resolve(one) for one in loaded.config.backup.recipients]
     recipients = [_recipient(path, kem) for path in (*named, *others)]
     vault = vault_of(loaded, clock, told)
@@ -94,7 +94,8 @@ def _left_out(sealing_key: SealingKeyRecord) -> LeftOut:
     return LeftOut(f"the sealing key {sealing_key.name}", _REMEDIES[sealing_key.has_shares])
 
 
-def _kem(loaded: LoadedConfig) -> RecipientKem:
+def kem_of(loaded: LoadedConfig) -> RecipientKem:
+    """The KEM of the keys that are made by a configuration."""
     return RecipientKem.MLKEM1024_P384 if loaded.config.is_quantum_safe else RecipientKem.MLKEM768_X25519
 
 

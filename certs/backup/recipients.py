@@ -1,4 +1,4 @@
-"""Who can open a backup: keys of HPKE (RFC 9180, draft-ietf-hpke-pq) in PEM.
+"""Who can open a backup, or the key of a fleet: keys of HPKE (RFC 9180, draft-ietf-hpke-pq) in PEM.
 
 A key is a pair, so that a break of one half tells nothing: ML-KEM-768 with X25519, or ML-KEM-1024
 with P-384. In a file stand two blocks of PEM, one for each half, in any order: PKCS #8 (RFC 5958)
@@ -105,10 +105,10 @@ class PublicRecipient:
     def pem(self) -> bytes:
         return b"".join(one.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for one in self.halves)
 
-    def seal(self, secret: bytes) -> bytes:
-        """A secret, encrypted so that the private key alone opens it."""
+    def seal(self, secret: bytes, info: bytes = _INFO) -> bytes:
+        """A secret, encrypted so that the private key alone opens it, for the same `info`."""
         kind = _KINDS[self.kem]
-        return kind.suite.encrypt(secret, kind.public(*self.halves), _INFO)
+        return kind.suite.encrypt(secret, kind.public(*self.halves), info)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,11 @@ class PrivateRecipient:
     def pem(self) -> bytes:
         return b"".join(one.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) for one in self.halves)
 
-    def open(self, sealed: bytes) -> bytes:
+    def open(self, sealed: bytes, info: bytes = _INFO) -> bytes:
         """The secret that was encrypted to the public half. Raises `NotOpened`."""
         kind = _KINDS[self.kem]
         try:
-            return kind.suite.decrypt(sealed, kind.private(*self.halves), _INFO)
+            return kind.suite.decrypt(sealed, kind.private(*self.halves), info)
         except (InvalidTag, ValueError):
             raise NotOpened from None
 

@@ -36,4 +36,9 @@ PURPOSES: Final[Mapping[Purpose, KeyPurpose]] = {
         "the keys that open and sign backups",
         "no backup is made until backup.sealed is removed; backups of before still open by the recovery shares",
     ),
+    Purpose.FLEET: KeyPurpose(
+        "fleet",
+        "the key of this node in its fleet, and what the fleet shares",
+        "the node must join its fleet again; fleet.sealed is removed for that",
+    ),
 }

@@ -44,6 +44,7 @@ class Purpose(StrEnum):
     CREDENTIAL_KEY = "credential key"
     ACME_ACCOUNT = "ACME account key"
     BACKUP = "backup keys"
+    FLEET = "fleet"
     KEY_HIERARCHY = "key hierarchy"
     PROBE = "probe"
 

@@ -142,7 +142,7 @@ def test_keys_are_shown_rotated_and_destroyed(scene: Scene, tmp_path: Path) -> N
     assert {key: one["state"] for key, one in keys.items()} == dict.fromkeys(keys, "active")
     assert set(keys) == {
         str(tmp_path / "sealing.key"),
-        *(f"plexigate/{part}:1" for part in ("tickets", "credentials", "payload", "acme", "backup")),
+        *(f"plexigate/{part}:1" for part in ("tickets", "credentials", "payload", "acme", "backup", "fleet")),
     }
     assert keys[str(tmp_path / "sealing.key")]["protects"] == "all keys below it"
     assert keys["plexigate/payload:1"]["if_lost"] == "what was encrypted with a ring can never be decrypted"

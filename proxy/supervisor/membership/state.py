@@ -1,0 +1,96 @@
+"""What a node of a fleet knows by itself: sealed on its disk, enough to start and serve without the
+store.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from certs.backup.recipients import KeyUnreadable, PrivateRecipient, RecipientKem
+from certs.files.directory import make_directories
+from certs.sealing.envelope import Purpose
+from certs.sealing.files import read_sealed, write_sealed
+from certs.sealing.sealer import Sealer
+from proxy.supervisor.membership.ticket_plan import TicketPlan
+from proxy.supervisor.membership.values import FleetKey
+
+FILE_NAME: Final = "fleet.sealed"
+"""In the directory of `[sealing]`."""
+_LABEL: Final = Purpose.FLEET.label("node")
+_VERSION: Final = 1
+
+
+class NoNodeState(Exception):
+    """The content of the file is not of the known version."""
+
+    def __str__(self) -> str:
+        return f"{FILE_NAME} holds no state of a fleet of this version"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """`private` is the key of this node. The others are None before it has joined.
+
+    `revision` is the newest one of the store that it has taken something from.
+    """
+
+    private: PrivateRecipient = field(repr=False)
+    key: FleetKey | None = None
+    plan: TicketPlan | None = None
+    revision: int = 0
+
+    def encode(self) -> bytes:
+        """Everything, with the secrets. The caller seals it."""
+        document = {
+            "version": _VERSION,
+            "private": self.private.pem().decode(),
+            "epoch": None if self.key is None else self.key.epoch,
+            "key": None if self.key is None else self.key.secret.hex(),
+            "tickets": None if self.plan is None else self.plan.as_json(),
+            "revision": self.revision,
+        }
+        return json.dumps(document).encode()
+
+    @classmethod
+    def parse(cls, content: bytes) -> "NodeState":
+        """Read what `encode` wrote. Raises `NoNodeState`, which shows no part of it."""
+        try:
+            found = json.loads(content)
+            if found["version"] != _VERSION:
+                raise NoNodeState
+            private = PrivateRecipient.parse(found["private"].encode())
+            key = None if found["key"] is None else FleetKey(int(found["epoch"]), bytes.fromhex(found["key"]))
+            plan = None if found["tickets"] is None else TicketPlan.from_json(found["tickets"])
+            return cls(private, key, plan, int(found["revision"]))
+        except (ValueError, KeyError, TypeError, AttributeError, KeyUnreadable):
+            raise NoNodeState from None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFile:
+    """The file with the state of this node. Its methods wait for the token of the sealing key:
+    call them in a thread.
+    """
+
+    directory: Path
+    sealer: Sealer
+    kem: RecipientKem
+    """The kind of the key of this node, where it has to be made."""
+
+    def read(self) -> NodeState:
+        """What was written, or a node with a new key, which is written.
+
+        Raises `NoNodeState`, and as `write`.
+        """
+        try:
+            return NodeState.parse(read_sealed(self.directory / FILE_NAME, _LABEL, self.sealer))
+        except FileNotFoundError:
+            made = NodeState(PrivateRecipient.generate(self.kem))
+        self.write(made)
+        return made
+
+    def write(self, state: NodeState) -> None:
+        """Raises `SealedFileUnusable` and `OSError`, and then the old file is as it was."""
+        make_directories(self.directory)
+        write_sealed(self.directory / FILE_NAME, state.encode(), _LABEL, self.sealer)

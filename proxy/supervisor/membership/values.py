@@ -1,0 +1,75 @@
+"""What a fleet writes into its store: sealed by the key of the fleet, for one name alone.
+
+A value is JSON: `schema` (of its content), `epoch` (of the key), `writer` (a node), and
+`ciphertext` (AES-256-GCM, NIST SP 800-38D, a random nonce before it). The name and the other fields
+are authenticated with it, so no value can be put in place of another one. The store orders
+writes, and is not trusted with more. The random nonces allow 2^32 values under one key.
+"""
+
+import base64
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from certs.sealing.envelope import NONCE_BYTES
+from certs.sealing.errors import Tampered
+from certs.sealing.held_key import HeldKey
+
+SCHEMA: Final = 1
+KEY_BYTES: Final = 32
+
+
+class ValueUnusable(Exception):
+    """A value that this node does not use; the text says which one, and why."""
+
+    def __init__(self, name: str, found: str) -> None:
+        super().__init__(name, found)
+        self.name = name
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"{self.name} in the store of the fleet {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetKey:
+    """The key of an epoch. Who was handed it reads everything of that epoch."""
+
+    epoch: int
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def fresh(cls, epoch: int) -> "FleetKey":
+        return cls(epoch, secrets.token_bytes(KEY_BYTES))
+
+    def seal(self, name: str, writer: str, content: object) -> bytes:
+        """A value with this content, which is written as JSON."""
+        plain = json.dumps(content).encode()
+        nonce, ciphertext = HeldKey(self.secret).encrypt(plain, _associated(name, SCHEMA, self.epoch, writer))
+        sealed = base64.b64encode(nonce + ciphertext).decode()
+        return json.dumps({"schema": SCHEMA, "epoch": self.epoch, "writer": writer, "ciphertext": sealed}).encode()
+
+    def open(self, name: str, value: bytes) -> Any:
+        """The content of a value. Raises `ValueUnusable`."""
+        try:
+            document = json.loads(value)
+            schema = document["schema"]
+            epoch = document["epoch"]
+            writer = document["writer"]
+            sealed = base64.b64decode(document["ciphertext"], validate=True)
+        except (ValueError, KeyError, TypeError):
+            raise ValueUnusable(name, "is no value of a fleet") from None
+        if schema != SCHEMA:
+            raise ValueUnusable(name, f"has schema {schema!a}; this Plexigate knows {SCHEMA}")
+        if epoch != self.epoch:
+            raise ValueUnusable(name, f"is sealed by the key of epoch {epoch!a}; this node has that of {self.epoch}")
+        try:
+            associated = _associated(name, schema, epoch, writer)
+            return json.loads(HeldKey(self.secret).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated))
+        except (Tampered, ValueError):
+            raise ValueUnusable(name, "was not sealed by the key of this fleet, or was changed since") from None
+
+
+def _associated(name: str, schema: object, epoch: object, writer: object) -> bytes:
+    return json.dumps(["plexigate fleet value", name, schema, epoch, writer]).encode()

@@ -1,0 +1,57 @@
+"""What is sealed for a fleet opens under its name alone, and with its key alone; everything else is refused with its name."""
+
+import base64
+import json
+
+import pytest
+
+from proxy.supervisor.membership.values import FleetKey, ValueUnusable
+
+KEY = FleetKey(1, bytes(range(32)))
+SEALED = KEY.seal("tickets", "edge-1", {"a": [1]})
+
+
+def changed(**fields: object) -> bytes:
+    return json.dumps({**json.loads(SEALED), **fields}).encode()
+
+
+def test_a_value_opens_under_its_name_and_shows_who_wrote_it() -> None:
+    assert KEY.open("tickets", SEALED) == {"a": [1]}
+    document = json.loads(SEALED)
+    assert list(document) == ["schema", "epoch", "writer", "ciphertext"]
+    assert (document["schema"], document["epoch"], document["writer"]) == (1, 1, "edge-1")
+    assert KEY.seal("tickets", "edge-1", {"a": [1]}) != SEALED, "another nonce"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (b"", "is no value of a fleet"),
+        (b"[]", "is no value of a fleet"),
+        (b"{}", "is no value of a fleet"),
+        (changed(ciphertext="*"), "is no value of a fleet"),
+        (changed(ciphertext=""), "was not sealed by the key of this fleet, or was changed since"),
+        (
+            changed(ciphertext=base64.b64encode(bytes(40)).decode()),
+            "was not sealed by the key of this fleet, or was changed since",
+        ),
+        (changed(writer="edge-2"), "was not sealed by the key of this fleet, or was changed since"),
+        (changed(schema=2), "has schema 2; this Plexigate knows 1"),
+        (changed(epoch=2), "is sealed by the key of epoch 2; this node has that of 1"),
+    ],
+)
+def test_other_values_are_refused(value: bytes, found: str) -> None:
+    with pytest.raises(ValueUnusable) as refused:
+        KEY.open("tickets", value)
+    assert str(refused.value) == f"tickets in the store of the fleet {found}"
+
+
+def test_no_value_stands_in_for_another_one_and_no_other_key_opens_it() -> None:
+    for key, name in ((KEY, "members/edge-1"), (FleetKey.fresh(1), "tickets")):
+        with pytest.raises(ValueUnusable):
+            key.open(name, SEALED)
+
+
+def test_the_key_is_not_shown() -> None:
+    assert KEY.secret.hex() not in repr(KEY)
+    assert repr(KEY.secret) not in repr(KEY)
