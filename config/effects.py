@@ -213,6 +213,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("sealing", "key"): _sealing_key,
     ("sealing", "rotate_after"): _live("for the keys that seal"),
     ("sealing",): _SEALING,
+    ("fleet",): _restart("a node takes its place in the fleet at the start"),
     ("audit",): _restart("the audit log is opened once"),
     ("user",): _restart("workers keep the user that they were started as"),
     ("group",): _restart("workers keep the group that they were started as"),

@@ -37,7 +37,7 @@ from config.tables.rotation import (
     RotationConfig,
     issued_credentials,
 )
-from config.tables.sealing import BackupConfig, SealingConfig
+from config.tables.sealing import BackupConfig, FleetConfig, SealingConfig
 from config.tables.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values.addresses import Bind, Refused, ServerAddress
 from config.values.durations import Seconds, time_field
@@ -61,6 +61,7 @@ __all__ = [
     "CredentialConfig",
     "CredentialPreference",
     "EjectionConfig",
+    "FleetConfig",
     "HealthConfig",
     "HsmConfig",
     "HttpProtocol",
@@ -245,6 +246,7 @@ class Config(Table):
     audit: AuditConfig = AuditConfig()
     ct: CtConfig = CtConfig()
     backup: BackupConfig = BackupConfig()
+    fleet: FleetConfig = FleetConfig()
     issuer: dict[Name, AnyIssuerConfig] = Field(default_factory=dict)
     plain: PlainConfig = PlainConfig()
     rotation: RotationConfig = RotationConfig()

@@ -153,6 +153,8 @@ class World:
         keys["log"]["file"] = "log.jsonl"
         keys["ct"] |= {"log_list": "log_list.json", "watch": ["https://ct.example.org/"], "known_serials": ["a1b2"]}
         keys["backup"] |= {"directory": "backups", "recipients": ["safe.pub"]}
+        files = {"certificate": "chat.pem", "key": "chat.key", "ca": self._authority.path.name}
+        keys["fleet"] = {"etcd": ["https://127.0.0.1:1"], "name": "edge-1", "prefix": "/fleet", **files}
         page = str(self.directory / "page.sock")
         keys["admin"] = {"socket": "admin.sock", "page_socket": page, "metrics_bind": ["127.0.0.1:0"]}
         return keys
@@ -184,6 +186,7 @@ class World:
             "rotation",
             "ct",
             "backup",
+            "fleet",
         ):
             del keys[name]
         keys["listener"] = {"public": {"bind": "127.0.0.1:0"}}

@@ -22,6 +22,7 @@ from config.schema import (
     CookieConfig,
     CredentialConfig,
     EjectionConfig,
+    FleetConfig,
     HealthConfig,
     HsmConfig,
     IdentityConfig,
@@ -119,6 +120,7 @@ def tables(document: Mapping[str, Any], model: type[Table]) -> list[Mapping[str,
         AdminConfig: only("admin"),
         AuditConfig: only("audit"),
         BackupConfig: only("backup"),
+        FleetConfig: only("fleet"),
         SealingConfig: only("sealing"),
     }
     return kinds[model]
@@ -163,5 +165,6 @@ MODELS: list[type[Table]] = [
     AdminConfig,
     AuditConfig,
     BackupConfig,
+    FleetConfig,
     SealingConfig,
 ]

@@ -42,7 +42,7 @@ SUBJECTS: dict[str, ModuleType] = {
     "Handshakes by day": adoption,
     "Certificates": certificates,
     "Tokens": tokens,
-    "Sealing and session tickets": secrets,
+    "Sealing, session tickets and the fleet": secrets,
     "Payload encryption": payload,
     "The audit log": audit,
 }
@@ -745,6 +745,18 @@ EXAMPLES = (
         {"event": "not_unsealed", "detail": "the token first does not answer"},
         "sealed keys cannot be opened, the parent tries again: the token first does not answer",
     ),
+    Example(
+        secrets.FleetJoined("edge-2", 1),
+        {"event": "fleet_joined", "node": "edge-2", "epoch": 1},
+        "edge-2 has joined its fleet, epoch 1",
+    ),
+    Example(secrets.FleetLed("edge-1"), {"event": "fleet_led", "node": "edge-1"}, "edge-1 leads its fleet"),
+    Example(
+        secrets.FleetAway("https://10.0.0.1:2379: no answer within 1.5 s"),
+        {"event": "fleet_away", "detail": "https://10.0.0.1:2379: no answer within 1.5 s"},
+        "the store of the fleet cannot be used, the node serves by what it has: https://10.0.0.1:2379: no answer within 1.5 s",
+    ),
+    Example(secrets.FleetBack(), {"event": "fleet_back"}, "the store of the fleet can be used again"),
     # -- payload
     Example(
         payload.PayloadKeyRotated("chat", 4),

@@ -331,6 +331,59 @@ class FakeUpgrade:
 
 
 @dataclass
+class FakeFleet:
+    """A membership that remembers what it was told."""
+
+    told: list[tuple[str, ...]] = field(default_factory=list)
+    document: Any = field(
+        default_factory=lambda: {
+            "node": "edge-1",
+            "key": "a1" * 16,
+            "epoch": 1,
+            "leader": "edge-1",
+            "is_leading": True,
+            "revision": 7,
+            "fault": None,
+            "tickets_until": NOW + DAY,
+            "members": [{"node": "edge-1", "key": "a1" * 16, "since": NOW, "by": ""}],
+            "requests": [{"node": "edge-2", "key": "b2" * 16, "since": None, "by": ""}],
+        }
+    )
+    error: Exception | None = None
+    """What the next call fails with."""
+
+    def _tell(self, *call: str) -> None:
+        self.told.append(call)
+        if self.error is not None:
+            raise self.error
+
+    async def listed(self) -> Any:
+        """Answer what was prepared."""
+        self._tell("listed")
+        return self.document
+
+    async def invite(self) -> Any:
+        """Answer a token."""
+        self._tell("invite")
+        return {"token": "0123456789abcdef.secret", "seconds": 600}
+
+    async def join(self, token: str) -> Any:
+        """Remember it."""
+        self._tell("join", token)
+        return {"node": "edge-2", "key": "b2" * 16}
+
+    async def approve(self, node: str) -> Any:
+        """Remember it."""
+        self._tell("approve", node)
+        return {"node": node, "key": "b2" * 16, "since": NOW, "by": "edge-1"}
+
+    async def accept_restore(self) -> Any:
+        """Answer what was prepared."""
+        self._tell("accept-restore")
+        return self.document
+
+
+@dataclass
 class FakeControl:
     """A parent that remembers what it was told."""
 
@@ -348,6 +401,7 @@ class FakeControl:
     maintenance: FakeMaintenance = field(default_factory=FakeMaintenance)
     history: History = field(default_factory=History)
     upgrade: FakeUpgrade = field(default_factory=FakeUpgrade)
+    fleet: FakeFleet = field(default_factory=FakeFleet)
 
     def _tell(self, *call: Any) -> None:
         self.told.append(call)
@@ -415,6 +469,7 @@ class FakeControl:
             maintenance=self.maintenance,
             rotation=self.rotating,
             payload=self.payload,
+            fleet=self.fleet,
         )
 
 

@@ -68,6 +68,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.identities(),
         *checks.issued_credentials(),
         *checks.fetched_state(),
+        *checks.fleet(),
         *replica_problems(config, file, checks.omissions),
         *checks.issuers(),
         *acme_problems(config, file, checks.omissions),
@@ -188,6 +189,11 @@ class _CrossChecks(Checks):
             yield self.error(place, found, "a directory that keeps the lists")
         if self.config.ct.watch:
             yield self.error(("ct", "watch"), found, "a directory that keeps how far each log was read")
+
+    def fleet(self) -> Iterator[Problem]:
+        if self.config.fleet.etcd and self.config.sealing.key is None and not self.omissions.touch("sealing"):
+            found = "a fleet, while [sealing] has no key"
+            yield self.error(("fleet", "etcd"), found, "a key that seals what the nodes share (plexigate hsm init)")
 
     def _issuers_used(self) -> Iterator[tuple[str, int, str]]:
         for name, identity in self.config.identity.items():

@@ -2,7 +2,7 @@
 
 import re
 from enum import Enum, auto
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
 
@@ -67,10 +67,11 @@ class PathRole(Enum):
     """
 
 
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 Name = Annotated[
     str,
     matching(
-        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}",
+        NAME,
         "a name of at most 64 letters, digits, dots, hyphens and underscores (it is printed in logs)",
     ),
 ]

@@ -72,6 +72,7 @@ _COMMANDS: Final = (
         "proxy.commands.backup.commands",
         "Make, verify, list and restore encrypted backups of all state.",
     ),
+    Entry("fleet", "proxy.commands.control.fleet", "Show the fleet of this node, and let nodes join it."),
     Entry("hsm", "proxy.commands.hsm.commands", "Manage HSM tokens, their keys, and the sealing key."),
     Entry(
         "certs",

@@ -60,6 +60,7 @@ class AlertKind(StrEnum):
     AUDIT_UNSIGNED = "audit_unsigned"
     STATE_NOT_WRITABLE = "state_not_writable"
     BACKUP_OLD = "backup_old"
+    FLEET_AWAY = "fleet_away"
     SECRETS_NOT_ROTATED = "secrets_not_rotated"
     SEALING_NOT_RENEWED = "sealing_not_renewed"
     SEALING_KEY_REPLACED = "sealing_key_replaced"
@@ -255,6 +256,14 @@ KINDS: Final[Mapping[AlertKind, KindFacts]] = {
         "the directory",
         "The newest backup of this configuration is older than `backup.alert_after`, or there is none.",
         "Run `plexigate backup create`, and check the timer: `systemctl status plexigate-backup.timer`.",
+    ),
+    AlertKind.FLEET_AWAY: KindFacts(
+        _WARNING,
+        "the node",
+        "The store of the fleet, or something in it, cannot be used. The node serves by what it has. The alert is serious "
+        "when session ticket keys are planned for less than six hours, or if this node has not joined its fleet.",
+        "Check etcd, and the network to it: `plexigate fleet status`.",
+        after_seconds=60.0,
     ),
     AlertKind.SECRETS_NOT_ROTATED: KindFacts(
         _WARNING,

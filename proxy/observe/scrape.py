@@ -209,6 +209,17 @@ class BackupFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetFacts:
+    """This node in its fleet. `fault`: why the store cannot be used. `until`: up to when session
+    ticket keys are planned, in UNIX seconds; None if this node has not joined.
+    """
+
+    node: str
+    fault: str | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigurationFacts:
     """The configuration that is served: its file, the SHA-256 of its content in hexadecimal, and
     when it was read, in UNIX seconds. `text`: what may be shown of it (`config.displayed`)."""
@@ -269,6 +280,7 @@ class Scrape:
     alert_deliveries: Mapping[tuple[str, str], int] = field(default_factory=dict)
     configuration: ConfigurationFacts | None = None
     backup: BackupFacts | None = None
+    fleet: FleetFacts | None = None
     pid: int = 0
     configured_at: float = 0.0
     upgrade: UpgradeFacts | None = None

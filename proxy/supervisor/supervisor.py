@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from certs.rotation.parts import parts_of
 from proxy.admin.requests.contracts import Control
@@ -55,6 +55,9 @@ from proxy.supervisor.upgrade.upgrading import Upgrading
 from proxy.supervisor.workers.sockets import ListeningSockets
 from proxy.trust.log_watch import LogWatch
 
+if TYPE_CHECKING:
+    from proxy.supervisor.control.fleet_control import SupervisorFleet
+
 # How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
 _FIRST_ROUND_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 60.0
@@ -96,6 +99,7 @@ class Supervisor:
         renew = self.changeover.renew
         self.rotating: Final = Rotating(loop, self._tasks, self.changeover.swap, tell, CLOCKS)
         self.tickets: Final = TicketRotation(renew, safe, self.served, tell, self.crew.auditing.tickets_rotated)
+        membership = self._membership_of(safe)
         unsealing = Unsealing(loop, renew, safe, self.served, tell)
         payload = PayloadRotation(loop, self.served, self.crew.fleet, renew, safe, tell, wall_clock)
         self.fetched: Final = FetchedLists(loop, renew, self.served, tell, loop.time, CLOCKS.wall)
@@ -103,7 +107,8 @@ class Supervisor:
         self.alerting: Final = self._alerting_of()
         sealing = SealingRenewal(loop, self.changeover.changing, safe, self.served, tell, now_in_utc)
         secrets = (self.tickets.run, unsealing.run, payload.run, sealing.run)
-        self._background: Final = (*secrets, self.fetched.run, self.watch.run, self.alerting.run)
+        shared = () if membership is None else (membership.run,)
+        self._background: Final = (*secrets, *shared, self.fetched.run, self.watch.run, self.alerting.run)
         self.upgrading: Final = Upgrading(
             loop,
             self._tasks,
@@ -115,11 +120,23 @@ class Supervisor:
             notifier.main_process,
             tell,
         )
-        self.control: Final = self._control_of(log, safe.trail, payload, sealing)
+        self.control: Final = self._control_of(log, safe.trail, payload, sealing, membership)
         self.rotating.count_by(self._signatures)
         self.rotating.lists.show = self.crew.proofs.challenges.show_lists
         self.crew.tokens.missing.changed = self.rotating.keys_missing
         self.reporting.listen(self.alerting.hear)
+
+    def _membership_of(self, safe: Safe) -> "SupervisorFleet | None":
+        loaded = self.served.edition.loaded
+        vault = safe.vault(loaded)
+        if not loaded.config.fleet.etcd or vault is None:
+            return None
+        # imported here: most proxies have no fleet
+        from proxy.supervisor.control.fleet_control import SupervisorFleet
+        from proxy.supervisor.membership.configured import member_of
+
+        member = member_of(loaded, vault, self.tickets, self.reporting.tell, wall_clock)
+        return SupervisorFleet(member, safe.trail.operation)
 
     def _changeover_of(self, safe: Safe) -> Changeover:
         loop = self._loop
@@ -160,7 +177,12 @@ class Supervisor:
         return Changeover(loop, served, parts, reread)
 
     def _control_of(
-        self, log: LogTarget, trail: AuditTrail, payload: PayloadRotation, sealing: SealingRenewal
+        self,
+        log: LogTarget,
+        trail: AuditTrail,
+        payload: PayloadRotation,
+        sealing: SealingRenewal,
+        membership: "SupervisorFleet | None",
     ) -> Control:
         loop = self._loop
         served = self.served
@@ -185,6 +207,7 @@ class Supervisor:
             watch=self.watch,
             alerting=self.alerting,
             sealing=lambda: sealing.facts,
+            membership=lambda: None if membership is None else membership.facts(),
             upgrade=lambda: self.upgrading.facts,
             former_workers=lambda: self.upgrading.former.pids,
             ability=ability,
@@ -201,6 +224,7 @@ class Supervisor:
             maintenance=SupervisorMaintenance(served, crew.maintenance, wall_clock),
             rotation=RotationControl(self.rotating, Inspection(loop, crew.fleet, served)),
             payload=SupervisorPayload(loop, served, payload, self.reporting.tell),
+            fleet=membership,
         )
 
     async def _signatures(self) -> Mapping[str, int]:

@@ -36,7 +36,7 @@ TABLES = {
     "files": (
         *("workers", "user", "group", "watch", "reload_timeout", "listener", "identity", "upstream", "route", "issuer"),
         *("plain", "rotation", "sealing", "audit", "openssl", "limits", "payload", "log", "admin", "alerts"),
-        *("error_pages", "ct", "backup"),
+        *("error_pages", "ct", "backup", "fleet"),
     ),
     "tokens": ("hsm", "identity", "sealing", "audit", "alerts"),
 }

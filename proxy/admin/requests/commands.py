@@ -22,6 +22,11 @@ POST /payload/RING/rotate                 a new key
 POST /payload/RING/VERSION/retire         no more messages under it
 POST /payload/RING/VERSION/revoke         the same at once, and for good
 GET  /payload/RING/export                 the keys themselves, for clients
+GET  /fleet                               members, the leader, and who asks to join
+POST /fleet/invite                        the token of an invitation
+POST /fleet/join                          asks to join; the body is that token
+POST /fleet/approve?node=NODE             hands the key of the fleet to a node that asks
+POST /fleet/accept-restore                uses a store that has lost changes
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,11 +37,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from config.values.pkcs11_uri import Pkcs11Uri
-from proxy.admin.requests.contracts import Control
+from proxy.admin.requests.contracts import Control, FleetControl
 from proxy.admin.requests.problems import CommandRefused, json_answer, problem, steps_answer
 from proxy.admin.requests.wishes import MaintenanceWish, RotationWish
 from proxy.api.certificates import CertificatesDocument
-from proxy.api.commands import MaintainedRow, MaintenanceDocument
+from proxy.api.commands import JoinDocument, MaintainedRow, MaintenanceDocument
 from proxy.observe.status import status
 
 _UPGRADE: Final = "/upgrade"
@@ -79,6 +84,17 @@ class Commands:
         version = r"/payload/{name}/{version:\d{1,9}}"
         _post(router, f"{version}/retire", lambda request: control.payload.retire(_name(request), _version(request)))
         _post(router, f"{version}/revoke", lambda request: control.payload.revoke(_name(request), _version(request)))
+        _get(router, "/fleet", lambda _: self._fleet.listed())
+        _post(router, "/fleet/invite", lambda _: self._fleet.invite())
+        _post(router, "/fleet/join", self._join)
+        _post(router, "/fleet/approve", lambda request: self._fleet.approve(request.query.get("node", "")))
+        _post(router, "/fleet/accept-restore", lambda _: self._fleet.accept_restore())
+
+    @property
+    def _fleet(self) -> FleetControl:
+        if self._control.fleet is None:
+            raise CommandRefused(404, "this configuration has no [fleet]")
+        return self._control.fleet
 
     async def _status(self, _request: web.Request) -> dict[str, Any]:
         return {**status(await self._control.figures.scrape()), "metrics": self._metrics_addresses()}
@@ -108,6 +124,9 @@ class Commands:
             page_is_html=query.get("page", "html") == "html",
         )
         return await self._control.maintenance.begin(wish)
+
+    async def _join(self, request: web.Request) -> JoinDocument:
+        return await self._fleet.join((await request.read()).decode(errors="replace"))
 
     async def _certificates(self, _request: web.Request) -> CertificatesDocument:
         return {"certificates": self._control.rotation.certificates()}

@@ -18,6 +18,10 @@ from proxy.api.commands import (
     ChangeRow,
     DrainDocument,
     ExportDocument,
+    FleetDocument,
+    FleetNodeRow,
+    InvitationDocument,
+    JoinDocument,
     KeyTrialDocument,
     MaintainedRow,
     MaintenanceDocument,
@@ -156,6 +160,22 @@ class PayloadControl(Protocol):
     async def tested(self) -> RingTrialsDocument: ...
 
 
+class FleetControl(Protocol):
+    """The membership of this node."""
+
+    async def listed(self) -> FleetDocument: ...
+
+    async def invite(self) -> InvitationDocument: ...
+
+    async def join(self, token: str) -> JoinDocument:
+        """Ask to join by the token of an invitation."""
+
+    async def approve(self, node: str) -> FleetNodeRow: ...
+
+    async def accept_restore(self) -> FleetDocument:
+        """Use a store again that has lost changes, as after a restore."""
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """The parts of the parent process that the admin server asks."""
@@ -172,3 +192,5 @@ class Control:
     maintenance: MaintenanceControl
     rotation: CertificateControl
     payload: PayloadControl
+    fleet: FleetControl | None
+    """Where `[fleet]` names etcd."""

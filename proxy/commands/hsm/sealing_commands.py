@@ -42,6 +42,7 @@ class KeyPurposeName(StrEnum):
     PAYLOAD = "payload"
     ACME = "acme"
     BACKUP = "backup"
+    FLEET = "fleet"
 
 
 class SealedKind(StrEnum):

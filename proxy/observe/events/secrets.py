@@ -1,4 +1,6 @@
-"""Events of secrets that the parent keeps: session ticket keys, and sealed keys. Pure."""
+"""Events of secrets that the parent keeps: session ticket keys, sealed keys, and those of a fleet.
+Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,3 +122,62 @@ class NotUnsealed(Event):
 
     def sentence(self) -> str:
         return f"sealed keys cannot be opened, the parent tries again: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetJoined(Event):
+    """This node has the key of its fleet, and serves by what the fleet shares."""
+
+    event = "fleet_joined"
+    level = Level.INFORMATION
+
+    node: str
+    """This node."""
+    epoch: int
+    """Number of the fleet's key."""
+
+    def sentence(self) -> str:
+        return f"{self.node} has joined its fleet, epoch {self.epoch}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLed(Event):
+    """This node leads its fleet: it plans the session ticket keys of all nodes."""
+
+    event = "fleet_led"
+    level = Level.INFORMATION
+
+    node: str
+    """This node."""
+
+    def sentence(self) -> str:
+        return f"{self.node} leads its fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetAway(Event):
+    """The store of the fleet, or something in it, cannot be used. The node serves by what it has,
+    and tries again. Written once for each reason.
+
+    Check etcd, and the network to it. Session ticket keys are planned a day ahead.
+    """
+
+    event = "fleet_away"
+    level = Level.WARNING
+
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        return f"the store of the fleet cannot be used, the node serves by what it has: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetBack(Event):
+    """The store of the fleet can be used again."""
+
+    event = "fleet_back"
+    level = Level.INFORMATION
+
+    def sentence(self) -> str:
+        return "the store of the fleet can be used again"

@@ -27,6 +27,7 @@ _MOST_UNKNOWN: Final = 20
 """Alerts of single certificates: a log may invent thousands."""
 _LOG_SECONDS: Final = 6 * _HOUR
 """Logs fail for a while, now and then, and lose nothing by that."""
+_PLANNED_SECONDS: Final = 6 * _HOUR
 _OF_ROTATION: Final = {
     Urgency.LATE: AlertUrgency.WARNING,
     Urgency.GRAVE: AlertUrgency.SERIOUS,
@@ -241,6 +242,18 @@ def _backups(facts: AlertFacts) -> Iterator[Concern]:
     yield _concern(AlertKind.BACKUP_OLD, backup.directory, found)
 
 
+def _fleet(facts: AlertFacts) -> Iterator[Concern]:
+    fleet = facts.scrape.fleet
+    if fleet is None or fleet.fault is None:
+        return
+    left = None if fleet.until is None else fleet.until - facts.scrape.now
+    urgency = AlertUrgency.WARNING if left is not None and left > _PLANNED_SECONDS else AlertUrgency.SERIOUS
+    planned = (
+        "this node has not joined" if left is None else f"session ticket keys are planned for {span(max(left, 0))}"
+    )
+    yield _concern(AlertKind.FLEET_AWAY, fleet.node, f"the store of the fleet: {fleet.fault}; {planned}", urgency)
+
+
 _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _tokens,
     _readiness,
@@ -254,6 +267,7 @@ _RULES: Final[tuple[Callable[[AlertFacts], Iterator[Concern]], ...]] = (
     _sealing,
     _surroundings,
     _backups,
+    _fleet,
 )
 
 # What a counter counts, for the text, and the kind of its growth.

@@ -13,6 +13,7 @@ from proxy.observe.counts.merging import Retained
 from proxy.observe.history.history import History
 from proxy.observe.scrape import (
     ConfigurationFacts,
+    FleetFacts,
     ListenerFacts,
     MaintenanceFacts,
     Scrape,
@@ -71,6 +72,7 @@ class Scraping:
     ability: Ability
     alerting: Alerting
     sealing: Callable[[], SealingFacts | None]
+    membership: Callable[[], FleetFacts | None]
     upgrade: Callable[[], UpgradeFacts | None]
     former_workers: Callable[[], Sequence[int]]
     """The processes of the previous version that still drain."""
@@ -100,6 +102,7 @@ class Scraping:
             rotations=dict(self.rotating.rotations),
             rotating=self.rotating.facts(),
             sealing=self.sealing(),
+            fleet=self.membership(),
             unmade_checks=self.servers.unmade.as_rows(),
             maintenance=[MaintenanceFacts(one.route, one.since) for one in self.maintenance.routes],
             readiness=await self.ability.readiness(),

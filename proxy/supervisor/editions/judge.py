@@ -66,3 +66,8 @@ def _rules(loaded: LoadedConfig, facts: Facts) -> Iterator[Problem]:
     yield from socket_problems(loaded)
     yield from own_server_problems(loaded)
     yield from program_problems(loaded)
+    if loaded.config.fleet.etcd:
+        # imported here: the client of etcd is large
+        from proxy.supervisor.membership.configured import fleet_problems
+
+        yield from fleet_problems(loaded)

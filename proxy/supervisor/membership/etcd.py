@@ -18,6 +18,7 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import aiohttp
@@ -34,6 +35,7 @@ from proxy.supervisor.membership.shared import (
 
 _ANSWER_SECONDS: Final = 1.5
 """All members of a cluster of three are asked before a lease ends."""
+_SHOWN: Final = 200
 # A line of a watch has the changes of one moment; etcd takes no request above 1.5 MB.
 _LONGEST_LINE: Final = 4 * 1_048_576
 
@@ -49,6 +51,8 @@ class EtcdStore:
         self._made: aiohttp.ClientSession | None = None
         self._asked = 0
         """Which of the endpoints is asked."""
+        self._now = 0.0
+        """The time of the last answer, in UNIX seconds."""
         self._watched: aiohttp.ClientResponse | None = None
 
     async def close(self) -> None:
@@ -58,9 +62,8 @@ class EtcdStore:
 
     async def read(self) -> StoreContent:
         found = await self._ask("kv/range", self._range)
-        return StoreContent(
-            {self._name(one["key"]): _stored(one) for one in found.get("kvs", ())}, _revision(found["header"])
-        )
+        entries = {self._name(one["key"]): _stored(one) for one in found.get("kvs", ())}
+        return StoreContent(entries, _revision(found["header"]), self._now)
 
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         wanted = {"create_request": {**self._range, "start_revision": str(revision)}}
@@ -139,23 +142,27 @@ class EtcdStore:
         _ = await self._ask("lease/revoke", {"ID": lease})
 
     async def _ask(self, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask one member after the other. Raises `SharedAway` with what the last one said."""
-        reason = ""
+        """Ask one member after the other. Raises `SharedAway` with what each of them said."""
+        reasons: dict[str, str] = {}
         for _ in self._endpoints:
+            endpoint = self._endpoints[self._asked]
             try:
                 async with self._session.post(
                     self._address(method), json=body, timeout=aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
                 ) as answer:
-                    told: dict[str, Any] = await answer.json(content_type=None)
+                    text = await answer.text()
+                    self._now = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
                     if answer.status == 200:
+                        told: dict[str, Any] = json.loads(text)
                         return told
-                    reason = f"{self._endpoints[self._asked]}: {_reason(told)}"
+                    # some refusals are no JSON
+                    reasons[endpoint] = _reason(json.loads(text)) if text.startswith("{") else f"{text[:_SHOWN]!a}"
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                reason = f"{self._endpoints[self._asked]}: {_clause(error)}"
+                reasons[endpoint] = _clause(error)
             self._asked = (self._asked + 1) % len(self._endpoints)
             if self._watched is not None:
                 self._watched.close()
-        raise SharedAway(reason)
+        raise SharedAway("; ".join(f"{one}: {reasons[one]}" for one in self._endpoints))
 
     @property
     def _session(self) -> aiohttp.ClientSession:

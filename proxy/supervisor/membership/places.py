@@ -1,12 +1,24 @@
-"""The names of what a fleet has in its store, and what people may see of it. Pure."""
+"""The names of what a fleet has in its store, and what is stored under them. Pure."""
 
+import re
+from collections.abc import Iterable
 from typing import Final, TypedDict
+
+from config.values.kinds import NAME
 
 TICKETS: Final = "tickets"
 MEMBERS: Final = "members/"
 INVITATIONS: Final = "invitations/"
 REQUESTS: Final = "requests/"
 WELCOMES: Final = "welcomes/"
+
+
+def nodes_of(prefix: str, names: Iterable[str]) -> list[str]:
+    """The nodes that the store has below a prefix. Others than nodes may have written there: what
+    could not be the name of a node is left out, and never shown to a terminal.
+    """
+    found = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return [node for node in found if re.fullmatch(NAME, node)]
 
 
 class MemberRow(TypedDict):

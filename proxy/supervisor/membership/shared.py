@@ -42,10 +42,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StoreContent:
-    """Everything at one revision."""
+    """Everything at one revision; `now` is the time by the clock of the store, in UNIX seconds."""
 
     entries: Mapping[str, Stored]
     revision: int
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Leadership(Protocol):
         """Lead for longer; whether this node still leads. Raises `SharedAway`."""
 
     async def give_up(self) -> None:
-        """Let another node lead at once. Raises `SharedAway`."""
+        """Let another node lead at once, if the store answers; else a moment later."""
 
 
 class Shared(Protocol):

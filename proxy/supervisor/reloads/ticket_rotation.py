@@ -1,7 +1,11 @@
-"""Replaces the secret of session tickets at regular times, in all workers and on disk."""
+"""Replaces the secret of session tickets at regular times, in all workers and on disk.
+
+In a fleet the nodes have agreed on the secrets, and the membership says which ones serve.
+"""
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from certs.sealing.files import SealedFileUnusable
@@ -31,15 +35,43 @@ class TicketRotation:
         self._served = served
         self._tell = tell
         self._rotated = rotated
+        self._follows = False
 
     async def run(self) -> None:
-        """Rotate when it is time. A secret of an earlier process serves the rest of its time."""
+        """Rotate when it is time. A secret of an earlier process serves the rest of its time.
+
+        It ends when secrets of a fleet are followed.
+        """
         has_succeeded = True
         while True:
             hours = self._served.edition.loaded.config.limits.tls_ticket_rotation_hours
             regular = self._safe.seconds_to_rotation(hours)
             await asyncio.sleep(regular if has_succeeded else min(hours * _HOUR, _RETRY_SECONDS))
+            if self._follows:
+                return
             has_succeeded = await self.rotate()
+
+    @property
+    def period_seconds(self) -> float:
+        """How long a secret seals, by the configuration."""
+        return self._served.edition.loaded.config.limits.tls_ticket_rotation_hours * _HOUR
+
+    @property
+    def present(self) -> tuple[bytes, float]:
+        """The secret that seals now, and since when, in UNIX seconds."""
+        return self._served.edition.tickets.current, self._safe.since.timestamp()
+
+    async def follow(self, tickets: TicketSecrets, since: float) -> bool:
+        """Serve by the secrets of a fleet from now on, and rotate no more by itself.
+
+        Returns whether all workers do.
+        """
+        self._follows = True
+        before = self._served.edition.tickets
+        if tickets == before:
+            return True
+        began = datetime.fromtimestamp(since, UTC)
+        return await self._serve_by(lambda _: tickets, began, is_rotated=tickets.current != before.current)
 
     async def rotate(self) -> bool:
         """Seal session tickets with a new secret in all workers.
@@ -47,7 +79,11 @@ class TicketRotation:
         They still accept the tickets that the previous secret has sealed.
         """
         new = TicketSecrets.fresh().current
-        since = now_in_utc()
+        return await self._serve_by(lambda before: before.rotated(new), now_in_utc(), is_rotated=True)
+
+    async def _serve_by(
+        self, change: Callable[[TicketSecrets], TicketSecrets], since: datetime, *, is_rotated: bool
+    ) -> bool:
         losses: list[Exception] = []
 
         def keep(edition: Edition) -> None:
@@ -57,13 +93,14 @@ class TicketRotation:
                 losses.append(error)  # the new secret serves without a copy on disk
 
         try:
-            await self._renew(lambda edition, number: edition.with_tickets(number, edition.tickets.rotated(new)), keep)
+            await self._renew(lambda edition, number: edition.with_tickets(number, change(edition.tickets)), keep)
         except ConfigError as error:
             self._tell(TicketRotationFailed(str(error)))
             return False
         self._safe.since = since
         for loss in losses:
             self._tell(TicketsNotKept(str(loss)))
-        self._rotated()
-        self._tell(TicketsRotated())
+        if is_rotated:
+            self._rotated()
+            self._tell(TicketsRotated())
         return True

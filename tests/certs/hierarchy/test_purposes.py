@@ -8,4 +8,4 @@ from proxy.commands.hsm.sealing_commands import KeyPurposeName
 def test_each_purpose_has_a_name_of_its_own_and_says_what_its_loss_means() -> None:
     assert set(PURPOSES) == set(Purpose) - {Purpose.KEY_HIERARCHY, Purpose.PROBE}
     assert {one.name for one in PURPOSES.values()} == set(KeyPurposeName)
-    assert len({one.if_lost for one in PURPOSES.values()} | {one.protects for one in PURPOSES.values()}) == 10
+    assert len({one.if_lost for one in PURPOSES.values()} | {one.protects for one in PURPOSES.values()}) == 12

@@ -81,7 +81,10 @@ def test_nothing_is_done_before_its_time(years: Years) -> None:
 
 def test_keys_are_rotated_files_sealed_again_and_versions_destroyed_in_this_order(years: Years) -> None:
     work = years.kept(AFTER)
-    assert work.done == ["rotated the keys for acme, backup, credentials, payload, tickets", "sealed 1 file again"]
+    assert work.done == [
+        "rotated the keys for acme, backup, credentials, fleet, payload, tickets",
+        "sealed 1 file again",
+    ]
     assert (years.version, years.states()) == (2, [KeyState.RETIRED, KeyState.ACTIVE])
     assert (Action.SEAL, str(years.file), Outcome.DONE) in years.told
     assert years.kept(AFTER - timedelta(seconds=1)).done == []
@@ -117,7 +120,7 @@ def test_what_cannot_be_sealed_again_is_said_and_keeps_its_key(years: Years) -> 
     content = years.file.read_bytes()
     years.file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     work = years.kept(AFTER)
-    assert work.done == ["rotated the keys for acme, backup, credentials, payload, tickets"]
+    assert work.done == ["rotated the keys for acme, backup, credentials, fleet, payload, tickets"]
     (error,) = work.errors
     assert f'"{years.file}" was changed or damaged' in error
     years.kept(AFTER)

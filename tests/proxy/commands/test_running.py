@@ -74,12 +74,12 @@ class Running:
     path: Path
     control: FakeControl
 
-    def run(self, *arguments: str) -> Result:
-        return plexigate(*arguments, "--socket", str(self.path))
+    def run(self, *arguments: str, given: str | None = None) -> Result:
+        return plexigate(*arguments, "--socket", str(self.path), given=given)
 
 
-def plexigate(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"})
+def plexigate(*arguments: str, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=given, env={"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"})
 
 
 @pytest.fixture

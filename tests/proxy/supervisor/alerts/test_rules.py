@@ -13,6 +13,7 @@ from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import (
     BackupFacts,
     CertificateFacts,
+    FleetFacts,
     RevocationFacts,
     RotationFacts,
     Scrape,
@@ -294,6 +295,23 @@ def test_a_backup_that_is_old_or_missing(backup: BackupFacts, text: str) -> None
     scrape = replace(WELL, backup=backup)
     assert one(scrape) == ("backup_old", "/b", "serious")
     assert concerns(scrape)[0].text == text
+
+
+@pytest.mark.parametrize(
+    ("left", "urgency", "text"),
+    [
+        (30 * 3_600, "warning", "the store of the fleet: no answer; session ticket keys are planned for 30 h"),
+        (6 * 3_600, "serious", "the store of the fleet: no answer; session ticket keys are planned for 6 h"),
+        (-3_600.0, "serious", "the store of the fleet: no answer; session ticket keys are planned for 0 min"),
+        (None, "serious", "the store of the fleet: no answer; this node has not joined"),
+    ],
+)
+def test_a_fleet_whose_store_is_away(left: float | None, urgency: str, text: str) -> None:
+    until = None if left is None else NOW + left
+    scrape = replace(WELL, fleet=FleetFacts("edge-1", "no answer", until))
+    assert one(scrape) == ("fleet_away", "edge-1", urgency)
+    assert concerns(scrape)[0].text == text
+    assert concerns(replace(WELL, fleet=FleetFacts("edge-1", until=until))) == []
 
 
 def test_a_backup_of_yesterday_is_well() -> None:

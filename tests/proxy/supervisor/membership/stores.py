@@ -1,7 +1,8 @@
 """Stores of fleets in the memory of a test: one that keeps its promises, and one that fails when it is told to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 from proxy.supervisor.membership.shared import (
     LEADER,
@@ -26,6 +27,7 @@ class MemoryStore:
         self.changed = asyncio.Event()
         self.away: str | None = None
         self.asked = 0
+        self.now: Callable[[], float] = time.time  # noqa: TID251 - a test may set another one
 
     def write(self, writes: Mapping[str, bytes | None]) -> None:
         """One revision for all, as in a transaction."""
@@ -70,7 +72,7 @@ class MemoryShared:
 
     async def read(self) -> StoreContent:
         self._ask()
-        return StoreContent(dict(self.store.entries), self.store.revision)
+        return StoreContent(dict(self.store.entries), self.store.revision, self.store.now())
 
     async def watch(self, revision: int) -> AsyncGenerator[Sequence[StoreChange]]:
         while True:
@@ -121,8 +123,9 @@ class MemoryLeadership:
         return store.token == self.token
 
     async def give_up(self) -> None:
-        if await self.keep():
-            self._shared.store.expire()
+        store = self._shared.store
+        if store.away is None and store.token == self.token:
+            store.expire()
 
 
 class FaultyShared(MemoryShared):

@@ -7,6 +7,11 @@ from proxy.supervisor.membership.shared import LEADER
 
 
 def test_no_name_begins_as_another_one() -> None:
-    names = [LEADER, *(value for name, value in vars(places).items() if name.isupper())]
-    assert len(names) == 6
+    names = [LEADER, places.TICKETS, places.MEMBERS, places.INVITATIONS, places.REQUESTS, places.WELCOMES]
     assert not [(one, two) for one, two in itertools.permutations(names, 2) if one.startswith(two)]
+
+
+def test_what_could_not_be_a_node_is_never_shown() -> None:
+    names = ["members/edge-1", "members/", "members/\x1b[2J", "members/a/b", "requests/edge-2", "members/edge.2", "x"]
+    assert places.nodes_of(places.MEMBERS, names) == ["edge-1", "edge.2"]
+    assert places.nodes_of("", ["edge-1", "[red]"]) == ["edge-1"]

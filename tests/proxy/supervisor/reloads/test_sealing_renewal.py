@@ -104,7 +104,10 @@ async def test_what_is_due_is_renewed_and_told_once(case: Case) -> None:
     await renewal.look()
     (told,) = case.told
     assert told["event"] == "sealing_renewed"
-    assert told["done"] == ["rotated the keys for acme, backup, credentials, payload, tickets", "sealed 1 file again"]
+    assert told["done"] == [
+        "rotated the keys for acme, backup, credentials, fleet, payload, tickets",
+        "sealed 1 file again",
+    ]
     assert case.tickets.read_bytes() != before
     assert case.held == 1
     case.now += 30 * DAY

@@ -1,0 +1,102 @@
+"""`plexigate fleet`: the nodes that share secrets, and how one joins them."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.text import Text
+
+from proxy.api.commands import FleetDocument, FleetNodeRow, InvitationDocument, JoinDocument
+from proxy.commands.terminal.answers import answer
+from proxy.commands.terminal.asking import ConfigOption, JsonOption, SocketOption, asked, ended
+from proxy.commands.terminal.help_text import WholeSentences
+from proxy.commands.terminal.tables import plain_table
+
+app = typer.Typer(
+    name="fleet",
+    cls=WholeSentences,
+    help="Show the fleet of this node, and let nodes join it.",
+    epilog="Example: plexigate fleet status",
+)
+
+
+@app.command(epilog="Example: plexigate fleet status --json")
+def status(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Show the members, the leader, who asks to join, and whether the store answers."""
+    document: FleetDocument = asked(config, socket, lambda client: client.get("/fleet"))
+    answer(document, lambda: _shown(document), as_json=as_json)
+
+
+def _shown(document: FleetDocument) -> Group:
+    epoch = document["epoch"]
+    until = document["tickets_until"]
+    facts = plain_table("", "")
+    facts.add_row("this node", f"{document['node']}, key {document['key']}")
+    facts.add_row("state", "has not joined" if epoch is None else f"member, epoch {epoch}")
+    facts.add_row(
+        "store", Text(document["fault"], style="red") if document["fault"] else f"revision {document['revision']}"
+    )
+    facts.add_row("leader", document["leader"] or "none")
+    facts.add_row("tickets planned until", "-" if until is None else _time(until))
+    nodes = plain_table("node", "key", "since", "let in by", "")
+    for one in document["members"]:
+        nodes.add_row(one["node"], one["key"], _time(one["since"] or 0), one["by"] or "founder", "")
+    for one in document["requests"]:
+        nodes.add_row(one["node"], one["key"], "-", "-", Text("asks to join", style="yellow"))
+    return Group(facts, nodes)
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%SZ}"
+
+
+@app.command(epilog="Example: plexigate fleet invite")
+def invite(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Write a token with which one node can ask to join within 10 minutes. Give it
+    to `plexigate fleet join` on that node, then approve on a member.
+    """
+    made: InvitationDocument = asked(config, socket, lambda client: client.post("/fleet/invite", {}))
+    answer(made, lambda: made["token"], as_json=as_json)
+
+
+@app.command(epilog="Example: plexigate fleet join < token")
+def join(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Ask to join with the token of a member, which is read from standard input.
+    This node serves by the keys of the fleet as soon as a member has approved it.
+    """
+    token = typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    if not token.strip():
+        raise ended("standard input has no token: plexigate fleet invite writes one")
+    made: JoinDocument = asked(config, socket, lambda client: client.post("/fleet/join", {}, body=token.encode()))
+    answer(
+        made,
+        lambda: f"{made['node']} asks to join. On a member: plexigate fleet approve {made['node']} (key {made['key']})",
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: plexigate fleet approve edge-2")
+def approve(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Name of the node that asks to join")],
+    config: ConfigOption = None,
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hand the key of the fleet to a node that asks to join. Compare its key first:
+    `plexigate fleet status` on both shows it.
+    """
+    made: FleetNodeRow = asked(config, socket, lambda client: client.post("/fleet/approve", {"node": node}))
+    answer(made, lambda: f"{made['node']} is a member (key {made['key']}).", as_json=as_json)
+
+
+@app.command("accept-restore", epilog="Example: plexigate fleet accept-restore")
+def accept_restore(config: ConfigOption = None, socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """Use a store again that has lost changes, as etcd restored from a snapshot has.
+    What this node has taken since stays.
+    """
+    document: FleetDocument = asked(config, socket, lambda client: client.post("/fleet/accept-restore", {}))
+    answer(
+        document, lambda: f"{document['node']} uses the store from revision {document['revision']} on.", as_json=as_json
+    )

@@ -1,0 +1,120 @@
+"""Lets nodes into a fleet: what operators ask for on a member, and on the node that joins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from certs.backup.recipients import KeyUnreadable, PublicRecipient
+from proxy.supervisor.membership.joining import Invitation, JoinRequest, NotJoined
+from proxy.supervisor.membership.member import Member
+from proxy.supervisor.membership.places import (
+    INVITATIONS,
+    MEMBERS,
+    REQUESTS,
+    WELCOMES,
+    InvitationRow,
+    MemberRow,
+    nodes_of,
+)
+from proxy.supervisor.membership.values import ValueUnusable
+
+INVITED_SECONDS: Final = 600
+"""An invitation, and what is posted because of it, are over after this time."""
+
+
+class NotAdmitted(Exception):
+    """What an operator asked for cannot be done; a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    """A node that has joined, or (`since` is None) asks to. `key` is the id of its public key."""
+
+    node: str
+    key: str
+    since: float | None = None
+    by: str = ""
+
+
+class Admissions:
+    """Every method raises `NotAMember` where only a member can do it, and `SharedAway`."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+
+    async def invite(self) -> str:
+        """Make an invitation, and return its token. A single node can join with it."""
+        member = self._member
+        invitation = Invitation.fresh()
+        place = INVITATIONS + invitation.id
+        row = InvitationRow(secret=invitation.secret.hex(), ends=member.clock() + INVITED_SECONDS)
+        await member.shared.commit(
+            {place: 0}, {place: member.key.seal(place, member.name, row)}, lasts_seconds=INVITED_SECONDS
+        )
+        return invitation.token
+
+    async def join(self, token: str) -> None:
+        """Ask to join. An operator approves it on a member. Raises `NotJoined`, `NotAdmitted`."""
+        member = self._member
+        invitation = Invitation.parse(token)
+        if member.state.key is not None:
+            raise NotAdmitted(f"{member.name} is a member already, in epoch {member.state.key.epoch}")
+        request = JoinRequest.made(invitation, member.name, member.state.private.public)
+        member.invitation = invitation
+        await member.shared.commit({}, {REQUESTS + member.name: request.encode()}, lasts_seconds=INVITED_SECONDS)
+
+    async def approve(self, node: str) -> MemberFacts:
+        """Hand the key of the fleet to a node that has asked.
+
+        Raises `NotJoined`, `NotAdmitted`, `ValueUnusable` and `Conflict`.
+        """
+        member = self._member
+        key = member.key
+        asked = member.entries.get(REQUESTS + node)
+        if asked is None:
+            raise NotAdmitted(f"{node} has not asked to join; {', '.join(self._asking) or 'no node'} has")
+        request = JoinRequest.parse(asked.value)
+        place = INVITATIONS + request.invitation
+        invited = member.entries.get(place)
+        if invited is None:
+            raise NotAdmitted(f"the invitation of {node} is over or was used: invite it again")
+        row: InvitationRow = key.open(place, invited.value)
+        if row["ends"] < member.clock():
+            raise NotAdmitted(f"the invitation of {node} is over: invite it again")
+        welcome = request.welcome(Invitation(request.invitation, bytes.fromhex(row["secret"])), node, key)
+        facts = MemberFacts(node, request.recipient.id, member.clock(), member.name)
+        of_member = MemberRow(public=request.public, since=member.clock(), by=member.name)
+        # as one: an invitation lets one node in
+        await member.shared.commit(
+            {place: invited.revision, REQUESTS + node: asked.revision},
+            {
+                place: None,
+                REQUESTS + node: None,
+                MEMBERS + node: key.seal(MEMBERS + node, member.name, of_member),
+                WELCOMES + node: welcome,
+            },
+        )
+        return facts
+
+    @property
+    def _asking(self) -> list[str]:
+        return nodes_of(REQUESTS, self._member.entries)
+
+    def requests(self) -> Iterator[MemberFacts]:
+        """The nodes that ask to join; one whose request is malformed has no key."""
+        for node in self._asking:
+            try:
+                found = JoinRequest.parse(self._member.entries[REQUESTS + node].value).recipient.id
+            except NotJoined:
+                found = ""
+            yield MemberFacts(node, found)
+
+    def members(self) -> Iterator[MemberFacts]:
+        """The nodes that have joined, as far as this member can read them."""
+        key = self._member.key
+        for node in nodes_of(MEMBERS, self._member.entries):
+            try:
+                row: MemberRow = key.open(MEMBERS + node, self._member.entries[MEMBERS + node].value)
+                yield MemberFacts(node, PublicRecipient.parse(row["public"].encode()).id, row["since"], row["by"])
+            except (ValueUnusable, KeyUnreadable):
+                yield MemberFacts(node, "")

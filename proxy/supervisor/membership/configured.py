@@ -1,0 +1,64 @@
+"""A node as `[fleet]` of a configuration has it."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from certs.backup.configured import kem_of
+from certs.hierarchy.configured import directory_of
+from certs.hierarchy.vault import Vault
+from certs.sealing.envelope import Purpose
+from config.loading.loaded import LoadedConfig
+from config.values.problems import Problem
+from proxy.observe.events.event import Tell
+from proxy.supervisor.membership.etcd import EtcdStore
+from proxy.supervisor.membership.member import Member, Tickets
+from proxy.supervisor.membership.state import NodeFile
+from proxy.tls.openssl.context import UPSTREAM_GROUPS, UpstreamTls, build_client_context
+from proxy.tls.openssl.libssl import LibsslError
+
+_FILES: Final = "PEM files: the certificate and key of this node, and the CA of etcd"
+
+
+def fleet_problems(loaded: LoadedConfig) -> Iterator[Problem]:
+    """An error for files that etcd cannot be asked with. Only reads."""
+    try:
+        _ = _tls(loaded)
+    except (ssl.SSLError, OSError, LibsslError) as error:
+        yield loaded.file.error(
+            ("fleet",),
+            f"files that cannot be used: {error.strerror or error}" if isinstance(error, OSError) else str(error),
+            _FILES,
+        )
+
+
+def member_of(
+    loaded: LoadedConfig,
+    vault: Vault,
+    tickets: Tickets,
+    tell: Tell,
+    clock: Callable[[], float],
+) -> Member:
+    """The membership of a configuration that `fleet_problems` has found no error in."""
+    settings = loaded.config.fleet
+    assert settings.name is not None  # there is no etcd without it
+    return Member(
+        settings.name,
+        EtcdStore(settings.etcd, _tls(loaded), settings.prefix),
+        NodeFile(directory_of(loaded.file, loaded.config.sealing), vault.sealer(Purpose.FLEET), kem_of(loaded)),
+        tickets,
+        tell,
+        clock,
+    )
+
+
+def _tls(loaded: LoadedConfig) -> ssl.SSLContext | None:
+    """Raises `ssl.SSLError`, `OSError` or `LibsslError`."""
+    settings = loaded.config.fleet
+    if not any(one.startswith("https://") for one in settings.etcd):
+        return None
+    ca, certificate, key = (
+        None if path is None else loaded.file.resolve(path)
+        for path in (settings.ca, settings.certificate, settings.key)
+    )
+    return build_client_context(UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS))

@@ -1,0 +1,113 @@
+"""An invitation lets one node in, within its time and with the approval of an operator."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.supervisor.membership.admissions import INVITED_SECONDS, MemberFacts, NotAdmitted
+from proxy.supervisor.membership.joining import NotJoined
+from proxy.supervisor.membership.member import NotAMember
+from proxy.supervisor.membership.places import INVITATIONS, MEMBERS, REQUESTS, WELCOMES
+from proxy.supervisor.membership.shared import Conflict
+from proxy.supervisor.membership.values import ValueUnusable
+from tests.proxy.supervisor.membership.nodes import NOW, Node, World, pair
+from tests.waiting import until_seen
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
+    return World(tmp_path)
+
+
+async def asked(node: Node, by: Node, token: str) -> str:
+    """Let a node ask, and return its name once the other one has heard."""
+    await node.admissions.join(token)
+    name = node.member.name
+    await until_seen(lambda: name in [one.node for one in by.admissions.requests()])
+    return name
+
+
+async def test_who_joined_is_a_member_and_the_invitation_is_used_up(world: World) -> None:
+    async with pair(world) as (one, two):
+        ids = [node.member.state.private.public.id for node in (one, two)]
+        assert [*two.admissions.members()] == [
+            MemberFacts("one", ids[0], NOW),
+            MemberFacts("two", ids[1], NOW, "one"),
+        ]
+        assert [*one.admissions.requests()] == []
+        left = [name for name in world.store.entries if name.startswith((INVITATIONS, REQUESTS))]
+        assert left == []
+        assert set(world.store.lasting.values()) == {INVITED_SECONDS}
+        with pytest.raises(NotAdmitted, match="two is a member already, in epoch 1"):
+            await two.admissions.join(await one.admissions.invite())
+        with pytest.raises(NotAdmitted, match="four has not asked to join; no node has"):
+            await one.admissions.approve("four")
+
+
+async def test_any_member_lets_a_third_node_in_and_one_invitation_lets_in_one(world: World) -> None:
+    three, four = world.node("three"), world.node("four")
+    async with pair(world) as (one, two), three.running(), four.running():
+        token = await one.admissions.invite()
+        await until_seen(lambda: three.member.revision and four.member.revision)
+        for node in (three, four):
+            await asked(node, two, token)
+        await until_seen(lambda: any(name.startswith(INVITATIONS) for name in two.member.entries))
+        assert (await two.admissions.approve("three")).by == "two"
+        await until_seen(lambda: three.member.state.plan is not None)
+        await three.serves(one)
+        await until_seen(lambda: not any(name.startswith(INVITATIONS) for name in one.member.entries))
+        with pytest.raises(NotAdmitted, match="the invitation of four is over or was used"):
+            await one.admissions.approve("four")
+        assert four.member.state.key is None
+
+
+async def test_an_invitation_ends_by_the_clock_too(world: World) -> None:
+    async with pair(world) as (one, two):
+        three = world.node("three")
+        async with three.running():
+            token = await one.admissions.invite()
+            await until_seen(lambda: three.member.revision)
+            await asked(three, one, token)
+            world.now += INVITED_SECONDS + 1
+            with pytest.raises(NotAdmitted, match="the invitation of three is over"):
+                await one.admissions.approve("three")
+        assert two.member.fault is None
+
+
+async def test_of_two_who_approve_at_once_one_is_told(world: World) -> None:
+    three = world.node("three")
+    async with pair(world) as (one, two), three.running():
+        await until_seen(lambda: three.member.revision)
+        await asked(three, one, await one.admissions.invite())
+        await until_seen(lambda: one.member.entries == two.member.entries)
+        before = two.member.entries
+        await one.admissions.approve("three")
+        two.member.entries = before  # as if it had not heard yet
+        with pytest.raises(Conflict):
+            await two.admissions.approve("three")
+
+
+async def test_what_others_write_lets_nobody_in(world: World) -> None:
+    three = world.node("three")
+    async with pair(world) as (one, _), three.running():
+        await until_seen(lambda: three.member.revision)
+        world.store.write({REQUESTS + "three": b"{}", MEMBERS + "ghost": b"{}"})
+        await until_seen(lambda: [*one.admissions.requests()] == [MemberFacts("three", "")])
+        assert MemberFacts("ghost", "") in [*one.admissions.members()]
+        with pytest.raises(NotJoined):
+            await one.admissions.approve("three")
+        token = await one.admissions.invite()
+        await asked(three, one, token)
+        place = INVITATIONS + token.partition(".")[0]
+        world.store.write({place: b"{}"})
+        await until_seen(lambda: place in one.member.entries and one.member.entries[place].value == b"{}")
+        with pytest.raises(ValueUnusable):
+            await one.admissions.approve("three")
+        world.store.write({WELCOMES + "three": b"{}"})
+        await until_seen(lambda: three.member.fault)
+        assert three.member.state.key is None
+        with pytest.raises(NotAMember):
+            await three.admissions.invite()
+        with pytest.raises(NotJoined):
+            await three.admissions.join("no token")

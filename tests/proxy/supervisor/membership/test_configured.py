@@ -1,0 +1,56 @@
+"""A node as `[fleet]` has it: its files are looked at before it starts."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.backup.recipients import RecipientKem
+from certs.sealing.key_file import create_key
+from config.loading.loaded import LoadedConfig
+from config.loading.loader import load
+from proxy.supervisor.membership.configured import fleet_problems, member_of
+from proxy.supervisor.secrets.safe import Safe, now_in_utc
+from tests.certificates import Authority
+from tests.configurations import Site
+from tests.proxy.supervisor.membership.nodes import Served
+
+
+def loaded_of(directory: Path, fleet: str, level: str = "") -> LoadedConfig:
+    site = Site.make(directory)
+    create_key(directory / "sealing.key")
+    sealing = f'[sealing]\nkey = "{directory}/sealing.key"\ndirectory = "{directory}/state"\n'
+    text = site.minimal.replace("[listener.public]\n", f"[listener.public]\n{level}")
+    return load(site.write(f"{text}{sealing}[fleet]\n{fleet}\n"))
+
+
+def test_files_that_are_there_are_no_problem(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "etcd authority")
+    node = authority.issue("node")
+    files = f'ca = "{authority.path}"\ncertificate = "{node.certificate}"\nkey = "{node.key}"'
+    loaded = loaded_of(tmp_path, f'etcd = "https://127.0.0.1:1"\nname = "edge-1"\n{files}')
+    assert [*fleet_problems(loaded)] == []
+
+
+@pytest.mark.parametrize("content", [None, "no PEM"])
+def test_a_file_that_cannot_be_used_is_an_error(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    loaded = loaded_of(tmp_path, f'etcd = "https://127.0.0.1:1"\nname = "edge-1"\nca = "{tmp_path}/ca.pem"')
+    (problem,) = fleet_problems(loaded)
+    assert problem.is_error
+    assert problem.key == "fleet"
+
+
+@pytest.mark.parametrize(
+    ("level", "kem"),
+    [("", RecipientKem.MLKEM768_X25519), ('level = "quantum-safe"\n', RecipientKem.MLKEM1024_P384)],
+)
+async def test_a_node_is_made_of_its_configuration(tmp_path: Path, level: str, kem: RecipientKem) -> None:
+    loaded = loaded_of(tmp_path, 'etcd = "http://127.0.0.1:1"\nname = "edge-1"\nprefix = "/a"', level)
+    vault = Safe(now_in_utc).vault(loaded)
+    assert vault is not None
+    member = member_of(loaded, vault, Served((bytes(32), 0.0)), list[object]().append, lambda: 0.0)
+    await member._begin()
+    assert member.name == "edge-1"
+    assert member.state.private.kem is kem
+    assert (tmp_path / "state" / "fleet.sealed").stat().st_mode & 0o777 == 0o600

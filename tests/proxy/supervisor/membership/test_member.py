@@ -1,0 +1,261 @@
+"""Nodes in one store: who founds and leads, what all serve by, and what none of them takes."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from proxy.observe.events.secrets import FleetAway
+from proxy.supervisor.membership.member import NotAMember, plan_of
+from proxy.supervisor.membership.places import TICKETS
+from proxy.supervisor.membership.shared import LEADER
+from proxy.supervisor.membership.ticket_plan import AHEAD_SECONDS
+from tests.proxy.supervisor.membership.nodes import NOW, PERIOD, Node, World, joined, pair
+from tests.proxy.supervisor.membership.stores import FaultyShared, MemoryShared
+from tests.waiting import until_seen
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("proxy.supervisor.membership.member._RETRY_SECONDS", 0.001)
+    return World(tmp_path)
+
+
+async def test_the_first_node_founds_the_fleet_and_goes_on_with_its_own_secret(world: World) -> None:
+    node = world.node("one")
+    with pytest.raises(NotAMember):
+        _ = node.member.key
+    async with node.running():
+        await until_seen(lambda: node.served.followed)
+        (tickets, since) = node.served.followed[0]
+        assert (tickets.current, since) == (b"one".ljust(32, b"s"), NOW - 100)
+        assert tickets.previous is None
+        assert tickets.following is not None
+        await until_seen(lambda: node.member.state.revision)
+        assert node.member.is_leading
+        assert node.member.state.plan is not None
+        assert node.member.state.plan.until > NOW + AHEAD_SECONDS
+        assert [(one.node, one.since, one.by) for one in node.admissions.members()] == [("one", NOW, "")]
+    assert node.told == ["fleet_led"]
+    assert LEADER not in world.store.entries, "given up at the end"
+    secret = node.member.key.secret
+    stored = b"".join(one.value for one in world.store.entries.values())
+    assert secret.hex().encode() not in stored
+    assert tickets.current.hex().encode() not in stored
+
+
+async def test_a_node_that_joined_serves_by_the_same_secrets_and_changes_over_by_its_clock(world: World) -> None:
+    async with pair(world) as (one, two):
+        assert two.told[0] == "fleet_joined"
+        first = one.served.followed[-1][0]
+        for node in (one, two):
+            assert node.member.state.key == one.member.state.key
+        world.now += PERIOD
+        for node in (one, two):
+            node.member._planned.set()  # as its timer does
+        await until_seen(lambda: len(one.served.followed) == len(two.served.followed) == 2)
+        second = one.served.followed[-1][0]
+        assert (second.previous, second.current) == (first.current, first.following)
+        await two.serves(one)
+
+
+async def test_without_the_store_all_serve_and_change_over_and_a_node_starts(world: World) -> None:
+    async with pair(world) as (one, two):
+        world.store.fail("etcd is gone")
+        await until_seen(lambda: one.member.fault and two.member.fault)
+        assert not one.member.is_leading
+        world.now += 2 * PERIOD
+        again = world.node("two")
+        async with again.running():
+            await until_seen(lambda: again.served.followed)
+            one.member._planned.set()
+            await until_seen(lambda: len(one.served.followed) == 2)
+            await again.serves(one)
+            assert again.member.fault == "etcd is gone"
+        world.store.fail(None)
+        await until_seen(lambda: "fleet_back" in one.told)
+    assert [event.detail for event in one.events if isinstance(event, FleetAway)] == ["etcd is gone"]
+
+
+async def test_the_next_node_leads_and_goes_on_with_the_plan(world: World) -> None:
+    async with pair(world) as (one, two):
+        plan = one.member.state.plan
+        assert plan is not None
+        world.now = plan.until - AHEAD_SECONDS + 1
+        one.events.clear()
+        world.store.write({LEADER: b"two"})  # as if the lease of the first one was over, and two led
+        world.store.token = 0
+        await until_seen(lambda: not one.member.is_leading)
+        world.store.expire()
+        await until_seen(lambda: one.member.is_leading or two.member.is_leading)
+        await until_seen(lambda: all(_until(node) > plan.until for node in (one, two)))
+
+
+async def test_a_node_that_has_not_joined_leads_nothing(world: World) -> None:
+    one, two = world.node("one"), world.node("two")
+    async with one.running():
+        await one.founds()
+    async with two.running():
+        await until_seen(lambda: two.member.revision)
+        before = world.store.asked
+        two.member._news.set()
+        await until_seen(lambda: world.store.asked > before)
+        assert not two.member.is_leading
+        assert two.member.state.key is None
+        assert two.served.followed == []
+        with pytest.raises(NotAMember):
+            await two.admissions.invite()
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_founding_that_is_cut_at_any_request_is_completed(world: World, number: int) -> None:
+    node = world.node("one", FaultyShared(world.store, [number]))
+    async with node.running():
+        await node.founds()
+        key = node.member.state.key
+    kept = node.file.read()
+    assert kept.encode() == node.member.state.encode()
+    assert key is not None
+    assert [one.node for one in node.admissions.members()] == ["one"]
+
+
+async def test_of_two_that_found_at_once_one_has_to_join(world: World) -> None:
+    """The later one has the lead and a key of its own on its disk when it hears of the other fleet."""
+    other = world.node("other")
+    async with other.running():
+        await other.founds()
+    founded = world.store.entries[TICKETS].value
+    world.store.write({TICKETS: None})
+
+    class Overtaken(MemoryShared):
+        async def commit(
+            self,
+            compares: Mapping[str, int],
+            writes: Mapping[str, bytes | None],
+            token: int | None = None,
+            lasts_seconds: int | None = None,
+        ) -> None:
+            if TICKETS not in self.store.entries:
+                self.store.write({TICKETS: founded})
+            await super().commit(compares, writes, token, lasts_seconds)
+
+    late = world.node("late", Overtaken(world.store))
+    async with late.running():
+        await until_seen(lambda: late.told and LEADER not in world.store.entries)
+        await until_seen(lambda: late.member.state.key is None)
+        assert late.member.state.plan is None
+        assert world.store.entries[TICKETS].value == founded
+        assert late.file.read().key is None
+
+
+@pytest.mark.parametrize(("skew", "text"), [(120, "2 min ahead of"), (-120, "2 min behind")])
+async def test_a_node_with_another_time_serves_and_neither_takes_nor_leads(world: World, skew: int, text: str) -> None:
+    node, store = world.node("one"), world.store
+    store.now = lambda: world.now - skew
+    async with node.running():
+        await until_seen(lambda: node.member.fault)
+        assert node.member.fault == f"the clock of this node is {text} that of the store: check NTP on both"
+        assert store.entries == {}
+        store.now = lambda: world.now
+        await node.founds()
+        store.now = lambda: world.now - skew
+        world.now = _until(node) - AHEAD_SECONDS + 1
+        before = store.entries[TICKETS]
+        node.member._news.set()
+        await until_seen(lambda: node.member.fault)
+        assert store.entries[TICKETS] == before, "nothing is planned"
+        assert node.served.followed
+
+
+async def test_a_new_leader_goes_on_with_the_newest_plan_also_if_its_disk_is_slow(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would plan secrets of its own for times for which other nodes have some already."""
+    monkeypatch.setattr("proxy.supervisor.membership.member.LEASE_SECONDS", 0.01)
+    one, two = world.node("one"), world.node("two")
+    async with AsyncExitStack() as stack:
+        async with one.running():
+            await one.founds()
+            await stack.enter_async_context(two.running())
+            await joined(two, one)
+            two.sealer.gate.clear()
+            world.now = _until(one) - AHEAD_SECONDS + 1
+            before = one.member.state.plan
+            one.member._news.set()
+            await until_seen(lambda: one.member.state.plan != before)
+            wanted = one.member.state.plan
+        await until_seen(lambda: two.member._leadership is not None)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert two.member.state.plan == before
+        two.sealer.gate.set()
+        await until_seen(lambda: two.member.state.plan == wanted)
+        assert plan_of(two.member.key, world.store.entries[TICKETS]) == wanted
+        assert sum(one.name == TICKETS for one in world.store.history) == 2
+
+
+async def test_nothing_older_or_foreign_is_taken_and_the_leader_mends_it(world: World) -> None:
+    async with pair(world) as (one, two):
+        old = world.store.entries[TICKETS].value
+        plan = one.member.state.plan
+        assert plan is not None
+        world.now = plan.until - AHEAD_SECONDS + 1
+        one.member._news.set()
+        two.member._news.set()
+        await until_seen(lambda: _until(two) > plan.until)
+        wanted = two.member.state.plan
+        spoilt = (old, b"{}", b"\xff")
+        for value in spoilt:
+            world.store.write({TICKETS: value})
+            await until_seen(lambda: world.store.entries[TICKETS].value not in spoilt)
+            await until_seen(lambda: two.member.fault is None)
+            assert one.member.state.plan == two.member.state.plan == wanted
+    details = [event.detail for event in two.events if isinstance(event, FleetAway)]
+    assert details == [
+        "tickets in the store of the fleet is older than what this node has taken before",
+        *["tickets in the store of the fleet is no value of a fleet"] * 2,
+    ]
+
+
+async def test_a_store_that_lost_changes_is_used_when_an_operator_says_so(world: World) -> None:
+    node = world.node("one")
+    async with node.running():
+        await node.founds()
+    restored = World(world.directory)
+    again = restored.node("one")
+    async with again.running():
+        await until_seen(lambda: again.member.fault)
+        assert again.member.fault is not None
+        assert "accept-restore" in again.member.fault
+        assert restored.store.entries == {}
+        await again.member.accept_restore()
+        await until_seen(lambda: TICKETS in restored.store.entries)
+        await until_seen(lambda: again.member.fault is None)
+    assert again.member.state.plan == node.member.state.plan
+
+
+async def test_workers_that_refuse_are_asked_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.supervisor.membership.member._REFUSED_SECONDS", 0.001)
+    node = world.node("one")
+    node.served.refusals = 2
+    async with node.running():
+        await until_seen(lambda: node.served.followed)
+    assert node.served.refusals == 0
+
+
+async def test_a_disk_that_takes_nothing_is_tried_again(world: World) -> None:
+    node = world.node("one")
+    node.file.directory.write_bytes(b"in the way")
+    async with node.running():
+        await until_seen(lambda: node.member.fault)
+        node.file.directory.unlink()
+        await node.founds()
+        await asyncio.sleep(0)
+    assert node.told[0] == "fleet_away"
+
+
+def _until(node: Node) -> float:
+    assert node.member.state.plan is not None
+    return node.member.state.plan.until
