@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+from certs.hierarchy.vault import Vault
 from certs.rotation.parts import parts_of
 from proxy.admin.requests.contracts import Control
 from proxy.figures.totals import totals
@@ -128,9 +129,14 @@ class Supervisor:
 
     def _membership_of(self, safe: Safe) -> "SupervisorFleet | None":
         loaded = self.served.edition.loaded
-        vault = safe.vault(loaded)
-        if not loaded.config.fleet.etcd or vault is None:
+        if not loaded.config.fleet.etcd:
             return None
+
+        def vault() -> Vault:
+            found = safe.vault(self.served.edition.loaded)
+            assert found is not None  # a fleet has a sealing key, and keeps one until a restart
+            return found
+
         # imported here: most proxies have no fleet
         from proxy.supervisor.control.fleet_control import SupervisorFleet
         from proxy.supervisor.membership.configured import member_of

@@ -152,7 +152,7 @@ def secrets_of(directory: Path) -> Iterator[bytes]:
     loaded = load(directory.with_suffix(".toml"))
     vault = Safe(now_in_utc).vault(loaded)
     assert vault is not None
-    state = NodeFile(directory / "state", vault.sealer(Purpose.FLEET), RecipientKem.MLKEM768_X25519).read()
+    state = NodeFile(directory / "state", lambda: vault.sealer(Purpose.FLEET), RecipientKem.MLKEM768_X25519).read()
     assert state.key is not None
     assert state.plan is not None
     yield state.key.secret

@@ -34,7 +34,7 @@ def fleet_problems(loaded: LoadedConfig) -> Iterator[Problem]:
 
 def member_of(
     loaded: LoadedConfig,
-    vault: Vault,
+    vault: Callable[[], Vault],
     tickets: Tickets,
     tell: Tell,
     clock: Callable[[], float],
@@ -45,7 +45,9 @@ def member_of(
     return Member(
         settings.name,
         EtcdStore(settings.etcd, _tls(loaded), settings.prefix),
-        NodeFile(directory_of(loaded.file, loaded.config.sealing), vault.sealer(Purpose.FLEET), kem_of(loaded)),
+        NodeFile(
+            directory_of(loaded.file, loaded.config.sealing), lambda: vault().sealer(Purpose.FLEET), kem_of(loaded)
+        ),
         tickets,
         tell,
         clock,

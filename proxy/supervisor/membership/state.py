@@ -3,6 +3,7 @@ store.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -74,7 +75,8 @@ class NodeFile:
     """
 
     directory: Path
-    sealer: Sealer
+    sealer: Callable[[], Sealer]
+    """Asked each time: a reload may replace the sealing key."""
     kem: RecipientKem
     """The kind of the key of this node, where it has to be made."""
 
@@ -84,7 +86,7 @@ class NodeFile:
         Raises `NoNodeState`, and as `write`.
         """
         try:
-            return NodeState.parse(read_sealed(self.directory / FILE_NAME, _LABEL, self.sealer))
+            return NodeState.parse(read_sealed(self.directory / FILE_NAME, _LABEL, self.sealer()))
         except FileNotFoundError:
             made = NodeState(PrivateRecipient.generate(self.kem))
         self.write(made)
@@ -93,4 +95,4 @@ class NodeFile:
     def write(self, state: NodeState) -> None:
         """Raises `SealedFileUnusable` and `OSError`, and then the old file is as it was."""
         make_directories(self.directory)
-        write_sealed(self.directory / FILE_NAME, state.encode(), _LABEL, self.sealer)
+        write_sealed(self.directory / FILE_NAME, state.encode(), _LABEL, self.sealer())

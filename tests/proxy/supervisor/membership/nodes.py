@@ -78,7 +78,7 @@ class World:
     def node(self, name: str, shared: Shared | None = None) -> "Node":
         """A node with its own disk; one of the same name has the same disk."""
         sealer = GatedSealer(AeadSealer(HeldKey(name.encode().ljust(32))))
-        file = NodeFile(self.directory / name, sealer, KEM)
+        file = NodeFile(self.directory / name, lambda: sealer, KEM)
         served = Served((name.encode().ljust(32, b"s"), self.now - 100))
         events: list[Event] = []
         member = Member(

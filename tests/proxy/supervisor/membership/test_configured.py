@@ -49,7 +49,7 @@ async def test_a_node_is_made_of_its_configuration(tmp_path: Path, level: str, k
     loaded = loaded_of(tmp_path, 'etcd = "http://127.0.0.1:1"\nname = "edge-1"\nprefix = "/a"', level)
     vault = Safe(now_in_utc).vault(loaded)
     assert vault is not None
-    member = member_of(loaded, vault, Served((bytes(32), 0.0)), list[object]().append, lambda: 0.0)
+    member = member_of(loaded, lambda: vault, Served((bytes(32), 0.0)), list[object]().append, lambda: 0.0)
     await member._begin()
     assert member.name == "edge-1"
     assert member.state.private.kem is kem

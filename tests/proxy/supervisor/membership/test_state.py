@@ -21,7 +21,7 @@ SEALER = AeadSealer(HeldKey(bytes(32)))
 
 @pytest.mark.parametrize("state", [NEW, JOINED])
 def test_what_is_written_is_read_and_nothing_is_in_the_clear(state: NodeState, tmp_path: Path) -> None:
-    file = NodeFile(tmp_path / "state", SEALER, KEM)
+    file = NodeFile(tmp_path / "state", lambda: SEALER, KEM)
     file.write(state)
     found = file.read()
     assert found.encode() == state.encode()
@@ -34,16 +34,16 @@ def test_what_is_written_is_read_and_nothing_is_in_the_clear(state: NodeState, t
 
 @pytest.mark.parametrize("kem", RecipientKem)
 def test_a_new_node_has_a_key_that_is_kept(kem: RecipientKem, tmp_path: Path) -> None:
-    file = NodeFile(tmp_path / "state", SEALER, kem)
+    file = NodeFile(tmp_path / "state", lambda: SEALER, kem)
     made = file.read()
     assert (made.private.kem, made.key, made.plan, made.revision) == (kem, None, None, 0)
     assert file.read().encode() == made.encode()
 
 
 def test_a_file_of_another_key_or_version_is_an_error(tmp_path: Path) -> None:
-    NodeFile(tmp_path, AeadSealer(HeldKey(b"1" * 32)), KEM).write(NEW)
+    NodeFile(tmp_path, lambda: AeadSealer(HeldKey(b"1" * 32)), KEM).write(NEW)
     with pytest.raises(SealedFileUnusable):
-        NodeFile(tmp_path, SEALER, KEM).read()
+        NodeFile(tmp_path, lambda: SEALER, KEM).read()
     for content in (
         b"",
         b"[]",
@@ -53,7 +53,7 @@ def test_a_file_of_another_key_or_version_is_an_error(tmp_path: Path) -> None:
     ):
         write_sealed(tmp_path / FILE_NAME, content, "fleet: node", SEALER)
         with pytest.raises(NoNodeState, match="holds no state of a fleet of this version"):
-            NodeFile(tmp_path, SEALER, KEM).read()
+            NodeFile(tmp_path, lambda: SEALER, KEM).read()
 
 
 def test_secrets_are_not_shown() -> None:
@@ -63,3 +63,13 @@ def test_secrets_are_not_shown() -> None:
     for secret in (JOINED.key.secret, b"s" * 32):
         assert repr(secret) not in shown
         assert secret.hex() not in shown
+
+
+def test_the_sealing_key_of_the_moment_seals(tmp_path: Path) -> None:
+    """A reload may name the next version of it."""
+    sealers = [SEALER]
+    file = NodeFile(tmp_path, lambda: sealers[-1], KEM)
+    file.write(NEW)
+    sealers.append(AeadSealer(HeldKey(b"2" * 32)))
+    file.write(JOINED)
+    assert NodeFile(tmp_path, lambda: sealers[1], KEM).read().encode() == JOINED.encode()
