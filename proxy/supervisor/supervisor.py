@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from certs.hierarchy.vault import Vault
 from certs.rotation.parts import parts_of
 from proxy.admin.requests.contracts import Control
 from proxy.figures.totals import totals
@@ -57,6 +56,7 @@ from proxy.supervisor.workers.sockets import ListeningSockets
 from proxy.trust.log_watch import LogWatch
 
 if TYPE_CHECKING:
+    from certs.hierarchy.vault import Vault
     from proxy.supervisor.control.fleet_control import SupervisorFleet
 
 # How long "ready" waits for missing certificates: an internal CA takes a moment, other CAs minutes.
@@ -132,7 +132,7 @@ class Supervisor:
         if not loaded.config.fleet.etcd:
             return None
 
-        def vault() -> Vault:
+        def vault() -> "Vault":
             found = safe.vault(self.served.edition.loaded)
             assert found is not None  # a fleet has a sealing key, and keeps one until a restart
             return found
