@@ -1,6 +1,6 @@
 """The shape of the configuration file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -46,6 +46,14 @@ def test_the_smallest_tables_have_the_defaults_of_the_contract() -> None:
 def test_a_configuration_without_tables_has_defaults() -> None:
     config = Config()
     assert (config.listener, config.identity, config.upstream, config.route) == ({}, {}, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("levels", "is_safe"), [((), False), (("high", "critical"), False), (("high", "quantum-safe"), True)]
+)
+def test_one_listener_makes_a_configuration_quantum_safe(levels: Sequence[str], is_safe: bool) -> None:  # noqa: FBT001
+    listeners = {f"l{number}": {"bind": f"[::]:{number}", "level": one} for number, one in enumerate(levels, 1)}
+    assert Config.model_validate({"listener": listeners}).is_quantum_safe == is_safe
 
 
 def test_a_configuration_cannot_be_changed() -> None:

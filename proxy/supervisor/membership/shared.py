@@ -16,16 +16,9 @@ LEADER: Final = "leader"
 
 
 class SharedAway(Exception):
-    """The store does not answer, or not as it should; `reason` is a clause without secrets. Whether
+    """The store does not answer, or not as it should; the text is a clause without secrets. Whether
     a change that was asked for was made is not known then.
     """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
 
 
 class Conflict(Exception):

@@ -240,6 +240,14 @@ def test_what_is_fetched_needs_a_place_to_be_kept(table: str, key: str) -> None:
     assert check(GOOD + table, ("rotation",)) == [], "it may be in what was refused"
 
 
+def test_a_fleet_needs_a_sealing_key() -> None:
+    table = GOOD + '[fleet]\netcd = "https://a.test:2379"\nname = "one"\ncertificate = "n.pem"\nkey = "n.key"\n'
+    (problem,) = check(table)
+    assert problem.startswith("f: fleet.etcd: found a fleet, while [sealing] has no key; allowed: a key that seals")
+    assert check(table + '[sealing]\nkey = "sealing.key"\n') == []
+    assert check(table, ("sealing",)) == [], "it may be in what was refused"
+
+
 def test_internal_issuers_show_their_lists_at_different_addresses() -> None:
     table = '[issuer.{}]\ntype = "internal"\ncrl_url = "http://{}"\n'
     one = GOOD + table.format("a", "ca.test/l.crl")
