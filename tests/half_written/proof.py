@@ -120,6 +120,7 @@ def running(state: State, name: str, error: int, choose: Choose) -> Tried:
 def restored(state: State, name: str) -> list[str]:
     """Put the directory of before an operation back afterwards; what is wrong then."""
     yesterday = state.directory / "yesterday"
+    key = state.sealing_key
     with state.serving() as serving:
         before = serving.kept()
     shutil.copytree(state.state, yesterday)
@@ -127,7 +128,13 @@ def restored(state: State, name: str) -> list[str]:
         assert OPERATIONS[name].run(serving), name
     shutil.rmtree(state.state)
     yesterday.rename(state.state)
-    return [f"{name}, restored from yesterday: {fault}" for fault in _faults_of_a_start(state, before)]
+    faults = []
+    if state.sealing_key != key:
+        # the newer key opens nothing of yesterday, and `check` says which one does
+        faults += [] if f"the key that does: {key}" in "".join(state.check()) else ["check does not name the older key"]
+        state.sealing_key = key
+        state.write()
+    return [f"{name}, restored from yesterday: {fault}" for fault in [*faults, *_faults_of_a_start(state, before)]]
 
 
 def restoring(state: State, error: int, choose: Choose) -> Tried:
